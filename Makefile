@@ -1,0 +1,56 @@
+# Every target sets up what it needs in .venv; a second call does not install again.
+# Recipes use relative paths only, so the checkout may lie in a folder with spaces.
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+PY := .venv/bin/python
+NATIVE := CMakeLists.txt $(shell find csrc -name '*.cc' -o -name '*.h' -o -name '*.def')
+OUT ?= earbit-study
+
+.PHONY: help study test test-slow lint format bench clean
+
+help:
+	@echo "make study   the comparison, end to end, on synthetic speech: $(OUT)/report.html"
+	@echo "make test    all tests but the slow ones, linters and type checks included"
+	@echo "make test-slow, make lint, make format, make bench, make clean"
+	@echo "PYTHON=python3.12 picks the interpreter (3.11 to 3.13)"
+
+# The environment: users' part first, then what only developers need.
+.venv/.base: pyproject.toml constraints.txt $(NATIVE)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "earbit needs Python 3.11 to 3.13; name one: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv .venv || \
+	  { echo "no virtual environment could be made; on Debian: apt install python3-venv python3-dev g++" >&2; exit 1; }
+	@test -f .venv/.pip || { $(PY) -m pip install --quiet --upgrade "pip>=24" && touch .venv/.pip; }
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[synth,report]"
+	@touch $@
+
+.venv/.dev: .venv/.base
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[synth,report,dev]"
+	@touch $@
+
+study: .venv/.base
+	$(PY) -m earbit study --scale tiny --out "$(OUT)"
+
+test: lint
+	$(PY) -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: .venv/.dev
+	$(PY) -m pytest -m slow
+
+lint: .venv/.dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	@find csrc tests/csrc \( -name '*.cc' -o -name '*.h' \) -print0 | xargs -0 .venv/bin/clang-format --dry-run -Werror
+
+format: .venv/.dev
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+	@find csrc tests/csrc \( -name '*.cc' -o -name '*.h' \) -print0 | xargs -0 .venv/bin/clang-format -i
+
+bench: .venv/.base
+	$(PY) benchmarks/gemm_b1.py
+
+clean:
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis

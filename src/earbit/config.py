@@ -1,0 +1,195 @@
+"""Frozen dataclasses to and from JSON or YAML, strictly.
+
+Every configuration in earbit is a frozen dataclass.  A member of a union is written with a `type`
+key, which is its class name without `Config`: `{"type": "sparseformer", "n_layers": 16, ...}`.
+An unknown key, a missing key and a value of the wrong type are errors that say where.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+from earbit.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def type_name(config_class: type) -> str:
+    """The word for a class under the key `type`: `SparseformerConfig` is `sparseformer`."""
+    return config_class.__name__.removesuffix("Config").lower()
+
+
+def to_dict(config: Any) -> Any:
+    """A configuration as plain JSON values; the inverse of `from_dict`."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        fields = {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
+        return {"type": type_name(type(config)), **fields}
+    if isinstance(config, (tuple, list)):
+        return [to_dict(item) for item in config]
+    if isinstance(config, Mapping):
+        return {str(key): to_dict(value) for key, value in config.items()}
+    if isinstance(config, Path):
+        return str(config)
+    return config
+
+
+def from_dict(config_type: type[T] | Any, value: Any, where: str = "config") -> T:
+    """Builds `config_type` from plain values.
+
+    Raises ConfigError, naming the place (`where`), for an unknown or missing key and a wrong type.
+    """
+    return typing.cast(T, _parse(config_type, value, where))
+
+
+def load(config_type: type[T], path: str | Path) -> T:
+    """Reads a `.json`, `.yaml` or `.yml` file; ConfigError when it cannot or does not fit."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error}); give a .json or .yaml file"
+        ) from error
+    import yaml
+
+    try:
+        is_yaml = path.suffix in {".yaml", ".yml"}
+        value = yaml.safe_load(text) if is_yaml else json.loads(text)
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not valid {'YAML' if is_yaml else 'JSON'}: {reason}") from error
+    return from_dict(config_type, value, where=str(path))
+
+
+def save(config: Any, path: str | Path) -> None:
+    """Writes a configuration as JSON."""
+    Path(path).write_text(json.dumps(to_dict(config), indent=2) + "\n", encoding="utf-8")
+
+
+def override(config: T, settings: Sequence[str]) -> T:
+    """Applies `a.b=value` settings, as `--set` gives them; values are read as JSON, else as text.
+
+    Raises ConfigError for an unknown path or a value of the wrong type.
+    """
+    tree = to_dict(config)
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"setting {setting!r} has no '='; write it as a.b=value")
+        *parents, last = path.strip().split(".")
+        node = tree
+        for name in (*parents, last):
+            if not isinstance(node, dict) or name not in node:
+                allowed = [k for k in node if k != "type"] if isinstance(node, dict) else []
+                raise ConfigError(f"setting {path!r}: {_unknown_key(name, allowed)}")
+            if name is not last:
+                node = node[name]
+        try:
+            node[last] = json.loads(text)
+        except ValueError:
+            node[last] = text
+    return from_dict(type(config), tree)
+
+
+def _parse(kind: Any, value: Any, where: str) -> Any:
+    origin = get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _parse_union(get_args(kind), value, where)
+    if origin is typing.Literal:
+        if value not in get_args(kind):
+            allowed = ", ".join(map(repr, get_args(kind)))
+            raise ConfigError(f"{where}: {value!r} is not one of {allowed}")
+        return value
+    if origin is tuple:
+        return _parse_tuple(get_args(kind), value, where)
+    if origin in (dict, Mapping):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: {value!r} is not a mapping")
+        item_type = get_args(kind)[1]
+        return {key: _parse(item_type, item, f"{where}.{key}") for key, item in value.items()}
+    if dataclasses.is_dataclass(kind):
+        return _parse_dataclass(typing.cast(type, kind), value, where)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is type(None) and value is None:
+        return None
+    if not isinstance(kind, type) or not isinstance(value, kind) or (kind is int and value is True):
+        raise ConfigError(f"{where}: {value!r} is not of type {getattr(kind, '__name__', kind)}")
+    return value
+
+
+def _parse_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in members:
+        return None
+    classes = {
+        type_name(m): m for m in members if isinstance(m, type) and dataclasses.is_dataclass(m)
+    }
+    if isinstance(value, Mapping) and classes:
+        name = value.get("type")
+        if name not in classes:
+            raise ConfigError(f"{where}.type: {_unknown_key(str(name), list(classes), 'type')}")
+        return _parse(classes[name], value, where)
+    for member in members:
+        if member is type(None):
+            continue
+        try:
+            return _parse(member, value, where)
+        except ConfigError:
+            continue
+    allowed = ", ".join(getattr(member, "__name__", str(member)) for member in members)
+    raise ConfigError(f"{where}: {value!r} fits none of {allowed}")
+
+
+def _parse_tuple(item_types: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"{where}: {value!r} is not a list")
+    if len(item_types) == 2 and item_types[1] is Ellipsis:
+        item_types = (item_types[0],) * len(value)
+    if len(item_types) != len(value):
+        raise ConfigError(f"{where}: {len(value)} items, expected {len(item_types)}")
+    pairs = zip(item_types, value, strict=True)
+    return tuple(_parse(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(pairs))
+
+
+def _parse_dataclass(kind: type, value: Any, where: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: {value!r} is not a mapping with the fields of {kind.__name__}")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    given = {key: item for key, item in value.items() if key != "type"}
+    if value.get("type", type_name(kind)) != type_name(kind):
+        raise ConfigError(f"{where}.type: {value['type']!r}, expected {type_name(kind)!r}")
+    for key in given:
+        if key not in fields:
+            raise ConfigError(f"{where}: {_unknown_key(str(key), list(fields))}")
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in given
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where}: {', '.join(missing)} missing; {kind.__name__} needs it")
+    return kind(**{key: _parse(hints[key], item, f"{where}.{key}") for key, item in given.items()})
+
+
+def _unknown_key(name: str, allowed: list[str], noun: str = "key") -> str:
+    return f"unknown {noun} {name!r}{suggest(name, allowed)}"
+
+
+def suggest(name: str, allowed: Sequence[str]) -> str:
+    """The tail of an error about an unknown name: what was probably meant, else what is allowed."""
+    near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(near)}?"
+    return f"; allowed: {', '.join(allowed) or 'nothing here'}"

@@ -1,0 +1,66 @@
+"""The Sparseformer (arXiv 2311.02772): a Transformer whose frames see a window of neighbours.
+
+Nothing in its layers is convolutional.  Deep and narrow (DN) or shallow and wide (SW) is only a
+matter of the numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from earbit.errors import ConfigError
+from earbit.nn.attention import check_heads
+from earbit.nn.positional import PositionalConv
+from earbit.nn.transformer_layer import TransformerLayer, init_like_bert, run_layers
+from earbit.nn.window_attention import WindowAttention
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SparseformerConfig:
+    """Layers of window attention behind a convolutional position embedding."""
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+    d_ffn: int
+    window_frames: int
+    """A frame sees the frames at most half of this away, on both sides; a frame is 20 ms."""
+    position_kernel: int = 128
+    """Frames that the positional convolution sees; it has 16 groups."""
+    dropout: float = 0.1
+    layer_drop: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_heads(self.d_model, self.n_heads)
+        if self.window_frames < 1:
+            raise ConfigError(f"window_frames={self.window_frames}; the smallest window is 1 frame")
+
+
+class SparseformerEncoder(torch.nn.Module):
+    """(B, T, D) -> the encoder's input and the output of every layer, each (B, T, D)."""
+
+    def __init__(self, config: SparseformerConfig) -> None:
+        super().__init__()
+        self.layer_drop = config.layer_drop
+        self.position = PositionalConv(config.d_model, config.position_kernel)
+        self.norm = torch.nn.LayerNorm(config.d_model)
+        self.dropout = torch.nn.Dropout(config.dropout)
+        self.layers = torch.nn.ModuleList(
+            TransformerLayer(
+                WindowAttention(
+                    config.d_model, config.n_heads, config.dropout, config.window_frames
+                ),
+                config.d_model,
+                config.d_ffn,
+                config.dropout,
+            )
+            for _ in range(config.n_layers)
+        )
+        init_like_bert(self.layers)
+
+    def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
+        x_BTD = self.dropout(self.norm(self.position(x_BTD, lengths)))
+        return run_layers(self.layers, x_BTD, lengths, self.layer_drop)

@@ -1,0 +1,188 @@
+"""Lowers leaves: a linear, convolution or attention product to the ops that compute it.
+
+A binary leaf reads bits.  Where its input comes straight from another binary leaf, the bits are
+made inside that leaf's op by integer thresholds, and no float ever exists between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from earbit.export.program import Program
+from earbit.export.thresholds import (
+    Bits,
+    float_threshold,
+    integer_threshold,
+    signed_bits,
+    unsigned_bits,
+)
+from earbit.nn.leaves import ActivationName, Conv1d, Linear
+from earbit.quantize.binarize import MIN_SCALE, weight_bits, weight_scale
+from earbit.quantize.leaves import BinaryConv1d, BinaryLinear
+
+
+@dataclass(frozen=True, slots=True)
+class Binarizer:
+    """How a float (T, channels) becomes the bits that a binary operand is."""
+
+    leaf_name: str
+    bits: Bits
+    n_channels: int
+    n_groups: int = 1
+    """Groups that start at word borders: heads, or groups of a convolution."""
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    """A detached float32 copy in numpy."""
+    values: np.ndarray = tensor.detach().cpu().float().numpy()
+    return values
+
+
+def positive_scale(scale: Tensor) -> np.float32:
+    """The scale that a binarizer really uses."""
+    return np.float32(array(scale.clamp_min(MIN_SCALE)))
+
+
+def input_binarizer(name: str, leaf: BinaryLinear | BinaryConv1d) -> Binarizer:
+    """The binarizer in front of a binary leaf."""
+    shift, scale = array(leaf.input_shift), positive_scale(leaf.input_scale)
+    is_signed = leaf.input_set == "signed"
+    bits = signed_bits(shift) if is_signed else unsigned_bits(shift, scale)
+    n_groups = leaf.groups if isinstance(leaf, BinaryConv1d) else 1
+    return Binarizer(name, bits, len(shift), n_groups)
+
+
+def pack(program: Program, value: int, binarizer: Binarizer) -> int:
+    """Bits of a float value."""
+    threshold = float_threshold(binarizer.bits, binarizer.n_channels)
+    packed = program.add(
+        "pack", [value], ints={"groups": binarizer.n_groups}, tensors={"threshold": threshold}
+    )
+    program.bits[binarizer.leaf_name] = packed
+    return packed
+
+
+def activation(program: Program, value: int, name: ActivationName) -> int:
+    """An activation function on a float value."""
+    return value if name == "none" else program.add(name, [value])
+
+
+def lower_linear(
+    program: Program,
+    name: str,
+    leaf: Linear,
+    value: int,
+    *,
+    then: Binarizer | None = None,
+    factor: float = 1.0,
+) -> int:
+    """A linear layer; with `then`, the bits of its output times `factor`.
+
+    value: floats, or, for a binary leaf, what `input_bits` gave for it.
+    """
+    if isinstance(leaf, BinaryLinear):
+        shape = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
+        return _binary_product(program, "gemm_b1", leaf, value, shape, then, factor)
+    value = activation(program, value, leaf.input_activation)
+    ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
+    value = program.add("conv_f32", [value], ints=ints, tensors=_float_weights(leaf))
+    if then is None:
+        return value
+    return pack(program, value, _with_factor(then, factor))
+
+
+def lower_conv(
+    program: Program, leaf: Conv1d, value: int, *, then: Binarizer | None = None, drop: int = 0
+) -> int:
+    """A convolution without its last `drop` frames; with `then`, the bits of its output."""
+    n_pad = int(leaf.padding[0])
+    ints = {
+        "kernel": leaf.kernel_size[0],
+        "stride": leaf.stride[0],
+        "pad_left": n_pad,
+        "pad_right": n_pad - drop,
+        "groups": leaf.groups,
+    }
+    if isinstance(leaf, BinaryConv1d):
+        return _binary_product(program, "conv_b1", leaf, value, ints, then, 1.0)
+    value = activation(program, value, leaf.input_activation)
+    value = program.add("conv_f32", [value], ints=ints, tensors=_float_weights(leaf))
+    return value if then is None else pack(program, value, then)
+
+
+def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -> int:
+    """What a leaf reads of a float value: its bits for a binary leaf, else the value itself."""
+    if isinstance(leaf, (BinaryLinear, BinaryConv1d)):
+        return pack(program, value, input_binarizer(name, leaf))
+    return value
+
+
+def product_bits(
+    then: Binarizer, n_bits: int, of_product: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Integer thresholds of `then` behind a binary product."""
+    return integer_threshold(then.bits, of_product, n_bits, then.n_channels)
+
+
+def _with_factor(then: Binarizer, factor: float) -> Binarizer:
+    if factor == 1.0:
+        return then
+    f = np.float32(factor)
+    return Binarizer(then.leaf_name, lambda x: then.bits(x * f), then.n_channels, then.n_groups)
+
+
+def _binary_product(
+    program: Program,
+    op: str,
+    leaf: BinaryLinear | BinaryConv1d,
+    value: int,
+    shape: dict[str, int],
+    then: Binarizer | None,
+    factor: float,
+) -> int:
+    n_bits = leaf.weight[0].numel()
+    scale = array(weight_scale(leaf.weight, leaf.granularity)).reshape(-1)
+    scale = scale * positive_scale(leaf.input_scale)
+    bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
+    tensors = {"weight": pack_weight(leaf.weight)}
+    ints = {**shape, "unsigned": int(leaf.input_set == "unsigned"), "out_groups": 1}
+    if then is None:
+        tensors |= {"scale": scale, "bias": bias}
+    else:
+        then = _with_factor(then, factor)
+        tensors["threshold"] = product_bits(
+            then, n_bits, lambda dot: scale * dot.astype(np.float32) + bias
+        )
+        ints["out_groups"] = then.n_groups
+    made = program.add(op, [value], ints=ints, tensors=tensors)
+    if then is not None:
+        program.bits[then.leaf_name] = made
+    return made
+
+
+def pack_weight(weight: Tensor) -> np.ndarray:
+    """Signs of (C_out, C_in[, taps]) as uint64 (C_out, taps * words), taps at word borders."""
+    bits: np.ndarray = weight_bits(weight.detach()).cpu().numpy()
+    if bits.ndim == 2:
+        bits = bits[:, :, None]
+    bits = bits.transpose(0, 2, 1)
+    n_out, n_taps, n_in = bits.shape
+    n_words = -(-n_in // 64)
+    padded = np.zeros((n_out, n_taps, n_words * 64), np.uint8)
+    padded[..., :n_in] = bits
+    packed = np.packbits(padded, axis=-1, bitorder="little").view("<u8")
+    return packed.reshape(n_out, n_taps * n_words).astype(np.uint64)
+
+
+def _float_weights(leaf: Linear | Conv1d) -> dict[str, np.ndarray]:
+    weight = array(leaf.weight)
+    if weight.ndim == 3:
+        weight = weight.transpose(0, 2, 1).reshape(len(weight), -1)
+    tensors = {"weight": weight}
+    if leaf.bias is not None:
+        tensors["bias"] = array(leaf.bias)
+    return tensors

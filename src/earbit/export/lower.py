@@ -1,0 +1,171 @@
+"""Lowers a model, module type by module type: one explicit function each, nothing is traced."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from earbit.encoders.sparseformer import SparseformerEncoder
+from earbit.encoders.transformer import TransformerEncoder
+from earbit.errors import UnsupportedError
+from earbit.export.leaves import (
+    Binarizer,
+    activation,
+    array,
+    input_binarizer,
+    input_bits,
+    lower_conv,
+    lower_linear,
+    positive_scale,
+    product_bits,
+)
+from earbit.export.program import WAVEFORM, Program
+from earbit.export.thresholds import signed_bits
+from earbit.model import AudioModel
+from earbit.nn.attention import SelfAttention
+from earbit.nn.front_end import FrontEnd
+from earbit.nn.leaves import Conv1d
+from earbit.nn.norms import ChannelNorm
+from earbit.nn.positional import PositionalConv
+from earbit.nn.transformer_layer import FeedForward, TransformerLayer
+from earbit.nn.window_attention import WindowAttention
+from earbit.quantize.leaves import BinaryConv1d, BinaryLinear, BinaryMatMul
+
+
+def lower_model(model: AudioModel) -> Program:
+    """The program of a model in evaluation mode; its outputs are all hidden states.
+
+    Raises UnsupportedError, naming the module, for what no op computes.
+    """
+    if model.config.normalize_waveform:
+        raise UnsupportedError("normalize_waveform=True has no op yet; export a model without it")
+    program = Program()
+    value = _front_end(program, "front_end", model.front_end)
+    value = _norm(program, model.feature_norm, value)
+    value = input_bits(program, "projection", model.projection, value)
+    value = lower_linear(program, "projection", model.projection, value)
+    encoder = model.encoder
+    if not isinstance(encoder, (TransformerEncoder, SparseformerEncoder)):
+        raise UnsupportedError(f"encoder {type(encoder).__name__}: no lowering for it")
+    value = _position(program, "encoder.position", encoder.position, value)
+    value = _norm(program, encoder.norm, value)
+    program.outputs.append(value)
+    for i, layer in enumerate(encoder.layers):
+        assert isinstance(layer, TransformerLayer)
+        value = _layer(program, f"encoder.layers.{i}", layer, value)
+        program.outputs.append(value)
+    return program
+
+
+def _front_end(program: Program, name: str, front_end: FrontEnd) -> int:
+    convs = [conv for conv in front_end.convs if isinstance(conv, Conv1d)]
+    if isinstance(convs[0], BinaryConv1d):
+        raise UnsupportedError(f"{name}.convs.0: audio has no 1-bit form; leave it in float")
+    value = lower_conv(program, convs[0], WAVEFORM)
+    value = _norm(program, front_end.norm, value)
+    value = input_bits(program, f"{name}.convs.1", convs[1], value)
+    for i, conv in enumerate(convs[1:], start=1):
+        next_conv = convs[i + 1] if i + 1 < len(convs) else None
+        then = None
+        if isinstance(next_conv, BinaryConv1d):
+            then = input_binarizer(f"{name}.convs.{i + 1}", next_conv)
+        value = lower_conv(program, conv, value, then=then)
+    return activation(program, value, "gelu")
+
+
+def _position(program: Program, name: str, position: PositionalConv, value: int) -> int:
+    conv = position.conv
+    assert isinstance(conv, Conv1d)
+    read = input_bits(program, f"{name}.conv", conv, value)
+    # An even kernel padded by half on both sides gives one frame too many.
+    moved = lower_conv(program, conv, read, drop=1 - conv.kernel_size[0] % 2)
+    return program.add("add", [value, activation(program, moved, "gelu")])
+
+
+def _layer(program: Program, name: str, layer: TransformerLayer, value: int) -> int:
+    attended = _attention(program, f"{name}.attention", layer.attention, value)
+    value = program.add("add", [value, attended])
+    value = _norm(program, layer.attention_norm, value)
+    fed = _feed_forward(program, f"{name}.feed_forward", layer.feed_forward, value)
+    value = program.add("add", [value, fed])
+    return _norm(program, layer.output_norm, value)
+
+
+def _feed_forward(program: Program, name: str, block: FeedForward, value: int) -> int:
+    then = None
+    if isinstance(block.output, BinaryLinear):
+        then = input_binarizer(f"{name}.output", block.output)
+    value = input_bits(program, f"{name}.intermediate", block.intermediate, value)
+    value = lower_linear(program, f"{name}.intermediate", block.intermediate, value, then=then)
+    return lower_linear(program, f"{name}.output", block.output, value)
+
+
+def _attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
+    is_binary = isinstance(block.scores, BinaryMatMul)
+    if is_binary != isinstance(block.context, BinaryMatMul):
+        raise UnsupportedError(
+            f"{name}: one of scores and context is binary and the other is not; "
+            "give both the same precision in the plan"
+        )
+    n_heads, width = block.n_heads, block.out_proj.in_features
+    radius = block.radius_frames if isinstance(block, WindowAttention) else -1
+    zero = np.zeros(width, np.float32)
+    projected = []
+    for role, leaf, factor, operand in (
+        ("q_proj", block.q_proj, block.q_scale, "scores.left"),
+        ("k_proj", block.k_proj, 1.0, "scores.right"),
+        ("v_proj", block.v_proj, 1.0, "context.right"),
+    ):
+        then = None
+        if is_binary:
+            then = Binarizer(f"{name}.{operand}", signed_bits(zero), width, n_heads)
+        read = input_bits(program, f"{name}.{role}", leaf, value)
+        projected.append(
+            lower_linear(program, f"{name}.{role}", leaf, read, then=then, factor=factor)
+        )
+    if is_binary:
+        context = _binary_attention(program, name, block, projected, radius)
+    else:
+        context = program.add(
+            "attention_f32",
+            projected,
+            ints={"heads": n_heads, "radius": radius},
+            floats={"score_scale": float(np.float32(block.q_scale))},
+        )
+        context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+    return lower_linear(program, f"{name}.out_proj", block.out_proj, context)
+
+
+def _binary_attention(
+    program: Program, name: str, block: SelfAttention, operands: list[int], radius: int
+) -> int:
+    scores, context = block.scores, block.context
+    assert isinstance(scores, BinaryMatMul)
+    assert isinstance(context, BinaryMatMul)
+    left, right = positive_scale(scores.left_scale), positive_scale(scores.right_scale)
+    share = positive_scale(context.left_scale)
+    scale = share * positive_scale(context.right_scale)
+    ints = {"head_dim": block.out_proj.in_features // block.n_heads, "radius": radius}
+    floats = {"score_scale": float(left * right), "prob_half": float(share / np.float32(2))}
+    if not isinstance(block.out_proj, BinaryLinear):
+        return program.add(
+            "attention_b1", operands, ints=ints, floats=floats | {"scale": float(scale)}
+        )
+    then = input_binarizer(f"{name}.out_proj", block.out_proj)
+    # The product over keys has no fixed length; no sequence is longer than this many frames.
+    thresholds = product_bits(then, 2**24, lambda dot: scale * dot.astype(np.float32))
+    made = program.add(
+        "attention_b1", operands, ints=ints, floats=floats, tensors={"threshold": thresholds}
+    )
+    program.bits[then.leaf_name] = made
+    return made
+
+
+def _norm(program: Program, norm: torch.nn.LayerNorm | ChannelNorm, value: int) -> int:
+    op = "group_norm" if isinstance(norm, ChannelNorm) else "layer_norm"
+    return program.add(
+        op,
+        [value],
+        floats={"eps": norm.eps},
+        tensors={"weight": array(norm.weight), "bias": array(norm.bias)},
+    )

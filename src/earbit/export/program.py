@@ -1,0 +1,69 @@
+"""A program while it is written, and the file that holds it (docs/format.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from earbit.files import write_whole
+
+FORMAT = "earbit-program-1"
+METADATA_KEY = "earbit"
+WAVEFORM = 0
+"""The value that every program starts from: the audio, float32 (samples, 1)."""
+
+
+@dataclass(slots=True)
+class Program:
+    """Ops in the order in which they run; op n makes value n + 1."""
+
+    ops: list[dict[str, Any]] = field(default_factory=list)
+    tensors: dict[str, np.ndarray] = field(default_factory=dict)
+    outputs: list[int] = field(default_factory=list)
+    """Values of the hidden states, the encoder's input first."""
+    bits: dict[str, int] = field(default_factory=dict)
+    """Packed operands by the name of the leaf that reads them: what `verify` compares."""
+
+    def add(
+        self,
+        op: str,
+        inputs: Sequence[int],
+        *,
+        ints: Mapping[str, int] | None = None,
+        floats: Mapping[str, float] | None = None,
+        tensors: Mapping[str, np.ndarray] | None = None,
+    ) -> int:
+        """Appends an op and returns the value that it makes."""
+        names = {}
+        for name, tensor in (tensors or {}).items():
+            names[name] = f"{len(self.ops)}.{name}"
+            self.tensors[names[name]] = np.ascontiguousarray(tensor)
+        self.ops.append(
+            {
+                "op": op,
+                "inputs": list(inputs),
+                "ints": dict(ints or {}),
+                "floats": dict(floats or {}),
+                "tensors": names,
+            }
+        )
+        return len(self.ops)
+
+
+def write_program(program: Program, path: Path, origin: Mapping[str, Any]) -> None:
+    """Writes a program, whole or not at all; `origin` says which model and plan it comes from."""
+    header = {
+        "format": FORMAT,
+        "ops": program.ops,
+        "outputs": program.outputs,
+        "bits": program.bits,
+        "origin": dict(origin),
+    }
+    metadata = {METADATA_KEY: json.dumps(header, separators=(",", ":"))}
+    write_whole(path, lambda temporary: save_file(program.tensors, temporary, metadata))

@@ -1,0 +1,94 @@
+"""Holds a packed program against the PyTorch model that it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earbit.model import AudioModel
+from earbit.quantize.calibrate import binary_leaves_of
+from earbit.quantize.leaves import BinaryConv1d, BinaryLinear
+from earbit.runtime.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far program and model agree on the same audio, each running on its own results."""
+
+    bit_agreement: float
+    """Share of equal bits over the inputs of all binary linears and convolutions; 1 without any."""
+    worst_leaf: str
+    worst_bit_agreement: float
+    output_cosine: float
+    """Cosine of the last hidden states, all frames as one vector."""
+    max_abs_error: float
+    """Largest difference of the last hidden states."""
+    n_frames: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@torch.no_grad()
+def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreement:
+    """Runs both on `waveform` (samples,) and compares the bits of every layer and the output."""
+    expected_bits: dict[str, np.ndarray] = {}
+    leaves = binary_leaves_of(model)
+    hooks = [
+        leaf.register_forward_pre_hook(_bit_reader(name, leaf, expected_bits))
+        for name, leaf in leaves.items()
+        if isinstance(leaf, (BinaryLinear, BinaryConv1d))
+    ]
+    try:
+        expected = model.eval()(torch.from_numpy(waveform)[None]).states[-1][0].numpy()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    names = [name for name in expected_bits if name in session.bits]
+    output, *packed = session.values(
+        waveform, [session.outputs[-1], *(session.bits[name] for name in names)]
+    )
+    shares = {
+        name: float(np.mean(_unpack(bits, expected_bits[name].shape[1]) == expected_bits[name]))
+        for name, bits in zip(names, packed, strict=True)
+    }
+    n_bits = {name: expected_bits[name].size for name in names}
+    total = sum(n_bits.values())
+    worst = min(shares, key=lambda name: shares[name]) if shares else "none"
+    norms = float(np.linalg.norm(expected) * np.linalg.norm(output))
+    return Agreement(
+        bit_agreement=sum(shares[n] * n_bits[n] for n in names) / total if total else 1.0,
+        worst_leaf=worst,
+        worst_bit_agreement=shares.get(worst, 1.0),
+        output_cosine=float(np.vdot(expected, output)) / norms if norms else 1.0,
+        max_abs_error=float(np.abs(expected - output).max()),
+        n_frames=len(output),
+    )
+
+
+def _bit_reader(
+    name: str, leaf: BinaryLinear | BinaryConv1d, into: dict[str, np.ndarray]
+) -> Callable[[torch.nn.Module, tuple[Tensor, ...]], None]:
+    def read(_: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
+        x = leaf.shifted_input(args[0])[0]
+        bits = x >= 0 if leaf.input_set == "signed" else x > leaf.input_scale / 2
+        # (T, channels) for both kinds of leaf
+        into[name] = (bits.T if isinstance(leaf, BinaryConv1d) else bits).numpy()
+
+    return read
+
+
+def _unpack(packed: np.ndarray, n_channels: int) -> np.ndarray:
+    """Packed (groups, T, words) as bool (T, channels)."""
+    n_groups, n_rows, _ = packed.shape
+    bits = np.unpackbits(
+        packed.view(np.uint8).reshape(n_groups, n_rows, -1), axis=-1, bitorder="little"
+    )
+    per_group = n_channels // n_groups
+    return bits[..., :per_group].transpose(1, 0, 2).reshape(n_rows, n_channels).astype(bool)

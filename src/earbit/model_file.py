@@ -1,0 +1,90 @@
+"""A trained model as one safetensors file: tensors, and its configuration as JSON metadata.
+
+The metadata says which leaf has which precision; `earbit.quantize.load` builds the model anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+import earbit
+from earbit.config import from_dict, to_dict
+from earbit.errors import ConfigError, FormatError
+from earbit.files import write_whole
+from earbit.model import AudioModel, ModelConfig
+from earbit.nn.leaves import Conv1d, Linear, MatMul
+from earbit.nn.precision import Precision
+
+FORMAT = "earbit-model-1"
+METADATA_KEY = "earbit"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What a model file holds."""
+
+    config: ModelConfig
+    precisions: dict[str, Precision]
+    """Leaves that are not in float."""
+    origin: dict[str, Any]
+    """Where it comes from: name, plan, seed, steps, hashes; whatever the writer knew."""
+    tensors: dict[str, Tensor]
+
+
+def save_model(model: AudioModel, path: Path, origin: Mapping[str, Any]) -> None:
+    """Writes `model` with its configuration; whole or not at all."""
+    precisions = {
+        name: [leaf.precision.weight_bits, leaf.precision.activation_bits]
+        for name, leaf in model.named_modules()
+        if isinstance(leaf, (Linear, Conv1d, MatMul)) and not leaf.precision.is_float
+    }
+    header = {
+        "format": FORMAT,
+        "earbit": earbit.__version__,
+        "torch": torch.__version__,
+        "config": to_dict(model.config),
+        "precisions": precisions,
+        "origin": dict(origin),
+    }
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    metadata = {METADATA_KEY: json.dumps(header)}
+    write_whole(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Reads a model file; FormatError when it is damaged, foreign or of another version."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header_text = (file.metadata() or {}).get(METADATA_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise FormatError(
+            f"{path}: not a readable safetensors file ({error}); give a model that earbit wrote"
+        ) from error
+    if header_text is None:
+        raise FormatError(
+            f"{path}: a safetensors file, but without earbit's metadata; give a model of earbit"
+        )
+    try:
+        header = json.loads(header_text)
+        if header["format"] != FORMAT:
+            raise FormatError(
+                f"{path}: format {header['format']!r}, this version reads {FORMAT!r}; "
+                "use the model file, not an exported program"
+            )
+        config = from_dict(ModelConfig, header["config"], where=f"{path}: config")
+        precisions = {n: Precision(*bits) for n, bits in header["precisions"].items()}
+        return ModelFile(config, precisions, dict(header["origin"]), tensors)
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{path}: damaged metadata ({error}); write the model again") from error

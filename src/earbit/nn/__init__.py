@@ -1,0 +1,1 @@
+"""Blocks that all encoders share; they know nothing of encoders, tasks or quantizers."""

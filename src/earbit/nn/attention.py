@@ -1,0 +1,66 @@
+"""Multi-head self-attention whose two products are leaves, so that they can be binarized.
+
+Letters: B batch, T query frames, S key frames, D width, H heads, K head width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from earbit.errors import ConfigError
+from earbit.nn.leaves import Linear, MatMul
+from earbit.nn.lengths import length_mask
+
+
+def check_heads(d_model: int, n_heads: int) -> None:
+    """ConfigError, with the nearest width that fits, when the heads do not divide the width."""
+    if n_heads < 1 or d_model < 1:
+        raise ConfigError(f"d_model={d_model}, n_heads={n_heads}; both must be at least 1")
+    if d_model % n_heads:
+        nearest = max(1, round(d_model / n_heads)) * n_heads
+        raise ConfigError(
+            f"d_model={d_model} is not a multiple of n_heads={n_heads}; the nearest that fits "
+            f"is {nearest}"
+        )
+
+
+class SelfAttention(torch.nn.Module):
+    """Every frame attends to every real frame: (B, T, D) -> (B, T, D).
+
+    Scores are `q k^T / sqrt(K)`, with the factor on q after its bias, as in HuBERT.
+    """
+
+    def __init__(self, d_model: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        check_heads(d_model, n_heads)
+        self.n_heads = n_heads
+        self.q_scale = (d_model // n_heads) ** -0.5
+        self.q_proj = Linear(d_model, d_model)
+        self.k_proj = Linear(d_model, d_model)
+        self.v_proj = Linear(d_model, d_model)
+        self.scores = MatMul()
+        self.context = MatMul(left_set="unsigned")
+        self.out_proj = Linear(d_model, d_model)
+        self.dropout = torch.nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
+        q_BHTK = self._split_heads(self.q_proj(x_BTD) * self.q_scale)
+        k_BHTK = self._split_heads(self.k_proj(x_BTD))
+        v_BHTK = self._split_heads(self.v_proj(x_BTD))
+        context_BHTK = self.attend(q_BHTK, k_BHTK, v_BHTK, lengths)
+        y_BTD: Tensor = self.out_proj(context_BHTK.transpose(1, 2).flatten(2))
+        return y_BTD
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None) -> Tensor:
+        """Softmax attention over all real frames; q, k, v and the result are (B, H, T, K)."""
+        scores_BHTS = self.scores(q, k.transpose(-1, -2))
+        if lengths is not None:
+            mask_B11S = length_mask(lengths, k.shape[-2])[:, None, None, :]
+            scores_BHTS = scores_BHTS.masked_fill(~mask_B11S, float("-inf"))
+        context_BHTK: Tensor = self.context(self.dropout(scores_BHTS.softmax(-1)), v)
+        return context_BHTK
+
+    def _split_heads(self, x_BTD: Tensor) -> Tensor:
+        n_batch, n_frames, _ = x_BTD.shape
+        return x_BTD.reshape(n_batch, n_frames, self.n_heads, -1).transpose(1, 2)

@@ -1,0 +1,87 @@
+"""The convolutional front end: raw 16 kHz audio to one vector per 20 ms (wav2vec 2.0, HuBERT).
+
+Letters: B batch, N samples, C channels, T frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from earbit.errors import ConfigError, DataError
+from earbit.nn.leaves import Conv1d
+from earbit.nn.norms import ChannelNorm
+
+KERNELS = (10, 3, 3, 3, 3, 2, 2)
+STRIDES = (5, 2, 2, 2, 2, 2, 2)
+HOP_SAMPLES = 320
+"""Samples from one frame to the next: the product of the strides, 20 ms."""
+MIN_SAMPLES = 400
+"""Samples that the first frame sees, 25 ms; shorter audio has no frame."""
+
+Count = TypeVar("Count", int, Tensor)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrontEndConfig:
+    """Seven convolutions without padding; a channel norm after the first."""
+
+    n_channels: int = 512
+
+    def __post_init__(self) -> None:
+        if self.n_channels < 1:
+            raise ConfigError(f"front end of {self.n_channels} channels; at least 1 is needed")
+
+
+def layer_lengths(n_samples: Count) -> list[Count]:
+    """Lengths after each of the seven convolutions: `floor((n - kernel) / stride) + 1`."""
+    lengths = []
+    for kernel, stride in zip(KERNELS, STRIDES, strict=True):
+        n_samples = (n_samples - kernel) // stride + 1
+        lengths.append(n_samples)
+    return lengths
+
+
+def n_frames_of(n_samples: Count) -> Count:
+    """Frames of audio of `n_samples`: 16,000 samples give 49."""
+    return layer_lengths(n_samples)[-1]
+
+
+class FrontEnd(torch.nn.Module):
+    """Waveform (B, N) -> (B, C, T), with lengths (B,) in samples -> lengths in frames."""
+
+    def __init__(self, config: FrontEndConfig) -> None:
+        super().__init__()
+        n_inputs = (1, *[config.n_channels] * 6)
+        self.convs = torch.nn.ModuleList(
+            Conv1d(
+                n_in,
+                config.n_channels,
+                kernel,
+                stride=stride,
+                bias=False,
+                input_activation="gelu" if i else "none",
+            )
+            for i, (n_in, kernel, stride) in enumerate(zip(n_inputs, KERNELS, STRIDES, strict=True))
+        )
+        for conv in self.convs:
+            assert isinstance(conv, Conv1d)
+            torch.nn.init.kaiming_normal_(conv.weight)
+        self.norm = ChannelNorm(config.n_channels)
+
+    def forward(self, wave_BN: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if wave_BN.shape[-1] < MIN_SAMPLES:
+            raise DataError(
+                f"audio of {wave_BN.shape[-1]} samples; one frame needs {MIN_SAMPLES} (25 ms), "
+                "pad or drop shorter clips"
+            )
+        x_BCT = self.convs[0](wave_BN[:, None, :])
+        first_lengths = None if lengths is None else (lengths - KERNELS[0]) // STRIDES[0] + 1
+        x_BCT = self.norm(x_BCT, first_lengths)
+        for conv in self.convs[1:]:
+            x_BCT = conv(x_BCT)
+        return F.gelu(x_BCT)

@@ -1,0 +1,102 @@
+"""The leaves: every product of a model is one of these three modules.
+
+Quantization swaps leaves (`earbit.quantize`), the cost profile counts them (`earbit.cost`), the
+export lowers them (`earbit.export`).  A leaf says its own precision, and owns the activation
+function that its input comes out of: when that input is binarized, activation and binarizer are
+one step.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from earbit.nn.lengths import zero_padding
+from earbit.nn.precision import FLOAT, Precision
+
+ActivationName = Literal["none", "gelu", "relu"]
+BinarySet = Literal["signed", "unsigned"]
+"""The values of a binarized operand: {-a, +a} or {0, a}."""
+
+
+def activate(x: Tensor, name: ActivationName) -> Tensor:
+    """Applies the activation function called `name`, elementwise; GELU is the exact erf form."""
+    match name:
+        case "none":
+            return x
+        case "gelu":
+            return F.gelu(x)
+        case "relu":
+            return F.relu(x)
+
+
+class Linear(torch.nn.Linear):
+    """`weight @ activation(x) + bias` over the last dimension: (..., d_in) -> (..., d_out)."""
+
+    precision: Precision = FLOAT
+
+    def __init__(
+        self, d_in: int, d_out: int, *, bias: bool = True, input_activation: ActivationName = "none"
+    ) -> None:
+        super().__init__(d_in, d_out, bias=bias)
+        self.input_activation: ActivationName = input_activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(activate(x, self.input_activation), self.weight, self.bias)
+
+
+class Conv1d(torch.nn.Conv1d):
+    """Convolution over time of `activation(x)`: (B, C_in, T) -> (B, C_out, T_out).
+
+    Zero padding, and padded frames of the batch count as zero padding too (`lengths`, in frames).
+    """
+
+    precision: Precision = FLOAT
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        bias: bool = True,
+        input_activation: ActivationName = "none",
+    ) -> None:
+        super().__init__(
+            n_in, n_out, kernel, stride=stride, padding=padding, groups=groups, bias=bias
+        )
+        self.input_activation: ActivationName = input_activation
+
+    def forward(self, x_BCT: Tensor, lengths: Tensor | None = None) -> Tensor:
+        x_BCT = activate(x_BCT, self.input_activation)
+        if self.padding[0]:
+            x_BCT = zero_padding(x_BCT, lengths)
+        # torch's name for the convolution itself; weight may be parametrized (weight norm).
+        y_BCT: Tensor = self._conv_forward(x_BCT, self.weight, self.bias)
+        return y_BCT
+
+
+class MatMul(torch.nn.Module):
+    """Product of two activations: (..., m, k) x (..., k, n) -> (..., m, n).
+
+    left_set: what the left operand becomes when it is binarized; the right one is always signed.
+    """
+
+    precision: Precision = FLOAT
+
+    def __init__(self, left_set: BinarySet = "signed") -> None:
+        super().__init__()
+        self.left_set: BinarySet = left_set
+
+    def forward(self, left: Tensor, right: Tensor, n_pairs: int | None = None) -> Tensor:
+        """`n_pairs`: the pairs (row, column) per matrix stack that a sparse pattern really needs.
+
+        It is for the cost profile, and changes nothing here.
+        """
+        return left @ right

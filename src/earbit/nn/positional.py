@@ -1,0 +1,34 @@
+"""Positions from a wide grouped convolution (wav2vec 2.0): each frame sees 128 frames around it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
+
+from earbit.nn.leaves import Conv1d
+from earbit.nn.lengths import zero_padding
+
+
+class PositionalConv(torch.nn.Module):
+    """`x + GELU(conv(x))`: (B, T, D) -> (B, T, D); padded frames count as zeros.
+
+    The kernel is even and padded by half on both sides, so one frame too many comes out and the
+    last is dropped.  Weight norm has one gain per tap.
+    """
+
+    def __init__(self, d_model: int, kernel: int = 128, groups: int = 16) -> None:
+        super().__init__()
+        conv = Conv1d(d_model, d_model, kernel, padding=kernel // 2, groups=groups)
+        torch.nn.init.normal_(conv.weight, std=math.sqrt(4 / (kernel * d_model)))
+        torch.nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        self.conv = weight_norm(conv, dim=2)
+
+    def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
+        n_frames = x_BTD.shape[1]
+        x_BDT = zero_padding(x_BTD.transpose(1, 2), lengths)
+        position_BDT = self.conv(x_BDT, lengths)[..., :n_frames]
+        return (x_BDT + F.gelu(position_BDT)).transpose(1, 2)

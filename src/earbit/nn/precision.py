@@ -1,0 +1,35 @@
+"""How many bits the two operands of a product have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from earbit.errors import ConfigError
+
+BIT_WIDTHS = (1, 2, 4, 8, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Bits of the weight (the right operand, where both are activations) and of the activation."""
+
+    weight_bits: int
+    activation_bits: int
+
+    def __post_init__(self) -> None:
+        for name, bits in (("weight", self.weight_bits), ("activation", self.activation_bits)):
+            if bits not in BIT_WIDTHS:
+                allowed = ", ".join(map(str, BIT_WIDTHS))
+                raise ConfigError(f"{name} of {bits} bits; allowed are {allowed} (32 is float)")
+
+    def __str__(self) -> str:
+        return f"w{self.weight_bits}a{self.activation_bits}"
+
+    @property
+    def is_float(self) -> bool:
+        """Whether both operands stay in floating point."""
+        return self == FLOAT
+
+
+FLOAT = Precision(32, 32)
+W1A1 = Precision(1, 1)

@@ -1,0 +1,59 @@
+"""The post-norm Transformer layer of HuBERT Base, around any self-attention."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from earbit.nn.attention import SelfAttention
+from earbit.nn.leaves import Linear
+
+
+class FeedForward(torch.nn.Module):
+    """`W2 gelu(W1 x + b1) + b2`: (B, T, D) -> (B, T, D); the second leaf owns the GELU."""
+
+    def __init__(self, d_model: int, d_ffn: int) -> None:
+        super().__init__()
+        self.intermediate = Linear(d_model, d_ffn)
+        self.output = Linear(d_ffn, d_model, input_activation="gelu")
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        y_BTD: Tensor = self.output(self.intermediate(x_BTD))
+        return y_BTD
+
+
+class TransformerLayer(torch.nn.Module):
+    """`x = LN(x + attention(x)); x = LN(x + feed_forward(x))`: (B, T, D) -> (B, T, D)."""
+
+    def __init__(self, attention: SelfAttention, d_model: int, d_ffn: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = attention
+        self.attention_norm = torch.nn.LayerNorm(d_model)
+        self.feed_forward = FeedForward(d_model, d_ffn)
+        self.output_norm = torch.nn.LayerNorm(d_model)
+        self.dropout = torch.nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
+        x_BTD = self.attention_norm(x_BTD + self.dropout(self.attention(x_BTD, lengths)))
+        y_BTD: Tensor = self.output_norm(x_BTD + self.dropout(self.feed_forward(x_BTD)))
+        return y_BTD
+
+
+def run_layers(
+    layers: torch.nn.ModuleList, x_BTD: Tensor, lengths: Tensor | None, layer_drop: float
+) -> list[Tensor]:
+    """The input and the output of every layer; in training a layer is skipped with `layer_drop`."""
+    states = [x_BTD]
+    for layer in layers:
+        is_dropped = layers.training and layer_drop > 0 and float(torch.rand(())) < layer_drop
+        states.append(states[-1] if is_dropped else layer(states[-1], lengths))
+    return states
+
+
+def init_like_bert(module: torch.nn.Module) -> None:
+    """Linear weights from N(0, 0.02), biases zero; convolutions keep their own initialisation."""
+    for leaf in module.modules():
+        if isinstance(leaf, Linear):
+            torch.nn.init.normal_(leaf.weight, std=0.02)
+            if leaf.bias is not None:
+                torch.nn.init.zeros_(leaf.bias)

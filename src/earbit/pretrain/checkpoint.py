@@ -1,0 +1,111 @@
+"""Checkpoints that survive `kill -9` at any time: a folder per step, complete or not there.
+
+`checkpoints/step-00000200/` holds model.safetensors, optimiser.safetensors and state.json.  It is
+written under a temporary name, flushed, and renamed; the two newest are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from earbit.errors import ConfigError, DataError, FormatError
+from earbit.files import flush
+
+N_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a run has come: everything random follows from the seed and these."""
+
+    step: int
+    """Updates made."""
+    epoch: int
+    batches_done: int
+    """Batches of this epoch that are used up."""
+
+
+def save_checkpoint(
+    folder: Path,
+    model: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    position: Position,
+    run: dict[str, Any],
+) -> None:
+    """Writes a checkpoint below `folder`; `run` describes the run and is checked at resume."""
+    final = folder / f"step-{position.step:08d}"
+    temporary = folder / f".{final.name}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        save_file(_contiguous(model.state_dict()), temporary / "model.safetensors")
+        save_file(_optimiser_tensors(optimiser), temporary / "optimiser.safetensors")
+        state = json.dumps({"position": asdict(position), "run": run}, indent=2)
+        (temporary / "state.json").write_text(state + "\n", encoding="utf-8")
+        for file in temporary.iterdir():
+            flush(file)
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        flush(folder)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{final}: checkpoint cannot be written ({error})") from error
+    for old in sorted(folder.glob("step-*"))[:-N_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def load_newest(
+    folder: Path, model: torch.nn.Module, optimiser: torch.optim.Optimizer, run: dict[str, Any]
+) -> Position | None:
+    """Restores the newest checkpoint into model and optimiser; None when there is none.
+
+    Raises ConfigError when it belongs to a run of another description, FormatError when damaged.
+    """
+    checkpoints = sorted(folder.glob("step-*"))
+    if not checkpoints:
+        return None
+    newest = checkpoints[-1]
+    try:
+        state = json.loads((newest / "state.json").read_text(encoding="utf-8"))
+        if state["run"] != json.loads(json.dumps(run)):
+            changed = [k for k in run if state["run"].get(k) != json.loads(json.dumps(run[k]))]
+            raise ConfigError(
+                f"{newest}: belongs to a run with another {', '.join(changed) or 'description'}; "
+                "give another --out, or delete this folder to start anew"
+            )
+        model.load_state_dict(load_file(newest / "model.safetensors"))
+        _restore_optimiser(optimiser, load_file(newest / "optimiser.safetensors"))
+        return Position(**state["position"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise FormatError(f"{newest}: damaged checkpoint ({error}); delete this folder") from error
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+
+
+def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimiser.state_dict()["state"]
+    return _contiguous(
+        {f"{i}.{name}": value for i, values in state.items() for name, value in values.items()}
+    )
+
+
+def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})

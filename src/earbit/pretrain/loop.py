@@ -1,0 +1,213 @@
+"""The training loop: batch, mask, forward, loss, backward, clip, step, log, save.
+
+Everything random in step n follows from the seed and n, so a run that is killed and started again
+gives, on a CPU, the same bits as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lhotse import CutSet
+from torch import Tensor
+
+from earbit.audio.batches import Batch, collate, epoch_batches
+from earbit.audio.decode import SAMPLE_RATE_HZ
+from earbit.config import to_dict
+from earbit.errors import ConfigError, DataError
+from earbit.model import AudioModel
+from earbit.nn.front_end import n_frames_of
+from earbit.pretrain.checkpoint import Position, load_newest, save_checkpoint
+from earbit.pretrain.masking import MaskConfig, batch_mask
+from earbit.pretrain.objective import Loss, Objective, masked_units
+from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at
+from earbit.progress import progress
+from earbit.units.labels import UnitLabels
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """One training run on one machine."""
+
+    optimiser: OptimiserConfig
+    mask: MaskConfig = MaskConfig()
+    batch_s: float = 87.5
+    """Seconds of audio in a batch, padding included."""
+    crop_s: float = 15.625
+    """Longer utterances are cropped to this, at a random place."""
+    seed: int = 1337
+    checkpoint_every_steps: int = 100
+    log_every_steps: int = 10
+
+    def __post_init__(self) -> None:
+        if self.batch_s < self.crop_s:
+            raise ConfigError(f"batch_s={self.batch_s} is below crop_s={self.crop_s}; raise it")
+        if self.checkpoint_every_steps < 1 or self.log_every_steps < 1:
+            raise ConfigError("checkpoint_every_steps and log_every_steps must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Utterances in memory or behind any mapping, and the unit labels of their frames."""
+
+    train: CutSet
+    valid: CutSet
+    waveforms: Mapping[str, np.ndarray]
+    labels: UnitLabels
+
+
+def train(
+    model: AudioModel,
+    data: TrainingData,
+    config: TrainConfig,
+    out_dir: Path,
+    *,
+    objective: Objective = masked_units,
+    title: str = "training",
+) -> dict[str, float]:
+    """Trains `model` in place to the last step and returns its validation figures.
+
+    Continues from the newest checkpoint below `out_dir`, where log.jsonl grows too.  Raises
+    DataError when the loss stops being finite, naming the step.
+    """
+    optimiser = build_optimiser(model, config.optimiser)
+    run = {
+        "model": to_dict(model.config),
+        "train": to_dict(config),
+        "objective": title,
+        "labels": data.labels.digest,
+    }
+    checkpoints = out_dir / "checkpoints"
+    position = load_newest(checkpoints, model, optimiser, run) or Position(0, 0, 0)
+    log = _open_log(out_dir / "log.jsonl", position.step)
+    n_steps = config.optimiser.n_steps
+    model.train()
+    with progress(title, n_steps, position.step) as advance, log:
+        while position.step < n_steps:
+            for ids in _batches(data.train, config, position):
+                position = Position(position.step + 1, position.epoch, position.batches_done + 1)
+                parts = _step(model, optimiser, objective, data, config, ids, position.step)
+                advance(1, f"loss {parts['loss']:.2f}")
+                if position.step % config.log_every_steps == 0 or position.step == n_steps:
+                    log.write(json.dumps({"step": position.step, **parts}) + "\n")
+                    log.flush()
+                is_due = position.step % config.checkpoint_every_steps == 0
+                if is_due or position.step == n_steps:
+                    save_checkpoint(checkpoints, model, optimiser, position, run)
+                if position.step == n_steps:
+                    break
+            else:
+                position = Position(position.step, position.epoch + 1, 0)
+    return validate(model, data, config, objective)
+
+
+@torch.no_grad()
+def validate(
+    model: AudioModel, data: TrainingData, config: TrainConfig, objective: Objective = masked_units
+) -> dict[str, float]:
+    """Mean figures of the objective over the validation cuts, with masks fixed by the seed."""
+    was_training = model.training
+    model.eval()
+    sums: dict[str, float] = {}
+    batches = _epoch(data.valid, config, epoch=0)
+    for i, ids in enumerate(batches):
+        generator = torch.Generator().manual_seed(config.seed + i)
+        loss, _ = _loss(model, objective, data, config, ids, generator)
+        for name, value in {"loss": loss.total, **loss.parts}.items():
+            sums[name] = sums.get(name, 0.0) + float(value)
+    model.train(was_training)
+    return {f"valid_{name}": total / len(batches) for name, total in sums.items()}
+
+
+def _step(
+    model: AudioModel,
+    optimiser: torch.optim.Optimizer,
+    objective: Objective,
+    data: TrainingData,
+    config: TrainConfig,
+    ids: tuple[str, ...],
+    step: int,
+) -> dict[str, float]:
+    lr = lr_at(step, config.optimiser)
+    for group in optimiser.param_groups:
+        group["lr"] = lr
+    generator = torch.Generator().manual_seed((config.seed << 32) + step)
+    # Dropout draws from torch's global generator; it is lent a seed of this step and given back.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed((config.seed << 32) + step)
+        loss, n_masked = _loss(model, objective, data, config, ids, generator)
+    if not bool(torch.isfinite(loss.total)):
+        raise DataError(
+            f"step {step}: the loss is {float(loss.total)}, batch {', '.join(ids[:5])}...; "
+            "lower peak_lr or look at these files"
+        )
+    optimiser.zero_grad(set_to_none=True)
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimiser.max_gradient_norm)
+    optimiser.step()
+    parts = {name: float(value) for name, value in loss.parts.items()}
+    return {
+        "loss": float(loss.total),
+        **parts,
+        "gradient_norm": float(norm),
+        "lr": lr,
+        "n_masked": n_masked,
+    }
+
+
+def _loss(
+    model: AudioModel,
+    objective: Objective,
+    data: TrainingData,
+    config: TrainConfig,
+    ids: tuple[str, ...],
+    generator: torch.Generator,
+) -> tuple[Loss, int]:
+    crop_samples = int(config.crop_s * SAMPLE_RATE_HZ)
+    batch = collate(ids, data.waveforms, crop_samples=crop_samples, generator=generator)
+    frames = [n_frames_of(n) for n in batch.lengths.tolist()]
+    mask_BT = batch_mask(frames, config.mask, generator)
+    if not bool(mask_BT.any()):
+        raise DataError(
+            f"batch {', '.join(ids[:5])}: no frame can be hidden; leave out clips under 2 frames"
+        )
+    loss = objective(model, batch, mask_BT, _targets(batch, frames, data.labels))
+    return loss, int(mask_BT.sum())
+
+
+def _targets(batch: Batch, frames: list[int], labels: UnitLabels) -> Tensor:
+    rows = [
+        torch.from_numpy(labels.for_frames(i, n_frames, start_sample=start))
+        for i, n_frames, start in zip(batch.ids, frames, batch.starts, strict=True)
+    ]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+
+def _epoch(cuts: CutSet, config: TrainConfig, epoch: int) -> list[tuple[str, ...]]:
+    return epoch_batches(cuts, max_duration_s=config.batch_s, seed=config.seed, epoch=epoch)
+
+
+def _batches(cuts: CutSet, config: TrainConfig, position: Position) -> list[tuple[str, ...]]:
+    return _epoch(cuts, config, position.epoch)[position.batches_done :]
+
+
+def _open_log(path: Path, step: int) -> Any:
+    """The log, open to append, without the lines of steps that a kill has undone."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = [line for line in lines if _step_of(line) <= step]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    return path.open("a", encoding="utf-8")
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")  # a line that a kill cut short

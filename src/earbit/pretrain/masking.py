@@ -1,0 +1,58 @@
+"""Which frames are hidden from the encoder: random spans, as HuBERT draws them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from earbit.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskConfig:
+    """Spans that start at 8 % of the frames and hide 10 frames: about 57 % of all frames."""
+
+    probability: float = 0.8
+    """Share of frames that spans would cover if they never overlapped."""
+    span_frames: int = 10
+    min_spans: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.probability <= 1 or self.span_frames < 1 or self.min_spans < 1:
+            raise ConfigError(
+                f"probability={self.probability}, span_frames={self.span_frames}, "
+                f"min_spans={self.min_spans}; allowed: 0 < probability <= 1, the others at least 1"
+            )
+
+
+def span_mask(n_frames: int, config: MaskConfig, generator: torch.Generator) -> Tensor:
+    """True where a frame of one utterance is hidden: bool (n_frames,).
+
+    The number of spans is rounded at random, their starts are drawn without replacement, spans may
+    overlap.  Differs from fairseq: rows of a batch keep their own number of hidden frames, instead
+    of being cut to the smallest, so a mask does not depend on batch mates.
+    An utterance of fewer than two frames is not masked at all.
+    """
+    mask = torch.zeros(n_frames, dtype=torch.bool)
+    if n_frames < 2:
+        return mask
+    chance = float(torch.rand((), generator=generator))
+    n_spans = int(config.probability * n_frames / config.span_frames + chance)
+    n_spans = min(max(n_spans, config.min_spans), n_frames - 1)
+    span = config.span_frames
+    if n_frames - span <= n_spans:
+        # Too short for full spans everywhere: spans shrink, so that some frame stays visible.
+        span = n_frames - n_spans - 1
+        span = max(span, 1)
+    starts = torch.randperm(n_frames - span, generator=generator)[:n_spans]
+    frames = starts[:, None] + torch.arange(span)
+    mask[frames.flatten()] = True
+    return mask
+
+
+def batch_mask(lengths: list[int], config: MaskConfig, generator: torch.Generator) -> Tensor:
+    """Masks of a padded batch: bool (B, max length); padded frames are never hidden."""
+    rows = [span_mask(n, config, generator) for n in lengths]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)

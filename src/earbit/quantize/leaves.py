@@ -1,0 +1,149 @@
+"""The leaves with one bit for both operands.
+
+An input that comes out of an activation function is non-negative once that function is a ReLU, so
+it gets the unsigned set {0, a} and the ReLU; every other input gets the signed set {-a, +a}.
+Scales and shifts are ordinary parameters; `calibrate` gives them their first values.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from earbit.nn.leaves import ActivationName, BinarySet, Conv1d, Linear, MatMul
+from earbit.nn.lengths import length_mask
+from earbit.nn.precision import W1A1
+from earbit.quantize.binarize import (
+    MIN_SCALE,
+    Granularity,
+    binarize_signed,
+    binarize_unsigned,
+    binarize_weight,
+)
+
+
+def binarized(x: Tensor, binary_set: BinarySet, scale: Tensor) -> Tensor:
+    """x, shift already added, as {-a, +a} or {0, a} with a = max(scale, floor)."""
+    scale = scale.clamp_min(MIN_SCALE)
+    return binarize_signed(x, scale) if binary_set == "signed" else binarize_unsigned(x, scale)
+
+
+def initial_scale(x: Tensor, binary_set: BinarySet) -> Tensor:
+    """BiT's first value of a scale: 2 mean|x| for the signed set, 4 mean|x| for the unsigned."""
+    factor = 2.0 if binary_set == "signed" else 4.0
+    return (factor * x.detach().abs().mean()).clamp_min(MIN_SCALE)
+
+
+def _set_of(input_activation: ActivationName) -> BinarySet:
+    return "signed" if input_activation == "none" else "unsigned"
+
+
+def _relu_for(input_activation: ActivationName) -> ActivationName:
+    return "none" if input_activation == "none" else "relu"
+
+
+class BinaryLinear(Linear):
+    """A Linear whose weight and input are single bits: y = w_b binarize(x + shift) + bias."""
+
+    precision = W1A1
+
+    def __init__(self, leaf: Linear, granularity: Granularity) -> None:
+        super().__init__(
+            leaf.in_features,
+            leaf.out_features,
+            bias=leaf.bias is not None,
+            input_activation=_relu_for(leaf.input_activation),
+        )
+        self.load_state_dict(leaf.state_dict())
+        self.granularity: Granularity = granularity
+        self.input_set = _set_of(leaf.input_activation)
+        self.input_scale = torch.nn.Parameter(torch.ones(()))
+        self.input_shift = torch.nn.Parameter(torch.zeros(leaf.in_features))
+
+    def shifted_input(self, x: Tensor) -> Tensor:
+        """What is compared with the threshold: the activated input plus the shift."""
+        if self.input_activation == "relu":
+            x = F.relu(x)
+        return x + self.input_shift
+
+    def observe(self, x: Tensor) -> dict[str, Tensor]:
+        """First values of the scales from one input."""
+        return {"input_scale": initial_scale(self.shifted_input(x), self.input_set)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = binarized(self.shifted_input(x), self.input_set, self.input_scale)
+        return F.linear(x, binarize_weight(self.weight, self.granularity), self.bias)
+
+
+class BinaryConv1d(Conv1d):
+    """A Conv1d whose weight and input are single bits; padding is bit 0: -a, or 0 if unsigned."""
+
+    precision = W1A1
+
+    def __init__(self, leaf: Conv1d, granularity: Granularity) -> None:
+        super().__init__(
+            leaf.in_channels,
+            leaf.out_channels,
+            leaf.kernel_size[0],
+            stride=leaf.stride[0],
+            padding=cast(int, leaf.padding[0]),
+            groups=leaf.groups,
+            bias=leaf.bias is not None,
+            input_activation=_relu_for(leaf.input_activation),
+        )
+        self.load_state_dict(leaf.state_dict())
+        self.granularity: Granularity = granularity
+        self.input_set = _set_of(leaf.input_activation)
+        self.input_scale = torch.nn.Parameter(torch.ones(()))
+        self.input_shift = torch.nn.Parameter(torch.zeros(leaf.in_channels))
+
+    def shifted_input(self, x_BCT: Tensor) -> Tensor:
+        """What is compared with the threshold: the activated input plus the shift."""
+        if self.input_activation == "relu":
+            x_BCT = F.relu(x_BCT)
+        return x_BCT + self.input_shift[:, None]
+
+    def observe(self, x_BCT: Tensor, lengths: Tensor | None = None) -> dict[str, Tensor]:
+        """First values of the scales from one input."""
+        return {"input_scale": initial_scale(self.shifted_input(x_BCT), self.input_set)}
+
+    def forward(self, x_BCT: Tensor, lengths: Tensor | None = None) -> Tensor:
+        x_BCT = binarized(self.shifted_input(x_BCT), self.input_set, self.input_scale)
+        n_pad = cast(int, self.padding[0])
+        if n_pad:
+            # Above the set's lower value, bit 0 is zero: there padding is plain zero padding.
+            low = self.input_scale.clamp_min(MIN_SCALE) if self.input_set == "signed" else 0.0
+            x_BCT = x_BCT + low
+            if lengths is not None:
+                x_BCT = x_BCT * length_mask(lengths, x_BCT.shape[-1])[:, None, :]
+            x_BCT = F.pad(x_BCT, (n_pad, n_pad)) - low
+        weight = binarize_weight(self.weight, self.granularity)
+        return F.conv1d(x_BCT, weight, self.bias, self.stride, groups=self.groups)
+
+
+class BinaryMatMul(MatMul):
+    """A product of two activations in single bits; learned scales, no shifts (as BiT's code)."""
+
+    precision = W1A1
+
+    def __init__(self, leaf: MatMul) -> None:
+        super().__init__(leaf.left_set)
+        self.left_scale = torch.nn.Parameter(torch.ones(()))
+        self.right_scale = torch.nn.Parameter(torch.ones(()))
+
+    def observe(self, left: Tensor, right: Tensor, n_pairs: int | None = None) -> dict[str, Tensor]:
+        """First values of the scales from one pair of inputs."""
+        return {
+            "left_scale": initial_scale(left, self.left_set),
+            "right_scale": initial_scale(right, "signed"),
+        }
+
+    def forward(self, left: Tensor, right: Tensor, n_pairs: int | None = None) -> Tensor:
+        left = binarized(left, self.left_set, self.left_scale)
+        return left @ binarized(right, "signed", self.right_scale)
+
+
+BinaryLeaf = BinaryLinear | BinaryConv1d | BinaryMatMul

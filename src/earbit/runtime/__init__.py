@@ -1,0 +1,5 @@
+"""Runs programs with numpy and the compiled core alone; torch is never imported here."""
+
+from earbit.runtime.session import Session
+
+__all__ = ["Session"]

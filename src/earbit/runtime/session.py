@@ -1,0 +1,94 @@
+"""Runs a program on audio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earbit import _core
+from earbit.errors import ConfigError, DataError, FormatError
+from earbit.runtime.program_file import read_program
+
+MIN_SAMPLES = 400
+MAX_SAMPLES = 16_000 * 3600 * 4
+MAX_THREADS = 256
+
+
+class Session:
+    """A loaded program.  It never changes while it runs, so threads may share it.
+
+    path: a file of `earbit export`;  threads: how many cores one call may use; results do not
+    depend on it.  Raises FormatError for a damaged or foreign file.
+    """
+
+    def __init__(self, path: str | Path, threads: int = 1) -> None:
+        if not 1 <= threads <= MAX_THREADS:
+            raise ConfigError(f"threads={threads}; allowed are 1 to {MAX_THREADS}")
+        self.threads = threads
+        file = read_program(path)
+        self.origin: dict[str, Any] = file.origin
+        """Which model and plan the program was made from."""
+        self.bits = file.bits
+        """Packed values by the name of the leaf that reads them, for `values`."""
+        self.outputs = file.outputs
+        """Values of the hidden states, for `values`; the last layer comes last."""
+        self._program = _core.Program()
+        for i, op in enumerate(file.ops):
+            try:
+                self._program.add(op.name, list(op.inputs), op.ints, op.floats, op.tensors)
+            except (ValueError, TypeError) as error:
+                raise FormatError(f"{path}: op {i} ({op.name}): {error}") from error
+
+    def run(
+        self, waveform: NDArray[Any], layers: Literal["last", "all"] = "last"
+    ) -> NDArray[np.float32]:
+        """Features of mono 16 kHz audio in [-1, 1], one vector per 20 ms.
+
+        Gives (frames, width) float32 of the last layer, or (layers + 1, frames, width) of all
+        hidden states, the encoder's input first.  Raises DataError for audio that is too short or
+        not finite.
+        """
+        if layers not in ("last", "all"):
+            raise ConfigError(f"layers={layers!r}; allowed are 'last' and 'all'")
+        wanted = self.outputs if layers == "all" else self.outputs[-1:]
+        results = self.values(waveform, wanted)
+        return np.stack(results) if layers == "all" else results[0]
+
+    def run_batch(self, waveforms: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """`run` of every waveform; they may have different lengths, none is padded."""
+        return [self.run(waveform) for waveform in waveforms]
+
+    def values(self, waveform: NDArray[Any], ids: Sequence[int]) -> list[NDArray[Any]]:
+        """Any values of the program: float32 (frames, columns) or packed uint64 bits."""
+        audio = _checked(waveform)
+        try:
+            return self._program.run(audio, list(ids), self.threads)
+        except ValueError as error:
+            raise DataError(f"audio of {audio.size} samples: {error}") from error
+
+    def profile(self, waveform: NDArray[Any]) -> list[tuple[str, float]]:
+        """Seconds that every op took, in the order of the program."""
+        return self._program.profile(_checked(waveform), self.threads)
+
+    def kernels(self) -> dict[str, str]:
+        """The kernel that computes each product on this CPU."""
+        return {kernel["op"]: kernel["name"] for kernel in _core.kernels() if kernel["chosen"]}
+
+
+def _checked(waveform: NDArray[Any]) -> NDArray[np.float32]:
+    audio = np.ascontiguousarray(waveform, dtype=np.float32)
+    if audio.ndim != 1:
+        raise DataError(f"audio of shape {audio.shape}; give one channel, shape (samples,)")
+    if not MIN_SAMPLES <= audio.size <= MAX_SAMPLES:
+        raise DataError(
+            f"audio of {audio.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "
+            f"{MAX_SAMPLES} (4 h); pad it or cut it"
+        )
+    n_bad = int(np.count_nonzero(~np.isfinite(audio)))
+    if n_bad:
+        raise DataError(f"audio has {n_bad} samples that are NaN or infinite; clean it first")
+    return audio
