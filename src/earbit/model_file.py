@@ -26,6 +26,7 @@ from earbit.nn.precision import Precision
 
 FORMAT = "earbit-model-1"
 METADATA_KEY = "earbit"
+MODEL_FILE_NAME = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,8 @@ import torch
 
 from earbit.errors import FormatError
 from earbit.model import AudioModel, ModelConfig
-from earbit.model_file import read_model_file
+from earbit.model_file import MODEL_FILE_NAME, read_model_file
 from earbit.quantize.convert import convert
-
-MODEL_FILE_NAME = "model.safetensors"
 
 
 def model_path(where: str | Path) -> Path:

@@ -1,0 +1,60 @@
+#include "cpu/isa.h"
+
+#include <cstdlib>
+#include <stdexcept>
+
+namespace earbit {
+
+const char* name_of(Isa isa) {
+  switch (isa) {
+    case Isa::scalar:
+      return "scalar";
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
+  }
+  return "unknown";
+}
+
+bool is_available(Isa isa) {
+  if (isa == Isa::scalar) return true;
+#if defined(__x86_64__)
+  // The compiler's check asks CPUID and, by XGETBV, whether the system saves the registers.
+  __builtin_cpu_init();
+  if (isa == Isa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (isa == Isa::avx512) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vpopcntdq");
+  }
+#endif
+  return false;
+}
+
+std::vector<Isa> available_isas() {
+  std::vector<Isa> isas;
+  for (Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+    if (is_available(isa)) isas.push_back(isa);
+  }
+  return isas;
+}
+
+Isa isa_named(const std::string& name) {
+  std::string allowed;
+  for (Isa isa : available_isas()) {
+    if (name == name_of(isa)) return isa;
+    allowed += std::string(allowed.empty() ? "" : ", ") + name_of(isa);
+  }
+  throw std::invalid_argument("instruction set '" + name + "' is not available; this CPU has " +
+                              allowed);
+}
+
+Isa chosen_isa() {
+  static const Isa isa = [] {
+    const char* forced = std::getenv("EARBIT_ISA");
+    if (forced != nullptr && *forced != '\0') return isa_named(forced);
+    return available_isas().back();
+  }();
+  return isa;
+}
+
+}  // namespace earbit

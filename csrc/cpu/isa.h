@@ -1,0 +1,26 @@
+// Instruction sets that kernels are written for, and which of them this CPU has.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace earbit {
+
+enum class Isa { scalar, avx2, avx512 };
+
+const char* name_of(Isa isa);
+
+// Whether this CPU and this operating system run kernels of `isa`.
+bool is_available(Isa isa);
+
+// All available sets, best last.
+std::vector<Isa> available_isas();
+
+// The best available set, or the one that EARBIT_ISA names.  Read once, at the first call.
+// Throws std::invalid_argument when the name is unknown or the CPU lacks the set.
+Isa chosen_isa();
+
+// The available set called `name`; throws std::invalid_argument that lists what is allowed.
+Isa isa_named(const std::string& name);
+
+}  // namespace earbit

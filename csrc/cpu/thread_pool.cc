@@ -1,0 +1,115 @@
+#include "cpu/thread_pool.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace earbit {
+namespace {
+
+// One parallel_for: indices are taken from a counter, so no range is computed twice.
+struct Job {
+  Job(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t)>& body)
+      : n(n), grain(grain), body(body) {}
+
+  void work() {
+    while (true) {
+      const int64_t begin = next.fetch_add(grain);
+      if (begin >= n) return;
+      const int64_t end = std::min(begin + grain, n);
+      body(begin, end);
+      if (done.fetch_add(end - begin) + (end - begin) == n) {
+        std::lock_guard<std::mutex> lock(mutex);
+        finished.notify_all();
+      }
+    }
+  }
+
+  void wait() {
+    std::unique_lock<std::mutex> lock(mutex);
+    finished.wait(lock, [this] { return done.load() == n; });
+  }
+
+  const int64_t n;
+  const int64_t grain;
+  // A copy: a helper that comes late may look at the job after the caller has returned.
+  const std::function<void(int64_t, int64_t)> body;
+  std::atomic<int64_t> next{0};
+  std::atomic<int64_t> done{0};
+  std::mutex mutex;
+  std::condition_variable finished;
+};
+
+class Pool {
+ public:
+  void add(const std::shared_ptr<Job>& job, int n_helpers) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      while (n_threads_ < n_helpers) {
+        std::thread([this] { serve(); }).detach();
+        ++n_threads_;
+      }
+      for (int i = 0; i < n_helpers; ++i) jobs_.push_back(job);
+    }
+    wake_.notify_all();
+  }
+
+ private:
+  void serve() {
+    while (true) {
+      std::shared_ptr<Job> job;
+      {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [this] { return !jobs_.empty(); });
+        job = std::move(jobs_.front());
+        jobs_.pop_front();
+      }
+      job->work();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::shared_ptr<Job>> jobs_;
+  int n_threads_ = 0;
+};
+
+// The pool of this process.  A forked child has none of its parent's threads, so it gets a new
+// pool; the old one is left alone, its locks may be held by threads that no longer exist.
+std::atomic<Pool*> current_pool{nullptr};
+
+Pool& pool() {
+  static const bool is_ready = [] {
+    current_pool = new Pool();
+    pthread_atfork(nullptr, nullptr, [] { current_pool = new Pool(); });
+    return true;
+  }();
+  static_cast<void>(is_ready);
+  return *current_pool;
+}
+
+}  // namespace
+
+void parallel_for(int64_t n, int64_t grain, int n_threads,
+                  const std::function<void(int64_t, int64_t)>& body) {
+  if (n <= 0) return;
+  grain = std::max<int64_t>(grain, 1);
+  const int64_t n_ranges = (n + grain - 1) / grain;
+  const int n_helpers = static_cast<int>(std::min<int64_t>(n_threads, n_ranges)) - 1;
+  if (n_helpers <= 0) {
+    for (int64_t begin = 0; begin < n; begin += grain) body(begin, std::min(begin + grain, n));
+    return;
+  }
+  auto job = std::make_shared<Job>(n, grain, body);
+  pool().add(job, n_helpers);
+  job->work();
+  job->wait();
+}
+
+}  // namespace earbit

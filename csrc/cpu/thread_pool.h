@@ -1,0 +1,16 @@
+// Splits work over threads.  Results never depend on how many there are: every index is computed
+// by exactly one call, on its own.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace earbit {
+
+// Calls body(begin, end) over ranges that cover [0, n) once, of at most `grain` indices each, on up
+// to n_threads threads, the caller's included.  Several callers may be here at once, also after a
+// fork.  `body` must not throw.
+void parallel_for(int64_t n, int64_t grain, int n_threads,
+                  const std::function<void(int64_t, int64_t)>& body);
+
+}  // namespace earbit

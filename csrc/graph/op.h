@@ -1,0 +1,47 @@
+// One step of a program.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graph/attributes.h"
+#include "graph/value.h"
+
+namespace earbit {
+
+class Op {
+ public:
+  virtual ~Op() = default;
+
+  // The type of the value that it makes, given those that it reads.
+  virtual const Type& type() const = 0;
+
+  // Computes; inputs have the types that the op was built for.  It never changes itself, so several
+  // threads may run it at once.  Throws std::invalid_argument when there are too few rows.
+  virtual Value run(const std::vector<Value>& inputs, int n_threads) const = 0;
+};
+
+// Builds the op called `name`; throws std::invalid_argument for an unknown name and for anything in
+// the attributes or the input types that does not fit.
+std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& inputs,
+                            Attributes& attributes);
+
+// How ops/ is found: a maker per op.
+using MakeOp = std::unique_ptr<Op> (*)(const std::vector<Type>&, Attributes&);
+std::unique_ptr<Op> make_conv_f32(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_group_norm(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_layer_norm(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_gelu(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_relu(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_add(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_pack(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_product_b1(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_attention_b1(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_attention_f32(const std::vector<Type>& inputs, Attributes& attributes);
+
+// Checks that every maker uses on its inputs.
+void expect_floats(const std::vector<Type>& inputs, size_t n);
+void expect_bits(const std::vector<Type>& inputs, size_t n);
+
+}  // namespace earbit

@@ -1,0 +1,59 @@
+// What flows between ops: a float matrix, or a stack of packed bit matrices.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "bits/layout.h"
+
+namespace earbit {
+
+// What is known of a value before any audio: everything but the number of rows (frames, samples).
+struct Type {
+  bool is_bits = false;
+  int cols = 0;            // floats: columns
+  int groups = 0;          // bits: matrices, each starting at a word border
+  int bits_per_group = 0;  // bits: columns of one of them
+
+  static Type floats(int cols) { return {false, cols, 0, 0}; }
+  static Type bits(int groups, int bits_per_group) { return {true, 0, groups, bits_per_group}; }
+  int words() const { return static_cast<int>(words_for(bits_per_group)); }
+};
+
+// Largest number of elements of one value; beyond, a run is refused instead of exhausting memory.
+constexpr int64_t kMaxElements = int64_t{1} << 36;
+
+// A value of a run.  Floats: (rows, cols), row-major.  Bits: (groups, rows, words).
+struct Value {
+  Type type;
+  int64_t rows = 0;
+  std::shared_ptr<float[]> floats;
+  std::shared_ptr<uint64_t[]> words;
+
+  static Value make(const Type& type, int64_t rows) {
+    Value value{type, rows, nullptr, nullptr};
+    const int64_t per_row =
+        type.is_bits ? static_cast<int64_t>(type.groups) * type.words() : type.cols;
+    if (rows < 0 || (rows > 0 && per_row > kMaxElements / rows)) {
+      throw std::invalid_argument("a value of " + std::to_string(rows) + " x " +
+                                  std::to_string(per_row) + " elements is too large");
+    }
+    const auto n = static_cast<size_t>(rows * per_row);
+    if (type.is_bits) {
+      value.words = std::shared_ptr<uint64_t[]>(new uint64_t[n]);
+    } else {
+      value.floats = std::shared_ptr<float[]>(new float[n]);
+    }
+    return value;
+  }
+
+  float* row(int64_t i) const { return floats.get() + i * type.cols; }
+  uint64_t* group(int g) const {
+    return words.get() + static_cast<int64_t>(g) * rows * type.words();
+  }
+  int64_t size() const { return rows * type.cols; }
+};
+
+}  // namespace earbit

@@ -1,0 +1,65 @@
+// Binary matrix product: c[i][j] = sum over words of popcount(a[i] OP w[j]), OP xor or and.
+//
+// A kernel computes a few rows against one panel: the weights of `cols` outputs, laid out once in
+// the kernel's own order.  Rows of A are a base pointer and a stride and may overlap, so a
+// convolution is a product over overlapping rows and needs no copy.  Counts are exact; int32
+// overflows only beyond 2^31 bits per row.  The reference is gemm_b1_scalar.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "cpu/isa.h"
+
+namespace earbit {
+
+enum class BitOp { exclusive_or, conjunction };
+
+struct GemmB1Kernel {
+  const char* name;
+  Isa isa;
+  int rows;  // rows of A per call at most
+  int cols;  // outputs in a panel
+
+  // Lays out `n_cols` <= cols weight rows of n_words words, `stride` words apart, as one panel of
+  // cols * n_words words; missing outputs are zeros.
+  void (*pack)(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words, uint64_t* panel);
+
+  // c[i * c_stride + j] = counts for i < n_rows <= rows, j < cols.  Word k of a panel starts at
+  // panel + k * cols, so a part of the words is a panel too.
+  void (*run)(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel, int n_words,
+              BitOp op, int32_t* c, ptrdiff_t c_stride);
+};
+
+// Every kernel that was built, the scalar one first.
+const std::vector<GemmB1Kernel>& gemm_b1_kernels();
+
+// The kernel of an instruction set; it exists for every set that this CPU has.
+const GemmB1Kernel& gemm_b1_kernel(Isa isa);
+
+// Weights of any number of outputs, as panels of one kernel.
+class PanelsB1 {
+ public:
+  PanelsB1(const GemmB1Kernel& kernel, const uint64_t* w, ptrdiff_t stride, int n_cols,
+           int n_words);
+
+  int n_panels() const { return n_panels_; }
+  int padded_cols() const { return n_panels_ * kernel_->cols; }
+  const uint64_t* panel(int p) const {
+    return words_.data() + static_cast<size_t>(p) * kernel_->cols * n_words_;
+  }
+  const GemmB1Kernel& kernel() const { return *kernel_; }
+  int n_words() const { return n_words_; }
+
+  // Counts of n_rows <= kernel().rows rows against all outputs; c has padded_cols() columns.
+  void run(const uint64_t* a, ptrdiff_t a_stride, int n_rows, BitOp op, int32_t* c) const;
+
+ private:
+  const GemmB1Kernel* kernel_;
+  int n_words_;
+  int n_panels_;
+  std::vector<uint64_t> words_;
+};
+
+}  // namespace earbit

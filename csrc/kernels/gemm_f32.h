@@ -1,0 +1,48 @@
+// Float matrix product: c[i][j] (+)= sum_k a[i][k] * w[j][k].
+//
+// Like gemm_b1: a few rows against a panel of outputs, rows of A may overlap.  Sums run in the
+// order of k, so a result does not depend on threads or on how rows are grouped.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "cpu/isa.h"
+
+namespace earbit {
+
+struct GemmF32Kernel {
+  const char* name;
+  Isa isa;
+  int rows;  // rows of A per call at most
+  int cols;  // outputs in a panel
+
+  // c[i * c_stride + j] += products for i < n_rows, j < n_cols; panel: [n_k][cols].
+  void (*run)(const float* a, ptrdiff_t a_stride, int n_rows, const float* panel, int n_k,
+              int n_cols, float* c, ptrdiff_t c_stride);
+};
+
+const std::vector<GemmF32Kernel>& gemm_f32_kernels();
+
+// The kernel of an instruction set, or of the best lower one that has a kernel.
+const GemmF32Kernel& gemm_f32_kernel(Isa isa);
+
+// Weights (n_cols, n_k) as panels, with the blocked product over them.
+class PanelsF32 {
+ public:
+  PanelsF32(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride, int n_cols, int n_k);
+
+  // c[i][j] = bias[j] + sum_k a[i][k] w[j][k] for n_rows rows; bias may be null.
+  void run(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* bias, float* c,
+           ptrdiff_t c_stride, int n_threads) const;
+
+ private:
+  const GemmF32Kernel* kernel_;
+  int n_cols_;
+  int n_k_;
+  int n_panels_;
+  std::vector<float> weights_;
+};
+
+}  // namespace earbit

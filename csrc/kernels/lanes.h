@@ -1,0 +1,29 @@
+// Element-wise loops that run over many values, one set of functions per instruction set.
+//
+// The same formulas in the same order and without fused multiply-add, so every instruction set
+// gives the same bits.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/isa.h"
+
+namespace earbit {
+
+struct LaneKernels {
+  Isa isa;
+
+  // y[i] = x[i] * (1 + erf(x[i] / sqrt(2))) / 2; absolute error of erf below 5e-7.
+  void (*gelu)(const float* x, float* y, int64_t n);
+
+  // Bit i of the result is x[i] >= threshold[i], for n <= 64 values; NaN gives 0.
+  uint64_t (*at_least_f32)(const float* x, const float* threshold, int n);
+  uint64_t (*at_least_i32)(const int32_t* x, const int32_t* threshold, int n);
+
+  // y[i] = scale[i] * x[i] + bias[i], rounded after the product.
+  void (*scale_i32)(const int32_t* x, const float* scale, const float* bias, float* y, int64_t n);
+};
+
+const LaneKernels& lane_kernels(Isa isa);
+
+}  // namespace earbit

@@ -1,0 +1,76 @@
+// Convolution over time in float32, y[t] = bias + sum over taps and channels of w * x.
+// A linear layer is a kernel of one frame.  Windows are overlapping rows of one matrix product.
+#include <algorithm>
+
+#include "graph/op.h"
+#include "kernels/gemm_f32.h"
+#include "ops/windows.h"
+
+namespace earbit {
+namespace {
+
+class ConvF32 : public Op {
+ public:
+  ConvF32(const std::vector<Type>& inputs, Attributes& attributes)
+      : windows_(Windows::read(attributes)),
+        n_in_(inputs[0].cols),
+        groups_(attributes.integer("groups", 1, std::max(1, n_in_))) {
+    const int64_t n_out = attributes.rows("weight");
+    if (n_in_ % groups_ != 0 || n_out < 1 || n_out % groups_ != 0) {
+      throw std::invalid_argument("groups=" + std::to_string(groups_) + " must divide " +
+                                  std::to_string(n_in_) + " channels in and " +
+                                  std::to_string(n_out) + " out");
+    }
+    type_ = Type::floats(static_cast<int>(n_out));
+    const int64_t n_k = static_cast<int64_t>(windows_.kernel) * (n_in_ / groups_);
+    const std::vector<float> weight = attributes.f32("weight", {n_out, n_k});
+    if (attributes.has_tensor("bias")) bias_ = attributes.f32("bias", {n_out});
+    const int per_group = type_.cols / groups_;
+    for (int g = 0; g < groups_; ++g) {
+      panels_.emplace_back(gemm_f32_kernel(chosen_isa()), weight.data() + g * per_group * n_k, n_k,
+                           per_group, static_cast<int>(n_k));
+    }
+  }
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+    const Value& x = inputs[0];
+    Value y = Value::make(type_, windows_.count(x.rows));
+    const int n_in = n_in_ / groups_;
+    const int n_out = type_.cols / groups_;
+    const int64_t padded = x.rows + windows_.pad_left + windows_.pad_right;
+    const bool is_direct = groups_ == 1 && !windows_.is_padded();
+    std::vector<float> copy(is_direct ? 0 : static_cast<size_t>(padded) * n_in);
+    for (int g = 0; g < groups_; ++g) {
+      const float* a = x.floats.get();
+      if (!is_direct) {
+        for (int64_t t = 0; t < x.rows; ++t) {
+          std::copy_n(x.row(t) + g * n_in, n_in, copy.data() + (t + windows_.pad_left) * n_in);
+        }
+        a = copy.data();
+      }
+      const float* bias = bias_.empty() ? nullptr : bias_.data() + g * n_out;
+      panels_[g].run(a, static_cast<ptrdiff_t>(windows_.stride) * n_in, y.rows, bias,
+                     y.floats.get() + g * n_out, type_.cols, n_threads);
+    }
+    return y;
+  }
+
+ private:
+  Windows windows_;
+  int n_in_;
+  int groups_;
+  Type type_;
+  std::vector<float> bias_;
+  std::vector<PanelsF32> panels_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_conv_f32(const std::vector<Type>& inputs, Attributes& attributes) {
+  expect_floats(inputs, 1);
+  return std::make_unique<ConvF32>(inputs, attributes);
+}
+
+}  // namespace earbit

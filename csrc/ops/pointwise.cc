@@ -1,0 +1,90 @@
+// gelu, relu: one float to one float.  add: two matrices of the same shape.
+#include <algorithm>
+
+#include "cpu/thread_pool.h"
+#include "graph/op.h"
+#include "kernels/lanes.h"
+
+namespace earbit {
+namespace {
+
+constexpr int64_t kGrain = 16384;
+
+using Function = void (*)(const float* x, float* y, int64_t n);
+
+void relu(const float* x, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] > 0.0f ? x[i] : 0.0f;
+}
+
+Value buffer_of(const Value& x) {
+  return x.floats.use_count() == 1 ? x : Value::make(x.type, x.rows);
+}
+
+class Pointwise : public Op {
+ public:
+  Pointwise(const Type& type, Function function) : type_(type), function_(function) {}
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+    Value y = buffer_of(inputs[0]);
+    const float* in = inputs[0].floats.get();
+    float* out = y.floats.get();
+    parallel_for(y.size(), kGrain, n_threads, [&](int64_t begin, int64_t end) {
+      function_(in + begin, out + begin, end - begin);
+    });
+    return y;
+  }
+
+ private:
+  Type type_;
+  Function function_;
+};
+
+class Add : public Op {
+ public:
+  explicit Add(const Type& type) : type_(type) {}
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+    if (inputs[0].rows != inputs[1].rows) {
+      throw std::invalid_argument("add of " + std::to_string(inputs[0].rows) + " and " +
+                                  std::to_string(inputs[1].rows) + " frames");
+    }
+    Value y = buffer_of(inputs[0]);
+    const float* a = inputs[0].floats.get();
+    const float* b = inputs[1].floats.get();
+    float* out = y.floats.get();
+    parallel_for(y.size(), kGrain, n_threads, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = a[i] + b[i];
+    });
+    return y;
+  }
+
+ private:
+  Type type_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_gelu(const std::vector<Type>& inputs, Attributes&) {
+  expect_floats(inputs, 1);
+  return std::make_unique<Pointwise>(inputs[0], lane_kernels(chosen_isa()).gelu);
+}
+
+std::unique_ptr<Op> make_relu(const std::vector<Type>& inputs, Attributes&) {
+  expect_floats(inputs, 1);
+  return std::make_unique<Pointwise>(inputs[0], relu);
+}
+
+std::unique_ptr<Op> make_add(const std::vector<Type>& inputs, Attributes&) {
+  expect_floats(inputs, 2);
+  if (inputs[0].cols != inputs[1].cols) {
+    throw std::invalid_argument("add of " + std::to_string(inputs[0].cols) + " and " +
+                                std::to_string(inputs[1].cols) + " columns");
+  }
+  return std::make_unique<Add>(inputs[0]);
+}
+
+}  // namespace earbit

@@ -1,0 +1,170 @@
+// gemm_b1 and conv_b1: weights and inputs are bits.
+//
+// With counts c of the kernel, n bits in a window and p ones in it:
+//   signed input    dot = n - 2 c,  c = popcount(a xor w)
+//   unsigned input  dot = 2 c - p,  c = popcount(a and w)
+// Padding frames are zero words: bit 0, the lower value of the set, as in training.
+// What comes out is y = scale * dot + bias, or the bit dot >= threshold, which is where a scale, a
+// bias, an activation and the next binarizer have been folded to.
+#include <algorithm>
+
+#include "cpu/thread_pool.h"
+#include "graph/op.h"
+#include "kernels/gemm_b1.h"
+#include "kernels/lanes.h"
+#include "ops/windows.h"
+
+namespace earbit {
+namespace {
+
+class ProductB1 : public Op {
+ public:
+  ProductB1(const std::vector<Type>& inputs, Attributes& attributes)
+      : windows_(Windows::read(attributes)),
+        in_(inputs[0]),
+        groups_(attributes.integer("groups", 1, 1 << 20)),
+        is_unsigned_(attributes.integer("unsigned", 0, 1) == 1),
+        lanes_(lane_kernels(chosen_isa())) {
+    const int64_t n_out = attributes.rows("weight");
+    const int out_groups = attributes.integer("out_groups", 1, 1 << 20);
+    if (groups_ != in_.groups) {
+      throw std::invalid_argument("groups=" + std::to_string(groups_) + ", but the input has " +
+                                  std::to_string(in_.groups));
+    }
+    if (n_out < 1 || n_out > kMaxOutputs || n_out % groups_ != 0 || n_out % out_groups != 0) {
+      throw std::invalid_argument(std::to_string(n_out) +
+                                  " outputs; they must be divided by groups and out_groups");
+    }
+    n_out_ = static_cast<int>(n_out);
+    const int64_t n_bits = static_cast<int64_t>(windows_.kernel) * in_.bits_per_group;
+    if (n_bits > kMaxBits) {
+      throw std::invalid_argument("a window of " + std::to_string(n_bits) + " bits; at most " +
+                                  std::to_string(kMaxBits) + " can be counted");
+    }
+    n_bits_ = static_cast<int>(n_bits);
+    n_words_ = windows_.kernel * in_.words();
+    const std::vector<uint64_t> weight = attributes.u64("weight", {n_out, n_words_});
+    check_tails(weight);
+    if (attributes.has_tensor("threshold")) {
+      if (groups_ > 1) throw std::invalid_argument("thresholds need groups=1");
+      threshold_ = attributes.i32("threshold", {n_out});
+      type_ = Type::bits(out_groups, n_out_ / out_groups);
+    } else {
+      scale_ = attributes.f32("scale", {n_out});
+      bias_ = attributes.f32("bias", {n_out});
+      if (out_groups > 1) throw std::invalid_argument("out_groups is for bits; floats have one");
+      type_ = Type::floats(n_out_);
+    }
+    const int per_group = n_out_ / groups_;
+    for (int g = 0; g < groups_; ++g) {
+      panels_.emplace_back(gemm_b1_kernel(chosen_isa()),
+                           weight.data() + static_cast<size_t>(g) * per_group * n_words_, n_words_,
+                           per_group, n_words_);
+    }
+  }
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+    const Value x = windows_.is_padded() ? padded(inputs[0]) : inputs[0];
+    Value y = Value::make(type_, windows_.count(inputs[0].rows));
+    const int n_rows = panels_[0].kernel().rows;
+    // Consecutive rows of all groups; a task is large enough to be worth a thread.
+    parallel_for(
+        y.rows, static_cast<int64_t>(n_rows) * 16, n_threads, [&](int64_t begin, int64_t end) {
+          std::vector<int32_t> counts(static_cast<size_t>(n_rows) * panels_[0].padded_cols());
+          for (int64_t i = begin; i < end; i += n_rows) {
+            const int n = static_cast<int>(std::min<int64_t>(n_rows, end - i));
+            for (int g = 0; g < groups_; ++g) run_rows(x, g, i, n, counts.data(), y);
+          }
+        });
+    return y;
+  }
+
+ private:
+  static constexpr int64_t kMaxOutputs = 1 << 20;
+  static constexpr int64_t kMaxBits = 1 << 24;  // a float32 holds every such count exactly
+
+  // Weight bits beyond the row's length would be counted as products.
+  void check_tails(const std::vector<uint64_t>& weight) const {
+    const int tail = in_.bits_per_group % kWordBits;
+    if (tail == 0) return;
+    const size_t words = in_.words();
+    for (size_t i = words - 1; i < weight.size(); i += words) {
+      if (weight[i] >> tail != 0) {
+        throw std::invalid_argument("weight has bits set beyond its " +
+                                    std::to_string(in_.bits_per_group) + " channels");
+      }
+    }
+  }
+
+  Value padded(const Value& x) const {
+    Value y = Value::make(in_, x.rows + windows_.pad_left + windows_.pad_right);
+    const int64_t words = in_.words();
+    for (int g = 0; g < groups_; ++g) {
+      uint64_t* out = y.group(g);
+      out = std::fill_n(out, windows_.pad_left * words, uint64_t{0});
+      out = std::copy_n(x.group(g), x.rows * words, out);
+      std::fill_n(out, windows_.pad_right * words, uint64_t{0});
+    }
+    return y;
+  }
+
+  void run_rows(const Value& x, int g, int64_t first, int n, int32_t* counts, Value& y) const {
+    const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * in_.words();
+    const uint64_t* a = x.group(g) + first * stride;
+    const PanelsB1& panels = panels_[g];
+    panels.run(a, stride, n, is_unsigned_ ? BitOp::conjunction : BitOp::exclusive_or, counts);
+    const int n_out = n_out_ / groups_;
+    for (int i = 0; i < n; ++i) {
+      int32_t* dot = counts + static_cast<ptrdiff_t>(i) * panels.padded_cols();
+      if (is_unsigned_) {
+        int32_t ones = 0;
+        for (int k = 0; k < n_words_; ++k) ones += popcount(a[i * stride + k]);
+        for (int j = 0; j < n_out; ++j) dot[j] = 2 * dot[j] - ones;
+      } else {
+        for (int j = 0; j < n_out; ++j) dot[j] = n_bits_ - 2 * dot[j];
+      }
+      if (type_.is_bits) {
+        write_bits(dot, first + i, y);
+      } else {
+        lanes_.scale_i32(dot, scale_.data() + g * n_out, bias_.data() + g * n_out,
+                         y.row(first + i) + g * n_out, n_out);
+      }
+    }
+  }
+
+  void write_bits(const int32_t* dot, int64_t row, Value& y) const {
+    const int n = type_.bits_per_group;
+    for (int g = 0; g < type_.groups; ++g) {
+      uint64_t* out = y.group(g) + row * type_.words();
+      for (int j = 0; j < n; j += kWordBits) {
+        out[j / kWordBits] = lanes_.at_least_i32(dot + g * n + j, threshold_.data() + g * n + j,
+                                                 std::min(kWordBits, n - j));
+      }
+    }
+  }
+
+  Windows windows_;
+  Type in_;
+  int groups_;
+  bool is_unsigned_;
+  const LaneKernels& lanes_;
+  int n_out_ = 0;
+  int n_words_ = 0;
+  int n_bits_ = 0;
+  std::vector<float> scale_;
+  std::vector<float> bias_;
+  std::vector<int32_t> threshold_;
+  Type type_;
+  std::vector<PanelsB1> panels_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_product_b1(const std::vector<Type>& inputs, Attributes& attributes) {
+  expect_bits(inputs, 1);
+  return std::make_unique<ProductB1>(inputs, attributes);
+}
+
+}  // namespace earbit

@@ -1,0 +1,172 @@
+// The Python module earbit._core: checks types and shapes, releases the interpreter lock, calls one
+// C++ function.  Types are in src/earbit/_core.pyi.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+
+#include "cpu/isa.h"
+#include "graph/program.h"
+#include "kernels/gemm_b1.h"
+#include "kernels/gemm_f32.h"
+#include "python/self_test.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace earbit {
+namespace {
+
+using Array = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+using Waveform = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Bits = nb::ndarray<const uint64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+constexpr int kMaxThreads = 256;
+
+Tensor tensor_of(const std::string& name, const Array& array) {
+  Tensor tensor{Dtype::f32, {}, array.data()};
+  if (array.dtype() == nb::dtype<float>()) {
+    tensor.dtype = Dtype::f32;
+  } else if (array.dtype() == nb::dtype<int32_t>()) {
+    tensor.dtype = Dtype::i32;
+  } else if (array.dtype() == nb::dtype<uint64_t>()) {
+    tensor.dtype = Dtype::u64;
+  } else {
+    throw std::invalid_argument("tensor '" + name + "' is not float32, int32 or uint64");
+  }
+  for (size_t i = 0; i < array.ndim(); ++i) {
+    tensor.shape.push_back(static_cast<int64_t>(array.shape(i)));
+  }
+  return tensor;
+}
+
+int add(Program& program, const std::string& op, const std::vector<int>& inputs,
+        const std::map<std::string, int64_t>& ints, const std::map<std::string, double>& floats,
+        const std::map<std::string, Array>& tensors) {
+  std::map<std::string, Tensor> views;
+  for (const auto& [name, array] : tensors) views[name] = tensor_of(name, array);
+  Attributes attributes(ints, floats, views);
+  return program.add(op, inputs, attributes);
+}
+
+void check(const Waveform& waveform, int threads) {
+  if (threads < 1 || threads > kMaxThreads) {
+    throw std::invalid_argument("threads=" + std::to_string(threads) + "; allowed are 1 to " +
+                                std::to_string(kMaxThreads));
+  }
+  if (waveform.shape(0) == 0) throw std::invalid_argument("a waveform without samples");
+}
+
+template <typename T>
+nb::object array_of(const std::shared_ptr<T[]>& data, std::vector<size_t> shape) {
+  auto* owner = new std::shared_ptr<T[]>(data);
+  nb::capsule capsule(owner,
+                      [](void* p) noexcept { delete static_cast<std::shared_ptr<T[]>*>(p); });
+  return nb::cast(nb::ndarray<nb::numpy, T>(data.get(), shape.size(), shape.data(), capsule));
+}
+
+nb::list run(const Program& program, const Waveform& waveform, const std::vector<int>& outputs,
+             int threads) {
+  check(waveform, threads);
+  std::vector<Value> values;
+  {
+    nb::gil_scoped_release release;
+    values =
+        program.run(waveform.data(), static_cast<int64_t>(waveform.shape(0)), outputs, threads);
+  }
+  nb::list arrays;
+  for (const Value& value : values) {
+    const auto rows = static_cast<size_t>(value.rows);
+    if (value.type.is_bits) {
+      arrays.append(array_of(value.words, {static_cast<size_t>(value.type.groups), rows,
+                                           static_cast<size_t>(value.type.words())}));
+    } else {
+      arrays.append(array_of(value.floats, {rows, static_cast<size_t>(value.type.cols)}));
+    }
+  }
+  return arrays;
+}
+
+std::vector<std::pair<std::string, double>> profile(const Program& program,
+                                                    const Waveform& waveform, int threads) {
+  check(waveform, threads);
+  nb::gil_scoped_release release;
+  return program.profile(waveform.data(), static_cast<int64_t>(waveform.shape(0)), threads);
+}
+
+nb::list kernels() {
+  nb::list list;
+  const auto append = [&](const char* op, const char* name, Isa isa, bool is_chosen) {
+    nb::dict entry;
+    entry["op"] = op;
+    entry["name"] = name;
+    entry["isa"] = name_of(isa);
+    entry["available"] = is_available(isa);
+    entry["chosen"] = is_chosen;
+    list.append(entry);
+  };
+  const Isa isa = chosen_isa();
+  for (const GemmB1Kernel& kernel : gemm_b1_kernels()) {
+    append("gemm_b1", kernel.name, kernel.isa, &kernel == &gemm_b1_kernel(isa));
+  }
+  for (const GemmF32Kernel& kernel : gemm_f32_kernels()) {
+    append("gemm_f32", kernel.name, kernel.isa, &kernel == &gemm_f32_kernel(isa));
+  }
+  return list;
+}
+
+nb::list run_self_test() {
+  nb::list list;
+  for (const SelfTest& test : self_test()) {
+    nb::dict entry;
+    entry["kernel"] = test.kernel;
+    entry["ok"] = test.is_ok;
+    entry["detail"] = test.detail;
+    list.append(entry);
+  }
+  return list;
+}
+
+nb::object gemm_b1_counts(const Bits& a, const Bits& w, bool is_and, const std::string& isa) {
+  if (a.shape(1) != w.shape(1)) {
+    throw std::invalid_argument("rows of " + std::to_string(a.shape(1)) + " and " +
+                                std::to_string(w.shape(1)) + " words");
+  }
+  const GemmB1Kernel& kernel = gemm_b1_kernel(isa_named(isa));
+  const auto words = static_cast<int>(a.shape(1));
+  const auto n_cols = static_cast<int>(w.shape(0));
+  const size_t n_rows = a.shape(0);
+  const PanelsB1 panels(kernel, w.data(), words, n_cols, words);
+  std::shared_ptr<int32_t[]> counts(new int32_t[n_rows * n_cols]);
+  std::vector<int32_t> tile(static_cast<size_t>(kernel.rows) * panels.padded_cols());
+  for (size_t i = 0; i < n_rows; i += kernel.rows) {
+    const auto n = static_cast<int>(std::min<size_t>(kernel.rows, n_rows - i));
+    panels.run(a.data() + i * words, words, n, is_and ? BitOp::conjunction : BitOp::exclusive_or,
+               tile.data());
+    for (int r = 0; r < n; ++r) {
+      std::copy_n(tile.data() + static_cast<size_t>(r) * panels.padded_cols(), n_cols,
+                  counts.get() + (i + r) * n_cols);
+    }
+  }
+  return array_of(counts, {n_rows, static_cast<size_t>(n_cols)});
+}
+
+}  // namespace
+}  // namespace earbit
+
+NB_MODULE(_core, m) {
+  using namespace earbit;
+  nb::class_<Program>(m, "Program")
+      .def(nb::init<>())
+      .def("add", &add, "op"_a, "inputs"_a, "ints"_a, "floats"_a, "tensors"_a)
+      .def("run", &run, "waveform"_a, "outputs"_a, "threads"_a)
+      .def("profile", &profile, "waveform"_a, "threads"_a);
+  m.def("isa", [] { return std::string(name_of(chosen_isa())); });
+  m.def("kernels", &kernels);
+  m.def("self_test", &run_self_test);
+  m.def("gemm_b1_counts", &gemm_b1_counts, "a"_a, "w"_a, "is_and"_a, "isa"_a);
+}

@@ -1,0 +1,106 @@
+#include "python/self_test.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "bits/layout.h"
+#include "kernels/gemm_b1.h"
+#include "kernels/gemm_f32.h"
+
+namespace earbit {
+namespace {
+
+struct Shape {
+  int rows;
+  int cols;
+  int depth;
+};
+
+// Ones, primes, and both sides of every block border.
+const Shape kShapes[] = {{1, 1, 1},  {2, 3, 1},   {3, 7, 2},    {4, 64, 3},  {5, 65, 4},
+                         {6, 63, 5}, {7, 129, 8}, {13, 31, 12}, {4, 16, 24}, {11, 100, 48}};
+
+std::string text_of(const Shape& shape) {
+  return std::to_string(shape.rows) + " x " + std::to_string(shape.cols) + " x " +
+         std::to_string(shape.depth);
+}
+
+bool is_right(const GemmB1Kernel& kernel, const Shape& shape, BitOp op, std::mt19937_64& random) {
+  std::vector<uint64_t> a(static_cast<size_t>(shape.rows) * shape.depth);
+  std::vector<uint64_t> w(static_cast<size_t>(shape.cols) * shape.depth);
+  for (uint64_t& word : a) word = random();
+  for (uint64_t& word : w) word = random();
+  const PanelsB1 panels(kernel, w.data(), shape.depth, shape.cols, shape.depth);
+  std::vector<int32_t> counts(static_cast<size_t>(kernel.rows) * panels.padded_cols());
+  for (int first = 0; first < shape.rows; first += kernel.rows) {
+    const int n = std::min(kernel.rows, shape.rows - first);
+    panels.run(a.data() + static_cast<size_t>(first) * shape.depth, shape.depth, n, op,
+               counts.data());
+    for (int i = 0; i < n; ++i) {
+      for (int j = 0; j < shape.cols; ++j) {
+        int32_t expected = 0;
+        for (int k = 0; k < shape.depth; ++k) {
+          const uint64_t x = a[static_cast<size_t>(first + i) * shape.depth + k];
+          const uint64_t y = w[static_cast<size_t>(j) * shape.depth + k];
+          expected += popcount(op == BitOp::exclusive_or ? x ^ y : x & y);
+        }
+        if (counts[static_cast<size_t>(i) * panels.padded_cols() + j] != expected) return false;
+      }
+    }
+  }
+  return true;
+}
+
+bool is_right(const GemmF32Kernel& kernel, const Shape& shape, std::mt19937_64& random) {
+  std::normal_distribution<float> normal;
+  std::vector<float> a(static_cast<size_t>(shape.rows) * shape.depth);
+  std::vector<float> w(static_cast<size_t>(shape.cols) * shape.depth);
+  std::vector<float> c(static_cast<size_t>(shape.rows) * shape.cols);
+  for (float& x : a) x = normal(random);
+  for (float& x : w) x = normal(random);
+  const PanelsF32 panels(kernel, w.data(), shape.depth, shape.cols, shape.depth);
+  panels.run(a.data(), shape.depth, shape.rows, nullptr, c.data(), shape.cols, 1);
+  for (int i = 0; i < shape.rows; ++i) {
+    for (int j = 0; j < shape.cols; ++j) {
+      double expected = 0;
+      for (int k = 0; k < shape.depth; ++k) {
+        expected += static_cast<double>(a[static_cast<size_t>(i) * shape.depth + k]) *
+                    w[static_cast<size_t>(j) * shape.depth + k];
+      }
+      const double error = std::abs(c[static_cast<size_t>(i) * shape.cols + j] - expected);
+      if (!(error < 1e-5 * (1 + shape.depth))) return false;
+    }
+  }
+  return true;
+}
+
+template <typename IsRight>
+SelfTest tested(const char* kernel, IsRight&& is_shape_right) {
+  for (const Shape& shape : kShapes) {
+    if (!is_shape_right(shape)) return {kernel, false, "wrong at " + text_of(shape)};
+  }
+  return {kernel, true, std::to_string(std::size(kShapes)) + " shapes"};
+}
+
+}  // namespace
+
+std::vector<SelfTest> self_test() {
+  std::mt19937_64 random(1);
+  std::vector<SelfTest> tests;
+  for (const GemmB1Kernel& kernel : gemm_b1_kernels()) {
+    if (!is_available(kernel.isa)) continue;
+    tests.push_back(tested(kernel.name, [&](const Shape& shape) {
+      return is_right(kernel, shape, BitOp::exclusive_or, random) &&
+             is_right(kernel, shape, BitOp::conjunction, random);
+    }));
+  }
+  for (const GemmF32Kernel& kernel : gemm_f32_kernels()) {
+    if (!is_available(kernel.isa)) continue;
+    tests.push_back(
+        tested(kernel.name, [&](const Shape& shape) { return is_right(kernel, shape, random); }));
+  }
+  return tests;
+}
+
+}  // namespace earbit

@@ -1,0 +1,18 @@
+"""A HuBERT that trains in a minute or two on two cores: `earbit pretrain recipes/hubert_tiny.py`."""
+
+from earbit.presets import hubert_tiny
+from earbit.pretrain.loop import TrainConfig
+from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.pretrain.recipe import RecipeConfig
+
+
+def recipe() -> RecipeConfig:
+    """First iteration: 100 units from MFCC."""
+    return RecipeConfig(
+        model=hubert_tiny(),
+        n_units=100,
+        train=TrainConfig(
+            optimiser=OptimiserConfig(peak_lr=2e-3, n_steps=400, warmup_steps=32),
+            batch_s=60.0,
+        ),
+    )

@@ -1,0 +1,18 @@
+"""A deep, narrow Sparseformer for two cores: `earbit pretrain recipes/sparseformer_dn_tiny.py`."""
+
+from earbit.presets import sparseformer_dn_tiny
+from earbit.pretrain.loop import TrainConfig
+from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.pretrain.recipe import RecipeConfig
+
+
+def recipe() -> RecipeConfig:
+    """First iteration: 100 units from MFCC."""
+    return RecipeConfig(
+        model=sparseformer_dn_tiny(),
+        n_units=100,
+        train=TrainConfig(
+            optimiser=OptimiserConfig(peak_lr=2e-3, n_steps=400, warmup_steps=32),
+            batch_s=60.0,
+        ),
+    )

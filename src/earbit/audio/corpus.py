@@ -1,0 +1,174 @@
+"""A corpus as Lhotse cuts: what is in it, what its labels say, what had to be left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
+from lhotse.supervision import AlignmentItem
+
+from earbit.audio.decode import SAMPLE_RATE_HZ, read_audio
+from earbit.audio.manifest import (
+    MANIFEST_NAME,
+    Rejected,
+    Utterance,
+    read_folder,
+    read_manifest,
+)
+from earbit.errors import DataError
+from earbit.files import write_whole
+from earbit.nn.front_end import MIN_SAMPLES
+
+SYNTHETIC = "synthetic"
+QUARANTINE_NAME = "quarantine.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Utterances with their labels; audio stays on disk."""
+
+    name: str
+    cuts: CutSet
+    """One MonoCut per file: speaker and text in its supervision, all other labels in `custom`."""
+    quarantine: tuple[Rejected, ...]
+    digest: str
+    """SHA-256 over ids, lengths, file sizes and labels; moving or reordering does not change it."""
+
+
+def open_corpus(where: str | Path) -> Corpus:
+    """Opens 'synthetic', a folder with manifest.jsonl, or any folder of audio files.
+
+    What cannot be used is put into the quarantine.  Raises DataError when nothing is left.
+    """
+    if where == SYNTHETIC:
+        from earbit.audio.synthetic.build import synthetic_corpus_folder
+
+        root = synthetic_corpus_folder()
+        name = SYNTHETIC
+    else:
+        root = Path(where)
+        name = root.resolve().name
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give a folder of audio, or 'synthetic'")
+    has_manifest = (root / MANIFEST_NAME).is_file()
+    utterances: list[Utterance] = []
+    rejected: list[Rejected] = []
+    for item in read_manifest(root) if has_manifest else read_folder(root):
+        if isinstance(item, Rejected):
+            rejected.append(item)
+        elif item.n_samples < MIN_SAMPLES:
+            reason = f"{item.n_samples} samples; one frame needs {MIN_SAMPLES} (25 ms)"
+            rejected.append(Rejected(str(item.path), reason))
+        else:
+            utterances.append(item)
+    if not utterances:
+        first = f"; the first: {rejected[0].path}: {rejected[0].reason}" if rejected else ""
+        raise DataError(
+            f"{root}: no usable audio in it ({len(rejected)} files or lines rejected{first}); "
+            "wav, flac, ogg, opus and mp3 can be read"
+        )
+    cuts = CutSet.from_cuts(_cut(utterance) for utterance in utterances)
+    return Corpus(name, cuts, tuple(rejected), _digest(utterances))
+
+
+def load_waveform(cut: MonoCut) -> np.ndarray:
+    """Audio of a cut: float32 (n_samples,) at 16 kHz; DataError when it cannot be decoded."""
+    return read_audio(cut.recording.sources[0].source)
+
+
+def decode_all(
+    corpus: Corpus, progress: Callable[[int], None] | None = None
+) -> tuple[dict[str, np.ndarray], Corpus]:
+    """Decodes everything into memory, 230 MB per hour of audio, in the order of the corpus.
+
+    Files that turn out to be broken, too short or not what their manifest says are moved to the
+    quarantine of the corpus that is returned; its digest does not count them.
+    """
+    waveforms: dict[str, np.ndarray] = {}
+    rejected = list(corpus.quarantine)
+    for cut in corpus.cuts:
+        try:
+            waveform = load_waveform(cut)
+            if waveform.size < MIN_SAMPLES:
+                raise DataError(f"{waveform.size} samples; one frame needs {MIN_SAMPLES} (25 ms)")
+            waveforms[cut.id] = waveform
+        except DataError as error:
+            rejected.append(Rejected(cut.recording.sources[0].source, str(error)))
+        if progress is not None:
+            progress(1)
+    if not waveforms:
+        raise DataError(
+            f"corpus {corpus.name}: none of its {len(corpus.cuts)} files can be decoded"
+        )
+    if len(waveforms) == len(corpus.cuts):
+        return waveforms, corpus
+    kept = CutSet.from_cuts(cut for cut in corpus.cuts if cut.id in waveforms)
+    lost = sorted(cut.id for cut in corpus.cuts if cut.id not in waveforms)
+    digest = hashlib.sha256((corpus.digest + "".join(lost)).encode()).hexdigest()
+    return waveforms, dataclasses.replace(
+        corpus, cuts=kept, quarantine=tuple(rejected), digest=digest
+    )
+
+
+def write_quarantine(corpus: Corpus, out_dir: Path) -> None:
+    """Writes what had to be left out, one JSON object per line; no file when nothing was."""
+    if corpus.quarantine:
+        lines = [json.dumps(dataclasses.asdict(item)) + "\n" for item in corpus.quarantine]
+        write_whole(
+            out_dir / QUARANTINE_NAME,
+            lambda temporary: temporary.write_text("".join(lines), encoding="utf-8") and None,
+        )
+
+
+def _cut(utterance: Utterance) -> MonoCut:
+    duration_s = utterance.n_samples / SAMPLE_RATE_HZ
+    labels = dict(utterance.labels)
+    speaker = labels.get("speaker") or labels.get("pseudo_speaker")
+    text = labels.get("text")
+    alignment = labels.pop("phone_alignment", None)
+    supervision = SupervisionSegment(
+        id=utterance.id,
+        recording_id=utterance.id,
+        start=0.0,
+        duration=duration_s,
+        text=text if isinstance(text, str) else None,
+        speaker=speaker if isinstance(speaker, str) else None,
+        language=labels.get("lang"),
+        gender=labels.get("gender"),
+        alignment=None if alignment is None else {"phone": list(_alignment(alignment))},
+    )
+    recording = Recording(
+        id=utterance.id,
+        sources=[AudioSource(type="file", channels=[0], source=str(utterance.path))],
+        sampling_rate=SAMPLE_RATE_HZ,
+        num_samples=utterance.n_samples,
+        duration=duration_s,
+    )
+    return MonoCut(
+        id=utterance.id,
+        start=0.0,
+        duration=duration_s,
+        channel=0,
+        recording=recording,
+        supervisions=[supervision],
+        custom=labels,
+    )
+
+
+def _alignment(items: Any) -> Iterable[AlignmentItem]:
+    for phone, start_s, duration_s in items:
+        yield AlignmentItem(symbol=str(phone), start=float(start_s), duration=float(duration_s))
+
+
+def _digest(utterances: list[Utterance]) -> str:
+    lines = sorted(
+        json.dumps([u.id, u.n_samples, u.n_bytes, u.labels], sort_keys=True) for u in utterances
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,252 @@
+"""The command line: one verb per stage.  Heavy imports happen inside the verb that needs them.
+
+Exit status: 0 on success, 2 on a user's error (one line on standard error), 1 on a bug of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+from earbit.errors import ConfigError, EarbitError
+
+Json = Annotated[Path | None, arg(help="Write the result as JSON to this file; - is stdout.")]
+Seed = Annotated[int, arg(help="Seed of everything random.")]
+
+
+def study(
+    corpus: Annotated[
+        str, arg(help="'synthetic', or a folder of audio (see prepare).")
+    ] = "synthetic",
+    scale: Literal["tiny"] = "tiny",
+    encoders: Annotated[tuple[str, ...], arg(help="Presets to compare.")] = (
+        "hubert-tiny",
+        "sparseformer-dn-tiny",
+    ),
+    out: Path = Path("earbit-study"),
+    seed: Seed = 0,
+) -> None:
+    """The whole comparison: pre-train, binarize, cost, score, export, measure, report.
+
+    Started again after a kill, it goes on where it was.  Results: OUT/results.json and report.html.
+    """
+    from earbit.study.run import run_study
+
+    report = run_study(corpus, encoders, scale=scale, out_dir=out, seed=seed)
+    print(report)
+
+
+def prepare(
+    corpus: Annotated[Positional[Literal["folder", "synthetic"]], arg(help="Kind of corpus.")],
+    out: Path,
+    root: Annotated[
+        Path | None, arg(help="Folder of the audio, with or without manifest.jsonl.")
+    ] = None,
+) -> None:
+    """Looks a corpus over: what is in it, what is broken, which tasks its labels serve.
+
+    Results: OUT/manifest.json, OUT/quarantine.jsonl.
+    """
+    from earbit.audio.prepare import prepare as prepare_corpus
+
+    print_json(prepare_corpus(_corpus_of(corpus, root), out))
+
+
+def units(
+    corpus: Annotated[Positional[str], arg(help="'synthetic', or a folder of audio.")],
+    out: Path,
+    feature: Literal["mfcc"] = "mfcc",
+    n_units: int = 100,
+    seed: Seed = 0,
+) -> None:
+    """Acoustic units: features, k-means, a label per frame.  Results: OUT/units.json and files."""
+    from earbit.pretrain.corpus import decoded_corpus, discover
+
+    opened, waveforms = decoded_corpus(corpus, out)
+    print_json(discover(opened, waveforms, out, n_units=n_units, seed=seed))
+
+
+def pretrain(
+    recipe: Annotated[
+        Positional[Path], arg(help="A .py file with recipe(), or a saved config.json.")
+    ],
+    out: Path,
+    set: Annotated[tuple[str, ...], arg(help="Overrides, as train.optimiser.n_steps=500.")] = (),
+) -> None:
+    """Masked prediction of units; resumes by itself.  Results: OUT/model.safetensors, log.jsonl."""
+    from earbit.pretrain.recipe import load_recipe
+    from earbit.pretrain.verb import pretrain as pretrain_recipe
+
+    print_json(pretrain_recipe(load_recipe(recipe, set), out))
+
+
+def binarize(
+    model: Annotated[Positional[str], arg(help="A model folder or file of ours.")],
+    out: Path,
+    plan: str = "w1a1",
+    corpus: Annotated[str, arg(help="'synthetic', or a folder of audio.")] = "synthetic",
+    n_steps: int = 300,
+    seed: Seed = 0,
+) -> None:
+    """Fewer bits: calibrate, then train with quantization in it.  Result: OUT/model.safetensors."""
+    from earbit.quantize.verb import binarize as binarize_model
+
+    print_json(binarize_model(model, plan, corpus, out, n_steps=n_steps, seed=seed))
+
+
+def profile(
+    models: Annotated[Positional[tuple[str, ...]], arg(help="Presets or models of ours.")],
+    plan: Annotated[tuple[str, ...], arg(help="Plans to profile each preset under.")] = ("fp32",),
+    seconds: Annotated[float, arg(help="Length of the audio.")] = 10.0,
+    rest_bits: Annotated[
+        Literal[32, 16], arg(help="Bits of what stays in float, in storage.")
+    ] = 32,
+    json: Json = None,
+) -> None:
+    """What a model costs: parameters, storage, MACs, FLOPs, BOPs, estimated A100 time."""
+    from earbit.cost.verb import profile_models
+
+    text, records = profile_models(models, plan, seconds=seconds, rest_bits=rest_bits)
+    _emit(records, json, text)
+
+
+def superb(
+    model: Annotated[Positional[str], arg(help="A model folder or file of ours, or a preset.")],
+    out: Path,
+    task: Literal["ks"] = "ks",
+    data: Annotated[
+        str, arg(help="'synthetic', or a folder of audio with keyword labels.")
+    ] = "synthetic",
+    seed: Seed = 0,
+) -> None:
+    """What a model is worth: a small head on frozen features.  Result: OUT/scores.json."""
+    from earbit.superb.verb import score_model
+
+    print_json(score_model(model, task, data, out, seed=seed))
+
+
+def export(
+    model: Annotated[Positional[str], arg(help="A model folder or file of ours, or a preset.")],
+    out: Annotated[Path, arg(help="The program file, .safetensors.")],
+    plan: Annotated[str | None, arg(help="Quantize a full-precision model on the way.")] = None,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Packs a model into one file that runs without PyTorch, and verifies it against PyTorch."""
+    from earbit.export.verb import export_model
+
+    result = export_model(model, out, plan=plan, seed=seed)
+    agreement = result["agreement"]
+    _emit(
+        result,
+        json,
+        f"{result['file']}: {result['bytes'] / 1e6:.2f} MB; against PyTorch on "
+        f"{agreement['n_frames']} frames: {100 * agreement['bit_agreement']:.4f} % of bits equal "
+        f"(worst {100 * agreement['worst_bit_agreement']:.4f} % at {agreement['worst_leaf']}), "
+        f"output cosine {agreement['output_cosine']:.6f}, "
+        f"largest difference {agreement['max_abs_error']:.2g}",
+    )
+
+
+def run(
+    file: Annotated[Positional[Path], arg(help="A file of `earbit export`.")],
+    audio: Annotated[
+        Positional[tuple[Path, ...]], arg(help="Audio files; any rate, any channels.")
+    ],
+    out: Annotated[Path | None, arg(help="Features by file name, as .npz.")] = None,
+    layers: Literal["last", "all"] = "last",
+    threads: int = 1,
+    json: Json = None,
+) -> None:
+    """Features of audio files, without PyTorch."""
+    from earbit.run import run_files
+
+    _emit(run_files(file, audio, out, layers=layers, threads=threads), json, None)
+
+
+def bench(
+    file: Annotated[Positional[Path], arg(help="A file of `earbit export`.")],
+    seconds: Annotated[float, arg(help="Length of the audio.")] = 10.0,
+    threads: int = 1,
+    against: Annotated[tuple[Literal["torch"], ...], arg(help="Engines beside it.")] = ("torch",),
+    json: Json = None,
+) -> None:
+    """Measured time and memory of a program, beside PyTorch on the same machine."""
+    from earbit.cost.bench import bench as bench_engines
+    from earbit.cost.bench import render_bench
+
+    records = bench_engines(file, seconds=seconds, threads=threads, against=against)
+    _emit(records, json, render_bench(records))
+
+
+def doctor(json: Json = None) -> None:
+    """CPU features, the kernels chosen for them, a self-test of every kernel, versions."""
+    from earbit.runtime.doctor import examine
+
+    result = examine()
+    _emit(result, json, None)
+    if not result["ok"]:
+        raise SystemExit(1)
+
+
+VERBS: dict[str, Callable[..., None]] = {
+    "study": study,
+    "prepare": prepare,
+    "units": units,
+    "pretrain": pretrain,
+    "binarize": binarize,
+    "profile": profile,
+    "superb": superb,
+    "export": export,
+    "run": run,
+    "bench": bench,
+    "doctor": doctor,
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs one verb and exits."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            VERBS,
+            prog="earbit",
+            description="Audio language models in one bit, that really run in one bit.",
+            args=args,
+        )
+    except EarbitError as error:
+        print(f"earbit: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("earbit: interrupted; what was finished is kept", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def print_json(value: Any) -> None:
+    """A result as JSON on standard output."""
+    print(json.dumps(value, indent=2))
+
+
+def _emit(value: Any, path: Path | None, text: str | None) -> None:
+    """The text for people, or JSON alone on stdout, or JSON into a file beside the text."""
+    if path == Path("-"):
+        print_json(value)
+        return
+    if path is not None:
+        from earbit.files import write_json
+
+        write_json(path, value)
+    print(json.dumps(value, indent=2) if text is None else text)
+
+
+def _corpus_of(kind: str, root: Path | None) -> str:
+    if kind == "synthetic":
+        return "synthetic"
+    if root is None:
+        raise ConfigError("prepare folder needs --root DIR, the folder of the audio")
+    return str(root)

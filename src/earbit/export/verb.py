@@ -1,0 +1,58 @@
+"""`earbit export`: lower, pack, write, load again, verify against PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earbit.config import to_dict
+from earbit.errors import ConfigError
+from earbit.export.lower import lower_model
+from earbit.export.program import write_program
+from earbit.export.verify import verify
+from earbit.files import make_folder
+from earbit.model import AudioModel
+from earbit.presets import PRESETS
+from earbit.quantize.convert import precisions_of
+from earbit.quantize.load import load_model, model_path, random_model
+from earbit.quantize.verb import noise_clips, quantized_copy
+from earbit.runtime.session import Session
+
+
+def model_of(where: str, *, plan: str | None, seed: int) -> AudioModel:
+    """A model by preset (random weights from the seed) or path, quantized by `plan` if given.
+
+    Scales of a model that is quantized here come from seeded noise: right for costs and times, not
+    for quality.  Raises ConfigError for what is neither a preset nor a file.
+    """
+    if where in PRESETS:
+        model = random_model(PRESETS[where](), seed).eval()
+    elif model_path(where).exists():
+        model = load_model(where)
+    else:
+        raise ConfigError(
+            f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
+        )
+    return model if plan is None else quantized_copy(model, plan, noise_clips(seed)).eval()
+
+
+def export_model(
+    where: str, out: Path, *, plan: str | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Exports a model and says how far the packed program agrees with PyTorch on seeded noise."""
+    model = model_of(where, plan=plan, seed=seed)
+    return export_to(model, out, name=where, waveform=noise_clips(seed + 1, n_clips=1)[0])
+
+
+def export_to(model: AudioModel, out: Path, *, name: str, waveform: np.ndarray) -> dict[str, Any]:
+    """Writes the program of a model to `out` and verifies it on `waveform`."""
+    if out.suffix != ".safetensors":
+        raise ConfigError(f"{out}: a program file ends in .safetensors")
+    make_folder(out.parent)
+    precisions = sorted({str(p) for p in precisions_of(model).values()})
+    origin = {"name": name, "precisions": precisions, "config": to_dict(model.config)}
+    write_program(lower_model(model), out, origin)
+    agreement = verify(model, Session(out), waveform)
+    return {"file": str(out), "bytes": out.stat().st_size, "agreement": agreement.as_dict()}

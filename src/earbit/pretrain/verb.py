@@ -1,0 +1,49 @@
+"""`earbit pretrain`: corpus, units, training, model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from earbit.config import override, save, to_dict
+from earbit.files import make_folder, write_json
+from earbit.model import AudioModel
+from earbit.model_file import MODEL_FILE_NAME, save_model
+from earbit.pretrain.corpus import decoded_corpus, training_data
+from earbit.pretrain.loop import TrainingData, train
+from earbit.pretrain.recipe import RecipeConfig
+
+
+def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
+    """Runs a recipe into `out_dir`, or goes on where a killed run stopped; returns its figures."""
+    make_folder(out_dir)
+    corpus, waveforms = decoded_corpus(recipe.corpus, out_dir)
+    data = training_data(
+        corpus, waveforms, out_dir / "units", n_units=recipe.n_units, seed=recipe.seed
+    )
+    return pretrain_on(recipe, data, out_dir)
+
+
+def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict[str, Any]:
+    """`pretrain` on data that is in memory already."""
+    make_folder(out_dir)
+    recipe = override(recipe, [f"model.n_units={data.labels.n_units}"])
+    save(recipe, out_dir / "config.json")
+    # Weights are drawn from torch's global generator; it is lent the recipe's seed.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = AudioModel(recipe.model)
+    figures = train(model, data, recipe.train, out_dir, title="pre-training")
+    origin = {
+        "stage": "pretrain",
+        "recipe": to_dict(recipe),
+        "labels": data.labels.digest,
+        "corpus": data.labels.corpus_digest,
+        **figures,
+    }
+    save_model(model, out_dir / MODEL_FILE_NAME, origin)
+    result = {"model": str(out_dir / MODEL_FILE_NAME), **figures}
+    write_json(out_dir / "result.json", result)
+    return result

@@ -1,0 +1,38 @@
+"""Quantization-aware training: the pre-training objective, with the float model as a teacher."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from earbit.audio.batches import Batch
+from earbit.model import AudioModel
+from earbit.nn.lengths import length_mask
+from earbit.pretrain.objective import Loss, Objective, unit_loss
+
+
+def distil_from(teacher: AudioModel, weight: float) -> Objective:
+    """Masked units plus `weight` times the mean squared errors of all hidden states.
+
+    The teacher sees the same masked audio, in evaluation mode (BiT leaves it in training mode;
+    its dropout would be noise in the target).  Source: BiT, arXiv 2205.13016, hidden-state term.
+    """
+    teacher = teacher.eval().requires_grad_(False)
+
+    def objective(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor) -> Loss:
+        with torch.no_grad():
+            goals = teacher(batch.waveforms, batch.lengths, mask_BT).states
+        output = model(batch.waveforms, batch.lengths, mask_BT)
+        logits_MU = model.unit_logits(output.states[-1][mask_BT])
+        units = unit_loss(logits_MU, targets_BT[mask_BT], output.feature_penalty)
+        real_BT = length_mask(output.lengths, mask_BT.shape[1])
+        distances = [
+            F.mse_loss(state[real_BT], goal[real_BT])
+            for state, goal in zip(output.states, goals, strict=True)
+        ]
+        distance = torch.stack(distances).sum()
+        parts = units.parts | {"state_distance": distance.detach()}
+        return Loss(units.total + weight * distance, parts)
+
+    return objective

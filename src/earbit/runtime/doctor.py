@@ -1,0 +1,35 @@
+"""`earbit doctor`: what this CPU can do and whether every kernel computes right on it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+from earbit import _core
+
+
+def examine() -> dict[str, Any]:
+    """CPU, chosen instruction set, all kernels with the result of their self-test, versions."""
+    kernels = _core.kernels()
+    checks = _core.self_test()
+    return {
+        "isa": _core.isa(),
+        "kernels": kernels,
+        "self_test": checks,
+        "ok": bool(checks) and all(check["ok"] for check in checks),
+        "machine": platform.machine(),
+        "cpu": _cpu_name(),
+        "python": sys.version.split()[0],
+        "versions": {name: metadata.version(name) for name in ("earbit", "numpy", "safetensors")},
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor()

@@ -1,0 +1,108 @@
+"""The report of a study: one page, one table, two plots, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from earbit.errors import UnsupportedError
+from earbit.files import write_whole
+
+MARKERS = {"fp32": "o", "w1a1": "s"}
+COLORS = ("#2457a7", "#c2571a", "#2e7d4f", "#7b3fa0", "#8a6d1f", "#b0306a")
+
+
+def write_report(results: dict[str, Any], path: Path) -> None:
+    """Renders `results` as a self-contained HTML page; UnsupportedError without matplotlib."""
+    rows = table_rows(results)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("earbit.study", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        results=results,
+        rows=rows,
+        time_plot=_scatter(rows, "time_ms", "measured time, ms (one thread)"),
+        storage_plot=_scatter(rows, "file_mb", "program file, MB"),
+    )
+    write_whole(path, lambda temporary: temporary.write_text(page, encoding="utf-8") and None)
+
+
+def table_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the table shows, one flat record per model and plan, with ratios to the first row."""
+    rows = []
+    for row in results["rows"]:
+        cost = row["cost"]
+        ours, torch_fp32 = row["bench"]
+        rows.append(
+            {
+                "name": row["name"],
+                "plan": row["plan"],
+                "parameters": cost["parameters"],
+                "file_mb": row["export"]["bytes"] / 1e6,
+                "gmacs": cost["macs"] / 1e9,
+                "gflops": cost["flops"] / 1e9,
+                "gbops": cost["bops"] / 1e9,
+                "estimate_us": 1e3 * cost["estimate_ms"]["a100-fp32"],
+                "time_ms": ours["median_ms"],
+                "spread_ms": f"{ours['p10_ms']:.1f}-{ours['p90_ms']:.1f}",
+                "rtf": ours["rtf"],
+                "peak_mb": ours["peak_rss_bytes"] / 1e6,
+                "torch_ms": torch_fp32["median_ms"],
+                "speed_up": torch_fp32["median_ms"] / ours["median_ms"],
+                "score": row["ks"]["value"],
+                "packed_score": row["ks"].get("packed_value"),
+                "unit_accuracy": row["training"]["result"]["valid_accuracy"],
+                "bit_agreement": row["export"]["agreement"]["bit_agreement"],
+                "output_cosine": row["export"]["agreement"]["output_cosine"],
+            }
+        )
+    for row in rows:
+        for key in ("file_mb", "gflops", "gbops", "time_ms"):
+            row[f"{key}_ratio"] = row[key] / rows[0][key]
+    return rows
+
+
+def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str) -> str:
+    """An SVG of keyword accuracy against one cost; colour is the model, shape is the plan."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UnsupportedError(
+            "the report needs matplotlib: pip install 'earbit[report]'"
+        ) from error
+    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+    axes = figure.add_subplot()
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    for name, color in zip(names, COLORS * len(names), strict=False):
+        points = [row for row in rows if row["name"] == name]
+        x, y = [p[x_key] for p in points], [100 * p["score"] for p in points]
+        axes.plot(x, y, color=color, linewidth=1, alpha=0.5)
+        for point, x_value, y_value in zip(points, x, y, strict=True):
+            marker = MARKERS.get(point["plan"], "^")
+            axes.scatter([x_value], [y_value], color=color, marker=marker, s=60, zorder=3)
+            axes.annotate(
+                f"{name} {point['plan']}",
+                (x_value, y_value),
+                xytext=(6, 6),
+                textcoords="offset points",
+                fontsize=8,
+                color=color,
+            )
+    axes.set_xscale("log")
+    axes.set_xlabel(x_label)
+    axes.set_ylabel("keyword spotting, accuracy %")
+    axes.grid(visible=True, which="both", alpha=0.2)
+    axes.margins(0.25, 0.2)
+    axes.spines[["top", "right"]].set_visible(False)
+    buffer = io.StringIO()
+    # No date in the file: the same results give the same bytes.
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    svg = buffer.getvalue()
+    return svg[svg.index("<svg") :]

@@ -1,0 +1,217 @@
+"""`earbit study`: pre-train, binarize, cost, score, export, measure; then results and report.
+
+Every stage writes its result whole into its own folder, and a stage whose result lies there is not
+run again, so a study that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import earbit
+from earbit.audio.corpus import Corpus
+from earbit.audio.decode import SAMPLE_RATE_HZ
+from earbit.config import to_dict
+from earbit.cost.bench import bench
+from earbit.cost.profile import profile_model
+from earbit.cost.table import to_json
+from earbit.errors import ConfigError
+from earbit.export.verb import export_to
+from earbit.files import make_folder, write_json
+from earbit.presets import preset
+from earbit.pretrain.corpus import decoded_corpus, training_data
+from earbit.pretrain.loop import TrainingData
+from earbit.pretrain.verb import pretrain_on
+from earbit.progress import say
+from earbit.quantize.convert import precisions_of
+from earbit.quantize.load import load_model
+from earbit.quantize.verb import binarize_on
+from earbit.study.report import write_report
+from earbit.study.scale import Scale, scale_named
+from earbit.superb.verb import score_on
+
+PLANS = ("fp32", "w1a1")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study: its corpus is opened, decoded and labelled only when a stage needs it."""
+
+    corpus_where: str
+    out_dir: Path
+    scale: Scale
+    seed: int
+
+    @cached_property
+    def corpus(self) -> tuple[Corpus, Mapping[str, np.ndarray]]:
+        """The corpus and its audio, decoded once."""
+        return decoded_corpus(self.corpus_where, self.out_dir)
+
+    @cached_property
+    def data(self) -> TrainingData:
+        """The corpus split and labelled with units."""
+        corpus, waveforms = self.corpus
+        units_dir = self.out_dir / "units"
+        return training_data(
+            corpus, waveforms, units_dir, n_units=self.scale.n_units, seed=self.seed
+        )
+
+    def longest_clip(self) -> np.ndarray:
+        """Real audio for `verify`."""
+        _, waveforms = self.corpus
+        clips = [waveforms[cut.id] for cut in self.data.valid]
+        return max(clips, key=lambda clip: clip.size)
+
+    def stage(self, folder: Path, name: str, run: Callable[[Path], Any]) -> Any:
+        """The result of a stage, read back if it is there already."""
+        done = folder / f"{name}.json"
+        if done.exists():
+            return json.loads(done.read_text(encoding="utf-8"))
+        make_folder(folder)
+        start_s = time.monotonic()
+        say(f"{folder.name}: {name}")
+        result = {"result": run(folder), "wall_s": round(time.monotonic() - start_s, 2)}
+        write_json(done, result)
+        return json.loads(done.read_text(encoding="utf-8"))
+
+
+def run_study(corpus: str, encoders: Sequence[str], *, scale: str, out_dir: Path, seed: int) -> str:
+    """Runs or continues a study; writes results.json and report.html and returns a short text.
+
+    Raises ConfigError when `out_dir` holds a study with other settings.
+    """
+    for name in encoders:
+        preset(name)
+    make_folder(out_dir)
+    settings = {"corpus": corpus, "encoders": list(encoders), "scale": scale, "seed": seed}
+    _check_settings(out_dir / "study.json", settings)
+    study = Study(corpus, out_dir, scale_named(scale), seed)
+    start_s = time.monotonic()
+    rows = [row for encoder in encoders for row in _encoder_rows(study, encoder)]
+    results = {
+        "settings": settings,
+        "scale": to_dict(study.scale),
+        "machine": _machine(),
+        "corpus": _corpus_figures(out_dir),
+        "wall_s_of_this_run": round(time.monotonic() - start_s, 1),
+        "rows": rows,
+    }
+    write_json(out_dir / "results.json", results)
+    write_report(results, out_dir / "report.html")
+    return summary(results, out_dir)
+
+
+def _encoder_rows(study: Study, encoder: str) -> list[dict[str, Any]]:
+    """One row per plan; the float model is trained first and teaches the others."""
+    rows = []
+    for plan in PLANS:
+        folder = study.out_dir / encoder / plan
+        training = study.stage(folder, "train", partial(_train, study, encoder, plan))
+        rows.append(
+            {"name": encoder, "plan": plan, "training": training}
+            | _worth_and_cost(study, folder, encoder, plan)
+        )
+    return rows
+
+
+def _train(study: Study, encoder: str, plan: str, folder: Path) -> dict[str, Any]:
+    if plan == "fp32":
+        recipe = study.scale.recipe(encoder, study.corpus_where, study.seed)
+        return pretrain_on(recipe, study.data, folder)
+    teacher = load_model(study.out_dir / encoder / "fp32")
+    return binarize_on(teacher, study.scale.binarize(plan, study.seed), study.data, folder)
+
+
+def _worth_and_cost(study: Study, folder: Path, encoder: str, plan: str) -> dict[str, Any]:
+    """Cost, export, score and measured time of one trained model."""
+    model = load_model(folder)
+    program = folder / "program.safetensors"
+    scale = study.scale
+
+    def cost(_: Path) -> Any:
+        n_samples = int(scale.seconds * SAMPLE_RATE_HZ)
+        profile = profile_model(
+            model.config, precisions_of(model), n_samples=n_samples, name=encoder, plan=plan
+        )
+        return to_json([profile])[0]
+
+    def export(_: Path) -> Any:
+        clip = study.longest_clip()
+        return export_to(model, program, name=f"{encoder} {plan}", waveform=clip)
+
+    def score(into: Path) -> Any:
+        corpus, waveforms = study.corpus
+        out_dir, steps = into / "superb-ks", scale.head_steps
+        return score_on(
+            model, corpus, waveforms, out_dir, steps=steps, seed=study.seed, program=program
+        )
+
+    def measure(_: Path) -> Any:
+        return bench(program, seconds=scale.seconds, threads=1, against=("torch",))
+
+    stages = {"cost": cost, "export": export, "ks": score, "bench": measure}
+    return {name: study.stage(folder, name, run)["result"] for name, run in stages.items()}
+
+
+def _check_settings(path: Path, settings: dict[str, Any]) -> None:
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [key for key in settings if before.get(key) != settings[key]]
+        if changed:
+            raise ConfigError(
+                f"{path.parent}: holds a study with another {', '.join(changed)} "
+                f"({', '.join(str(before.get(key)) for key in changed)}); give another --out"
+            )
+    write_json(path, settings)
+
+
+def _corpus_figures(out_dir: Path) -> dict[str, Any]:
+    units = json.loads((out_dir / "units" / "units.json").read_text(encoding="utf-8"))
+    quarantine = out_dir / "quarantine.jsonl"
+    n_bad = len(quarantine.read_text(encoding="utf-8").splitlines()) if quarantine.exists() else 0
+    return {"units": units, "n_quarantined": n_bad}
+
+
+def _machine() -> dict[str, Any]:
+    from earbit.runtime.doctor import examine
+
+    found = examine()
+    return {
+        "cpu": found["cpu"],
+        "isa": found["isa"],
+        "threads_in_times": 1,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "earbit": earbit.__version__,
+    }
+
+
+def summary(results: dict[str, Any], out_dir: Path) -> str:
+    """The result table as plain text."""
+    lines = [
+        f"{'model':<24}{'plan':<8}{'MB':>8}{'GMAC':>8}{'GBOP':>9}"
+        f"{'ms':>9}{'KS acc':>8}{'bits =':>10}"
+    ]
+    for row in results["rows"]:
+        cost, bench = row["cost"], row["bench"]
+        lines.append(
+            f"{row['name']:<24}{row['plan']:<8}{row['export']['bytes'] / 1e6:>8.2f}"
+            f"{cost['macs'] / 1e9:>8.2f}{cost['bops'] / 1e9:>9.1f}"
+            f"{bench[0]['median_ms']:>9.1f}{row['ks']['value']:>8.3f}"
+            f"{100 * row['export']['agreement']['bit_agreement']:>9.3f}%"
+        )
+    lines.append(
+        f"MB: program file; ms: measured, one thread, {results['scale']['seconds']:g} s of audio"
+    )
+    lines.append(f"{out_dir}/report.html, {out_dir}/results.json")
+    return "\n".join(lines)

@@ -1,0 +1,67 @@
+"""How large a study is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from earbit.config import suggest
+from earbit.errors import ConfigError
+from earbit.presets import preset
+from earbit.pretrain.loop import TrainConfig
+from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.pretrain.recipe import RecipeConfig
+from earbit.quantize.verb import BinarizeConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale:
+    """Steps and sizes of every stage of a study."""
+
+    n_units: int
+    pretrain_steps: int
+    binarize_steps: int
+    head_steps: int
+    batch_s: float
+    seconds: float
+    """Length of the audio in cost and time."""
+
+    def recipe(self, encoder: str, corpus: str, seed: int) -> RecipeConfig:
+        """The full-precision run of one encoder."""
+        return RecipeConfig(
+            model=preset(encoder),
+            train=self._train(2e-3, self.pretrain_steps, seed),
+            corpus=corpus,
+            n_units=self.n_units,
+            seed=seed,
+        )
+
+    def binarize(self, plan: str, seed: int) -> BinarizeConfig:
+        """The quantization-aware run that follows."""
+        return BinarizeConfig(plan=plan, train=self._train(1e-3, self.binarize_steps, seed))
+
+    def _train(self, peak_lr: float, n_steps: int, seed: int) -> TrainConfig:
+        # HuBERT warms up over 8 % of the steps.
+        warmup_steps = max(1, round(0.08 * n_steps))
+        optimiser = OptimiserConfig(peak_lr=peak_lr, n_steps=n_steps, warmup_steps=warmup_steps)
+        return TrainConfig(
+            optimiser=optimiser, batch_s=self.batch_s, seed=seed, checkpoint_every_steps=50
+        )
+
+
+SCALES = {
+    "tiny": Scale(
+        n_units=50,
+        pretrain_steps=300,
+        binarize_steps=300,
+        head_steps=600,
+        batch_s=30.0,
+        seconds=10.0,
+    )
+}
+
+
+def scale_named(name: str) -> Scale:
+    """The scale called `name`; ConfigError when there is none."""
+    if name not in SCALES:
+        raise ConfigError(f"unknown scale {name!r}{suggest(name, list(SCALES))}")
+    return SCALES[name]
