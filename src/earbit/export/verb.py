@@ -16,8 +16,13 @@ from earbit.files import make_folder
 from earbit.model import AudioModel
 from earbit.presets import PRESETS
 from earbit.quantize.convert import precisions_of
-from earbit.quantize.load import load_model, model_path, random_model
-from earbit.quantize.verb import noise_clips, quantized_copy
+from earbit.quantize.load import (
+    load_model,
+    model_path,
+    noise_clips,
+    quantized_copy,
+    random_model,
+)
 from earbit.runtime.session import Session
 
 

@@ -14,21 +14,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.nn.leaves import ActivationName, BinarySet, Conv1d, Linear, MatMul
-from earbit.nn.lengths import length_mask
+from earbit.nn.lengths import zero_padding
 from earbit.nn.precision import W1A1
 from earbit.quantize.binarize import (
     MIN_SCALE,
     Granularity,
-    binarize_signed,
-    binarize_unsigned,
-    binarize_weight,
+    signed_units,
+    unsigned_units,
+    weight_scale,
+    weight_units,
 )
 
 
-def binarized(x: Tensor, binary_set: BinarySet, scale: Tensor) -> Tensor:
-    """x, shift already added, as {-a, +a} or {0, a} with a = max(scale, floor)."""
-    scale = scale.clamp_min(MIN_SCALE)
-    return binarize_signed(x, scale) if binary_set == "signed" else binarize_unsigned(x, scale)
+def units_of(x: Tensor, binary_set: BinarySet, scale: Tensor) -> Tensor:
+    """The units of x, shift already added: -1 and +1, or 0 and 1."""
+    return signed_units(x, scale) if binary_set == "signed" else unsigned_units(x, scale)
 
 
 def initial_scale(x: Tensor, binary_set: BinarySet) -> Tensor:
@@ -74,8 +74,11 @@ class BinaryLinear(Linear):
         return {"input_scale": initial_scale(self.shifted_input(x), self.input_set)}
 
     def forward(self, x: Tensor) -> Tensor:
-        x = binarized(self.shifted_input(x), self.input_set, self.input_scale)
-        return F.linear(x, binarize_weight(self.weight, self.granularity), self.bias)
+        scale = self.input_scale.clamp_min(MIN_SCALE)
+        units = units_of(self.shifted_input(x), self.input_set, scale)
+        dot = F.linear(units, weight_units(self.weight, self.granularity))
+        y = dot * (weight_scale(self.weight, self.granularity)[:, 0] * scale.detach())
+        return y if self.bias is None else y + self.bias
 
 
 class BinaryConv1d(Conv1d):
@@ -111,17 +114,18 @@ class BinaryConv1d(Conv1d):
         return {"input_scale": initial_scale(self.shifted_input(x_BCT), self.input_set)}
 
     def forward(self, x_BCT: Tensor, lengths: Tensor | None = None) -> Tensor:
-        x_BCT = binarized(self.shifted_input(x_BCT), self.input_set, self.input_scale)
+        scale = self.input_scale.clamp_min(MIN_SCALE)
+        x_BCT = units_of(self.shifted_input(x_BCT), self.input_set, scale)
         n_pad = cast(int, self.padding[0])
         if n_pad:
-            # Above the set's lower value, bit 0 is zero: there padding is plain zero padding.
-            low = self.input_scale.clamp_min(MIN_SCALE) if self.input_set == "signed" else 0.0
-            x_BCT = x_BCT + low
-            if lengths is not None:
-                x_BCT = x_BCT * length_mask(lengths, x_BCT.shape[-1])[:, None, :]
+            # Bit 0 is padding: moved up so that bit 0 is zero, it is plain zero padding.
+            low = 1.0 if self.input_set == "signed" else 0.0
+            x_BCT = zero_padding(x_BCT + low, lengths)
             x_BCT = F.pad(x_BCT, (n_pad, n_pad)) - low
-        weight = binarize_weight(self.weight, self.granularity)
-        return F.conv1d(x_BCT, weight, self.bias, self.stride, groups=self.groups)
+        units = weight_units(self.weight, self.granularity)
+        dot = F.conv1d(x_BCT, units, stride=self.stride, groups=self.groups)
+        y = dot * (weight_scale(self.weight, self.granularity)[:, 0] * scale.detach())
+        return y if self.bias is None else y + self.bias[:, None]
 
 
 class BinaryMatMul(MatMul):
@@ -142,8 +146,10 @@ class BinaryMatMul(MatMul):
         }
 
     def forward(self, left: Tensor, right: Tensor, n_pairs: int | None = None) -> Tensor:
-        left = binarized(left, self.left_set, self.left_scale)
-        return left @ binarized(right, "signed", self.right_scale)
+        left_scale = self.left_scale.clamp_min(MIN_SCALE)
+        right_scale = self.right_scale.clamp_min(MIN_SCALE)
+        dot = units_of(left, self.left_set, left_scale) @ signed_units(right, right_scale)
+        return dot * (left_scale * right_scale).detach()
 
 
 BinaryLeaf = BinaryLinear | BinaryConv1d | BinaryMatMul

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from earbit.errors import FormatError
 from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import MODEL_FILE_NAME, read_model_file
-from earbit.quantize.convert import convert
+from earbit.quantize.calibrate import calibrate
+from earbit.quantize.convert import convert, leaves_of, precisions_of
+from earbit.quantize.plan import plan_named
 
 
 def model_path(where: str | Path) -> Path:
@@ -40,3 +44,18 @@ def random_model(config: ModelConfig, seed: int) -> AudioModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return AudioModel(config)
+
+
+def quantized_copy(model: AudioModel, plan: str, clips: list[np.ndarray]) -> AudioModel:
+    """A copy of a float model under a plan, calibrated on unpadded clips (samples,)."""
+    twin = copy.deepcopy(model)
+    convert(twin, plan_named(plan).precisions(leaves_of(twin)))
+    if any(not precision.is_float for precision in precisions_of(twin).values()):
+        calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips])
+    return twin
+
+
+def noise_clips(seed: int, n_clips: int = 2, n_samples: int = 32_000) -> list[np.ndarray]:
+    """Seeded noise to calibrate a model on when there is no corpus."""
+    random = np.random.default_rng(seed)
+    return [(0.1 * random.standard_normal(n_samples)).astype(np.float32) for _ in range(n_clips)]

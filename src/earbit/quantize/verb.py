@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from earbit.config import to_dict
 from earbit.errors import ConfigError
@@ -19,9 +17,8 @@ from earbit.nn.front_end import MIN_SAMPLES
 from earbit.pretrain.corpus import decoded_corpus, training_data
 from earbit.pretrain.loop import TrainConfig, TrainingData, train
 from earbit.pretrain.optimiser import OptimiserConfig
-from earbit.quantize.calibrate import calibrate
-from earbit.quantize.convert import convert, leaves_of, precisions_of
-from earbit.quantize.load import load_model
+from earbit.quantize.convert import precisions_of
+from earbit.quantize.load import load_model, quantized_copy
 from earbit.quantize.plan import plan_named
 from earbit.quantize.train import distil_from
 
@@ -86,21 +83,6 @@ def binarize_on(
     result = {"model": str(out_dir / MODEL_FILE_NAME), "precisions": precisions, **figures}
     write_json(out_dir / "result.json", result)
     return result
-
-
-def quantized_copy(model: AudioModel, plan: str, clips: list[np.ndarray]) -> AudioModel:
-    """A copy of a float model under a plan, calibrated on unpadded clips (samples,)."""
-    twin = copy.deepcopy(model)
-    convert(twin, plan_named(plan).precisions(leaves_of(twin)))
-    if any(not precision.is_float for precision in precisions_of(twin).values()):
-        calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips])
-    return twin
-
-
-def noise_clips(seed: int, n_clips: int = 2, n_samples: int = 32_000) -> list[np.ndarray]:
-    """Seeded noise to calibrate a model on when there is no corpus."""
-    random = np.random.default_rng(seed)
-    return [(0.1 * random.standard_normal(n_samples)).astype(np.float32) for _ in range(n_clips)]
 
 
 def _calibration_clips(data: TrainingData) -> list[np.ndarray]:
