@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class ShardedFeatures(Mapping[str, NDArray[np.float32]]):
     def __init__(self, folder: Path, key: str) -> None:
         self.folder = folder
         self.key = key
-        self._shard_of: dict[str, safe_open] = {}
+        self._shard_of: dict[str, Any] = {}
         for path in sorted(folder.glob("shard-*.safetensors")):
             self._open(path)
 
@@ -47,7 +48,7 @@ class ShardedFeatures(Mapping[str, NDArray[np.float32]]):
 
     def _open(self, path: Path) -> None:
         try:
-            shard = safe_open(path, framework="numpy")
+            shard: Any = safe_open(path, framework="numpy")
             key = (shard.metadata() or {}).get(KEY)
             names = shard.keys()
         except (SafetensorError, OSError) as error:

@@ -157,4 +157,4 @@ def _checked(
         raise DataError(
             f"features of {clip_id!r} are not finite; look at the clip and at the model's weights"
         )
-    return clip
+    return np.asarray(clip, np.float32)

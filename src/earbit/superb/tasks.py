@@ -1,0 +1,17 @@
+"""Every task by name."""
+
+from __future__ import annotations
+
+from earbit.config import suggest
+from earbit.errors import ConfigError
+from earbit.superb.ks import KS
+from earbit.superb.task import Task
+
+TASKS: dict[str, Task] = {task.name: task for task in (KS,)}
+
+
+def task_named(name: str) -> Task:
+    """The task called `name`; ConfigError with near names when there is none."""
+    if name not in TASKS:
+        raise ConfigError(f"unknown task {name!r}{suggest(name, list(TASKS))}")
+    return TASKS[name]

@@ -1,0 +1,125 @@
+"""The way of the data: a file imports only what stands to its left, read from the code itself."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src" / "earbit"
+
+# From left to right; a row may import itself, the rows before it and FOUNDATION.
+# `runtime` depends on nothing of ours, so any row may use it.
+FOUNDATION = {"config", "errors", "files", "progress", "nn", "runtime", "_core"}
+WAY = ["audio", "units", "encoders", "model", "presets", "model_file", "pretrain", "quantize"]
+BRANCHES = [["cost"], ["superb"], ["export"]]
+LAST = ["study", "run", "cli", "__main__"]
+# Blocks that know nothing of what is built from them.
+CLOSED = {
+    "errors": set(),
+    "config": {"errors"},
+    "files": {"errors"},
+    "progress": set(),
+    "nn": {"errors"},
+    "runtime": {"errors", "_core"},
+}
+
+
+def modules() -> list[Path]:
+    return sorted(SRC.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SRC).parts[0].removesuffix(".py")
+
+
+def imported_names(path: Path) -> set[str]:
+    """Dotted names below earbit, and top-level names of everything else, lazy imports included."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            names |= {f"earbit.{a.name}" for a in node.names} if module == "earbit" else {module}
+    return names
+
+
+def rooms_imported(path: Path) -> set[str]:
+    ours = {name for name in imported_names(path) if name.startswith("earbit.")}
+    return {name.split(".")[1] for name in ours} - {"__version__"}
+
+
+def allowed_for(room: str) -> set[str]:
+    if room in CLOSED:
+        return CLOSED[room] | {room}
+    if room in WAY:
+        return FOUNDATION | set(WAY[: WAY.index(room) + 1])
+    if room in {branch[0] for branch in BRANCHES}:
+        return FOUNDATION | set(WAY) | {room}
+    return FOUNDATION | set(WAY) | {b[0] for b in BRANCHES} | set(LAST)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SRC)))
+def test_a_file_imports_only_what_stands_to_its_left(path):
+    if path.parent == SRC and path.name == "__init__.py":
+        assert not rooms_imported(path)
+        return
+    assert rooms_imported(path) <= allowed_for(room_of(path))
+
+
+def test_the_runtime_never_imports_torch():
+    for path in (SRC / "runtime").rglob("*.py"):
+        assert not {n for n in imported_names(path) if n.split(".")[0] in {"torch", "lhotse"}}
+
+
+def test_quantize_leaves_have_never_heard_of_a_model():
+    for name in ("binarize", "leaves", "plan", "convert", "calibrate"):
+        rooms = rooms_imported(SRC / "quantize" / f"{name}.py")
+        assert rooms <= {"nn", "errors", "config", "quantize"}, name
+
+
+@pytest.mark.parametrize("folder", ["encoders", "superb"])
+def test_siblings_never_import_each_other(folder):
+    shared = {
+        "encoders": {"build"},
+        # What all tasks share; a task is a file of its own.
+        "superb": {p.stem for p in (SRC / "superb").glob("*.py")} - {"ks"},
+    }[folder]
+    for path in (SRC / folder).glob("*.py"):
+        if path.stem in {"build", "verb", "__init__"} or path.stem in shared:
+            continue
+        siblings = {
+            n.split(".")[2]
+            for n in imported_names(path)
+            if n.startswith(f"earbit.{folder}.")
+        }
+        assert siblings <= shared - {"build"}, path
+
+
+def test_nothing_unsafe_is_ever_opened():
+    for path in modules():
+        text = path.read_text()
+        assert not {n for n in imported_names(path) if n.split(".")[0] in {"pickle", "joblib"}}
+        assert "torch.load(" not in text, path
+        assert "allow_pickle=True" not in text, path
+
+
+@pytest.mark.parametrize(
+    ("statement", "forbidden"),
+    [
+        ("import earbit", {"torch", "numpy", "lhotse", "sklearn"}),
+        ("import earbit.runtime", {"torch", "lhotse", "sklearn", "soundfile"}),
+        ("import earbit.run", {"torch", "lhotse", "sklearn"}),
+        ("import earbit.cli", {"torch", "lhotse", "sklearn", "numpy"}),
+        ("import earbit.cost.engine", {"torch", "lhotse", "sklearn"}),
+    ],
+)
+def test_light_modules_stay_light(statement, forbidden):
+    code = f"{statement}; import sys; print(' '.join(sys.modules))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not forbidden & set(loaded)

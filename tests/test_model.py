@@ -1,0 +1,178 @@
+"""The model against its independent judge, transformers, and against itself without padding."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earbit.encoders.transformer import TransformerConfig
+from earbit.errors import ConfigError, DataError
+from earbit.model import AudioModel, ModelConfig
+from earbit.nn.front_end import FrontEndConfig, layer_lengths, n_frames_of
+from earbit.presets import preset
+from earbit.quantize.load import noise_clips, quantized_copy, random_model
+
+
+def count(model: torch.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def test_hubert_base_has_exactly_the_published_parameters():
+    with torch.device("meta"):
+        assert count(AudioModel(preset("hubert-base"))) == 94_371_712
+
+
+def test_a_unit_head_of_base_adds_projection_and_embeddings():
+    config = preset("hubert-base")
+    with torch.device("meta"):
+        model = AudioModel(ModelConfig(encoder=config.encoder, n_units=504))
+    assert count(model) == 94_697_600
+
+
+def hugging_face_twin(config: ModelConfig):
+    transformers = pytest.importorskip("transformers")
+    encoder = config.encoder
+    assert isinstance(encoder, TransformerConfig)
+    twin = transformers.HubertModel(
+        transformers.HubertConfig(
+            hidden_size=encoder.d_model,
+            num_hidden_layers=encoder.n_layers,
+            num_attention_heads=encoder.n_heads,
+            intermediate_size=encoder.d_ffn,
+            conv_dim=(config.front_end.n_channels,) * 7,
+            num_conv_pos_embeddings=encoder.position_kernel,
+            attn_implementation="eager",
+        )
+    )
+    return twin.eval()
+
+
+HUGGING_FACE_NAMES = (
+    ("mask_embedding", "masked_spec_embed"),
+    ("front_end.convs", "feature_extractor.conv_layers"),
+    ("front_end.norm", "feature_extractor.conv_layers.0.layer_norm"),
+    ("feature_norm", "feature_projection.layer_norm"),
+    ("encoder.position.conv", "encoder.pos_conv_embed.conv"),
+    ("encoder.norm", "encoder.layer_norm"),
+    ("attention_norm", "layer_norm"),
+    ("output_norm", "final_layer_norm"),
+    ("feed_forward.intermediate", "feed_forward.intermediate_dense"),
+    ("feed_forward.output", "feed_forward.output_dense"),
+)
+
+
+def their_name(name: str) -> str:
+    if name.startswith("projection."):
+        return f"feature_projection.{name}"
+    for ours, theirs in HUGGING_FACE_NAMES:
+        name = name.replace(ours, theirs)
+    if "conv_layers" in name and "layer_norm" not in name:
+        name = name.replace(".weight", ".conv.weight")
+    return name
+
+
+@pytest.mark.parametrize("n_samples", [400, 16_000, 23_456])
+def test_every_hidden_state_equals_that_of_transformers(n_samples):
+    torch.manual_seed(0)
+    model = AudioModel(preset("hubert-tiny")).eval()
+    twin = hugging_face_twin(model.config)
+    states = {their_name(name): tensor for name, tensor in model.state_dict().items()}
+    twin.load_state_dict(states, strict=True)
+    wave = torch.randn(2, n_samples)
+    with torch.no_grad():
+        theirs = twin(wave, output_hidden_states=True).hidden_states
+        ours = model(wave).states
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "n_frames"),
+    [(399, 0), (400, 1), (16_000, 49), (32_000, 99), (160_000, 499), (250_000, 781)],
+)
+def test_frames_follow_the_convolutions(n_samples, n_frames):
+    assert n_frames_of(n_samples) == n_frames
+    assert n_frames_of(torch.tensor([n_samples])).item() == n_frames
+    assert len(layer_lengths(n_samples)) == 7
+
+
+MODELS = {
+    (name, plan): quantized_copy(random_model(preset(name), seed=3), plan, noise_clips(0)).eval()
+    for name in ("hubert-tiny", "sparseformer-dn-tiny")
+    for plan in ("fp32", "w1a1")
+}
+
+
+@pytest.mark.parametrize(("name", "plan"), MODELS)
+@settings(max_examples=8, deadline=None)
+@given(lengths=st.lists(st.integers(400, 30_000), min_size=2, max_size=4), seed=st.integers(0, 99))
+def test_padding_never_changes_a_result(name, plan, lengths, seed):
+    model = MODELS[name, plan]
+    random = torch.Generator().manual_seed(seed)
+    clips = [0.1 * torch.randn(n, generator=random) for n in lengths]
+    batch = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
+    with torch.no_grad():
+        together = model(batch, torch.tensor(lengths))
+        for i, clip in enumerate(clips):
+            alone = model(clip[None]).states
+            n_frames = int(together.lengths[i])
+            for a, b in zip(together.states, alone, strict=True):
+                assert b.shape[1] == n_frames
+                difference = (a[i, :n_frames] - b[0]).abs()
+                # Norm statistics differ in their last bits; a bit at its threshold may then turn,
+                # which moves single frames of a binarized model, never many.
+                share_moved = (difference.amax(-1) > 1e-5).float().mean()
+                assert share_moved <= (0.0 if plan == "fp32" else 0.05)
+
+
+def test_too_short_audio_is_refused_with_the_numbers():
+    model = random_model(preset("hubert-tiny"), seed=0)
+    with pytest.raises(DataError, match="399 samples.*400"):
+        model(torch.zeros(1, 399))
+    with pytest.raises(DataError, match="399 samples in the batch"):
+        model(torch.zeros(2, 800), torch.tensor([800, 399]))
+
+
+def test_masked_frames_hide_the_audio():
+    model = random_model(preset("hubert-tiny"), seed=0).eval()
+    mask = torch.ones(1, 49, dtype=torch.bool)
+    with torch.no_grad():
+        a = model(torch.randn(1, 16_000), mask_BT=mask).states[-1]
+        b = model(torch.randn(1, 16_000), mask_BT=mask).states[-1]
+    assert torch.equal(a, b)
+
+
+def test_logits_without_a_head_are_refused():
+    model = random_model(preset("hubert-tiny"), seed=0)
+    with pytest.raises(ConfigError, match="no unit head"):
+        model.unit_logits(torch.zeros(1, 96))
+
+
+def test_logits_are_cosines_over_a_tenth():
+    config = ModelConfig(
+        encoder=preset("hubert-tiny").encoder, front_end=FrontEndConfig(n_channels=8), n_units=5
+    )
+    model = random_model(config, seed=0)
+    x = torch.randn(3, 96)
+    projected = model.head.projection(x)
+    cosines = torch.nn.functional.cosine_similarity(
+        projected[:, None], model.head.embeddings[None], dim=-1
+    )
+    assert torch.allclose(model.unit_logits(x), 10 * cosines, atol=1e-5)
+
+
+def test_the_gradient_into_the_front_end_is_a_tenth():
+    model = random_model(preset("hubert-tiny"), seed=0).eval()
+    wave = torch.randn(1, 4000)
+    model(wave).states[-1].sum().backward()
+    tenth = model.front_end.convs[3].weight.grad.clone()
+    model.zero_grad()
+    model.FEATURE_GRADIENT_SCALE = 1.0
+    model(wave).states[-1].sum().backward()
+    assert torch.allclose(tenth, 0.1 * model.front_end.convs[3].weight.grad, rtol=1e-4, atol=1e-9)
+
+
+def test_an_unknown_preset_names_its_neighbours():
+    with pytest.raises(ConfigError, match="did you mean hubert-base"):
+        preset("hubert_bas")
