@@ -1,0 +1,162 @@
+"""Unit labels that know what they are: rate, units, feature, k-means model, corpus.
+
+Training refuses labels that do not belong to its audio; a rate or a dictionary that is wrong without a
+word has cost others months.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from earbit.errors import DataError, FormatError
+from earbit.files import write_whole
+
+FORMAT = "earbit-labels-1"
+METADATA_KEY = "earbit"
+SAMPLE_RATE_HZ = 16_000
+FRAME_RATE_HZ = 50
+MAX_DRIFT_S = 0.1
+"""Labels and audio may differ by so much: windows at the end that are not whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelHeader:
+    """What the labels of a file are."""
+
+    feature: str
+    """"mfcc" or "hidden"."""
+    layer: int | None
+    """Layer of hidden features, counted from 1."""
+    rate_hz: float
+    """Labels per second."""
+    n_units: int
+    kmeans_digest: str
+    corpus_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitLabels:
+    """Labels of many utterances."""
+
+    header: LabelHeader
+    by_id: Mapping[str, np.ndarray]
+    """int32 (labels,) of every utterance."""
+
+    @property
+    def n_units(self) -> int:
+        """How many units there are."""
+        return self.header.n_units
+
+    @property
+    def corpus_digest(self) -> str:
+        """The corpus that the labels belong to."""
+        return self.header.corpus_digest
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over header and labels."""
+        digest = hashlib.sha256(json.dumps(asdict(self.header), sort_keys=True).encode())
+        for name in sorted(self.by_id):
+            digest.update(name.encode() + b"\0")
+            digest.update(np.ascontiguousarray(self.by_id[name], "<i4").tobytes())
+        return digest.hexdigest()
+
+    def for_frames(self, name: str, n_frames: int, start_sample: int = 0) -> np.ndarray:
+        """Labels of `n_frames` frames of 20 ms, from a crop that starts at `start_sample`.
+
+        Frame t takes label `floor(t * rate / 50)`, counted from `round(start * rate / 16000)`; where
+        labels run out the last one holds.  int64 (n_frames,); DataError for an unknown utterance.
+        """
+        if name not in self.by_id:
+            raise DataError(f"no labels for {name!r}; make them anew with `earbit units`")
+        labels = self.by_id[name]
+        first = round(start_sample * self.header.rate_hz / SAMPLE_RATE_HZ)
+        ratio = self.header.rate_hz / FRAME_RATE_HZ
+        index = first + np.floor(np.arange(n_frames) * ratio).astype(np.int64)
+        return labels[np.minimum(index, len(labels) - 1)].astype(np.int64)
+
+    def save(self, path: Path) -> None:
+        """Writes one safetensors file: all labels in a row, offsets, ids and header as JSON."""
+        ids = list(self.by_id)
+        arrays = [np.asarray(self.by_id[name], np.int32) for name in ids]
+        offsets = np.cumsum([0, *(len(a) for a in arrays)]).astype(np.int64)
+        tensors = {"labels": np.concatenate(arrays), "offsets": offsets}
+        header = {"format": FORMAT, "ids": ids, **asdict(self.header)}
+        metadata = {METADATA_KEY: json.dumps(header)}
+        write_whole(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+    @staticmethod
+    def load(path: Path) -> UnitLabels:
+        """Reads what `save` wrote; FormatError, saying why, for any other file."""
+        try:
+            with safe_open(path, framework="numpy") as file:
+                header = json.loads((file.metadata() or {})[METADATA_KEY])
+                labels, offsets = file.get_tensor("labels"), file.get_tensor("offsets")
+            found, ids = header.pop("format"), header.pop("ids")
+            if found != FORMAT:
+                raise FormatError(f"{path}: format {found!r}, this version reads {FORMAT!r}")
+            parsed = LabelHeader(**header)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, FormatError):
+                raise
+            raise FormatError(f"{path}: not a label file of earbit ({error})") from error
+        _check_arrays(path, parsed, ids, labels, offsets)
+        rows = {name: labels[offsets[i] : offsets[i + 1]] for i, name in enumerate(ids)}
+        return UnitLabels(parsed, rows)
+
+
+def check_labels(labels: UnitLabels, *, corpus_digest: str, n_samples: Mapping[str, int]) -> None:
+    """Refuses labels that do not belong to this audio.
+
+    n_samples: length of every utterance that will be used.  Raises DataError for another corpus, for
+    utterances without labels, and for labels whose duration is not that of the audio.
+    """
+    if labels.corpus_digest != corpus_digest:
+        raise DataError(
+            f"labels belong to corpus {labels.corpus_digest[:12]}, this one is "
+            f"{corpus_digest[:12]}; make them anew with `earbit units`"
+        )
+    missing = [name for name in n_samples if name not in labels.by_id]
+    if missing:
+        raise DataError(
+            f"{len(missing)} utterances have no labels, the first is {missing[0]!r}; make them "
+            "anew with `earbit units`"
+        )
+    for name, n in n_samples.items():
+        labels_s = len(labels.by_id[name]) / labels.header.rate_hz
+        if abs(labels_s - n / SAMPLE_RATE_HZ) > MAX_DRIFT_S:
+            raise DataError(
+                f"{name!r}: labels for {labels_s:.2f} s at {labels.header.rate_hz:g} Hz, audio of "
+                f"{n / SAMPLE_RATE_HZ:.2f} s; the label rate or the audio is another one"
+            )
+
+
+def check_same_units(train: UnitLabels, valid: UnitLabels) -> None:
+    """Refuses training and validation labels of two k-means models (DataError)."""
+    if train.header.kmeans_digest != valid.header.kmeans_digest:
+        raise DataError(
+            f"training labels come from k-means model {train.header.kmeans_digest[:12]}, validation "
+            f"labels from {valid.header.kmeans_digest[:12]}; label both with one model"
+        )
+
+
+def _check_arrays(
+    path: Path, header: LabelHeader, ids: list[str], labels: np.ndarray, offsets: np.ndarray
+) -> None:
+    types_fit = labels.dtype == np.int32 and offsets.dtype == np.int64
+    if not types_fit or labels.ndim != 1 or offsets.shape != (len(ids) + 1,):
+        raise FormatError(f"{path}: labels {labels.dtype}{labels.shape}, {len(ids)} ids: damaged")
+    if offsets[0] != 0 or offsets[-1] != len(labels) or np.any(np.diff(offsets) < 1):
+        raise FormatError(f"{path}: offsets do not cut the labels into utterances: damaged")
+    if len(set(ids)) < len(ids) or header.n_units < 1 or not header.rate_hz > 0:
+        raise FormatError(f"{path}: repeated ids, no units or no rate: damaged")
+    if labels.min() < 0 or labels.max() >= header.n_units:
+        raise FormatError(f"{path}: a label is outside 0 to {header.n_units - 1}: damaged")

@@ -1,0 +1,75 @@
+"""How good units are: what they tell of the phones, and how evenly they are used.
+
+Letters: U units, P phones; the joint counts (U, P) say how often frames of a phone got a unit.
+Source: HuBERT (arXiv 2106.07447), section on cluster quality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SILENCE = "sil"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitQuality:
+    """Figures of merit; those that need phones are None where no phone is known."""
+
+    n_frames: int
+    n_dead_units: int
+    """Units that no frame has."""
+    entropy_bits: float
+    """Entropy of the units' shares; log2(units) when all are used alike."""
+    phone_purity: float | None = None
+    """Share of frames whose phone is the commonest of their unit."""
+    cluster_purity: float | None = None
+    """Share of frames whose unit is the commonest of their phone."""
+    pnmi: float | None = None
+    """Share of the phones' entropy that knowing the unit removes."""
+
+
+def unit_quality(
+    units: np.ndarray, n_units: int, phones: Sequence[str] | None = None
+) -> UnitQuality:
+    """Quality of the labels of frames: units int (frames,), phones of the same frames if known."""
+    shares = np.bincount(units, minlength=n_units) / max(len(units), 1)
+    n_dead = int((shares == 0).sum())
+    entropy_bits = _entropy(shares) / np.log(2)
+    if phones is None:
+        return UnitQuality(len(units), n_dead, entropy_bits)
+    assert len(phones) == len(units)
+    names, phone_index = np.unique(np.asarray(phones), return_inverse=True)
+    counts_UP = np.zeros((n_units, len(names)))
+    np.add.at(counts_UP, (units, phone_index), 1)
+    joint_UP = counts_UP / len(units)
+    phone_entropy = _entropy(joint_UP.sum(axis=0))
+    information = _entropy(joint_UP.sum(axis=1)) + phone_entropy - _entropy(joint_UP.ravel())
+    return UnitQuality(
+        n_frames=len(units),
+        n_dead_units=n_dead,
+        entropy_bits=entropy_bits,
+        phone_purity=float(joint_UP.max(axis=1).sum()),
+        cluster_purity=float(joint_UP.max(axis=0).sum()),
+        pnmi=information / phone_entropy if phone_entropy > 0 else 0.0,
+    )
+
+
+def phones_at_rate(
+    alignment: Sequence[tuple[str, float, float]], n_frames: int, rate_hz: float
+) -> list[str]:
+    """The phone in the middle of every frame, from (phone, start_s, duration_s); else silence."""
+    phones = [SILENCE] * n_frames
+    for phone, start_s, duration_s in alignment:
+        first = max(0, int(np.ceil(start_s * rate_hz - 0.5)))
+        last = min(n_frames, int(np.ceil((start_s + duration_s) * rate_hz - 0.5)))
+        phones[first:last] = [phone] * max(0, last - first)
+    return phones
+
+
+def _entropy(shares: np.ndarray) -> float:
+    """Entropy in nats."""
+    used = shares[shares > 0]
+    return float(-(used * np.log(used)).sum())
