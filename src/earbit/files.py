@@ -41,8 +41,16 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> None:
     """Writes JSON, whole or not at all."""
-    text = json.dumps(value, indent=2) + "\n"
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text, whole or not at all."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_whole(path, write)
 
 
 def flush(path: Path) -> None:

@@ -82,7 +82,7 @@ def read_model_file(path: Path) -> ModelFile:
                 f"{path}: format {header['format']!r}, this version reads {FORMAT!r}; "
                 "use the model file, not an exported program"
             )
-        config = from_dict(ModelConfig, header["config"], where=f"{path}: config")
+        config: ModelConfig = from_dict(ModelConfig, header["config"], where=f"{path}: config")
         precisions = {n: Precision(*bits) for n, bits in header["precisions"].items()}
         return ModelFile(config, precisions, dict(header["origin"]), tensors)
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:

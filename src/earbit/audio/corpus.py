@@ -23,7 +23,7 @@ from earbit.audio.manifest import (
     read_manifest,
 )
 from earbit.errors import DataError
-from earbit.files import write_whole
+from earbit.files import write_text
 from earbit.nn.front_end import MIN_SAMPLES
 
 SYNTHETIC = "synthetic"
@@ -121,10 +121,7 @@ def write_quarantine(corpus: Corpus, out_dir: Path) -> None:
     """Writes what had to be left out, one JSON object per line; no file when nothing was."""
     if corpus.quarantine:
         lines = [json.dumps(dataclasses.asdict(item)) + "\n" for item in corpus.quarantine]
-        write_whole(
-            out_dir / QUARANTINE_NAME,
-            lambda temporary: temporary.write_text("".join(lines), encoding="utf-8") and None,
-        )
+        write_text(out_dir / QUARANTINE_NAME, "".join(lines))
 
 
 def _cut(utterance: Utterance) -> MonoCut:

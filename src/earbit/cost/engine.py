@@ -40,7 +40,7 @@ def _torch(program: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.
     from earbit.model import AudioModel, ModelConfig
 
     torch.set_num_threads(n_threads)
-    config = from_dict(ModelConfig, Session(program).origin["config"])
+    config: ModelConfig = from_dict(ModelConfig, Session(program).origin["config"])
     model = AudioModel(config).eval()
     wave_BN = torch.from_numpy(audio)[None]
 

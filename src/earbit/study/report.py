@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from earbit.errors import UnsupportedError
-from earbit.files import write_whole
+from earbit.files import write_text
 
 MARKERS = {"fp32": "o", "w1a1": "s"}
 COLORS = ("#2457a7", "#c2571a", "#2e7d4f", "#7b3fa0", "#8a6d1f", "#b0306a")
@@ -31,7 +31,7 @@ def write_report(results: dict[str, Any], path: Path) -> None:
         time_plot=_scatter(rows, "time_ms", "measured time, ms (one thread)"),
         storage_plot=_scatter(rows, "file_mb", "program file, MB"),
     )
-    write_whole(path, lambda temporary: temporary.write_text(page, encoding="utf-8") and None)
+    write_text(path, page)
 
 
 def table_rows(results: dict[str, Any]) -> list[dict[str, Any]]:

@@ -89,9 +89,7 @@ def read_head(path: Path, task: Task) -> tuple[TrainedHead, Sweep]:
         if isinstance(error, FormatError):
             raise
         reason = " ".join(str(error).split())
-        raise FormatError(
-            f"{path}: damaged head ({reason}); delete it and train it again"
-        ) from error
+        raise FormatError(f"{path}: damaged head ({reason}); delete it, train again") from error
 
 
 def _parsed(

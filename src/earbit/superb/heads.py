@@ -42,8 +42,7 @@ class WeightedSum(torch.nn.Module):
     def forward(self, states_LBTD: Tensor) -> Tensor:
         # States come first so that this is one matrix-vector product without a copy.
         weights_L = torch.softmax(self.logits, dim=0)
-        mixed_BTD = (weights_L @ states_LBTD.flatten(1)).view(states_LBTD.shape[1:])
-        return mixed_BTD
+        return (weights_L @ states_LBTD.flatten(1)).view(states_LBTD.shape[1:])
 
     def shares(self) -> list[float]:
         """What every hidden state contributes; they sum to 1."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from earbit.errors import ConfigError
-from earbit.superb.batches import collate, endless_batches
+from earbit.superb.clip_batches import collate, endless_batches
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.heads import Head
 from earbit.superb.task import Example, FitRequest, Fitted, GridPoint, Task, new_head

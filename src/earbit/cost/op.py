@@ -1,0 +1,41 @@
+"""One operation of a model and what it costs, in three units that never mix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from earbit.nn.precision import FLOAT, Precision
+
+OPERATIONS_PER_MAC = 2
+"""A multiplication and an addition; FLOPs and the peak rates of devices count both."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Op:
+    """One call of a leaf, or of a tensor operation between the leaves."""
+
+    name: str
+    """Path of the module that ran it; empty for the model itself."""
+    kind: str
+    """`linear`, `conv1d` or `matmul` for a leaf, else the name of the tensor operation."""
+    n_macs: int
+    n_other_flops: int
+    """Floating-point operations that are not products: biases, activations, norms, sums."""
+    precision: Precision = FLOAT
+    """Bits of both operands of the product; of no meaning where there is none."""
+    n_weights: int = 0
+    """Weights of the leaf, without its bias."""
+    out_elements: int
+
+    @property
+    def flops(self) -> int:
+        """Two for each MAC, plus what is not a product."""
+        return OPERATIONS_PER_MAC * self.n_macs + self.n_other_flops
+
+    @property
+    def bops(self) -> int:
+        """MACs times the bits of both operands (Bayesian Bits, arXiv 2005.07093).
+
+        That paper counts layers with weights; for a product of two activations both have bits too.
+        """
+        return self.n_macs * self.precision.weight_bits * self.precision.activation_bits

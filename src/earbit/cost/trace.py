@@ -1,0 +1,178 @@
+"""Runs a model once and notes every operation, with the module that it belongs to.
+
+The leaves are counted by their own formulas; whatever runs inside a leaf is part of it.  That
+includes the preparation of its weight (weight norm), which a deployed model has behind it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from earbit.cost.formulas import (
+    FREE,
+    LEAF_MACS,
+    OTHER_FLOPS,
+    LeafCall,
+    Shape,
+    leaf_other_flops,
+    needed_output,
+)
+from earbit.cost.op import Op
+from earbit.nn.leaves import Conv1d, Linear, MatMul
+from earbit.nn.precision import Precision
+
+Leaf = Linear | Conv1d | MatMul
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What one forward pass did."""
+
+    ops: tuple[Op, ...]
+    """In the order of their ends; operations that cost nothing are left out."""
+    unknown_ops: dict[str, int]
+    """Operations that have no formula, and how often they ran: their cost is missing above."""
+
+
+def trace(
+    model: torch.nn.Module, *inputs: Tensor, precisions: Mapping[str, Precision] | None = None
+) -> Trace:
+    """Counts one forward pass of `model` as it is (put it into evaluation mode), gradients off.
+
+    inputs: arguments of the model, on its device; the meta device needs no memory.
+    precisions: of leaves by name; a leaf that is not named has the precision that it states.
+    """
+    recorder = _Recorder(precisions or {})
+    handles = []
+    for name, module in model.named_modules():
+        enter, leave = recorder.hooks_of(name)
+        handles.append(module.register_forward_pre_hook(enter))
+        handles.append(
+            module.register_forward_hook(leave, with_kwargs=True, always_call=True)
+        )
+    try:
+        with torch.no_grad(), recorder:
+            model(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return Trace(tuple(recorder.ops), dict(recorder.unknown_ops))
+
+
+class _Recorder(TorchDispatchMode):
+    """Sees every tensor operation; the hooks tell it which modules are running."""
+
+    def __init__(self, precisions: Mapping[str, Precision]) -> None:
+        super().__init__()
+        self.precisions = precisions
+        self.ops: list[Op] = []
+        self.unknown_ops: Counter[str] = Counter()
+        self.running: list[tuple[str, torch.nn.Module]] = []
+
+    def hooks_of(self, name: str) -> tuple[Any, Any]:
+        """What to call when the module of this name starts and ends."""
+
+        def enter(module: torch.nn.Module, args: Any) -> None:
+            self.running.append((name, module))
+
+        def leave(module: torch.nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+            self.running.pop()
+            # A forward pass that raised has no output.
+            if isinstance(module, Leaf) and isinstance(output, Tensor) and not self._in_leaf():
+                precision = self.precisions.get(name, module.precision)
+                self.ops.append(leaf_op(name, module, args, kwargs, output, precision))
+
+        return enter, leave
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Runs the operation and counts it, unless a leaf does."""
+        out = func(*args, **(kwargs or {}))
+        if self._in_leaf():
+            return out
+        namespace, name = func._schema.name.split("::")
+        if namespace == "aten" and name in FREE:
+            return out
+        if namespace != "aten" or name.removesuffix("_") not in OTHER_FLOPS:
+            self.unknown_ops[f"{namespace}.{name}"] += 1
+            return out
+        first = out[0] if isinstance(out, tuple) else out
+        if first.is_floating_point():
+            kind = name.strip("_")
+            n_flops = OTHER_FLOPS[name.removesuffix("_")](_shapes(args), tuple(first.shape))
+            path = self.running[-1][0] if self.running else ""
+            self.ops.append(
+                Op(
+                    name=path,
+                    kind=kind,
+                    n_macs=0,
+                    n_other_flops=n_flops,
+                    out_elements=first.numel(),
+                )
+            )
+        return out
+
+    def _in_leaf(self) -> bool:
+        return any(isinstance(module, Leaf) for _, module in self.running)
+
+
+def leaf_op(
+    name: str,
+    leaf: Leaf,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    output: Tensor,
+    precision: Precision,
+) -> Op:
+    """The record of one call of a leaf, from the shapes that went in and came out."""
+    inputs, shape = _shapes(args), tuple(output.shape)
+    match leaf:
+        case MatMul():
+            n_pairs = kwargs.get("n_pairs", args[2] if len(args) > 2 else None)
+            # Attention weights are the only left operand from the unsigned set, and where a
+            # pattern is sparse, they are its matrix; in the other product the result is.
+            is_left_sparse = leaf.left_set == "unsigned"
+            call = LeafCall(
+                inputs=inputs, output=shape, n_pairs=n_pairs, is_left_sparse=is_left_sparse
+            )
+        case Linear() | Conv1d():
+            is_conv = isinstance(leaf, Conv1d)
+            call = LeafCall(
+                inputs=inputs,
+                weight=weight_shape(leaf),
+                output=shape,
+                has_bias=leaf.bias is not None,
+                has_activation=leaf.input_activation != "none",
+                stride=leaf.stride[0] if is_conv else 1,
+                padding=int(leaf.padding[0]) if is_conv else 0,
+            )
+    kind = next(kind for kind in LEAF_MACS if isinstance(leaf, kind))
+    return Op(
+        name=name,
+        kind=kind.__name__.lower(),
+        n_macs=LEAF_MACS[kind](call),
+        n_other_flops=leaf_other_flops(call),
+        precision=precision,
+        n_weights=prod(call.weight) if call.weight else 0,
+        out_elements=prod(needed_output(call)),
+    )
+
+
+def weight_shape(leaf: Linear | Conv1d) -> Shape:
+    """(d_out, d_in) or (C_out, C_in / groups, kernel), from the settings of the leaf."""
+    if isinstance(leaf, Linear):
+        return (leaf.out_features, leaf.in_features)
+    return (leaf.out_channels, leaf.in_channels // leaf.groups, leaf.kernel_size[0])
+
+
+def _shapes(args: tuple[Any, ...]) -> tuple[Shape, ...]:
+    return tuple(tuple(arg.shape) for arg in args if isinstance(arg, Tensor))

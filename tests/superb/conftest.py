@@ -1,0 +1,62 @@
+"""Clips whose features are made up, so that what a head can learn is known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from earbit.superb.features import FrozenFeatures
+from earbit.superb.task import Example, Splits
+
+CLASSES = ("down", "left", "up")
+N_STATES, WIDTH = 3, 8
+
+
+def examples(prefix, n_per_class):
+    return tuple(
+        Example(id=f"{prefix}-{name}-{i}", target=name, speaker=f"{prefix}-{i}")
+        for name in CLASSES
+        for i in range(n_per_class)
+    )
+
+
+def splits():
+    return Splits(train=examples("train", 8), valid=examples("valid", 4), test=examples("test", 5))
+
+
+def everything(splits):
+    return (*splits.train, *splits.valid, *splits.test)
+
+
+def separable(splits):
+    """State 1 holds the class as a direction under a little noise; the others are noise alone."""
+    rng = np.random.default_rng(0)
+    clips = {}
+    for example in everything(splits):
+        n_frames = int(rng.integers(2, 12))
+        clip = 0.2 * rng.normal(size=(N_STATES, n_frames, WIDTH)).astype(np.float32)
+        clip[1, :, CLASSES.index(example.target)] += 1.0
+        clips[example.id] = clip
+    return frozen(clips)
+
+
+def constant(splits):
+    return frozen({e.id: np.ones((N_STATES, 4, WIDTH), np.float32) for e in everything(splits)})
+
+
+def frozen(clips):
+    return FrozenFeatures(
+        clips=clips, n_states=N_STATES, width=WIDTH, model_digest="m", corpus_digest="c"
+    )
+
+
+@pytest.fixture(scope="session")
+def toy():
+    return SimpleNamespace(
+        splits=splits,
+        examples=examples,
+        everything=everything,
+        separable=separable,
+        constant=constant,
+        frozen=frozen,
+    )

@@ -1,0 +1,96 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from earbit.errors import ConfigError, FormatError
+from earbit.superb.head_file import load_head, predict, score_with
+from earbit.superb.ks import KS
+from earbit.superb.runner import run_task
+
+
+@pytest.fixture
+def run(toy, tmp_path):
+    splits = toy.splits()
+    features = toy.separable(splits)
+    score = run_task(KS, features, splits, tmp_path, lrs=(1e-2,), n_steps=40, batch_size=12, seed=0)
+    return tmp_path, features, splits, score
+
+
+def test_a_saved_head_scores_as_it_did(run):
+    folder, features, splits, score = run
+    for where in (folder, str(folder / "head.safetensors")):
+        assert score_with(KS, load_head(where, KS), features, splits.test) == score.metrics
+
+
+def test_a_saved_head_says_what_a_clip_is(run):
+    folder, features, _, _ = run
+    head = load_head(folder, KS)
+    assert head.outputs == ("down", "left", "up")
+    assert predict(KS, head, features, "test-left-3") == "left"
+
+
+def test_a_head_scores_other_features_of_the_same_shape(run, toy):
+    folder, _, splits, _ = run
+    metrics = score_with(KS, load_head(folder, KS), toy.constant(splits), splits.test)
+    assert metrics["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_features_of_another_shape_are_an_error(run):
+    folder, features, splits, _ = run
+    with pytest.raises(ConfigError, match="trained on 3 x 8"):
+        score_with(KS, load_head(folder, KS), replace(features, n_states=5), splits.test)
+
+
+def test_loading_leaves_the_global_generator_alone(run):
+    before = torch.random.get_rng_state()
+    load_head(run[0], KS)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_head_of_another_task_is_refused(run):
+    with pytest.raises(FormatError, match="a head of task 'ks', not of 'sid'"):
+        load_head(run[0], replace(KS, name="sid"))
+
+
+@pytest.mark.parametrize("n_bytes", [0, 7, 100, 5000])
+def test_a_truncated_file_is_refused(run, n_bytes):
+    path = run[0] / "head.safetensors"
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    with pytest.raises(FormatError, match="not a readable head"):
+        load_head(run[0], KS)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("format", "earbit-head-0"),
+        ("shape", {"n_states": 3, "width": 8, "n_outputs": 4}),
+        ("shape", {"n_states": 4, "width": 8, "n_outputs": 3}),
+        ("shape", {"n_states": 3, "width": "8", "n_outputs": 3}),
+        ("shape", {"depth": 3}),
+        ("outputs", None),
+        ("outputs", ["down"]),
+        ("sweep", {"key": "", "points": [], "best": 0}),
+        ("sweep", 3),
+    ],
+)
+def test_metadata_that_does_not_fit_is_refused(run, key, value):
+    path = run[0] / "head.safetensors"
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = json.loads(file.metadata()["earbit"])
+    save_file(tensors, path, {"earbit": json.dumps({**header, key: value})})
+    with pytest.raises(FormatError):
+        load_head(path, KS)
+
+
+def test_a_foreign_or_missing_file_is_refused(tmp_path):
+    save_file({"x": torch.zeros(1)}, tmp_path / "head.safetensors")
+    with pytest.raises(FormatError, match="not a head of earbit"):
+        load_head(tmp_path, KS)
+    with pytest.raises(FormatError, match="finished `superb` run"):
+        load_head(tmp_path / "nothing", KS)

@@ -1,0 +1,132 @@
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earbit.errors import DataError
+from earbit.superb.splits import class_splits, hold_out_speakers
+from earbit.superb.task import Example
+
+WORDS = ("go", "no", "stop", "yes")
+
+
+def example(i, word, speaker):
+    return Example(id=f"{i:04d}", target=word, speaker=speaker)
+
+
+def corpus(n_clips_of_speaker):
+    """Speakers that say every word, some more often than others."""
+    clips = [
+        (word, f"speaker-{s}")
+        for s, n in enumerate(n_clips_of_speaker)
+        for word in WORDS
+        for _ in range(n)
+    ]
+    return [example(i, word, speaker) for i, (word, speaker) in enumerate(clips)]
+
+
+def parts(splits):
+    return {"train": splits.train, "valid": splits.valid, "test": splits.test}
+
+
+def speakers(part):
+    return {e.speaker for e in part}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 5), min_size=3, max_size=30), st.randoms(use_true_random=False))
+def test_held_out_speakers_are_in_one_split_and_every_class_in_all(n_clips, rng):
+    examples = corpus(n_clips)
+    splits = class_splits(examples, {})
+    drawn = parts(splits)
+    assert sorted(e.id for part in drawn.values() for e in part) == [e.id for e in examples]
+    assert not speakers(drawn["train"]) & speakers(drawn["valid"])
+    assert not speakers(drawn["train"]) & speakers(drawn["test"])
+    assert not speakers(drawn["valid"]) & speakers(drawn["test"])
+    for part in drawn.values():
+        assert {e.target for e in part} == set(WORDS)
+    rng.shuffle(examples)
+    assert class_splits(examples, {}) == splits
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 9)), min_size=1, max_size=60))
+def test_any_labels_give_splits_without_leakage_or_an_error_that_names_the_class(clips):
+    examples = [example(i, word, f"s{s}") for i, (word, s) in enumerate(clips)]
+    words = {word for word, _ in clips}
+    try:
+        splits = class_splits(examples, {})
+    except DataError as error:
+        assert any(f"{word!r} in " in str(error) for word in words)  # noqa: PT017
+    else:
+        n_speakers = Counter(word for word, _ in set(clips))
+        assert min(n_speakers.values()) >= 3
+        assert splits.summary["n_shared_speakers"] == 0
+        assert all({e.target for e in part} == words for part in parts(splits).values())
+
+
+def test_held_out_speakers_have_about_their_share_of_the_clips():
+    held = hold_out_speakers(corpus([2] * 50), {"test": 0.2, "valid": 0.1})
+    assert {name: len(part) for name, part in held.items()} == {
+        "test": 80,
+        "valid": 40,
+        "train": 280,
+    }
+
+
+def test_a_speaker_stays_where_it_is_when_others_join_behind_it():
+    small, large = corpus([1] * 30), corpus([1] * 31)
+    moved = [
+        name
+        for name, part in hold_out_speakers(small, {"test": 0.2}).items()
+        for s in speakers(part) - speakers(hold_out_speakers(large, {"test": 0.2})[name])
+    ]
+    assert len(moved) <= 1
+
+
+def test_splits_of_the_corpus_hold_when_all_three_are_there():
+    examples = corpus([3])
+    names = ["train", "valid", "test"]
+    splits = class_splits(examples, {e.id: names[int(e.id) % 3] for e in examples})
+    assert [e.id for e in splits.valid] == ["0001", "0004", "0007", "0010"]
+    assert splits.summary["drawn_by"] == "corpus"
+    assert splits.summary["n_shared_speakers"] == 1
+    assert splits.summary["classes"]["go"] == {"train": 1, "valid": 1, "test": 1}
+
+
+def test_train_and_valid_without_test_are_drawn_anew_by_speaker():
+    examples = corpus([1] * 10)
+    splits = class_splits(
+        examples, {e.id: "valid" if e.speaker == "speaker-0" else "train" for e in examples}
+    )
+    assert splits.summary["drawn_by"] == "speaker"
+    assert splits == class_splits(examples, {})
+
+
+def test_the_test_clips_of_a_corpus_without_valid_stay_test():
+    examples = corpus([1] * 10)
+    split_of = {
+        e.id: "test" if e.speaker in ("speaker-3", "speaker-4") else "train" for e in examples
+    }
+    splits = class_splits(examples, split_of)
+    assert speakers(splits.test) == {"speaker-3", "speaker-4"}
+    assert not speakers(splits.train) & speakers(splits.valid)
+    assert splits.valid
+
+
+def test_a_class_that_a_split_of_the_corpus_lacks_is_named():
+    examples = corpus([3])
+    names = ["train", "valid", "test"]
+    split_of = {e.id: names[int(e.id) % 3] for e in examples}
+    split_of |= {e.id: "train" for e in examples if e.target == "stop"}
+    with pytest.raises(DataError, match="no clip of 'stop' in valid, 'stop' in test"):
+        class_splits(examples, split_of)
+
+
+def test_clips_without_a_speaker_cannot_be_held_out():
+    examples = [*corpus([1, 1, 1]), example(99, "go", None)]
+    random.Random(0).shuffle(examples)
+    with pytest.raises(DataError, match="1 clips have no speaker, first '0099'"):
+        class_splits(examples, {})
