@@ -7,30 +7,34 @@ Letters: B batch, N samples.
 
 from __future__ import annotations
 
+import random
 import warnings
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from lhotse import CutSet
+from lhotse import CutSet, MonoCut
 from lhotse.dataset import DynamicBucketingSampler
+from lhotse.dataset.sampling.base import TimeConstraint
+from lhotse.dataset.sampling.dynamic_bucketing import estimate_duration_buckets
 from torch import Tensor
 
 from earbit.errors import ConfigError
 
 MAX_BUCKETS = 8
+BUFFER_CUTS = 20_000
+"""Cuts that wait in the buckets; an epoch of more is shuffled before it gets there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Utterances, padded with zeros to the longest."""
+    """Crops of utterances, all of the same length."""
 
     ids: tuple[str, ...]
     waveforms: Tensor
     """Float32 (B, N)."""
-    lengths: Tensor
-    """Real samples of every row, int64 (B,)."""
     starts: tuple[int, ...]
     """Where every row was cropped from its utterance, in samples."""
 
@@ -44,54 +48,109 @@ def epoch_batches(
     rank: int = 0,
     world_size: int = 1,
 ) -> list[tuple[str, ...]]:
-    """Ids of the batches of one epoch; every cut once, at most `max_duration_s` padded audio each.
+    """Ids of the batches of one epoch: every cut once, at most `max_duration_s` of padded audio.
 
-    A cut that is longer alone forms a batch of its own.  Raises ConfigError without cuts.
+    A cut that is longer alone forms a batch of its own; the trainer crops it.  The result depends
+    on the ids, the durations and the arguments alone, and no global random state is touched.
+    Ranks take the batches in turns and get equally many, or one of them would wait forever: the
+    last batches are divided where the count does not work out, and only where every batch is a
+    single cut are the first of them given twice.
+    Raises ConfigError without cuts, or for a rank that is not below `world_size`.
     """
     n_cuts = len(cuts)
     if not n_cuts or max_duration_s <= 0:
         raise ConfigError(
             f"{n_cuts} cuts in batches of {max_duration_s} s; both must be above zero"
         )
-    sampler = DynamicBucketingSampler(
-        cuts,
-        max_duration=max_duration_s,
-        num_buckets=min(MAX_BUCKETS, max(2, n_cuts // 2)) if n_cuts > 1 else 1,
-        # The whole epoch is in the buffer: bucketing looks at all of it.
-        buffer_size=max(n_cuts, 2),
-        shuffle=True,
-        seed=seed,
-        rank=rank,
-        world_size=world_size,
-        drop_last=False,
-    )
-    sampler.set_epoch(epoch)
+    if not 0 <= rank < world_size:
+        raise ConfigError(f"rank={rank} of world_size={world_size}; ranks are 0 to world_size - 1")
+    # The sampler writes into the cuts that it is given, so it gets bare ones.
+    bare = [MonoCut(id=c.id, start=0.0, duration=c.duration, channel=0) for c in cuts]
+    bare.sort(key=lambda cut: cut.id)
+    random.Random(f"{seed} {epoch}").shuffle(bare)
+    bounds = _bucket_bounds(bare, max_duration_s)
     with warnings.catch_warnings():
+        # It advises against eager cut sets, and warns of cuts that are batches of their own.
         warnings.simplefilter("ignore")
-        return [tuple(cut.id for cut in batch) for batch in sampler]
+        sampler = DynamicBucketingSampler(
+            CutSet.from_cuts(bare),
+            constraint=_PaddedDuration(max_duration=max_duration_s, bounds=bounds),
+            duration_bins=bounds,
+            buffer_size=BUFFER_CUTS,
+            shuffle=True,
+            seed=seed,
+            rank=0,
+            world_size=1,
+            drop_last=False,
+        )
+        sampler.set_epoch(epoch)
+        batches = [tuple(cut.id for cut in batch) for batch in sampler]
+    return _in_full_rounds(batches, world_size)[rank::world_size]
+
+
+@dataclass
+class _PaddedDuration(TimeConstraint):  # type: ignore[misc]
+    """Counts every cut as long as the longest that its bucket may hold.
+
+    Lhotse stops when one more cut of the longest length so far would be too much; a longer one
+    would then break the limit.
+    """
+
+    bounds: Sequence[float] = ()
+    longest_seen: float = 0.0
+
+    def add(self, example: MonoCut) -> None:
+        """Counts one more cut."""
+        super().add(example)
+        bucket = bisect_left(self.bounds, example.duration)
+        if bucket < len(self.bounds):
+            self.longest_seen = max(self.longest_seen, self.bounds[bucket])
+
+
+def _bucket_bounds(cuts: Sequence[MonoCut], max_duration_s: float) -> list[float]:
+    """Upper bounds of the buckets in s; what is longer than the last has a bucket of its own."""
+    fitting = [cut for cut in cuts if cut.duration <= max_duration_s]
+    if not fitting:
+        return [max_duration_s]
+    longest_s = max(cut.duration for cut in fitting)
+    if len(fitting) == 1:
+        return [longest_s]
+    bounds = estimate_duration_buckets(fitting, num_buckets=min(MAX_BUCKETS, len(fitting)))
+    return sorted({*map(float, bounds), longest_s})
+
+
+def _in_full_rounds(batches: list[tuple[str, ...]], n_ranks: int) -> list[tuple[str, ...]]:
+    """As many batches as make full rounds over the ranks, by dividing some of the last ones."""
+    batches = list(batches)
+    while len(batches) % n_ranks:
+        largest = max(range(len(batches)), key=lambda i: (len(batches[i]), i))
+        batch = batches.pop(largest)
+        if len(batch) == 1:
+            batches.insert(largest, batch)
+            n_missing = -len(batches) % n_ranks
+            return batches + [batches[i % len(batches)] for i in range(n_missing)]
+        half = (len(batch) + 1) // 2
+        batches += [batch[:half], batch[half:]]
+    return batches
 
 
 def collate(
     ids: tuple[str, ...],
     waveforms: Mapping[str, np.ndarray],
     *,
-    crop_samples: int | None,
+    crop_samples: int,
     generator: torch.Generator,
 ) -> Batch:
-    """Stacks utterances; longer ones are cropped to `crop_samples` at a place that is drawn."""
+    """Stacks utterances, all cropped to the shortest of them and at most to `crop_samples`.
+
+    Where a longer one is cut is drawn from `generator`.  No row is padded, as in HuBERT's own
+    training: with like lengths in a batch little is lost, and no statistic must leave padding out.
+    """
+    n_samples = min(crop_samples, *(waveforms[name].size for name in ids))
     rows, starts = [], []
     for name in ids:
-        waveform = waveforms[name]
-        start = 0
-        if crop_samples is not None and waveform.size > crop_samples:
-            room = waveform.size - crop_samples
-            start = int(torch.randint(room + 1, (), generator=generator))
-            waveform = waveform[start : start + crop_samples]
-        rows.append(torch.from_numpy(waveform))
+        room = waveforms[name].size - n_samples
+        start = int(torch.randint(room + 1, (), generator=generator))
+        rows.append(torch.from_numpy(waveforms[name][start : start + n_samples]))
         starts.append(start)
-    return Batch(
-        ids=ids,
-        waveforms=torch.nn.utils.rnn.pad_sequence(rows, batch_first=True),
-        lengths=torch.tensor([row.numel() for row in rows]),
-        starts=tuple(starts),
-    )
+    return Batch(ids=ids, waveforms=torch.stack(rows), starts=tuple(starts))

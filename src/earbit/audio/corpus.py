@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from earbit.audio.manifest import (
     read_folder,
     read_manifest,
 )
-from earbit.errors import DataError
-from earbit.files import write_text
+from earbit.errors import ConfigError, DataError
+from earbit.files import make_folder, write_text
 from earbit.nn.front_end import MIN_SAMPLES
 
 SYNTHETIC = "synthetic"
@@ -35,6 +35,7 @@ class Corpus:
     """Utterances with their labels; audio stays on disk."""
 
     name: str
+    root: Path
     cuts: CutSet
     """One MonoCut per file: speaker and text in its supervision, all other labels in `custom`."""
     quarantine: tuple[Rejected, ...]
@@ -42,11 +43,15 @@ class Corpus:
     """SHA-256 over ids, lengths, file sizes and labels; moving or reordering does not change it."""
 
 
-def open_corpus(where: str | Path) -> Corpus:
+def open_corpus(where: str | Path, *, limit: int | None = None) -> Corpus:
     """Opens 'synthetic', a folder with manifest.jsonl, or any folder of audio files.
 
-    What cannot be used is put into the quarantine.  Raises DataError when nothing is left.
+    limit: takes the first so many utterances only, to try something out.
+    What cannot be used is put into the quarantine.  Raises DataError when nothing is left, and for
+    a manifest with a path that leaves its folder.
     """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit={limit}: at least 1 utterance is needed; leave it out for all")
     if where == SYNTHETIC:
         from earbit.audio.synthetic.build import synthetic_corpus_folder
 
@@ -63,11 +68,14 @@ def open_corpus(where: str | Path) -> Corpus:
     for item in read_manifest(root) if has_manifest else read_folder(root):
         if isinstance(item, Rejected):
             rejected.append(item)
-        elif item.n_samples < MIN_SAMPLES:
+            continue
+        if item.n_samples < MIN_SAMPLES:
             reason = f"{item.n_samples} samples; one frame needs {MIN_SAMPLES} (25 ms)"
-            rejected.append(Rejected(str(item.path), reason))
-        else:
-            utterances.append(item)
+            rejected.append(Rejected(item.path.relative_to(root).as_posix(), reason))
+            continue
+        utterances.append(item)
+        if len(utterances) == limit:
+            break
     if not utterances:
         first = f"; the first: {rejected[0].path}: {rejected[0].reason}" if rejected else ""
         raise DataError(
@@ -75,12 +83,22 @@ def open_corpus(where: str | Path) -> Corpus:
             "wav, flac, ogg, opus and mp3 can be read"
         )
     cuts = CutSet.from_cuts(_cut(utterance) for utterance in utterances)
-    return Corpus(name, cuts, tuple(rejected), _digest(utterances))
+    return Corpus(name, root, cuts, tuple(rejected), _digest(utterances))
 
 
 def load_waveform(cut: MonoCut) -> np.ndarray:
-    """Audio of a cut: float32 (n_samples,) at 16 kHz; DataError when it cannot be decoded."""
-    return read_audio(cut.recording.sources[0].source)
+    """Audio of a cut: float32 (n_samples,) at 16 kHz.
+
+    Raises DataError when it cannot be decoded, or is not as long as the corpus says.
+    """
+    path = cut.recording.sources[0].source
+    waveform = read_audio(path)
+    if waveform.size != cut.recording.num_samples:
+        raise DataError(
+            f"{path}: {waveform.size} samples at 16 kHz, the corpus says "
+            f"{cut.recording.num_samples}; write the manifest again or leave it out"
+        )
+    return waveform
 
 
 def decode_all(
@@ -88,40 +106,54 @@ def decode_all(
 ) -> tuple[dict[str, np.ndarray], Corpus]:
     """Decodes everything into memory, 230 MB per hour of audio, in the order of the corpus.
 
-    Files that turn out to be broken, too short or not what their manifest says are moved to the
-    quarantine of the corpus that is returned; its digest does not count them.
+    Files that turn out to be broken or not as long as the corpus says are moved to the quarantine
+    of the corpus that is returned; its digest does not count them.  DataError when none is left.
     """
     waveforms: dict[str, np.ndarray] = {}
-    rejected = list(corpus.quarantine)
+    reason_of: dict[str, str] = {}
     for cut in corpus.cuts:
         try:
-            waveform = load_waveform(cut)
-            if waveform.size < MIN_SAMPLES:
-                raise DataError(f"{waveform.size} samples; one frame needs {MIN_SAMPLES} (25 ms)")
-            waveforms[cut.id] = waveform
+            waveforms[cut.id] = load_waveform(cut)
         except DataError as error:
-            rejected.append(Rejected(cut.recording.sources[0].source, str(error)))
+            reason_of[cut.id] = str(error)
         if progress is not None:
             progress(1)
-    if not waveforms:
+    return waveforms, without(corpus, reason_of)
+
+
+def without(corpus: Corpus, reason_of: Mapping[str, str]) -> Corpus:
+    """The corpus with some cuts, by id, moved to its quarantine; DataError when none is left."""
+    if not reason_of:
+        return corpus
+    lost = [cut for cut in corpus.cuts if cut.id in reason_of]
+    if len(lost) == len(corpus.cuts):
         raise DataError(
-            f"corpus {corpus.name}: none of its {len(corpus.cuts)} files can be decoded"
+            f"corpus {corpus.name}: none of its {len(lost)} files can be decoded; "
+            f"the first: {reason_of[lost[0].id]}"
         )
-    if len(waveforms) == len(corpus.cuts):
-        return waveforms, corpus
-    kept = CutSet.from_cuts(cut for cut in corpus.cuts if cut.id in waveforms)
-    lost = sorted(cut.id for cut in corpus.cuts if cut.id not in waveforms)
-    digest = hashlib.sha256((corpus.digest + "".join(lost)).encode()).hexdigest()
-    return waveforms, dataclasses.replace(
-        corpus, cuts=kept, quarantine=tuple(rejected), digest=digest
+    rejected = [Rejected(_relative_path(corpus, cut), reason_of[cut.id]) for cut in lost]
+    lost_ids = json.dumps(sorted(cut.id for cut in lost))
+    return dataclasses.replace(
+        corpus,
+        cuts=CutSet.from_cuts(cut for cut in corpus.cuts if cut.id not in reason_of),
+        quarantine=(*corpus.quarantine, *rejected),
+        digest=hashlib.sha256((corpus.digest + lost_ids).encode()).hexdigest(),
     )
 
 
 def write_quarantine(corpus: Corpus, out_dir: Path) -> None:
     """Writes what had to be left out, one JSON object per line; no file when nothing was."""
+    path = make_folder(out_dir) / QUARANTINE_NAME
     if corpus.quarantine:
         lines = [json.dumps(dataclasses.asdict(item)) + "\n" for item in corpus.quarantine]
-        write_text(out_dir / QUARANTINE_NAME, "".join(lines))
+        write_text(path, "".join(lines))
+    else:
+        # The list of an earlier run would accuse files that are good by now.
+        path.unlink(missing_ok=True)
+
+
+def _relative_path(corpus: Corpus, cut: MonoCut) -> str:
+    return Path(cut.recording.sources[0].source).relative_to(corpus.root).as_posix()
 
 
 def _cut(utterance: Utterance) -> MonoCut:
@@ -136,7 +168,7 @@ def _cut(utterance: Utterance) -> MonoCut:
         start=0.0,
         duration=duration_s,
         text=text if isinstance(text, str) else None,
-        speaker=speaker if isinstance(speaker, str) else None,
+        speaker=str(speaker) if isinstance(speaker, (str, int)) else None,
         language=labels.get("lang"),
         gender=labels.get("gender"),
         alignment=None if alignment is None else {"phone": list(_alignment(alignment))},

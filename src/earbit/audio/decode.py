@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,11 @@ import soxr
 from earbit.errors import DataError
 
 SAMPLE_RATE_HZ = 16_000
+MIN_RATE_HZ = 1_000
+"""A lower rate is a damaged header: one second of it would become a thousand or more."""
+BLOCK_FRAMES = 1 << 20
+UNKNOWN_FRAMES = (1 << 63) - 1
+"""What libsndfile says of a stream whose header leaves its length open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,35 +39,35 @@ def resampled_length(n_samples: int, rate_hz: int) -> int:
 
 def audio_info(path: str | Path) -> AudioInfo:
     """Reads the header only; DataError when it is not audio."""
-    _check_is_file(Path(path))
-    try:
-        info = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise _unreadable(path, error) from error
-    return AudioInfo(resampled_length(info.frames, info.samplerate), info.samplerate, info.channels)
+    with _opened(path) as file:
+        n_samples = resampled_length(file.frames, file.samplerate)
+        return AudioInfo(n_samples, file.samplerate, file.channels)
 
 
 def read_audio(path: str | Path) -> np.ndarray:
     """Decodes wav, flac, ogg, opus or mp3: float32 (n_samples,), mean of the channels, 16 kHz.
 
-    Silence is legal.  Raises DataError for a file that is missing, is not audio, breaks off, is
-    empty, or holds NaN or infinite samples.
+    Silence is legal.  Raises DataError for a file that is missing, is not audio, breaks off before
+    the end that its header promises, is empty, or holds NaN, infinite or absurdly large samples.
+    Memory: a file is decoded block by block, so a few bytes that claim hours cost nothing.
     """
-    _check_is_file(Path(path))
-    try:
-        samples, rate_hz = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise _unreadable(path, error) from error
-    if not len(samples):
+    with _opened(path) as file:
+        n_frames, rate_hz = file.frames, file.samplerate
+        mono = _mono(path, file)
+    if not mono.size:
         raise DataError(f"{path}: no samples in it; leave it out")
-    bad = np.flatnonzero(~np.isfinite(samples).all(axis=1))
-    if bad.size:
+    if mono.size != n_frames:
         raise DataError(
-            f"{path}: {bad.size} samples are NaN or infinite, first at {bad[0] / rate_hz:.3f} s; "
-            "leave it out or write it again"
+            f"{path}: breaks off after {mono.size} of {n_frames} samples; "
+            "copy it again or leave it out"
         )
-    mono = np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
-    return resample(mono, rate_hz)
+    waveform = resample(mono, rate_hz)
+    if not np.isfinite(waveform).all():
+        raise DataError(
+            f"{path}: samples up to {np.abs(mono).max():.3g}, full scale is 1; "
+            "scale it or leave it out"
+        )
+    return waveform
 
 
 def resample(mono: np.ndarray, rate_hz: int) -> np.ndarray:
@@ -73,11 +80,62 @@ def resample(mono: np.ndarray, rate_hz: int) -> np.ndarray:
     return np.pad(moved[:n_samples], (0, max(0, n_samples - len(moved))))
 
 
+def _mono(path: str | Path, file: soundfile.SoundFile) -> np.ndarray:
+    """All that can be read, float32 (n,) at the rate of the file; DataError for NaN and Inf."""
+    blocks = [np.zeros(0, np.float32)]
+    n_frames = n_bad = first_bad = 0
+    while True:
+        try:
+            block = file.read(min(BLOCK_FRAMES, file.frames), dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise _unreadable(path, error) from error
+        bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
+        if bad.size and not n_bad:
+            first_bad = n_frames + int(bad[0])
+        n_bad += bad.size
+        with np.errstate(over="ignore", invalid="ignore"):
+            blocks.append(block.mean(axis=1, dtype=np.float32))
+        n_frames += len(block)
+        if not len(block) or n_frames >= file.frames:
+            break
+    if n_bad:
+        raise DataError(
+            f"{path}: {n_bad} samples are NaN or infinite, the first is sample {first_bad} "
+            f"({first_bad / file.samplerate:.3f} s); leave it out or write it again"
+        )
+    return np.concatenate(blocks)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
+    _check_is_file(Path(path))
+    try:
+        file = soundfile.SoundFile(str(path))
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise _unreadable(path, error) from error
+    with file:
+        if file.frames == UNKNOWN_FRAMES:
+            raise DataError(f"{path}: its header does not say how long it is; write it again")
+        if file.samplerate < MIN_RATE_HZ:
+            raise DataError(
+                f"{path}: {file.samplerate} Hz, at least {MIN_RATE_HZ} Hz is allowed; "
+                "its header may be damaged, leave it out"
+            )
+        yield file
+
+
 def _check_is_file(path: Path) -> None:
-    if path.is_dir():
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be looked at ({error.strerror})") from error
+    if is_folder:
         raise DataError(f"{path}: is a folder; give an audio file")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    if not is_file:
+        raise DataError(f"{path}: no such file; give wav, flac, ogg, opus or mp3")
+    if path.suffix.lower() == ".raw":
+        # By this suffix soundfile takes any file for bare samples.
+        raise DataError(f"{path}: raw samples have no header; write them as wav or flac")
 
 
 def _unreadable(path: str | Path, error: Exception) -> DataError:

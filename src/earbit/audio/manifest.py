@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from earbit.audio.decode import SAMPLE_RATE_HZ, audio_info
@@ -37,39 +37,60 @@ class Rejected:
 
 
 def read_manifest(root: Path) -> Iterator[Utterance | Rejected]:
-    """The lines of `root/manifest.jsonl`; audio is not opened where the line says its length."""
+    """The lines of `root/manifest.jsonl`; audio is not opened where the line says its length.
+
+    Raises DataError for a path that leaves the folder: such a manifest is not to be trusted.
+    """
     seen: set[str] = set()
     try:
-        lines = (root / MANIFEST_NAME).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{root / MANIFEST_NAME}: cannot be read ({error})") from error
+        # Bytes: a line of damaged text spoils itself only, and no break but \n ends a line.
+        lines = (root / MANIFEST_NAME).read_bytes().split(b"\n")
+    except OSError as error:
+        raise DataError(f"{root / MANIFEST_NAME}: cannot be read ({error.strerror})") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         where = f"{MANIFEST_NAME}:{number}"
         try:
-            yield _utterance(root, json.loads(line), seen)
-        except DataError as error:
-            yield Rejected(where, str(error))
-        except ValueError as error:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
             yield Rejected(where, f"not valid JSON: {error}")
+            continue
+        _check_stays_inside(where, record)
+        try:
+            yield _utterance(root, record, seen)
+        except (DataError, OSError) as error:
+            yield Rejected(where, str(error))
 
 
 def read_folder(root: Path) -> Iterator[Utterance | Rejected]:
     """All audio files below `root`, sorted; the id is the relative path without its suffix."""
     paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
-    ids: dict[str, int] = {}
+    seen: set[str] = set()
     for path in paths:
         relative = path.relative_to(root)
         name = relative.with_suffix("").as_posix()
-        ids[name] = ids.get(name, 0) + 1
-        # Two files that differ in the suffix alone keep it.
-        name = name if ids[name] == 1 else relative.as_posix()
+        if name in seen:
+            # The second of two files that differ in the suffix alone keeps it.
+            name = relative.as_posix()
+        seen.add(name)
         try:
             info = audio_info(path)
             yield Utterance(name, path, info.n_samples, path.stat().st_size)
         except (DataError, OSError) as error:
             yield Rejected(relative.as_posix(), str(error))
+
+
+def _check_stays_inside(where: str, record: Any) -> None:
+    path = record.get("path") if isinstance(record, dict) else None
+    if not isinstance(path, str):
+        return
+    for pure in (PurePosixPath(path), PureWindowsPath(path)):
+        if pure.is_absolute() or pure.drive or pure.root or ".." in pure.parts:
+            raise DataError(
+                f"{where}: path {path!r} leaves the folder of the manifest; "
+                "only relative paths without '..' are allowed"
+            )
 
 
 def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
@@ -80,19 +101,32 @@ def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
         raise DataError("'id' and 'path' must be texts")
     if name in seen:
         raise DataError(f"id {name!r} is taken by an earlier line")
-    pure = PurePosixPath(relative)
-    if pure.is_absolute() or ".." in pure.parts:
-        raise DataError(f"path {relative!r} leaves the folder of the manifest")
-    path = root / pure
+    path = root / relative
     if not path.is_file():
         raise DataError(f"{relative}: no such file")
     n_bytes = path.stat().st_size
+    if not n_bytes:
+        raise DataError(f"{relative}: an empty file")
     n_samples, rate_hz = record.get("num_samples"), record.get("sample_rate")
     if type(n_samples) is not int or rate_hz != SAMPLE_RATE_HZ:
         n_samples = audio_info(path).n_samples
     elif record.get("bytes") not in (None, n_bytes):
         raise DataError(f"{relative}: {n_bytes} bytes, the manifest says {record['bytes']}")
+    alignment = record.get("phone_alignment")
+    if alignment is not None and not _is_alignment(alignment):
+        raise DataError(f"id {name!r}: phone_alignment is not a list of [phone, start, duration]")
     seen.add(name)
     known = {"id", "path", "num_samples", "sample_rate", "bytes", "duration"}
     labels = {key: value for key, value in record.items() if key not in known}
     return Utterance(name, path, n_samples, n_bytes, labels)
+
+
+def _is_alignment(items: Any) -> bool:
+    """Whether `items` are phones with a start and a duration in seconds, as numbers from 0 up."""
+    return isinstance(items, list) and all(
+        isinstance(item, list)
+        and len(item) == 3
+        and isinstance(item[0], str)
+        and all(type(t) in (int, float) and 0 <= t < float("inf") for t in item[1:])
+        for item in items
+    )

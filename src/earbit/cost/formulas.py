@@ -104,27 +104,29 @@ def per_normed(inputs: tuple[Shape, ...], output: Shape) -> int:
     return (5 if len(inputs) > 1 else 4) * prod(output)
 
 
-def _formulas(formula: Formula, names: str) -> dict[str, Formula]:
-    return dict.fromkeys(names.split(), formula)
+def _words(text: str) -> list[str]:
+    return text.split()
 
 
 OTHER_FLOPS: dict[str, Formula] = {
-    **_formulas(per_normed, "native_layer_norm native_group_norm"),
-    **_formulas(per_output, "gelu relu silu sigmoid tanh _softmax"),
-    **_formulas(per_output, "add sub mul div neg abs pow sqrt rsqrt exp log"),
-    **_formulas(per_input, "sum mean"),
+    **dict.fromkeys(_words("native_layer_norm native_group_norm"), per_normed),
+    **dict.fromkeys(_words("gelu relu silu sigmoid tanh _softmax"), per_output),
+    **dict.fromkeys(_words("add sub mul div neg abs pow sqrt rsqrt exp log"), per_output),
+    **dict.fromkeys(_words("sum mean"), per_input),
 }
 """Tensor operations by name.  Where integers come out it is index arithmetic: no FLOPs."""
 
 FREE = frozenset(
-    # Another look at the same numbers.
-    "view _unsafe_view reshape t transpose permute expand squeeze unsqueeze slice select split "
-    "split_with_sizes unbind unfold alias detach as_strided "
-    # Numbers moved, or made from nothing.
-    "clone copy_ _to_copy cat stack constant_pad_nd arange zeros ones full empty empty_like "
-    "zeros_like ones_like full_like scalar_tensor lift_fresh "
-    # Masks: comparisons, logic on bits, choices between two numbers.
-    "eq ne lt le gt ge bitwise_and bitwise_or bitwise_not logical_and logical_or logical_not "
-    "where masked_fill".split()
+    _words(
+        # Another look at the same numbers.
+        "view _unsafe_view reshape t transpose permute expand squeeze unsqueeze slice select split "
+        "split_with_sizes unbind unfold alias detach as_strided "
+        # Numbers moved, or made from nothing.
+        "clone copy _to_copy cat stack constant_pad_nd arange zeros ones full empty empty_like "
+        "zeros_like ones_like full_like scalar_tensor lift_fresh "
+        # Masks: comparisons, logic on bits, choices between two numbers.
+        "eq ne lt le gt ge bitwise_and bitwise_or bitwise_not logical_and logical_or logical_not "
+        "where masked_fill"
+    )
 )
 """Tensor operations without floating-point arithmetic."""

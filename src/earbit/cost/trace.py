@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -55,9 +55,7 @@ def trace(
     for name, module in model.named_modules():
         enter, leave = recorder.hooks_of(name)
         handles.append(module.register_forward_pre_hook(enter))
-        handles.append(
-            module.register_forward_hook(leave, with_kwargs=True, always_call=True)
-        )
+        handles.append(module.register_forward_hook(leave, with_kwargs=True, always_call=True))
     try:
         with torch.no_grad(), recorder:
             model(*inputs)
@@ -67,11 +65,11 @@ def trace(
     return Trace(tuple(recorder.ops), dict(recorder.unknown_ops))
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every tensor operation; the hooks tell it which modules are running."""
 
     def __init__(self, precisions: Mapping[str, Precision]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.precisions = precisions
         self.ops: list[Op] = []
         self.unknown_ops: Counter[str] = Counter()
@@ -100,20 +98,20 @@ class _Recorder(TorchDispatchMode):
         if self._in_leaf():
             return out
         namespace, name = func._schema.name.split("::")
-        if namespace == "aten" and name in FREE:
+        operation = name.removesuffix("_")  # In place or not costs the same.
+        if namespace == "aten" and operation in FREE:
             return out
-        if namespace != "aten" or name.removesuffix("_") not in OTHER_FLOPS:
+        if namespace != "aten" or operation not in OTHER_FLOPS:
             self.unknown_ops[f"{namespace}.{name}"] += 1
             return out
         first = out[0] if isinstance(out, tuple) else out
         if first.is_floating_point():
-            kind = name.strip("_")
-            n_flops = OTHER_FLOPS[name.removesuffix("_")](_shapes(args), tuple(first.shape))
+            n_flops = OTHER_FLOPS[operation](_shapes(args), tuple(first.shape))
             path = self.running[-1][0] if self.running else ""
             self.ops.append(
                 Op(
                     name=path,
-                    kind=kind,
+                    kind=operation.removeprefix("_"),
                     n_macs=0,
                     n_other_flops=n_flops,
                     out_elements=first.numel(),
@@ -134,7 +132,7 @@ def leaf_op(
     precision: Precision,
 ) -> Op:
     """The record of one call of a leaf, from the shapes that went in and came out."""
-    inputs, shape = _shapes(args), tuple(output.shape)
+    inputs, shape = _shapes((*args, *kwargs.values())), tuple(output.shape)
     match leaf:
         case MatMul():
             n_pairs = kwargs.get("n_pairs", args[2] if len(args) > 2 else None)
@@ -144,16 +142,23 @@ def leaf_op(
             call = LeafCall(
                 inputs=inputs, output=shape, n_pairs=n_pairs, is_left_sparse=is_left_sparse
             )
-        case Linear() | Conv1d():
-            is_conv = isinstance(leaf, Conv1d)
+        case Linear():
             call = LeafCall(
                 inputs=inputs,
                 weight=weight_shape(leaf),
                 output=shape,
                 has_bias=leaf.bias is not None,
                 has_activation=leaf.input_activation != "none",
-                stride=leaf.stride[0] if is_conv else 1,
-                padding=int(leaf.padding[0]) if is_conv else 0,
+            )
+        case Conv1d():
+            call = LeafCall(
+                inputs=inputs,
+                weight=weight_shape(leaf),
+                output=shape,
+                has_bias=leaf.bias is not None,
+                has_activation=leaf.input_activation != "none",
+                stride=leaf.stride[0],
+                padding=cast(int, leaf.padding[0]),
             )
     kind = next(kind for kind in LEAF_MACS if isinstance(leaf, kind))
     return Op(

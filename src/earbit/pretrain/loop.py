@@ -153,7 +153,7 @@ def _step(
     optimiser.step()
     parts = {name: float(value) for name, value in loss.parts.items()}
     return {
-        "loss": float(loss.total),
+        "loss": float(loss.total.detach()),
         **parts,
         "gradient_norm": float(norm),
         "lr": lr,
@@ -171,22 +171,22 @@ def _loss(
 ) -> tuple[Loss, int]:
     crop_samples = int(config.crop_s * SAMPLE_RATE_HZ)
     batch = collate(ids, data.waveforms, crop_samples=crop_samples, generator=generator)
-    frames = [n_frames_of(n) for n in batch.lengths.tolist()]
-    mask_BT = batch_mask(frames, config.mask, generator)
+    n_frames = n_frames_of(batch.waveforms.shape[1])
+    mask_BT = batch_mask(len(ids), n_frames, config.mask, generator)
     if not bool(mask_BT.any()):
         raise DataError(
             f"batch {', '.join(ids[:5])}: no frame can be hidden; leave out clips under 2 frames"
         )
-    loss = objective(model, batch, mask_BT, _targets(batch, frames, data.labels))
+    loss = objective(model, batch, mask_BT, _targets(batch, n_frames, data.labels))
     return loss, int(mask_BT.sum())
 
 
-def _targets(batch: Batch, frames: list[int], labels: UnitLabels) -> Tensor:
+def _targets(batch: Batch, n_frames: int, labels: UnitLabels) -> Tensor:
     rows = [
-        torch.from_numpy(labels.for_frames(i, n_frames, start_sample=start))
-        for i, n_frames, start in zip(batch.ids, frames, batch.starts, strict=True)
+        torch.from_numpy(labels.for_frames(name, n_frames, start_sample=start))
+        for name, start in zip(batch.ids, batch.starts, strict=True)
     ]
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    return torch.stack(rows)
 
 
 def _epoch(cuts: CutSet, config: TrainConfig, epoch: int) -> list[tuple[str, ...]]:

@@ -52,7 +52,8 @@ def span_mask(n_frames: int, config: MaskConfig, generator: torch.Generator) -> 
     return mask
 
 
-def batch_mask(lengths: list[int], config: MaskConfig, generator: torch.Generator) -> Tensor:
-    """Masks of a padded batch: bool (B, max length); padded frames are never hidden."""
-    rows = [span_mask(n, config, generator) for n in lengths]
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+def batch_mask(
+    n_rows: int, n_frames: int, config: MaskConfig, generator: torch.Generator
+) -> Tensor:
+    """A mask for every row of a batch: bool (n_rows, n_frames)."""
+    return torch.stack([span_mask(n_frames, config, generator) for _ in range(n_rows)])

@@ -34,7 +34,7 @@ Objective = Callable[[AudioModel, Batch, Tensor, Tensor], Loss]
 
 def masked_units(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor) -> Loss:
     """Mean cross-entropy of the hidden frames + 10 x mean squared feature (HuBERT's scale)."""
-    output = model(batch.waveforms, batch.lengths, mask_BT)
+    output = model(batch.waveforms, mask_BT=mask_BT)
     logits_MU = model.unit_logits(output.states[-1][mask_BT])
     return unit_loss(logits_MU, targets_BT[mask_BT], output.feature_penalty)
 

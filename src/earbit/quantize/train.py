@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from earbit.audio.batches import Batch
 from earbit.model import AudioModel
-from earbit.nn.lengths import length_mask
 from earbit.pretrain.objective import Loss, Objective, unit_loss
 
 
@@ -22,14 +21,12 @@ def distil_from(teacher: AudioModel, weight: float) -> Objective:
 
     def objective(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor) -> Loss:
         with torch.no_grad():
-            goals = teacher(batch.waveforms, batch.lengths, mask_BT).states
-        output = model(batch.waveforms, batch.lengths, mask_BT)
+            goals = teacher(batch.waveforms, mask_BT=mask_BT).states
+        output = model(batch.waveforms, mask_BT=mask_BT)
         logits_MU = model.unit_logits(output.states[-1][mask_BT])
         units = unit_loss(logits_MU, targets_BT[mask_BT], output.feature_penalty)
-        real_BT = length_mask(output.lengths, mask_BT.shape[1])
         distances = [
-            F.mse_loss(state[real_BT], goal[real_BT])
-            for state, goal in zip(output.states, goals, strict=True)
+            F.mse_loss(state, goal) for state, goal in zip(output.states, goals, strict=True)
         ]
         distance = torch.stack(distances).sum()
         parts = units.parts | {"state_distance": distance.detach()}

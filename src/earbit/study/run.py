@@ -151,9 +151,9 @@ def _worth_and_cost(study: Study, folder: Path, encoder: str, plan: str) -> dict
 
     def score(into: Path) -> Any:
         corpus, waveforms = study.corpus
-        out_dir, steps = into / "superb-ks", scale.head_steps
+        out_dir, n_steps = into / "superb-ks", scale.head_steps
         return score_on(
-            model, corpus, waveforms, out_dir, steps=steps, seed=study.seed, program=program
+            model, corpus, waveforms, out_dir, n_steps=n_steps, seed=study.seed, program=program
         )
 
     def measure(_: Path) -> Any:

@@ -1,7 +1,7 @@
 """Unit labels that know what they are: rate, units, feature, k-means model, corpus.
 
-Training refuses labels that do not belong to its audio; a rate or a dictionary that is wrong without a
-word has cost others months.
+Training refuses labels that do not belong to its audio: a wrong rate or dictionary that nobody
+notices has cost others months.
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ class UnitLabels:
     def for_frames(self, name: str, n_frames: int, start_sample: int = 0) -> np.ndarray:
         """Labels of `n_frames` frames of 20 ms, from a crop that starts at `start_sample`.
 
-        Frame t takes label `floor(t * rate / 50)`, counted from `round(start * rate / 16000)`; where
-        labels run out the last one holds.  int64 (n_frames,); DataError for an unknown utterance.
+        Frame t takes label `floor(t * rate / 50)`, counted from `round(start * rate / 16000)`;
+        where labels run out the last one holds.  int64 (n_frames,); DataError for an unknown
+        utterance.
         """
         if name not in self.by_id:
             raise DataError(f"no labels for {name!r}; make them anew with `earbit units`")
@@ -81,14 +82,15 @@ class UnitLabels:
         first = round(start_sample * self.header.rate_hz / SAMPLE_RATE_HZ)
         ratio = self.header.rate_hz / FRAME_RATE_HZ
         index = first + np.floor(np.arange(n_frames) * ratio).astype(np.int64)
-        return labels[np.minimum(index, len(labels) - 1)].astype(np.int64)
+        taken: np.ndarray = labels[np.minimum(index, len(labels) - 1)].astype(np.int64)
+        return taken
 
     def save(self, path: Path) -> None:
         """Writes one safetensors file: all labels in a row, offsets, ids and header as JSON."""
         ids = list(self.by_id)
         arrays = [np.asarray(self.by_id[name], np.int32) for name in ids]
         offsets = np.cumsum([0, *(len(a) for a in arrays)]).astype(np.int64)
-        tensors = {"labels": np.concatenate(arrays), "offsets": offsets}
+        tensors: dict[str, np.ndarray] = {"labels": np.concatenate(arrays), "offsets": offsets}
         header = {"format": FORMAT, "ids": ids, **asdict(self.header)}
         metadata = {METADATA_KEY: json.dumps(header)}
         write_whole(path, lambda temporary: save_file(tensors, temporary, metadata))
@@ -116,8 +118,8 @@ class UnitLabels:
 def check_labels(labels: UnitLabels, *, corpus_digest: str, n_samples: Mapping[str, int]) -> None:
     """Refuses labels that do not belong to this audio.
 
-    n_samples: length of every utterance that will be used.  Raises DataError for another corpus, for
-    utterances without labels, and for labels whose duration is not that of the audio.
+    n_samples: length of every utterance that will be used.  Raises DataError for another corpus,
+    for utterances without labels, and for labels whose duration is not that of the audio.
     """
     if labels.corpus_digest != corpus_digest:
         raise DataError(
@@ -143,8 +145,8 @@ def check_same_units(train: UnitLabels, valid: UnitLabels) -> None:
     """Refuses training and validation labels of two k-means models (DataError)."""
     if train.header.kmeans_digest != valid.header.kmeans_digest:
         raise DataError(
-            f"training labels come from k-means model {train.header.kmeans_digest[:12]}, validation "
-            f"labels from {valid.header.kmeans_digest[:12]}; label both with one model"
+            f"training labels come from k-means model {train.header.kmeans_digest[:12]}, "
+            f"validation labels from {valid.header.kmeans_digest[:12]}; label both with one model"
         )
 
 

@@ -1,6 +1,7 @@
 """Kaldi's MFCC with first and second differences: the features of the first iteration's units.
 
-Letters: T frames of 10 ms, W samples of a window, F bins of the spectrum, M mel bands, C coefficients.
+Letters: T frames of 10 ms, W samples of a window, F bins of the spectrum, M mel bands, C
+coefficients.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def mfcc(waveform: np.ndarray) -> np.ndarray:
     waveform: float (n_samples,), mono, 16 kHz, about [-1, 1].  Frame t sees the 400 samples from
     160 t on; only whole windows count, so n_frames = 1 + (n_samples - 400) // 160.
     Raises DataError for fewer than 400 samples, another shape or type, NaN or infinity.
-    Source: the 39 dimensions of HuBERT's first iteration (arXiv 2106.07447, section IV-B), computed as
-    Kaldi does with use_energy=False and dither 0; C0 is the sum of the log mel energies.
+    Source: the 39 dimensions of HuBERT's first iteration (arXiv 2106.07447), computed as Kaldi does
+    with use_energy=False and dither 0; C0 is the sum of the log mel energies.
     """
     _check(waveform)
     windows_TW = np.lib.stride_tricks.sliding_window_view(waveform, WINDOW_SAMPLES)[::HOP_SAMPLES]

@@ -86,8 +86,8 @@ def synthetic_corpus_folder(config: SyntheticConfig | None = None) -> Path:
     """The folder of the corpus, built first if it is not in the cache yet (about 20 s).
 
     The cache is $EARBIT_CACHE, else $XDG_CACHE_HOME/earbit, else ~/.cache/earbit.  Safe to be
-    killed and to run twice at once.  Raises UnsupportedError without espeak-ng, DataError when the cache
-    cannot be written.
+    killed and to run twice at once.  Raises UnsupportedError without espeak-ng, DataError when the
+    cache cannot be written.
     """
     config = config or SyntheticConfig()
     text = json.dumps(asdict(config), sort_keys=True)

@@ -1,0 +1,78 @@
+"""`earbit superb`: a task on a model and a corpus, and its head on the packed program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earbit.audio.corpus import Corpus
+from earbit.errors import ConfigError
+from earbit.files import make_folder, write_json
+from earbit.model import AudioModel
+from earbit.presets import PRESETS
+from earbit.pretrain.corpus import decoded_corpus
+from earbit.quantize.load import load_model, model_path, random_model
+from earbit.runtime.session import Session
+from earbit.superb.features import cached_features, model_features, weights_digest
+from earbit.superb.head_file import load_head, score_with
+from earbit.superb.runner import run_task
+from earbit.superb.tasks import task_named
+
+
+def score_model(where: str, task: str, data: str, out_dir: Path, *, seed: int) -> dict[str, Any]:
+    """Trains the heads of a task on frozen features of a model and scores the best one.
+
+    The steps are those for a small corpus.  A preset is scored with random weights from the seed.
+    """
+    task_named(task)
+    make_folder(out_dir)
+    if where in PRESETS:
+        model = random_model(PRESETS[where](), seed)
+    elif model_path(where).exists():
+        model = load_model(where)
+    else:
+        raise ConfigError(
+            f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
+        )
+    corpus, waveforms = decoded_corpus(data, out_dir)
+    return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)
+
+
+def score_on(
+    model: AudioModel,
+    corpus: Corpus,
+    waveforms: Mapping[str, np.ndarray],
+    out_dir: Path,
+    *,
+    task: str = "ks",
+    n_steps: int | None = None,
+    seed: int,
+    program: Path | None = None,
+) -> dict[str, Any]:
+    """`score_model` on data in memory; `program`: its features are scored with the same head."""
+    chosen = task_named(task)
+    splits = chosen.splits(corpus.cuts)
+    ids = [example.id for part in (splits.train, splits.valid, splits.test) for example in part]
+    digest = weights_digest(model)
+    features = cached_features(
+        model_features(model), waveforms, ids, model_digest=digest, corpus_digest=corpus.digest
+    )
+    n_steps = chosen.defaults.n_proxy_steps if n_steps is None else n_steps
+    score = asdict(run_task(chosen, features, splits, out_dir, n_steps=n_steps, seed=seed))
+    if program is not None:
+        session = Session(program)
+        packed = cached_features(
+            lambda waveform: session.run(waveform, layers="all"),
+            waveforms,
+            [example.id for example in splits.test],
+            model_digest=digest,
+            corpus_digest=corpus.digest,
+        )
+        head = load_head(out_dir / "head.safetensors", chosen)
+        score["packed_value"] = score_with(chosen, head, packed, splits.test)[chosen.metric]
+        write_json(out_dir / "scores.json", score)
+    return score

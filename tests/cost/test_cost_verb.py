@@ -1,0 +1,78 @@
+"""`earbit profile`: what it takes for a model and a plan, and what it refuses."""
+
+import pytest
+
+from earbit.cost import verb
+from earbit.cost.verb import profile_models
+from earbit.errors import ConfigError, FormatError
+from earbit.model_file import save_model
+from earbit.nn.precision import W1A1
+from earbit.presets import PRESETS, preset
+from earbit.quantize.convert import convert
+from earbit.quantize.load import random_model
+
+
+def test_every_model_is_profiled_under_every_plan():
+    _, records = profile_models(["hubert-tiny", "sparseformer-dn-tiny"], ["fp32", "w1a1"])
+    assert [(r["name"], r["plan"]) for r in records] == [
+        ("hubert-tiny", "fp32"),
+        ("hubert-tiny", "w1a1"),
+        ("sparseformer-dn-tiny", "fp32"),
+        ("sparseformer-dn-tiny", "w1a1"),
+    ]
+    # All but the first convolution and the projection fall from 32 x 32 bits to 1 x 1.
+    n_float_macs = 499 * 64 * 96 + 31_999 * 64 * 10
+    assert records[1]["bops"] == records[1]["macs"] + n_float_macs * (32 * 32 - 1)
+    assert records[1]["macs"] == records[0]["macs"]
+
+
+def test_no_name_means_every_preset(monkeypatch):
+    names = ["hubert-tiny", "sparseformer-sw-tiny"]
+    monkeypatch.setattr(verb, "PRESETS", {name: PRESETS[name] for name in names})
+    text, records = profile_models([], seconds=0.5)
+    assert [r["name"] for r in records] == names
+    assert all(name in text for name in names)
+
+
+def test_length_and_float_format_reach_the_profile():
+    _, (record,) = profile_models(["hubert-tiny"], seconds=2.5, rest_bits=16)
+    assert (record["seconds"], record["rest_bits"]) == (2.5, 16)
+    assert record["storage_bytes"] == 2 * record["parameters"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 0.02, 1e6, float("nan"), float("inf")])
+def test_a_length_that_cannot_be_is_an_error(seconds):
+    with pytest.raises(ConfigError, match="give"):
+        profile_models(["hubert-tiny"], seconds=seconds)
+
+
+def test_unknown_models_and_plans_are_errors():
+    with pytest.raises(ConfigError, match=r"neither a preset nor a model file; presets: hubert-b"):
+        profile_models(["hubert-basic"])
+    with pytest.raises(ConfigError, match="unknown plan 'w1a'"):
+        profile_models(["hubert-tiny"], ["w1a"])
+
+
+def test_a_damaged_model_file_is_an_error(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"not a model")
+    with pytest.raises(FormatError):
+        profile_models([str(tmp_path)])
+
+
+def test_a_quantized_model_is_profiled_as_it_is_and_refuses_another_plan(tmp_path):
+    model = random_model(preset("hubert-tiny"), seed=0)
+    convert(model, {"projection": W1A1})
+    save_model(model, tmp_path / "model.safetensors", {"plan": "mine"})
+    where = str(tmp_path)
+    _, (plain,) = profile_models(["hubert-tiny"])
+    _, (record,) = profile_models([where])
+    assert record["plan"] == "mine"
+    assert plain["bops"] - record["bops"] == 499 * 64 * 96 * (32 * 32 - 1)
+    with pytest.raises(ConfigError, match=r"quantized by plan 'mine' already"):
+        profile_models([where], ["w1a1"])
+
+
+def test_a_full_precision_model_file_takes_plans_as_its_preset_does(tmp_path):
+    save_model(random_model(preset("hubert-tiny"), seed=0), tmp_path / "model.safetensors", {})
+    _, records = profile_models([str(tmp_path), "hubert-tiny"], ["fp32", "w1a1"])
+    assert [r["bops"] for r in records[:2]] == [r["bops"] for r in records[2:]]

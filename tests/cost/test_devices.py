@@ -1,0 +1,51 @@
+"""Estimates by hand: 2 operations per MAC over the rate of the unit that takes both operands."""
+
+import pytest
+
+from earbit.cost.devices import DEVICES, EstimatedTime, estimate
+from earbit.cost.op import Op
+from earbit.nn.precision import FLOAT, W1A1, Precision
+
+
+def product_of(n_macs: int, precision: Precision) -> Op:
+    return Op(
+        name="leaf",
+        kind="linear",
+        n_macs=n_macs,
+        n_other_flops=10**15,
+        precision=precision,
+        out_elements=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("precision", "tops"),
+    [
+        (W1A1, 4992),
+        (Precision(1, 2), 1248),
+        (Precision(2, 2), 1248),
+        (Precision(4, 4), 1248),
+        (Precision(4, 8), 624),
+        (Precision(8, 8), 624),
+        (Precision(1, 32), 19.5),
+        (Precision(32, 1), 19.5),
+        (FLOAT, 19.5),
+    ],
+    ids=str,
+)
+def test_the_wider_operand_chooses_the_unit(precision, tops):
+    assert DEVICES["a100-fp32"].tops(precision) == tops
+
+
+def test_only_the_float_rate_differs_between_the_three_baselines():
+    assert [DEVICES[f"a100-{f}"].tops(FLOAT) for f in ("fp32", "tf32", "fp16")] == [19.5, 156, 312]
+    assert {device.tops(W1A1) for device in DEVICES.values()} == {4992}
+
+
+def test_products_add_up_and_nothing_else_counts():
+    # 2 * 19.5 G / 19.5 T = 2 ms, and 2 * 2.496 T / 4992 T = 1 ms.
+    ops = [product_of(19_500_000_000, FLOAT), product_of(2_496_000_000_000, W1A1)]
+    time = estimate(ops, DEVICES["a100-fp32"])
+    assert isinstance(time, EstimatedTime)
+    assert time.device == "a100-fp32"
+    assert time.ms == pytest.approx(3)

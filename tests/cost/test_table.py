@@ -1,0 +1,95 @@
+"""What people and programs read."""
+
+import json
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from earbit.cost.profile import Profile, profile_model
+from earbit.cost.table import render, to_json
+from earbit.errors import ConfigError
+from earbit.nn.precision import W1A1
+from earbit.presets import preset
+
+
+@cache
+def tiny(name: str = "hubert-tiny", **settings) -> Profile:
+    return profile_model(preset(name), {}, name=name, plan="fp32", **settings)
+
+
+def rows_of(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines()]
+
+
+def test_the_table_has_figures_ratios_and_parts_of_every_model():
+    text = render([tiny(), tiny("sparseformer-dn-tiny")])
+    rows = [row for row in rows_of(text) if row[:2] == ["sparseformer-dn-tiny", "fp32"]]
+    dense, sparse = tiny().total, tiny("sparseformer-dn-tiny").total
+    figures, ratios, parts = (row[2:] for row in rows)
+    assert figures[:3] == [
+        f"{sparse.parameters / 1e6:.3f}",
+        f"{sparse.parameters * 4 / 1e6:.2f}",
+        f"{sparse.macs / 1e9:.3f}",
+    ]
+    assert ratios[2] == f"{dense.macs / sparse.macs:.2f}"
+    assert len(parts) == 2 * 5
+
+
+def test_the_first_row_is_one_times_itself():
+    ratios = rows_of(render([tiny()]))[4]
+    assert set(ratios[2:]) == {"1.00"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "input: 10 s (160000 samples)",
+        "MAC: ",
+        "FLOP: 2 per MAC",
+        "BOP: MACs x bits",
+        "MB: 10^6 bytes",
+        "in fp32",
+        "estimated, compute-bound, products alone, from the catalogue",
+        "1-bit 4992, 4-bit 1248, 8-bit 624; float 19.5 on a100-fp32",
+    ],
+)
+def test_every_unit_is_explained_below_the_table(words):
+    assert words in render([tiny()])
+
+
+def test_the_float_format_of_storage_is_printed():
+    assert "in fp16" in render([tiny(rest_bits=16)])
+
+
+def test_an_operation_without_a_formula_is_shown_in_the_table_and_the_record():
+    profile = replace(tiny(), unknown_ops={"aten.cumsum": 3})
+    assert "NOT COUNTED in hubert-tiny fp32: aten.cumsum x3" in render([profile])
+    assert to_json([profile])[0]["unknown_ops"] == {"aten.cumsum": 3}
+    assert "NOT COUNTED" not in render([tiny()])
+
+
+def test_profiles_of_different_clips_or_formats_share_no_table():
+    with pytest.raises(ConfigError, match="n_samples"):
+        render([tiny(), tiny(n_samples=16_000)])
+    with pytest.raises(ConfigError, match="rest_bits"):
+        render([tiny(), tiny(rest_bits=16)])
+    with pytest.raises(ConfigError, match="no profile"):
+        render([])
+
+
+def test_a_record_is_json_with_the_promised_keys_in_whole_numbers():
+    precisions = {"projection": W1A1}
+    profile = profile_model(
+        preset("hubert-tiny"), precisions, n_samples=8_000, name="hubert-tiny", plan="mine"
+    )
+    (record,) = json.loads(json.dumps(to_json([profile])))
+    promised = ["name", "plan", "parameters", "storage_bytes", "macs", "flops", "bops"]
+    assert list(record)[:8] == [*promised, "estimate_ms"]
+    assert all(isinstance(record[key], int) for key in promised[2:])
+    assert record["name"] == "hubert-tiny"
+    assert record["plan"] == "mine"
+    assert record["seconds"] == 0.5
+    assert record["storage_bytes"] == -(-profile.total.storage_bits // 8)
+    assert set(record["estimate_ms"]) == {"a100-fp32", "a100-tf32", "a100-fp16"}
+    assert sum(part["macs"] for part in record["groups"].values()) == record["macs"]

@@ -1,0 +1,25 @@
+// C names for the AVX-512 kernel, which is compiled against emulated/immintrin.h and loaded by
+// tests/runtime/test_avx512_emulated.py.
+#include "kernels/gemm_b1.h"
+
+namespace earbit {
+
+void gemm_b1_6x64_avx512_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words,
+                              uint64_t* panel);
+void gemm_b1_6x64_avx512(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel,
+                         int n_words, BitOp op, int32_t* c, ptrdiff_t c_stride);
+
+}  // namespace earbit
+
+extern "C" {
+
+void pack(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words, uint64_t* panel) {
+  earbit::gemm_b1_6x64_avx512_pack(w, stride, n_cols, n_words, panel);
+}
+
+void count(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel, int n_words,
+           int is_and, int32_t* c, ptrdiff_t c_stride) {
+  const auto op = is_and ? earbit::BitOp::conjunction : earbit::BitOp::exclusive_or;
+  earbit::gemm_b1_6x64_avx512(a, a_stride, n_rows, panel, n_words, op, c, c_stride);
+}
+}

@@ -1,0 +1,121 @@
+"""The AVX-512 kernel, compiled against plain C++ stand-ins for its intrinsics.
+
+So its logic is tested on every machine, whatever its CPU; the instructions themselves are tested
+by `_core.self_test()` where they exist.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+N_ROWS, N_COLS = 6, 64
+UNTOUCHED = -77
+
+
+def compiler():
+    named = os.environ.get("CXX")
+    return shutil.which(named) if named else shutil.which("c++") or shutil.which("g++")
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    cxx = compiler()
+    if cxx is None:
+        pytest.skip("no C++ compiler here (c++ or g++), so the kernel cannot be compiled")
+    library = tmp_path_factory.mktemp("avx512") / "libkernel.so"
+    includes = [f"-I{ROOT / 'tests/csrc/emulated'}", f"-I{ROOT / 'csrc'}"]
+    sources = [ROOT / "csrc/kernels/gemm_b1_6x64_avx512.cc", ROOT / "tests/csrc/avx512_entry.cc"]
+    command = [cxx, "-std=c++20", "-O1", "-shared", "-fPIC", *includes, *sources, "-o", library]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return ctypes.CDLL(str(library))
+
+
+def pointer(array, offset=0):
+    return ctypes.c_void_p(array.ctypes.data + offset * array.itemsize)
+
+
+def size(n):
+    return ctypes.c_ssize_t(n)
+
+
+def panel_of(kernel, w):
+    # Garbage first: what the kernel does not fill must not matter, what it must fill it fills.
+    panel = np.full(N_COLS * max(1, w.shape[1]), 2**64 - 1, np.uint64)
+    kernel.pack(pointer(w), size(w.shape[1]), len(w), w.shape[1], pointer(panel))
+    return panel
+
+
+def counts_of(kernel, a, a_stride, n_rows, panel, n_words, is_and, first_word=0):
+    c = np.full((N_ROWS + 1, N_COLS + 3), UNTOUCHED, np.int32)
+    kernel.count(
+        pointer(a, first_word),
+        size(a_stride),
+        n_rows,
+        pointer(panel, first_word * N_COLS),
+        n_words,
+        int(is_and),
+        pointer(c),
+        size(c.shape[1]),
+    )
+    assert (c[n_rows:] == UNTOUCHED).all(), "rows beyond n_rows"
+    assert (c[:, N_COLS:] == UNTOUCHED).all(), "columns beyond the panel"
+    return c[:n_rows, :N_COLS]
+
+
+def expected_counts(a, w, is_and):
+    pairs = a[:, None] & w[None] if is_and else a[:, None] ^ w[None]
+    return np.bitwise_count(pairs).sum(-1, dtype=np.int64)
+
+
+def random_words(random, *shape):
+    return random.integers(0, 2**64, shape, dtype=np.uint64)
+
+
+@pytest.mark.parametrize("is_and", [False, True], ids=["xor", "and"])
+def test_counts_equal_numpy_on_random_shapes(kernel, is_and):
+    random = np.random.default_rng(5)
+    for _ in range(200):
+        n_rows, n_cols = random.integers(1, [N_ROWS + 1, N_COLS + 1]).tolist()
+        n_words = int(random.integers(1, 20))
+        a, w = random_words(random, n_rows, n_words), random_words(random, n_cols, n_words)
+        counts = counts_of(kernel, a, n_words, n_rows, panel_of(kernel, w), n_words, is_and)
+        assert np.array_equal(counts[:, :n_cols], expected_counts(a, w, is_and))
+        # Outputs that the panel does not have are weights of zero.
+        ones = np.bitwise_count(a).sum(-1, dtype=np.int64)
+        missing = counts[:, n_cols:]
+        assert np.array_equal(
+            missing, np.tile(0 * ones[:, None] if is_and else ones[:, None], missing.shape[1])
+        )
+
+
+def test_rows_may_overlap_as_windows_of_a_convolution_do(kernel):
+    random = np.random.default_rng(6)
+    frames = random_words(random, 40)
+    w = random_words(random, N_COLS, 9)
+    for stride in (1, 2, 3, 6):
+        windows = np.stack([frames[i * stride : i * stride + 9] for i in range(N_ROWS)])
+        counts = counts_of(kernel, frames, stride, N_ROWS, panel_of(kernel, w), 9, False)
+        assert np.array_equal(counts, expected_counts(windows, w, False))
+
+
+def test_a_part_of_the_words_of_a_panel_is_a_panel(kernel):
+    random = np.random.default_rng(7)
+    a, w = random_words(random, N_ROWS, 11), random_words(random, N_COLS, 11)
+    panel = panel_of(kernel, w)
+    for first, last in ((0, 1), (3, 7), (10, 11), (5, 5)):
+        counts = counts_of(kernel, a, 11, N_ROWS, panel, last - first, True, first_word=first)
+        assert np.array_equal(counts, expected_counts(a[:, first:last], w[:, first:last], True))
+
+
+def test_no_accumulator_overflows_when_every_bit_counts(kernel):
+    n_words = 2100
+    ones = np.full((N_COLS, n_words), 2**64 - 1, np.uint64)
+    counts = counts_of(kernel, ones, n_words, N_ROWS, panel_of(kernel, ones), n_words, True)
+    assert (counts == 64 * n_words).all()
