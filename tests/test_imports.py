@@ -92,9 +92,7 @@ def test_siblings_never_import_each_other(folder):
         if path.stem in {"build", "verb", "__init__"} or path.stem in shared:
             continue
         siblings = {
-            n.split(".")[2]
-            for n in imported_names(path)
-            if n.startswith(f"earbit.{folder}.")
+            n.split(".")[2] for n in imported_names(path) if n.startswith(f"earbit.{folder}.")
         }
         assert siblings <= shared - {"build"}, path
 

@@ -8,15 +8,21 @@ namespace earbit {
 
 #define KERNEL(isa, rows, cols, name)                                                    \
   void name(const float* a, ptrdiff_t a_stride, int n_rows, const float* panel, int n_k, \
-            int n_cols, float* c, ptrdiff_t c_stride);
+            const float* start, int n_cols, float* c, ptrdiff_t c_stride);
 #include "kernels/gemm_f32.def"
 #undef KERNEL
 
 namespace {
 
-// A block of rows x a block of k stays in L2, a panel of the same k in L1.
-constexpr int kBlockRows = 72;
-constexpr int kBlockK = 384;
+// A panel of kBlockK and the rows that one kernel call reads stay in L1, a block of rows in L2.
+constexpr int64_t kBlockRows = 72;
+constexpr int kBlockK = 256;
+constexpr int kMaxCols = 16;  // of any kernel
+
+// Rows of a block are copied side by side: rows that are a multiple of 4 KiB apart, as windows of a
+// convolution over 512 channels are, would push each other out of L1.  The gap keeps the copies
+// from doing the same.
+constexpr int kCopyStride = kBlockK + 16;
 
 }  // namespace
 
@@ -55,23 +61,37 @@ PanelsF32::PanelsF32(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stri
 
 void PanelsF32::run(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* bias, float* c,
                     ptrdiff_t c_stride, int n_threads) const {
-  const int cols = kernel_->cols;
-  parallel_for(n_rows, kBlockRows, n_threads, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      for (int j = 0; j < n_cols_; ++j) c[i * c_stride + j] = bias == nullptr ? 0.0f : bias[j];
-    }
+  // Short inputs are split further, so that every thread has rows.
+  const int64_t share = (n_rows + n_threads - 1) / n_threads;
+  const int64_t grain =
+      std::min(kBlockRows, (share + kernel_->rows - 1) / kernel_->rows * kernel_->rows);
+  parallel_for(n_rows, grain, n_threads, [&](int64_t begin, int64_t end) {
+    std::vector<float> copy(static_cast<size_t>(end - begin) * kCopyStride);
+    if (n_k_ == 0) run_block(copy.data(), 0, 0, end - begin, bias, c + begin * c_stride, c_stride);
     for (int k = 0; k < n_k_; k += kBlockK) {
       const int block_k = std::min(kBlockK, n_k_ - k);
-      for (int p = 0; p < n_panels_; ++p) {
-        const float* panel = weights_.data() + (static_cast<size_t>(p) * n_k_ + k) * cols;
-        for (int64_t i = begin; i < end; i += kernel_->rows) {
-          kernel_->run(a + i * a_stride + k, a_stride,
-                       static_cast<int>(std::min<int64_t>(kernel_->rows, end - i)), panel, block_k,
-                       std::min(cols, n_cols_ - p * cols), c + i * c_stride + p * cols, c_stride);
-        }
+      for (int64_t i = begin; i < end; ++i) {
+        std::copy_n(a + i * a_stride + k, block_k, copy.data() + (i - begin) * kCopyStride);
       }
+      run_block(copy.data(), k, block_k, end - begin, bias, c + begin * c_stride, c_stride);
     }
   });
+}
+
+void PanelsF32::run_block(const float* a, int k, int block_k, int64_t n_rows, const float* bias,
+                          float* c, ptrdiff_t c_stride) const {
+  const int cols = kernel_->cols;
+  for (int p = 0; p < n_panels_; ++p) {
+    const float* panel = weights_.data() + (static_cast<size_t>(p) * n_k_ + k) * cols;
+    const int n_cols = std::min(cols, n_cols_ - p * cols);
+    float start[kMaxCols] = {};
+    if (bias != nullptr) std::copy_n(bias + p * cols, n_cols, start);
+    for (int64_t i = 0; i < n_rows; i += kernel_->rows) {
+      const auto n = static_cast<int>(std::min<int64_t>(kernel_->rows, n_rows - i));
+      kernel_->run(a + i * kCopyStride, kCopyStride, n, panel, block_k, k == 0 ? start : nullptr,
+                   n_cols, c + i * c_stride + p * cols, c_stride);
+    }
+  }
 }
 
 }  // namespace earbit

@@ -18,9 +18,10 @@ struct GemmF32Kernel {
   int rows;  // rows of A per call at most
   int cols;  // outputs in a panel
 
-  // c[i * c_stride + j] += products for i < n_rows, j < n_cols; panel: [n_k][cols].
+  // c[i * c_stride + j] = start[j] + products for i < n_rows, j < n_cols; panel: [n_k][cols].
+  // Without a start (null) the products are added to what c holds.
   void (*run)(const float* a, ptrdiff_t a_stride, int n_rows, const float* panel, int n_k,
-              int n_cols, float* c, ptrdiff_t c_stride);
+              const float* start, int n_cols, float* c, ptrdiff_t c_stride);
 };
 
 const std::vector<GemmF32Kernel>& gemm_f32_kernels();
@@ -38,6 +39,10 @@ class PanelsF32 {
            ptrdiff_t c_stride, int n_threads) const;
 
  private:
+  // One block of k for a few rows, which are kCopyStride apart.
+  void run_block(const float* a, int k, int block_k, int64_t n_rows, const float* bias, float* c,
+                 ptrdiff_t c_stride) const;
+
   const GemmF32Kernel* kernel_;
   int n_cols_;
   int n_k_;

@@ -28,7 +28,9 @@ def wav_bytes(samples, *, claimed_bytes=None):
     n_bytes = len(data) if claimed_bytes is None else claimed_bytes
     form = struct.pack("<HHIIHH", 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16)
     riff = b"RIFF" + struct.pack("<I", (36 + n_bytes) & 0xFFFFFFFF) + b"WAVE"
-    return riff + b"fmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", n_bytes) + data
+    return (
+        riff + b"fmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", n_bytes) + data
+    )
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), LOSSLESS)
@@ -77,7 +79,9 @@ def test_the_header_tells_the_length_that_decoding_gives(tmp_path, n_samples, ra
 
 
 @pytest.mark.parametrize("name", LOSSY)
-@pytest.mark.parametrize(("n_samples", "rate_hz"), [(400, 16_000), (16_000, 16_000), (48_000, 48_000)])
+@pytest.mark.parametrize(
+    ("n_samples", "rate_hz"), [(400, 16_000), (16_000, 16_000), (48_000, 48_000)]
+)
 def test_lossy_files_sound_alike_and_have_the_length_of_their_header(
     tmp_path, name, n_samples, rate_hz
 ):
@@ -105,7 +109,8 @@ def test_reading_block_by_block_changes_nothing(tmp_path, monkeypatch, tone, nam
     soundfile.write(path, tone, RATE_HZ, **LOSSY.get(name, {}))
     whole, _ = soundfile.read(path, dtype="float32")
     monkeypatch.setattr(decode, "BLOCK_FRAMES", 3_000)
-    np.testing.assert_array_equal(read_audio(path), whole)
+    # Two decodings of one mp3 may differ in the last bit.
+    np.testing.assert_allclose(read_audio(path), whole, atol=2e-7 if name == "x.mp3" else 0, rtol=0)
 
 
 def test_silence_clipping_offset_and_denormals_are_legal(tmp_path):
@@ -151,7 +156,7 @@ def test_a_compressed_file_that_breaks_off_is_an_error(tmp_path, tone, name, sha
     soundfile.write(path, tone, RATE_HZ, **LOSSY.get(name, {}))
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(DataError, match=r"breaks off|cannot be decoded"):
+    with pytest.raises(DataError, match=r"breaks off|cannot be decoded|no samples"):
         read_audio(path)
 
 
@@ -185,7 +190,7 @@ def test_flipped_bits_give_finite_samples_or_a_data_error(tmp_path, tone, name):
     soundfile.write(path, tone[:4_000], RATE_HZ, **LOSSY.get(name, {}))
     content = path.read_bytes()
     draw = random.Random(name)
-    n_refused = 0
+    refusals = []
     for _ in range(60):
         damaged = bytearray(content)
         for _ in range(draw.randint(1, 5)):
@@ -196,12 +201,12 @@ def test_flipped_bits_give_finite_samples_or_a_data_error(tmp_path, tone, name):
         try:
             waveform = read_audio(path)
         except DataError as error:
-            n_refused += 1
-            assert "\n" not in str(error)
+            refusals.append(str(error))
         else:
             assert np.isfinite(waveform).all()
             assert waveform.size == audio_info(path).n_samples
-    assert n_refused > 0
+    assert refusals
+    assert not [refusal for refusal in refusals if "\n" in refusal]
 
 
 def test_an_mp3_called_wav_is_read_by_its_content(tmp_path, tone):

@@ -47,9 +47,7 @@ def test_gradients_equal_those_of_the_masked_dense_product():
 @pytest.mark.parametrize(("n_frames", "radius"), [(1, 0), (1, 16), (6, 1), (50, 16), (10, 99)])
 def test_pairs_are_those_of_the_mask(n_frames, radius):
     index = torch.arange(n_frames)
-    assert window_pairs(n_frames, radius) == int(
-        ((index[:, None] - index).abs() <= radius).sum()
-    )
+    assert window_pairs(n_frames, radius) == int(((index[:, None] - index).abs() <= radius).sum())
 
 
 def test_no_matrix_grows_with_the_square_of_the_frames():

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.task import Example, Splits
@@ -48,6 +49,15 @@ def frozen(clips):
     return FrozenFeatures(
         clips=clips, n_states=N_STATES, width=WIDTH, model_digest="m", corpus_digest="c"
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Heads this small are faster on one thread, the more so when tests run side by side."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,21 @@ def test_mean_pool_linear_is_two_affine_maps_around_a_mean():
     np.testing.assert_allclose(got[0].detach().numpy(), expected, atol=1e-6)
 
 
+def test_the_gradients_are_those_of_the_long_way_frame_by_frame():
+    module = head()
+    states_LBTD, lengths = collate({"a": clip(3, 0), "b": clip(9, 1)}, ["a", "b"])
+    module(states_LBTD, lengths).square().sum().backward()
+    got = [p.grad.clone() for p in module.parameters()]
+    module.zero_grad()
+    rows = []
+    for b, n in enumerate(lengths.tolist()):
+        frames = [module.projection(module.layers(states_LBTD[:, b, t])) for t in range(n)]
+        rows.append(module.output(torch.stack(frames).mean(0)))
+    torch.stack(rows).square().sum().backward()
+    for gradient, parameter in zip(got, module.parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, atol=1e-5, rtol=1e-4)
+
+
 def test_the_projection_is_256_wide():
     sizes = {name: tuple(p.shape) for name, p in head().named_parameters()}
     assert sizes == {

@@ -157,3 +157,42 @@ def test_what_is_written_is_what_was_found(tmp_path):
     }
     assert expected.items() <= record.items()
     assert record["quality"]["pnmi"] == pytest.approx(quality.pnmi)
+
+
+def test_the_order_of_the_clips_does_not_matter():
+    backwards = dict(reversed(WAVEFORMS.items()))
+    assert discovered(backwards)[1].digest == discovered()[1].digest
+
+
+def test_clips_to_fit_on_must_be_there():
+    with pytest.raises(DataError, match="1 utterances without audio, the first is 'zebra'"):
+        discovered(fit_ids=["a", "zebra"])
+
+
+@pytest.mark.parametrize("rate_hz", [50, 200])
+def test_features_at_another_rate_than_they_claim_are_refused(rate_hz):
+    with pytest.raises(DataError, match=f"rate_hz={rate_hz}"):
+        discovered(rate_hz=rate_hz)
+
+
+def test_use_of_units_is_counted_over_all_clips_even_if_few_are_aligned():
+    _, labels, whole = discovered()
+    _, _, partly = discovered(phone_alignments={"a": ALIGNMENTS["a"], "elsewhere": [("x", 0, 1)]})
+    assert (partly.n_frames, partly.entropy_bits) == (whole.n_frames, whole.entropy_bits)
+    assert partly.pnmi is not None
+    assert discovered(phone_alignments={"elsewhere": [("x", 0, 1)]})[2] == whole
+
+
+def test_units_json_counts_the_frames_of_every_unit(tmp_path):
+    kmeans, labels, quality = discovered()
+    record = write_units(tmp_path / "new" / "folder", kmeans, labels, quality, seed=0)
+    rows = np.concatenate(list(labels.by_id.values()))
+    assert record["histogram"] == [int((rows == unit).sum()) for unit in range(3)]
+
+
+def test_labels_are_not_written_beside_another_model(tmp_path):
+    _, labels, quality = discovered()
+    foreign = discovered(seed=1, n_units=2)[0]
+    with pytest.raises(DataError, match="one call of discover_units"):
+        write_units(tmp_path, foreign, labels, quality, seed=0)
+    assert list(tmp_path.iterdir()) == []

@@ -10,8 +10,9 @@ from safetensors.numpy import save_file
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans as Lloyd
 from sklearn.metrics import adjusted_rand_score
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from earbit.errors import DataError, FormatError
+from earbit.errors import ConfigError, DataError, FormatError
 from earbit.units import kmeans as module
 from earbit.units.kmeans import FORMAT, KMeans, fit_kmeans
 
@@ -145,3 +146,34 @@ def test_text_folders_and_missing_files_are_refused(tmp_path):
     for path in (tmp_path / "text", tmp_path, tmp_path / "missing"):
         with pytest.raises(FormatError):
             KMeans.load(path)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_frames_that_are_not_finite_have_no_nearest_unit(bad):
+    with pytest.raises(DataError, match="finite"):
+        KMeans(CENTRES).assign(np.full((2, 3), bad, np.float32))
+
+
+def test_centres_that_are_not_finite_are_refused(tmp_path):
+    path = tmp_path / "kmeans.safetensors"
+    save_file({"centroids": np.full((2, 3), np.nan, np.float32)}, path, {"format": FORMAT})
+    with pytest.raises(FormatError, match="finite"):
+        KMeans.load(path)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_out_of_range_are_refused(seed):
+    with pytest.raises(ConfigError, match=f"seed={seed}"):
+        fit_kmeans(blobs()[0], n_units=2, seed=seed)
+
+
+def test_features_of_one_dimension_are_refused():
+    with pytest.raises(DataError, match=r"shape \(9,\)"):
+        fit_kmeans(np.ones(9, np.float32), n_units=2, seed=0)
+
+
+def test_fitting_leaves_the_threads_of_others_as_they_were():
+    with threadpool_limits(limits=2):
+        before = [pool["num_threads"] for pool in threadpool_info()]
+        fit_kmeans(blobs()[0], n_units=2, seed=0)
+        assert [pool["num_threads"] for pool in threadpool_info()] == before

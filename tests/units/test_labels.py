@@ -208,6 +208,15 @@ def test_tampering_with_nothing_gives_labels_that_load(tmp_path):
         pytest.param({"rate_hz": 0}, {}, id="no-rate"),
         pytest.param({"ids": ["a"]}, {}, id="too-few-ids"),
         pytest.param({"ids": ["a", "a"]}, {}, id="repeated-id"),
+        pytest.param({"ids": "ab"}, {}, id="ids-as-text"),
+        pytest.param({"ids": 2}, {}, id="ids-as-number"),
+        pytest.param({"ids": [1, 2]}, {}, id="ids-of-numbers"),
+        pytest.param({"ids": [["a"], ["b"]]}, {}, id="ids-of-lists"),
+        pytest.param({"n_units": "7"}, {}, id="n-units-as-text"),
+        pytest.param({"n_units": 7.5}, {}, id="fractional-n-units"),
+        pytest.param({"rate_hz": None}, {}, id="rate-is-null"),
+        pytest.param({"rate_hz": float("inf")}, {}, id="infinite-rate"),
+        pytest.param({"feature": []}, {}, id="feature-is-a-list"),
         pytest.param({}, {"offsets": np.array([0, 147, 146])}, id="falling-offsets"),
         pytest.param({}, {"offsets": np.array([0, 98, 9_000])}, id="offset-beyond-the-end"),
         pytest.param({}, {"offsets": np.array([1, 98, 146])}, id="offset-after-the-start"),
@@ -230,3 +239,30 @@ def test_files_without_our_header_are_refused(tmp_path, metadata):
     save_file({"labels": np.zeros(3, np.int32), "offsets": np.array([0, 3])}, path, metadata)
     with pytest.raises(FormatError):
         UnitLabels.load(path)
+
+
+@pytest.mark.parametrize("header", ["text", 3, None, []])
+def test_headers_that_are_not_an_object_are_refused(tmp_path, header):
+    path = tampered(tmp_path)
+    save_file(load_file(path), path, {METADATA_KEY: json.dumps(header)})
+    with pytest.raises(FormatError):
+        UnitLabels.load(path)
+
+
+def test_a_file_without_clips_is_neither_written_nor_read(tmp_path):
+    with pytest.raises(DataError):
+        UnitLabels(HEADER, {}).save(tmp_path / "labels.safetensors")
+    empty = {"labels": np.zeros(0, np.int32), "offsets": np.array([0])}
+    with pytest.raises(FormatError):
+        UnitLabels.load(tampered(tmp_path, {"ids": []}, **empty))
+
+
+def test_a_clip_without_labels_is_not_written(tmp_path):
+    with pytest.raises(DataError):
+        UnitLabels(HEADER, {"a": np.zeros(0, np.int32)}).save(tmp_path / "labels.safetensors")
+
+
+@pytest.mark.parametrize(("n_frames", "start_sample"), [(500, 0), (3, 160_000), (3, -160)])
+def test_frames_that_the_labels_do_not_cover_are_refused(n_frames, start_sample):
+    with pytest.raises(DataError):
+        LABELS.for_frames("a", n_frames, start_sample)

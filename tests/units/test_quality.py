@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 from sklearn.metrics import mutual_info_score
 
+from earbit.errors import DataError
 from earbit.units.quality import SILENCE, phones_at_rate, unit_quality
 
 
@@ -77,9 +78,9 @@ def test_names_of_units_and_phones_do_not_matter():
 
 
 def test_without_phones_there_are_entropy_and_dead_units_alone():
-    quality = unit_quality(np.array([0, 0, 3, 3, 1, 1]), 6)
+    quality = unit_quality(np.array([0, 0, 3, 3, 1, 1]), 7)
     assert quality.entropy_bits == pytest.approx(math.log2(3))
-    assert quality.n_dead_units == 3
+    assert quality.n_dead_units == 4
     assert (quality.phone_purity, quality.cluster_purity, quality.pnmi) == (None, None, None)
 
 
@@ -106,3 +107,20 @@ def test_nothing_aligned_is_silence_and_phones_beyond_the_end_are_cut():
 def test_the_order_of_an_alignment_without_overlaps_does_not_matter():
     alignment = [("a", 0.0, 0.1), ("b", 0.1, 0.1), ("c", 0.25, 0.1)]
     assert phones_at_rate(alignment[::-1], 40, 100) == phones_at_rate(alignment, 40, 100)
+
+
+@pytest.mark.parametrize("time_s", [(-1.0, 0.5), (0.0, -0.1), (math.nan, 1.0), (0.0, math.inf)])
+def test_times_that_cannot_be_are_refused(time_s):
+    with pytest.raises(DataError, match="start_s"):
+        phones_at_rate([("a", *time_s)], 100, 100)
+
+
+def test_units_out_of_range_and_phones_of_other_frames_are_refused():
+    with pytest.raises(DataError, match="0 to 1 are allowed"):
+        unit_quality(np.array([0, 2]), 2)
+    with pytest.raises(DataError, match="1 phones for 2 units"):
+        unit_quality(np.array([0, 1]), 2, ["a"])
+
+
+def test_a_single_unit_in_use_has_zero_entropy_without_a_sign():
+    assert str(unit_quality(np.zeros(3, int), 2).entropy_bits) == "0.0"

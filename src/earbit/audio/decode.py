@@ -17,6 +17,8 @@ SAMPLE_RATE_HZ = 16_000
 MIN_RATE_HZ = 1_000
 """A lower rate is a damaged header: one second of it would become a thousand or more."""
 BLOCK_FRAMES = 1 << 20
+MP3_FRAMES_PER_BYTE = 64
+"""More than any mp3 holds: 24 at 8 kbit/s and 24 kHz."""
 UNKNOWN_FRAMES = (1 << 63) - 1
 """What libsndfile says of a stream whose header leaves its length open."""
 
@@ -49,7 +51,8 @@ def read_audio(path: str | Path) -> np.ndarray:
 
     Silence is legal.  Raises DataError for a file that is missing, is not audio, breaks off before
     the end that its header promises, is empty, or holds NaN, infinite or absurdly large samples.
-    Memory: a file is decoded block by block, so a few bytes that claim hours cost nothing.
+    Memory: a file is decoded block by block (mp3: whole, but not beyond what its bytes can hold),
+    so a few bytes that claim hours cost nothing.
     """
     with _opened(path) as file:
         n_frames, rate_hz = file.frames, file.samplerate
@@ -82,11 +85,15 @@ def resample(mono: np.ndarray, rate_hz: int) -> np.ndarray:
 
 def _mono(path: str | Path, file: soundfile.SoundFile) -> np.ndarray:
     """All that can be read, float32 (n,) at the rate of the file; DataError for NaN and Inf."""
+    block_frames = BLOCK_FRAMES
+    if file.format == "MP3":
+        # Between blocks soundfile seeks, and an mp3 decoder that seeks has lost its past.
+        block_frames = MP3_FRAMES_PER_BYTE * Path(path).stat().st_size
     blocks = [np.zeros(0, np.float32)]
     n_frames = n_bad = first_bad = 0
     while True:
         try:
-            block = file.read(min(BLOCK_FRAMES, file.frames), dtype="float32", always_2d=True)
+            block = file.read(min(block_frames, file.frames), dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise _unreadable(path, error) from error
         bad = np.flatnonzero(~np.isfinite(block).all(axis=1))

@@ -8,7 +8,6 @@ The earbit engine never imports torch.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from earbit.cost.measure import peak_rss_bytes
 from earbit.runtime.session import Session
 
 SAMPLE_RATE_HZ = 16_000
@@ -65,8 +65,7 @@ def main() -> None:
         start_s = time.perf_counter()
         run()
         elapsed_ms = 1e3 * (time.perf_counter() - start_s)
-        peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"ms": elapsed_ms, "peak_rss_bytes": peak_bytes}), flush=True)
+        print(json.dumps({"ms": elapsed_ms, "peak_rss_bytes": peak_rss_bytes()}), flush=True)
 
 
 if __name__ == "__main__":

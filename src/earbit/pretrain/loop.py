@@ -144,7 +144,7 @@ def _step(
         loss, n_masked = _loss(model, objective, data, config, ids, generator)
     if not bool(torch.isfinite(loss.total)):
         raise DataError(
-            f"step {step}: the loss is {float(loss.total)}, batch {', '.join(ids[:5])}...; "
+            f"step {step}: the loss is {float(loss.total.detach())}, batch {ids[0]}, ...; "
             "lower peak_lr or look at these files"
         )
     optimiser.zero_grad(set_to_none=True)

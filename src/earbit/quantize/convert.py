@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch.nn.utils import parametrize
 
 from earbit.config import suggest
 from earbit.errors import ConfigError, UnsupportedError
@@ -58,9 +57,6 @@ def convert(
 
 
 def _binary(leaf: Leaf, granularity: Granularity) -> BinaryLeaf:
-    # A parametrized weight (weight norm) becomes the plain weight that it stands for.
-    if parametrize.is_parametrized(leaf, "weight"):
-        parametrize.remove_parametrizations(leaf, "weight")
     binary: BinaryLeaf
     match leaf:
         case Linear():

@@ -45,6 +45,14 @@ def _relu_for(input_activation: ActivationName) -> ActivationName:
     return "none" if input_activation == "none" else "relu"
 
 
+def _copy_weights(leaf: Linear | Conv1d, into: Linear | Conv1d) -> None:
+    """Weight and bias; a parametrized weight (weight norm) becomes the plain one it stands for."""
+    with torch.no_grad():
+        into.weight.copy_(leaf.weight)
+        if leaf.bias is not None and into.bias is not None:
+            into.bias.copy_(leaf.bias)
+
+
 class BinaryLinear(Linear):
     """A Linear whose weight and input are single bits: y = w_b binarize(x + shift) + bias."""
 
@@ -57,7 +65,7 @@ class BinaryLinear(Linear):
             bias=leaf.bias is not None,
             input_activation=_relu_for(leaf.input_activation),
         )
-        self.load_state_dict(leaf.state_dict())
+        _copy_weights(leaf, self)
         self.granularity: Granularity = granularity
         self.input_set = _set_of(leaf.input_activation)
         self.input_scale = torch.nn.Parameter(torch.ones(()))
@@ -97,7 +105,7 @@ class BinaryConv1d(Conv1d):
             bias=leaf.bias is not None,
             input_activation=_relu_for(leaf.input_activation),
         )
-        self.load_state_dict(leaf.state_dict())
+        _copy_weights(leaf, self)
         self.granularity: Granularity = granularity
         self.input_set = _set_of(leaf.input_activation)
         self.input_scale = torch.nn.Parameter(torch.ones(()))

@@ -51,10 +51,10 @@ class Scale:
 SCALES = {
     "tiny": Scale(
         n_units=50,
-        pretrain_steps=300,
-        binarize_steps=300,
+        pretrain_steps=200,
+        binarize_steps=200,
         head_steps=600,
-        batch_s=30.0,
+        batch_s=20.0,
         seconds=10.0,
     )
 }

@@ -30,7 +30,7 @@ class HeadShape:
 
 
 class WeightedSum(torch.nn.Module):
-    """Mixes hidden states by learned weights: (L, B, T, D) -> (B, T, D), softmax(w)_l * h_l.
+    """Mixes hidden states by learned weights, sum over l of softmax(w)_l * h_l: (L, ...) -> (...).
 
     The weights begin equal.  Source: SUPERB, arXiv 2105.01051, section on the weighted sum.
     """
@@ -39,10 +39,10 @@ class WeightedSum(torch.nn.Module):
         super().__init__()
         self.logits = torch.nn.Parameter(torch.zeros(n_states))
 
-    def forward(self, states_LBTD: Tensor) -> Tensor:
+    def forward(self, states: Tensor) -> Tensor:
         # States come first so that this is one matrix-vector product without a copy.
         weights_L = torch.softmax(self.logits, dim=0)
-        return (weights_L @ states_LBTD.flatten(1)).view(states_LBTD.shape[1:])
+        return (weights_L @ states.flatten(1)).view(states.shape[1:])
 
     def shares(self) -> list[float]:
         """What every hidden state contributes; they sum to 1."""
@@ -59,9 +59,11 @@ class Head(torch.nn.Module):
 
 
 class MeanPoolLinear(Head):
-    """Weighted sum, linear, mean over the real frames, linear; nothing nonlinear in between.
+    """Weighted sum, linear, mean over the real frames, linear: (L, B, T, D) -> (B, C).
 
-    Gives (B, C).  Source: SUPERB, arXiv 2105.01051 (keyword, intent, speaker and emotion tasks).
+    Nothing is nonlinear in between, so the mean is taken first: the same function and gradients,
+    and the products no longer grow with the number of frames.
+    Source: SUPERB, arXiv 2105.01051 (keyword, intent, speaker and emotion tasks).
     """
 
     D_PROJECTION = 256
@@ -72,9 +74,9 @@ class MeanPoolLinear(Head):
         self.output = Linear(self.D_PROJECTION, shape.n_outputs)
 
     def forward(self, states_LBTD: Tensor, lengths: Tensor) -> Tensor:
-        x_BTD = self.projection(self.layers(states_LBTD))
-        real_BT = length_mask(lengths, x_BTD.shape[1])
+        real_BT = length_mask(lengths, states_LBTD.shape[2])
         # Not a product with the mask: what stands in the padding may be anything, NaN included.
-        sums_BD = x_BTD.masked_fill(~real_BT[..., None], 0.0).sum(1)
-        y_BC: Tensor = self.output(sums_BD / lengths[:, None])
+        sums_LBD = states_LBTD.masked_fill(~real_BT[..., None], 0.0).sum(2)
+        means_LBD = sums_LBD / lengths[:, None]
+        y_BC: Tensor = self.output(self.projection(self.layers(means_LBD)))
         return y_BC

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from earbit.errors import DataError
-from earbit.files import write_json
+from earbit.files import make_folder, write_json
 from earbit.units.kmeans import KMeans, fit_kmeans
-from earbit.units.labels import LabelHeader, UnitLabels
+from earbit.units.labels import MAX_DRIFT_S, SAMPLE_RATE_HZ, LabelHeader, UnitLabels
 from earbit.units.mfcc import MFCC_RATE_HZ, mfcc
 from earbit.units.quality import UnitQuality, phones_at_rate, unit_quality
 
@@ -42,14 +42,24 @@ def discover_units(
     """Labels every utterance; k-means is fitted on `fit_ids` only, where they are given.
 
     `features` of the second iteration are those of a hidden layer of the first model.  All features
-    are held in memory, 56 MB per hour of audio for MFCC.  Raises DataError for too little audio.
+    are held in memory, 56 MB per hour of audio for MFCC.  The order of the utterances does not
+    matter.  Raises DataError for too little audio, unknown fit_ids and features at another rate.
     """
     by_id: dict[str, np.ndarray] = {}
-    for name, waveform in waveforms.items():
-        by_id[name] = features(waveform)
+    # Sorted, so that the order of the corpus does not change the units.
+    for name in sorted(waveforms):
+        by_id[name] = features(waveforms[name])
+        _check_rate(name, len(by_id[name]), rate_hz, waveforms[name].size)
         if progress is not None:
             progress(1)
-    wanted = list(by_id) if fit_ids is None else [name for name in by_id if name in set(fit_ids)]
+    chosen = set(by_id if fit_ids is None else fit_ids)
+    unknown = sorted(chosen - set(by_id))
+    if unknown:
+        raise DataError(
+            f"fit_ids names {len(unknown)} utterances without audio, the first is {unknown[0]!r}; "
+            "leave them out"
+        )
+    wanted = [name for name in by_id if name in chosen]
     if not wanted:
         raise DataError("no utterance to fit k-means on; the training part is empty")
     frames = np.concatenate([by_id[name] for name in wanted])
@@ -65,15 +75,26 @@ def discover_units(
 def write_units(
     out_dir: Path, kmeans: KMeans, labels: UnitLabels, quality: UnitQuality, *, seed: int
 ) -> dict[str, Any]:
-    """Writes kmeans.safetensors, labels.safetensors and units.json, and returns the last."""
+    """Writes kmeans.safetensors, labels.safetensors and units.json, and returns the last.
+
+    Raises DataError for labels of another k-means model and a folder that cannot be written to.
+    """
+    if labels.header.kmeans_digest != kmeans.digest:
+        raise DataError(
+            f"labels of k-means model {labels.header.kmeans_digest[:12]}, given with "
+            f"{kmeans.digest[:12]}; write what one call of discover_units returned"
+        )
+    out_dir = make_folder(out_dir)
     kmeans.save(out_dir / "kmeans.safetensors")
     figures = {name: value for name, value in asdict(quality).items() if value is not None}
+    units = np.concatenate(list(labels.by_id.values()))
     report = {
         **asdict(labels.header),
         "labels_digest": labels.digest,
         "n_utterances": len(labels.by_id),
         "seed": seed,
         "quality": figures,
+        "histogram": np.bincount(units, minlength=labels.n_units).tolist(),
     }
     write_json(out_dir / "units.json", report)
     # Last: whoever finds the labels finds the rest too.
@@ -81,12 +102,29 @@ def write_units(
     return report
 
 
+def _check_rate(name: str, n_frames: int, rate_hz: float, n_samples: int) -> None:
+    features_s, audio_s = n_frames / rate_hz, n_samples / SAMPLE_RATE_HZ
+    if abs(features_s - audio_s) > MAX_DRIFT_S:
+        raise DataError(
+            f"{name!r}: {n_frames} feature frames are {features_s:.2f} s at rate_hz={rate_hz:g}, "
+            f"the audio is {audio_s:.2f} s; give the rate that the features have"
+        )
+
+
 def _quality(labels: UnitLabels, alignments: Mapping[str, Alignment] | None) -> UnitQuality:
-    if not alignments:
-        return unit_quality(np.concatenate(list(labels.by_id.values())), labels.n_units)
+    """Use of the units over all utterances; purities over those whose phones are known."""
+    whole = unit_quality(np.concatenate(list(labels.by_id.values())), labels.n_units)
     units, phones = [], []
-    for name, alignment in alignments.items():
+    for name, alignment in (alignments or {}).items():
         if name in labels.by_id:
             units.append(labels.by_id[name])
             phones += phones_at_rate(alignment, len(units[-1]), labels.header.rate_hz)
-    return unit_quality(np.concatenate(units), labels.n_units, phones)
+    if not units:
+        return whole
+    aligned = unit_quality(np.concatenate(units), labels.n_units, phones)
+    return replace(
+        whole,
+        phone_purity=aligned.phone_purity,
+        cluster_purity=aligned.cluster_purity,
+        pnmi=aligned.pnmi,
+    )

@@ -10,15 +10,16 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from sklearn.cluster import MiniBatchKMeans
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from earbit.errors import DataError, FormatError
+from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import write_whole
 
 FORMAT = "earbit-kmeans-1"
 BLOCK_FRAMES = 16_384
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class KMeans:
     """Centres of units."""
 
@@ -39,6 +40,8 @@ class KMeans:
         n_dims = self.centroids.shape[1]
         if features.ndim != 2 or features.shape[1] != n_dims:
             raise DataError(f"features of shape {features.shape}; expected (frames, {n_dims})")
+        if not np.isfinite(features).all():
+            raise DataError("features are not all finite; look for broken audio or a broken model")
         offsets = np.square(self.centroids).sum(axis=1)
         blocks = [
             np.argmin(offsets - 2 * features[i : i + BLOCK_FRAMES] @ self.centroids.T, axis=1)
@@ -63,6 +66,8 @@ class KMeans:
             raise FormatError(f"{path}: not a readable k-means model ({error})") from error
         if centroids.dtype != np.float32 or centroids.ndim != 2 or not centroids.size:
             raise FormatError(f"{path}: centres are {centroids.dtype} of shape {centroids.shape}")
+        if not np.isfinite(centroids).all():
+            raise FormatError(f"{path}: centres are not all finite: damaged; fit them again")
         return KMeans(centroids)
 
 
@@ -72,6 +77,10 @@ def fit_kmeans(features: np.ndarray, *, n_units: int, seed: int) -> KMeans:
     k-means++, 20 starts, mini-batches of 10,000, at most 100 rounds, no reassignment.
     Raises DataError for fewer frames than units or values that are not finite.
     """
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"seed={seed}; 0 to {2**32 - 1} are allowed")
+    if features.ndim != 2:
+        raise DataError(f"features of shape {features.shape}; expected (frames, dimensions)")
     if len(features) < n_units or n_units < 1:
         raise DataError(
             f"{len(features)} frames for {n_units} units; give at least one unit and more audio "
@@ -91,5 +100,8 @@ def fit_kmeans(features: np.ndarray, *, n_units: int, seed: int) -> KMeans:
         compute_labels=False,
         random_state=seed,
     )
-    model.fit(features)
+    # Threads that wait for each other cost small corpora ten times the work, and the order in which
+    # they add up the inertia may decide which of the starts wins.
+    with threadpool_limits(limits=1):
+        model.fit(features)
     return KMeans(np.ascontiguousarray(model.cluster_centers_, dtype=np.float32))

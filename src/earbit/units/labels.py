@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -42,7 +43,7 @@ class LabelHeader:
     corpus_digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UnitLabels:
     """Labels of many utterances."""
 
@@ -74,14 +75,22 @@ class UnitLabels:
 
         Frame t takes label `floor(t * rate / 50)`, counted from `round(start * rate / 16000)`;
         where labels run out the last one holds.  int64 (n_frames,); DataError for an unknown
-        utterance.
+        utterance, a negative start, and labels that run out more than 0.1 s too early.
         """
         if name not in self.by_id:
             raise DataError(f"no labels for {name!r}; make them anew with `earbit units`")
         labels = self.by_id[name]
+        if start_sample < 0:
+            raise DataError(f"start_sample={start_sample}; 0 or more is allowed")
         first = round(start_sample * self.header.rate_hz / SAMPLE_RATE_HZ)
         ratio = self.header.rate_hz / FRAME_RATE_HZ
         index = first + np.floor(np.arange(n_frames) * ratio).astype(np.int64)
+        if n_frames and index[-1] - len(labels) + 1 > MAX_DRIFT_S * self.header.rate_hz:
+            raise DataError(
+                f"{name!r}: {len(labels)} labels at {self.header.rate_hz:g} Hz, {n_frames} frames "
+                f"from sample {start_sample} on need {index[-1] + 1}; make them anew with "
+                "`earbit units`"
+            )
         taken: np.ndarray = labels[np.minimum(index, len(labels) - 1)].astype(np.int64)
         return taken
 
@@ -89,6 +98,8 @@ class UnitLabels:
         """Writes one safetensors file: all labels in a row, offsets, ids and header as JSON."""
         ids = list(self.by_id)
         arrays = [np.asarray(self.by_id[name], np.int32) for name in ids]
+        if not arrays or min(len(a) for a in arrays) < 1:
+            raise DataError("labels of no utterance, or of one without a frame; leave it out")
         offsets = np.cumsum([0, *(len(a) for a in arrays)]).astype(np.int64)
         tensors: dict[str, np.ndarray] = {"labels": np.concatenate(arrays), "offsets": offsets}
         header = {"format": FORMAT, "ids": ids, **asdict(self.header)}
@@ -100,13 +111,14 @@ class UnitLabels:
         """Reads what `save` wrote; FormatError, saying why, for any other file."""
         try:
             with safe_open(path, framework="numpy") as file:
-                header = json.loads((file.metadata() or {})[METADATA_KEY])
+                header = dict(json.loads((file.metadata() or {})[METADATA_KEY]))
                 labels, offsets = file.get_tensor("labels"), file.get_tensor("offsets")
             found, ids = header.pop("format"), header.pop("ids")
             if found != FORMAT:
                 raise FormatError(f"{path}: format {found!r}, this version reads {FORMAT!r}")
             parsed = LabelHeader(**header)
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            _check_types(parsed, ids)
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             if isinstance(error, FormatError):
                 raise
             raise FormatError(f"{path}: not a label file of earbit ({error})") from error
@@ -150,6 +162,16 @@ def check_same_units(train: UnitLabels, valid: UnitLabels) -> None:
         )
 
 
+def _check_types(header: LabelHeader, ids: Any) -> None:
+    texts = (header.feature, header.kmeans_digest, header.corpus_digest)
+    are_texts = all(type(text) is str for text in texts)
+    are_numbers = type(header.n_units) is int and type(header.rate_hz) in (int, float)
+    if not are_texts or not are_numbers or type(header.layer) not in (int, type(None)):
+        raise TypeError(f"a field of {header} has the wrong type")
+    if type(ids) is not list or not all(type(name) is str for name in ids):
+        raise TypeError("ids is not a list of strings")
+
+
 def _check_arrays(
     path: Path, header: LabelHeader, ids: list[str], labels: np.ndarray, offsets: np.ndarray
 ) -> None:
@@ -158,7 +180,9 @@ def _check_arrays(
         raise FormatError(f"{path}: labels {labels.dtype}{labels.shape}, {len(ids)} ids: damaged")
     if offsets[0] != 0 or offsets[-1] != len(labels) or np.any(np.diff(offsets) < 1):
         raise FormatError(f"{path}: offsets do not cut the labels into utterances: damaged")
-    if len(set(ids)) < len(ids) or header.n_units < 1 or not header.rate_hz > 0:
-        raise FormatError(f"{path}: repeated ids, no units or no rate: damaged")
+    if not ids or len(set(ids)) < len(ids):
+        raise FormatError(f"{path}: no ids, or repeated ones: damaged")
+    if header.n_units < 1 or not 0 < header.rate_hz < np.inf:
+        raise FormatError(f"{path}: n_units={header.n_units}, rate_hz={header.rate_hz}: damaged")
     if labels.min() < 0 or labels.max() >= header.n_units:
         raise FormatError(f"{path}: a label is outside 0 to {header.n_units - 1}: damaged")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from earbit.errors import DataError
+
 SILENCE = "sil"
 
 
@@ -34,13 +36,19 @@ class UnitQuality:
 def unit_quality(
     units: np.ndarray, n_units: int, phones: Sequence[str] | None = None
 ) -> UnitQuality:
-    """Quality of the labels of frames: units int (frames,), phones of the same frames if known."""
+    """Quality of the labels of frames: units int (frames,), phones of the same frames if known.
+
+    Raises DataError for a unit outside 0 to n_units - 1, and unless there is a phone per frame.
+    """
+    if len(units) and not 0 <= units.min() <= units.max() < n_units:
+        raise DataError(f"units {units.min()} to {units.max()}; 0 to {n_units - 1} are allowed")
+    if phones is not None and len(phones) != len(units):
+        raise DataError(f"{len(phones)} phones for {len(units)} units; give one per frame")
     shares = np.bincount(units, minlength=n_units) / max(len(units), 1)
     n_dead = int((shares == 0).sum())
-    entropy_bits = _entropy(shares) / np.log(2)
-    if phones is None:
+    entropy_bits = float(_entropy(shares) / np.log(2))
+    if not phones:
         return UnitQuality(len(units), n_dead, entropy_bits)
-    assert len(phones) == len(units)
     names, phone_index = np.unique(np.asarray(phones), return_inverse=True)
     counts_UP = np.zeros((n_units, len(names)))
     np.add.at(counts_UP, (units, phone_index), 1)
@@ -60,9 +68,17 @@ def unit_quality(
 def phones_at_rate(
     alignment: Sequence[tuple[str, float, float]], n_frames: int, rate_hz: float
 ) -> list[str]:
-    """The phone in the middle of every frame, from (phone, start_s, duration_s); else silence."""
+    """The phone in the middle of every frame, from (phone, start_s, duration_s); else silence.
+
+    Raises DataError for a start or a duration that is negative or not finite.
+    """
     phones = [SILENCE] * n_frames
     for phone, start_s, duration_s in alignment:
+        if not (0 <= start_s < np.inf and 0 <= duration_s < np.inf):
+            raise DataError(
+                f"phone {phone!r}: start_s={start_s}, duration_s={duration_s}; finite numbers of 0 "
+                "or more are allowed, correct the alignment"
+            )
         first = max(0, int(np.ceil(start_s * rate_hz - 0.5)))
         last = min(n_frames, int(np.ceil((start_s + duration_s) * rate_hz - 0.5)))
         phones[first:last] = [phone] * max(0, last - first)
@@ -72,4 +88,5 @@ def phones_at_rate(
 def _entropy(shares: np.ndarray) -> float:
     """Entropy in nats."""
     used = shares[shares > 0]
-    return float(-(used * np.log(used)).sum())
+    # Adding 0 turns the -0.0 of a single share of 1 into 0.0.
+    return float(-(used * np.log(used)).sum()) + 0.0

@@ -28,7 +28,7 @@ from earbit.audio.synthetic.grammar import KEYWORDS, OTHER_WORDS, UNKNOWN, rando
 from earbit.errors import DataError, UnsupportedError
 from earbit.progress import say
 
-VERSION = 1
+VERSION = 2
 """Of the generator: raised whenever the same seed gives other audio."""
 
 

@@ -15,6 +15,8 @@ from earbit.errors import UnsupportedError
 
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_PHONEME_EVENTS = 1
+_INITIALIZE_DONT_EXIT = 0x8000
+"""Without it, missing data would end the process without a word."""
 _CHARS_UTF8 = 1
 _EVENT_LIST_TERMINATED = 0
 _EVENT_PHONEME = 7
@@ -77,10 +79,12 @@ class Espeak:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data = str(espeakng_loader.get_data_path()).encode()
         self.rate_hz = self._library.espeak_Initialize(
-            _AUDIO_OUTPUT_SYNCHRONOUS, 0, data, _INITIALIZE_PHONEME_EVENTS
+            _AUDIO_OUTPUT_SYNCHRONOUS, 0, data, _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_DONT_EXIT
         )
         if self.rate_hz <= 0:
             raise UnsupportedError(f"espeak-ng did not start (code {self.rate_hz})")
+        # The breath of some voices is noise; the engine would seed it with the time of day.
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self._chunks: list[np.ndarray] = []
         self._marks: list[tuple[str, float]] = []
         # Kept: ctypes frees a callback that nothing refers to.

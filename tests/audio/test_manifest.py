@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from earbit.audio.manifest import Rejected, Utterance, read_folder, read_manifest
+from earbit.errors import DataError
+
+RATE_HZ = 16_000
+
+
+def write_lines(root, *lines):
+    data = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
+    (root / "manifest.jsonl").write_bytes(b"\n".join(data) + b"\n")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A folder with one good file, a.wav, of 800 samples."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), RATE_HZ)
+    return tmp_path
+
+
+def good(**fields):
+    return {"id": "a", "path": "a.wav", "sample_rate": RATE_HZ, "num_samples": 800, **fields}
+
+
+def test_every_unknown_field_is_kept_as_a_label(root):
+    write_lines(root, good(text="hi", slots={"x": ["y", 1]}, something_new=None, duration=0.05))
+    (utterance,) = read_manifest(root)
+    assert utterance.labels == {"text": "hi", "slots": {"x": ["y", 1]}, "something_new": None}
+    assert (utterance.id, utterance.path, utterance.n_samples) == ("a", root / "a.wav", 800)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "../a.wav",
+        "sub/../../a.wav",
+        "..",
+        "..\\a.wav",
+        "C:\\a.wav",
+        "C:a.wav",
+        "\\\\host\\a.wav",
+    ],
+)
+def test_a_path_that_leaves_the_folder_stops_everything(root, path):
+    write_lines(root, good(), good(id="b", path=path))
+    with pytest.raises(DataError, match=r"manifest\.jsonl:2: .*leaves the folder"):
+        list(read_manifest(root))
+
+
+BROKEN = {
+    "not json": b'{"id": "b", "path"',
+    "not utf-8": b'{"id": "\xff\xfe", "path": "a.wav"}',
+    "nested too deep": b"[" * 100_000,
+    "not an object": b"[1, 2]",
+    "no id": {"path": "a.wav"},
+    "empty id": good(id=""),
+    "a number as id": good(id=7),
+    "no path": {"id": "b"},
+    "missing file": good(id="b", path="b.wav"),
+    "a folder": good(id="b", path="."),
+    "name too long": good(id="b", path="x" * 5_000),
+    "other size": good(id="b", bytes=17),
+    "duplicate id": good(),
+    "alignment of numbers": good(id="b", phone_alignment=[1, 2]),
+    "alignment before time": good(id="b", phone_alignment=[["a", -1.0, 0.1]]),
+    "alignment of text": good(id="b", phone_alignment=[["a", "0", "1"]]),
+    "alignment as object": good(id="b", phone_alignment={"a": 1}),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_line_is_rejected_by_its_number_and_the_others_are_kept(root, name):
+    write_lines(root, good(), b"", BROKEN[name], good(id="last"))
+    first, broken, last = read_manifest(root)
+    assert isinstance(broken, Rejected)
+    assert broken.path == "manifest.jsonl:3"
+    assert "\n" not in broken.reason
+    assert broken.reason
+    assert (first.id, last.id) == ("a", "last")
+
+
+def test_an_empty_file_is_rejected_without_being_opened(root):
+    (root / "b.wav").touch()
+    write_lines(root, good(id="b", path="b.wav"))
+    (rejected,) = read_manifest(root)
+    assert isinstance(rejected, Rejected)
+
+
+def test_line_breaks_of_unicode_do_not_end_a_line(root):
+    record = json.dumps(good(text="one\u2028two\x85three"), ensure_ascii=False)
+    write_lines(root, record.encode())
+    (utterance,) = read_manifest(root)
+    assert utterance.labels["text"] == "one\u2028two\x85three"
+
+
+def test_windows_line_ends_are_read(root):
+    (root / "manifest.jsonl").write_bytes(json.dumps(good()).encode() + b"\r\n\r\n")
+    (utterance,) = read_manifest(root)
+    assert utterance.id == "a"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"sample_rate": 8_000, "num_samples": 1}, {"num_samples": None}, {"num_samples": 0.5}],
+)
+def test_the_file_tells_its_length_where_the_line_does_not(root, fields):
+    write_lines(root, good(**fields))
+    (utterance,) = read_manifest(root)
+    assert utterance.n_samples == 800
+
+
+def test_audio_is_not_opened_where_the_line_tells_its_length(root):
+    (root / "a.wav").write_bytes(b"not audio")
+    write_lines(root, good())
+    (utterance,) = read_manifest(root)
+    assert utterance.n_samples == 800
+
+
+def test_a_folder_is_searched_to_its_leaves_and_named_by_paths(tmp_path):
+    for name in ("b.WAV", "sub/deep/a.flac", "sub/notes.txt", "c.wav"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"text") if name.endswith("txt") else soundfile.write(
+            path, np.zeros(500), 8_000, format=path.suffix[1:].upper()
+        )
+    found = list(read_folder(tmp_path))
+    assert [u.id for u in found] == ["b", "c", "sub/deep/a"]
+    assert {u.n_samples for u in found} == {1_000}
+
+
+def test_ids_of_files_that_differ_in_the_suffix_alone_stay_unique(tmp_path):
+    names = ("a.flac", "a.flac.wav", "a.wav", "a.wav.flac")
+    for name in names:
+        soundfile.write(tmp_path / name, np.zeros(500), RATE_HZ)
+    found = list(read_folder(tmp_path))
+    assert all(isinstance(item, Utterance) for item in found)
+    assert len({u.id for u in found}) == len({u.path for u in found}) == len(names)
+
+
+def test_a_broken_file_of_a_folder_is_rejected_and_the_others_are_kept(root):
+    (root / "broken.wav").write_bytes(b"nothing")
+    (root / "folder.wav").mkdir()
+    found = list(read_folder(root))
+    assert [i.path for i in found if isinstance(i, Rejected)] == ["broken.wav", "folder.wav"]
+    assert [i.id for i in found if isinstance(i, Utterance)] == ["a"]

@@ -1,0 +1,127 @@
+"""The loop on four noises: it resumes to the same bits, and refuses what does not fit."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from lhotse import CutSet, MonoCut, Recording
+from safetensors.torch import load_file
+
+from earbit.encoders.transformer import TransformerConfig
+from earbit.errors import ConfigError, DataError
+from earbit.model import ModelConfig
+from earbit.nn.front_end import FrontEndConfig
+from earbit.pretrain.checkpoint import load_newest
+from earbit.pretrain.loop import TrainConfig, TrainingData, train
+from earbit.pretrain.objective import FEATURE_PENALTY_WEIGHT, masked_units
+from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
+from earbit.quantize.load import random_model
+from earbit.units.discover import discover_units
+
+MODEL = ModelConfig(
+    encoder=TransformerConfig(n_layers=1, d_model=16, n_heads=2, d_ffn=32, position_kernel=16),
+    front_end=FrontEndConfig(n_channels=8),
+    n_units=4,
+)
+CONFIG = TrainConfig(
+    optimiser=OptimiserConfig(peak_lr=1e-3, n_steps=8, warmup_steps=2),
+    batch_s=2.0,
+    crop_s=0.9,
+    checkpoint_every_steps=3,
+    log_every_steps=1,
+)
+
+
+def cut(name: str, n_samples: int) -> MonoCut:
+    recording = Recording(
+        id=name, sources=[], sampling_rate=16_000, num_samples=n_samples, duration=n_samples / 16e3
+    )
+    return MonoCut(id=name, start=0, duration=n_samples / 16e3, channel=0, recording=recording)
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    random = np.random.default_rng(0)
+    sizes = {"a": 9000, "b": 16_000, "c": 12_000, "d": 17_000, "v": 10_000}
+    waveforms = {
+        name: (0.1 * random.standard_normal(n)).astype(np.float32) for name, n in sizes.items()
+    }
+    _, labels, _ = discover_units(waveforms, corpus_digest="noise", n_units=4, seed=0)
+    cuts = [cut(name, n) for name, n in sizes.items()]
+    return TrainingData(CutSet.from_cuts(cuts[:4]), CutSet.from_cuts(cuts[4:]), waveforms, labels)
+
+
+def run(data, out_dir, config=CONFIG):
+    model = random_model(MODEL, seed=1)
+    figures = train(model, data, config, out_dir)
+    return model, figures
+
+
+def test_a_run_that_was_cut_short_ends_with_the_same_bits(data, tmp_path):
+    whole, figures = run(data, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    calls = 0
+
+    def dies(*args):
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise Killed
+        return masked_units(*args)
+
+    with pytest.raises(Killed):
+        train(random_model(MODEL, seed=1), data, CONFIG, tmp_path / "cut", objective=dies)
+    resumed, resumed_figures = run(data, tmp_path / "cut")
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    assert figures == resumed_figures
+    logs = [(tmp_path / d / "log.jsonl").read_text() for d in ("whole", "cut")]
+    assert logs[0] == logs[1]
+    assert [json.loads(line)["step"] for line in logs[0].splitlines()] == list(range(1, 9))
+
+
+def test_training_moves_nothing_global(data, tmp_path):
+    before = torch.get_rng_state()
+    run(data, tmp_path)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_folder_of_another_run_is_refused(data, tmp_path):
+    run(data, tmp_path)
+    other = dataclasses.replace(CONFIG, seed=7)
+    with pytest.raises(ConfigError, match="another train"):
+        run(data, tmp_path, other)
+
+
+def test_only_whole_checkpoints_are_seen_and_two_are_kept(data, tmp_path):
+    run(data, tmp_path)
+    folder = tmp_path / "checkpoints"
+    assert sorted(p.name for p in folder.iterdir()) == ["step-00000006", "step-00000008"]
+    (folder / ".step-00000099.tmp").mkdir()
+    model = random_model(MODEL, seed=2)
+    state = json.loads((folder / "step-00000008" / "state.json").read_text())
+    position = load_newest(folder, model, build_optimiser(model, CONFIG.optimiser), state["run"])
+    assert position.step == 8
+    saved = load_file(folder / "step-00000008" / "model.safetensors")
+    assert all(torch.equal(saved[name], t) for name, t in model.state_dict().items())
+
+
+def test_a_loss_that_is_not_finite_names_the_step(data, tmp_path):
+    waveforms = {name: w.copy() for name, w in data.waveforms.items()}
+    for waveform in waveforms.values():
+        waveform[:] = np.nan
+    broken = dataclasses.replace(data, waveforms=waveforms)
+    with pytest.raises(DataError, match="step 1: the loss is nan"):
+        run(broken, tmp_path)
+
+
+def test_the_loss_is_cross_entropy_and_ten_times_the_penalty(data, tmp_path):
+    run(data, tmp_path)
+    line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
+    expected = line["cross_entropy"] + FEATURE_PENALTY_WEIGHT * line["feature_penalty"]
+    assert line["loss"] == pytest.approx(expected, rel=1e-6)

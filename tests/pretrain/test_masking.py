@@ -1,0 +1,49 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earbit.errors import ConfigError
+from earbit.pretrain.masking import MaskConfig, batch_mask, span_mask
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_more_than_half_of_the_frames_are_hidden_as_theory_says():
+    masks = batch_mask(200, 780, MaskConfig(), generator(0))
+    # 1 - (1 - 0.08)^10 of the frames
+    assert masks.float().mean().item() == pytest.approx(0.566, abs=0.01)
+
+
+def test_hidden_frames_come_in_spans_of_at_least_ten():
+    mask = span_mask(500, MaskConfig(), generator(1))
+    edges = torch.diff(torch.cat([torch.zeros(1), mask.float(), torch.zeros(1)])).nonzero()
+    lengths = edges.flatten()[1::2]
+    starts = (torch.diff(torch.cat([torch.zeros(1), mask.float(), torch.zeros(1)])) > 0).nonzero()
+    ends = (torch.diff(torch.cat([torch.zeros(1), mask.float(), torch.zeros(1)])) < 0).nonzero()
+    assert len(lengths)
+    assert int((ends - starts).min()) >= 10
+
+
+@settings(deadline=None)
+@given(n_frames=st.integers(0, 120), seed=st.integers(0, 1000))
+def test_any_length_keeps_a_visible_frame(n_frames, seed):
+    mask = span_mask(n_frames, MaskConfig(), generator(seed))
+    assert mask.shape == (n_frames,)
+    if n_frames >= 2:
+        assert mask.any()
+        assert not mask.all()
+    else:
+        assert not mask.any()
+
+
+def test_the_same_seed_gives_the_same_mask():
+    a, b = (span_mask(300, MaskConfig(), generator(7)) for _ in range(2))
+    assert torch.equal(a, b)
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(ConfigError, match=r"probability=1\.5"):
+        MaskConfig(probability=1.5)

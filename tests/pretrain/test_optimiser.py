@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+from earbit.errors import ConfigError
+from earbit.presets import preset
+from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at
+from earbit.quantize.load import noise_clips, quantized_copy, random_model
+
+HUBERT = OptimiserConfig(peak_lr=5e-4, n_steps=400_000, warmup_steps=32_000)
+
+
+@pytest.mark.parametrize(
+    ("step", "lr"), [(16_000, 2.5e-4), (32_000, 5e-4), (216_000, 2.5e-4), (400_000, 0.0)]
+)
+def test_the_schedule_is_that_of_hubert(step, lr):
+    assert lr_at(step, HUBERT) == pytest.approx(lr)
+
+
+def test_more_warm_up_than_steps_is_refused():
+    with pytest.raises(ConfigError, match="warmup_steps=11 of n_steps=10"):
+        OptimiserConfig(peak_lr=1e-3, n_steps=10, warmup_steps=11)
+
+
+def test_scales_and_shifts_do_not_decay_and_everything_else_does():
+    model = quantized_copy(random_model(preset("hubert-tiny"), 0), "w1a1", noise_clips(0))
+    decayed, free = build_optimiser(model, HUBERT).param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.01, 0.0)
+    names = {id(p): name for name, p in model.named_parameters()}
+    free_names = {names[id(p)] for p in free["params"]}
+    assert all(n.endswith(("_scale", "_shift")) for n in free_names)
+    assert len(decayed["params"]) + len(free["params"]) == len(names)
+
+
+def test_gradients_reach_every_parameter_of_a_binarized_model():
+    model = quantized_copy(random_model(preset("hubert-tiny"), 0), "w1a1", noise_clips(0))
+    wave = torch.from_numpy(noise_clips(5, n_clips=1)[0])[None]
+    mask = torch.zeros(1, 99, dtype=torch.bool)
+    mask[:, 10:20] = True
+    model(wave, mask_BT=mask).states[-1].square().sum().backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None]
+    assert silent == []

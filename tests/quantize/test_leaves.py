@@ -1,0 +1,171 @@
+import pytest
+import torch
+
+from earbit.errors import ConfigError, DataError, UnsupportedError
+from earbit.model_file import save_model
+from earbit.nn.leaves import Conv1d, Linear, MatMul
+from earbit.nn.precision import FLOAT, W1A1, Precision
+from earbit.presets import preset
+from earbit.quantize.binarize import binarize_signed, binarize_unsigned, binarize_weight
+from earbit.quantize.calibrate import binary_leaves_of, calibrate
+from earbit.quantize.convert import convert, leaves_of, precisions_of
+from earbit.quantize.leaves import BinaryConv1d, BinaryLinear, BinaryMatMul
+from earbit.quantize.load import load_model, noise_clips, quantized_copy, random_model
+from earbit.quantize.plan import PLANS, Plan, plan_named
+
+
+def randomised(leaf):
+    for parameter in leaf.parameters():
+        if parameter.dim() < 2:
+            torch.nn.init.uniform_(parameter, 0.1, 0.6)
+    return leaf
+
+
+@pytest.mark.parametrize("activation", ["none", "gelu"])
+def test_a_linear_is_the_product_of_its_binarized_operands(activation):
+    torch.manual_seed(0)
+    leaf = randomised(BinaryLinear(Linear(20, 7, input_activation=activation), "channel"))
+    x = torch.randn(3, 5, 20)
+    binarize = binarize_signed if activation == "none" else binarize_unsigned
+    shifted = (x if activation == "none" else x.relu()) + leaf.input_shift
+    operand = binarize(shifted, leaf.input_scale)
+    expected = operand @ binarize_weight(leaf.weight).T + leaf.bias
+    assert torch.allclose(leaf(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("padding", "groups", "stride"), [(0, 1, 2), (4, 2, 1), (3, 4, 1)])
+def test_padding_of_a_convolution_is_bit_zero(padding, groups, stride):
+    torch.manual_seed(1)
+    conv = Conv1d(8, 12, 5, stride=stride, padding=padding, groups=groups)
+    leaf = randomised(BinaryConv1d(conv, "channel"))
+    x = torch.randn(2, 8, 30)
+    operand = binarize_signed(x + leaf.input_shift[:, None], leaf.input_scale)
+    low = -leaf.input_scale.item()
+    operand = torch.nn.functional.pad(operand, (padding, padding), value=low)
+    expected = torch.nn.functional.conv1d(
+        operand, binarize_weight(leaf.weight), leaf.bias, stride, groups=groups
+    )
+    assert torch.allclose(leaf(x), expected, atol=1e-5)
+
+
+def test_padded_frames_of_a_batch_are_bit_zero_too():
+    torch.manual_seed(2)
+    leaf = randomised(BinaryConv1d(Conv1d(4, 4, 5, padding=2), "channel"))
+    x = torch.randn(1, 4, 12)
+    longer = torch.cat([x, torch.randn(1, 4, 6)], dim=-1)
+    assert torch.equal(leaf(longer, torch.tensor([12]))[..., :12], leaf(x))
+
+
+def test_a_product_of_probabilities_and_values_uses_both_sets():
+    leaf = BinaryMatMul(MatMul(left_set="unsigned"))
+    torch.nn.init.constant_(leaf.left_scale, 0.2)
+    torch.nn.init.constant_(leaf.right_scale, 0.5)
+    p = torch.tensor([[0.05, 0.3, 0.65]])
+    v = torch.tensor([[1.0, -1.0], [0.0, -2.0], [-3.0, 4.0]])
+    # bits of p: 0 1 1; signs of v: (+, -), (-> +), (-, +)
+    assert torch.allclose(leaf(p, v), torch.tensor([[0.2 * 0.5 * (1 - 1), 0.2 * 0.5 * (-1 + 1)]]))
+
+
+def test_plans_give_each_leaf_its_precision():
+    names = list(leaves_of(random_model(preset("hubert-tiny"), 0)))
+    table = plan_named("w1a1").precisions(names)
+    assert table["front_end.convs.0"] == FLOAT
+    assert all(table[f"front_end.convs.{i}"] == W1A1 for i in range(1, 7))
+    assert table["encoder.position.conv"] == W1A1
+    assert table["projection"] == FLOAT
+    assert table["encoder.layers.2.attention.scores"] == W1A1
+    assert set(plan_named("fp32").precisions(names).values()) == {FLOAT}
+    encoder_only = plan_named("w1a1-encoder").precisions(names)
+    assert {n for n, p in encoder_only.items() if p == W1A1} == {
+        n for n in names if n.startswith("encoder.layers.")
+    }
+
+
+def test_a_pattern_that_matches_nothing_names_its_neighbours():
+    names = list(leaves_of(random_model(preset("hubert-tiny"), 0)))
+    plan = Plan("mine", (("encoder.layer.*.attention.q_proj", W1A1),))
+    with pytest.raises(ConfigError, match=r"matches no leaf; did you mean encoder\.layers"):
+        plan.precisions(names)
+
+
+def test_an_unknown_plan_names_its_neighbours():
+    with pytest.raises(ConfigError, match="did you mean w1a1"):
+        plan_named("w1a11")
+
+
+def test_converting_twice_is_refused_and_changes_nothing():
+    model = random_model(preset("hubert-tiny"), 0)
+    table = PLANS["w1a1"].precisions(leaves_of(model))
+    convert(model, table)
+    before = precisions_of(model)
+    with pytest.raises(ConfigError, match="w1a1 already"):
+        convert(model, table)
+    assert precisions_of(model) == before
+
+
+def test_a_precision_without_a_leaf_is_refused_by_name():
+    model = random_model(preset("hubert-tiny"), 0)
+    with pytest.raises(UnsupportedError, match=r"projection.*w2a4"):
+        convert(model, {"projection": Precision(2, 4)})
+
+
+def test_the_float_plan_changes_nothing():
+    model = random_model(preset("sparseformer-dn-tiny"), 0).eval()
+    twin = quantized_copy(model, "fp32", [])
+    wave = torch.randn(1, 4000)
+    with torch.no_grad():
+        assert torch.equal(model(wave).states[-1], twin(wave).states[-1])
+
+
+def test_calibration_is_deterministic_and_sets_every_scale():
+    model = random_model(preset("sparseformer-dn-tiny"), 0)
+    twins = [quantized_copy(model, "w1a1", noise_clips(3)) for _ in range(2)]
+    for name, tensor in twins[0].state_dict().items():
+        assert torch.equal(tensor, twins[1].state_dict()[name])
+        if name.endswith("_scale"):
+            assert tensor.item() != 1.0
+            assert tensor.item() > 0
+
+
+def test_calibration_names_the_leaf_that_is_not_finite():
+    model = random_model(preset("hubert-tiny"), 0)
+    convert(model, PLANS["w1a1"].precisions(leaves_of(model)))
+    model.encoder.layers[1].attention.q_proj.bias.data.fill_(float("nan"))
+    with pytest.raises(DataError, match=r"encoder\.layers\.1\.attention\.scores"):
+        calibrate(model, [torch.randn(1, 4000)])
+
+
+def test_a_quantized_copy_leaves_its_model_as_it_was():
+    model = random_model(preset("hubert-tiny"), 0).eval()
+    wave = torch.randn(1, 4000)
+    with torch.no_grad():
+        before = model(wave).states[-1]
+        quantized_copy(model, "w1a1", noise_clips(0))
+        assert torch.equal(model(wave).states[-1], before)
+
+
+def test_calibration_without_audio_is_refused():
+    model = random_model(preset("hubert-tiny"), 0)
+    with pytest.raises(ConfigError, match="without audio"):
+        calibrate(model, [])
+
+
+def test_binarized_inputs_take_exactly_two_values():
+    model = quantized_copy(random_model(preset("hubert-tiny"), 0), "w1a1", noise_clips(0))
+    seen = {}
+    for name, leaf in binary_leaves_of(model).items():
+        if not isinstance(leaf, BinaryMatMul):
+            weight = binarize_weight(leaf.weight)
+            seen[name] = {len(channel.unique()) for channel in weight}
+    assert all(counts <= {1, 2} for counts in seen.values())
+
+
+@pytest.mark.parametrize("plan", ["fp32", "w1a1"])
+def test_a_model_file_gives_the_same_output_bit_for_bit(plan, tmp_path):
+    model = quantized_copy(random_model(preset("sparseformer-dn-tiny"), 0), plan, noise_clips(0))
+    save_model(model, tmp_path / "model.safetensors", {"stage": "test"})
+    twin = load_model(tmp_path)
+    assert precisions_of(twin) == precisions_of(model)
+    wave = torch.randn(1, 5000)
+    with torch.no_grad():
+        assert torch.equal(model.eval()(wave).states[-1], twin(wave).states[-1])
