@@ -21,12 +21,12 @@ help:
 	  { echo "earbit needs Python 3.11 to 3.13; name one: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv .venv || \
 	  { echo "no virtual environment could be made; on Debian: apt install python3-venv python3-dev g++" >&2; exit 1; }
-	@test -f .venv/.pip || { $(PY) -m pip install --quiet --upgrade "pip>=24" && touch .venv/.pip; }
+	@test -f .venv/.pip || { $(PY) -m pip install --quiet --upgrade "pip>=25.1" && touch .venv/.pip; }
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[synth,report]"
 	@touch $@
 
 .venv/.dev: .venv/.base
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[synth,report,dev]"
+	$(PY) -m pip install --quiet --constraint constraints.txt --group dev
 	@touch $@
 
 study: .venv/.base

@@ -6,6 +6,7 @@ Exit status: 0 on success, 2 on a user's error (one line on standard error), 1 o
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -222,6 +223,10 @@ def main(args: Sequence[str] | None = None) -> None:
     except EarbitError as error:
         print(f"earbit: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
+    except BrokenPipeError:
+        # The reader of our output has gone (`earbit doctor | head`); that is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
     except KeyboardInterrupt:
         print("earbit: interrupted; what was finished is kept", file=sys.stderr)
         raise SystemExit(130) from None

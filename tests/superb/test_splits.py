@@ -130,3 +130,11 @@ def test_clips_without_a_speaker_cannot_be_held_out():
     random.Random(0).shuffle(examples)
     with pytest.raises(DataError, match="1 clips have no speaker, first '0099'"):
         class_splits(examples, {})
+
+
+def test_train_keeps_the_speaker_with_most_clips_of_a_rare_class():
+    many = [("yes", f"speaker-{s}") for s in range(12) for _ in range(5)]
+    rare = [("alexa", f"rare-{n}") for n in (4, 40, 70) for _ in range(n)]
+    examples = [example(i, word, speaker) for i, (word, speaker) in enumerate([*many, *rare])]
+    counts = class_splits(examples, {}).summary["classes"]["alexa"]
+    assert counts == {"train": 70, "valid": 40, "test": 4}

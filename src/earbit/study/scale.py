@@ -22,6 +22,9 @@ class Scale:
     binarize_steps: int
     head_steps: int
     batch_s: float
+    """Seconds of audio in a batch."""
+    crop_s: float
+    """Longer utterances are cropped to this."""
     seconds: float
     """Length of the audio in cost and time."""
 
@@ -44,7 +47,11 @@ class Scale:
         warmup_steps = max(1, round(0.08 * n_steps))
         optimiser = OptimiserConfig(peak_lr=peak_lr, n_steps=n_steps, warmup_steps=warmup_steps)
         return TrainConfig(
-            optimiser=optimiser, batch_s=self.batch_s, seed=seed, checkpoint_every_steps=50
+            optimiser=optimiser,
+            batch_s=self.batch_s,
+            crop_s=self.crop_s,
+            seed=seed,
+            checkpoint_every_steps=50,
         )
 
 
@@ -55,6 +62,7 @@ SCALES = {
         binarize_steps=200,
         head_steps=600,
         batch_s=20.0,
+        crop_s=5.0,
         seconds=10.0,
     )
 }

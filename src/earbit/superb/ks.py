@@ -81,6 +81,7 @@ KS = Task(
         batch_size=32,
         n_steps=200_000,
         n_proxy_steps=600,
+        proxy_lrs=(1e-1, 1e-2, 1e-3),
         n_checks=40,
     ),
     source="SUPERB, arXiv 2105.01051",

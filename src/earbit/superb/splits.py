@@ -61,9 +61,10 @@ def hold_out_speakers(
 ) -> dict[str, list[Example]]:
     """Whole speakers for each name in `shares`, in its order; what is left is `train`.
 
-    Every split first takes, by hash, speakers with a class that it lacks, then more until it has
-    its share of the clips.  A speaker stays where it is when one of its classes would get too rare
-    for the splits that follow.  Raises DataError for clips without a speaker.
+    Every split first takes speakers with a class that it lacks, those with few clips before others
+    so that train keeps the most; then any, by hash, until it has its share of the clips.  A speaker
+    is not taken when one of its classes would then have fewer speakers than there are splits to
+    follow.  Raises DataError for clips without a speaker.
     """
     nameless = [example.id for example in examples if example.speaker is None]
     if nameless:
@@ -83,7 +84,8 @@ def hold_out_speakers(
         n_wanted = share * len(examples)
         covered: set[object] = set()
         for only_new_classes in (True, False):
-            for speaker in list(waiting):
+            few_clips_first = sorted(waiting, key=lambda speaker: len(clips_of[speaker]))
+            for speaker in few_clips_first if only_new_classes else list(waiting):
                 is_new = bool(classes_of[speaker] - covered)
                 is_short = len(parts[name]) < n_wanted
                 is_spare = all(n_speakers_of[c] > n_later for c in classes_of[speaker])

@@ -46,6 +46,8 @@ class Defaults:
     """Updates of the published protocol."""
     n_proxy_steps: int
     """Updates that are enough for a small corpus."""
+    proxy_lrs: tuple[float, ...]
+    """The part of the sweep that gets anywhere in so few updates."""
     n_checks: int
     """How often in a run the validation metric is looked at."""
     max_gradient_norm: float = 1.0
