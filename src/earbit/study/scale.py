@@ -58,10 +58,10 @@ class Scale:
 SCALES = {
     "tiny": Scale(
         n_units=50,
-        pretrain_steps=200,
-        binarize_steps=200,
+        pretrain_steps=150,
+        binarize_steps=150,
         head_steps=600,
-        batch_s=20.0,
+        batch_s=12.0,
         crop_s=5.0,
         seconds=10.0,
     )

@@ -62,7 +62,10 @@ def score_on(
         model_features(model), waveforms, ids, model_digest=digest, corpus_digest=corpus.digest
     )
     n_steps = chosen.defaults.n_proxy_steps if n_steps is None else n_steps
-    score = asdict(run_task(chosen, features, splits, out_dir, n_steps=n_steps, seed=seed))
+    lrs = chosen.defaults.proxy_lrs
+    score = asdict(
+        run_task(chosen, features, splits, out_dir, lrs=lrs, n_steps=n_steps, seed=seed)
+    )
     if program is not None:
         session = Session(program)
         packed = cached_features(

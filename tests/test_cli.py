@@ -1,0 +1,161 @@
+"""The command line: bad input gives one clear line and exit status 2, and loses nothing."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from earbit.cli import VERBS, main
+
+
+def fails(capsys, *args: str) -> str:
+    """The one line that a user's error prints; its exit status must be 2."""
+    with pytest.raises(SystemExit) as exit_info:
+        main([str(arg) for arg in args])
+    captured = capsys.readouterr()
+    assert exit_info.value.code == 2
+    assert captured.out == ""
+    lines = [line for line in captured.err.splitlines() if line.startswith("earbit: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cli") / "tiny.safetensors"
+    main(["export", "sparseformer-dn-tiny", "--plan", "w1a1", "--out", str(path), "--json", "-"])
+    return path
+
+
+def test_help_answers_without_heavy_imports_and_names_every_verb():
+    done = subprocess.run(
+        [sys.executable, "-m", "earbit", "--help"], capture_output=True, text=True, check=True
+    )
+    for verb in VERBS:
+        assert verb in done.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main([verb, "--help"])
+    assert exit_info.value.code == 0
+    assert "--" in capsys.readouterr().out
+
+
+def test_an_unknown_preset_is_named(capsys, tmp_path):
+    line = fails(capsys, "export", "hubert-bose", "--out", tmp_path / "x.safetensors")
+    assert "'hubert-bose'" in line
+    assert "hubert-base" in line
+
+
+def test_an_unknown_plan_is_named(capsys, tmp_path):
+    line = fails(
+        capsys, "export", "hubert-tiny", "--plan", "w1a3", "--out", tmp_path / "x.safetensors"
+    )
+    assert "'w1a3'" in line
+    assert "w1a1" in line
+
+
+def test_an_empty_folder_is_no_corpus(capsys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    line = fails(capsys, "prepare", "folder", "--root", tmp_path / "empty", "--out", tmp_path / "o")
+    assert "no usable audio" in line
+
+
+def test_a_folder_that_is_not_there_is_named(capsys, tmp_path):
+    line = fails(capsys, "units", tmp_path / "nowhere", "--out", tmp_path / "o")
+    assert "nowhere" in line
+    assert "no such folder" in line
+
+
+def test_an_output_folder_that_cannot_be_written_is_named(capsys, tmp_path):
+    (tmp_path / "file").write_text("x")
+    out = tmp_path / "file" / "out"
+    line = fails(capsys, "study", "--corpus", tmp_path, "--out", out)
+    assert str(out) in line
+
+
+def test_a_foreign_model_file_is_named(capsys, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"not a model")
+    line = fails(capsys, "binarize", tmp_path, "--out", tmp_path / "o")
+    assert "model.safetensors" in line
+
+
+def test_a_truncated_program_is_named(capsys, tmp_path, program):
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(program.read_bytes()[:5000])
+    soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    assert "cut.safetensors" in fails(capsys, "run", cut, tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("samples", [[], [0.1] * 100, [np.nan] * 16_000])
+def test_audio_that_cannot_be_used_is_named(capsys, tmp_path, program, samples):
+    path = tmp_path / "bad.wav"
+    soundfile.write(path, np.array(samples), 16_000, subtype="FLOAT")
+    assert "samples" in fails(capsys, "run", program, path)
+
+
+def test_run_takes_any_rate_and_channels_and_writes_features(tmp_path, program, capsys):
+    rate_hz = 44_100
+    stereo = 0.1 * np.random.default_rng(0).standard_normal((rate_hz, 2))
+    soundfile.write(tmp_path / "stereo.wav", stereo, rate_hz)
+    soundfile.write(tmp_path / "silence.flac", np.zeros(8000), 8000)
+    paths = [str(tmp_path / "stereo.wav"), str(tmp_path / "silence.flac")]
+    main(["run", str(program), *paths, "--out", str(tmp_path / "f.npz"), "--json", "-"])
+    summary = json.loads(capsys.readouterr().out)
+    features = np.load(tmp_path / "f.npz")
+    assert [entry["frames"] for entry in summary] == [49, 49]
+    for path in paths:
+        assert features[path].shape == (49, 64)
+        assert np.isfinite(features[path]).all()
+
+
+def test_json_on_stdout_is_json_alone(capsys):
+    main(["profile", "hubert-tiny", "--plan", "w1a1", "--seconds", "1", "--json", "-"])
+    (record,) = json.loads(capsys.readouterr().out)
+    wanted = {"name", "plan", "parameters", "storage_bytes", "macs", "flops", "bops", "estimate_ms"}
+    assert wanted <= set(record)
+
+
+def test_doctor_finds_every_kernel_right(capsys):
+    main(["doctor", "--json", "-"])
+    result = json.loads(capsys.readouterr().out)
+    assert result["ok"]
+    assert {"isa", "kernels"} <= set(result)
+
+
+def test_a_forced_instruction_set_gives_the_same_integers_and_an_unknown_one_is_refused(program):
+    code = (
+        "import sys, numpy as np; from earbit.runtime import Session;"
+        "s = Session(sys.argv[1]); x = np.sin(np.arange(8000) / 9).astype('float32');"
+        "print(s.kernels()['gemm_b1'], s.values(x, [s.bits['front_end.convs.3']])[0].sum())"
+    )
+
+    def run(isa: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code, str(program)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"EARBIT_ISA": isa, "PATH": ""},
+        )
+
+    scalar, best = run("scalar"), run("")
+    assert scalar.stdout.split()[0] == "gemm_b1_4x8_scalar"
+    assert scalar.stdout.split()[1] == best.stdout.split()[1]
+    assert "mmx" in run("mmx").stderr
+
+
+def test_bench_puts_both_engines_side_by_side(program, capsys):
+    main(["bench", str(program), "--seconds", "1", "--json", "-"])
+    records = json.loads(capsys.readouterr().out)
+    assert [r["engine"] for r in records] == ["earbit", "torch"]
+    wanted = {"precision", "threads", "seconds", "median_ms", "p10_ms", "p90_ms", "rtf"}
+    for record in records:
+        assert wanted | {"peak_rss_bytes"} <= set(record)
+        assert record["p10_ms"] <= record["median_ms"] <= record["p90_ms"]
+    assert records[0]["peak_rss_bytes"] < records[1]["peak_rss_bytes"]
