@@ -63,9 +63,7 @@ def score_on(
     )
     n_steps = chosen.defaults.n_proxy_steps if n_steps is None else n_steps
     lrs = chosen.defaults.proxy_lrs
-    score = asdict(
-        run_task(chosen, features, splits, out_dir, lrs=lrs, n_steps=n_steps, seed=seed)
-    )
+    score = asdict(run_task(chosen, features, splits, out_dir, lrs=lrs, n_steps=n_steps, seed=seed))
     if program is not None:
         session = Session(program)
         packed = cached_features(
