@@ -1,4 +1,4 @@
-"""A HuBERT that trains in a minute or two on two cores: `earbit pretrain recipes/hubert_tiny.py`."""
+"""A HuBERT for two cores and two minutes: `earbit pretrain recipes/hubert_tiny.py --out DIR`."""
 
 from earbit.presets import hubert_tiny
 from earbit.pretrain.loop import TrainConfig
