@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -23,7 +24,13 @@ struct Job {
       const int64_t begin = next.fetch_add(grain);
       if (begin >= n) return;
       const int64_t end = std::min(begin + grain, n);
-      body(begin, end);
+      try {
+        body(begin, end);
+      } catch (...) {
+        // Memory can run out on any thread; the caller is the one to hear of it.
+        std::lock_guard<std::mutex> lock(mutex);
+        if (!error) error = std::current_exception();
+      }
       if (done.fetch_add(end - begin) + (end - begin) == n) {
         std::lock_guard<std::mutex> lock(mutex);
         finished.notify_all();
@@ -34,6 +41,7 @@ struct Job {
   void wait() {
     std::unique_lock<std::mutex> lock(mutex);
     finished.wait(lock, [this] { return done.load() == n; });
+    if (error) std::rethrow_exception(error);
   }
 
   const int64_t n;
@@ -44,6 +52,7 @@ struct Job {
   std::atomic<int64_t> done{0};
   std::mutex mutex;
   std::condition_variable finished;
+  std::exception_ptr error;
 };
 
 class Pool {

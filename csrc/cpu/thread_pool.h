@@ -9,7 +9,7 @@ namespace earbit {
 
 // Calls body(begin, end) over ranges that cover [0, n) once, of at most `grain` indices each, on up
 // to n_threads threads, the caller's included.  Several callers may be here at once, also after a
-// fork.  `body` must not throw.
+// fork.  When `body` throws, the other ranges still run, then the first exception is rethrown here.
 void parallel_for(int64_t n, int64_t grain, int n_threads,
                   const std::function<void(int64_t, int64_t)>& body);
 

@@ -19,15 +19,16 @@ enum class BitOp { exclusive_or, conjunction };
 struct GemmB1Kernel {
   const char* name;
   Isa isa;
-  int rows;  // rows of A per call at most
-  int cols;  // outputs in a panel
+  int rows;         // rows of A per call at most
+  int cols;         // outputs in a panel
+  int panel_words;  // words of a panel per word of weights
 
   // Lays out `n_cols` <= cols weight rows of n_words words, `stride` words apart, as one panel of
-  // cols * n_words words; missing outputs are zeros.
+  // cols * n_words * panel_words words; missing outputs are zeros.
   void (*pack)(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words, uint64_t* panel);
 
   // c[i * c_stride + j] = counts for i < n_rows <= rows, j < cols.  Word k of a panel starts at
-  // panel + k * cols, so a part of the words is a panel too.
+  // panel + k * cols * panel_words, so a part of the words is a panel too.
   void (*run)(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel, int n_words,
               BitOp op, int32_t* c, ptrdiff_t c_stride);
 };
@@ -46,16 +47,20 @@ class PanelsB1 {
 
   int n_panels() const { return n_panels_; }
   int padded_cols() const { return n_panels_ * kernel_->cols; }
-  const uint64_t* panel(int p) const {
-    return words_.data() + static_cast<size_t>(p) * kernel_->cols * n_words_;
+  // Panel p, from one of its words on.
+  const uint64_t* panel(int p, int64_t first_word = 0) const {
+    return words_.data() + (static_cast<size_t>(p) * n_words_ + first_word) * word_size();
   }
   const GemmB1Kernel& kernel() const { return *kernel_; }
   int n_words() const { return n_words_; }
 
-  // Counts of n_rows <= kernel().rows rows against all outputs; c has padded_cols() columns.
+  // Counts of any number of rows against all outputs; c has padded_cols() columns.  A panel is
+  // used for all rows before the next one is read.
   void run(const uint64_t* a, ptrdiff_t a_stride, int n_rows, BitOp op, int32_t* c) const;
 
  private:
+  size_t word_size() const { return static_cast<size_t>(kernel_->cols) * kernel_->panel_words; }
+
   const GemmB1Kernel* kernel_;
   int n_words_;
   int n_panels_;

@@ -20,6 +20,9 @@ struct LaneKernels {
   uint64_t (*at_least_f32)(const float* x, const float* threshold, int n);
   uint64_t (*at_least_i32)(const int32_t* x, const int32_t* threshold, int n);
 
+  // The least of n > 0 numbers.
+  int32_t (*least_i32)(const int32_t* x, int64_t n);
+
   // y[i] = scale[i] * x[i] + bias[i], rounded after the product.
   void (*scale_i32)(const int32_t* x, const float* scale, const float* bias, float* y, int64_t n);
 };

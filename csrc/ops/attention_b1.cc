@@ -4,7 +4,7 @@
 // a bit by p > prob_half.  Counts take only d + 1 values, so exp is a table over (count - least
 // count), and p > prob_half is one comparison of the count per row: no probability is ever stored.
 // context = 2 popcount(p and v) - popcount(p), with V packed along time.
-// With a radius only the 64-frame panels of keys that a row can see are touched.
+// With a radius only the words of 64 keys that a row can see are touched.
 #include <algorithm>
 #include <cmath>
 
@@ -70,97 +70,154 @@ class AttentionB1 : public Op {
     if (inputs[1].rows != n || inputs[2].rows != n) {
       throw std::invalid_argument("q, k and v have different numbers of frames");
     }
-    // Heads share words of the output when it is bits, so products are kept until a row is whole.
-    const int width = in_.groups * d_;
-    const std::unique_ptr<int32_t[]> dots(new int32_t[static_cast<size_t>(n) * width]);
-    int32_t* dot = dots.get();
+    std::vector<std::unique_ptr<Head>> heads(in_.groups);
     parallel_for(in_.groups, 1, n_threads, [&](int64_t begin, int64_t end) {
-      for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, dot + h * d_, width);
+      for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
     });
     Value y = Value::make(type_, n);
-    parallel_for(n, 64, n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int32_t* row = dot + i * width;
-        if (!type_.is_bits) {
-          lanes_.scale_i32(row, scale_.data(), zero_.data(), y.row(i), width);
-          continue;
+    // All heads of a row together: heads share words of the output when it is bits.
+    parallel_for(n, kBlockRows, n_threads, [&](int64_t begin, int64_t end) {
+      const GemmB1Kernel& kernel = heads[0]->keys.kernel();
+      Block block(*this, n, kernel.rows, heads[0]->values.padded_cols());
+      for (int64_t first = begin; first < end; first += kernel.rows) {
+        const int n_rows = static_cast<int>(std::min<int64_t>(kernel.rows, end - first));
+        for (int h = 0; h < in_.groups; ++h) {
+          attend(inputs[0].group(h), *heads[h], first, n_rows, n, block, h * d_);
         }
-        uint64_t* out = y.words.get() + i * type_.words();
-        for (int j = 0; j < width; j += kWordBits) {
-          out[j / kWordBits] =
-              lanes_.at_least_i32(row + j, threshold_.data() + j, std::min(kWordBits, width - j));
-        }
+        for (int i = 0; i < n_rows; ++i) write(block.dot.data() + i * width(), first + i, y);
       }
     });
     return y;
   }
 
  private:
-  void run_head(const std::vector<Value>& inputs, int h, int32_t* dot, int dot_stride) const {
-    const int64_t n = inputs[0].rows;
-    const int words = in_.words();
-    const GemmB1Kernel& kernel = gemm_b1_kernel(chosen_isa());
-    const PanelsB1 keys(kernel, inputs[1].group(h), words, static_cast<int>(n), words);
-    const std::vector<uint64_t> v_turned = transposed(inputs[2].group(h), n, words, d_);
-    const auto n_words = static_cast<int>(words_for(n));
-    const PanelsB1 values(kernel, v_turned.data(), n_words, d_, n_words);
+  static constexpr int64_t kBlockRows = 48;
 
-    std::vector<int32_t> counts(static_cast<size_t>(kernel.rows) * keys.padded_cols());
-    std::vector<uint64_t> p(static_cast<size_t>(kernel.rows) * n_words, 0);
-    std::vector<int32_t> ones(kernel.rows);
-    std::vector<int32_t> context(static_cast<size_t>(kernel.rows) * values.padded_cols());
-    for (int64_t first = 0; first < n; first += kernel.rows) {
-      const int n_rows = static_cast<int>(std::min<int64_t>(kernel.rows, n - first));
-      const int64_t low = radius_ < 0 ? 0 : std::max<int64_t>(0, first - radius_);
-      const int64_t high =
-          radius_ < 0 ? n : std::min<int64_t>(n, first + n_rows + static_cast<int64_t>(radius_));
-      for (int64_t j = low / kernel.cols; j * kernel.cols < high; ++j) {
-        kernel.run(inputs[0].group(h) + first * words, words, n_rows,
-                   keys.panel(static_cast<int>(j)), words, BitOp::exclusive_or,
-                   counts.data() + j * kernel.cols, keys.padded_cols());
+  // The operands that all rows share: keys as weights of q, values as weights of p.
+  struct Head {
+    PanelsB1 keys;
+    PanelsB1 values;
+  };
+
+  // What a few rows need while they are computed: no more keys than they can see.
+  struct Block {
+    Block(const AttentionB1& op, int64_t n, int n_rows, int value_cols) {
+      n_keys = words_for(n) * kWordBits;
+      if (op.radius_ >= 0) {
+        // A word more at each side, as keys are read in whole words.
+        const int64_t seen = 2 * int64_t{op.radius_} + n_rows;
+        n_keys = std::min(n_keys, (words_for(seen) + 1) * kWordBits);
       }
-      const int64_t low_word = low / kWordBits;
-      const int64_t high_word = words_for(high);
-      for (int i = 0; i < n_rows; ++i) {
-        uint64_t* bits = p.data() + static_cast<ptrdiff_t>(i) * n_words;
-        std::fill(bits + low_word, bits + high_word, uint64_t{0});
-        const int64_t q = first + i;
-        const int64_t from = radius_ < 0 ? 0 : std::max<int64_t>(0, q - radius_);
-        const int64_t to = radius_ < 0 ? n : std::min<int64_t>(n, q + radius_ + int64_t{1});
-        ones[i] = binarize_row(counts.data() + static_cast<ptrdiff_t>(i) * keys.padded_cols(), from,
-                               to, bits);
-      }
-      const auto span = static_cast<int>(high_word - low_word);
-      for (int j = 0; j < values.n_panels(); ++j) {
-        kernel.run(p.data() + low_word, n_words, n_rows, values.panel(j) + low_word * kernel.cols,
-                   span, BitOp::conjunction, context.data() + j * kernel.cols,
-                   values.padded_cols());
-      }
-      for (int i = 0; i < n_rows; ++i) {
-        const int32_t* from = context.data() + static_cast<ptrdiff_t>(i) * values.padded_cols();
-        int32_t* out = dot + (first + i) * dot_stride;
-        for (int j = 0; j < d_; ++j) out[j] = 2 * from[j] - ones[i];
-      }
+      counts.resize(static_cast<size_t>(n_rows) * n_keys);
+      p.resize(counts.size() / kWordBits);
+      ones.resize(n_rows);
+      context.resize(static_cast<size_t>(n_rows) * value_cols);
+      dot.resize(static_cast<size_t>(n_rows) * op.width());
+    }
+
+    int64_t n_keys;
+    std::vector<int32_t> counts;   // (rows, n_keys)
+    std::vector<uint64_t> p;       // (rows, n_keys / 64)
+    std::vector<int32_t> ones;     // of p
+    std::vector<int32_t> context;  // (rows, columns of value panels)
+    std::vector<int32_t> dot;      // (rows, heads * d)
+  };
+
+  int width() const { return in_.groups * d_; }
+
+  std::unique_ptr<Head> head(const std::vector<Value>& inputs, int h) const {
+    const auto n = static_cast<int>(inputs[0].rows);
+    const auto n_words = static_cast<int>(words_for(n));
+    const GemmB1Kernel& kernel = gemm_b1_kernel(chosen_isa());
+    const std::vector<uint64_t> turned = transposed(inputs[2].group(h), n, in_.words(), d_);
+    return std::make_unique<Head>(
+        Head{PanelsB1(kernel, inputs[1].group(h), in_.words(), n, in_.words()),
+             PanelsB1(kernel, turned.data(), n_words, d_, n_words)});
+  }
+
+  // Rows [first, first + n_rows) of one head, into columns from `column` on of block.dot.
+  void attend(const uint64_t* q, const Head& head, int64_t first, int n_rows, int64_t n,
+              Block& block, int column) const {
+    const GemmB1Kernel& kernel = head.keys.kernel();
+    const int words = in_.words();
+    const int64_t low = radius_ < 0 ? 0 : std::max<int64_t>(0, first - radius_);
+    const int64_t high = radius_ < 0 ? n : std::min(n, first + n_rows + radius_);
+    // Keys are counted from a word border on.
+    const int64_t base = low / kWordBits * kWordBits;
+    const auto span = static_cast<int>(words_for(high - base));
+    const int64_t p_stride = block.n_keys / kWordBits;
+    for (int64_t j = base; j < high; j += kernel.cols) {
+      kernel.run(q + first * words, words, n_rows,
+                 head.keys.panel(static_cast<int>(j / kernel.cols)), words, BitOp::exclusive_or,
+                 block.counts.data() + j - base, block.n_keys);
+    }
+    for (int i = 0; i < n_rows; ++i) {
+      const int64_t row = first + i;
+      const int64_t from = radius_ < 0 ? 0 : std::max<int64_t>(0, row - radius_);
+      const int64_t to = radius_ < 0 ? n : std::min<int64_t>(n, row + radius_ + 1);
+      uint64_t* bits = block.p.data() + i * p_stride;
+      std::fill_n(bits, span, uint64_t{0});
+      block.ones[i] =
+          binarize_row(block.counts.data() + i * block.n_keys, from - base, to - base, bits);
+    }
+    const int cols = head.values.padded_cols();
+    for (int j = 0; j < head.values.n_panels(); ++j) {
+      kernel.run(block.p.data(), p_stride, n_rows, head.values.panel(j, base / kWordBits), span,
+                 BitOp::conjunction, block.context.data() + j * kernel.cols, cols);
+    }
+    for (int i = 0; i < n_rows; ++i) {
+      const int32_t* context = block.context.data() + i * cols;
+      int32_t* dot = block.dot.data() + i * width() + column;
+      for (int j = 0; j < d_; ++j) dot[j] = 2 * context[j] - block.ones[i];
+    }
+  }
+
+  void write(const int32_t* dot, int64_t row, Value& y) const {
+    if (!type_.is_bits) {
+      lanes_.scale_i32(dot, scale_.data(), zero_.data(), y.row(row), width());
+      return;
+    }
+    uint64_t* out = y.words.get() + row * type_.words();
+    for (int j = 0; j < width(); j += kWordBits) {
+      out[j / kWordBits] =
+          lanes_.at_least_i32(dot + j, threshold_.data() + j, std::min(kWordBits, width() - j));
     }
   }
 
   // Sets the bits of the keys in [from, to) whose probability is above one half of the scale;
   // returns how many.
   int32_t binarize_row(const int32_t* count, int64_t from, int64_t to, uint64_t* bits) const {
-    const int32_t least = *std::min_element(count + from, count + to);
-    float sum = 0;
-    for (int64_t j = from; j < to; ++j) sum += exp_[count[j] - least];
-    // p = exp / sum falls with the count: find the largest count that still passes.
-    int32_t limit = -1;
-    while (limit + 1 <= d_ && exp_[limit + 1] / sum > prob_half_) ++limit;
-    limit += least;
+    const int32_t least = lanes_.least_i32(count + from, to - from);
+    const float sum = sum_of_exp(count + from, to - from, least);
+    // p = exp / sum falls with the count: find the first count that does not pass.
+    const auto first_below = std::partition_point(
+        exp_.begin(), exp_.end(), [&](float share) { return share / sum > prob_half_; });
+    const auto limit = static_cast<int32_t>(least + (first_below - exp_.begin()) - 1);
+    int32_t limits[kWordBits];
+    std::fill_n(limits, kWordBits, limit);
     int32_t ones = 0;
-    for (int64_t j = from; j < to; ++j) {
-      const uint64_t bit = count[j] <= limit;
-      bits[j / kWordBits] |= bit << (j % kWordBits);
-      ones += static_cast<int32_t>(bit);
+    for (int64_t j = from / kWordBits * kWordBits; j < to; j += kWordBits) {
+      const auto n = static_cast<int>(std::min<int64_t>(kWordBits, to - j));
+      uint64_t word = lanes_.at_least_i32(limits, count + j, n);
+      if (j < from) word &= ~uint64_t{0} << (from - j);
+      bits[j / kWordBits] = word;
+      ones += popcount(word);
     }
     return ones;
+  }
+
+  // In 8 sums side by side, so that none waits for the last; the order is always the same.
+  float sum_of_exp(const int32_t* count, int64_t n, int32_t least) const {
+    constexpr int kSums = 8;
+    float sums[kSums] = {};
+    int64_t j = 0;
+    for (; j + kSums <= n; j += kSums) {
+      for (int s = 0; s < kSums; ++s) sums[s] += exp_[count[j + s] - least];
+    }
+    for (; j < n; ++j) sums[0] += exp_[count[j] - least];
+    float total = 0;
+    for (float sum : sums) total += sum;
+    return total;
   }
 
   Type in_;

@@ -1,5 +1,6 @@
 // group_norm: every channel over all frames.  layer_norm: every frame over its channels.
-// y = (x - mean) / sqrt(variance + eps) * weight + bias, with the biased variance, in two passes.
+// y = (x - mean) / sqrt(variance + eps) * weight + bias, with the biased variance.
+#include <algorithm>
 #include <cmath>
 
 #include "cpu/thread_pool.h"
@@ -39,23 +40,35 @@ class GroupNorm : public Norm {
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value& x = inputs[0];
     const int n = type_.cols;
-    // Channels are split over threads, so every sum runs in the order of time.
-    std::vector<float> gain(n);
-    std::vector<float> offset(n);
-    parallel_for(n, 64, n_threads, [&](int64_t begin, int64_t end) {
-      const auto width = static_cast<size_t>(end - begin);
-      std::vector<double> mean(width, 0.0);
-      std::vector<double> square(width, 0.0);
-      sum_rows(x, begin, end, nullptr, mean.data());
-      for (double& value : mean) value /= static_cast<double>(x.rows);
-      sum_rows(x, begin, end, mean.data(), square.data());
-      for (size_t j = 0; j < width; ++j) {
-        const double variance = square[j] / static_cast<double>(x.rows);
-        const double scale = weight_[begin + j] / std::sqrt(variance + eps_);
-        gain[begin + j] = static_cast<float>(scale);
-        offset[begin + j] = static_cast<float>(bias_[begin + j] - mean[j] * scale);
+    // Blocks have a fixed size and are merged in order: results do not depend on threads, and
+    // memory is read once.
+    const int64_t n_blocks = (x.rows + kGrainRows - 1) / kGrainRows;
+    std::vector<float> means(static_cast<size_t>(n_blocks) * n);
+    std::vector<float> squares(means.size());
+    parallel_for(n_blocks, 1, n_threads, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) {
+        moments(x, block, means.data() + block * n, squares.data() + block * n);
       }
     });
+    std::vector<double> mean(n, 0.0);
+    std::vector<double> square(n, 0.0);
+    for (int64_t block = 0; block < n_blocks; ++block) {
+      const auto n_before = static_cast<double>(block * kGrainRows);
+      const double n_more = static_cast<double>(rows_of(x, block));
+      const double share = n_more / (n_before + n_more);
+      for (int j = 0; j < n; ++j) {
+        const double step = means[block * n + j] - mean[j];
+        mean[j] += step * share;
+        square[j] += squares[block * n + j] + step * step * n_before * share;
+      }
+    }
+    std::vector<float> gain(n);
+    std::vector<float> offset(n);
+    for (int j = 0; j < n; ++j) {
+      const double scale = weight_[j] / std::sqrt(square[j] / static_cast<double>(x.rows) + eps_);
+      gain[j] = static_cast<float>(scale);
+      offset[j] = static_cast<float>(bias_[j] - mean[j] * scale);
+    }
     Value y = like(x);
     parallel_for(x.rows, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
@@ -68,27 +81,26 @@ class GroupNorm : public Norm {
   }
 
  private:
-  // Sums over time of x, or of the squared distance from `centre`, for channels [begin, end).
-  // Short runs are summed in float, then added to the double: fast and exact enough.
-  static void sum_rows(const Value& x, int64_t begin, int64_t end, const double* centre,
-                       double* total) {
-    constexpr int64_t kRun = 64;
-    const auto width = static_cast<size_t>(end - begin);
-    std::vector<float> part(width);
-    std::vector<float> middle(width, 0.0f);
-    for (size_t j = 0; j < width && centre != nullptr; ++j)
-      middle[j] = static_cast<float>(centre[j]);
-    for (int64_t first = 0; first < x.rows; first += kRun) {
-      std::fill(part.begin(), part.end(), 0.0f);
-      for (int64_t i = first; i < std::min(first + kRun, x.rows); ++i) {
-        const float* in = x.row(i) + begin;
-        if (centre == nullptr) {
-          for (size_t j = 0; j < width; ++j) part[j] += in[j];
-        } else {
-          for (size_t j = 0; j < width; ++j) part[j] += (in[j] - middle[j]) * (in[j] - middle[j]);
-        }
-      }
-      for (size_t j = 0; j < width; ++j) total[j] += part[j];
+  static int64_t rows_of(const Value& x, int64_t block) {
+    return std::min<int64_t>(kGrainRows, x.rows - block * kGrainRows);
+  }
+
+  // Per channel, the mean of a block of rows and the sum of squared distances from it.  Sums are of
+  // distances from the first row: they stay exact when a channel is far from zero.
+  void moments(const Value& x, int64_t block, float* mean, float* square) const {
+    const int n = type_.cols;
+    const int64_t n_rows = rows_of(x, block);
+    const float* first = x.row(block * kGrainRows);
+    std::fill_n(mean, n, 0.0f);
+    std::fill_n(square, n, 0.0f);
+    for (int64_t i = 0; i < n_rows; ++i) {
+      const float* in = first + i * n;
+      for (int j = 0; j < n; ++j) mean[j] += in[j] - first[j];
+    }
+    for (int j = 0; j < n; ++j) mean[j] = first[j] + mean[j] / static_cast<float>(n_rows);
+    for (int64_t i = 0; i < n_rows; ++i) {
+      const float* in = first + i * n;
+      for (int j = 0; j < n; ++j) square[j] += (in[j] - mean[j]) * (in[j] - mean[j]);
     }
   }
 };

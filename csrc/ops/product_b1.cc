@@ -68,10 +68,11 @@ class ProductB1 : public Op {
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value x = windows_.is_padded() ? padded(inputs[0]) : inputs[0];
     Value y = Value::make(type_, windows_.count(inputs[0].rows));
-    const int n_rows = panels_[0].kernel().rows;
+    // A panel is read once for several kernel calls; their counts stay in L2.
+    const int n_rows = 4 * panels_[0].kernel().rows;
     // Consecutive rows of all groups; a task is large enough to be worth a thread.
     parallel_for(
-        y.rows, static_cast<int64_t>(n_rows) * 16, n_threads, [&](int64_t begin, int64_t end) {
+        y.rows, static_cast<int64_t>(n_rows) * 4, n_threads, [&](int64_t begin, int64_t end) {
           std::vector<int32_t> counts(static_cast<size_t>(n_rows) * panels_[0].padded_cols());
           for (int64_t i = begin; i < end; i += n_rows) {
             const int n = static_cast<int>(std::min<int64_t>(n_rows, end - i));

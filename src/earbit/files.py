@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from earbit.errors import DataError
 
 
@@ -33,8 +35,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         flush(temporary)
         temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    except (OSError, SafetensorError) as error:
+        # safetensors has an error of its own for a folder that is not there or a disk that is full.
+        raise DataError(f"{path}: cannot be written ({error})") from error
     finally:
         temporary.unlink(missing_ok=True)
 
