@@ -73,6 +73,7 @@ def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str) -> str:
     """An SVG of keyword accuracy against one cost; colour is the model, shape is the plan."""
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import FuncFormatter
     except ImportError as error:
         raise UnsupportedError(
             "the report needs matplotlib: pip install 'earbit[report]'"
@@ -96,6 +97,9 @@ def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str) -> str:
                 color=color,
             )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.tick_params(axis="x", which="both", labelsize=8)
     axes.set_xlabel(x_label)
     axes.set_ylabel("keyword spotting, accuracy %")
     axes.grid(visible=True, which="both", alpha=0.2)

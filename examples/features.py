@@ -1,0 +1,14 @@
+"""Features of one audio file by a packed 1-bit model, without PyTorch.
+
+    earbit export hubert-base --plan w1a1 --out hubert.safetensors
+    python examples/features.py hubert.safetensors speech.wav
+"""
+
+import sys
+
+from earbit.audio.decode import read_audio
+from earbit.runtime import Session
+
+session = Session(sys.argv[1])
+features = session.run(read_audio(sys.argv[2]))
+print(f"{features.shape[0]} frames of {features.shape[1]} values, kernels {session.kernels()}")
