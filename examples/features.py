@@ -1,7 +1,7 @@
 """Features of one audio file by a packed 1-bit model, without PyTorch.
 
-    earbit export hubert-base --plan w1a1 --out hubert.safetensors
-    python examples/features.py hubert.safetensors speech.wav
+earbit export hubert-base --plan w1a1 --out hubert.safetensors
+python examples/features.py hubert.safetensors speech.wav
 """
 
 import sys
