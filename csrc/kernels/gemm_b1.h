@@ -3,7 +3,7 @@
 // A kernel computes a few rows against one panel: the weights of `cols` outputs, laid out once in
 // the kernel's own order.  Rows of A are a base pointer and a stride and may overlap, so a
 // convolution is a product over overlapping rows and needs no copy.  Counts are exact; int32
-// overflows only beyond 2^31 bits per row.  The reference is gemm_b1_scalar.cc.
+// overflows only beyond 2^31 bits per row.  The reference is gemm_b1_4x8_scalar.cc.
 #pragma once
 
 #include <cstddef>
