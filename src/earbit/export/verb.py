@@ -14,15 +14,8 @@ from earbit.export.program import write_program
 from earbit.export.verify import verify
 from earbit.files import make_folder
 from earbit.model import AudioModel
-from earbit.presets import PRESETS
 from earbit.quantize.convert import precisions_of
-from earbit.quantize.load import (
-    load_model,
-    model_path,
-    noise_clips,
-    quantized_copy,
-    random_model,
-)
+from earbit.quantize.load import noise_clips, preset_or_model, quantized_copy
 from earbit.runtime.session import Session
 
 
@@ -32,14 +25,7 @@ def model_of(where: str, *, plan: str | None, seed: int) -> AudioModel:
     Scales of a model that is quantized here come from seeded noise: right for costs and times, not
     for quality.  Raises ConfigError for what is neither a preset nor a file.
     """
-    if where in PRESETS:
-        model = random_model(PRESETS[where](), seed).eval()
-    elif model_path(where).exists():
-        model = load_model(where)
-    else:
-        raise ConfigError(
-            f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
-        )
+    model = preset_or_model(where, seed)
     return model if plan is None else quantized_copy(model, plan, noise_clips(seed)).eval()
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from earbit.errors import FormatError
+from earbit.errors import ConfigError, FormatError
 from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import MODEL_FILE_NAME, read_model_file
+from earbit.presets import PRESETS
 from earbit.quantize.calibrate import calibrate
 from earbit.quantize.convert import convert, leaves_of, precisions_of
 from earbit.quantize.plan import plan_named
@@ -59,3 +60,17 @@ def noise_clips(seed: int, n_clips: int = 2, n_samples: int = 32_000) -> list[np
     """Seeded noise to calibrate a model on when there is no corpus."""
     random = np.random.default_rng(seed)
     return [(0.1 * random.standard_normal(n_samples)).astype(np.float32) for _ in range(n_clips)]
+
+
+def preset_or_model(where: str, seed: int) -> AudioModel:
+    """A model by its preset, with random weights from the seed, or from its file or folder.
+
+    In evaluation mode.  Raises ConfigError for what is neither.
+    """
+    if where in PRESETS:
+        return random_model(PRESETS[where](), seed).eval()
+    if model_path(where).exists():
+        return load_model(where)
+    raise ConfigError(
+        f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
+    )

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from earbit.audio.corpus import Corpus
-from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
 from earbit.model import AudioModel
-from earbit.presets import PRESETS
 from earbit.pretrain.corpus import decoded_corpus
-from earbit.quantize.load import load_model, model_path, random_model
+from earbit.quantize.load import preset_or_model
 from earbit.runtime.session import Session
 from earbit.superb.features import cached_features, model_features, weights_digest
 from earbit.superb.head_file import load_head, score_with
@@ -30,14 +28,7 @@ def score_model(where: str, task: str, data: str, out_dir: Path, *, seed: int) -
     """
     task_named(task)
     make_folder(out_dir)
-    if where in PRESETS:
-        model = random_model(PRESETS[where](), seed)
-    elif model_path(where).exists():
-        model = load_model(where)
-    else:
-        raise ConfigError(
-            f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
-        )
+    model = preset_or_model(where, seed)
     corpus, waveforms = decoded_corpus(data, out_dir)
     return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)
 
