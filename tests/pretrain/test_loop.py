@@ -55,7 +55,7 @@ def data() -> TrainingData:
 
 def run(data, out_dir, config=CONFIG):
     model = random_model(MODEL, seed=1)
-    figures = train(model, data, config, out_dir)
+    figures = train(model, data, config, out_dir, objective=masked_units(config.unmasked_weight))
     return model, figures
 
 
@@ -72,7 +72,7 @@ def test_a_run_that_was_cut_short_ends_with_the_same_bits(data, tmp_path):
         calls += 1
         if calls == 6:
             raise Killed
-        return masked_units(*args)
+        return masked_units(0.0)(*args)
 
     with pytest.raises(Killed):
         train(random_model(MODEL, seed=1), data, CONFIG, tmp_path / "cut", objective=dies)

@@ -25,7 +25,7 @@ from earbit.model import AudioModel
 from earbit.nn.front_end import n_frames_of
 from earbit.pretrain.checkpoint import Position, load_newest, save_checkpoint
 from earbit.pretrain.masking import MaskConfig, batch_mask
-from earbit.pretrain.objective import Loss, Objective, masked_units
+from earbit.pretrain.objective import Loss, Objective
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at
 from earbit.progress import progress
 from earbit.units.labels import UnitLabels
@@ -37,6 +37,8 @@ class TrainConfig:
 
     optimiser: OptimiserConfig
     mask: MaskConfig = MaskConfig()
+    unmasked_weight: float = 0.0
+    """Weight of the frames that are not hidden; HuBERT has 0, short runs learn nothing without."""
     batch_s: float = 87.5
     """Seconds of audio in a batch, padding included."""
     crop_s: float = 15.625
@@ -48,6 +50,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.batch_s < self.crop_s:
             raise ConfigError(f"batch_s={self.batch_s} is below crop_s={self.crop_s}; raise it")
+        if not 0 <= self.unmasked_weight < float("inf"):
+            raise ConfigError(f"unmasked_weight={self.unmasked_weight}; it must be 0 or more")
         if self.checkpoint_every_steps < 1 or self.log_every_steps < 1:
             raise ConfigError("checkpoint_every_steps and log_every_steps must be at least 1")
 
@@ -68,7 +72,7 @@ def train(
     config: TrainConfig,
     out_dir: Path,
     *,
-    objective: Objective = masked_units,
+    objective: Objective,
     title: str = "training",
 ) -> dict[str, float]:
     """Trains `model` in place to the last step and returns its validation figures.
@@ -109,7 +113,7 @@ def train(
 
 @torch.no_grad()
 def validate(
-    model: AudioModel, data: TrainingData, config: TrainConfig, objective: Objective = masked_units
+    model: AudioModel, data: TrainingData, config: TrainConfig, objective: Objective
 ) -> dict[str, float]:
     """Mean figures of the objective over the validation cuts, with masks fixed by the seed."""
     was_training = model.training

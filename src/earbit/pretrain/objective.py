@@ -1,6 +1,6 @@
 """What training minimises: cross-entropy of the hidden frames' units, and a penalty on features.
 
-Letters: B batch, T frames, U units, M hidden frames of the batch.
+Letters: B batch, T frames, U units, M frames of the batch that are meant.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.audio.batches import Batch
-from earbit.model import AudioModel
+from earbit.model import AudioModel, ModelOutput
 
 FEATURE_PENALTY_WEIGHT = 10.0
 """Weight of the mean square of the front end's output (fairseq's `loss_weights`)."""
@@ -23,7 +23,7 @@ class Loss:
     """One step's loss and what is worth logging of it."""
 
     total: Tensor
-    """What is differentiated: a mean over hidden frames."""
+    """What is differentiated."""
     parts: dict[str, Tensor]
     """Scalars by name, without gradient."""
 
@@ -32,20 +32,46 @@ Objective = Callable[[AudioModel, Batch, Tensor, Tensor], Loss]
 """(model, batch, mask (B, T), targets (B, T)) -> Loss."""
 
 
-def masked_units(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor) -> Loss:
-    """Mean cross-entropy of the hidden frames + 10 x mean squared feature (HuBERT's scale)."""
-    output = model(batch.waveforms, mask_BT=mask_BT)
-    logits_MU = model.unit_logits(output.states[-1][mask_BT])
-    return unit_loss(logits_MU, targets_BT[mask_BT], output.feature_penalty)
+def masked_units(unmasked_weight: float) -> Objective:
+    """HuBERT's objective; see `unit_loss`."""
+
+    def objective(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor) -> Loss:
+        output = model(batch.waveforms, mask_BT=mask_BT)
+        return unit_loss(model, output, mask_BT, targets_BT, unmasked_weight)
+
+    return objective
 
 
-def unit_loss(logits_MU: Tensor, targets_M: Tensor, feature_penalty: Tensor) -> Loss:
-    """The loss of `masked_units` from the logits of hidden frames and their units."""
-    cross_entropy = F.cross_entropy(logits_MU, targets_M)
-    accuracy = (logits_MU.argmax(-1) == targets_M).float().mean()
+def unit_loss(
+    model: AudioModel,
+    output: ModelOutput,
+    mask_BT: Tensor,
+    targets_BT: Tensor,
+    unmasked_weight: float,
+) -> Loss:
+    """Mean cross-entropy of hidden frames + weight x that of seen frames + 10 x mean squared feature.
+
+    Source: HuBERT, arXiv 2106.07447, section II-B (its alpha), with fairseq's scale.
+    """
+    hidden, accuracy = _cross_entropy(model, output, mask_BT, targets_BT)
+    total = hidden + FEATURE_PENALTY_WEIGHT * output.feature_penalty
     parts = {
-        "cross_entropy": cross_entropy.detach(),
-        "accuracy": accuracy.detach(),
-        "feature_penalty": feature_penalty.detach(),
+        "cross_entropy": hidden.detach(),
+        "accuracy": accuracy,
+        "feature_penalty": output.feature_penalty.detach(),
     }
-    return Loss(cross_entropy + FEATURE_PENALTY_WEIGHT * feature_penalty, parts)
+    if unmasked_weight > 0:
+        seen, seen_accuracy = _cross_entropy(model, output, ~mask_BT, targets_BT)
+        total = total + unmasked_weight * seen
+        parts |= {"unmasked_cross_entropy": seen.detach(), "unmasked_accuracy": seen_accuracy}
+    return Loss(total, parts)
+
+
+def _cross_entropy(
+    model: AudioModel, output: ModelOutput, frames_BT: Tensor, targets_BT: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and accuracy over the frames that are True."""
+    logits_MU = model.unit_logits(output.states[-1][frames_BT])
+    targets_M = targets_BT[frames_BT]
+    accuracy = (logits_MU.argmax(-1) == targets_M).float().mean()
+    return F.cross_entropy(logits_MU, targets_M), accuracy

@@ -13,6 +13,7 @@ from earbit.model import AudioModel
 from earbit.model_file import MODEL_FILE_NAME, save_model
 from earbit.pretrain.corpus import decoded_corpus, training_data
 from earbit.pretrain.loop import TrainingData, train
+from earbit.pretrain.objective import masked_units
 from earbit.pretrain.recipe import RecipeConfig
 
 
@@ -35,7 +36,8 @@ def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = AudioModel(recipe.model)
-    figures = train(model, data, recipe.train, out_dir, title="pre-training")
+    objective = masked_units(recipe.train.unmasked_weight)
+    figures = train(model, data, recipe.train, out_dir, objective=objective, title="pre-training")
     origin = {
         "stage": "pretrain",
         "recipe": to_dict(recipe),

@@ -11,8 +11,8 @@ from earbit.model import AudioModel
 from earbit.pretrain.objective import Loss, Objective, unit_loss
 
 
-def distil_from(teacher: AudioModel, weight: float) -> Objective:
-    """Masked units plus `weight` times the mean squared errors of all hidden states.
+def distil_from(teacher: AudioModel, weight: float, unmasked_weight: float) -> Objective:
+    """Units (see `unit_loss`) plus `weight` times the mean squared errors of all hidden states.
 
     The teacher sees the same masked audio, in evaluation mode (BiT leaves it in training mode;
     its dropout would be noise in the target).  Source: BiT, arXiv 2205.13016, hidden-state term.
@@ -23,8 +23,7 @@ def distil_from(teacher: AudioModel, weight: float) -> Objective:
         with torch.no_grad():
             goals = teacher(batch.waveforms, mask_BT=mask_BT).states
         output = model(batch.waveforms, mask_BT=mask_BT)
-        logits_MU = model.unit_logits(output.states[-1][mask_BT])
-        units = unit_loss(logits_MU, targets_BT[mask_BT], output.feature_penalty)
+        units = unit_loss(model, output, mask_BT, targets_BT, unmasked_weight)
         distances = [
             F.mse_loss(state, goal) for state, goal in zip(output.states, goals, strict=True)
         ]

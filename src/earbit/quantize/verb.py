@@ -67,7 +67,7 @@ def binarize_on(
     """`binarize` on data that is in memory already."""
     make_folder(out_dir)
     model = quantized_copy(teacher, config.plan, _calibration_clips(data))
-    objective = distil_from(teacher, config.distil_weight)
+    objective = distil_from(teacher, config.distil_weight, config.train.unmasked_weight)
     title = f"{config.plan} training"
     figures = train(model, data, config.train, out_dir, objective=objective, title=title)
     origin = {

@@ -32,7 +32,7 @@ class Scale:
         """The full-precision run of one encoder."""
         return RecipeConfig(
             model=preset(encoder),
-            train=self._train(2e-3, self.pretrain_steps, seed),
+            train=self._train(4e-3, self.pretrain_steps, seed),
             corpus=corpus,
             n_units=self.n_units,
             seed=seed,
@@ -48,6 +48,7 @@ class Scale:
         optimiser = OptimiserConfig(peak_lr=peak_lr, n_steps=n_steps, warmup_steps=warmup_steps)
         return TrainConfig(
             optimiser=optimiser,
+            unmasked_weight=1.0,
             batch_s=self.batch_s,
             crop_s=self.crop_s,
             seed=seed,
@@ -58,8 +59,8 @@ class Scale:
 SCALES = {
     "tiny": Scale(
         n_units=50,
-        pretrain_steps=150,
-        binarize_steps=150,
+        pretrain_steps=300,
+        binarize_steps=200,
         head_steps=600,
         batch_s=12.0,
         crop_s=5.0,
