@@ -94,9 +94,17 @@ class MatMul(torch.nn.Module):
         super().__init__()
         self.left_set: BinarySet = left_set
 
-    def forward(self, left: Tensor, right: Tensor, n_pairs: int | None = None) -> Tensor:
-        """`n_pairs`: the pairs (row, column) per matrix stack that a sparse pattern really needs.
+    def forward(
+        self,
+        left: Tensor,
+        right: Tensor,
+        n_pairs: int | None = None,
+        real: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """The product; what a sparse pattern adds to its operands is told beside them.
 
-        It is for the cost profile, and changes nothing here.
+        n_pairs: the pairs (row, column) per matrix stack that the pattern really needs, for the
+        cost profile;  real: for both operands, broadcastable to them, True where an element is
+        neither padding nor a repetition, for calibration.  Neither changes the product.
         """
         return left @ right

@@ -47,7 +47,12 @@ class WindowAttention(SelfAttention):
             F.pad(x, (0, 0, radius, radius + tail)).unfold(-2, block + 2 * radius, block)
             for x in (k, v)
         )
-        scores_BHMQS = self.scores(q_BHMQK, k_BHMKS, n_pairs=n_pairs)
+        is_query = _real_queries(n_blocks, block, n_frames, lengths, q.device)
+        # Each frame is a key of its own block and, once more, of its neighbours' margins.
+        is_own_key = F.pad(is_query, (radius, radius))
+        scores_BHMQS = self.scores(
+            q_BHMQK, k_BHMKS, n_pairs=n_pairs, real=(is_query[..., None], is_own_key[..., None, :])
+        )
         allowed = _allowed_keys(n_blocks, block, radius, n_frames, lengths, q.device)
         # A finite floor: rows that only pad the last block have no key at all, and must not be NaN.
         floor = torch.finfo(scores_BHMQS.dtype).min
@@ -55,9 +60,21 @@ class WindowAttention(SelfAttention):
         # Rows without any key got equal shares of nothing; they are cut off below.
         p_BHMQS = p_BHMQS.masked_fill(~allowed, 0.0)
         context: Tensor = self.context(
-            self.dropout(p_BHMQS), v_BHMKS.transpose(-1, -2), n_pairs=n_pairs
+            self.dropout(p_BHMQS),
+            v_BHMKS.transpose(-1, -2),
+            n_pairs=n_pairs,
+            real=(allowed & is_query[..., None], is_own_key[..., None]),
         )
         return context.flatten(-3, -2)[..., :n_frames, :]
+
+
+def _real_queries(
+    n_blocks: int, block: int, n_frames: int, lengths: Tensor | None, device: torch.device
+) -> Tensor:
+    """True where a query of a block is a frame of the audio: (B or 1, 1, M, Q)."""
+    frame_MQ = torch.arange(n_blocks * block, device=device).view(n_blocks, block)
+    end = torch.full((1,), n_frames, device=device) if lengths is None else lengths
+    return (frame_MQ < end[:, None, None])[:, None]
 
 
 def _allowed_keys(

@@ -49,7 +49,7 @@ def unit_loss(
     targets_BT: Tensor,
     unmasked_weight: float,
 ) -> Loss:
-    """Mean cross-entropy of hidden frames + weight x that of seen frames + 10 x mean squared feature.
+    """Cross-entropy of hidden frames + weight x that of seen ones + 10 x mean squared feature.
 
     Source: HuBERT, arXiv 2106.07447, section II-B (its alpha), with fairseq's scale.
     """

@@ -31,10 +31,18 @@ def units_of(x: Tensor, binary_set: BinarySet, scale: Tensor) -> Tensor:
     return signed_units(x, scale) if binary_set == "signed" else unsigned_units(x, scale)
 
 
-def initial_scale(x: Tensor, binary_set: BinarySet) -> Tensor:
-    """BiT's first value of a scale: 2 mean|x| for the signed set, 4 mean|x| for the unsigned."""
+def initial_scale(x: Tensor, binary_set: BinarySet, real: Tensor | None = None) -> Tensor:
+    """BiT's first value of a scale: 2 mean|x| for the signed set, 4 mean|x| for the unsigned.
+
+    real: broadcastable to x, True for the elements that count; all of them by default.
+    """
     factor = 2.0 if binary_set == "signed" else 4.0
-    return (factor * x.detach().abs().mean()).clamp_min(MIN_SCALE)
+    size = x.detach().abs()
+    if real is None:
+        mean = size.mean()
+    else:
+        mean = (size * real).sum() / real.expand_as(size).sum()
+    return (factor * mean).clamp_min(MIN_SCALE)
 
 
 def _set_of(input_activation: ActivationName) -> BinarySet:
@@ -146,14 +154,27 @@ class BinaryMatMul(MatMul):
         self.left_scale = torch.nn.Parameter(torch.ones(()))
         self.right_scale = torch.nn.Parameter(torch.ones(()))
 
-    def observe(self, left: Tensor, right: Tensor, n_pairs: int | None = None) -> dict[str, Tensor]:
+    def observe(
+        self,
+        left: Tensor,
+        right: Tensor,
+        n_pairs: int | None = None,
+        real: tuple[Tensor, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
         """First values of the scales from one pair of inputs."""
+        real_left, real_right = (None, None) if real is None else real
         return {
-            "left_scale": initial_scale(left, self.left_set),
-            "right_scale": initial_scale(right, "signed"),
+            "left_scale": initial_scale(left, self.left_set, real_left),
+            "right_scale": initial_scale(right, "signed", real_right),
         }
 
-    def forward(self, left: Tensor, right: Tensor, n_pairs: int | None = None) -> Tensor:
+    def forward(
+        self,
+        left: Tensor,
+        right: Tensor,
+        n_pairs: int | None = None,
+        real: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         left_scale = self.left_scale.clamp_min(MIN_SCALE)
         right_scale = self.right_scale.clamp_min(MIN_SCALE)
         dot = units_of(left, self.left_set, left_scale) @ signed_units(right, right_scale)

@@ -1,0 +1,45 @@
+"""Scales come from what the model computes, not from how it computes it."""
+
+import copy
+
+import pytest
+import torch
+
+from earbit.nn.attention import SelfAttention
+from earbit.nn.precision import W1A1
+from earbit.nn.window_attention import WindowAttention
+from earbit.quantize.calibrate import calibrate
+from earbit.quantize.convert import convert
+
+
+class MaskedDense(SelfAttention):
+    """The window as one masked matrix."""
+
+    def __init__(self, twin: WindowAttention) -> None:
+        super().__init__(twin.out_proj.in_features, twin.n_heads, 0.0)
+        self.load_state_dict(twin.state_dict())
+        self.radius_frames = twin.radius_frames
+
+    def attend(self, q, k, v, lengths):
+        index = torch.arange(q.shape[-2])
+        far = (index[:, None] - index).abs() > self.radius_frames
+        scores = self.scores(q, k.transpose(-1, -2)).masked_fill(far, float("-inf"))
+        p = scores.softmax(-1)
+        # Pairs outside the window are not computed at all, so they do not count.
+        return self.context(p, v, real=(~far, torch.ones_like(v, dtype=torch.bool)))
+
+
+@pytest.mark.parametrize("n_frames", [1, 9, 24, 32, 49, 200])
+def test_scales_of_window_attention_are_those_of_the_masked_dense_product(n_frames):
+    torch.manual_seed(n_frames)
+    window = WindowAttention(32, 4, 0.0, 16)
+    dense = MaskedDense(copy.deepcopy(window))
+    x = torch.randn(2, n_frames, 32)
+    scales = []
+    for attention in (window, dense):
+        convert(attention, {"scores": W1A1, "context": W1A1})
+        calibrate(attention, [x])
+        leaves = (attention.scores, attention.context)
+        scales.append([s for leaf in leaves for s in (leaf.left_scale, leaf.right_scale)])
+    # The binarized scores of both are equal, so the probabilities are too.
+    assert torch.allclose(torch.stack(scales[0]), torch.stack(scales[1]), rtol=1e-5)
