@@ -12,7 +12,17 @@ SRC = Path(__file__).parents[1] / "src" / "earbit"
 # From left to right; a row may import itself, the rows before it and FOUNDATION.
 # `runtime` depends on nothing of ours, so any row may use it.
 FOUNDATION = {"config", "errors", "files", "progress", "nn", "runtime", "_core"}
-WAY = ["audio", "units", "encoders", "model", "presets", "model_file", "pretrain", "quantize"]
+WAY = [
+    "audio",
+    "units",
+    "encoders",
+    "model",
+    "model_digest",
+    "presets",
+    "model_file",
+    "pretrain",
+    "quantize",
+]
 BRANCHES = [["cost"], ["superb"], ["export"]]
 LAST = ["study", "run", "cli", "__main__"]
 # Blocks that know nothing of what is built from them.

@@ -9,6 +9,7 @@ import torch
 from lhotse import CutSet, MonoCut, Recording
 from safetensors.torch import load_file
 
+from earbit.config import to_dict
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
 from earbit.model import ModelConfig
@@ -55,7 +56,8 @@ def data() -> TrainingData:
 
 def run(data, out_dir, config=CONFIG):
     model = random_model(MODEL, seed=1)
-    figures = train(model, data, config, out_dir, objective=masked_units(config.unmasked_weight))
+    objective = masked_units(config.unmasked_weight)
+    figures = train(model, data, config, out_dir, objective=objective, run=to_dict(config))
     return model, figures
 
 
@@ -75,7 +77,14 @@ def test_a_run_that_was_cut_short_ends_with_the_same_bits(data, tmp_path):
         return masked_units(0.0)(*args)
 
     with pytest.raises(Killed):
-        train(random_model(MODEL, seed=1), data, CONFIG, tmp_path / "cut", objective=dies)
+        train(
+            random_model(MODEL, seed=1),
+            data,
+            CONFIG,
+            tmp_path / "cut",
+            objective=dies,
+            run=to_dict(CONFIG),
+        )
     resumed, resumed_figures = run(data, tmp_path / "cut")
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
@@ -94,7 +103,7 @@ def test_training_moves_nothing_global(data, tmp_path):
 def test_a_folder_of_another_run_is_refused(data, tmp_path):
     run(data, tmp_path)
     other = dataclasses.replace(CONFIG, seed=7)
-    with pytest.raises(ConfigError, match="another train"):
+    with pytest.raises(ConfigError, match="another seed"):
         run(data, tmp_path, other)
 
 
@@ -124,4 +133,29 @@ def test_the_loss_is_cross_entropy_and_ten_times_the_penalty(data, tmp_path):
     run(data, tmp_path)
     line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
     expected = line["cross_entropy"] + FEATURE_PENALTY_WEIGHT * line["feature_penalty"]
+    assert line["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_is_applied(data, tmp_path):
+    def broken(model, *args):
+        loss = masked_units(0.0)(model, *args)
+        # Its value is the loss, its derivative at 0 is not a number.
+        zero = (model.mask_embedding * 0).sum().sqrt()
+        return dataclasses.replace(loss, total=loss.total + zero)
+
+    model = random_model(MODEL, seed=1)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(DataError, match="step 1: the gradient is nan"):
+        train(model, data, CONFIG, tmp_path, objective=broken, run={})
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+
+
+def test_frames_that_are_not_hidden_weigh_as_much_as_they_are_told(data, tmp_path):
+    run(data, tmp_path, dataclasses.replace(CONFIG, unmasked_weight=0.5))
+    line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
+    expected = (
+        line["cross_entropy"]
+        + 0.5 * line["unmasked_cross_entropy"]
+        + FEATURE_PENALTY_WEIGHT * line["feature_penalty"]
+    )
     assert line["loss"] == pytest.approx(expected, rel=1e-6)

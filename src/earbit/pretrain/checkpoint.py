@@ -20,6 +20,8 @@ from torch import Tensor
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import flush
 
+CHECKPOINTS = "checkpoints"
+"""The folder of them in the folder of a run."""
 N_KEPT = 2
 
 
@@ -70,25 +72,62 @@ def load_newest(
 
     Raises ConfigError when it belongs to a run of another description, FormatError when damaged.
     """
-    checkpoints = sorted(folder.glob("step-*"))
-    if not checkpoints:
+    newest = _newest(folder)
+    if newest is None:
         return None
-    newest = checkpoints[-1]
+    state = _same_run(newest, run)
     try:
-        state = json.loads((newest / "state.json").read_text(encoding="utf-8"))
-        if state["run"] != json.loads(json.dumps(run)):
-            changed = [k for k in run if state["run"].get(k) != json.loads(json.dumps(run[k]))]
-            raise ConfigError(
-                f"{newest}: belongs to a run with another {', '.join(changed) or 'description'}; "
-                "give another --out, or delete this folder to start anew"
-            )
         model.load_state_dict(load_file(newest / "model.safetensors"))
         _restore_optimiser(optimiser, load_file(newest / "optimiser.safetensors"))
         return Position(**state["position"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise FormatError(f"{newest}: damaged checkpoint ({error}); delete this folder") from error
+        raise _damaged(newest, error) from error
+
+
+def check_same_run(folder: Path, run: dict[str, Any]) -> None:
+    """Refuses, before anything is written, to mix two runs: errors are those of `load_newest`."""
+    newest = _newest(folder)
+    if newest is not None:
+        _same_run(newest, run)
+
+
+def _newest(folder: Path) -> Path | None:
+    return max(folder.glob("step-*"), default=None)
+
+
+def _same_run(checkpoint: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """The state.json of a checkpoint of this very run."""
+    try:
+        state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+        before, now = _flat(state["run"]), _flat(json.loads(json.dumps(run)))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(checkpoint, error) from error
+    changed = [
+        f"{name} ({before.get(name)!r} there, {now.get(name)!r} here)"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
+    if changed:
+        raise ConfigError(
+            f"{checkpoint}: belongs to a run with another {', '.join(changed[:4])}; "
+            "give another --out, or delete this folder to start anew"
+        )
+    return state
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested mappings as one: `{"a": {"b": 1}}` is `{"a.b": 1}`."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {
+        path: item
+        for key, child in value.items()
+        for path, item in _flat(child, f"{name}.{key}" if name else key).items()
+    }
+
+
+def _damaged(checkpoint: Path, error: Exception) -> FormatError:
+    return FormatError(f"{checkpoint}: damaged checkpoint ({error}); delete this folder")
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

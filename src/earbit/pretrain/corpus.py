@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from lhotse import CutSet
 
 from earbit.audio.corpus import Corpus, decode_all, open_corpus, write_quarantine
-from earbit.errors import DataError
+from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import make_folder
 from earbit.nn.front_end import n_frames_of
 from earbit.pretrain.loop import TrainingData
@@ -19,6 +20,7 @@ from earbit.progress import progress
 from earbit.units.discover import discover_units, write_units
 from earbit.units.labels import UnitLabels, check_labels
 
+LABELS = "labels.safetensors"
 MIN_TRAINING_FRAMES = 10
 """Shorter clips hold no span to predict."""
 
@@ -39,16 +41,47 @@ def training_data(
     """Splits a corpus and finds its units, or reads them from `units_dir` if they are there.
 
     Units come from one k-means model, fitted on the training part.  Raises DataError when labels of
-    another corpus lie there.
+    another corpus lie there, ConfigError when they were made with another number or seed.
     """
-    train, valid = split(corpus, waveforms)
-    labels_path = units_dir / "labels.safetensors"
+    labels_path = units_dir / LABELS
     if not labels_path.exists():
         discover(corpus, waveforms, units_dir, n_units=n_units, seed=seed)
     labels = UnitLabels.load(labels_path)
+    there = (labels.n_units, _seed_of(units_dir))
+    if there != (n_units, seed):
+        raise ConfigError(
+            f"{units_dir}: holds {there[0]} units of seed {there[1]}, asked for are {n_units} of "
+            f"seed {seed}; give another --out, or delete this folder"
+        )
+    return labelled(corpus, waveforms, labels)
+
+
+def labelled(
+    corpus: Corpus, waveforms: Mapping[str, np.ndarray], labels: UnitLabels
+) -> TrainingData:
+    """Splits a corpus whose labels are known; DataError when they are those of another one."""
+    train, valid = split(corpus, waveforms)
     n_samples = {cut.id: waveforms[cut.id].size for cut in (*train, *valid)}
     check_labels(labels, corpus_digest=corpus.digest, n_samples=n_samples)
     return TrainingData(train, valid, waveforms, labels)
+
+
+def data_digests(labels: UnitLabels) -> dict[str, str]:
+    """What a run was trained on, for its description."""
+    return {
+        "labels": labels.digest,
+        "kmeans": labels.header.kmeans_digest,
+        "corpus": labels.corpus_digest,
+    }
+
+
+def _seed_of(units_dir: Path) -> Any:
+    try:
+        return json.loads((units_dir / "units.json").read_text(encoding="utf-8"))["seed"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(
+            f"{units_dir}/units.json: cannot be read ({error}); delete this folder"
+        ) from error
 
 
 def discover(

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from earbit.audio.batches import Batch, collate, epoch_batches
 from earbit.audio.decode import SAMPLE_RATE_HZ
-from earbit.config import to_dict
 from earbit.errors import ConfigError, DataError
+from earbit.files import make_folder, write_text
 from earbit.model import AudioModel
 from earbit.nn.front_end import n_frames_of
-from earbit.pretrain.checkpoint import Position, load_newest, save_checkpoint
+from earbit.pretrain.checkpoint import CHECKPOINTS, Position, load_newest, save_checkpoint
 from earbit.pretrain.masking import MaskConfig, batch_mask
 from earbit.pretrain.objective import Loss, Objective
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at
@@ -73,21 +73,17 @@ def train(
     out_dir: Path,
     *,
     objective: Objective,
+    run: dict[str, Any],
     title: str = "training",
 ) -> dict[str, float]:
     """Trains `model` in place to the last step and returns its validation figures.
 
-    Continues from the newest checkpoint below `out_dir`, where log.jsonl grows too.  Raises
-    DataError when the loss stops being finite, naming the step.
+    run: all that decides the result, as JSON values.  Continues from the newest checkpoint below
+    `out_dir`, where log.jsonl grows too; ConfigError when that belongs to another run.  Raises
+    DataError when loss or gradient stop being finite, naming the step.
     """
     optimiser = build_optimiser(model, config.optimiser)
-    run = {
-        "model": to_dict(model.config),
-        "train": to_dict(config),
-        "objective": title,
-        "labels": data.labels.digest,
-    }
-    checkpoints = out_dir / "checkpoints"
+    checkpoints = out_dir / CHECKPOINTS
     position = load_newest(checkpoints, model, optimiser, run) or Position(0, 0, 0)
     log = _open_log(out_dir / "log.jsonl", position.step)
     n_steps = config.optimiser.n_steps
@@ -154,6 +150,11 @@ def _step(
     optimiser.zero_grad(set_to_none=True)
     loss.total.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimiser.max_gradient_norm)
+    if not bool(torch.isfinite(norm)):
+        raise DataError(
+            f"step {step}: the gradient is {float(norm)}, batch {ids[0]}, ...; "
+            "lower peak_lr or look at these files"
+        )
     optimiser.step()
     parts = {name: float(value) for name, value in loss.parts.items()}
     return {
@@ -205,8 +206,8 @@ def _open_log(path: Path, step: int) -> Any:
     """The log, open to append, without the lines of steps that a kill has undone."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     kept = [line for line in lines if _step_of(line) <= step]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    make_folder(path.parent)
+    write_text(path, "".join(f"{line}\n" for line in kept))
     return path.open("a", encoding="utf-8")
 
 

@@ -38,10 +38,7 @@ def initial_scale(x: Tensor, binary_set: BinarySet, real: Tensor | None = None) 
     """
     factor = 2.0 if binary_set == "signed" else 4.0
     size = x.detach().abs()
-    if real is None:
-        mean = size.mean()
-    else:
-        mean = (size * real).sum() / real.expand_as(size).sum()
+    mean = size.mean() if real is None else (size * real).sum() / real.expand_as(size).sum()
     return (factor * mean).clamp_min(MIN_SCALE)
 
 

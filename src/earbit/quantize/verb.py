@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from earbit.config import to_dict
-from earbit.errors import ConfigError
+from earbit.config import from_dict, to_dict
+from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_json
 from earbit.model import AudioModel
-from earbit.model_file import MODEL_FILE_NAME, save_model
+from earbit.model_digest import weights_digest
+from earbit.model_file import MODEL_FILE_NAME, read_model_file, save_model
 from earbit.nn.front_end import MIN_SAMPLES
-from earbit.pretrain.corpus import decoded_corpus, training_data
+from earbit.presets import PRESETS
+from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run
+from earbit.pretrain.corpus import LABELS, data_digests, decoded_corpus, labelled, training_data
 from earbit.pretrain.loop import TrainConfig, TrainingData, train
 from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.pretrain.recipe import RecipeConfig
 from earbit.quantize.convert import precisions_of
-from earbit.quantize.load import load_model, quantized_copy
+from earbit.quantize.load import model_path, preset_or_model, quantized_copy, random_model
 from earbit.quantize.plan import plan_named
 from earbit.quantize.train import distil_from
+from earbit.units.apply import label_with
+from earbit.units.kmeans import KMeans
+from earbit.units.labels import UnitLabels
 
 N_CALIBRATION_CLIPS = 16
+N_UNITS_OF_PRESETS = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,29 +46,42 @@ class BinarizeConfig:
     """Weight of the hidden-state distance to the float model; 0 trains on units alone."""
 
 
-def default_config(plan: str, n_steps: int, seed: int) -> BinarizeConfig:
-    """A run of `n_steps` with a tenth of warm-up."""
+def default_config(
+    plan: str, n_steps: int, seed: int, origin: Mapping[str, Any] | None = None
+) -> BinarizeConfig:
+    """A run of `n_steps` with a tenth of warm-up; batches and masks as in the pre-training.
+
+    origin: of the model file, where it has one.
+    """
     optimiser = OptimiserConfig(peak_lr=1e-3, n_steps=n_steps, warmup_steps=n_steps // 10)
-    return BinarizeConfig(plan=plan, train=TrainConfig(optimiser=optimiser, seed=seed))
+    if origin is None or "recipe" not in origin:
+        return BinarizeConfig(plan=plan, train=TrainConfig(optimiser=optimiser, seed=seed))
+    recipe: RecipeConfig = from_dict(RecipeConfig, origin["recipe"], where="recipe of the model")
+    again = dataclasses.replace(recipe.train, optimiser=optimiser, seed=seed)
+    return BinarizeConfig(plan=plan, train=again)
 
 
 def binarize(
-    model_path: str, plan: str, corpus: str, out_dir: Path, *, n_steps: int, seed: int
+    where: str, plan: str, corpus: str, out_dir: Path, *, n_steps: int, seed: int
 ) -> dict[str, Any]:
     """Quantizes a trained model of ours on a corpus; units are those of its own pre-training.
 
-    Raises ConfigError for a model without a unit head or an unknown plan.
+    A preset has random weights from the seed, and finds units of its own, to try things out.
+    Raises ConfigError for a model without a unit head and an unknown plan, DataError for a model
+    whose folder lacks its units.
     """
-    config = default_config(plan, n_steps, seed)
     plan_named(plan)
-    teacher = load_model(model_path)
+    if where in PRESETS:
+        preset = dataclasses.replace(PRESETS[where](), n_units=N_UNITS_OF_PRESETS)
+        teacher, origin = random_model(preset, seed).eval(), None
+    else:
+        teacher = preset_or_model(where, seed)
+        origin = read_model_file(model_path(where)).origin
+    config = default_config(plan, n_steps, seed, origin)
     if teacher.config.n_units is None:
-        raise ConfigError(f"{model_path}: no unit head; give a model that was pre-trained")
+        raise ConfigError(f"{where}: no unit head; give a model that was pre-trained")
     make_folder(out_dir)
-    opened, waveforms = decoded_corpus(corpus, out_dir)
-    beside = Path(model_path) / "units"
-    units_dir = beside if beside.is_dir() else out_dir / "units"
-    data = training_data(opened, waveforms, units_dir, n_units=teacher.config.n_units, seed=seed)
+    data = _data_for(where, teacher.config.n_units, corpus, out_dir, seed)
     return binarize_on(teacher, config, data, out_dir)
 
 
@@ -65,26 +89,51 @@ def binarize_on(
     teacher: AudioModel, config: BinarizeConfig, data: TrainingData, out_dir: Path
 ) -> dict[str, Any]:
     """`binarize` on data that is in memory already."""
-    make_folder(out_dir)
-    model = quantized_copy(teacher, config.plan, _calibration_clips(data))
-    objective = distil_from(teacher, config.distil_weight, config.train.unmasked_weight)
-    title = f"{config.plan} training"
-    figures = train(model, data, config.train, out_dir, objective=objective, title=title)
-    origin = {
+    run = {
         "stage": "binarize",
         "plan": config.plan,
         "config": to_dict(config),
-        "labels": data.labels.digest,
-        "corpus": data.labels.corpus_digest,
-        **figures,
+        "teacher": weights_digest(teacher),
+        **data_digests(data.labels),
     }
-    save_model(model, out_dir / MODEL_FILE_NAME, origin)
+    check_same_run(make_folder(out_dir) / CHECKPOINTS, run)
+    model = quantized_copy(teacher, config.plan, _calibration_clips(data, config.train.seed))
+    objective = distil_from(teacher, config.distil_weight, config.train.unmasked_weight)
+    title = f"{config.plan} training"
+    figures = train(model, data, config.train, out_dir, objective=objective, run=run, title=title)
+    save_model(model, out_dir / MODEL_FILE_NAME, run | figures)
     precisions = {name: str(precision) for name, precision in precisions_of(model).items()}
     result = {"model": str(out_dir / MODEL_FILE_NAME), "precisions": precisions, **figures}
     write_json(out_dir / "result.json", result)
     return result
 
 
-def _calibration_clips(data: TrainingData) -> list[np.ndarray]:
-    clips = (data.waveforms[cut.id] for cut in data.train)
-    return [c for c in clips if c.size >= MIN_SAMPLES][:N_CALIBRATION_CLIPS]
+def _data_for(where: str, n_units: int, corpus: str, out_dir: Path, seed: int) -> TrainingData:
+    """The corpus with labels of the k-means model that the model was pre-trained on."""
+    opened, waveforms = decoded_corpus(corpus, out_dir)
+    if where in PRESETS:
+        return training_data(opened, waveforms, out_dir / "units", n_units=n_units, seed=seed)
+    path = model_path(where)
+    kmeans_digest = read_model_file(path).origin.get("kmeans")
+    # `pretrain` writes its units beside the model, `study` once for all its models.
+    for folder in (parent / "units" for parent in path.absolute().parents[:3]):
+        if not (folder / LABELS).is_file():
+            continue
+        labels = UnitLabels.load(folder / LABELS)
+        if labels.header.kmeans_digest != kmeans_digest:
+            continue
+        if labels.corpus_digest != opened.digest:
+            kmeans = KMeans.load(folder / "kmeans.safetensors")
+            labels = label_with(kmeans, waveforms, corpus_digest=opened.digest)
+        return labelled(opened, waveforms, labels)
+    raise DataError(
+        f"{path.parent}/units: the units that {path.name} was trained on are not there; "
+        "keep the folder of `earbit pretrain` together"
+    )
+
+
+def _calibration_clips(data: TrainingData, seed: int) -> list[np.ndarray]:
+    """Some clips of the training part, drawn by the seed: neighbours often share a speaker."""
+    ids = sorted(cut.id for cut in data.train if data.waveforms[cut.id].size >= MIN_SAMPLES)
+    chosen = random.Random(seed).sample(ids, min(N_CALIBRATION_CLIPS, len(ids)))
+    return [data.waveforms[name] for name in chosen]

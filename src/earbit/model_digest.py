@@ -1,0 +1,26 @@
+"""What tells two models apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import torch
+
+from earbit.config import to_dict
+from earbit.model import AudioModel
+from earbit.nn.leaves import Conv1d, Linear, MatMul
+
+
+def weights_digest(model: AudioModel) -> str:
+    """SHA-256 over configuration, precisions and every tensor of a model."""
+    precisions = {
+        name: [leaf.precision.weight_bits, leaf.precision.activation_bits]
+        for name, leaf in model.named_modules()
+        if isinstance(leaf, (Linear, Conv1d, MatMul))
+    }
+    digest = hashlib.sha256(json.dumps([to_dict(model.config), precisions]).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,76 @@
+"""`earbit pretrain` as a whole: it learns, and never gives one run's result for another's."""
+
+import dataclasses
+import json
+
+import pytest
+
+from earbit.encoders.sparseformer import SparseformerConfig
+from earbit.encoders.transformer import TransformerConfig
+from earbit.errors import ConfigError
+from earbit.model import ModelConfig
+from earbit.model_file import read_model_file
+from earbit.nn.front_end import FrontEndConfig
+from earbit.pretrain.loop import TrainConfig
+from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.verb import pretrain
+
+SHAPE = {"n_layers": 1, "d_model": 32, "n_heads": 2, "d_ffn": 64, "position_kernel": 16}
+ENCODERS = {
+    "transformer": TransformerConfig(**SHAPE, layer_drop=0.0),
+    "sparseformer": SparseformerConfig(**SHAPE, layer_drop=0.0, window_frames=8),
+}
+
+
+def recipe(corpus, encoder="transformer", n_steps=3, **train) -> RecipeConfig:
+    optimiser = OptimiserConfig(peak_lr=4e-3, n_steps=n_steps, warmup_steps=n_steps // 10)
+    return RecipeConfig(
+        model=ModelConfig(encoder=ENCODERS[encoder], front_end=FrontEndConfig(n_channels=32)),
+        train=TrainConfig(optimiser=optimiser, batch_s=8.0, crop_s=2.0, **train),
+        corpus=str(corpus),
+        n_units=4,
+    )
+
+
+@pytest.mark.parametrize("encoder", ["transformer", "sparseformer"])
+def test_training_learns_what_a_frame_sounds_like(encoder, melodies, tmp_path):
+    figures = pretrain(recipe(melodies, encoder, n_steps=120, unmasked_weight=1.0), tmp_path)
+    units = json.loads((tmp_path / "units" / "units.json").read_text())
+    commonest = max(units["histogram"]) / sum(units["histogram"])
+    assert commonest < 0.5
+    assert figures["valid_unmasked_accuracy"] > 0.85
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"seed": 5}, "seed"),
+        ({"n_units": 5}, "4 units of seed 0, asked for are 5"),
+    ],
+)
+def test_a_folder_of_another_run_is_refused_and_kept(change, named, melodies, tmp_path):
+    pretrain(recipe(melodies), tmp_path)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    with pytest.raises(ConfigError, match=named):
+        pretrain(dataclasses.replace(recipe(melodies), **change), tmp_path)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_the_first_weights_belong_to_the_description_of_a_run(melodies, tmp_path):
+    pretrain(recipe(melodies), tmp_path)
+    # The same units, so that only the weights' seed differs.
+    units = tmp_path / "units" / "units.json"
+    units.write_text(json.dumps(json.loads(units.read_text()) | {"seed": 5}))
+    with pytest.raises(ConfigError, match=r"another recipe\.seed \(0 there, 5 here\)"):
+        pretrain(dataclasses.replace(recipe(melodies), seed=5), tmp_path)
+
+
+def test_a_model_file_knows_its_recipe_and_its_units(melodies, tmp_path):
+    pretrain(recipe(melodies), tmp_path)
+    origin = read_model_file(tmp_path / "model.safetensors").origin
+    units = json.loads((tmp_path / "units" / "units.json").read_text())
+    assert origin["labels"] == units["labels_digest"]
+    assert origin["kmeans"] == units["kmeans_digest"]
+    assert origin["corpus"] == units["corpus_digest"]
+    assert origin["recipe"]["train"]["optimiser"]["n_steps"] == 3
