@@ -1,6 +1,7 @@
 """The command line: bad input gives one clear line and exit status 2, and loses nothing."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,10 @@ import soundfile
 from earbit.cli import VERBS, main
 
 
+PROGRESS = re.compile(r"(making|decoding|units of|features|.* training: ) ?.*")
+"""Plain lines of work that began before the error was found."""
+
+
 def fails(capsys, *args: str) -> str:
     """The one line that a user's error prints; its exit status must be 2."""
     with pytest.raises(SystemExit) as exit_info:
@@ -18,8 +23,9 @@ def fails(capsys, *args: str) -> str:
     captured = capsys.readouterr()
     assert exit_info.value.code == 2
     assert captured.out == ""
-    lines = [line for line in captured.err.splitlines() if line.startswith("earbit: ")]
+    lines = [line for line in captured.err.splitlines() if not PROGRESS.match(line)]
     assert len(lines) == 1
+    assert lines[0].startswith("earbit: ")
     return lines[0]
 
 
@@ -30,7 +36,7 @@ def program(tmp_path_factory):
     return path
 
 
-def test_help_answers_without_heavy_imports_and_names_every_verb():
+def test_help_names_every_verb():
     done = subprocess.run(
         [sys.executable, "-m", "earbit", "--help"], capture_output=True, text=True, check=True
     )
@@ -44,6 +50,35 @@ def test_every_verb_explains_itself(verb, capsys):
         main([verb, "--help"])
     assert exit_info.value.code == 0
     assert "--" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (["study", "--scale", "huge"], "'huge'"),
+        (["doctor", "--nope"], "--nope"),
+        (["frobnicate"], "frobnicate"),
+        (["profile", "--seconds", "abc"], "'abc'"),
+        (["run"], "Missing"),
+        (["units", "x", "--out", "y", "--seed", "-1"], "--seed -1"),
+        (["study", "--encoders"], "encoders"),
+        ([], "doctor"),
+    ],
+)
+def test_a_command_that_does_not_exist_is_explained_in_one_line(args, named, capsys):
+    assert named in fails(capsys, *args)
+
+
+def test_several_processes_are_refused_instead_of_each_training_alone(capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    line = fails(capsys, "pretrain", "recipes/hubert_tiny.py", "--out", "x")
+    assert "WORLD_SIZE=2" in line
+
+
+def test_a_preset_is_timed_under_a_plan(capsys):
+    main(["bench", "sparseformer-dn-tiny", "--plan", "w1a1", "--seconds", "0.5", "--json", "-"])
+    engines = [record["engine"] for record in json.loads(capsys.readouterr().out)]
+    assert engines == ["earbit", "torch"]
 
 
 def test_an_unknown_preset_is_named(capsys, tmp_path):

@@ -1,3 +1,79 @@
-"""earbit: audio language models in one bit, that really run in one bit."""
+"""earbit: audio language models in one bit, that really run in one bit.
+
+The names below are imported when they are first used, so that `import earbit` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from earbit.audio.corpus import Corpus, open_corpus
+    from earbit.audio.decode import read_audio
+    from earbit.cost.profile import profile_model
+    from earbit.errors import ConfigError, DataError, EarbitError, FormatError, UnsupportedError
+    from earbit.export.verb import export_to
+    from earbit.model import AudioModel, ModelConfig
+    from earbit.model_file import save_model
+    from earbit.presets import preset
+    from earbit.quantize.calibrate import calibrate
+    from earbit.quantize.convert import convert
+    from earbit.quantize.load import load_model, quantized_copy, random_model
+    from earbit.runtime.session import Session
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "AudioModel": "model",
+    "ConfigError": "errors",
+    "Corpus": "audio.corpus",
+    "DataError": "errors",
+    "EarbitError": "errors",
+    "FormatError": "errors",
+    "ModelConfig": "model",
+    "Session": "runtime.session",
+    "UnsupportedError": "errors",
+    "calibrate": "quantize.calibrate",
+    "convert": "quantize.convert",
+    "export_to": "export.verb",
+    "load_model": "quantize.load",
+    "open_corpus": "audio.corpus",
+    "preset": "presets",
+    "profile_model": "cost.profile",
+    "quantized_copy": "quantize.load",
+    "random_model": "quantize.load",
+    "read_audio": "audio.decode",
+    "save_model": "model_file",
+}
+__all__ = [
+    "AudioModel",
+    "ConfigError",
+    "Corpus",
+    "DataError",
+    "EarbitError",
+    "FormatError",
+    "ModelConfig",
+    "Session",
+    "UnsupportedError",
+    "__version__",
+    "calibrate",
+    "convert",
+    "export_to",
+    "load_model",
+    "open_corpus",
+    "preset",
+    "profile_model",
+    "quantized_copy",
+    "random_model",
+    "read_audio",
+    "save_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'earbit' has no attribute {name!r}")
+    return getattr(import_module(f"earbit.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""`python -m earbit`, and `torchrun -m earbit`."""
+"""`python -m earbit` is `earbit`."""
 
 from earbit.cli import main
 

@@ -5,17 +5,21 @@ Exit status: 0 on success, 2 on a user's error (one line on standard error), 1 o
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional, arg
 
-from earbit.errors import ConfigError, EarbitError
+from earbit.errors import ConfigError, EarbitError, UnsupportedError
 
 Json = Annotated[Path | None, arg(help="Write the result as JSON to this file; - is stdout.")]
 Seed = Annotated[int, arg(help="Seed of everything random.")]
@@ -81,6 +85,11 @@ def pretrain(
     set: Annotated[tuple[str, ...], arg(help="Overrides, as train.optimiser.n_steps=500.")] = (),
 ) -> None:
     """Masked prediction of units; resumes by itself.  Results: OUT/model.safetensors, log.jsonl."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UnsupportedError(
+            f"WORLD_SIZE={os.environ['WORLD_SIZE']}: training on several processes does not exist "
+            "yet; start it without torchrun"
+        )
     from earbit.pretrain.recipe import load_recipe
     from earbit.pretrain.verb import pretrain as pretrain_recipe
 
@@ -88,7 +97,7 @@ def pretrain(
 
 
 def binarize(
-    model: Annotated[Positional[str], arg(help="A model folder or file of ours.")],
+    model: Annotated[Positional[str], arg(help="A model folder or file of ours, or a preset.")],
     out: Path,
     plan: str = "w1a1",
     corpus: Annotated[str, arg(help="'synthetic', or a folder of audio.")] = "synthetic",
@@ -172,17 +181,23 @@ def run(
 
 
 def bench(
-    file: Annotated[Positional[Path], arg(help="A file of `earbit export`.")],
+    file: Annotated[
+        Positional[str], arg(help="A file of `earbit export`; or, with --plan, a preset or model.")
+    ],
+    plan: Annotated[str | None, arg(help="Export FILE, a preset or model, under it.")] = None,
     seconds: Annotated[float, arg(help="Length of the audio.")] = 10.0,
     threads: int = 1,
-    against: Annotated[tuple[Literal["torch"], ...], arg(help="Engines beside it.")] = ("torch",),
+    against: Annotated[str, arg(help="Engines beside it, with commas between.")] = "torch",
+    seed: Seed = 0,
     json: Json = None,
 ) -> None:
     """Measured time and memory of a program, beside PyTorch on the same machine."""
     from earbit.cost.bench import bench as bench_engines
     from earbit.cost.bench import render_bench
 
-    records = bench_engines(file, seconds=seconds, threads=threads, against=against)
+    engines = [name for name in against.split(",") if name]
+    with _program_of(file, plan, seed) as program:
+        records = bench_engines(program, seconds=seconds, threads=threads, against=engines)
     _emit(records, json, render_bench(records))
 
 
@@ -214,12 +229,7 @@ VERBS: dict[str, Callable[..., None]] = {
 def main(args: Sequence[str] | None = None) -> None:
     """Runs one verb and exits."""
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            VERBS,
-            prog="earbit",
-            description="Audio language models in one bit, that really run in one bit.",
-            args=args,
-        )
+        _parse(args)()
     except EarbitError as error:
         print(f"earbit: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -230,6 +240,55 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("earbit: interrupted; what was finished is kept", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _parse(args: Sequence[str] | None) -> Callable[[], None]:
+    """The verb that the arguments name, ready to be called; ConfigError when they do not fit."""
+
+    def deferred(verb: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+        # tyro calls what it parses: it is given a function with the verb's own signature and text.
+        @functools.wraps(verb)
+        def bound(*values: Any, **named: Any) -> Callable[[], None]:
+            if not 0 <= named.get("seed", 0) < 2**32:
+                raise ConfigError(f"--seed {named['seed']}: 0 to {2**32 - 1} are allowed")
+            return functools.partial(verb, *values, **named)
+
+        return bound
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            chosen: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
+                {name: deferred(verb) for name, verb in VERBS.items()},
+                prog="earbit",
+                description="Audio language models in one bit, that really run in one bit.",
+                args=args,
+            )
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise ConfigError(_without_box(complaint.getvalue())) from None
+    return chosen
+
+
+def _without_box(text: str) -> str:
+    """What tyro says in a box of several lines, as one line."""
+    lines = (line.strip("│| ") for line in text.splitlines()[1:])
+    return " ".join(line for line in lines if any(letter.isalnum() for letter in line))
+
+
+@contextlib.contextmanager
+def _program_of(where: str, plan: str | None, seed: int) -> Iterator[Path]:
+    """A program file as it is; a preset or model is exported for as long as it is needed."""
+    if plan is None:
+        yield Path(where)
+        return
+    from earbit.export.verb import export_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "program.safetensors"
+        export_model(where, path, plan=plan, seed=seed)
+        yield path
 
 
 def print_json(value: Any) -> None:

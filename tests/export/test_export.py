@@ -11,6 +11,7 @@ from earbit.errors import ConfigError, DataError, FormatError, UnsupportedError
 from earbit.export.lower import lower_model
 from earbit.export.program import write_program
 from earbit.export.verb import export_model, export_to, model_of
+from earbit.export.verify import verify
 from earbit.nn.precision import W1A1
 from earbit.presets import preset
 from earbit.quantize.convert import convert
@@ -163,3 +164,30 @@ def test_a_program_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(DataError, match="cannot be written"):
         write_program(lower_model(model), tmp_path / "missing" / "p.safetensors", {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_operand_that_is_packed_is_compared(program):
+    agreed = verify(model_of("sparseformer-dn-tiny", plan="w1a1", seed=0), Session(program), AUDIO)
+    assert agreed.bit_agreement >= 0.9999
+    session = Session(program)
+    session.bits = {n: v for n, v in session.bits.items() if "layers.2" not in n}
+    with pytest.raises(RuntimeError, match=r"layers\.2\.attention\.scores\.left"):
+        verify(model_of("sparseformer-dn-tiny", plan="w1a1", seed=0), session, AUDIO)
+
+
+def test_bits_of_keys_that_differ_are_seen(program):
+    model = model_of("sparseformer-dn-tiny", plan="w1a1", seed=0)
+    with torch.no_grad():
+        model.encoder.layers[1].attention.k_proj.bias += 1e6
+    agreed = verify(model, Session(program), AUDIO)
+    assert agreed.worst_leaf == "encoder.layers.1.attention.scores.right"
+    assert agreed.worst_bit_agreement < 0.9
+
+
+def test_a_model_with_broken_weights_leaves_no_program(tmp_path):
+    model = model_of("hubert-tiny", plan=None, seed=0)
+    with torch.no_grad():
+        model.encoder.layers[1].feed_forward.output.weight[0, 0] = float("nan")
+    with pytest.raises(DataError, match="not finite"):
+        export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
+    assert not list(tmp_path.iterdir())

@@ -2,9 +2,14 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
+import time
 
 import pytest
+from safetensors.torch import load_file
 
+from earbit.config import save
 from earbit.encoders.sparseformer import SparseformerConfig
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError
@@ -74,3 +79,21 @@ def test_a_model_file_knows_its_recipe_and_its_units(melodies, tmp_path):
     assert origin["kmeans"] == units["kmeans_digest"]
     assert origin["corpus"] == units["corpus_digest"]
     assert origin["recipe"]["train"]["optimiser"]["n_steps"] == 3
+
+
+def test_a_run_that_is_killed_at_any_time_ends_with_the_same_bits(melodies, tmp_path):
+    config = recipe(melodies, n_steps=60, checkpoint_every_steps=5)
+    save(config, tmp_path / "recipe.json")
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-m", "earbit", "pretrain", str(tmp_path / "recipe.json")]
+    process = subprocess.Popen([*command, "--out", str(killed)], stderr=subprocess.DEVNULL)
+    while not list(killed.glob("checkpoints/step-*")) and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert process.returncode == -9, "it was done before it could be killed"
+    assert not (killed / "model.safetensors").exists()
+    pretrain(config, killed)
+    pretrain(config, tmp_path / "whole")
+    models = [load_file(tmp_path / d / "model.safetensors") for d in ("killed", "whole")]
+    assert all((models[0][name] == models[1][name]).all() for name in models[1])

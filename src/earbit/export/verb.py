@@ -8,15 +8,23 @@ from typing import Any
 import numpy as np
 
 from earbit.config import to_dict
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, DataError
 from earbit.export.lower import lower_model
 from earbit.export.program import write_program
-from earbit.export.verify import verify
+from earbit.export.verify import Agreement, verify
 from earbit.files import make_folder
 from earbit.model import AudioModel
 from earbit.quantize.convert import precisions_of
 from earbit.quantize.load import noise_clips, preset_or_model, quantized_copy
 from earbit.runtime.session import Session
+
+MIN_BIT_AGREEMENT = 0.999
+"""Equal layers on equal inputs differ at most where floats sum up in another order."""
+
+
+def _float_agreement(agreement: Agreement) -> float:
+    """Cosine of the outputs where no bit can flip; after one that does they may part."""
+    return agreement.output_cosine if agreement.worst_leaf == "none" else 1.0
 
 
 def model_of(where: str, *, plan: str | None, seed: int) -> AudioModel:
@@ -38,12 +46,25 @@ def export_model(
 
 
 def export_to(model: AudioModel, out: Path, *, name: str, waveform: np.ndarray) -> dict[str, Any]:
-    """Writes the program of a model to `out` and verifies it on `waveform`."""
+    """Writes the program of a model to `out`, once it is verified on `waveform`.
+
+    Raises DataError for a model whose output is not finite; RuntimeError, our bug, for a program
+    that does not agree with its model.
+    """
     if out.suffix != ".safetensors":
         raise ConfigError(f"{out}: a program file ends in .safetensors")
     make_folder(out.parent)
     precisions = sorted({str(p) for p in precisions_of(model).values()})
     origin = {"name": name, "precisions": precisions, "config": to_dict(model.config)}
-    write_program(lower_model(model), out, origin)
-    agreement = verify(model, Session(out), waveform)
+    unverified = out.with_name(f".{out.stem}.unverified.safetensors")
+    try:
+        write_program(lower_model(model), unverified, origin)
+        agreement = verify(model, Session(unverified), waveform)
+        if min(agreement.bit_agreement, _float_agreement(agreement)) < MIN_BIT_AGREEMENT:
+            raise RuntimeError(f"{name}: the program disagrees with its model: {agreement}")
+        unverified.replace(out)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error})") from error
+    finally:
+        unverified.unlink(missing_ok=True)
     return {"file": str(out), "bytes": out.stat().st_size, "agreement": agreement.as_dict()}

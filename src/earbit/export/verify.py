@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
+from earbit.errors import DataError
 from earbit.model import AudioModel
+from earbit.nn.attention import SelfAttention
 from earbit.quantize.calibrate import binary_leaves_of
-from earbit.quantize.leaves import BinaryConv1d, BinaryLinear
+from earbit.quantize.leaves import BinaryConv1d, BinaryLinear, BinaryMatMul
 from earbit.runtime.session import Session
 
 
@@ -21,8 +24,9 @@ class Agreement:
     """How far program and model agree on the same audio."""
 
     bit_agreement: float
-    """Share of equal bits over the inputs of all binary linears and convolutions; 1 without any.
+    """Share of equal bits over the inputs of all binary leaves; 1 without any.
 
+    Of the attention products that is q, k and v; the bits of probabilities never leave the kernel.
     Every encoder layer of the model is given the hidden state of the program, so a bit that falls
     the other way in one layer is counted there, and not again in all layers after it.
     """
@@ -41,15 +45,14 @@ class Agreement:
 
 @torch.no_grad()
 def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreement:
-    """Runs both on `waveform` (samples,) and compares the bits of every layer and the output."""
+    """Runs both on `waveform` (samples,) and compares the bits of every layer and the output.
+
+    Raises DataError for a model whose output is not finite, and RuntimeError, naming it, for a
+    binary leaf whose bits the program does not know: a bug of ours.
+    """
     states = session.run(waveform, layers="all")
     expected_bits: dict[str, np.ndarray] = {}
-    leaves = binary_leaves_of(model)
-    hooks = [
-        leaf.register_forward_pre_hook(_bit_reader(name, leaf, expected_bits))
-        for name, leaf in leaves.items()
-        if isinstance(leaf, (BinaryLinear, BinaryConv1d))
-    ]
+    hooks = _read_bits(model, expected_bits)
     try:
         expected = model.eval()(torch.from_numpy(waveform)[None]).states[-1][0].numpy()
         for layer, state in zip(model.encoder.layers, states, strict=False):
@@ -57,7 +60,12 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
     finally:
         for hook in hooks:
             hook.remove()
-    names = [name for name in expected_bits if name in session.bits]
+    if not (np.isfinite(expected).all() and np.isfinite(states).all()):
+        raise DataError("the model's output is not finite; look at its weights")
+    names = list(expected_bits)
+    unknown = [name for name in names if name not in session.bits]
+    if unknown:
+        raise RuntimeError(f"the program does not list the bits of {', '.join(unknown)}")
     packed = session.values(waveform, [session.bits[name] for name in names])
     shares = {
         name: float(np.mean(_unpack(bits, expected_bits[name].shape[1]) == expected_bits[name]))
@@ -76,6 +84,35 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
         max_abs_error=float(np.abs(expected - output).max()),
         n_frames=len(output),
     )
+
+
+def _read_bits(model: AudioModel, into: dict[str, np.ndarray]) -> list[RemovableHandle]:
+    """Hooks that write down the bits that every binary leaf reads, as bool (T, channels)."""
+    hooks = []
+    for name, leaf in binary_leaves_of(model).items():
+        if not isinstance(leaf, BinaryMatMul):
+            hooks.append(leaf.register_forward_pre_hook(_bit_reader(name, leaf, into)))
+    for name, block in model.named_modules():
+        if isinstance(block, SelfAttention) and isinstance(block.scores, BinaryMatMul):
+            # Read where they are made: before heads and blocks of a window rearrange them.
+            for role, projection in (
+                ("scores.left", block.q_proj),
+                ("scores.right", block.k_proj),
+                ("context.right", block.v_proj),
+            ):
+                hooks.append(
+                    projection.register_forward_hook(_sign_reader(f"{name}.{role}", into))
+                )
+    return hooks
+
+
+def _sign_reader(
+    name: str, into: dict[str, np.ndarray]
+) -> Callable[[torch.nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def read(_: torch.nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
+        into[name] = (output[0] >= 0).numpy()
+
+    return read
 
 
 def _bit_reader(

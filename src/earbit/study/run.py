@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import earbit
-from earbit.audio.corpus import Corpus
+from earbit.audio.corpus import Corpus, open_corpus
 from earbit.audio.decode import SAMPLE_RATE_HZ
 from earbit.config import to_dict
 from earbit.cost.bench import bench
@@ -90,17 +90,27 @@ def run_study(corpus: str, encoders: Sequence[str], *, scale: str, out_dir: Path
 
     Raises ConfigError when `out_dir` holds a study with other settings.
     """
+    if not encoders:
+        raise ConfigError("--encoders without a name; give at least one preset")
     for name in encoders:
         preset(name)
-    make_folder(out_dir)
-    settings = {"corpus": corpus, "encoders": list(encoders), "scale": scale, "seed": seed}
-    _check_settings(out_dir / "study.json", settings)
     study = Study(corpus, out_dir, scale_named(scale), seed)
+    make_folder(out_dir)
+    settings = {
+        "earbit": earbit.__version__,
+        "corpus": corpus,
+        "corpus_digest": open_corpus(corpus).digest,
+        "encoders": list(encoders),
+        "scale": scale,
+        "scale_settings": to_dict(study.scale),
+        "seed": seed,
+    }
+    _check_settings(out_dir / "study.json", settings)
     start_s = time.monotonic()
     rows = [row for encoder in encoders for row in _encoder_rows(study, encoder)]
     results = {
         "settings": settings,
-        "scale": to_dict(study.scale),
+        "scale": settings["scale_settings"],
         "machine": _machine(),
         "corpus": _corpus_figures(out_dir),
         "wall_s_of_this_run": round(time.monotonic() - start_s, 1),
@@ -164,9 +174,11 @@ def _worth_and_cost(study: Study, folder: Path, encoder: str, plan: str) -> dict
 
 
 def _check_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Results that lie there must be those that this study would give."""
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
-        changed = [key for key in settings if before.get(key) != settings[key]]
+        now = json.loads(json.dumps(settings))
+        changed = [key for key in now if before.get(key) != now[key]]
         if changed:
             raise ConfigError(
                 f"{path.parent}: holds a study with another {', '.join(changed)} "
