@@ -7,7 +7,7 @@ PY := .venv/bin/python
 NATIVE := CMakeLists.txt $(shell find csrc -name '*.cc' -o -name '*.h' -o -name '*.def')
 OUT ?= earbit-study
 
-.PHONY: help study test test-slow lint format bench clean
+.PHONY: help same-python study test test-slow lint format bench clean
 
 help:
 	@echo "make study   the comparison, end to end, on synthetic speech: $(OUT)/report.html"
@@ -16,14 +16,18 @@ help:
 	@echo "PYTHON=python3.12 picks the interpreter (3.11 to 3.13)"
 
 # The environment: users' part first, then what only developers need.
-.venv/.base: pyproject.toml constraints.txt $(NATIVE)
+.venv/.base: pyproject.toml constraints.txt $(NATIVE) | same-python
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
 	  { echo "earbit needs Python 3.11 to 3.13; name one: make PYTHON=python3.11 ..." >&2; exit 1; }
-	@test -x $(PY) || $(PYTHON) -m venv .venv || \
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || \
 	  { echo "no virtual environment could be made; on Debian: apt install python3-venv python3-dev g++" >&2; exit 1; }
 	@test -f .venv/.pip || { $(PY) -m pip install --quiet --upgrade "pip>=25.1" && touch .venv/.pip; }
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[synth,report]"
 	@touch $@
+
+same-python:
+	@test ! -x $(PY) || test "$(origin PYTHON)" = file || test "$$($(PYTHON) -V)" = "$$($(PY) -V)" || \
+	  { echo ".venv holds $$($(PY) -V), asked for is $$($(PYTHON) -V); run 'make clean' first" >&2; exit 1; }
 
 .venv/.dev: .venv/.base
 	$(PY) -m pip install --quiet --constraint constraints.txt --group dev

@@ -108,9 +108,10 @@ MODELS = {
 @settings(max_examples=8, deadline=None)
 @given(lengths=st.lists(st.integers(400, 30_000), min_size=2, max_size=4), seed=st.integers(0, 99))
 def test_padding_never_changes_a_result(name, plan, lengths, seed):
-    model = MODELS[name, plan]
+    # In double precision: the last bits of float32 sums would turn a bit at its threshold.
+    model = MODELS[name, plan].double()
     random = torch.Generator().manual_seed(seed)
-    clips = [0.1 * torch.randn(n, generator=random) for n in lengths]
+    clips = [0.1 * torch.randn(n, generator=random, dtype=torch.double) for n in lengths]
     batch = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
     with torch.no_grad():
         together = model(batch, torch.tensor(lengths))
@@ -119,11 +120,7 @@ def test_padding_never_changes_a_result(name, plan, lengths, seed):
             n_frames = int(together.lengths[i])
             for a, b in zip(together.states, alone, strict=True):
                 assert b.shape[1] == n_frames
-                difference = (a[i, :n_frames] - b[0]).abs()
-                # Norm statistics differ in their last bits; a bit at its threshold may then turn,
-                # which moves single frames of a binarized model, never many.
-                share_moved = (difference.amax(-1) > 1e-5).float().mean()
-                assert share_moved <= (0.0 if plan == "fp32" else 0.05)
+                assert torch.allclose(a[i, :n_frames], b[0], atol=1e-5)
 
 
 def test_too_short_audio_is_refused_with_the_numbers():

@@ -1,4 +1,5 @@
 """Fewer bits: binarizers, the leaves that use them, plans, conversion, calibration, training.
 
-Nothing here knows HuBERT or any encoder: only the three leaves of `earbit.nn.leaves`.
+`binarize`, `leaves`, `plan`, `convert` and `calibrate` know nothing but the three leaves of
+`earbit.nn.leaves`; `load`, `train` and `verb` put whole models through them.
 """
