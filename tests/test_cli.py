@@ -11,8 +11,7 @@ import soundfile
 
 from earbit.cli import VERBS, main
 
-
-PROGRESS = re.compile(r"(making|decoding|units of|features|.* training: ) ?.*")
+PROGRESS = re.compile(r"[\w -]+( of [\w.-]+)?: (\d+ of \d+|by|the corpus)|splits for|making ")
 """Plain lines of work that began before the error was found."""
 
 

@@ -1,13 +1,15 @@
 import dataclasses
+from math import inf, nan
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from earbit.config import from_dict, load, override, save, to_dict
 from earbit.encoders.sparseformer import SparseformerConfig
-from earbit.errors import ConfigError
-from earbit.model import ModelConfig
+from earbit.errors import ConfigError, DataError
+from earbit.model import AudioModel, ModelConfig
 from earbit.presets import PRESETS, preset
 
 
@@ -34,7 +36,7 @@ def test_a_missing_key_is_named():
         from_dict(ModelConfig, tree)
 
 
-@pytest.mark.parametrize("value", ["12", 1.5, None, True, [3]])
+@pytest.mark.parametrize("value", ["12", 1.5, None, True, False, [3]])
 def test_a_value_of_the_wrong_type_is_refused(value):
     tree = to_dict(preset("hubert-tiny"))
     tree["encoder"]["n_layers"] = value
@@ -66,11 +68,25 @@ def test_an_unreadable_file_is_a_config_error(tmp_path):
             load(ModelConfig, tmp_path / name)
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, "x: " + "[" * 100_000])
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_a_file_nested_too_deeply_to_read_is_a_config_error(text, suffix, tmp_path):
+    path = tmp_path / f"deep{suffix}"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="deep"):
+        load(ModelConfig, path)
+
+
+def test_saving_into_a_folder_that_is_not_there_is_a_data_error(tmp_path):
+    with pytest.raises(DataError, match="nowhere"):
+        save(preset("hubert-tiny"), tmp_path / "nowhere" / "config.json")
+
+
 @given(st.integers(1, 8), st.integers(1, 12), st.integers(1, 64))
 def test_any_legal_config_round_trips(n_heads, width_per_head, window):
     encoder = SparseformerConfig(
         n_layers=2,
-        d_model=n_heads * width_per_head,
+        d_model=16 * n_heads * width_per_head,
         n_heads=n_heads,
         d_ffn=8,
         window_frames=window,
@@ -82,3 +98,47 @@ def test_any_legal_config_round_trips(n_heads, width_per_head, window):
 def test_heads_that_do_not_divide_the_width_name_the_nearest_that_fits():
     with pytest.raises(ConfigError, match="d_model=100 is not a multiple of n_heads=8.*is 96"):
         override(preset("hubert-tiny"), ["encoder.d_model=100", "encoder.n_heads=8"])
+
+
+IMPOSSIBLE = [
+    ("encoder.n_layers", 0),
+    ("encoder.n_layers", 10**9),
+    ("encoder.d_model", 0),
+    ("encoder.d_model", 100),
+    ("encoder.d_model", 2**20),
+    ("encoder.n_heads", 0),
+    ("encoder.n_heads", 5),
+    ("encoder.d_ffn", -1),
+    ("encoder.position_kernel", -4),
+    ("encoder.dropout", 7.0),
+    ("encoder.dropout", -0.1),
+    ("encoder.dropout", nan),
+    ("encoder.dropout", 10**400),
+    ("encoder.layer_drop", 1.0),
+    ("encoder.window_frames", 0),
+    ("front_end.n_channels", 0),
+    ("n_units", 1),
+    ("d_unit", 0),
+    ("dropout_input", inf),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), IMPOSSIBLE)
+def test_a_model_that_cannot_be_built_is_refused_by_the_name_and_value_that_is_wrong(path, value):
+    tree = to_dict(preset("sparseformer-dn-tiny"))
+    *parents, last = path.split(".")
+    node = tree
+    for name in parents:
+        node = node[name]
+    node[last] = value
+    with pytest.raises(ConfigError, match=f"{last}.*{value}") as error:
+        from_dict(ModelConfig, tree, where="file.json")
+    assert str(error.value).startswith("file.json")
+
+
+@pytest.mark.parametrize("name", ["hubert-tiny", "sparseformer-dn-tiny"])
+def test_the_smallest_legal_numbers_build_a_model(name):
+    smallest = {"n_layers": 1, "d_model": 16, "n_heads": 1, "d_ffn": 1, "position_kernel": 1}
+    settings = [f"encoder.{key}={value}" for key, value in smallest.items()]
+    config = override(preset(name), [*settings, "n_units=2", "d_unit=1", "front_end.n_channels=1"])
+    assert AudioModel(config)(torch.zeros(1, 720)).states[-1].shape == (1, 2, 16)

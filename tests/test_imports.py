@@ -28,7 +28,7 @@ LAST = ["study", "run", "cli", "__main__"]
 # Blocks that know nothing of what is built from them.
 CLOSED = {
     "errors": set(),
-    "config": {"errors"},
+    "config": {"errors", "files"},
     "files": {"errors"},
     "progress": set(),
     "nn": {"errors"},

@@ -7,12 +7,22 @@ extern const LaneKernels kLanesScalar;
 extern const LaneKernels kLanesAvx2;
 #endif
 
-const LaneKernels& lane_kernels(Isa isa) {
+const std::vector<const LaneKernels*>& all_lane_kernels() {
+  static const std::vector<const LaneKernels*> sets = {
+      &kLanesScalar,
 #if defined(__x86_64__)
-  if (isa != Isa::scalar) return kLanesAvx2;
+      &kLanesAvx2,
 #endif
-  static_cast<void>(isa);
-  return kLanesScalar;
+  };
+  return sets;
+}
+
+const LaneKernels& lane_kernels(Isa isa) {
+  const LaneKernels* best = &kLanesScalar;
+  for (const LaneKernels* set : all_lane_kernels()) {
+    if (set->isa <= isa) best = set;
+  }
+  return *best;
 }
 
 }  // namespace earbit

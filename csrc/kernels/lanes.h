@@ -5,12 +5,14 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "cpu/isa.h"
 
 namespace earbit {
 
 struct LaneKernels {
+  const char* name;
   Isa isa;
 
   // y[i] = x[i] * (1 + erf(x[i] / sqrt(2))) / 2; absolute error of erf below 5e-7.
@@ -27,6 +29,10 @@ struct LaneKernels {
   void (*scale_i32)(const int32_t* x, const float* scale, const float* bias, float* y, int64_t n);
 };
 
+// Every set that was built, the scalar one first.
+const std::vector<const LaneKernels*>& all_lane_kernels();
+
+// The functions of an instruction set, or of the best lower one that has them.
 const LaneKernels& lane_kernels(Isa isa);
 
 }  // namespace earbit

@@ -12,6 +12,7 @@
 #include "graph/op.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
+#include "ops/pack_row.h"
 
 namespace earbit {
 namespace {
@@ -177,11 +178,7 @@ class AttentionB1 : public Op {
       lanes_.scale_i32(dot, scale_.data(), zero_.data(), y.row(row), width());
       return;
     }
-    uint64_t* out = y.words.get() + row * type_.words();
-    for (int j = 0; j < width(); j += kWordBits) {
-      out[j / kWordBits] =
-          lanes_.at_least_i32(dot + j, threshold_.data() + j, std::min(kWordBits, width() - j));
-    }
+    pack_row(lanes_.at_least_i32, dot, threshold_.data(), row, y);
   }
 
   // Sets the bits of the keys in [from, to) whose probability is above one half of the scale;

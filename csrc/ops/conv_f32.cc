@@ -15,20 +15,21 @@ class ConvF32 : public Op {
       : windows_(Windows::read(attributes)),
         n_in_(inputs[0].cols),
         groups_(attributes.integer("groups", 1, std::max(1, n_in_))) {
-    const int64_t n_out = attributes.rows("weight");
-    if (n_in_ % groups_ != 0 || n_out < 1 || n_out % groups_ != 0) {
+    const int n_out = outputs_of(attributes);
+    if (n_in_ % groups_ != 0 || n_out % groups_ != 0) {
       throw std::invalid_argument("groups=" + std::to_string(groups_) + " must divide " +
                                   std::to_string(n_in_) + " channels in and " +
                                   std::to_string(n_out) + " out");
     }
-    type_ = Type::floats(static_cast<int>(n_out));
-    const int64_t n_k = static_cast<int64_t>(windows_.kernel) * (n_in_ / groups_);
+    type_ = Type::floats(n_out);
+    const int n_k = windows_.elements(n_in_ / groups_);
     const std::vector<float> weight = attributes.f32("weight", {n_out, n_k});
     if (attributes.has_tensor("bias")) bias_ = attributes.f32("bias", {n_out});
-    const int per_group = type_.cols / groups_;
+    const int per_group = n_out / groups_;
     for (int g = 0; g < groups_; ++g) {
-      panels_.emplace_back(gemm_f32_kernel(chosen_isa()), weight.data() + g * per_group * n_k, n_k,
-                           per_group, static_cast<int>(n_k));
+      panels_.emplace_back(gemm_f32_kernel(chosen_isa()),
+                           weight.data() + static_cast<size_t>(g) * per_group * n_k, n_k, per_group,
+                           n_k);
     }
   }
 
@@ -41,14 +42,16 @@ class ConvF32 : public Op {
     const int n_out = type_.cols / groups_;
     const int64_t padded = x.rows + windows_.pad_left + windows_.pad_right;
     const bool is_direct = groups_ == 1 && !windows_.is_padded();
-    std::vector<float> copy(is_direct ? 0 : static_cast<size_t>(padded) * n_in);
+    // The channels of one group side by side, between frames of zeros.
+    const Value copy = Value::make(Type::floats(n_in), is_direct ? 0 : padded);
+    std::fill_n(copy.floats.get(), copy.size(), 0.0f);
     for (int g = 0; g < groups_; ++g) {
       const float* a = x.floats.get();
       if (!is_direct) {
         for (int64_t t = 0; t < x.rows; ++t) {
-          std::copy_n(x.row(t) + g * n_in, n_in, copy.data() + (t + windows_.pad_left) * n_in);
+          std::copy_n(x.row(t) + g * n_in, n_in, copy.row(t + windows_.pad_left));
         }
-        a = copy.data();
+        a = copy.floats.get();
       }
       const float* bias = bias_.empty() ? nullptr : bias_.data() + g * n_out;
       panels_[g].run(a, static_cast<ptrdiff_t>(windows_.stride) * n_in, y.rows, bias,

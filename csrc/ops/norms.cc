@@ -11,9 +11,6 @@ namespace {
 
 constexpr int kGrainRows = 64;
 
-// The buffer of an input that nobody else holds, else a new one of the same shape.
-Value like(const Value& x) { return x.floats.use_count() == 1 ? x : Value::make(x.type, x.rows); }
-
 class Norm : public Op {
  public:
   Norm(const std::vector<Type>& inputs, Attributes& attributes)
@@ -69,7 +66,7 @@ class GroupNorm : public Norm {
       gain[j] = static_cast<float>(scale);
       offset[j] = static_cast<float>(bias_[j] - mean[j] * scale);
     }
-    Value y = like(x);
+    Value y = buffer_of(x);
     parallel_for(x.rows, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const float* in = x.row(i);
@@ -111,7 +108,7 @@ class LayerNorm : public Norm {
 
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value& x = inputs[0];
-    Value y = like(x);
+    Value y = buffer_of(x);
     const int n = type_.cols;
     parallel_for(x.rows, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {

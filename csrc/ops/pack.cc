@@ -1,9 +1,8 @@
 // pack: floats to bits, bit = x >= threshold of its channel.
-#include <algorithm>
-
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/lanes.h"
+#include "ops/pack_row.h"
 
 namespace earbit {
 namespace {
@@ -27,17 +26,9 @@ class Pack : public Op {
     const Value& x = inputs[0];
     Value y = Value::make(type_, x.rows);
     const LaneKernels& lanes = lane_kernels(chosen_isa());
-    const int n = type_.bits_per_group;
     parallel_for(x.rows, 64, n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        for (int g = 0; g < type_.groups; ++g) {
-          const float* in = x.row(i) + g * n;
-          uint64_t* out = y.group(g) + i * type_.words();
-          for (int j = 0; j < n; j += kWordBits) {
-            out[j / kWordBits] = lanes.at_least_f32(in + j, threshold_.data() + g * n + j,
-                                                    std::min(kWordBits, n - j));
-          }
-        }
+        pack_row(lanes.at_least_f32, x.row(i), threshold_.data(), i, y);
       }
     });
     return y;

@@ -16,10 +16,6 @@ void relu(const float* x, float* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] > 0.0f ? x[i] : 0.0f;
 }
 
-Value buffer_of(const Value& x) {
-  return x.floats.use_count() == 1 ? x : Value::make(x.type, x.rows);
-}
-
 class Pointwise : public Op {
  public:
   Pointwise(const Type& type, Function function) : type_(type), function_(function) {}

@@ -12,6 +12,7 @@
 #include "graph/op.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
+#include "ops/pack_row.h"
 #include "ops/windows.h"
 
 namespace earbit {
@@ -25,33 +26,27 @@ class ProductB1 : public Op {
         groups_(attributes.integer("groups", 1, 1 << 20)),
         is_unsigned_(attributes.integer("unsigned", 0, 1) == 1),
         lanes_(lane_kernels(chosen_isa())) {
-    const int64_t n_out = attributes.rows("weight");
     const int out_groups = attributes.integer("out_groups", 1, 1 << 20);
     if (groups_ != in_.groups) {
       throw std::invalid_argument("groups=" + std::to_string(groups_) + ", but the input has " +
                                   std::to_string(in_.groups));
     }
-    if (n_out < 1 || n_out > kMaxOutputs || n_out % groups_ != 0 || n_out % out_groups != 0) {
-      throw std::invalid_argument(std::to_string(n_out) +
+    n_out_ = outputs_of(attributes);
+    if (n_out_ % groups_ != 0 || n_out_ % out_groups != 0) {
+      throw std::invalid_argument(std::to_string(n_out_) +
                                   " outputs; they must be divided by groups and out_groups");
     }
-    n_out_ = static_cast<int>(n_out);
-    const int64_t n_bits = static_cast<int64_t>(windows_.kernel) * in_.bits_per_group;
-    if (n_bits > kMaxBits) {
-      throw std::invalid_argument("a window of " + std::to_string(n_bits) + " bits; at most " +
-                                  std::to_string(kMaxBits) + " can be counted");
-    }
-    n_bits_ = static_cast<int>(n_bits);
+    n_bits_ = windows_.elements(in_.bits_per_group);
     n_words_ = windows_.kernel * in_.words();
-    const std::vector<uint64_t> weight = attributes.u64("weight", {n_out, n_words_});
+    const std::vector<uint64_t> weight = attributes.u64("weight", {n_out_, n_words_});
     check_tails(weight);
     if (attributes.has_tensor("threshold")) {
       if (groups_ > 1) throw std::invalid_argument("thresholds need groups=1");
-      threshold_ = attributes.i32("threshold", {n_out});
+      threshold_ = attributes.i32("threshold", {n_out_});
       type_ = Type::bits(out_groups, n_out_ / out_groups);
     } else {
-      scale_ = attributes.f32("scale", {n_out});
-      bias_ = attributes.f32("bias", {n_out});
+      scale_ = attributes.f32("scale", {n_out_});
+      bias_ = attributes.f32("bias", {n_out_});
       if (out_groups > 1) throw std::invalid_argument("out_groups is for bits; floats have one");
       type_ = Type::floats(n_out_);
     }
@@ -83,9 +78,6 @@ class ProductB1 : public Op {
   }
 
  private:
-  static constexpr int64_t kMaxOutputs = 1 << 20;
-  static constexpr int64_t kMaxBits = 1 << 24;  // a float32 holds every such count exactly
-
   // Weight bits beyond the row's length would be counted as products.
   void check_tails(const std::vector<uint64_t>& weight) const {
     const int tail = in_.bits_per_group % kWordBits;
@@ -127,21 +119,10 @@ class ProductB1 : public Op {
         for (int j = 0; j < n_out; ++j) dot[j] = n_bits_ - 2 * dot[j];
       }
       if (type_.is_bits) {
-        write_bits(dot, first + i, y);
+        pack_row(lanes_.at_least_i32, dot, threshold_.data(), first + i, y);
       } else {
         lanes_.scale_i32(dot, scale_.data() + g * n_out, bias_.data() + g * n_out,
                          y.row(first + i) + g * n_out, n_out);
-      }
-    }
-  }
-
-  void write_bits(const int32_t* dot, int64_t row, Value& y) const {
-    const int n = type_.bits_per_group;
-    for (int g = 0; g < type_.groups; ++g) {
-      uint64_t* out = y.group(g) + row * type_.words();
-      for (int j = 0; j < n; j += kWordBits) {
-        out[j / kWordBits] = lanes_.at_least_i32(dot + g * n + j, threshold_.data() + g * n + j,
-                                                 std::min(kWordBits, n - j));
       }
     }
   }

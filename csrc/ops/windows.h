@@ -9,6 +9,20 @@
 
 namespace earbit {
 
+constexpr int64_t kMaxOutputs = int64_t{1} << 20;
+constexpr int64_t kMaxElements = int64_t{1} << 24;  // a float32 holds every such count exactly
+
+// Outputs of a product, the rows of its weight; throws std::invalid_argument for too many or none.
+inline int outputs_of(const Attributes& attributes) {
+  const int64_t n = attributes.rows("weight");
+  if (n < 1 || n > kMaxOutputs) {
+    throw std::invalid_argument("weight is " +
+                                (n < 0 ? "no matrix" : "of " + std::to_string(n) + " rows") +
+                                "; allowed are 1 to " + std::to_string(kMaxOutputs) + " rows");
+  }
+  return static_cast<int>(n);
+}
+
 struct Windows {
   int kernel;
   int stride;
@@ -17,11 +31,24 @@ struct Windows {
 
   static Windows read(Attributes& attributes) {
     constexpr int kMax = 1 << 20;
-    return {attributes.integer("kernel", 1, kMax), attributes.integer("stride", 1, kMax),
-            attributes.integer("pad_left", 0, kMax), attributes.integer("pad_right", 0, kMax)};
+    const int kernel = attributes.integer("kernel", 1, kMax);
+    // A window that sees nothing but padding is of no use, and padding costs memory.
+    return {kernel, attributes.integer("stride", 1, kMax),
+            attributes.integer("pad_left", 0, kernel - 1),
+            attributes.integer("pad_right", 0, kernel - 1)};
   }
 
   bool is_padded() const { return pad_left > 0 || pad_right > 0; }
+
+  // Elements of a window over `cols` columns; throws std::invalid_argument beyond kMaxElements.
+  int elements(int cols) const {
+    const int64_t n = static_cast<int64_t>(kernel) * cols;
+    if (n > kMaxElements) {
+      throw std::invalid_argument("a window of " + std::to_string(n) + " elements; at most " +
+                                  std::to_string(kMaxElements) + " are allowed");
+    }
+    return static_cast<int>(n);
+  }
 
   // Frames out of `rows` frames; throws std::invalid_argument when there is not even one.
   int64_t count(int64_t rows) const {

@@ -13,6 +13,7 @@
 #include "graph/program.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/gemm_f32.h"
+#include "kernels/lanes.h"
 #include "python/self_test.h"
 
 namespace nb = nanobind;
@@ -115,6 +116,9 @@ nb::list kernels() {
   }
   for (const GemmF32Kernel& kernel : gemm_f32_kernels()) {
     append("gemm_f32", kernel.name, kernel.isa, &kernel == &gemm_f32_kernel(isa));
+  }
+  for (const LaneKernels* set : all_lane_kernels()) {
+    append("lanes", set->name, set->isa, set == &lane_kernels(isa));
   }
   return list;
 }

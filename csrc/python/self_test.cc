@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "bits/layout.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/gemm_f32.h"
+#include "kernels/lanes.h"
 
 namespace earbit {
 namespace {
@@ -75,6 +77,66 @@ bool is_right(const GemmF32Kernel& kernel, const Shape& shape, std::mt19937_64& 
   return true;
 }
 
+// Comparisons of n <= 64 values, with ties and with the limits of the type among them.
+template <typename T>
+bool is_right(uint64_t (*at_least)(const T*, const T*, int), int n, std::mt19937_64& random) {
+  using Limits = std::numeric_limits<T>;
+  std::vector<T> values = {Limits::lowest(), Limits::max(), -1, 0, 1};
+  if (Limits::has_infinity) {
+    values.insert(values.end(), {-Limits::infinity(), Limits::infinity(), Limits::quiet_NaN()});
+  }
+  std::vector<T> x(n);
+  std::vector<T> threshold(n);
+  for (T& value : x) value = values[random() % values.size()];
+  for (T& value : threshold) value = values[random() % values.size()];
+  uint64_t expected = 0;
+  for (int i = 0; i < n; ++i) expected |= uint64_t{x[i] >= threshold[i]} << i;
+  return at_least(x.data(), threshold.data(), n) == expected;
+}
+
+// The other functions on n values; gelu also gives the bits that the scalar one gives.
+bool is_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+  std::normal_distribution<float> normal(0.0f, 3.0f);
+  std::vector<float> x(n);
+  std::vector<float> scale(n);
+  std::vector<float> bias(n);
+  std::vector<int32_t> counts(n);
+  for (auto* values : {&x, &scale, &bias}) {
+    for (float& value : *values) value = normal(random);
+  }
+  for (int32_t& count : counts) count = static_cast<int32_t>(random() % 100001) - 50000;
+  if (lanes.least_i32(counts.data(), n) != *std::min_element(counts.begin(), counts.end())) {
+    return false;
+  }
+  x.front() = n % 2 == 0 ? 1e6f : -1e6f;
+  std::vector<float> gelu(n);
+  std::vector<float> same(n);
+  std::vector<float> scaled(n);
+  lanes.gelu(x.data(), gelu.data(), n);
+  lane_kernels(Isa::scalar).gelu(x.data(), same.data(), n);
+  lanes.scale_i32(counts.data(), scale.data(), bias.data(), scaled.data(), n);
+  for (int i = 0; i < n; ++i) {
+    const double expected = 0.5 * x[i] * (1 + std::erf(x[i] / std::sqrt(2.0)));
+    if (!(std::abs(gelu[i] - expected) < 1e-6 * (1 + std::abs(x[i])))) return false;
+    // In double the product is exact, so this rounds where two float32 steps do.
+    const auto product = static_cast<float>(static_cast<double>(scale[i]) * counts[i]);
+    if (scaled[i] != static_cast<float>(static_cast<double>(product) + bias[i])) return false;
+  }
+  return gelu == same;
+}
+
+SelfTest tested(const LaneKernels& lanes, std::mt19937_64& random) {
+  constexpr int kSizes = 130;
+  for (int n = 1; n <= kSizes; ++n) {
+    const int n_bits = std::min(n, kWordBits);
+    if (!is_right(lanes, n, random) || !is_right(lanes.at_least_f32, n_bits, random) ||
+        !is_right(lanes.at_least_i32, n_bits, random)) {
+      return {lanes.name, false, "wrong at " + std::to_string(n) + " values"};
+    }
+  }
+  return {lanes.name, true, std::to_string(kSizes) + " sizes"};
+}
+
 template <typename IsRight>
 SelfTest tested(const char* kernel, IsRight&& is_shape_right) {
   for (const Shape& shape : kShapes) {
@@ -99,6 +161,9 @@ std::vector<SelfTest> self_test() {
     if (!is_available(kernel.isa)) continue;
     tests.push_back(
         tested(kernel.name, [&](const Shape& shape) { return is_right(kernel, shape, random); }));
+  }
+  for (const LaneKernels* lanes : all_lane_kernels()) {
+    if (is_available(lanes->isa)) tests.push_back(tested(*lanes, random));
   }
   return tests;
 }

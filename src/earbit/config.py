@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 from earbit.errors import ConfigError
+from earbit.files import write_json
 
 T = TypeVar("T")
 
@@ -62,15 +64,15 @@ def load(config_type: type[T], path: str | Path) -> T:
     try:
         is_yaml = path.suffix in {".yaml", ".yml"}
         value = yaml.safe_load(text) if is_yaml else json.loads(text)
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: not valid {'YAML' if is_yaml else 'JSON'}: {reason}") from error
     return from_dict(config_type, value, where=str(path))
 
 
 def save(config: Any, path: str | Path) -> None:
-    """Writes a configuration as JSON."""
-    Path(path).write_text(json.dumps(to_dict(config), indent=2) + "\n", encoding="utf-8")
+    """Writes a configuration as JSON, whole or not at all; DataError when it cannot."""
+    write_json(Path(path), to_dict(config))
 
 
 def override(config: T, settings: Sequence[str]) -> T:
@@ -93,7 +95,7 @@ def override(config: T, settings: Sequence[str]) -> T:
                 node = node[name]
         try:
             node[last] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             node[last] = text
     return from_dict(type(config), tree)
 
@@ -116,13 +118,18 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
         return {key: _parse(item_type, item, f"{where}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(kind):
         return _parse_dataclass(typing.cast(type, kind), value, where)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and type(value) in (int, float):
+        # Compared as it is: an integer may be too large to become a float.
+        if not abs(value) <= sys.float_info.max:
+            raise ConfigError(f"{where}: {value!r} is not a finite number")
         return float(value)
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind is type(None) and value is None:
         return None
-    if not isinstance(kind, type) or not isinstance(value, kind) or (kind is int and value is True):
+    # bool is a subclass of int, and no count.
+    is_bool_for_int = kind is int and isinstance(value, bool)
+    if not isinstance(kind, type) or not isinstance(value, kind) or is_bool_for_int:
         raise ConfigError(f"{where}: {value!r} is not of type {getattr(kind, '__name__', kind)}")
     return value
 
@@ -180,7 +187,11 @@ def _parse_dataclass(kind: type, value: Any, where: str) -> Any:
     ]
     if missing:
         raise ConfigError(f"{where}: {', '.join(missing)} missing; {kind.__name__} needs it")
-    return kind(**{key: _parse(hints[key], item, f"{where}.{key}") for key, item in given.items()})
+    parsed = {key: _parse(hints[key], item, f"{where}.{key}") for key, item in given.items()}
+    try:
+        return kind(**parsed)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _unknown_key(name: str, allowed: list[str], noun: str = "key") -> str:

@@ -13,6 +13,13 @@ class ConfigError(EarbitError, ValueError):
     """A configuration, preset, plan or option that cannot be."""
 
 
+def require_range(low: float, below: float, **values: float) -> None:
+    """ConfigError about the first value, by its name, that is not in low <= value < below."""
+    for name, value in values.items():
+        if not low <= value < below:
+            raise ConfigError(f"{name}={value}; allowed: {low} <= {name} < {below}")
+
+
 class DataError(EarbitError, ValueError):
     """Audio, a corpus, labels or an output folder that cannot be used."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -35,11 +36,14 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         flush(temporary)
         temporary.replace(path)
+        flush(path.parent)
     except (OSError, SafetensorError) as error:
         # safetensors has an error of its own for a folder that is not there or a disk that is full.
         raise DataError(f"{path}: cannot be written ({error})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where nothing could be written there is nothing to remove, and the error above is the one.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> None:

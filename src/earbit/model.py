@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.encoders.build import EncoderConfig, build_encoder
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError, DataError, require_range
 from earbit.nn.front_end import MIN_SAMPLES, FrontEnd, FrontEndConfig, n_frames_of
 from earbit.nn.leaves import Linear
 from earbit.nn.lengths import length_mask
@@ -33,8 +33,10 @@ class ModelConfig:
     """Whether audio is brought to zero mean and unit variance first (HuBERT Large; not Base)."""
 
     def __post_init__(self) -> None:
-        if self.n_units is not None and self.n_units < 1:
-            raise ConfigError(f"n_units={self.n_units}; at least 1, or None for no head")
+        if self.n_units is not None:
+            require_range(2, 2**20, n_units=self.n_units)
+        require_range(1, 2**20, d_unit=self.d_unit)
+        require_range(0, 1, dropout_input=self.dropout_input)
 
 
 @dataclass(frozen=True, slots=True)

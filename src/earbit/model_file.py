@@ -18,13 +18,13 @@ from torch import Tensor
 
 import earbit
 from earbit.config import from_dict, to_dict
-from earbit.errors import ConfigError, FormatError
+from earbit.errors import FormatError
 from earbit.files import write_whole
 from earbit.model import AudioModel, ModelConfig
 from earbit.nn.leaves import Conv1d, Linear, MatMul
-from earbit.nn.precision import Precision
+from earbit.nn.precision import Granularity, Precision
 
-FORMAT = "earbit-model-1"
+FORMAT = "earbit-model-2"
 METADATA_KEY = "earbit"
 MODEL_FILE_NAME = "model.safetensors"
 
@@ -36,6 +36,8 @@ class ModelFile:
     config: ModelConfig
     precisions: dict[str, Precision]
     """Leaves that are not in float."""
+    granularities: dict[str, Granularity]
+    """Of the weights of those that have one."""
     origin: dict[str, Any]
     """Where it comes from: name, plan, seed, steps, hashes; whatever the writer knew."""
     tensors: dict[str, Tensor]
@@ -48,12 +50,18 @@ def save_model(model: AudioModel, path: Path, origin: Mapping[str, Any]) -> None
         for name, leaf in model.named_modules()
         if isinstance(leaf, (Linear, Conv1d, MatMul)) and not leaf.precision.is_float
     }
+    granularities = {
+        name: leaf.granularity
+        for name, leaf in model.named_modules()
+        if isinstance(leaf, (Linear, Conv1d)) and name in precisions
+    }
     header = {
         "format": FORMAT,
         "earbit": earbit.__version__,
         "torch": torch.__version__,
         "config": to_dict(model.config),
         "precisions": precisions,
+        "granularities": granularities,
         "origin": dict(origin),
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
@@ -82,10 +90,13 @@ def read_model_file(path: Path) -> ModelFile:
                 f"{path}: format {header['format']!r}, this version reads {FORMAT!r}; "
                 "use the model file, not an exported program"
             )
-        config: ModelConfig = from_dict(ModelConfig, header["config"], where=f"{path}: config")
+        config: ModelConfig = from_dict(ModelConfig, header["config"], where="config")
         precisions = {n: Precision(*bits) for n, bits in header["precisions"].items()}
-        return ModelFile(config, precisions, dict(header["origin"]), tensors)
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        granularities: dict[str, Granularity] = from_dict(
+            dict[str, Granularity], header["granularities"], "granularities"
+        )
+        return ModelFile(config, precisions, granularities, dict(header["origin"]), tensors)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{path}: damaged metadata ({error}); write the model again") from error

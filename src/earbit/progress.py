@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+SHOWN_AFTER_S = 2.0
 PLAIN_LINE_EVERY_S = 10.0
 
 
@@ -25,16 +30,55 @@ def say(line: str) -> None:
 
 @contextmanager
 def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
-    """Shows how far work of `total` units has come; nothing is shown for work under two seconds."""
-    if sys.stderr.isatty():
-        with _bar(title, total, done) as advance:
-            yield advance
-    else:
-        yield _PlainLines(title, total, done)
+    """Shows how far work of `total` units has come; nothing is shown for work under two seconds.
+
+    A line is due even while a single unit takes long, so that nobody takes the work for dead.
+    """
+    shown: _Bar | _PlainLines
+    shown = (_Bar if sys.stderr.isatty() else _PlainLines)(title, total, done)
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(shown, ended), daemon=True)
+    watcher.start()
+    try:
+        yield shown
+    finally:
+        ended.set()
+        watcher.join()
+        shown.close()
 
 
-@contextmanager
-def _bar(title: str, total: int, done: int) -> Iterator[Advance]:
+def _watch(shown: _Bar | _PlainLines, ended: threading.Event) -> None:
+    wait_s = SHOWN_AFTER_S
+    while not ended.wait(wait_s):
+        shown.show()
+        wait_s = PLAIN_LINE_EVERY_S
+
+
+class _Bar:
+    """A row of the one display that rich allows at a time; work within work adds a row to it."""
+
+    display: ClassVar[Progress | None] = None
+
+    def __init__(self, title: str, total: int, done: int) -> None:
+        self.is_outermost = _Bar.display is None
+        self.bars = _Bar.display = _Bar.display or _new_display()
+        self.row = self.bars.add_task(title, total=total, completed=done, note="", visible=False)
+
+    def __call__(self, n: int = 1, note: str = "") -> None:
+        self.bars.update(self.row, advance=n, note=note)
+
+    def show(self) -> None:
+        self.bars.update(self.row, visible=True)
+        self.bars.start()
+
+    def close(self) -> None:
+        if self.is_outermost:
+            _Bar.display = None
+            if self.bars.live.is_started:
+                self.bars.stop()
+
+
+def _new_display() -> Progress:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -51,23 +95,23 @@ def _bar(title: str, total: int, done: int) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, completed=done, note="")
-
-        def advance(n: int = 1, note: str = "") -> None:
-            bar.update(task, advance=n, note=note)
-
-        yield advance
+    # Twice a second: more often would take time from what `bench` measures.
+    return Progress(*columns, console=Console(stderr=True), refresh_per_second=2)
 
 
 class _PlainLines:
     def __init__(self, title: str, total: int, done: int) -> None:
         self.title, self.total, self.done = title, total, done
-        self.last_s = time.monotonic()
+        self.note = ""
+        self.start_s = time.monotonic()
 
     def __call__(self, n: int = 1, note: str = "") -> None:
         self.done += n
-        now_s = time.monotonic()
-        if now_s - self.last_s >= PLAIN_LINE_EVERY_S:
-            self.last_s = now_s
-            say(f"{self.title}: {self.done} of {self.total} {note}".rstrip())
+        self.note = note
+
+    def show(self) -> None:
+        elapsed_s = time.monotonic() - self.start_s
+        say(f"{self.title}: {self.done} of {self.total}, {elapsed_s:.0f} s {self.note}".rstrip())
+
+    def close(self) -> None:
+        """Lines stay as they are."""

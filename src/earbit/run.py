@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from earbit.audio.decode import SAMPLE_RATE_HZ, read_audio
-from earbit.errors import ConfigError
+from earbit.audio.decode import read_audio
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_whole
+from earbit.progress import say
 from earbit.runtime.session import Session
 
 
@@ -23,7 +26,11 @@ def run_files(
     layers: Literal["last", "all"] = "last",
     threads: int = 1,
 ) -> list[dict[str, Any]]:
-    """Runs every file; features go to `out` (.npz, one array per file), a summary is returned."""
+    """Runs every file; features go to `out` (.npz, one array per file), a summary is returned.
+
+    A file that cannot be used is left out, with its reason in the summary and on standard error;
+    DataError when no file is left.
+    """
     if not paths:
         raise ConfigError("no audio file given; earbit run FILE AUDIO...")
     if out is not None and out.suffix != ".npz":
@@ -32,11 +39,18 @@ def run_files(
     if len(set(names)) < len(names):
         raise ConfigError("an audio file is given twice; its features would overwrite each other")
     session = Session(program, threads)
-    arrays, summary = {}, []
+    if out is not None:
+        make_folder(out.parent)
+    arrays: dict[str, np.ndarray] = {}
+    summary: list[dict[str, Any]] = []
     for name, path in zip(names, paths, strict=True):
-        waveform = read_audio(path)
-        start_s = time.perf_counter()
-        arrays[name] = session.run(waveform, layers=layers)
+        try:
+            waveform = read_audio(path)
+            start_s = time.perf_counter()
+            arrays[name] = session.run(waveform, layers=layers)
+        except DataError as error:
+            summary.append({"audio": name, "error": str(error).removeprefix(f"{path}: ")})
+            continue
         elapsed_s = time.perf_counter() - start_s
         duration_s = waveform.size / SAMPLE_RATE_HZ
         summary.append(
@@ -49,12 +63,19 @@ def run_files(
                 "rtf": round(elapsed_s / duration_s, 5),
             }
         )
+    bad = [f"{entry['audio']}: {entry['error']}" for entry in summary if "error" in entry]
+    if not arrays:
+        raise DataError(f"no usable audio file among {len(bad)}; {bad[0]}")
+    for line in bad:
+        say(f"left out {line}")
     if out is not None:
-        make_folder(out.parent)
-
-        def write(temporary: Path) -> None:
-            with temporary.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-
-        write_whole(out, write)
+        write_whole(out, lambda temporary: _write_npz(temporary, arrays))
     return summary
+
+
+def _write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Not by `np.savez`, whose own arguments are names that no array may have."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)

@@ -34,51 +34,6 @@ def test_every_cut_is_used_once_and_no_batch_is_too_long(durations_s, max_s, see
     assert all(len(b) == 1 or padded_s(b, cuts) <= max_s + 1e-6 for b in batches)
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
-@given(durations, st.floats(0.1, 100.0), st.integers(1, 5))
-def test_ranks_share_all_cuts_in_equally_many_batches(durations_s, max_s, world_size):
-    cuts = cut_set(durations_s)
-    by_rank = [
-        epoch_batches(cuts, max_duration_s=max_s, seed=0, epoch=0, rank=rank, world_size=world_size)
-        for rank in range(world_size)
-    ]
-    assert len({len(batches) for batches in by_rank}) == 1
-    used = [i for batches in by_rank for batch in batches for i in batch]
-    assert set(used) == {cut.id for cut in cuts}
-    assert all(
-        len(b) == 1 or padded_s(b, cuts) <= max_s + 1e-6 for batches in by_rank for b in batches
-    )
-    if len(used) > len(durations_s):
-        assert all(len(batch) == 1 for batches in by_rank for batch in batches)
-        assert len(used) - len(durations_s) < world_size
-
-
-def test_the_ranks_in_turns_take_what_one_rank_would():
-    cuts = cut_set([1.0] * 60)
-    settings_ = {"max_duration_s": 10.0, "seed": 3, "epoch": 1}
-    one = epoch_batches(cuts, **settings_)
-    two = [epoch_batches(cuts, **settings_, rank=rank, world_size=2) for rank in (0, 1)]
-    assert len(one) == 6
-    assert [batch for both in zip(*two, strict=True) for batch in both] == one
-
-
-def test_batches_are_divided_until_every_rank_has_as_many():
-    cuts = cut_set([1.0] * 50)
-    settings_ = {"max_duration_s": 10.0, "seed": 0, "epoch": 0}
-    four = [epoch_batches(cuts, **settings_, rank=rank, world_size=4) for rank in range(4)]
-    assert [len(batches) for batches in four] == [2] * 4
-    used = [i for batches in four for batch in batches for i in batch]
-    assert sorted(used) == sorted(cut.id for cut in cuts)
-
-
-def test_fewer_cuts_than_ranks_are_repeated_so_that_no_rank_waits():
-    cuts = cut_set([1.0, 2.0])
-    settings_ = {"max_duration_s": 10.0, "seed": 0, "epoch": 0}
-    three = [epoch_batches(cuts, **settings_, rank=rank, world_size=3) for rank in range(3)]
-    assert [len(batches) for batches in three] == [1, 1, 1]
-    assert {batch for batches in three for batch in batches} == {("c0",), ("c1",)}
-
-
 def test_an_epoch_depends_on_its_arguments_alone():
     durations_s = np.random.default_rng(0).uniform(1, 15, 200)
     cuts = cut_set(durations_s)
@@ -135,8 +90,6 @@ def test_no_warning_of_a_library_reaches_the_user():
     [
         ([], {"max_duration_s": 1.0}, "0 cuts"),
         ([1.0], {"max_duration_s": 0.0}, "0.0 s"),
-        ([1.0], {"max_duration_s": 1.0, "rank": 2, "world_size": 2}, "rank=2 of world_size=2"),
-        ([1.0], {"max_duration_s": 1.0, "rank": -1}, "rank=-1"),
     ],
 )
 def test_what_cannot_be_batched_is_a_config_error(durations_s, settings_, message):

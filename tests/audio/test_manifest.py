@@ -70,6 +70,17 @@ BROKEN = {
     "alignment before time": good(id="b", phone_alignment=[["a", -1.0, 0.1]]),
     "alignment of text": good(id="b", phone_alignment=[["a", "0", "1"]]),
     "alignment as object": good(id="b", phone_alignment={"a": 1}),
+    "alignment beyond a float": good(id="b", phone_alignment=[["a", 0, 10**400]]),
+    "samples beyond a float": good(id="b", num_samples=10**400),
+    "half a character as id": good(id="\ud800"),
+    "half a character as speaker": good(id="b", speaker="\udcff"),
+    "split of another name": good(id="b", split="train-clean-100"),
+    "split as list": good(id="b", split=["train"]),
+    "speaker as object": good(id="b", speaker={"name": "anna"}),
+    "speaker as truth": good(id="b", speaker=True),
+    "text as list": good(id="b", text=["hi"]),
+    "keyword as number": good(id="b", keyword=1),
+    "language as list": good(id="b", lang=["en"]),
 }
 
 
@@ -82,6 +93,33 @@ def test_a_broken_line_is_rejected_by_its_number_and_the_others_are_kept(root, n
     assert "\n" not in broken.reason
     assert broken.reason
     assert (first.id, last.id) == ("a", "last")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("train", "train"),
+        ("Training", "train"),
+        ("dev", "valid"),
+        ("validation", "valid"),
+        ("valid", "valid"),
+        ("eval", "test"),
+        ("testing", "test"),
+        ("TEST", "test"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_split_has_our_name_whatever_the_corpus_calls_it(root, theirs, ours):
+    write_lines(root, good(split=theirs))
+    (utterance,) = read_manifest(root)
+    assert utterance.labels == ({} if ours is None else {"split": ours})
+
+
+def test_the_splits_that_are_allowed_are_named(root):
+    write_lines(root, good(split="held-out"))
+    (rejected,) = read_manifest(root)
+    assert "split 'held-out'; allowed are train, training, valid" in rejected.reason
 
 
 def test_an_empty_file_is_rejected_without_being_opened(root):
@@ -140,6 +178,13 @@ def test_ids_of_files_that_differ_in_the_suffix_alone_stay_unique(tmp_path):
     found = list(read_folder(tmp_path))
     assert all(isinstance(item, Utterance) for item in found)
     assert len({u.id for u in found}) == len({u.path for u in found}) == len(names)
+
+
+def test_a_file_name_that_is_not_utf_8_is_rejected(root):
+    (root / "b\udcff.wav").write_bytes((root / "a.wav").read_bytes())
+    good_one, bad = read_folder(root)
+    assert good_one.id == "a"
+    assert "UTF-8" in bad.reason
 
 
 def test_a_broken_file_of_a_folder_is_rejected_and_the_others_are_kept(root):

@@ -1,6 +1,8 @@
 import json
 
+import numpy as np
 import pytest
+import soundfile
 
 from earbit.audio.prepare import prepare
 from earbit.errors import DataError
@@ -53,6 +55,34 @@ def test_a_clean_corpus_leaves_no_quarantine(write_corpus, tmp_path):
     root, _ = write_corpus(n=1)
     prepare(str(root), tmp_path)
     assert not (tmp_path / "quarantine.jsonl").exists()
+
+
+def test_files_that_are_broken_within_are_quarantined_though_the_manifest_tells_their_length(
+    write_corpus, tmp_path
+):
+    root, _ = write_corpus(n=4)
+    (root / "0.flac").write_bytes(b"garbage" * 100)
+    soundfile.write(
+        root / "1.flac", np.full(RATE_HZ, np.nan), RATE_HZ, format="WAV", subtype="FLOAT"
+    )
+    soundfile.write(root / "2.flac", np.zeros(RATE_HZ // 2), RATE_HZ)
+    report = prepare(str(root), tmp_path / "out")
+    assert (report["n_utterances"], report["n_quarantined"]) == (1, 3)
+    lines = (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines()
+    reasons = {item["path"]: item["reason"] for item in map(json.loads, lines)}
+    assert "cannot be decoded" in reasons["0.flac"]
+    assert "NaN" in reasons["1.flac"]
+    assert "8000 samples at 16 kHz, the corpus says 16000" in reasons["2.flac"]
+
+
+def test_silence_and_clipping_are_counted_and_are_no_fault(write_corpus, tmp_path):
+    root, _ = write_corpus(n=3)
+    tone = np.sin(2 * np.pi * 440 * np.arange(RATE_HZ) / RATE_HZ)
+    quiet_then_loud = np.concatenate([np.full(RATE_HZ // 2, 5e-4), tone[: RATE_HZ // 2]])
+    soundfile.write(root / "0.flac", quiet_then_loud, RATE_HZ)
+    soundfile.write(root / "1.flac", np.clip(2 * tone, -1, 1), RATE_HZ)
+    report = prepare(str(root), tmp_path / "out")
+    assert (report["silence_s"], report["n_clipped"], report["n_quarantined"]) == (0.5, 1, 0)
 
 
 def test_an_output_folder_that_cannot_be_written_is_named(write_corpus, tmp_path):

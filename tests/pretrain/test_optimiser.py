@@ -1,3 +1,6 @@
+import dataclasses
+from math import inf, nan
+
 import pytest
 import torch
 
@@ -19,6 +22,23 @@ def test_the_schedule_is_that_of_hubert(step, lr):
 def test_more_warm_up_than_steps_is_refused():
     with pytest.raises(ConfigError, match="warmup_steps=11 of n_steps=10"):
         OptimiserConfig(peak_lr=1e-3, n_steps=10, warmup_steps=11)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("peak_lr", 0.0),
+        ("peak_lr", nan),
+        ("peak_lr", inf),
+        ("weight_decay", -0.1),
+        ("weight_decay", inf),
+        ("max_gradient_norm", 0.0),
+        ("max_gradient_norm", nan),
+    ],
+)
+def test_numbers_that_would_train_nothing_are_refused_by_name(name, value):
+    with pytest.raises(ConfigError, match=f"{name}={value}"):
+        dataclasses.replace(HUBERT, **{name: value})
 
 
 def test_scales_and_shifts_do_not_decay_and_everything_else_does():

@@ -163,6 +163,18 @@ def test_binarized_inputs_take_exactly_two_values():
 @pytest.mark.parametrize("plan", ["fp32", "w1a1"])
 def test_a_model_file_gives_the_same_output_bit_for_bit(plan, tmp_path):
     model = quantized_copy(random_model(preset("sparseformer-dn-tiny"), 0), plan, noise_clips(0))
+    expect_the_same_after_saving(model, tmp_path)
+
+
+def test_a_model_file_knows_which_weights_have_one_scale_for_all_of_them(tmp_path):
+    model = random_model(preset("sparseformer-dn-tiny"), 0)
+    convert(model, {"encoder.layers.0.attention.q_proj": W1A1, "front_end.convs.1": W1A1}, "tensor")
+    convert(model, {"encoder.layers.0.attention.k_proj": W1A1})
+    calibrate(model, [torch.from_numpy(clip)[None] for clip in noise_clips(0)])
+    expect_the_same_after_saving(model, tmp_path)
+
+
+def expect_the_same_after_saving(model, tmp_path):
     save_model(model, tmp_path / "model.safetensors", {"stage": "test"})
     twin = load_model(tmp_path)
     assert precisions_of(twin) == precisions_of(model)

@@ -143,6 +143,13 @@ def test_too_few_frames_are_an_error_with_both_numbers():
     assert program.run(waveform(400), [value], 1)[0].shape == (1, 2)
 
 
+def test_a_value_beyond_32_gib_is_refused_with_its_size_before_memory_is_asked_for():
+    program = _core.Program()
+    wide = program.add("conv_f32", [0], PLAIN, {}, {"weight": ones(2**13, 1)})
+    with pytest.raises(ValueError, match=r"1048577 rows of 32768 bytes.*32 GiB"):
+        program.run(np.zeros(2**20 + 1, np.float32), [wide], 1)
+
+
 @pytest.mark.parametrize("threads", [0, -1, 100_000])
 def test_an_impossible_number_of_threads_is_an_error(threads):
     with pytest.raises(ValueError, match=str(threads)):
@@ -181,6 +188,11 @@ REFUSED = [
     ("conv_f32", [F], {**PLAIN, "stride": 0}, {}, CONV, "stride=0"),
     ("conv_f32", [F], {**PLAIN, "pad_left": -1}, {}, CONV, "pad_left=-1"),
     ("conv_f32", [F], {**PLAIN, "stride": 2**40}, {}, CONV, "stride"),
+    ("conv_f32", [F], {**PLAIN, "pad_left": 1}, {}, CONV, "pad_left=1"),
+    ("conv_f32", [F], {**PLAIN, "kernel": 2, "pad_right": 2}, {}, CONV, "pad_right=2"),
+    ("conv_f32", [F], {**PLAIN, "kernel": 2**20}, {}, {"weight": ones(4, 1)}, str(3 * 2**20)),
+    ("conv_f32", [F], PLAIN, {}, {"weight": ones(2**20 + 1, 3)}, "1048577 rows"),
+    ("conv_f32", [F], PLAIN, {}, {}, "no matrix"),
     ("conv_f32", [F], {**PLAIN, "kernel": 2}, {}, CONV, r"\(4, 3\)"),
     ("conv_f32", [F], {**PLAIN, "groups": 2}, {}, CONV, "groups=2"),
     ("conv_f32", [F], PLAIN, {}, {"weight": ones(0, 3)}, "0"),
@@ -192,6 +204,7 @@ REFUSED = [
     ("gemm_b1", [B], {**B1, "unsigned": 2}, {}, WORDS, "unsigned=2"),
     ("gemm_b1", [B], {**B1, "out_groups": 3}, {}, WORDS, "groups"),
     ("gemm_b1", [B], {**B1, "groups": 2}, {}, WORDS, "groups=2"),
+    ("conv_b1", [B], {**B1, "kernel": 3, "pad_left": 3}, {}, WORDS, "pad_left=3"),
     ("gemm_b1", [B], {**B1, "kernel": 2}, {}, WORDS, "weight"),
     ("gemm_b1", [B], B1, {}, WORDS | {"scale": ones(7)}, "scale"),
     ("gemm_b1", [B], B1, {}, {**WORDS, "weight": ones(8, 1, dtype=np.uint64) * 8}, "weight"),

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from earbit.errors import ConfigError, DataError, FormatError
+from earbit.errors import DataError, FormatError
 from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
 from earbit.presets import preset
 from earbit.superb import features as module
-from earbit.superb.features import cached_features, model_features, weights_digest
+from earbit.superb.features import cached_features, model_features
 
 ORIGIN = {"model_digest": "m", "corpus_digest": "c"}
 
@@ -59,9 +60,10 @@ def test_the_digest_of_a_model_follows_its_weights(model):
     assert changed != before
 
 
-def test_in_memory_every_clip_is_computed_once():
+def test_every_clip_is_computed_once(tmp_path):
     counted = Counted()
-    frozen = cached_features(counted, waveforms(), [*waveforms(), "clip/0"], **ORIGIN)
+    ids = [*waveforms(), "clip/0"]
+    frozen = cached_features(counted, waveforms(), ids, cache_dir=tmp_path, **ORIGIN)
     assert counted.n_calls == 5
     assert (frozen.n_states, frozen.width) == (2, 4)
     assert np.array_equal(frozen.clips["clip/3"], counted(waveforms()["clip/3"]))
@@ -120,17 +122,12 @@ def test_a_damaged_or_foreign_shard_is_an_error(tmp_path):
         cached_features(Counted(), waves, waves, cache_dir=tmp_path, **ORIGIN)
 
 
-def test_memory_has_a_cap_that_names_the_way_out(monkeypatch):
-    monkeypatch.setattr(module, "MEMORY_CAP_BYTES", 200)
-    with pytest.raises(ConfigError, match="give cache_dir"):
-        cached_features(Counted(), waveforms(), waveforms(), **ORIGIN)
-
-
-def test_clips_without_audio_and_no_clips_at_all_are_errors():
+def test_clips_without_audio_and_no_clips_at_all_are_errors(tmp_path):
+    waves, origin = waveforms(), {**ORIGIN, "cache_dir": tmp_path}
     with pytest.raises(DataError, match="1 of 6 clips have no audio, first 'ghost'"):
-        cached_features(Counted(), waveforms(), [*waveforms(), "ghost"], **ORIGIN)
+        cached_features(Counted(), waves, [*waves, "ghost"], **origin)
     with pytest.raises(DataError, match="splits are empty"):
-        cached_features(Counted(), waveforms(), [], **ORIGIN)
+        cached_features(Counted(), waves, [], **origin)
 
 
 @pytest.mark.parametrize(
@@ -142,9 +139,10 @@ def test_clips_without_audio_and_no_clips_at_all_are_errors():
         (lambda x: x if x.shape[1] < 3 else x[:1], "expected .2 states"),
     ],
 )
-def test_features_that_cannot_be_used_are_errors(spoil, message):
+def test_features_that_cannot_be_used_are_errors(tmp_path, spoil, message):
+    waves, origin = waveforms(), {**ORIGIN, "cache_dir": tmp_path}
     with pytest.raises(DataError, match=message):
-        cached_features(lambda w: spoil(Counted()(w)), waveforms(), waveforms(), **ORIGIN)
+        cached_features(lambda w: spoil(Counted()(w)), waves, waves, **origin)
 
 
 def test_a_frozen_set_of_features_cannot_be_changed_by_accident(toy):

@@ -24,7 +24,7 @@ def cuts(words=("yes", "no", "_unknown_", "_silence_"), n_speakers=6, **labels):
 def test_unknown_and_silence_are_classes_like_any_word():
     splits = keyword_splits(cuts())
     assert KS.outputs(splits.train) == ("_silence_", "_unknown_", "no", "yes")
-    assert splits.summary["drawn_by"] == "speaker"
+    assert splits.summary["drawn_by"] == "test and valid by speaker"
 
 
 def test_clips_without_a_keyword_are_left_out_and_counted():

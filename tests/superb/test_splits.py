@@ -96,24 +96,33 @@ def test_splits_of_the_corpus_hold_when_all_three_are_there():
     assert splits.summary["classes"]["go"] == {"train": 1, "valid": 1, "test": 1}
 
 
-def test_train_and_valid_without_test_are_drawn_anew_by_speaker():
+@pytest.mark.parametrize(("given", "drawn"), [("valid", "test"), ("test", "valid")])
+@pytest.mark.parametrize("rest", ["train", None])
+def test_what_the_corpus_says_is_kept_and_only_what_it_lacks_is_drawn(given, drawn, rest):
     examples = corpus([1] * 10)
-    splits = class_splits(
-        examples, {e.id: "valid" if e.speaker == "speaker-0" else "train" for e in examples}
-    )
-    assert splits.summary["drawn_by"] == "speaker"
-    assert splits == class_splits(examples, {})
-
-
-def test_the_test_clips_of_a_corpus_without_valid_stay_test():
-    examples = corpus([1] * 10)
-    split_of = {
-        e.id: "test" if e.speaker in ("speaker-3", "speaker-4") else "train" for e in examples
-    }
+    split_of = {e.id: given if e.speaker in ("speaker-3", "speaker-4") else rest for e in examples}
     splits = class_splits(examples, split_of)
-    assert speakers(splits.test) == {"speaker-3", "speaker-4"}
-    assert not speakers(splits.train) & speakers(splits.valid)
-    assert splits.valid
+    by_name = parts(splits)
+    assert speakers(by_name[given]) == {"speaker-3", "speaker-4"}
+    assert by_name[drawn]
+    assert not speakers(by_name["train"]) & speakers(by_name[drawn])
+    assert len(speakers(by_name["train"] + by_name[drawn])) == 8
+    taken = "" if rest else "32 clips without a split taken as train; "
+    assert splits.summary["drawn_by"] == f"corpus; {taken}{drawn} by speaker"
+
+
+def test_splits_that_nobody_drew_are_drawn_by_speaker_and_say_so():
+    examples = corpus([1] * 10)
+    splits = class_splits(examples, {})
+    assert splits.summary["drawn_by"] == "test and valid by speaker"
+    alone = class_splits(examples, {e.id: "train" for e in examples})
+    assert parts(alone) == parts(splits)
+
+
+def test_a_corpus_without_train_clips_is_told_so():
+    examples = corpus([1] * 10)
+    with pytest.raises(DataError, match="no train clip among 40; name some `train`"):
+        class_splits(examples, {e.id: "test" for e in examples})
 
 
 def test_a_class_that_a_split_of_the_corpus_lacks_is_named():

@@ -63,6 +63,17 @@ def test_units_of_a_language_of_three_sounds_are_its_sounds():
     assert quality.n_dead_units == 0
 
 
+def test_purity_is_best_where_the_alignment_says_not_a_frame_beside_it():
+    def purity(shift_s):
+        shifted = {
+            name: [(sound, max(0, start_s + shift_s), d) for sound, start_s, d in alignment]
+            for name, alignment in ALIGNMENTS.items()
+        }
+        return discovered(phone_alignments=shifted)[2].phone_purity
+
+    assert purity(0) > max(purity(-0.0075), purity(0.0075))
+
+
 def test_every_frame_of_every_clip_is_labelled_by_the_one_model():
     kmeans, labels, _ = discovered(fit_ids=["a", "b"])
     assert set(labels.by_id) == set(WAVEFORMS)

@@ -19,7 +19,6 @@ from earbit.units.labels import (
     LabelHeader,
     UnitLabels,
     check_labels,
-    check_same_units,
 )
 
 HEADER = LabelHeader(
@@ -158,13 +157,6 @@ def test_clips_without_labels_are_counted_and_named():
     wanted = {"a": 16_000, "x": 16_000, "y": 16_000}
     with pytest.raises(DataError, match="2 utterances have no labels, the first is 'x'"):
         check_labels(LABELS, corpus_digest="c", n_samples=wanted)
-
-
-def test_training_and_validation_labels_must_share_a_kmeans_model():
-    check_same_units(LABELS, UnitLabels(HEADER, {"v": np.zeros(9, np.int32)}))
-    foreign = UnitLabels(dataclasses.replace(HEADER, kmeans_digest="other"), LABELS.by_id)
-    with pytest.raises(DataError, match="model k, validation labels from other"):
-        check_same_units(LABELS, foreign)
 
 
 def test_a_file_cut_short_anywhere_is_refused(tmp_path):

@@ -88,31 +88,32 @@ def test_units_used_alike_have_the_largest_entropy():
     assert unit_quality(np.arange(64) % 16, 16).entropy_bits == pytest.approx(4)
 
 
-def test_frames_take_the_phone_at_their_middle():
-    alignment = [("a", 0.02, 0.03), ("b", 0.05, 0.02)]
-    # At 100 Hz the middles are 5, 15, ... ms; b ends at 70 ms.
-    expected = [SILENCE] * 2 + ["a"] * 3 + ["b"] * 2 + [SILENCE] * 3
-    assert phones_at_rate(alignment, 10, 100) == expected
+@pytest.mark.parametrize(("rate_hz", "first_centre_s"), [(100, 0.0125), (50, 0.0125), (100, 0.0)])
+def test_frames_take_the_phone_at_the_middle_of_what_they_see(rate_hz, first_centre_s):
+    alignment = [("a", 0.021, 0.03), ("b", 0.051, 0.02), ("c", 0.09, 9.0)]
 
+    def phone_at(time_s):
+        return next((p for p, start_s, d in alignment if start_s <= time_s < start_s + d), SILENCE)
 
-def test_at_50_hz_a_frame_stands_for_20_ms():
-    assert phones_at_rate([("a", 0.0, 0.045), ("b", 0.045, 1.0)], 4, 50) == ["a", "a", "b", "b"]
+    expected = [phone_at(first_centre_s + t / rate_hz) for t in range(12)]
+    assert phones_at_rate(alignment, 12, rate_hz, first_centre_s) == expected
 
 
 def test_nothing_aligned_is_silence_and_phones_beyond_the_end_are_cut():
-    assert phones_at_rate([], 3, 100) == [SILENCE] * 3
-    assert phones_at_rate([("a", 0.0, 9.0), ("b", 9.0, 1.0)], 3, 100) == ["a"] * 3
+    assert phones_at_rate([], 3, 100, 0.0125) == [SILENCE] * 3
+    assert phones_at_rate([("a", 0.0, 9.0), ("b", 9.0, 1.0)], 3, 100, 0.0125) == ["a"] * 3
 
 
 def test_the_order_of_an_alignment_without_overlaps_does_not_matter():
     alignment = [("a", 0.0, 0.1), ("b", 0.1, 0.1), ("c", 0.25, 0.1)]
-    assert phones_at_rate(alignment[::-1], 40, 100) == phones_at_rate(alignment, 40, 100)
+    backwards = phones_at_rate(alignment[::-1], 40, 100, 0.0125)
+    assert backwards == phones_at_rate(alignment, 40, 100, 0.0125)
 
 
 @pytest.mark.parametrize("time_s", [(-1.0, 0.5), (0.0, -0.1), (math.nan, 1.0), (0.0, math.inf)])
 def test_times_that_cannot_be_are_refused(time_s):
     with pytest.raises(DataError, match="start_s"):
-        phones_at_rate([("a", *time_s)], 100, 100)
+        phones_at_rate([("a", *time_s)], 100, 100, 0.0125)
 
 
 def test_units_out_of_range_and_phones_of_other_frames_are_refused():

@@ -45,25 +45,18 @@ def epoch_batches(
     max_duration_s: float,
     seed: int,
     epoch: int,
-    rank: int = 0,
-    world_size: int = 1,
 ) -> list[tuple[str, ...]]:
     """Ids of the batches of one epoch: every cut once, at most `max_duration_s` of padded audio.
 
     A cut that is longer alone forms a batch of its own; the trainer crops it.  The result depends
     on the ids, the durations and the arguments alone, and no global random state is touched.
-    Ranks take the batches in turns and get equally many, or one of them would wait forever: the
-    last batches are divided where the count does not work out, and only where every batch is a
-    single cut are the first of them given twice.
-    Raises ConfigError without cuts, or for a rank that is not below `world_size`.
+    Raises ConfigError without cuts or duration.
     """
     n_cuts = len(cuts)
     if not n_cuts or max_duration_s <= 0:
         raise ConfigError(
             f"{n_cuts} cuts in batches of {max_duration_s} s; both must be above zero"
         )
-    if not 0 <= rank < world_size:
-        raise ConfigError(f"rank={rank} of world_size={world_size}; ranks are 0 to world_size - 1")
     # The sampler writes into the cuts that it is given, so it gets bare ones.
     bare = [MonoCut(id=c.id, start=0.0, duration=c.duration, channel=0) for c in cuts]
     bare.sort(key=lambda cut: cut.id)
@@ -79,13 +72,13 @@ def epoch_batches(
             buffer_size=BUFFER_CUTS,
             shuffle=True,
             seed=seed,
+            # Else it would ask torch.distributed.
             rank=0,
             world_size=1,
             drop_last=False,
         )
         sampler.set_epoch(epoch)
-        batches = [tuple(cut.id for cut in batch) for batch in sampler]
-    return _in_full_rounds(batches, world_size)[rank::world_size]
+        return [tuple(cut.id for cut in batch) for batch in sampler]
 
 
 @dataclass
@@ -117,21 +110,6 @@ def _bucket_bounds(cuts: Sequence[MonoCut], max_duration_s: float) -> list[float
         return [longest_s]
     bounds = estimate_duration_buckets(fitting, num_buckets=min(MAX_BUCKETS, len(fitting)))
     return sorted({*map(float, bounds), longest_s})
-
-
-def _in_full_rounds(batches: list[tuple[str, ...]], n_ranks: int) -> list[tuple[str, ...]]:
-    """As many batches as make full rounds over the ranks, by dividing some of the last ones."""
-    batches = list(batches)
-    while len(batches) % n_ranks:
-        largest = max(range(len(batches)), key=lambda i: (len(batches[i]), i))
-        batch = batches.pop(largest)
-        if len(batch) == 1:
-            batches.insert(largest, batch)
-            n_missing = -len(batches) % n_ranks
-            return batches + [batches[i % len(batches)] for i in range(n_missing)]
-        half = (len(batch) + 1) // 2
-        batches += [batch[:half], batch[half:]]
-    return batches
 
 
 def collate(

@@ -14,15 +14,17 @@ import numpy as np
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.supervision import AlignmentItem
 
-from earbit.audio.decode import SAMPLE_RATE_HZ, read_audio
+from earbit.audio.decode import read_audio
 from earbit.audio.manifest import (
     MANIFEST_NAME,
+    NAME_LABELS,
     Rejected,
     Utterance,
     read_folder,
     read_manifest,
 )
-from earbit.errors import ConfigError, DataError
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.errors import DataError
 from earbit.files import make_folder, write_text
 from earbit.nn.front_end import MIN_SAMPLES
 
@@ -43,15 +45,12 @@ class Corpus:
     """SHA-256 over ids, lengths, file sizes and labels; moving or reordering does not change it."""
 
 
-def open_corpus(where: str | Path, *, limit: int | None = None) -> Corpus:
+def open_corpus(where: str | Path) -> Corpus:
     """Opens 'synthetic', a folder with manifest.jsonl, or any folder of audio files.
 
-    limit: takes the first so many utterances only, to try something out.
     What cannot be used is put into the quarantine.  Raises DataError when nothing is left, and for
     a manifest with a path that leaves its folder.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit={limit}: at least 1 utterance is needed; leave it out for all")
     if where == SYNTHETIC:
         from earbit.audio.synthetic.build import synthetic_corpus_folder
 
@@ -74,8 +73,6 @@ def open_corpus(where: str | Path, *, limit: int | None = None) -> Corpus:
             rejected.append(Rejected(item.path.relative_to(root).as_posix(), reason))
             continue
         utterances.append(item)
-        if len(utterances) == limit:
-            break
     if not utterances:
         first = f"; the first: {rejected[0].path}: {rejected[0].reason}" if rejected else ""
         raise DataError(
@@ -110,15 +107,30 @@ def decode_all(
     of the corpus that is returned; its digest does not count them.  DataError when none is left.
     """
     waveforms: dict[str, np.ndarray] = {}
+    decoded = for_each_waveform(corpus, waveforms.__setitem__, progress)
+    return waveforms, decoded
+
+
+def for_each_waveform(
+    corpus: Corpus,
+    use: Callable[[str, np.ndarray], None],
+    progress: Callable[[int], None] | None = None,
+) -> Corpus:
+    """Decodes one file after another and hands id and audio to `use`, in the order of the corpus.
+
+    Returns the corpus as `decode_all` does, and raises what it raises.
+    """
     reason_of: dict[str, str] = {}
     for cut in corpus.cuts:
         try:
-            waveforms[cut.id] = load_waveform(cut)
+            waveform = load_waveform(cut)
         except DataError as error:
             reason_of[cut.id] = str(error)
+        else:
+            use(cut.id, waveform)
         if progress is not None:
             progress(1)
-    return waveforms, without(corpus, reason_of)
+    return without(corpus, reason_of)
 
 
 def without(corpus: Corpus, reason_of: Mapping[str, str]) -> Corpus:
@@ -159,16 +171,16 @@ def _relative_path(corpus: Corpus, cut: MonoCut) -> str:
 def _cut(utterance: Utterance) -> MonoCut:
     duration_s = utterance.n_samples / SAMPLE_RATE_HZ
     labels = dict(utterance.labels)
-    speaker = labels.get("speaker") or labels.get("pseudo_speaker")
-    text = labels.get("text")
+    names = (labels.get(key) for key in NAME_LABELS)
+    speaker = next((str(name) for name in names if name not in (None, "")), None)
     alignment = labels.pop("phone_alignment", None)
     supervision = SupervisionSegment(
         id=utterance.id,
         recording_id=utterance.id,
         start=0.0,
         duration=duration_s,
-        text=text if isinstance(text, str) else None,
-        speaker=str(speaker) if isinstance(speaker, (str, int)) else None,
+        text=labels.get("text"),
+        speaker=speaker,
         language=labels.get("lang"),
         gender=labels.get("gender"),
         alignment=None if alignment is None else {"phone": list(_alignment(alignment))},

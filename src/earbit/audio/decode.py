@@ -11,9 +11,9 @@ import numpy as np
 import soundfile
 import soxr
 
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
 
-SAMPLE_RATE_HZ = 16_000
 MIN_RATE_HZ = 1_000
 """A lower rate is a damaged header: one second of it would become a thousand or more."""
 BLOCK_FRAMES = 1 << 20
@@ -118,7 +118,7 @@ def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
     _check_is_file(Path(path))
     try:
         file = soundfile.SoundFile(str(path))
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, UnicodeError) as error:
         raise _unreadable(path, error) from error
     with file:
         if file.frames == UNKNOWN_FRAMES:

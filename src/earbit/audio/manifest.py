@@ -8,11 +8,25 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from earbit.audio.decode import SAMPLE_RATE_HZ, audio_info
+from earbit.audio.decode import audio_info
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
 
 MANIFEST_NAME = "manifest.jsonl"
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
+MAX_SAMPLES = 2**53
+"""More cannot be counted exactly in a float."""
+MAX_TIME_S = 1e9
+"""Of a phone; thirty years."""
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "valid": ("valid", "validation", "val", "dev", "development"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+"""The splits, and what others call them."""
+TEXT_LABELS = ("text", "keyword", "lang", "gender")
+NAME_LABELS = ("speaker", "pseudo_speaker")
+"""Labels that may be numbers too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +39,10 @@ class Utterance:
     """At 16 kHz."""
     n_bytes: int
     labels: dict[str, Any] = field(default_factory=dict)
-    """Fields of the manifest: text, speaker, phones, keyword, intent, slots, emotion, split, ..."""
+    """Fields of the manifest: text, speaker, phones, keyword, intent, slots, emotion, split, ...
+
+    `split` is train, valid or test, or it is not there.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,7 @@ def read_folder(root: Path) -> Iterator[Utterance | Rejected]:
             name = relative.as_posix()
         seen.add(name)
         try:
+            _check_is_text("the file name", name)
             info = audio_info(path)
             yield Utterance(name, path, info.n_samples, path.stat().st_size)
         except (DataError, OSError) as error:
@@ -99,6 +117,7 @@ def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
     name, relative = record.get("id"), record.get("path")
     if not isinstance(name, str) or not name or not isinstance(relative, str) or not relative:
         raise DataError("'id' and 'path' must be texts")
+    _check_is_text("id", name)
     if name in seen:
         raise DataError(f"id {name!r} is taken by an earlier line")
     path = root / relative
@@ -112,13 +131,40 @@ def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
         n_samples = audio_info(path).n_samples
     elif record.get("bytes") not in (None, n_bytes):
         raise DataError(f"{relative}: {n_bytes} bytes, the manifest says {record['bytes']}")
-    alignment = record.get("phone_alignment")
-    if alignment is not None and not _is_alignment(alignment):
-        raise DataError(f"id {name!r}: phone_alignment is not a list of [phone, start, duration]")
-    seen.add(name)
+    if n_samples > MAX_SAMPLES:
+        raise DataError(f"num_samples is above {MAX_SAMPLES}; correct it, or leave it out")
     known = {"id", "path", "num_samples", "sample_rate", "bytes", "duration"}
-    labels = {key: value for key, value in record.items() if key not in known}
+    labels = _labels({key: value for key, value in record.items() if key not in known})
+    seen.add(name)
     return Utterance(name, path, n_samples, n_bytes, labels)
+
+
+def _labels(labels: dict[str, Any]) -> dict[str, Any]:
+    """Labels whose types can be relied on, with the split by our own name."""
+    for key in (*TEXT_LABELS, *NAME_LABELS, "split"):
+        value = labels.get(key)
+        if value is None or (key in NAME_LABELS and type(value) is int):
+            continue
+        _check_is_text(key, value)
+    alignment = labels.get("phone_alignment")
+    if alignment is not None and not _is_alignment(alignment):
+        raise DataError("phone_alignment is not a list of [phone, start_s, duration_s]")
+    split = labels.pop("split", None)
+    return {**labels, "split": _split_named(split)} if split else labels
+
+
+def _split_named(name: str) -> str:
+    for split, names in SPLIT_NAMES.items():
+        if name.lower() in names:
+            return split
+    allowed = ", ".join(other for names in SPLIT_NAMES.values() for other in names)
+    raise DataError(f"split {name!r}; allowed are {allowed}, or none at all")
+
+
+def _check_is_text(what: str, value: Any) -> None:
+    """DataError for what is no text, or has halves of characters, which no file can hold."""
+    if not isinstance(value, str) or any("\ud800" <= char <= "\udfff" for char in value):
+        raise DataError(f"{what} is {ascii(value)[:80]}; it must be a text, in UTF-8")
 
 
 def _is_alignment(items: Any) -> bool:
@@ -127,6 +173,6 @@ def _is_alignment(items: Any) -> bool:
         isinstance(item, list)
         and len(item) == 3
         and isinstance(item[0], str)
-        and all(type(t) in (int, float) and 0 <= t < float("inf") for t in item[1:])
+        and all(type(t) in (int, float) and 0 <= t < MAX_TIME_S for t in item[1:])
         for item in items
     )

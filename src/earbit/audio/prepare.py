@@ -6,8 +6,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from earbit.audio.corpus import Corpus, open_corpus, write_quarantine
+import numpy as np
+
+from earbit.audio.corpus import Corpus, for_each_waveform, open_corpus, write_quarantine
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.files import make_folder, write_json
+from earbit.progress import progress
 
 TASK_NEEDS = {
     "KS": "keyword",
@@ -21,20 +25,45 @@ TASK_NEEDS = {
     "ASV": "speaker",
 }
 """The label that a SUPERB task is made from."""
+SILENCE_PEAK = 1e-3
+"""60 dB below full scale."""
+SILENCE_SAMPLES = SAMPLE_RATE_HZ // 10
+CLIPPED_PEAK = 0.9999
 
 
 def prepare(where: str, out_dir: Path) -> dict[str, Any]:
     """Writes manifest.json and quarantine.jsonl to `out_dir`; returns the former.
 
-    It says what the corpus holds, which labels how many utterances have, and which SUPERB tasks
-    those labels serve.  Raises DataError when nothing can be used.
+    Every file is decoded, one at a time, to find those that are broken.  The report says what the
+    corpus holds, which labels how many utterances have, and which SUPERB tasks those labels serve.
+    Raises DataError when nothing can be used.
     """
     make_folder(out_dir)
     corpus = open_corpus(where)
+    levels = _Levels()
+    with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
+        corpus = for_each_waveform(corpus, levels.add, advance)
     write_quarantine(corpus, out_dir)
-    report = look_over(corpus)
+    silence_s = round(levels.n_silent_samples / SAMPLE_RATE_HZ, 1)
+    report = look_over(corpus) | {"silence_s": silence_s, "n_clipped": levels.n_clipped}
     write_json(out_dir / "manifest.json", report)
     return report
+
+
+class _Levels:
+    """Counts samples of silence, a tenth of a second at a time, and files with cut-off peaks."""
+
+    def __init__(self) -> None:
+        self.n_silent_samples = self.n_clipped = 0
+
+    def add(self, cut_id: str, waveform: np.ndarray) -> None:
+        size = np.abs(waveform)
+        whole = size[: size.size // SILENCE_SAMPLES * SILENCE_SAMPLES]
+        peaks = whole.reshape(-1, SILENCE_SAMPLES).max(axis=1)
+        self.n_silent_samples += SILENCE_SAMPLES * int((peaks < SILENCE_PEAK).sum())
+        # A sound that just reaches full scale does so for a sample; one that is cut off stays.
+        is_full = size >= CLIPPED_PEAK
+        self.n_clipped += bool((is_full[:-2] & is_full[1:-1] & is_full[2:]).any())
 
 
 def look_over(corpus: Corpus) -> dict[str, Any]:

@@ -5,109 +5,159 @@ The engines take turns, A B A B ..., so that a machine whose speed drifts treats
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-import numpy as np
-
-from earbit.cost.engine import SAMPLE_RATE_HZ
-from earbit.errors import ConfigError
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.config import from_dict
+from earbit.cost.engine import ENGINES
+from earbit.cost.measure import MeasuredTime
+from earbit.errors import ConfigError, FormatError, UnsupportedError
+from earbit.model import ModelConfig
 from earbit.nn.front_end import n_frames_of
-from earbit.runtime.session import MAX_THREADS, MIN_SAMPLES, Session
+from earbit.progress import Advance, progress
+from earbit.runtime.session import MAX_SAMPLES, MAX_THREADS, MIN_SAMPLES, Session
 
+OURS = "earbit"
 N_RUNS = 15
 N_WARM_UPS = 2
 
 
+@dataclass(frozen=True, slots=True)
 class _Engine:
-    """A child process that runs one engine on demand."""
+    """A child process that runs one engine on demand; UnsupportedError when it ends by itself."""
 
-    def __init__(self, name: str, program: Path, seconds: float, threads: int) -> None:
-        self.name = name
-        command = [sys.executable, "-m", "earbit.cost.engine", name, str(program)]
-        # Some math libraries read these before any of our code runs.
-        limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-        self._process = subprocess.Popen(
+    name: str
+    process: subprocess.Popen[str]
+    errors: IO[str]
+
+    def run(self) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        # If there is nobody to write to, nobody answers either, and that is an error below.
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write("run\n")
+            self.process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        """The next line: first that it is ready, then of every run."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            status = self.process.wait()
+            self.errors.seek(0)
+            reason = (self.errors.read().strip().splitlines() or ["it gave no reason"])[-1]
+            raise UnsupportedError(
+                f"engine {self.name} ended with status {status}: {reason}; "
+                "give shorter audio or leave the engine out"
+            )
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@contextlib.contextmanager
+def _engine(name: str, program: Path, seconds: float, threads: int) -> Iterator[_Engine]:
+    # Some math libraries read these before any of our code runs.
+    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    command = [sys.executable, "-m", "earbit.cost.engine", name, str(program)]
+    # Errors go to a file: of a pipe that nobody reads, a child could wait for ever.
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        process = subprocess.Popen(
             [*command, str(seconds), str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=errors,
             text=True,
             env={**os.environ, **limits},
         )
-        self.ready = self._read()
-
-    def run(self) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        self._process.stdin.write("run\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-
-    def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"engine {self.name} ended with status {self._process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        try:
+            yield _Engine(name, process, errors)
+        finally:
+            process.kill()
+            with contextlib.suppress(BrokenPipeError), process:
+                pass
 
 
 def bench(
     program: Path, *, seconds: float, threads: int, against: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Times a program, and PyTorch in full precision with the same shape, on the same audio.
+    """Times a program, and engines that run a model of its shape in float, on the same audio.
 
-    seconds: length of the audio.  Refuses to time an engine whose output has the wrong shape or is
-    not finite (RuntimeError); raises ConfigError for an impossible length or number of threads.
+    seconds: length of the audio;  against: names of the other engines.  Raises ConfigError for an
+    impossible length, number of threads or engine, FormatError for a program that does not say its
+    shape or gives another one or what is not finite, UnsupportedError when an engine fails.
     """
-    n_samples = int(seconds * SAMPLE_RATE_HZ)
-    if n_samples < MIN_SAMPLES:
-        raise ConfigError(f"seconds={seconds}; audio of at least 0.025 s has one frame")
+    if not MIN_SAMPLES <= seconds * SAMPLE_RATE_HZ <= MAX_SAMPLES:
+        raise ConfigError(f"seconds={seconds}; allowed are 0.025 (one frame) to 14400 (4 h)")
     if not 1 <= threads <= MAX_THREADS:
         raise ConfigError(f"threads={threads}; allowed are 1 to {MAX_THREADS}")
-    origin = Session(program).origin
-    expected_shape = [n_frames_of(n_samples), origin["config"]["encoder"]["d_model"]]
-    engines = [_Engine(name, program, seconds, threads) for name in ("earbit", *against)]
-    try:
-        for engine in engines:
-            if engine.ready["shape"] != expected_shape or not engine.ready["is_finite"]:
-                raise RuntimeError(
-                    f"engine {engine.name}: output {engine.ready}, expected {expected_shape}"
-                )
-        for _ in range(N_WARM_UPS):
-            for engine in engines:
-                engine.run()
-        runs = [[engine.run() for engine in engines] for _ in range(N_RUNS)]
-    finally:
-        for engine in engines:
-            engine.close()
+    others = [name for name in ENGINES if name != OURS]
+    for name in against:
+        if name not in others:
+            raise ConfigError(
+                f"no engine {name!r} to measure against; allowed: {', '.join(others)}"
+            )
+    width, precision = _width_and_precision(program)
+    names = [OURS, *dict.fromkeys(against)]
+    shape = [n_frames_of(int(seconds * SAMPLE_RATE_HZ)), width]
+    with contextlib.ExitStack() as stack:
+        advance = stack.enter_context(progress("timing", N_WARM_UPS + N_RUNS))
+        engines = [stack.enter_context(_engine(n, program, seconds, threads)) for n in names]
+        turns = _turns(program, engines, shape, advance)
     records = []
-    for i, engine in enumerate(engines):
-        times_ms = np.array([turn[i]["ms"] for turn in runs])
-        precision = "+".join(origin["precisions"]) if engine.name == "earbit" else "w32a32"
+    for name, runs in zip(names, zip(*turns, strict=True), strict=True):
+        time = MeasuredTime.of([run["ms"] for run in runs])
         records.append(
             {
-                "engine": engine.name,
-                "precision": precision,
+                "engine": name,
+                "precision": precision if name == OURS else "w32a32",
                 "threads": threads,
                 "seconds": seconds,
-                "median_ms": float(np.median(times_ms)),
-                "p10_ms": float(np.percentile(times_ms, 10)),
-                "p90_ms": float(np.percentile(times_ms, 90)),
-                "rtf": float(np.median(times_ms)) / 1e3 / seconds,
-                "peak_rss_bytes": max(turn[i]["peak_rss_bytes"] for turn in runs),
+                **asdict(time),
+                "rtf": time.median_ms / 1e3 / seconds,
+                "peak_rss_bytes": max(run["peak_rss_bytes"] for run in runs),
             }
         )
     return records
+
+
+def _turns(
+    program: Path, engines: Sequence[_Engine], shape: list[int], advance: Advance
+) -> list[list[dict[str, Any]]]:
+    """What every engine says of every run, turn by turn, warm-ups left out."""
+    expected = {"shape": shape, "is_finite": True}
+    for engine in engines:
+        ready = engine.answer()
+        if ready != expected:
+            raise FormatError(
+                f"{program}: engine {engine.name} gives {ready}, expected {expected}; "
+                "export it again"
+            )
+    turns = []
+    for _ in range(N_WARM_UPS + N_RUNS):
+        turns.append([engine.run() for engine in engines])
+        advance()
+    return turns[N_WARM_UPS:]
+
+
+def _width_and_precision(program: Path) -> tuple[int, str]:
+    """Of the model that a program was made from."""
+    origin = Session(program).origin
+    try:
+        config: ModelConfig = from_dict(ModelConfig, origin["config"], where="config")
+        return config.encoder.d_model, "+".join(origin["precisions"])
+    except (ConfigError, KeyError, TypeError) as error:
+        raise FormatError(
+            f"{program}: does not say which model it was made from ({error}); export it again"
+        ) from error
 
 
 def render_bench(records: Sequence[dict[str, Any]]) -> str:

@@ -1,6 +1,6 @@
 """One engine in a process of its own, so that its peak memory is its own and nothing else's.
 
-`python -m earbit.cost.engine earbit|torch PROGRAM SECONDS THREADS` prints one JSON line when it is
+`python -m earbit.cost.engine ENGINE PROGRAM SECONDS THREADS` prints one JSON line when it is
 ready, then runs once for every line that it reads and answers with the milliseconds.
 The earbit engine never imports torch.
 """
@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.cost.measure import peak_rss_bytes
 from earbit.runtime.session import Session
-
-SAMPLE_RATE_HZ = 16_000
 
 
 def speech_like(n_samples: int, seed: int = 0) -> np.ndarray:
@@ -52,12 +51,14 @@ def _torch(program: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.
     return run
 
 
+ENGINES = {"earbit": _earbit, "torch": _torch}
+
+
 def main() -> None:
     """Serves one engine until its input closes."""
     engine, program, seconds, threads = sys.argv[1:5]
     audio = speech_like(int(float(seconds) * SAMPLE_RATE_HZ))
-    build = {"earbit": _earbit, "torch": _torch}[engine]
-    run = build(Path(program), audio, int(threads))
+    run = ENGINES[engine](Path(program), audio, int(threads))
     output = run()
     ready = {"shape": output.shape, "is_finite": bool(np.isfinite(output).all())}
     print(json.dumps(ready), flush=True)

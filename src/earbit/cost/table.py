@@ -7,8 +7,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.cost.devices import DEVICES, SOURCE
-from earbit.cost.engine import SAMPLE_RATE_HZ
 from earbit.cost.profile import PARTS, Profile
 from earbit.errors import ConfigError
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from earbit.cost.engine import SAMPLE_RATE_HZ
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.cost.profile import Profile, leaf_names_of, profile_model
 from earbit.cost.storage import RestBits
 from earbit.cost.table import render, to_json

@@ -11,10 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from earbit.errors import ConfigError
+from earbit.errors import require_range
 from earbit.nn.attention import check_heads
-from earbit.nn.positional import PositionalConv
-from earbit.nn.transformer_layer import TransformerLayer, init_like_bert, run_layers
+from earbit.nn.positional import PositionalConv, check_position
+from earbit.nn.transformer_layer import (
+    TransformerLayer,
+    check_layers,
+    init_like_bert,
+    run_layers,
+)
 from earbit.nn.window_attention import WindowAttention
 
 
@@ -34,9 +39,10 @@ class SparseformerConfig:
     layer_drop: float = 0.05
 
     def __post_init__(self) -> None:
+        check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
         check_heads(self.d_model, self.n_heads)
-        if self.window_frames < 1:
-            raise ConfigError(f"window_frames={self.window_frames}; the smallest window is 1 frame")
+        check_position(self.d_model, self.position_kernel)
+        require_range(1, 2**20, window_frames=self.window_frames)
 
 
 class SparseformerEncoder(torch.nn.Module):

@@ -8,8 +8,13 @@ import torch
 from torch import Tensor
 
 from earbit.nn.attention import SelfAttention, check_heads
-from earbit.nn.positional import PositionalConv
-from earbit.nn.transformer_layer import TransformerLayer, init_like_bert, run_layers
+from earbit.nn.positional import PositionalConv, check_position
+from earbit.nn.transformer_layer import (
+    TransformerLayer,
+    check_layers,
+    init_like_bert,
+    run_layers,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +31,9 @@ class TransformerConfig:
     layer_drop: float = 0.05
 
     def __post_init__(self) -> None:
+        check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
         check_heads(self.d_model, self.n_heads)
+        check_position(self.d_model, self.position_kernel)
 
 
 class TransformerEncoder(torch.nn.Module):

@@ -100,9 +100,7 @@ def _read_bits(model: AudioModel, into: dict[str, np.ndarray]) -> list[Removable
                 ("scores.right", block.k_proj),
                 ("context.right", block.v_proj),
             ):
-                hooks.append(
-                    projection.register_forward_hook(_sign_reader(f"{name}.{role}", into))
-                )
+                hooks.append(projection.register_forward_hook(_sign_reader(f"{name}.{role}", into)))
     return hooks
 
 

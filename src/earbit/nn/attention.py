@@ -8,15 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, require_range
 from earbit.nn.leaves import Linear, MatMul
 from earbit.nn.lengths import length_mask
 
 
 def check_heads(d_model: int, n_heads: int) -> None:
     """ConfigError, with the nearest width that fits, when the heads do not divide the width."""
-    if n_heads < 1 or d_model < 1:
-        raise ConfigError(f"d_model={d_model}, n_heads={n_heads}; both must be at least 1")
+    require_range(1, 2**20, d_model=d_model, n_heads=n_heads)
     if d_model % n_heads:
         nearest = max(1, round(d_model / n_heads)) * n_heads
         raise ConfigError(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.errors import ConfigError, DataError
+from earbit.errors import DataError, require_range
 from earbit.nn.leaves import Conv1d
 from earbit.nn.norms import ChannelNorm
 
@@ -33,8 +33,7 @@ class FrontEndConfig:
     n_channels: int = 512
 
     def __post_init__(self) -> None:
-        if self.n_channels < 1:
-            raise ConfigError(f"front end of {self.n_channels} channels; at least 1 is needed")
+        require_range(1, 2**20, n_channels=self.n_channels)
 
 
 def layer_lengths(n_samples: Count) -> list[Count]:

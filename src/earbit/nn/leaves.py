@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.nn.lengths import zero_padding
-from earbit.nn.precision import FLOAT, Precision
+from earbit.nn.precision import FLOAT, Granularity, Precision
 
 ActivationName = Literal["none", "gelu", "relu"]
 BinarySet = Literal["signed", "unsigned"]
@@ -37,6 +37,7 @@ class Linear(torch.nn.Linear):
     """`weight @ activation(x) + bias` over the last dimension: (..., d_in) -> (..., d_out)."""
 
     precision: Precision = FLOAT
+    granularity: Granularity = "channel"
 
     def __init__(
         self, d_in: int, d_out: int, *, bias: bool = True, input_activation: ActivationName = "none"
@@ -55,6 +56,7 @@ class Conv1d(torch.nn.Conv1d):
     """
 
     precision: Precision = FLOAT
+    granularity: Granularity = "channel"
 
     def __init__(
         self,

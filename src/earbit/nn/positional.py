@@ -9,8 +9,21 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
+from earbit.errors import ConfigError, require_range
 from earbit.nn.leaves import Conv1d
 from earbit.nn.lengths import zero_padding
+
+N_GROUPS = 16
+
+
+def check_position(d_model: int, kernel: int) -> None:
+    """ConfigError when there is no such convolution; d_model must be a multiple of its groups."""
+    require_range(1, 2**20, position_kernel=kernel)
+    if d_model % N_GROUPS:
+        raise ConfigError(
+            f"d_model={d_model} is not a multiple of {N_GROUPS}, the groups of the positional "
+            f"convolution; the next that fits is {d_model + -d_model % N_GROUPS}"
+        )
 
 
 class PositionalConv(torch.nn.Module):
@@ -20,9 +33,9 @@ class PositionalConv(torch.nn.Module):
     last is dropped.  Weight norm has one gain per tap.
     """
 
-    def __init__(self, d_model: int, kernel: int = 128, groups: int = 16) -> None:
+    def __init__(self, d_model: int, kernel: int) -> None:
         super().__init__()
-        conv = Conv1d(d_model, d_model, kernel, padding=kernel // 2, groups=groups)
+        conv = Conv1d(d_model, d_model, kernel, padding=kernel // 2, groups=N_GROUPS)
         torch.nn.init.normal_(conv.weight, std=math.sqrt(4 / (kernel * d_model)))
         torch.nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         self.conv = weight_norm(conv, dim=2)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from earbit.errors import ConfigError
 
 BIT_WIDTHS = (1, 2, 4, 8, 32)
+Granularity = Literal["channel", "tensor"]
+"""What a quantized weight has one scale for: each output channel, or all of it (BiT)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from earbit.errors import require_range
 from earbit.nn.attention import SelfAttention
 from earbit.nn.leaves import Linear
+
+
+def check_layers(n_layers: int, d_ffn: int, dropout: float, layer_drop: float) -> None:
+    """ConfigError when there is no such stack of layers."""
+    require_range(1, 2**10, n_layers=n_layers)
+    require_range(1, 2**20, d_ffn=d_ffn)
+    require_range(0, 1, dropout=dropout, layer_drop=layer_drop)
 
 
 class FeedForward(torch.nn.Module):

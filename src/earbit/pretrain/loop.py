@@ -7,6 +7,7 @@ gives, on a CPU, the same bits as one that was not.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,11 @@ from lhotse import CutSet
 from torch import Tensor
 
 from earbit.audio.batches import Batch, collate, epoch_batches
-from earbit.audio.decode import SAMPLE_RATE_HZ
-from earbit.errors import ConfigError, DataError
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.errors import DataError, require_range
 from earbit.files import make_folder, write_text
 from earbit.model import AudioModel
-from earbit.nn.front_end import n_frames_of
+from earbit.nn.front_end import MIN_SAMPLES, n_frames_of
 from earbit.pretrain.checkpoint import CHECKPOINTS, Position, load_newest, save_checkpoint
 from earbit.pretrain.masking import MaskConfig, batch_mask
 from earbit.pretrain.objective import Loss, Objective
@@ -48,12 +49,16 @@ class TrainConfig:
     log_every_steps: int = 10
 
     def __post_init__(self) -> None:
-        if self.batch_s < self.crop_s:
-            raise ConfigError(f"batch_s={self.batch_s} is below crop_s={self.crop_s}; raise it")
-        if not 0 <= self.unmasked_weight < float("inf"):
-            raise ConfigError(f"unmasked_weight={self.unmasked_weight}; it must be 0 or more")
-        if self.checkpoint_every_steps < 1 or self.log_every_steps < 1:
-            raise ConfigError("checkpoint_every_steps and log_every_steps must be at least 1")
+        require_range(MIN_SAMPLES / SAMPLE_RATE_HZ, math.inf, crop_s=self.crop_s)
+        require_range(self.crop_s, math.inf, batch_s=self.batch_s)
+        require_range(0, math.inf, unmasked_weight=self.unmasked_weight)
+        require_range(0, 2**32, seed=self.seed)
+        require_range(
+            1,
+            math.inf,
+            checkpoint_every_steps=self.checkpoint_every_steps,
+            log_every_steps=self.log_every_steps,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, require_range
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,8 +26,12 @@ class OptimiserConfig:
                 f"warmup_steps={self.warmup_steps} of n_steps={self.n_steps}; "
                 "allowed: 0 <= warmup_steps <= n_steps, n_steps at least 1"
             )
-        if self.peak_lr <= 0:
-            raise ConfigError(f"peak_lr={self.peak_lr}; it must be above 0")
+        require_range(0, inf, weight_decay=self.weight_decay)
+        if not (0 < self.peak_lr < inf and 0 < self.max_gradient_norm < inf):
+            raise ConfigError(
+                f"peak_lr={self.peak_lr}, max_gradient_norm={self.max_gradient_norm}; "
+                "both must be finite and above 0"
+            )
 
 
 def lr_at(step: int, config: OptimiserConfig) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earbit.config import load, override
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, require_range
 from earbit.model import ModelConfig
 from earbit.pretrain.loop import TrainConfig
 
@@ -24,6 +24,10 @@ class RecipeConfig:
     n_units: int = 100
     seed: int = 0
     """Seed of the model's first weights and of k-means."""
+
+    def __post_init__(self) -> None:
+        require_range(2, 2**20, n_units=self.n_units)
+        require_range(0, 2**32, seed=self.seed)
 
 
 def load_recipe(path: Path, settings: Sequence[str] = ()) -> RecipeConfig:
@@ -44,9 +48,14 @@ def _from_python(path: Path) -> RecipeConfig:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    recipe = getattr(module, "recipe", None)
-    config = recipe() if callable(recipe) else None
+    try:
+        spec.loader.exec_module(module)
+        recipe = getattr(module, "recipe", None)
+        config = recipe() if callable(recipe) else None
+    except Exception as error:
+        # It is the user's code: whatever it raises is the user's to mend.
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{path}: the recipe does not run ({reason}); mend it") from error
     if not isinstance(config, RecipeConfig):
         raise ConfigError(f"{path}: it must define recipe() -> RecipeConfig")
     return config

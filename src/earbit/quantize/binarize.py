@@ -11,12 +11,13 @@ floats, so training sees the very numbers that the packed runtime will, ties inc
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-Granularity = Literal["channel", "tensor"]
+from earbit.nn.precision import Granularity
+
 MIN_SCALE = 1e-5
 """Floor of every learned scale: a scale that trains through zero would turn its set around."""
 

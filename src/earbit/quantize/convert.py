@@ -9,8 +9,7 @@ import torch
 from earbit.config import suggest
 from earbit.errors import ConfigError, UnsupportedError
 from earbit.nn.leaves import Conv1d, Linear, MatMul
-from earbit.nn.precision import FLOAT, W1A1, Precision
-from earbit.quantize.binarize import Granularity
+from earbit.nn.precision import FLOAT, W1A1, Granularity, Precision
 from earbit.quantize.leaves import BinaryConv1d, BinaryLeaf, BinaryLinear, BinaryMatMul
 
 Leaf = Linear | Conv1d | MatMul

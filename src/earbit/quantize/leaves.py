@@ -15,10 +15,9 @@ from torch.nn import functional as F
 
 from earbit.nn.leaves import ActivationName, BinarySet, Conv1d, Linear, MatMul
 from earbit.nn.lengths import zero_padding
-from earbit.nn.precision import W1A1
+from earbit.nn.precision import W1A1, Granularity
 from earbit.quantize.binarize import (
     MIN_SCALE,
-    Granularity,
     signed_units,
     unsigned_units,
     weight_scale,
@@ -71,7 +70,7 @@ class BinaryLinear(Linear):
             input_activation=_relu_for(leaf.input_activation),
         )
         _copy_weights(leaf, self)
-        self.granularity: Granularity = granularity
+        self.granularity = granularity
         self.input_set = _set_of(leaf.input_activation)
         self.input_scale = torch.nn.Parameter(torch.ones(()))
         self.input_shift = torch.nn.Parameter(torch.zeros(leaf.in_features))
@@ -111,7 +110,7 @@ class BinaryConv1d(Conv1d):
             input_activation=_relu_for(leaf.input_activation),
         )
         _copy_weights(leaf, self)
-        self.granularity: Granularity = granularity
+        self.granularity = granularity
         self.input_set = _set_of(leaf.input_activation)
         self.input_scale = torch.nn.Parameter(torch.ones(()))
         self.input_shift = torch.nn.Parameter(torch.zeros(leaf.in_channels))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 
-from earbit.errors import ConfigError, FormatError
+from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.model import AudioModel, ModelConfig
-from earbit.model_file import MODEL_FILE_NAME, read_model_file
+from earbit.model_file import MODEL_FILE_NAME, ModelFile, read_model_file
+from earbit.nn.precision import Granularity
 from earbit.presets import PRESETS
 from earbit.quantize.calibrate import calibrate
 from earbit.quantize.convert import convert, leaves_of, precisions_of
@@ -30,14 +32,28 @@ def load_model(where: str | Path) -> AudioModel:
     """
     path = model_path(where)
     file = read_model_file(path)
-    model = random_model(file.config, seed=0)
-    convert(model, file.precisions)
     try:
-        model.load_state_dict(file.tensors)
-    except RuntimeError as error:
+        model = _built(file)
+        # On the meta device first: a damaged configuration may ask for any amount of memory.
+        model.load_state_dict(file.tensors, assign=True)
+    except (RuntimeError, ConfigError, UnsupportedError) as error:
         reason = " ".join(str(error).split())
         raise FormatError(f"{path}: tensors do not fit the configuration: {reason}") from error
-    return model.eval()
+    return model.requires_grad_().eval()
+
+
+def _built(file: ModelFile) -> AudioModel:
+    """The model of a file without its numbers."""
+    with torch.device("meta"):
+        model = AudioModel(file.config)
+        for granularity in get_args(Granularity):
+            chosen = {
+                name: precision
+                for name, precision in file.precisions.items()
+                if file.granularities.get(name, "channel") == granularity
+            }
+            convert(model, chosen, granularity)
+    return model
 
 
 def random_model(config: ModelConfig, seed: int) -> AudioModel:

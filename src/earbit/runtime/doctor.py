@@ -8,14 +8,19 @@ from importlib import metadata
 from typing import Any
 
 from earbit import _core
+from earbit.runtime.session import chosen_isa
 
 
 def examine() -> dict[str, Any]:
-    """CPU, chosen instruction set, all kernels with the result of their self-test, versions."""
+    """CPU, chosen instruction set, all kernels with the result of their self-test, versions.
+
+    Raises ConfigError when EARBIT_ISA names a set that is not available.
+    """
+    isa = chosen_isa()
     kernels = _core.kernels()
     checks = _core.self_test()
     return {
-        "isa": _core.isa(),
+        "isa": isa,
         "kernels": kernels,
         "self_test": checks,
         "ok": bool(checks) and all(check["ok"] for check in checks),

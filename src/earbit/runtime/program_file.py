@@ -7,6 +7,7 @@ once more by the compiled core, op by op, against what each op needs.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,8 @@ def _parse_op(i: int, record: Any, tensors: Mapping[str, np.ndarray]) -> Op:
         if type(number) is not int or abs(number) >= 2**31:
             raise FormatError(f"{where}: {role}={number!r} is not a 32-bit integer")
     for role, number in floats.items():
-        if type(number) not in (int, float) or not np.isfinite(number):
+        # Compared as it is: an integer may be too large to become a float.
+        if type(number) not in (int, float) or not abs(number) <= sys.float_info.max:
             raise FormatError(f"{where}: {role}={number!r} is not a finite number")
     return Op(
         name=_expect(record.get("op"), str, f"{where} name"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,12 +23,14 @@ class Session:
     """A loaded program.  It never changes while it runs, so threads may share it.
 
     path: a file of `earbit export`;  threads: how many cores one call may use; results do not
-    depend on it.  Raises FormatError for a damaged or foreign file.
+    depend on it.  Raises FormatError for a damaged or foreign file, ConfigError when EARBIT_ISA
+    names an instruction set that is not available.
     """
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
         if not 1 <= threads <= MAX_THREADS:
             raise ConfigError(f"threads={threads}; allowed are 1 to {MAX_THREADS}")
+        chosen_isa()
         self.threads = threads
         file = read_program(path)
         self.origin: dict[str, Any] = file.origin
@@ -46,16 +49,23 @@ class Session:
     def run(
         self, waveform: NDArray[Any], layers: Literal["last", "all"] = "last"
     ) -> NDArray[np.float32]:
-        """Features of mono 16 kHz audio in [-1, 1], one vector per 20 ms.
+        """Features of mono 16 kHz audio, floats in [-1, 1], one vector per 20 ms.
 
         Gives (frames, width) float32 of the last layer, or (layers + 1, frames, width) of all
-        hidden states, the encoder's input first.  Raises DataError for audio that is too short or
-        not finite.
+        hidden states, the encoder's input first.  Raises DataError for audio that is too short,
+        too long for the memory, not of floats or not finite, FormatError for a program whose
+        outputs are not floats of one shape.
         """
         if layers not in ("last", "all"):
             raise ConfigError(f"layers={layers!r}; allowed are 'last' and 'all'")
         wanted = self.outputs if layers == "all" else self.outputs[-1:]
         results = self.values(waveform, wanted)
+        for value, result in zip(wanted, results, strict=True):
+            if result.dtype != np.float32 or result.shape != results[0].shape:
+                raise FormatError(
+                    f"output value {value} of the program is {result.dtype} {result.shape}, "
+                    "expected float32 (frames, width), the same for all outputs; export it again"
+                )
         return np.stack(results) if layers == "all" else results[0]
 
     def run_batch(self, waveforms: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
@@ -65,24 +75,55 @@ class Session:
     def values(self, waveform: NDArray[Any], ids: Sequence[int]) -> list[NDArray[Any]]:
         """Any values of the program: float32 (frames, columns) or packed uint64 bits."""
         audio = _checked(waveform)
-        try:
+        with _data_errors(audio):
             return self._program.run(audio, list(ids), self.threads)
-        except ValueError as error:
-            raise DataError(f"audio of {audio.size} samples: {error}") from error
 
     def profile(self, waveform: NDArray[Any]) -> list[tuple[str, float]]:
         """Seconds that every op took, in the order of the program."""
-        return self._program.profile(_checked(waveform), self.threads)
+        audio = _checked(waveform)
+        with _data_errors(audio):
+            return self._program.profile(audio, self.threads)
 
     def kernels(self) -> dict[str, str]:
-        """The kernel that computes each product on this CPU."""
+        """The kernels that are used on this CPU, by what they compute."""
         return {kernel["op"]: kernel["name"] for kernel in _core.kernels() if kernel["chosen"]}
 
 
+def chosen_isa() -> str:
+    """The instruction set of the kernels; ConfigError when EARBIT_ISA names none of this CPU."""
+    try:
+        return _core.isa()
+    except ValueError as error:
+        raise ConfigError(f"EARBIT_ISA: {error}; set it to one of these or unset it") from error
+
+
+@contextmanager
+def _data_errors(audio: NDArray[np.float32]) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise DataError(f"audio of {audio.size} samples: {error}") from error
+    except MemoryError as error:
+        raise DataError(
+            f"audio of {audio.size} samples needs more memory than there is; cut it"
+        ) from error
+
+
 def _checked(waveform: NDArray[Any]) -> NDArray[np.float32]:
-    audio = np.ascontiguousarray(waveform, dtype=np.float32)
-    if audio.ndim != 1:
-        raise DataError(f"audio of shape {audio.shape}; give one channel, shape (samples,)")
+    try:
+        given = np.asarray(waveform)
+    except ValueError as error:
+        raise DataError(f"audio is no array ({error}); give shape (samples,)") from error
+    if given.ndim != 1:
+        raise DataError(f"audio of shape {given.shape}; give one channel, shape (samples,)")
+    if not np.issubdtype(given.dtype, np.floating):
+        raise DataError(
+            f"audio of type {given.dtype}; give floats in [-1, 1]: divide 16-bit samples by 32768, "
+            "or read the file with earbit.read_audio"
+        )
+    # A float64 beyond float32 becomes infinite, and is counted as such below.
+    with np.errstate(over="ignore"):
+        audio = np.ascontiguousarray(given, dtype=np.float32)
     if not MIN_SAMPLES <= audio.size <= MAX_SAMPLES:
         raise DataError(
             f"audio of {audio.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "

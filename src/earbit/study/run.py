@@ -20,7 +20,7 @@ import torch
 
 import earbit
 from earbit.audio.corpus import Corpus, open_corpus
-from earbit.audio.decode import SAMPLE_RATE_HZ
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.config import to_dict
 from earbit.cost.bench import bench
 from earbit.cost.profile import profile_model

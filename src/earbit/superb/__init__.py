@@ -5,7 +5,6 @@ from earbit.superb.features import (
     FrozenFeatures,
     cached_features,
     model_features,
-    weights_digest,
 )
 from earbit.superb.head_file import TrainedHead, load_head, predict, score_with
 from earbit.superb.runner import Score, run_task
@@ -28,5 +27,4 @@ __all__ = [
     "run_task",
     "score_with",
     "task_named",
-    "weights_digest",
 ]

@@ -16,19 +16,15 @@ import torch
 from numpy.typing import NDArray
 
 import earbit
-from earbit.config import to_dict
-from earbit.errors import ConfigError, DataError
+from earbit.errors import DataError
 from earbit.files import make_folder
 from earbit.model import AudioModel
-from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.progress import progress
 from earbit.superb.feature_shards import ShardedFeatures
 
 Features = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Waveform (n_samples,) at 16 kHz -> all hidden states (L, T, D)."""
 
-MEMORY_CAP_BYTES = 2 * 10**9
-"""Features above this are not kept in memory."""
 SHARD_BYTES = 64 * 10**6
 
 
@@ -59,20 +55,6 @@ def model_features(model: AudioModel) -> Features:
     return features
 
 
-def weights_digest(model: AudioModel) -> str:
-    """SHA-256 over configuration, precisions and every tensor of a model."""
-    precisions = {
-        name: [leaf.precision.weight_bits, leaf.precision.activation_bits]
-        for name, leaf in model.named_modules()
-        if isinstance(leaf, (Linear, Conv1d, MatMul))
-    }
-    digest = hashlib.sha256(json.dumps([to_dict(model.config), precisions]).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 def cached_features(
     features: Features,
     waveforms: Mapping[str, NDArray[np.float32]],
@@ -80,14 +62,14 @@ def cached_features(
     *,
     model_digest: str,
     corpus_digest: str,
-    cache_dir: Path | None = None,
+    cache_dir: Path,
 ) -> FrozenFeatures:
     """Features of every clip in `ids`, each computed alone, so that nothing depends on padding.
 
-    Full frames are kept as float32: in memory up to MEMORY_CAP_BYTES, or below `cache_dir` in a
-    folder named by model, corpus and version, where a second call finds them.  Raises DataError
-    for an id without audio and for features that are not finite; ConfigError when memory is not
-    enough.
+    Full frames are kept as float32 below `cache_dir`, in a folder named by model, corpus and
+    version, where a second call finds them.  model_digest: of the weights, or of the program that
+    computes instead of them.  Raises DataError for an id without audio, for features that are not
+    finite, and for a full disk.
     """
     wanted = sorted(set(ids))
     if not wanted:
@@ -98,7 +80,7 @@ def cached_features(
             f"{len(missing)} of {len(wanted)} clips have no audio, first {missing[0]!r}; "
             "decode the whole corpus"
         )
-    store = _Memory() if cache_dir is None else _shards(cache_dir, model_digest, corpus_digest)
+    store = _shards(cache_dir, model_digest, corpus_digest)
     todo = [i for i in wanted if i not in store]
     first = features(waveforms[todo[0]]) if todo else store[wanted[0]]
     shape = (first.shape[0], first.shape[-1])
@@ -122,21 +104,6 @@ def cached_features(
         model_digest=model_digest,
         corpus_digest=corpus_digest,
     )
-
-
-class _Memory(dict[str, NDArray[np.float32]]):
-    """A feature store that ends with the process."""
-
-    n_bytes = 0
-
-    def add(self, clips: Mapping[str, NDArray[np.float32]]) -> None:
-        self.n_bytes += sum(clip.nbytes for clip in clips.values())
-        if self.n_bytes > MEMORY_CAP_BYTES:
-            raise ConfigError(
-                f"features of {len(self) + len(clips)} clips take over "
-                f"{MEMORY_CAP_BYTES / 1e9:g} GB of memory; give cache_dir, a folder to keep them in"
-            )
-        self.update(clips)
 
 
 def _shards(cache_dir: Path, model_digest: str, corpus_digest: str) -> ShardedFeatures:

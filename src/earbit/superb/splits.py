@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from earbit.errors import DataError
 from earbit.superb.task import Example, Splits
@@ -21,29 +21,29 @@ HELD_OUT_SHARES = {"test": 0.2, "valid": 0.1}
 def class_splits(examples: Sequence[Example], split_of: Mapping[str, str | None]) -> Splits:
     """Splits for one class per clip.
 
-    split_of: what the corpus says of a clip by its id.  Its own splits hold when every clip has
-    one and train, valid and test all occur.  Otherwise, speakers are held out: first for test,
-    where the corpus has none, then for valid.  Raises DataError, naming them, for classes that
-    a split lacks, and for clips without a speaker where speakers have to be held out.
+    split_of: what the corpus says of a clip by its id: train, valid, test or None.  That holds;
+    only valid or test clips that it lacks are drawn, by holding out speakers of the train clips and
+    of those without a split, and the rest of these is train.  Raises DataError without train
+    clips, for classes that a split lacks, naming them, and for clips without a speaker where
+    speakers have to be held out.
     """
     examples = sorted(examples, key=lambda example: example.id)
-    labels = {split_of.get(example.id) for example in examples}
-    if labels == set(NAMES):
-        drawn_by = "corpus"
-        parts = {n: [e for e in examples if split_of[e.id] == n] for n in NAMES}
-    elif labels == {"train", "test"}:
-        drawn_by = "corpus; valid by speaker"
-        test = [e for e in examples if split_of[e.id] == "test"]
-        rest = [e for e in examples if split_of[e.id] == "train"]
-        parts = {**hold_out_speakers(rest, {"valid": HELD_OUT_SHARES["valid"]}), "test": test}
-    else:
-        drawn_by = "speaker"
-        parts = hold_out_speakers(examples, HELD_OUT_SHARES)
+    parts: dict[str, list[Example]] = {name: [] for name in NAMES}
+    for example in examples:
+        parts[split_of.get(example.id) or "train"].append(example)
+    if not parts["train"]:
+        raise DataError(
+            f"no train clip among {len(examples)}; name some `train`, or leave `split` out of all, "
+            "and speakers are held out"
+        )
+    missing = {name: share for name, share in HELD_OUT_SHARES.items() if not parts[name]}
+    if missing:
+        parts |= hold_out_speakers(parts["train"], missing)
     counts = {name: Counter(str(e.target) for e in part) for name, part in parts.items()}
     classes = sorted({str(example.target) for example in examples})
     _require_every_class(examples, counts, classes)
     summary = {
-        "drawn_by": drawn_by,
+        "drawn_by": _drawn_by(missing, [split_of.get(example.id) for example in examples]),
         "n_speakers": {n: len({e.speaker for e in parts[n]} - {None}) for n in NAMES},
         "n_shared_speakers": _n_shared_speakers(parts),
         "classes": {c: {n: counts[n][c] for n in NAMES} for c in classes},
@@ -109,6 +109,16 @@ def _require_every_class(
             f"({n_speakers} speakers); every class needs a clip in train, valid and test: add "
             "clips of at least three speakers per class, or leave the class out"
         )
+
+
+def _drawn_by(missing: Collection[str], given: Collection[str | None]) -> str:
+    """Who drew the splits, in words."""
+    by_speaker = f"{' and '.join(missing)} by speaker" if missing else ""
+    if not any(given):
+        return by_speaker
+    n_without = sum(split is None for split in given)
+    taken = f"{n_without} clips without a split taken as train" if n_without else ""
+    return "; ".join(filter(None, ("corpus", taken, by_speaker)))
 
 
 def _n_shared_speakers(parts: Mapping[str, Sequence[Example]]) -> int:

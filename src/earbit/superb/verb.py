@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,13 +14,18 @@ import numpy as np
 from earbit.audio.corpus import Corpus
 from earbit.files import make_folder, write_json
 from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
 from earbit.pretrain.corpus import decoded_corpus
+from earbit.progress import say
 from earbit.quantize.load import preset_or_model
 from earbit.runtime.session import Session
-from earbit.superb.features import cached_features, model_features, weights_digest
+from earbit.superb.features import cached_features, model_features
 from earbit.superb.head_file import load_head, score_with
 from earbit.superb.runner import run_task
 from earbit.superb.tasks import task_named
+
+SCRATCH = "superb-features"
+"""Folder of features in OUT, there until the score is."""
 
 
 def score_model(where: str, task: str, data: str, out_dir: Path, *, seed: int) -> dict[str, Any]:
@@ -44,13 +51,23 @@ def score_on(
     seed: int,
     program: Path | None = None,
 ) -> dict[str, Any]:
-    """`score_model` on data in memory; `program`: its features are scored with the same head."""
+    """`score_model` on data in memory; `program`: its features are scored with the same head.
+
+    A run that was killed goes on with the features that it finds; a finished one has removed them.
+    """
     chosen = task_named(task)
     splits = chosen.splits(corpus.cuts)
     ids = [example.id for part in (splits.train, splits.valid, splits.test) for example in part]
-    digest = weights_digest(model)
+    if (drawn_by := splits.summary.get("drawn_by", "corpus")) != "corpus":
+        say(f"splits for {task}: {drawn_by}")
+    scratch = out_dir / SCRATCH
     features = cached_features(
-        model_features(model), waveforms, ids, model_digest=digest, corpus_digest=corpus.digest
+        model_features(model),
+        waveforms,
+        ids,
+        model_digest=weights_digest(model),
+        corpus_digest=corpus.digest,
+        cache_dir=scratch,
     )
     n_steps = chosen.defaults.n_proxy_steps if n_steps is None else n_steps
     lrs = chosen.defaults.proxy_lrs
@@ -61,10 +78,12 @@ def score_on(
             lambda waveform: session.run(waveform, layers="all"),
             waveforms,
             [example.id for example in splits.test],
-            model_digest=digest,
+            model_digest=hashlib.sha256(program.read_bytes()).hexdigest(),
             corpus_digest=corpus.digest,
+            cache_dir=scratch,
         )
         head = load_head(out_dir / "head.safetensors", chosen)
         score["packed_value"] = score_with(chosen, head, packed, splits.test)[chosen.metric]
         write_json(out_dir / "scores.json", score)
+    shutil.rmtree(scratch, ignore_errors=True)
     return score

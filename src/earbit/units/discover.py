@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
 from earbit.files import make_folder, write_json
 from earbit.units.kmeans import KMeans, fit_kmeans
-from earbit.units.labels import MAX_DRIFT_S, SAMPLE_RATE_HZ, LabelHeader, UnitLabels
-from earbit.units.mfcc import MFCC_RATE_HZ, mfcc
+from earbit.units.labels import MAX_DRIFT_S, LabelHeader, UnitLabels
+from earbit.units.mfcc import MFCC_RATE_HZ, WINDOW_SAMPLES, mfcc
 from earbit.units.quality import UnitQuality, phones_at_rate, unit_quality
 
 Features = Callable[[np.ndarray], np.ndarray]
@@ -21,6 +22,8 @@ Features = Callable[[np.ndarray], np.ndarray]
 Alignment = Sequence[tuple[str, float, float]]
 """Phones as (phone, start_s, duration_s)."""
 
+FIRST_CENTRE_S = WINDOW_SAMPLES / 2 / SAMPLE_RATE_HZ
+"""The middle of what frame 0 sees, of MFCC as of a hidden layer."""
 MAX_FIT_FRAMES = 2_000_000
 """K-means sees a random part of more frames than this: 312 MB of 39-dimensional MFCC."""
 
@@ -118,7 +121,8 @@ def _quality(labels: UnitLabels, alignments: Mapping[str, Alignment] | None) -> 
     for name, alignment in (alignments or {}).items():
         if name in labels.by_id:
             units.append(labels.by_id[name])
-            phones += phones_at_rate(alignment, len(units[-1]), labels.header.rate_hz)
+            rate_hz = labels.header.rate_hz
+            phones += phones_at_rate(alignment, len(units[-1]), rate_hz, FIRST_CENTRE_S)
     if not units:
         return whole
     aligned = unit_quality(np.concatenate(units), labels.n_units, phones)

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import write_whole
+from earbit.progress import progress
 
 FORMAT = "earbit-kmeans-1"
 BLOCK_FRAMES = 16_384
@@ -102,6 +103,6 @@ def fit_kmeans(features: np.ndarray, *, n_units: int, seed: int) -> KMeans:
     )
     # Threads that wait for each other cost small corpora ten times the work, and the order in which
     # they add up the inertia may decide which of the starts wins.
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), progress(f"k-means of {n_units} units", 1):
         model.fit(features)
     return KMeans(np.ascontiguousarray(model.cluster_centers_, dtype=np.float32))

@@ -17,12 +17,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError, FormatError
 from earbit.files import write_whole
 
 FORMAT = "earbit-labels-1"
 METADATA_KEY = "earbit"
-SAMPLE_RATE_HZ = 16_000
 FRAME_RATE_HZ = 50
 MAX_DRIFT_S = 0.1
 """Labels and audio may differ by so much: windows at the end that are not whole."""
@@ -33,7 +33,7 @@ class LabelHeader:
     """What the labels of a file are."""
 
     feature: str
-    """"mfcc" or "hidden"."""
+    """"mfcc" or "hidden"; frame t of either sees 25 ms of audio, from t / rate_hz on."""
     layer: int | None
     """Layer of hidden features, counted from 1."""
     rate_hz: float
@@ -151,15 +151,6 @@ def check_labels(labels: UnitLabels, *, corpus_digest: str, n_samples: Mapping[s
                 f"{name!r}: labels for {labels_s:.2f} s at {labels.header.rate_hz:g} Hz, audio of "
                 f"{n / SAMPLE_RATE_HZ:.2f} s; the label rate or the audio is another one"
             )
-
-
-def check_same_units(train: UnitLabels, valid: UnitLabels) -> None:
-    """Refuses training and validation labels of two k-means models (DataError)."""
-    if train.header.kmeans_digest != valid.header.kmeans_digest:
-        raise DataError(
-            f"training labels come from k-means model {train.header.kmeans_digest[:12]}, "
-            f"validation labels from {valid.header.kmeans_digest[:12]}; label both with one model"
-        )
 
 
 def _check_types(header: LabelHeader, ids: Any) -> None:

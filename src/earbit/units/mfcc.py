@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 
-from earbit.audio.decode import SAMPLE_RATE_HZ
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
 
 MFCC_RATE_HZ = 100

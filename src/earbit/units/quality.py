@@ -66,10 +66,14 @@ def unit_quality(
 
 
 def phones_at_rate(
-    alignment: Sequence[tuple[str, float, float]], n_frames: int, rate_hz: float
+    alignment: Sequence[tuple[str, float, float]],
+    n_frames: int,
+    rate_hz: float,
+    first_centre_s: float,
 ) -> list[str]:
     """The phone in the middle of every frame, from (phone, start_s, duration_s); else silence.
 
+    first_centre_s: the middle of what frame 0 sees; that of frame t lies t / rate_hz later.
     Raises DataError for a start or a duration that is negative or not finite.
     """
     phones = [SILENCE] * n_frames
@@ -79,8 +83,9 @@ def phones_at_rate(
                 f"phone {phone!r}: start_s={start_s}, duration_s={duration_s}; finite numbers of 0 "
                 "or more are allowed, correct the alignment"
             )
-        first = max(0, int(np.ceil(start_s * rate_hz - 0.5)))
-        last = min(n_frames, int(np.ceil((start_s + duration_s) * rate_hz - 0.5)))
+        end_s = start_s + duration_s
+        first = max(0, int(np.ceil((start_s - first_centre_s) * rate_hz)))
+        last = min(n_frames, int(np.ceil((end_s - first_centre_s) * rate_hz)))
         phones[first:last] = [phone] * max(0, last - first)
     return phones
 

@@ -1,11 +1,14 @@
 import hashlib
 import itertools
+import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -83,7 +86,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(cache):
 
 def test_every_configuration_has_a_folder_of_its_own_and_is_made_once(cache, monkeypatch):
     first = synthetic_corpus_folder(LEAST)
-    monkeypatch.setattr(build.subprocess, "run", None)
+    monkeypatch.setattr(build.subprocess, "Popen", None)
     assert synthetic_corpus_folder(LEAST) == first
     with pytest.raises(TypeError):
         synthetic_corpus_folder(TINY)
@@ -105,9 +108,8 @@ def test_speakers_are_in_one_split_and_every_class_is_in_all(corpus):
 
 
 def test_the_default_holds_keywords_enough_for_the_task():
-    config = SyntheticConfig()
-    n_clips = config.clips_per_keyword * len(KEYWORDS) + config.other_word_clips
-    assert n_clips * len(SPEAKERS) >= 900
+    config = SyntheticConfig(sentences_per_speaker=0)
+    assert config.n_clips >= 900
 
 
 def test_phones_lie_in_order_within_their_clip_and_are_those_of_the_label(corpus):
@@ -148,7 +150,15 @@ def run_build(cache, *counts):
     )
 
 
-def test_a_build_that_was_killed_leaves_no_folder_and_the_next_one_succeeds(cache):
+def wait_until_nothing_grows(folder):
+    """The child of a killed process lives until its next line."""
+    n_before = -1
+    while (n_files := len(list(folder.rglob("*")))) != n_before:
+        n_before = n_files
+        time.sleep(0.5)
+
+
+def test_a_build_that_was_killed_leaves_no_corpus_and_the_next_one_cleans_up(cache):
     killed = run_build(cache, 40, 5)
     deadline_s = time.monotonic() + 30
     while not list(cache.glob(".synthetic-*/s02")) and time.monotonic() < deadline_s:
@@ -156,8 +166,29 @@ def test_a_build_that_was_killed_leaves_no_folder_and_the_next_one_succeeds(cach
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert not list(cache.glob("synthetic-*"))
-    assert list(cache.glob(".synthetic-*"))
-    assert len(open_corpus(synthetic_corpus_folder(LEAST)).cuts) == len(SPEAKERS)
+    (left,) = cache.glob(".synthetic-*")
+    wait_until_nothing_grows(left)
+    made = synthetic_corpus_folder(LEAST)
+    assert len(open_corpus(made).cuts) == len(SPEAKERS)
+    assert list(cache.iterdir()) == [made]
+
+
+def test_folders_of_the_living_and_of_other_machines_are_not_removed(cache):
+    of_parent = f".synthetic-2-0-x.{platform.node()}.{os.getppid()}"
+    of_another = f".synthetic-2-0-x.not-{platform.node()}.{2**22 + 1}"
+    without_owner = f".synthetic-2-0-x.{platform.node()}.notes"
+    for name in (of_parent, of_another, without_owner):
+        (cache / name).mkdir(parents=True)
+    made = synthetic_corpus_folder(LEAST)
+    left = {path.name for path in cache.iterdir()}
+    assert left == {made.name, of_parent, of_another, without_owner}
+
+
+def test_the_wait_is_told_of_every_clip(tmp_path):
+    told = []
+    text = json.dumps(asdict(LEAST))
+    build._build_in_child(tmp_path, text, lambda: told.append(1))
+    assert len(told) == len(list(tmp_path.rglob("*.flac"))) == LEAST.n_clips == len(SPEAKERS)
 
 
 def test_two_processes_at_once_agree(cache):

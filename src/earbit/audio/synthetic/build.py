@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,12 +23,13 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from earbit.audio.decode import SAMPLE_RATE_HZ, resample
+from earbit.audio.decode import resample
 from earbit.audio.manifest import MANIFEST_NAME
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.synthetic.espeak import Espeak, Prosody
 from earbit.audio.synthetic.grammar import KEYWORDS, OTHER_WORDS, UNKNOWN, random_sentence
 from earbit.errors import DataError, UnsupportedError
-from earbit.progress import say
+from earbit.progress import Advance, progress, say
 
 VERSION = 2
 """Of the generator: raised whenever the same seed gives other audio."""
@@ -81,6 +84,12 @@ class SyntheticConfig:
     clips_per_keyword: int = 5
     other_word_clips: int = 12
 
+    @property
+    def n_clips(self) -> int:
+        """Of all speakers."""
+        n_keywords = self.clips_per_keyword * len(KEYWORDS)
+        return len(SPEAKERS) * (self.sentences_per_speaker + n_keywords + self.other_word_clips)
+
 
 def synthetic_corpus_folder(config: SyntheticConfig | None = None) -> Path:
     """The folder of the corpus, built first if it is not in the cache yet (about 20 s).
@@ -95,16 +104,14 @@ def synthetic_corpus_folder(config: SyntheticConfig | None = None) -> Path:
     final = cache_folder() / f"synthetic-{VERSION}-{config.seed}-{key}"
     if (final / MANIFEST_NAME).is_file():
         return final
-    temporary = final.with_name(f".{final.name}.{os.getpid()}")
+    temporary = final.with_name(f".{final.name}.{platform.node()}.{os.getpid()}")
     say(f"making the synthetic corpus, once: {final}")
     try:
+        _remove_left_behind(final.parent)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        command = [sys.executable, "-m", "earbit.audio.synthetic.build", str(temporary), text]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise UnsupportedError(f"the synthetic corpus could not be made: {reason}")
+        with progress("synthetic speech", config.n_clips) as advance:
+            _build_in_child(temporary, text, advance)
         if not final.exists():
             temporary.rename(final)
     except OSError as error:
@@ -118,6 +125,40 @@ def synthetic_corpus_folder(config: SyntheticConfig | None = None) -> Path:
     return final
 
 
+def _build_in_child(folder: Path, config_json: str, advance: Advance) -> None:
+    command = [sys.executable, "-m", "earbit.audio.synthetic.build", str(folder), config_json]
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as child,
+    ):
+        assert child.stdout is not None
+        for _ in child.stdout:
+            advance()
+        if child.wait():
+            errors.seek(0)
+            reason = (errors.read().strip().splitlines() or ["no reason given"])[-1]
+            raise UnsupportedError(f"the synthetic corpus could not be made: {reason}")
+
+
+def _remove_left_behind(cache: Path) -> None:
+    """Removes half-made corpora of processes that were killed on this very machine."""
+    prefix = f".{platform.node()}."
+    for folder in cache.glob(".synthetic-*"):
+        _, found, process_id = folder.name.rpartition(prefix)
+        if found and process_id.isdecimal() and not _is_alive(int(process_id)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass  # somebody else's, or no number of a process: not ours to remove
+    return True
+
+
 def cache_folder() -> Path:
     """Where things that can be made again are kept."""
     if folder := os.environ.get("EARBIT_CACHE"):
@@ -128,7 +169,10 @@ def cache_folder() -> Path:
 
 
 def build(folder: Path, config: SyntheticConfig) -> None:
-    """Speaks the whole corpus into `folder`; the manifest is written last."""
+    """Speaks the whole corpus into `folder`; the manifest is written last.
+
+    Prints a line for every clip, for whoever waits; nobody there to read them ends the work.
+    """
     engine = Espeak()
     lines = []
     for speaker in SPEAKERS:
@@ -137,6 +181,7 @@ def build(folder: Path, config: SyntheticConfig) -> None:
         for number, (style, labels) in enumerate(_utterances(config, random)):
             name = f"{speaker.name}-{number:04d}"
             lines.append(_write(engine, folder, speaker, name, style, labels, random))
+            print(name, flush=True)
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
 

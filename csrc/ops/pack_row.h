@@ -1,0 +1,24 @@
+// Comparisons to packed bits, for every op that makes bits.
+#pragma once
+
+#include <algorithm>
+
+#include "graph/value.h"
+
+namespace earbit {
+
+// Row `row` of y, which is bits: x >= threshold, column by column over all groups.
+template <typename T>
+void pack_row(uint64_t (*at_least)(const T*, const T*, int), const T* x, const T* threshold,
+              int64_t row, const Value& y) {
+  const int n = y.type.bits_per_group;
+  for (int g = 0; g < y.type.groups; ++g) {
+    uint64_t* out = y.group(g) + row * y.type.words();
+    for (int j = 0; j < n; j += kWordBits) {
+      out[j / kWordBits] =
+          at_least(x + g * n + j, threshold + g * n + j, std::min(kWordBits, n - j));
+    }
+  }
+}
+
+}  // namespace earbit

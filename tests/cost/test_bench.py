@@ -1,0 +1,121 @@
+"""What bench reports, and that everything that can go wrong is one clear line."""
+
+import json
+import math
+
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from earbit.cost import bench as module
+from earbit.cost.bench import bench, render_bench
+from earbit.errors import ConfigError, FormatError, UnsupportedError
+from earbit.export.verb import export_model
+from earbit.runtime.program_file import METADATA_KEY
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bench") / "tiny.safetensors"
+    export_model("sparseformer-dn-tiny", path, plan="w1a1")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _few_runs(monkeypatch):
+    monkeypatch.setattr(module, "N_RUNS", 3)
+
+
+def header_of(path):
+    data = path.read_bytes()
+    n_bytes = int.from_bytes(data[:8], "little")
+    return json.loads(json.loads(data[8 : 8 + n_bytes])["__metadata__"][METADATA_KEY])
+
+
+def with_origin(program, origin, path):
+    """A copy of the program that says something else of where it comes from."""
+    header = {**header_of(program), "origin": origin}
+    save_file(load_file(program), path, {METADATA_KEY: json.dumps(header)})
+    return path
+
+
+def bench_short(program, *against):
+    return bench(program, seconds=0.5, threads=1, against=against)
+
+
+def test_every_engine_has_a_record_in_the_order_that_was_asked_for(program):
+    records = bench_short(program, "torch", "torch")
+    assert [(r["engine"], r["precision"]) for r in records] == [
+        ("earbit", "+".join(header_of(program)["origin"]["precisions"])),
+        ("torch", "w32a32"),
+    ]
+    for record in records:
+        assert 0 < record["p10_ms"] <= record["median_ms"] <= record["p90_ms"]
+        assert record["rtf"] == pytest.approx(record["median_ms"] / 500)
+        assert record["peak_rss_bytes"] > 2**20
+    assert records[0]["peak_rss_bytes"] < records[1]["peak_rss_bytes"]
+    assert "torch" in render_bench(records)
+
+
+def test_a_program_is_measured_alone_where_no_other_engine_is_named(program):
+    assert [record["engine"] for record in bench_short(program)] == ["earbit"]
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -1.0, 0.0, 0.024, 14_401.0])
+def test_a_length_that_cannot_be_is_an_error(program, seconds):
+    with pytest.raises(ConfigError, match=r"seconds=.*; allowed are 0\.025"):
+        bench(program, seconds=seconds, threads=1, against=("torch",))
+
+
+@pytest.mark.parametrize("threads", [0, -1, 10_000])
+def test_a_number_of_threads_that_cannot_be_is_an_error(program, threads):
+    with pytest.raises(ConfigError, match=f"threads={threads}"):
+        bench(program, seconds=1.0, threads=threads, against=())
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "earbit", ""])
+def test_an_engine_that_is_not_there_is_named_with_those_that_are(program, name):
+    with pytest.raises(ConfigError, match=f"no engine '{name}' .*allowed: torch"):
+        bench_short(program, name)
+
+
+@pytest.mark.parametrize(
+    "origin", [{}, {"config": {}}, {"config": 1, "precisions": []}, {"precisions": 3}]
+)
+def test_a_program_that_does_not_say_its_model_is_an_error(program, tmp_path, origin):
+    foreign = with_origin(program, origin, tmp_path / "foreign.safetensors")
+    with pytest.raises(FormatError, match=r"foreign\.safetensors: does not say which model"):
+        bench_short(foreign)
+
+
+def test_precisions_that_are_no_list_are_an_error(program, tmp_path):
+    origin = {**header_of(program)["origin"], "precisions": 3}
+    with pytest.raises(FormatError, match="does not say which model"):
+        bench_short(with_origin(program, origin, tmp_path / "p.safetensors"))
+
+
+def test_a_program_of_another_shape_than_it_says_is_not_timed(program, tmp_path):
+    origin = header_of(program)["origin"]
+    origin["config"]["encoder"]["d_model"] *= 2
+    with pytest.raises(FormatError, match=r"engine earbit gives .*24, 64.*expected .*24, 128"):
+        bench_short(with_origin(program, origin, tmp_path / "p.safetensors"))
+
+
+def test_an_engine_that_fails_gives_the_last_line_of_its_reason(program, monkeypatch):
+    monkeypatch.setitem(module.ENGINES, "ghost", None)  # the child does not know it
+    with pytest.raises(UnsupportedError, match="engine ghost ended with status 1: KeyError: 'gho"):
+        bench_short(program, "ghost")
+
+
+def test_an_engine_that_is_killed_between_runs_is_an_error(program):
+    with module._engine("earbit", program, 0.5, 1) as engine:
+        engine.answer()
+        engine.process.kill()
+        engine.process.wait()
+        with pytest.raises(UnsupportedError, match="engine earbit ended with status -9: it gave n"):
+            engine.run()
+
+
+def test_no_engine_outlives_its_measurement(program):
+    with pytest.raises(KeyError), module._engine("earbit", program, 0.5, 1) as engine:
+        raise KeyError
+    assert engine.process.poll() is not None

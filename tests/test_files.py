@@ -1,0 +1,49 @@
+"""Files are whole or not there, and an error says why, whatever stands in the way."""
+
+import os
+import sys
+
+import pytest
+
+from earbit.errors import DataError
+from earbit.files import make_folder, write_json, write_text, write_whole
+
+
+def test_a_parent_that_is_a_file_is_a_data_error(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DataError, match="cannot be written"):
+        write_text(tmp_path / "file" / "out.txt", "y")
+    with pytest.raises(DataError, match="cannot write there"):
+        make_folder(tmp_path / "file" / "out")
+
+
+def test_the_old_file_stays_when_the_new_one_fails_halfway(tmp_path):
+    path = tmp_path / "out.txt"
+    write_text(path, "old")
+
+    def breaks_off(temporary):
+        temporary.write_text("ne")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DataError, match="No space left on device"):
+        write_whole(path, breaks_off)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_new_name_is_on_the_disk_too(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def record(descriptor):
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), (tmp_path / "a.json").exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    write_json(tmp_path / "a.json", {"a": 1})
+    (content, was_there), (folder, is_there) = synced
+    assert content.endswith(".tmp")
+    assert not was_there
+    assert folder == str(tmp_path)
+    assert is_there

@@ -1,0 +1,71 @@
+"""`earbit run` on many files: one bad file costs that file alone, and no file's name costs any."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from earbit.errors import ConfigError, DataError
+from earbit.export.verb import export_model
+from earbit.run import run_files
+from earbit.runtime import Session
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "tiny.safetensors"
+    export_model("sparseformer-dn-tiny", path, plan="w1a1")
+    return path
+
+
+def tone(path, n_samples=8000):
+    wave = (0.1 * np.sin(np.arange(n_samples) / 9)).astype(np.float32)
+    soundfile.write(path, wave, 16_000, format="WAV", subtype="FLOAT")
+    return path, wave
+
+
+def test_a_bad_file_is_left_out_by_name_and_all_others_are_written(program, tmp_path, capsys):
+    good, wave = tone(tmp_path / "good.wav")
+    (tmp_path / "text.wav").write_text("no audio")
+    short, _ = tone(tmp_path / "short.wav", 100)
+    last, _ = tone(tmp_path / "last.wav")
+    paths = [tmp_path / "text.wav", good, short, tmp_path / "missing.wav", last]
+    summary = run_files(program, paths, tmp_path / "new" / "f.npz")
+    assert [entry["audio"] for entry in summary] == [str(path) for path in paths]
+    errors = [entry.get("error") for entry in summary]
+    assert [error is None for error in errors] == [False, True, False, False, True]
+    assert "cannot be decoded" in errors[0]
+    assert "100 samples" in errors[2]
+    features = np.load(tmp_path / "new" / "f.npz", allow_pickle=False)
+    assert set(features) == {str(good), str(last)}
+    assert np.array_equal(features[str(good)], Session(program).run(wave))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        f"left out {path}" for path in (paths[0], short, paths[3])
+    ]
+
+
+def test_when_no_file_is_left_it_is_an_error_and_nothing_is_written(program, tmp_path):
+    short, _ = tone(tmp_path / "short.wav", 100)
+    with pytest.raises(DataError, match=r"among 2; .*short\.wav: .*100 samples"):
+        run_files(program, [short, tmp_path / "missing.wav"], tmp_path / "f.npz")
+    assert not (tmp_path / "f.npz").exists()
+
+
+def test_any_name_that_a_file_can_have_is_the_name_of_an_array(program, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["file", "allow_pickle", "kwds", "a b.npy", "ü.wav"]
+    paths = [tone(tmp_path / name)[0].relative_to(tmp_path) for name in names]
+    run_files(program, paths, tmp_path / "f.npz")
+    features = np.load(tmp_path / "f.npz", allow_pickle=False)
+    assert all(features[name].shape == (24, 64) for name in names)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_before_any_work(program, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DataError, match="cannot write there"):
+        run_files(program, [tmp_path / "missing.wav"], tmp_path / "file" / "f.npz")
+
+
+def test_a_file_given_twice_is_an_error(program, tmp_path):
+    with pytest.raises(ConfigError, match="twice"):
+        run_files(program, [tmp_path / "a.wav"] * 2, None)
