@@ -12,7 +12,9 @@ def recipe() -> RecipeConfig:
         model=sparseformer_dn_tiny(),
         n_units=100,
         train=TrainConfig(
-            optimiser=OptimiserConfig(peak_lr=4e-3, n_steps=400, warmup_steps=32),
+            optimiser=OptimiserConfig(
+                peak_lr=2e-3, n_steps=400, warmup_steps=80, max_gradient_norm=1.0
+            ),
             unmasked_weight=1.0,
             batch_s=60.0,
         ),

@@ -130,8 +130,17 @@ def test_a_class_that_a_split_of_the_corpus_lacks_is_named():
     names = ["train", "valid", "test"]
     split_of = {e.id: names[int(e.id) % 3] for e in examples}
     split_of |= {e.id: "train" for e in examples if e.target == "stop"}
-    with pytest.raises(DataError, match="no clip of 'stop' in valid, 'stop' in test"):
+    with pytest.raises(DataError, match="'stop' in test"):
         class_splits(examples, split_of)
+
+
+def test_a_valid_split_that_lacks_a_class_is_drawn_anew_and_says_so():
+    examples = corpus([1] * 10)
+    lone = {e.id for e in examples if e.speaker == "speaker-3" and e.target == "stop"}
+    splits = class_splits(examples, {e.id: "valid" if e.id in lone else "train" for e in examples})
+    assert splits.summary["drawn_by"].startswith("corpus; test and valid by speaker; ")
+    assert "the corpus' valid lacks" in splits.summary["drawn_by"]
+    assert parts(splits) == parts(class_splits(examples, {}))
 
 
 def test_clips_without_a_speaker_cannot_be_held_out():

@@ -32,7 +32,7 @@ class Scale:
         """The full-precision run of one encoder."""
         return RecipeConfig(
             model=preset(encoder),
-            train=self._train(4e-3, self.pretrain_steps, seed),
+            train=self._train(2e-3, self.pretrain_steps, seed),
             corpus=corpus,
             n_units=self.n_units,
             seed=seed,
@@ -43,9 +43,14 @@ class Scale:
         return BinarizeConfig(plan=plan, train=self._train(1e-3, self.binarize_steps, seed))
 
     def _train(self, peak_lr: float, n_steps: int, seed: int) -> TrainConfig:
-        # HuBERT warms up over 8 % of the steps.
-        warmup_steps = max(1, round(0.08 * n_steps))
-        optimiser = OptimiserConfig(peak_lr=peak_lr, n_steps=n_steps, warmup_steps=warmup_steps)
+        # HuBERT warms up over 8 % of its steps and clips at 10; few steps on small batches of noisy
+        # speech end lower with these.
+        optimiser = OptimiserConfig(
+            peak_lr=peak_lr,
+            n_steps=n_steps,
+            warmup_steps=max(1, round(0.2 * n_steps)),
+            max_gradient_norm=1.0,
+        )
         return TrainConfig(
             optimiser=optimiser,
             unmasked_weight=1.0,

@@ -23,7 +23,8 @@ def class_splits(examples: Sequence[Example], split_of: Mapping[str, str | None]
 
     split_of: what the corpus says of a clip by its id: train, valid, test or None.  That holds;
     only valid or test clips that it lacks are drawn, by holding out speakers of the train clips and
-    of those without a split, and the rest of these is train.  Raises DataError without train
+    of those without a split, and the rest of these is train.  Valid clips that lack a class are
+    taken as train, and drawn anew; test clips never are.  Raises DataError without train
     clips, for classes that a split lacks, naming them, and for clips without a speaker where
     speakers have to be held out.
     """
@@ -36,14 +37,19 @@ def class_splits(examples: Sequence[Example], split_of: Mapping[str, str | None]
             f"no train clip among {len(examples)}; name some `train`, or leave `split` out of all, "
             "and speakers are held out"
         )
+    classes = sorted({str(example.target) for example in examples})
+    lacking = sorted({*classes} - {str(e.target) for e in parts["valid"]})
+    is_given_up = bool(parts["valid"] and lacking)
+    if is_given_up:
+        parts = {**parts, "train": parts["train"] + parts["valid"], "valid": []}
     missing = {name: share for name, share in HELD_OUT_SHARES.items() if not parts[name]}
     if missing:
         parts |= hold_out_speakers(parts["train"], missing)
     counts = {name: Counter(str(e.target) for e in part) for name, part in parts.items()}
-    classes = sorted({str(example.target) for example in examples})
     _require_every_class(examples, counts, classes)
     summary = {
-        "drawn_by": _drawn_by(missing, [split_of.get(example.id) for example in examples]),
+        "drawn_by": _drawn_by(missing, [split_of.get(example.id) for example in examples])
+        + (f"; the corpus' valid lacks {', '.join(lacking[:8])}" if is_given_up else ""),
         "n_speakers": {n: len({e.speaker for e in parts[n]} - {None}) for n in NAMES},
         "n_shared_speakers": _n_shared_speakers(parts),
         "classes": {c: {n: counts[n][c] for n in NAMES} for c in classes},
