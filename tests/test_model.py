@@ -1,5 +1,8 @@
 """The model against its independent judge, transformers, and against itself without padding."""
 
+import re
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -22,6 +25,15 @@ def test_hubert_base_has_exactly_the_published_parameters():
         assert count(AudioModel(preset("hubert-base"))) == 94_371_712
 
 
+@pytest.mark.parametrize(("name", "millions"), [("hubert-large", 315.4), ("hubert-xlarge", 962.5)])
+def test_large_models_have_the_size_of_those_of_transformers(name, millions):
+    config = preset(name)
+    with torch.device("meta"):
+        n_parameters = count(AudioModel(config))
+        assert n_parameters == count(hugging_face_twin(config))
+    assert round(n_parameters / 1e6, 1) == millions
+
+
 def test_a_unit_head_of_base_adds_projection_and_embeddings():
     config = preset("hubert-base")
     with torch.device("meta"):
@@ -41,6 +53,9 @@ def hugging_face_twin(config: ModelConfig):
             intermediate_size=encoder.d_ffn,
             conv_dim=(config.front_end.n_channels,) * 7,
             num_conv_pos_embeddings=encoder.position_kernel,
+            do_stable_layer_norm=encoder.norm == "pre",
+            feat_extract_norm={"channel": "group", "layer": "layer"}[config.front_end.norm],
+            conv_bias=config.front_end.conv_bias,
             attn_implementation="eager",
         )
     )
@@ -50,7 +65,6 @@ def hugging_face_twin(config: ModelConfig):
 HUGGING_FACE_NAMES = (
     ("mask_embedding", "masked_spec_embed"),
     ("front_end.convs", "feature_extractor.conv_layers"),
-    ("front_end.norm", "feature_extractor.conv_layers.0.layer_norm"),
     ("feature_norm", "feature_projection.layer_norm"),
     ("encoder.position.conv", "encoder.pos_conv_embed.conv"),
     ("encoder.norm", "encoder.layer_norm"),
@@ -64,23 +78,34 @@ HUGGING_FACE_NAMES = (
 def their_name(name: str) -> str:
     if name.startswith("projection."):
         return f"feature_projection.{name}"
+    name = re.sub(r"front_end\.norms\.(\d)", r"feature_extractor.conv_layers.\1.layer_norm", name)
     for ours, theirs in HUGGING_FACE_NAMES:
         name = name.replace(ours, theirs)
     if "conv_layers" in name and "layer_norm" not in name:
-        name = name.replace(".weight", ".conv.weight")
+        name = re.sub(r"\.(weight|bias)$", r".conv.\1", name)
     return name
 
 
+TINY = preset("hubert-tiny")
+LARGE_IN_SMALL = ModelConfig(
+    encoder=replace(TINY.encoder, norm="pre"), front_end=FrontEndConfig(n_channels=64, norm="layer")
+)
+WITH_BIASES = replace(LARGE_IN_SMALL, front_end=replace(LARGE_IN_SMALL.front_end, conv_bias=True))
+
+
+@pytest.mark.parametrize("config", [TINY, LARGE_IN_SMALL, WITH_BIASES], ids=["base", "large", "b"])
 @pytest.mark.parametrize("n_samples", [400, 16_000, 23_456])
-def test_every_hidden_state_equals_that_of_transformers(n_samples):
+def test_every_hidden_state_equals_that_of_transformers(n_samples, config):
     torch.manual_seed(0)
-    model = AudioModel(preset("hubert-tiny")).eval()
+    model = AudioModel(config).eval()
     twin = hugging_face_twin(model.config)
     states = {their_name(name): tensor for name, tensor in model.state_dict().items()}
     twin.load_state_dict(states, strict=True)
     wave = torch.randn(2, n_samples)
     with torch.no_grad():
-        theirs = twin(wave, output_hidden_states=True).hidden_states
+        output = twin(wave, output_hidden_states=True)
+        # Their list ends before the last norm of a pre-norm model, the output itself after it.
+        theirs = (*output.hidden_states[:-1], output.last_hidden_state)
         ours = model(wave).states
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
@@ -99,7 +124,7 @@ def test_frames_follow_the_convolutions(n_samples, n_frames):
 
 MODELS = {
     (name, plan): quantized_copy(random_model(preset(name), seed=3), plan, noise_clips(0)).eval()
-    for name in ("hubert-tiny", "sparseformer-dn-tiny")
+    for name in ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer-dn-tiny")
     for plan in ("fp32", "w1a1")
 }
 

@@ -11,6 +11,8 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 
 from earbit.cost.profile import MAX_SAMPLES, Profile, leaf_names_of, profile_model
+from earbit.encoders.conformer import ConformerConfig
+from earbit.encoders.squeezeformer import SqueezeformerConfig
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelConfig
@@ -81,6 +83,7 @@ def test_a_transformer_costs_the_closed_form(n_samples, n_channels, n_layers, d,
         "front end": front_end_macs(n_samples, n_channels),
         "positions": t * d * (d // 16) * 128,
         "linears": t * n_channels * d + n_layers * t * (4 * d * d + 2 * d * d_ffn),
+        "convolutions": 0,
         "attention products": n_layers * 2 * t * t * d,
         "rest": 0,
     }
@@ -96,6 +99,7 @@ def test_hubert_base_costs_74_06_gmac_for_10_s_and_250_0_for_30_s():
         "front end": 24.539,
         "positions": 2.355,
         "linears": 42.382,
+        "convolutions": 0,
         "attention products": 4.590,
         "rest": 0,
     }
@@ -119,6 +123,7 @@ def test_hubert_base_has_94_371_712_parameters_in_the_parts_that_its_shape_says(
         "front end": 4_200_448,
         "positions": 4_718_592 + 128 + 768,
         "linears": 393_984 + 12 * (4 * (768**2 + 768) + 2 * 768 * 3072 + 3840),
+        "convolutions": 0,
         "attention products": 0,
         # The mask embedding and the norms: one of the features, one and twenty-four of width 768.
         "rest": 768 + 2 * 512 + 25 * 2 * 768,
@@ -145,6 +150,7 @@ def test_what_is_not_a_product_is_the_closed_form_too(n_samples, n_channels, d, 
         "front end": front_end,
         "positions": positions,
         "linears": linears,
+        "convolutions": 0,
         "attention products": 0,
         "rest": rest,
     }
@@ -163,6 +169,83 @@ def test_window_attention_is_counted_at_the_pairs_that_a_loop_finds(n_samples, w
     d, n_layers = config.encoder.d_model, config.encoder.n_layers
     ops = [op for op in profile(config, n_samples=n_samples).ops if op.kind == "matmul"]
     assert [op.n_macs for op in ops] == [n_pairs * d] * (2 * n_layers)
+
+
+def samples_of(n_frames: int) -> int:
+    """The shortest audio of so many frames."""
+    return 400 + 320 * (n_frames - 1)
+
+
+def conformer_macs(t: int, d: int, e: int, k: int, n_layers: int) -> dict[str, int]:
+    """Appendix B: two feed-forwards, attention, convolution; content and position products."""
+    linears = t * (4 * d * e + 4 * d * d + 3 * d * d) + (2 * t - 1) * d * d
+    products = 2 * t * t * d + t * (2 * t - 1) * d
+    return {
+        "linears": n_layers * linears,
+        "convolutions": n_layers * t * k * d,
+        "attention products": n_layers * products,
+    }
+
+
+def squeezeformer_block(t: int, d: int, e: int, k: int) -> tuple[int, int, int]:
+    linears = t * (4 * d * e + 4 * d * d + 4 * d * d) + (2 * t - 1) * d * d
+    return linears, t * 2 * k * d, 2 * t * t * d + t * (2 * t - 1) * d
+
+
+def squeezeformer_macs(t: int, c: SqueezeformerConfig) -> dict[str, int]:
+    d, half = c.d_model, -(-t // 2)
+    n_reduced = c.recover_before - c.reduce_before
+    full = squeezeformer_block(t, d, c.d_ffn, c.conv_kernel)
+    reduced = squeezeformer_block(half, d, c.d_ffn, c.conv_kernel)
+    linears, convolutions, products = (
+        (c.n_layers - n_reduced) * a + n_reduced * b for a, b in zip(full, reduced, strict=True)
+    )
+    return {
+        "linears": linears + half * d * d + t * d * d,
+        "convolutions": convolutions + half * 5 * d,
+        "attention products": products,
+    }
+
+
+FRAMES = [1, 2, 3, 16, 17, 31, 99, 499, 1499, 6000]
+
+
+@pytest.mark.parametrize("n_frames", FRAMES)
+@pytest.mark.parametrize(("d", "n_heads", "e", "kernel"), [(144, 4, 576, 31), (32, 2, 48, 5)])
+def test_conformer_and_squeezeformer_cost_their_closed_forms(n_frames, d, n_heads, e, kernel):
+    shape = {"d_model": d, "n_heads": n_heads, "d_ffn": e, "conv_kernel": kernel}
+    conformer = ConformerConfig(n_layers=3, **shape)
+    squeezeformer = SqueezeformerConfig(n_layers=4, reduce_before=1, recover_before=3, **shape)
+    expected = {
+        conformer: conformer_macs(n_frames, d, e, kernel, 3),
+        squeezeformer: squeezeformer_macs(n_frames, squeezeformer),
+    }
+    for encoder, parts in expected.items():
+        config = ModelConfig(encoder=encoder, front_end=FrontEndConfig(n_channels=8))
+        found = macs_by_part(config, samples_of(n_frames))
+        projection = n_frames * 8 * d
+        assert {part: found[part] for part in parts} == parts | {
+            "linears": parts["linears"] + projection
+        }
+
+
+@pytest.mark.parametrize(
+    ("name", "n_frames", "giga"),
+    [
+        ("conformer-s", 499, 6.468),
+        ("conformer-s", 1499, 33.24),
+        ("squeezeformer-xs", 499, 4.718),
+        ("squeezeformer-xs", 1499, 22.80),
+    ],
+)
+def test_encoders_cost_what_the_catalogue_says(name, n_frames, giga):
+    found = macs_by_part(preset(name), samples_of(n_frames))
+    t, d, half = n_frames, 144, -(-n_frames // 2)
+    # The catalogue counts blocks alone.
+    u_net = half * (5 * d + d * d) + t * d * d if name.startswith("squeeze") else 0
+    blocks = found["linears"] + found["convolutions"] + found["attention products"]
+    blocks -= t * 512 * d + u_net
+    assert f"{blocks / 1e9:.4g}" == f"{giga:.4g}"
 
 
 def test_window_attention_costs_2_t_w_plus_1_d_without_what_lies_beyond_the_ends():

@@ -33,7 +33,7 @@ def test_the_table_has_figures_ratios_and_parts_of_every_model():
         f"{sparse.macs / 1e9:.3f}",
     ]
     assert ratios[2] == f"{dense.macs / sparse.macs:.2f}"
-    assert len(parts) == 2 * 5
+    assert len(parts) == 2 * 6
 
 
 def test_the_first_row_is_one_times_itself():

@@ -1,5 +1,6 @@
 """The packed program against the PyTorch model, for every kind of encoder and plan."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -191,3 +192,18 @@ def test_a_model_with_broken_weights_leaves_no_program(tmp_path):
     with pytest.raises(DataError, match="not finite"):
         export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("plan", list(PLANS))
+def test_pre_norm_layer_norms_and_normalised_audio_are_lowered(plan, tmp_path):
+    tiny = preset("hubert-tiny")
+    config = dataclasses.replace(
+        tiny,
+        encoder=dataclasses.replace(tiny.encoder, norm="pre"),
+        front_end=dataclasses.replace(tiny.front_end, norm="layer", conv_bias=True),
+        normalize_waveform=True,
+    )
+    model = quantized_copy(random_model(config, 0).eval(), plan, noise_clips(0)).eval()
+    agreement = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)["agreement"]
+    assert agreement["bit_agreement"] >= 0.9999
+    assert agreement["output_cosine"] >= 0.9999

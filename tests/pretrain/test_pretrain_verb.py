@@ -10,7 +10,9 @@ import pytest
 from safetensors.torch import load_file
 
 from earbit.config import save
+from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.sparseformer import SparseformerConfig
+from earbit.encoders.squeezeformer import SqueezeformerConfig
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError
 from earbit.model import ModelConfig
@@ -25,6 +27,14 @@ SHAPE = {"n_layers": 1, "d_model": 32, "n_heads": 2, "d_ffn": 64, "position_kern
 ENCODERS = {
     "transformer": TransformerConfig(**SHAPE, layer_drop=0.0),
     "sparseformer": SparseformerConfig(**SHAPE, layer_drop=0.0, window_frames=8),
+    "conformer": ConformerConfig(**SHAPE, layer_drop=0.0, conv_kernel=7),
+    "squeezeformer": SqueezeformerConfig(
+        **SHAPE | {"n_layers": 2},
+        layer_drop=0.0,
+        conv_kernel=7,
+        reduce_before=0,
+        recover_before=1,
+    ),
 }
 
 
@@ -38,7 +48,7 @@ def recipe(corpus, encoder="transformer", n_steps=3, **train) -> RecipeConfig:
     )
 
 
-@pytest.mark.parametrize("encoder", ["transformer", "sparseformer"])
+@pytest.mark.parametrize("encoder", list(ENCODERS))
 def test_training_learns_what_a_frame_sounds_like(encoder, melodies, tmp_path):
     figures = pretrain(recipe(melodies, encoder, n_steps=120, unmasked_weight=1.0), tmp_path)
     units = json.loads((tmp_path / "units" / "units.json").read_text())

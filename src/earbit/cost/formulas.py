@@ -94,6 +94,11 @@ def per_output(inputs: tuple[Shape, ...], output: Shape) -> int:
     return prod(output)
 
 
+def per_output_twice(inputs: tuple[Shape, ...], output: Shape) -> int:
+    """Two per element that comes out: a gate, or the affine map that batch norm is in use."""
+    return 2 * prod(output)
+
+
 def per_input(inputs: tuple[Shape, ...], output: Shape) -> int:
     """One per element that goes in: a reduction."""
     return prod(inputs[0])
@@ -111,7 +116,8 @@ def _words(text: str) -> list[str]:
 OTHER_FLOPS: dict[str, Formula] = {
     **dict.fromkeys(_words("native_layer_norm native_group_norm"), per_normed),
     **dict.fromkeys(_words("gelu relu silu sigmoid tanh _softmax"), per_output),
-    **dict.fromkeys(_words("add sub mul div neg abs pow sqrt rsqrt exp log"), per_output),
+    **dict.fromkeys(_words("glu native_batch_norm"), per_output_twice),
+    **dict.fromkeys(_words("add sub mul div neg abs pow sqrt rsqrt exp log sin cos"), per_output),
     **dict.fromkeys(_words("sum mean"), per_input),
 }
 """Tensor operations by name.  Where integers come out it is index arithmetic: no FLOPs."""

@@ -26,11 +26,11 @@ from earbit.cost.trace import Leaf, trace
 from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelConfig
 from earbit.nn.front_end import MIN_SAMPLES, FrontEnd
-from earbit.nn.leaves import Linear, MatMul
+from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.nn.positional import PositionalConv
 from earbit.nn.precision import FLOAT, Precision
 
-Part = Literal["front end", "positions", "linears", "attention products", "rest"]
+Part = Literal["front end", "positions", "linears", "convolutions", "attention products", "rest"]
 PARTS: tuple[Part, ...] = get_args(Part)
 MAX_SAMPLES = 16_000 * 86_400
 """A day of audio; beyond it the attention matrices of some encoders outgrow 64-bit sizes."""
@@ -124,6 +124,8 @@ def part_of(model: torch.nn.Module, path: str) -> Part:
             return "positions"
     if isinstance(module, Linear):
         return "linears"
+    if isinstance(module, Conv1d):
+        return "convolutions"
     return "attention products" if isinstance(module, MatMul) else "rest"
 
 

@@ -1,8 +1,9 @@
-"""The Transformer encoder of HuBERT Base (arXiv 2106.07447): full attention, post-norm."""
+"""The Transformer encoder of HuBERT (arXiv 2106.07447): full attention; post-norm or pre-norm."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from earbit.nn.attention import SelfAttention, check_heads
 from earbit.nn.positional import PositionalConv, check_position
 from earbit.nn.transformer_layer import (
+    PreNormLayer,
     TransformerLayer,
     check_layers,
     init_like_bert,
@@ -25,6 +27,8 @@ class TransformerConfig:
     d_model: int
     n_heads: int
     d_ffn: int
+    norm: Literal["post", "pre"] = "post"
+    """Where the norms of a layer stand: behind its sums (Base), or before its parts (Large)."""
     position_kernel: int = 128
     """Frames that the positional convolution sees; it has 16 groups."""
     dropout: float = 0.1
@@ -42,11 +46,13 @@ class TransformerEncoder(torch.nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.layer_drop = config.layer_drop
+        self.is_pre_norm = config.norm == "pre"
         self.position = PositionalConv(config.d_model, config.position_kernel)
         self.norm = torch.nn.LayerNorm(config.d_model)
         self.dropout = torch.nn.Dropout(config.dropout)
+        layer = PreNormLayer if self.is_pre_norm else TransformerLayer
         self.layers = torch.nn.ModuleList(
-            TransformerLayer(
+            layer(
                 SelfAttention(config.d_model, config.n_heads, config.dropout),
                 config.d_model,
                 config.d_ffn,
@@ -57,5 +63,8 @@ class TransformerEncoder(torch.nn.Module):
         init_like_bert(self.layers)
 
     def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
-        x_BTD = self.dropout(self.norm(self.position(x_BTD, lengths)))
-        return run_layers(self.layers, x_BTD, lengths, self.layer_drop)
+        x_BTD = self.position(x_BTD, lengths)
+        if not self.is_pre_norm:
+            return run_layers(self.layers, self.dropout(self.norm(x_BTD)), lengths, self.layer_drop)
+        states = run_layers(self.layers, self.dropout(x_BTD), lengths, self.layer_drop)
+        return [*states[:-1], self.norm(states[-1])]

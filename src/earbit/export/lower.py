@@ -27,7 +27,7 @@ from earbit.nn.front_end import FrontEnd
 from earbit.nn.leaves import Conv1d
 from earbit.nn.norms import ChannelNorm
 from earbit.nn.positional import PositionalConv
-from earbit.nn.transformer_layer import FeedForward, TransformerLayer
+from earbit.nn.transformer_layer import FeedForward, PreNormLayer, TransformerLayer
 from earbit.nn.window_attention import WindowAttention
 from earbit.quantize.leaves import BinaryConv1d, BinaryLinear, BinaryMatMul
 
@@ -37,10 +37,15 @@ def lower_model(model: AudioModel) -> Program:
 
     Raises UnsupportedError, naming the module, for what no op computes.
     """
-    if model.config.normalize_waveform:
-        raise UnsupportedError("normalize_waveform=True has no op yet; export a model without it")
     program = Program()
-    value = _front_end(program, "front_end", model.front_end)
+    value = WAVEFORM
+    if model.config.normalize_waveform:
+        # One column: its group norm over all samples is the layer norm of the waveform.
+        one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
+        value = program.add(
+            "group_norm", [value], floats={"eps": 1e-5}, tensors={"weight": one, "bias": zero}
+        )
+    value = _front_end(program, "front_end", model.front_end, value)
     value = _norm(program, model.feature_norm, value)
     value = input_bits(program, "projection", model.projection, value)
     value = lower_linear(program, "projection", model.projection, value)
@@ -48,21 +53,31 @@ def lower_model(model: AudioModel) -> Program:
     if not isinstance(encoder, (TransformerEncoder, SparseformerEncoder)):
         raise UnsupportedError(f"encoder {type(encoder).__name__}: no lowering for it")
     value = _position(program, "encoder.position", encoder.position, value)
-    value = _norm(program, encoder.norm, value)
+    is_pre_norm = isinstance(encoder.layers[0], PreNormLayer)
+    if not is_pre_norm:
+        value = _norm(program, encoder.norm, value)
     program.outputs.append(value)
     for i, layer in enumerate(encoder.layers):
         assert isinstance(layer, TransformerLayer)
-        value = _layer(program, f"encoder.layers.{i}", layer, value)
+        lower = _pre_norm_layer if is_pre_norm else _layer
+        value = lower(program, f"encoder.layers.{i}", layer, value)
         program.outputs.append(value)
+    if is_pre_norm:
+        program.outputs[-1] = _norm(program, encoder.norm, value)
     return program
 
 
-def _front_end(program: Program, name: str, front_end: FrontEnd) -> int:
+def _front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) -> int:
     convs = [conv for conv in front_end.convs if isinstance(conv, Conv1d)]
     if isinstance(convs[0], BinaryConv1d):
         raise UnsupportedError(f"{name}.convs.0: audio has no 1-bit form; leave it in float")
-    value = lower_conv(program, convs[0], WAVEFORM)
-    value = _norm(program, front_end.norm, value)
+    value = lower_conv(program, convs[0], waveform)
+    value = _norm(program, front_end.norms[0], value)
+    if len(front_end.norms) > 1:
+        for i, (conv, norm) in enumerate(zip(convs[1:], front_end.norms[1:], strict=True), 1):
+            value = input_bits(program, f"{name}.convs.{i}", conv, value)
+            value = _norm(program, norm, lower_conv(program, conv, value))
+        return activation(program, value, "gelu")
     value = input_bits(program, f"{name}.convs.1", convs[1], value)
     for i, conv in enumerate(convs[1:], start=1):
         next_conv = convs[i + 1] if i + 1 < len(convs) else None
@@ -89,6 +104,15 @@ def _layer(program: Program, name: str, layer: TransformerLayer, value: int) -> 
     fed = _feed_forward(program, f"{name}.feed_forward", layer.feed_forward, value)
     value = program.add("add", [value, fed])
     return _norm(program, layer.output_norm, value)
+
+
+def _pre_norm_layer(program: Program, name: str, layer: TransformerLayer, value: int) -> int:
+    read = _norm(program, layer.attention_norm, value)
+    attended = _attention(program, f"{name}.attention", layer.attention, read)
+    value = program.add("add", [value, attended])
+    read = _norm(program, layer.output_norm, value)
+    fed = _feed_forward(program, f"{name}.feed_forward", layer.feed_forward, read)
+    return program.add("add", [value, fed])
 
 
 def _feed_forward(program: Program, name: str, block: FeedForward, value: int) -> int:
@@ -161,7 +185,8 @@ def _binary_attention(
     return made
 
 
-def _norm(program: Program, norm: torch.nn.LayerNorm | ChannelNorm, value: int) -> int:
+def _norm(program: Program, norm: torch.nn.Module, value: int) -> int:
+    assert isinstance(norm, (torch.nn.LayerNorm, ChannelNorm))
     op = "group_norm" if isinstance(norm, ChannelNorm) else "layer_norm"
     return program.add(
         op,

@@ -6,7 +6,7 @@ Letters: B batch, N samples, C channels, T frames.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from earbit.errors import DataError, require_range
 from earbit.nn.leaves import Conv1d
-from earbit.nn.norms import ChannelNorm
+from earbit.nn.norms import ChannelNorm, FrameNorm
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -23,14 +23,19 @@ HOP_SAMPLES = 320
 MIN_SAMPLES = 400
 """Samples that the first frame sees, 25 ms; shorter audio has no frame."""
 
+FrontEndNorm = Literal["channel", "layer"]
+"""HuBERT Base norms each channel over time, once, after the first convolution (`default` in
+fairseq); Large norms each frame over its channels, after every convolution (`layer_norm`)."""
 Count = TypeVar("Count", int, Tensor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrontEndConfig:
-    """Seven convolutions without padding; a channel norm after the first."""
+    """Seven convolutions without padding, and their norms."""
 
     n_channels: int = 512
+    norm: FrontEndNorm = "channel"
+    conv_bias: bool = False
 
     def __post_init__(self) -> None:
         require_range(1, 2**20, n_channels=self.n_channels)
@@ -62,7 +67,7 @@ class FrontEnd(torch.nn.Module):
                 config.n_channels,
                 kernel,
                 stride=stride,
-                bias=False,
+                bias=config.conv_bias,
                 input_activation="gelu" if i else "none",
             )
             for i, (n_in, kernel, stride) in enumerate(zip(n_inputs, KERNELS, STRIDES, strict=True))
@@ -70,7 +75,13 @@ class FrontEnd(torch.nn.Module):
         for conv in self.convs:
             assert isinstance(conv, Conv1d)
             torch.nn.init.kaiming_normal_(conv.weight)
-        self.norm = ChannelNorm(config.n_channels)
+        n_channels = config.n_channels
+        self.norms: torch.nn.ModuleList
+        match config.norm:
+            case "channel":
+                self.norms = torch.nn.ModuleList([ChannelNorm(n_channels)])
+            case "layer":
+                self.norms = torch.nn.ModuleList(FrameNorm(n_channels) for _ in KERNELS)
 
     def forward(self, wave_BN: Tensor, lengths: Tensor | None = None) -> Tensor:
         if wave_BN.shape[-1] < MIN_SAMPLES:
@@ -80,7 +91,10 @@ class FrontEnd(torch.nn.Module):
             )
         x_BCT = self.convs[0](wave_BN[:, None, :])
         first_lengths = None if lengths is None else (lengths - KERNELS[0]) // STRIDES[0] + 1
-        x_BCT = self.norm(x_BCT, first_lengths)
-        for conv in self.convs[1:]:
+        x_BCT = self.norms[0](x_BCT, first_lengths)
+        for i, conv in enumerate(self.convs[1:], start=1):
             x_BCT = conv(x_BCT)
+            if i < len(self.norms):
+                # A frame's norm needs no lengths: it sees nothing but its frame.
+                x_BCT = self.norms[i](x_BCT)
         return F.gelu(x_BCT)

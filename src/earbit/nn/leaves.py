@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from earbit.nn.lengths import zero_padding
 from earbit.nn.precision import FLOAT, Granularity, Precision
 
-ActivationName = Literal["none", "gelu", "relu"]
+ActivationName = Literal["none", "gelu", "relu", "silu"]
 BinarySet = Literal["signed", "unsigned"]
 """The values of a binarized operand: {-a, +a} or {0, a}."""
 
@@ -31,22 +31,37 @@ def activate(x: Tensor, name: ActivationName) -> Tensor:
             return F.gelu(x)
         case "relu":
             return F.relu(x)
+        case "silu":
+            return F.silu(x)
 
 
 class Linear(torch.nn.Linear):
-    """`weight @ activation(x) + bias` over the last dimension: (..., d_in) -> (..., d_out)."""
+    """`weight @ activation(x) + bias` over the last dimension: (..., d_in) -> (..., d_out).
+
+    input_dropout: of the activated input, in training; a binarized input is not dropped.
+    """
 
     precision: Precision = FLOAT
     granularity: Granularity = "channel"
 
     def __init__(
-        self, d_in: int, d_out: int, *, bias: bool = True, input_activation: ActivationName = "none"
+        self,
+        d_in: int,
+        d_out: int,
+        *,
+        bias: bool = True,
+        input_activation: ActivationName = "none",
+        input_dropout: float = 0.0,
     ) -> None:
         super().__init__(d_in, d_out, bias=bias)
         self.input_activation: ActivationName = input_activation
+        self.input_dropout = input_dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(activate(x, self.input_activation), self.weight, self.bias)
+        x = activate(x, self.input_activation)
+        if self.input_dropout > 0:
+            x = F.dropout(x, self.input_dropout, self.training)
+        return F.linear(x, self.weight, self.bias)
 
 
 class Conv1d(torch.nn.Conv1d):

@@ -33,3 +33,27 @@ class ChannelNorm(torch.nn.Module):
         variance = centred.square().sum(-1, keepdim=True) / n_B11
         gain = self.weight[:, None] * torch.rsqrt(variance + self.eps)
         return centred * gain + self.bias[:, None]
+
+
+class FrameNorm(torch.nn.LayerNorm):
+    """Layer norm of each frame over its channels: x (B, C, T), any lengths -> (B, C, T)."""
+
+    def forward(self, x_BCT: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return super().forward(x_BCT.transpose(1, 2)).transpose(1, 2)
+
+
+class FrameBatchNorm(torch.nn.BatchNorm1d):
+    """Batch norm of channels over the real frames of all rows: x (B, C, T), lengths (B,).
+
+    Padded frames neither count in training nor are they changed in meaning: they get whatever the
+    affine map gives them, and nothing that follows looks at them.
+    """
+
+    def forward(self, x_BCT: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if lengths is None or not self.training:
+            return super().forward(x_BCT)
+        real_BT = length_mask(lengths, x_BCT.shape[-1])
+        frames_NC = x_BCT.transpose(1, 2)[real_BT]
+        y_BTC = x_BCT.new_zeros(x_BCT.transpose(1, 2).shape)
+        y_BTC[real_BT] = super().forward(frames_NC).to(y_BTC.dtype)
+        return y_BTC.transpose(1, 2)

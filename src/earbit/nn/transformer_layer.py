@@ -7,7 +7,7 @@ from torch import Tensor
 
 from earbit.errors import require_range
 from earbit.nn.attention import SelfAttention
-from earbit.nn.leaves import Linear
+from earbit.nn.leaves import ActivationName, Linear
 
 
 def check_layers(n_layers: int, d_ffn: int, dropout: float, layer_drop: float) -> None:
@@ -18,12 +18,20 @@ def check_layers(n_layers: int, d_ffn: int, dropout: float, layer_drop: float) -
 
 
 class FeedForward(torch.nn.Module):
-    """`W2 gelu(W1 x + b1) + b2`: (B, T, D) -> (B, T, D); the second leaf owns the GELU."""
+    """`W2 act(W1 x + b1) + b2`: (B, T, D) -> (B, T, D); the second leaf owns the activation."""
 
-    def __init__(self, d_model: int, d_ffn: int) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        d_ffn: int,
+        activation: ActivationName = "gelu",
+        activation_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.intermediate = Linear(d_model, d_ffn)
-        self.output = Linear(d_ffn, d_model, input_activation="gelu")
+        self.output = Linear(
+            d_ffn, d_model, input_activation=activation, input_dropout=activation_dropout
+        )
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         y_BTD: Tensor = self.output(self.intermediate(x_BTD))
@@ -47,13 +55,22 @@ class TransformerLayer(torch.nn.Module):
         return y_BTD
 
 
+class PreNormLayer(TransformerLayer):
+    """`x = x + attention(LN(x)); x = x + feed_forward(LN(x))`, as in HuBERT Large: same shapes."""
+
+    def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
+        x_BTD = x_BTD + self.dropout(self.attention(self.attention_norm(x_BTD), lengths))
+        y_BTD: Tensor = x_BTD + self.dropout(self.feed_forward(self.output_norm(x_BTD)))
+        return y_BTD
+
+
 def run_layers(
     layers: torch.nn.ModuleList, x_BTD: Tensor, lengths: Tensor | None, layer_drop: float
 ) -> list[Tensor]:
     """The input and the output of every layer; in training a layer is skipped with `layer_drop`."""
     states = [x_BTD]
     for layer in layers:
-        is_dropped = layers.training and layer_drop > 0 and float(torch.rand(())) < layer_drop
+        is_dropped = layer.training and layer_drop > 0 and float(torch.rand(())) < layer_drop
         states.append(states[-1] if is_dropped else layer(states[-1], lengths))
     return states
 

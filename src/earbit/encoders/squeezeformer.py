@@ -1,0 +1,166 @@
+"""The Squeezeformer (arXiv 2206.00888): post-norm blocks, and a U-Net over time.
+
+A block is attention and feed-forward, then convolution and feed-forward.  Learned scales stand in
+for the Conformer's pre-norms, swish for its gate.  In the middle of the stack frames are 40 ms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from earbit.errors import ConfigError
+from earbit.nn.attention import check_heads
+from earbit.nn.convolution_module import UngatedConvolution, check_kernel
+from earbit.nn.leaves import Conv1d, Linear
+from earbit.nn.lengths import zero_padding
+from earbit.nn.positional import PositionalConv, check_position
+from earbit.nn.relative_attention import RelativeAttention
+from earbit.nn.transformer_layer import FeedForward, check_layers, run_layers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SqueezeformerConfig:
+    """Blocks at 20 ms, then at 40 ms, then at 20 ms again; indices of blocks count from 0."""
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+    d_ffn: int
+    reduce_before: int
+    """The first block at half the rate."""
+    recover_before: int
+    """The first block at the full rate again."""
+    conv_kernel: int = 31
+    """Frames of the depthwise convolution."""
+    position_kernel: int | None = 128
+    """Frames of HuBERT's positional convolution in front; None leaves it out."""
+    dropout: float = 0.1
+    layer_drop: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
+        check_heads(self.d_model, self.n_heads)
+        check_kernel(self.conv_kernel)
+        if self.position_kernel is not None:
+            check_position(self.d_model, self.position_kernel)
+        if not 0 <= self.reduce_before < self.recover_before < self.n_layers:
+            raise ConfigError(
+                f"reduce_before={self.reduce_before}, recover_before={self.recover_before}; "
+                f"allowed: 0 <= reduce_before < recover_before < n_layers={self.n_layers}"
+            )
+
+
+class LearnedScale(torch.nn.Module):
+    """`scale * x + shift` per channel, at the place of a pre-norm: (..., D) -> (..., D)."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(d_model))
+        self.shift = torch.nn.Parameter(torch.zeros(d_model))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * x + self.shift
+
+
+class Residual(torch.nn.Module):
+    """`LN(x + dropout(inner(scale x + shift)))`, the unit that blocks are made of."""
+
+    def __init__(self, inner: torch.nn.Module, d_model: int, dropout: float) -> None:
+        super().__init__()
+        self.scale = LearnedScale(d_model)
+        self.inner = inner
+        self.dropout = torch.nn.Dropout(dropout)
+        self.norm = torch.nn.LayerNorm(d_model)
+
+    def forward(self, x_BTD: Tensor, *lengths: Tensor | None) -> Tensor:
+        y_BTD: Tensor = self.norm(x_BTD + self.dropout(self.inner(self.scale(x_BTD), *lengths)))
+        return y_BTD
+
+
+class SqueezeformerBlock(torch.nn.Module):
+    """Attention, feed-forward, convolution, feed-forward, post-norm: (B, T, D) -> (B, T, D)."""
+
+    def __init__(self, config: SqueezeformerConfig) -> None:
+        super().__init__()
+        d_model, d_ffn, dropout = config.d_model, config.d_ffn, config.dropout
+        parts = (
+            RelativeAttention(d_model, config.n_heads, dropout),
+            FeedForward(d_model, d_ffn, "silu", dropout),
+            UngatedConvolution(d_model, config.conv_kernel),
+            FeedForward(d_model, d_ffn, "silu", dropout),
+        )
+        self.attention, self.first_feed_forward, self.convolution, self.second_feed_forward = (
+            Residual(part, d_model, dropout) for part in parts
+        )
+
+    def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
+        x_BTD = self.first_feed_forward(self.attention(x_BTD, lengths))
+        y_BTD: Tensor = self.second_feed_forward(self.convolution(x_BTD, lengths))
+        return y_BTD
+
+
+class TimeReduction(torch.nn.Module):
+    """Every second frame from five, the first two of them its own: (B, T, D) -> (B, ceil(T/2), D).
+
+    Depthwise, stride 2, zeros behind the end; then pointwise, without an activation.
+    """
+
+    KERNEL = 5
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.depthwise = Conv1d(d_model, d_model, self.KERNEL, stride=2, groups=d_model)
+        self.pointwise = Linear(d_model, d_model)
+
+    def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
+        n_frames = x_BTD.shape[1]
+        # Three frames behind an even number, one more behind an odd one, whose last frame is alone.
+        n_pad = self.KERNEL - 2 + n_frames % 2
+        x_BDT = F.pad(zero_padding(x_BTD.transpose(1, 2), lengths), (0, n_pad))
+        y_BTD: Tensor = self.pointwise(self.depthwise(x_BDT).transpose(1, 2))
+        return y_BTD
+
+
+class SqueezeformerEncoder(torch.nn.Module):
+    """(B, T, D) -> the encoder's input and the output of every block, each (B, T, D).
+
+    Outputs at half the rate are repeated, so that all hidden states have a vector per 20 ms.
+    """
+
+    def __init__(self, config: SqueezeformerConfig) -> None:
+        super().__init__()
+        self.layer_drop = config.layer_drop
+        self.reduce_before, self.recover_before = config.reduce_before, config.recover_before
+        self.position: PositionalConv | None = None
+        self.norm: torch.nn.LayerNorm | None = None
+        if config.position_kernel is not None:
+            self.position = PositionalConv(config.d_model, config.position_kernel)
+            self.norm = torch.nn.LayerNorm(config.d_model)
+        self.dropout = torch.nn.Dropout(config.dropout)
+        self.layers = torch.nn.ModuleList(
+            SqueezeformerBlock(config) for _ in range(config.n_layers)
+        )
+        self.reduction = TimeReduction(config.d_model)
+        self.recovery = Linear(config.d_model, config.d_model)
+
+    def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
+        if self.position is not None and self.norm is not None:
+            x_BTD = self.norm(self.position(x_BTD, lengths))
+        n_frames = x_BTD.shape[1]
+        half_lengths = None if lengths is None else (lengths + 1) // 2
+        first, last = self.reduce_before, self.recover_before
+        states = run_layers(self.layers[:first], self.dropout(x_BTD), lengths, self.layer_drop)
+        squeezed = run_layers(
+            self.layers[first:last],
+            self.reduction(states[-1], lengths),
+            half_lengths,
+            self.layer_drop,
+        )
+        at_full_rate = [state.repeat_interleave(2, dim=1)[:, :n_frames] for state in squeezed]
+        recovered = self.recovery(at_full_rate[-1]) + states[-1]
+        after = run_layers(self.layers[last:], recovered, lengths, self.layer_drop)
+        return [*states, *at_full_rate[1:], *after[1:]]
