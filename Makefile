@@ -55,6 +55,7 @@ format: .venv/.dev
 
 bench: .venv/.base
 	$(PY) benchmarks/gemm_b1.py
+	$(PY) benchmarks/window_attention.py
 
 clean:
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
