@@ -37,7 +37,8 @@ study: .venv/.base
 	$(PY) -m earbit study --scale tiny --out "$(OUT)"
 
 test: lint
-	$(PY) -m pytest -n 2 --dist loadfile -m "not slow"
+	@# Two workers with a thread each: threads of PyTorch that wait for each other eat the cores.
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: .venv/.dev
 	$(PY) -m pytest -m slow

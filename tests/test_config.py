@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earbit.config import from_dict, load, override, save, to_dict
-from earbit.encoders.sparseformer import SparseformerConfig
+from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
 from earbit.errors import ConfigError, DataError
 from earbit.model import AudioModel, ModelConfig
 from earbit.presets import PRESETS, preset
@@ -31,8 +31,8 @@ def test_an_unknown_key_is_an_error_that_names_its_neighbour():
 
 def test_a_missing_key_is_named():
     tree = to_dict(preset("sparseformer-dn-tiny"))
-    del tree["encoder"]["window_frames"]
-    with pytest.raises(ConfigError, match="window_frames missing"):
+    del tree["encoder"]["d_ffn"]
+    with pytest.raises(ConfigError, match="d_ffn missing"):
         from_dict(ModelConfig, tree)
 
 
@@ -89,7 +89,7 @@ def test_any_legal_config_round_trips(n_heads, width_per_head, window):
         d_model=16 * n_heads * width_per_head,
         n_heads=n_heads,
         d_ffn=8,
-        window_frames=window,
+        pattern=WindowConfig(frames=window),
     )
     config = dataclasses.replace(preset("hubert-tiny"), encoder=encoder)
     assert from_dict(ModelConfig, to_dict(config)) == config
@@ -115,7 +115,7 @@ IMPOSSIBLE = [
     ("encoder.dropout", nan),
     ("encoder.dropout", 10**400),
     ("encoder.layer_drop", 1.0),
-    ("encoder.window_frames", 0),
+    ("encoder.pattern.frames", 0),
     ("front_end.n_channels", 0),
     ("n_units", 1),
     ("d_unit", 0),

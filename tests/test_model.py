@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earbit.encoders.sparseformer import FixedConfig, StridedConfig
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
 from earbit.model import AudioModel, ModelConfig
@@ -122,9 +123,19 @@ def test_frames_follow_the_convolutions(n_samples, n_frames):
     assert len(layer_lengths(n_samples)) == 7
 
 
+SPARSE = preset("sparseformer-dn-tiny")
+CONFIGS = {
+    **{name: preset(name) for name in ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny")},
+    "large-in-small": LARGE_IN_SMALL,
+    "window": SPARSE,
+    "fixed": replace(SPARSE, encoder=replace(SPARSE.encoder, pattern=FixedConfig(stride=16))),
+    "strided": replace(
+        SPARSE, encoder=replace(SPARSE.encoder, pattern=StridedConfig(stride=16, heads="split"))
+    ),
+}
 MODELS = {
-    (name, plan): quantized_copy(random_model(preset(name), seed=3), plan, noise_clips(0)).eval()
-    for name in ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer-dn-tiny")
+    (name, plan): quantized_copy(random_model(config, seed=3), plan, noise_clips(0)).eval()
+    for name, config in CONFIGS.items()
     for plan in ("fp32", "w1a1")
 }
 

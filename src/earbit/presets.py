@@ -97,24 +97,18 @@ def squeezeformer_tiny() -> ModelConfig:
 
 def sparseformer_dn_s() -> ModelConfig:
     """Deep and narrow, as deep and as narrow as Conformer-S; the exact shape is ours."""
-    return ModelConfig(
-        encoder=SparseformerConfig(n_layers=16, d_model=144, n_heads=4, d_ffn=576, window_frames=32)
-    )
+    return ModelConfig(encoder=SparseformerConfig(n_layers=16, d_model=144, n_heads=4, d_ffn=576))
 
 
 def sparseformer_sw_s() -> ModelConfig:
     """Shallow and wide: half the layers and twice the width of `sparseformer-dn-s`."""
-    return ModelConfig(
-        encoder=SparseformerConfig(n_layers=8, d_model=288, n_heads=8, d_ffn=1152, window_frames=32)
-    )
+    return ModelConfig(encoder=SparseformerConfig(n_layers=8, d_model=288, n_heads=8, d_ffn=1152))
 
 
 def sparseformer_dn_tiny() -> ModelConfig:
     """A deep and narrow Sparseformer that trains in seconds on two cores."""
     return ModelConfig(
-        encoder=SparseformerConfig(
-            n_layers=4, d_model=64, n_heads=4, d_ffn=256, window_frames=32, layer_drop=0.0
-        ),
+        encoder=SparseformerConfig(n_layers=4, d_model=64, n_heads=4, d_ffn=256, layer_drop=0.0),
         front_end=TINY_FRONT_END,
     )
 
@@ -122,9 +116,7 @@ def sparseformer_dn_tiny() -> ModelConfig:
 def sparseformer_sw_tiny() -> ModelConfig:
     """A shallow and wide Sparseformer that trains in seconds on two cores."""
     return ModelConfig(
-        encoder=SparseformerConfig(
-            n_layers=2, d_model=96, n_heads=4, d_ffn=384, window_frames=32, layer_drop=0.0
-        ),
+        encoder=SparseformerConfig(n_layers=2, d_model=96, n_heads=4, d_ffn=384, layer_drop=0.0),
         front_end=TINY_FRONT_END,
     )
 

@@ -12,6 +12,7 @@ from fvcore.nn import FlopCountAnalysis
 
 from earbit.cost.profile import MAX_SAMPLES, Profile, leaf_names_of, profile_model
 from earbit.encoders.conformer import ConformerConfig
+from earbit.encoders.sparseformer import FixedConfig, StridedConfig, WindowConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError
@@ -163,7 +164,9 @@ def test_what_is_not_a_product_is_the_closed_form_too(n_samples, n_channels, d, 
 )
 def test_window_attention_is_counted_at_the_pairs_that_a_loop_finds(n_samples, window_frames):
     config = preset("sparseformer-dn-tiny")
-    config = replace(config, encoder=replace(config.encoder, window_frames=window_frames))
+    config = replace(
+        config, encoder=replace(config.encoder, pattern=WindowConfig(frames=window_frames))
+    )
     t, radius = frames_of(n_samples)[-1], window_frames // 2
     n_pairs = sum(abs(q - k) <= radius for q in range(t) for k in range(t))
     d, n_layers = config.encoder.d_model, config.encoder.n_layers
@@ -246,6 +249,30 @@ def test_encoders_cost_what_the_catalogue_says(name, n_frames, giga):
     blocks = found["linears"] + found["convolutions"] + found["attention products"]
     blocks -= t * 512 * d + u_net
     assert f"{blocks / 1e9:.4g}" == f"{giga:.4g}"
+
+
+@pytest.mark.parametrize("n_frames", [1, 7, 99, 499])
+@pytest.mark.parametrize("heads", ["merged", "split"])
+def test_patterns_of_child_et_al_are_counted_at_the_pairs_that_a_loop_finds(n_frames, heads):
+    config, t = preset("sparseformer-dn-tiny"), n_frames
+    d, n_layers = 64, 4
+    pairs = {
+        FixedConfig(stride=16, expressivity=3, heads=heads): (
+            {(q, k) for q in range(t) for k in range(t) if q // 16 == k // 16},
+            {(q, k) for q in range(t) for k in range(t) if k % 16 >= 13},
+        ),
+        StridedConfig(stride=16, heads=heads): (
+            {(q, k) for q in range(t) for k in range(t) if abs(q - k) <= 16},
+            {(q, k) for q in range(t) for k in range(t) if (q - k) % 16 == 0},
+        ),
+    }
+    for pattern, (near, far) in pairs.items():
+        # A pair costs the width of the heads that compute it, in both products.
+        is_split = heads == "split"
+        n_macs = (len(near) + len(far)) * d // 2 if is_split else len(near | far) * d
+        sparse = replace(config, encoder=replace(config.encoder, pattern=pattern))
+        found = macs_by_part(sparse, samples_of(n_frames))["attention products"]
+        assert found == 2 * n_layers * n_macs
 
 
 def test_window_attention_costs_2_t_w_plus_1_d_without_what_lies_beyond_the_ends():

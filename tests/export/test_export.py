@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from earbit.encoders.sparseformer import StridedConfig
 from earbit.errors import ConfigError, DataError, FormatError, UnsupportedError
 from earbit.export.lower import lower_model
 from earbit.export.program import write_program
@@ -192,6 +193,15 @@ def test_a_model_with_broken_weights_leaves_no_program(tmp_path):
     with pytest.raises(DataError, match="not finite"):
         export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pattern_without_an_op_is_refused_by_name(tmp_path):
+    tiny = preset("sparseformer-dn-tiny")
+    config = dataclasses.replace(
+        tiny, encoder=dataclasses.replace(tiny.encoder, pattern=StridedConfig())
+    )
+    with pytest.raises(UnsupportedError, match=r"layers\.0\.attention: StridedAttention"):
+        lower_model(random_model(config, 0))
 
 
 @pytest.mark.parametrize("plan", list(PLANS))

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from earbit.config import save
 from earbit.encoders.conformer import ConformerConfig
-from earbit.encoders.sparseformer import SparseformerConfig
+from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError
@@ -26,7 +26,7 @@ from earbit.pretrain.verb import pretrain
 SHAPE = {"n_layers": 1, "d_model": 32, "n_heads": 2, "d_ffn": 64, "position_kernel": 16}
 ENCODERS = {
     "transformer": TransformerConfig(**SHAPE, layer_drop=0.0),
-    "sparseformer": SparseformerConfig(**SHAPE, layer_drop=0.0, window_frames=8),
+    "sparseformer": SparseformerConfig(**SHAPE, layer_drop=0.0, pattern=WindowConfig(frames=8)),
     "conformer": ConformerConfig(**SHAPE, layer_drop=0.0, conv_kernel=7),
     "squeezeformer": SqueezeformerConfig(
         **SHAPE | {"n_layers": 2},

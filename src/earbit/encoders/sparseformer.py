@@ -1,18 +1,20 @@
-"""The Sparseformer (arXiv 2311.02772): a Transformer whose frames see a window of neighbours.
+"""The Sparseformer (arXiv 2311.02772): a Transformer whose frames see some of the others only.
 
-Nothing in its layers is convolutional.  Deep and narrow (DN) or shallow and wide (SW) is only a
-matter of the numbers.
+The pattern is a window of neighbours, or one of Child et al. (arXiv 1904.10509).  Nothing in the
+layers is convolutional.  Deep and narrow (DN) or shallow and wide (SW) is a matter of the numbers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 import torch
 from torch import Tensor
 
 from earbit.errors import require_range
-from earbit.nn.attention import check_heads
+from earbit.nn.attention import SelfAttention, check_heads
+from earbit.nn.pattern_attention import FixedAttention, Heads, StridedAttention
 from earbit.nn.positional import PositionalConv, check_position
 from earbit.nn.transformer_layer import (
     TransformerLayer,
@@ -24,15 +26,52 @@ from earbit.nn.window_attention import WindowAttention
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WindowConfig:
+    """A frame sees the frames at most half a window away, on both sides; a frame is 20 ms."""
+
+    frames: int = 32
+
+    def __post_init__(self) -> None:
+        require_range(1, 2**20, frames=self.frames)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FixedConfig:
+    """A frame sees its own block of `stride` frames, and the end of every block."""
+
+    stride: int = 32
+    expressivity: int = 8
+    """Frames at the end of a block that all frames see."""
+    heads: Heads = "merged"
+
+    def __post_init__(self) -> None:
+        require_range(1, 2**20, stride=self.stride)
+        require_range(1, self.stride + 1, expressivity=self.expressivity)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StridedConfig:
+    """A frame sees the frames at most `stride` away, and all at a multiple of it."""
+
+    stride: int = 32
+    heads: Heads = "merged"
+
+    def __post_init__(self) -> None:
+        require_range(1, 2**20, stride=self.stride)
+
+
+PatternConfig = WindowConfig | FixedConfig | StridedConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SparseformerConfig:
-    """Layers of window attention behind a convolutional position embedding."""
+    """Layers of sparse attention behind a convolutional position embedding."""
 
     n_layers: int
     d_model: int
     n_heads: int
     d_ffn: int
-    window_frames: int
-    """A frame sees the frames at most half of this away, on both sides; a frame is 20 ms."""
+    pattern: PatternConfig = WindowConfig()
     position_kernel: int = 128
     """Frames that the positional convolution sees; it has 16 groups."""
     dropout: float = 0.1
@@ -42,7 +81,8 @@ class SparseformerConfig:
         check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
         check_heads(self.d_model, self.n_heads)
         check_position(self.d_model, self.position_kernel)
-        require_range(1, 2**20, window_frames=self.window_frames)
+        if getattr(self.pattern, "heads", "merged") == "split":
+            require_range(2, 2**20, n_heads=self.n_heads)
 
 
 class SparseformerEncoder(torch.nn.Module):
@@ -56,9 +96,7 @@ class SparseformerEncoder(torch.nn.Module):
         self.dropout = torch.nn.Dropout(config.dropout)
         self.layers = torch.nn.ModuleList(
             TransformerLayer(
-                WindowAttention(
-                    config.d_model, config.n_heads, config.dropout, config.window_frames
-                ),
+                _attention(config),
                 config.d_model,
                 config.d_ffn,
                 config.dropout,
@@ -70,3 +108,15 @@ class SparseformerEncoder(torch.nn.Module):
     def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
         x_BTD = self.dropout(self.norm(self.position(x_BTD, lengths)))
         return run_layers(self.layers, x_BTD, lengths, self.layer_drop)
+
+
+def _attention(config: SparseformerConfig) -> SelfAttention:
+    shape = (config.d_model, config.n_heads, config.dropout)
+    match config.pattern:
+        case WindowConfig(frames=frames):
+            return WindowAttention(*shape, frames)
+        case FixedConfig(stride=stride, expressivity=expressivity, heads=heads):
+            return FixedAttention(*shape, stride=stride, expressivity=expressivity, heads=heads)
+        case StridedConfig(stride=stride, heads=heads):
+            return StridedAttention(*shape, stride=stride, heads=heads)
+    assert_never(config.pattern)

@@ -26,6 +26,7 @@ from earbit.nn.attention import SelfAttention
 from earbit.nn.front_end import FrontEnd
 from earbit.nn.leaves import Conv1d
 from earbit.nn.norms import ChannelNorm
+from earbit.nn.pattern_attention import PatternAttention
 from earbit.nn.positional import PositionalConv
 from earbit.nn.transformer_layer import FeedForward, PreNormLayer, TransformerLayer
 from earbit.nn.window_attention import WindowAttention
@@ -125,6 +126,8 @@ def _feed_forward(program: Program, name: str, block: FeedForward, value: int) -
 
 
 def _attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
+    if isinstance(block, PatternAttention):
+        raise UnsupportedError(f"{name}: {type(block).__name__} has no op yet; windows have one")
     is_binary = isinstance(block.scores, BinaryMatMul)
     if is_binary != isinstance(block.context, BinaryMatMul):
         raise UnsupportedError(
