@@ -1,4 +1,4 @@
-"""A HuBERT for two cores and two minutes: `earbit pretrain recipes/hubert_tiny.py --out DIR`."""
+"""A HuBERT for two cores and a few minutes: `earbit pretrain recipes/hubert_tiny.py --out DIR`."""
 
 from earbit.presets import hubert_tiny
 from earbit.pretrain.loop import TrainConfig
@@ -16,6 +16,7 @@ def recipe() -> RecipeConfig:
                 peak_lr=2e-3, n_steps=400, warmup_steps=80, max_gradient_norm=1.0
             ),
             unmasked_weight=1.0,
-            batch_s=60.0,
+            batch_s=24.0,
+            crop_s=6.0,
         ),
     )

@@ -16,6 +16,7 @@ def recipe() -> RecipeConfig:
                 peak_lr=2e-3, n_steps=400, warmup_steps=80, max_gradient_norm=1.0
             ),
             unmasked_weight=1.0,
-            batch_s=60.0,
+            batch_s=24.0,
+            crop_s=6.0,
         ),
     )
