@@ -228,6 +228,9 @@ VERBS: dict[str, Callable[..., None]] = {
 
 def main(args: Sequence[str] | None = None) -> None:
     """Runs one verb and exits."""
+    # Threads of PyTorch that wait for each other spin for milliseconds; beside any other busy
+    # process that makes small steps a hundred times slower.  Read when PyTorch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         _parse(args)()
     except EarbitError as error:

@@ -6,6 +6,7 @@ import math
 import pytest
 from safetensors.numpy import load_file, save_file
 
+import earbit.cost.bench as bench_module
 from earbit.cost import bench as module
 from earbit.cost.bench import bench, render_bench
 from earbit.errors import ConfigError, FormatError, UnsupportedError
@@ -119,3 +120,8 @@ def test_no_engine_outlives_its_measurement(program):
     with pytest.raises(KeyError), module._engine("earbit", program, 0.5, 1) as engine:
         raise KeyError
     assert engine.process.poll() is not None
+
+
+def test_a_peer_is_timed_without_what_our_command_line_asks_of_its_threads():
+    ours = {"GOMP_SPINCOUNT": "1000", "PATH": "/bin"}
+    assert bench_module._as_it_comes(ours) == {"PATH": "/bin"}
