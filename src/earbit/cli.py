@@ -6,8 +6,6 @@ Exit status: 0 on success, 2 on a user's error (one line on standard error), 1 o
 from __future__ import annotations
 
 import contextlib
-import functools
-import io
 import json
 import os
 import sys
@@ -16,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
 from tyro.conf import Positional, arg
 
+from earbit.arguments import parse
 from earbit.errors import ConfigError, EarbitError, UnsupportedError
 
 Json = Annotated[Path | None, arg(help="Write the result as JSON to this file; - is stdout.")]
@@ -232,7 +230,7 @@ def main(args: Sequence[str] | None = None) -> None:
     # process that makes small steps a hundred times slower.  Read when PyTorch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
-        _parse(args)()
+        parse(VERBS, args)()
     except EarbitError as error:
         print(f"earbit: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -243,41 +241,6 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("earbit: interrupted; what was finished is kept", file=sys.stderr)
         raise SystemExit(130) from None
-
-
-def _parse(args: Sequence[str] | None) -> Callable[[], None]:
-    """The verb that the arguments name, ready to be called; ConfigError when they do not fit."""
-
-    def deferred(verb: Callable[..., None]) -> Callable[..., Callable[[], None]]:
-        # tyro calls what it parses: it is given a function with the verb's own signature and text.
-        @functools.wraps(verb)
-        def bound(*values: Any, **named: Any) -> Callable[[], None]:
-            if not 0 <= named.get("seed", 0) < 2**32:
-                raise ConfigError(f"--seed {named['seed']}: 0 to {2**32 - 1} are allowed")
-            return functools.partial(verb, *values, **named)
-
-        return bound
-
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            chosen: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
-                {name: deferred(verb) for name, verb in VERBS.items()},
-                prog="earbit",
-                description="Audio language models in one bit, that really run in one bit.",
-                args=args,
-            )
-    except SystemExit as end:
-        if not end.code:
-            raise
-        raise ConfigError(_without_box(complaint.getvalue())) from None
-    return chosen
-
-
-def _without_box(text: str) -> str:
-    """What tyro says in a box of several lines, as one line."""
-    lines = (line.strip("│| ") for line in text.splitlines()[1:])
-    return " ".join(line for line in lines if any(letter.isalnum() for letter in line))
 
 
 @contextlib.contextmanager

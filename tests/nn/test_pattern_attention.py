@@ -73,10 +73,9 @@ def test_gradients_equal_those_of_the_masked_dense_product(kind, heads):
 def test_pairs_are_those_that_a_loop_finds(n_frames, kind):
     attention = build(kind)
     near, far = near_and_far(attention, n_frames)
-    n_blocks = -(-n_frames // attention.stride)
-    counted = attention._n_pairs(n_frames, n_blocks, torch.device("meta"))
+    counted = attention.n_pairs(n_frames)
     assert counted == (int(near.sum()), int((far & ~near).sum()))
-    split = build(kind, "split")._n_pairs(n_frames, n_blocks, torch.device("cpu"))
+    split = build(kind, "split").n_pairs(n_frames)
     assert split == (int(near.sum()), int(far.sum()))
 
 
@@ -92,7 +91,7 @@ def test_pairs_are_those_that_a_loop_finds(n_frames, kind):
 def test_densities_are_those_of_the_catalogue(kind, n_frames, stride, percent):
     more = {"expressivity": 8} if kind is FixedAttention else {}
     attention = kind(24, 3, 0.0, stride=stride, heads="merged", **more)
-    n_pairs = sum(attention._n_pairs(n_frames, -(-n_frames // stride), torch.device("cpu")))
+    n_pairs = sum(attention.n_pairs(n_frames))
     assert round(100 * n_pairs / n_frames**2, 1) == percent
 
 

@@ -53,9 +53,12 @@ class SelfAttention(torch.nn.Module):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None) -> Tensor:
         """Softmax attention over all real frames; q, k, v and the result are (B, H, T, K)."""
-        scores_BHTS = self.scores(q, k.transpose(-1, -2))
+        return self.weighted_values(self.scores(q, k.transpose(-1, -2)), v, lengths)
+
+    def weighted_values(self, scores_BHTS: Tensor, v: Tensor, lengths: Tensor | None) -> Tensor:
+        """Values (B, H, S, K) weighted by the softmax of scores over all real frames."""
         if lengths is not None:
-            mask_B11S = length_mask(lengths, k.shape[-2])[:, None, None, :]
+            mask_B11S = length_mask(lengths, v.shape[-2])[:, None, None, :]
             scores_BHTS = scores_BHTS.masked_fill(~mask_B11S, float("-inf"))
         context_BHTK: Tensor = self.context(self.dropout(scores_BHTS.softmax(-1)), v)
         return context_BHTK

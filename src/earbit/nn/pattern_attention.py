@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from earbit.errors import require_range
 from earbit.nn.attention import SelfAttention
 from earbit.nn.leaves import MatMul
+from earbit.nn.window_attention import window_pairs
 
 Heads = Literal["merged", "split"]
 """Every head sees near and far keys under one softmax; or half of them near, half of them far."""
@@ -61,6 +62,10 @@ class PatternAttention(SelfAttention):
         """True where a far key is in the pattern and, in merged heads, not near: (M, L, F)."""
 
     @abstractmethod
+    def n_pairs(self, n_frames: int) -> tuple[int, int]:
+        """How many near and far pairs there are among `n_frames`, for the cost profile."""
+
+    @abstractmethod
     def own_keys(self, is_frame_BMLK: Tensor) -> Tensor:
         """Of the near keys those of the block itself, each frame once: (B, 1, M, N, 1)."""
 
@@ -83,7 +88,7 @@ class PatternAttention(SelfAttention):
             near, far = slice(None, half), slice(half, None)
         near_allowed = self._near_allowed(is_frame, n_blocks)
         far_allowed = self._far_allowed(is_frame, n_blocks)
-        n_near, n_far = self._n_pairs(n_frames, n_blocks, q.device)
+        n_near, n_far = self.n_pairs(n_frames)
 
         near_scores = self.scores(
             q[:, near],
@@ -130,15 +135,6 @@ class PatternAttention(SelfAttention):
         left, right = self.far_operands(torch.ones_like(is_frame), is_frame)
         is_key = self.from_far(left & right.transpose(-1, -2), n_blocks)
         return is_key & self.far_pairs(n_blocks, is_frame.device)
-
-    def _n_pairs(self, n_frames: int, n_blocks: int, device: torch.device) -> tuple[int, int]:
-        """Near and far pairs of the pattern among `n_frames`, for the cost profile."""
-        host = torch.device("cpu") if device.type == "meta" else device
-        frames = torch.arange(n_blocks * self.stride, device=host).view(n_blocks, self.stride)
-        is_frame = (frames < n_frames)[None, None, ..., None]
-        near = self._near_allowed(is_frame, n_blocks) & is_frame
-        far = self._far_allowed(is_frame, n_blocks) & is_frame
-        return int(near.sum()), int(far.sum())
 
     def _shares(
         self, near: Tensor, far: Tensor, near_allowed: Tensor, far_allowed: Tensor
@@ -203,6 +199,14 @@ class FixedAttention(PatternAttention):
             -1, self.stride, -1
         )
 
+    def n_pairs(self, n_frames: int) -> tuple[int, int]:
+        n_whole, rest = divmod(n_frames, self.stride)
+        rest_summary = max(0, rest - (self.stride - self.expressivity))
+        far = n_frames * (n_whole * self.expressivity + rest_summary)
+        if self.heads == "merged":
+            far -= n_whole * self.stride * self.expressivity + rest * rest_summary
+        return n_whole * self.stride**2 + rest**2, far
+
 
 class StridedAttention(PatternAttention):
     """Near: at most `stride` frames away; far: any multiple of `stride` frames away."""
@@ -233,3 +237,12 @@ class StridedAttention(PatternAttention):
         if self.heads == "split":
             is_far_MM = torch.ones_like(is_far_MM)
         return is_far_MM[:, None].expand(-1, self.stride, -1)
+
+    def n_pairs(self, n_frames: int) -> tuple[int, int]:
+        n_whole, rest = divmod(n_frames, self.stride)
+        # Every phase has so many frames, all of them pairs of each other.
+        sizes = ((n_whole + 1, rest), (n_whole, self.stride - rest))
+        far = sum(n_phases * size**2 for size, n_phases in sizes)
+        if self.heads == "merged":
+            far -= sum(n_phases * window_pairs(size, 1) for size, n_phases in sizes if size)
+        return window_pairs(n_frames, self.stride), far

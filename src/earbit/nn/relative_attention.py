@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from earbit.nn.attention import SelfAttention
 from earbit.nn.leaves import Linear, MatMul
-from earbit.nn.lengths import length_mask
 
 
 class RelativeAttention(SelfAttention):
@@ -41,10 +40,7 @@ class RelativeAttention(SelfAttention):
         by_content = self.scores(with_content, k_BHTK.transpose(-1, -2))
         by_position = self.position_scores(with_position, r_1HRK.transpose(-1, -2))
         scores_BHTS = by_content + relative_shift(by_position)
-        if lengths is not None:
-            mask_B11S = length_mask(lengths, n_frames)[:, None, None, :]
-            scores_BHTS = scores_BHTS.masked_fill(~mask_B11S, float("-inf"))
-        context_BHTK = self.context(self.dropout(scores_BHTS.softmax(-1)), v_BHTK)
+        context_BHTK = self.weighted_values(scores_BHTS, v_BHTK, lengths)
         y_BTD: Tensor = self.out_proj(context_BHTK.transpose(1, 2).flatten(2))
         return y_BTD
 

@@ -81,7 +81,8 @@ def binarize(
     if teacher.config.n_units is None:
         raise ConfigError(f"{where}: no unit head; give a model that was pre-trained")
     make_folder(out_dir)
-    data = _data_for(where, teacher.config.n_units, corpus, out_dir, seed)
+    kmeans_digest = None if origin is None else origin.get("kmeans")
+    data = _data_for(where, teacher.config.n_units, corpus, out_dir, seed, kmeans_digest)
     return binarize_on(teacher, config, data, out_dir)
 
 
@@ -108,13 +109,14 @@ def binarize_on(
     return result
 
 
-def _data_for(where: str, n_units: int, corpus: str, out_dir: Path, seed: int) -> TrainingData:
+def _data_for(
+    where: str, n_units: int, corpus: str, out_dir: Path, seed: int, kmeans_digest: str | None
+) -> TrainingData:
     """The corpus with labels of the k-means model that the model was pre-trained on."""
     opened, waveforms = decoded_corpus(corpus, out_dir)
     if where in PRESETS:
         return training_data(opened, waveforms, out_dir / "units", n_units=n_units, seed=seed)
     path = model_path(where)
-    kmeans_digest = read_model_file(path).origin.get("kmeans")
     # `pretrain` writes its units beside the model, `study` once for all its models.
     for folder in (parent / "units" for parent in path.absolute().parents[:3]):
         if not (folder / LABELS).is_file():
