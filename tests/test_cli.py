@@ -11,7 +11,9 @@ import soundfile
 
 from earbit.cli import VERBS, main
 
-PROGRESS = re.compile(r"[\w -]+( of [\w.-]+)?: (\d+ of \d+|by|the corpus)|splits for|making ")
+PROGRESS = re.compile(
+    r"[\w -]+( of [\w.-]+)?: (\d+ of \d+|\d+ s|by|the corpus)|splits for|making |.*: random weights"
+)
 """Plain lines of work that began before the error was found."""
 
 
@@ -193,3 +195,74 @@ def test_bench_puts_both_engines_side_by_side(program, capsys):
         assert wanted | {"peak_rss_bytes"} <= set(record)
         assert record["p10_ms"] <= record["median_ms"] <= record["p90_ms"]
     assert records[0]["peak_rss_bytes"] < records[1]["peak_rss_bytes"]
+
+
+def test_files_left_out_of_a_run_show_in_its_exit_status(tmp_path, program, capsys):
+    soundfile.write(tmp_path / "good.wav", np.zeros(16_000), 16_000)
+    (tmp_path / "bad.wav").write_text("no audio")
+    out = tmp_path / "f.npz"
+    with pytest.raises(SystemExit) as exit_info:
+        main(["run", str(program), str(tmp_path), "--out", str(out), "--json", "-"])
+    captured = capsys.readouterr()
+    assert exit_info.value.code == 2
+    assert captured.err.splitlines()[-1].startswith("earbit: 1 of 2 files left out")
+    assert len(json.loads(captured.out)) == 2
+    assert list(np.load(out)) == [str(tmp_path / "good.wav")]
+
+
+def test_settings_of_several_flags_all_hold(capsys, tmp_path):
+    args = ["--set", "n_units=1", "--set", "seed=2", "model.nope=3"]
+    assert "'model.nope'" in fails(
+        capsys, "pretrain", "recipes/hubert_tiny.py", "--out", tmp_path / "o", *args
+    )
+    assert "n_units=1" in fails(
+        capsys, "pretrain", "recipes/hubert_tiny.py", "--out", tmp_path / "o", *args[:-1]
+    )
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_study_without_keywords_is_refused_before_anything_is_trained(capsys, tmp_path):
+    (tmp_path / "in").mkdir()
+    for i in range(30):
+        soundfile.write(tmp_path / "in" / f"{i}.wav", np.zeros(16_000), 16_000)
+    line = fails(capsys, "study", "--corpus", tmp_path / "in", "--out", tmp_path / "o")
+    assert "`keyword`" in line
+    assert not (tmp_path / "o").exists()
+
+
+def test_binarizing_by_a_plan_that_quantizes_nothing_is_refused(capsys, tmp_path):
+    line = fails(capsys, "binarize", "hubert-tiny", "--plan", "fp32", "--out", tmp_path / "o")
+    assert "'fp32' quantizes nothing" in line
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_preset_in_the_place_of_a_program_is_told_how_to_become_one(capsys, tmp_path):
+    for verb in (["run", "hubert-tiny", tmp_path / "a.wav"], ["bench", "hubert-tiny"]):
+        assert "`earbit export hubert-tiny --plan w1a1" in fails(capsys, *verb)
+
+
+def test_a_program_in_the_place_of_a_model_is_told_apart(capsys, tmp_path, program):
+    for verb in (["profile", program], ["superb", program, "--out", tmp_path / "o"]):
+        assert "exported program" in fails(capsys, *verb)
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [(["my-audio"], "--root my-audio"), (["synthetic", "--root", "x"], "--root x")],
+)
+def test_the_kind_and_the_folder_of_a_corpus_are_not_mixed_up(args, named, capsys, tmp_path):
+    assert named in fails(capsys, "prepare", *args, "--out", tmp_path / "o")
+
+
+def test_what_makes_features_worthless_is_said(capsys, tmp_path):
+    out = str(tmp_path / "x.safetensors")
+    main(["export", "hubert-tiny", "--out", out])
+    captured = capsys.readouterr()
+    assert "random weights" in captured.err
+    assert "of bits" not in captured.out
+
+
+def test_doctor_has_a_verdict_for_people(capsys):
+    main(["doctor"])
+    assert "kernels: all right" in capsys.readouterr().out

@@ -47,3 +47,12 @@ def test_the_new_name_is_on_the_disk_too(tmp_path, monkeypatch):
     assert not was_there
     assert folder == str(tmp_path)
     assert is_there
+
+
+def test_a_written_file_is_as_readable_as_the_umask_lets_it(tmp_path):
+    before = os.umask(0o022)
+    try:
+        write_whole(tmp_path / "x.safetensors", lambda path: save_file({"a": np.zeros(1)}, path))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.safetensors").stat().st_mode & 0o777 == 0o644

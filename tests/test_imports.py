@@ -24,7 +24,7 @@ WAY = [
     "quantize",
 ]
 BRANCHES = [["cost"], ["superb"], ["export"]]
-LAST = ["study", "run", "arguments", "cli", "__main__"]
+LAST = ["study", "run", "arguments", "output", "cli", "__main__"]
 # Blocks that know nothing of what is built from them.
 CLOSED = {
     "errors": set(),

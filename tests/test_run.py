@@ -69,3 +69,14 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_any_work(program, tm
 def test_a_file_given_twice_is_an_error(program, tmp_path):
     with pytest.raises(ConfigError, match="twice"):
         run_files(program, [tmp_path / "a.wav"] * 2, None)
+
+
+def test_a_folder_stands_for_the_audio_files_below_it(program, tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    files = [tone(tmp_path / "in" / "b.wav")[0], tone(tmp_path / "in" / "deep" / "a.WAV")[0]]
+    (tmp_path / "in" / "notes.txt").write_text("no audio")
+    summary = run_files(program, [tmp_path / "in"], None)
+    assert [entry["audio"] for entry in summary] == [str(file) for file in files]
+    with pytest.raises(DataError, match="no audio file in this folder"):
+        (tmp_path / "empty").mkdir()
+        run_files(program, [tmp_path / "empty"], None)

@@ -6,20 +6,22 @@ Exit status: 0 on success, 2 on a user's error (one line on standard error), 1 o
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from earbit.arguments import parse
-from earbit.errors import ConfigError, EarbitError, UnsupportedError
+from earbit.errors import DataError, EarbitError, UnsupportedError
+from earbit.output import emit, print_json
 
-Json = Annotated[Path | None, arg(help="Write the result as JSON to this file; - is stdout.")]
+Json = Annotated[
+    Path | None, arg(metavar="FILE", help="Write the result as JSON to this file; - is stdout.")
+]
 Seed = Annotated[int, arg(help="Seed of everything random.")]
 
 
@@ -27,7 +29,9 @@ def study(
     corpus: Annotated[
         str, arg(help="'synthetic', or a folder of audio (see prepare).")
     ] = "synthetic",
-    scale: Literal["tiny"] = "tiny",
+    scale: Annotated[
+        Literal["tiny"], arg(help="Steps of training; tiny ends in minutes on two cores.")
+    ] = "tiny",
     encoders: Annotated[tuple[str, ...], arg(help="Presets to compare.")] = (
         "hubert-tiny",
         "sparseformer-dn-tiny",
@@ -37,7 +41,8 @@ def study(
 ) -> None:
     """The whole comparison: pre-train, binarize, cost, score, export, measure, report.
 
-    Started again after a kill, it goes on where it was.  Results: OUT/results.json and report.html.
+    A corpus needs `keyword` labels, which the score is made from (docs/corpus.md).  Started again
+    after a kill, it goes on where it was.  Results: OUT/results.json and report.html.
     """
     from earbit.study.run import run_study
 
@@ -46,19 +51,20 @@ def study(
 
 
 def prepare(
-    corpus: Annotated[Positional[Literal["folder", "synthetic"]], arg(help="Kind of corpus.")],
+    corpus: Annotated[Positional[str], arg(help="'folder', with --root, or 'synthetic'.")],
     out: Path,
     root: Annotated[
-        Path | None, arg(help="Folder of the audio, with or without manifest.jsonl.")
+        Path | None, arg(metavar="DIR", help="The audio, with or without manifest.jsonl.")
     ] = None,
 ) -> None:
     """Looks a corpus over: what is in it, what is broken, which tasks its labels serve.
 
     Results: OUT/manifest.json, OUT/quarantine.jsonl.
     """
+    from earbit.audio.prepare import corpus_of
     from earbit.audio.prepare import prepare as prepare_corpus
 
-    print_json(prepare_corpus(_corpus_of(corpus, root), out))
+    print_json(prepare_corpus(corpus_of(corpus, root), out))
 
 
 def units(
@@ -80,9 +86,15 @@ def pretrain(
         Positional[Path], arg(help="A .py file with recipe(), or a saved config.json.")
     ],
     out: Path,
-    set: Annotated[tuple[str, ...], arg(help="Overrides, as train.optimiser.n_steps=500.")] = (),
+    set: Annotated[
+        UseAppendAction[tuple[tuple[str, ...], ...]],
+        arg(metavar="KEY=VALUE", help="Overrides, as train.optimiser.n_steps=500 corpus=DIR."),
+    ] = (),
 ) -> None:
-    """Masked prediction of units; resumes by itself.  Results: OUT/model.safetensors, log.jsonl."""
+    """Masked prediction of units; resumes by itself.  Results: OUT/model.safetensors, log.jsonl.
+
+    Every field of OUT/config.json can be set; units=DIR takes the units of `earbit units`.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UnsupportedError(
             f"WORLD_SIZE={os.environ['WORLD_SIZE']}: training on several processes does not exist "
@@ -91,7 +103,7 @@ def pretrain(
     from earbit.pretrain.recipe import load_recipe
     from earbit.pretrain.verb import pretrain as pretrain_recipe
 
-    print_json(pretrain_recipe(load_recipe(recipe, set), out))
+    print_json(pretrain_recipe(load_recipe(recipe, [one for group in set for one in group]), out))
 
 
 def binarize(
@@ -121,7 +133,7 @@ def profile(
     from earbit.cost.verb import profile_models
 
     text, records = profile_models(models, plan, seconds=seconds, rest_bits=rest_bits)
-    _emit(records, json, text)
+    emit(records, json, text)
 
 
 def superb(
@@ -142,7 +154,9 @@ def superb(
 def export(
     model: Annotated[Positional[str], arg(help="A model folder or file of ours, or a preset.")],
     out: Annotated[Path, arg(help="The program file, .safetensors.")],
-    plan: Annotated[str | None, arg(help="Quantize a full-precision model on the way.")] = None,
+    plan: Annotated[
+        str | None, arg(metavar="PLAN", help="Quantize a full-precision model on the way.")
+    ] = None,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
@@ -151,12 +165,15 @@ def export(
 
     result = export_model(model, out, plan=plan, seed=seed)
     agreement = result["agreement"]
-    _emit(
+    bits = (
+        f"{100 * agreement['bit_agreement']:.4f} % of bits equal "
+        f"(worst {100 * agreement['worst_bit_agreement']:.4f} % at {agreement['worst_leaf']}), "
+    )
+    emit(
         result,
         json,
         f"{result['file']}: {result['bytes'] / 1e6:.2f} MB; against PyTorch on "
-        f"{agreement['n_frames']} frames: {100 * agreement['bit_agreement']:.4f} % of bits equal "
-        f"(worst {100 * agreement['worst_bit_agreement']:.4f} % at {agreement['worst_leaf']}), "
+        f"{agreement['n_frames']} frames: {bits if agreement['worst_leaf'] != 'none' else ''}"
         f"output cosine {agreement['output_cosine']:.6f}, "
         f"largest difference {agreement['max_abs_error']:.2g}",
     )
@@ -165,24 +182,35 @@ def export(
 def run(
     file: Annotated[Positional[Path], arg(help="A file of `earbit export`.")],
     audio: Annotated[
-        Positional[tuple[Path, ...]], arg(help="Audio files; any rate, any channels.")
+        Positional[tuple[Path, ...]], arg(help="Audio files or folders; any rate, any channels.")
     ],
-    out: Annotated[Path | None, arg(help="Features by file name, as .npz.")] = None,
+    out: Annotated[
+        Path | None, arg(metavar="FILE.npz", help="Features by file name, as .npz.")
+    ] = None,
     layers: Literal["last", "all"] = "last",
     threads: int = 1,
     json: Json = None,
 ) -> None:
-    """Features of audio files, without PyTorch."""
+    """Features of audio files, without PyTorch.
+
+    Files that cannot be used are left out; then the exit status is 2, and the rest is written.
+    """
     from earbit.run import run_files
 
-    _emit(run_files(file, audio, out, layers=layers, threads=threads), json, None)
+    records = run_files(file, audio, out, layers=layers, threads=threads)
+    emit(records, json, None)
+    n_bad = sum("error" in record for record in records)
+    if n_bad:
+        raise DataError(f"{n_bad} of {len(records)} files left out, see above; the rest is done")
 
 
 def bench(
     file: Annotated[
         Positional[str], arg(help="A file of `earbit export`; or, with --plan, a preset or model.")
     ],
-    plan: Annotated[str | None, arg(help="Export FILE, a preset or model, under it.")] = None,
+    plan: Annotated[
+        str | None, arg(metavar="PLAN", help="Export FILE, a preset or model, under it.")
+    ] = None,
     seconds: Annotated[float, arg(help="Length of the audio.")] = 10.0,
     threads: int = 1,
     against: Annotated[str, arg(help="Engines beside it, with commas between.")] = "torch",
@@ -196,15 +224,15 @@ def bench(
     engines = [name for name in against.split(",") if name]
     with _program_of(file, plan, seed) as program:
         records = bench_engines(program, seconds=seconds, threads=threads, against=engines)
-    _emit(records, json, render_bench(records))
+    emit(records, json, render_bench(records))
 
 
 def doctor(json: Json = None) -> None:
     """CPU features, the kernels chosen for them, a self-test of every kernel, versions."""
-    from earbit.runtime.doctor import examine
+    from earbit.runtime.doctor import examine, render_doctor
 
     result = examine()
-    _emit(result, json, None)
+    emit(result, json, render_doctor(result))
     if not result["ok"]:
         raise SystemExit(1)
 
@@ -255,28 +283,3 @@ def _program_of(where: str, plan: str | None, seed: int) -> Iterator[Path]:
         path = Path(folder) / "program.safetensors"
         export_model(where, path, plan=plan, seed=seed)
         yield path
-
-
-def print_json(value: Any) -> None:
-    """A result as JSON on standard output."""
-    print(json.dumps(value, indent=2))
-
-
-def _emit(value: Any, path: Path | None, text: str | None) -> None:
-    """The text for people, or JSON alone on stdout, or JSON into a file beside the text."""
-    if path == Path("-"):
-        print_json(value)
-        return
-    if path is not None:
-        from earbit.files import write_json
-
-        write_json(path, value)
-    print(json.dumps(value, indent=2) if text is None else text)
-
-
-def _corpus_of(kind: str, root: Path | None) -> str:
-    if kind == "synthetic":
-        return "synthetic"
-    if root is None:
-        raise ConfigError("prepare folder needs --root DIR, the folder of the audio")
-    return str(root)

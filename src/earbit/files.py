@@ -33,13 +33,18 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Lets `write` fill a temporary file next to `path`, then puts it in its place at once."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         write(temporary)
+        # safetensors makes a file of its own that nobody else may read; ours follow the umask.
+        temporary.chmod(mode)
         flush(temporary)
         temporary.replace(path)
         flush(path.parent)
     except (OSError, SafetensorError) as error:
         # safetensors has an error of its own for a folder that is not there or a disk that is full.
-        raise DataError(f"{path}: cannot be written ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be written ({reason}); give another place") from error
     finally:
         # Where nothing could be written there is nothing to remove, and the error above is the one.
         with contextlib.suppress(OSError):

@@ -71,6 +71,8 @@ def save_model(model: AudioModel, path: Path, origin: Mapping[str, Any]) -> None
 
 def read_model_file(path: Path) -> ModelFile:
     """Reads a model file; FormatError when it is damaged, foreign or of another version."""
+    if not path.is_file():
+        raise FormatError(f"{path}: no such file; give a model file of earbit or its folder")
     try:
         with safe_open(path, framework="pt") as file:
             header_text = (file.metadata() or {}).get(METADATA_KEY)
@@ -88,7 +90,7 @@ def read_model_file(path: Path) -> ModelFile:
         if header["format"] != FORMAT:
             raise FormatError(
                 f"{path}: format {header['format']!r}, this version reads {FORMAT!r}; "
-                "use the model file, not an exported program"
+                "of an exported program, give the model that it was made from"
             )
         config: ModelConfig = from_dict(ModelConfig, header["config"], where="config")
         precisions = {n: Precision(*bits) for n, bits in header["precisions"].items()}

@@ -101,7 +101,7 @@ def _new_display() -> Progress:
 
 class _PlainLines:
     def __init__(self, title: str, total: int, done: int) -> None:
-        self.title, self.total, self.done = title, total, done
+        self.title, self.total, self.done, self.done_before = title, total, done, done
         self.note = ""
         self.start_s = time.monotonic()
 
@@ -111,7 +111,13 @@ class _PlainLines:
 
     def show(self) -> None:
         elapsed_s = time.monotonic() - self.start_s
-        say(f"{self.title}: {self.done} of {self.total}, {elapsed_s:.0f} s {self.note}".rstrip())
+        n_new = self.done - self.done_before
+        if self.done >= self.total:
+            return  # what takes long now is work of another title
+        counted = "" if self.total == 1 else f"{self.done} of {self.total}, "
+        left_s = elapsed_s / n_new * (self.total - self.done) if n_new else 0.0
+        left = f", about {left_s:.0f} s left" if n_new else ""
+        say(f"{self.title}: {counted}{elapsed_s:.0f} s{left} {self.note}".rstrip())
 
     def close(self) -> None:
         """Lines stay as they are."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from earbit.audio.decode import read_audio
+from earbit.audio.manifest import AUDIO_SUFFIXES
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_whole
@@ -28,9 +29,10 @@ def run_files(
 ) -> list[dict[str, Any]]:
     """Runs every file; features go to `out` (.npz, one array per file), a summary is returned.
 
-    A file that cannot be used is left out, with its reason in the summary and on standard error;
-    DataError when no file is left.
+    paths: audio files, or folders, of which all audio files are taken.  A file that cannot be used
+    is left out, with its reason in the summary and on standard error; DataError when none is left.
     """
+    paths = [file for path in paths for file in _audio_files(path)]
     if not paths:
         raise ConfigError("no audio file given; earbit run FILE AUDIO...")
     if out is not None and out.suffix != ".npz":
@@ -71,6 +73,16 @@ def run_files(
     if out is not None:
         write_whole(out, lambda temporary: _write_npz(temporary, arrays))
     return summary
+
+
+def _audio_files(path: Path) -> list[Path]:
+    """The file itself, or all audio files below a folder, sorted."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES)
+    if not files:
+        raise DataError(f"{path}: no audio file in this folder; wav, flac, ogg, opus, mp3 are read")
+    return files
 
 
 def _write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -255,3 +255,27 @@ def test_a_rate_of_a_few_hertz_is_a_damaged_header(tmp_path, tone):
     soundfile.write(path, tone, 100)
     with pytest.raises(DataError, match="100 Hz, at least 1000 Hz"):
         read_audio(path)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "RF64"])
+def test_a_wav_that_was_cut_short_is_refused(tmp_path, kind):
+    path = tmp_path / "cut.wav"
+    soundfile.write(path, np.zeros(16_000), 16_000, format=kind)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20_000])
+    with pytest.raises(DataError, match="breaks off 20000 bytes before the end"):
+        read_audio(path)
+    with pytest.raises(DataError, match="breaks off"):
+        audio_info(path)
+    path.write_bytes(whole)
+    assert read_audio(path).size == 16_000
+
+
+def test_a_wav_whose_length_was_left_open_is_read_to_its_end(tmp_path):
+    path = tmp_path / "stream.wav"
+    soundfile.write(path, np.zeros(800), 16_000)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(bytes(content))
+    assert read_audio(path).size == 800

@@ -193,3 +193,15 @@ def test_a_broken_file_of_a_folder_is_rejected_and_the_others_are_kept(root):
     found = list(read_folder(root))
     assert [i.path for i in found if isinstance(i, Rejected)] == ["broken.wav", "folder.wav"]
     assert [i.id for i in found if isinstance(i, Utterance)] == ["a"]
+
+
+def test_the_path_is_the_id_of_a_line_without_one(root):
+    write_lines(root, {"path": "a.wav"})
+    (utterance,) = read_manifest(root)
+    assert (utterance.id, utterance.n_samples) == ("a.wav", 800)
+
+
+def test_a_line_without_a_path_says_that_it_is_missing(root):
+    write_lines(root, {"id": "a", "audio": "a.wav"})
+    (rejected,) = read_manifest(root)
+    assert "'path' is missing" in rejected.reason

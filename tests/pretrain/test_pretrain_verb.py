@@ -14,10 +14,11 @@ from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig
 from earbit.encoders.transformer import TransformerConfig
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, DataError
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
 from earbit.nn.front_end import FrontEndConfig
+from earbit.pretrain.corpus import decoded_corpus, discover
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
@@ -107,3 +108,26 @@ def test_a_run_that_is_killed_at_any_time_ends_with_the_same_bits(melodies, tmp_
         subprocess.run([*command, "--out", str(tmp_path / name)], check=True, capture_output=True)
     models = [load_file(tmp_path / d / "model.safetensors") for d in ("killed", "whole")]
     assert all((models[0][name] == models[1][name]).all() for name in models[1])
+
+
+def test_units_that_were_found_before_are_taken_as_they_are(melodies, tmp_path):
+    corpus, waveforms = decoded_corpus(str(melodies), tmp_path / "units")
+    discover(corpus, waveforms, tmp_path / "units", n_units=7, seed=5)
+    given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
+    pretrain(given, tmp_path / "run")
+    model = read_model_file(tmp_path / "run" / "model.safetensors")
+    assert model.config.n_units == 7
+    for name in ("labels.safetensors", "kmeans.safetensors"):
+        copied = (tmp_path / "run" / "units" / name).read_bytes()
+        assert copied == (tmp_path / "units" / name).read_bytes()
+
+
+def test_units_that_are_not_there_or_differ_from_those_of_the_run_are_refused(melodies, tmp_path):
+    with pytest.raises(DataError, match="no labels.safetensors"):
+        pretrain(dataclasses.replace(recipe(melodies), units=str(tmp_path)), tmp_path / "run")
+    pretrain(recipe(melodies), tmp_path / "run")
+    corpus, waveforms = decoded_corpus(str(melodies), tmp_path / "units")
+    discover(corpus, waveforms, tmp_path / "units", n_units=7, seed=5)
+    given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
+    with pytest.raises(ConfigError, match="holds other units"):
+        pretrain(given, tmp_path / "run")

@@ -100,3 +100,10 @@ def test_a_folder_of_another_run_is_refused(change, teacher, melodies, tmp_path)
         teacher = other
     with pytest.raises(ConfigError, match=change):
         run(teacher, melodies, tmp_path / "out", **changed.get(change, {}))
+
+
+def test_a_quantized_teacher_is_refused_before_anything_is_made(teacher, melodies, tmp_path):
+    binarize(str(teacher), "w1a1", str(melodies), tmp_path / "once", n_steps=1, seed=0)
+    with pytest.raises(ConfigError, match="quantized already"):
+        binarize(str(tmp_path / "once"), "w1a1", str(melodies), tmp_path / "o", n_steps=1, seed=0)
+    assert not (tmp_path / "o").exists()

@@ -12,6 +12,7 @@ import soundfile
 import soxr
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.wav_header import missing_bytes
 from earbit.errors import DataError
 
 MIN_RATE_HZ = 1_000
@@ -121,6 +122,11 @@ def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
     except (soundfile.LibsndfileError, RuntimeError, UnicodeError) as error:
         raise _unreadable(path, error) from error
     with file:
+        if n_missing := missing_bytes(Path(path)):
+            raise DataError(
+                f"{path}: breaks off {n_missing} bytes before the end that its header promises; "
+                "copy it again or leave it out"
+            )
         if file.frames == UNKNOWN_FRAMES:
             raise DataError(f"{path}: its header does not say how long it is; write it again")
         if file.samplerate < MIN_RATE_HZ:
@@ -146,4 +152,6 @@ def _check_is_file(path: Path) -> None:
 
 
 def _unreadable(path: str | Path, error: Exception) -> DataError:
-    return DataError(f"{path}: cannot be decoded ({error}); wav, flac, ogg, opus and mp3 can be")
+    return DataError(
+        f"{path}: cannot be decoded ({error}); give wav, flac, ogg, opus or mp3, or leave it out"
+    )

@@ -114,9 +114,8 @@ def _check_stays_inside(where: str, record: Any) -> None:
 def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
     if not isinstance(record, dict):
         raise DataError("not a JSON object")
-    name, relative = record.get("id"), record.get("path")
-    if not isinstance(name, str) or not name or not isinstance(relative, str) or not relative:
-        raise DataError("'id' and 'path' must be texts")
+    relative = _text_of(record, "path")
+    name = _text_of({"id": relative, **record}, "id")
     _check_is_text("id", name)
     if name in seen:
         raise DataError(f"id {name!r} is taken by an earlier line")
@@ -137,6 +136,14 @@ def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
     labels = _labels({key: value for key, value in record.items() if key not in known})
     seen.add(name)
     return Utterance(name, path, n_samples, n_bytes, labels)
+
+
+def _text_of(record: dict[str, Any], key: str) -> str:
+    value = record.get(key)
+    if isinstance(value, str) and value:
+        return value
+    found = f"is {json.dumps(value)[:80]}" if key in record else "is missing"
+    raise DataError(f"{key!r} {found}; it must be a text (docs/corpus.md)")
 
 
 def _labels(labels: dict[str, Any]) -> dict[str, Any]:

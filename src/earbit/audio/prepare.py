@@ -8,8 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from earbit.audio.corpus import Corpus, for_each_waveform, open_corpus, write_quarantine
+from earbit.audio.corpus import (
+    SYNTHETIC,
+    Corpus,
+    for_each_waveform,
+    open_corpus,
+    write_quarantine,
+)
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
 from earbit.progress import progress
 
@@ -38,8 +45,8 @@ def prepare(where: str, out_dir: Path) -> dict[str, Any]:
     corpus holds, which labels how many utterances have, and which SUPERB tasks those labels serve.
     Raises DataError when nothing can be used.
     """
-    make_folder(out_dir)
     corpus = open_corpus(where)
+    make_folder(out_dir)
     levels = _Levels()
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
         corpus = for_each_waveform(corpus, levels.add, advance)
@@ -48,6 +55,23 @@ def prepare(where: str, out_dir: Path) -> dict[str, Any]:
     report = look_over(corpus) | {"silence_s": silence_s, "n_clipped": levels.n_clipped}
     write_json(out_dir / "manifest.json", report)
     return report
+
+
+def corpus_of(kind: str, root: Path | None) -> str:
+    """What `open_corpus` takes: 'synthetic', or `root` for the kind 'folder'.
+
+    Raises ConfigError for another kind, a folder without its root, and a root too many.
+    """
+    if kind not in ("folder", SYNTHETIC):
+        raise ConfigError(
+            f"{kind!r} is no kind of corpus; write `prepare folder --root {kind}`, or "
+            "`prepare synthetic`"
+        )
+    if kind == "folder" and root is None:
+        raise ConfigError("prepare folder needs --root DIR, the folder of the audio")
+    if kind == SYNTHETIC and root is not None:
+        raise ConfigError(f"--root {root}: prepare synthetic takes none; earbit makes its audio")
+    return SYNTHETIC if root is None else str(root)
 
 
 class _Levels:

@@ -14,8 +14,11 @@ from earbit.export.program import write_program
 from earbit.export.verify import Agreement, verify
 from earbit.files import make_folder
 from earbit.model import AudioModel
+from earbit.presets import PRESETS
+from earbit.progress import say
 from earbit.quantize.convert import precisions_of
 from earbit.quantize.load import noise_clips, preset_or_model, quantized_copy
+from earbit.quantize.plan import plan_named
 from earbit.runtime.session import Session
 
 MIN_BIT_AGREEMENT = 0.999
@@ -40,7 +43,17 @@ def model_of(where: str, *, plan: str | None, seed: int) -> AudioModel:
 def export_model(
     where: str, out: Path, *, plan: str | None = None, seed: int = 0
 ) -> dict[str, Any]:
-    """Exports a model and says how far the packed program agrees with PyTorch on seeded noise."""
+    """Exports a model and says how far the packed program agrees with PyTorch on seeded noise.
+
+    What makes its features worthless, random weights or a plan without training, is said.
+    """
+    if where in PRESETS:
+        say(f"{where}: random weights of seed {seed}; good for size and time, not for features")
+    elif plan is not None and any(not p.is_float for _, p in plan_named(plan).rules):
+        say(
+            f"{where}: not trained under {plan}, so its features are poor; "
+            f"earbit binarize {where} --plan {plan} trains it"
+        )
     model = model_of(where, plan=plan, seed=seed)
     return export_to(model, out, name=where, waveform=noise_clips(seed + 1, n_clips=1)[0])
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from lhotse import CutSet
 
 from earbit.audio.corpus import Corpus, decode_all, open_corpus, write_quarantine
 from earbit.errors import ConfigError, DataError, FormatError
-from earbit.files import make_folder
+from earbit.files import make_folder, write_whole
 from earbit.nn.front_end import n_frames_of
 from earbit.pretrain.loop import TrainingData
 from earbit.progress import progress
@@ -27,8 +29,8 @@ MIN_TRAINING_FRAMES = 10
 
 def decoded_corpus(where: str, out_dir: Path) -> tuple[Corpus, Mapping[str, np.ndarray]]:
     """Opens a corpus and decodes all of it; what cannot be used is listed in quarantine.jsonl."""
-    make_folder(out_dir)
     corpus = open_corpus(where)
+    make_folder(out_dir)
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
         waveforms, corpus = decode_all(corpus, progress=advance)
     write_quarantine(corpus, out_dir)
@@ -64,6 +66,24 @@ def labelled(
     n_samples = {cut.id: waveforms[cut.id].size for cut in (*train, *valid)}
     check_labels(labels, corpus_digest=corpus.digest, n_samples=n_samples)
     return TrainingData(train, valid, waveforms, labels)
+
+
+def copy_units(source: Path, into: Path) -> None:
+    """Copies the units of `earbit units` beside the model: what quantizes it later needs them.
+
+    Raises DataError for a folder without units, and ConfigError where other units lie.
+    """
+    if not (source / LABELS).is_file():
+        raise DataError(f"{source}: no {LABELS} in it; give a folder of `earbit units`")
+    if (into / LABELS).exists():
+        here, there = (UnitLabels.load(folder / LABELS).digest for folder in (into, source))
+        if here != there:
+            raise ConfigError(f"{into}: holds other units than {source}; give another --out")
+        return
+    make_folder(into)
+    # The labels last: whoever finds them finds the rest too.
+    for name in ("kmeans.safetensors", "units.json", LABELS):
+        write_whole(into / name, partial(shutil.copyfile, source / name))
 
 
 def data_digests(labels: UnitLabels) -> dict[str, str]:

@@ -22,6 +22,8 @@ class RecipeConfig:
     corpus: str = "synthetic"
     """'synthetic', or a folder of audio."""
     n_units: int = 100
+    units: str | None = None
+    """Folder of `earbit units`, made from this corpus; None finds `n_units` units in OUT/units."""
     seed: int = 0
     """Seed of the model's first weights and of k-means."""
 

@@ -12,10 +12,18 @@ from earbit.files import make_folder, write_json
 from earbit.model import AudioModel
 from earbit.model_file import MODEL_FILE_NAME, save_model
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run
-from earbit.pretrain.corpus import data_digests, decoded_corpus, training_data
+from earbit.pretrain.corpus import (
+    LABELS,
+    copy_units,
+    data_digests,
+    decoded_corpus,
+    labelled,
+    training_data,
+)
 from earbit.pretrain.loop import TrainingData, train
 from earbit.pretrain.objective import masked_units
 from earbit.pretrain.recipe import RecipeConfig
+from earbit.units.labels import UnitLabels
 
 
 def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
@@ -25,9 +33,12 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     """
     make_folder(out_dir)
     corpus, waveforms = decoded_corpus(recipe.corpus, out_dir)
-    data = training_data(
-        corpus, waveforms, out_dir / "units", n_units=recipe.n_units, seed=recipe.seed
-    )
+    units_dir = out_dir / "units"
+    if recipe.units is None:
+        data = training_data(corpus, waveforms, units_dir, n_units=recipe.n_units, seed=recipe.seed)
+    else:
+        copy_units(Path(recipe.units), units_dir)
+        data = labelled(corpus, waveforms, UnitLabels.load(units_dir / LABELS))
     return pretrain_on(recipe, data, out_dir)
 
 

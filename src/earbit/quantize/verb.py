@@ -67,10 +67,11 @@ def binarize(
     """Quantizes a trained model of ours on a corpus; units are those of its own pre-training.
 
     A preset has random weights from the seed, and finds units of its own, to try things out.
-    Raises ConfigError for a model without a unit head and an unknown plan, DataError for a model
-    whose folder lacks its units.
+    Raises ConfigError for a model without a unit head or that is quantized already, a plan that is
+    unknown or quantizes nothing, DataError for a model whose folder lacks its units.
     """
-    plan_named(plan)
+    if not plan_named(plan).rules:
+        raise ConfigError(f"plan {plan!r} quantizes nothing; the model is its own result")
     if where in PRESETS:
         preset = dataclasses.replace(PRESETS[where](), n_units=N_UNITS_OF_PRESETS)
         teacher, origin = random_model(preset, seed).eval(), None
@@ -78,9 +79,12 @@ def binarize(
         teacher = preset_or_model(where, seed)
         origin = read_model_file(model_path(where)).origin
     config = default_config(plan, n_steps, seed, origin)
+    if any(not precision.is_float for precision in precisions_of(teacher).values()):
+        raise ConfigError(
+            f"{where}: quantized already; give the full-precision model that it was made from"
+        )
     if teacher.config.n_units is None:
         raise ConfigError(f"{where}: no unit head; give a model that was pre-trained")
-    make_folder(out_dir)
     kmeans_digest = None if origin is None else origin.get("kmeans")
     data = _data_for(where, teacher.config.n_units, corpus, out_dir, seed, kmeans_digest)
     return binarize_on(teacher, config, data, out_dir)

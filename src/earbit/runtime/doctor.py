@@ -31,6 +31,24 @@ def examine() -> dict[str, Any]:
     }
 
 
+def render_doctor(found: dict[str, Any]) -> str:
+    """What `examine` found, in a few lines for people."""
+    failed = [check["kernel"] for check in found["self_test"] if not check["ok"]]
+    others = dict.fromkeys(kernel["isa"] for kernel in found["kernels"] if kernel["available"])
+    chosen = ", ".join(kernel["name"] for kernel in found["kernels"] if kernel["chosen"])
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    verdict = f"WRONG: {', '.join(failed)}" if failed else "all right"
+    return "\n".join(
+        [
+            f"cpu        {found['cpu']} ({found['machine']})",
+            f"isa        {found['isa']}; EARBIT_ISA forces one of {', '.join(others)}",
+            f"kernels    {chosen}",
+            f"self-test  {len(found['self_test'])} kernels: {verdict}",
+            f"versions   {versions}, Python {found['python']}",
+        ]
+    )
+
+
 def _cpu_name() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:

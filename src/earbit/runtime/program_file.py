@@ -50,6 +50,12 @@ class ProgramFile:
 def read_program(path: str | Path) -> ProgramFile:
     """Reads and checks a program; FormatError says what is wrong with the file."""
     path = Path(path)
+    if not path.is_file():
+        raise FormatError(
+            f"{path}: {'a folder' if path.is_dir() else 'no such file'}; "
+            f"`earbit export {path} --plan w1a1 --out FILE.safetensors` makes a program of a "
+            "preset or model"
+        )
     try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ COLORS = ("#2457a7", "#c2571a", "#2e7d4f", "#7b3fa0", "#8a6d1f", "#b0306a")
 def write_report(results: dict[str, Any], path: Path) -> None:
     """Renders `results` as a self-contained HTML page; UnsupportedError without matplotlib."""
     rows = table_rows(results)
+    ks = results["rows"][0]["ks"]
+    chance = commonest_share([counts["test"] for counts in ks["splits"]["classes"].values()])
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("earbit.study", "."),
         autoescape=True,
@@ -28,8 +32,11 @@ def write_report(results: dict[str, Any], path: Path) -> None:
     page = environment.get_template("report.html.j2").render(
         results=results,
         rows=rows,
-        time_plot=_scatter(rows, "time_ms", "measured time, ms (one thread)"),
-        storage_plot=_scatter(rows, "file_mb", "program file, MB"),
+        ks=ks,
+        chance=chance,
+        unit_chance=commonest_share(results["corpus"]["units"]["histogram"]),
+        time_plot=_scatter(rows, "time_ms", "measured time, ms (one thread)", chance),
+        storage_plot=_scatter(rows, "file_mb", "program file, MB", chance),
     )
     write_text(path, page)
 
@@ -57,9 +64,10 @@ def table_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
                 "torch_ms": torch_fp32["median_ms"],
                 "speed_up": torch_fp32["median_ms"] / ours["median_ms"],
                 "score": row["ks"]["value"],
+                "score_interval": interval(row["ks"]["value"], row["ks"]["n_test"]),
                 "packed_score": row["ks"].get("packed_value"),
                 "unit_accuracy": row["training"]["result"]["valid_accuracy"],
-                "bit_agreement": row["export"]["agreement"]["bit_agreement"],
+                "bits_equal": bits_equal(row["export"]["agreement"]),
                 "output_cosine": row["export"]["agreement"]["output_cosine"],
             }
         )
@@ -69,7 +77,27 @@ def table_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str) -> str:
+def bits_equal(agreement: dict[str, Any]) -> str:
+    """Share of bits that are PyTorch's; a dash where a program has none."""
+    if agreement["worst_leaf"] == "none":
+        return "-"
+    return f"{100 * agreement['bit_agreement']:.4f} %"
+
+
+def commonest_share(counts: Sequence[int]) -> float:
+    """What always guessing the commonest class scores."""
+    return max(counts) / sum(counts)
+
+
+def interval(share: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share of `n` clips (Wilson's score interval)."""
+    z = 1.96
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return middle - half, middle + half
+
+
+def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str, chance: float) -> str:
     """An SVG of keyword accuracy against one cost; colour is the model, shape is the plan."""
     try:
         from matplotlib import rc_context
@@ -98,6 +126,16 @@ def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str) -> str:
                 fontsize=8,
                 color=color,
             )
+    axes.axhline(100 * chance, color="#5b6773", linewidth=1, linestyle=":")
+    axes.annotate(
+        "commonest class",
+        (0.01, 100 * chance),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        fontsize=8,
+        color="#5b6773",
+    )
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

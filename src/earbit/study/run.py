@@ -6,11 +6,12 @@ run again, so a study that was killed goes on where it was.
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,17 @@ from earbit.pretrain.loop import TrainingData
 from earbit.pretrain.verb import pretrain_on
 from earbit.progress import say
 from earbit.quantize.convert import precisions_of
-from earbit.quantize.load import load_model
+from earbit.quantize.load import load_model, random_model
 from earbit.quantize.verb import binarize_on
-from earbit.study.report import write_report
+from earbit.study.report import bits_equal, write_report
 from earbit.study.scale import Scale, scale_named
+from earbit.superb.tasks import task_named
 from earbit.superb.verb import score_on
 
 PLANS = ("fp32", "w1a1")
+UNTRAINED = "random weights"
+"""The folder of what training is held against."""
+STAGES_OF_PLAN = ("train", "cost", "export", "ks", "bench")
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Study:
     out_dir: Path
     scale: Scale
     seed: int
+    n_stages: int
+    stage_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @cached_property
     def corpus(self) -> tuple[Corpus, Mapping[str, np.ndarray]]:
@@ -74,12 +81,14 @@ class Study:
 
     def stage(self, folder: Path, name: str, run: Callable[[Path], Any]) -> Any:
         """The result of a stage, read back if it is there already."""
+        number = next(self.stage_numbers)
         done = folder / f"{name}.json"
         if done.exists():
             return json.loads(done.read_text(encoding="utf-8"))
         make_folder(folder)
         start_s = time.monotonic()
-        say(f"{folder.name}: {name}")
+        where = " ".join(folder.relative_to(self.out_dir).parts)
+        say(f"[{number} of {self.n_stages}] {where}: {name}")
         result = {"result": run(folder), "wall_s": round(time.monotonic() - start_s, 2)}
         write_json(done, result)
         return json.loads(done.read_text(encoding="utf-8"))
@@ -88,18 +97,22 @@ class Study:
 def run_study(corpus: str, encoders: Sequence[str], *, scale: str, out_dir: Path, seed: int) -> str:
     """Runs or continues a study; writes results.json and report.html and returns a short text.
 
-    Raises ConfigError when `out_dir` holds a study with other settings.
+    Raises ConfigError when `out_dir` holds a study with other settings, and DataError for a corpus
+    whose labels do not serve the score; before anything is trained.
     """
     if not encoders:
         raise ConfigError("--encoders without a name; give at least one preset")
     for name in encoders:
         preset(name)
-    study = Study(corpus, out_dir, scale_named(scale), seed)
+    n_stages = len(encoders) * (1 + len(PLANS) * len(STAGES_OF_PLAN))
+    study = Study(corpus, out_dir, scale_named(scale), seed, n_stages)
+    opened = open_corpus(corpus)
+    task_named("ks").splits(opened.cuts)
     make_folder(out_dir)
     settings = {
         "earbit": earbit.__version__,
         "corpus": corpus,
-        "corpus_digest": open_corpus(corpus).digest,
+        "corpus_digest": opened.digest,
         "encoders": list(encoders),
         "scale": scale,
         "scale_settings": to_dict(study.scale),
@@ -115,6 +128,7 @@ def run_study(corpus: str, encoders: Sequence[str], *, scale: str, out_dir: Path
         "corpus": _corpus_figures(out_dir),
         "wall_s_of_this_run": round(time.monotonic() - start_s, 1),
         "rows": rows,
+        "random_weights": {encoder: _score_untrained(study, encoder) for encoder in encoders},
     }
     write_json(out_dir / "results.json", results)
     write_report(results, out_dir / "report.html")
@@ -132,6 +146,22 @@ def _encoder_rows(study: Study, encoder: str) -> list[dict[str, Any]]:
             | _worth_and_cost(study, folder, encoder, plan)
         )
     return rows
+
+
+def _score_untrained(study: Study, encoder: str) -> dict[str, Any]:
+    """The score of features of random weights: what is above it was learned."""
+    folder = study.out_dir / encoder / UNTRAINED
+
+    def score(into: Path) -> Any:
+        model = random_model(preset(encoder), study.seed).eval()
+        corpus, waveforms = study.corpus
+        n_steps = study.scale.head_steps
+        return score_on(
+            model, corpus, waveforms, into / "superb-ks", n_steps=n_steps, seed=study.seed
+        )
+
+    result: dict[str, Any] = study.stage(folder, "ks", score)["result"]
+    return result
 
 
 def _train(study: Study, encoder: str, plan: str, folder: Path) -> dict[str, Any]:
@@ -220,8 +250,12 @@ def summary(results: dict[str, Any], out_dir: Path) -> str:
             f"{row['name']:<24}{row['plan']:<8}{row['export']['bytes'] / 1e6:>8.2f}"
             f"{cost['macs'] / 1e9:>8.2f}{cost['bops'] / 1e9:>9.1f}"
             f"{bench[0]['median_ms']:>9.1f}{row['ks']['value']:>8.3f}"
-            f"{100 * row['export']['agreement']['bit_agreement']:>9.3f}%"
+            f"{bits_equal(row['export']['agreement']):>10}"
         )
+    untrained = ", ".join(
+        f"{name} {score['value']:.3f}" for name, score in results["random_weights"].items()
+    )
+    lines.append(f"KS acc of random weights: {untrained}")
     lines.append(
         f"MB: program file; ms: measured, one thread, {results['scale']['seconds']:g} s of audio"
     )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from earbit.audio.corpus import Corpus
-from earbit.files import make_folder, write_json
+from earbit.files import write_json
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.pretrain.corpus import decoded_corpus
@@ -34,7 +34,6 @@ def score_model(where: str, task: str, data: str, out_dir: Path, *, seed: int) -
     The steps are those for a small corpus.  A preset is scored with random weights from the seed.
     """
     task_named(task)
-    make_folder(out_dir)
     model = preset_or_model(where, seed)
     corpus, waveforms = decoded_corpus(data, out_dir)
     return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)

@@ -1,0 +1,27 @@
+"""What a verb found: text for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from earbit.files import write_json
+
+
+def print_json(value: Any) -> None:
+    """A result as JSON on standard output."""
+    print(json.dumps(value, indent=2))
+
+
+def emit(value: Any, path: Path | None, text: str | None) -> None:
+    """The text for people, or JSON alone on stdout (-), or JSON into a file beside the text.
+
+    text: None where the JSON is what people read too.
+    """
+    if path == Path("-"):
+        print_json(value)
+        return
+    if path is not None:
+        write_json(path, value)
+    print(json.dumps(value, indent=2) if text is None else text)
