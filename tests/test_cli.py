@@ -110,8 +110,9 @@ def test_a_folder_that_is_not_there_is_named(capsys, tmp_path):
 
 def test_an_output_folder_that_cannot_be_written_is_named(capsys, tmp_path):
     (tmp_path / "file").write_text("x")
+    soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
     out = tmp_path / "file" / "out"
-    line = fails(capsys, "study", "--corpus", tmp_path, "--out", out)
+    line = fails(capsys, "units", tmp_path, "--out", out)
     assert str(out) in line
 
 

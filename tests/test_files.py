@@ -3,7 +3,9 @@
 import os
 import sys
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from earbit.errors import DataError
 from earbit.files import make_folder, write_json, write_text, write_whole

@@ -54,7 +54,7 @@ def test_lines_come_while_a_single_unit_of_work_takes_long(monkeypatch, short_wa
         advance(3, "loss 1")
         wait_for(lambda: lines.getvalue().count("\n") >= 3)
     shown = lines.getvalue().splitlines()
-    assert set(shown) == {"work: 5 of 9, 0 s loss 1"}
+    assert set(shown) == {"work: 5 of 9, 0 s, about 0 s left loss 1"}
 
 
 def test_a_terminal_shows_a_bar_with_what_was_done_before_it_appeared(monkeypatch, short_waits):
@@ -95,3 +95,13 @@ def test_what_is_said_is_one_line_on_standard_error(monkeypatch):
     lines = standard_error(monkeypatch, io.StringIO())
     say("half way")
     assert lines.getvalue() == "half way\n"
+
+
+def test_work_that_is_finished_but_not_closed_is_silent(monkeypatch, short_waits):
+    lines = standard_error(monkeypatch, io.StringIO())
+    with progress("outer", 2) as outer:
+        outer(2)
+        with progress("inner", 1):
+            wait_for(lambda: lines.getvalue().count("\n") >= 2)
+    assert {line.split(":")[0] for line in lines.getvalue().splitlines()} == {"inner"}
+    assert "of 1" not in lines.getvalue()

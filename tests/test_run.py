@@ -77,6 +77,6 @@ def test_a_folder_stands_for_the_audio_files_below_it(program, tmp_path):
     (tmp_path / "in" / "notes.txt").write_text("no audio")
     summary = run_files(program, [tmp_path / "in"], None)
     assert [entry["audio"] for entry in summary] == [str(file) for file in files]
+    (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no audio file in this folder"):
-        (tmp_path / "empty").mkdir()
         run_files(program, [tmp_path / "empty"], None)

@@ -141,12 +141,10 @@ def test_finite_samples_never_become_infinite(tmp_path, rate_hz):
         read_audio(path)
 
 
-def test_a_wav_whose_header_claims_too_much_gives_what_is_there(tmp_path, tone):
+def test_a_wav_whose_header_leaves_its_length_open_gives_what_is_there(tmp_path, tone):
     path = tmp_path / "x.wav"
     path.write_bytes(wav_bytes(tone, claimed_bytes=0xFFFFFFFF))
     assert read_audio(path).size == audio_info(path).n_samples == tone.size
-    path.write_bytes(wav_bytes(tone)[:1_044])
-    assert read_audio(path).size == audio_info(path).n_samples == 500
 
 
 @pytest.mark.parametrize("name", ["x.flac", *LOSSY])
@@ -269,13 +267,3 @@ def test_a_wav_that_was_cut_short_is_refused(tmp_path, kind):
         audio_info(path)
     path.write_bytes(whole)
     assert read_audio(path).size == 16_000
-
-
-def test_a_wav_whose_length_was_left_open_is_read_to_its_end(tmp_path):
-    path = tmp_path / "stream.wav"
-    soundfile.write(path, np.zeros(800), 16_000)
-    content = bytearray(path.read_bytes())
-    at = content.index(b"data") + 4
-    content[at : at + 4] = b"\xff\xff\xff\xff"
-    path.write_bytes(bytes(content))
-    assert read_audio(path).size == 800

@@ -57,7 +57,7 @@ BROKEN = {
     "not utf-8": b'{"id": "\xff\xfe", "path": "a.wav"}',
     "nested too deep": b"[" * 100_000,
     "not an object": b"[1, 2]",
-    "no id": {"path": "a.wav"},
+    "null as id": {"id": None, "path": "a.wav"},
     "empty id": good(id=""),
     "a number as id": good(id=7),
     "no path": {"id": "b"},
