@@ -113,15 +113,15 @@ def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str, chance: float
     for name, color in zip(names, COLORS * len(names), strict=False):
         points = [row for row in rows if row["name"] == name]
         x, y = [p[x_key] for p in points], [100 * p["score"] for p in points]
-        axes.plot(x, y, color=color, linewidth=1, alpha=0.5)
+        axes.plot(x, y, color=color, linewidth=1, alpha=0.5, label=name)
         for point, x_value, y_value in zip(points, x, y, strict=True):
             marker = MARKERS.get(point["plan"], "^")
             axes.scatter([x_value], [y_value], color=color, marker=marker, s=60, zorder=3)
             axes.annotate(
-                f"{name} {point['plan']}",
+                point["plan"],
                 (x_value, y_value),
-                # Lines rise from few bits to many: this side of either end is free.
-                xytext=(6, 6) if point["plan"] == "fp32" else (8, -11),
+                xytext=(0, -15),
+                ha="center",
                 textcoords="offset points",
                 fontsize=8,
                 color=color,
@@ -144,7 +144,8 @@ def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str, chance: float
     axes.set_xlabel(x_label)
     axes.set_ylabel("keyword spotting, accuracy %")
     axes.grid(visible=True, which="both", alpha=0.2)
-    axes.margins(0.25, 0.2)
+    axes.margins(0.15, 0.2)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2, fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     buffer = io.StringIO()
     # No date and no random ids in the file: the same results give the same bytes.

@@ -242,7 +242,7 @@ def summary(results: dict[str, Any], out_dir: Path) -> str:
     """The result table as plain text."""
     lines = [
         f"{'model':<24}{'plan':<8}{'MB':>8}{'GMAC':>8}{'GBOP':>9}"
-        f"{'ms':>9}{'KS acc':>8}{'bits =':>10}"
+        f"{'ms':>9}{'KS acc':>8}{'bits =':>12}"
     ]
     for row in results["rows"]:
         cost, bench = row["cost"], row["bench"]
@@ -250,7 +250,7 @@ def summary(results: dict[str, Any], out_dir: Path) -> str:
             f"{row['name']:<24}{row['plan']:<8}{row['export']['bytes'] / 1e6:>8.2f}"
             f"{cost['macs'] / 1e9:>8.2f}{cost['bops'] / 1e9:>9.1f}"
             f"{bench[0]['median_ms']:>9.1f}{row['ks']['value']:>8.3f}"
-            f"{bits_equal(row['export']['agreement']):>10}"
+            f"{bits_equal(row['export']['agreement']):>12}"
         )
     untrained = ", ".join(
         f"{name} {score['value']:.3f}" for name, score in results["random_weights"].items()
