@@ -125,14 +125,43 @@ def profile(
     plan: Annotated[tuple[str, ...], arg(help="Plans to profile each preset under.")] = ("fp32",),
     seconds: Annotated[float, arg(help="Length of the audio.")] = 10.0,
     rest_bits: Annotated[
-        Literal[32, 16], arg(help="Bits of what stays in float, in storage.")
-    ] = 32,
+        Literal[32, 16] | None, arg(help="Bits of what stays in float, in storage.")
+    ] = None,
+    accounting: Annotated[
+        Literal["earbit", "yeh"], arg(help="yeh: as arXiv 2301.00652 counts storage, in fp16.")
+    ] = "earbit",
+    devices: Annotated[
+        tuple[str, ...],
+        arg(help="To estimate times for; none is the catalogue, this-cpu is measured first."),
+    ] = (),
+    modules: Annotated[int, arg(help="Depth to which modules are listed; 0 lists none.")] = 0,
+    set: Annotated[
+        UseAppendAction[tuple[tuple[str, ...], ...]],
+        arg(metavar="KEY=VALUE", help="Of the model, as encoder.position_kernel=64."),
+    ] = (),
+    all: Annotated[bool, arg(help="The paper's Table 1: its models under all plans.")] = False,
+    figure: Annotated[
+        Path | None, arg(metavar="FILE.svg", help="Draw where the cost sits and how it grows.")
+    ] = None,
     json: Json = None,
 ) -> None:
-    """What a model costs: parameters, storage, MACs, FLOPs, BOPs, estimated A100 time."""
-    from earbit.cost.verb import profile_models
+    """What a model costs: parameters, storage, MACs, FLOPs, BOPs, memory, estimated times."""
+    from earbit.cost.verb import profile_as_the_paper, profile_models
 
-    text, records = profile_models(models, plan, seconds=seconds, rest_bits=rest_bits)
+    if all:
+        text, records = profile_as_the_paper(seconds)
+    else:
+        text, records = profile_models(
+            models,
+            plan,
+            seconds=seconds,
+            rest_bits=rest_bits,
+            accounting=accounting,
+            devices=devices,
+            module_depth=modules,
+            settings=[one for group in set for one in group],
+            figure=figure,
+        )
     emit(records, json, text)
 
 

@@ -1,4 +1,4 @@
-"""Estimated time on a named device: peak rates of a catalogue, products alone.
+"""Estimated time on a named device: its peak rates and their source, products alone.
 
 This is a lower bound that no program reaches: it leaves out memory traffic, launches and whatever
 is not a product.  It shares neither type nor column with a measured time.
@@ -6,13 +6,13 @@ is not a product.  It shares neither type nor column with a measured time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from earbit.config import suggest
 from earbit.cost.op import OPERATIONS_PER_MAC, Op
+from earbit.errors import ConfigError
 from earbit.nn.precision import Precision
-
-SOURCE = "NVIDIA A100 SXM data sheet and Ampere white paper, dense rates"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +22,7 @@ class Device:
     name: str
     tops_of: dict[int, float]
     """10^12 operations per second by the bits of the operands; a MAC is two operations."""
-    source: str = SOURCE
+    source: str
 
     def tops(self, precision: Precision) -> float:
         """The rate of the narrowest unit that holds the wider of the two operands.
@@ -41,17 +41,53 @@ class EstimatedTime:
     ms: float
 
 
-_A100_INTEGER_TOPS = {1: 4992.0, 4: 1248.0, 8: 624.0}
+A100 = "NVIDIA A100 SXM data sheet and Ampere white paper, dense"
+A100_INTEGERS = {1: 4992.0, 4: 1248.0, 8: 624.0}
+H200 = "NVIDIA H200 SXM data sheet, dense (half of the printed rates with sparsity)"
+# Its catalogue has no rate below 8 bits: whatever is narrower runs there.
+H200_INTEGERS = {8: 1979.0}
+
+# Two vector pipes of 128 bits; each starts one of any of these instructions per cycle.
+A76 = (
+    "Arm Cortex-A76 software optimisation guide, one core at 2.4 GHz as in a Raspberry Pi 5: "
+    "2 FMLA (4 MACs), 2 SDOT (16), or 2/3 of EOR, CNT and UDOT (128) per cycle"
+)
+_A76_GHZ = 2.4
+_A76_PIPES = 2
+_A76_MACS_PER_CYCLE = {
+    # Exclusive or, count per byte, and a dot product with ones that adds the counts up.
+    1: _A76_PIPES * 128 / 3,
+    8: _A76_PIPES * 16.0,
+    32: _A76_PIPES * 4.0,
+}
 
 DEVICES: dict[str, Device] = {
     device.name: device
     for device in (
-        # Three devices, because what runs in float sets every ratio, by up to a factor of 16.
-        Device(name="a100-fp32", tops_of={**_A100_INTEGER_TOPS, 32: 19.5}),
-        Device(name="a100-tf32", tops_of={**_A100_INTEGER_TOPS, 32: 156.0}),
-        Device(name="a100-fp16", tops_of={**_A100_INTEGER_TOPS, 32: 312.0}),
+        # Several of each, because what runs in float sets every ratio, by up to a factor of 16.
+        Device(name="a100-fp32", tops_of={**A100_INTEGERS, 32: 19.5}, source=A100),
+        Device(name="a100-tf32", tops_of={**A100_INTEGERS, 32: 156.0}, source=A100),
+        Device(name="a100-fp16", tops_of={**A100_INTEGERS, 32: 312.0}, source=A100),
+        Device(name="h200-fp32", tops_of={**H200_INTEGERS, 32: 67.0}, source=H200),
+        Device(name="h200-fp16", tops_of={**H200_INTEGERS, 32: 989.5}, source=H200),
+        Device(
+            name="cortex-a76",
+            tops_of={
+                bits: OPERATIONS_PER_MAC * macs * _A76_GHZ / 1e3
+                for bits, macs in _A76_MACS_PER_CYCLE.items()
+            },
+            source=A76,
+        ),
     )
 }
+
+
+def devices_named(names: Sequence[str]) -> list[Device]:
+    """Devices of the catalogue by name; ConfigError with near names for one that is not there."""
+    for name in names:
+        if name not in DEVICES:
+            raise ConfigError(f"unknown device {name!r}{suggest(name, list(DEVICES))}")
+    return [DEVICES[name] for name in dict.fromkeys(names)]
 
 
 def estimate(ops: Iterable[Op], device: Device) -> EstimatedTime:

@@ -33,6 +33,11 @@ class Op:
         return OPERATIONS_PER_MAC * self.n_macs + self.n_other_flops
 
     @property
+    def float_flops(self) -> int:
+        """FLOPs that stay in floating point: a product with a quantized operand is none."""
+        return self.flops if self.precision.is_float else self.n_other_flops
+
+    @property
     def bops(self) -> int:
         """MACs times the bits of both operands (Bayesian Bits, arXiv 2005.07093).
 

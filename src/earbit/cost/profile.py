@@ -1,4 +1,4 @@
-"""The cost profile of a model: what it needs for one clip, in total and by part.
+"""The cost profile of a model: what it needs for one clip, in total, by part and by module.
 
 The full-precision model runs once on the meta device, where tensors have shapes and no numbers; a
 plan changes the bits of its operands and nothing else.
@@ -6,48 +6,27 @@ plan changes the bits of its operands and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 
 from earbit.config import suggest
-from earbit.cost.devices import DEVICES, EstimatedTime, estimate
+from earbit.cost.accounting import Accounting, check_accounting, quantized_leaves, stored
+from earbit.cost.cost import STORAGE_FORMATS, Cost, total
+from earbit.cost.devices import DEVICES, Device, EstimatedTime, estimate
 from earbit.cost.op import Op
-from earbit.cost.storage import (
-    RestBits,
-    check_rest_bits,
-    n_parameters,
-    owners,
-    storage_bits,
-)
-from earbit.cost.trace import Leaf, trace
+from earbit.cost.parts import PARTS, Part, part_of
+from earbit.cost.storage import RestBits
+from earbit.cost.trace import Leaf, Trace, trace
 from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelConfig
-from earbit.nn.front_end import MIN_SAMPLES, FrontEnd
-from earbit.nn.leaves import Conv1d, Linear, MatMul
-from earbit.nn.positional import PositionalConv
-from earbit.nn.precision import FLOAT, Precision
+from earbit.nn.front_end import MIN_SAMPLES
+from earbit.nn.precision import Precision
 
-Part = Literal["front end", "positions", "linears", "convolutions", "attention products", "rest"]
-PARTS: tuple[Part, ...] = get_args(Part)
 MAX_SAMPLES = 16_000 * 86_400
 """A day of audio; beyond it the attention matrices of some encoders outgrow 64-bit sizes."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cost:
-    """What a part of a model, or all of it, needs."""
-
-    parameters: int
-    storage_bits: int
-    macs: int
-    other_flops: int
-    """Floating-point operations that are not products."""
-    flops: int
-    """2 MACs and the others."""
-    bops: int
+CATALOGUE = tuple(DEVICES.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,14 +38,21 @@ class Profile:
     n_samples: int
     """Length of the clip; 16,000 are a second."""
     rest_bits: int
-    """Bits in storage of whatever is not quantized."""
+    """Bits in storage of whatever is not quantized, in the figure that is shown."""
+    accounting: Accounting
     total: Cost
     groups: dict[Part, Cost]
-    estimates: dict[str, EstimatedTime]
-    """By device."""
+    modules: dict[str, Cost]
+    """By path, in the order of the model; each with all that is inside it."""
+    devices: tuple[Device, ...]
     ops: tuple[Op, ...]
     unknown_ops: dict[str, int]
     """Operations without a formula and how often they ran; their cost is missing above."""
+
+    @property
+    def storage_bits(self) -> int:
+        """In the chosen float format."""
+        return self.total.storage_bits[self.rest_bits]
 
 
 def profile_model(
@@ -77,32 +63,38 @@ def profile_model(
     name: str,
     plan: str,
     rest_bits: RestBits = 32,
+    accounting: Accounting = "earbit",
+    devices: Sequence[Device] = CATALOGUE,
 ) -> Profile:
     """The cost of features from one clip: batch of 1, no padding, without the unit head.
 
     precisions: of leaves by name; the others stay in float.  name, plan: labels of the result.
     Raises ConfigError for a leaf that the model does not have, a clip shorter than a frame or
-    longer than a day, and `rest_bits` that is no float format.
+    longer than a day, and `rest_bits` that is no float format or none of the accounting.
     """
     if not MIN_SAMPLES <= n_samples <= MAX_SAMPLES:
         raise ConfigError(
             f"n_samples={n_samples}; give {MIN_SAMPLES} (25 ms, one frame) to {MAX_SAMPLES} (a day)"
         )
-    check_rest_bits(rest_bits)
+    check_accounting(accounting, rest_bits)
     model = _without_numbers(config)
     _check_names(_leaf_names(model), precisions)
     # Only pre-training uses the head: neither features nor an exported program contain it.
     model.head = None
-    traced = trace(model, torch.empty(1, n_samples, device="meta"), precisions=precisions)
-    groups = _costs_by_part(model, traced.ops, precisions, rest_bits)
+    present = {leaf: p for leaf, p in precisions.items() if not leaf.startswith("head.")}
+    counted = quantized_leaves(model, present, accounting)
+    traced = trace(model, torch.empty(1, n_samples, device="meta"), precisions=counted)
+    own = _costs_by_path(model, traced, counted, accounting, devices)
     return Profile(
         name=name,
         plan=plan,
         n_samples=n_samples,
         rest_bits=rest_bits,
-        total=_sum(list(groups.values())),
-        groups=groups,
-        estimates={device: estimate(traced.ops, DEVICES[device]) for device in DEVICES},
+        accounting=accounting,
+        total=total(own.values()),
+        groups=_by_part(model, own, devices),
+        modules=_with_what_is_inside(own),
+        devices=tuple(devices),
         ops=traced.ops,
         unknown_ops=traced.unknown_ops,
     )
@@ -113,63 +105,76 @@ def leaf_names_of(config: ModelConfig) -> list[str]:
     return _leaf_names(_without_numbers(config))
 
 
-def part_of(model: torch.nn.Module, path: str) -> Part:
-    """The part that a module belongs to; a block with a name of its own owns all inside it."""
-    module = model
-    for child in path.split(".") if path else ():
-        module = module.get_submodule(child)
-        if isinstance(module, FrontEnd):
-            return "front end"
-        if isinstance(module, PositionalConv):
-            return "positions"
-    if isinstance(module, Linear):
-        return "linears"
-    if isinstance(module, Conv1d):
-        return "convolutions"
-    return "attention products" if isinstance(module, MatMul) else "rest"
-
-
-def _costs_by_part(
-    model: torch.nn.Module,
-    ops: tuple[Op, ...],
+def _costs_by_path(
+    model: AudioModel,
+    traced: Trace,
     precisions: Mapping[str, Precision],
-    rest_bits: int,
-) -> dict[Part, Cost]:
-    costs: dict[Part, list[Cost]] = {part: [] for part in PARTS}
-    for path, owner in owners(model):
-        costs[part_of(model, path)].append(
+    accounting: Accounting,
+    devices: Sequence[Device],
+) -> dict[str, Cost]:
+    """What every module needs by itself, without the modules inside it."""
+    costs: dict[str, list[Cost]] = {}
+    formats = [list(stored(model, precisions, bits, accounting)) for bits in STORAGE_FORMATS]
+    for rows in zip(*formats, strict=True):
+        path, n_parameters, _ = rows[0]
+        bits = {rest: row[2] for rest, row in zip(STORAGE_FORMATS, rows, strict=True)}
+        peak = traced.peak_bits.get(path, 0)
+        costs[path] = [_cost(devices, bits, parameters=n_parameters, activation_bits=peak)]
+    for op in traced.ops:
+        costs[op.name].append(
             Cost(
-                parameters=n_parameters(owner),
-                storage_bits=storage_bits(owner, precisions.get(path, FLOAT), rest_bits),
-                macs=0,
-                other_flops=0,
-                flops=0,
-                bops=0,
-            )
-        )
-    for op in ops:
-        costs[part_of(model, op.name)].append(
-            Cost(
-                parameters=0,
-                storage_bits=0,
+                storage_bits=dict.fromkeys(STORAGE_FORMATS, 0),
                 macs=op.n_macs,
                 other_flops=op.n_other_flops,
                 flops=op.flops,
+                float_flops=op.float_flops,
                 bops=op.bops,
+                estimates={device.name: estimate([op], device) for device in devices},
             )
         )
-    return {part: _sum(parts) for part, parts in costs.items()}
+    return {path: total(of_path) for path, of_path in costs.items()}
 
 
-def _sum(costs: list[Cost]) -> Cost:
+def _cost(
+    devices: Sequence[Device],
+    storage_bits: dict[int, int] | None = None,
+    *,
+    parameters: int = 0,
+    activation_bits: int = 0,
+) -> Cost:
+    """The cost of holding something, without computing anything."""
     return Cost(
-        parameters=sum(c.parameters for c in costs),
-        storage_bits=sum(c.storage_bits for c in costs),
-        macs=sum(c.macs for c in costs),
-        other_flops=sum(c.other_flops for c in costs),
-        flops=sum(c.flops for c in costs),
-        bops=sum(c.bops for c in costs),
+        parameters=parameters,
+        storage_bits=storage_bits or dict.fromkeys(STORAGE_FORMATS, 0),
+        activation_bits=activation_bits,
+        estimates={d.name: EstimatedTime(device=d.name, ms=0.0) for d in devices},
     )
+
+
+def _by_part(
+    model: AudioModel, own: Mapping[str, Cost], devices: Sequence[Device]
+) -> dict[Part, Cost]:
+    costs: dict[Part, list[Cost]] = {part: [_cost(devices)] for part in PARTS}
+    for path, cost in own.items():
+        is_head = path.startswith("head.")
+        costs["linears" if is_head else part_of(model, path)].append(cost)
+    return {part: total(of_part) for part, of_part in costs.items()}
+
+
+def _with_what_is_inside(own: Mapping[str, Cost]) -> dict[str, Cost]:
+    costs: dict[str, list[Cost]] = {}
+    for path, cost in own.items():
+        for module in _ancestors(path):
+            costs.setdefault(module, []).append(cost)
+    return {path: total(inside) for path, inside in costs.items()}
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    """The model itself (an empty path), the modules around this one, and this one."""
+    yield ""
+    names = path.split(".") if path else []
+    for n in range(1, len(names) + 1):
+        yield ".".join(names[:n])
 
 
 def _without_numbers(config: ModelConfig) -> AudioModel:

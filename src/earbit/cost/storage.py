@@ -14,18 +14,11 @@ from typing import Literal
 import torch
 
 from earbit.cost.trace import Leaf, weight_shape
-from earbit.errors import ConfigError
 from earbit.nn.leaves import MatMul
 from earbit.nn.precision import FLOAT, Precision
 
 RestBits = Literal[32, 16]
 FLOAT_BITS = FLOAT.weight_bits
-
-
-def check_rest_bits(rest_bits: int) -> None:
-    """ConfigError for a float format that is neither fp32 nor fp16."""
-    if rest_bits not in (32, 16):
-        raise ConfigError(f"rest_bits={rest_bits}; what is not quantized is stored in 32 or 16")
 
 
 def owners(model: torch.nn.Module, name: str = "") -> Iterator[tuple[str, torch.nn.Module]]:

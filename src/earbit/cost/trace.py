@@ -7,7 +7,7 @@ includes the preparation of its weight (weight norm), which a deployed model has
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, cast
@@ -25,6 +25,7 @@ from earbit.cost.formulas import (
     leaf_other_flops,
     needed_output,
 )
+from earbit.cost.memory import FLOAT_BITS, Memory
 from earbit.cost.op import Op
 from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.nn.precision import Precision
@@ -40,6 +41,8 @@ class Trace:
     """In the order of their ends; operations that cost nothing are left out."""
     unknown_ops: dict[str, int]
     """Operations that have no formula, and how often they ran: their cost is missing above."""
+    peak_bits: dict[str, int]
+    """The most bits of activations alive at once, by the path of the module that was running."""
 
 
 def trace(
@@ -58,11 +61,15 @@ def trace(
         handles.append(module.register_forward_hook(leave, with_kwargs=True, always_call=True))
     try:
         with torch.no_grad(), recorder:
-            model(*inputs)
+            # Held until the end: results are not gone when the model has returned.
+            result = model(*inputs)
+            recorder.memory.end()
+            del result
     finally:
         for handle in handles:
             handle.remove()
-    return Trace(tuple(recorder.ops), dict(recorder.unknown_ops))
+    peak_bits = recorder.memory.peaks()
+    return Trace(tuple(recorder.ops), dict(recorder.unknown_ops), peak_bits)
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -73,20 +80,25 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.precisions = precisions
         self.ops: list[Op] = []
         self.unknown_ops: Counter[str] = Counter()
+        self.memory = Memory()
         self.running: list[tuple[str, torch.nn.Module]] = []
 
     def hooks_of(self, name: str) -> tuple[Any, Any]:
         """What to call when the module of this name starts and ends."""
 
         def enter(module: torch.nn.Module, args: Any) -> None:
+            if isinstance(module, Leaf) and not self._in_leaf():
+                for tensor, bits in operand_bits(module, args, self._precision(name, module)):
+                    self.memory.read(tensor, bits)
             self.running.append((name, module))
 
         def leave(module: torch.nn.Module, args: Any, kwargs: Any, output: Any) -> None:
             self.running.pop()
             # A forward pass that raised has no output.
             if isinstance(module, Leaf) and isinstance(output, Tensor) and not self._in_leaf():
-                precision = self.precisions.get(name, module.precision)
+                precision = self._precision(name, module)
                 self.ops.append(leaf_op(name, module, args, kwargs, output, precision))
+                self.memory.made([output], name)
 
         return enter, leave
 
@@ -97,8 +109,17 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = func(*args, **(kwargs or {}))
         if self._in_leaf():
             return out
+        path = self.running[-1][0] if self.running else ""
+        outputs = _tensors(out if isinstance(out, tuple | list) else (out,))
+        self.memory.made(outputs, path)
         namespace, name = func._schema.name.split("::")
         operation = name.removesuffix("_")  # In place or not costs the same.
+        is_moved = namespace == "aten" and operation in FREE and len(outputs) == 1
+        for tensor in _tensors(_flat(args)):
+            if is_moved and tensor.dtype == outputs[0].dtype:
+                self.memory.copied(tensor, outputs[0])
+            elif namespace != "aten" or operation not in FREE:
+                self.memory.read(tensor, FLOAT_BITS)
         if namespace == "aten" and operation in FREE:
             return out
         if namespace != "aten" or operation not in OTHER_FLOPS:
@@ -107,7 +128,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         first = out[0] if isinstance(out, tuple) else out
         if first.is_floating_point():
             n_flops = OTHER_FLOPS[operation](_shapes(args), tuple(first.shape))
-            path = self.running[-1][0] if self.running else ""
             self.ops.append(
                 Op(
                     name=path,
@@ -119,8 +139,20 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         return out
 
+    def _precision(self, name: str, leaf: Leaf) -> Precision:
+        return self.precisions.get(name, leaf.precision)
+
     def _in_leaf(self) -> bool:
         return any(isinstance(module, Leaf) for _, module in self.running)
+
+
+def operand_bits(
+    leaf: Leaf, args: tuple[Any, ...], precision: Precision
+) -> list[tuple[Tensor, int]]:
+    """The activations that a leaf multiplies, and the bits that it reads of each."""
+    bits = (precision.activation_bits, precision.weight_bits)
+    n_operands = 2 if isinstance(leaf, MatMul) else 1
+    return list(zip(args[:n_operands], bits, strict=False))
 
 
 def leaf_op(
@@ -180,4 +212,13 @@ def weight_shape(leaf: Linear | Conv1d) -> Shape:
 
 
 def _shapes(args: tuple[Any, ...]) -> tuple[Shape, ...]:
-    return tuple(tuple(arg.shape) for arg in args if isinstance(arg, Tensor))
+    return tuple(tuple(tensor.shape) for tensor in _tensors(args))
+
+
+def _tensors(values: Iterable[Any]) -> list[Tensor]:
+    return [value for value in values if isinstance(value, Tensor)]
+
+
+def _flat(args: tuple[Any, ...]) -> list[Any]:
+    """Arguments, and what is in those that are lists (`cat`, `stack`)."""
+    return [one for arg in args for one in (arg if isinstance(arg, tuple | list) else (arg,))]

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.config import override
+from earbit.cost.accounting import Accounting
+from earbit.cost.devices import DEVICES, Device, devices_named
+from earbit.cost.figure import draw
+from earbit.cost.lengths import macs_by_length
+from earbit.cost.paper import table_1
 from earbit.cost.profile import Profile, leaf_names_of, profile_model
+from earbit.cost.records import to_json
 from earbit.cost.storage import RestBits
-from earbit.cost.table import render, to_json
+from earbit.cost.table import render
+from earbit.cost.this_cpu import NAME as THIS_CPU
+from earbit.cost.this_cpu import this_cpu
 from earbit.errors import ConfigError
+from earbit.files import write_text
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
 from earbit.nn.precision import Precision
@@ -19,6 +30,7 @@ from earbit.quantize.load import model_path
 from earbit.quantize.plan import plan_named
 
 FLOAT_PLAN = "fp32"
+MAX_DEPTH = 16
 
 
 def profile_models(
@@ -26,21 +38,32 @@ def profile_models(
     plans: Sequence[str] = (FLOAT_PLAN,),
     *,
     seconds: float = 10.0,
-    rest_bits: RestBits = 32,
+    rest_bits: RestBits | None = None,
+    accounting: Accounting = "earbit",
+    devices: Sequence[str] = (),
+    module_depth: int = 0,
+    settings: Sequence[str] = (),
+    figure: Path | None = None,
 ) -> tuple[str, list[dict[str, Any]]]:
     """The table and the JSON records of every model under every plan.
 
     models: presets, or files or folders of ours; none means every preset.  A model that is
-    quantized already is profiled once, as it is.  seconds: length of the clip.
-    Raises ConfigError for what is neither a preset nor a file, for an unknown plan, for a plan on
-    a quantized model, and for an impossible length; FormatError for a damaged file.
+    quantized already is profiled once, as it is.  seconds: length of the clip.  rest_bits: None is
+    32, or 16 where the accounting knows nothing else.  devices: of the catalogue, or `this-cpu`,
+    which is measured; none means the catalogue.  settings: `path=value` for the configuration of every model.  figure: where
+    to draw it.  Raises ConfigError for what is neither a preset nor a file, for an unknown plan,
+    device or setting, for a plan on a quantized model, and for an impossible length or depth;
+    FormatError for a damaged file.
     """
-    if not math.isfinite(seconds):
-        raise ConfigError(f"seconds={seconds}; give the length of a clip, 0.025 or more")
-    n_samples = round(seconds * SAMPLE_RATE_HZ)
+    n_samples = _n_samples(seconds)
+    if not 0 <= module_depth <= MAX_DEPTH:
+        raise ConfigError(f"modules={module_depth}; give a depth of 0 (none) to {MAX_DEPTH}")
+    named = [device for name in devices or tuple(DEVICES) for device in _device(name)]
     profiles: list[Profile] = []
+    configs: dict[str, ModelConfig] = {}
     for where in models or tuple(PRESETS):
         config, own_precisions, own_plan = _model_of(where)
+        config = configs[where] = override(config, settings)
         for plan, precisions in _plans_for(where, config, own_precisions, own_plan, plans):
             profiles.append(
                 profile_model(
@@ -49,10 +72,32 @@ def profile_models(
                     n_samples=n_samples,
                     name=where,
                     plan=plan,
-                    rest_bits=rest_bits,
+                    rest_bits=rest_bits or (16 if accounting == "yeh" else 32),
+                    accounting=accounting,
+                    devices=named,
                 )
             )
-    return render(profiles), to_json(profiles)
+    text, records = render(profiles, module_depth), to_json(profiles, module_depth)
+    if figure is not None:
+        by_length = [macs_by_length(name, config) for name, config in configs.items()]
+        write_text(figure, draw(records, by_length) + "\n")
+    return text, records
+
+
+def profile_as_the_paper(seconds: float) -> tuple[str, list[dict[str, Any]]]:
+    """Table 1 of the paper for our presets under all plans: text and JSON records."""
+    text, profiles = table_1(_n_samples(seconds))
+    return text, to_json(profiles)
+
+
+def _n_samples(seconds: float) -> int:
+    if not math.isfinite(seconds):
+        raise ConfigError(f"seconds={seconds}; give the length of a clip, 0.025 or more")
+    return round(seconds * SAMPLE_RATE_HZ)
+
+
+def _device(name: str) -> list[Device]:
+    return [this_cpu()] if name == THIS_CPU else devices_named([name])
 
 
 def _model_of(where: str) -> tuple[ModelConfig, dict[str, Precision], str]:

@@ -9,8 +9,9 @@ import torch
 from earbit.config import suggest
 from earbit.errors import ConfigError, UnsupportedError
 from earbit.nn.leaves import Conv1d, Linear, MatMul
-from earbit.nn.precision import FLOAT, W1A1, Granularity, Precision
+from earbit.nn.precision import W1A1, Granularity, Precision
 from earbit.quantize.leaves import BinaryConv1d, BinaryLeaf, BinaryLinear, BinaryMatMul
+from earbit.quantize.plan import QUANTIZED
 
 Leaf = Linear | Conv1d | MatMul
 
@@ -47,7 +48,7 @@ def convert(
             raise ConfigError(
                 f"leaf {name!r} is {leaves[name].precision} already; convert a full-precision model"
             )
-        if precision not in (FLOAT, W1A1):
+        if precision not in QUANTIZED:
             raise UnsupportedError(f"leaf {name!r}: no quantized leaf for {precision}, only w1a1")
     for name, precision in precisions.items():
         if precision == W1A1:

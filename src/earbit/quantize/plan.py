@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from earbit.config import suggest
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, UnsupportedError
 from earbit.nn.precision import FLOAT, W1A1, Precision
 
 
@@ -40,21 +40,36 @@ def _families(names: list[str]) -> list[str]:
     return list(dict.fromkeys(re.sub(r"\.\d+\.", ".*.", name) for name in names))
 
 
-_ENCODER: tuple[tuple[str, Precision], ...] = (("encoder.layers.*", W1A1),)
+Rules = tuple[tuple[str, Precision], ...]
+
+_FRONT_END = "front_end.convs.[1-6]"
+_POSITION = "encoder.position.conv"
+_ENCODER = "encoder.layers.*"
+
+
+def _everywhere(precision: Precision) -> Rules:
+    """All but the first convolution, which sees raw audio and costs 0.2 % of the products."""
+    return ((_FRONT_END, precision), (_POSITION, precision), (_ENCODER, precision))
+
 
 PLANS: dict[str, Plan] = {
     plan.name: plan
     for plan in (
         Plan("fp32", ()),
         # Front end, position and projection stay in float, as the paper's storage figures imply.
-        Plan("w1a1-encoder", _ENCODER),
-        # The first convolution sees raw audio and costs 0.2 % of the products: it stays in float.
-        Plan(
-            "w1a1",
-            (("front_end.convs.[1-6]", W1A1), ("encoder.position.conv", W1A1), *_ENCODER),
-        ),
+        Plan("w1a1-encoder", ((_ENCODER, W1A1),)),
+        Plan("w1a1", _everywhere(W1A1)),
+        Plan("w1a1-frontend4", (*_everywhere(W1A1), (_FRONT_END, Precision(1, 4)))),
+        Plan("w1a1-frontend8", (*_everywhere(W1A1), (_FRONT_END, Precision(8, 8)))),
+        Plan("w1a2", _everywhere(Precision(1, 2))),
+        Plan("w2a2", _everywhere(Precision(2, 2))),
+        Plan("w4a4", _everywhere(Precision(4, 4))),
+        Plan("w8a8", _everywhere(Precision(8, 8))),
     )
 }
+
+QUANTIZED = (FLOAT, W1A1)
+"""What a leaf can be converted to; of a plan with other precisions only the cost is known."""
 
 
 def plan_named(name: str) -> Plan:
@@ -62,3 +77,16 @@ def plan_named(name: str) -> Plan:
     if name not in PLANS:
         raise ConfigError(f"unknown plan {name!r}{suggest(name, list(PLANS))}")
     return PLANS[name]
+
+
+def trainable_plan(name: str) -> Plan:
+    """The plan called `name`; UnsupportedError when it has a precision without quantized leaves."""
+    plan = plan_named(name)
+    lacking = dict.fromkeys(str(p) for _, p in plan.rules if p not in QUANTIZED)
+    if lacking:
+        allowed = [n for n, p in PLANS.items() if all(rule[1] in QUANTIZED for rule in p.rules)]
+        raise UnsupportedError(
+            f"plan {name!r} has leaves of {', '.join(lacking)}, which can be profiled only, not "
+            f"trained or exported yet; use {', '.join(allowed)}"
+        )
+    return plan

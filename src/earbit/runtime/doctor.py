@@ -25,7 +25,7 @@ def examine() -> dict[str, Any]:
         "self_test": checks,
         "ok": bool(checks) and all(check["ok"] for check in checks),
         "machine": platform.machine(),
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "python": sys.version.split()[0],
         "versions": {name: metadata.version(name) for name in ("earbit", "numpy", "safetensors")},
     }
@@ -49,7 +49,8 @@ def render_doctor(found: dict[str, Any]) -> str:
     )
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """What the operating system calls the processor."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.partition(":")[2].strip() for line in file if "model name" in line]

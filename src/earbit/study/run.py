@@ -25,7 +25,7 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.config import to_dict
 from earbit.cost.bench import bench
 from earbit.cost.profile import profile_model
-from earbit.cost.table import to_json
+from earbit.cost.records import to_json
 from earbit.errors import ConfigError
 from earbit.export.verb import export_to
 from earbit.files import make_folder, write_json

@@ -1,0 +1,72 @@
+"""Two ways to say what a quantized model stores: what ours stores, and what Yeh et al. print.
+
+`earbit`: every leaf that the plan quantizes, with all scales and shifts that it needs.
+`yeh` (arXiv 2301.00652): only the weight matrices of the encoder's layers are quantized, everything
+else is fp16, scales are not counted, the projection to the units is.  Its authors do not print the
+rule; it is inferred from their storage column, which it gives for HuBERT Base if the positional
+convolution has 64 taps instead of 128.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from math import prod
+from typing import Literal
+
+import torch
+
+from earbit.cost.storage import n_parameters, owners, storage_bits
+from earbit.cost.trace import weight_shape
+from earbit.errors import ConfigError
+from earbit.model import AudioModel
+from earbit.nn.leaves import Linear
+from earbit.nn.precision import FLOAT, Precision
+
+Accounting = Literal["earbit", "yeh"]
+_MATRICES = "encoder.layers.*"
+
+
+def check_accounting(accounting: Accounting, rest_bits: int) -> None:
+    """ConfigError for an accounting that is unknown or does not know this float format."""
+    if accounting not in ("earbit", "yeh"):
+        raise ConfigError(f"accounting={accounting!r}; allowed are 'earbit' and 'yeh'")
+    if rest_bits not in (32, 16):
+        raise ConfigError(f"rest_bits={rest_bits}; what is not quantized is stored in 32 or 16")
+    if accounting == "yeh" and rest_bits != 16:
+        raise ConfigError(f"accounting 'yeh' with rest_bits={rest_bits}; it knows 16 only")
+
+
+def quantized_leaves(
+    model: AudioModel, precisions: Mapping[str, Precision], accounting: Accounting
+) -> dict[str, Precision]:
+    """The precisions of a plan that the accounting takes for quantized."""
+    if accounting == "earbit":
+        return dict(precisions)
+    return {
+        name: precision
+        for name, precision in precisions.items()
+        if fnmatchcase(name, _MATRICES) and isinstance(model.get_submodule(name), Linear)
+    }
+
+
+def stored(
+    model: AudioModel, precisions: Mapping[str, Precision], rest_bits: int, accounting: Accounting
+) -> Iterator[tuple[str, int, int]]:
+    """(path, parameters, bits) of everything that is stored, the unit head left out.
+
+    precisions: of `quantized_leaves`.
+    """
+    for path, owner in owners(model):
+        precision = precisions.get(path, FLOAT)
+        if accounting == "yeh" and isinstance(owner, Linear) and not precision.is_float:
+            n_weights = prod(weight_shape(owner))
+            n_rest = n_parameters(owner) - n_weights
+            yield path, n_parameters(owner), n_weights * precision.weight_bits + n_rest * rest_bits
+        else:
+            yield path, n_parameters(owner), storage_bits(owner, precision, rest_bits)
+    if accounting == "yeh":
+        with torch.device("meta"):
+            projection = Linear(model.config.encoder.d_model, model.config.d_unit)
+        n = n_parameters(projection)
+        yield "head.projection", n, n * rest_bits

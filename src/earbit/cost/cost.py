@@ -1,0 +1,54 @@
+"""What a part of a model needs: figures that add up, and the memory, which does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from earbit.cost.devices import EstimatedTime
+
+STORAGE_FORMATS = (32, 16)
+"""Bits of what is not quantized, in storage: fp32 and fp16."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What an operation, a module, a part or a whole model needs for one clip."""
+
+    parameters: int = 0
+    storage_bits: dict[int, int]
+    """By the bits of what is not quantized."""
+    macs: int = 0
+    other_flops: int = 0
+    """Floating-point operations that are not products."""
+    flops: int = 0
+    """2 MACs and the others."""
+    float_flops: int = 0
+    """FLOPs without the products that have a quantized operand."""
+    bops: int = 0
+    activation_bits: int = 0
+    """The most bits of activations alive at once while it runs (`earbit.cost.memory`)."""
+    estimates: dict[str, EstimatedTime]
+    """By device."""
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """The sum of at least one cost; of memory the largest, since it is used again."""
+    several = list(costs)
+    first = several[0]
+    return Cost(
+        parameters=sum(c.parameters for c in several),
+        storage_bits={
+            bits: sum(c.storage_bits[bits] for c in several) for bits in first.storage_bits
+        },
+        macs=sum(c.macs for c in several),
+        other_flops=sum(c.other_flops for c in several),
+        flops=sum(c.flops for c in several),
+        float_flops=sum(c.float_flops for c in several),
+        bops=sum(c.bops for c in several),
+        activation_bits=max(c.activation_bits for c in several),
+        estimates={
+            device: EstimatedTime(device=device, ms=sum(c.estimates[device].ms for c in several))
+            for device in first.estimates
+        },
+    )

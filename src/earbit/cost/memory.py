@@ -1,0 +1,102 @@
+"""Memory of activations: how many bits are alive at once while a model runs, batch of 1.
+
+A tensor lives from the operation that makes it until nobody holds it any more, as in PyTorch's
+forward pass without gradients; the hidden states, which are results, live to the end.  It has the
+bits of its most demanding reader: what only 1-bit leaves read is 1 bit per element, as in a packed
+program.  The clip, the weights and what a leaf needs inside itself are not counted.
+
+The peak and not the sum of all outputs: inference uses memory again, so the sum says nothing of
+what a device must have, and it would make the deep look worse than the wide for nothing.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+from torch import Tensor
+
+from earbit.nn.precision import FLOAT
+
+FLOAT_BITS = FLOAT.activation_bits
+
+
+@dataclass(slots=True)
+class _Storage:
+    """The numbers behind one or more tensors."""
+
+    n_elements: int
+    bits: int
+    """Per element, as its readers so far ask for."""
+    copies: list[int] = field(default_factory=list)
+    """Storages that hold the same numbers again: who reads them reads this."""
+
+    @property
+    def n_bits(self) -> int:
+        """Bits of all elements; in float where nobody reads them, for then they are a result."""
+        return self.n_elements * (self.bits or FLOAT_BITS)
+
+
+class Memory:
+    """Follows the activations of one run; only their shapes matter, so they may be on `meta`."""
+
+    def __init__(self) -> None:
+        self._storages: list[_Storage] = []
+        self._alive: dict[int, int] = {}
+        """Which storage a living object of PyTorch's is."""
+        self._events: list[tuple[str | None, int]] = []
+        """(path of the module that made it, storage), or (None, storage) when it is gone."""
+
+    def made(self, tensors: Iterable[Tensor], path: str) -> None:
+        """An operation of the module at `path` gave these; another look at old numbers is free."""
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            if id(storage) in self._alive:
+                continue
+            index = len(self._storages)
+            n_elements = storage.nbytes() // tensor.element_size()
+            # Masks and indices are what they are.
+            bits = 0 if tensor.is_floating_point() else 8 * tensor.element_size()
+            self._storages.append(_Storage(n_elements, bits))
+            self._alive[id(storage)] = index
+            self._events.append((path, index))
+            weakref.finalize(storage, partial(self._gone, id(storage), index))
+
+    def read(self, tensor: Tensor, bits: int) -> None:
+        """Somebody needs these numbers in so many bits."""
+        index = self._alive.get(id(tensor.untyped_storage()))
+        if index is not None:
+            self._storages[index].bits = max(self._storages[index].bits, bits)
+
+    def copied(self, source: Tensor, copy: Tensor) -> None:
+        """The numbers were moved and not computed with: who reads the copy decides their bits."""
+        indices = [self._alive.get(id(t.untyped_storage())) for t in (source, copy)]
+        if indices[0] is not None and indices[1] is not None and indices[0] != indices[1]:
+            self._storages[indices[0]].copies.append(indices[1])
+
+    def end(self) -> None:
+        """Call it when the run is over: what is alive now is its result."""
+        for index in self._alive.values():
+            self._storages[index].bits = max(self._storages[index].bits, FLOAT_BITS)
+        # A copy is younger than its source.
+        for storage in reversed(self._storages):
+            copies = [self._storages[index].bits for index in storage.copies]
+            storage.bits = max([storage.bits, *copies])
+
+    def peaks(self) -> dict[str, int]:
+        """The most bits alive when something was made, by the path of the module that made it."""
+        peaks: dict[str, int] = {}
+        n_alive = 0
+        for path, index in self._events:
+            if path is None:
+                n_alive -= self._storages[index].n_bits
+                continue
+            n_alive += self._storages[index].n_bits
+            peaks[path] = max(peaks.get(path, 0), n_alive)
+        return peaks
+
+    def _gone(self, key: int, index: int) -> None:
+        self._alive.pop(key, None)
+        self._events.append((None, index))
