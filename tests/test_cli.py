@@ -158,6 +158,13 @@ def test_json_on_stdout_is_json_alone(capsys):
     assert wanted <= set(record)
 
 
+def test_the_papers_table_chooses_its_models_itself(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["profile", "hubert-tiny", "--all"])
+    assert end.value.code == 2
+    assert "--all chooses the models itself" in capsys.readouterr().err
+
+
 def test_doctor_finds_every_kernel_right(capsys):
     main(["doctor", "--json", "-"])
     result = json.loads(capsys.readouterr().out)

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from earbit.arguments import parse
-from earbit.errors import DataError, EarbitError, UnsupportedError
+from earbit.errors import ConfigError, DataError, EarbitError, UnsupportedError
 from earbit.output import emit, print_json
 
 Json = Annotated[
@@ -148,6 +148,8 @@ def profile(
     """What a model costs: parameters, storage, MACs, FLOPs, BOPs, memory, estimated times."""
     from earbit.cost.verb import profile_as_the_paper, profile_models
 
+    if all and (models or figure is not None):
+        raise ConfigError("--all chooses the models itself; leave out their names and --figure")
     if all:
         text, records = profile_as_the_paper(seconds)
     else:

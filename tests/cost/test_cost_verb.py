@@ -40,6 +40,29 @@ def test_length_and_float_format_reach_the_profile():
     assert record["storage_bytes"] == 2 * record["parameters"]
 
 
+def test_settings_reach_every_model():
+    _, records = profile_models(
+        ["hubert-tiny", "conformer-tiny"], seconds=1, settings=["encoder.n_layers=1"]
+    )
+    _, plain = profile_models(["hubert-tiny", "conformer-tiny"], seconds=1)
+    assert all(a["macs"] < b["macs"] for a, b in zip(records, plain, strict=True))
+    with pytest.raises(ConfigError, match="unknown key 'layers'"):
+        profile_models(["hubert-tiny"], settings=["encoder.layers=1"])
+
+
+def test_yeh_et_al_count_in_fp16_unless_told_otherwise_which_is_an_error():
+    _, (record,) = profile_models(["hubert-tiny"], ["w1a1"], accounting="yeh")
+    assert (record["rest_bits"], record["accounting"]) == (16, "yeh")
+    with pytest.raises(ConfigError, match="it knows 16 only"):
+        profile_models(["hubert-tiny"], accounting="yeh", rest_bits=32)
+
+
+@pytest.mark.parametrize("depth", [-1, 17])
+def test_a_depth_that_cannot_be_is_an_error(depth):
+    with pytest.raises(ConfigError, match=f"modules={depth}; give a depth of 0"):
+        profile_models(["hubert-tiny"], module_depth=depth)
+
+
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 0.02, 1e6, float("nan"), float("inf")])
 def test_a_length_that_cannot_be_is_an_error(seconds):
     with pytest.raises(ConfigError, match="give"):

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from earbit.cost.storage import check_rest_bits, n_parameters, owners, storage_bits
-from earbit.errors import ConfigError
+from earbit.cost.storage import n_parameters, owners, storage_bits
 from earbit.model import AudioModel
 from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.nn.precision import FLOAT, W1A1, Precision
@@ -85,8 +84,3 @@ def test_hubert_base_with_binary_convolutions_too_takes_12_8_mb_and_its_scales_a
     scales_mb = 16 * (n_scales - 128) / 8e6
     total_mb = megabytes(16, ("encoder.layers", "encoder.position", *convs))
     assert round(total_mb - scales_mb, 1) == 12.8
-
-
-def test_a_float_format_that_does_not_exist_is_an_error():
-    with pytest.raises(ConfigError, match=r"rest_bits=8; .* 32 or 16"):
-        check_rest_bits(8)

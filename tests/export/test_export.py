@@ -18,7 +18,6 @@ from earbit.nn.precision import W1A1
 from earbit.presets import preset
 from earbit.quantize.convert import convert
 from earbit.quantize.load import noise_clips, quantized_copy, random_model
-from earbit.quantize.plan import PLANS
 from earbit.runtime import Session
 
 AUDIO = noise_clips(9, n_clips=1)[0]
@@ -32,7 +31,7 @@ def program(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["hubert-tiny", "sparseformer-dn-tiny", "sparseformer-sw-tiny"])
-@pytest.mark.parametrize("plan", list(PLANS))
+@pytest.mark.parametrize("plan", ["fp32", "w1a1-encoder", "w1a1"])
 def test_the_program_agrees_with_pytorch_in_bits_and_outputs(name, plan, tmp_path):
     agreement = export_model(name, tmp_path / "p.safetensors", plan=plan)["agreement"]
     assert agreement["bit_agreement"] >= 0.9999
@@ -204,7 +203,7 @@ def test_a_pattern_without_an_op_is_refused_by_name(tmp_path):
         lower_model(random_model(config, 0))
 
 
-@pytest.mark.parametrize("plan", list(PLANS))
+@pytest.mark.parametrize("plan", ["fp32", "w1a1-encoder", "w1a1"])
 def test_pre_norm_layer_norms_and_normalised_audio_are_lowered(plan, tmp_path):
     tiny = preset("hubert-tiny")
     config = dataclasses.replace(

@@ -5,13 +5,13 @@ from earbit.errors import ConfigError, DataError, UnsupportedError
 from earbit.model_file import save_model
 from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.nn.precision import FLOAT, W1A1, Precision
-from earbit.presets import preset
+from earbit.presets import PRESETS, preset
 from earbit.quantize.binarize import binarize_signed, binarize_unsigned, binarize_weight
 from earbit.quantize.calibrate import binary_leaves_of, calibrate
 from earbit.quantize.convert import convert, leaves_of, precisions_of
 from earbit.quantize.leaves import BinaryConv1d, BinaryLinear, BinaryMatMul
 from earbit.quantize.load import load_model, noise_clips, quantized_copy, random_model
-from earbit.quantize.plan import PLANS, Plan, plan_named
+from earbit.quantize.plan import PLANS, Plan, plan_named, trainable_plan
 
 
 def randomised(leaf):
@@ -91,6 +91,36 @@ def test_a_pattern_that_matches_nothing_names_its_neighbours():
 def test_an_unknown_plan_names_its_neighbours():
     with pytest.raises(ConfigError, match="did you mean w1a1"):
         plan_named("w1a11")
+
+
+def test_every_plan_fits_every_preset_and_leaves_the_first_convolution_in_float():
+    for name in PRESETS:
+        if name.endswith("-tiny"):
+            leaf_names = leaves_of(random_model(preset(name), 0))
+            for plan in PLANS.values():
+                assert plan.precisions(leaf_names)["front_end.convs.0"].is_float
+
+
+def test_plans_give_the_bits_of_their_names():
+    names = ["front_end.convs.1", "encoder.position.conv", "encoder.layers.0.x", "projection"]
+    tables = {
+        name: [str(p) for p in plan.precisions(names).values()] for name, plan in PLANS.items()
+    }
+    assert tables["w2a2"] == ["w2a2", "w2a2", "w2a2", "w32a32"]
+    assert tables["w1a1-frontend4"] == ["w1a4", "w1a1", "w1a1", "w32a32"]
+    assert tables["w1a1-frontend8"] == ["w8a8", "w1a1", "w1a1", "w32a32"]
+    assert tables["w1a1-encoder"] == ["w32a32", "w32a32", "w1a1", "w32a32"]
+
+
+def test_a_plan_that_can_only_be_profiled_is_refused_with_those_that_can_be_trained():
+    expected = (
+        "plan 'w1a1-frontend8' has leaves of w8a8, which can be profiled only.*use fp32, w1a1"
+    )
+    with pytest.raises(UnsupportedError, match=expected):
+        trainable_plan("w1a1-frontend8")
+    assert trainable_plan("w1a1") is PLANS["w1a1"]
+    with pytest.raises(UnsupportedError, match="plan 'w2a2'"):
+        quantized_copy(random_model(preset("hubert-tiny"), 0), "w2a2", [])
 
 
 def test_converting_twice_is_refused_and_changes_nothing():

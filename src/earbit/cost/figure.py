@@ -30,7 +30,7 @@ def draw(records: Sequence[dict[str, Any]], by_length: Sequence[dict[str, Any]])
     except ImportError as error:
         raise UnsupportedError("a figure needs matplotlib: pip install 'earbit[report]'") from error
     models = list({record["name"]: record for record in records}.values())
-    height = max(5.0, 1.6 + 0.3 * len(records))
+    height = max(5.0, 1.6 + 0.3 * len(records) + 0.1 * len(models))
     with rc_context({"svg.hashsalt": "earbit", "font.size": 9, "text.color": INK}):
         figure = Figure(figsize=(12, height), layout="constrained")
         grid = figure.add_gridspec(2, 2, height_ratios=(0.8 + 0.3 * len(models), 3.2))
@@ -40,7 +40,7 @@ def draw(records: Sequence[dict[str, Any]], by_length: Sequence[dict[str, Any]])
         _bars(macs, models, "macs", is_share=False)
         _lines(figure.add_subplot(grid[1, 1]), by_length)
         handles, labels = bops.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(PARTS), frameon=False)
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
@@ -49,13 +49,17 @@ def draw(records: Sequence[dict[str, Any]], by_length: Sequence[dict[str, Any]])
 
 def _bars(axes: Any, records: Sequence[dict[str, Any]], key: str, *, is_share: bool) -> None:
     """A bar for each record from the top down, a colour for each part; its total at the end."""
-    rows = range(len(records))
+    names = list(dict.fromkeys(record["name"] for record in records))
+    # A gap between models.
+    rows = [i + 0.4 * names.index(record["name"]) * is_share for i, record in enumerate(records)]
     totals = [record[key] for record in records]
     unit, word = (1e12, "TBOP") if key == "bops" else (1e9, "GMAC")
     scales = [100 / total if is_share else 1 / unit for total in totals]
     left = [0.0] * len(records)
     for part, color in zip(PARTS, PART_COLORS, strict=True):
         widths = [r["groups"][part][key] * s for r, s in zip(records, scales, strict=True)]
+        if not any(widths):
+            continue
         axes.barh(rows, widths, left=left, color=color, label=part, height=0.72)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     for row, end, total in zip(rows, left, totals, strict=True):
@@ -67,8 +71,8 @@ def _bars(axes: Any, records: Sequence[dict[str, Any]], key: str, *, is_share: b
             va="center",
             fontsize=8,
         )
-    names = [r["name"] if key == "macs" else f"{r['name']}  {r['plan']}" for r in records]
-    axes.set_yticks(rows, names)
+    labels = [f"{r['name']}  {r['plan']}" if is_share else r["name"] for r in records]
+    axes.set_yticks(rows, labels)
     axes.invert_yaxis()
     seconds = f"for {records[0]['seconds']:g} s"
     axes.set_xlabel(f"share of BOPs {seconds}, %" if is_share else f"GMAC {seconds}")

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.cost.profile import profile_model
 from earbit.model import ModelConfig
+from earbit.progress import progress
 
 LENGTHS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
-def macs_by_length(name: str, config: ModelConfig) -> dict[str, Any]:
-    """`{name, seconds, macs}`, the latter two lists of the same length; plans do not change it."""
-    profiles = [
-        profile_model(config, {}, n_samples=s * SAMPLE_RATE_HZ, name=name, plan="fp32", devices=())
-        for s in LENGTHS_S
-    ]
-    return {"name": name, "seconds": list(LENGTHS_S), "macs": [p.total.macs for p in profiles]}
+def macs_by_length(configs: Mapping[str, ModelConfig]) -> list[dict[str, Any]]:
+    """`{name, seconds, macs}` of models by name, the latter two lists of the same length.
+
+    Plans do not change it.
+    """
+    rows = []
+    with progress("profiling lengths", len(configs) * len(LENGTHS_S)) as advance:
+        for name, config in configs.items():
+            macs = []
+            for seconds in LENGTHS_S:
+                profile = profile_model(
+                    config,
+                    {},
+                    n_samples=seconds * SAMPLE_RATE_HZ,
+                    name=name,
+                    plan="fp32",
+                    devices=(),
+                )
+                macs.append(profile.total.macs)
+                advance()
+            rows.append({"name": name, "seconds": list(LENGTHS_S), "macs": macs})
+    return rows

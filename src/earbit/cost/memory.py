@@ -28,7 +28,9 @@ class _Storage:
     """The numbers behind one or more tensors."""
 
     n_elements: int
-    bits: int
+    fixed_bits: int | None
+    """Per element of masks and indices, which are what they are; None for numbers."""
+    bits: int = 0
     """Per element, as its readers so far ask for."""
     copies: list[int] = field(default_factory=list)
     """Storages that hold the same numbers again: who reads them reads this."""
@@ -36,7 +38,7 @@ class _Storage:
     @property
     def n_bits(self) -> int:
         """Bits of all elements; in float where nobody reads them, for then they are a result."""
-        return self.n_elements * (self.bits or FLOAT_BITS)
+        return self.n_elements * (self.fixed_bits or self.bits or FLOAT_BITS)
 
 
 class Memory:
@@ -57,9 +59,9 @@ class Memory:
                 continue
             index = len(self._storages)
             n_elements = storage.nbytes() // tensor.element_size()
-            # Masks and indices are what they are.
-            bits = 0 if tensor.is_floating_point() else 8 * tensor.element_size()
-            self._storages.append(_Storage(n_elements, bits))
+            is_number = tensor.is_floating_point()
+            fixed_bits = None if is_number else 8 * tensor.element_size()
+            self._storages.append(_Storage(n_elements, fixed_bits))
             self._alive[id(storage)] = index
             self._events.append((path, index))
             weakref.finalize(storage, partial(self._gone, id(storage), index))

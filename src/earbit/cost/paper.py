@@ -58,6 +58,7 @@ PRINTED: dict[tuple[str, str], Printed] = {
 }
 
 NOTES = (
+    "MB fp32, MB fp16: what is not quantized in that format; ratios of storage are those of fp16",
     "printed: what the paper says of that model; '-' is what it does not say, or we could not read",
     "ours: the shapes of both Sparseformers, their window (32 frames), HuBERT's front end and "
     "positional convolution around every encoder, all plans; vanilla is HuBERT Base",
@@ -94,7 +95,7 @@ def table_1(n_samples: int) -> tuple[str, list[Profile]]:
                 )
                 advance()
     lines = [*aligned(_figures(profiles)), "", *aligned(_ratios(profiles)), ""]
-    return "\n".join([*lines, *notes(profiles)[:-1], *NOTES]), profiles
+    return "\n".join([*lines, *notes(profiles), *NOTES]), profiles
 
 
 def _figures(profiles: Sequence[Profile]) -> list[list[str]]:

@@ -46,7 +46,9 @@ def render(profiles: Sequence[Profile], module_depth: int = 0) -> str:
     if module_depth:
         tables += [_modules(profile, module_depth) for profile in profiles]
     lines = [line for rows in tables for line in (*aligned(rows), "")]
-    return "\n".join([*lines, *notes(profiles)])
+    return "\n".join(
+        [*lines, *notes(profiles), "times less: the first row's figure over this row's"]
+    )
 
 
 def shown_modules(profile: Profile, depth: int) -> dict[str, Cost]:
@@ -102,7 +104,6 @@ def notes(profiles: Sequence[Profile]) -> list[str]:
             if device.source == source
         )
         lines.append(f"rates, 10^12 operations per second: {rates} ({source})")
-    lines.append("times less: the first row's figure over this row's")
     for profile in profiles:
         if profile.unknown_ops:
             ops = ", ".join(f"{name} x{n}" for name, n in sorted(profile.unknown_ops.items()))

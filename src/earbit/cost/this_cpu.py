@@ -1,4 +1,4 @@
-"""The CPU that runs this, as a device: rates that its own kernels reach, measured in a fraction of a second.
+"""The CPU that runs this, as a device: rates that its kernels reach, measured in half a second.
 
 A time that is estimated with them stays an estimate: every product at the rate of one large one.
 """

@@ -50,10 +50,10 @@ def profile_models(
     models: presets, or files or folders of ours; none means every preset.  A model that is
     quantized already is profiled once, as it is.  seconds: length of the clip.  rest_bits: None is
     32, or 16 where the accounting knows nothing else.  devices: of the catalogue, or `this-cpu`,
-    which is measured; none means the catalogue.  settings: `path=value` for the configuration of every model.  figure: where
-    to draw it.  Raises ConfigError for what is neither a preset nor a file, for an unknown plan,
-    device or setting, for a plan on a quantized model, and for an impossible length or depth;
-    FormatError for a damaged file.
+    which is measured; none means the catalogue.  settings: `path=value` for the configuration of
+    every model.  figure: where to draw it.  Raises ConfigError for what is neither a preset nor a
+    file, for an unknown plan, device or setting, for a plan on a quantized model, and for an
+    impossible length or depth; FormatError for a damaged file.
     """
     n_samples = _n_samples(seconds)
     if not 0 <= module_depth <= MAX_DEPTH:
@@ -79,8 +79,7 @@ def profile_models(
             )
     text, records = render(profiles, module_depth), to_json(profiles, module_depth)
     if figure is not None:
-        by_length = [macs_by_length(name, config) for name, config in configs.items()]
-        write_text(figure, draw(records, by_length) + "\n")
+        write_text(figure, draw(records, macs_by_length(configs)) + "\n")
     return text, records
 
 
