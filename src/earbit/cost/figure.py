@@ -27,12 +27,14 @@ def draw(records: Sequence[dict[str, Any]], by_length: Sequence[dict[str, Any]])
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         raise UnsupportedError("a figure needs matplotlib: pip install 'earbit[report]'") from error
     models = list({record["name"]: record for record in records}.values())
     height = max(5.0, 1.6 + 0.3 * len(records) + 0.1 * len(models))
     with rc_context({"svg.hashsalt": "earbit", "font.size": 9, "text.color": INK}):
-        figure = Figure(figsize=(12, height), layout="constrained")
+        layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, hspace=0.06)
+        figure = Figure(figsize=(12, height), layout=layout)
         grid = figure.add_gridspec(2, 2, height_ratios=(0.8 + 0.3 * len(models), 3.2))
         bops = figure.add_subplot(grid[:, 0])
         _bars(bops, records, "bops", is_share=True)
@@ -64,7 +66,7 @@ def _bars(axes: Any, records: Sequence[dict[str, Any]], key: str, *, is_share: b
         left = [a + b for a, b in zip(left, widths, strict=True)]
     for row, end, total in zip(rows, left, totals, strict=True):
         axes.annotate(
-            f"{total / unit:.3g} {word}",
+            f"{total / unit:#.3g} {word}",
             (end, row),
             xytext=(4, 0),
             textcoords="offset points",
@@ -85,7 +87,7 @@ def _bars(axes: Any, records: Sequence[dict[str, Any]], key: str, *, is_share: b
 
 def _lines(axes: Any, by_length: Sequence[dict[str, Any]]) -> None:
     """Per second of audio, so that a cost that grows with the length alone is level."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator
 
     for i, row in enumerate(by_length):
         y = [n / 1e9 / s for n, s in zip(row["macs"], row["seconds"], strict=True)]
@@ -95,14 +97,14 @@ def _lines(axes: Any, by_length: Sequence[dict[str, Any]]) -> None:
             color=LINE_COLORS[i % len(LINE_COLORS)],
             linestyle=LINE_STYLES[i % len(LINE_STYLES)],
             label=row["name"],
+            linewidth=1.8,
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks([1, 10, 60, 600], ["1 s", "10 s", "1 min", "10 min"])
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("length of audio")
     axes.set_ylabel("GMAC per second of audio")
     axes.grid(visible=True, alpha=0.25)

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from earbit.cost.figure import draw
 from earbit.errors import UnsupportedError
 from earbit.files import write_text
 
@@ -32,6 +33,7 @@ def write_report(results: dict[str, Any], path: Path) -> None:
     page = environment.get_template("report.html.j2").render(
         results=results,
         rows=rows,
+        cost_plot=draw([row["cost"] for row in results["rows"]], results["cost_by_length"]),
         ks=ks,
         chance=chance,
         unit_chance=commonest_share(results["corpus"]["units"]["histogram"]),

@@ -24,6 +24,7 @@ from earbit.audio.corpus import Corpus, open_corpus
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.config import to_dict
 from earbit.cost.bench import bench
+from earbit.cost.lengths import macs_by_length
 from earbit.cost.profile import profile_model
 from earbit.cost.records import to_json
 from earbit.errors import ConfigError
@@ -128,6 +129,7 @@ def run_study(corpus: str, encoders: Sequence[str], *, scale: str, out_dir: Path
         "corpus": _corpus_figures(out_dir),
         "wall_s_of_this_run": round(time.monotonic() - start_s, 1),
         "rows": rows,
+        "cost_by_length": macs_by_length({encoder: preset(encoder) for encoder in encoders}),
         "random_weights": {encoder: _score_untrained(study, encoder) for encoder in encoders},
     }
     write_json(out_dir / "results.json", results)
