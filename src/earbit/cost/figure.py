@@ -6,6 +6,7 @@ The same records give the same bytes: no date, no random ids.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from earbit.errors import UnsupportedError
 PART_COLORS = ("#c2571a", "#e2b04a", "#2457a7", "#2e7d4f", "#7b3fa0", "#9aa5b1")
 LINE_COLORS = ("#2457a7", "#c2571a", "#2e7d4f", "#7b3fa0", "#8a6d1f", "#b0306a")
 LINE_STYLES = ("-", "--", "-.", ":")
+MIN_BARS = 6
 INK = "#1c2530"
 
 
@@ -75,7 +77,8 @@ def _bars(axes: Any, records: Sequence[dict[str, Any]], key: str, *, is_share: b
         )
     labels = [f"{r['name']}  {r['plan']}" if is_share else r["name"] for r in records]
     axes.set_yticks(rows, labels)
-    axes.invert_yaxis()
+    # From the top down; few bars do not grow fat.
+    axes.set_ylim(max(rows[-1], MIN_BARS - 1 if is_share else 0) + 0.6, -0.6)
     seconds = f"for {records[0]['seconds']:g} s"
     axes.set_xlabel(f"share of BOPs {seconds}, %" if is_share else f"GMAC {seconds}")
     axes.set_xlim(0, max(left) * 1.2)
@@ -89,8 +92,10 @@ def _lines(axes: Any, by_length: Sequence[dict[str, Any]]) -> None:
     """Per second of audio, so that a cost that grows with the length alone is level."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
+    lowest, highest = math.inf, 0.0
     for i, row in enumerate(by_length):
         y = [n / 1e9 / s for n, s in zip(row["macs"], row["seconds"], strict=True)]
+        lowest, highest = min(lowest, *y), max(highest, *y)
         axes.plot(
             row["seconds"],
             y,
@@ -101,6 +106,8 @@ def _lines(axes: Any, by_length: Sequence[dict[str, Any]]) -> None:
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    # Wide enough that what is level looks level.
+    axes.set_ylim(lowest / 2, highest * 2)
     axes.set_xticks([1, 10, 60, 600], ["1 s", "10 s", "1 min", "10 min"])
     axes.minorticks_off()
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
