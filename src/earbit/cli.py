@@ -16,12 +16,13 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, UseAppendAction, arg
 
 from earbit.arguments import parse
-from earbit.errors import ConfigError, DataError, EarbitError, UnsupportedError
+from earbit.errors import DataError, EarbitError, UnsupportedError
 from earbit.output import emit, print_json
 
 Json = Annotated[
     Path | None, arg(metavar="FILE", help="Write the result as JSON to this file; - is stdout.")
 ]
+Settings = UseAppendAction[tuple[tuple[str, ...], ...]]
 Seed = Annotated[int, arg(help="Seed of everything random.")]
 
 
@@ -87,7 +88,7 @@ def pretrain(
     ],
     out: Path,
     set: Annotated[
-        UseAppendAction[tuple[tuple[str, ...], ...]],
+        Settings,
         arg(metavar="KEY=VALUE", help="Overrides, as train.optimiser.n_steps=500 corpus=DIR."),
     ] = (),
 ) -> None:
@@ -135,10 +136,7 @@ def profile(
         arg(help="To estimate times for; none is the catalogue, this-cpu is measured first."),
     ] = (),
     modules: Annotated[int, arg(help="Depth to which modules are listed; 0 lists none.")] = 0,
-    set: Annotated[
-        UseAppendAction[tuple[tuple[str, ...], ...]],
-        arg(metavar="KEY=VALUE", help="Of the model, as encoder.position_kernel=64."),
-    ] = (),
+    set: Annotated[Settings, arg(metavar="KEY=VALUE", help="As encoder.position_kernel=64.")] = (),
     all: Annotated[bool, arg(help="The paper's Table 1: its models under all plans.")] = False,
     figure: Annotated[
         Path | None, arg(metavar="FILE.svg", help="Draw where the cost sits and how it grows.")
@@ -148,10 +146,8 @@ def profile(
     """What a model costs: parameters, storage, MACs, FLOPs, BOPs, memory, estimated times."""
     from earbit.cost.verb import profile_as_the_paper, profile_models
 
-    if all and (models or figure is not None):
-        raise ConfigError("--all chooses the models itself; leave out their names and --figure")
     if all:
-        text, records = profile_as_the_paper(seconds)
+        text, records = profile_as_the_paper(models, seconds=seconds, figure=figure)
     else:
         text, records = profile_models(
             models,

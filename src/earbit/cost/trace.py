@@ -110,17 +110,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._in_leaf():
             return out
         path = self.running[-1][0] if self.running else ""
-        outputs = _tensors(out if isinstance(out, tuple | list) else (out,))
-        self.memory.made(outputs, path)
         namespace, name = func._schema.name.split("::")
         operation = name.removesuffix("_")  # In place or not costs the same.
-        is_moved = namespace == "aten" and operation in FREE and len(outputs) == 1
-        for tensor in _tensors(_flat(args)):
-            if is_moved and tensor.dtype == outputs[0].dtype:
-                self.memory.copied(tensor, outputs[0])
-            elif namespace != "aten" or operation not in FREE:
-                self.memory.read(tensor, FLOAT_BITS)
-        if namespace == "aten" and operation in FREE:
+        is_free = namespace == "aten" and operation in FREE
+        self._follow(args, out, path, is_free)
+        if is_free:
             return out
         if namespace != "aten" or operation not in OTHER_FLOPS:
             self.unknown_ops[f"{namespace}.{name}"] += 1
@@ -138,6 +132,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 )
             )
         return out
+
+    def _follow(self, args: tuple[Any, ...], out: Any, path: str, is_free: bool) -> None:
+        """Tells the memory what an operation read and made; one that is free moves numbers."""
+        outputs = _tensors(out if isinstance(out, tuple | list) else (out,))
+        self.memory.made(outputs, path)
+        for tensor in _tensors(_flat(args)):
+            if not is_free:
+                self.memory.read(tensor, FLOAT_BITS)
+            elif len(outputs) == 1 and tensor.dtype == outputs[0].dtype:
+                self.memory.copied(tensor, outputs[0])
 
     def _precision(self, name: str, leaf: Leaf) -> Precision:
         return self.precisions.get(name, leaf.precision)

@@ -83,8 +83,15 @@ def profile_models(
     return text, records
 
 
-def profile_as_the_paper(seconds: float) -> tuple[str, list[dict[str, Any]]]:
-    """Table 1 of the paper for our presets under all plans: text and JSON records."""
+def profile_as_the_paper(
+    models: Sequence[str] = (), *, seconds: float = 10.0, figure: Path | None = None
+) -> tuple[str, list[dict[str, Any]]]:
+    """Table 1 of the paper for our presets under all plans: text and JSON records.
+
+    Raises ConfigError for models, which it chooses itself, and for a figure, which it has none of.
+    """
+    if models or figure is not None:
+        raise ConfigError("--all chooses the models itself; leave out their names and --figure")
     text, profiles = table_1(_n_samples(seconds))
     return text, to_json(profiles)
 
