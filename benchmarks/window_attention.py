@@ -68,10 +68,13 @@ def seconds(attend: Callable[..., torch.Tensor], n_frames: int) -> float:
     return time.perf_counter() - start_s
 
 
-def peak_bytes(window: int, n_frames: int, threads: int) -> int:
+def peak_bytes(window: int, n_frames: int, threads: int) -> tuple[int, int]:
+    """Of the process before the operands are made, and at its highest."""
     torch.set_num_threads(threads)
+    seconds(windowed(window), 100)  # PyTorch itself, once warm
+    before = peak_rss_bytes()
     seconds(windowed(window), n_frames)
-    return peak_rss_bytes()
+    return before, peak_rss_bytes()
 
 
 def main() -> None:
@@ -103,12 +106,13 @@ def main() -> None:
             row["times_as_fast_as_full"] = row["full_ms"] / row["window_ms"]
         rows.append(row)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        peak = pool.apply(peak_bytes, (options.window, FRAMES[-1], options.threads))
+        before, peak = pool.apply(peak_bytes, (options.window, FRAMES[-1], options.threads))
     report = {
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
         "threads": options.threads,
         "window": options.window,
+        "rss_bytes_before": before,
         "peak_rss_bytes_at_longest": peak,
         "rows": rows,
     }
@@ -122,7 +126,10 @@ def main() -> None:
             f"{row['frames']:>7} frames {row['window_ms']:>9.2f} ms "
             f"{row['window_us_per_frame']:>7.2f} us/frame {beside} as fast as full attention"
         )
-    print(f"peak memory of the process at {FRAMES[-1]} frames: {peak / 1e6:.0f} MB")
+    print(
+        f"peak memory of the process at {FRAMES[-1]} frames: {peak / 1e6:.0f} MB, "
+        f"{before / 1e6:.0f} MB of it before the operands are there"
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@ import pytest
 import torch
 
 from earbit.errors import ConfigError
+from earbit.nn import window_attention
 from earbit.nn.attention import SelfAttention
+from earbit.nn.precision import W1A1
 from earbit.nn.window_attention import WindowAttention, window_pairs
+from earbit.quantize.convert import convert
 
 
 def dense_window(q, k, v, radius, lengths):
@@ -54,9 +57,59 @@ def test_no_matrix_grows_with_the_square_of_the_frames():
     attention = WindowAttention(16, 1, 0.0, 32)
     sizes = []
     attention.scores.register_forward_hook(lambda m, a, y: sizes.append(y.numel()))
+    totals = []
     for n_frames in (320, 3200):
+        sizes.clear()
         attention(torch.randn(1, n_frames, 16))
-    assert sizes[1] == 10 * sizes[0]
+        totals.append(sum(sizes))
+    assert totals[1] == 10 * totals[0]
+
+
+@pytest.fixture
+def short_chunks(monkeypatch):
+    monkeypatch.setattr(window_attention, "CHUNK_FRAMES", 32)
+
+
+@pytest.mark.parametrize("n_frames", [33, 64, 65, 100, 131])
+@pytest.mark.parametrize("window", [1, 7, 32, 80])
+def test_long_audio_in_chunks_equals_the_masked_dense_product(n_frames, window, short_chunks):
+    torch.manual_seed(n_frames * 100 + window)
+    attention = WindowAttention(32, 2, 0.0, window)
+    x = torch.randn(3, 2, 2, n_frames, 16, dtype=torch.double)
+    lengths = torch.tensor([n_frames, n_frames // 2])
+    is_real = (torch.arange(n_frames) < lengths[:, None])[:, None, :, None]
+    sides = []
+    for run in (
+        lambda q, k, v: attention.attend(q, k, v, lengths),
+        lambda q, k, v: dense_window(q, k, v, window // 2, lengths),
+    ):
+        leaf = x.clone().requires_grad_()
+        y = torch.where(is_real, run(*leaf), 0.0)
+        y.square().sum().backward()
+        sides.append((y.detach(), leaf.grad))
+    for ours, theirs in zip(*sides, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-10)
+
+
+def test_what_a_chunk_computes_again_drops_the_same_probabilities(short_chunks):
+    torch.manual_seed(0)
+    attention = WindowAttention(32, 2, 0.5, 9)
+    q, k, v = (torch.randn(1, 2, 100, 16, dtype=torch.double).requires_grad_() for _ in range(3))
+    y = attention.attend(q, k, v, None)
+    weight = torch.randn_like(y)
+    (y * weight).sum().backward()
+    # The output is linear in v as long as the same probabilities are dropped.
+    assert torch.allclose((v * v.grad).sum(), (y * weight).sum(), atol=1e-9)
+
+
+def test_a_one_bit_product_in_chunks_is_the_same(short_chunks, monkeypatch):
+    torch.manual_seed(0)
+    attention = WindowAttention(32, 2, 0.0, 9)
+    convert(attention, {"scores": W1A1, "context": W1A1})
+    q, k, v = torch.randn(3, 1, 2, 100, 16)
+    in_chunks = attention.attend(q.requires_grad_(), k, v, None)
+    monkeypatch.setattr(window_attention, "CHUNK_FRAMES", 1000)
+    assert torch.equal(in_chunks, attention.attend(q, k, v, None))
 
 
 def test_a_window_wider_than_the_audio_is_full_attention():
