@@ -49,7 +49,8 @@ H200_INTEGERS = {8: 1979.0}
 
 # Two vector pipes of 128 bits; each starts one of any of these instructions per cycle.
 A76 = (
-    "Arm Cortex-A76 software optimisation guide, one core at 2.4 GHz as in a Raspberry Pi 5: "
+    "Arm Cortex-A76 software optimisation guide (PJDOC-466751330-7215), one core at 2.4 GHz as in "
+    "a Raspberry Pi 5: "
     "2 FMLA (4 MACs), 2 SDOT (16), or 2/3 of EOR, CNT and UDOT (128) per cycle"
 )
 _A76_GHZ = 2.4
