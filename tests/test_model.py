@@ -1,6 +1,5 @@
 """The model against its independent judge, transformers, and against itself without padding."""
 
-import re
 from dataclasses import replace
 
 import pytest
@@ -9,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earbit.encoders.sparseformer import FixedConfig, StridedConfig
-from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
 from earbit.model import AudioModel, ModelConfig
 from earbit.nn.front_end import FrontEndConfig, layer_lengths, n_frames_of
 from earbit.presets import preset
 from earbit.quantize.load import noise_clips, quantized_copy, random_model
+from hugging_face import hugging_face_twin, their_name
 
 
 def count(model: torch.nn.Module) -> int:
@@ -40,51 +39,6 @@ def test_a_unit_head_of_base_adds_projection_and_embeddings():
     with torch.device("meta"):
         model = AudioModel(ModelConfig(encoder=config.encoder, n_units=504))
     assert count(model) == 94_697_600
-
-
-def hugging_face_twin(config: ModelConfig):
-    transformers = pytest.importorskip("transformers")
-    encoder = config.encoder
-    assert isinstance(encoder, TransformerConfig)
-    twin = transformers.HubertModel(
-        transformers.HubertConfig(
-            hidden_size=encoder.d_model,
-            num_hidden_layers=encoder.n_layers,
-            num_attention_heads=encoder.n_heads,
-            intermediate_size=encoder.d_ffn,
-            conv_dim=(config.front_end.n_channels,) * 7,
-            num_conv_pos_embeddings=encoder.position_kernel,
-            do_stable_layer_norm=encoder.norm == "pre",
-            feat_extract_norm={"channel": "group", "layer": "layer"}[config.front_end.norm],
-            conv_bias=config.front_end.conv_bias,
-            attn_implementation="eager",
-        )
-    )
-    return twin.eval()
-
-
-HUGGING_FACE_NAMES = (
-    ("mask_embedding", "masked_spec_embed"),
-    ("front_end.convs", "feature_extractor.conv_layers"),
-    ("feature_norm", "feature_projection.layer_norm"),
-    ("encoder.position.conv", "encoder.pos_conv_embed.conv"),
-    ("encoder.norm", "encoder.layer_norm"),
-    ("attention_norm", "layer_norm"),
-    ("output_norm", "final_layer_norm"),
-    ("feed_forward.intermediate", "feed_forward.intermediate_dense"),
-    ("feed_forward.output", "feed_forward.output_dense"),
-)
-
-
-def their_name(name: str) -> str:
-    if name.startswith("projection."):
-        return f"feature_projection.{name}"
-    name = re.sub(r"front_end\.norms\.(\d)", r"feature_extractor.conv_layers.\1.layer_norm", name)
-    for ours, theirs in HUGGING_FACE_NAMES:
-        name = name.replace(ours, theirs)
-    if "conv_layers" in name and "layer_norm" not in name:
-        name = re.sub(r"\.(weight|bias)$", r".conv.\1", name)
-    return name
 
 
 TINY = preset("hubert-tiny")
