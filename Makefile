@@ -54,9 +54,10 @@ format: .venv/.dev
 	$(PY) -m ruff format .
 	@find csrc tests/csrc \( -name '*.cc' -o -name '*.h' \) -print0 | xargs -0 .venv/bin/clang-format -i
 
-bench: .venv/.base
+bench: .venv/.dev
 	$(PY) benchmarks/gemm_b1.py
 	$(PY) benchmarks/window_attention.py
+	$(PY) benchmarks/hubert_forward.py
 
 clean:
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
