@@ -163,3 +163,9 @@ def test_the_gradient_into_the_front_end_is_a_tenth():
 def test_an_unknown_preset_names_its_neighbours():
     with pytest.raises(ConfigError, match="did you mean hubert-base"):
         preset("hubert_bas")
+
+
+def test_a_length_beyond_the_row_is_refused():
+    model = AudioModel(preset("sparseformer-dn-tiny"))
+    with pytest.raises(DataError, match="say 8001 samples, rows have 8000"):
+        model(torch.zeros(2, 8000), torch.tensor([8000, 8001]))

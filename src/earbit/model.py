@@ -129,6 +129,11 @@ class AudioModel(torch.nn.Module):
                 f"audio of {int(lengths.min())} samples in the batch; one frame needs "
                 f"{MIN_SAMPLES} (25 ms), pad or drop shorter clips"
             )
+        if wave_BN.device.type != "meta" and int(lengths.max()) > wave_BN.shape[1]:
+            raise DataError(
+                f"lengths say {int(lengths.max())} samples, rows have {wave_BN.shape[1]}; give the "
+                "samples of every row before its padding"
+            )
         if self.config.normalize_waveform:
             pairs = zip(wave_BN, lengths.tolist(), strict=True)
             rows = [F.layer_norm(row[:n], (n,)) for row, n in pairs]
