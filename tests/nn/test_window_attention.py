@@ -67,6 +67,7 @@ def test_no_matrix_grows_with_the_square_of_the_frames():
 
 @pytest.fixture
 def short_chunks(monkeypatch):
+    monkeypatch.setattr(window_attention, "LONG_FRAMES", 32)
     monkeypatch.setattr(window_attention, "CHUNK_FRAMES", 32)
 
 
@@ -108,8 +109,67 @@ def test_a_one_bit_product_in_chunks_is_the_same(short_chunks, monkeypatch):
     convert(attention, {"scores": W1A1, "context": W1A1})
     q, k, v = torch.randn(3, 1, 2, 100, 16)
     in_chunks = attention.attend(q.requires_grad_(), k, v, None)
-    monkeypatch.setattr(window_attention, "CHUNK_FRAMES", 1000)
+    monkeypatch.setattr(window_attention, "LONG_FRAMES", 100)
     assert torch.equal(in_chunks, attention.attend(q, k, v, None))
+
+
+def test_gradients_of_one_bit_products_in_chunks_are_those_of_the_whole(short_chunks, monkeypatch):
+    torch.manual_seed(0)
+    attention = WindowAttention(32, 2, 0.0, 8)
+    convert(attention, {"scores": W1A1, "context": W1A1})
+    x = torch.randn(3, 1, 2, 96, 16, dtype=torch.double)
+    weight = torch.randn(1, 2, 96, 16, dtype=torch.double)
+    sides = []
+    for long_frames in (32, 96):
+        monkeypatch.setattr(window_attention, "LONG_FRAMES", long_frames)
+        attention.zero_grad()
+        leaf = x.clone().requires_grad_()
+        (attention.attend(*leaf, None) * weight).sum().backward()
+        scales = (attention.scores.left_scale, attention.context.left_scale)
+        sides.append([leaf.grad, *(scale.grad.clone() for scale in scales)])
+    for ours, theirs in zip(*sides, strict=True):
+        assert theirs.abs().max() > 0
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
+def test_autocast_goes_through_chunks(dtype, short_chunks):
+    torch.manual_seed(0)
+    attention = WindowAttention(32, 2, 0.0, 9)
+    x = torch.randn(1, 100, 32, requires_grad=True)
+    with torch.autocast("cpu", dtype=dtype):
+        y = attention(x)
+    y.float().square().mean().backward()
+    in_full = torch.autograd.grad(attention(x).square().mean(), x)[0]
+    assert y.dtype == dtype
+    assert torch.nn.functional.cosine_similarity(x.grad.flatten(), in_full.flatten(), dim=0) > 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", [{}, {"scores": W1A1, "context": W1A1}], ids=["fp32", "w1a1"])
+def test_chunks_can_be_compiled(plan, short_chunks):
+    torch.manual_seed(0)
+    attention = WindowAttention(32, 2, 0.0, 9)
+    convert(attention, plan)
+    x = torch.randn(1, 100, 32)
+    sides = []
+    torch.compiler.reset()
+    for run in (attention, torch.compile(attention)):
+        attention.zero_grad()
+        leaf = x.clone().requires_grad_()
+        run(leaf).square().sum().backward()
+        sides.append([leaf.grad, *(p.grad.clone() for p in attention.parameters())])
+    for ours, theirs in zip(*sides, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_a_chunk_holds_on_to_nothing_but_the_operands(short_chunks):
+    attention = WindowAttention(32, 2, 0.0, 9)
+    q, k, v = (torch.randn(1, 2, 300, 16).requires_grad_() for _ in range(3))
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: saved.append(x) or x, lambda x: x):
+        attention.attend(q, k, v, None)
+    assert [x.data_ptr() for x in saved] == [x.data_ptr() for x in (q, k, v)]
 
 
 def test_a_window_wider_than_the_audio_is_full_attention():

@@ -117,11 +117,13 @@ class MatMul(torch.nn.Module):
         right: Tensor,
         n_pairs: int | None = None,
         real: tuple[Tensor, Tensor] | None = None,
+        share: float = 1.0,
     ) -> Tensor:
-        """The product; what a sparse pattern adds to its operands is told beside them.
+        """The product; what a sparse pattern does to its operands is told beside them.
 
         n_pairs: the pairs (row, column) per matrix stack that the pattern really needs, for the
         cost profile;  real: for both operands, broadcastable to them, True where an element is
-        neither padding nor a repetition, for calibration.  Neither changes the product.
+        neither padding nor a repetition, for calibration;  share: of the sequence that is in this
+        call, for gradients that depend on how many elements there are.  None changes the product.
         """
         return left @ right

@@ -5,18 +5,21 @@ Letters: B batch, H heads, K head width, M blocks, Q queries of a block, S keys 
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from earbit.errors import ConfigError
 from earbit.nn.attention import SelfAttention
+from earbit.nn.chunks import attend_in_chunks
 
 MIN_BLOCK_FRAMES = 16
-CHUNK_FRAMES = 1024
-"""Longer sequences are trained in chunks of about this, whose matrices are computed again in the
-backward pass: kept, they would be three times the operands and would not fit into any cache."""
+LONG_FRAMES = 1024
+"""Longer sequences are trained in chunks; shorter ones are, if compiled, one graph."""
+CHUNK_FRAMES = 256
+"""About this many queries at a time, whose matrices fit into a cache."""
 
 
 def window_pairs(n_frames: int, radius_frames: int) -> int:
@@ -41,70 +44,62 @@ class WindowAttention(SelfAttention):
     def attend(self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None) -> Tensor:
         """Softmax attention over the window; q, k, v and the result are (B, H, T, K)."""
         n_frames, block = q.shape[-2], self.block_frames
-        chunk = -(-CHUNK_FRAMES // block) * block
-        if n_frames <= chunk or not torch.is_grad_enabled():
-            k, v = (F.pad(x, (0, 0, self.radius_frames, self.radius_frames)) for x in (k, v))
-            return self._attend_from(0, n_frames, q, k, v, lengths)
-        q_chunks, k_chunks, v_chunks = (torch.split(x, chunk, dim=-2) for x in (q, k, v))
-        contexts = [
-            checkpoint(
-                self._attend_chunk,
-                i * chunk,
-                n_frames,
-                q_chunk,
-                k_chunks[max(0, i - 1) : i + 2],
-                v_chunks[max(0, i - 1) : i + 2],
-                lengths,
-                use_reentrant=False,
-            )
-            for i, q_chunk in enumerate(q_chunks)
-        ]
-        return torch.cat(contexts, dim=-2)
+        if n_frames <= LONG_FRAMES or not torch.is_grad_enabled():
+            return self._attend_from(0, q, k, v, n_frames=n_frames, lengths=lengths)
+        context: Tensor = attend_in_chunks(
+            partial(self._attend_from, n_frames=n_frames, lengths=lengths),
+            q,
+            k,
+            v,
+            (*self.scores.parameters(), *self.context.parameters()),
+            chunk_frames=-(-CHUNK_FRAMES // block) * block,
+            margin_frames=self.radius_frames,
+        )
+        return context
 
     @property
     def block_frames(self) -> int:
         """Queries of a block."""
         return max(2 * self.radius_frames, MIN_BLOCK_FRAMES)
 
-    def _attend_chunk(
+    def _attend_from(
         self,
         first: int,
-        n_frames: int,
         q: Tensor,
-        k_neighbours: tuple[Tensor, ...],
-        v_neighbours: tuple[Tensor, ...],
+        k: Tensor,
+        v: Tensor,
+        *,
+        n_frames: int,
         lengths: Tensor | None,
     ) -> Tensor:
-        """`_attend_from` on a chunk, its keys and values among those of its neighbours."""
-        end = first + q.shape[-2]
-        k, v = (
-            _with_margins(x, self.radius_frames, has_left=first > 0, has_right=end < n_frames)
-            for x in (k_neighbours, v_neighbours)
-        )
-        return self._attend_from(first, n_frames, q, k, v, lengths)
+        """The context of queries from frame `first` on.
 
-    def _attend_from(
-        self, first: int, n_frames: int, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None
-    ) -> Tensor:
-        """The context of queries from frame `first` on; k and v have a margin on both sides.
-
-        n_frames: of the whole sequence, beyond which nothing is real.
+        k, v: of the same frames and a radius around them, as far as there are frames;  n_frames:
+        of the whole sequence, beyond which nothing is real.
         """
         n_queries, radius, block = q.shape[-2], self.radius_frames, self.block_frames
         n_blocks = -(-n_queries // block)
         tail = n_blocks * block - n_queries
-        n_pairs = window_pairs(n_frames, radius)
+        n_pairs, share = window_pairs(n_frames, radius), n_queries / n_frames
+        # Frames that a full margin would have and the sequence has not.
+        before = max(0, radius - first)
+        after = n_queries + 2 * radius - before - k.shape[-2]
 
         q_BHMQK = F.pad(q, (0, 0, 0, tail)).unfold(-2, block, block).transpose(-1, -2)
         k_BHMKS, v_BHMKS = (
-            F.pad(x, (0, 0, 0, tail)).unfold(-2, block + 2 * radius, block) for x in (k, v)
+            F.pad(x, (0, 0, before, after + tail)).unfold(-2, block + 2 * radius, block)
+            for x in (k, v)
         )
         end = torch.full((1,), n_frames, device=q.device) if lengths is None else lengths
         is_query = _real_queries(n_blocks, block, first, end)
         # Each frame is a key of its own block and, once more, of its neighbours' margins.
         is_own_key = F.pad(is_query, (radius, radius))
         scores_BHMQS = self.scores(
-            q_BHMQK, k_BHMKS, n_pairs=n_pairs, real=(is_query[..., None], is_own_key[..., None, :])
+            q_BHMQK,
+            k_BHMKS,
+            n_pairs=n_pairs,
+            real=(is_query[..., None], is_own_key[..., None, :]),
+            share=share,
         )
         allowed = _allowed_keys(n_blocks, block, radius, first, end)
         # A finite floor: rows that only pad the last block have no key at all, and must not be NaN.
@@ -117,21 +112,9 @@ class WindowAttention(SelfAttention):
             v_BHMKS.transpose(-1, -2),
             n_pairs=n_pairs,
             real=(allowed & is_query[..., None], is_own_key[..., None]),
+            share=share,
         )
         return context.flatten(-3, -2)[..., :n_queries, :]
-
-
-def _with_margins(
-    neighbours: tuple[Tensor, ...], radius: int, *, has_left: bool, has_right: bool
-) -> Tensor:
-    """A chunk (..., T, K) with `radius` frames more on both sides: its neighbours', or zeros."""
-    middle = neighbours[1 if has_left else 0]
-    none = middle[..., :0, :]
-    left = neighbours[0] if has_left else none
-    right = neighbours[-1][..., :radius, :] if has_right else none
-    left = left[..., max(0, left.shape[-2] - radius) :, :]
-    missing = (radius - left.shape[-2], radius - right.shape[-2])
-    return F.pad(torch.cat([left, middle, right], dim=-2), (0, 0, *missing))
 
 
 def _real_queries(n_blocks: int, block: int, first: int, end: Tensor) -> Tensor:

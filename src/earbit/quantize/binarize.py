@@ -129,5 +129,10 @@ class _WeightUnits(torch.autograd.Function):
         return grads[0] / scale, None
 
 
+def lsq_factor(n_elements: float) -> float:
+    """What the gradient of a scale is multiplied by: 1/sqrt(elements) (LSQ, arXiv 1902.08153)."""
+    return 1 / math.sqrt(max(n_elements, 1))
+
+
 def _factor(x: Tensor, gradient_factor: float | None) -> float:
-    return 1 / math.sqrt(max(x.numel(), 1)) if gradient_factor is None else gradient_factor
+    return lsq_factor(x.numel()) if gradient_factor is None else gradient_factor

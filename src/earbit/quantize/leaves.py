@@ -18,6 +18,7 @@ from earbit.nn.lengths import zero_padding
 from earbit.nn.precision import W1A1, Granularity
 from earbit.quantize.binarize import (
     MIN_SCALE,
+    lsq_factor,
     signed_units,
     unsigned_units,
     weight_scale,
@@ -25,9 +26,15 @@ from earbit.quantize.binarize import (
 )
 
 
-def units_of(x: Tensor, binary_set: BinarySet, scale: Tensor) -> Tensor:
-    """The units of x, shift already added: -1 and +1, or 0 and 1."""
-    return signed_units(x, scale) if binary_set == "signed" else unsigned_units(x, scale)
+def units_of(x: Tensor, binary_set: BinarySet, scale: Tensor, share: float = 1.0) -> Tensor:
+    """The units of x, shift already added: -1 and +1, or 0 and 1.
+
+    share: of a tensor that x is a part of; the scale's gradient is then a part of the whole's.
+    """
+    factor = lsq_factor(x.numel() / share)
+    if binary_set == "signed":
+        return signed_units(x, scale, factor)
+    return unsigned_units(x, scale, factor)
 
 
 def initial_scale(x: Tensor, binary_set: BinarySet, real: Tensor | None = None) -> Tensor:
@@ -156,6 +163,7 @@ class BinaryMatMul(MatMul):
         right: Tensor,
         n_pairs: int | None = None,
         real: tuple[Tensor, Tensor] | None = None,
+        share: float = 1.0,
     ) -> dict[str, Tensor]:
         """First values of the scales from one pair of inputs."""
         real_left, real_right = (None, None) if real is None else real
@@ -170,10 +178,12 @@ class BinaryMatMul(MatMul):
         right: Tensor,
         n_pairs: int | None = None,
         real: tuple[Tensor, Tensor] | None = None,
+        share: float = 1.0,
     ) -> Tensor:
         left_scale = self.left_scale.clamp_min(MIN_SCALE)
         right_scale = self.right_scale.clamp_min(MIN_SCALE)
-        dot = units_of(left, self.left_set, left_scale) @ signed_units(right, right_scale)
+        left_units = units_of(left, self.left_set, left_scale, share)
+        dot = left_units @ units_of(right, "signed", right_scale, share)
         return dot * (left_scale * right_scale).detach()
 
 

@@ -1,0 +1,136 @@
+"""Attention in chunks of frames, whose inner matrices are computed again in the backward pass.
+
+Kept, those matrices would be three times the operands.  Gradients are written into place chunk by
+chunk, so that training holds the operands, the result and their gradients, and nothing else that
+grows with the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""First frame, queries from there on, keys and values of the same frames and a margin around them
+as far as there are frames -> the queries' context, of their shape."""
+
+
+def attend_in_chunks(
+    attend: Attend,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    parameters: tuple[Tensor, ...],
+    *,
+    chunk_frames: int,
+    margin_frames: int,
+) -> Tensor:
+    """`attend` over chunks of queries, put together: (..., T, K) -> (..., T, K).
+
+    parameters: whatever else `attend` computes with and that learns.  Random numbers that it draws
+    are drawn again, the same, in the backward pass.  Gradients of gradients are not to be had.
+    """
+    context: Tensor = _Chunked.apply(attend, chunk_frames, margin_frames, q, k, v, *parameters)  # type: ignore[no-untyped-call]
+    return context
+
+
+class _Chunked(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        attend: Attend,
+        chunk_frames: int,
+        margin_frames: int,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        *parameters: Tensor,
+    ) -> Tensor:
+        ctx.save_for_backward(q, k, v, *parameters)
+        ctx.attend, ctx.sizes = attend, (chunk_frames, margin_frames)
+        ctx.random_state = _random_state(q.device)
+        ctx.autocast = _autocast_of(q.device)
+        context = torch.empty_like(q)
+        for own, around in _chunks(q.shape[-2], *ctx.sizes):
+            context[..., own, :] = attend(
+                own.start, q[..., own, :], k[..., around, :], v[..., around, :]
+            )
+        return context
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, *parameters = ctx.saved_tensors
+        learning = [p for p in parameters if p.requires_grad]
+        grad_q, grad_k, grad_v = (torch.empty_like(x) for x in (q, k, v))
+        grads_of = {id(p): torch.zeros_like(p) for p in learning}
+        with (
+            _as_before(q.device, ctx.random_state),
+            torch.autocast(q.device.type, **ctx.autocast),
+            torch.enable_grad(),
+        ):
+            end = 0
+            for own, around in _chunks(q.shape[-2], *ctx.sizes):
+                inputs = [
+                    x[..., part, :].detach().requires_grad_()
+                    for x, part in ((q, own), (k, around), (v, around))
+                ]
+                context = ctx.attend(own.start, *inputs)
+                found = torch.autograd.grad(
+                    context, [*inputs, *learning], grad[..., own, :].to(context.dtype)
+                )
+                grad_q[..., own, :] = found[0]
+                # The frames up to `end` were a margin of the last chunk, or it of them.
+                n_shared = end - around.start
+                for total, one in ((grad_k, found[1]), (grad_v, found[2])):
+                    total[..., around.start : end, :] += one[..., :n_shared, :]
+                    total[..., end : around.stop, :] = one[..., n_shared:, :]
+                end = around.stop
+                for parameter, one in zip(learning, found[3:], strict=True):
+                    grads_of[id(parameter)] += one
+        return (
+            None,
+            None,
+            None,
+            grad_q,
+            grad_k,
+            grad_v,
+            *(grads_of.get(id(p)) for p in parameters),
+        )
+
+
+def _chunks(n_frames: int, chunk_frames: int, margin_frames: int) -> Iterator[tuple[slice, slice]]:
+    """The frames of every chunk, and those with its margin."""
+    for first in range(0, n_frames, chunk_frames):
+        end = min(n_frames, first + chunk_frames)
+        around = slice(max(0, first - margin_frames), min(n_frames, end + margin_frames))
+        yield slice(first, end), around
+
+
+def _random_state(device: torch.device) -> Tensor:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+@contextmanager
+def _as_before(device: torch.device, random_state: Tensor) -> Iterator[None]:
+    """Random numbers go on from `random_state`, and afterwards from where they were."""
+    is_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if is_cuda else []):
+        if is_cuda:
+            torch.cuda.set_rng_state(random_state, device)
+        else:
+            torch.set_rng_state(random_state)
+        yield
+
+
+def _autocast_of(device: torch.device) -> dict[str, Any]:
+    """The autocast that is in force, as arguments that put it in force again."""
+    return {
+        "enabled": torch.is_autocast_enabled(device.type),
+        "dtype": torch.get_autocast_dtype(device.type),
+    }
