@@ -9,14 +9,8 @@ compiler and is left out without one.  Times of a busy machine mean little: look
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
-import os
-import platform
-import shutil
 import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,10 +19,9 @@ from typing import Any
 import numpy as np
 
 from earbit import _core
+from report import HERE, MIN_RUNS, arguments, compiler, machine, show
 
-HERE = Path(__file__).parent
 CHECKED_FRAMES = 16
-MIN_RUNS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,10 +151,6 @@ def torch_seconds(shape: Shape, n_runs: int, threads: int) -> Any:
     return np.array(seconds[1:])
 
 
-def compiler() -> str | None:
-    return shutil.which(os.environ.get("CXX", "c++"))
-
-
 def ceilings_gmacs(isa: str) -> dict[str, float]:
     """One-bit products per second on registers alone, by name; empty where not measurable."""
     cxx = compiler()
@@ -175,29 +164,8 @@ def ceilings_gmacs(isa: str) -> dict[str, float]:
     return {name: float(gmacs) for name, gmacs in (line.split() for line in lines.splitlines())}
 
 
-def first_line(*command: str) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.splitlines()[0] if done.stdout else "unknown"
-
-
-def machine(threads: int) -> dict[str, Any]:
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
-        cpu = names[0].split(":")[1].strip() if names else cpu
-    return {
-        "cpu": cpu,
-        "isa": _core.isa(),
-        "kernel": next(k["name"] for k in _core.kernels() if k["chosen"] and k["op"] == "gemm_b1"),
-        "threads": threads,
-        "load_average": round(os.getloadavg()[0], 2),
-        "compiler": first_line(compiler() or "c++", "--version"),
-        "commit": first_line("git", "rev-parse", "--short", "HEAD"),
-    }
+def chosen_kernel() -> str:
+    return next(k["name"] for k in _core.kernels() if k["chosen"] and k["op"] == "gemm_b1")
 
 
 def measured(shape: Shape, n_runs: int, threads: int, against_floats: bool) -> dict[str, Any]:
@@ -217,10 +185,9 @@ def measured(shape: Shape, n_runs: int, threads: int, against_floats: bool) -> d
     return row
 
 
-def table(result: dict[str, Any]) -> str:
-    lines = [f"{name}: {value}" for name, value in result["machine"].items()]
+def table(result: dict[str, Any]) -> list[str]:
     ceilings = result["ceiling_gmacs_per_s"]
-    lines += [f"ceiling, {name}: {gmacs:.0f} GMAC/s" for name, gmacs in ceilings.items()]
+    lines = [f"ceiling, {name}: {gmacs:.0f} GMAC/s" for name, gmacs in ceilings.items()]
     highest = max(ceilings.values(), default=0.0) * result["machine"]["threads"]
     for row in result["rows"]:
         line = f"{row['model']:22} {row['layer']:17} {row['median_ms']:9.3f} ms"
@@ -232,29 +199,25 @@ def table(result: dict[str, Any]) -> str:
             line += f"  x{row['f32_ms'] / row['median_ms']:.1f} float32 of this runtime"
             line += f"  x{row['torch_f32_ms'] / row['median_ms']:.1f} PyTorch float32"
         lines.append(line)
-    return "\n".join(lines)
+    return lines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = arguments(__doc__ or "", runs=MIN_RUNS + 1)
     parser.add_argument("--shapes", type=Path, default=HERE / "gemm_b1_shapes.csv")
-    parser.add_argument("--runs", type=int, default=MIN_RUNS + 1)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--against-floats", action="store_true", help="time float32 as well")
-    parser.add_argument("--json", type=Path, help="write the result there; - is stdout")
     options = parser.parse_args()
     if options.runs < MIN_RUNS:
         parser.error(f"--runs {options.runs}; a median needs at least {MIN_RUNS}")
     shapes = read_shapes(options.shapes)
     rows = [measured(s, options.runs, options.threads, options.against_floats) for s in shapes]
     ceilings = ceilings_gmacs(_core.isa())
-    result = {"machine": machine(options.threads), "ceiling_gmacs_per_s": ceilings, "rows": rows}
-    if options.json is None:
-        print(table(result))
-    elif str(options.json) == "-":
-        json.dump(result, sys.stdout, indent=1)
-    else:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    result = {
+        "machine": machine(options.threads) | {"kernel": chosen_kernel()},
+        "ceiling_gmacs_per_s": ceilings,
+        "rows": rows,
+    }
+    show(result, table(result), options.json)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ TINY = preset("hubert-tiny")
 LARGE_IN_SMALL = ModelConfig(
     encoder=replace(TINY.encoder, norm="pre"), front_end=FrontEndConfig(n_channels=64, norm="layer")
 )
+NORMALIZED = replace(LARGE_IN_SMALL, normalize_waveform=True)
 WITH_BIASES = replace(LARGE_IN_SMALL, front_end=replace(LARGE_IN_SMALL.front_end, conv_bias=True))
 
 
@@ -81,6 +82,7 @@ SPARSE = preset("sparseformer-dn-tiny")
 CONFIGS = {
     **{name: preset(name) for name in ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny")},
     "large-in-small": LARGE_IN_SMALL,
+    "normalized": NORMALIZED,
     "window": SPARSE,
     "fixed": replace(SPARSE, encoder=replace(SPARSE.encoder, pattern=FixedConfig(stride=16))),
     "strided": replace(
@@ -149,15 +151,19 @@ def test_logits_are_cosines_over_a_tenth():
     assert torch.allclose(model.unit_logits(x), 10 * cosines, atol=1e-5)
 
 
-def test_the_gradient_into_the_front_end_is_a_tenth():
-    model = random_model(preset("hubert-tiny"), seed=0).eval()
-    wave = torch.randn(1, 4000)
-    model(wave).states[-1].sum().backward()
-    tenth = model.front_end.convs[3].weight.grad.clone()
-    model.zero_grad()
-    model.FEATURE_GRADIENT_SCALE = 1.0
-    model(wave).states[-1].sum().backward()
-    assert torch.allclose(tenth, 0.1 * model.front_end.convs[3].weight.grad, rtol=1e-4, atol=1e-9)
+@pytest.mark.parametrize(("name", "scale"), [("hubert-base", 0.1), ("hubert-large", 1.0)])
+def test_the_gradient_into_the_front_end_has_the_scale_of_its_preset(name, scale):
+    # HuBERT's `feature_grad_mult`.
+    config = replace(TINY, feature_gradient_scale=preset(name).feature_gradient_scale)
+    torch.manual_seed(0)
+    wave, weight = torch.randn(1, 4000), torch.randn(1, 12, 96)
+    gradients = []
+    for scaled in (config, replace(config, feature_gradient_scale=1.0)):
+        model = random_model(scaled, seed=0).eval()
+        (model(wave).states[-1] * weight).sum().backward()
+        gradients.append(model.front_end.convs[3].weight.grad)
+    assert gradients[1].abs().max() > 1e-3
+    assert torch.allclose(gradients[0], scale * gradients[1], rtol=1e-4, atol=1e-6)
 
 
 def test_an_unknown_preset_names_its_neighbours():
@@ -169,3 +175,41 @@ def test_a_length_beyond_the_row_is_refused():
     model = AudioModel(preset("sparseformer-dn-tiny"))
     with pytest.raises(DataError, match="say 8001 samples, rows have 8000"):
         model(torch.zeros(2, 8000), torch.tensor([8000, 8001]))
+
+
+def test_normalized_audio_keeps_the_width_of_the_batch():
+    model = random_model(NORMALIZED, seed=0).eval()
+    output = model(torch.randn(2, 16_000), torch.tensor([8000, 6000]))
+    assert output.states[-1].shape[1] == n_frames_of(16_000)
+    assert output.lengths.tolist() == [24, 18]
+
+
+@pytest.mark.parametrize(
+    ("wave", "lengths", "message"),
+    [
+        (torch.zeros(8000), None, r"shape \(8000,\).*\(clips, samples\)"),
+        (torch.zeros(0, 8000), None, r"shape \(0, 8000\)"),
+        (torch.zeros(2, 8000, dtype=torch.int16), None, "torch.int16"),
+        (torch.zeros(2, 8000), torch.tensor([8000]), r"lengths of shape \(1,\).* 2 clips"),
+        (torch.zeros(2, 8000), torch.tensor([8000, 8000, 8000]), r"lengths of shape \(3,\)"),
+        (torch.zeros(2, 8000), torch.tensor([[8000, 8000]]), r"lengths of shape \(1, 2\)"),
+        (torch.zeros(2, 8000), torch.tensor([8000.0, 5000.5]), "torch.float32"),
+        (torch.zeros(2, 8000), torch.tensor([8000, -5]), "-5 samples"),
+    ],
+)
+def test_what_is_not_a_batch_is_refused_in_one_line(wave, lengths, message):
+    model = AudioModel(preset("sparseformer-dn-tiny")).eval()
+    with pytest.raises(DataError, match=message) as caught:
+        model(wave, lengths)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["conformer-tiny", "squeezeformer-tiny"])
+@pytest.mark.parametrize("lengths", [None, torch.tensor([400])], ids=["alone", "with lengths"])
+@pytest.mark.parametrize("n_samples", [400, 720])
+def test_one_frame_can_be_trained_on(n_samples, lengths, name):
+    model = random_model(preset(name), seed=0).train()
+    states = model(torch.randn(1, n_samples), lengths).states
+    states[-1].square().mean().backward()
+    assert all(bool(torch.isfinite(state[:, :1]).all()) for state in states)
+    assert all(bool(torch.isfinite(buffer).all()) for buffer in model.buffers())

@@ -20,6 +20,21 @@ def require_range(low: float, below: float, **values: float) -> None:
             raise ConfigError(f"{name}={value}; allowed: {low} <= {name} < {below}")
 
 
+def require_count(**values: int) -> None:
+    """ConfigError about the first value, by its name, that is no whole number from 1 on."""
+    for name, value in values.items():
+        if not isinstance(value, int):
+            raise ConfigError(f"{name}={value!r}; allowed: a whole number")
+        require_range(1, 2**20, **{name: value})
+
+
+def require_choice(allowed: tuple[str, ...], **values: str) -> None:
+    """ConfigError about the first value, by its name, that is none of those allowed."""
+    for name, value in values.items():
+        if value not in allowed:
+            raise ConfigError(f"{name}={value!r}; allowed: {', '.join(allowed)}")
+
+
 class DataError(EarbitError, ValueError):
     """Audio, a corpus, labels or an output folder that cannot be used."""
 

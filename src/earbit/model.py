@@ -16,6 +16,7 @@ from earbit.errors import ConfigError, DataError, require_range
 from earbit.nn.front_end import MIN_SAMPLES, FrontEnd, FrontEndConfig, n_frames_of
 from earbit.nn.leaves import Linear
 from earbit.nn.lengths import length_mask
+from earbit.nn.norms import at_least_float32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,12 +32,15 @@ class ModelConfig:
     dropout_input: float = 0.1
     normalize_waveform: bool = False
     """Whether audio is brought to zero mean and unit variance first (HuBERT Large; not Base)."""
+    feature_gradient_scale: float = 0.1
+    """What the gradient into the front end is multiplied by: 0.1 in HuBERT Base, 1 in Large."""
 
     def __post_init__(self) -> None:
         if self.n_units is not None:
             require_range(2, 2**20, n_units=self.n_units)
         require_range(1, 2**20, d_unit=self.d_unit)
         require_range(0, 1, dropout_input=self.dropout_input)
+        require_range(0, 2**10, feature_gradient_scale=self.feature_gradient_scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,6 @@ class UnitHead(torch.nn.Module):
 class AudioModel(torch.nn.Module):
     """Raw 16 kHz audio to one vector per 20 ms, and to unit logits in pre-training."""
 
-    FEATURE_GRADIENT_SCALE = 0.1
-    """HuBERT multiplies the gradient into the front end by this (`feature_grad_mult`)."""
-
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
@@ -96,14 +97,20 @@ class AudioModel(torch.nn.Module):
     ) -> ModelOutput:
         """Encodes a batch.
 
-        wave_BN: float32, 16 kHz, rows padded with zeros;  lengths: samples of every row, or None
-        when no row is padded;  mask_BT: True where a frame is hidden from the encoder.
-        Raises DataError for rows too short to have one frame.
+        wave_BN: float32, 16 kHz, rows padded with zeros;  lengths: samples of every row, on the
+        CPU or on the device of the audio, or None when no row is padded;  mask_BT: True where a
+        frame is hidden from the encoder.  Raises DataError for what is no such batch, and for rows
+        too short to have one frame; numbers that lie on an accelerator are not looked at.
         """
-        wave_BN, frame_lengths = self._prepare(wave_BN, lengths)
+        _check_batch(wave_BN, lengths)
+        if lengths is not None:
+            lengths = lengths.to(wave_BN.device)
+        frame_lengths = None if lengths is None else n_frames_of(lengths)
+        if self.config.normalize_waveform:
+            wave_BN = _normalized(wave_BN, lengths)
         features_BCT = self.front_end(wave_BN, lengths)
         if features_BCT.requires_grad:
-            features_BCT.register_hook(lambda grad: grad * self.FEATURE_GRADIENT_SCALE)
+            features_BCT.register_hook(lambda grad: grad * self.config.feature_gradient_scale)
         features_BTC = features_BCT.transpose(1, 2)
         penalty = _mean_square(features_BTC, frame_lengths)
         x_BTD = self.dropout(self.projection(self.feature_norm(features_BTC)))
@@ -119,26 +126,45 @@ class AudioModel(torch.nn.Module):
         logits: Tensor = self.head(state)
         return logits
 
-    def _prepare(self, wave_BN: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        if lengths is None:
-            if self.config.normalize_waveform:
-                wave_BN = F.layer_norm(wave_BN, wave_BN.shape[-1:])
-            return wave_BN, None
-        if wave_BN.device.type != "meta" and int(lengths.min()) < MIN_SAMPLES:
-            raise DataError(
-                f"audio of {int(lengths.min())} samples in the batch; one frame needs "
-                f"{MIN_SAMPLES} (25 ms), pad or drop shorter clips"
-            )
-        if wave_BN.device.type != "meta" and int(lengths.max()) > wave_BN.shape[1]:
-            raise DataError(
-                f"lengths say {int(lengths.max())} samples, rows have {wave_BN.shape[1]}; give the "
-                "samples of every row before its padding"
-            )
-        if self.config.normalize_waveform:
-            pairs = zip(wave_BN, lengths.tolist(), strict=True)
-            rows = [F.layer_norm(row[:n], (n,)) for row, n in pairs]
-            wave_BN = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        return wave_BN, n_frames_of(lengths)
+
+def _check_batch(wave_BN: Tensor, lengths: Tensor | None) -> None:
+    """DataError, with the numbers, for what is not a batch of audio with its lengths."""
+    if wave_BN.dim() != 2 or not wave_BN.shape[0] or not wave_BN.is_floating_point():
+        raise DataError(
+            f"audio of shape {tuple(wave_BN.shape)} and {wave_BN.dtype}; give floating-point "
+            "numbers of shape (clips, samples), one clip as (1, samples)"
+        )
+    if lengths is None:
+        return
+    if lengths.shape != wave_BN.shape[:1] or lengths.dtype not in (torch.int32, torch.int64):
+        raise DataError(
+            f"lengths of shape {tuple(lengths.shape)} and {lengths.dtype} for {wave_BN.shape[0]} "
+            "clips; give one whole number of samples per clip"
+        )
+    if lengths.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    if int(lengths.min()) < MIN_SAMPLES:
+        raise DataError(
+            f"audio of {int(lengths.min())} samples in the batch; one frame needs "
+            f"{MIN_SAMPLES} (25 ms), pad or drop shorter clips"
+        )
+    if int(lengths.max()) > wave_BN.shape[1]:
+        raise DataError(
+            f"lengths say {int(lengths.max())} samples, rows have {wave_BN.shape[1]}; give the "
+            "samples of every row before its padding"
+        )
+
+
+def _normalized(wave_BN: Tensor, lengths: Tensor | None) -> Tensor:
+    """Every row with zero mean and unit variance over its real samples, zeros behind them."""
+    if lengths is None:
+        return F.layer_norm(wave_BN, wave_BN.shape[-1:])
+    real_BN, n_B1 = length_mask(lengths, wave_BN.shape[1]), lengths[:, None]
+    wide_BN = at_least_float32(wave_BN)
+    mean_B1 = (wide_BN * real_BN).sum(-1, keepdim=True) / n_B1
+    centred_BN = (wide_BN - mean_B1) * real_BN
+    variance_B1 = centred_BN.square().sum(-1, keepdim=True) / n_B1
+    return (centred_BN * torch.rsqrt(variance_B1 + 1e-5)).to(wave_BN.dtype)
 
 
 def _mean_square(features_BTC: Tensor, lengths: Tensor | None) -> Tensor:

@@ -46,6 +46,7 @@ def _large(n_layers: int, d_model: int, d_ffn: int, d_unit: int) -> ModelConfig:
         d_unit=d_unit,
         dropout_input=0.0,
         normalize_waveform=True,
+        feature_gradient_scale=1.0,
     )
 
 

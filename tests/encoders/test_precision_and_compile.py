@@ -44,6 +44,33 @@ def test_autocast_stays_close_to_full_precision(name, dtype):
     assert torch.nn.functional.cosine_similarity(got, expected, dim=-1).min() > 0.99
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_autocast_takes_padding_and_long_audio(name, dtype):
+    # More than 65,504 frames of the first convolution: sums and counts that fp16 cannot hold.
+    model = model_of(name, "fp32")
+    n_samples = 22 * 16_000
+    wave = torch.from_numpy(noise_clips(5, n_clips=1, n_samples=n_samples)[0])[None]
+    batch, lengths = torch.nn.functional.pad(wave, (0, 16_000)), torch.tensor([n_samples])
+    with torch.no_grad():
+        expected = model(wave).states[-1]
+        with torch.autocast("cpu", dtype=dtype):
+            got = model(batch, lengths).states[-1].float()[:, : expected.shape[1]]
+    assert torch.nn.functional.cosine_similarity(got, expected, dim=-1).min() > 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", ["fp32", "w1a1"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_training_on_padded_audio_compiles_to_one_graph(name, plan):
+    model = model_of(name, plan).train()
+    torch.compiler.reset()
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    found = compiled(torch.cat([WAVE, WAVE]), torch.tensor([8000, 5000])).states[-1]
+    found.square().mean().backward()
+    assert any(p.grad is not None and bool(p.grad.abs().max() > 0) for p in model.parameters())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", ["fp32", "w1a1"])
 @pytest.mark.parametrize("name", PRESETS)

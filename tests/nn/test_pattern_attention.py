@@ -109,3 +109,15 @@ def test_no_matrix_has_all_pairs(kind):
 def test_split_heads_need_two_heads():
     with pytest.raises(ConfigError, match="n_heads=1"):
         build(StridedAttention, "split", n_heads=1)
+
+
+@pytest.mark.parametrize("heads", ["merged", "split"])
+@pytest.mark.parametrize("kind", [FixedAttention, StridedAttention])
+@pytest.mark.parametrize("n_frames", [1, 5, 30])
+def test_a_stride_beyond_the_audio_costs_no_more_than_a_few_dense_products(n_frames, kind, heads):
+    attention = build(kind, heads, stride=2**16)
+    sizes = []
+    for product in (attention.scores, attention.far_scores):
+        product.register_forward_hook(lambda m, a, y: sizes.append(y.numel()))
+    attention(torch.randn(1, n_frames, 24))
+    assert sum(sizes) <= 4 * 3 * n_frames**2

@@ -65,6 +65,15 @@ def test_no_matrix_grows_with_the_square_of_the_frames():
     assert totals[1] == 10 * totals[0]
 
 
+@pytest.mark.parametrize("n_frames", [1, 2, 10, 50])
+def test_a_window_beyond_the_audio_costs_no_more_than_a_few_dense_products(n_frames):
+    attention = WindowAttention(16, 1, 0.0, 2**19)
+    sizes = []
+    attention.scores.register_forward_hook(lambda m, a, y: sizes.append(y.numel()))
+    attention(torch.randn(1, n_frames, 16))
+    assert sum(sizes) <= 3 * n_frames**2
+
+
 @pytest.fixture
 def short_chunks(monkeypatch):
     monkeypatch.setattr(window_attention, "LONG_FRAMES", 32)

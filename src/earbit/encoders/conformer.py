@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from earbit.nn.attention import check_heads
 from earbit.nn.convolution_module import GatedConvolution, check_kernel
-from earbit.nn.positional import PositionalConv, check_position
+from earbit.nn.positional import PositionalConv, check_width
 from earbit.nn.relative_attention import RelativeAttention
 from earbit.nn.transformer_layer import FeedForward, check_layers, run_layers
 
@@ -35,10 +34,8 @@ class ConformerConfig:
 
     def __post_init__(self) -> None:
         check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
-        check_heads(self.d_model, self.n_heads)
+        check_width(self.d_model, self.n_heads, self.position_kernel)
         check_kernel(self.conv_kernel)
-        if self.position_kernel is not None:
-            check_position(self.d_model, self.position_kernel)
 
 
 class ConformerLayer(torch.nn.Module):

@@ -7,15 +7,15 @@ layers is convolutional.  Deep and narrow (DN) or shallow and wide (SW) is a mat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import assert_never, get_args
 
 import torch
 from torch import Tensor
 
-from earbit.errors import require_range
-from earbit.nn.attention import SelfAttention, check_heads
+from earbit.errors import require_choice, require_count, require_range
+from earbit.nn.attention import SelfAttention
 from earbit.nn.pattern_attention import FixedAttention, Heads, StridedAttention
-from earbit.nn.positional import PositionalConv, check_position
+from earbit.nn.positional import PositionalConv, check_width
 from earbit.nn.transformer_layer import (
     TransformerLayer,
     check_layers,
@@ -32,7 +32,7 @@ class WindowConfig:
     frames: int = 32
 
     def __post_init__(self) -> None:
-        require_range(1, 2**20, frames=self.frames)
+        require_count(frames=self.frames)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +45,9 @@ class FixedConfig:
     heads: Heads = "merged"
 
     def __post_init__(self) -> None:
-        require_range(1, 2**20, stride=self.stride)
+        require_count(stride=self.stride, expressivity=self.expressivity)
         require_range(1, self.stride + 1, expressivity=self.expressivity)
+        require_choice(get_args(Heads), heads=self.heads)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +58,8 @@ class StridedConfig:
     heads: Heads = "merged"
 
     def __post_init__(self) -> None:
-        require_range(1, 2**20, stride=self.stride)
+        require_count(stride=self.stride)
+        require_choice(get_args(Heads), heads=self.heads)
 
 
 PatternConfig = WindowConfig | FixedConfig | StridedConfig
@@ -79,8 +81,7 @@ class SparseformerConfig:
 
     def __post_init__(self) -> None:
         check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
-        check_heads(self.d_model, self.n_heads)
-        check_position(self.d_model, self.position_kernel)
+        check_width(self.d_model, self.n_heads, self.position_kernel)
         if getattr(self.pattern, "heads", "merged") == "split":
             require_range(2, 2**20, n_heads=self.n_heads)
 

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.errors import ConfigError
-from earbit.nn.attention import check_heads
+from earbit.errors import ConfigError, require_range
 from earbit.nn.convolution_module import UngatedConvolution, check_kernel
 from earbit.nn.leaves import Conv1d, Linear
 from earbit.nn.lengths import zero_padding
-from earbit.nn.positional import PositionalConv, check_position
+from earbit.nn.positional import PositionalConv, check_width
 from earbit.nn.relative_attention import RelativeAttention
 from earbit.nn.transformer_layer import FeedForward, check_layers, run_layers
 
@@ -43,14 +42,16 @@ class SqueezeformerConfig:
 
     def __post_init__(self) -> None:
         check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
-        check_heads(self.d_model, self.n_heads)
+        check_width(self.d_model, self.n_heads, self.position_kernel)
         check_kernel(self.conv_kernel)
-        if self.position_kernel is not None:
-            check_position(self.d_model, self.position_kernel)
+        require_range(2, 2**20, n_layers=self.n_layers)
         if not 0 <= self.reduce_before < self.recover_before < self.n_layers:
+            reduce_before = min(max(0, self.reduce_before), self.n_layers - 2)
+            recover_before = min(max(reduce_before + 1, self.recover_before), self.n_layers - 1)
             raise ConfigError(
                 f"reduce_before={self.reduce_before}, recover_before={self.recover_before}; "
-                f"allowed: 0 <= reduce_before < recover_before < n_layers={self.n_layers}"
+                f"allowed: 0 <= reduce_before < recover_before < n_layers={self.n_layers}; the "
+                f"nearest that fit are {reduce_before} and {recover_before}"
             )
 
 

@@ -8,8 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from earbit.nn.attention import SelfAttention, check_heads
-from earbit.nn.positional import PositionalConv, check_position
+from earbit.errors import require_choice
+from earbit.nn.attention import SelfAttention
+from earbit.nn.positional import PositionalConv, check_width
 from earbit.nn.transformer_layer import (
     PreNormLayer,
     TransformerLayer,
@@ -36,8 +37,8 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
-        check_heads(self.d_model, self.n_heads)
-        check_position(self.d_model, self.position_kernel)
+        require_choice(("post", "pre"), norm=self.norm)
+        check_width(self.d_model, self.n_heads, self.position_kernel)
 
 
 class TransformerEncoder(torch.nn.Module):

@@ -8,20 +8,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from earbit.errors import ConfigError, require_range
+from earbit.errors import ConfigError, require_count
 from earbit.nn.leaves import Linear, MatMul
 from earbit.nn.lengths import length_mask
 
 
 def check_heads(d_model: int, n_heads: int) -> None:
     """ConfigError, with the nearest width that fits, when the heads do not divide the width."""
-    require_range(1, 2**20, d_model=d_model, n_heads=n_heads)
+    require_count(d_model=d_model, n_heads=n_heads)
     if d_model % n_heads:
-        nearest = max(1, round(d_model / n_heads)) * n_heads
         raise ConfigError(
-            f"d_model={d_model} is not a multiple of n_heads={n_heads}; the nearest that fits "
-            f"is {nearest}"
+            f"d_model={d_model} is not a multiple of n_heads={n_heads}; "
+            f"{nearest_multiple(d_model, n_heads)}"
         )
+
+
+def nearest_multiple(value: int, step: int) -> str:
+    """The end of a message about a value that had to be a multiple of `step`."""
+    return f"the nearest that fits is {max(1, round(value / step)) * step}"
 
 
 class SelfAttention(torch.nn.Module):

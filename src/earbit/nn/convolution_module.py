@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.errors import ConfigError, require_range
+from earbit.errors import ConfigError, require_count
 from earbit.nn.leaves import Conv1d, Linear
 from earbit.nn.norms import FrameBatchNorm
 
 
 def check_kernel(kernel: int) -> None:
     """ConfigError for a kernel that has no middle, with the next one that has."""
-    require_range(1, 2**20, conv_kernel=kernel)
+    require_count(conv_kernel=kernel)
     if kernel % 2 == 0:
         raise ConfigError(
             f"conv_kernel={kernel} is even, so a frame would not be in its middle; "

@@ -6,13 +6,13 @@ Letters: B batch, N samples, C channels, T frames.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.errors import DataError, require_range
+from earbit.errors import DataError, require_choice, require_count
 from earbit.nn.leaves import Conv1d
 from earbit.nn.norms import ChannelNorm, FrameNorm
 
@@ -38,7 +38,8 @@ class FrontEndConfig:
     conv_bias: bool = False
 
     def __post_init__(self) -> None:
-        require_range(1, 2**20, n_channels=self.n_channels)
+        require_count(n_channels=self.n_channels)
+        require_choice(get_args(FrontEndNorm), norm=self.norm)
 
 
 def layer_lengths(n_samples: Count) -> list[Count]:

@@ -9,6 +9,11 @@ from torch.nn import functional as F
 from earbit.nn.lengths import length_mask
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Float32 instead of fewer bits, which sums over time would not fit; x itself otherwise."""
+    return x if x.dtype == torch.double else x.float()
+
+
 class ChannelNorm(torch.nn.Module):
     """Group norm with one channel per group: each channel over the real frames of its row.
 
@@ -27,12 +32,12 @@ class ChannelNorm(torch.nn.Module):
         if lengths is None:
             return F.group_norm(x_BCT, x_BCT.shape[1], self.weight, self.bias, self.eps)
         mask_B1T = length_mask(lengths, x_BCT.shape[-1])[:, None, :]
-        n_B11 = lengths[:, None, None]
-        mean = (x_BCT * mask_B1T).sum(-1, keepdim=True) / n_B11
-        centred = (x_BCT - mean) * mask_B1T
+        wide_BCT, n_B11 = at_least_float32(x_BCT), lengths[:, None, None]
+        mean = (wide_BCT * mask_B1T).sum(-1, keepdim=True) / n_B11
+        centred = (wide_BCT - mean) * mask_B1T
         variance = centred.square().sum(-1, keepdim=True) / n_B11
         gain = self.weight[:, None] * torch.rsqrt(variance + self.eps)
-        return centred * gain + self.bias[:, None]
+        return (centred * gain + self.bias[:, None]).to(x_BCT.dtype)
 
 
 class FrameNorm(torch.nn.LayerNorm):
@@ -43,17 +48,41 @@ class FrameNorm(torch.nn.LayerNorm):
 
 
 class FrameBatchNorm(torch.nn.BatchNorm1d):
-    """Batch norm of channels over the real frames of all rows: x (B, C, T), lengths (B,).
+    """Batch norm of channels over the real frames of all rows: x (B, C, T), lengths (B,) -> same.
 
-    Padded frames neither count in training nor are they changed in meaning: they get whatever the
-    affine map gives them, and nothing that follows looks at them.
+    Padded frames do not count in training; what comes out at them means nothing, and nothing that
+    follows looks at it.  A lone frame has no variance: it is normed by the running statistics.
     """
 
     def forward(self, x_BCT: Tensor, lengths: Tensor | None = None) -> Tensor:
-        if lengths is None or not self.training:
+        if not self.training or (lengths is None and x_BCT.shape[0] * x_BCT.shape[2] > 1):
             return super().forward(x_BCT)
-        real_BT = length_mask(lengths, x_BCT.shape[-1])
-        frames_NC = x_BCT.transpose(1, 2)[real_BT]
-        y_BTC = x_BCT.new_zeros(x_BCT.transpose(1, 2).shape)
-        y_BTC[real_BT] = super().forward(frames_NC).to(y_BTC.dtype)
-        return y_BTC.transpose(1, 2)
+        real_B1T = (
+            torch.ones_like(x_BCT[:, :1])
+            if lengths is None
+            else length_mask(lengths, x_BCT.shape[-1])[:, None, :]
+        )
+        wide_BCT, n_frames = at_least_float32(x_BCT), real_B1T.sum()
+        mean_C = (wide_BCT * real_B1T).sum((0, 2)) / n_frames
+        squares_C = ((wide_BCT - mean_C[:, None]) * real_B1T).square().sum((0, 2))
+        running_mean, running_var = self._follow(mean_C.detach(), squares_C.detach(), n_frames)
+        is_lone = n_frames < 2
+        mean_C = torch.where(is_lone, running_mean, mean_C)
+        variance_C = torch.where(is_lone, running_var, squares_C / n_frames)
+        gain_C = self.weight * torch.rsqrt(variance_C + self.eps)
+        y_BCT = (wide_BCT - mean_C[:, None]) * gain_C[:, None] + self.bias[:, None]
+        return y_BCT.to(x_BCT.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean_C: Tensor, squares_C: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """The running statistics, moved towards a batch's unless that is a lone frame."""
+        assert self.momentum is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        step = self.momentum * (n_frames > 1)
+        self.running_mean.lerp_(mean_C.to(self.running_mean.dtype), step)
+        variance_C = squares_C / (n_frames - 1).clamp_min(1)
+        self.running_var.lerp_(variance_C.to(self.running_var.dtype), step)
+        self.num_batches_tracked += 1
+        return self.running_mean, self.running_var

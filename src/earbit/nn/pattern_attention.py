@@ -54,11 +54,11 @@ class PatternAttention(SelfAttention):
         """The result of a far product, by block and query again: (B, H, M, L, ...)."""
 
     @abstractmethod
-    def near_pairs(self, n_blocks: int, device: torch.device) -> Tensor:
+    def near_pairs(self, n_blocks: int, length: int, device: torch.device) -> Tensor:
         """True where a near key is in the pattern: (M, L, N)."""
 
     @abstractmethod
-    def far_pairs(self, n_blocks: int, device: torch.device) -> Tensor:
+    def far_pairs(self, n_blocks: int, length: int, device: torch.device) -> Tensor:
         """True where a far key is in the pattern and, in merged heads, not near: (M, L, F)."""
 
     @abstractmethod
@@ -74,7 +74,9 @@ class PatternAttention(SelfAttention):
 
         A query for which there is no key at all gets zeros.
         """
-        n_frames, length = q.shape[-2], self.stride
+        n_frames = q.shape[-2]
+        # Audio shorter than a block is a block of its own length.
+        length = min(self.stride, n_frames)
         tail = -n_frames % length
         q, k, v = (_in_blocks(F.pad(x, (0, 0, 0, tail)), length) for x in (q, k, v))
         n_blocks = q.shape[2]
@@ -128,13 +130,13 @@ class PatternAttention(SelfAttention):
     def _near_allowed(self, is_frame: Tensor, n_blocks: int) -> Tensor:
         """(B or 1, 1, M, L, N)."""
         is_key = self.near_keys(is_frame).transpose(-1, -2)
-        return is_key & self.near_pairs(n_blocks, is_frame.device)
+        return is_key & self.near_pairs(n_blocks, is_frame.shape[3], is_frame.device)
 
     def _far_allowed(self, is_frame: Tensor, n_blocks: int) -> Tensor:
         """(B or 1, 1, M, L, F)."""
         left, right = self.far_operands(torch.ones_like(is_frame), is_frame)
         is_key = self.from_far(left & right.transpose(-1, -2), n_blocks)
-        return is_key & self.far_pairs(n_blocks, is_frame.device)
+        return is_key & self.far_pairs(n_blocks, is_frame.shape[3], is_frame.device)
 
     def _shares(
         self, near: Tensor, far: Tensor, near_allowed: Tensor, far_allowed: Tensor
@@ -182,22 +184,22 @@ class FixedAttention(PatternAttention):
         return is_frame_BMLK
 
     def far_operands(self, q_BHMLK: Tensor, k_BHMLK: Tensor) -> tuple[Tensor, Tensor]:
-        return q_BHMLK.flatten(2, 3), k_BHMLK[..., -self.expressivity :, :].flatten(2, 3)
+        first = self.stride - self.expressivity
+        return q_BHMLK.flatten(2, 3), k_BHMLK[..., first:, :].flatten(2, 3)
 
     def from_far(self, y: Tensor, n_blocks: int) -> Tensor:
-        return _in_blocks(y, self.stride)
+        return _in_blocks(y, y.shape[2] // n_blocks)
 
-    def near_pairs(self, n_blocks: int, device: torch.device) -> Tensor:
-        return torch.ones(n_blocks, self.stride, self.stride, dtype=torch.bool, device=device)
+    def near_pairs(self, n_blocks: int, length: int, device: torch.device) -> Tensor:
+        return torch.ones(n_blocks, length, length, dtype=torch.bool, device=device)
 
-    def far_pairs(self, n_blocks: int, device: torch.device) -> Tensor:
+    def far_pairs(self, n_blocks: int, length: int, device: torch.device) -> Tensor:
         block_M = torch.arange(n_blocks, device=device)
         is_other_MM = block_M[:, None] != block_M
         if self.heads == "split":
             is_other_MM = torch.ones_like(is_other_MM)
-        return is_other_MM.repeat_interleave(self.expressivity, 1)[:, None].expand(
-            -1, self.stride, -1
-        )
+        n_far = max(0, length - (self.stride - self.expressivity))
+        return is_other_MM.repeat_interleave(n_far, 1)[:, None].expand(-1, length, -1)
 
     def n_pairs(self, n_frames: int) -> tuple[int, int]:
         n_whole, rest = divmod(n_frames, self.stride)
@@ -217,7 +219,8 @@ class StridedAttention(PatternAttention):
         return torch.cat([around[:, :, :-2], x_BHMLK, around[:, :, 2:]], dim=-2)
 
     def own_keys(self, is_frame_BMLK: Tensor) -> Tensor:
-        return F.pad(is_frame_BMLK, (0, 0, self.stride, self.stride))
+        length = is_frame_BMLK.shape[3]
+        return F.pad(is_frame_BMLK, (0, 0, length, length))
 
     def far_operands(self, q_BHMLK: Tensor, k_BHMLK: Tensor) -> tuple[Tensor, Tensor]:
         return q_BHMLK.transpose(2, 3), k_BHMLK.transpose(2, 3)
@@ -225,18 +228,18 @@ class StridedAttention(PatternAttention):
     def from_far(self, y: Tensor, n_blocks: int) -> Tensor:
         return y.transpose(2, 3)
 
-    def near_pairs(self, n_blocks: int, device: torch.device) -> Tensor:
-        query_L = torch.arange(self.stride, device=device)
-        key_N = torch.arange(-self.stride, 2 * self.stride, device=device)
+    def near_pairs(self, n_blocks: int, length: int, device: torch.device) -> Tensor:
+        query_L = torch.arange(length, device=device)
+        key_N = torch.arange(-length, 2 * length, device=device)
         is_near_LN = (query_L[:, None] - key_N).abs() <= self.stride
         return is_near_LN.expand(n_blocks, -1, -1)
 
-    def far_pairs(self, n_blocks: int, device: torch.device) -> Tensor:
+    def far_pairs(self, n_blocks: int, length: int, device: torch.device) -> Tensor:
         block_M = torch.arange(n_blocks, device=device)
         is_far_MM = (block_M[:, None] - block_M).abs() > 1
         if self.heads == "split":
             is_far_MM = torch.ones_like(is_far_MM)
-        return is_far_MM[:, None].expand(-1, self.stride, -1)
+        return is_far_MM[:, None].expand(-1, length, -1)
 
     def n_pairs(self, n_frames: int) -> tuple[int, int]:
         n_whole, rest = divmod(n_frames, self.stride)

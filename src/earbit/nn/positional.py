@@ -9,20 +9,28 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from earbit.errors import ConfigError, require_range
+from earbit.errors import ConfigError, require_count
+from earbit.nn.attention import check_heads, nearest_multiple
 from earbit.nn.leaves import Conv1d
 from earbit.nn.lengths import zero_padding
 
 N_GROUPS = 16
 
 
-def check_position(d_model: int, kernel: int) -> None:
-    """ConfigError when there is no such convolution; d_model must be a multiple of its groups."""
-    require_range(1, 2**20, position_kernel=kernel)
-    if d_model % N_GROUPS:
+def check_width(d_model: int, n_heads: int, position_kernel: int | None) -> None:
+    """ConfigError, with the nearest width that fits, when heads or groups do not divide it.
+
+    position_kernel: frames of the positional convolution, None where there is none.
+    """
+    if position_kernel is None:
+        check_heads(d_model, n_heads)
+        return
+    require_count(d_model=d_model, n_heads=n_heads, position_kernel=position_kernel)
+    step = math.lcm(n_heads, N_GROUPS)
+    if d_model % step:
         raise ConfigError(
-            f"d_model={d_model} is not a multiple of {N_GROUPS}, the groups of the positional "
-            f"convolution; the next that fits is {d_model + -d_model % N_GROUPS}"
+            f"d_model={d_model} is not a multiple of both n_heads={n_heads} and {N_GROUPS}, the "
+            f"groups of the positional convolution; {nearest_multiple(d_model, step)}"
         )
 
 

@@ -1,19 +1,18 @@
-"""The post-norm Transformer layer of HuBERT Base, around any self-attention."""
+"""The Transformer layers of HuBERT, post-norm and pre-norm, around any self-attention."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from earbit.errors import require_range
+from earbit.errors import require_count, require_range
 from earbit.nn.attention import SelfAttention
 from earbit.nn.leaves import ActivationName, Linear
 
 
 def check_layers(n_layers: int, d_ffn: int, dropout: float, layer_drop: float) -> None:
     """ConfigError when there is no such stack of layers."""
-    require_range(1, 2**10, n_layers=n_layers)
-    require_range(1, 2**20, d_ffn=d_ffn)
+    require_count(n_layers=n_layers, d_ffn=d_ffn)
     require_range(0, 1, dropout=dropout, layer_drop=layer_drop)
 
 
@@ -56,7 +55,11 @@ class TransformerLayer(torch.nn.Module):
 
 
 class PreNormLayer(TransformerLayer):
-    """`x = x + attention(LN(x)); x = x + feed_forward(LN(x))`, as in HuBERT Large: same shapes."""
+    """`x = x + attention(LN(x)); x = x + feed_forward(LN(x))`, as in HuBERT Large: same shapes.
+
+    The names of its parts are those of the post-norm layer, as in fairseq: `output_norm` stands
+    before the feed-forward here.
+    """
 
     def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
         x_BTD = x_BTD + self.dropout(self.attention(self.attention_norm(x_BTD), lengths))

@@ -43,9 +43,10 @@ class WindowAttention(SelfAttention):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None) -> Tensor:
         """Softmax attention over the window; q, k, v and the result are (B, H, T, K)."""
-        n_frames, block = q.shape[-2], self.block_frames
+        n_frames = q.shape[-2]
         if n_frames <= LONG_FRAMES or not torch.is_grad_enabled():
             return self._attend_from(0, q, k, v, n_frames=n_frames, lengths=lengths)
+        radius, block = self._sizes(n_frames)
         context: Tensor = attend_in_chunks(
             partial(self._attend_from, n_frames=n_frames, lengths=lengths),
             q,
@@ -53,14 +54,14 @@ class WindowAttention(SelfAttention):
             v,
             (*self.scores.parameters(), *self.context.parameters()),
             chunk_frames=-(-CHUNK_FRAMES // block) * block,
-            margin_frames=self.radius_frames,
+            margin_frames=radius,
         )
         return context
 
-    @property
-    def block_frames(self) -> int:
-        """Queries of a block."""
-        return max(2 * self.radius_frames, MIN_BLOCK_FRAMES)
+    def _sizes(self, n_frames: int) -> tuple[int, int]:
+        """Frames on one side that a query sees, and queries of a block; no more than there are."""
+        radius = min(self.radius_frames, n_frames - 1)
+        return radius, min(max(2 * radius, MIN_BLOCK_FRAMES), n_frames)
 
     def _attend_from(
         self,
@@ -77,7 +78,7 @@ class WindowAttention(SelfAttention):
         k, v: of the same frames and a radius around them, as far as there are frames;  n_frames:
         of the whole sequence, beyond which nothing is real.
         """
-        n_queries, radius, block = q.shape[-2], self.radius_frames, self.block_frames
+        n_queries, (radius, block) = q.shape[-2], self._sizes(n_frames)
         n_blocks = -(-n_queries // block)
         tail = n_blocks * block - n_queries
         n_pairs, share = window_pairs(n_frames, radius), n_queries / n_frames
