@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earbit.config import from_dict, load, override, save, to_dict
-from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
+from earbit.encoders.sparseformer import SparseformerConfig, StridedConfig, WindowConfig
 from earbit.errors import ConfigError, DataError
 from earbit.model import AudioModel, ModelConfig
 from earbit.presets import PRESETS, preset
@@ -142,3 +142,14 @@ def test_the_smallest_legal_numbers_build_a_model(name):
     settings = [f"encoder.{key}={value}" for key, value in smallest.items()]
     config = override(preset(name), [*settings, "n_units=2", "d_unit=1", "front_end.n_channels=1"])
     assert AudioModel(config)(torch.zeros(1, 720)).states[-1].shape == (1, 2, 16)
+
+
+def test_the_name_of_a_kind_alone_is_that_kind_with_its_defaults():
+    config = override(preset("sparseformer-dn-tiny"), ["encoder.pattern=strided"])
+    assert config.encoder.pattern == StridedConfig()
+
+
+@pytest.mark.parametrize("value", ["3", "strode", '{"stride": 3}', '{"type": "strode"}'])
+def test_a_kind_that_is_not_there_is_refused_with_those_that_are(value):
+    with pytest.raises(ConfigError, match="strided"):
+        override(preset("sparseformer-dn-tiny"), [f"encoder.pattern={value}"])

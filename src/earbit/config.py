@@ -140,8 +140,13 @@ def _parse_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
     classes = {
         type_name(m): m for m in members if isinstance(m, type) and dataclasses.is_dataclass(m)
     }
+    if isinstance(value, str) and value in classes:
+        # A name alone is that kind with its defaults.
+        value = {"type": value}
     if isinstance(value, Mapping) and classes:
-        name = value.get("type")
+        if "type" not in value:
+            raise ConfigError(f'{where}: "type" missing; allowed: {", ".join(classes)}')
+        name = value["type"]
         if name not in classes:
             raise ConfigError(f"{where}.type: {_unknown_key(str(name), list(classes), 'type')}")
         return _parse(classes[name], value, where)
@@ -152,6 +157,12 @@ def _parse_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
             return _parse(member, value, where)
         except ConfigError:
             continue
+    if classes:
+        name = next(iter(classes))
+        raise ConfigError(
+            f"{where}: {value!r}; allowed: {', '.join(classes)}, or with fields of theirs, as in "
+            f'{{"type": "{name}", ...}}'
+        )
     allowed = ", ".join(getattr(member, "__name__", str(member)) for member in members)
     raise ConfigError(f"{where}: {value!r} fits none of {allowed}")
 

@@ -13,6 +13,7 @@ from earbit.nn.leaves import ActivationName, Linear
 def check_layers(n_layers: int, d_ffn: int, dropout: float, layer_drop: float) -> None:
     """ConfigError when there is no such stack of layers."""
     require_count(n_layers=n_layers, d_ffn=d_ffn)
+    require_range(1, 2**10, n_layers=n_layers)
     require_range(0, 1, dropout=dropout, layer_drop=layer_drop)
 
 
