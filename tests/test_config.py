@@ -96,7 +96,7 @@ def test_any_legal_config_round_trips(n_heads, width_per_head, window):
 
 
 def test_heads_that_do_not_divide_the_width_name_the_nearest_that_fits():
-    with pytest.raises(ConfigError, match="d_model=100 is not a multiple of n_heads=8.*is 96"):
+    with pytest.raises(ConfigError, match="d_model=100 is not a multiple of both n_heads=8.*is 96"):
         override(preset("hubert-tiny"), ["encoder.d_model=100", "encoder.n_heads=8"])
 
 

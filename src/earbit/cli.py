@@ -123,14 +123,18 @@ def binarize(
 
 def profile(
     models: Annotated[Positional[tuple[str, ...]], arg(help="Presets or models of ours.")],
-    plan: Annotated[tuple[str, ...], arg(help="Plans to profile each preset under.")] = ("fp32",),
+    plan: Annotated[
+        tuple[str, ...], arg(help="Plans to profile each preset under; none is fp32.")
+    ] = (),
     seconds: Annotated[float, arg(help="Length of the audio.")] = 10.0,
     rest_bits: Annotated[
-        Literal[32, 16] | None, arg(help="Bits of what stays in float, in storage.")
+        Literal[32, 16] | None,
+        arg(help="Bits of what stays in float, in the JSON's storage_bytes; the table has both."),
     ] = None,
     accounting: Annotated[
-        Literal["earbit", "yeh"], arg(help="yeh: as arXiv 2301.00652 counts storage, in fp16.")
-    ] = "earbit",
+        Literal["earbit", "yeh"] | None,
+        arg(help="yeh: as arXiv 2301.00652 counts storage, in fp16; none is earbit."),
+    ] = None,
     devices: Annotated[
         tuple[str, ...],
         arg(help="To estimate times for; none is the catalogue, this-cpu is measured first."),
@@ -146,8 +150,19 @@ def profile(
     """What a model costs: parameters, storage, MACs, FLOPs, BOPs, memory, estimated times."""
     from earbit.cost.verb import profile_as_the_paper, profile_models
 
+    settings = [one for group in set for one in group]
     if all:
-        text, records = profile_as_the_paper(models, seconds=seconds, figure=figure)
+        others = {
+            "models": models,
+            "--plan": plan,
+            "--rest-bits": rest_bits,
+            "--accounting": accounting,
+            "--devices": devices,
+            "--modules": modules,
+            "--set": settings,
+            "--figure": figure,
+        }
+        text, records = profile_as_the_paper(seconds=seconds, others=others)
     else:
         text, records = profile_models(
             models,
@@ -157,7 +172,7 @@ def profile(
             accounting=accounting,
             devices=devices,
             module_depth=modules,
-            settings=[one for group in set for one in group],
+            settings=settings,
             figure=figure,
         )
     emit(records, json, text)

@@ -24,17 +24,20 @@ from earbit.nn.leaves import Linear
 from earbit.nn.precision import FLOAT, Precision
 
 Accounting = Literal["earbit", "yeh"]
+FLOAT_FORMATS: dict[Accounting, tuple[RestBits, ...]] = {"earbit": STORAGE_FORMATS, "yeh": (16,)}
+"""Bits that what is not quantized can have in storage; the first unless another is asked for."""
 _MATRICES = "encoder.layers.*"
 
 
 def check_accounting(accounting: Accounting, rest_bits: int) -> None:
     """ConfigError for an accounting that is unknown or does not know this float format."""
-    if accounting not in ("earbit", "yeh"):
-        raise ConfigError(f"accounting={accounting!r}; allowed are 'earbit' and 'yeh'")
-    if rest_bits not in (32, 16):
-        raise ConfigError(f"rest_bits={rest_bits}; what is not quantized is stored in 32 or 16")
-    if accounting == "yeh" and rest_bits != 16:
-        raise ConfigError(f"accounting 'yeh' with rest_bits={rest_bits}; it knows 16 only")
+    require_choice(tuple(FLOAT_FORMATS), accounting=accounting)
+    allowed = FLOAT_FORMATS[accounting]
+    if rest_bits not in allowed:
+        raise ConfigError(
+            f"rest_bits={rest_bits}; accounting {accounting!r} stores what is not quantized in "
+            f"{' or '.join(map(str, allowed))}"
+        )
 
 
 def quantized_leaves(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.config import override
-from earbit.cost.accounting import Accounting
+from earbit.cost.accounting import FLOAT_FORMATS, Accounting
 from earbit.cost.devices import DEVICES, Device, devices_named
 from earbit.cost.figure import draw
 from earbit.cost.lengths import macs_by_length
 from earbit.cost.paper import table_1
-from earbit.cost.profile import Profile, leaf_names_of, profile_model
+from earbit.cost.profile import MAX_SAMPLES, Profile, leaf_names_of, profile_model
 from earbit.cost.records import to_json
 from earbit.cost.storage import RestBits
 from earbit.cost.table import render
@@ -24,6 +24,7 @@ from earbit.errors import ConfigError
 from earbit.files import write_text
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
+from earbit.nn.front_end import MIN_SAMPLES
 from earbit.nn.precision import Precision
 from earbit.presets import PRESETS
 from earbit.quantize.load import model_path
@@ -39,7 +40,7 @@ def profile_models(
     *,
     seconds: float = 10.0,
     rest_bits: RestBits | None = None,
-    accounting: Accounting = "earbit",
+    accounting: Accounting | None = None,
     devices: Sequence[str] = (),
     module_depth: int = 0,
     settings: Sequence[str] = (),
@@ -48,8 +49,9 @@ def profile_models(
     """The table and the JSON records of every model under every plan.
 
     models: presets, or files or folders of ours; none means every preset.  A model that is
-    quantized already is profiled once, as it is.  seconds: length of the clip.  rest_bits: None is
-    32, or 16 where the accounting knows nothing else.  devices: of the catalogue, or `this-cpu`,
+    quantized already is profiled once, as it is.  plans: none means `fp32`.  seconds: length of the
+    clip.  rest_bits: None is 32, or 16 where the accounting knows nothing else.  accounting: None
+    is `earbit`.  devices: of the catalogue, or `this-cpu`,
     which is measured; none means the catalogue.  settings: `path=value` for the configuration of
     every model.  figure: where to draw it.  Raises ConfigError for what is neither a preset nor a
     file, for an unknown plan, device or setting, for a plan on a quantized model, and for an
@@ -58,6 +60,7 @@ def profile_models(
     n_samples = _n_samples(seconds)
     if not 0 <= module_depth <= MAX_DEPTH:
         raise ConfigError(f"modules={module_depth}; give a depth of 0 (none) to {MAX_DEPTH}")
+    plans, accounting = plans or (FLOAT_PLAN,), accounting or "earbit"
     named = [device for name in devices or tuple(DEVICES) for device in _device(name)]
     profiles: list[Profile] = []
     configs: dict[str, ModelConfig] = {}
@@ -72,7 +75,7 @@ def profile_models(
                     n_samples=n_samples,
                     name=where,
                     plan=plan,
-                    rest_bits=rest_bits or (16 if accounting == "yeh" else 32),
+                    rest_bits=rest_bits or FLOAT_FORMATS[accounting][0],
                     accounting=accounting,
                     devices=named,
                 )
@@ -84,21 +87,35 @@ def profile_models(
 
 
 def profile_as_the_paper(
-    models: Sequence[str] = (), *, seconds: float = 10.0, figure: Path | None = None
+    *, seconds: float = 10.0, others: Mapping[str, object] = MappingProxyType({})
 ) -> tuple[str, list[dict[str, Any]]]:
     """Table 1 of the paper for our presets under all plans: text and JSON records.
 
-    Raises ConfigError for models, which it chooses itself, and for a figure, which it has none of.
+    seconds: length of the clip.  others: what else was asked for, by the name of the option.
+    Raises ConfigError for any of it that is not empty, since nothing else can be chosen here, and
+    for an impossible length.
     """
-    if models or figure is not None:
-        raise ConfigError("--all chooses the models itself; leave out their names and --figure")
+    refused = [f"{option} {_as_typed(value)}" for option, value in others.items() if value]
+    if refused:
+        raise ConfigError(
+            f"--all with {', '.join(refused)}; it takes --seconds and --json alone and chooses "
+            "the rest itself, leave these out"
+        )
     text, profiles = table_1(_n_samples(seconds))
     return text, to_json(profiles)
 
 
+def _as_typed(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
 def _n_samples(seconds: float) -> int:
-    if not math.isfinite(seconds):
-        raise ConfigError(f"seconds={seconds}; give the length of a clip, 0.025 or more")
+    # Compared before it is rounded: neither infinity nor what is no number has a whole number.
+    if not MIN_SAMPLES <= seconds * SAMPLE_RATE_HZ <= MAX_SAMPLES:
+        raise ConfigError(
+            f"seconds={seconds}; give the length of a clip, {MIN_SAMPLES / SAMPLE_RATE_HZ:g} "
+            f"(one frame) to {MAX_SAMPLES / SAMPLE_RATE_HZ:g} (a day)"
+        )
     return round(seconds * SAMPLE_RATE_HZ)
 
 
