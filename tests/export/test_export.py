@@ -59,7 +59,7 @@ def test_trained_shifts_and_scales_are_honoured(tmp_path):
     model = quantized_copy(model, "w1a1", noise_clips(0))
     random = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
-        if name.endswith("input_shift"):
+        if name.endswith("input_quantizer.shift"):
             noise = torch.randn(parameter.shape, generator=random)
             parameter.data = 0.3 * noise
         if name.endswith("bias"):

@@ -134,7 +134,7 @@ def test_gradients_of_one_bit_products_in_chunks_are_those_of_the_whole(short_ch
         attention.zero_grad()
         leaf = x.clone().requires_grad_()
         (attention.attend(*leaf, None) * weight).sum().backward()
-        scales = (attention.scores.left_scale, attention.context.left_scale)
+        scales = (attention.scores.left_quantizer.scale, attention.context.left_quantizer.scale)
         sides.append([leaf.grad, *(scale.grad.clone() for scale in scales)])
     for ours, theirs in zip(*sides, strict=True):
         assert theirs.abs().max() > 0

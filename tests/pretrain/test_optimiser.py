@@ -47,7 +47,7 @@ def test_scales_and_shifts_do_not_decay_and_everything_else_does():
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.01, 0.0)
     names = {id(p): name for name, p in model.named_parameters()}
     free_names = {names[id(p)] for p in free["params"]}
-    assert all(n.endswith(("_scale", "_shift")) for n in free_names)
+    assert all(n.endswith(("_quantizer.scale", "_quantizer.shift")) for n in free_names)
     assert len(decayed["params"]) + len(free["params"]) == len(names)
 
 

@@ -11,7 +11,7 @@ from earbit.quantize.binarize import (
     binarize_weight,
     weight_bits,
 )
-from earbit.quantize.leaves import initial_scale
+from earbit.quantize.scale_search import bit_scale
 
 X = [-0.9, -0.3, -0.1, 0.05, 0.2, 0.4, 0.6, 1.3]
 G = [1.0, 2.0, -1.0, 0.5, 1.0, -2.0, 3.0, 1.0]
@@ -53,8 +53,10 @@ def test_the_gradient_factor_of_the_scale_is_an_argument():
 
 def test_first_scales_follow_bit():
     x = torch.tensor(X)
-    assert initial_scale(x, "signed").item() == pytest.approx(0.9625)
-    assert initial_scale(x, "unsigned").item() == pytest.approx(1.925)
+    assert bit_scale(x, 1, "signed").item() == pytest.approx(0.9625)
+    assert bit_scale(x, 2, "signed").item() == pytest.approx(0.9625)
+    assert bit_scale(x, 1, "unsigned").item() == pytest.approx(1.925)
+    assert bit_scale(x, 2, "unsigned").item() == pytest.approx(1.111399)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ def test_scales_of_window_attention_are_those_of_the_masked_dense_product(n_fram
         convert(attention, {"scores": W1A1, "context": W1A1})
         calibrate(attention, [x])
         leaves = (attention.scores, attention.context)
-        scales.append([s for leaf in leaves for s in (leaf.left_scale, leaf.right_scale)])
+        scales.append(
+            [q.scale for leaf in leaves for q in (leaf.left_quantizer, leaf.right_quantizer)]
+        )
     # The binarized scores of both are equal, so the probabilities are too.
     assert torch.allclose(torch.stack(scales[0]), torch.stack(scales[1]), rtol=1e-5)

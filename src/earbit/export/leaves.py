@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from earbit.errors import UnsupportedError
 from earbit.export.program import Program
 from earbit.export.thresholds import (
     Bits,
@@ -21,8 +23,10 @@ from earbit.export.thresholds import (
     unsigned_bits,
 )
 from earbit.nn.leaves import ActivationName, Conv1d, Linear
-from earbit.quantize.binarize import MIN_SCALE, weight_bits, weight_scale
-from earbit.quantize.leaves import BinaryConv1d, BinaryLinear
+from earbit.nn.precision import FLOAT, W1A1, Precision
+from earbit.quantize.binarize import weight_bits, weight_scale
+from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear
+from earbit.quantize.quantizers import ActivationQuantizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +46,40 @@ def array(tensor: Tensor) -> np.ndarray:
     return values
 
 
-def positive_scale(scale: Tensor) -> np.float32:
-    """The scale that a binarizer really uses."""
-    return np.float32(array(scale.clamp_min(MIN_SCALE)))
+BinaryLeaf = QuantizedLinear | QuantizedConv1d
+"""With one bit on both sides: what `is_binary` has said yes to."""
 
 
-def input_binarizer(name: str, leaf: BinaryLinear | BinaryConv1d) -> Binarizer:
+def is_binary(name: str, leaf: torch.nn.Module) -> bool:
+    """Whether a leaf has one bit for both operands; False for one in float.
+
+    Raises UnsupportedError, naming the leaf, for bits that have no op.
+    """
+    precision = leaf.precision
+    assert isinstance(precision, Precision)
+    if precision not in (FLOAT, W1A1):
+        raise UnsupportedError(
+            f"{name}: {precision} has no op yet; leaves of a program are fp32 or w1a1"
+        )
+    return precision == W1A1
+
+
+def step_of(quantizer: ActivationQuantizer | None) -> np.float32:
+    """What a code of a quantizer is worth."""
+    assert quantizer is not None
+    return np.float32(array(quantizer.step()))
+
+
+def input_binarizer(name: str, leaf: Linear | Conv1d) -> Binarizer:
     """The binarizer in front of a binary leaf."""
-    shift, scale = array(leaf.input_shift), positive_scale(leaf.input_scale)
-    is_signed = leaf.input_set == "signed"
-    bits = signed_bits(shift) if is_signed else unsigned_bits(shift, scale)
-    n_groups = leaf.groups if isinstance(leaf, BinaryConv1d) else 1
+    assert isinstance(leaf, BinaryLeaf)
+    quantizer = leaf.input_quantizer
+    assert quantizer is not None
+    assert quantizer.shift is not None
+    shift = array(quantizer.shift)
+    is_signed = quantizer.number_set == "signed"
+    bits = signed_bits(shift) if is_signed else unsigned_bits(shift, step_of(quantizer))
+    n_groups = leaf.groups if isinstance(leaf, QuantizedConv1d) else 1
     return Binarizer(name, bits, len(shift), n_groups)
 
 
@@ -84,7 +111,7 @@ def lower_linear(
 
     value: floats, or, for a binary leaf, what `input_bits` gave for it.
     """
-    if isinstance(leaf, BinaryLinear):
+    if is_binary(name, leaf):
         shape = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
         return _binary_product(program, "gemm_b1", leaf, value, shape, then, factor)
     value = activation(program, value, leaf.input_activation)
@@ -96,7 +123,13 @@ def lower_linear(
 
 
 def lower_conv(
-    program: Program, leaf: Conv1d, value: int, *, then: Binarizer | None = None, drop: int = 0
+    program: Program,
+    name: str,
+    leaf: Conv1d,
+    value: int,
+    *,
+    then: Binarizer | None = None,
+    drop: int = 0,
 ) -> int:
     """A convolution without its last `drop` frames; with `then`, the bits of its output."""
     n_pad = int(leaf.padding[0])
@@ -107,7 +140,7 @@ def lower_conv(
         "pad_right": n_pad - drop,
         "groups": leaf.groups,
     }
-    if isinstance(leaf, BinaryConv1d):
+    if is_binary(name, leaf):
         return _binary_product(program, "conv_b1", leaf, value, ints, then, 1.0)
     value = activation(program, value, leaf.input_activation)
     value = program.add("conv_f32", [value], ints=ints, tensors=_float_weights(leaf))
@@ -116,7 +149,7 @@ def lower_conv(
 
 def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -> int:
     """What a leaf reads of a float value: its bits for a binary leaf, else the value itself."""
-    if isinstance(leaf, (BinaryLinear, BinaryConv1d)):
+    if is_binary(name, leaf):
         return pack(program, value, input_binarizer(name, leaf))
     return value
 
@@ -138,18 +171,20 @@ def _with_factor(then: Binarizer, factor: float) -> Binarizer:
 def _binary_product(
     program: Program,
     op: str,
-    leaf: BinaryLinear | BinaryConv1d,
+    leaf: Linear | Conv1d,
     value: int,
     shape: dict[str, int],
     then: Binarizer | None,
     factor: float,
 ) -> int:
+    assert isinstance(leaf, BinaryLeaf)
     n_bits = leaf.weight[0].numel()
     scale = array(weight_scale(leaf.weight, leaf.granularity)).reshape(-1)
-    scale = scale * positive_scale(leaf.input_scale)
+    scale = scale * step_of(leaf.input_quantizer)
     bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
     tensors = {"weight": pack_weight(leaf.weight)}
-    ints = {**shape, "unsigned": int(leaf.input_set == "unsigned"), "out_groups": 1}
+    is_unsigned = leaf.input_quantizer is not None and leaf.input_quantizer.number_set == "unsigned"
+    ints = {**shape, "unsigned": int(is_unsigned), "out_groups": 1}
     if then is None:
         tensors |= {"scale": scale, "bias": bias}
     else:

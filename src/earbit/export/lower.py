@@ -14,10 +14,11 @@ from earbit.export.leaves import (
     array,
     input_binarizer,
     input_bits,
+    is_binary,
     lower_conv,
     lower_linear,
-    positive_scale,
     product_bits,
+    step_of,
 )
 from earbit.export.program import WAVEFORM, Program
 from earbit.export.thresholds import signed_bits
@@ -30,7 +31,7 @@ from earbit.nn.pattern_attention import PatternAttention
 from earbit.nn.positional import PositionalConv
 from earbit.nn.transformer_layer import FeedForward, PreNormLayer, TransformerLayer
 from earbit.nn.window_attention import WindowAttention
-from earbit.quantize.leaves import BinaryConv1d, BinaryLinear, BinaryMatMul
+from earbit.quantize.leaves import QuantizedMatMul
 
 
 def lower_model(model: AudioModel) -> Program:
@@ -70,22 +71,22 @@ def lower_model(model: AudioModel) -> Program:
 
 def _front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) -> int:
     convs = [conv for conv in front_end.convs if isinstance(conv, Conv1d)]
-    if isinstance(convs[0], BinaryConv1d):
-        raise UnsupportedError(f"{name}.convs.0: audio has no 1-bit form; leave it in float")
-    value = lower_conv(program, convs[0], waveform)
+    if not convs[0].precision.is_float:
+        raise UnsupportedError(f"{name}.convs.0: audio has no quantized form; leave it in float")
+    value = lower_conv(program, f"{name}.convs.0", convs[0], waveform)
     value = _norm(program, front_end.norms[0], value)
     if len(front_end.norms) > 1:
         for i, (conv, norm) in enumerate(zip(convs[1:], front_end.norms[1:], strict=True), 1):
             value = input_bits(program, f"{name}.convs.{i}", conv, value)
-            value = _norm(program, norm, lower_conv(program, conv, value))
+            value = lower_conv(program, f"{name}.convs.{i}", conv, value)
+            value = _norm(program, norm, value)
         return activation(program, value, "gelu")
     value = input_bits(program, f"{name}.convs.1", convs[1], value)
     for i, conv in enumerate(convs[1:], start=1):
-        next_conv = convs[i + 1] if i + 1 < len(convs) else None
-        then = None
-        if isinstance(next_conv, BinaryConv1d):
-            then = input_binarizer(f"{name}.convs.{i + 1}", next_conv)
-        value = lower_conv(program, conv, value, then=then)
+        then, next_name = None, f"{name}.convs.{i + 1}"
+        if i + 1 < len(convs) and is_binary(next_name, convs[i + 1]):
+            then = input_binarizer(next_name, convs[i + 1])
+        value = lower_conv(program, f"{name}.convs.{i}", conv, value, then=then)
     return activation(program, value, "gelu")
 
 
@@ -94,7 +95,7 @@ def _position(program: Program, name: str, position: PositionalConv, value: int)
     assert isinstance(conv, Conv1d)
     read = input_bits(program, f"{name}.conv", conv, value)
     # An even kernel padded by half on both sides gives one frame too many.
-    moved = lower_conv(program, conv, read, drop=1 - conv.kernel_size[0] % 2)
+    moved = lower_conv(program, f"{name}.conv", conv, read, drop=1 - conv.kernel_size[0] % 2)
     return program.add("add", [value, activation(program, moved, "gelu")])
 
 
@@ -118,7 +119,7 @@ def _pre_norm_layer(program: Program, name: str, layer: TransformerLayer, value:
 
 def _feed_forward(program: Program, name: str, block: FeedForward, value: int) -> int:
     then = None
-    if isinstance(block.output, BinaryLinear):
+    if is_binary(f"{name}.output", block.output):
         then = input_binarizer(f"{name}.output", block.output)
     value = input_bits(program, f"{name}.intermediate", block.intermediate, value)
     value = lower_linear(program, f"{name}.intermediate", block.intermediate, value, then=then)
@@ -128,8 +129,8 @@ def _feed_forward(program: Program, name: str, block: FeedForward, value: int) -
 def _attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
     if isinstance(block, PatternAttention):
         raise UnsupportedError(f"{name}: {type(block).__name__} has no op yet; windows have one")
-    is_binary = isinstance(block.scores, BinaryMatMul)
-    if is_binary != isinstance(block.context, BinaryMatMul):
+    has_bits = is_binary(f"{name}.scores", block.scores)
+    if has_bits != is_binary(f"{name}.context", block.context):
         raise UnsupportedError(
             f"{name}: one of scores and context is binary and the other is not; "
             "give both the same precision in the plan"
@@ -144,13 +145,13 @@ def _attention(program: Program, name: str, block: SelfAttention, value: int) ->
         ("v_proj", block.v_proj, 1.0, "context.right"),
     ):
         then = None
-        if is_binary:
+        if has_bits:
             then = Binarizer(f"{name}.{operand}", signed_bits(zero), width, n_heads)
         read = input_bits(program, f"{name}.{role}", leaf, value)
         projected.append(
             lower_linear(program, f"{name}.{role}", leaf, read, then=then, factor=factor)
         )
-    if is_binary:
+    if has_bits:
         context = _binary_attention(program, name, block, projected, radius)
     else:
         context = program.add(
@@ -167,14 +168,14 @@ def _binary_attention(
     program: Program, name: str, block: SelfAttention, operands: list[int], radius: int
 ) -> int:
     scores, context = block.scores, block.context
-    assert isinstance(scores, BinaryMatMul)
-    assert isinstance(context, BinaryMatMul)
-    left, right = positive_scale(scores.left_scale), positive_scale(scores.right_scale)
-    share = positive_scale(context.left_scale)
-    scale = share * positive_scale(context.right_scale)
+    assert isinstance(scores, QuantizedMatMul)
+    assert isinstance(context, QuantizedMatMul)
+    left, right = step_of(scores.left_quantizer), step_of(scores.right_quantizer)
+    share = step_of(context.left_quantizer)
+    scale = share * step_of(context.right_quantizer)
     ints = {"head_dim": block.out_proj.in_features // block.n_heads, "radius": radius}
     floats = {"score_scale": float(left * right), "prob_half": float(share / np.float32(2))}
-    if not isinstance(block.out_proj, BinaryLinear):
+    if not is_binary(f"{name}.out_proj", block.out_proj):
         return program.add(
             "attention_b1", operands, ints=ints, floats=floats | {"scale": float(scale)}
         )

@@ -14,8 +14,9 @@ from torch.utils.hooks import RemovableHandle
 from earbit.errors import DataError
 from earbit.model import AudioModel
 from earbit.nn.attention import SelfAttention
-from earbit.quantize.calibrate import binary_leaves_of
-from earbit.quantize.leaves import BinaryConv1d, BinaryLinear, BinaryMatMul
+from earbit.quantize.convert import quantized_leaves_of
+from earbit.quantize.leaves import QuantizedConv1d, QuantizedMatMul
+from earbit.quantize.quantizers import ActivationQuantizer
 from earbit.runtime.session import Session
 
 
@@ -89,11 +90,14 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
 def _read_bits(model: AudioModel, into: dict[str, np.ndarray]) -> list[RemovableHandle]:
     """Hooks that write down the bits that every binary leaf reads, as bool (T, channels)."""
     hooks = []
-    for name, leaf in binary_leaves_of(model).items():
-        if not isinstance(leaf, BinaryMatMul):
-            hooks.append(leaf.register_forward_pre_hook(_bit_reader(name, leaf, into)))
+    for name, leaf in quantized_leaves_of(model).items():
+        if not isinstance(leaf, QuantizedMatMul) and leaf.input_quantizer is not None:
+            is_conv = isinstance(leaf, QuantizedConv1d)
+            hooks.append(
+                leaf.input_quantizer.register_forward_hook(_code_reader(name, is_conv, into))
+            )
     for name, block in model.named_modules():
-        if isinstance(block, SelfAttention) and isinstance(block.scores, BinaryMatMul):
+        if isinstance(block, SelfAttention) and isinstance(block.scores, QuantizedMatMul):
             # Read where they are made: before heads and blocks of a window rearrange them.
             for role, projection in (
                 ("scores.left", block.q_proj),
@@ -113,14 +117,13 @@ def _sign_reader(
     return read
 
 
-def _bit_reader(
-    name: str, leaf: BinaryLinear | BinaryConv1d, into: dict[str, np.ndarray]
-) -> Callable[[torch.nn.Module, tuple[Tensor, ...]], None]:
-    def read(_: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
-        x = leaf.shifted_input(args[0])[0]
-        bits = x >= 0 if leaf.input_set == "signed" else x > leaf.input_scale / 2
+def _code_reader(
+    name: str, is_conv: bool, into: dict[str, np.ndarray]
+) -> Callable[[ActivationQuantizer, tuple[Tensor, ...], Tensor], None]:
+    def read(_: ActivationQuantizer, __: tuple[Tensor, ...], codes: Tensor) -> None:
+        bits = codes[0] > 0
         # (T, channels) for both kinds of leaf
-        into[name] = (bits.T if isinstance(leaf, BinaryConv1d) else bits).numpy()
+        into[name] = (bits.T if is_conv else bits).numpy()
 
     return read
 

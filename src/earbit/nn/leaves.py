@@ -18,8 +18,8 @@ from earbit.nn.lengths import zero_padding
 from earbit.nn.precision import FLOAT, Granularity, Precision
 
 ActivationName = Literal["none", "gelu", "relu", "silu"]
-BinarySet = Literal["signed", "unsigned"]
-"""The values of a binarized operand: {-a, +a} or {0, a}."""
+NumberSet = Literal["signed", "unsigned"]
+"""The values of a quantized operand: around zero ({-a, +a} in one bit), or from zero ({0, a})."""
 
 
 def activate(x: Tensor, name: ActivationName) -> Tensor:
@@ -102,14 +102,14 @@ class Conv1d(torch.nn.Conv1d):
 class MatMul(torch.nn.Module):
     """Product of two activations: (..., m, k) x (..., k, n) -> (..., m, n).
 
-    left_set: what the left operand becomes when it is binarized; the right one is always signed.
+    left_set: what the left operand becomes when it is quantized; the right one is always signed.
     """
 
     precision: Precision = FLOAT
 
-    def __init__(self, left_set: BinarySet = "signed") -> None:
+    def __init__(self, left_set: NumberSet = "signed") -> None:
         super().__init__()
-        self.left_set: BinarySet = left_set
+        self.left_set: NumberSet = left_set
 
     def forward(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +28,16 @@ class Precision:
 
     def __str__(self) -> str:
         return f"w{self.weight_bits}a{self.activation_bits}"
+
+    @classmethod
+    def parse(cls, text: str) -> Precision:
+        """The precision that `str` writes as `w1a8`; `fp32` is full precision."""
+        if text == "fp32":
+            return cls(32, 32)
+        found = re.fullmatch(r"w(\d+)a(\d+)", text)
+        if found is None:
+            raise ConfigError(f"precision {text!r}; write it as w1a8 or fp32")
+        return cls(int(found[1]), int(found[2]))
 
     @property
     def is_float(self) -> bool:

@@ -45,9 +45,8 @@ def lr_at(step: int, config: OptimiserConfig) -> float:
 def build_optimiser(model: torch.nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
     """Decay on everything but the scales and shifts of binarizers, which have their own meaning."""
     names = dict(model.named_parameters())
-    learned_sets = ("input_scale", "input_shift", "left_scale", "right_scale")
-    free = [p for name, p in names.items() if name.rsplit(".", 1)[-1] in learned_sets]
-    decayed = [p for name, p in names.items() if name.rsplit(".", 1)[-1] not in learned_sets]
+    free = [p for name, p in names.items() if "_quantizer." in name]
+    decayed = [p for name, p in names.items() if "_quantizer." not in name]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}]
     if free:
         groups.append({"params": free, "weight_decay": 0.0})

@@ -1,8 +1,7 @@
 """The binarizers of BiT (arXiv 2205.13016), as functions with their own gradients.
 
 Two departures from the authors' code: zero belongs to +a, so that a bit can hold it, and the
-scale's gradient factor is an argument.  Shifts are added by the caller: the gradient of a shift is
-the gradient of x, summed.
+scale's gradient factor is an argument.  The gradient of a shift is that of x, summed.
 
 Products are computed on the units -1, 0 and +1 and scaled afterwards: sums of integers are exact in
 floats, so training sees the very numbers that the packed runtime will, ties included.
@@ -49,14 +48,30 @@ def weight_units(weight: Tensor, granularity: Granularity) -> Tensor:
     return units
 
 
-def binarize_signed(x: Tensor, scale: Tensor, gradient_factor: float | None = None) -> Tensor:
-    """Elastic binarization to {-a, +a}; arguments and gradient are those of `signed_units`."""
-    return signed_units(x, scale, gradient_factor) * scale.detach()
+def binarize_signed(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor | float = 0.0,
+    gradient_factor: float | None = None,
+) -> Tensor:
+    """Elastic binarization to {-a, +a}: +a where x + shift >= 0.
+
+    shift: broadcastable to x, in units of x;  otherwise as `signed_units`.
+    """
+    return signed_units(x + shift, scale, gradient_factor) * scale.detach()
 
 
-def binarize_unsigned(x: Tensor, scale: Tensor, gradient_factor: float | None = None) -> Tensor:
-    """Elastic binarization to {0, a}; arguments and gradient are those of `unsigned_units`."""
-    return unsigned_units(x, scale, gradient_factor) * scale.detach()
+def binarize_unsigned(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor | float = 0.0,
+    gradient_factor: float | None = None,
+) -> Tensor:
+    """Elastic binarization to {0, a}: a where x + shift > a/2.
+
+    shift: broadcastable to x, in units of x;  otherwise as `unsigned_units`.
+    """
+    return unsigned_units(x + shift, scale, gradient_factor) * scale.detach()
 
 
 def binarize_weight(weight: Tensor, granularity: Granularity = "channel") -> Tensor:

@@ -3,39 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from earbit.errors import ConfigError, DataError
-from earbit.quantize.convert import leaves_of
-from earbit.quantize.leaves import BinaryLeaf, BinaryMatMul
+from earbit.errors import ConfigError, DataError, require_choice
+from earbit.quantize.quantizers import ActivationQuantizer
+from earbit.quantize.scale_search import bit_scale, least_squares_scale
+
+ScaleRule = Literal["bit", "least-squares"]
+ShiftRule = Literal["zero", "median"]
 
 
-def binary_leaves_of(model: torch.nn.Module) -> dict[str, BinaryLeaf]:
-    """The quantized leaves of a model by name."""
-    return {n: leaf for n, leaf in leaves_of(model).items() if isinstance(leaf, BinaryLeaf)}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrationConfig:
+    """How scales and shifts get their first values."""
+
+    scale: ScaleRule = "bit"
+    """BiT's rule, 2 or 4 mean|x|; or the scale whose quantized numbers are nearest to x."""
+    shift: ShiftRule = "zero"
+    """Zero (BiT), or what brings the median of a channel to zero; unsigned inputs keep zero."""
+
+    def __post_init__(self) -> None:
+        require_choice(get_args(ScaleRule), scale=self.scale)
+        require_choice(get_args(ShiftRule), shift=self.shift)
+
+
+def quantizers_of(model: torch.nn.Module) -> dict[str, ActivationQuantizer]:
+    """The quantizers of a model's activations by name."""
+    return {n: m for n, m in model.named_modules() if isinstance(m, ActivationQuantizer)}
 
 
 @torch.no_grad()
-def calibrate(model: torch.nn.Module, waveforms: Iterable[Tensor]) -> None:
-    """Sets every scale by BiT's rule from full batches (B, N) without padding; shifts become zero.
+def calibrate(
+    model: torch.nn.Module,
+    waveforms: Iterable[Tensor],
+    config: CalibrationConfig | None = None,
+) -> None:
+    """Sets every scale and shift from full batches (B, N) without padding.
 
-    In each batch a leaf takes its scale before it computes, so later leaves see what they will see
-    in use; over several batches a scale is the mean of its values.  Deterministic: the model runs
-    in evaluation mode.  Raises DataError, naming the leaf, for non-finite activations, and
-    ConfigError without batches.
+    In each batch a quantizer takes its values before it computes, so later ones see what they will
+    see in use; over several batches a value is the mean of its values.  Deterministic: the model
+    runs in evaluation mode.  Raises DataError, naming the quantizer, for non-finite activations,
+    and ConfigError without batches.
     """
-    leaves = binary_leaves_of(model)
-    totals: dict[str, dict[str, Tensor]] = {}
-    hooks = [
-        leaf.register_forward_pre_hook(_observer(n, leaf, totals), with_kwargs=True)
-        for n, leaf in leaves.items()
+    config = config or CalibrationConfig()
+    quantizers = quantizers_of(model)
+    totals: dict[str, dict[str, Tensor]] = {name: {} for name in quantizers}
+    n_seen = dict.fromkeys(quantizers, 0)
+
+    def observe(name: str) -> Callable[..., None]:
+        def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            found = _first_values(name, module, args[0], kwargs.get("real"), config)
+            n_seen[name] += bool(found)
+            for parameter, value in found.items():
+                totals[name][parameter] = totals[name].get(parameter, 0) + value
+                getattr(module, parameter).copy_(value)
+
+        return hook
+
+    handles = [
+        quantizer.register_forward_pre_hook(observe(name), with_kwargs=True)
+        for name, quantizer in quantizers.items()
     ]
-    for leaf in leaves.values():
-        if not isinstance(leaf, BinaryMatMul):
-            leaf.input_shift.zero_()
     was_training = model.training
     model.eval()
     n_batches = 0
@@ -45,27 +77,41 @@ def calibrate(model: torch.nn.Module, waveforms: Iterable[Tensor]) -> None:
             n_batches += 1
     finally:
         model.train(was_training)
-        for hook in hooks:
-            hook.remove()
+        for handle in handles:
+            handle.remove()
     if not n_batches:
         raise ConfigError("calibration without audio; give at least one batch")
     for name, values in totals.items():
         for parameter, total in values.items():
-            getattr(leaves[name], parameter).copy_(total / n_batches)
+            getattr(quantizers[name], parameter).copy_(total / n_seen[name])
 
 
-def _observer(
-    name: str, leaf: BinaryLeaf, totals: dict[str, dict[str, Tensor]]
-) -> Callable[..., None]:
-    def observe(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        sums = totals.setdefault(name, {})
-        for parameter, value in leaf.observe(*args, **kwargs).items():
-            if not bool(torch.isfinite(value)):
-                raise DataError(
-                    f"calibration: non-finite input of leaf {name!r}; check the model's weights "
-                    "and the audio"
-                )
-            sums[parameter] = sums.get(parameter, torch.zeros_like(value)) + value
-            getattr(leaf, parameter).copy_(value)
-
-    return observe
+def _first_values(
+    name: str,
+    quantizer: ActivationQuantizer,
+    x: Tensor,
+    real: Tensor | None,
+    config: CalibrationConfig,
+) -> dict[str, Tensor]:
+    """Scale, and shift where there is one, from one input; nothing from one without elements."""
+    found: dict[str, Tensor] = {}
+    if real is not None and not bool(real.any()):
+        return found
+    if quantizer.shift is not None:
+        channels = x.movedim(-1 - len(quantizer.trailing), -1).flatten(0, -2)
+        is_moved = config.shift == "median" and quantizer.number_set == "signed"
+        shift = -channels.median(dim=0).values if is_moved else torch.zeros_like(quantizer.shift)
+        found["shift"] = shift
+        x = x + shift.view(-1, *quantizer.trailing)
+    bits, number_set = quantizer.bits, quantizer.number_set
+    if config.scale == "bit":
+        found["scale"] = bit_scale(x, bits, number_set, real)
+    else:
+        kept = x.flatten() if real is None else x[real.expand_as(x)]
+        found["scale"] = least_squares_scale(kept[None], bits, number_set)[0]
+    if not all(bool(torch.isfinite(value).all()) for value in found.values()):
+        raise DataError(
+            f"calibration: non-finite input of quantizer {name!r}; check the model's weights and "
+            "the audio"
+        )
+    return found

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 
 from earbit.config import suggest
-from earbit.errors import ConfigError, UnsupportedError
+from earbit.errors import ConfigError
 from earbit.nn.leaves import Conv1d, Linear, MatMul
-from earbit.nn.precision import W1A1, Granularity, Precision
-from earbit.quantize.leaves import BinaryConv1d, BinaryLeaf, BinaryLinear, BinaryMatMul
-from earbit.quantize.plan import QUANTIZED
+from earbit.nn.precision import Granularity, Precision
+from earbit.quantize.leaves import (
+    QuantizedConv1d,
+    QuantizedLeaf,
+    QuantizedLinear,
+    QuantizedMatMul,
+)
 
 Leaf = Linear | Conv1d | MatMul
 
@@ -25,44 +30,90 @@ def leaves_of(model: torch.nn.Module) -> dict[str, Leaf]:
     }
 
 
+def quantized_leaves_of(model: torch.nn.Module) -> dict[str, QuantizedLeaf]:
+    """The quantized leaves of a model by name."""
+    return {
+        name: leaf for name, leaf in leaves_of(model).items() if isinstance(leaf, QuantizedLeaf)
+    }
+
+
 def precisions_of(model: torch.nn.Module) -> dict[str, Precision]:
     """The precision that every leaf of a model says it has."""
     return {name: leaf.precision for name, leaf in leaves_of(model).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class LeafReport:
+    """A leaf and what it is made of, after a conversion."""
+
+    name: str
+    kind: str
+    precision: Precision
+    scales_of_weight: str
+    """`channel` or `tensor`, or `-` where no weight is quantized."""
+    input: str
+    """`signed` or `unsigned` with the activation function before it, or `-` in float."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:<48} {self.kind:<7} {self.precision!s:<7} {self.scales_of_weight:<8}"
+            f"{self.input}"
+        ).rstrip()
+
+
+def report_of(model: torch.nn.Module) -> list[LeafReport]:
+    """Every leaf of a model with its precision, in the model's order."""
+    return [_report(name, leaf) for name, leaf in leaves_of(model).items()]
 
 
 def convert(
     model: torch.nn.Module,
     precisions: Mapping[str, Precision],
     granularity: Granularity = "channel",
-) -> None:
-    """Gives the leaves of `model`, in place, the precisions that a plan says.
+) -> list[LeafReport]:
+    """Gives the leaves of `model`, in place, the precisions that a plan says; reports all leaves.
 
-    Raises ConfigError for a leaf that is not there or is quantized already, and UnsupportedError
-    for a precision that has no quantized leaf.  Nothing is changed when it raises.
+    Raises ConfigError for a leaf that is not there or is quantized already.  Nothing is changed
+    when it raises.
     """
     leaves = leaves_of(model)
-    for name, precision in precisions.items():
+    for name in precisions:
         if name not in leaves:
             raise ConfigError(f"no leaf {name!r} in this model{suggest(name, list(leaves))}")
         if not leaves[name].precision.is_float:
             raise ConfigError(
                 f"leaf {name!r} is {leaves[name].precision} already; convert a full-precision model"
             )
-        if precision not in QUANTIZED:
-            raise UnsupportedError(f"leaf {name!r}: no quantized leaf for {precision}, only w1a1")
     for name, precision in precisions.items():
-        if precision == W1A1:
+        if not precision.is_float:
             parent_name, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent_name), child, _binary(leaves[name], granularity))
+            quantized = _quantized(leaves[name], precision, granularity)
+            setattr(model.get_submodule(parent_name), child, quantized)
+    return report_of(model)
 
 
-def _binary(leaf: Leaf, granularity: Granularity) -> BinaryLeaf:
-    binary: BinaryLeaf
+def _quantized(leaf: Leaf, precision: Precision, granularity: Granularity) -> QuantizedLeaf:
+    quantized: QuantizedLeaf
     match leaf:
         case Linear():
-            binary = BinaryLinear(leaf, granularity)
+            quantized = QuantizedLinear(leaf, precision, granularity)
         case Conv1d():
-            binary = BinaryConv1d(leaf, granularity)
+            quantized = QuantizedConv1d(leaf, precision, granularity)
         case MatMul():
-            binary = BinaryMatMul(leaf)
-    return binary.train(leaf.training)
+            quantized = QuantizedMatMul(leaf, precision)
+    return quantized.train(leaf.training)
+
+
+def _report(name: str, leaf: Leaf) -> LeafReport:
+    kind = next(k.__name__.lower() for k in (Linear, Conv1d, MatMul) if isinstance(leaf, k))
+    scales, read = "-", "-"
+    if isinstance(leaf, (QuantizedLinear, QuantizedConv1d)):
+        if leaf.weight_quantizer is not None:
+            scales = leaf.granularity
+        if leaf.input_quantizer is not None:
+            read = leaf.input_quantizer.number_set
+            if leaf.input_activation != "none":
+                read += f" after {leaf.input_activation}"
+    if isinstance(leaf, QuantizedMatMul) and leaf.left_quantizer is not None:
+        read = leaf.left_quantizer.number_set
+    return LeafReport(name, kind, leaf.precision, scales, read)

@@ -1,8 +1,8 @@
-"""The leaves with one bit for both operands.
+"""The leaves whose operands are quantized, each to bits of its own.
 
-An input that comes out of an activation function is non-negative once that function is a ReLU, so
-it gets the unsigned set {0, a} and the ReLU; every other input gets the signed set {-a, +a}.
-Scales and shifts are ordinary parameters; `calibrate` gives them their first values.
+An input that comes out of an activation function is non-negative once that function is a ReLU.  In
+up to 4 bits it gets the ReLU and the unsigned set; in 8 bits there is room for the negative side of
+the model's own activation function.  Every other input gets the signed set.
 """
 
 from __future__ import annotations
@@ -13,99 +13,96 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.nn.leaves import ActivationName, BinarySet, Conv1d, Linear, MatMul
+from earbit.nn.leaves import ActivationName, Conv1d, Linear, MatMul, NumberSet, activate
 from earbit.nn.lengths import zero_padding
-from earbit.nn.precision import W1A1, Granularity
-from earbit.quantize.binarize import (
-    MIN_SCALE,
-    lsq_factor,
-    signed_units,
-    unsigned_units,
-    weight_scale,
-    weight_units,
-)
+from earbit.nn.precision import FLOAT, Granularity, Precision
+from earbit.quantize.quantizers import ActivationQuantizer, WeightQuantizer
+
+FLOAT_BITS = FLOAT.weight_bits
+MAX_RELU_BITS = 4
+"""Bits up to which the activation function in front of an input becomes a ReLU."""
 
 
-def units_of(x: Tensor, binary_set: BinarySet, scale: Tensor, share: float = 1.0) -> Tensor:
-    """The units of x, shift already added: -1 and +1, or 0 and 1.
-
-    share: of a tensor that x is a part of; the scale's gradient is then a part of the whole's.
-    """
-    factor = lsq_factor(x.numel() / share)
-    if binary_set == "signed":
-        return signed_units(x, scale, factor)
-    return unsigned_units(x, scale, factor)
+def quantized_activation(
+    activation: ActivationName, activation_bits: int
+) -> tuple[ActivationName, NumberSet]:
+    """What a leaf with this activation function applies instead, and the set of its input."""
+    if activation == "none" or activation_bits > MAX_RELU_BITS:
+        return activation, "signed"
+    return "relu", "unsigned"
 
 
-def initial_scale(x: Tensor, binary_set: BinarySet, real: Tensor | None = None) -> Tensor:
-    """BiT's first value of a scale: 2 mean|x| for the signed set, 4 mean|x| for the unsigned.
-
-    real: broadcastable to x, True for the elements that count; all of them by default.
-    """
-    factor = 2.0 if binary_set == "signed" else 4.0
-    size = x.detach().abs()
-    mean = size.mean() if real is None else (size * real).sum() / real.expand_as(size).sum()
-    return (factor * mean).clamp_min(MIN_SCALE)
+def _input_quantizer(
+    leaf: Linear | Conv1d, bits: int, n_channels: int, channel_axis: int
+) -> ActivationQuantizer | None:
+    if bits == FLOAT_BITS:
+        return None
+    _, number_set = quantized_activation(leaf.input_activation, bits)
+    return ActivationQuantizer(bits, number_set, n_channels=n_channels, channel_axis=channel_axis)
 
 
-def _set_of(input_activation: ActivationName) -> BinarySet:
-    return "signed" if input_activation == "none" else "unsigned"
+def _weight_quantizer(
+    bits: int, granularity: Granularity, weight: Tensor
+) -> WeightQuantizer | None:
+    return None if bits == FLOAT_BITS else WeightQuantizer(bits, granularity, weight)
 
 
-def _relu_for(input_activation: ActivationName) -> ActivationName:
-    return "none" if input_activation == "none" else "relu"
-
-
+@torch.no_grad()
 def _copy_weights(leaf: Linear | Conv1d, into: Linear | Conv1d) -> None:
     """Weight and bias; a parametrized weight (weight norm) becomes the plain one it stands for."""
-    with torch.no_grad():
-        into.weight.copy_(leaf.weight)
-        if leaf.bias is not None and into.bias is not None:
-            into.bias.copy_(leaf.bias)
+    into.weight.copy_(leaf.weight)
+    if leaf.bias is not None and into.bias is not None:
+        into.bias.copy_(leaf.bias)
 
 
-class BinaryLinear(Linear):
-    """A Linear whose weight and input are single bits: y = w_b binarize(x + shift) + bias."""
+def _weight_codes(
+    weight: Tensor,
+    weight_quantizer: WeightQuantizer | None,
+    input_quantizer: ActivationQuantizer | None,
+) -> tuple[Tensor, Tensor]:
+    """Codes, or the weight itself, and what a unit of the product is worth: (C_out,) or (1,)."""
+    step = torch.ones(1, dtype=weight.dtype, device=weight.device)
+    if weight_quantizer is not None:
+        weight, step = weight_quantizer(weight)
+    if input_quantizer is not None:
+        step = step * input_quantizer.step().detach()
+    return weight, step
 
-    precision = W1A1
 
-    def __init__(self, leaf: Linear, granularity: Granularity) -> None:
+class QuantizedLinear(Linear):
+    """A Linear on codes: y = steps * (w_codes input_codes) + bias."""
+
+    def __init__(self, leaf: Linear, precision: Precision, granularity: Granularity) -> None:
+        activation, _ = quantized_activation(leaf.input_activation, precision.activation_bits)
         super().__init__(
             leaf.in_features,
             leaf.out_features,
             bias=leaf.bias is not None,
-            input_activation=_relu_for(leaf.input_activation),
+            input_activation=activation,
+            input_dropout=leaf.input_dropout if precision.activation_bits == FLOAT_BITS else 0.0,
         )
         _copy_weights(leaf, self)
-        self.granularity = granularity
-        self.input_set = _set_of(leaf.input_activation)
-        self.input_scale = torch.nn.Parameter(torch.ones(()))
-        self.input_shift = torch.nn.Parameter(torch.zeros(leaf.in_features))
-
-    def shifted_input(self, x: Tensor) -> Tensor:
-        """What is compared with the threshold: the activated input plus the shift."""
-        if self.input_activation == "relu":
-            x = F.relu(x)
-        return x + self.input_shift
-
-    def observe(self, x: Tensor) -> dict[str, Tensor]:
-        """First values of the scales from one input."""
-        return {"input_scale": initial_scale(self.shifted_input(x), self.input_set)}
+        self.precision, self.granularity = precision, granularity
+        n_in = leaf.in_features
+        self.input_quantizer = _input_quantizer(leaf, precision.activation_bits, n_in, -1)
+        self.weight_quantizer = _weight_quantizer(precision.weight_bits, granularity, self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = self.input_scale.clamp_min(MIN_SCALE)
-        units = units_of(self.shifted_input(x), self.input_set, scale)
-        dot = F.linear(units, weight_units(self.weight, self.granularity))
-        y = dot * (weight_scale(self.weight, self.granularity)[:, 0] * scale.detach())
+        x = activate(x, self.input_activation)
+        if self.input_quantizer is not None:
+            x = self.input_quantizer(x)
+        if self.input_dropout > 0:
+            x = F.dropout(x, self.input_dropout, self.training)
+        weight, step = _weight_codes(self.weight, self.weight_quantizer, self.input_quantizer)
+        y = F.linear(x, weight) * step
         return y if self.bias is None else y + self.bias
 
 
-class BinaryConv1d(Conv1d):
-    """A Conv1d whose weight and input are single bits; padding is bit 0: -a, or 0 if unsigned."""
+class QuantizedConv1d(Conv1d):
+    """A Conv1d on codes; padding is the code 0, or bit 0: -a, or 0 in the unsigned set."""
 
-    precision = W1A1
-
-    def __init__(self, leaf: Conv1d, granularity: Granularity) -> None:
+    def __init__(self, leaf: Conv1d, precision: Precision, granularity: Granularity) -> None:
+        activation, _ = quantized_activation(leaf.input_activation, precision.activation_bits)
         super().__init__(
             leaf.in_channels,
             leaf.out_channels,
@@ -114,63 +111,40 @@ class BinaryConv1d(Conv1d):
             padding=cast(int, leaf.padding[0]),
             groups=leaf.groups,
             bias=leaf.bias is not None,
-            input_activation=_relu_for(leaf.input_activation),
+            input_activation=activation,
         )
         _copy_weights(leaf, self)
-        self.granularity = granularity
-        self.input_set = _set_of(leaf.input_activation)
-        self.input_scale = torch.nn.Parameter(torch.ones(()))
-        self.input_shift = torch.nn.Parameter(torch.zeros(leaf.in_channels))
-
-    def shifted_input(self, x_BCT: Tensor) -> Tensor:
-        """What is compared with the threshold: the activated input plus the shift."""
-        if self.input_activation == "relu":
-            x_BCT = F.relu(x_BCT)
-        return x_BCT + self.input_shift[:, None]
-
-    def observe(self, x_BCT: Tensor, lengths: Tensor | None = None) -> dict[str, Tensor]:
-        """First values of the scales from one input."""
-        return {"input_scale": initial_scale(self.shifted_input(x_BCT), self.input_set)}
+        self.precision, self.granularity = precision, granularity
+        n_in = leaf.in_channels
+        self.input_quantizer = _input_quantizer(leaf, precision.activation_bits, n_in, -2)
+        self.weight_quantizer = _weight_quantizer(precision.weight_bits, granularity, self.weight)
 
     def forward(self, x_BCT: Tensor, lengths: Tensor | None = None) -> Tensor:
-        scale = self.input_scale.clamp_min(MIN_SCALE)
-        x_BCT = units_of(self.shifted_input(x_BCT), self.input_set, scale)
+        x_BCT = activate(x_BCT, self.input_activation)
+        if self.input_quantizer is not None:
+            x_BCT = self.input_quantizer(x_BCT)
         n_pad = cast(int, self.padding[0])
         if n_pad:
-            # Bit 0 is padding: moved up so that bit 0 is zero, it is plain zero padding.
-            low = 1.0 if self.input_set == "signed" else 0.0
-            x_BCT = zero_padding(x_BCT + low, lengths)
-            x_BCT = F.pad(x_BCT, (n_pad, n_pad)) - low
-        units = weight_units(self.weight, self.granularity)
-        dot = F.conv1d(x_BCT, units, stride=self.stride, groups=self.groups)
-        y = dot * (weight_scale(self.weight, self.granularity)[:, 0] * scale.detach())
-        return y if self.bias is None else y + self.bias[:, None]
+            low = 0 if self.input_quantizer is None else self.input_quantizer.zero_code
+            # Moved so that the padding's code is zero, it is plain zero padding.
+            x_BCT = zero_padding(x_BCT - low, lengths) + low
+            x_BCT = F.pad(x_BCT, (n_pad, n_pad), value=low)
+        weight, step = _weight_codes(self.weight, self.weight_quantizer, self.input_quantizer)
+        y_BCT = F.conv1d(x_BCT, weight, stride=self.stride, groups=self.groups) * step[:, None]
+        return y_BCT if self.bias is None else y_BCT + self.bias[:, None]
 
 
-class BinaryMatMul(MatMul):
-    """A product of two activations in single bits; learned scales, no shifts (as BiT's code)."""
+class QuantizedMatMul(MatMul):
+    """A product of two activations on codes; learned scales, no shifts (as BiT's code)."""
 
-    precision = W1A1
-
-    def __init__(self, leaf: MatMul) -> None:
+    def __init__(self, leaf: MatMul, precision: Precision) -> None:
         super().__init__(leaf.left_set)
-        self.left_scale = torch.nn.Parameter(torch.ones(()))
-        self.right_scale = torch.nn.Parameter(torch.ones(()))
-
-    def observe(
-        self,
-        left: Tensor,
-        right: Tensor,
-        n_pairs: int | None = None,
-        real: tuple[Tensor, Tensor] | None = None,
-        share: float = 1.0,
-    ) -> dict[str, Tensor]:
-        """First values of the scales from one pair of inputs."""
-        real_left, real_right = (None, None) if real is None else real
-        return {
-            "left_scale": initial_scale(left, self.left_set, real_left),
-            "right_scale": initial_scale(right, "signed", real_right),
-        }
+        self.precision = precision
+        self.left_quantizer = self.right_quantizer = None
+        if precision.activation_bits < FLOAT_BITS:
+            self.left_quantizer = ActivationQuantizer(precision.activation_bits, leaf.left_set)
+        if precision.weight_bits < FLOAT_BITS:
+            self.right_quantizer = ActivationQuantizer(precision.weight_bits, "signed")
 
     def forward(
         self,
@@ -180,11 +154,15 @@ class BinaryMatMul(MatMul):
         real: tuple[Tensor, Tensor] | None = None,
         share: float = 1.0,
     ) -> Tensor:
-        left_scale = self.left_scale.clamp_min(MIN_SCALE)
-        right_scale = self.right_scale.clamp_min(MIN_SCALE)
-        left_units = units_of(left, self.left_set, left_scale, share)
-        dot = left_units @ units_of(right, "signed", right_scale, share)
-        return dot * (left_scale * right_scale).detach()
+        real_left, real_right = (None, None) if real is None else real
+        step: Tensor | float = 1.0
+        if self.left_quantizer is not None:
+            left = self.left_quantizer(left, real=real_left, share=share)
+            step = self.left_quantizer.step().detach()
+        if self.right_quantizer is not None:
+            right = self.right_quantizer(right, real=real_right, share=share)
+            step = step * self.right_quantizer.step().detach()
+        return left @ right * step
 
 
-BinaryLeaf = BinaryLinear | BinaryConv1d | BinaryMatMul
+QuantizedLeaf = QuantizedLinear | QuantizedConv1d | QuantizedMatMul

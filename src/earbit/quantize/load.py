@@ -16,7 +16,7 @@ from earbit.nn.precision import Granularity
 from earbit.presets import PRESETS
 from earbit.quantize.calibrate import calibrate
 from earbit.quantize.convert import convert, leaves_of, precisions_of
-from earbit.quantize.plan import trainable_plan
+from earbit.quantize.plan import plan_named
 
 
 def model_path(where: str | Path) -> Path:
@@ -66,7 +66,7 @@ def random_model(config: ModelConfig, seed: int) -> AudioModel:
 def quantized_copy(model: AudioModel, plan: str, clips: list[np.ndarray]) -> AudioModel:
     """A copy of a float model under a plan, calibrated on unpadded clips (samples,)."""
     twin = copy.deepcopy(model)
-    convert(twin, trainable_plan(plan).precisions(leaves_of(twin)))
+    convert(twin, plan_named(plan).precisions(leaves_of(twin)))
     if any(not precision.is_float for precision in precisions_of(twin).values()):
         calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips])
     return twin

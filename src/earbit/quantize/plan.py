@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
-from earbit.config import suggest
-from earbit.errors import ConfigError, UnsupportedError
+from earbit.config import load, suggest
+from earbit.errors import ConfigError
 from earbit.nn.precision import FLOAT, W1A1, Precision
 
 
@@ -45,6 +46,8 @@ Rules = tuple[tuple[str, Precision], ...]
 _FRONT_END = "front_end.convs.[1-6]"
 _POSITION = "encoder.position.conv"
 _ENCODER = "encoder.layers.*"
+_PRODUCTS = ("encoder.layers.*scores", "encoder.layers.*context")
+"""Leaves without a weight: both of their operands are activations."""
 
 
 def _everywhere(precision: Precision) -> Rules:
@@ -61,32 +64,34 @@ PLANS: dict[str, Plan] = {
         Plan("w1a1", _everywhere(W1A1)),
         Plan("w1a1-frontend4", (*_everywhere(W1A1), (_FRONT_END, Precision(1, 4)))),
         Plan("w1a1-frontend8", (*_everywhere(W1A1), (_FRONT_END, Precision(8, 8)))),
-        Plan("w1a2", _everywhere(Precision(1, 2))),
+        # As in BiT: what is an activation has 2 bits, in attention products on both sides.
+        Plan("w1a2", (*_everywhere(Precision(1, 2)), *((p, Precision(2, 2)) for p in _PRODUCTS))),
         Plan("w2a2", _everywhere(Precision(2, 2))),
         Plan("w4a4", _everywhere(Precision(4, 4))),
         Plan("w8a8", _everywhere(Precision(8, 8))),
     )
 }
 
-QUANTIZED = (FLOAT, W1A1)
-"""What a leaf can be converted to; of a plan with other precisions only the cost is known."""
-
 
 def plan_named(name: str) -> Plan:
-    """The plan called `name`; ConfigError with near names when there is none."""
-    if name not in PLANS:
-        raise ConfigError(f"unknown plan {name!r}{suggest(name, list(PLANS))}")
-    return PLANS[name]
+    """The plan called `name`, or that of a `.json`, `.yaml` or `.yml` file.
+
+    A file is a mapping of patterns to precisions, `{"encoder.layers.*": "w1a1"}`; of several
+    patterns that match, the last one holds.  Raises ConfigError, with near names, for what is none.
+    """
+    if name in PLANS:
+        return PLANS[name]
+    if Path(name).suffix in {".json", ".yaml", ".yml"}:
+        return Plan(Path(name).stem, tuple(_rules_of(Path(name))))
+    raise ConfigError(
+        f"unknown plan {name!r}{suggest(name, list(PLANS))}; or give a .json file of your own"
+    )
 
 
-def trainable_plan(name: str) -> Plan:
-    """The plan called `name`; UnsupportedError when it has a precision without quantized leaves."""
-    plan = plan_named(name)
-    lacking = dict.fromkeys(str(p) for _, p in plan.rules if p not in QUANTIZED)
-    if lacking:
-        allowed = [n for n, p in PLANS.items() if all(rule[1] in QUANTIZED for rule in p.rules)]
-        raise UnsupportedError(
-            f"plan {name!r} has leaves of {', '.join(lacking)}, which can be profiled only, not "
-            f"trained or exported yet; use {', '.join(allowed)}"
-        )
-    return plan
+def _rules_of(path: Path) -> Iterator[tuple[str, Precision]]:
+    rules: dict[str, str] = load(dict[str, str], path)
+    for pattern, text in rules.items():
+        try:
+            yield pattern, Precision.parse(text)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {pattern}: {error}") from error

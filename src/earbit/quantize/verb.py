@@ -26,7 +26,7 @@ from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.quantize.convert import precisions_of
 from earbit.quantize.load import model_path, preset_or_model, quantized_copy, random_model
-from earbit.quantize.plan import trainable_plan
+from earbit.quantize.plan import plan_named
 from earbit.quantize.train import distil_from
 from earbit.units.apply import label_with
 from earbit.units.kmeans import KMeans
@@ -70,7 +70,7 @@ def binarize(
     Raises ConfigError for a model without a unit head or that is quantized already, a plan that is
     unknown or quantizes nothing, DataError for a model whose folder lacks its units.
     """
-    if not trainable_plan(plan).rules:
+    if not plan_named(plan).rules:
         raise ConfigError(f"plan {plan!r} quantizes nothing; the model is its own result")
     if where in PRESETS:
         preset = dataclasses.replace(PRESETS[where](), n_units=N_UNITS_OF_PRESETS)

@@ -1,0 +1,50 @@
+"""First values of scales: BiT's rule, or the scale whose quantized numbers are nearest."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from earbit.nn.leaves import NumberSet
+from earbit.quantize.binarize import MIN_SCALE
+from earbit.quantize.low_bits import code_range
+
+N_CANDIDATES = 64
+
+
+def bit_scale(x: Tensor, bits: int, number_set: NumberSet, real: Tensor | None = None) -> Tensor:
+    """BiT's rule: 2 mean|x| / sqrt(greatest code) for the signed set, 4 mean|x| for the unsigned.
+
+    real: broadcastable to x, True for the elements that count; all of them by default.
+    """
+    size = x.abs()
+    mean = size.mean() if real is None else (size * real).sum() / real.expand_as(size).sum()
+    factor = 2.0 if number_set == "signed" else 4.0
+    return (factor / math.sqrt(code_range(bits, number_set)[1]) * mean).clamp_min(MIN_SCALE)
+
+
+def least_squares_scale(rows: Tensor, bits: int, number_set: NumberSet) -> Tensor:
+    """The scale of every row (R, N) with the least squared error among candidates: (R,).
+
+    Candidates lie between a fraction of what the greatest number of the row would need and all of
+    it.  Rows of zeros get the smallest scale.
+    """
+    low, high = code_range(bits, number_set)
+    greatest = rows.abs().amax(-1)
+    best = (greatest / high).clamp_min(MIN_SCALE**2)
+    least_error = torch.full_like(best, math.inf)
+    for fraction in torch.linspace(1 / N_CANDIDATES, 1, N_CANDIDATES).tolist():
+        scale = (greatest / high * fraction).clamp_min(MIN_SCALE**2)[:, None]
+        if bits > 1:
+            nearest = (rows / scale).round_().clamp_(low, high)
+        elif number_set == "signed":
+            nearest = (rows >= 0).to(rows.dtype) * 2 - 1
+        else:
+            nearest = (rows > scale / 2).to(rows.dtype)
+        error = nearest.mul_(scale).sub_(rows).square_().sum(-1)
+        is_better = error < least_error
+        least_error = torch.where(is_better, error, least_error)
+        best = torch.where(is_better, scale[:, 0], best)
+    return best
