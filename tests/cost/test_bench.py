@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -10,15 +11,7 @@ import earbit.cost.bench as bench_module
 from earbit.cost import bench as module
 from earbit.cost.bench import bench, render_bench
 from earbit.errors import ConfigError, FormatError, UnsupportedError
-from earbit.export.verb import export_model
 from earbit.runtime.program_file import METADATA_KEY
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    path = tmp_path_factory.mktemp("bench") / "tiny.safetensors"
-    export_model("sparseformer-dn-tiny", path, plan="w1a1")
-    return path
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +92,17 @@ def test_a_program_of_another_shape_than_it_says_is_not_timed(program, tmp_path)
     origin["config"]["encoder"]["d_model"] *= 2
     with pytest.raises(FormatError, match=r"engine earbit gives .*24, 64.*expected .*24, 128"):
         bench_short(with_origin(program, origin, tmp_path / "p.safetensors"))
+
+
+def test_a_program_that_gives_what_is_no_number_is_not_timed(program, tmp_path):
+    tensors = {
+        name: np.full_like(tensor, np.nan) if tensor.dtype == np.float32 else tensor
+        for name, tensor in load_file(program).items()
+    }
+    path = tmp_path / "p.safetensors"
+    save_file(tensors, path, {METADATA_KEY: json.dumps(header_of(program))})
+    with pytest.raises(FormatError, match=r"engine earbit gives .*'is_finite': False.*; export it"):
+        bench_short(path)
 
 
 def test_an_engine_that_fails_gives_the_last_line_of_its_reason(program, monkeypatch):

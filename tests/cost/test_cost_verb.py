@@ -1,9 +1,15 @@
 """`earbit profile`: what it takes for a model and a plan, and what it refuses."""
 
-import pytest
+import math
+import re
+from functools import partial
 
+import pytest
+from by_hand import macs_by_part
+
+from earbit.cli import main
 from earbit.cost import verb
-from earbit.cost.verb import profile_models
+from earbit.cost.verb import profile_as_the_paper, profile_models
 from earbit.errors import ConfigError, FormatError
 from earbit.model_file import save_model
 from earbit.nn.precision import W1A1
@@ -53,7 +59,7 @@ def test_settings_reach_every_model():
 def test_yeh_et_al_count_in_fp16_unless_told_otherwise_which_is_an_error():
     _, (record,) = profile_models(["hubert-tiny"], ["w1a1"], accounting="yeh")
     assert (record["rest_bits"], record["accounting"]) == (16, "yeh")
-    with pytest.raises(ConfigError, match="it knows 16 only"):
+    with pytest.raises(ConfigError, match=r"rest_bits=32; .*in 16 bits"):
         profile_models(["hubert-tiny"], accounting="yeh", rest_bits=32)
 
 
@@ -63,10 +69,51 @@ def test_a_depth_that_cannot_be_is_an_error(depth):
         profile_models(["hubert-tiny"], module_depth=depth)
 
 
-@pytest.mark.parametrize("seconds", [0.0, -1.0, 0.02, 1e6, float("nan"), float("inf")])
-def test_a_length_that_cannot_be_is_an_error(seconds):
-    with pytest.raises(ConfigError, match="give"):
-        profile_models(["hubert-tiny"], seconds=seconds)
+@pytest.mark.parametrize(
+    "profiled", [partial(profile_models, ["hubert-tiny"]), profile_as_the_paper], ids=["one", "all"]
+)
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 0.02499, 86_401.0, 1e305, math.nan, math.inf])
+def test_a_length_that_cannot_be_is_an_error_in_seconds(seconds, profiled):
+    allowed = r"0\.025 \(one frame\) to 86400 \(a day\)"
+    words = rf"^seconds={re.escape(str(seconds))}; give the length of a clip, {allowed}$"
+    with pytest.raises(ConfigError, match=words):
+        profiled(seconds=seconds)
+
+
+def test_the_shortest_clip_is_one_frame():
+    _, (record,) = profile_models(["hubert-tiny"], seconds=0.025)
+    assert record["macs"] == sum(macs_by_part(preset("hubert-tiny"), 400).values())
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["hubert-tiny"],
+        ["--plan", "fp32"],
+        ["--plan", "w1a1", "w1a1-encoder"],
+        ["--rest-bits", "16"],
+        ["--accounting", "earbit"],
+        ["--devices", "cortex-a76"],
+        ["--modules", "2"],
+        ["--set", "encoder.n_layers=1"],
+        ["--figure", "cost.svg"],
+    ],
+    ids=" ".join,
+)
+def test_the_papers_table_refuses_what_it_chooses_itself(option, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main(["profile", *option, "--all"])
+    assert exit_info.value.code == 2
+    named = " ".join(option) if option[0].startswith("--") else f"models {option[0]}"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("earbit: --all chooses the models itself, and every option but ")
+    assert line.endswith(f"; leave out {named}")
+
+
+def test_everything_that_the_papers_table_refuses_is_named_at_once():
+    others = {"models": ("hubert-tiny",), "--plan": (), "--modules": 3, "--figure": None}
+    with pytest.raises(ConfigError, match=r"; leave out models hubert-tiny, --modules 3$"):
+        profile_as_the_paper(others=others)
 
 
 def test_unknown_models_and_plans_are_errors():

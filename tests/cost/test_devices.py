@@ -70,6 +70,15 @@ def test_an_h200_runs_all_narrow_integers_in_8_bits():
     assert tops == {1979}
 
 
+def test_what_is_printed_of_a_cortex_a76_says_which_rates_are_not_from_its_own_guide():
+    source = DEVICES["cortex-a76"].source
+    own, other = source.split(";")[1:]
+    assert "EOR and CNT" in own
+    assert "Arm Cortex-A76 software optimisation guide" in own
+    assert "FMLA, SDOT and UDOT" in other
+    assert "LLVM's model of Neoverse N1" in other
+
+
 def test_every_device_has_a_source():
     assert all(len(device.source) > 20 for device in DEVICES.values())
 

@@ -35,6 +35,13 @@ def test_bops_of_hubert_base_are_macs_times_both_widths(patterns, n_float_macs, 
     assert round(total.bops / 1e12, 2) == tera
 
 
+def test_float_flops_leave_out_products_that_have_a_quantized_operand_and_nothing_else():
+    config = preset("hubert-base")
+    total = profile(config, plan(config, *ALL_BUT_FIRST_CONV)).total
+    assert total.float_flops == total.other_flops + 2 * 31_999 * 512 * 10
+    assert total.flops == profile(config).total.float_flops == 2 * total.macs + total.other_flops
+
+
 def test_a_plan_changes_bits_and_storage_and_no_count_of_operations():
     config = preset("sparseformer-dn-tiny")
     plain = profile(config).total

@@ -29,12 +29,13 @@ def test_the_table_has_figures_ratios_and_parts_of_every_model():
     rows = [row for row in rows_of(text) if row[:2] == ["sparseformer-dn-tiny", "fp32"]]
     dense, sparse = tiny().total, tiny("sparseformer-dn-tiny").total
     figures, ratios, times, parts = (row[2:] for row in rows)
-    assert figures[:3] == [
+    assert figures[:4] == [
         f"{sparse.parameters / 1e6:.3f}",
         f"{sparse.parameters * 4 / 1e6:.2f}",
+        f"{sparse.parameters * 2 / 1e6:.2f}",
         f"{sparse.macs / 1e9:.3f}",
     ]
-    assert ratios[2] == f"{dense.macs / sparse.macs:.2f}"
+    assert ratios[3] == f"{dense.macs / sparse.macs:.2f}"
     assert times[0] == f"{sparse.estimates['a100-fp32'].ms:.4g}"
     assert len(times) == len(sparse.estimates) == 6
     assert len(parts) == 2 * 6
@@ -52,8 +53,8 @@ def test_the_first_row_is_one_times_itself():
         "MAC: ",
         "FLOP: 2 per MAC",
         "BOP: MACs x bits",
-        "MB: 10^6 bytes",
-        "in fp32",
+        "MB fp32, MB fp16: 10^6 bytes of numbers",
+        "what is not quantized, scales and shifts too, in that format",
         "compute-bound, products alone, at the rates below; never measured",
         "a100-fp32: 1-bit 4992, 4-bit 1248, 8-bit 624, float 19.5;",
         "h200-fp16: 8-bit 1979, float 989.5 (NVIDIA H200 SXM data sheet",
@@ -81,8 +82,18 @@ def test_modules_are_shown_and_listed_to_the_depth_that_is_asked_for():
     assert to_json([tiny()])[0]["modules"] == []
 
 
-def test_the_float_format_of_storage_is_printed():
-    assert "in fp16" in render([tiny(rest_bits=16)])
+@pytest.mark.parametrize("rest_bits", [32, 16])
+def test_storage_stands_in_both_float_formats_whichever_the_record_has(rest_bits):
+    profile = tiny(rest_bits=rest_bits)
+    assert render([profile]) == render([tiny()])
+    (record,) = to_json([profile])
+    assert record["storage_bytes"] * 8 == record["storage_bits"][f"fp{rest_bits}"]
+
+
+def test_storage_as_yeh_et_al_count_it_stands_in_their_format_alone():
+    text = render([tiny(accounting="yeh")])
+    assert "MB fp16: 10^6 bytes of numbers; Yeh et al." in text
+    assert "MB fp32" not in text
 
 
 def test_an_operation_without_a_formula_is_shown_in_the_table_and_the_record():
@@ -92,11 +103,11 @@ def test_an_operation_without_a_formula_is_shown_in_the_table_and_the_record():
     assert "NOT COUNTED" not in render([tiny()])
 
 
-def test_profiles_of_different_clips_or_formats_share_no_table():
+def test_profiles_of_different_clips_or_accountings_share_no_table():
     with pytest.raises(ConfigError, match="n_samples"):
         render([tiny(), tiny(n_samples=16_000)])
-    with pytest.raises(ConfigError, match="rest_bits"):
-        render([tiny(), tiny(rest_bits=16)])
+    with pytest.raises(ConfigError, match="accounting"):
+        render([tiny(), tiny(accounting="yeh")])
     with pytest.raises(ConfigError, match="no profile"):
         render([])
 

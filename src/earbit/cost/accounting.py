@@ -16,7 +16,8 @@ from typing import Literal
 
 import torch
 
-from earbit.cost.storage import n_parameters, owners, storage_bits
+from earbit.cost.cost import STORAGE_FORMATS
+from earbit.cost.storage import RestBits, n_parameters, owners, storage_bits
 from earbit.cost.trace import weight_shape
 from earbit.errors import ConfigError
 from earbit.model import AudioModel
@@ -25,19 +26,26 @@ from earbit.nn.precision import FLOAT, Precision
 
 Accounting = Literal["earbit", "yeh"]
 FLOAT_FORMATS: dict[Accounting, tuple[RestBits, ...]] = {"earbit": STORAGE_FORMATS, "yeh": (16,)}
-"""Bits that what is not quantized can have in storage; the first unless another is asked for."""
+"""Bits in storage of what is not quantized; the first, unless another is asked for."""
 _MATRICES = "encoder.layers.*"
 
 
-def check_accounting(accounting: Accounting, rest_bits: int) -> None:
-    """ConfigError for an accounting that is unknown or does not know this float format."""
-    require_choice(tuple(FLOAT_FORMATS), accounting=accounting)
+def float_format(accounting: Accounting, rest_bits: RestBits | None) -> RestBits:
+    """Bits in storage of what is not quantized, when so many are asked for; None leaves it open.
+
+    Raises ConfigError for an accounting that is unknown or does not know this float format.
+    """
+    if accounting not in FLOAT_FORMATS:
+        raise ConfigError(
+            f"accounting={accounting!r}; allowed are {' and '.join(map(repr, FLOAT_FORMATS))}"
+        )
     allowed = FLOAT_FORMATS[accounting]
-    if rest_bits not in allowed:
+    if rest_bits is not None and rest_bits not in allowed:
         raise ConfigError(
             f"rest_bits={rest_bits}; accounting {accounting!r} stores what is not quantized in "
-            f"{' or '.join(map(str, allowed))}"
+            f"{' or '.join(map(str, allowed))} bits"
         )
+    return rest_bits or allowed[0]
 
 
 def quantized_leaves(

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from earbit.cost.devices import EstimatedTime
+from earbit.cost.storage import RestBits
 
-STORAGE_FORMATS = (32, 16)
+STORAGE_FORMATS: tuple[RestBits, ...] = (32, 16)
 """Bits of what is not quantized, in storage: fp32 and fp16."""
 
 

@@ -47,11 +47,13 @@ H200 = "NVIDIA H200 SXM data sheet, dense (half of the printed rates with sparsi
 # Its catalogue has no rate below 8 bits: whatever is narrower runs there.
 H200_INTEGERS = {8: 1979.0}
 
-# Two vector pipes of 128 bits; each starts one of any of these instructions per cycle.
+# Two vector pipes of 128 bits; each starts one of any of these instructions per cycle.  The guide
+# was read for EOR and CNT alone, so FMLA, SDOT and UDOT have another source.
 A76 = (
-    "Arm Cortex-A76 software optimisation guide (PJDOC-466751330-7215), one core at 2.4 GHz as in "
-    "a Raspberry Pi 5: "
-    "2 FMLA (4 MACs), 2 SDOT (16), or 2/3 of EOR, CNT and UDOT (128) per cycle"
+    "one core at 2.4 GHz as in a Raspberry Pi 5: "
+    "2 FMLA (4 MACs), 2 SDOT (16), or 2/3 of EOR, CNT and UDOT (128) per cycle; EOR and CNT from "
+    "the Arm Cortex-A76 software optimisation guide, PJDOC-466751330-7215; FMLA, SDOT and UDOT "
+    "not from it but from LLVM's model of Neoverse N1, a sibling core"
 )
 _A76_GHZ = 2.4
 _A76_PIPES = 2

@@ -2,8 +2,8 @@
 
 Products are counted at the leaves.  Everything else follows the conventions of DeepSpeed's FLOPs
 profiler: 5 per element of an affine norm (4 without), 1 per element of an activation function or
-a softmax, 1 per element of a sum.  Unlike there, the bias of every leaf is counted, and sums and
-products are counted however they are written.
+a softmax, 1 per element of a sum.  Unlike there, the bias of every leaf is counted, and operations
+are counted however they are written; `benchmarks/deepspeed_flops.py` names the differences.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 A tensor lives from the operation that makes it until nobody holds it any more, as in PyTorch's
 forward pass without gradients; the hidden states, which are results, live to the end.  It has the
 bits of its most demanding reader: what only 1-bit leaves read is 1 bit per element, as in a packed
-program.  The clip, the weights and what a leaf needs inside itself are not counted.
+program.  The clip, the weights and what a leaf needs inside itself are not counted, whichever way
+they are looked at.
 
 The peak and not the sum of all outputs: inference uses memory again, so the sum says nothing of
 what a device must have, and it would make the deep look worse than the wide for nothing.
@@ -44,7 +45,11 @@ class _Storage:
 class Memory:
     """Follows the activations of one run; only their shapes matter, so they may be on `meta`."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Iterable[Tensor]) -> None:
+        """given: what is there before the run, the clip and the weights; it is not counted."""
+        storages = [tensor.untyped_storage() for tensor in given]
+        # Held, so that nothing else can have their identity.
+        self._given = {id(storage): storage for storage in storages}
         self._storages: list[_Storage] = []
         self._alive: dict[int, int] = {}
         """Which storage a living object of PyTorch's is."""
@@ -55,7 +60,7 @@ class Memory:
         """An operation of the module at `path` gave these; another look at old numbers is free."""
         for tensor in tensors:
             storage = tensor.untyped_storage()
-            if id(storage) in self._alive:
+            if id(storage) in self._alive or id(storage) in self._given:
                 continue
             index = len(self._storages)
             n_elements = storage.nbytes() // tensor.element_size()

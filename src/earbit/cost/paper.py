@@ -58,7 +58,7 @@ PRINTED: dict[tuple[str, str], Printed] = {
 }
 
 NOTES = (
-    "MB fp32, MB fp16: what is not quantized in that format; ratios of storage are those of fp16",
+    "ratios of storage are those of fp16",
     "printed: what the paper says of that model; '-' is what it does not say, or we could not read",
     "ours: the shapes of both Sparseformers, their window (32 frames), HuBERT's front end and "
     "positional convolution around every encoder, all plans; vanilla is HuBERT Base",
@@ -67,7 +67,7 @@ NOTES = (
     "stands beside them), which layers are 1-bit (its storage implies the encoder's matrices with "
     "the rest in fp16), the float rate of the A100 behind its time",
     "so no absolute figure of the paper is reproduced here, and the ratios are comparable only as "
-    "far as these agree; plans other than fp32, w1a1-encoder and w1a1 can be profiled, not trained",
+    "far as these agree",
 )
 
 

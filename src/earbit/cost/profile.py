@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from earbit.config import suggest
-from earbit.cost.accounting import Accounting, check_accounting, quantized_leaves, stored
+from earbit.cost.accounting import Accounting, float_format, quantized_leaves, stored
 from earbit.cost.cost import STORAGE_FORMATS, Cost, total
 from earbit.cost.devices import DEVICES, Device, EstimatedTime, estimate
 from earbit.cost.op import Op
@@ -38,7 +38,7 @@ class Profile:
     n_samples: int
     """Length of the clip; 16,000 are a second."""
     rest_bits: int
-    """Bits in storage of whatever is not quantized, in the figure that is shown."""
+    """Bits in storage of whatever is not quantized, in the figure that stands for all."""
     accounting: Accounting
     total: Cost
     groups: dict[Part, Cost]
@@ -62,13 +62,14 @@ def profile_model(
     n_samples: int = 160_000,
     name: str,
     plan: str,
-    rest_bits: RestBits = 32,
+    rest_bits: RestBits | None = None,
     accounting: Accounting = "earbit",
     devices: Sequence[Device] = CATALOGUE,
 ) -> Profile:
     """The cost of features from one clip: batch of 1, no padding, without the unit head.
 
     precisions: of leaves by name; the others stay in float.  name, plan: labels of the result.
+    rest_bits: None is 32, or 16 where the accounting knows nothing else.
     Raises ConfigError for a leaf that the model does not have, a clip shorter than a frame or
     longer than a day, and `rest_bits` that is no float format or none of the accounting.
     """
@@ -76,7 +77,7 @@ def profile_model(
         raise ConfigError(
             f"n_samples={n_samples}; give {MIN_SAMPLES} (25 ms, one frame) to {MAX_SAMPLES} (a day)"
         )
-    check_accounting(accounting, rest_bits)
+    rest_bits = float_format(accounting, rest_bits)
     model = _without_numbers(config)
     _check_names(_leaf_names(model), precisions)
     # Only pre-training uses the head: neither features nor an exported program contain it.
@@ -117,7 +118,9 @@ def _costs_by_path(
     formats = [list(stored(model, precisions, bits, accounting)) for bits in STORAGE_FORMATS]
     for rows in zip(*formats, strict=True):
         path, n_parameters, _ = rows[0]
-        bits = {rest: row[2] for rest, row in zip(STORAGE_FORMATS, rows, strict=True)}
+        bits: dict[int, int] = {
+            rest: row[2] for rest, row in zip(STORAGE_FORMATS, rows, strict=True)
+        }
         peak = traced.peak_bits.get(path, 0)
         costs[path] = [_cost(devices, bits, parameters=n_parameters, activation_bits=peak)]
     for op in traced.ops:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.cost.accounting import FLOAT_FORMATS, Accounting
 from earbit.cost.cost import Cost
 from earbit.cost.parts import PARTS
 from earbit.cost.profile import Profile
@@ -12,39 +13,49 @@ from earbit.errors import ConfigError
 
 Row = list[str]
 
-_FIGURES: dict[str, tuple[float, str, Callable[[Cost, int], float]]] = {
-    "params M": (1e6, ".3f", lambda cost, _: cost.parameters),
-    "MB": (8e6, ".2f", lambda cost, rest_bits: cost.storage_bits[rest_bits]),
-    "GMAC": (1e9, ".3f", lambda cost, _: cost.macs),
-    "GFLOP": (1e9, ".2f", lambda cost, _: cost.flops),
-    "TBOP": (1e12, ".4g", lambda cost, _: cost.bops),
-    "act. MB": (8e6, ".2f", lambda cost, _: cost.activation_bits),
-}
-"""Column: its unit, its format, the figure."""
+Figure = tuple[float, str, Callable[[Cost], float]]
+"""Unit, format, the figure of a cost."""
+
+
+def _storage(rest_bits: int) -> Figure:
+    return 8e6, ".2f", lambda cost: cost.storage_bits[rest_bits]
+
+
+def _figures_of(accounting: Accounting) -> dict[str, Figure]:
+    """By column; storage in every float format that the accounting knows."""
+    return {
+        "params M": (1e6, ".3f", lambda cost: cost.parameters),
+        **{f"MB fp{bits}": _storage(bits) for bits in FLOAT_FORMATS[accounting]},
+        "GMAC": (1e9, ".3f", lambda cost: cost.macs),
+        "GFLOP": (1e9, ".2f", lambda cost: cost.flops),
+        "TBOP": (1e12, ".4g", lambda cost: cost.bops),
+        "act. MB": (8e6, ".2f", lambda cost: cost.activation_bits),
+    }
 
 
 def render(profiles: Sequence[Profile], module_depth: int = 0) -> str:
     """Totals, how many times less than the first row they are, times, parts, modules, units.
 
     module_depth: how many names of a module's path are shown; 0 shows no modules.  Raises
-    ConfigError for no profile, or for profiles of different clips, float formats or accountings,
-    which cannot share a table.
+    ConfigError for no profile, or for profiles of different clips or accountings, which cannot
+    share a table.
     """
     _check_alike(profiles)
     first = profiles[0]
+    figures = _figures_of(first.accounting)
     devices = [device.name for device in first.devices]
-    totals, ratios = [["total", *_FIGURES]], [["times less", *_FIGURES, *devices]]
+    totals, ratios = [["total", *figures]], [["times less", *figures, *devices]]
     times, parts = [["estimated ms", *devices]], [["GMAC (TBOP)", *PARTS]]
     for profile in profiles:
         label = f"{profile.name} {profile.plan}"
-        totals.append([label, *_figures(profile.total, profile.rest_bits)])
-        ratios.append([label, *_ratios(first, profile)])
+        totals.append([label, *_figures(figures, profile.total)])
+        ratios.append([label, *_ratios(figures, first.total, profile.total)])
         times.append([label, *_times(profile.total)])
         costs = [profile.groups[part] for part in PARTS]
         parts.append([label, *(f"{c.macs / 1e9:.3f} ({c.bops / 1e12:.4g})" for c in costs)])
     tables = [totals, ratios, *([times] if devices else []), parts]
     if module_depth:
-        tables += [_modules(profile, module_depth) for profile in profiles]
+        tables += [_modules(figures, profile, module_depth) for profile in profiles]
     lines = [line for rows in tables for line in (*aligned(rows), "")]
     return "\n".join(
         [*lines, *notes(profiles), "times less: the first row's figure over this row's"]
@@ -76,10 +87,11 @@ def notes(profiles: Sequence[Profile]) -> list[str]:
     """What every unit means, where every rate is from, and what was not counted."""
     first = profiles[0]
     rule = {
-        "earbit": "what is not quantized, scales and shifts too, in fp",
+        "earbit": "what is not quantized, scales and shifts too, in that format",
         "yeh": "Yeh et al.: only matrices of the encoder's layers quantized, without scales, the "
-        "projection to the units counted; the rest in fp",
+        "projection to the units counted; the rest in that format",
     }[first.accounting]
+    formats = ", ".join(f"MB fp{bits}" for bits in FLOAT_FORMATS[first.accounting])
     lines = [
         f"input: {first.n_samples / SAMPLE_RATE_HZ:g} s ({first.n_samples} samples), batch of 1, "
         "waveform to features",
@@ -87,7 +99,7 @@ def notes(profiles: Sequence[Profile]) -> list[str]:
         "FLOP: 2 per MAC, plus what is not a product: biases, activations, norms, softmax, sums; "
         "at any precision",
         "BOP: MACs x bits of one operand x bits of the other; for two activations too",
-        f"MB: 10^6 bytes of numbers; {rule}{first.rest_bits}",
+        f"{formats}: 10^6 bytes of numbers; {rule}",
         "act. MB: the most activations alive at once, each in the bits of its most demanding "
         "reader; modules use the same memory in turn, so theirs do not add up",
         "estimated ms: compute-bound, products alone, at the rates below; never measured",
@@ -111,38 +123,34 @@ def notes(profiles: Sequence[Profile]) -> list[str]:
     return lines
 
 
-def _figures(cost: Cost, rest_bits: int) -> Row:
-    return [f"{of(cost, rest_bits) / unit:{form}}" for unit, form, of in _FIGURES.values()]
+def _figures(figures: Mapping[str, Figure], cost: Cost) -> Row:
+    return [f"{of(cost) / unit:{form}}" for unit, form, of in figures.values()]
 
 
 def _times(cost: Cost) -> Row:
     return [f"{time.ms:.4g}" for time in cost.estimates.values()]
 
 
-def _ratios(first: Profile, other: Profile) -> Row:
-    figures = [
-        (of(first.total, first.rest_bits), of(other.total, other.rest_bits))
-        for _, _, of in _FIGURES.values()
-    ]
-    names = other.total.estimates
-    times = [(first.total.estimates[name].ms, other.total.estimates[name].ms) for name in names]
-    return [f"{a / b:.2f}" for a, b in (*figures, *times)]
+def _ratios(figures: Mapping[str, Figure], first: Cost, other: Cost) -> Row:
+    pairs = [(of(first), of(other)) for _, _, of in figures.values()]
+    pairs += [(first.estimates[name].ms, time.ms) for name, time in other.estimates.items()]
+    return [f"{a / b:.2f}" for a, b in pairs]
 
 
-def _modules(profile: Profile, depth: int) -> list[Row]:
+def _modules(figures: Mapping[str, Figure], profile: Profile, depth: int) -> list[Row]:
     """One row per module, indented by its depth; each with all that is inside it."""
     devices = [device.name for device in profile.devices]
-    rows = [[f"{profile.name} {profile.plan}", *_FIGURES, *(f"{name} est. ms" for name in devices)]]
+    rows = [[f"{profile.name} {profile.plan}", *figures, *(f"{name} est. ms" for name in devices)]]
     for path, cost in shown_modules(profile, depth).items():
         label = "  " * path.count(".") + path
-        rows.append([label, *_figures(cost, profile.rest_bits), *_times(cost)])
+        rows.append([label, *_figures(figures, cost), *_times(cost)])
     return rows
 
 
 def _check_alike(profiles: Sequence[Profile]) -> None:
     if not profiles:
         raise ConfigError("no profile to show; give at least one model")
-    for what in ("n_samples", "rest_bits", "accounting"):
+    for what in ("n_samples", "accounting"):
         values = {getattr(profile, what) for profile in profiles}
         if len(values) > 1:
             raise ConfigError(f"profiles of {what} {sorted(values)} in one table; give one value")

@@ -53,7 +53,8 @@ def trace(
     inputs: arguments of the model, on its device; the meta device needs no memory.
     precisions: of leaves by name; a leaf that is not named has the precision that it states.
     """
-    recorder = _Recorder(precisions or {})
+    given = (*inputs, *model.parameters(), *model.buffers())
+    recorder = _Recorder(precisions or {}, Memory(given))
     handles = []
     for name, module in model.named_modules():
         enter, leave = recorder.hooks_of(name)
@@ -75,12 +76,12 @@ def trace(
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every tensor operation; the hooks tell it which modules are running."""
 
-    def __init__(self, precisions: Mapping[str, Precision]) -> None:
+    def __init__(self, precisions: Mapping[str, Precision], memory: Memory) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.precisions = precisions
         self.ops: list[Op] = []
         self.unknown_ops: Counter[str] = Counter()
-        self.memory = Memory()
+        self.memory = memory
         self.running: list[tuple[str, torch.nn.Module]] = []
 
     def hooks_of(self, name: str) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.config import override
-from earbit.cost.accounting import FLOAT_FORMATS, Accounting
+from earbit.cost.accounting import Accounting
 from earbit.cost.devices import DEVICES, Device, devices_named
 from earbit.cost.figure import draw
 from earbit.cost.lengths import macs_by_length
@@ -75,7 +75,7 @@ def profile_models(
                     n_samples=n_samples,
                     name=where,
                     plan=plan,
-                    rest_bits=rest_bits or FLOAT_FORMATS[accounting][0],
+                    rest_bits=rest_bits,
                     accounting=accounting,
                     devices=named,
                 )
@@ -98,8 +98,8 @@ def profile_as_the_paper(
     refused = [f"{option} {_as_typed(value)}" for option, value in others.items() if value]
     if refused:
         raise ConfigError(
-            f"--all with {', '.join(refused)}; it takes --seconds and --json alone and chooses "
-            "the rest itself, leave these out"
+            "--all chooses the models itself, and every option but --seconds and --json; leave out "
+            f"{', '.join(refused)}"
         )
     text, profiles = table_1(_n_samples(seconds))
     return text, to_json(profiles)

@@ -1,0 +1,47 @@
+"""The process that runs one engine: what it says, and what it hears."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from earbit.cost.engine import speech_like
+
+
+def said(program, heard: str) -> list[dict]:
+    """The lines of an earbit engine for half a second of audio, one thread."""
+    command = [sys.executable, "-m", "earbit.cost.engine", "earbit", str(program), "0.5", "1"]
+    done = subprocess.run(command, input=heard, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("n_runs", [0, 3])
+def test_an_engine_says_that_it_is_ready_and_then_a_time_for_every_line_until_it_is_left(
+    program, n_runs
+):
+    ready, *runs = said(program, "run\n" * n_runs)
+    assert ready == {"shape": [24, 64], "is_finite": True}
+    assert len(runs) == n_runs
+    for run in runs:
+        assert run.keys() == {"ms", "peak_rss_bytes"}
+        assert 0 < run["ms"] < 60_000
+        assert run["peak_rss_bytes"] > 2**20
+
+
+def test_the_earbit_engine_never_imports_torch(program):
+    code = (
+        "import sys; from pathlib import Path; from earbit.cost.engine import ENGINES, speech_like;"
+        "ENGINES['earbit'](Path(sys.argv[1]), speech_like(8000), 1)();"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(program)], check=False).returncode == 0
+
+
+def test_all_engines_hear_the_same_noise_at_the_level_of_speech():
+    audio = speech_like(16_000)
+    assert np.array_equal(audio, speech_like(16_000))
+    assert audio.dtype == np.float32
+    assert audio.std() == pytest.approx(0.05, rel=0.05)
+    assert not np.array_equal(audio, speech_like(16_000, seed=1))
