@@ -110,15 +110,25 @@ def pretrain(
 def binarize(
     model: Annotated[Positional[str], arg(help="A model folder or file of ours, or a preset.")],
     out: Path,
-    plan: str = "w1a1",
+    plan: Annotated[
+        tuple[str, ...], arg(help="Plans, or files of yours; one for each stage, in order.")
+    ] = ("w1a2", "w1a1"),
     corpus: Annotated[str, arg(help="'synthetic', or a folder of audio.")] = "synthetic",
-    n_steps: int = 300,
+    n_steps: Annotated[int, arg(help="Of every stage.")] = 300,
     seed: Seed = 0,
+    set: Annotated[Settings, arg(metavar="KEY=VALUE", help="As weights.logits=1.")] = (),
 ) -> None:
-    """Fewer bits: calibrate, then train with quantization in it.  Result: OUT/model.safetensors."""
+    """Fewer bits: calibrate, then train with quantization in it.  Result: OUT/model.safetensors.
+
+    Each stage is the teacher and the start of the next.  Loss, calibration and optimiser can be
+    set, as in --set weights.logits=1 calibration.scale=least-squares train.optimiser.peak_lr=5e-4
+    """
     from earbit.quantize.verb import binarize as binarize_model
 
-    print_json(binarize_model(model, plan, corpus, out, n_steps=n_steps, seed=seed))
+    settings = [one for group in set for one in group]
+    print_json(
+        binarize_model(model, plan, corpus, out, n_steps=n_steps, seed=seed, settings=settings)
+    )
 
 
 def profile(

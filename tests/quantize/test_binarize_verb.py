@@ -6,16 +6,24 @@ import json
 import pytest
 import torch
 
+from earbit.audio.batches import Batch
 from earbit.config import from_dict
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
 from earbit.model import ModelConfig
+from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file
 from earbit.nn.front_end import FrontEndConfig
+from earbit.nn.precision import Precision
+from earbit.pretrain import loop
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain
+from earbit.quantize.calibrate import CalibrationConfig
+from earbit.quantize.load import load_model, noise_clips, random_model, student_of
+from earbit.quantize.plan import PLANS, plan_named
+from earbit.quantize.train import LossWeights, student_loss
 from earbit.quantize.verb import BinarizeConfig, binarize
 
 MODEL = ModelConfig(
@@ -35,13 +43,15 @@ def teacher(melodies, tmp_path_factory):
     return folder
 
 
-def run(teacher, corpus, out_dir, *, plan="w1a1-encoder", n_steps=3, seed=0):
-    return binarize(str(teacher), plan, str(corpus), out_dir, n_steps=n_steps, seed=seed)
+def run(teacher, corpus, out_dir, *, plans=("w1a1-encoder",), n_steps=3, seed=0, settings=()):
+    return binarize(
+        str(teacher), plans, str(corpus), out_dir, n_steps=n_steps, seed=seed, settings=settings
+    )
 
 
 def test_a_one_bit_model_learns_what_its_teacher_knows(teacher, melodies, tmp_path):
-    before = run(teacher, melodies, tmp_path / "short", plan="w1a1", n_steps=1)
-    after = run(teacher, melodies, tmp_path / "long", plan="w1a1", n_steps=120)
+    before = run(teacher, melodies, tmp_path / "short", plans=("w1a1",), n_steps=1)
+    after = run(teacher, melodies, tmp_path / "long", plans=("w1a1",), n_steps=120)
     assert after["valid_state_distance"] < 0.5 * before["valid_state_distance"]
     assert after["valid_unmasked_accuracy"] > 0.7
 
@@ -89,7 +99,7 @@ def test_a_preset_can_be_tried_before_anything_is_trained(melodies, tmp_path, mo
 @pytest.mark.parametrize("change", ["teacher", "seed", "plan", "n_steps"])
 def test_a_folder_of_another_run_is_refused(change, teacher, melodies, tmp_path):
     run(teacher, melodies, tmp_path / "out")
-    changed = {"seed": {"seed": 2}, "plan": {"plan": "w1a1"}, "n_steps": {"n_steps": 4}}
+    changed = {"seed": {"seed": 2}, "plan": {"plans": ("w1a1",)}, "n_steps": {"n_steps": 4}}
     if change == "teacher":
         other = tmp_path / "other"
         recipe = read_model_file(teacher / "model.safetensors").origin["recipe"]
@@ -103,7 +113,134 @@ def test_a_folder_of_another_run_is_refused(change, teacher, melodies, tmp_path)
 
 
 def test_a_quantized_teacher_is_refused_before_anything_is_made(teacher, melodies, tmp_path):
-    binarize(str(teacher), "w1a1", str(melodies), tmp_path / "once", n_steps=1, seed=0)
+    run(teacher, melodies, tmp_path / "once", n_steps=1)
     with pytest.raises(ConfigError, match="quantized already"):
-        binarize(str(tmp_path / "once"), "w1a1", str(melodies), tmp_path / "o", n_steps=1, seed=0)
+        run(tmp_path / "once", melodies, tmp_path / "o", n_steps=1)
     assert not (tmp_path / "o").exists()
+
+
+def test_every_stage_starts_where_the_last_one_ended_and_learns_from_it(
+    teacher, melodies, tmp_path
+):
+    result = run(teacher, melodies, tmp_path, plans=("w1a2", "w1a1"), n_steps=2)
+    assert [stage["plan"] for stage in result["stages"]] == ["w1a2", "w1a1"]
+    first, second = (
+        read_model_file(tmp_path / name / "model.safetensors") for name in ("1-w1a2", "2-w1a1")
+    )
+    final = read_model_file(tmp_path / "model.safetensors")
+    assert all(torch.equal(final.tensors[n], t) for n, t in second.tensors.items())
+    assert first.precisions["encoder.layers.0.attention.scores"] == Precision(2, 2)
+    assert second.precisions["encoder.layers.0.attention.scores"] == Precision(1, 1)
+    student = load_model(tmp_path / "1-w1a2")
+    assert second.origin["teacher"] == weights_digest(student)
+
+
+def test_a_student_has_the_weights_and_shifts_it_starts_from_and_scales_of_its_own(
+    teacher, melodies, tmp_path
+):
+    run(teacher, melodies, tmp_path, plans=("w1a2",), n_steps=5)
+    before = load_model(tmp_path)
+    name = "encoder.layers.0.feed_forward.intermediate"
+    student = student_of(before, PLANS["w1a1"], noise_clips(0), CalibrationConfig())
+    old, new = (m.get_submodule(name) for m in (before, student))
+    assert torch.equal(old.weight, new.weight)
+    assert old.input_quantizer.shift.abs().max() > 0
+    assert torch.equal(old.input_quantizer.shift, new.input_quantizer.shift)
+    assert not torch.isclose(old.input_quantizer.scale, new.input_quantizer.scale)
+
+
+@pytest.mark.parametrize("killed_in", [1, 2], ids=["first stage", "second stage"])
+def test_stages_that_were_cut_short_end_with_the_same_bits(
+    killed_in, teacher, melodies, tmp_path, monkeypatch
+):
+    plans, settings = ("w1a2", "w1a1"), ("train.checkpoint_every_steps=2",)
+    run(teacher, melodies, tmp_path / "whole", plans=plans, n_steps=4, settings=settings)
+    n_calls = 0
+    real_step = loop._step
+
+    def dying_step(*args):
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == 4 * (killed_in - 1) + 3:
+            raise KeyboardInterrupt
+        return real_step(*args)
+
+    monkeypatch.setattr(loop, "_step", dying_step)
+    with pytest.raises(KeyboardInterrupt):
+        run(teacher, melodies, tmp_path / "cut", plans=plans, n_steps=4, settings=settings)
+    monkeypatch.setattr(loop, "_step", real_step)
+    run(teacher, melodies, tmp_path / "cut", plans=plans, n_steps=4, settings=settings)
+    a, b = (read_model_file(tmp_path / d / "model.safetensors") for d in ("whole", "cut"))
+    assert all(torch.equal(a.tensors[name], b.tensors[name]) for name in a.tensors)
+
+
+@pytest.mark.parametrize(
+    ("weights", "parts"),
+    [
+        ({"units": 1, "states": 0, "logits": 0}, {"valid_state_distance": False}),
+        ({"units": 0, "states": 1, "logits": 1}, {"valid_state_distance": True}),
+    ],
+    ids=["units alone", "teacher alone"],
+)
+def test_a_student_learns_from_what_has_weight(weights, parts, teacher, melodies, tmp_path):
+    settings = [f"weights.{name}={value}" for name, value in weights.items()]
+    before, after = (
+        run(teacher, melodies, tmp_path / str(n), plans=("w1a1",), n_steps=n, settings=settings)
+        for n in (1, 100)
+    )
+    for name, is_there in parts.items():
+        assert (name in after) == is_there
+    assert after["valid_loss"] < 0.8 * before["valid_loss"]
+
+
+def test_the_divergence_of_logits_is_that_of_the_probabilities():
+    config = dataclasses.replace(MODEL, n_units=5)
+    student, teacher = (random_model(config, seed).eval() for seed in (0, 1))
+    batch = Batch(("a",), torch.randn(1, 4000), (0,))
+    mask, targets = torch.zeros(1, 12, dtype=torch.bool), torch.zeros(1, 12, dtype=torch.long)
+    mask[:, :6] = True
+    weights = LossWeights(units=0, states=0, logits=2)
+    loss = student_loss(teacher, weights, 0.0)(student, batch, mask, targets)
+    with torch.no_grad():
+        p, q = (
+            m.unit_logits(m(batch.waveforms, mask_BT=mask).states[-1]).softmax(-1)
+            for m in (teacher, student)
+        )
+    by_hand = (p * (p / q).log()).sum(-1).mean()
+    assert loss.total.item() == pytest.approx(2 * by_hand.item(), rel=1e-4)
+
+
+def test_nothing_to_learn_from_is_refused(teacher, melodies, tmp_path):
+    settings = [f"weights.{name}=0" for name in ("units", "states", "logits")]
+    with pytest.raises(ConfigError, match="at least one weight"):
+        run(teacher, melodies, tmp_path, settings=settings)
+
+
+def test_a_plan_of_ones_own_is_a_file(teacher, melodies, tmp_path):
+    plan = tmp_path / "mine.json"
+    plan.write_text(json.dumps({"encoder.layers.*": "w1a1", "encoder.layers.*context": "w4a8"}))
+    run(teacher, melodies, tmp_path / "out", plans=(str(plan),), n_steps=1)
+    file = read_model_file(tmp_path / "out" / "model.safetensors")
+    assert file.precisions["encoder.layers.0.attention.context"] == Precision(4, 8)
+    assert file.origin["rules"] == {
+        "encoder.layers.*": "w1a1",
+        "encoder.layers.*context": "w4a8",
+    }
+    assert "encoder.layers.0.attention.context" in (tmp_path / "out" / "leaves.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not valid JSON"),
+        ('{"encoder.*": "w1b1"}', "w1b1.*write it as w1a8"),
+        ('{"encoder.*": "w3a1"}', "weight of 3 bits; allowed are 1, 2, 4, 8, 32"),
+        ('{"encoder.*": 1}', "not of type str"),
+        ('["w1a1"]', "not a mapping"),
+    ],
+)
+def test_a_plan_file_that_is_none_says_why(text, message, tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        plan_named(str(path))

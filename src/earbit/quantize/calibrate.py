@@ -14,7 +14,7 @@ from earbit.quantize.quantizers import ActivationQuantizer
 from earbit.quantize.scale_search import bit_scale, least_squares_scale
 
 ScaleRule = Literal["bit", "least-squares"]
-ShiftRule = Literal["zero", "median"]
+ShiftRule = Literal["zero", "median", "kept"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +24,7 @@ class CalibrationConfig:
     scale: ScaleRule = "bit"
     """BiT's rule, 2 or 4 mean|x|; or the scale whose quantized numbers are nearest to x."""
     shift: ShiftRule = "zero"
-    """Zero (BiT), or what brings the median of a channel to zero; unsigned inputs keep zero."""
+    """Zero (BiT); what brings the median of a signed channel to zero; or as it is."""
 
     def __post_init__(self) -> None:
         require_choice(get_args(ScaleRule), scale=self.scale)
@@ -99,8 +99,10 @@ def _first_values(
         return found
     if quantizer.shift is not None:
         channels = x.movedim(-1 - len(quantizer.trailing), -1).flatten(0, -2)
-        is_moved = config.shift == "median" and quantizer.number_set == "signed"
-        shift = -channels.median(dim=0).values if is_moved else torch.zeros_like(quantizer.shift)
+        shift = quantizer.shift.clone()
+        if config.shift != "kept":
+            is_moved = config.shift == "median" and quantizer.number_set == "signed"
+            shift = -channels.median(dim=0).values if is_moved else torch.zeros_like(shift)
         found["shift"] = shift
         x = x + shift.view(-1, *quantizer.trailing)
     bits, number_set = quantizer.bits, quantizer.number_set

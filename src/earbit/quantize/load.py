@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import torch
+from torch.nn import Parameter
+from torch.nn.utils.parametrize import is_parametrized
 
 from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import MODEL_FILE_NAME, ModelFile, read_model_file
+from earbit.nn.leaves import MatMul
 from earbit.nn.precision import Granularity
 from earbit.presets import PRESETS
-from earbit.quantize.calibrate import calibrate
-from earbit.quantize.convert import convert, leaves_of, precisions_of
-from earbit.quantize.plan import plan_named
+from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
+from earbit.quantize.convert import convert, leaves_of, quantized_leaves_of
+from earbit.quantize.plan import Plan, plan_named
 
 
 def model_path(where: str | Path) -> Path:
@@ -65,11 +68,53 @@ def random_model(config: ModelConfig, seed: int) -> AudioModel:
 
 def quantized_copy(model: AudioModel, plan: str, clips: list[np.ndarray]) -> AudioModel:
     """A copy of a float model under a plan, calibrated on unpadded clips (samples,)."""
-    twin = copy.deepcopy(model)
-    convert(twin, plan_named(plan).precisions(leaves_of(twin)))
-    if any(not precision.is_float for precision in precisions_of(twin).values()):
-        calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips])
+    return student_of(model, plan_named(plan), clips, CalibrationConfig())
+
+
+@torch.no_grad()
+def student_of(
+    model: AudioModel, plan: Plan, clips: list[np.ndarray], calibration: CalibrationConfig
+) -> AudioModel:
+    """A model under `plan` that starts where `model`, quantized or not, is.
+
+    Its weights are those of `model`, and so are its shifts where `model` has learned some.  Scales
+    are calibrated anew on unpadded clips (samples,): that of 2 bits is none for 1 (BiT keeps it).
+    """
+    twin = float_twin(model)
+    convert(twin, plan.precisions(leaves_of(twin)))
+    learned, quantizers = quantizers_of(model), quantizers_of(twin)
+    for name, quantizer in quantizers.items():
+        shift = learned[name].shift if name in learned else None
+        if quantizer.shift is not None and shift is not None:
+            quantizer.shift.copy_(shift)
+    if learned:
+        calibration = replace(calibration, shift="kept")
+    if quantizers:
+        calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips], calibration)
     return twin
+
+
+@torch.no_grad()
+def float_twin(model: AudioModel) -> AudioModel:
+    """A full-precision model with the weights of a quantized one, in the same mode."""
+    twin = AudioModel(model.config)
+    quantized = quantized_leaves_of(model)
+    tensors = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not any(name.startswith(f"{leaf}.") for leaf in quantized)
+    }
+    twin.load_state_dict(tensors, strict=False)
+    leaves = leaves_of(twin)
+    for name, leaf in quantized.items():
+        into = leaves[name]
+        if isinstance(leaf, MatMul) or isinstance(into, MatMul):
+            continue
+        # An assignment, since it goes through weight norm where there is one.
+        into.weight = leaf.weight.clone() if is_parametrized(into) else Parameter(leaf.weight)
+        if into.bias is not None and leaf.bias is not None:
+            into.bias.copy_(leaf.bias)
+    return twin.train(model.training)
 
 
 def noise_clips(seed: int, n_clips: int = 2, n_samples: int = 32_000) -> list[np.ndarray]:

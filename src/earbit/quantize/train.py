@@ -1,34 +1,77 @@
-"""Quantization-aware training: the pre-training objective, with the float model as a teacher."""
+"""Quantization-aware training: units, a teacher, or both."""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.audio.batches import Batch
-from earbit.model import AudioModel
+from earbit.errors import ConfigError, require_range
+from earbit.model import AudioModel, ModelOutput
 from earbit.pretrain.objective import Loss, Objective, unit_loss
 
 
-def distil_from(teacher: AudioModel, weight: float, unmasked_weight: float) -> Objective:
-    """Units (see `unit_loss`) plus `weight` times the mean squared errors of all hidden states.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossWeights:
+    """What a student learns from; a part of weight 0 is left out."""
+
+    units: float = 1.0
+    """Of the pre-training loss: the units themselves, and the penalty on features."""
+    states: float = 1.0
+    """Of the mean squared errors of all hidden states against the teacher's, summed."""
+    logits: float = 0.0
+    """Of the Kullback-Leibler divergence of the unit probabilities from the teacher's, in nats per
+    frame (BiT divides by the number of classes, which would make it vanish among 504 units)."""
+
+    def __post_init__(self) -> None:
+        require_range(0, math.inf, units=self.units, states=self.states, logits=self.logits)
+        if not self.units + self.states + self.logits > 0:
+            raise ConfigError("units=0, states=0, logits=0; at least one weight must be above 0")
+
+
+def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: float) -> Objective:
+    """The weighted sum of `LossWeights`; unmasked_weight is that of `unit_loss`.
 
     The teacher sees the same masked audio, in evaluation mode (BiT leaves it in training mode;
-    its dropout would be noise in the target).  Source: BiT, arXiv 2205.13016, hidden-state term.
+    its dropout would be noise in the target).  Source: BiT, arXiv 2205.13016, distillation.
     """
     teacher = teacher.eval().requires_grad_(False)
+    has_teacher = weights.states + weights.logits > 0
 
     def objective(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor) -> Loss:
-        with torch.no_grad():
-            goals = teacher(batch.waveforms, mask_BT=mask_BT).states
         output = model(batch.waveforms, mask_BT=mask_BT)
         units = unit_loss(model, output, mask_BT, targets_BT, unmasked_weight)
-        distances = [
-            F.mse_loss(state, goal) for state, goal in zip(output.states, goals, strict=True)
-        ]
-        distance = torch.stack(distances).sum()
-        parts = units.parts | {"state_distance": distance.detach()}
-        return Loss(units.total + weight * distance, parts)
+        total, parts = weights.units * units.total, dict(units.parts)
+        if has_teacher:
+            with torch.no_grad():
+                goal = teacher(batch.waveforms, mask_BT=mask_BT)
+            distance = _state_distance(output, goal)
+            divergence = _logit_divergence(model, output, teacher, goal)
+            total = total + weights.states * distance + weights.logits * divergence
+            parts |= {
+                "state_distance": distance.detach(),
+                "logit_divergence": divergence.detach(),
+            }
+        return Loss(total, parts)
 
     return objective
+
+
+def _state_distance(output: ModelOutput, goal: ModelOutput) -> Tensor:
+    distances = [F.mse_loss(a, b) for a, b in zip(output.states, goal.states, strict=True)]
+    return torch.stack(distances).sum()
+
+
+def _logit_divergence(
+    model: AudioModel, output: ModelOutput, teacher: AudioModel, goal: ModelOutput
+) -> Tensor:
+    """Mean over frames of KL(teacher || student) between the probabilities of units."""
+    with torch.no_grad():
+        goals_BTU = teacher.unit_logits(goal.states[-1]).log_softmax(-1)
+    logits_BTU = model.unit_logits(output.states[-1]).log_softmax(-1)
+    by_element = F.kl_div(logits_BTU, goals_BTU, log_target=True, reduction="none")
+    return by_element.sum(-1).mean()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from earbit.config import from_dict, to_dict
+from earbit.config import from_dict, override, to_dict
 from earbit.errors import ConfigError, DataError
-from earbit.files import make_folder, write_json
+from earbit.files import make_folder, write_json, write_text
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import MODEL_FILE_NAME, read_model_file, save_model
@@ -24,10 +24,11 @@ from earbit.pretrain.corpus import LABELS, data_digests, decoded_corpus, labelle
 from earbit.pretrain.loop import TrainConfig, TrainingData, train
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
-from earbit.quantize.convert import precisions_of
-from earbit.quantize.load import model_path, preset_or_model, quantized_copy, random_model
+from earbit.quantize.calibrate import CalibrationConfig
+from earbit.quantize.convert import precisions_of, report_of
+from earbit.quantize.load import model_path, preset_or_model, random_model, student_of
 from earbit.quantize.plan import plan_named
-from earbit.quantize.train import distil_from
+from earbit.quantize.train import LossWeights, student_loss
 from earbit.units.apply import label_with
 from earbit.units.kmeans import KMeans
 from earbit.units.labels import UnitLabels
@@ -38,47 +39,63 @@ N_UNITS_OF_PRESETS = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BinarizeConfig:
-    """One run of quantization-aware training."""
+    """Quantization-aware training in stages, each the teacher and the start of the next."""
 
-    plan: str
+    plans: tuple[str, ...]
+    """One for each stage; the first learns from the full-precision model (multi-distillation)."""
     train: TrainConfig
-    distil_weight: float = 1.0
-    """Weight of the hidden-state distance to the float model; 0 trains on units alone."""
+    """Of every stage."""
+    weights: LossWeights = LossWeights()
+    calibration: CalibrationConfig = CalibrationConfig()
+
+    def __post_init__(self) -> None:
+        if not self.plans:
+            raise ConfigError("plans=(); give at least one plan")
+        for plan in self.plans:
+            if not plan_named(plan).rules:
+                raise ConfigError(f"plan {plan!r} quantizes nothing; the model is its own result")
 
 
 def default_config(
-    plan: str, n_steps: int, seed: int, origin: Mapping[str, Any] | None = None
+    plans: tuple[str, ...], n_steps: int, seed: int, origin: Mapping[str, Any] | None = None
 ) -> BinarizeConfig:
-    """A run of `n_steps` with a tenth of warm-up; batches and masks as in the pre-training.
+    """Stages of `n_steps` with a tenth of warm-up; batches and masks as in the pre-training.
 
     origin: of the model file, where it has one.
     """
     optimiser = OptimiserConfig(peak_lr=1e-3, n_steps=n_steps, warmup_steps=n_steps // 10)
     if origin is None or "recipe" not in origin:
-        return BinarizeConfig(plan=plan, train=TrainConfig(optimiser=optimiser, seed=seed))
+        return BinarizeConfig(plans=plans, train=TrainConfig(optimiser=optimiser, seed=seed))
     recipe: RecipeConfig = from_dict(RecipeConfig, origin["recipe"], where="recipe of the model")
     again = dataclasses.replace(recipe.train, optimiser=optimiser, seed=seed)
-    return BinarizeConfig(plan=plan, train=again)
+    return BinarizeConfig(plans=plans, train=again)
 
 
 def binarize(
-    where: str, plan: str, corpus: str, out_dir: Path, *, n_steps: int, seed: int
+    where: str,
+    plans: tuple[str, ...],
+    corpus: str,
+    out_dir: Path,
+    *,
+    n_steps: int,
+    seed: int,
+    settings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Quantizes a trained model of ours on a corpus; units are those of its own pre-training.
 
     A preset has random weights from the seed, and finds units of its own, to try things out.
+    settings: `a.b=value` changes of the `BinarizeConfig`.
     Raises ConfigError for a model without a unit head or that is quantized already, a plan that is
     unknown or quantizes nothing, DataError for a model whose folder lacks its units.
     """
-    if not plan_named(plan).rules:
-        raise ConfigError(f"plan {plan!r} quantizes nothing; the model is its own result")
-    if where in PRESETS:
-        preset = dataclasses.replace(PRESETS[where](), n_units=N_UNITS_OF_PRESETS)
-        teacher, origin = random_model(preset, seed).eval(), None
-    else:
+    origin = None
+    if where not in PRESETS:
         teacher = preset_or_model(where, seed)
         origin = read_model_file(model_path(where)).origin
-    config = default_config(plan, n_steps, seed, origin)
+    config = override(default_config(plans, n_steps, seed, origin), settings)
+    if where in PRESETS:
+        preset = dataclasses.replace(PRESETS[where](), n_units=N_UNITS_OF_PRESETS)
+        teacher = random_model(preset, seed).eval()
     if any(not precision.is_float for precision in precisions_of(teacher).values()):
         raise ConfigError(
             f"{where}: quantized already; give the full-precision model that it was made from"
@@ -93,24 +110,55 @@ def binarize(
 def binarize_on(
     teacher: AudioModel, config: BinarizeConfig, data: TrainingData, out_dir: Path
 ) -> dict[str, Any]:
-    """`binarize` on data that is in memory already."""
+    """`binarize` on data that is in memory already.
+
+    Several stages have a folder each, `OUT/1-w1a2` and so on; the last one's model is OUT's.
+    """
+    n_stages = len(config.plans)
+    folders = [
+        out_dir if n_stages == 1 else out_dir / f"{i}-{Path(plan).stem}"
+        for i, plan in enumerate(config.plans, start=1)
+    ]
+    stages = []
+    for plan, folder in zip(config.plans, folders, strict=True):
+        teacher, stage = _train_stage(teacher, plan, config, data, folder)
+        stages.append(stage)
+    if n_stages > 1:
+        origin = read_model_file(folders[-1] / MODEL_FILE_NAME).origin
+        save_model(teacher, out_dir / MODEL_FILE_NAME, origin)
+    precisions = {name: str(precision) for name, precision in precisions_of(teacher).items()}
+    result = {
+        "model": str(out_dir / MODEL_FILE_NAME),
+        "precisions": precisions,
+        **stages[-1],
+        "stages": stages,
+    }
+    write_json(out_dir / "result.json", result)
+    return result
+
+
+def _train_stage(
+    teacher: AudioModel, plan: str, config: BinarizeConfig, data: TrainingData, folder: Path
+) -> tuple[AudioModel, dict[str, Any]]:
+    """The student of one stage and its figures; goes on where the folder's checkpoints end."""
+    rules = {pattern: str(precision) for pattern, precision in plan_named(plan).rules}
     run = {
         "stage": "binarize",
-        "plan": config.plan,
+        "plan": plan,
+        "rules": rules,
         "config": to_dict(config),
         "teacher": weights_digest(teacher),
         **data_digests(data.labels),
     }
-    check_same_run(make_folder(out_dir) / CHECKPOINTS, run)
-    model = quantized_copy(teacher, config.plan, _calibration_clips(data, config.train.seed))
-    objective = distil_from(teacher, config.distil_weight, config.train.unmasked_weight)
-    title = f"{config.plan} training"
-    figures = train(model, data, config.train, out_dir, objective=objective, run=run, title=title)
-    save_model(model, out_dir / MODEL_FILE_NAME, run | figures)
-    precisions = {name: str(precision) for name, precision in precisions_of(model).items()}
-    result = {"model": str(out_dir / MODEL_FILE_NAME), "precisions": precisions, **figures}
-    write_json(out_dir / "result.json", result)
-    return result
+    check_same_run(make_folder(folder) / CHECKPOINTS, run)
+    clips = _calibration_clips(data, config.train.seed)
+    student = student_of(teacher, plan_named(plan), clips, config.calibration)
+    objective = student_loss(teacher, config.weights, config.train.unmasked_weight)
+    title = f"{plan} training"
+    figures = train(student, data, config.train, folder, objective=objective, run=run, title=title)
+    save_model(student, folder / MODEL_FILE_NAME, run | figures)
+    write_text(folder / "leaves.txt", "".join(f"{leaf}\n" for leaf in report_of(student)))
+    return student, {"plan": plan, **figures}
 
 
 def _data_for(
