@@ -131,6 +131,48 @@ def binarize(
     )
 
 
+def errors(
+    models: Annotated[
+        Positional[tuple[str, ...]], arg(help="Models of ours or presets; several are compared.")
+    ],
+    plan: Annotated[
+        str | None, arg(metavar="PLAN", help="Quantizes them, w1a1 if nothing else is said.")
+    ] = None,
+    teacher: Annotated[
+        tuple[str, ...],
+        arg(metavar="MODEL", help="Of MODELS that are quantized: what each was made from."),
+    ] = (),
+    corpus: Annotated[
+        str | None, arg(metavar="CORPUS", help="'synthetic', the default, or a folder of audio.")
+    ] = None,
+    noise: Annotated[bool, arg(help="Seeded noise instead, for a quick look.")] = False,
+    clips: Annotated[int, arg(help="Clips that are compared.")] = 8,
+    seconds: Annotated[float, arg(help="Of each clip, from its start.")] = 4.0,
+    set: Annotated[Settings, arg(metavar="KEY=VALUE", help="As encoder.n_layers=3.")] = (),
+    out: Annotated[
+        Path | None, arg(metavar="DIR", help="For errors.json and the figure, SVG and PNG.")
+    ] = None,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Where quantization noise arises and how it propagates, by module, kind and encoder."""
+    from earbit.quantize.error_verb import errors_of_models
+
+    text, result = errors_of_models(
+        models,
+        plan=plan,
+        teachers=teacher,
+        corpus=corpus,
+        is_noise=noise,
+        n_clips=clips,
+        seconds=seconds,
+        settings=[one for group in set for one in group],
+        seed=seed,
+        out_dir=out,
+    )
+    emit(result, json, text)
+
+
 def profile(
     models: Annotated[Positional[tuple[str, ...]], arg(help="Presets or models of ours.")],
     plan: Annotated[
@@ -295,6 +337,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "units": units,
     "pretrain": pretrain,
     "binarize": binarize,
+    "errors": errors,
     "profile": profile,
     "superb": superb,
     "export": export,

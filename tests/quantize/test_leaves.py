@@ -6,12 +6,13 @@ from earbit.model_file import save_model
 from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.nn.precision import FLOAT, W1A1
 from earbit.presets import PRESETS, preset
-from earbit.quantize.binarize import binarize_signed, binarize_unsigned, binarize_weight
 from earbit.quantize.calibrate import calibrate
+from earbit.quantize.codes import binarize_signed, binarize_unsigned
 from earbit.quantize.convert import convert, leaves_of, precisions_of, quantized_leaves_of
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear, QuantizedMatMul
 from earbit.quantize.load import load_model, noise_clips, quantized_copy, random_model
 from earbit.quantize.plan import PLANS, Plan, plan_named
+from earbit.quantize.weights import binarize_weight
 
 
 def randomised(leaf):

@@ -24,9 +24,9 @@ from earbit.export.thresholds import (
 )
 from earbit.nn.leaves import ActivationName, Conv1d, Linear
 from earbit.nn.precision import FLOAT, W1A1, Precision
-from earbit.quantize.binarize import weight_bits, weight_scale
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear
 from earbit.quantize.quantizers import ActivationQuantizer
+from earbit.quantize.weights import weight_bits, weight_scale
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.nn.leaves import ActivationName, Conv1d, Linear, MatMul, NumberSet, activate
-from earbit.nn.lengths import zero_padding
 from earbit.nn.precision import FLOAT, Granularity, Precision
+from earbit.quantize.product import (
+    ConvProduct,
+    LinearProduct,
+    MatrixProduct,
+    quantized_product,
+)
 from earbit.quantize.quantizers import ActivationQuantizer, WeightQuantizer
 
 FLOAT_BITS = FLOAT.weight_bits
@@ -55,18 +60,20 @@ def _copy_weights(leaf: Linear | Conv1d, into: Linear | Conv1d) -> None:
         into.bias.copy_(leaf.bias)
 
 
-def _weight_codes(
-    weight: Tensor,
-    weight_quantizer: WeightQuantizer | None,
-    input_quantizer: ActivationQuantizer | None,
-) -> tuple[Tensor, Tensor]:
-    """Codes, or the weight itself, and what a unit of the product is worth: (C_out,) or (1,)."""
-    step = torch.ones(1, dtype=weight.dtype, device=weight.device)
-    if weight_quantizer is not None:
-        weight, step = weight_quantizer(weight)
-    if input_quantizer is not None:
-        step = step * input_quantizer.step().detach()
-    return weight, step
+def _step(leaf: QuantizedLinear | QuantizedConv1d) -> Tensor:
+    """What a unit of the product of every output channel is worth: (C_out,) or (1,)."""
+    step = torch.ones(1, dtype=leaf.weight.dtype, device=leaf.weight.device)
+    if leaf.weight_quantizer is not None:
+        step = leaf.weight_quantizer.step(leaf.weight)
+    if leaf.input_quantizer is not None:
+        step = step * leaf.input_quantizer.step()
+    return step
+
+
+def with_bias(y: Tensor, step: Tensor, bias: Tensor | None) -> Tensor:
+    """`step * y + bias`, the numbers that a product of codes stands for."""
+    # Two roundings, as in the packed program, and not the one of a fused multiply-add.
+    return y * step if bias is None else (y * step).add_(bias)
 
 
 class QuantizedLinear(Linear):
@@ -89,13 +96,12 @@ class QuantizedLinear(Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         x = activate(x, self.input_activation)
-        if self.input_quantizer is not None:
-            x = self.input_quantizer(x)
         if self.input_dropout > 0:
             x = F.dropout(x, self.input_dropout, self.training)
-        weight, step = _weight_codes(self.weight, self.weight_quantizer, self.input_quantizer)
-        y = F.linear(x, weight) * step
-        return y if self.bias is None else y + self.bias
+        y = quantized_product(
+            LinearProduct(), x, self.weight, self.input_quantizer, self.weight_quantizer
+        )
+        return with_bias(y, _step(self), self.bias)
 
 
 class QuantizedConv1d(Conv1d):
@@ -121,17 +127,18 @@ class QuantizedConv1d(Conv1d):
 
     def forward(self, x_BCT: Tensor, lengths: Tensor | None = None) -> Tensor:
         x_BCT = activate(x_BCT, self.input_activation)
-        if self.input_quantizer is not None:
-            x_BCT = self.input_quantizer(x_BCT)
-        n_pad = cast(int, self.padding[0])
-        if n_pad:
-            low = 0 if self.input_quantizer is None else self.input_quantizer.zero_code
-            # Moved so that the padding's code is zero, it is plain zero padding.
-            x_BCT = zero_padding(x_BCT - low, lengths) + low
-            x_BCT = F.pad(x_BCT, (n_pad, n_pad), value=low)
-        weight, step = _weight_codes(self.weight, self.weight_quantizer, self.input_quantizer)
-        y_BCT = F.conv1d(x_BCT, weight, stride=self.stride, groups=self.groups) * step[:, None]
-        return y_BCT if self.bias is None else y_BCT + self.bias[:, None]
+        product = ConvProduct(
+            stride=self.stride[0],
+            padding=cast(int, self.padding[0]),
+            groups=self.groups,
+            zero_code=0 if self.input_quantizer is None else self.input_quantizer.zero_code,
+            lengths=lengths,
+        )
+        y_BCT = quantized_product(
+            product, x_BCT, self.weight, self.input_quantizer, self.weight_quantizer
+        )
+        bias = None if self.bias is None else self.bias[:, None]
+        return with_bias(y_BCT, _step(self)[:, None], bias)
 
 
 class QuantizedMatMul(MatMul):
@@ -154,15 +161,19 @@ class QuantizedMatMul(MatMul):
         real: tuple[Tensor, Tensor] | None = None,
         share: float = 1.0,
     ) -> Tensor:
-        real_left, real_right = (None, None) if real is None else real
-        step: Tensor | float = 1.0
-        if self.left_quantizer is not None:
-            left = self.left_quantizer(left, real=real_left, share=share)
-            step = self.left_quantizer.step().detach()
-        if self.right_quantizer is not None:
-            right = self.right_quantizer(right, real=real_right, share=share)
-            step = step * self.right_quantizer.step().detach()
-        return left @ right * step
+        y = quantized_product(
+            MatrixProduct(),
+            left,
+            right,
+            self.left_quantizer,
+            self.right_quantizer,
+            real=real,
+            share=share,
+        )
+        for quantizer in (self.left_quantizer, self.right_quantizer):
+            if quantizer is not None:
+                y = y * quantizer.step()
+        return y
 
 
 QuantizedLeaf = QuantizedLinear | QuantizedConv1d | QuantizedMatMul

@@ -1,7 +1,8 @@
-"""What a quantized leaf does to its operands: the state of a quantizer, and its codes.
+"""What a quantized leaf does to its operands: the state of a quantizer, its codes, their gradient.
 
-Codes are small integers in floats; times the step they are the quantized number.  Scales and
-shifts are ordinary parameters; `calibrate` gives those of activations their first values.
+`encode` and `gradient` are the two halves of one step, apart so that a product can keep the operand
+itself for the backward pass and make its codes again there (`product.py`).  Scales and shifts are
+ordinary parameters; `calibrate` gives those of activations their first values.
 """
 
 from __future__ import annotations
@@ -11,15 +12,22 @@ from torch import Tensor
 
 from earbit.nn.leaves import NumberSet
 from earbit.nn.precision import Granularity
-from earbit.quantize.binarize import MIN_SCALE, lsq_factor, weight_scale, weight_units
-from earbit.quantize.low_bits import code_range, codes
+from earbit.quantize.codes import (
+    MIN_SCALE,
+    code_range,
+    codes_gradient,
+    codes_of,
+    lsq_factor,
+)
 from earbit.quantize.scale_search import least_squares_scale
+from earbit.quantize.weights import MIN_WEIGHT_SCALE, weight_scale, weight_signs
 
-MIN_WEIGHT_SCALE = MIN_SCALE**2
+Gradients = tuple[Tensor, tuple[Tensor | None, ...]]
+"""Of the operand, and of what `learned` names."""
 
 
 class ActivationQuantizer(torch.nn.Module):
-    """Codes of an activation: any shape -> the same, with one scale and, by channel, a shift.
+    """An activation's codes: any shape -> the same, with one scale and, by channel, a shift.
 
     n_channels: of the shift, None for none;  channel_axis: where they are, from the end.
     """
@@ -47,26 +55,44 @@ class ActivationQuantizer(torch.nn.Module):
 
     def step(self) -> Tensor:
         """What one code is worth: the scale, kept above zero."""
-        return self.scale.clamp_min(MIN_SCALE)
+        return self.scale.detach().clamp_min(MIN_SCALE)
 
     @property
     def zero_code(self) -> int:
         """The code of padding: 0, or -1 for the two codes that have no zero (bit 0)."""
         return code_range(self.bits, self.number_set)[0] if self.bits == 1 else 0
 
-    def forward(self, x: Tensor, real: Tensor | None = None, share: float = 1.0) -> Tensor:
+    @property
+    def learned(self) -> tuple[Tensor | None, ...]:
+        """The parameters whose gradients `gradient` gives."""
+        return self.scale, self.shift
+
+    def forward(self, x: Tensor, real: Tensor | None = None) -> Tensor:
         """Codes of x.
 
-        real: broadcastable to x, True where an element counts in calibration, which reads it;
+        real: broadcastable to x, True where an element counts in calibration, which reads it.
+        """
+        return codes_of(self.shifted(x), self.step(), self.bits, self.number_set)
+
+    def gradient(self, x: Tensor, found: Tensor, grad: Tensor, share: float) -> Gradients:
+        """Gradients of x and of scale and shift, given its codes and their gradient.
+
         share: of a tensor that x is a part of; the scale's gradient is then a part of the whole's.
         """
-        high = code_range(self.bits, self.number_set)[1]
-        factor = lsq_factor(x.numel() / share * (high if self.bits > 1 else 1))
-        return codes(self.shifted(x), self.step(), self.bits, self.number_set, factor)
+        kind = (self.bits, self.number_set)
+        grad_x, grad_scale = codes_gradient(self.shifted(x), self.step(), *kind, found, grad)
+        # Below its floor a scale does not act.
+        is_acting = self.scale >= MIN_SCALE
+        grad_scale = grad_scale * lsq_factor(x.numel() / share, *kind) * is_acting
+        grad_shift = None
+        if self.shift is not None:
+            shape = (len(self.shift), *self.trailing)
+            grad_shift = grad_x.sum_to_size(shape).view(-1)
+        return grad_x, (grad_scale, grad_shift)
 
 
 class WeightQuantizer(torch.nn.Module):
-    """Codes of a weight, output channels first, and their steps.
+    """A weight's codes, output channels first, and their steps.
 
     One bit is BiT's: signs around the mean, times mean|W|, nothing learned but the weight.  More
     bits have a learned scale for every output channel, or one for all, as in LSQ.
@@ -78,15 +104,40 @@ class WeightQuantizer(torch.nn.Module):
         self.granularity: Granularity = granularity
         self.scale: torch.nn.Parameter | None = None
         if bits > 1:
-            rows = weight.detach().flatten(1) if granularity == "channel" else weight.detach()
-            rows = rows if granularity == "channel" else rows.reshape(1, -1)
+            rows = weight.detach().reshape(len(weight) if granularity == "channel" else 1, -1)
             self.scale = torch.nn.Parameter(least_squares_scale(rows, bits, "signed"))
 
-    def forward(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes, and what a code of every output channel is worth: the weight's shape, (C_out,)."""
+    def step(self, weight: Tensor) -> Tensor:
+        """What a code of every output channel is worth: (C_out,)."""
+        return self._step_of_rows(weight).flatten().expand(len(weight))
+
+    @property
+    def learned(self) -> tuple[Tensor | None, ...]:
+        """The parameters whose gradients `gradient` gives."""
+        return (self.scale,)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Codes of the weight, of its shape."""
         if self.scale is None:
-            step = weight_scale(weight, self.granularity)
-            return weight_units(weight, self.granularity), step.flatten()
-        scale = self.scale.clamp_min(MIN_WEIGHT_SCALE)
-        by_row = scale.view(-1, *(1,) * (weight.dim() - 1))
-        return codes(weight, by_row, self.bits, "signed"), scale.detach().expand(len(weight))
+            return weight_signs(weight)
+        return codes_of(weight, self._step_of_rows(weight), self.bits, "signed")
+
+    def gradient(self, weight: Tensor, found: Tensor, grad: Tensor, share: float) -> Gradients:
+        """Gradients of the weight and of the scale, given its codes and their gradient."""
+        step = self._step_of_rows(weight)
+        if self.scale is None:
+            return grad / step, (None,)
+        grad_weight, grad_scale = codes_gradient(weight, step, self.bits, "signed", found, grad)
+        factor = lsq_factor(weight.numel() / self.scale.numel(), self.bits)
+        is_acting = self.scale >= MIN_WEIGHT_SCALE
+        return grad_weight, (grad_scale.view_as(self.scale) * factor * is_acting,)
+
+    def _step_of_rows(self, weight: Tensor) -> Tensor:
+        """The steps, shaped to broadcast over the weight."""
+        if self.scale is None:
+            return weight_scale(weight, self.granularity)
+        step = self.scale.detach().clamp_min(MIN_WEIGHT_SCALE)
+        return step.view(-1, *(1,) * (weight.dim() - 1))
+
+
+Quantizer = ActivationQuantizer | WeightQuantizer

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from earbit.nn.leaves import NumberSet
-from earbit.quantize.binarize import MIN_SCALE
-from earbit.quantize.low_bits import code_range
+from earbit.quantize.codes import MIN_SCALE, code_range
 
 N_CANDIDATES = 64
 

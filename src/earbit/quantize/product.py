@@ -1,0 +1,151 @@
+"""A product of quantized operands that keeps the operands, and not their codes, for its gradient.
+
+Codes of a weight are as large as the weight, codes of an activation as large as it; what a float
+product keeps is there anyway.  Made again in the backward pass, codes cost one pass over memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.grad import conv1d_input, conv1d_weight
+
+from earbit.nn.lengths import zero_padding
+from earbit.quantize.quantizers import Quantizer
+
+
+@dataclass(frozen=True, slots=True)
+class LinearProduct:
+    """(..., d_in) x (d_out, d_in) -> (..., d_out)."""
+
+    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The product."""
+        return F.linear(x, weight)
+
+    def gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of both operands, given that of the product."""
+        return grad @ weight, grad.flatten(0, -2).T @ x.flatten(0, -2)
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixProduct:
+    """(..., m, k) x (..., k, n) -> (..., m, n); leading dimensions broadcast."""
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """The product."""
+        return left @ right
+
+    def gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of both operands, given that of the product."""
+        grad_left, grad_right = grad @ right.mT, left.mT @ grad
+        return grad_left.sum_to_size(left.shape), grad_right.sum_to_size(right.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class ConvProduct:
+    """(B, C_in, T) * (C_out, C_in / groups, kernel) -> (B, C_out, T_out)."""
+
+    stride: int
+    padding: int
+    groups: int
+    zero_code: int
+    """What padding is, and padded frames of the batch."""
+    lengths: Tensor | None
+    """Real frames of every row (B,)."""
+
+    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The convolution."""
+        return F.conv1d(self._padded(x), weight, stride=self.stride, groups=self.groups)
+
+    def gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of both operands, given that of the convolution."""
+        padded, sizes = self._padded(x), {"stride": self.stride, "groups": self.groups}
+        grad_padded: Tensor = conv1d_input(padded.shape, weight, grad, **sizes)  # type: ignore[no-untyped-call]
+        grad_weight: Tensor = conv1d_weight(padded, weight.shape, grad, **sizes)  # type: ignore[no-untyped-call]
+        grad_x = grad_padded[..., self.padding : self.padding + x.shape[-1]]
+        return zero_padding(grad_x, self.lengths if self.padding else None), grad_weight
+
+    def _padded(self, x: Tensor) -> Tensor:
+        if not self.padding:
+            return x
+        # Moved so that the padding's code is zero, it is plain zero padding.
+        if self.lengths is not None:
+            x = zero_padding(x - self.zero_code, self.lengths) + self.zero_code
+        return F.pad(x, (self.padding, self.padding), value=self.zero_code)
+
+
+Product = LinearProduct | MatrixProduct | ConvProduct
+
+
+def quantized_product(
+    product: Product,
+    left: Tensor,
+    right: Tensor,
+    left_quantizer: Quantizer | None,
+    right_quantizer: Quantizer | None,
+    *,
+    real: tuple[Tensor, Tensor] | None = None,
+    share: float = 1.0,
+) -> Tensor:
+    """`product` of the codes of both operands; an operand without quantizer is itself.
+
+    real: where elements of the operands count in calibration;  share: of a whole that this is a
+    part of, see `ActivationQuantizer.gradient`.
+    """
+    learned = tuple(p for q in (left_quantizer, right_quantizer) if q for p in q.learned)
+    y: Tensor = _QuantizedProduct.apply(  # type: ignore[no-untyped-call]
+        product, left_quantizer, right_quantizer, real, share, left, right, *learned
+    )
+    return y
+
+
+class _QuantizedProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        product: Product,
+        left_quantizer: Quantizer | None,
+        right_quantizer: Quantizer | None,
+        real: tuple[Tensor, Tensor] | None,
+        share: float,
+        left: Tensor,
+        right: Tensor,
+        *learned: Tensor | None,
+    ) -> Tensor:
+        ctx.save_for_backward(left, right)
+        ctx.product, ctx.share = product, share
+        ctx.quantizers = (left_quantizer, right_quantizer)
+        real_left, real_right = real or (None, None)
+        y: Tensor = product.forward(
+            _encoded(left_quantizer, left, real_left), _encoded(right_quantizer, right, real_right)
+        )
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        operands, quantizers = ctx.saved_tensors, ctx.quantizers
+        found = [
+            _encoded(q, operand, None) for q, operand in zip(quantizers, operands, strict=True)
+        ]
+        # Under autocast the product had fewer bits than its operands; codes fit into them.
+        of_codes = ctx.product.gradient(*(x.to(grads[0].dtype) for x in found), grads[0])
+        of_operands: list[Tensor] = []
+        of_learned: list[Tensor | None] = []
+        for i, (quantizer, operand) in enumerate(zip(quantizers, operands, strict=True)):
+            grad = of_codes[i]
+            if quantizer is not None:
+                grad, of_its_own = quantizer.gradient(operand, found[i], grad, ctx.share)
+                of_learned += of_its_own
+            of_operands.append(grad.to(operand.dtype))
+        return (None, None, None, None, None, *of_operands, *of_learned)
+
+
+def _encoded(quantizer: Quantizer | None, operand: Tensor, real: Tensor | None) -> Tensor:
+    if quantizer is None:
+        return operand
+    found: Tensor = quantizer(operand) if real is None else quantizer(operand, real=real)
+    return found
