@@ -125,8 +125,16 @@ def test_a_loss_that_is_not_finite_names_the_step(data, tmp_path):
     for waveform in waveforms.values():
         waveform[:] = np.nan
     broken = dataclasses.replace(data, waveforms=waveforms)
-    with pytest.raises(DataError, match="step 1: the loss is nan"):
+    with pytest.raises(DataError, match=r"step 1: the loss is nan, first not finite is front_end\.convs\.0"):
         run(broken, tmp_path)
+
+
+def test_a_loss_that_is_not_finite_names_the_module_it_comes_from(data, tmp_path):
+    model = random_model(MODEL, seed=1)
+    name = "encoder.layers.0.feed_forward.intermediate"
+    torch.nn.init.constant_(model.get_submodule(name).bias, float("inf"))
+    with pytest.raises(DataError, match=f"first not finite is {name}, "):
+        train(model, data, CONFIG, tmp_path, objective=masked_units(0.0), run={})
 
 
 def test_the_loss_is_cross_entropy_and_ten_times_the_penalty(data, tmp_path):
@@ -145,7 +153,7 @@ def test_a_gradient_that_is_not_finite_stops_before_it_is_applied(data, tmp_path
 
     model = random_model(MODEL, seed=1)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(DataError, match="step 1: the gradient is nan"):
+    with pytest.raises(DataError, match="step 1: the gradient is nan.*that of mask_embedding"):
         train(model, data, CONFIG, tmp_path, objective=broken, run={})
     assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
 

@@ -6,7 +6,7 @@ import torch
 
 from earbit.errors import ConfigError
 from earbit.presets import preset
-from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at
+from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
 from earbit.quantize.load import noise_clips, quantized_copy, random_model
 
 HUBERT = OptimiserConfig(peak_lr=5e-4, n_steps=400_000, warmup_steps=32_000)
@@ -49,6 +49,13 @@ def test_scales_and_shifts_do_not_decay_and_everything_else_does():
     free_names = {names[id(p)] for p in free["params"]}
     assert all(n.endswith(("_quantizer.scale", "_quantizer.shift")) for n in free_names)
     assert len(decayed["params"]) + len(free["params"]) == len(names)
+
+
+def test_quantizers_have_a_learning_rate_of_their_own():
+    model = quantized_copy(random_model(preset("hubert-tiny"), 0), "w1a1", noise_clips(0))
+    optimiser = build_optimiser(model, dataclasses.replace(HUBERT, quantizer_lr_factor=0.25))
+    set_lr(optimiser, 0.1)
+    assert [group["lr"] for group in optimiser.param_groups] == [0.1, 0.025]
 
 
 def test_gradients_reach_every_parameter_of_a_binarized_model():

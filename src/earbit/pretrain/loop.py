@@ -24,10 +24,11 @@ from earbit.errors import DataError, require_range
 from earbit.files import make_folder, write_text
 from earbit.model import AudioModel
 from earbit.nn.front_end import MIN_SAMPLES, n_frames_of
+from earbit.pretrain.blame import first_non_finite, non_finite_gradient
 from earbit.pretrain.checkpoint import CHECKPOINTS, Position, load_newest, save_checkpoint
 from earbit.pretrain.masking import MaskConfig, batch_mask
 from earbit.pretrain.objective import Loss, Objective
-from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at
+from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
 from earbit.progress import progress
 from earbit.units.labels import UnitLabels
 
@@ -140,25 +141,30 @@ def _step(
     step: int,
 ) -> dict[str, float]:
     lr = lr_at(step, config.optimiser)
-    for group in optimiser.param_groups:
-        group["lr"] = lr
-    generator = torch.Generator().manual_seed((config.seed << 32) + step)
-    # Dropout draws from torch's global generator; it is lent a seed of this step and given back.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed((config.seed << 32) + step)
-        loss, n_masked = _loss(model, objective, data, config, ids, generator)
+    set_lr(optimiser, lr)
+
+    def forward() -> tuple[Loss, int]:
+        generator = torch.Generator().manual_seed((config.seed << 32) + step)
+        # Dropout draws from torch's global generator; it is lent a seed of this step.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed((config.seed << 32) + step)
+            return _loss(model, objective, data, config, ids, generator)
+
+    loss, n_masked = forward()
     if not bool(torch.isfinite(loss.total)):
+        where = first_non_finite(model, forward) or "the loss itself"
         raise DataError(
-            f"step {step}: the loss is {float(loss.total.detach())}, batch {ids[0]}, ...; "
-            "lower peak_lr or look at these files"
+            f"step {step}: the loss is {float(loss.total.detach())}, first not finite is {where}, "
+            f"batch {ids[0]}, ...; lower peak_lr or look at these files"
         )
     optimiser.zero_grad(set_to_none=True)
     loss.total.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimiser.max_gradient_norm)
     if not bool(torch.isfinite(norm)):
         raise DataError(
-            f"step {step}: the gradient is {float(norm)}, batch {ids[0]}, ...; "
-            "lower peak_lr or look at these files"
+            f"step {step}: the gradient is {float(norm)}, first not finite is that of "
+            f"{non_finite_gradient(model)}, batch {ids[0]}, ...; lower peak_lr or look at these "
+            "files"
         )
     optimiser.step()
     parts = {name: float(value) for name, value in loss.parts.items()}

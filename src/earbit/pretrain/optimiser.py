@@ -19,6 +19,8 @@ class OptimiserConfig:
     warmup_steps: int
     weight_decay: float = 0.01
     max_gradient_norm: float = 10.0
+    quantizer_lr_factor: float = 1.0
+    """Learning rate of quantizers' scales and shifts over that of everything else."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup_steps <= self.n_steps or self.n_steps < 1:
@@ -27,6 +29,7 @@ class OptimiserConfig:
                 "allowed: 0 <= warmup_steps <= n_steps, n_steps at least 1"
             )
         require_range(0, inf, weight_decay=self.weight_decay)
+        require_range(0, inf, quantizer_lr_factor=self.quantizer_lr_factor)
         if not (0 < self.peak_lr < inf and 0 < self.max_gradient_norm < inf):
             raise ConfigError(
                 f"peak_lr={self.peak_lr}, max_gradient_norm={self.max_gradient_norm}; "
@@ -43,11 +46,18 @@ def lr_at(step: int, config: OptimiserConfig) -> float:
 
 
 def build_optimiser(model: torch.nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
-    """Decay on everything but the scales and shifts of binarizers, which have their own meaning."""
+    """AdamW; scales and shifts of quantizers do not decay and have a learning rate of their own."""
     names = dict(model.named_parameters())
     free = [p for name, p in names.items() if "_quantizer." in name]
     decayed = [p for name, p in names.items() if "_quantizer." not in name]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay, "lr_factor": 1.0}]
     if free:
-        groups.append({"params": free, "weight_decay": 0.0})
+        factor = config.quantizer_lr_factor
+        groups.append({"params": free, "weight_decay": 0.0, "lr_factor": factor})
     return torch.optim.AdamW(groups, lr=config.peak_lr, betas=(0.9, 0.98), eps=1e-6)
+
+
+def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    """Gives every group of `build_optimiser` its learning rate, where that of weights is `lr`."""
+    for group in optimiser.param_groups:
+        group["lr"] = lr * group["lr_factor"]
