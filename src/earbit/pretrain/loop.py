@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from lhotse import CutSet
 from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from earbit.audio.batches import Batch, collate, epoch_batches
 from earbit.audio.rate import SAMPLE_RATE_HZ
@@ -159,13 +160,15 @@ def _step(
         )
     optimiser.zero_grad(set_to_none=True)
     loss.total.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimiser.max_gradient_norm)
+    norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
     if not bool(torch.isfinite(norm)):
         raise DataError(
             f"step {step}: the gradient is {float(norm)}, first not finite is that of "
             f"{non_finite_gradient(model)}, batch {ids[0]}, ...; lower peak_lr or look at these "
             "files"
         )
+    # With a norm that is not finite, this would leave no gradient that is.
+    clip_grads_with_norm_(model.parameters(), config.optimiser.max_gradient_norm, norm)
     optimiser.step()
     parts = {name: float(value) for name, value in loss.parts.items()}
     return {
