@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from report import arguments, goal, in_turn, machine, quartiles, show
 
 from earbit.presets import preset
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
 from earbit.quantize.load import noise_clips, quantized_copy, random_model
+from report import arguments, goal, in_turn, machine, quartiles, show
 
 OPTIMISER = OptimiserConfig(peak_lr=1e-4, n_steps=1, warmup_steps=0)
 

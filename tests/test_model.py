@@ -47,25 +47,80 @@ LARGE_IN_SMALL = ModelConfig(
 )
 NORMALIZED = replace(LARGE_IN_SMALL, normalize_waveform=True)
 WITH_BIASES = replace(LARGE_IN_SMALL, front_end=replace(LARGE_IN_SMALL.front_end, conv_bias=True))
+POST_NORM_LAYER_FRONT_END = replace(LARGE_IN_SMALL, encoder=TINY.encoder)
 
 
-@pytest.mark.parametrize("config", [TINY, LARGE_IN_SMALL, WITH_BIASES], ids=["base", "large", "b"])
-@pytest.mark.parametrize("n_samples", [400, 16_000, 23_456])
-def test_every_hidden_state_equals_that_of_transformers(n_samples, config):
-    torch.manual_seed(0)
-    model = AudioModel(config).eval()
+def with_twin(config: ModelConfig, seed: int, spread: float = 0.0):
+    """A model and transformers' with the same weights, moved by `spread` from where they begin."""
+    model = random_model(config, seed).eval()
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(spread * torch.randn(parameter.shape, generator=random))
     twin = hugging_face_twin(model.config)
     states = {their_name(name): tensor for name, tensor in model.state_dict().items()}
     twin.load_state_dict(states, strict=True)
+    return model, twin
+
+
+def their_states(twin: torch.nn.Module, wave: torch.Tensor, **masks) -> tuple[torch.Tensor, ...]:
+    output = twin(wave, output_hidden_states=True, **masks)
+    # Their list ends before the last norm of a pre-norm model, the output itself after it.
+    return (*output.hidden_states[:-1], output.last_hidden_state)
+
+
+every_hubert = pytest.mark.parametrize(
+    "config", [TINY, LARGE_IN_SMALL, WITH_BIASES], ids=["base", "large", "b"]
+)
+
+
+@every_hubert
+@pytest.mark.parametrize("n_samples", [400, 16_000, 23_456])
+def test_every_hidden_state_equals_that_of_transformers(n_samples, config):
+    torch.manual_seed(0)
+    model, twin = with_twin(config, seed=0)
     wave = torch.randn(2, n_samples)
     with torch.no_grad():
-        output = twin(wave, output_hidden_states=True)
-        # Their list ends before the last norm of a pre-norm model, the output itself after it.
-        theirs = (*output.hidden_states[:-1], output.last_hidden_state)
+        theirs = their_states(twin, wave)
         ours = model(wave).states
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
         assert torch.allclose(a, b, atol=1e-5)
+
+
+@every_hubert
+@pytest.mark.parametrize("seed", range(6))
+def test_hidden_states_of_any_length_equal_those_of_transformers(seed, config):
+    # Norms and biases that begin at one and zero would hide a norm or a bias that is not there.
+    # In double precision, where nothing but a difference in meaning is left to see.
+    model, twin = (module.double() for module in with_twin(config, seed, spread=0.1))
+    torch.manual_seed(seed)
+    for n_samples in torch.randint(400, 12_001, (3,)).tolist():
+        wave = 0.3 * torch.randn(2, n_samples, dtype=torch.double)
+        with torch.no_grad():
+            theirs, ours = their_states(twin, wave), model(wave).states
+        for a, b in zip(ours, theirs, strict=True):
+            assert torch.allclose(a, b, rtol=0, atol=1e-9), n_samples
+
+
+# Not the norm over time of Base: that of transformers sees the padding.
+@pytest.mark.parametrize(
+    "config", [LARGE_IN_SMALL, WITH_BIASES, POST_NORM_LAYER_FRONT_END], ids=["large", "b", "post"]
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_hidden_states_of_a_padded_batch_equal_those_of_transformers_under_a_mask(seed, config):
+    model, twin = (module.double() for module in with_twin(config, seed, spread=0.1))
+    torch.manual_seed(seed)
+    lengths = torch.tensor([400, *torch.randint(401, 12_001, (2,)).tolist(), 12_000])
+    is_real = torch.arange(12_300) < lengths[:, None]
+    wave = 0.3 * torch.randn(4, 12_300, dtype=torch.double) * is_real
+    with torch.no_grad():
+        theirs = their_states(twin, wave, attention_mask=is_real.long())
+        ours = model(wave, lengths)
+    assert ours.lengths.tolist() == [n_frames_of(int(n)) for n in lengths]
+    for a, b in zip(ours.states, theirs, strict=True):
+        for i, n_frames in enumerate(ours.lengths):
+            assert torch.allclose(a[i, :n_frames], b[i, :n_frames], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(
