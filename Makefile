@@ -58,6 +58,7 @@ bench: .venv/.dev
 	$(PY) benchmarks/gemm_b1.py
 	$(PY) benchmarks/window_attention.py
 	$(PY) benchmarks/hubert_forward.py
+	$(PY) benchmarks/quantized_step.py
 
 clean:
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
