@@ -148,6 +148,15 @@ MODELS = {
     (name, plan): quantized_copy(random_model(config, seed=3), plan, noise_clips(0)).eval()
     for name, config in CONFIGS.items()
     for plan in ("fp32", "w1a1")
+} | {
+    (name, plan): quantized_copy(random_model(CONFIGS[name], seed=3), plan, noise_clips(0)).eval()
+    for name, plan in (
+        ("hubert-tiny", "w1a2"),
+        ("conformer-tiny", "w2a2"),
+        ("squeezeformer-tiny", "w8a8"),
+        ("window", "w1a1-frontend4"),
+        ("strided", "w4a4"),
+    )
 }
 
 

@@ -184,7 +184,7 @@ def test_binarized_inputs_take_exactly_two_values():
     assert all(counts <= {1, 2} for counts in seen.values())
 
 
-@pytest.mark.parametrize("plan", ["fp32", "w1a1"])
+@pytest.mark.parametrize("plan", PLANS)
 def test_a_model_file_gives_the_same_output_bit_for_bit(plan, tmp_path):
     model = quantized_copy(random_model(preset("sparseformer-dn-tiny"), 0), plan, noise_clips(0))
     expect_the_same_after_saving(model, tmp_path)

@@ -34,8 +34,8 @@ def least_squares_scale(rows: Tensor, bits: int, number_set: NumberSet) -> Tenso
     greatest = rows.abs().amax(-1)
     best = (greatest / high).clamp_min(MIN_SCALE**2)
     least_error = torch.full_like(best, math.inf)
-    for fraction in torch.linspace(1 / N_CANDIDATES, 1, N_CANDIDATES).tolist():
-        scale = (greatest / high * fraction).clamp_min(MIN_SCALE**2)[:, None]
+    for i in range(1, N_CANDIDATES + 1):
+        scale = (greatest / high * (i / N_CANDIDATES)).clamp_min(MIN_SCALE**2)[:, None]
         if bits > 1:
             nearest = (rows / scale).round_().clamp_(low, high)
         elif number_set == "signed":
