@@ -1,4 +1,4 @@
-"""Writes `golden/*.txt`, what every plan makes of every leaf: `python tests/quantize/make_golden.py`.
+"""Writes `golden/*.txt`, what every plan makes of every leaf; run it by `python` from anywhere.
 
 Look at the difference before you commit it: a leaf that changed its bits by itself is a bug.
 """

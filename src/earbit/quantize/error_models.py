@@ -1,0 +1,122 @@
+"""The two models that errors are measured between, and how one looks into them.
+
+A teacher in full precision, and a student of the same architecture in which leaves are quantized.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earbit.model import AudioModel
+from earbit.quantize.calibrate import calibrate
+from earbit.quantize.convert import convert, leaves_of, quantized_leaves_of
+from earbit.quantize.plan import Plan
+
+See = Callable[[str, Tensor, tuple[Any, ...], dict[str, Any]], None]
+"""Gets name, output and arguments of a module's call."""
+
+
+def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]) -> AudioModel:
+    """A copy under a plan whose scales come from full-precision activations alone.
+
+    Unlike `quantized_copy`, whose later quantizers see what the quantized leaves before them make:
+    here scales must not depend on what else is quantized.  Both models are left in evaluation mode.
+    """
+    twin = copy.deepcopy(teacher)
+    convert(twin, plan.precisions(leaves_of(twin)))
+    if quantized_leaves_of(twin):
+        beside = _Beside(teacher.eval(), twin.eval()).eval()
+        calibrate(beside, [torch.from_numpy(clip)[None] for clip in clips])
+    return twin
+
+
+class _Beside(torch.nn.Module):
+    """The teacher's forward pass; each quantized leaf of the twin sees its float leaf's inputs."""
+
+    def __init__(self, teacher: AudioModel, twin: AudioModel) -> None:
+        super().__init__()
+        self.teacher, self.twin = teacher, twin
+
+    def forward(self, wave_BN: Tensor) -> None:
+        twins = quantized_leaves_of(self.twin)
+
+        def show(name: str, _: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            twins[name](*args, **kwargs)
+
+        with hooked(self.teacher, twins, show):
+            self.teacher(wave_BN)
+
+
+@contextmanager
+def hooked(
+    model: torch.nn.Module,
+    names: Iterable[str],
+    see: See,
+) -> Iterator[None]:
+    """Shows name, output and arguments of every call of some modules whose output is a tensor."""
+
+    def hook_of(name: str) -> Callable[..., None]:
+        def hook(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            if isinstance(output, Tensor):
+                see(name, output, args, kwargs)
+
+        return hook
+
+    handles = [
+        model.get_submodule(name).register_forward_hook(hook_of(name), with_kwargs=True)
+        for name in names
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def grafted(host: torch.nn.Module, leaves: Mapping[str, torch.nn.Module]) -> Iterator[None]:
+    """Some leaves of `host` replaced by others for as long as the context lasts."""
+    own = {name: host.get_submodule(name) for name in leaves}
+    try:
+        _place(host, leaves)
+        yield
+    finally:
+        _place(host, own)
+
+
+def _place(host: torch.nn.Module, leaves: Mapping[str, torch.nn.Module]) -> None:
+    for name, leaf in leaves.items():
+        parent_name, _, child = name.rpartition(".")
+        setattr(host.get_submodule(parent_name), child, leaf)
+
+
+@contextmanager
+def noisy(model: torch.nn.Module, power: Mapping[str, float], seed: int) -> Iterator[None]:
+    """Adds white noise of some power (mean square) to the output of modules, by name.
+
+    A module's noise follows from the seed and its name alone, whatever else is noisy.
+    """
+
+    def hook_of(name: str) -> Callable[..., Tensor]:
+        def hook(_: Any, __: Any, output: Tensor) -> Tensor:
+            random = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
+            noise = torch.randn(output.shape, generator=random, dtype=output.dtype)
+            return output + math.sqrt(power[name]) * noise
+
+        return hook
+
+    handles = [model.get_submodule(name).register_forward_hook(hook_of(name)) for name in power]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,248 @@
+"""Errors of modules and states, against direct computation and models that were converted anew."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from earbit.encoders.conformer import ConformerConfig
+from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
+from earbit.encoders.transformer import TransformerConfig
+from earbit.errors import ConfigError, DataError
+from earbit.model import ModelConfig
+from earbit.nn.front_end import FrontEndConfig
+from earbit.nn.leaves import Linear
+from earbit.nn.precision import FLOAT, W1A1
+from earbit.presets import PRESETS
+from earbit.quantize.convert import convert, leaves_of, quantized_leaves_of
+from earbit.quantize.error_interaction import interaction_of
+from earbit.quantize.error_models import calibrated_twin, grafted, noisy
+from earbit.quantize.error_parts import ALL, LAYERS, NOT_QUANTIZED, kind_of, parts_of
+from earbit.quantize.error_propagation import measure, n_passes
+from earbit.quantize.load import noise_clips, random_model
+from earbit.quantize.plan import PLANS, Plan
+
+SHAPE = {"n_layers": 2, "d_model": 16, "n_heads": 2, "d_ffn": 32, "layer_drop": 0.0}
+ENCODERS = {
+    "transformer": TransformerConfig(**SHAPE, position_kernel=8),
+    "sparseformer": SparseformerConfig(**SHAPE, position_kernel=8, pattern=WindowConfig(frames=9)),
+    "conformer": ConformerConfig(**SHAPE, position_kernel=8, conv_kernel=5),
+}
+CLIPS, OTHERS = noise_clips(0, 2, 9000), noise_clips(1, 2, 9000)
+
+
+def float_model(encoder: str, seed: int = 0):
+    config = ModelConfig(encoder=ENCODERS[encoder], front_end=FrontEndConfig(n_channels=16))
+    model = random_model(config, seed).eval()
+    # Weights as BERT's are so small that the residual stream hides whatever a layer does.
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, leaf in leaves_of(model).items():
+            if isinstance(leaf, Linear) and "layers" in name:
+                torch.nn.init.kaiming_uniform_(leaf.weight, a=math.sqrt(5))
+    return model
+
+
+def measured(encoder: str, plan: Plan, clips=CLIPS):
+    teacher = float_model(encoder)
+    student = calibrated_twin(teacher, plan, OTHERS)
+    return teacher, student, measure(teacher, student, clips)
+
+
+def module(errors, name):
+    return next(one for one in errors.modules if one.name == name)
+
+
+def sqnr_db(x: torch.Tensor, y: torch.Tensor) -> float:
+    x, y = x.detach().double().numpy(), y.detach().double().numpy()
+    return 10 * math.log10(np.sum(x**2) / np.sum((y - x) ** 2))
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_full_precision_is_exact_everywhere(encoder):
+    _, _, errors = measured(encoder, PLANS["fp32"])
+    for one in errors.modules:
+        assert one.alone.sqnr_db == one.accumulated.sqnr_db == math.inf, one.name
+        assert one.alone.cosine == one.accumulated.cosine == 1.0
+    assert all(state.log_error == 0 for state in errors.states[ALL])
+    assert interaction_of(errors) is None
+
+
+def test_alone_is_the_quantized_leaf_on_the_full_precision_models_input():
+    teacher, student, errors = measured("conformer", PLANS["w1a1"])
+    name = "encoder.layers.1.second_feed_forward.intermediate"
+    expected, found = [], []
+    leaf, quantized = teacher.get_submodule(name), student.get_submodule(name)
+    handle = leaf.register_forward_hook(
+        lambda _, args, output: expected.append(output) or found.append(quantized(*args))
+    )
+    for clip in CLIPS:
+        teacher(torch.from_numpy(clip)[None])
+    handle.remove()
+    one = module(errors, name)
+    assert one.alone.sqnr_db == pytest.approx(
+        sqnr_db(torch.cat(expected, 1), torch.cat(found, 1)), rel=1e-9
+    )
+    assert (one.level, one.kind, one.layer, one.precision) == ("leaf", "feed-forward", 1, "w1a1")
+
+
+@pytest.mark.parametrize("name", ["encoder.layers.1.attention.scores", "front_end.convs.2"])
+def test_with_one_quantized_leaf_accumulated_is_alone_and_what_is_before_is_exact(name):
+    _, _, errors = measured("transformer", Plan("one", ((name, W1A1),)))
+    one = module(errors, name)
+    assert one.alone.sqnr_db < 20
+    assert one.accumulated.sqnr_db == one.alone.sqnr_db
+    assert one.accumulated.cosine == one.alone.cosine
+    assert module(errors, "front_end.convs.1").accumulated.sqnr_db == math.inf
+    last = module(errors, "encoder.layers.1.feed_forward.output")
+    assert last.alone.sqnr_db == math.inf
+    assert last.accumulated.sqnr_db < math.inf
+
+
+def test_states_are_those_of_a_model_in_which_only_that_kind_was_converted():
+    teacher, student, errors = measured("conformer", PLANS["w1a1"])
+    only = copy.deepcopy(teacher)
+    chosen = {n: W1A1 for n in quantized_leaves_of(student) if ".convolution." in n}
+    assert len(chosen) == 6
+    convert(only, chosen)
+    with torch.no_grad():
+        for name in chosen:
+            for mine, its in zip(
+                only.get_submodule(name).parameters(),
+                student.get_submodule(name).parameters(),
+                strict=True,
+            ):
+                mine.copy_(its)
+    for part, model in (("convolution", only), (ALL, student)):
+        pairs = [(teacher(w).states, model(w).states) for w in map(wave, CLIPS)]
+        for i, state in enumerate(errors.states[part]):
+            if part == "convolution" and i == 0:
+                assert state.noise == 0
+                continue
+            x, y = (torch.cat([pair[j][i] for pair in pairs], 1) for j in (0, 1))
+            assert state.sqnr_db == pytest.approx(sqnr_db(x, y), rel=1e-9)
+
+
+def wave(clip: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(clip)[None]
+
+
+def test_measuring_leaves_both_models_as_they_were():
+    teacher = float_model("conformer")
+    student = calibrated_twin(teacher, PLANS["w1a1"], OTHERS)
+    before = [
+        (model, dict(model.named_modules()), model(wave(CLIPS[0])).states[-1])
+        for model in (teacher, student)
+    ]
+    first = measure(teacher, student, CLIPS)
+    for model, modules, state in before:
+        assert all(dict(model.named_modules())[name] is one for name, one in modules.items())
+        assert torch.equal(model(wave(CLIPS[0])).states[-1], state)
+        assert not any(m._forward_hooks for m in model.modules())
+    again = measure(teacher, student, CLIPS)
+    assert [m.accumulated.noise for m in again.modules] == [
+        m.accumulated.noise for m in first.modules
+    ]
+    assert again.independent[LAYERS][-1].noise == first.independent[LAYERS][-1].noise
+
+
+def test_a_graft_ends_with_an_error_too():
+    host = float_model("transformer")
+    name = "encoder.layers.0.attention.q_proj"
+    own = host.get_submodule(name)
+    with pytest.raises(ZeroDivisionError), grafted(host, {name: torch.nn.Identity()}):
+        raise ZeroDivisionError
+    assert host.get_submodule(name) is own
+
+
+@torch.no_grad()
+def test_scales_come_from_full_precision_activations():
+    teacher = float_model("transformer")
+    student = calibrated_twin(teacher, PLANS["w1a1"], OTHERS)
+    name, seen = "encoder.layers.1.feed_forward.intermediate", []
+    teacher.get_submodule(name).register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    for clip in OTHERS:
+        teacher(wave(clip))
+    # BiT's rule for the signed set; over clips the mean of what every clip says.
+    expected = np.mean([2 * float(x.abs().mean()) for x in seen])
+    assert float(student.get_submodule(name).input_quantizer.scale) == pytest.approx(expected)
+
+
+def test_of_a_sparse_product_only_real_operands_count_and_each_once():
+    _, _, errors = measured("sparseformer", PLANS["w1a1"])
+    n_frames, n_heads, d_head, block = 27, 2, 8, 16
+    own_pairs = block**2 + (n_frames - block) ** 2
+    scores = module(errors, "encoder.layers.0.attention.scores")
+    assert scores.alone.n_elements == len(CLIPS) * n_heads * own_pairs
+    context = module(errors, "encoder.layers.0.attention.context")
+    assert context.accumulated.n_elements == len(CLIPS) * n_heads * n_frames * d_head
+
+
+def test_noise_has_its_power_and_does_not_depend_on_other_noise():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Identity())
+    x = torch.zeros(1, 500, 100)
+    with noisy(model, {"0": 0.25}, seed=3):
+        first = model(x)
+    with noisy(model, {"0": 0.25, "1": 4.0}, seed=3):
+        both = model(x)
+    assert float(first.square().mean()) == pytest.approx(0.25, rel=0.02)
+    assert float((both - first).square().mean()) == pytest.approx(4.0, rel=0.02)
+    assert torch.equal(model(x), x)
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("-tiny")])
+def test_every_leaf_of_a_layer_is_of_a_kind_and_no_leaf_is_in_two_parts(name):
+    with torch.device("meta"):
+        model = random_model(PRESETS[name](), 0)
+        convert(model, dict.fromkeys(leaves_of(model), W1A1))
+    kinds = {leaf: kind_of(model, leaf) for leaf in leaves_of(model)}
+    assert {kind for leaf, kind in kinds.items() if ".layers." in leaf} == {
+        "attention",
+        "feed-forward",
+    } | ({"convolution"} if "former-tiny" in name and "sparse" not in name else set())
+    parts = parts_of(model)
+    single = [leaf for part, leaves in parts.items() if isinstance(part, tuple) for leaf in leaves]
+    assert sorted(single) == sorted(parts[LAYERS])
+    assert kinds["encoder.position.conv"] == "position"
+    assert kinds["projection"] == "other"
+
+
+def test_what_training_moved_beside_the_leaves_is_told_apart():
+    teacher = float_model("transformer")
+    student = calibrated_twin(teacher, PLANS["w1a1-encoder"], OTHERS)
+    assert measure(teacher, student, CLIPS, is_trained=True).states[NOT_QUANTIZED][-1].noise == 0
+    with torch.no_grad():
+        student.encoder.layers[1].output_norm.weight.mul_(1.5)
+    moved = measure(teacher, student, CLIPS, is_trained=True).states[NOT_QUANTIZED]
+    assert moved[-2].noise == 0
+    # Half of the state again is added to it, up to the norm's shift, which is zero.
+    assert moved[-1].noise_to_signal == pytest.approx(0.25, rel=1e-4)
+
+
+def test_progress_counts_every_pass():
+    teacher = float_model("conformer")
+    student = calibrated_twin(teacher, PLANS["w1a1"], OTHERS)
+    done, runs = [], []
+    teacher.register_forward_hook(lambda *_: runs.append(1))
+    student.register_forward_hook(lambda *_: runs.append(1))
+    measure(teacher, student, CLIPS, lambda n=1, note="": done.append(n), is_trained=True)
+    assert sum(done) == len(runs) == len(CLIPS) * n_passes(student, is_trained=True)
+
+
+def test_a_module_that_is_not_finite_is_named():
+    teacher = float_model("transformer")
+    student = calibrated_twin(teacher, PLANS["w1a1"], OTHERS)
+    with torch.no_grad():
+        student.encoder.layers[1].feed_forward.output.bias.fill_(math.nan)
+    with pytest.raises(DataError, match=r"layers\.1\.feed_forward"):
+        measure(teacher, student, CLIPS)
+
+
+def test_no_clips_are_refused():
+    teacher = float_model("transformer")
+    with pytest.raises(ConfigError, match="at least one clip"):
+        measure(teacher, copy.deepcopy(teacher), [])
+    assert all(leaf.precision == FLOAT for leaf in leaves_of(teacher).values())

@@ -1,0 +1,174 @@
+"""`earbit errors`: figures for programs and for people, a picture, and one line for wrong calls."""
+
+import json
+import re
+
+import pytest
+
+from earbit.cli import main
+from earbit.encoders.transformer import TransformerConfig
+from earbit.errors import ConfigError
+from earbit.model import ModelConfig
+from earbit.model_file import save_model
+from earbit.nn.front_end import FrontEndConfig
+from earbit.quantize.error_report import family_of
+from earbit.quantize.error_verb import errors_of_models
+from earbit.quantize.load import noise_clips, quantized_copy, random_model
+
+QUICK = {"is_noise": True, "n_clips": 1, "seconds": 0.4}
+ALIKE = ("encoder.n_layers=2", "encoder.d_model=32", "encoder.d_ffn=64")
+NAMES = ("conformer-tiny", "sparseformer-dn-tiny")
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    """The folder, the text and the JSON of two encoders."""
+    out = tmp_path_factory.mktemp("errors")
+    text, found = errors_of_models(NAMES, settings=ALIKE, out_dir=out, **QUICK)
+    return out, text, found
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders of a full-precision model and of one that was made from it."""
+    folder = tmp_path_factory.mktemp("models")
+    encoder = TransformerConfig(n_layers=2, d_model=16, n_heads=2, d_ffn=32, position_kernel=8)
+    teacher = random_model(ModelConfig(encoder=encoder, front_end=FrontEndConfig(n_channels=8)), 0)
+    student = quantized_copy(teacher.eval(), "w1a1", noise_clips(0))
+    for name, model in (("float", teacher), ("onebit", student)):
+        (folder / name).mkdir()
+        save_model(model, folder / name / "model.safetensors", {"plan": "w1a1"})
+    return folder
+
+
+def test_the_json_has_every_figure_and_is_strict(result):
+    out, _, found = result
+    text = (out / "errors.json").read_text()
+    assert not re.search(r"NaN|Infinity", text)
+    assert json.loads(text) == found
+    assert set(found) == {"audio", "clips", "seconds", "seed", "models", "comparisons"}
+    mixed, plain = found["models"]
+    assert (mixed["is_mixed"], plain["is_mixed"]) == (True, False)
+    for one in found["models"]:
+        assert set(one) == {
+            "name", "plan", "teacher", "n_layers", "d_model", "is_mixed", "modules", "states",
+            "independent", "single", "interaction",
+        }  # fmt: skip
+        assert {m["level"] for m in one["modules"]} == {"leaf", "block", "layer"}
+        for m in one["modules"]:
+            assert set(m["alone"]) == {"sqnr_db", "noise_to_signal", "cosine"}
+            assert set(m["accumulated"]) == set(m["alone"])
+        assert all(len(states) == one["n_layers"] + 1 for states in one["states"].values())
+    kinds = {"front end", "position", "attention", "feed-forward", "all in layers", "all"}
+    assert kinds <= set(plain["states"])
+    assert kinds | {"convolution", "attention + convolution"} <= set(mixed["states"])
+    assert len(mixed["single"]) == 2 * 3
+
+
+def test_the_mixed_stack_is_compared_with_attention_alone_of_its_shape(result):
+    _, text, found = result
+    (one,) = found["comparisons"]
+    assert (one["mixed"], one["attention_only"], one["n_layers"], one["d_model"]) == (*NAMES, 2, 32)
+    assert one["excess_db"] == pytest.approx(one["parts_db"] + one["within_db"] + one["between_db"])
+    ours, theirs = (model["interaction"]["propagation_db"][-1] for model in found["models"])
+    assert one["propagation_db"] == pytest.approx(ours - theirs)
+    like = [model["interaction"]["coherence"]["between"] for model in found["models"]]
+    assert one["coherence_between"] == pytest.approx(like[0] - like[1])
+    row = next(line for line in text.splitlines() if line.startswith(" over ".join(NAMES)))
+    assert row.split()[-1] == f"{one['coherence_between']:+.2f}"
+
+
+def test_stacks_of_other_shapes_are_not_compared():
+    text, found = errors_of_models(["conformer-tiny", "sparseformer-sw-tiny"], **QUICK)
+    assert found["comparisons"] == []
+    assert "no comparison" in text
+
+
+def test_the_table_says_what_the_json_says(result):
+    _, text, found = result
+    layers = found["models"][0]["states"]["all in layers"]
+    row = next(line for line in text.splitlines() if line.startswith("all in layers"))
+    assert row.split()[3:] == [
+        "exact",
+        *(f"{state['sqnr_db']:.1f}" for state in layers[1:]),
+        f"{layers[-1]['cosine']:.4f}",
+    ]
+
+
+def test_the_picture_is_made_and_has_the_same_bytes_again(result, tmp_path):
+    out, _, _ = result
+    svg = (out / "errors.svg").read_text()
+    assert (out / "errors.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in svg
+    assert not re.search(r"20\d\d-\d\d-\d\d", svg)
+    errors_of_models(NAMES, settings=ALIKE, out_dir=tmp_path, **QUICK)
+    assert (tmp_path / "errors.json").read_text() == (out / "errors.json").read_text()
+    assert (tmp_path / "errors.svg").read_text() == svg
+
+
+def test_a_picture_of_full_precision_can_be_drawn(tmp_path):
+    errors_of_models(["hubert-tiny"], plan="fp32", out_dir=tmp_path, **QUICK)
+    assert (tmp_path / "errors.svg").stat().st_size > 10_000
+
+
+def test_a_trained_model_is_compared_with_its_teacher(models):
+    _, found = errors_of_models([str(models / "onebit")], teachers=[str(models / "float")], **QUICK)
+    (one,) = found["models"]
+    assert (one["plan"], one["teacher"]) == ("w1a1", str(models / "float"))
+    assert all(state["noise_to_signal"] == 0 for state in one["states"]["not quantized"])
+    assert one["states"]["all"][-1]["noise_to_signal"] > 0
+
+
+def test_clips_come_from_a_corpus_and_others_give_the_scales(melodies):
+    _, found = errors_of_models(["hubert-tiny"], corpus=str(melodies), n_clips=2, seconds=0.5)
+    assert (found["clips"], found["seconds"], found["audio"]) == (2, 1.0, str(melodies))
+
+
+@pytest.mark.parametrize(
+    ("models_", "options", "named"),
+    [
+        ([], {}, "hubert-base"),
+        (["hubert-tiny", "hubert-tiny"], {}, "once"),
+        (["hubert-tiny"], {"plan": "w1a3"}, "'w1a3'"),
+        (["hubert-bose"], {}, "'hubert-bose'"),
+        (["hubert-tiny"], {"n_clips": 0}, "clips=0"),
+        (["hubert-tiny"], {"seconds": 0.001}, "seconds=0.001"),
+        (["hubert-tiny"], {"seconds": float("nan")}, "seconds=nan"),
+        (["hubert-tiny"], {"corpus": "synthetic"}, "--noise and --corpus"),
+        (["hubert-tiny"], {"teachers": ["hubert-tiny"]}, "a preset with --teacher"),
+        (["hubert-tiny"], {"teachers": ["a"], "plan": "w1a1"}, "--plan w1a1 with --teacher"),
+        (["hubert-tiny"], {"teachers": ["a", "b"]}, "1 models and 2 teachers"),
+        (["hubert-tiny"], {"settings": ["encoder.n_layer=2"]}, "n_layers"),
+        (["FOLDER/onebit"], {}, "--teacher"),
+        (["FOLDER/float"], {"teachers": ["FOLDER/float"]}, "leave out --teacher"),
+        (["FOLDER/onebit"], {"teachers": ["FOLDER/onebit"]}, "give a full-precision model"),
+        (["FOLDER/onebit"], {"teachers": ["hubert-tiny"]}, "another architecture"),
+        (["FOLDER/float"], {"settings": ["encoder.n_layers=2"]}, "--set encoder.n_layers=2"),
+    ],
+)
+def test_what_does_not_go_together_is_explained(models, models_, options, named):
+    def there(value):
+        return [str(one).replace("FOLDER", str(models)) for one in value]
+
+    options = {k: there(v) if isinstance(v, list) else v for k, v in options.items()}
+    with pytest.raises(ConfigError, match=re.escape(named)):
+        errors_of_models(there(models_), **(QUICK | options))
+
+
+def test_the_command_prints_json_alone(capsys):
+    main(["errors", "hubert-tiny", "--noise", "--clips", "1", "--seconds", "0.4", "--json", "-"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["models"][0]["name"] == "hubert-tiny"
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("encoder.layers.11.attention.q_proj", ("encoder.layers.*.attention.q_proj", 11)),
+        ("front_end.convs.6", ("front_end.convs.*", 6)),
+        ("encoder.layers.3", ("encoder.layers.*", 3)),
+        ("encoder.position.conv", ("encoder.position.conv", 0)),
+    ],
+)
+def test_modules_of_one_name_are_a_row(name, family):
+    assert family_of(name) == family
