@@ -156,7 +156,7 @@ def errors(
     json: Json = None,
 ) -> None:
     """Where quantization noise arises and how it propagates, by module, kind and encoder."""
-    from earbit.quantize.error_verb import errors_of_models
+    from earbit.quantize.propagation.verb import errors_of_models
 
     text, result = errors_of_models(
         models,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from earbit.errors import DataError
-from earbit.quantize.error_sums import ErrorSums
+from earbit.quantize.propagation.sums import ErrorSums
 
 
 def compared(x, y, **options) -> ErrorSums:

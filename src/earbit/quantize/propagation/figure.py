@@ -12,9 +12,9 @@ from typing import Any
 
 from earbit.errors import UnsupportedError
 from earbit.files import write_whole
-from earbit.quantize.error_interaction import interaction_of
-from earbit.quantize.error_parts import ALL, LAYERS, NOT_QUANTIZED
-from earbit.quantize.error_report import Measured, comparisons_of, family_of, rows_of
+from earbit.quantize.propagation.interaction import interaction_of
+from earbit.quantize.propagation.parts import ALL, LAYERS, NOT_QUANTIZED
+from earbit.quantize.propagation.report import Measured, comparisons_of, family_of, rows_of
 
 COLORS = {
     "front end": "#8a6d1f",

@@ -11,9 +11,9 @@ from earbit.errors import ConfigError
 from earbit.model import ModelConfig
 from earbit.model_file import save_model
 from earbit.nn.front_end import FrontEndConfig
-from earbit.quantize.error_report import family_of
-from earbit.quantize.error_verb import errors_of_models
 from earbit.quantize.load import noise_clips, quantized_copy, random_model
+from earbit.quantize.propagation.report import family_of
+from earbit.quantize.propagation.verb import errors_of_models
 
 QUICK = {"is_noise": True, "n_clips": 1, "seconds": 0.4}
 ALIKE = ("encoder.n_layers=2", "encoder.d_model=32", "encoder.d_ffn=64")

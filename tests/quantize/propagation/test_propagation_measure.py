@@ -17,12 +17,12 @@ from earbit.nn.leaves import Linear
 from earbit.nn.precision import FLOAT, W1A1
 from earbit.presets import PRESETS
 from earbit.quantize.convert import convert, leaves_of, quantized_leaves_of
-from earbit.quantize.error_interaction import interaction_of
-from earbit.quantize.error_models import calibrated_twin, grafted, noisy
-from earbit.quantize.error_parts import ALL, LAYERS, NOT_QUANTIZED, kind_of, parts_of
-from earbit.quantize.error_propagation import measure, n_passes
 from earbit.quantize.load import noise_clips, random_model
 from earbit.quantize.plan import PLANS, Plan
+from earbit.quantize.propagation.interaction import interaction_of
+from earbit.quantize.propagation.measure import measure, n_passes
+from earbit.quantize.propagation.models import calibrated_twin, grafted, noisy
+from earbit.quantize.propagation.parts import ALL, LAYERS, NOT_QUANTIZED, kind_of, parts_of
 
 SHAPE = {"n_layers": 2, "d_model": 16, "n_heads": 2, "d_ffn": 32, "layer_drop": 0.0}
 ENCODERS = {

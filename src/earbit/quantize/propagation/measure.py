@@ -21,8 +21,8 @@ from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelOutput
 from earbit.progress import Advance
 from earbit.quantize.convert import leaves_of, quantized_leaves_of
-from earbit.quantize.error_models import grafted, hooked, noisy
-from earbit.quantize.error_parts import (
+from earbit.quantize.propagation.models import grafted, hooked, noisy
+from earbit.quantize.propagation.parts import (
     ALL,
     LAYERS,
     NOT_QUANTIZED,
@@ -34,7 +34,7 @@ from earbit.quantize.error_parts import (
     layer_of,
     parts_of,
 )
-from earbit.quantize.error_sums import ErrorSums
+from earbit.quantize.propagation.sums import ErrorSums
 
 SEVERAL = "several"
 

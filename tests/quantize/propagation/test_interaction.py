@@ -12,18 +12,18 @@ from earbit.nn.front_end import FrontEndConfig
 from earbit.nn.leaves import Linear
 from earbit.nn.precision import Precision
 from earbit.quantize.convert import leaves_of
-from earbit.quantize.error_interaction import (
+from earbit.quantize.load import noise_clips, random_model
+from earbit.quantize.plan import Plan
+from earbit.quantize.propagation.interaction import (
     coherence_of,
     compare,
     interaction_of,
     is_mixed,
     over_db,
 )
-from earbit.quantize.error_models import calibrated_twin
-from earbit.quantize.error_parts import LAYERS
-from earbit.quantize.error_propagation import measure
-from earbit.quantize.load import noise_clips, random_model
-from earbit.quantize.plan import Plan
+from earbit.quantize.propagation.measure import measure
+from earbit.quantize.propagation.models import calibrated_twin
+from earbit.quantize.propagation.parts import LAYERS
 
 SHAPE = {"n_layers": 2, "d_model": 16, "n_heads": 2, "d_ffn": 32, "position_kernel": 8}
 PLAN = Plan("w8a8", (("encoder.layers.*", Precision(8, 8)),))

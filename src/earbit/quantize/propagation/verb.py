@@ -21,12 +21,12 @@ from earbit.nn.front_end import MIN_SAMPLES
 from earbit.presets import PRESETS
 from earbit.progress import progress, say
 from earbit.quantize.convert import quantized_leaves_of
-from earbit.quantize.error_figure import need_matplotlib, write_figure
-from earbit.quantize.error_models import calibrated_twin
-from earbit.quantize.error_propagation import measure, n_passes
-from earbit.quantize.error_report import Measured, render, to_json
 from earbit.quantize.load import model_path, noise_clips, preset_or_model, random_model
 from earbit.quantize.plan import plan_named
+from earbit.quantize.propagation.figure import need_matplotlib, write_figure
+from earbit.quantize.propagation.measure import measure, n_passes
+from earbit.quantize.propagation.models import calibrated_twin
+from earbit.quantize.propagation.report import Measured, render, to_json
 
 DEFAULT_PLAN = "w1a1"
 MAX_CLIPS = 1024

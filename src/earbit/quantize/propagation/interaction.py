@@ -15,9 +15,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from earbit.quantize.error_parts import LAYERS, PAIR
-from earbit.quantize.error_propagation import Errors
-from earbit.quantize.error_sums import ErrorSums
+from earbit.quantize.propagation.measure import Errors
+from earbit.quantize.propagation.parts import LAYERS, PAIR
+from earbit.quantize.propagation.sums import ErrorSums
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from earbit.quantize.error_interaction import (
+from earbit.quantize.propagation.interaction import (
     Comparison,
     Interaction,
     compare,
     interaction_of,
     is_mixed,
 )
-from earbit.quantize.error_parts import ALL, LAYERS, NOT_QUANTIZED
-from earbit.quantize.error_propagation import Errors
-from earbit.quantize.error_sums import ErrorSums
+from earbit.quantize.propagation.measure import Errors
+from earbit.quantize.propagation.parts import ALL, LAYERS, NOT_QUANTIZED
+from earbit.quantize.propagation.sums import ErrorSums
 
 MAX_COLUMNS = 13
 """States that a table shows; of more it shows some, the last one always."""
