@@ -4,8 +4,8 @@
         [--encoders hubert-tiny ...] [--steps 400] [--json FILE or -]
 
 For every encoder and seed: full precision (pre-trained as in `earbit study --scale tiny`), then
-W1A1 from it with the same number of steps in three ways.  `units`: no teacher.  `direct`: hidden
-states of the full-precision model too.  `multi`: half of the steps in W1A2, whose student is the
+W1A1 from it with the same number of steps in three ways.  `units`: no teacher.  `direct`: the
+full-precision model as teacher too.  `multi`: half of the steps in W1A2, whose student is the
 teacher of W1A1.  Scored by masked units of the validation part and by keyword spotting on frozen
 features.
 Goes on where it was killed; results of finished runs are read back.
@@ -41,13 +41,15 @@ def ways(n_steps: int, seed: int) -> dict[str, BinarizeConfig]:
     whole = dataclasses.replace(SCALE, binarize_steps=n_steps).binarize("w1a1", seed)
     half = dataclasses.replace(SCALE, binarize_steps=n_steps // 2).binarize("w1a1", seed)
     return {
-        "units": dataclasses.replace(whole, weights=LossWeights(states=0.0)),
+        "units": dataclasses.replace(whole, weights=LossWeights(states=0.0, logits=0.0)),
         "direct": whole,
         "multi": dataclasses.replace(half, plans=("w1a2", "w1a1")),
     }
 
 
-def run(corpus_where: str, encoder: str, seed: int, n_steps: int, out: Path) -> list[dict]:
+def run(
+    corpus_where: str, encoder: str, seed: int, chosen: dict[str, BinarizeConfig], out: Path
+) -> list[dict]:
     corpus, waveforms = decoded_corpus(corpus_where, out)
     folder = out / f"{encoder}-{seed}"
     data = training_data(corpus, waveforms, out / f"units-{seed}", n_units=SCALE.n_units, seed=seed)
@@ -79,7 +81,7 @@ def run(corpus_where: str, encoder: str, seed: int, n_steps: int, out: Path) -> 
     recipe = SCALE.recipe(encoder, corpus_where, seed)
     rows = [scored("fp32", lambda into: pretrain_on(recipe, data, into))]
     teacher = load_model(folder / "fp32")
-    for name, config in ways(n_steps, seed).items():
+    for name, config in chosen.items():
         rows.append(scored(name, partial(binarize_on, teacher, config, data)))
     return rows
 
@@ -104,16 +106,21 @@ def main() -> None:
     parser.add_argument("--corpus", default="synthetic")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--encoders", nargs="+", default=list(ENCODERS))
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=400, help="of every way, in all")
+    parser.add_argument("--ways", nargs="+", default=["units", "direct", "multi"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+
+    def chosen(seed: int) -> dict[str, BinarizeConfig]:
+        return {n: c for n, c in ways(options.steps, seed).items() if n in options.ways}
+
     rows = [
         row
         for seed in options.seeds
         for encoder in options.encoders
-        for row in run(options.corpus, encoder, seed, options.steps, options.out)
+        for row in run(options.corpus, encoder, seed, chosen(seed), options.out)
     ]
     result = {
         "machine": machine(options.threads) | {"torch": torch.__version__},

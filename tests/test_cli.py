@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earbit.cli import VERBS, main
+from earbit.cli.main import VERBS, main
 
 PROGRESS = re.compile(
     r"[\w -]+( of [\w.-]+)?: (\d+ of \d+|\d+ s|by|the corpus)|splits for|making |.*: random weights"

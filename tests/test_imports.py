@@ -121,7 +121,7 @@ def test_nothing_unsafe_is_ever_opened():
         ("import earbit", {"torch", "numpy", "lhotse", "sklearn"}),
         ("import earbit.runtime", {"torch", "lhotse", "sklearn", "soundfile"}),
         ("import earbit.run", {"torch", "lhotse", "sklearn"}),
-        ("import earbit.cli", {"torch", "lhotse", "sklearn", "numpy"}),
+        ("import earbit.cli.main", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.cost.engine", {"torch", "lhotse", "sklearn"}),
     ],
 )

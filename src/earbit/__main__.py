@@ -1,6 +1,6 @@
 """`python -m earbit` is `earbit`."""
 
-from earbit.cli import main
+from earbit.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from by_hand import macs_by_part
 
-from earbit.cli import main
+from earbit.cli.main import main
 from earbit.cost import verb
 from earbit.cost.verb import profile_as_the_paper, profile_models
 from earbit.errors import ConfigError, FormatError

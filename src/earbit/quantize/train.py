@@ -23,7 +23,7 @@ class LossWeights:
     """Of the pre-training loss: the units themselves, and the penalty on features."""
     states: float = 1.0
     """Of the mean squared errors of all hidden states against the teacher's, summed."""
-    logits: float = 0.0
+    logits: float = 1.0
     """Of the Kullback-Leibler divergence of the unit probabilities from the teacher's, in nats per
     frame (BiT divides by the number of classes, which would make it vanish among 504 units)."""
 

@@ -40,7 +40,7 @@ class Scale:
 
     def binarize(self, plan: str, seed: int) -> BinarizeConfig:
         """The quantization-aware run that follows."""
-        return BinarizeConfig(plans=(plan,), train=self._train(1e-3, self.binarize_steps, seed))
+        return BinarizeConfig(plans=(plan,), train=self._train(2e-3, self.binarize_steps, seed))
 
     def _train(self, peak_lr: float, n_steps: int, seed: int) -> TrainConfig:
         # HuBERT warms up over 8 % of its steps and clips at 10; few steps on small batches of noisy

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from earbit.cli import main
+from earbit.cli.main import main
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError
 from earbit.model import ModelConfig

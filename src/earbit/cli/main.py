@@ -1,0 +1,50 @@
+"""The command line: one verb per stage.  Heavy imports happen inside the verb that needs them.
+
+Exit status: 0 on success, 2 on a user's error (one line on standard error), 1 on a bug of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from earbit.arguments import parse
+from earbit.cli.judging import errors, profile, superb
+from earbit.cli.running import bench, doctor, export, run
+from earbit.cli.training import binarize, prepare, pretrain, study, units
+from earbit.errors import EarbitError
+
+VERBS: dict[str, Callable[..., None]] = {
+    "study": study,
+    "prepare": prepare,
+    "units": units,
+    "pretrain": pretrain,
+    "binarize": binarize,
+    "errors": errors,
+    "profile": profile,
+    "superb": superb,
+    "export": export,
+    "run": run,
+    "bench": bench,
+    "doctor": doctor,
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs one verb and exits."""
+    # Threads of PyTorch that wait for each other spin for milliseconds; beside any other busy
+    # process that makes small steps a hundred times slower.  Read when PyTorch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    try:
+        parse(VERBS, args)()
+    except EarbitError as error:
+        print(f"earbit: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except BrokenPipeError:
+        # The reader of our output has gone (`earbit doctor | head`); that is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
+        print("earbit: interrupted; what was finished is kept", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -1,0 +1,115 @@
+"""Verbs around a packed program: make it, run it, measure it, look at the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from earbit.cli.options import Json, Seed
+from earbit.errors import DataError
+from earbit.output import emit
+
+
+def export(
+    model: Annotated[Positional[str], arg(help="A model folder or file of ours, or a preset.")],
+    out: Annotated[Path, arg(help="The program file, .safetensors.")],
+    plan: Annotated[
+        str | None, arg(metavar="PLAN", help="Quantize a full-precision model on the way.")
+    ] = None,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Packs a model into one file that runs without PyTorch, and verifies it against PyTorch."""
+    from earbit.export.verb import export_model
+
+    result = export_model(model, out, plan=plan, seed=seed)
+    agreement = result["agreement"]
+    bits = (
+        f"{100 * agreement['bit_agreement']:.4f} % of bits equal "
+        f"(worst {100 * agreement['worst_bit_agreement']:.4f} % at {agreement['worst_leaf']}), "
+    )
+    emit(
+        result,
+        json,
+        f"{result['file']}: {result['bytes'] / 1e6:.2f} MB; against PyTorch on "
+        f"{agreement['n_frames']} frames: {bits if agreement['worst_leaf'] != 'none' else ''}"
+        f"output cosine {agreement['output_cosine']:.6f}, "
+        f"largest difference {agreement['max_abs_error']:.2g}",
+    )
+
+
+def run(
+    file: Annotated[Positional[Path], arg(help="A file of `earbit export`.")],
+    audio: Annotated[
+        Positional[tuple[Path, ...]], arg(help="Audio files or folders; any rate, any channels.")
+    ],
+    out: Annotated[
+        Path | None, arg(metavar="FILE.npz", help="Features by file name, as .npz.")
+    ] = None,
+    layers: Literal["last", "all"] = "last",
+    threads: int = 1,
+    json: Json = None,
+) -> None:
+    """Features of audio files, without PyTorch.
+
+    Files that cannot be used are left out; then the exit status is 2, and the rest is written.
+    """
+    from earbit.run import run_files
+
+    records = run_files(file, audio, out, layers=layers, threads=threads)
+    emit(records, json, None)
+    n_bad = sum("error" in record for record in records)
+    if n_bad:
+        raise DataError(f"{n_bad} of {len(records)} files left out, see above; the rest is done")
+
+
+def bench(
+    file: Annotated[
+        Positional[str], arg(help="A file of `earbit export`; or, with --plan, a preset or model.")
+    ],
+    plan: Annotated[
+        str | None, arg(metavar="PLAN", help="Export FILE, a preset or model, under it.")
+    ] = None,
+    seconds: Annotated[float, arg(help="Length of the audio.")] = 10.0,
+    threads: int = 1,
+    against: Annotated[str, arg(help="Engines beside it, with commas between.")] = "torch",
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Measured time and memory of a program, beside PyTorch on the same machine."""
+    from earbit.cost.bench import bench as bench_engines
+    from earbit.cost.bench import render_bench
+
+    engines = [name for name in against.split(",") if name]
+    with _program_of(file, plan, seed) as program:
+        records = bench_engines(program, seconds=seconds, threads=threads, against=engines)
+    emit(records, json, render_bench(records))
+
+
+def doctor(json: Json = None) -> None:
+    """CPU features, the kernels chosen for them, a self-test of every kernel, versions."""
+    from earbit.runtime.doctor import examine, render_doctor
+
+    result = examine()
+    emit(result, json, render_doctor(result))
+    if not result["ok"]:
+        raise SystemExit(1)
+
+
+@contextlib.contextmanager
+def _program_of(where: str, plan: str | None, seed: int) -> Iterator[Path]:
+    """A program file as it is; a preset or model is exported for as long as it is needed."""
+    if plan is None:
+        yield Path(where)
+        return
+    from earbit.export.verb import export_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "program.safetensors"
+        export_model(where, path, plan=plan, seed=seed)
+        yield path

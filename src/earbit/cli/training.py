@@ -1,0 +1,118 @@
+"""Verbs that make models: from sound to units, a trained model, a quantized one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from earbit.cli.options import Seed, Settings
+from earbit.errors import UnsupportedError
+from earbit.output import print_json
+
+
+def study(
+    corpus: Annotated[
+        str, arg(help="'synthetic', or a folder of audio (see prepare).")
+    ] = "synthetic",
+    scale: Annotated[
+        Literal["tiny"], arg(help="Steps of training; tiny ends in minutes on two cores.")
+    ] = "tiny",
+    encoders: Annotated[tuple[str, ...], arg(help="Presets to compare.")] = (
+        "hubert-tiny",
+        "sparseformer-dn-tiny",
+    ),
+    out: Path = Path("earbit-study"),
+    seed: Seed = 0,
+) -> None:
+    """The whole comparison: pre-train, binarize, cost, score, export, measure, report.
+
+    A corpus needs `keyword` labels, which the score is made from (docs/corpus.md).  Started again
+    after a kill, it goes on where it was.  Results: OUT/results.json and report.html.
+    """
+    from earbit.study.run import run_study
+
+    report = run_study(corpus, encoders, scale=scale, out_dir=out, seed=seed)
+    print(report)
+
+
+def prepare(
+    corpus: Annotated[Positional[str], arg(help="'folder', with --root, or 'synthetic'.")],
+    out: Path,
+    root: Annotated[
+        Path | None, arg(metavar="DIR", help="The audio, with or without manifest.jsonl.")
+    ] = None,
+) -> None:
+    """Looks a corpus over: what is in it, what is broken, which tasks its labels serve.
+
+    Results: OUT/manifest.json, OUT/quarantine.jsonl.
+    """
+    from earbit.audio.prepare import corpus_of
+    from earbit.audio.prepare import prepare as prepare_corpus
+
+    print_json(prepare_corpus(corpus_of(corpus, root), out))
+
+
+def units(
+    corpus: Annotated[Positional[str], arg(help="'synthetic', or a folder of audio.")],
+    out: Path,
+    feature: Literal["mfcc"] = "mfcc",
+    n_units: int = 100,
+    seed: Seed = 0,
+) -> None:
+    """Acoustic units: features, k-means, a label per frame.  Results: OUT/units.json and files."""
+    from earbit.pretrain.corpus import decoded_corpus, discover
+
+    opened, waveforms = decoded_corpus(corpus, out)
+    print_json(discover(opened, waveforms, out, n_units=n_units, seed=seed))
+
+
+def pretrain(
+    recipe: Annotated[
+        Positional[Path], arg(help="A .py file with recipe(), or a saved config.json.")
+    ],
+    out: Path,
+    set: Annotated[
+        Settings,
+        arg(metavar="KEY=VALUE", help="Overrides, as train.optimiser.n_steps=500 corpus=DIR."),
+    ] = (),
+) -> None:
+    """Masked prediction of units; resumes by itself.  Results: OUT/model.safetensors, log.jsonl.
+
+    Every field of OUT/config.json can be set; units=DIR takes the units of `earbit units`.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UnsupportedError(
+            f"WORLD_SIZE={os.environ['WORLD_SIZE']}: training on several processes does not exist "
+            "yet; start it without torchrun"
+        )
+    from earbit.pretrain.recipe import load_recipe
+    from earbit.pretrain.verb import pretrain as pretrain_recipe
+
+    print_json(pretrain_recipe(load_recipe(recipe, [one for group in set for one in group]), out))
+
+
+def binarize(
+    model: Annotated[Positional[str], arg(help="A model folder or file of ours, or a preset.")],
+    out: Path,
+    plan: Annotated[
+        tuple[str, ...], arg(help="Plans, or files of yours; one for each stage, in order.")
+    ] = ("w1a2", "w1a1"),
+    corpus: Annotated[str, arg(help="'synthetic', or a folder of audio.")] = "synthetic",
+    n_steps: Annotated[int, arg(help="Of every stage.")] = 300,
+    seed: Seed = 0,
+    set: Annotated[Settings, arg(metavar="KEY=VALUE", help="As weights.logits=1.")] = (),
+) -> None:
+    """Fewer bits: calibrate, then train with quantization in it.  Result: OUT/model.safetensors.
+
+    Each stage is the teacher and the start of the next.  Loss, calibration and optimiser can be
+    set, as in --set weights.logits=1 calibration.scale=least-squares train.optimiser.peak_lr=5e-4
+    """
+    from earbit.quantize.verb import binarize as binarize_model
+
+    settings = [one for group in set for one in group]
+    print_json(
+        binarize_model(model, plan, corpus, out, n_steps=n_steps, seed=seed, settings=settings)
+    )
