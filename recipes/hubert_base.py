@@ -5,20 +5,9 @@ implements (arXiv 2311.02772) trains 250,000 steps of at most 36.5 s of audio on
 """
 
 from earbit.presets import hubert_base
-from earbit.pretrain.loop import TrainConfig
-from earbit.pretrain.optimiser import OptimiserConfig
-from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.recipe import BASE_TRAINING, RecipeConfig
 
 
 def recipe() -> RecipeConfig:
     """100 units from MFCC; 32,000 of 250,000 updates warm up to 5e-4."""
-    return RecipeConfig(
-        model=hubert_base(),
-        n_units=100,
-        train=TrainConfig(
-            optimiser=OptimiserConfig(peak_lr=5e-4, n_steps=250_000, warmup_steps=32_000),
-            batch_s=87.5,
-            checkpoint_every_steps=1000,
-            log_every_steps=100,
-        ),
-    )
+    return RecipeConfig(model=hubert_base(), n_units=100, train=BASE_TRAINING)

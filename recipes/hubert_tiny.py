@@ -1,9 +1,13 @@
-"""A HuBERT for two cores and a few minutes: `earbit pretrain recipes/hubert_tiny.py --out DIR`."""
+"""A HuBERT for two cores and a few minutes, as an example of a run that is written down.
+
+`earbit pretrain recipes/hubert_tiny.py --out DIR` is `earbit pretrain hubert-tiny --out DIR`;
+change whatever you like here.
+"""
+
+import dataclasses
 
 from earbit.presets import hubert_tiny
-from earbit.pretrain.loop import TrainConfig
-from earbit.pretrain.optimiser import OptimiserConfig
-from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.recipe import TINY_TRAINING, RecipeConfig
 
 
 def recipe() -> RecipeConfig:
@@ -11,12 +15,5 @@ def recipe() -> RecipeConfig:
     return RecipeConfig(
         model=hubert_tiny(),
         n_units=100,
-        train=TrainConfig(
-            optimiser=OptimiserConfig(
-                peak_lr=2e-3, n_steps=400, warmup_steps=80, max_gradient_norm=1.0
-            ),
-            unmasked_weight=1.0,
-            batch_s=24.0,
-            crop_s=6.0,
-        ),
+        train=dataclasses.replace(TINY_TRAINING, checkpoint_every_steps=100),
     )

@@ -253,12 +253,16 @@ def test_normalized_audio_keeps_the_width_of_the_batch():
     [
         (torch.zeros(8000), None, r"shape \(8000,\).*\(clips, samples\)"),
         (torch.zeros(0, 8000), None, r"shape \(0, 8000\)"),
-        (torch.zeros(2, 8000, dtype=torch.int16), None, "torch.int16"),
+        (torch.zeros(2, 8000, dtype=torch.int16), None, "torch.int16.*torch.float32, as the model"),
+        (torch.zeros(2, 8000, dtype=torch.double), None, "torch.float64"),
+        (torch.zeros(2, 8000).numpy(), None, "audio is ndarray.*give tensors"),
+        (torch.zeros(2, 8000), [8000, 8000], "lengths list; give tensors"),
+        (torch.tensor([[0.0], [float("nan")]]).expand(2, 8000), None, "row 1 is not finite"),
         (torch.zeros(2, 8000), torch.tensor([8000]), r"lengths of shape \(1,\).* 2 clips"),
         (torch.zeros(2, 8000), torch.tensor([8000, 8000, 8000]), r"lengths of shape \(3,\)"),
         (torch.zeros(2, 8000), torch.tensor([[8000, 8000]]), r"lengths of shape \(1, 2\)"),
         (torch.zeros(2, 8000), torch.tensor([8000.0, 5000.5]), "torch.float32"),
-        (torch.zeros(2, 8000), torch.tensor([8000, -5]), "-5 samples"),
+        (torch.zeros(2, 8000), torch.tensor([8000, -5]), "-5 samples in the batch, row 1"),
     ],
 )
 def test_what_is_not_a_batch_is_refused_in_one_line(wave, lengths, message):
@@ -277,3 +281,9 @@ def test_one_frame_can_be_trained_on(n_samples, lengths, name):
     states[-1].square().mean().backward()
     assert all(bool(torch.isfinite(state[:, :1]).all()) for state in states)
     assert all(bool(torch.isfinite(buffer).all()) for buffer in model.buffers())
+
+
+def test_a_mask_of_another_length_is_refused():
+    model = AudioModel(preset("sparseformer-dn-tiny")).eval()
+    with pytest.raises(DataError, match=r"mask of shape \(2, 10\) for \(2, 24\) frames"):
+        model(torch.zeros(2, 8000), mask_BT=torch.ones(2, 10, dtype=torch.bool))

@@ -48,7 +48,9 @@ class ModelOutput:
     """What one forward pass gives."""
 
     states: list[Tensor]
-    """The encoder's input and the output of every layer, each (B, T, D)."""
+    """The encoder's input and the output of every layer, each (B, T, D).
+
+    Frames beyond a row's own hold numbers that mean nothing."""
     lengths: Tensor | None
     """Real frames of every row (B,); None when no row is padded."""
     feature_penalty: Tensor
@@ -102,7 +104,7 @@ class AudioModel(torch.nn.Module):
         frame is hidden from the encoder.  Raises DataError for what is no such batch, and for rows
         too short to have one frame; numbers that lie on an accelerator are not looked at.
         """
-        _check_batch(wave_BN, lengths)
+        _check_batch(wave_BN, lengths, self.mask_embedding.dtype)
         if lengths is not None:
             lengths = lengths.to(wave_BN.device)
         frame_lengths = None if lengths is None else n_frames_of(lengths)
@@ -115,6 +117,11 @@ class AudioModel(torch.nn.Module):
         penalty = _mean_square(features_BTC, frame_lengths)
         x_BTD = self.dropout(self.projection(self.feature_norm(features_BTC)))
         if mask_BT is not None:
+            if mask_BT.shape != x_BTD.shape[:2]:
+                raise DataError(
+                    f"mask of shape {tuple(mask_BT.shape)} for {tuple(x_BTD.shape[:2])} frames; "
+                    "give one truth value per frame, see n_frames_of"
+                )
             x_BTD = torch.where(mask_BT[..., None], self.mask_embedding.to(x_BTD.dtype), x_BTD)
         states = self.encoder(x_BTD, frame_lengths)
         return ModelOutput(states, frame_lengths, penalty)
@@ -127,13 +134,22 @@ class AudioModel(torch.nn.Module):
         return logits
 
 
-def _check_batch(wave_BN: Tensor, lengths: Tensor | None) -> None:
+def _check_batch(wave_BN: Tensor, lengths: Tensor | None, dtype: torch.dtype) -> None:
     """DataError, with the numbers, for what is not a batch of audio with its lengths."""
-    if wave_BN.dim() != 2 or not wave_BN.shape[0] or not wave_BN.is_floating_point():
+    if not isinstance(wave_BN, Tensor) or not isinstance(lengths, Tensor | None):
         raise DataError(
-            f"audio of shape {tuple(wave_BN.shape)} and {wave_BN.dtype}; give floating-point "
-            "numbers of shape (clips, samples), one clip as (1, samples)"
+            f"audio is {type(wave_BN).__name__}, lengths {type(lengths).__name__}; give tensors, "
+            "as torch.from_numpy and torch.tensor make them"
         )
+    if wave_BN.dim() != 2 or not wave_BN.shape[0] or wave_BN.dtype != dtype:
+        raise DataError(
+            f"audio of shape {tuple(wave_BN.shape)} and {wave_BN.dtype}; give {dtype}, as the "
+            "model's weights are, of shape (clips, samples), one clip as (1, samples)"
+        )
+    is_looked_at = wave_BN.device.type == "cpu" and not torch.compiler.is_compiling()
+    if is_looked_at and not bool(wave_BN.isfinite().all()):
+        row = int((~wave_BN.isfinite().all(-1)).nonzero()[0])
+        raise DataError(f"audio of row {row} is not finite; leave that clip out")
     if lengths is None:
         return
     if lengths.shape != wave_BN.shape[:1] or lengths.dtype not in (torch.int32, torch.int64):
@@ -145,8 +161,8 @@ def _check_batch(wave_BN: Tensor, lengths: Tensor | None) -> None:
         return
     if int(lengths.min()) < MIN_SAMPLES:
         raise DataError(
-            f"audio of {int(lengths.min())} samples in the batch; one frame needs "
-            f"{MIN_SAMPLES} (25 ms), pad or drop shorter clips"
+            f"audio of {int(lengths.min())} samples in the batch, row {int(lengths.argmin())}; a "
+            f"length is {MIN_SAMPLES} (25 ms, one frame) or more, pad or drop shorter clips"
         )
     if int(lengths.max()) > wave_BN.shape[1]:
         raise DataError(

@@ -3,6 +3,7 @@
 import math
 import re
 from functools import partial
+from pathlib import Path
 
 import pytest
 from by_hand import macs_by_part
@@ -146,3 +147,14 @@ def test_a_full_precision_model_file_takes_plans_as_its_preset_does(tmp_path):
     save_model(random_model(preset("hubert-tiny"), seed=0), tmp_path / "model.safetensors", {})
     _, records = profile_models([str(tmp_path), "hubert-tiny"], ["fp32", "w1a1"])
     assert [r["bops"] for r in records[:2]] == [r["bops"] for r in records[2:]]
+
+
+@pytest.mark.parametrize("name", ["x.pdf", "x.png", "-", "x"])
+def test_a_picture_that_is_no_svg_is_refused_before_any_work(name):
+    with pytest.raises(ConfigError, match=f"--figure {name}: the picture is SVG"):
+        profile_models(["hubert-tiny"], [], figure=Path(name))
+
+
+def test_an_unknown_device_is_told_of_this_cpu_too():
+    with pytest.raises(ConfigError, match="this-cpu"):
+        profile_models(["hubert-tiny"], [], devices=["foo"])

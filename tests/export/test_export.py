@@ -194,13 +194,34 @@ def test_a_model_with_broken_weights_leaves_no_program(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_pattern_without_an_op_is_refused_by_name(tmp_path):
-    tiny = preset("sparseformer-dn-tiny")
-    config = dataclasses.replace(
-        tiny, encoder=dataclasses.replace(tiny.encoder, pattern=StridedConfig())
-    )
-    with pytest.raises(UnsupportedError, match=r"layers\.0\.attention: StridedAttention"):
+SPARSE = preset("sparseformer-dn-tiny")
+STRIDED = dataclasses.replace(
+    SPARSE, encoder=dataclasses.replace(SPARSE.encoder, pattern=StridedConfig())
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "what"),
+    [
+        (STRIDED, "sparseformer with the strided pattern"),
+        (preset("conformer-tiny"), "conformer"),
+        (preset("squeezeformer-tiny"), "squeezeformer"),
+    ],
+)
+def test_an_encoder_without_ops_is_refused_with_those_that_have_them(config, what):
+    with pytest.raises(UnsupportedError, match=f"a {what} cannot be exported yet.*a transformer"):
         lower_model(random_model(config, 0))
+
+
+def test_a_model_that_cannot_be_exported_gets_no_other_advice(tmp_path, capsys):
+    with pytest.raises(UnsupportedError, match="a conformer cannot be exported yet"):
+        export_model("conformer-tiny", tmp_path / "x.safetensors", plan="w1a1")
+    assert capsys.readouterr().err == ""
+
+
+def test_bits_without_ops_are_refused_by_the_leaf(tmp_path):
+    with pytest.raises(UnsupportedError, match=r"front_end\.convs\.1: w4a4 has no op yet"):
+        export_model("hubert-tiny", tmp_path / "x.safetensors", plan="w4a4")
 
 
 @pytest.mark.parametrize("plan", ["fp32", "w1a1-encoder", "w1a1"])

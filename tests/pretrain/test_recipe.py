@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from earbit.errors import ConfigError
+from earbit.presets import PRESETS
 from earbit.pretrain.recipe import load_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.py"))
@@ -42,3 +43,16 @@ def test_a_recipe_that_fails_is_a_config_error_with_its_file_and_reason(code, re
 def test_units_and_seeds_that_cannot_be_are_refused_before_any_work(setting):
     with pytest.raises(ConfigError, match=setting):
         load_recipe(RECIPES[0], [setting])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_a_recipe(name):
+    recipe = load_recipe(name, ["train.optimiser.n_steps=40000", "corpus=somewhere"])
+    assert recipe.model == PRESETS[name]()
+    assert recipe.train.optimiser.n_steps == 40_000
+    assert recipe.corpus == "somewhere"
+
+
+def test_what_is_neither_preset_nor_file_names_the_presets():
+    with pytest.raises(ConfigError, match="unknown preset 'hubert-tyni'; did you mean hubert-tiny"):
+        load_recipe("hubert-tyni")

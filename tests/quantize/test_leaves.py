@@ -91,7 +91,9 @@ def test_a_pattern_that_matches_nothing_names_its_neighbours():
 
 
 def test_an_unknown_plan_names_its_neighbours():
-    with pytest.raises(ConfigError, match="did you mean w1a1"):
+    with pytest.raises(
+        ConfigError, match="unknown plan 'w1a11'; plans are fp32, .*w1a1.*file of your own"
+    ):
         plan_named("w1a11")
 
 

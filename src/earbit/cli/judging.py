@@ -12,7 +12,9 @@ from earbit.output import emit, print_json
 
 
 def profile(
-    models: Annotated[Positional[tuple[str, ...]], arg(help="Presets or models of ours.")],
+    models: Annotated[
+        Positional[tuple[str, ...]], arg(help="Presets or models of ours; none is all presets.")
+    ],
     plan: Annotated[
         tuple[str, ...], arg(help="Plans to profile each preset under; none is fp32.")
     ] = (),
@@ -31,7 +33,9 @@ def profile(
     ] = (),
     modules: Annotated[int, arg(help="Depth to which modules are listed; 0 lists none.")] = 0,
     set: Annotated[Settings, arg(metavar="KEY=VALUE", help="As encoder.position_kernel=64.")] = (),
-    all: Annotated[bool, arg(help="The paper's Table 1: its models under all plans.")] = False,
+    all: Annotated[
+        bool, arg(help="Our presets under all plans, beside what the paper's Table 1 prints.")
+    ] = False,
     figure: Annotated[
         Path | None, arg(metavar="FILE.svg", help="Draw where the cost sits and how it grows.")
     ] = None,

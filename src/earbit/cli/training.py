@@ -71,7 +71,7 @@ def units(
 
 def pretrain(
     recipe: Annotated[
-        Positional[Path], arg(help="A .py file with recipe(), or a saved config.json.")
+        Positional[str], arg(help="A preset; or a .py file with recipe(), or a saved config.json.")
     ],
     out: Path,
     set: Annotated[

@@ -85,11 +85,14 @@ DEVICES: dict[str, Device] = {
 }
 
 
-def devices_named(names: Sequence[str]) -> list[Device]:
-    """Devices of the catalogue by name; ConfigError with near names for one that is not there."""
+def devices_named(names: Sequence[str], *others: str) -> list[Device]:
+    """Devices of the catalogue by name; ConfigError with near names for one that is not there.
+
+    others: names that the caller takes beside those of the catalogue.
+    """
     for name in names:
         if name not in DEVICES:
-            raise ConfigError(f"unknown device {name!r}{suggest(name, list(DEVICES))}")
+            raise ConfigError(f"unknown device {name!r}{suggest(name, [*DEVICES, *others])}")
     return [DEVICES[name] for name in dict.fromkeys(names)]
 
 

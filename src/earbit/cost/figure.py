@@ -68,7 +68,7 @@ def _bars(axes: Any, records: Sequence[dict[str, Any]], key: str, *, is_share: b
         left = [a + b for a, b in zip(left, widths, strict=True)]
     for row, end, total in zip(rows, left, totals, strict=True):
         axes.annotate(
-            f"{total / unit:#.3g} {word}",
+            f"{f'{total / unit:#.3g}'.rstrip('.')} {word}",
             (end, row),
             xytext=(4, 0),
             textcoords="offset points",

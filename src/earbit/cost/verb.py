@@ -57,6 +57,7 @@ def profile_models(
     file, for an unknown plan, device or setting, for a plan on a quantized model, and for an
     impossible length or depth; FormatError for a damaged file.
     """
+    _check_figure(figure)
     n_samples = _n_samples(seconds)
     if not 0 <= module_depth <= MAX_DEPTH:
         raise ConfigError(f"modules={module_depth}; give a depth of 0 (none) to {MAX_DEPTH}")
@@ -120,7 +121,12 @@ def _n_samples(seconds: float) -> int:
 
 
 def _device(name: str) -> list[Device]:
-    return [this_cpu()] if name == THIS_CPU else devices_named([name])
+    return [this_cpu()] if name == THIS_CPU else devices_named([name], THIS_CPU)
+
+
+def _check_figure(figure: Path | None) -> None:
+    if figure is not None and figure.suffix != ".svg":
+        raise ConfigError(f"--figure {figure}: the picture is SVG; give a name that ends in .svg")
 
 
 def _model_of(where: str) -> tuple[ModelConfig, dict[str, Precision], str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from earbit.config import type_name
 from earbit.encoders.sparseformer import SparseformerEncoder
 from earbit.encoders.transformer import TransformerEncoder
 from earbit.errors import UnsupportedError
@@ -27,7 +28,6 @@ from earbit.nn.attention import SelfAttention
 from earbit.nn.front_end import FrontEnd
 from earbit.nn.leaves import Conv1d
 from earbit.nn.norms import ChannelNorm
-from earbit.nn.pattern_attention import PatternAttention
 from earbit.nn.positional import PositionalConv
 from earbit.nn.transformer_layer import FeedForward, PreNormLayer, TransformerLayer
 from earbit.nn.window_attention import WindowAttention
@@ -39,6 +39,7 @@ def lower_model(model: AudioModel) -> Program:
 
     Raises UnsupportedError, naming the module, for what no op computes.
     """
+    check_can_be_lowered(model)
     program = Program()
     value = WAVEFORM
     if model.config.normalize_waveform:
@@ -52,8 +53,7 @@ def lower_model(model: AudioModel) -> Program:
     value = input_bits(program, "projection", model.projection, value)
     value = lower_linear(program, "projection", model.projection, value)
     encoder = model.encoder
-    if not isinstance(encoder, (TransformerEncoder, SparseformerEncoder)):
-        raise UnsupportedError(f"encoder {type(encoder).__name__}: no lowering for it")
+    assert isinstance(encoder, (TransformerEncoder, SparseformerEncoder))
     value = _position(program, "encoder.position", encoder.position, value)
     is_pre_norm = isinstance(encoder.layers[0], PreNormLayer)
     if not is_pre_norm:
@@ -67,6 +67,21 @@ def lower_model(model: AudioModel) -> Program:
     if is_pre_norm:
         program.outputs[-1] = _norm(program, encoder.norm, value)
     return program
+
+
+def check_can_be_lowered(model: AudioModel) -> None:
+    """UnsupportedError, with what can be exported, for an encoder that has no program yet."""
+    encoder = model.config.encoder
+    pattern = getattr(encoder, "pattern", None)
+    kind = type_name(type(encoder))
+    if pattern is not None and type_name(type(pattern)) != "window":
+        kind += f" with the {type_name(type(pattern))} pattern"
+    elif kind in ("transformer", "sparseformer"):
+        return
+    raise UnsupportedError(
+        f"a {kind} cannot be exported yet, whatever its plan; a transformer (HuBERT) and a "
+        "sparseformer with its window can"
+    )
 
 
 def _front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) -> int:
@@ -127,8 +142,6 @@ def _feed_forward(program: Program, name: str, block: FeedForward, value: int) -
 
 
 def _attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
-    if isinstance(block, PatternAttention):
-        raise UnsupportedError(f"{name}: {type(block).__name__} has no op yet; windows have one")
     has_bits = is_binary(f"{name}.scores", block.scores)
     if has_bits != is_binary(f"{name}.context", block.context):
         raise UnsupportedError(

@@ -23,6 +23,8 @@ from earbit.files import flush
 CHECKPOINTS = "checkpoints"
 """The folder of them in the folder of a run."""
 N_KEPT = 2
+N_NAMED = 6
+"""Differences between two runs that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +110,12 @@ def _same_run(checkpoint: Path, run: dict[str, Any]) -> dict[str, Any]:
         if before.get(name) != now.get(name)
     ]
     if changed:
+        # The shortest names first: those of what was chosen, before what follows from it.
+        changed.sort(key=lambda text: text.split(" ")[0].count("."))
+        more = f" and {len(changed) - N_NAMED} more" if len(changed) > N_NAMED else ""
         raise ConfigError(
-            f"{checkpoint}: belongs to a run with another {', '.join(changed[:4])}; "
-            "give another --out, or delete this folder to start anew"
+            f"{checkpoint.parent.parent}: holds a run with another {', '.join(changed[:N_NAMED])}"
+            f"{more}; give another --out, or delete this folder to start anew"
         )
     return state
 

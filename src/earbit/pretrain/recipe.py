@@ -10,7 +10,9 @@ from pathlib import Path
 from earbit.config import load, override
 from earbit.errors import ConfigError, require_range
 from earbit.model import ModelConfig
+from earbit.presets import preset
 from earbit.pretrain.loop import TrainConfig
+from earbit.pretrain.optimiser import OptimiserConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,12 +34,40 @@ class RecipeConfig:
         require_range(0, 2**32, seed=self.seed)
 
 
-def load_recipe(path: Path, settings: Sequence[str] = ()) -> RecipeConfig:
-    """A recipe from a `.py` file that defines `recipe()`, or from a saved JSON or YAML config.
+BASE_TRAINING = TrainConfig(
+    optimiser=OptimiserConfig(peak_lr=5e-4, n_steps=250_000, warmup_steps=32_000),
+    batch_s=87.5,
+    checkpoint_every_steps=1000,
+    log_every_steps=100,
+)
+"""The first iteration of HuBERT Base, by fairseq's recipe: for an accelerator and 960 hours."""
+TINY_TRAINING = TrainConfig(
+    optimiser=OptimiserConfig(peak_lr=2e-3, n_steps=400, warmup_steps=80, max_gradient_norm=1.0),
+    unmasked_weight=1.0,
+    batch_s=24.0,
+    crop_s=6.0,
+)
+"""Minutes on two cores."""
+
+
+def preset_recipe(name: str) -> RecipeConfig:
+    """The recipe of a preset: `TINY_TRAINING` for the tiny ones, `BASE_TRAINING` for all others."""
+    training = TINY_TRAINING if name.endswith("-tiny") else BASE_TRAINING
+    return RecipeConfig(model=preset(name), train=training)
+
+
+def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig:
+    """A recipe by a preset's name, from a `.py` file with `recipe()`, or a saved JSON or YAML one.
 
     settings: overrides such as `train.optimiser.n_steps=500`.  Raises ConfigError.
     """
-    recipe = _from_python(path) if path.suffix == ".py" else load(RecipeConfig, path)
+    path = Path(where)
+    if path.suffix == ".py":
+        recipe = _from_python(path)
+    elif path.suffix:
+        recipe = load(RecipeConfig, path)
+    else:
+        recipe = preset_recipe(str(where))
     return override(recipe, settings) if settings else recipe
 
 

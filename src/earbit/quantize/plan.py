@@ -84,7 +84,7 @@ def plan_named(name: str) -> Plan:
     if Path(name).suffix in {".json", ".yaml", ".yml"}:
         return Plan(Path(name).stem, tuple(_rules_of(Path(name))))
     raise ConfigError(
-        f"unknown plan {name!r}{suggest(name, list(PLANS))}; or give a .json file of your own"
+        f"unknown plan {name!r}; plans are {', '.join(PLANS)}, or a .json file of your own"
     )
 
 

@@ -51,9 +51,12 @@ def read_program(path: str | Path) -> ProgramFile:
     """Reads and checks a program; FormatError says what is wrong with the file."""
     path = Path(path)
     if not path.is_file():
+        # A word alone may be meant for a preset.
+        is_model = path.is_dir() or path.name == str(path) and not path.suffix
+        example = path if is_model else "hubert-base"
         raise FormatError(
             f"{path}: {'a folder' if path.is_dir() else 'no such file'}; "
-            f"`earbit export {path} --plan w1a1 --out FILE.safetensors` makes a program of a "
+            f"`earbit export {example} --plan w1a1 --out FILE.safetensors` makes a program of a "
             "preset or model"
         )
     try:
