@@ -138,6 +138,7 @@ CONFIGS = {
     **{name: preset(name) for name in ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny")},
     "large-in-small": LARGE_IN_SMALL,
     "normalized": NORMALIZED,
+    "shortcuts": replace(TINY, front_end=replace(TINY.front_end, norm="batch", shortcut=True)),
     "window": SPARSE,
     "fixed": replace(SPARSE, encoder=replace(SPARSE.encoder, pattern=FixedConfig(stride=16))),
     "strided": replace(

@@ -237,3 +237,23 @@ def test_pre_norm_layer_norms_and_normalised_audio_are_lowered(plan, tmp_path):
     agreement = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)["agreement"]
     assert agreement["bit_agreement"] >= 0.9999
     assert agreement["output_cosine"] >= 0.9999
+
+
+@pytest.mark.parametrize("shortcut", [False, True])
+@pytest.mark.parametrize("norm", ["channel", "layer", "batch"])
+@pytest.mark.parametrize("plan", ["fp32", "w1a1"])
+def test_norms_and_shortcuts_of_a_front_end_are_lowered(plan, norm, shortcut, tmp_path):
+    tiny = preset("hubert-tiny")
+    front_end = dataclasses.replace(tiny.front_end, norm=norm, shortcut=shortcut)
+    model = random_model(dataclasses.replace(tiny, front_end=front_end), 0)
+    torch.manual_seed(0)
+    for module in model.front_end.norms:
+        torch.nn.init.uniform_(module.weight, -1.5, 1.5)
+        torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+        if norm == "batch" and hasattr(module, "running_mean"):
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+    model = quantized_copy(model, plan, noise_clips(0)).eval()
+    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
+    assert made["agreement"]["bit_agreement"] >= 0.9999
+    assert made["agreement"]["output_cosine"] >= 0.999

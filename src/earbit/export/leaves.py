@@ -23,6 +23,7 @@ from earbit.export.thresholds import (
     unsigned_bits,
 )
 from earbit.nn.leaves import ActivationName, Conv1d, Linear
+from earbit.nn.norms import FrameBatchNorm
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear
 from earbit.quantize.quantizers import ActivationQuantizer
@@ -38,6 +39,22 @@ class Binarizer:
     n_channels: int
     n_groups: int = 1
     """Groups that start at word borders: heads, or groups of a convolution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """`gain * y + offset` of every channel: float32 (channels,) both."""
+
+    gain: np.ndarray
+    offset: np.ndarray
+
+
+def affine_of(norm: FrameBatchNorm) -> Affine:
+    """What a batch norm is in use."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    gain = array(norm.weight) / np.sqrt(array(norm.running_var) + np.float32(norm.eps))
+    return Affine(gain, array(norm.bias) - array(norm.running_mean) * gain)
 
 
 def array(tensor: Tensor) -> np.ndarray:
@@ -130,8 +147,13 @@ def lower_conv(
     *,
     then: Binarizer | None = None,
     drop: int = 0,
+    affine: Affine | None = None,
 ) -> int:
-    """A convolution without its last `drop` frames; with `then`, the bits of its output."""
+    """A convolution without its last `drop` frames; with `then`, the bits of its output.
+
+    affine: of every output channel, applied to what comes out; not together with `then`.
+    """
+    assert then is None or affine is None
     n_pad = int(leaf.padding[0])
     ints = {
         "kernel": leaf.kernel_size[0],
@@ -141,10 +163,24 @@ def lower_conv(
         "groups": leaf.groups,
     }
     if is_binary(name, leaf):
-        return _binary_product(program, "conv_b1", leaf, value, ints, then, 1.0)
+        return _binary_product(program, "conv_b1", leaf, value, ints, then, 1.0, affine)
     value = activation(program, value, leaf.input_activation)
-    value = program.add("conv_f32", [value], ints=ints, tensors=_float_weights(leaf))
+    tensors = _float_weights(leaf)
+    if affine is not None:
+        bias = tensors.get("bias", np.float32(0)) * affine.gain + affine.offset
+        tensors = {"weight": tensors["weight"] * affine.gain[:, None], "bias": bias}
+    value = program.add("conv_f32", [value], ints=ints, tensors=tensors)
     return value if then is None else pack(program, value, then)
+
+
+def frames_mean(program: Program, value: int, conv: Conv1d) -> int:
+    """The mean of the frames that every output of a convolution sees, channel by channel."""
+    kernel, n_channels = conv.kernel_size[0], conv.in_channels
+    shape = {"kernel": kernel, "stride": conv.stride[0], "pad_left": 0, "pad_right": 0}
+    weight = np.full((n_channels, kernel), 1 / kernel, np.float32)
+    return program.add(
+        "conv_f32", [value], ints=shape | {"groups": n_channels}, tensors={"weight": weight}
+    )
 
 
 def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -> int:
@@ -176,12 +212,15 @@ def _binary_product(
     shape: dict[str, int],
     then: Binarizer | None,
     factor: float,
+    affine: Affine | None = None,
 ) -> int:
     assert isinstance(leaf, BinaryLeaf)
     n_bits = leaf.weight[0].numel()
     scale = array(weight_scale(leaf.weight, leaf.granularity)).reshape(-1)
     scale = scale * step_of(leaf.input_quantizer)
     bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
+    if affine is not None:
+        scale, bias = scale * affine.gain, bias * affine.gain + affine.offset
     tensors = {"weight": pack_weight(leaf.weight)}
     is_unsigned = leaf.input_quantizer is not None and leaf.input_quantizer.number_set == "unsigned"
     ints = {**shape, "unsigned": int(is_unsigned), "out_groups": 1}

@@ -12,7 +12,9 @@ from earbit.errors import UnsupportedError
 from earbit.export.leaves import (
     Binarizer,
     activation,
+    affine_of,
     array,
+    frames_mean,
     input_binarizer,
     input_bits,
     is_binary,
@@ -27,7 +29,7 @@ from earbit.model import AudioModel
 from earbit.nn.attention import SelfAttention
 from earbit.nn.front_end import FrontEnd
 from earbit.nn.leaves import Conv1d
-from earbit.nn.norms import ChannelNorm
+from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
 from earbit.nn.positional import PositionalConv
 from earbit.nn.transformer_layer import FeedForward, PreNormLayer, TransformerLayer
 from earbit.nn.window_attention import WindowAttention
@@ -90,11 +92,17 @@ def _front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) 
         raise UnsupportedError(f"{name}.convs.0: audio has no quantized form; leave it in float")
     value = lower_conv(program, f"{name}.convs.0", convs[0], waveform)
     value = _norm(program, front_end.norms[0], value)
-    if len(front_end.norms) > 1:
-        for i, (conv, norm) in enumerate(zip(convs[1:], front_end.norms[1:], strict=True), 1):
-            value = input_bits(program, f"{name}.convs.{i}", conv, value)
-            value = lower_conv(program, f"{name}.convs.{i}", conv, value)
-            value = _norm(program, norm, value)
+    if len(front_end.norms) > 1 or front_end.has_shortcut:
+        norms = [*front_end.norms[1:], *[None] * (len(convs) - len(front_end.norms))]
+        for i, (conv, norm) in enumerate(zip(convs[1:], norms, strict=True), 1):
+            conv_name, passed = f"{name}.convs.{i}", value
+            value = input_bits(program, conv_name, conv, value)
+            affine = affine_of(norm) if isinstance(norm, FrameBatchNorm) else None
+            value = lower_conv(program, conv_name, conv, value, affine=affine)
+            if isinstance(norm, FrameNorm):
+                value = _norm(program, norm, value)
+            if front_end.has_shortcut:
+                value = program.add("add", [value, frames_mean(program, passed, conv)])
         return activation(program, value, "gelu")
     value = input_bits(program, f"{name}.convs.1", convs[1], value)
     for i, conv in enumerate(convs[1:], start=1):

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from earbit.errors import DataError, require_choice, require_count
 from earbit.nn.leaves import Conv1d
-from earbit.nn.norms import ChannelNorm, FrameNorm
+from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -23,9 +23,11 @@ HOP_SAMPLES = 320
 MIN_SAMPLES = 400
 """Samples that the first frame sees, 25 ms; shorter audio has no frame."""
 
-FrontEndNorm = Literal["channel", "layer"]
+FrontEndNorm = Literal["channel", "layer", "batch"]
 """HuBERT Base norms each channel over time, once, after the first convolution (`default` in
-fairseq); Large norms each frame over its channels, after every convolution (`layer_norm`)."""
+fairseq); Large norms each frame over its channels, after every convolution (`layer_norm`).  `batch`
+is ours, for few bits: as Base, and batch norm after every other convolution, which costs nothing in
+use."""
 Count = TypeVar("Count", int, Tensor)
 
 
@@ -36,6 +38,10 @@ class FrontEndConfig:
     n_channels: int = 512
     norm: FrontEndNorm = "channel"
     conv_bias: bool = False
+    shortcut: bool = False
+    """Whether the mean of the frames that a convolution sees is added to what comes out of it, of
+    all but the first: the path without bits that binary networks need (Bi-Real Net, arXiv
+    1808.00278)."""
 
     def __post_init__(self) -> None:
         require_count(n_channels=self.n_channels)
@@ -83,6 +89,12 @@ class FrontEnd(torch.nn.Module):
                 self.norms = torch.nn.ModuleList([ChannelNorm(n_channels)])
             case "layer":
                 self.norms = torch.nn.ModuleList(FrameNorm(n_channels) for _ in KERNELS)
+            case "batch":
+                self.norms = torch.nn.ModuleList(
+                    FrameBatchNorm(n_channels) if i else ChannelNorm(n_channels)
+                    for i in range(len(KERNELS))
+                )
+        self.has_shortcut = config.shortcut
 
     def forward(self, wave_BN: Tensor, lengths: Tensor | None = None) -> Tensor:
         if wave_BN.shape[-1] < MIN_SAMPLES:
@@ -90,12 +102,13 @@ class FrontEnd(torch.nn.Module):
                 f"audio of {wave_BN.shape[-1]} samples; one frame needs {MIN_SAMPLES} (25 ms), "
                 "pad or drop shorter clips"
             )
-        x_BCT = self.convs[0](wave_BN[:, None, :])
-        first_lengths = None if lengths is None else (lengths - KERNELS[0]) // STRIDES[0] + 1
-        x_BCT = self.norms[0](x_BCT, first_lengths)
+        of_layers = [None] * len(KERNELS) if lengths is None else layer_lengths(lengths)
+        x_BCT = self.norms[0](self.convs[0](wave_BN[:, None, :]), of_layers[0])
         for i, conv in enumerate(self.convs[1:], start=1):
-            x_BCT = conv(x_BCT)
+            y_BCT = conv(x_BCT)
             if i < len(self.norms):
-                # A frame's norm needs no lengths: it sees nothing but its frame.
-                x_BCT = self.norms[i](x_BCT)
+                y_BCT = self.norms[i](y_BCT, of_layers[i])
+            if self.has_shortcut:
+                y_BCT = y_BCT + F.avg_pool1d(x_BCT, KERNELS[i], STRIDES[i])
+            x_BCT = y_BCT
         return F.gelu(x_BCT)

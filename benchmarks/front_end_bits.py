@@ -1,0 +1,242 @@
+"""What six convolutions in a row keep in few bits, and what helps: a front end on spoken words.
+
+    python benchmarks/front_end_bits.py --corpus DIR [--seeds 0 1] [--variants NAME ...]
+                                        [--steps 360] [--json FILE or -]
+
+A front end of 96 channels, the mean over time and a linear layer tell the keywords of a corpus
+apart; its speakers are split as for `earbit superb --task ks`.  Convolutions 1 to 6 have the bits
+of the variant, the first one and the linear layer are float.  A variant is bits, then what is
+changed: `batch` norm and `shortcut`s of the front end's config; `distil`: from a trained float
+twin, whose outputs of every convolution are goals too; `steps`: likewise through 8, 4 and 2 bits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.nn.front_end import FrontEnd, FrontEndConfig
+from earbit.nn.leaves import Linear
+from earbit.nn.precision import Precision
+from earbit.pretrain.corpus import decoded_corpus
+from earbit.quantize.calibrate import calibrate
+from earbit.quantize.convert import convert
+from earbit.superb.tasks import task_named
+from report import machine, show
+
+VARIANTS = (
+    "fp32",
+    "fp32 batch shortcut",
+    "w1a1",
+    "w1a1 batch",
+    "w1a1 shortcut",
+    "w1a1 batch shortcut",
+    "w1a1 distil",
+    "w1a1 batch shortcut distil",
+    "w1a1 batch shortcut steps",
+    "w1a2",
+    "w1a2 batch shortcut",
+    "w1a4",
+    "w2a2",
+    "w4a4",
+    "w8a8",
+    "graded",
+)
+GRADED = ("w1a8", "w1a4", "w1a2", "w1a1", "w1a1", "w1a1")
+"""The first convolutions at more bits than the last."""
+N_CHANNELS, BATCH, CLIP_SAMPLES = 96, 24, SAMPLE_RATE_HZ
+
+
+class WordModel(torch.nn.Module):
+    """(B, N) -> (B, words)."""
+
+    def __init__(self, config: FrontEndConfig, n_words: int) -> None:
+        super().__init__()
+        self.front_end = FrontEnd(config)
+        self.norm = torch.nn.LayerNorm(config.n_channels)
+        self.head = Linear(config.n_channels, n_words)
+
+    def forward(self, wave: torch.Tensor) -> torch.Tensor:
+        features = self.front_end(wave).transpose(1, 2)
+        return self.head(self.norm(features).mean(1))
+
+
+@dataclass
+class Words:
+    """Clips of a second with the number of their word."""
+
+    train: list[tuple[np.ndarray, int]]
+    test: list[tuple[np.ndarray, int]]
+    n_words: int
+
+    def batches(self, n_steps: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        random = np.random.default_rng(seed)
+        for _ in range(n_steps):
+            rows = [self.train[i] for i in random.integers(0, len(self.train), BATCH)]
+            offsets = [random.integers(0, len(clip) - CLIP_SAMPLES + 1) for clip, _ in rows]
+            waves = [c[o : o + CLIP_SAMPLES] for (c, _), o in zip(rows, offsets, strict=True)]
+            yield torch.from_numpy(np.stack(waves)), torch.tensor([word for _, word in rows])
+
+
+def words_of(corpus: str, folder: Path) -> Words:
+    opened, waveforms = decoded_corpus(corpus, folder)
+    splits = task_named("ks").splits(opened.cuts)
+    names = sorted({example.target for example in splits.train})
+
+    def clips(part: Any) -> list[tuple[np.ndarray, int]]:
+        return [
+            (_at_least_a_second(waveforms[e.id]), names.index(e.target))
+            for e in part
+            if e.target in names
+        ]
+
+    return Words(clips(splits.train), clips(splits.test), len(names))
+
+
+def _at_least_a_second(clip: np.ndarray) -> np.ndarray:
+    return np.pad(clip, (0, max(0, CLIP_SAMPLES - len(clip)))).astype(np.float32)
+
+
+@torch.no_grad()
+def accuracy(model: WordModel, words: Words) -> float:
+    model.eval()
+    n_right = 0
+    for clip, word in words.test:
+        middle = (len(clip) - CLIP_SAMPLES) // 2
+        wave = torch.from_numpy(clip[middle : middle + CLIP_SAMPLES])[None]
+        n_right += int(model(wave).argmax(-1)) == word
+    model.train()
+    return n_right / len(words.test)
+
+
+def outputs_of(model: WordModel, wave: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """What comes out of every convolution, each frame of unit variance, and the logits."""
+    seen: list[torch.Tensor] = []
+    hooks = [
+        conv.register_forward_hook(lambda m, args, y: seen.append(y.transpose(1, 2)))
+        for conv in model.front_end.convs[1:]
+    ]
+    logits = model(wave)
+    for hook in hooks:
+        hook.remove()
+    return [F.layer_norm(y, y.shape[-1:]) for y in seen], logits
+
+
+def train(
+    model: WordModel, words: Words, n_steps: int, seed: int, teacher: WordModel | None = None
+) -> None:
+    named = list(model.named_parameters())
+    groups = [
+        {"params": [p for n, p in named if "_quantizer." not in n]},
+        {"params": [p for n, p in named if "_quantizer." in n], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=2e-3, weight_decay=0.01, betas=(0.9, 0.98))
+    warmup = n_steps // 10
+
+    def factor(step: int) -> float:
+        return min((step + 1) / warmup, (n_steps - step) / (n_steps - warmup))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    for wave, word in words.batches(n_steps, seed):
+        if teacher is None:
+            loss = F.cross_entropy(model(wave), word)
+        else:
+            outputs, logits = outputs_of(model, wave)
+            with torch.no_grad():
+                goals, goal = outputs_of(teacher, wave)
+            distances = [F.mse_loss(a, b) for a, b in zip(outputs, goals, strict=True)]
+            divergence = F.kl_div(
+                logits.log_softmax(-1),
+                goal.log_softmax(-1),
+                log_target=True,
+                reduction="batchmean",
+            )
+            loss = F.cross_entropy(logits, word) + torch.stack(distances).mean() + divergence
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+
+
+def quantized(model: WordModel, config: FrontEndConfig, bits: str, words: Words) -> WordModel:
+    """Convolutions 1 to 6 in `bits`, with the weights of `model`, quantized or not."""
+    twin = WordModel(config, words.n_words)
+    state = {n: t for n, t in model.state_dict().items() if "_quantizer." not in n}
+    twin.load_state_dict(state)
+    of_layers = GRADED if bits == "graded" else (bits,) * 6
+    convert(
+        twin,
+        {f"front_end.convs.{i}": Precision.parse(b) for i, b in enumerate(of_layers, start=1)},
+    )
+    calibrate(twin, [next(words.batches(1, 0))[0]])
+    return twin.train()
+
+
+def trained(variant: str, words: Words, n_steps: int, seed: int) -> WordModel:
+    bits, *changes = variant.split()
+    torch.manual_seed(seed)
+    config = FrontEndConfig(
+        n_channels=N_CHANNELS,
+        norm="batch" if "batch" in changes else "channel",
+        shortcut="shortcut" in changes,
+    )
+    model = WordModel(config, words.n_words)
+    if bits == "fp32":
+        train(model, words, n_steps, seed)
+        return model
+    if not {"distil", "steps"} & set(changes):
+        model = quantized(model, config, bits, words)
+        train(model, words, n_steps, seed)
+        return model
+    train(model, words, n_steps, seed)
+    teacher = model.eval()
+    for stage in ("w8a8", "w4a4", "w2a2", bits) if "steps" in changes else (bits,):
+        model = quantized(model, config, stage, words)
+        train(model, words, n_steps if stage == bits else n_steps // 4, seed + 1, teacher)
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
+    parser.add_argument("--steps", type=int, default=360)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    with TemporaryDirectory() as folder:
+        words = words_of(options.corpus, Path(folder))
+    rows, lines = [], [f"{len(words.train)} clips to train on, {len(words.test)} to test"]
+    for variant in options.variants:
+        found = []
+        for seed in options.seeds:
+            found.append(accuracy(trained(variant, words, options.steps, seed), words))
+        rows.append({"variant": variant, "accuracies": found})
+        each = ", ".join(f"{100 * a:.1f}" for a in found)
+        lines.append(f"{variant:<32} {100 * statistics.mean(found):5.1f} % ({each})")
+        print(lines[-1], flush=True)
+    result = {
+        "machine": machine(options.threads) | {"torch": torch.__version__},
+        "corpus": Path(options.corpus).name,
+        "steps": options.steps,
+        "seeds": options.seeds,
+        "rows": rows,
+    }
+    show(result, lines, options.json)
+
+
+if __name__ == "__main__":
+    main()
