@@ -151,7 +151,10 @@ def _step(
             torch.manual_seed((config.seed << 32) + step)
             return _loss(model, objective, data, config, ids, generator)
 
-    loss, n_masked = forward()
+    try:
+        loss, n_masked = forward()
+    except DataError as error:
+        raise DataError(f"step {step}, batch {', '.join(ids[:5])}: {error}") from error
     if not bool(torch.isfinite(loss.total)):
         where = first_non_finite(model, forward) or "the loss itself"
         raise DataError(
