@@ -8,6 +8,7 @@ apart; its speakers are split as for `earbit superb --task ks`.  Convolutions 1 
 of the variant, the first one and the linear layer are float.  A variant is bits, then what is
 changed: `batch` norm and `shortcut`s of the front end's config; `distil`: from a trained float
 twin, whose outputs of every convolution are goals too; `steps`: likewise through 8, 4 and 2 bits.
+A variant with a float twin trains for --steps twice, one in `steps` for 2.75 times as many.
 """
 
 from __future__ import annotations

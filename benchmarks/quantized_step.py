@@ -4,8 +4,9 @@
                                         [--seconds 4] [--compile] [--json FILE or -]
 
 A step is forward, backward and optimiser on one clip, without a teacher.  Memory is that of all
-tensors which the forward pass keeps for the backward pass, parameters left out.  Before anything is
-timed, a quantized step is checked to change every parameter and to leave them finite.
+tensors which the forward pass keeps for the backward pass, parameters left out, and not the peak:
+codes are made again, one product's at a time.  Before anything is timed, a step is checked to leave
+all parameters finite and to change those that have a gradient.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from earbit.nn import window_attention
 from earbit.nn.attention import SelfAttention
 from earbit.nn.precision import W1A1
 from earbit.nn.window_attention import WindowAttention, window_pairs
+from earbit.quantize.calibrate import quantizers_of
 from earbit.quantize.convert import convert
 
 
@@ -122,19 +123,23 @@ def test_a_one_bit_product_in_chunks_is_the_same(short_chunks, monkeypatch):
     assert torch.equal(in_chunks, attention.attend(q, k, v, None))
 
 
-def test_gradients_of_one_bit_products_in_chunks_are_those_of_the_whole(short_chunks, monkeypatch):
+@pytest.mark.parametrize("n_frames", [96, 97, 100, 131])
+def test_gradients_of_one_bit_products_in_chunks_are_those_of_the_whole(
+    n_frames, short_chunks, monkeypatch
+):
     torch.manual_seed(0)
     attention = WindowAttention(32, 2, 0.0, 8)
     convert(attention, {"scores": W1A1, "context": W1A1})
-    x = torch.randn(3, 1, 2, 96, 16, dtype=torch.double)
-    weight = torch.randn(1, 2, 96, 16, dtype=torch.double)
+    x = torch.randn(3, 1, 2, n_frames, 16, dtype=torch.double)
+    weight = torch.randn(1, 2, n_frames, 16, dtype=torch.double)
     sides = []
-    for long_frames in (32, 96):
+    for long_frames in (32, n_frames):
         monkeypatch.setattr(window_attention, "LONG_FRAMES", long_frames)
         attention.zero_grad()
         leaf = x.clone().requires_grad_()
         (attention.attend(*leaf, None) * weight).sum().backward()
-        scales = (attention.scores.left_quantizer.scale, attention.context.left_quantizer.scale)
+        scales = [q.scale for q in quantizers_of(attention).values()]
+        assert len(scales) == 4
         sides.append([leaf.grad, *(scale.grad.clone() for scale in scales)])
     for ours, theirs in zip(*sides, strict=True):
         assert theirs.abs().max() > 0

@@ -21,7 +21,13 @@ from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain
 from earbit.quantize.calibrate import CalibrationConfig
-from earbit.quantize.load import load_model, noise_clips, random_model, student_of
+from earbit.quantize.load import (
+    load_model,
+    noise_clips,
+    quantized_copy,
+    random_model,
+    student_of,
+)
 from earbit.quantize.plan import PLANS, plan_named
 from earbit.quantize.train import LossWeights, student_loss
 from earbit.quantize.verb import BinarizeConfig, binarize
@@ -141,7 +147,8 @@ def test_a_student_has_the_weights_and_shifts_it_starts_from_and_scales_of_its_o
     run(teacher, melodies, tmp_path, plans=("w1a2",), n_steps=5)
     before = load_model(tmp_path)
     name = "encoder.layers.0.feed_forward.intermediate"
-    student = student_of(before, PLANS["w1a1"], noise_clips(0), CalibrationConfig())
+    clips = noise_clips(0, n_clips=3)
+    student = student_of(before, PLANS["w1a1"], clips, CalibrationConfig())
     old, new = (m.get_submodule(name) for m in (before, student))
     assert torch.equal(old.weight, new.weight)
     assert old.input_quantizer.shift.abs().max() > 0
@@ -208,6 +215,27 @@ def test_the_divergence_of_logits_is_that_of_the_probabilities():
         )
     by_hand = (p * (p / q).log()).sum(-1).mean()
     assert loss.total.item() == pytest.approx(2 * by_hand.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("plans", [("w1a1", "w1a1-encoder"), ("w1a1-encoder", "w1a1")])
+def test_a_student_shares_no_memory_with_its_teacher(plans):
+    teacher = quantized_copy(random_model(MODEL, 0), plans[0], noise_clips(0))
+    student = student_of(teacher, PLANS[plans[1]], noise_clips(0), CalibrationConfig())
+    ours, theirs = ({t.data_ptr() for t in m.state_dict().values()} for m in (student, teacher))
+    assert not ours & theirs
+
+
+@pytest.mark.parametrize("plan", ["w8a8", "w4a4"])
+def test_scales_of_weights_stay_alive_at_a_high_learning_rate(plan, teacher, melodies, tmp_path):
+    settings = ["train.optimiser.peak_lr=5e-3"]
+    run(teacher, melodies, tmp_path, plans=(plan,), n_steps=30, settings=settings)
+    before = quantized_copy(load_model(teacher), plan, noise_clips(0)).state_dict()
+    after = load_model(tmp_path).state_dict()
+    names = [name for name in after if name.endswith("weight_quantizer.log_scale")]
+    assert names
+    for name in names:
+        assert (after[name] - before[name]).abs().max() < 1
+        assert not torch.equal(after[name], before[name])
 
 
 def test_nothing_to_learn_from_is_refused(teacher, melodies, tmp_path):

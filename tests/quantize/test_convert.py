@@ -68,3 +68,12 @@ def test_an_activation_becomes_a_relu_where_the_bits_have_no_room_for_its_negati
     name = "encoder.layers.0.feed_forward.output"
     convert(model, {name: Precision.parse(bits)})
     assert model.get_submodule(name).input_activation == activation
+
+
+def test_a_conversion_keeps_type_and_what_learns():
+    model = random_model(preset("hubert-tiny"), 0).double().requires_grad_(False).eval()
+    name = "encoder.layers.0.feed_forward.output"
+    convert(model, {name: Precision.parse("w4a4"), "front_end.convs.1": Precision.parse("w1a1")})
+    assert {t.dtype for t in model.state_dict().values() if t.is_floating_point()} == {torch.double}
+    assert not model.get_submodule(name).weight.requires_grad
+    assert torch.isfinite(model(torch.randn(1, 4000, dtype=torch.double)).states[-1]).all()

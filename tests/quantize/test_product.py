@@ -28,7 +28,7 @@ def quantized_weight(leaf):
         return leaf.weight
     if quantizer.bits == 1:
         return binarize_weight(leaf.weight, leaf.granularity)
-    scale = quantizer.scale.view(-1, *(1,) * (leaf.weight.dim() - 1))
+    scale = quantizer.log_scale.exp().view(-1, *(1,) * (leaf.weight.dim() - 1))
     return quantize_signed(leaf.weight, scale, quantizer.bits)
 
 
@@ -38,8 +38,10 @@ def settled(leaf):
     for name, parameter in leaf.named_parameters():
         if name.endswith("quantizer.shift"):
             torch.nn.init.uniform_(parameter, -0.2, 0.2)
-        elif name.endswith("quantizer.scale") and parameter.dim() == 0:
+        elif name.endswith("quantizer.scale"):
             torch.nn.init.uniform_(parameter, 0.3, 0.7)
+        elif name.endswith("quantizer.log_scale"):
+            parameter.data += 0.1 * torch.randn_like(parameter)
     return leaf
 
 

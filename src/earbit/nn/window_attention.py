@@ -81,7 +81,8 @@ class WindowAttention(SelfAttention):
         n_queries, (radius, block) = q.shape[-2], self._sizes(n_frames)
         n_blocks = -(-n_queries // block)
         tail = n_blocks * block - n_queries
-        n_pairs, share = window_pairs(n_frames, radius), n_queries / n_frames
+        # Of all blocks, for operands are made of blocks.
+        n_pairs, share = window_pairs(n_frames, radius), n_blocks / -(-n_frames // block)
         # Frames that a full margin would have and the sequence has not.
         before = max(0, radius - first)
         after = n_queries + 2 * radius - before - k.shape[-2]

@@ -103,7 +103,7 @@ def _first_values(
         if config.shift != "kept":
             is_moved = config.shift == "median" and quantizer.number_set == "signed"
             shift = -channels.median(dim=0).values if is_moved else torch.zeros_like(shift)
-        found["shift"] = shift
+            found["shift"] = shift
         x = x + shift.view(-1, *quantizer.trailing)
     bits, number_set = quantizer.bits, quantizer.number_set
     if config.scale == "bit":

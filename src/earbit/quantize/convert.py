@@ -88,6 +88,9 @@ def convert(
         if not precision.is_float:
             parent_name, _, child = name.rpartition(".")
             quantized = _quantized(leaves[name], precision, granularity)
+            reference = next(model.parameters(), None)
+            if reference is not None:
+                quantized.to(reference)
             setattr(model.get_submodule(parent_name), child, quantized)
     return report_of(model)
 
@@ -101,6 +104,8 @@ def _quantized(leaf: Leaf, precision: Precision, granularity: Granularity) -> Qu
             quantized = QuantizedConv1d(leaf, precision, granularity)
         case MatMul():
             quantized = QuantizedMatMul(leaf, precision)
+    if isinstance(leaf, (Linear, Conv1d)) and not isinstance(quantized, QuantizedMatMul):
+        quantized.weight.requires_grad_(leaf.weight.requires_grad)
     return quantized.train(leaf.training)
 
 

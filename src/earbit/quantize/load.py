@@ -90,14 +90,15 @@ def student_of(
     if learned:
         calibration = replace(calibration, shift="kept")
     if quantizers:
-        calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips], calibration)
+        waves = [torch.from_numpy(clip)[None].to(model.mask_embedding) for clip in clips]
+        calibrate(twin, waves, calibration)
     return twin
 
 
 @torch.no_grad()
 def float_twin(model: AudioModel) -> AudioModel:
     """A full-precision model with the weights of a quantized one, in the same mode."""
-    twin = AudioModel(model.config)
+    twin = AudioModel(model.config).to(model.mask_embedding)
     quantized = quantized_leaves_of(model)
     tensors = {
         name: tensor
@@ -111,7 +112,8 @@ def float_twin(model: AudioModel) -> AudioModel:
         if isinstance(leaf, MatMul) or isinstance(into, MatMul):
             continue
         # An assignment, since it goes through weight norm where there is one.
-        into.weight = leaf.weight.clone() if is_parametrized(into) else Parameter(leaf.weight)
+        weight = leaf.weight.detach().clone()
+        into.weight = weight if is_parametrized(into) else Parameter(weight)
         if into.bias is not None and leaf.bias is not None:
             into.bias.copy_(leaf.bias)
     return twin.train(model.training)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.nn.grad import conv1d_input, conv1d_weight
 
@@ -28,7 +29,8 @@ class LinearProduct:
 
     def gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients of both operands, given that of the product."""
-        return grad @ weight, grad.flatten(0, -2).T @ x.flatten(0, -2)
+        rows, of_rows = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
+        return grad @ weight, of_rows.T @ rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,13 @@ class _QuantizedProduct(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         operands, quantizers = ctx.saved_tensors, ctx.quantizers
+        # Not by a call: hooks have seen this operand.
         found = [
-            _encoded(q, operand, None) for q, operand in zip(quantizers, operands, strict=True)
+            operand if quantizer is None else quantizer.forward(operand)
+            for quantizer, operand in zip(quantizers, operands, strict=True)
         ]
         # Under autocast the product had fewer bits than its operands; codes fit into them.
         of_codes = ctx.product.gradient(*(x.to(grads[0].dtype) for x in found), grads[0])

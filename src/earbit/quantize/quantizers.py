@@ -20,7 +20,7 @@ from earbit.quantize.codes import (
     lsq_factor,
 )
 from earbit.quantize.scale_search import least_squares_scale
-from earbit.quantize.weights import MIN_WEIGHT_SCALE, weight_scale, weight_signs
+from earbit.quantize.weights import weight_scale, weight_signs
 
 Gradients = tuple[Tensor, tuple[Tensor | None, ...]]
 """Of the operand, and of what `learned` names."""
@@ -81,9 +81,8 @@ class ActivationQuantizer(torch.nn.Module):
         """
         kind = (self.bits, self.number_set)
         grad_x, grad_scale = codes_gradient(self.shifted(x), self.step(), *kind, found, grad)
-        # Below its floor a scale does not act.
-        is_acting = self.scale >= MIN_SCALE
-        grad_scale = grad_scale * lsq_factor(x.numel() / share, *kind) * is_acting
+        # Also below its floor, so that a scale can come back from there.
+        grad_scale = grad_scale * lsq_factor(x.numel() / share, *kind)
         grad_shift = None
         if self.shift is not None:
             shape = (len(self.shift), *self.trailing)
@@ -95,17 +94,19 @@ class WeightQuantizer(torch.nn.Module):
     """A weight's codes, output channels first, and their steps.
 
     One bit is BiT's: signs around the mean, times mean|W|, nothing learned but the weight.  More
-    bits have a learned scale for every output channel, or one for all, as in LSQ.
+    bits have a learned scale for every output channel, or one for all, as in LSQ.  It is its
+    logarithm that is learned: a scale of 8 bits is smaller than one step of Adam, which would
+    take it through zero.
     """
 
     def __init__(self, bits: int, granularity: Granularity, weight: Tensor) -> None:
         super().__init__()
         self.bits = bits
         self.granularity: Granularity = granularity
-        self.scale: torch.nn.Parameter | None = None
+        self.log_scale: torch.nn.Parameter | None = None
         if bits > 1:
             rows = weight.detach().reshape(len(weight) if granularity == "channel" else 1, -1)
-            self.scale = torch.nn.Parameter(least_squares_scale(rows, bits, "signed"))
+            self.log_scale = torch.nn.Parameter(least_squares_scale(rows, bits, "signed").log())
 
     def step(self, weight: Tensor) -> Tensor:
         """What a code of every output channel is worth: (C_out,)."""
@@ -114,30 +115,29 @@ class WeightQuantizer(torch.nn.Module):
     @property
     def learned(self) -> tuple[Tensor | None, ...]:
         """The parameters whose gradients `gradient` gives."""
-        return (self.scale,)
+        return (self.log_scale,)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Codes of the weight, of its shape."""
-        if self.scale is None:
+        if self.log_scale is None:
             return weight_signs(weight)
         return codes_of(weight, self._step_of_rows(weight), self.bits, "signed")
 
     def gradient(self, weight: Tensor, found: Tensor, grad: Tensor, share: float) -> Gradients:
         """Gradients of the weight and of the scale, given its codes and their gradient."""
         step = self._step_of_rows(weight)
-        if self.scale is None:
+        if self.log_scale is None:
             return grad / step, (None,)
         grad_weight, grad_scale = codes_gradient(weight, step, self.bits, "signed", found, grad)
-        factor = lsq_factor(weight.numel() / self.scale.numel(), self.bits)
-        is_acting = self.scale >= MIN_WEIGHT_SCALE
-        return grad_weight, (grad_scale.view_as(self.scale) * factor * is_acting,)
+        factor = lsq_factor(weight.numel() / self.log_scale.numel(), self.bits)
+        grad_log = (grad_scale * step).view_as(self.log_scale)
+        return grad_weight, (grad_log * factor,)
 
     def _step_of_rows(self, weight: Tensor) -> Tensor:
         """The steps, shaped to broadcast over the weight."""
-        if self.scale is None:
+        if self.log_scale is None:
             return weight_scale(weight, self.granularity)
-        step = self.scale.detach().clamp_min(MIN_WEIGHT_SCALE)
-        return step.view(-1, *(1,) * (weight.dim() - 1))
+        return self.log_scale.detach().exp().view(-1, *(1,) * (weight.dim() - 1))
 
 
 Quantizer = ActivationQuantizer | WeightQuantizer

@@ -44,19 +44,22 @@ def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: flo
 
     def objective(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor) -> Loss:
         output = model(batch.waveforms, mask_BT=mask_BT)
+        # The accuracy of units is worth logging, whatever is learned from.
         units = unit_loss(model, output, mask_BT, targets_BT, unmasked_weight)
-        total, parts = weights.units * units.total, dict(units.parts)
+        parts = dict(units.parts)
+        terms = [weights.units * units.total] if weights.units > 0 else []
         if has_teacher:
             with torch.no_grad():
                 goal = teacher(batch.waveforms, mask_BT=mask_BT)
+        if weights.states > 0:
             distance = _state_distance(output, goal)
+            parts["state_distance"] = distance.detach()
+            terms.append(weights.states * distance)
+        if weights.logits > 0:
             divergence = _logit_divergence(model, output, teacher, goal)
-            total = total + weights.states * distance + weights.logits * divergence
-            parts |= {
-                "state_distance": distance.detach(),
-                "logit_divergence": divergence.detach(),
-            }
-        return Loss(total, parts)
+            parts["logit_divergence"] = divergence.detach()
+            terms.append(weights.logits * divergence)
+        return Loss(torch.stack(terms).sum(), parts)
 
     return objective
 
