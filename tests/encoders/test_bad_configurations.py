@@ -82,7 +82,7 @@ def test_the_blocks_of_the_u_net_that_are_suggested_fit(reduce_before, recover_b
         (transformer, {"dropout": 1.0}, "dropout=1.0"),
         (transformer, {"layer_drop": float("nan")}, "layer_drop=nan"),
         (transformer, {"n_layers": 0}, "n_layers=0"),
-        (FrontEndConfig, {"norm": "batch"}, "norm='batch'; allowed: channel, layer"),
+        (FrontEndConfig, {"norm": "group"}, "norm='group'; allowed: channel, layer, batch"),
         (FrontEndConfig, {"n_channels": 0}, "n_channels=0"),
     ],
 )

@@ -105,7 +105,9 @@ def _quantized(leaf: Leaf, precision: Precision, granularity: Granularity) -> Qu
         case MatMul():
             quantized = QuantizedMatMul(leaf, precision)
     if isinstance(leaf, (Linear, Conv1d)) and not isinstance(quantized, QuantizedMatMul):
-        quantized.weight.requires_grad_(leaf.weight.requires_grad)
+        # Of a parametrized weight, what it is made from learns.
+        learns = any(p.requires_grad for name, p in leaf.named_parameters() if "weight" in name)
+        quantized.weight.requires_grad_(learns)
     return quantized.train(leaf.training)
 
 
