@@ -16,7 +16,7 @@ from earbit.errors import ConfigError, DataError, require_range
 from earbit.nn.front_end import MIN_SAMPLES, FrontEnd, FrontEndConfig, n_frames_of
 from earbit.nn.leaves import Linear
 from earbit.nn.lengths import length_mask
-from earbit.nn.norms import at_least_float32
+from earbit.nn.norms import at_least_float32, centred_over_time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,10 +176,7 @@ def _normalized(wave_BN: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None:
         return F.layer_norm(wave_BN, wave_BN.shape[-1:])
     real_BN, n_B1 = length_mask(lengths, wave_BN.shape[1]), lengths[:, None]
-    wide_BN = at_least_float32(wave_BN)
-    mean_B1 = (wide_BN * real_BN).sum(-1, keepdim=True) / n_B1
-    centred_BN = (wide_BN - mean_B1) * real_BN
-    variance_B1 = centred_BN.square().sum(-1, keepdim=True) / n_B1
+    centred_BN, variance_B1 = centred_over_time(at_least_float32(wave_BN), real_BN, n_B1)
     return (centred_BN * torch.rsqrt(variance_B1 + 1e-5)).to(wave_BN.dtype)
 
 

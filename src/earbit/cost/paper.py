@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from earbit.cost.devices import DEVICES
 from earbit.cost.profile import Profile, leaf_names_of, profile_model
-from earbit.cost.table import aligned, notes
+from earbit.cost.table import notes
 from earbit.presets import preset
 from earbit.progress import progress
 from earbit.quantize.plan import PLANS
+from earbit.text_table import aligned
 
 MODELS = (
     "hubert-base",

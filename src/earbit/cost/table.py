@@ -10,6 +10,7 @@ from earbit.cost.cost import Cost
 from earbit.cost.parts import PARTS
 from earbit.cost.profile import Profile
 from earbit.errors import ConfigError
+from earbit.text_table import aligned
 
 Row = list[str]
 
@@ -69,18 +70,6 @@ def shown_modules(profile: Profile, depth: int) -> dict[str, Cost]:
         for path, cost in profile.modules.items()
         if path and path.count(".") < depth and (cost.parameters or cost.flops)
     }
-
-
-def aligned(rows: Sequence[Row]) -> list[str]:
-    """Labels to the left, figures to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def notes(profiles: Sequence[Profile]) -> list[str]:

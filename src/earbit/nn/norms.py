@@ -14,6 +14,16 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x if x.dtype == torch.double else x.float()
 
 
+def centred_over_time(x: Tensor, real: Tensor, n_real: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers (..., T) less their mean, zero where not real, and their variance (..., 1).
+
+    real: True where a frame is, n_real: how many are; both broadcastable to x.
+    """
+    mean = (x * real).sum(-1, keepdim=True) / n_real
+    centred = (x - mean) * real
+    return centred, centred.square().sum(-1, keepdim=True) / n_real
+
+
 class ChannelNorm(torch.nn.Module):
     """Group norm with one channel per group: each channel over the real frames of its row.
 
@@ -33,9 +43,7 @@ class ChannelNorm(torch.nn.Module):
             return F.group_norm(x_BCT, x_BCT.shape[1], self.weight, self.bias, self.eps)
         mask_B1T = length_mask(lengths, x_BCT.shape[-1])[:, None, :]
         wide_BCT, n_B11 = at_least_float32(x_BCT), lengths[:, None, None]
-        mean = (wide_BCT * mask_B1T).sum(-1, keepdim=True) / n_B11
-        centred = (wide_BCT - mean) * mask_B1T
-        variance = centred.square().sum(-1, keepdim=True) / n_B11
+        centred, variance = centred_over_time(wide_BCT, mask_B1T, n_B11)
         gain = self.weight[:, None] * torch.rsqrt(variance + self.eps)
         return (centred * gain + self.bias[:, None]).to(x_BCT.dtype)
 

@@ -84,11 +84,12 @@ def convert(
             raise ConfigError(
                 f"leaf {name!r} is {leaves[name].precision} already; convert a full-precision model"
             )
+    # Of the device and type that the new leaves get.
+    reference = next(model.parameters(), None)
     for name, precision in precisions.items():
         if not precision.is_float:
             parent_name, _, child = name.rpartition(".")
             quantized = _quantized(leaves[name], precision, granularity)
-            reference = next(model.parameters(), None)
             if reference is not None:
                 quantized.to(reference)
             setattr(model.get_submodule(parent_name), child, quantized)
@@ -104,10 +105,6 @@ def _quantized(leaf: Leaf, precision: Precision, granularity: Granularity) -> Qu
             quantized = QuantizedConv1d(leaf, precision, granularity)
         case MatMul():
             quantized = QuantizedMatMul(leaf, precision)
-    if isinstance(leaf, (Linear, Conv1d)) and not isinstance(quantized, QuantizedMatMul):
-        # Of a parametrized weight, what it is made from learns.
-        learns = any(p.requires_grad for name, p in leaf.named_parameters() if "weight" in name)
-        quantized.weight.requires_grad_(learns)
     return quantized.train(leaf.training)
 
 

@@ -56,6 +56,8 @@ def _weight_quantizer(
 def _copy_weights(leaf: Linear | Conv1d, into: Linear | Conv1d) -> None:
     """Weight and bias; a parametrized weight (weight norm) becomes the plain one it stands for."""
     into.weight.copy_(leaf.weight)
+    learns = any(p.requires_grad for name, p in leaf.named_parameters() if "weight" in name)
+    into.weight.requires_grad_(learns)
     if leaf.bias is not None and into.bias is not None:
         into.bias.copy_(leaf.bias)
 

@@ -19,6 +19,7 @@ from earbit.quantize.propagation.interaction import (
 from earbit.quantize.propagation.measure import Errors
 from earbit.quantize.propagation.parts import ALL, LAYERS, NOT_QUANTIZED
 from earbit.quantize.propagation.sums import ErrorSums
+from earbit.text_table import aligned
 
 MAX_COLUMNS = 13
 """States that a table shows; of more it shows some, the last one always."""
@@ -139,13 +140,13 @@ def render(measured: Sequence[Measured], audio: Mapping[str, Any]) -> str:
     for one in measured:
         against = f"against {one.teacher}" if one.teacher else "calibrated on float activations"
         lines += [f"{one.name}, {one.plan}, {against}", ""]
-        lines += [*_aligned(_states_table(one)), "", *_aligned(_modules_table(one)), ""]
+        lines += [*aligned(_states_table(one)), "", *aligned(_modules_table(one)), ""]
         interaction = interaction_of(one.errors)
         if interaction is not None:
-            lines += [*_aligned(_interaction_table(interaction)), ""]
+            lines += [*aligned(_interaction_table(interaction)), ""]
     comparisons = comparisons_of(measured)
     if comparisons:
-        lines += [*_aligned(_comparison_table(comparisons))]
+        lines += [*aligned(_comparison_table(comparisons))]
         lines += [
             "coherence between kinds: above 0 speaks for the paper's hypothesis, below against it"
         ]
@@ -233,15 +234,3 @@ def _db(value: float) -> str:
 
 def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.2f}"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Labels to the left, figures to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
