@@ -1,14 +1,15 @@
 """What six convolutions in a row keep in few bits, and what helps: a front end on spoken words.
 
     python benchmarks/front_end_bits.py --corpus DIR [--seeds 0 1] [--variants NAME ...]
-                                        [--steps 360] [--json FILE or -]
+                                        [--steps 720] [--json FILE or -]
 
 A front end of 96 channels, the mean over time and a linear layer tell the keywords of a corpus
 apart; its speakers are split as for `earbit superb --task ks`.  Convolutions 1 to 6 have the bits
 of the variant, the first one and the linear layer are float.  A variant is bits, then what is
-changed: `batch` norm and `shortcut`s of the front end's config; `distil`: from a trained float
-twin, whose outputs of every convolution are goals too; `steps`: likewise through 8, 4 and 2 bits.
-A variant with a float twin trains for --steps twice, one in `steps` for 2.75 times as many.
+changed: `batch` norm and `shortcut`s of the front end's config, and how it is trained, in --steps
+in all: from scratch, or half of them for a float twin and half from there: `float`, on the words
+alone; `distil`, the twin's outputs of every convolution are goals too; `steps`, likewise, through
+8, 4 and 2 bits; `layers`, likewise, one convolution more at a time.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from earbit.nn.front_end import FrontEnd, FrontEndConfig
 from earbit.nn.leaves import Linear
 from earbit.nn.precision import Precision
 from earbit.pretrain.corpus import decoded_corpus
-from earbit.quantize.calibrate import calibrate
+from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
+from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
 from earbit.quantize.convert import convert
 from earbit.superb.tasks import task_named
 from report import machine, show
@@ -43,18 +45,25 @@ VARIANTS = (
     "w1a1 shortcut",
     "w1a1 batch shortcut",
     "w1a1 distil",
+    "w1a1 batch distil",
+    "w1a1 batch shortcut float",
     "w1a1 batch shortcut distil",
     "w1a1 batch shortcut steps",
+    "w1a1 batch shortcut layers",
+    "graded",
+    "graded batch shortcut distil",
     "w1a2",
-    "w1a2 batch shortcut",
+    "w1a2 batch shortcut distil",
     "w1a4",
+    "w1a4 distil",
     "w2a2",
     "w4a4",
     "w8a8",
-    "graded",
 )
 GRADED = ("w1a8", "w1a4", "w1a2", "w1a1", "w1a1", "w1a1")
 """The first convolutions at more bits than the last."""
+HALFWAY = {"float", "distil", "steps", "layers"}
+"""Ways that begin with a float twin."""
 N_CHANNELS, BATCH, CLIP_SAMPLES = 96, 24, SAMPLE_RATE_HZ
 
 
@@ -63,6 +72,7 @@ class WordModel(torch.nn.Module):
 
     def __init__(self, config: FrontEndConfig, n_words: int) -> None:
         super().__init__()
+        self.config = config
         self.front_end = FrontEnd(config)
         self.norm = torch.nn.LayerNorm(config.n_channels)
         self.head = Linear(config.n_channels, n_words)
@@ -136,19 +146,12 @@ def outputs_of(model: WordModel, wave: torch.Tensor) -> tuple[list[torch.Tensor]
 def train(
     model: WordModel, words: Words, n_steps: int, seed: int, teacher: WordModel | None = None
 ) -> None:
-    named = list(model.named_parameters())
-    groups = [
-        {"params": [p for n, p in named if "_quantizer." not in n]},
-        {"params": [p for n, p in named if "_quantizer." in n], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=2e-3, weight_decay=0.01, betas=(0.9, 0.98))
-    warmup = n_steps // 10
-
-    def factor(step: int) -> float:
-        return min((step + 1) / warmup, (n_steps - step) / (n_steps - warmup))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-    for wave, word in words.batches(n_steps, seed):
+    config = OptimiserConfig(
+        peak_lr=2e-3, n_steps=n_steps, warmup_steps=n_steps // 10, max_gradient_norm=1.0
+    )
+    optimiser = build_optimiser(model, config)
+    for step, (wave, word) in enumerate(words.batches(n_steps, seed), start=1):
+        set_lr(optimiser, lr_at(step, config))
         if teacher is None:
             loss = F.cross_entropy(model(wave), word)
         else:
@@ -165,22 +168,34 @@ def train(
             loss = F.cross_entropy(logits, word) + torch.stack(distances).mean() + divergence
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_gradient_norm)
         optimiser.step()
-        schedule.step()
 
 
-def quantized(model: WordModel, config: FrontEndConfig, bits: str, words: Words) -> WordModel:
-    """Convolutions 1 to 6 in `bits`, with the weights of `model`, quantized or not."""
-    twin = WordModel(config, words.n_words)
+def stages_of(bits: str, way: str) -> list[tuple[str, ...]]:
+    """The bits of convolutions 1 to 6 in every stage of training that quantizes."""
+    goal = GRADED if bits == "graded" else (bits,) * 6
+    if way == "steps":
+        return [(between,) * 6 for between in ("w8a8", "w4a4", "w2a2")] + [goal]
+    if way == "layers":
+        return [(*goal[:n], *("fp32",) * (6 - n)) for n in range(1, 7)]
+    return [goal]
+
+
+@torch.no_grad()
+def quantized(model: WordModel, bits: tuple[str, ...], words: Words) -> WordModel:
+    """Convolutions 1 to 6 in `bits`, with the weights and shifts of `model`, quantized or not."""
+    twin = WordModel(model.config, words.n_words)
     state = {n: t for n, t in model.state_dict().items() if "_quantizer." not in n}
     twin.load_state_dict(state)
-    of_layers = GRADED if bits == "graded" else (bits,) * 6
-    convert(
-        twin,
-        {f"front_end.convs.{i}": Precision.parse(b) for i, b in enumerate(of_layers, start=1)},
-    )
-    calibrate(twin, [next(words.batches(1, 0))[0]])
+    names = [f"front_end.convs.{i}" for i in range(1, 7)]
+    convert(twin, {n: Precision.parse(b) for n, b in zip(names, bits, strict=True)})
+    learned = quantizers_of(model)
+    for name, quantizer in quantizers_of(twin).items():
+        if name in learned:
+            quantizer.shift.copy_(learned[name].shift)
+    rule = CalibrationConfig(shift="kept")
+    calibrate(twin, [next(words.batches(1, 0))[0]], rule)
     return twin.train()
 
 
@@ -193,18 +208,19 @@ def trained(variant: str, words: Words, n_steps: int, seed: int) -> WordModel:
         shortcut="shortcut" in changes,
     )
     model = WordModel(config, words.n_words)
-    if bits == "fp32":
+    way = next((change for change in changes if change in HALFWAY), "scratch")
+    teacher = None
+    if way == "scratch":
+        stages = [()] if bits == "fp32" else stages_of(bits, way)
+    else:
+        n_steps //= 2
         train(model, words, n_steps, seed)
-        return model
-    if not {"distil", "steps"} & set(changes):
-        model = quantized(model, config, bits, words)
-        train(model, words, n_steps, seed)
-        return model
-    train(model, words, n_steps, seed)
-    teacher = model.eval()
-    for stage in ("w8a8", "w4a4", "w2a2", bits) if "steps" in changes else (bits,):
-        model = quantized(model, config, stage, words)
-        train(model, words, n_steps if stage == bits else n_steps // 4, seed + 1, teacher)
+        stages = stages_of(bits, way)
+        teacher = None if way == "float" else model.eval()
+    for i, stage in enumerate(stages):
+        if stage:
+            model = quantized(model, stage, words)
+        train(model, words, n_steps // len(stages), seed + i, teacher)
     return model
 
 
@@ -213,7 +229,7 @@ def main() -> None:
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS))
-    parser.add_argument("--steps", type=int, default=360)
+    parser.add_argument("--steps", type=int, default=720)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

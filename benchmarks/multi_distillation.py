@@ -1,14 +1,15 @@
 """What one bit keeps of a model: trained on units alone, by a teacher, and from teacher to teacher.
 
     python benchmarks/multi_distillation.py --out DIR [--corpus synthetic] [--seeds 0 1 2]
-        [--encoders hubert-tiny ...] [--steps 400] [--json FILE or -]
+        [--encoders hubert-tiny ...] [--pretrain-steps 300] [--steps 400] [--json FILE or -]
 
-For every encoder and seed: full precision (pre-trained as in `earbit study --scale tiny`), then
-W1A1 from it with the same number of steps in three ways.  `units`: no teacher.  `direct`: the
+For every encoder and seed: full precision (pre-trained as in `earbit study --scale tiny`, or for
+longer: a model without units has none to lose), then W1A1 from it with the same number of steps in
+three ways.  `units`: no teacher.  `direct`: the
 full-precision model as teacher too.  `multi`: half of the steps in W1A2, whose student is the
 teacher of W1A1.  Scored by masked units of the validation part and by keyword spotting on frozen
 features.
-Goes on where it was killed; results of finished runs are read back.
+Goes on where it was killed: finished runs are read back, those of other settings are refused.
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ import argparse
 import dataclasses
 import json
 import statistics
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from earbit.config import to_dict
 from earbit.pretrain.corpus import decoded_corpus, training_data
+from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain_on
 from earbit.quantize.load import load_model
 from earbit.quantize.train import LossWeights
 from earbit.quantize.verb import BinarizeConfig, binarize_on
-from earbit.study.scale import SCALES
+from earbit.study.scale import SCALES, Scale
 from earbit.superb.verb import score_on
 from report import machine, show
 
@@ -36,53 +40,53 @@ ENCODERS = ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer
 SCALE = SCALES["tiny"]
 
 
-def ways(n_steps: int, seed: int) -> dict[str, BinarizeConfig]:
-    """By name; every one takes `n_steps` in all."""
-    whole = dataclasses.replace(SCALE, binarize_steps=n_steps).binarize("w1a1", seed)
-    half = dataclasses.replace(SCALE, binarize_steps=n_steps // 2).binarize("w1a1", seed)
+def ways(scale: Scale, seed: int) -> dict[str, BinarizeConfig]:
+    """By name; every one takes as many steps in all."""
+    whole = scale.binarize("w1a1", seed)
+    half = dataclasses.replace(scale, binarize_steps=scale.binarize_steps // 2)
     return {
         "units": dataclasses.replace(whole, weights=LossWeights(states=0.0, logits=0.0)),
         "direct": whole,
-        "multi": dataclasses.replace(half, plans=("w1a2", "w1a1")),
+        "multi": dataclasses.replace(half.binarize("w1a1", seed), plans=("w1a2", "w1a1")),
     }
 
 
 def run(
-    corpus_where: str, encoder: str, seed: int, chosen: dict[str, BinarizeConfig], out: Path
-) -> list[dict]:
-    corpus, waveforms = decoded_corpus(corpus_where, out)
-    folder = out / f"{encoder}-{seed}"
-    data = training_data(corpus, waveforms, out / f"units-{seed}", n_units=SCALE.n_units, seed=seed)
+    encoder: str, recipe: RecipeConfig, chosen: dict[str, BinarizeConfig], out: Path
+) -> list[dict[str, Any]]:
+    """A row for full precision and one for every way that was chosen."""
+    seed, folder = recipe.seed, out / f"{encoder}-{recipe.seed}"
+    corpus, waveforms = decoded_corpus(recipe.corpus, out)
+    units = out / f"units-{seed}"
+    data = training_data(corpus, waveforms, units, n_units=recipe.n_units, seed=seed)
 
-    def scored(name: str, train: Any) -> dict[str, Any]:
-        done = folder / name / "figures.json"
+    def scored(way: str, config: Any, train: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+        settings = json.loads(json.dumps(to_dict(config)))
+        done = folder / way / "figures.json"
         if not done.exists():
-            figures = train(folder / name)
-            model = load_model(folder / name)
-            score = score_on(
-                model,
-                corpus,
-                waveforms,
-                folder / name / "ks",
-                n_steps=SCALE.head_steps,
-                seed=seed,
-            )
+            figures = train(folder / way)
+            model, tested = load_model(folder / way), folder / way / "ks"
+            n_steps = SCALE.head_steps
+            score = score_on(model, corpus, waveforms, tested, n_steps=n_steps, seed=seed)
             row = {
                 "encoder": encoder,
                 "seed": seed,
-                "way": name,
+                "way": way,
                 "masked_accuracy": figures["valid_accuracy"],
                 "keyword_accuracy": score["value"],
                 "state_distance": figures.get("valid_state_distance"),
+                "settings": settings,
             }
             done.write_text(json.dumps(row))
-        return json.loads(done.read_text())
+        row = json.loads(done.read_text())
+        if row["settings"] != settings:
+            raise SystemExit(f"{done} has other settings; give another --out, or remove it")
+        return row
 
-    recipe = SCALE.recipe(encoder, corpus_where, seed)
-    rows = [scored("fp32", lambda into: pretrain_on(recipe, data, into))]
+    rows = [scored("fp32", recipe, lambda into: pretrain_on(recipe, data, into))]
     teacher = load_model(folder / "fp32")
-    for name, config in chosen.items():
-        rows.append(scored(name, partial(binarize_on, teacher, config, data)))
+    for way, config in chosen.items():
+        rows.append(scored(way, config, partial(binarize_on, teacher, config, data)))
     return rows
 
 
@@ -106,6 +110,7 @@ def main() -> None:
     parser.add_argument("--corpus", default="synthetic")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--encoders", nargs="+", default=list(ENCODERS))
+    parser.add_argument("--pretrain-steps", type=int, default=SCALE.pretrain_steps)
     parser.add_argument("--steps", type=int, default=400, help="of every way, in all")
     parser.add_argument("--ways", nargs="+", default=["units", "direct", "multi"])
     parser.add_argument("--threads", type=int, default=1)
@@ -113,18 +118,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
-    def chosen(seed: int) -> dict[str, BinarizeConfig]:
-        return {n: c for n, c in ways(options.steps, seed).items() if n in options.ways}
+    scale = dataclasses.replace(
+        SCALE, pretrain_steps=options.pretrain_steps, binarize_steps=options.steps
+    )
 
-    rows = [
-        row
-        for seed in options.seeds
-        for encoder in options.encoders
-        for row in run(options.corpus, encoder, seed, chosen(seed), options.out)
-    ]
+    rows = []
+    for seed in options.seeds:
+        chosen = {n: c for n, c in ways(scale, seed).items() if n in options.ways}
+        for encoder in options.encoders:
+            recipe = scale.recipe(encoder, options.corpus, seed)
+            rows += run(encoder, recipe, chosen, options.out)
     result = {
         "machine": machine(options.threads) | {"torch": torch.__version__},
-        "corpus": options.corpus,
+        "corpus": Path(options.corpus).name,
+        "pretrain_steps": options.pretrain_steps,
         "steps": options.steps,
         "rows": rows,
     }

@@ -6,12 +6,13 @@ from earbit.model_file import save_model
 from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.nn.precision import FLOAT, W1A1
 from earbit.presets import PRESETS, preset
-from earbit.quantize.calibrate import calibrate
+from earbit.quantize.calibrate import calibrate, quantizers_of
 from earbit.quantize.codes import binarize_signed, binarize_unsigned
 from earbit.quantize.convert import convert, leaves_of, precisions_of, quantized_leaves_of
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear, QuantizedMatMul
 from earbit.quantize.load import load_model, noise_clips, quantized_copy, random_model
 from earbit.quantize.plan import PLANS, Plan, plan_named
+from earbit.quantize.product import LinearProduct
 from earbit.quantize.weights import binarize_weight
 
 
@@ -157,8 +158,19 @@ def test_calibration_names_the_leaf_that_is_not_finite():
     model = random_model(preset("hubert-tiny"), 0)
     convert(model, PLANS["w1a1"].precisions(leaves_of(model)))
     model.encoder.layers[1].attention.q_proj.bias.data.fill_(float("nan"))
-    with pytest.raises(DataError, match=r"encoder\.layers\.1\.attention\.scores"):
+    with pytest.raises(DataError, match=r"batch 0: .*encoder\.layers\.1\.attention\.scores"):
         calibrate(model, [torch.randn(1, 4000)])
+
+
+def test_calibration_names_the_batch_and_leaves_every_module_in_its_mode():
+    model = random_model(preset("hubert-tiny"), 0).train()
+    model.front_end.eval()
+    convert(model, PLANS["w1a1"].precisions(leaves_of(model)))
+    before = [module.training for module in model.modules()]
+    too_loud = torch.full((1, 4000), 1e30)
+    with pytest.raises(DataError, match="batch 1: "):
+        calibrate(model, [torch.randn(1, 4000), too_loud])
+    assert [module.training for module in model.modules()] == before
 
 
 def test_a_quantized_copy_leaves_its_model_as_it_was():
@@ -176,14 +188,50 @@ def test_calibration_without_audio_is_refused():
         calibrate(model, [])
 
 
-def test_binarized_inputs_take_exactly_two_values():
-    model = quantized_copy(random_model(preset("hubert-tiny"), 0), "w1a1", noise_clips(0))
-    seen = {}
-    for name, leaf in quantized_leaves_of(model).items():
+@pytest.mark.parametrize(
+    "name", ["hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer-dn-tiny"]
+)
+def test_binarized_operands_are_two_numbers(name):
+    model = quantized_copy(random_model(preset(name), 0).eval(), "w1a1", noise_clips(0))
+    quantizers, seen = quantizers_of(model), {}
+    for which, quantizer in quantizers.items():
+        quantizer.register_forward_hook(
+            lambda _, args, y, which=which: seen.setdefault(which, set()).update(
+                y.unique().tolist()
+            )
+        )
+    with torch.no_grad():
+        model(torch.from_numpy(noise_clips(1)[0])[None])
+    assert seen.keys() == quantizers.keys()
+    for which, numbers in seen.items():
+        assert numbers <= ({-1, 1} if quantizers[which].number_set == "signed" else {0, 1})
+    # Uniform probabilities of untrained attention are all below the threshold, and sum to nothing.
+    assert sum(len(numbers) == 2 for numbers in seen.values()) > 0.8 * len(seen)
+    for leaf in quantized_leaves_of(model).values():
         if not isinstance(leaf, QuantizedMatMul):
-            weight = binarize_weight(leaf.weight)
-            seen[name] = {len(channel.unique()) for channel in weight}
-    assert all(counts <= {1, 2} for counts in seen.values())
+            weight = leaf.weight.detach()
+            for channel, of_floats in zip(binarize_weight(weight), weight, strict=True):
+                size = of_floats.abs().mean()
+                assert torch.allclose(channel.abs(), size.expand_as(channel))
+
+
+def test_a_frozen_weight_costs_no_gradient_and_its_input_still_has_one(monkeypatch):
+    leaf = randomised(QuantizedLinear(Linear(20, 7), W1A1, "channel"))
+    leaf.weight.requires_grad_(False)
+    monkeypatch.setattr(LinearProduct, "right_gradient", lambda *_: pytest.fail("computed"))
+    x = torch.randn(3, 20, requires_grad=True)
+    leaf(x).sum().backward()
+    assert x.grad is not None
+    assert leaf.weight.grad is None
+    assert leaf.input_quantizer.shift.grad is not None
+
+
+def test_audio_costs_no_gradient_where_nothing_before_it_learns(monkeypatch):
+    leaf = randomised(QuantizedLinear(Linear(20, 7), W1A1, "channel"))
+    leaf.input_quantizer.requires_grad_(False)
+    monkeypatch.setattr(LinearProduct, "left_gradient", lambda *_: pytest.fail("computed"))
+    leaf(torch.randn(3, 20)).sum().backward()
+    assert leaf.weight.grad is not None
 
 
 @pytest.mark.parametrize("plan", PLANS)

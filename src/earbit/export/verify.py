@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from earbit.errors import DataError
 from earbit.model import AudioModel
 from earbit.nn.attention import SelfAttention
+from earbit.nn.evaluation import evaluating
 from earbit.quantize.convert import quantized_leaves_of
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedMatMul
 from earbit.quantize.quantizers import ActivationQuantizer
@@ -55,9 +56,10 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
     expected_bits: dict[str, np.ndarray] = {}
     hooks = _read_bits(model, expected_bits)
     try:
-        expected = model.eval()(torch.from_numpy(waveform)[None]).states[-1][0].numpy()
-        for layer, state in zip(model.encoder.layers, states, strict=False):
-            layer(torch.from_numpy(state)[None])
+        with evaluating(model):
+            expected = model(torch.from_numpy(waveform)[None]).states[-1][0].numpy()
+            for layer, state in zip(model.encoder.layers, states, strict=False):
+                layer(torch.from_numpy(state)[None])
     finally:
         for hook in hooks:
             hook.remove()

@@ -24,6 +24,7 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError, require_range
 from earbit.files import make_folder, write_text
 from earbit.model import AudioModel
+from earbit.nn.evaluation import evaluating
 from earbit.nn.front_end import MIN_SAMPLES, n_frames_of
 from earbit.pretrain.blame import first_non_finite, non_finite_gradient
 from earbit.pretrain.checkpoint import CHECKPOINTS, Position, load_newest, save_checkpoint
@@ -119,16 +120,14 @@ def validate(
     model: AudioModel, data: TrainingData, config: TrainConfig, objective: Objective
 ) -> dict[str, float]:
     """Mean figures of the objective over the validation cuts, with masks fixed by the seed."""
-    was_training = model.training
-    model.eval()
     sums: dict[str, float] = {}
     batches = _epoch(data.valid, config, epoch=0)
-    for i, ids in enumerate(batches):
-        generator = torch.Generator().manual_seed(config.seed + i)
-        loss, _ = _loss(model, objective, data, config, ids, generator)
-        for name, value in {"loss": loss.total, **loss.parts}.items():
-            sums[name] = sums.get(name, 0.0) + float(value)
-    model.train(was_training)
+    with evaluating(model):
+        for i, ids in enumerate(batches):
+            generator = torch.Generator().manual_seed(config.seed + i)
+            loss, _ = _loss(model, objective, data, config, ids, generator)
+            for name, value in {"loss": loss.total, **loss.parts}.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
     return {f"valid_{name}": total / len(batches) for name, total in sums.items()}
 
 

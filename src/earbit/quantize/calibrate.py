@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from earbit.errors import ConfigError, DataError, require_choice
+from earbit.nn.evaluation import evaluating
 from earbit.quantize.quantizers import ActivationQuantizer
 from earbit.quantize.scale_search import bit_scale, least_squares_scale
 
@@ -46,8 +47,8 @@ def calibrate(
 
     In each batch a quantizer takes its values before it computes, so later ones see what they will
     see in use; over several batches a value is the mean of its values.  Deterministic: the model
-    runs in evaluation mode.  Raises DataError, naming the quantizer, for non-finite activations,
-    and ConfigError without batches.
+    runs in evaluation mode.  Raises DataError, naming batch and quantizer, for non-finite
+    activations, and ConfigError without batches.
     """
     config = config or CalibrationConfig()
     quantizers = quantizers_of(model)
@@ -68,15 +69,16 @@ def calibrate(
         quantizer.register_forward_pre_hook(observe(name), with_kwargs=True)
         for name, quantizer in quantizers.items()
     ]
-    was_training = model.training
-    model.eval()
     n_batches = 0
     try:
-        for wave_BN in waveforms:
-            model(wave_BN)
-            n_batches += 1
+        with evaluating(model):
+            for wave_BN in waveforms:
+                try:
+                    model(wave_BN)
+                except DataError as error:
+                    raise DataError(f"calibration, batch {n_batches}: {error}") from error
+                n_batches += 1
     finally:
-        model.train(was_training)
         for handle in handles:
             handle.remove()
     if not n_batches:
@@ -113,7 +115,6 @@ def _first_values(
         found["scale"] = least_squares_scale(kept[None], bits, number_set)[0]
     if not all(bool(torch.isfinite(value).all()) for value in found.values()):
         raise DataError(
-            f"calibration: non-finite input of quantizer {name!r}; check the model's weights and "
-            "the audio"
+            f"non-finite input of quantizer {name!r}; check the model's weights and the audio"
         )
     return found

@@ -98,7 +98,7 @@ def student_of(
 @torch.no_grad()
 def float_twin(model: AudioModel) -> AudioModel:
     """A full-precision model with the weights of a quantized one, in the same mode."""
-    twin = AudioModel(model.config).to(model.mask_embedding)
+    twin = random_model(model.config, 0).to(model.mask_embedding)
     quantized = quantized_leaves_of(model)
     tensors = {
         name: tensor

@@ -27,10 +27,13 @@ class LinearProduct:
         """The product."""
         return F.linear(x, weight)
 
-    def gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of both operands, given that of the product."""
-        rows, of_rows = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
-        return grad @ weight, of_rows.T @ rows
+    def left_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
+        """Of x, given that of the product."""
+        return grad @ weight
+
+    def right_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
+        """Of the weight, given that of the product."""
+        return grad.reshape(-1, grad.shape[-1]).T @ x.reshape(-1, x.shape[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,13 @@ class MatrixProduct:
         """The product."""
         return left @ right
 
-    def gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of both operands, given that of the product."""
-        grad_left, grad_right = grad @ right.mT, left.mT @ grad
-        return grad_left.sum_to_size(left.shape), grad_right.sum_to_size(right.shape)
+    def left_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> Tensor:
+        """Of the left operand, given that of the product."""
+        return (grad @ right.mT).sum_to_size(left.shape)
+
+    def right_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> Tensor:
+        """Of the right operand, given that of the product."""
+        return (left.mT @ grad).sum_to_size(right.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +69,21 @@ class ConvProduct:
         """The convolution."""
         return F.conv1d(self._padded(x), weight, stride=self.stride, groups=self.groups)
 
-    def gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of both operands, given that of the convolution."""
-        padded, sizes = self._padded(x), {"stride": self.stride, "groups": self.groups}
-        grad_padded: Tensor = conv1d_input(padded.shape, weight, grad, **sizes)  # type: ignore[no-untyped-call]
-        grad_weight: Tensor = conv1d_weight(padded, weight.shape, grad, **sizes)  # type: ignore[no-untyped-call]
+    def left_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
+        """Of x, given that of the convolution."""
+        shape = (*x.shape[:-1], x.shape[-1] + 2 * self.padding)
+        grad_padded: Tensor = conv1d_input(  # type: ignore[no-untyped-call]
+            shape, weight, grad, stride=self.stride, groups=self.groups
+        )
         grad_x = grad_padded[..., self.padding : self.padding + x.shape[-1]]
-        return zero_padding(grad_x, self.lengths if self.padding else None), grad_weight
+        return zero_padding(grad_x, self.lengths if self.padding else None)
+
+    def right_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
+        """Of the weight, given that of the convolution."""
+        grad_weight: Tensor = conv1d_weight(  # type: ignore[no-untyped-call]
+            self._padded(x), weight.shape, grad, stride=self.stride, groups=self.groups
+        )
+        return grad_weight
 
     def _padded(self, x: Tensor) -> Tensor:
         if not self.padding:
@@ -105,6 +119,10 @@ def quantized_product(
     return y
 
 
+N_FIXED = 5
+"""Arguments of `_QuantizedProduct` in front of its operands, without a gradient."""
+
+
 class _QuantizedProduct(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -137,16 +155,24 @@ class _QuantizedProduct(torch.autograd.Function):
             for quantizer, operand in zip(quantizers, operands, strict=True)
         ]
         # Under autocast the product had fewer bits than its operands; codes fit into them.
-        of_codes = ctx.product.gradient(*(x.to(grads[0].dtype) for x in found), grads[0])
-        of_operands: list[Tensor] = []
+        factors = [x.to(grads[0].dtype) for x in found]
+        of_operands: list[Tensor | None] = []
         of_learned: list[Tensor | None] = []
+        needed = list(ctx.needs_input_grad[N_FIXED:])
         for i, (quantizer, operand) in enumerate(zip(quantizers, operands, strict=True)):
-            grad = of_codes[i]
+            n_learned = 0 if quantizer is None else len(quantizer.learned)
+            learned_here = needed[2 + len(of_learned) :][:n_learned]
+            if not (needed[i] or any(learned_here)):
+                of_operands.append(None)
+                of_learned += [None] * n_learned
+                continue
+            gradient_of = (ctx.product.left_gradient, ctx.product.right_gradient)[i]
+            grad = gradient_of(*factors, grads[0])
             if quantizer is not None:
                 grad, of_its_own = quantizer.gradient(operand, found[i], grad, ctx.share)
                 of_learned += of_its_own
             of_operands.append(grad.to(operand.dtype))
-        return (None, None, None, None, None, *of_operands, *of_learned)
+        return (*(None,) * N_FIXED, *of_operands, *of_learned)
 
 
 def _encoded(quantizer: Quantizer | None, operand: Tensor, real: Tensor | None) -> Tensor:

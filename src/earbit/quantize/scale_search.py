@@ -9,6 +9,7 @@ from torch import Tensor
 
 from earbit.nn.leaves import NumberSet
 from earbit.quantize.codes import MIN_SCALE, code_range
+from earbit.quantize.weights import MIN_WEIGHT_SCALE
 
 N_CANDIDATES = 64
 
@@ -32,10 +33,10 @@ def least_squares_scale(rows: Tensor, bits: int, number_set: NumberSet) -> Tenso
     """
     low, high = code_range(bits, number_set)
     greatest = rows.abs().amax(-1)
-    best = (greatest / high).clamp_min(MIN_SCALE**2)
+    best = (greatest / high).clamp_min(MIN_WEIGHT_SCALE)
     least_error = torch.full_like(best, math.inf)
     for i in range(1, N_CANDIDATES + 1):
-        scale = (greatest / high * (i / N_CANDIDATES)).clamp_min(MIN_SCALE**2)[:, None]
+        scale = (greatest / high * (i / N_CANDIDATES)).clamp_min(MIN_WEIGHT_SCALE)[:, None]
         if bits > 1:
             nearest = (rows / scale).round_().clamp_(low, high)
         elif number_set == "signed":

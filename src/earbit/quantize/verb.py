@@ -27,7 +27,7 @@ from earbit.pretrain.recipe import RecipeConfig
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.convert import precisions_of, report_of
 from earbit.quantize.load import model_path, preset_or_model, random_model, student_of
-from earbit.quantize.plan import plan_named
+from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.train import LossWeights, student_loss
 from earbit.units.apply import label_with
 from earbit.units.kmeans import KMeans
@@ -51,9 +51,15 @@ class BinarizeConfig:
     def __post_init__(self) -> None:
         if not self.plans:
             raise ConfigError("plans=(); give at least one plan")
-        for plan in self.plans:
-            if not plan_named(plan).rules:
-                raise ConfigError(f"plan {plan!r} quantizes nothing; the model is its own result")
+
+
+def stage_plans(config: BinarizeConfig) -> list[Plan]:
+    """The plans of all stages; ConfigError for one that is unknown or quantizes nothing."""
+    plans = [plan_named(name) for name in config.plans]
+    for plan in plans:
+        if not plan.rules:
+            raise ConfigError(f"plan {plan.name!r} quantizes nothing; the model is its own result")
+    return plans
 
 
 def default_config(
@@ -93,6 +99,7 @@ def binarize(
         teacher = preset_or_model(where, seed)
         origin = read_model_file(model_path(where)).origin
     config = override(default_config(plans, n_steps, seed, origin), settings)
+    stage_plans(config)
     if where in PRESETS:
         preset = dataclasses.replace(PRESETS[where](), n_units=N_UNITS_OF_PRESETS)
         teacher = random_model(preset, seed).eval()
@@ -114,13 +121,14 @@ def binarize_on(
 
     Several stages have a folder each, `OUT/1-w1a2` and so on; the last one's model is OUT's.
     """
-    n_stages = len(config.plans)
+    plans = stage_plans(config)
+    n_stages = len(plans)
     folders = [
-        out_dir if n_stages == 1 else out_dir / f"{i}-{Path(plan).stem}"
-        for i, plan in enumerate(config.plans, start=1)
+        out_dir if n_stages == 1 else out_dir / f"{i}-{plan.name}"
+        for i, plan in enumerate(plans, start=1)
     ]
     stages = []
-    for plan, folder in zip(config.plans, folders, strict=True):
+    for plan, folder in zip(plans, folders, strict=True):
         teacher, stage = _train_stage(teacher, plan, config, data, folder)
         stages.append(stage)
     if n_stages > 1:
@@ -138,13 +146,13 @@ def binarize_on(
 
 
 def _train_stage(
-    teacher: AudioModel, plan: str, config: BinarizeConfig, data: TrainingData, folder: Path
+    teacher: AudioModel, plan: Plan, config: BinarizeConfig, data: TrainingData, folder: Path
 ) -> tuple[AudioModel, dict[str, Any]]:
     """The student of one stage and its figures; goes on where the folder's checkpoints end."""
-    rules = {pattern: str(precision) for pattern, precision in plan_named(plan).rules}
+    rules = {pattern: str(precision) for pattern, precision in plan.rules}
     run = {
         "stage": "binarize",
-        "plan": plan,
+        "plan": plan.name,
         "rules": rules,
         "config": to_dict(config),
         "teacher": weights_digest(teacher),
@@ -152,13 +160,13 @@ def _train_stage(
     }
     check_same_run(make_folder(folder) / CHECKPOINTS, run)
     clips = _calibration_clips(data, config.train.seed)
-    student = student_of(teacher, plan_named(plan), clips, config.calibration)
+    student = student_of(teacher, plan, clips, config.calibration)
     objective = student_loss(teacher, config.weights, config.train.unmasked_weight)
-    title = f"{plan} training"
+    title = f"{plan.name} training"
     figures = train(student, data, config.train, folder, objective=objective, run=run, title=title)
     save_model(student, folder / MODEL_FILE_NAME, run | figures)
     write_text(folder / "leaves.txt", "".join(f"{leaf}\n" for leaf in report_of(student)))
-    return student, {"plan": plan, **figures}
+    return student, {"plan": plan.name, **figures}
 
 
 def _data_for(
