@@ -18,7 +18,7 @@ from earbit.pretrain.checkpoint import load_newest
 from earbit.pretrain.loop import TrainConfig, TrainingData, train
 from earbit.pretrain.objective import FEATURE_PENALTY_WEIGHT, masked_units
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
-from earbit.quantize.load import random_model
+from earbit.quantize.load import noise_clips, quantized_copy, random_model
 from earbit.units.discover import discover_units
 
 MODEL = ModelConfig(
@@ -134,6 +134,14 @@ def test_a_loss_that_is_not_finite_names_the_module_it_comes_from(data, tmp_path
     name = "encoder.layers.0.feed_forward.intermediate"
     torch.nn.init.constant_(model.get_submodule(name).bias, float("inf"))
     with pytest.raises(DataError, match=f"step 1: the loss is .*first not finite is {name}, "):
+        train(model, data, CONFIG, tmp_path, objective=masked_units(0.0), run={})
+
+
+def test_one_bit_does_not_hide_the_module_that_is_not_finite(data, tmp_path):
+    model = quantized_copy(random_model(MODEL, seed=1), "w1a1", noise_clips(0))
+    name = "front_end.convs.3"
+    torch.nn.init.constant_(model.get_submodule(name).weight, float("nan"))
+    with pytest.raises(DataError, match=f"step 1: the loss is nan, first not finite is {name}"):
         train(model, data, CONFIG, tmp_path, objective=masked_units(0.0), run={})
 
 
