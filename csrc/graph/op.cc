@@ -19,6 +19,14 @@ std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& in
       {"conv_b1", make_product_b1},
       {"attention_b1", make_attention_b1},
       {"attention_f32", make_attention_f32},
+      {"silu", make_silu},
+      {"glu", make_glu},
+      {"depthwise_f32", make_depthwise_f32},
+      {"depthwise_b1", make_depthwise_b1},
+      {"sinusoids", make_sinusoids},
+      {"repeat", make_repeat},
+      {"relative_attention_b1", make_relative_attention_b1},
+      {"relative_attention_f32", make_relative_attention_f32},
   };
   const auto found = makers.find(name);
   if (found == makers.end()) {
