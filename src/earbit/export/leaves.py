@@ -123,17 +123,20 @@ def lower_linear(
     *,
     then: Binarizer | None = None,
     factor: float = 1.0,
+    affine: Affine | None = None,
 ) -> int:
     """A linear layer; with `then`, the bits of its output times `factor`.
 
-    value: floats, or, for a binary leaf, what `input_bits` gave for it.
+    value: floats, or, for a binary leaf, what `input_bits` gave for it;  affine: of every output,
+    applied to what comes out; not together with `then`.
     """
+    assert then is None or affine is None
     if is_binary(name, leaf):
         shape = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
-        return _binary_product(program, "gemm_b1", leaf, value, shape, then, factor)
+        return _binary_product(program, "gemm_b1", leaf, value, shape, then, factor, affine)
     value = activation(program, value, leaf.input_activation)
     ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
-    value = program.add("conv_f32", [value], ints=ints, tensors=_float_weights(leaf))
+    value = program.add("conv_f32", [value], ints=ints, tensors=float_weights(leaf, affine))
     if then is None:
         return value
     return pack(program, value, _with_factor(then, factor))
@@ -165,11 +168,7 @@ def lower_conv(
     if is_binary(name, leaf):
         return _binary_product(program, "conv_b1", leaf, value, ints, then, 1.0, affine)
     value = activation(program, value, leaf.input_activation)
-    tensors = _float_weights(leaf)
-    if affine is not None:
-        bias = tensors.get("bias", np.float32(0)) * affine.gain + affine.offset
-        tensors = {"weight": tensors["weight"] * affine.gain[:, None], "bias": bias}
-    value = program.add("conv_f32", [value], ints=ints, tensors=tensors)
+    value = program.add("conv_f32", [value], ints=ints, tensors=float_weights(leaf, affine))
     return value if then is None else pack(program, value, then)
 
 
@@ -178,9 +177,7 @@ def frames_mean(program: Program, value: int, conv: Conv1d) -> int:
     kernel, n_channels = conv.kernel_size[0], conv.in_channels
     shape = {"kernel": kernel, "stride": conv.stride[0], "pad_left": 0, "pad_right": 0}
     weight = np.full((n_channels, kernel), 1 / kernel, np.float32)
-    return program.add(
-        "conv_f32", [value], ints=shape | {"groups": n_channels}, tensors={"weight": weight}
-    )
+    return program.add("depthwise_f32", [value], ints=shape, tensors={"weight": weight})
 
 
 def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -> int:
@@ -243,20 +240,26 @@ def pack_weight(weight: Tensor) -> np.ndarray:
     bits: np.ndarray = weight_bits(weight.detach()).cpu().numpy()
     if bits.ndim == 2:
         bits = bits[:, :, None]
-    bits = bits.transpose(0, 2, 1)
-    n_out, n_taps, n_in = bits.shape
-    n_words = -(-n_in // 64)
-    padded = np.zeros((n_out, n_taps, n_words * 64), np.uint8)
-    padded[..., :n_in] = bits
-    packed = np.packbits(padded, axis=-1, bitorder="little").view("<u8")
-    return packed.reshape(n_out, n_taps * n_words).astype(np.uint64)
+    return packed_rows(bits.transpose(0, 2, 1)).reshape(len(bits), -1)
 
 
-def _float_weights(leaf: Linear | Conv1d) -> dict[str, np.ndarray]:
+def packed_rows(bits: np.ndarray) -> np.ndarray:
+    """Bools (..., n) as uint64 (..., words), zeros behind them."""
+    n_words = -(-bits.shape[-1] // 64)
+    padded = np.zeros((*bits.shape[:-1], n_words * 64), np.uint8)
+    padded[..., : bits.shape[-1]] = bits
+    return np.packbits(padded, axis=-1, bitorder="little").view("<u8").astype(np.uint64)
+
+
+def float_weights(leaf: Linear | Conv1d, affine: Affine | None = None) -> dict[str, np.ndarray]:
+    """Weight, tap by tap, and bias of a float leaf, with `affine` applied to what comes out."""
     weight = array(leaf.weight)
     if weight.ndim == 3:
         weight = weight.transpose(0, 2, 1).reshape(len(weight), -1)
     tensors = {"weight": weight}
     if leaf.bias is not None:
         tensors["bias"] = array(leaf.bias)
+    if affine is not None:
+        bias = tensors.get("bias", np.float32(0)) * affine.gain + affine.offset
+        tensors = {"weight": tensors["weight"] * affine.gain[:, None], "bias": bias}
     return tensors
