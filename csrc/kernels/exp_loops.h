@@ -27,7 +27,8 @@ inline float exp_of(float x) {
 }
 
 inline void gate(const float* x, const float* by, float* y, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) y[i] = x[i] / (1.0f + exp_of(-by[i]));
+  // Where exp stops to grow, a gate is closed, or gate(-3e38) would let something through.
+  for (int64_t i = 0; i < n; ++i) y[i] = by[i] < -87.0f ? 0.0f : x[i] / (1.0f + exp_of(-by[i]));
 }
 
 inline void silu(const float* x, float* y, int64_t n) { gate(x, x, y, n); }

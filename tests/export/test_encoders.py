@@ -1,0 +1,214 @@
+"""Programs of Conformer and Squeezeformer against the PyTorch model, with weights as if trained."""
+
+import dataclasses
+from fnmatch import fnmatch
+
+import numpy as np
+import pytest
+import torch
+
+from earbit.errors import UnsupportedError
+from earbit.export.lower import lower_model
+from earbit.export.verb import export_model, export_to, model_of
+from earbit.export.verify import verify
+from earbit.nn.precision import FLOAT, W1A1
+from earbit.presets import preset
+from earbit.quantize.calibrate import calibrate
+from earbit.quantize.convert import convert, leaves_of
+from earbit.quantize.load import noise_clips, random_model
+from earbit.quantize.plan import plan_named
+from earbit.runtime import Session
+
+AUDIO = noise_clips(9, n_clips=1)[0]
+NAMES = ["conformer-tiny", "squeezeformer-tiny"]
+PLANS = ["fp32", "w1a1-encoder", "w1a1"]
+
+
+def as_if_trained(config, precisions, seed=0):
+    """A model in which no bias, shift, scale or statistic is what it is at the start."""
+    model = random_model(config, seed)
+    random = torch.Generator().manual_seed(seed)
+
+    def noise(like, size):
+        return size * torch.randn(like.shape, generator=random)
+
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        last = name.rsplit(".", 1)[-1]
+        if last in ("bias", "content_bias", "position_bias", "shift", "running_mean"):
+            tensor.data += noise(tensor, 0.2)
+        elif last == "running_var":
+            tensor.data *= torch.exp(noise(tensor, 0.5))
+        elif "norm" in name and last == "weight":
+            # Some channels of a norm turn around.
+            tensor.data += noise(tensor, 0.8)
+        elif last == "scale":
+            tensor.data += noise(tensor, 0.8)
+    convert(model, precisions(leaves_of(model)) if callable(precisions) else precisions)
+    if any(not p.is_float for p in (leaf.precision for leaf in leaves_of(model).values())):
+        calibrate(model, [torch.from_numpy(clip)[None] for clip in noise_clips(seed)])
+    for name, parameter in model.named_parameters():
+        if name.endswith("input_quantizer.shift"):
+            parameter.data += noise(parameter, 0.3)
+    return model.eval()
+
+
+def plan_of(name):
+    return plan_named(name).precisions
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_preset_agrees_with_pytorch_in_bits_and_outputs(name, plan, tmp_path):
+    agreement = export_model(name, tmp_path / "p.safetensors", plan=plan)["agreement"]
+    assert agreement["bit_agreement"] >= 0.9999
+    assert agreement["output_cosine"] >= 0.99999
+    assert agreement["n_frames"] == 99
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("plan", PLANS)
+def test_trained_norms_biases_and_shifts_are_honoured(name, plan, tmp_path):
+    model = as_if_trained(preset(name), plan_of(plan))
+    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
+    assert made["agreement"]["bit_agreement"] >= 0.9999
+    assert made["agreement"]["output_cosine"] >= 0.999
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("plan", PLANS)
+def test_all_hidden_states_agree_at_any_length(name, plan, tmp_path):
+    model = as_if_trained(preset(name), plan_of(plan))
+    export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
+    session = Session(tmp_path / "p.safetensors")
+    # One frame, two, three, an odd and an even number of them.
+    for n_samples in (400, 401, 720, 1040, 16_000, 17_777, 23_456):
+        audio = noise_clips(n_samples, n_clips=1, n_samples=n_samples)[0]
+        ours = session.run(audio, layers="all")
+        with torch.no_grad():
+            theirs = torch.cat(model(torch.from_numpy(audio)[None]).states).numpy()
+        assert ours.shape == theirs.shape
+        for mine, expected in zip(ours, theirs, strict=True):
+            norms = np.linalg.norm(mine) * np.linalg.norm(expected)
+            assert np.vdot(mine, expected) / norms > 0.9999, n_samples
+        agreed = verify(model, session, audio)
+        assert agreed.bit_agreement >= 0.9999, agreed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_threads_and_a_batch_do_not_change_a_bit(name, tmp_path):
+    model = as_if_trained(preset(name), plan_of("w1a1"))
+    export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
+    clips = [AUDIO, AUDIO[:401], AUDIO[:17_777]]
+    alone = Session(tmp_path / "p.safetensors").run_batch(clips)
+    together = Session(tmp_path / "p.safetensors", threads=3).run_batch(clips)
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("binary", "of"),
+    [
+        ("*.depthwise", "conformer-tiny"),
+        ("*.project", "conformer-tiny"),
+        ("*.expand", "conformer-tiny"),
+        ("*.depthwise", "squeezeformer-tiny"),
+        ("*.project", "squeezeformer-tiny"),
+        ("*.expand", "squeezeformer-tiny"),
+        ("*.out_proj", "conformer-tiny"),
+        ("*.position_proj", "conformer-tiny"),
+        ("*.q_proj", "squeezeformer-tiny"),
+        ("*scores", "conformer-tiny"),
+        ("encoder.recovery", "squeezeformer-tiny"),
+        ("encoder.reduction.pointwise", "squeezeformer-tiny"),
+    ],
+)
+@pytest.mark.parametrize("others", ["float", "binary"])
+def test_a_leaf_whose_neighbours_have_another_precision_is_lowered(binary, of, others, tmp_path):
+    config = preset(of)
+    all_binary = plan_of("w1a1-encoder")(leaves_of(random_model(config, 0)))
+
+    def precisions(leaves):
+        chosen = [name for name in leaves if fnmatch(name, binary)]
+        chosen = [name for name in chosen if name != "encoder.reduction.depthwise"]
+        if binary == "*scores":
+            chosen += [name for name in leaves if name.endswith(".context")]
+        if others == "float":
+            return dict.fromkeys(chosen, W1A1)
+        return all_binary | {name: W1A1 if all_binary[name].is_float else FLOAT for name in chosen}
+
+    model = as_if_trained(config, precisions)
+    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
+    assert made["agreement"]["bit_agreement"] >= 0.9999
+    assert made["agreement"]["output_cosine"] >= 0.999
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_encoder_without_a_positional_convolution_is_lowered(name, tmp_path):
+    config = preset(name)
+    encoder = dataclasses.replace(config.encoder, position_kernel=None)
+    model = as_if_trained(dataclasses.replace(config, encoder=encoder), plan_of("w1a1-encoder"))
+    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
+    assert made["agreement"]["output_cosine"] >= 0.999
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 1), (0, 3), (1, 3), (2, 3)])
+def test_the_rate_may_change_before_any_block(first, last, tmp_path):
+    config = preset("squeezeformer-tiny")
+    encoder = dataclasses.replace(
+        config.encoder, n_layers=4, reduce_before=first, recover_before=last
+    )
+    model = as_if_trained(dataclasses.replace(config, encoder=encoder), plan_of("w1a1-encoder"))
+    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO[:16_001])
+    assert made["agreement"]["bit_agreement"] >= 0.9999
+    assert made["agreement"]["output_cosine"] >= 0.999
+
+
+def test_operands_of_relative_scores_are_compared(tmp_path):
+    path = tmp_path / "p.safetensors"
+    model = as_if_trained(preset("conformer-tiny"), plan_of("w1a1"))
+    export_to(model, path, name="t", waveform=AUDIO)
+    attention = model.encoder.layers[1].attention
+    for parameter, operand in (
+        (attention.position_bias, "position_scores.left"),
+        (attention.content_bias, "scores.left"),
+        (attention.position_proj.weight, "position_scores.right"),
+    ):
+        kept = parameter.data.clone()
+        with torch.no_grad():
+            parameter += 1e6 if parameter.shape != attention.position_proj.weight.shape else 0
+            if operand.endswith("right"):
+                parameter.neg_()
+        agreed = verify(model, Session(path), AUDIO)
+        assert agreed.worst_leaf == f"encoder.layers.1.attention.{operand}"
+        assert agreed.worst_bit_agreement < 0.9
+        parameter.data = kept
+
+
+def test_a_mixed_relative_attention_is_refused_by_name():
+    model = random_model(preset("conformer-tiny"), 0)
+    convert(model, {"encoder.layers.1.attention.position_scores": W1A1})
+    with pytest.raises(UnsupportedError, match=r"encoder\.layers\.1\.attention: of scores"):
+        lower_model(model)
+
+
+def test_a_binary_reduction_is_refused_by_name():
+    model = random_model(preset("squeezeformer-tiny"), 0)
+    convert(model, {"encoder.reduction.depthwise": W1A1})
+    with pytest.raises(UnsupportedError, match=r"encoder\.reduction\.depthwise: zeros"):
+        lower_model(model)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_packed_encoder_is_really_one_bit(name, tmp_path):
+    small = export_model(name, tmp_path / "b.safetensors", plan="w1a1")["bytes"]
+    large = export_model(name, tmp_path / "f.safetensors", plan="fp32")["bytes"]
+    assert large > 5 * small
+
+
+def test_a_norm_folded_into_thresholds_makes_no_floats_between_two_binary_leaves():
+    program = lower_model(model_of("squeezeformer-tiny", plan="w1a1", seed=0))
+    reads = {i: op["op"] for i, op in enumerate(program.ops, 1)}
+    depthwise = [op for op in program.ops if op["op"] == "depthwise_b1"]
+    assert len(depthwise) == 3
+    for op in depthwise:
+        assert reads[op["inputs"][0]] == "gemm_b1"
+        assert "threshold" in op["tensors"]
