@@ -49,6 +49,14 @@ std::unique_ptr<Op> make_relative_attention_b1(const std::vector<Type>& inputs,
                                                Attributes& attributes);
 std::unique_ptr<Op> make_relative_attention_f32(const std::vector<Type>& inputs,
                                                 Attributes& attributes);
+std::unique_ptr<Op> make_fixed_attention_b1(const std::vector<Type>& inputs,
+                                            Attributes& attributes);
+std::unique_ptr<Op> make_fixed_attention_f32(const std::vector<Type>& inputs,
+                                             Attributes& attributes);
+std::unique_ptr<Op> make_strided_attention_b1(const std::vector<Type>& inputs,
+                                              Attributes& attributes);
+std::unique_ptr<Op> make_strided_attention_f32(const std::vector<Type>& inputs,
+                                               Attributes& attributes);
 
 // Checks that every maker uses on its inputs.
 void expect_floats(const std::vector<Type>& inputs, size_t n);

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from earbit.encoders.sparseformer import FixedConfig, StridedConfig
 from earbit.errors import UnsupportedError
 from earbit.export.lower import lower_model
 from earbit.export.verb import export_model, export_to, model_of
@@ -136,7 +137,7 @@ def test_a_leaf_whose_neighbours_have_another_precision_is_lowered(binary, of, o
         return all_binary | {name: W1A1 if all_binary[name].is_float else FLOAT for name in chosen}
 
     model = as_if_trained(config, precisions)
-    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
+    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO[:9000])
     assert made["agreement"]["bit_agreement"] >= 0.9999
     assert made["agreement"]["output_cosine"] >= 0.999
 
@@ -160,6 +161,32 @@ def test_the_rate_may_change_before_any_block(first, last, tmp_path):
     made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO[:16_001])
     assert made["agreement"]["bit_agreement"] >= 0.9999
     assert made["agreement"]["output_cosine"] >= 0.999
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        FixedConfig(stride=16, expressivity=4),
+        FixedConfig(stride=16, expressivity=4, heads="split"),
+        StridedConfig(stride=12),
+        StridedConfig(stride=12, heads="split"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("plan", ["fp32", "w1a1"])
+def test_patterns_of_a_sparseformer_are_lowered(plan, pattern, tmp_path):
+    config = preset("sparseformer-dn-tiny")
+    encoder = dataclasses.replace(config.encoder, n_layers=2, pattern=pattern)
+    model = as_if_trained(dataclasses.replace(config, encoder=encoder), plan_of(plan))
+    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
+    assert made["agreement"]["bit_agreement"] >= 0.9999
+    assert made["agreement"]["output_cosine"] >= 0.999
+    session = Session(tmp_path / "p.safetensors")
+    # Less than a block, a block, a block and a rest.
+    for n_samples in (400, 1700, 5200, 9999):
+        agreed = verify(model, session, AUDIO[:n_samples])
+        assert agreed.bit_agreement >= 0.9999, agreed
+        assert agreed.output_cosine >= 0.999, agreed
 
 
 def test_operands_of_relative_scores_are_compared(tmp_path):

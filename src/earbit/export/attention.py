@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from earbit.errors import UnsupportedError
 from earbit.export.leaves import (
@@ -23,14 +24,38 @@ from earbit.quantize.leaves import QuantizedMatMul
 
 def lower_attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
     """Attention to all frames, or to those of a window."""
-    has_bits = is_binary(f"{name}.scores", block.scores)
-    if has_bits != is_binary(f"{name}.context", block.context):
-        raise UnsupportedError(
-            f"{name}: one of scores and context is binary and the other is not; "
-            "give both the same precision in the plan"
-        )
-    n_heads, width = block.n_heads, block.out_proj.in_features
+    has_bits = are_binary(name, block, "scores", "context")
     radius = block.radius_frames if isinstance(block, WindowAttention) else -1
+    operands = lower_operands(program, name, block, value, has_bits=has_bits)
+    if has_bits:
+        context = _binary_attention(program, name, block, operands, radius)
+    else:
+        context = program.add(
+            "attention_f32",
+            operands,
+            ints={"heads": block.n_heads, "radius": radius},
+            floats={"score_scale": float(np.float32(block.q_scale))},
+        )
+        context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+    return lower_linear(program, f"{name}.out_proj", block.out_proj, context)
+
+
+def are_binary(name: str, block: SelfAttention, *products: str) -> bool:
+    """Whether the products of an attention are binary; UnsupportedError if only some are."""
+    n_binary = sum(is_binary(f"{name}.{leaf}", getattr(block, leaf)) for leaf in products)
+    if n_binary not in (0, len(products)):
+        raise UnsupportedError(
+            f"{name}: of {', '.join(products)} some are binary and others are not; "
+            "give all the same precision in the plan"
+        )
+    return n_binary > 0
+
+
+def lower_operands(
+    program: Program, name: str, block: SelfAttention, value: int, *, has_bits: bool
+) -> list[int]:
+    """Queries, keys and values, as floats or as bits of every head."""
+    n_heads, width = block.n_heads, block.out_proj.in_features
     zero = np.zeros(width, np.float32)
     projected = []
     for role, leaf, factor, operand in (
@@ -45,28 +70,21 @@ def lower_attention(program: Program, name: str, block: SelfAttention, value: in
         projected.append(
             lower_linear(program, f"{name}.{role}", leaf, read, then=then, factor=factor)
         )
-    if has_bits:
-        context = _binary_attention(program, name, block, projected, radius)
-    else:
-        context = program.add(
-            "attention_f32",
-            projected,
-            ints={"heads": n_heads, "radius": radius},
-            floats={"score_scale": float(np.float32(block.q_scale))},
-        )
-        context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
-    return lower_linear(program, f"{name}.out_proj", block.out_proj, context)
+    return projected
 
 
 def _binary_attention(
     program: Program, name: str, block: SelfAttention, operands: list[int], radius: int
 ) -> int:
-    scores = block.scores
-    assert isinstance(scores, QuantizedMatMul)
-    left, right = step_of(scores.left_quantizer), step_of(scores.right_quantizer)
-    floats = {"score_scale": float(left * right)}
+    floats = {"score_scale": product_scale(block.scores)}
     ints = {"radius": radius}
     return context_of_bits(program, "attention_b1", name, block, operands, ints, floats)
+
+
+def product_scale(product: torch.nn.Module) -> float:
+    """What a unit of a binary product of two activations is worth."""
+    assert isinstance(product, QuantizedMatMul)
+    return float(step_of(product.left_quantizer) * step_of(product.right_quantizer))
 
 
 def context_of_bits(

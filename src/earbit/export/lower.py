@@ -6,13 +6,11 @@ from typing import assert_never
 
 import numpy as np
 
-from earbit.config import type_name
 from earbit.encoders.build import Encoder
 from earbit.encoders.conformer import ConformerEncoder
 from earbit.encoders.sparseformer import SparseformerEncoder
 from earbit.encoders.squeezeformer import SqueezeformerEncoder
 from earbit.encoders.transformer import TransformerEncoder
-from earbit.errors import UnsupportedError
 from earbit.export.blocks import lower_norm
 from earbit.export.conformer import lower_conformer
 from earbit.export.front_end import lower_front_end
@@ -28,7 +26,6 @@ def lower_model(model: AudioModel) -> Program:
 
     Raises UnsupportedError, naming the module, for what no op computes.
     """
-    check_can_be_lowered(model)
     program = Program()
     value = WAVEFORM
     if model.config.normalize_waveform:
@@ -54,13 +51,3 @@ def _lower_encoder(program: Program, name: str, encoder: Encoder, value: int) ->
         case SqueezeformerEncoder():
             return lower_squeezeformer(program, name, encoder, value)
     assert_never(encoder)
-
-
-def check_can_be_lowered(model: AudioModel) -> None:
-    """UnsupportedError, with what can be exported, for an encoder that has no program yet."""
-    pattern = getattr(model.config.encoder, "pattern", None)
-    if pattern is not None and type_name(type(pattern)) != "window":
-        raise UnsupportedError(
-            f"a sparseformer with the {type_name(type(pattern))} pattern cannot be exported yet, "
-            "whatever its plan; one with its window can, and every other encoder"
-        )

@@ -7,21 +7,17 @@ import math
 import numpy as np
 import torch
 
-from earbit.errors import UnsupportedError
-from earbit.export.attention import context_of_bits
+from earbit.export.attention import are_binary, context_of_bits, product_scale
 from earbit.export.leaves import (
     Binarizer,
     array,
     input_bits,
-    is_binary,
     lower_linear,
     pack,
-    step_of,
 )
 from earbit.export.program import Program
 from earbit.export.thresholds import Bits, Floats, signed_bits
 from earbit.nn.relative_attention import RelativeAttention
-from earbit.quantize.leaves import QuantizedMatMul
 
 
 def lower_distances(program: Program, value: int, d_model: int) -> int:
@@ -38,14 +34,7 @@ def lower_relative_attention(
     program: Program, name: str, block: RelativeAttention, value: int, distances: int
 ) -> int:
     """Full attention; distances: what `lower_distances` gave for values of this rate."""
-    products = ("scores", "position_scores", "context")
-    n_binary = sum(is_binary(f"{name}.{leaf}", getattr(block, leaf)) for leaf in products)
-    if n_binary not in (0, len(products)):
-        raise UnsupportedError(
-            f"{name}: of {', '.join(products)} some are binary and others are not; "
-            "give all the same precision in the plan"
-        )
-    has_bits = n_binary > 0
+    has_bits = are_binary(name, block, "scores", "position_scores", "context")
     n_heads, width = block.n_heads, block.out_proj.in_features
     zero = np.zeros(width, np.float32)
     projected = []
@@ -72,8 +61,8 @@ def lower_relative_attention(
                 pack(program, q, Binarizer(f"{name}.{operand}.left", bits, width, n_heads))
             )
         floats = {
-            "content_scale": _score_scale(block.scores),
-            "position_scale": _score_scale(block.position_scores),
+            "content_scale": product_scale(block.scores),
+            "position_scale": product_scale(block.position_scores),
         }
         operands = [*queries, k, r, v]
         context = context_of_bits(
@@ -94,8 +83,3 @@ def lower_relative_attention(
 def _query_bits(bias: Floats, q_scale: float) -> Bits:
     scale = np.float32(q_scale)
     return lambda x: (x + bias) * scale >= np.float32(0)
-
-
-def _score_scale(product: torch.nn.Module) -> float:
-    assert isinstance(product, QuantizedMatMul)
-    return float(step_of(product.left_quantizer) * step_of(product.right_quantizer))
