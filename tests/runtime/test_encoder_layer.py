@@ -12,7 +12,7 @@ from earbit import _core
 
 
 def layer():
-    """Gates, a binary depthwise convolution and binary relative attention; program and values."""
+    """Gates, a binary depthwise convolution, all kinds of binary attention; program and values."""
     random = np.random.default_rng(3)
     program = _core.Program()
     gated = program.add("glu", [float_rows(program, 144)], {}, {}, {})
@@ -30,7 +30,12 @@ def layer():
     floats = {"content_scale": 0.06, "position_scale": 0.04, "prob_half": 0.006, "scale": 0.5}
     operands = [heads, heads, heads, distances, heads]
     attended = program.add("relative_attention_b1", operands, {"head_dim": 36}, floats, {})
-    return program, [gated, smooth, bits, mixed, attended]
+    shape = {"head_dim": 36, "near_heads": 2, "first_far_head": 0, "stride": 16}
+    sparse = {"near_score_scale": 0.06, "near_prob_half": 0.02, "near_scale": 0.5}
+    sparse |= {"far_score_scale": 0.05, "far_prob_half": 0.02, "far_scale": 0.3}
+    strided = program.add("strided_attention_b1", [heads] * 3, shape, sparse, {})
+    fixed = program.add("fixed_attention_b1", [heads] * 3, shape | {"expressivity": 5}, sparse, {})
+    return program, [gated, smooth, bits, mixed, attended, strided, fixed]
 
 
 def layer_digest(threads=2):

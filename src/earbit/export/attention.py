@@ -41,7 +41,10 @@ def lower_attention(program: Program, name: str, block: SelfAttention, value: in
 
 
 def are_binary(name: str, block: SelfAttention, *products: str) -> bool:
-    """Whether the products of an attention are binary; UnsupportedError if only some are."""
+    """Whether the products of an attention are binary, not float.
+
+    Raises UnsupportedError, naming the block or the leaf, if only some are, or for other bits.
+    """
     n_binary = sum(is_binary(f"{name}.{leaf}", getattr(block, leaf)) for leaf in products)
     if n_binary not in (0, len(products)):
         raise UnsupportedError(
@@ -107,7 +110,8 @@ def context_of_bits(
     ints = {"head_dim": block.out_proj.in_features // block.n_heads, **ints}
     floats = {**floats, "prob_half": float(share / np.float32(2))}
     if not is_binary(f"{name}.out_proj", block.out_proj):
-        return program.add(op, operands, ints=ints, floats=floats | {"scale": float(scale)})
+        made = program.add(op, operands, ints=ints, floats=floats | {"scale": float(scale)})
+        return input_bits(program, f"{name}.out_proj", block.out_proj, made)
     then = input_binarizer(f"{name}.out_proj", block.out_proj)
     # The product over keys has no fixed length; no sequence is longer than this many frames.
     thresholds = product_bits(then, 2**24, lambda dot: scale * dot.astype(np.float32))

@@ -8,11 +8,10 @@ from earbit.export.leaves import (
     Affine,
     activation,
     array,
-    input_binarizer,
     input_bits,
-    is_binary,
     lower_conv,
     lower_linear,
+    next_binarizer,
 )
 from earbit.export.program import Program
 from earbit.nn.leaves import Conv1d
@@ -47,9 +46,9 @@ def lower_feed_forward(
     program: Program, name: str, block: FeedForward, value: int, *, affine: Affine | None = None
 ) -> int:
     """Two linear layers; `affine` is applied to what comes out."""
-    then = None
-    if is_binary(f"{name}.output", block.output):
-        then = input_binarizer(f"{name}.output", block.output)
+    then = next_binarizer(f"{name}.output", block.output)
     value = input_bits(program, f"{name}.intermediate", block.intermediate, value)
     value = lower_linear(program, f"{name}.intermediate", block.intermediate, value, then=then)
+    if then is None:
+        value = input_bits(program, f"{name}.output", block.output, value)
     return lower_linear(program, f"{name}.output", block.output, value, affine=affine)

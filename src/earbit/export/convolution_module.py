@@ -18,10 +18,10 @@ from earbit.export.leaves import (
     affine_of,
     array,
     float_weights,
-    input_binarizer,
     input_bits,
     is_binary,
     lower_linear,
+    next_binarizer,
     pack,
     pack_weight,
     packed_rows,
@@ -30,7 +30,7 @@ from earbit.export.leaves import (
 )
 from earbit.export.program import Program
 from earbit.nn.convolution_module import GatedConvolution, UngatedConvolution
-from earbit.nn.leaves import Conv1d, Linear
+from earbit.nn.leaves import Conv1d
 from earbit.quantize.weights import weight_scale
 
 
@@ -41,7 +41,7 @@ def lower_gated_convolution(
     value = input_bits(program, f"{name}.expand", block.expand, value)
     value = lower_linear(program, f"{name}.expand", block.expand, value)
     value = program.add("glu", [value])
-    then = _binarizer_of(f"{name}.depthwise", block.depthwise)
+    then = _depthwise_binarizer(f"{name}.depthwise", block.depthwise)
     if then is not None:
         value = pack(program, value, then)
     return _depthwise_and_project(program, name, block, value)
@@ -52,7 +52,7 @@ def lower_ungated_convolution(
 ) -> int:
     """Pointwise, depthwise, batch norm, pointwise; depthwise and the last own their activations."""
     value = input_bits(program, f"{name}.expand", block.expand, value)
-    then = _binarizer_of(f"{name}.depthwise", block.depthwise)
+    then = _depthwise_binarizer(f"{name}.depthwise", block.depthwise)
     value = lower_linear(program, f"{name}.expand", block.expand, value, then=then)
     return _depthwise_and_project(program, name, block, value)
 
@@ -60,6 +60,7 @@ def lower_ungated_convolution(
 def _depthwise_and_project(
     program: Program, name: str, block: GatedConvolution | UngatedConvolution, value: int
 ) -> int:
+    then = next_binarizer(f"{name}.project", block.project)
     value = lower_depthwise(
         program,
         f"{name}.depthwise",
@@ -67,14 +68,17 @@ def _depthwise_and_project(
         value,
         pad_right=int(block.depthwise.padding[0]),
         affine=affine_of(block.norm),
-        then=_binarizer_of(f"{name}.project", block.project),
+        then=then,
     )
+    if then is None:
+        value = input_bits(program, f"{name}.project", block.project, value)
     return lower_linear(program, f"{name}.project", block.project, value)
 
 
-def _binarizer_of(name: str, leaf: Linear | Conv1d) -> Binarizer | None:
-    # A depthwise convolution has a group per channel, and all of its bits side by side.
-    return replace(input_binarizer(name, leaf), n_groups=1) if is_binary(name, leaf) else None
+def _depthwise_binarizer(name: str, leaf: Conv1d) -> Binarizer | None:
+    then = next_binarizer(name, leaf)
+    # Not as in other convolutions: the bits of all groups, which are channels, lie side by side.
+    return None if then is None else replace(then, n_groups=1)
 
 
 def lower_depthwise(

@@ -187,6 +187,11 @@ def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -
     return value
 
 
+def next_binarizer(name: str, leaf: Linear | Conv1d) -> Binarizer | None:
+    """What a product in front of a leaf may make for it; None where `input_bits` has to."""
+    return input_binarizer(name, leaf) if is_binary(name, leaf) else None
+
+
 def product_bits(
     then: Binarizer, n_bits: int, of_product: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
