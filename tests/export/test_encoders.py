@@ -9,6 +9,7 @@ import torch
 
 from earbit.encoders.sparseformer import FixedConfig, StridedConfig
 from earbit.errors import UnsupportedError
+from earbit.export.layer_by_layer import layer_by_layer
 from earbit.export.lower import lower_model
 from earbit.export.verb import export_model, export_to, model_of
 from earbit.export.verify import verify
@@ -54,6 +55,42 @@ def as_if_trained(config, precisions, seed=0):
     return model.eval()
 
 
+def check(model, folder, *clips):
+    """Bits, and every layer from the program's own state before it, as one bit may fall anywhere.
+
+    Two sides whose floats differ by a rounding part for good at the first bit that differs.
+    """
+    export_to(model, folder / "p.safetensors", name="t", waveform=clips[0])
+    session = Session(folder / "p.safetensors")
+    for clip in clips:
+        agreed = verify(model, session, clip)
+        assert agreed.bit_agreement >= 0.9999, agreed
+        if agreed.worst_leaf == "none":
+            assert agreed.output_cosine >= 0.99999, agreed
+        ours = torch.from_numpy(session.run(clip, layers="all"))[:, None]
+        with torch.no_grad():
+            theirs = torch.stack(model(torch.from_numpy(clip)[None]).states)
+            from_ours = layer_by_layer(model.encoder, ours)
+        assert ours.shape == theirs.shape
+        assert cosine(ours[0], theirs[0]) > 0.9999, len(clip)
+        for found, expected in zip(ours[1:], from_ours, strict=True):
+            every = 1 if expected.shape == found.shape else 2
+            assert cosine(found[:, ::every], expected) > 0.9999, len(clip)
+
+
+def cosine(a, b):
+    return torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)
+
+
+def shallow(name):
+    """A preset with as few layers as it can have."""
+    config = preset(name)
+    layers = {"n_layers": 1}
+    if name.startswith("squeezeformer"):
+        layers = {"n_layers": 2, "reduce_before": 0, "recover_before": 1}
+    return dataclasses.replace(config, encoder=dataclasses.replace(config.encoder, **layers))
+
+
 def plan_of(name):
     return plan_named(name).precisions
 
@@ -69,31 +106,10 @@ def test_a_preset_agrees_with_pytorch_in_bits_and_outputs(name, plan, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("plan", PLANS)
-def test_trained_norms_biases_and_shifts_are_honoured(name, plan, tmp_path):
+def test_trained_norms_biases_and_shifts_are_honoured_at_any_length(name, plan, tmp_path):
     model = as_if_trained(preset(name), plan_of(plan))
-    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
-    assert made["agreement"]["bit_agreement"] >= 0.9999
-    assert made["agreement"]["output_cosine"] >= 0.999
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("plan", PLANS)
-def test_all_hidden_states_agree_at_any_length(name, plan, tmp_path):
-    model = as_if_trained(preset(name), plan_of(plan))
-    export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
-    session = Session(tmp_path / "p.safetensors")
     # One frame, two, three, an odd and an even number of them.
-    for n_samples in (400, 401, 720, 1040, 5_555, 16_000):
-        audio = noise_clips(n_samples, n_clips=1, n_samples=n_samples)[0]
-        ours = session.run(audio, layers="all")
-        with torch.no_grad():
-            theirs = torch.cat(model(torch.from_numpy(audio)[None]).states).numpy()
-        assert ours.shape == theirs.shape
-        for mine, expected in zip(ours, theirs, strict=True):
-            norms = np.linalg.norm(mine) * np.linalg.norm(expected)
-            assert np.vdot(mine, expected) / norms > 0.9999, n_samples
-        agreed = verify(model, session, audio)
-        assert agreed.bit_agreement >= 0.9999, agreed
+    check(model, tmp_path, *(AUDIO[:n] for n in (400, 401, 720, 1040, 5_555, 16_000)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -125,7 +141,7 @@ def test_threads_and_a_batch_do_not_change_a_bit(name, tmp_path):
 )
 @pytest.mark.parametrize("others", ["float", "binary"])
 def test_a_leaf_whose_neighbours_have_another_precision_is_lowered(binary, of, others, tmp_path):
-    config = preset(of)
+    config = shallow(of)
     all_binary = plan_of("w1a1-encoder")(leaves_of(random_model(config, 0)))
 
     def precisions(leaves):
@@ -138,9 +154,7 @@ def test_a_leaf_whose_neighbours_have_another_precision_is_lowered(binary, of, o
         return all_binary | {name: W1A1 if all_binary[name].is_float else FLOAT for name in chosen}
 
     model = as_if_trained(config, precisions)
-    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO[:9000])
-    assert made["agreement"]["bit_agreement"] >= 0.9999
-    assert made["agreement"]["output_cosine"] >= 0.999
+    check(model, tmp_path, AUDIO[:9000])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -148,8 +162,7 @@ def test_an_encoder_without_a_positional_convolution_is_lowered(name, tmp_path):
     config = preset(name)
     encoder = dataclasses.replace(config.encoder, position_kernel=None)
     model = as_if_trained(dataclasses.replace(config, encoder=encoder), plan_of("w1a1-encoder"))
-    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
-    assert made["agreement"]["output_cosine"] >= 0.999
+    check(model, tmp_path, AUDIO)
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 1), (0, 3), (1, 3), (2, 3)])
@@ -159,9 +172,7 @@ def test_the_rate_may_change_before_any_block(first, last, tmp_path):
         config.encoder, n_layers=4, reduce_before=first, recover_before=last
     )
     model = as_if_trained(dataclasses.replace(config, encoder=encoder), plan_of("w1a1-encoder"))
-    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO[:16_001])
-    assert made["agreement"]["bit_agreement"] >= 0.9999
-    assert made["agreement"]["output_cosine"] >= 0.999
+    check(model, tmp_path, AUDIO[:16_001])
 
 
 @pytest.mark.parametrize(
@@ -179,15 +190,8 @@ def test_patterns_of_a_sparseformer_are_lowered(plan, pattern, tmp_path):
     config = preset("sparseformer-dn-tiny")
     encoder = dataclasses.replace(config.encoder, n_layers=2, pattern=pattern)
     model = as_if_trained(dataclasses.replace(config, encoder=encoder), plan_of(plan))
-    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
-    assert made["agreement"]["bit_agreement"] >= 0.9999
-    assert made["agreement"]["output_cosine"] >= 0.999
-    session = Session(tmp_path / "p.safetensors")
     # Less than a block, a block, a block and a rest.
-    for n_samples in (400, 1700, 5200, 9999):
-        agreed = verify(model, session, AUDIO[:n_samples])
-        assert agreed.bit_agreement >= 0.9999, agreed
-        assert agreed.output_cosine >= 0.999, agreed
+    check(model, tmp_path, *(AUDIO[:n] for n in (20_000, 400, 1700, 5200, 9999)))
 
 
 def test_operands_of_relative_scores_are_compared(tmp_path):
@@ -243,8 +247,8 @@ def test_a_binary_reduction_is_refused_by_name():
         lower_model(model)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_packed_encoder_is_really_one_bit(name, tmp_path):
+def test_the_packed_encoder_is_really_one_bit(tmp_path):
+    name = "conformer-tiny"
     small = export_model(name, tmp_path / "b.safetensors", plan="w1a1")["bytes"]
     large = export_model(name, tmp_path / "f.safetensors", plan="fp32")["bytes"]
     assert large > 5 * small

@@ -13,30 +13,27 @@ from earbit.encoders.squeezeformer import SqueezeformerEncoder
 from earbit.encoders.transformer import TransformerEncoder
 
 
-def layer_by_layer(encoder: Encoder, states_LBTD: Tensor) -> None:
-    """Gives every layer its own input of `states_LBTD`, the encoder's input and all outputs.
+def layer_by_layer(encoder: Encoder, states_LBTD: Tensor) -> list[Tensor]:
+    """The output of every layer, at the layer's own rate, each from the hidden state before it.
 
-    For what hooks on the layers see: what comes out is not looked at.
+    states_LBTD: the encoder's input and all outputs, as the model hands them out.  A difference
+    in one layer is not seen again in the layers after it.
     """
     match encoder:
         case TransformerEncoder() | SparseformerEncoder() | ConformerEncoder():
-            for layer, state in zip(encoder.layers, states_LBTD, strict=False):
-                layer(state)
+            inputs = list(states_LBTD[:-1])
         case SqueezeformerEncoder():
-            _squeezeformer(encoder, states_LBTD)
+            inputs = _squeezeformer_inputs(encoder, states_LBTD)
         case _:
             assert_never(encoder)
+    return [layer(x_BTD) for layer, x_BTD in zip(encoder.layers, inputs, strict=True)]
 
 
-def _squeezeformer(encoder: SqueezeformerEncoder, states_LBTD: Tensor) -> None:
+def _squeezeformer_inputs(encoder: SqueezeformerEncoder, states_LBTD: Tensor) -> list[Tensor]:
     first, last = encoder.reduce_before, encoder.recover_before
-    for i, layer in enumerate(encoder.layers):
-        state = states_LBTD[i]
-        if i == first:
-            state = encoder.reduction(state)
-        elif first < i < last:
-            # States are handed out repeated.
-            state = state[:, ::2]
-        elif i == last:
-            state = encoder.recovery(state) + states_LBTD[first]
-        layer(state)
+    inputs = list(states_LBTD[:-1])
+    inputs[first] = encoder.reduction(inputs[first])
+    # At half the rate states are handed out repeated.
+    inputs[first + 1 : last] = [state[:, ::2] for state in inputs[first + 1 : last]]
+    inputs[last] = encoder.recovery(states_LBTD[last]) + states_LBTD[first]
+    return inputs
