@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bits/transpose.h"
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/gemm_b1.h"
@@ -16,21 +17,6 @@
 
 namespace earbit {
 namespace {
-
-// Bits (n_rows, words) of a head, turned: (n_cols, words_for(n_rows)).
-std::vector<uint64_t> transposed(const uint64_t* bits, int64_t n_rows, int words, int n_cols) {
-  const int64_t row_words = words_for(n_rows);
-  std::vector<uint64_t> turned(static_cast<size_t>(n_cols) * row_words, 0);
-  for (int64_t i = 0; i < n_rows; ++i) {
-    for (int w = 0; w < words; ++w) {
-      for (uint64_t left = bits[i * words + w]; left != 0; left &= left - 1) {
-        const int64_t j = static_cast<int64_t>(w) * kWordBits + __builtin_ctzll(left);
-        turned[j * row_words + i / kWordBits] |= uint64_t{1} << (i % kWordBits);
-      }
-    }
-  }
-  return turned;
-}
 
 class AttentionB1 : public Op {
  public:
@@ -130,7 +116,10 @@ class AttentionB1 : public Op {
     const auto n = static_cast<int>(inputs[0].rows);
     const auto n_words = static_cast<int>(words_for(n));
     const GemmB1Kernel& kernel = gemm_b1_kernel(chosen_isa());
-    const std::vector<uint64_t> turned = transposed(inputs[2].group(h), n, in_.words(), d_);
+    std::vector<uint64_t> turned(static_cast<size_t>(d_) * n_words);
+    for (int block = 0; block < n_words; ++block) {
+      transpose_rows(inputs[2].group(h), n, d_, block, turned.data() + block, n_words);
+    }
     return std::make_unique<Head>(
         Head{PanelsB1(kernel, inputs[1].group(h), in_.words(), n, in_.words()),
              PanelsB1(kernel, turned.data(), n_words, d_, n_words)});
