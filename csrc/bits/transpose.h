@@ -1,46 +1,40 @@
-// Bits (rows, columns) to bits (columns, rows).
+// Turns bit matrices, so that what lay along channels lies along time.
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
-#include <vector>
 
 #include "bits/layout.h"
 
 namespace earbit {
 
-// Bit j of word i becomes bit i of word j: squares of half the size change places across the
-// diagonal, then those of a quarter, and so on.
-inline void transpose_square(uint64_t* words) {
-  uint64_t low = 0x00000000ffffffffu;
-  for (int half = kWordBits / 2; half > 0; half /= 2, low ^= low << half) {
-    for (int i = 0; i < kWordBits; i = ((i | half) + 1) & ~half) {
-      const uint64_t moved = ((words[i] >> half) ^ words[i | half]) & low;
-      words[i] ^= moved << half;
-      words[i | half] ^= moved;
+// A square of 64 x 64 bits becomes its transpose: bit j of word i goes to bit i of word j.
+inline void transpose_square(uint64_t* square) {
+  // Halves of ever smaller squares change places across the diagonal.
+  uint64_t mask = 0x00000000ffffffffu;
+  for (int half = kWordBits / 2; half > 0; half /= 2, mask ^= mask << half) {
+    for (int i = 0; i < kWordBits; ++i) {
+      if (i & half) continue;
+      const uint64_t moved = ((square[i] >> half) ^ square[i + half]) & mask;
+      square[i] ^= moved << half;
+      square[i + half] ^= moved;
     }
   }
 }
 
-// Rows of `words` words to n_cols rows of words_for(n_rows) words.
-inline std::vector<uint64_t> transposed(const uint64_t* bits, int64_t n_rows, int words,
-                                        int n_cols) {
-  const int64_t row_words = words_for(n_rows);
-  std::vector<uint64_t> turned(static_cast<size_t>(n_cols) * row_words);
-  uint64_t square[kWordBits];
-  for (int64_t i = 0; i < n_rows; i += kWordBits) {
-    const int64_t n = std::min<int64_t>(kWordBits, n_rows - i);
-    for (int w = 0; w < words; ++w) {
-      for (int64_t r = 0; r < n; ++r) square[r] = bits[(i + r) * words + w];
-      std::fill(square + n, square + kWordBits, uint64_t{0});
-      transpose_square(square);
-      const int first = w * kWordBits;
-      for (int j = 0; j < std::min(kWordBits, n_cols - first); ++j) {
-        turned[(first + j) * row_words + i / kWordBits] = square[j];
-      }
-    }
+// Rows [64 block, 64 block + 64) of bits (n_rows, words_for(n_cols)), turned: bit i of
+// out[j * stride] is column j of row 64 block + i, and 0 where there is no such row.
+inline void transpose_rows(const uint64_t* bits, int64_t n_rows, int n_cols, int64_t block,
+                           uint64_t* out, int64_t stride) {
+  const int64_t words = words_for(n_cols);
+  const int64_t first = block * kWordBits;
+  const auto n = static_cast<int>(std::min<int64_t>(kWordBits, n_rows - first));
+  for (int64_t w = 0; w < words; ++w) {
+    uint64_t square[kWordBits] = {};
+    for (int i = 0; i < n; ++i) square[i] = bits[(first + i) * words + w];
+    transpose_square(square);
+    const auto n_here = static_cast<int>(std::min<int64_t>(kWordBits, n_cols - w * kWordBits));
+    for (int j = 0; j < n_here; ++j) out[(w * kWordBits + j) * stride] = square[j];
   }
-  return turned;
 }
 
 }  // namespace earbit

@@ -116,7 +116,10 @@ class AttentionB1 : public Op {
     const auto n = static_cast<int>(inputs[0].rows);
     const auto n_words = static_cast<int>(words_for(n));
     const GemmB1Kernel& kernel = gemm_b1_kernel(chosen_isa());
-    const std::vector<uint64_t> turned = transposed(inputs[2].group(h), n, in_.words(), d_);
+    std::vector<uint64_t> turned(static_cast<size_t>(d_) * n_words);
+    for (int block = 0; block < n_words; ++block) {
+      transpose_rows(inputs[2].group(h), n, d_, block, turned.data() + block, n_words);
+    }
     return std::make_unique<Head>(
         Head{PanelsB1(kernel, inputs[1].group(h), in_.words(), n, in_.words()),
              PanelsB1(kernel, turned.data(), n_words, d_, n_words)});

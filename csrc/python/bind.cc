@@ -11,6 +11,8 @@
 
 #include "cpu/isa.h"
 #include "graph/program.h"
+#include "kernels/depthwise_b1.h"
+#include "kernels/exp.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/gemm_f32.h"
 #include "kernels/lanes.h"
@@ -119,6 +121,12 @@ nb::list kernels() {
   }
   for (const LaneKernels* set : all_lane_kernels()) {
     append("lanes", set->name, set->isa, set == &lane_kernels(isa));
+  }
+  for (const DepthwiseB1Kernel& kernel : depthwise_b1_kernels()) {
+    append("depthwise_b1", kernel.name, kernel.isa, &kernel == &depthwise_b1_kernel(isa));
+  }
+  for (const ExpKernels* set : all_exp_kernels()) {
+    append("exp", set->name, set->isa, set == &exp_kernels(isa));
   }
   return list;
 }

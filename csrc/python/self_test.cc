@@ -269,6 +269,8 @@ std::vector<SelfTest> self_test() {
   for (const LaneKernels* lanes : all_lane_kernels()) {
     if (is_available(lanes->isa)) tests.push_back(tested(*lanes, random));
   }
+  for (const SelfTest& test : self_test_depthwise_b1()) tests.push_back(test);
+  for (const SelfTest& test : self_test_exp()) tests.push_back(test);
   return tests;
 }
 

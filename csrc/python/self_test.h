@@ -14,4 +14,8 @@ struct SelfTest {
 
 std::vector<SelfTest> self_test();
 
+// Parts of it that have a file of their own.
+std::vector<SelfTest> self_test_depthwise_b1();
+std::vector<SelfTest> self_test_exp();
+
 }  // namespace earbit

@@ -1,5 +1,6 @@
-// C names for the AVX-512 kernel, which is compiled against emulated/immintrin.h and loaded by
+// C names for the AVX-512 kernels, which are compiled against emulated/immintrin.h and loaded by
 // tests/runtime/test_avx512_emulated.py.
+#include "kernels/depthwise_b1.h"
 #include "kernels/gemm_b1.h"
 
 namespace earbit {
@@ -8,6 +9,8 @@ void gemm_b1_6x64_avx512_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, i
                               uint64_t* panel);
 void gemm_b1_6x64_avx512(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel,
                          int n_words, BitOp op, int32_t* c, ptrdiff_t c_stride);
+void depthwise_b1_8_avx512(const uint64_t* x, const uint64_t* w, int n_channels, int kernel,
+                           int shift, bool is_unsigned, int32_t* dot);
 
 }  // namespace earbit
 
@@ -21,5 +24,10 @@ void count(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* pa
            int is_and, int32_t* c, ptrdiff_t c_stride) {
   const auto op = is_and ? earbit::BitOp::conjunction : earbit::BitOp::exclusive_or;
   earbit::gemm_b1_6x64_avx512(a, a_stride, n_rows, panel, n_words, op, c, c_stride);
+}
+
+void depthwise(const uint64_t* x, const uint64_t* w, int n_channels, int kernel, int shift,
+               int is_unsigned, int32_t* dot) {
+  earbit::depthwise_b1_8_avx512(x, w, n_channels, kernel, shift, is_unsigned != 0, dot);
 }
 }

@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from earbit.encoders.sparseformer import StridedConfig
 from earbit.errors import ConfigError, DataError, FormatError, UnsupportedError
 from earbit.export.lower import lower_model
 from earbit.export.program import write_program
@@ -192,31 +191,6 @@ def test_a_model_with_broken_weights_leaves_no_program(tmp_path):
     with pytest.raises(DataError, match="not finite"):
         export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
     assert not list(tmp_path.iterdir())
-
-
-SPARSE = preset("sparseformer-dn-tiny")
-STRIDED = dataclasses.replace(
-    SPARSE, encoder=dataclasses.replace(SPARSE.encoder, pattern=StridedConfig())
-)
-
-
-@pytest.mark.parametrize(
-    ("config", "what"),
-    [
-        (STRIDED, "sparseformer with the strided pattern"),
-        (preset("conformer-tiny"), "conformer"),
-        (preset("squeezeformer-tiny"), "squeezeformer"),
-    ],
-)
-def test_an_encoder_without_ops_is_refused_with_those_that_have_them(config, what):
-    with pytest.raises(UnsupportedError, match=f"a {what} cannot be exported yet.*a transformer"):
-        lower_model(random_model(config, 0))
-
-
-def test_a_model_that_cannot_be_exported_gets_no_other_advice(tmp_path, capsys):
-    with pytest.raises(UnsupportedError, match="a conformer cannot be exported yet"):
-        export_model("conformer-tiny", tmp_path / "x.safetensors", plan="w1a1")
-    assert capsys.readouterr().err == ""
 
 
 def test_bits_without_ops_are_refused_by_the_leaf(tmp_path):

@@ -1,4 +1,4 @@
-"""The AVX-512 kernel, compiled against plain C++ stand-ins for its intrinsics.
+"""The AVX-512 kernels, compiled against plain C++ stand-ins for its intrinsics.
 
 So its logic is tested on every machine, whatever its CPU; the instructions themselves are tested
 by `_core.self_test()` where they exist.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packed_reference import packed, values
 
 ROOT = Path(__file__).parents[2]
 N_ROWS, N_COLS = 6, 64
@@ -27,10 +28,11 @@ def compiler():
 def kernel(tmp_path_factory):
     cxx = compiler()
     if cxx is None:
-        pytest.skip("no C++ compiler here (c++ or g++), so the kernel cannot be compiled")
+        pytest.skip("no C++ compiler here (c++ or g++), so the kernels cannot be compiled")
     library = tmp_path_factory.mktemp("avx512") / "libkernel.so"
     includes = [f"-I{ROOT / 'tests/csrc/emulated'}", f"-I{ROOT / 'csrc'}"]
-    sources = [ROOT / "csrc/kernels/gemm_b1_6x64_avx512.cc", ROOT / "tests/csrc/avx512_entry.cc"]
+    kernels = ["gemm_b1_6x64_avx512.cc", "depthwise_b1_8_avx512.cc"]
+    sources = [*(ROOT / "csrc/kernels" / k for k in kernels), ROOT / "tests/csrc/avx512_entry.cc"]
     command = [cxx, "-std=c++20", "-O1", "-shared", "-fPIC", *includes, *sources, "-o", library]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -119,3 +121,20 @@ def test_no_accumulator_overflows_when_every_bit_counts(kernel):
     ones = np.full((N_COLS, n_words), 2**64 - 1, np.uint64)
     counts = counts_of(kernel, ones, n_words, N_ROWS, panel_of(kernel, ones), n_words, True)
     assert (counts == 64 * n_words).all()
+
+
+@pytest.mark.parametrize("n_taps", [1, 31, 63, 64, 65, 130])
+@pytest.mark.parametrize("is_unsigned", [False, True], ids=["signed", "unsigned"])
+def test_depthwise_products_equal_numpy_from_every_bit_on(kernel, n_taps, is_unsigned):
+    random, n_channels, n_words = np.random.default_rng(6), 16, -(-n_taps // 64)
+    bits = random.random((n_channels, (n_words + 1) * 64)) < 0.5
+    taps = random.random((n_channels, n_taps)) < 0.5
+    # Word by word, channels side by side.
+    x, w = (np.ascontiguousarray(packed(b).T) for b in (bits, taps))
+    for shift in range(64):
+        dot = np.full(n_channels, UNTOUCHED, np.int32)
+        kernel.depthwise(
+            pointer(x), pointer(w), n_channels, n_taps, shift, int(is_unsigned), pointer(dot)
+        )
+        seen = values(bits[:, shift : shift + n_taps], is_unsigned)
+        assert np.array_equal(dot, (seen * values(taps, False)).sum(-1)), shift

@@ -23,7 +23,7 @@ from earbit.export.thresholds import (
     unsigned_bits,
 )
 from earbit.nn.leaves import ActivationName, Conv1d, Linear
-from earbit.nn.norms import ChannelNorm, FrameBatchNorm
+from earbit.nn.norms import FrameBatchNorm
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear
 from earbit.quantize.quantizers import ActivationQuantizer
@@ -123,17 +123,20 @@ def lower_linear(
     *,
     then: Binarizer | None = None,
     factor: float = 1.0,
+    affine: Affine | None = None,
 ) -> int:
     """A linear layer; with `then`, the bits of its output times `factor`.
 
-    value: floats, or, for a binary leaf, what `input_bits` gave for it.
+    value: floats, or, for a binary leaf, what `input_bits` gave for it;  affine: of every output,
+    applied to what comes out; not together with `then`.
     """
+    assert then is None or affine is None
     if is_binary(name, leaf):
         shape = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
-        return _binary_product(program, "gemm_b1", leaf, value, shape, then, factor)
+        return _binary_product(program, "gemm_b1", leaf, value, shape, then, factor, affine)
     value = activation(program, value, leaf.input_activation)
     ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
-    value = program.add("conv_f32", [value], ints=ints, tensors=_float_weights(leaf))
+    value = program.add("conv_f32", [value], ints=ints, tensors=float_weights(leaf, affine))
     if then is None:
         return value
     return pack(program, value, _with_factor(then, factor))
@@ -165,30 +168,8 @@ def lower_conv(
     if is_binary(name, leaf):
         return _binary_product(program, "conv_b1", leaf, value, ints, then, 1.0, affine)
     value = activation(program, value, leaf.input_activation)
-    tensors = _float_weights(leaf)
-    if affine is not None:
-        bias = tensors.get("bias", np.float32(0)) * affine.gain + affine.offset
-        tensors = {"weight": tensors["weight"] * affine.gain[:, None], "bias": bias}
-    value = program.add("conv_f32", [value], ints=ints, tensors=tensors)
+    value = program.add("conv_f32", [value], ints=ints, tensors=float_weights(leaf, affine))
     return value if then is None else pack(program, value, then)
-
-
-def waveform_bits(
-    program: Program, conv: Conv1d, norm: ChannelNorm, then: Binarizer, waveform: int
-) -> int:
-    """The bits of a normed convolution of the waveform, which has no bias behind such a norm."""
-    tensors = {
-        "weight": array(conv.weight)[:, 0],
-        "norm_weight": array(norm.weight),
-        "norm_bias": array(norm.bias),
-        "threshold": float_threshold(then.bits, then.n_channels),
-    }
-    ints = {"kernel": conv.kernel_size[0], "stride": conv.stride[0]}
-    made = program.add(
-        "waveform_bits", [waveform], ints=ints, floats={"eps": norm.eps}, tensors=tensors
-    )
-    program.bits[then.leaf_name] = made
-    return made
 
 
 def frames_mean(program: Program, value: int, conv: Conv1d) -> int:
@@ -196,9 +177,7 @@ def frames_mean(program: Program, value: int, conv: Conv1d) -> int:
     kernel, n_channels = conv.kernel_size[0], conv.in_channels
     shape = {"kernel": kernel, "stride": conv.stride[0], "pad_left": 0, "pad_right": 0}
     weight = np.full((n_channels, kernel), 1 / kernel, np.float32)
-    return program.add(
-        "conv_f32", [value], ints=shape | {"groups": n_channels}, tensors={"weight": weight}
-    )
+    return program.add("depthwise_f32", [value], ints=shape, tensors={"weight": weight})
 
 
 def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -> int:
@@ -206,6 +185,11 @@ def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -
     if is_binary(name, leaf):
         return pack(program, value, input_binarizer(name, leaf))
     return value
+
+
+def next_binarizer(name: str, leaf: Linear | Conv1d) -> Binarizer | None:
+    """What a product in front of a leaf may make for it; None where `input_bits` has to."""
+    return input_binarizer(name, leaf) if is_binary(name, leaf) else None
 
 
 def product_bits(
@@ -261,20 +245,26 @@ def pack_weight(weight: Tensor) -> np.ndarray:
     bits: np.ndarray = weight_bits(weight.detach()).cpu().numpy()
     if bits.ndim == 2:
         bits = bits[:, :, None]
-    bits = bits.transpose(0, 2, 1)
-    n_out, n_taps, n_in = bits.shape
-    n_words = -(-n_in // 64)
-    padded = np.zeros((n_out, n_taps, n_words * 64), np.uint8)
-    padded[..., :n_in] = bits
-    packed = np.packbits(padded, axis=-1, bitorder="little").view("<u8")
-    return packed.reshape(n_out, n_taps * n_words).astype(np.uint64)
+    return packed_rows(bits.transpose(0, 2, 1)).reshape(len(bits), -1)
 
 
-def _float_weights(leaf: Linear | Conv1d) -> dict[str, np.ndarray]:
+def packed_rows(bits: np.ndarray) -> np.ndarray:
+    """Bools (..., n) as uint64 (..., words), zeros behind them."""
+    n_words = -(-bits.shape[-1] // 64)
+    padded = np.zeros((*bits.shape[:-1], n_words * 64), np.uint8)
+    padded[..., : bits.shape[-1]] = bits
+    return np.packbits(padded, axis=-1, bitorder="little").view("<u8").astype(np.uint64)
+
+
+def float_weights(leaf: Linear | Conv1d, affine: Affine | None = None) -> dict[str, np.ndarray]:
+    """Weight, tap by tap, and bias of a float leaf, with `affine` applied to what comes out."""
     weight = array(leaf.weight)
     if weight.ndim == 3:
         weight = weight.transpose(0, 2, 1).reshape(len(weight), -1)
     tensors = {"weight": weight}
     if leaf.bias is not None:
         tensors["bias"] = array(leaf.bias)
+    if affine is not None:
+        bias = tensors.get("bias", np.float32(0)) * affine.gain + affine.offset
+        tensors = {"weight": tensors["weight"] * affine.gain[:, None], "bias": bias}
     return tensors

@@ -9,7 +9,7 @@ import numpy as np
 
 from earbit.config import to_dict
 from earbit.errors import ConfigError, DataError
-from earbit.export.lower import check_can_be_lowered, lower_model
+from earbit.export.lower import lower_model
 from earbit.export.program import write_program
 from earbit.export.verify import Agreement, verify
 from earbit.files import make_folder
@@ -48,7 +48,6 @@ def export_model(
     What makes its features worthless, random weights or a plan without training, is said.
     """
     model = model_of(where, plan=plan, seed=seed)
-    check_can_be_lowered(model)
     if where in PRESETS:
         say(f"{where}: random weights of seed {seed}; good for size and time, not for features")
     elif plan is not None and any(not p.is_float for _, p in plan_named(plan).rules):

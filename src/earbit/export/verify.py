@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from earbit.errors import DataError
+from earbit.export.layer_by_layer import layer_by_layer
 from earbit.model import AudioModel
 from earbit.nn.attention import SelfAttention
 from earbit.nn.evaluation import evaluating
+from earbit.nn.relative_attention import RelativeAttention
 from earbit.quantize.convert import quantized_leaves_of
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedMatMul
 from earbit.quantize.quantizers import ActivationQuantizer
@@ -58,8 +60,7 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
     try:
         with evaluating(model):
             expected = model(torch.from_numpy(waveform)[None]).states[-1][0].numpy()
-            for layer, state in zip(model.encoder.layers, states, strict=False):
-                layer(torch.from_numpy(state)[None])
+            layer_by_layer(model.encoder, torch.from_numpy(states)[:, None])
     finally:
         for hook in hooks:
             hook.remove()
@@ -100,21 +101,39 @@ def _read_bits(model: AudioModel, into: dict[str, np.ndarray]) -> list[Removable
             )
     for name, block in model.named_modules():
         if isinstance(block, SelfAttention) and isinstance(block.scores, QuantizedMatMul):
-            # Read where they are made: before heads and blocks of a window rearrange them.
-            for role, projection in (
-                ("scores.left", block.q_proj),
-                ("scores.right", block.k_proj),
-                ("context.right", block.v_proj),
-            ):
-                hooks.append(projection.register_forward_hook(_sign_reader(f"{name}.{role}", into)))
+            for role, projection, bias in _operands_of(block):
+                hooks.append(
+                    projection.register_forward_hook(_sign_reader(f"{name}.{role}", bias, into))
+                )
     return hooks
 
 
+def _operands_of(block: SelfAttention) -> list[tuple[str, torch.nn.Module, Tensor | None]]:
+    """Operands of attention products, the leaf that makes each, and what is added to it.
+
+    Read where they are made: before heads and blocks of a window rearrange them.
+    """
+    content_bias = position_bias = None
+    operands: list[tuple[str, torch.nn.Module, Tensor | None]] = []
+    if isinstance(block, RelativeAttention):
+        content_bias, position_bias = block.content_bias.flatten(), block.position_bias.flatten()
+        operands = [
+            ("position_scores.left", block.q_proj, position_bias),
+            ("position_scores.right", block.position_proj, None),
+        ]
+    return [
+        ("scores.left", block.q_proj, content_bias),
+        ("scores.right", block.k_proj, None),
+        ("context.right", block.v_proj, None),
+        *operands,
+    ]
+
+
 def _sign_reader(
-    name: str, into: dict[str, np.ndarray]
+    name: str, bias: Tensor | None, into: dict[str, np.ndarray]
 ) -> Callable[[torch.nn.Module, tuple[Tensor, ...], Tensor], None]:
     def read(_: torch.nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-        into[name] = (output[0] >= 0).numpy()
+        into[name] = ((output[0] if bias is None else output[0] + bias) >= 0).numpy()
 
     return read
 

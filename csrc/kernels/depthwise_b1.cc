@@ -1,0 +1,28 @@
+#include "kernels/depthwise_b1.h"
+
+namespace earbit {
+
+#define KERNEL(isa, name)                                                                \
+  void name(const uint64_t* x, const uint64_t* w, int n_channels, int kernel, int shift, \
+            bool is_unsigned, int32_t* dot);
+#include "kernels/depthwise_b1.def"
+#undef KERNEL
+
+const std::vector<DepthwiseB1Kernel>& depthwise_b1_kernels() {
+  static const std::vector<DepthwiseB1Kernel> kernels = {
+#define KERNEL(isa, name) {#name, Isa::isa, name},
+#include "kernels/depthwise_b1.def"
+#undef KERNEL
+  };
+  return kernels;
+}
+
+const DepthwiseB1Kernel& depthwise_b1_kernel(Isa isa) {
+  const DepthwiseB1Kernel* best = &depthwise_b1_kernels().front();
+  for (const DepthwiseB1Kernel& kernel : depthwise_b1_kernels()) {
+    if (kernel.isa <= isa) best = &kernel;
+  }
+  return *best;
+}
+
+}  // namespace earbit

@@ -1,0 +1,37 @@
+// Binary depthwise convolution: one output frame of all channels, each with a kernel of its own.
+//
+// Bits lie along time: word k of channel c holds 64 frames, and channels lie side by side, so that
+// lanes are channels.  A window of `kernel` frames that starts at bit `shift` is cut out of two
+// words at a time.  With ones p of the window:
+//   signed input    dot = kernel - 2 popcount(window xor w)
+//   unsigned input  dot = 2 popcount(window and w) - p
+// The reference is depthwise_b1_scalar.cc.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cpu/isa.h"
+
+namespace earbit {
+
+// Channels are computed so many at a time: kernels are given a multiple of it.
+constexpr int kDepthwiseLanes = 8;
+
+struct DepthwiseB1Kernel {
+  const char* name;
+  Isa isa;
+
+  // dot[c] for c < n_channels, a multiple of kDepthwiseLanes.  x: words_for(kernel) + 1 rows of
+  // n_channels words, 0 <= shift < 64;  w: words_for(kernel) rows, 0 beyond the kernel.
+  void (*run)(const uint64_t* x, const uint64_t* w, int n_channels, int kernel, int shift,
+              bool is_unsigned, int32_t* dot);
+};
+
+// Every kernel that was built, the scalar one first.
+const std::vector<DepthwiseB1Kernel>& depthwise_b1_kernels();
+
+// The kernel of an instruction set, or of the best lower one that has a kernel.
+const DepthwiseB1Kernel& depthwise_b1_kernel(Isa isa);
+
+}  // namespace earbit

@@ -1,0 +1,40 @@
+// Element-wise functions made of exp, one set per instruction set.
+//
+// As in lanes.h: the same formulas in the same order without fused multiply-add, so every
+// instruction set gives the same bits.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cpu/isa.h"
+
+namespace earbit {
+
+struct ExpKernels {
+  const char* name;
+  Isa isa;
+
+  // y[i] = x[i] / (1 + exp(-x[i])).
+  void (*silu)(const float* x, float* y, int64_t n);
+
+  // y[i] = x[i] / (1 + exp(-gate[i])).
+  void (*gate)(const float* x, const float* gate, float* y, int64_t n);
+
+  // The largest of n > 0 numbers.
+  float (*most)(const float* x, int64_t n);
+
+  // x[i] becomes exp(x[i] - most), for x[i] <= most; returns their sum, always in the same order.
+  float (*exp_below)(float* x, float most, int64_t n);
+
+  // y[i] = a x[i] + b z[i], rounded after every step.
+  void (*weighted_sum)(const int32_t* x, const int32_t* z, float a, float b, float* y, int64_t n);
+};
+
+// Every set that was built, the scalar one first.
+const std::vector<const ExpKernels*>& all_exp_kernels();
+
+// The functions of an instruction set, or of the best lower one that has them.
+const ExpKernels& exp_kernels(Isa isa);
+
+}  // namespace earbit

@@ -1,0 +1,15 @@
+#include <bit>
+
+#include "kernels/exp.h"
+
+namespace earbit {
+namespace {
+
+#include "kernels/exp_loops.h"
+
+}  // namespace
+
+extern const ExpKernels kExpAvx2;
+const ExpKernels kExpAvx2 = {"exp_avx2", Isa::avx2, silu, gate, most, exp_below, weighted_sum};
+
+}  // namespace earbit

@@ -1,0 +1,16 @@
+#include <bit>
+
+#include "kernels/exp.h"
+
+namespace earbit {
+namespace {
+
+#include "kernels/exp_loops.h"
+
+}  // namespace
+
+extern const ExpKernels kExpScalar;
+const ExpKernels kExpScalar = {"exp_scalar", Isa::scalar, silu,        gate,
+                               most,         exp_below,   weighted_sum};
+
+}  // namespace earbit

@@ -1,0 +1,124 @@
+// depthwise_b1: every channel is convolved with a kernel of its own; weights and inputs are bits.
+//
+// Bits arrive frame by frame and are turned to lie along time, so that a window of up to 64 frames
+// is one word.  Padding frames are bit 0: the lower value of the set, as in training.  What comes
+// out is y = scale * dot + bias, or the bit dot >= threshold.
+#include "kernels/depthwise_b1.h"
+
+#include <algorithm>
+
+#include "bits/transpose.h"
+#include "cpu/thread_pool.h"
+#include "graph/op.h"
+#include "kernels/lanes.h"
+#include "ops/pack_row.h"
+#include "ops/windows.h"
+
+namespace earbit {
+namespace {
+
+class DepthwiseB1 : public Op {
+ public:
+  DepthwiseB1(const std::vector<Type>& inputs, Attributes& attributes)
+      : windows_(Windows::read(attributes)),
+        in_(inputs[0]),
+        is_unsigned_(attributes.integer("unsigned", 0, 1) == 1),
+        lanes_(lane_kernels(chosen_isa())),
+        kernel_(depthwise_b1_kernel(chosen_isa())) {
+    if (in_.groups != 1) {
+      throw std::invalid_argument("the input has " + std::to_string(in_.groups) +
+                                  " groups; a depthwise convolution reads one");
+    }
+    const int n = in_.bits_per_group;
+    const int n_words = static_cast<int>(words_for(windows_.elements(1)));
+    const std::vector<uint64_t> weight = attributes.u64("weight", {n, n_words});
+    weight_.assign(static_cast<size_t>(n_words) * padded_channels(), 0);
+    const int tail = windows_.kernel % kWordBits;
+    for (int c = 0; c < n; ++c) {
+      const uint64_t* row = weight.data() + static_cast<size_t>(c) * n_words;
+      if (tail != 0 && row[n_words - 1] >> tail != 0) {
+        throw std::invalid_argument("weight has bits set beyond its " +
+                                    std::to_string(windows_.kernel) + " taps");
+      }
+      for (int k = 0; k < n_words; ++k) {
+        weight_[static_cast<size_t>(k) * padded_channels() + c] = row[k];
+      }
+    }
+    if (attributes.has_tensor("threshold")) {
+      threshold_ = attributes.i32("threshold", {n});
+      type_ = in_;
+    } else {
+      scale_ = attributes.f32("scale", {n});
+      bias_ = attributes.f32("bias", {n});
+      type_ = Type::floats(n);
+    }
+  }
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+    const Value& x = inputs[0];
+    Value y = Value::make(type_, windows_.count(x.rows));
+    const std::vector<uint64_t> turned = along_time(x, n_threads);
+    parallel_for(y.rows, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
+      std::vector<int32_t> dot(padded_channels());
+      for (int64_t t = begin; t < end; ++t) {
+        const int64_t start = t * windows_.stride;
+        kernel_.run(turned.data() + start / kWordBits * padded_channels(), weight_.data(),
+                    padded_channels(), windows_.kernel, static_cast<int>(start % kWordBits),
+                    is_unsigned_, dot.data());
+        if (type_.is_bits) {
+          pack_row(lanes_.at_least_i32, dot.data(), threshold_.data(), t, y);
+        } else {
+          lanes_.scale_i32(dot.data(), scale_.data(), bias_.data(), y.row(t), type_.cols);
+        }
+      }
+    });
+    return y;
+  }
+
+ private:
+  static constexpr int64_t kGrainRows = 64;
+
+  int padded_channels() const {
+    return (in_.bits_per_group + kDepthwiseLanes - 1) / kDepthwiseLanes * kDepthwiseLanes;
+  }
+
+  // Word k of channel c, at [k * padded_channels() + c], holds frames from 64 k on, the zeros of
+  // the padding included; words enough for every window and one more.
+  std::vector<uint64_t> along_time(const Value& x, int n_threads) const {
+    const int64_t words = in_.words();
+    const int64_t n_frames = x.rows + windows_.pad_left + windows_.pad_right;
+    std::vector<uint64_t> frames(static_cast<size_t>(n_frames * words), 0);
+    std::copy_n(x.group(0), x.rows * words, frames.data() + windows_.pad_left * words);
+    const int64_t n_blocks = words_for(n_frames);
+    std::vector<uint64_t> turned(static_cast<size_t>((n_blocks + 1) * padded_channels()), 0);
+    parallel_for(n_blocks, 4, n_threads, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) {
+        transpose_rows(frames.data(), n_frames, in_.bits_per_group, block,
+                       turned.data() + block * padded_channels(), 1);
+      }
+    });
+    return turned;
+  }
+
+  Windows windows_;
+  Type in_;
+  bool is_unsigned_;
+  const LaneKernels& lanes_;
+  const DepthwiseB1Kernel& kernel_;
+  std::vector<uint64_t> weight_;  // as `along_time`: word by word
+  std::vector<float> scale_;
+  std::vector<float> bias_;
+  std::vector<int32_t> threshold_;
+  Type type_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_depthwise_b1(const std::vector<Type>& inputs, Attributes& attributes) {
+  expect_bits(inputs, 1);
+  return std::make_unique<DepthwiseB1>(inputs, attributes);
+}
+
+}  // namespace earbit

@@ -1,0 +1,222 @@
+// fixed_attention_b1, strided_attention_b1: Q, K, V and the probabilities are bits; every query
+// sees the near and far frames of a pattern (patterns.h).
+//
+// Near and far products have scales of their own: score = scale * dot, a probability is 1 where
+// p > half, and y = near_scale * near dot + far_scale * far dot.  Keys and values of a class of far
+// frames are laid out once, side by side, so that both parts are products over whole words.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "bits/transpose.h"
+#include "cpu/thread_pool.h"
+#include "graph/op.h"
+#include "kernels/exp.h"
+#include "kernels/gemm_b1.h"
+#include "kernels/lanes.h"
+#include "ops/patterns.h"
+
+namespace earbit {
+namespace {
+
+// Far below every score: exp makes of it what no comparison finds.
+constexpr float kHidden = std::numeric_limits<float>::lowest();
+
+template <typename Pattern>
+class PatternAttentionB1 : public Op {
+ public:
+  PatternAttentionB1(const std::vector<Type>& inputs, Attributes& attributes)
+      : in_(inputs[0]),
+        d_(attributes.integer("head_dim", 1, 1 << 16)),
+        heads_(PatternHeads::read(attributes, inputs[0].groups)),
+        pattern_(Pattern::read(attributes)),
+        near_(Scales::read(attributes, "near_")),
+        far_(Scales::read(attributes, "far_")),
+        lanes_(lane_kernels(chosen_isa())),
+        exp_(exp_kernels(chosen_isa())) {
+    for (const Type& input : inputs) {
+      if (input.groups != in_.groups || input.bits_per_group != d_) {
+        throw std::invalid_argument(
+            "q, k and v must have the same heads of head_dim=" + std::to_string(d_) + " bits");
+      }
+    }
+    type_ = Type::floats(in_.groups * d_);
+  }
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+    const int64_t n = inputs[0].rows;
+    if (inputs[1].rows != n || inputs[2].rows != n) {
+      throw std::invalid_argument("q, k and v have different numbers of frames");
+    }
+    Value y = Value::make(type_, n);
+    parallel_for(in_.groups, 1, n_threads, [&](int64_t begin, int64_t end) {
+      for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, y);
+    });
+    return y;
+  }
+
+ private:
+  struct Scales {
+    float score;
+    float prob_half;
+    float context;
+
+    static Scales read(Attributes& attributes, const std::string& prefix) {
+      const Scales scales{attributes.number(prefix + "score_scale"),
+                          attributes.number(prefix + "prob_half"),
+                          attributes.number(prefix + "scale")};
+      if (!(scales.score > 0) || !(scales.prob_half > 0)) {
+        throw std::invalid_argument(prefix + "score_scale and " + prefix +
+                                    "prob_half must be above 0");
+      }
+      return scales;
+    }
+  };
+
+  // Keys and values of some frames, as weights.
+  struct Frames {
+    int64_t n;
+    PanelsB1 keys;
+    PanelsB1 values;
+  };
+
+  // What one part of a row needs while it is computed.
+  struct Part {
+    std::vector<int32_t> counts;
+    std::vector<float> scores;
+    std::vector<uint64_t> p;
+    std::vector<int32_t> context;
+  };
+
+  Frames frames_of(const std::vector<Value>& inputs, int h,
+                   const std::vector<int64_t>& frames) const {
+    const int words = in_.words();
+    const auto n = static_cast<int>(frames.size());
+    const auto n_words = static_cast<int>(words_for(n));
+    std::vector<uint64_t> k(static_cast<size_t>(n) * words);
+    std::vector<uint64_t> v(k.size());
+    for (int m = 0; m < n; ++m) {
+      std::copy_n(inputs[1].group(h) + frames[m] * words, words, k.data() + m * words);
+      std::copy_n(inputs[2].group(h) + frames[m] * words, words, v.data() + m * words);
+    }
+    std::vector<uint64_t> turned(static_cast<size_t>(d_) * n_words);
+    for (int block = 0; block < n_words; ++block) {
+      transpose_rows(v.data(), n, d_, block, turned.data() + block, n_words);
+    }
+    const GemmB1Kernel& kernel = gemm_b1_kernel(chosen_isa());
+    return {n, PanelsB1(kernel, k.data(), words, n, words),
+            PanelsB1(kernel, turned.data(), n_words, d_, n_words)};
+  }
+
+  void run_head(const std::vector<Value>& inputs, int h, Value& y) const {
+    const int64_t n = inputs[0].rows;
+    std::vector<int64_t> every(heads_.sees_near(h) ? n : 0);
+    for (size_t j = 0; j < every.size(); ++j) every[j] = static_cast<int64_t>(j);
+    const Frames all = frames_of(inputs, h, every);
+    Part near;
+    Part far;
+    for (int64_t c = 0; c < pattern_.n_classes(n); ++c) {
+      const Frames some =
+          frames_of(inputs, h, heads_.sees_far(h) ? pattern_.far(c, n) : std::vector<int64_t>());
+      for (int64_t i = c; i < n; i += pattern_.step()) {
+        const uint64_t* q = inputs[0].group(h) + i * in_.words();
+        const Interval seen = heads_.sees_near(h) ? pattern_.near(i, n) : Interval{0, 0};
+        // Near frames are counted from a word border on.
+        const int64_t base = seen.from / kWordBits * kWordBits;
+        score(q, all, base, seen.to, near_.score, near);
+        std::fill_n(near.scores.begin(), seen.from - base, kHidden);
+        score(q, some, 0, some.n, far_.score, far);
+        if (heads_.sees_near(h)) {
+          const Interval shared = pattern_.shared(i, some.n);
+          std::fill(far.scores.begin() + shared.from, far.scores.begin() + shared.to, kHidden);
+        }
+        const float sum = softmax(near.scores, far.scores);
+        attend(all, base, near_, sum, near);
+        attend(some, 0, far_, sum, far);
+        float* out = y.row(i) + h * d_;
+        for (int j = 0; j < d_; ++j) {
+          out[j] = near_.context * static_cast<float>(near.context[j]) +
+                   far_.context * static_cast<float>(far.context[j]);
+        }
+      }
+    }
+  }
+
+  // Scores of one query with frames [base, end), base at a word border.
+  void score(const uint64_t* q, const Frames& frames, int64_t base, int64_t end, float scale,
+             Part& part) const {
+    const GemmB1Kernel& kernel = frames.keys.kernel();
+    part.counts.resize(static_cast<size_t>(words_for(end - base) * kWordBits));
+    part.scores.resize(static_cast<size_t>(end - base));
+    for (int64_t j = base; j < end; j += kernel.cols) {
+      kernel.run(q, in_.words(), 1, frames.keys.panel(static_cast<int>(j / kernel.cols)),
+                 in_.words(), BitOp::exclusive_or, part.counts.data() + j - base, kernel.cols);
+    }
+    for (size_t j = 0; j < part.scores.size(); ++j) {
+      part.scores[j] = scale * static_cast<float>(d_ - 2 * part.counts[j]);
+    }
+  }
+
+  // Both parts become exp of their distance from the largest; returns their sum.
+  float softmax(std::vector<float>& near, std::vector<float>& far) const {
+    const auto n_near = static_cast<int64_t>(near.size());
+    const auto n_far = static_cast<int64_t>(far.size());
+    float most = kHidden;
+    if (n_near > 0) most = exp_.most(near.data(), n_near);
+    if (n_far > 0) most = std::max(most, exp_.most(far.data(), n_far));
+    return exp_.exp_below(near.data(), most, n_near) + exp_.exp_below(far.data(), most, n_far);
+  }
+
+  // The product of one row's probabilities, as bits, with the values of its frames.
+  void attend(const Frames& frames, int64_t base, const Scales& scales, float sum,
+              Part& part) const {
+    float limits[kWordBits];
+    std::fill_n(limits, kWordBits,
+                std::nextafter(scales.prob_half * sum, std::numeric_limits<float>::infinity()));
+    const auto n = static_cast<int64_t>(part.scores.size());
+    const int64_t n_words = words_for(n);
+    part.p.resize(static_cast<size_t>(n_words));
+    int32_t ones = 0;
+    for (int64_t w = 0; w < n_words; ++w) {
+      const auto n_here = static_cast<int>(std::min<int64_t>(kWordBits, n - w * kWordBits));
+      part.p[w] = lanes_.at_least_f32(part.scores.data() + w * kWordBits, limits, n_here);
+      ones += popcount(part.p[w]);
+    }
+    const GemmB1Kernel& kernel = frames.values.kernel();
+    part.context.resize(frames.values.padded_cols());
+    for (int j = 0; j < frames.values.n_panels(); ++j) {
+      kernel.run(part.p.data(), n_words, 1, frames.values.panel(j, base / kWordBits),
+                 static_cast<int>(n_words), BitOp::conjunction,
+                 part.context.data() + j * kernel.cols, kernel.cols);
+    }
+    for (int32_t& dot : part.context) dot = 2 * dot - ones;
+  }
+
+  Type in_;
+  int d_;
+  PatternHeads heads_;
+  Pattern pattern_;
+  Scales near_;
+  Scales far_;
+  const LaneKernels& lanes_;
+  const ExpKernels& exp_;
+  Type type_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_fixed_attention_b1(const std::vector<Type>& inputs,
+                                            Attributes& attributes) {
+  expect_bits(inputs, 3);
+  return std::make_unique<PatternAttentionB1<FixedPattern>>(inputs, attributes);
+}
+
+std::unique_ptr<Op> make_strided_attention_b1(const std::vector<Type>& inputs,
+                                              Attributes& attributes) {
+  expect_bits(inputs, 3);
+  return std::make_unique<PatternAttentionB1<StridedPattern>>(inputs, attributes);
+}
+
+}  // namespace earbit

@@ -1,0 +1,70 @@
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "kernels/exp.h"
+#include "python/self_test.h"
+
+namespace earbit {
+namespace {
+
+bool is_near(double value, double expected) {
+  return std::abs(value - expected) <= 1e-6 * (1 + std::abs(expected));
+}
+
+// All functions on n values, against double precision, and against the bits of the scalar set.
+bool is_right(const ExpKernels& exp, int n, std::mt19937_64& random) {
+  const ExpKernels& scalar = exp_kernels(Isa::scalar);
+  std::normal_distribution<float> normal(0.0f, 9.0f);
+  std::vector<float> x(n);
+  std::vector<float> gate(n);
+  std::vector<int32_t> counts(n);
+  for (float& value : x) value = normal(random);
+  for (float& value : gate) value = normal(random);
+  for (int32_t& count : counts) count = static_cast<int32_t>(random() % 2001) - 1000;
+  gate.front() = n % 2 == 0 ? 1e6f : -1e6f;
+  std::vector<float> silu(n), gated(n), weighted(n), terms = x;
+  std::vector<float> same_silu(n), same_gated(n), same_weighted(n), same_terms = x;
+  exp.silu(x.data(), silu.data(), n);
+  scalar.silu(x.data(), same_silu.data(), n);
+  exp.gate(x.data(), gate.data(), gated.data(), n);
+  scalar.gate(x.data(), gate.data(), same_gated.data(), n);
+  exp.weighted_sum(counts.data(), counts.data(), -0.37f, 0.11f, weighted.data(), n);
+  scalar.weighted_sum(counts.data(), counts.data(), -0.37f, 0.11f, same_weighted.data(), n);
+  const float most = exp.most(x.data(), n);
+  if (most != *std::max_element(x.begin(), x.end())) return false;
+  const float sum = exp.exp_below(terms.data(), most, n);
+  double expected_sum = 0;
+  for (int i = 0; i < n; ++i) {
+    const double term = std::exp(static_cast<double>(x[i]) - most);
+    expected_sum += term;
+    if (!is_near(silu[i], x[i] / (1 + std::exp(-static_cast<double>(x[i])))) ||
+        !is_near(gated[i], x[i] / (1 + std::exp(-static_cast<double>(gate[i])))) ||
+        !is_near(weighted[i], (-0.37 + 0.11) * counts[i]) || !is_near(terms[i], term)) {
+      return false;
+    }
+  }
+  return is_near(sum, expected_sum) && sum == scalar.exp_below(same_terms.data(), most, n) &&
+         silu == same_silu && gated == same_gated && weighted == same_weighted &&
+         terms == same_terms;
+}
+
+}  // namespace
+
+std::vector<SelfTest> self_test_exp() {
+  constexpr int kSizes = 130;
+  std::mt19937_64 random(3);
+  std::vector<SelfTest> tests;
+  for (const ExpKernels* exp : all_exp_kernels()) {
+    if (!is_available(exp->isa)) continue;
+    tests.push_back({exp->name, true, std::to_string(kSizes) + " sizes"});
+    for (int n = 1; n <= kSizes; ++n) {
+      if (!is_right(*exp, n, random)) {
+        tests.back() = {exp->name, false, "wrong at " + std::to_string(n) + " values"};
+      }
+    }
+  }
+  return tests;
+}
+
+}  // namespace earbit

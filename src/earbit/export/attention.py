@@ -1,0 +1,120 @@
+"""Lowers self-attention, full or in a window, in float or in one bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from earbit.errors import UnsupportedError
+from earbit.export.leaves import (
+    Binarizer,
+    input_binarizer,
+    input_bits,
+    is_binary,
+    lower_linear,
+    product_bits,
+    step_of,
+)
+from earbit.export.program import Program
+from earbit.export.thresholds import signed_bits
+from earbit.nn.attention import SelfAttention
+from earbit.nn.window_attention import WindowAttention
+from earbit.quantize.leaves import QuantizedMatMul
+
+
+def lower_attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
+    """Attention to all frames, or to those of a window."""
+    has_bits = are_binary(name, block, "scores", "context")
+    radius = block.radius_frames if isinstance(block, WindowAttention) else -1
+    operands = lower_operands(program, name, block, value, has_bits=has_bits)
+    if has_bits:
+        context = _binary_attention(program, name, block, operands, radius)
+    else:
+        context = program.add(
+            "attention_f32",
+            operands,
+            ints={"heads": block.n_heads, "radius": radius},
+            floats={"score_scale": float(np.float32(block.q_scale))},
+        )
+        context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+    return lower_linear(program, f"{name}.out_proj", block.out_proj, context)
+
+
+def are_binary(name: str, block: SelfAttention, *products: str) -> bool:
+    """Whether the products of an attention are binary, not float.
+
+    Raises UnsupportedError, naming the block or the leaf, if only some are, or for other bits.
+    """
+    n_binary = sum(is_binary(f"{name}.{leaf}", getattr(block, leaf)) for leaf in products)
+    if n_binary not in (0, len(products)):
+        raise UnsupportedError(
+            f"{name}: of {', '.join(products)} some are binary and others are not; "
+            "give all the same precision in the plan"
+        )
+    return n_binary > 0
+
+
+def lower_operands(
+    program: Program, name: str, block: SelfAttention, value: int, *, has_bits: bool
+) -> list[int]:
+    """Queries, keys and values, as floats or as bits of every head."""
+    n_heads, width = block.n_heads, block.out_proj.in_features
+    zero = np.zeros(width, np.float32)
+    projected = []
+    for role, leaf, factor, operand in (
+        ("q_proj", block.q_proj, block.q_scale, "scores.left"),
+        ("k_proj", block.k_proj, 1.0, "scores.right"),
+        ("v_proj", block.v_proj, 1.0, "context.right"),
+    ):
+        then = None
+        if has_bits:
+            then = Binarizer(f"{name}.{operand}", signed_bits(zero), width, n_heads)
+        read = input_bits(program, f"{name}.{role}", leaf, value)
+        projected.append(
+            lower_linear(program, f"{name}.{role}", leaf, read, then=then, factor=factor)
+        )
+    return projected
+
+
+def _binary_attention(
+    program: Program, name: str, block: SelfAttention, operands: list[int], radius: int
+) -> int:
+    floats = {"score_scale": product_scale(block.scores)}
+    ints = {"radius": radius}
+    return context_of_bits(program, "attention_b1", name, block, operands, ints, floats)
+
+
+def product_scale(product: torch.nn.Module) -> float:
+    """What a unit of a binary product of two activations is worth."""
+    assert isinstance(product, QuantizedMatMul)
+    return float(step_of(product.left_quantizer) * step_of(product.right_quantizer))
+
+
+def context_of_bits(
+    program: Program,
+    op: str,
+    name: str,
+    block: SelfAttention,
+    operands: list[int],
+    ints: dict[str, int],
+    floats: dict[str, float],
+) -> int:
+    """A binary attention op with what all of them have: heads, probabilities, what comes out.
+
+    ints, floats: what is the op's own.
+    """
+    context = block.context
+    assert isinstance(context, QuantizedMatMul)
+    share = step_of(context.left_quantizer)
+    scale = share * step_of(context.right_quantizer)
+    ints = {"head_dim": block.out_proj.in_features // block.n_heads, **ints}
+    floats = {**floats, "prob_half": float(share / np.float32(2))}
+    if not is_binary(f"{name}.out_proj", block.out_proj):
+        made = program.add(op, operands, ints=ints, floats=floats | {"scale": float(scale)})
+        return input_bits(program, f"{name}.out_proj", block.out_proj, made)
+    then = input_binarizer(f"{name}.out_proj", block.out_proj)
+    # The product over keys has no fixed length; no sequence is longer than this many frames.
+    thresholds = product_bits(then, 2**24, lambda dot: scale * dot.astype(np.float32))
+    made = program.add(op, operands, ints=ints, floats=floats, tensors={"threshold": thresholds})
+    program.bits[then.leaf_name] = made
+    return made

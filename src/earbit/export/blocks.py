@@ -1,0 +1,54 @@
+"""Lowers the blocks that encoders share: norms, the positional convolution, feed-forward."""
+
+from __future__ import annotations
+
+import torch
+
+from earbit.export.leaves import (
+    Affine,
+    activation,
+    array,
+    input_bits,
+    lower_conv,
+    lower_linear,
+    next_binarizer,
+)
+from earbit.export.program import Program
+from earbit.nn.leaves import Conv1d
+from earbit.nn.norms import ChannelNorm
+from earbit.nn.positional import PositionalConv
+from earbit.nn.transformer_layer import FeedForward
+
+
+def lower_norm(program: Program, norm: torch.nn.Module, value: int) -> int:
+    """A norm of every frame, or of every channel over all frames."""
+    assert isinstance(norm, (torch.nn.LayerNorm, ChannelNorm))
+    op = "group_norm" if isinstance(norm, ChannelNorm) else "layer_norm"
+    return program.add(
+        op,
+        [value],
+        floats={"eps": norm.eps},
+        tensors={"weight": array(norm.weight), "bias": array(norm.bias)},
+    )
+
+
+def lower_position(program: Program, name: str, position: PositionalConv, value: int) -> int:
+    """The convolution over many frames that tells them where they are."""
+    conv = position.conv
+    assert isinstance(conv, Conv1d)
+    read = input_bits(program, f"{name}.conv", conv, value)
+    # An even kernel padded by half on both sides gives one frame too many.
+    moved = lower_conv(program, f"{name}.conv", conv, read, drop=1 - conv.kernel_size[0] % 2)
+    return program.add("add", [value, activation(program, moved, "gelu")])
+
+
+def lower_feed_forward(
+    program: Program, name: str, block: FeedForward, value: int, *, affine: Affine | None = None
+) -> int:
+    """Two linear layers; `affine` is applied to what comes out."""
+    then = next_binarizer(f"{name}.output", block.output)
+    value = input_bits(program, f"{name}.intermediate", block.intermediate, value)
+    value = lower_linear(program, f"{name}.intermediate", block.intermediate, value, then=then)
+    if then is None:
+        value = input_bits(program, f"{name}.output", block.output, value)
+    return lower_linear(program, f"{name}.output", block.output, value, affine=affine)

@@ -1,0 +1,58 @@
+"""Lowers the Conformer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from earbit.encoders.conformer import ConformerEncoder, ConformerLayer
+from earbit.export.blocks import lower_feed_forward, lower_norm, lower_position
+from earbit.export.convolution_module import lower_gated_convolution
+from earbit.export.leaves import Affine
+from earbit.export.program import Program
+from earbit.export.relative_attention import lower_distances, lower_relative_attention
+from earbit.nn.transformer_layer import FeedForward
+
+
+def lower_conformer(
+    program: Program, name: str, encoder: ConformerEncoder, value: int
+) -> list[int]:
+    """The hidden states of an encoder: its input, and the output of every layer."""
+    if encoder.position is not None and encoder.norm is not None:
+        value = lower_position(program, f"{name}.position", encoder.position, value)
+        value = lower_norm(program, encoder.norm, value)
+    first = encoder.layers[0]
+    assert isinstance(first, ConformerLayer)
+    distances = lower_distances(program, value, first.attention.out_proj.out_features)
+    states = [value]
+    for i, layer in enumerate(encoder.layers):
+        assert isinstance(layer, ConformerLayer)
+        states.append(_layer(program, f"{name}.layers.{i}", layer, states[-1], distances))
+    return states
+
+
+def _layer(program: Program, name: str, layer: ConformerLayer, value: int, distances: int) -> int:
+    value = _half(
+        program, f"{name}.first_feed_forward", layer.first_norm, layer.first_feed_forward, value
+    )
+    read = lower_norm(program, layer.attention_norm, value)
+    made = lower_relative_attention(program, f"{name}.attention", layer.attention, read, distances)
+    value = program.add("add", [value, made])
+    read = lower_norm(program, layer.convolution_norm, value)
+    made = lower_gated_convolution(program, f"{name}.convolution", layer.convolution, read)
+    value = program.add("add", [value, made])
+    value = _half(
+        program, f"{name}.second_feed_forward", layer.second_norm, layer.second_feed_forward, value
+    )
+    return lower_norm(program, layer.output_norm, value)
+
+
+def _half(
+    program: Program, name: str, norm: torch.nn.LayerNorm, block: FeedForward, value: int
+) -> int:
+    """`value + block(norm(value)) / 2`; halves are exact, so the last leaf makes them."""
+    width = block.output.out_features
+    half = Affine(np.full(width, 0.5, np.float32), np.zeros(width, np.float32))
+    read = lower_norm(program, norm, value)
+    made = lower_feed_forward(program, name, block, read, affine=half)
+    return program.add("add", [value, made])

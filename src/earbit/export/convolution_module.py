@@ -1,0 +1,150 @@
+"""Lowers the convolution modules of the Conformer and the Squeezeformer, and what is depthwise.
+
+The batch norm behind a depthwise convolution becomes part of its scale and bias; where a binary
+leaf comes next, part of its integer thresholds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from earbit.export.leaves import (
+    Affine,
+    Binarizer,
+    BinaryLeaf,
+    activation,
+    affine_of,
+    array,
+    float_weights,
+    input_bits,
+    is_binary,
+    lower_linear,
+    next_binarizer,
+    pack,
+    pack_weight,
+    packed_rows,
+    product_bits,
+    step_of,
+)
+from earbit.export.program import Program
+from earbit.nn.convolution_module import GatedConvolution, UngatedConvolution
+from earbit.nn.leaves import Conv1d
+from earbit.quantize.weights import weight_scale
+
+
+def lower_gated_convolution(
+    program: Program, name: str, block: GatedConvolution, value: int
+) -> int:
+    """Pointwise, gate, depthwise, batch norm, pointwise."""
+    value = input_bits(program, f"{name}.expand", block.expand, value)
+    value = lower_linear(program, f"{name}.expand", block.expand, value)
+    value = program.add("glu", [value])
+    then = _depthwise_binarizer(f"{name}.depthwise", block.depthwise)
+    if then is not None:
+        value = pack(program, value, then)
+    return _depthwise_and_project(program, name, block, value)
+
+
+def lower_ungated_convolution(
+    program: Program, name: str, block: UngatedConvolution, value: int
+) -> int:
+    """Pointwise, depthwise, batch norm, pointwise; depthwise and the last own their activations."""
+    value = input_bits(program, f"{name}.expand", block.expand, value)
+    then = _depthwise_binarizer(f"{name}.depthwise", block.depthwise)
+    value = lower_linear(program, f"{name}.expand", block.expand, value, then=then)
+    return _depthwise_and_project(program, name, block, value)
+
+
+def _depthwise_and_project(
+    program: Program, name: str, block: GatedConvolution | UngatedConvolution, value: int
+) -> int:
+    then = next_binarizer(f"{name}.project", block.project)
+    value = lower_depthwise(
+        program,
+        f"{name}.depthwise",
+        block.depthwise,
+        value,
+        pad_right=int(block.depthwise.padding[0]),
+        affine=affine_of(block.norm),
+        then=then,
+    )
+    if then is None:
+        value = input_bits(program, f"{name}.project", block.project, value)
+    return lower_linear(program, f"{name}.project", block.project, value)
+
+
+def _depthwise_binarizer(name: str, leaf: Conv1d) -> Binarizer | None:
+    then = next_binarizer(name, leaf)
+    # Not as in other convolutions: the bits of all groups, which are channels, lie side by side.
+    return None if then is None else replace(then, n_groups=1)
+
+
+def lower_depthwise(
+    program: Program,
+    name: str,
+    leaf: Conv1d,
+    value: int,
+    *,
+    pad_right: int,
+    affine: Affine | None = None,
+    then: Binarizer | None = None,
+) -> int:
+    """A convolution of every channel by itself; with `then`, the bits of what comes out.
+
+    value: floats, or, for a binary leaf, its bits;  affine: applied to what comes out.
+    """
+    assert leaf.groups == leaf.in_channels == leaf.out_channels
+    ints = {
+        "kernel": leaf.kernel_size[0],
+        "stride": leaf.stride[0],
+        "pad_left": int(leaf.padding[0]),
+        "pad_right": pad_right,
+    }
+    if is_binary(name, leaf):
+        return _binary_depthwise(program, leaf, value, ints, affine, then)
+    value = activation(program, value, leaf.input_activation)
+    tensors = float_weights(leaf, affine)
+    value = program.add("depthwise_f32", [value], ints=ints, tensors=tensors)
+    return value if then is None else pack(program, value, then)
+
+
+def _binary_depthwise(
+    program: Program,
+    leaf: Conv1d,
+    value: int,
+    ints: dict[str, int],
+    affine: Affine | None,
+    then: Binarizer | None,
+) -> int:
+    assert isinstance(leaf, BinaryLeaf)
+    assert leaf.input_quantizer is not None
+    ints = {**ints, "unsigned": int(leaf.input_quantizer.number_set == "unsigned")}
+    scale = array(weight_scale(leaf.weight, leaf.granularity)).reshape(-1)
+    scale = scale * step_of(leaf.input_quantizer)
+    bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
+    if affine is None:
+        affine = Affine(np.ones_like(scale), np.zeros_like(scale))
+    weight = pack_weight(leaf.weight[:, 0])
+    if then is None:
+        tensors = {
+            "weight": weight,
+            "scale": scale * affine.gain,
+            "bias": bias * affine.gain + affine.offset,
+        }
+        return program.add("depthwise_b1", [value], ints=ints, tensors=tensors)
+    # A threshold needs what grows with the product: where the norm turns a channel around, all of
+    # its weight bits are turned, and with them the sign of its product.
+    sign = np.where(affine.gain < 0, np.float32(-1), np.float32(1))
+    every_tap = packed_rows(np.ones((len(sign), ints["kernel"]), bool))
+    weight = np.where(sign[:, None] < 0, weight ^ every_tap, weight)
+    thresholds = product_bits(
+        then,
+        ints["kernel"],
+        lambda dot: (scale * (sign * dot.astype(np.float32)) + bias) * affine.gain + affine.offset,
+    )
+    tensors = {"weight": weight, "threshold": thresholds}
+    made = program.add("depthwise_b1", [value], ints=ints, tensors=tensors)
+    program.bits[then.leaf_name] = made
+    return made

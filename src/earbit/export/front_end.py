@@ -1,0 +1,81 @@
+"""Lowers the convolutional front end."""
+
+from __future__ import annotations
+
+from earbit.errors import UnsupportedError
+from earbit.export.blocks import lower_norm
+from earbit.export.leaves import (
+    Binarizer,
+    activation,
+    affine_of,
+    array,
+    frames_mean,
+    input_binarizer,
+    input_bits,
+    is_binary,
+    lower_conv,
+)
+from earbit.export.program import Program
+from earbit.export.thresholds import float_threshold
+from earbit.nn.front_end import FrontEnd
+from earbit.nn.leaves import Conv1d
+from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
+
+
+def lower_front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) -> int:
+    """The features of a waveform, a vector per 20 ms; the first convolution stays in float."""
+    convs = [conv for conv in front_end.convs if isinstance(conv, Conv1d)]
+    if not convs[0].precision.is_float:
+        raise UnsupportedError(f"{name}.convs.0: audio has no quantized form; leave it in float")
+    if len(front_end.norms) == 1 and not front_end.has_shortcut:
+        return _plain_front_end(program, name, front_end, waveform)
+    value = lower_conv(program, f"{name}.convs.0", convs[0], waveform)
+    value = lower_norm(program, front_end.norms[0], value)
+    norms = [*front_end.norms[1:], *[None] * (len(convs) - len(front_end.norms))]
+    for i, (conv, norm) in enumerate(zip(convs[1:], norms, strict=True), 1):
+        conv_name, passed = f"{name}.convs.{i}", value
+        value = input_bits(program, conv_name, conv, value)
+        affine = affine_of(norm) if isinstance(norm, FrameBatchNorm) else None
+        value = lower_conv(program, conv_name, conv, value, affine=affine)
+        if isinstance(norm, FrameNorm):
+            value = lower_norm(program, norm, value)
+        if front_end.has_shortcut:
+            value = program.add("add", [value, frames_mean(program, passed, conv)])
+    return activation(program, value, "gelu")
+
+
+def _plain_front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) -> int:
+    """That of HuBERT Base: one norm, behind the first convolution."""
+    convs = [conv for conv in front_end.convs if isinstance(conv, Conv1d)]
+    norm, second = front_end.norms[0], f"{name}.convs.1"
+    if isinstance(norm, ChannelNorm) and is_binary(second, convs[1]):
+        then = input_binarizer(second, convs[1])
+        value = _waveform_bits(program, convs[0], norm, then, waveform)
+    else:
+        value = lower_conv(program, f"{name}.convs.0", convs[0], waveform)
+        value = lower_norm(program, norm, value)
+        value = input_bits(program, second, convs[1], value)
+    for i, conv in enumerate(convs[1:], start=1):
+        binarizer, next_name = None, f"{name}.convs.{i + 1}"
+        if i + 1 < len(convs) and is_binary(next_name, convs[i + 1]):
+            binarizer = input_binarizer(next_name, convs[i + 1])
+        value = lower_conv(program, f"{name}.convs.{i}", conv, value, then=binarizer)
+    return activation(program, value, "gelu")
+
+
+def _waveform_bits(
+    program: Program, conv: Conv1d, norm: ChannelNorm, then: Binarizer, waveform: int
+) -> int:
+    """The bits of a normed convolution of the waveform, whose bias such a norm takes off."""
+    tensors = {
+        "weight": array(conv.weight)[:, 0],
+        "norm_weight": array(norm.weight),
+        "norm_bias": array(norm.bias),
+        "threshold": float_threshold(then.bits, then.n_channels),
+    }
+    ints = {"kernel": conv.kernel_size[0], "stride": conv.stride[0]}
+    made = program.add(
+        "waveform_bits", [waveform], ints=ints, floats={"eps": norm.eps}, tensors=tensors
+    )
+    program.bits[then.leaf_name] = made
+    return made

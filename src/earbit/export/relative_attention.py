@@ -1,0 +1,85 @@
+"""Lowers attention with relative positions, in float or in one bit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from earbit.export.attention import are_binary, context_of_bits, product_scale
+from earbit.export.leaves import (
+    Binarizer,
+    array,
+    input_bits,
+    lower_linear,
+    pack,
+)
+from earbit.export.program import Program
+from earbit.export.thresholds import Bits, Floats, signed_bits
+from earbit.nn.relative_attention import RelativeAttention
+
+
+def lower_distances(program: Program, value: int, d_model: int) -> int:
+    """The sinusoids of all distances between the frames of a value, for every layer of its rate."""
+    # The very numbers of `relative_positions`: a rounding more would grow with the distance.
+    step = torch.arange(0, d_model, 2).float()
+    frequency = torch.exp(step * (-math.log(10_000.0) / d_model))
+    return program.add(
+        "sinusoids", [value], ints={"columns": d_model}, tensors={"frequency": array(frequency)}
+    )
+
+
+def lower_relative_attention(
+    program: Program, name: str, block: RelativeAttention, value: int, distances: int
+) -> int:
+    """Full attention; distances: what `lower_distances` gave for values of this rate."""
+    has_bits = are_binary(name, block, "scores", "position_scores", "context")
+    n_heads, width = block.n_heads, block.out_proj.in_features
+    zero = np.zeros(width, np.float32)
+    projected = []
+    for role, leaf, read, operand in (
+        ("q_proj", block.q_proj, value, None),
+        ("k_proj", block.k_proj, value, "scores.right"),
+        ("v_proj", block.v_proj, value, "context.right"),
+        ("position_proj", block.position_proj, distances, "position_scores.right"),
+    ):
+        then = None
+        if has_bits and operand is not None:
+            then = Binarizer(f"{name}.{operand}", signed_bits(zero), width, n_heads)
+        read = input_bits(program, f"{name}.{role}", leaf, read)
+        projected.append(lower_linear(program, f"{name}.{role}", leaf, read, then=then))
+    q, k, v, r = projected
+    content_bias, position_bias = (
+        array(bias).reshape(-1) for bias in (block.content_bias, block.position_bias)
+    )
+    if has_bits:
+        queries = []
+        for operand, bias in (("scores", content_bias), ("position_scores", position_bias)):
+            bits = _query_bits(bias, block.q_scale)
+            queries.append(
+                pack(program, q, Binarizer(f"{name}.{operand}.left", bits, width, n_heads))
+            )
+        floats = {
+            "content_scale": product_scale(block.scores),
+            "position_scale": product_scale(block.position_scores),
+        }
+        operands = [*queries, k, r, v]
+        context = context_of_bits(
+            program, "relative_attention_b1", name, block, operands, {}, floats
+        )
+    else:
+        context = program.add(
+            "relative_attention_f32",
+            [q, k, v, r],
+            ints={"heads": n_heads},
+            floats={"score_scale": float(np.float32(block.q_scale))},
+            tensors={"content_bias": content_bias, "position_bias": position_bias},
+        )
+        context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+    return lower_linear(program, f"{name}.out_proj", block.out_proj, context)
+
+
+def _query_bits(bias: Floats, q_scale: float) -> Bits:
+    scale = np.float32(q_scale)
+    return lambda x: (x + bias) * scale >= np.float32(0)

@@ -1,0 +1,95 @@
+"""Lowers the Squeezeformer and its U-Net over time."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from earbit.encoders.squeezeformer import (
+    LearnedScale,
+    Residual,
+    SqueezeformerBlock,
+    SqueezeformerEncoder,
+    TimeReduction,
+)
+from earbit.errors import UnsupportedError
+from earbit.export.blocks import lower_feed_forward, lower_norm, lower_position
+from earbit.export.convolution_module import lower_depthwise, lower_ungated_convolution
+from earbit.export.leaves import array, input_bits, is_binary, lower_linear
+from earbit.export.program import Program
+from earbit.export.relative_attention import lower_distances, lower_relative_attention
+from earbit.nn.convolution_module import UngatedConvolution
+from earbit.nn.relative_attention import RelativeAttention
+from earbit.nn.transformer_layer import FeedForward
+
+
+def lower_squeezeformer(
+    program: Program, name: str, encoder: SqueezeformerEncoder, value: int
+) -> list[int]:
+    """The hidden states of an encoder at the full rate: its input, the output of every block."""
+    if encoder.position is not None and encoder.norm is not None:
+        value = lower_position(program, f"{name}.position", encoder.position, value)
+        value = lower_norm(program, encoder.norm, value)
+    first, last = encoder.reduce_before, encoder.recover_before
+    d_model = encoder.recovery.in_features
+    distances = lower_distances(program, value, d_model)
+    states = [value]
+    for i in range(first):
+        states.append(_block(program, name, encoder, i, states[-1], distances))
+    full, half = states[-1], _reduction(program, f"{name}.reduction", encoder.reduction, states[-1])
+    half_distances = lower_distances(program, half, d_model)
+    for i in range(first, last):
+        half = _block(program, name, encoder, i, half, half_distances)
+        states.append(program.add("repeat", [half, full], ints={"times": 2}))
+    read = input_bits(program, f"{name}.recovery", encoder.recovery, states[-1])
+    recovered = lower_linear(program, f"{name}.recovery", encoder.recovery, read)
+    value = program.add("add", [recovered, full])
+    for i in range(last, len(encoder.layers)):
+        value = _block(program, name, encoder, i, value, distances)
+        states.append(value)
+    return states
+
+
+def _reduction(program: Program, name: str, block: TimeReduction, value: int) -> int:
+    if is_binary(f"{name}.depthwise", block.depthwise):
+        raise UnsupportedError(
+            f"{name}.depthwise: zeros behind the audio have no bit before they are binarized; "
+            "leave it in float in the plan"
+        )
+    # Of the zeros behind an even number of frames the last is never seen.
+    n_zeros = block.KERNEL - 1
+    value = lower_depthwise(program, f"{name}.depthwise", block.depthwise, value, pad_right=n_zeros)
+    value = input_bits(program, f"{name}.pointwise", block.pointwise, value)
+    return lower_linear(program, f"{name}.pointwise", block.pointwise, value)
+
+
+def _block(
+    program: Program, name: str, encoder: SqueezeformerEncoder, i: int, value: int, distances: int
+) -> int:
+    block = encoder.layers[i]
+    assert isinstance(block, SqueezeformerBlock)
+    for part in ("attention", "first_feed_forward", "convolution", "second_feed_forward"):
+        residual = getattr(block, part)
+        value = _residual(program, f"{name}.layers.{i}.{part}", residual, value, distances)
+    return value
+
+
+def _residual(program: Program, name: str, block: Residual, value: int, distances: int) -> int:
+    inner, read = block.inner, _learned_scale(program, block.scale, value)
+    assert isinstance(inner, (RelativeAttention, FeedForward, UngatedConvolution))
+    match inner:
+        case RelativeAttention():
+            made = lower_relative_attention(program, f"{name}.inner", inner, read, distances)
+        case FeedForward():
+            made = lower_feed_forward(program, f"{name}.inner", inner, read)
+        case UngatedConvolution():
+            made = lower_ungated_convolution(program, f"{name}.inner", inner, read)
+        case _:
+            assert_never(inner)
+    return lower_norm(program, block.norm, program.add("add", [value, made]))
+
+
+def _learned_scale(program: Program, scale: LearnedScale, value: int) -> int:
+    # A depthwise convolution over one frame.
+    ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0}
+    tensors = {"weight": array(scale.scale)[:, None], "bias": array(scale.shift)}
+    return program.add("depthwise_f32", [value], ints=ints, tensors=tensors)

@@ -1,0 +1,53 @@
+"""Lowers the layers of a Transformer and of a Sparseformer."""
+
+from __future__ import annotations
+
+from earbit.encoders.sparseformer import SparseformerEncoder
+from earbit.encoders.transformer import TransformerEncoder
+from earbit.export.attention import lower_attention
+from earbit.export.blocks import lower_feed_forward, lower_norm, lower_position
+from earbit.export.pattern_attention import lower_pattern_attention
+from earbit.export.program import Program
+from earbit.nn.attention import SelfAttention
+from earbit.nn.pattern_attention import PatternAttention
+from earbit.nn.transformer_layer import PreNormLayer, TransformerLayer
+
+
+def lower_transformer(
+    program: Program, name: str, encoder: TransformerEncoder | SparseformerEncoder, value: int
+) -> list[int]:
+    """The hidden states of an encoder: its input, and the output of every layer."""
+    value = lower_position(program, f"{name}.position", encoder.position, value)
+    is_pre_norm = isinstance(encoder.layers[0], PreNormLayer)
+    states = [value if is_pre_norm else lower_norm(program, encoder.norm, value)]
+    for i, layer in enumerate(encoder.layers):
+        assert isinstance(layer, TransformerLayer)
+        lower = _pre_norm_layer if is_pre_norm else _layer
+        states.append(lower(program, f"{name}.layers.{i}", layer, states[-1]))
+    if is_pre_norm:
+        states[-1] = lower_norm(program, encoder.norm, states[-1])
+    return states
+
+
+def _layer(program: Program, name: str, layer: TransformerLayer, value: int) -> int:
+    attended = _attention(program, f"{name}.attention", layer.attention, value)
+    value = program.add("add", [value, attended])
+    value = lower_norm(program, layer.attention_norm, value)
+    fed = lower_feed_forward(program, f"{name}.feed_forward", layer.feed_forward, value)
+    value = program.add("add", [value, fed])
+    return lower_norm(program, layer.output_norm, value)
+
+
+def _pre_norm_layer(program: Program, name: str, layer: TransformerLayer, value: int) -> int:
+    read = lower_norm(program, layer.attention_norm, value)
+    attended = _attention(program, f"{name}.attention", layer.attention, read)
+    value = program.add("add", [value, attended])
+    read = lower_norm(program, layer.output_norm, value)
+    fed = lower_feed_forward(program, f"{name}.feed_forward", layer.feed_forward, read)
+    return program.add("add", [value, fed])
+
+
+def _attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
+    if isinstance(block, PatternAttention):
+        return lower_pattern_attention(program, name, block, value)
+    return lower_attention(program, name, block, value)
