@@ -27,6 +27,18 @@ struct LaneKernels {
 
   // y[i] = scale[i] * x[i] + bias[i], rounded after the product.
   void (*scale_i32)(const int32_t* x, const float* scale, const float* bias, float* y, int64_t n);
+
+  // codes[i] = round((factor * x[i] + shift[i]) / scale) within [low, high], less low; every step
+  // is rounded, halves go to even; 0 <= high - low <= 255.  NaN gives 0.
+  void (*quantize)(const float* x, const float* shift, float factor, float scale, int low, int high,
+                   uint8_t* codes, int64_t n);
+
+  // The greatest of n > 0 numbers.
+  int32_t (*largest_i32)(const int32_t* x, int64_t n);
+
+  // y[i] = exp(scale * (x[i] - largest)) for scale > 0 and x[i] <= largest, whose difference is an
+  // int32.  Relative error of exp itself below 5e-7; what is below exp(-87) becomes that.
+  void (*exp_i32)(const int32_t* x, int32_t largest, float scale, float* y, int64_t n);
 };
 
 // Every set that was built, the scalar one first.

@@ -35,7 +35,7 @@ uint64_t at_least_i32(const int32_t* x, const int32_t* threshold, int n) {
 }  // namespace
 
 extern const LaneKernels kLanesAvx2;
-const LaneKernels kLanesAvx2 = {"lanes_avx2", Isa::avx2, gelu,     at_least_f32,
-                                at_least_i32, least_i32, scale_i32};
+const LaneKernels kLanesAvx2 = {"lanes_avx2", Isa::avx2, gelu,     at_least_f32, at_least_i32,
+                                least_i32,    scale_i32, quantize, largest_i32,  exp_i32};
 
 }  // namespace earbit

@@ -37,3 +37,53 @@ inline void scale_i32(const int32_t* x, const float* scale, const float* bias, f
                       int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = scale[i] * static_cast<float>(x[i]) + bias[i];
 }
+
+// 1.5 * 2^23: what is added to it is rounded to an integer, halves to even, in its lowest bits.
+constexpr float kRounding = 12582912.0f;
+
+inline int32_t low_bits(float sum) {
+  return __builtin_bit_cast(int32_t, sum) - __builtin_bit_cast(int32_t, kRounding);
+}
+
+inline void quantize(const float* x, const float* shift, float factor, float scale, int low,
+                     int high, uint8_t* codes, int64_t n) {
+  const auto least = static_cast<float>(low);
+  const auto most = static_cast<float>(high);
+  for (int64_t i = 0; i < n; ++i) {
+    // The ends are integers, so it does not matter that they come before rounding.
+    float v = (factor * x[i] + shift[i]) / scale;
+    v = v > least ? v : least;
+    v = v < most ? v : most;
+    codes[i] = static_cast<uint8_t>(low_bits(v + kRounding) - low);
+  }
+}
+
+inline int32_t largest_i32(const int32_t* x, int64_t n) {
+  int32_t largest = x[0];
+  for (int64_t i = 1; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
+  return largest;
+}
+
+// exp(z) for -87 <= z <= 0: 2^n times the Taylor series of the rest, which is at most ln(2) / 2.
+inline float exp_of(float z) {
+  const float shifted = z * 1.44269504088896341f + kRounding;
+  const float whole = shifted - kRounding;
+  // ln(2) in two parts, the first with few digits, so that its product with `whole` is exact.
+  const float r = (z - whole * 0.693359375f) + whole * 2.12194440054690583e-4f;
+  float p = 1.0f / 5040;
+  p = p * r + 1.0f / 720;
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  return p * __builtin_bit_cast(float, (low_bits(shifted) + 127) << 23);
+}
+
+inline void exp_i32(const int32_t* x, int32_t largest, float scale, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float z = scale * static_cast<float>(x[i] - largest);
+    y[i] = exp_of(z > -87.0f ? z : -87.0f);
+  }
+}

@@ -15,7 +15,8 @@ uint64_t at_least(const T* x, const T* threshold, int n) {
 }  // namespace
 
 extern const LaneKernels kLanesScalar;
-const LaneKernels kLanesScalar = {"lanes_scalar",    Isa::scalar, gelu,     at_least<float>,
-                                  at_least<int32_t>, least_i32,   scale_i32};
+const LaneKernels kLanesScalar = {"lanes_scalar",    Isa::scalar, gelu,      at_least<float>,
+                                  at_least<int32_t>, least_i32,   scale_i32, quantize,
+                                  largest_i32,       exp_i32};
 
 }  // namespace earbit

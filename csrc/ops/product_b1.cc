@@ -13,6 +13,7 @@
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
 #include "ops/pack_row.h"
+#include "ops/weight_bits.h"
 #include "ops/windows.h"
 
 namespace earbit {
@@ -39,7 +40,7 @@ class ProductB1 : public Op {
     n_bits_ = windows_.elements(in_.bits_per_group);
     n_words_ = windows_.kernel * in_.words();
     const std::vector<uint64_t> weight = attributes.u64("weight", {n_out_, n_words_});
-    check_tails(weight);
+    check_tails(weight, in_.bits_per_group);
     if (attributes.has_tensor("threshold")) {
       if (groups_ > 1) throw std::invalid_argument("thresholds need groups=1");
       threshold_ = attributes.i32("threshold", {n_out_});
@@ -78,19 +79,6 @@ class ProductB1 : public Op {
   }
 
  private:
-  // Weight bits beyond the row's length would be counted as products.
-  void check_tails(const std::vector<uint64_t>& weight) const {
-    const int tail = in_.bits_per_group % kWordBits;
-    if (tail == 0) return;
-    const size_t words = in_.words();
-    for (size_t i = words - 1; i < weight.size(); i += words) {
-      if (weight[i] >> tail != 0) {
-        throw std::invalid_argument("weight has bits set beyond its " +
-                                    std::to_string(in_.bits_per_group) + " channels");
-      }
-    }
-  }
-
   Value padded(const Value& x) const {
     Value y = Value::make(in_, x.rows + windows_.pad_left + windows_.pad_right);
     const int64_t words = in_.words();
@@ -118,7 +106,7 @@ class ProductB1 : public Op {
       } else {
         for (int j = 0; j < n_out; ++j) dot[j] = n_bits_ - 2 * dot[j];
       }
-      if (type_.is_bits) {
+      if (type_.kind == Kind::bits) {
         pack_row(lanes_.at_least_i32, dot, threshold_.data(), first + i, y);
       } else {
         lanes_.scale_i32(dot, scale_.data() + g * n_out, bias_.data() + g * n_out,

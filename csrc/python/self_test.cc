@@ -8,6 +8,7 @@
 #include "bits/layout.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/gemm_f32.h"
+#include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
 
 namespace earbit {
@@ -77,6 +78,30 @@ bool is_right(const GemmF32Kernel& kernel, const Shape& shape, std::mt19937_64& 
   return true;
 }
 
+// Depths that are no multiple of four too, and a row of the largest codes.
+bool is_right(const GemmI8Kernel& kernel, const Shape& shape, std::mt19937_64& random) {
+  const int n_k = 5 * shape.depth;
+  std::vector<uint8_t> a(static_cast<size_t>(shape.rows) * n_k);
+  std::vector<int8_t> w(static_cast<size_t>(shape.cols) * n_k);
+  for (uint8_t& x : a) x = static_cast<uint8_t>(random());
+  for (int8_t& x : w) x = static_cast<int8_t>(random());
+  std::fill_n(a.begin(), n_k, uint8_t{255});
+  std::fill_n(w.begin(), n_k, int8_t{-128});
+  const PanelsI8 panels(kernel, w.data(), n_k, shape.cols, n_k);
+  std::vector<int32_t> sums(static_cast<size_t>(shape.rows) * panels.padded_cols());
+  panels.run(a.data(), n_k, shape.rows, sums.data());
+  for (int i = 0; i < shape.rows; ++i) {
+    for (int j = 0; j < shape.cols; ++j) {
+      int32_t expected = 0;
+      for (int k = 0; k < n_k; ++k) {
+        expected += a[static_cast<size_t>(i) * n_k + k] * w[static_cast<size_t>(j) * n_k + k];
+      }
+      if (sums[static_cast<size_t>(i) * panels.padded_cols() + j] != expected) return false;
+    }
+  }
+  return true;
+}
+
 // Comparisons of n <= 64 values, with ties and with the limits of the type among them.
 template <typename T>
 bool is_right(uint64_t (*at_least)(const T*, const T*, int), int n, std::mt19937_64& random) {
@@ -92,6 +117,33 @@ bool is_right(uint64_t (*at_least)(const T*, const T*, int), int n, std::mt19937
   uint64_t expected = 0;
   for (int i = 0; i < n; ++i) expected |= uint64_t{x[i] >= threshold[i]} << i;
   return at_least(x.data(), threshold.data(), n) == expected;
+}
+
+// What few bits need, on n values; the formulas in double, which the loops must round to.
+bool is_code_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+  std::vector<float> x(n);
+  std::vector<float> shift(n);
+  std::vector<int32_t> dots(n);
+  // Quarters: every step below is exact, and ties are common.
+  for (auto* values : {&x, &shift}) {
+    for (float& value : *values) value = static_cast<float>(random() % 1601) / 4 - 200;
+  }
+  x.front() = std::numeric_limits<float>::quiet_NaN();
+  for (int32_t& dot : dots) dot = static_cast<int32_t>(random() % 100001) - 50000;
+  const int32_t largest = *std::max_element(dots.begin(), dots.end());
+  std::vector<uint8_t> codes(n);
+  std::vector<float> shares(n);
+  lanes.quantize(x.data(), shift.data(), 0.5f, 2.0f, -8, 7, codes.data(), n);
+  lanes.exp_i32(dots.data(), largest, 1e-3f, shares.data(), n);
+  if (lanes.largest_i32(dots.data(), n) != largest || codes.front() != 0) return false;
+  for (int i = 0; i < n; ++i) {
+    const double rounded = std::nearbyint((0.5 * x[i] + shift[i]) / 2);
+    if (i > 0 && codes[i] != std::clamp(rounded, -8.0, 7.0) + 8) return false;
+    const double expected =
+        std::exp(std::max(-87.0, 1e-3f * (static_cast<double>(dots[i]) - largest)));
+    if (!(std::abs(shares[i] / expected - 1) < 1e-5)) return false;
+  }
+  return true;
 }
 
 // The other functions on n values; gelu also gives the bits that the scalar one gives.
@@ -129,7 +181,8 @@ SelfTest tested(const LaneKernels& lanes, std::mt19937_64& random) {
   constexpr int kSizes = 130;
   for (int n = 1; n <= kSizes; ++n) {
     const int n_bits = std::min(n, kWordBits);
-    if (!is_right(lanes, n, random) || !is_right(lanes.at_least_f32, n_bits, random) ||
+    if (!is_right(lanes, n, random) || !is_code_right(lanes, n, random) ||
+        !is_right(lanes.at_least_f32, n_bits, random) ||
         !is_right(lanes.at_least_i32, n_bits, random)) {
       return {lanes.name, false, "wrong at " + std::to_string(n) + " values"};
     }
@@ -158,6 +211,11 @@ std::vector<SelfTest> self_test() {
     }));
   }
   for (const GemmF32Kernel& kernel : gemm_f32_kernels()) {
+    if (!is_available(kernel.isa)) continue;
+    tests.push_back(
+        tested(kernel.name, [&](const Shape& shape) { return is_right(kernel, shape, random); }));
+  }
+  for (const GemmI8Kernel& kernel : gemm_i8_kernels()) {
     if (!is_available(kernel.isa)) continue;
     tests.push_back(
         tested(kernel.name, [&](const Shape& shape) { return is_right(kernel, shape, random); }));

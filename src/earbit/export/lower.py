@@ -9,6 +9,7 @@ from earbit.config import type_name
 from earbit.encoders.sparseformer import SparseformerEncoder
 from earbit.encoders.transformer import TransformerEncoder
 from earbit.errors import UnsupportedError
+from earbit.export.code_attention import code_attention, operands_of
 from earbit.export.leaves import (
     Binarizer,
     activation,
@@ -20,6 +21,7 @@ from earbit.export.leaves import (
     is_binary,
     lower_conv,
     lower_linear,
+    next_binarizer,
     product_bits,
     step_of,
 )
@@ -104,11 +106,12 @@ def _front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) 
             if front_end.has_shortcut:
                 value = program.add("add", [value, frames_mean(program, passed, conv)])
         return activation(program, value, "gelu")
-    value = input_bits(program, f"{name}.convs.1", convs[1], value)
+    then = None
     for i, conv in enumerate(convs[1:], start=1):
-        then, next_name = None, f"{name}.convs.{i + 1}"
-        if i + 1 < len(convs) and is_binary(next_name, convs[i + 1]):
-            then = input_binarizer(next_name, convs[i + 1])
+        if then is None:
+            value = input_bits(program, f"{name}.convs.{i}", conv, value)
+        is_last = i + 1 == len(convs)
+        then = None if is_last else next_binarizer(f"{name}.convs.{i + 1}", convs[i + 1])
         value = lower_conv(program, f"{name}.convs.{i}", conv, value, then=then)
     return activation(program, value, "gelu")
 
@@ -141,21 +144,16 @@ def _pre_norm_layer(program: Program, name: str, layer: TransformerLayer, value:
 
 
 def _feed_forward(program: Program, name: str, block: FeedForward, value: int) -> int:
-    then = None
-    if is_binary(f"{name}.output", block.output):
-        then = input_binarizer(f"{name}.output", block.output)
+    then = next_binarizer(f"{name}.output", block.output)
     value = input_bits(program, f"{name}.intermediate", block.intermediate, value)
     value = lower_linear(program, f"{name}.intermediate", block.intermediate, value, then=then)
+    if then is None:
+        value = input_bits(program, f"{name}.output", block.output, value)
     return lower_linear(program, f"{name}.output", block.output, value)
 
 
 def _attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
-    has_bits = is_binary(f"{name}.scores", block.scores)
-    if has_bits != is_binary(f"{name}.context", block.context):
-        raise UnsupportedError(
-            f"{name}: one of scores and context is binary and the other is not; "
-            "give both the same precision in the plan"
-        )
+    operands = operands_of(name, block)
     n_heads, width = block.n_heads, block.out_proj.in_features
     radius = block.radius_frames if isinstance(block, WindowAttention) else -1
     zero = np.zeros(width, np.float32)
@@ -166,22 +164,26 @@ def _attention(program: Program, name: str, block: SelfAttention, value: int) ->
         ("v_proj", block.v_proj, 1.0, "context.right"),
     ):
         then = None
-        if has_bits:
+        if operands == "bits":
             then = Binarizer(f"{name}.{operand}", signed_bits(zero), width, n_heads)
         read = input_bits(program, f"{name}.{role}", leaf, value)
         projected.append(
             lower_linear(program, f"{name}.{role}", leaf, read, then=then, factor=factor)
         )
-    if has_bits:
-        context = _binary_attention(program, name, block, projected, radius)
-    else:
-        context = program.add(
-            "attention_f32",
-            projected,
-            ints={"heads": n_heads, "radius": radius},
-            floats={"score_scale": float(np.float32(block.q_scale))},
-        )
-        context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+    match operands:
+        case "bits":
+            context = _binary_attention(program, name, block, projected, radius)
+        case "codes":
+            context = code_attention(program, name, block, projected, radius)
+            context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+        case "floats":
+            context = program.add(
+                "attention_f32",
+                projected,
+                ints={"heads": n_heads, "radius": radius},
+                floats={"score_scale": float(np.float32(block.q_scale))},
+            )
+            context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
     return lower_linear(program, f"{name}.out_proj", block.out_proj, context)
 
 
@@ -197,9 +199,10 @@ def _binary_attention(
     ints = {"head_dim": block.out_proj.in_features // block.n_heads, "radius": radius}
     floats = {"score_scale": float(left * right), "prob_half": float(share / np.float32(2))}
     if not is_binary(f"{name}.out_proj", block.out_proj):
-        return program.add(
+        made = program.add(
             "attention_b1", operands, ints=ints, floats=floats | {"scale": float(scale)}
         )
+        return input_bits(program, f"{name}.out_proj", block.out_proj, made)
     then = input_binarizer(f"{name}.out_proj", block.out_proj)
     # The product over keys has no fixed length; no sequence is longer than this many frames.
     thresholds = product_bits(then, 2**24, lambda dot: scale * dot.astype(np.float32))

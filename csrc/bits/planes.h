@@ -1,0 +1,25 @@
+// Codes as bit planes: plane p holds bit p of every code, in the layout of bits/layout.h.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "bits/layout.h"
+
+namespace earbit {
+
+// Bit `plane` of n <= 64 codes, code i at bit i.
+inline uint64_t plane_word(const uint8_t* codes, int n, int plane) {
+  uint64_t word = 0;
+  for (int i = 0; i < n; ++i) word |= static_cast<uint64_t>((codes[i] >> plane) & 1) << i;
+  return word;
+}
+
+// Bit `plane` of n codes as words_for(n) words.
+inline void write_plane(const uint8_t* codes, int n, int plane, uint64_t* words) {
+  for (int j = 0; j < n; j += kWordBits) {
+    words[j / kWordBits] = plane_word(codes + j, std::min(kWordBits, n - j), plane);
+  }
+}
+
+}  // namespace earbit
