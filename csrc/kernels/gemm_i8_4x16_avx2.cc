@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <utility>
 
 #include "kernels/gemm_i8.h"
 
@@ -16,42 +17,56 @@ namespace {
 constexpr int kCols = 16;
 constexpr int kStep = 4 * kCols * 2;  // bytes of a panel per four k
 
-__m256i weights_at(const uint8_t* panel) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel));
+__m256i load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+
+void store(int32_t* to, __m256i x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
+
+int32_t codes_at(const uint8_t* a, size_t n_codes) {
+  int32_t codes = 0;
+  std::memcpy(&codes, a, n_codes);
+  return codes;
 }
 
-// Four codes of every row, of which the last may be missing, times four k of the panel.
-template <int n_rows>
-__attribute__((always_inline)) inline void multiply(const uint8_t* a, ptrdiff_t a_stride,
-                                                    size_t n_codes, const uint8_t* panel,
-                                                    __m256i (&sum)[n_rows][2]) {
-  const __m256i even[2] = {weights_at(panel), weights_at(panel + 32)};
-  const __m256i odd[2] = {weights_at(panel + 64), weights_at(panel + 96)};
-  const __m256i mask = _mm256_set1_epi32(0x00ff00ff);
-  for (int i = 0; i < n_rows; ++i) {
-    int32_t codes = 0;
-    std::memcpy(&codes, a + i * a_stride, n_codes);
+// Weights of four k: even and odd ones of the first 8 outputs, then of the last.
+struct Weights {
+  explicit Weights(const uint8_t* panel)
+      : even{load(panel), load(panel + 32)}, odd{load(panel + 64), load(panel + 96)} {}
+
+  // Adds their products with four codes of a row.
+  void add_to(__m256i& low, __m256i& high, int32_t codes) const {
     const __m256i x = _mm256_set1_epi32(codes);
-    const __m256i x_even = _mm256_and_si256(x, mask);
+    const __m256i x_even = _mm256_and_si256(x, _mm256_set1_epi32(0x00ff00ff));
     const __m256i x_odd = _mm256_srli_epi16(x, 8);
-    for (int v = 0; v < 2; ++v) {
-      sum[i][v] = _mm256_add_epi32(sum[i][v], _mm256_madd_epi16(x_even, even[v]));
-      sum[i][v] = _mm256_add_epi32(sum[i][v], _mm256_madd_epi16(x_odd, odd[v]));
-    }
+    low = _mm256_add_epi32(low, _mm256_madd_epi16(x_even, even[0]));
+    high = _mm256_add_epi32(high, _mm256_madd_epi16(x_even, even[1]));
+    low = _mm256_add_epi32(low, _mm256_madd_epi16(x_odd, odd[0]));
+    high = _mm256_add_epi32(high, _mm256_madd_epi16(x_odd, odd[1]));
   }
-}
 
-template <int n_rows>
-void run_rows(const uint8_t* a, ptrdiff_t a_stride, const uint8_t* panel, int n_k, int32_t* c,
-              ptrdiff_t c_stride) {
-  __m256i sum[n_rows][2];
-  for (int i = 0; i < n_rows; ++i) sum[i][0] = sum[i][1] = _mm256_setzero_si256();
-  for (; n_k >= 4; n_k -= 4, a += 4, panel += kStep) multiply(a, a_stride, 4, panel, sum);
-  if (n_k > 0) multiply(a, a_stride, static_cast<size_t>(n_k), panel, sum);
-  for (int i = 0; i < n_rows; ++i) {
-    for (int v = 0; v < 2; ++v) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(c + i * c_stride + 8 * v), sum[i][v]);
-    }
+  __m256i even[2];
+  __m256i odd[2];
+};
+
+// Rows are a pack of constants, not a loop: the sums must live in registers.
+template <int... row>
+void run_rows(std::integer_sequence<int, row...>, const uint8_t* a, ptrdiff_t a_stride,
+              const uint8_t* panel, int n_k, int32_t* c, ptrdiff_t c_stride) {
+  __m256i low[sizeof...(row)];
+  __m256i high[sizeof...(row)];
+  ((low[row] = high[row] = _mm256_setzero_si256()), ...);
+  for (; n_k >= 4; n_k -= 4, a += 4, panel += kStep) {
+    const Weights weights(panel);
+    (weights.add_to(low[row], high[row], codes_at(a + row * a_stride, 4)), ...);
+  }
+  ((store(c + row * c_stride, low[row]), store(c + row * c_stride + 8, high[row])), ...);
+  // The last codes of a row, where they make no four: here they cost the sums no registers.
+  for (int i = 0; n_k > 0 && i < static_cast<int>(sizeof...(row)); ++i) {
+    int32_t* out = c + i * c_stride;
+    __m256i first = load(out);
+    __m256i second = load(out + 8);
+    Weights(panel).add_to(first, second, codes_at(a + i * a_stride, static_cast<size_t>(n_k)));
+    store(out, first);
+    store(out + 8, second);
   }
 }
 
@@ -73,15 +88,16 @@ void gemm_i8_4x16_avx2_pack(const int8_t* w, ptrdiff_t stride, int n_cols, int n
 
 void gemm_i8_4x16_avx2(const uint8_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* panel,
                        int n_k, int32_t* c, ptrdiff_t c_stride) {
+  const auto run = [&](auto rows) { run_rows(rows, a, a_stride, panel, n_k, c, c_stride); };
   switch (n_rows) {
     case 1:
-      return run_rows<1>(a, a_stride, panel, n_k, c, c_stride);
+      return run(std::make_integer_sequence<int, 1>());
     case 2:
-      return run_rows<2>(a, a_stride, panel, n_k, c, c_stride);
+      return run(std::make_integer_sequence<int, 2>());
     case 3:
-      return run_rows<3>(a, a_stride, panel, n_k, c, c_stride);
+      return run(std::make_integer_sequence<int, 3>());
     case 4:
-      return run_rows<4>(a, a_stride, panel, n_k, c, c_stride);
+      return run(std::make_integer_sequence<int, 4>());
     default:
       return;
   }

@@ -1,10 +1,8 @@
 // The loops of lanes.h that the compiler vectorises by itself; each instruction set's file includes
 // them into its own anonymous namespace and is compiled with its own flags.
 
-// erf(x) = x P(x^2) / Q(x^2) on [-4, 4], our own least-squares fit, weighted towards equal errors;
-// beyond, erf is 1 to float32 precision, and exactly 1, or gelu(-1e6) would not be 0.
-inline float erf_of(float x) {
-  const float z = x > 4.0f ? 4.0f : (x < -4.0f ? -4.0f : x);
+// erf(z) = z P(z^2) / Q(z^2) on [-4, 4], our own least-squares fit, weighted towards equal errors.
+inline float erf_inside(float z) {
   const float s = z * z;
   float p = 1.9748281374631915e-06f;
   p = p * s + 0.0002880413085222244f;
@@ -18,13 +16,29 @@ inline float erf_of(float x) {
   q = q * s + 0.11647644639015198f;
   q = q * s + 0.5072523355484009f;
   q = q * s + 1.0f;
-  const float inside = z * p / q;
-  return x > 4.0f ? 1.0f : (x < -4.0f ? -1.0f : inside);
+  return z * p / q;
 }
 
 inline void gelu(const float* x, float* y, int64_t n) {
   constexpr float kSqrtHalf = 0.70710678118654752440f;
-  for (int64_t i = 0; i < n; ++i) y[i] = 0.5f * x[i] * (1.0f + erf_of(x[i] * kSqrtHalf));
+  // Limits in loops of their own: beside the formula, the compiler makes cases of them, and then no
+  // vectors.
+  constexpr int64_t kBlock = 64;
+  float z[kBlock];
+  for (int64_t first = 0; first < n; first += kBlock) {
+    const int64_t size = n - first < kBlock ? n - first : kBlock;
+    for (int64_t i = 0; i < size; ++i) {
+      const float v = x[first + i] * kSqrtHalf;
+      z[i] = v > 4.0f ? 4.0f : (v < -4.0f ? -4.0f : v);
+    }
+    for (int64_t i = 0; i < size; ++i) z[i] = erf_inside(z[i]);
+    for (int64_t i = 0; i < size; ++i) {
+      // Beyond, erf is 1 to float32 precision, and exactly 1, or gelu(-1e6) would not be 0.
+      const float v = x[first + i] * kSqrtHalf;
+      z[i] = v > 4.0f ? 1.0f : (v < -4.0f ? -1.0f : z[i]);
+    }
+    for (int64_t i = 0; i < size; ++i) y[first + i] = 0.5f * x[first + i] * (1.0f + z[i]);
+  }
 }
 
 inline int32_t least_i32(const int32_t* x, int64_t n) {
@@ -82,8 +96,10 @@ inline float exp_of(float z) {
 }
 
 inline void exp_i32(const int32_t* x, int32_t largest, float scale, float* y, int64_t n) {
+  // Two loops: in one, the compiler makes the limit a case of its own, and no vectors.
   for (int64_t i = 0; i < n; ++i) {
     const float z = scale * static_cast<float>(x[i] - largest);
-    y[i] = exp_of(z > -87.0f ? z : -87.0f);
+    y[i] = z > -87.0f ? z : -87.0f;
   }
+  for (int64_t i = 0; i < n; ++i) y[i] = exp_of(y[i]);
 }

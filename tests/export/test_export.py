@@ -219,11 +219,6 @@ def test_a_model_that_cannot_be_exported_gets_no_other_advice(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_bits_without_ops_are_refused_by_the_leaf(tmp_path):
-    with pytest.raises(UnsupportedError, match=r"front_end\.convs\.1: w4a4 has no op yet"):
-        export_model("hubert-tiny", tmp_path / "x.safetensors", plan="w4a4")
-
-
 @pytest.mark.parametrize("plan", ["fp32", "w1a1-encoder", "w1a1"])
 def test_pre_norm_layer_norms_and_normalised_audio_are_lowered(plan, tmp_path):
     tiny = preset("hubert-tiny")

@@ -45,13 +45,13 @@ def operands_of(model: AudioModel) -> dict[str, Operand]:
             # Read where they are made: before heads and blocks of a window rearrange them.
             left, right = _quantizers(block.scores)
             _, values = _quantizers(block.context)
-            for role, quantizer, projection, factor in (
+            for role, of_product, projection, factor in (
                 ("scores.left", left, block.q_proj, block.q_scale),
                 ("scores.right", right, block.k_proj, 1.0),
                 ("context.right", values, block.v_proj, 1.0),
             ):
-                if quantizer is not None:
-                    operands[f"{name}.{role}"] = Operand(quantizer, projection, factor)
+                if of_product is not None:
+                    operands[f"{name}.{role}"] = Operand(of_product, projection, factor)
     return operands
 
 

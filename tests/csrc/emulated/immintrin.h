@@ -1,7 +1,8 @@
-// The AVX-512 intrinsics of gemm_b1_6x64_avx512.cc in plain C++, so that every machine can test
-// that file: put this folder first on the include path and no instruction set is needed.
+// The AVX-512 intrinsics of gemm_b1_6x64_avx512.cc and gemm_i8_6x64_avx512.cc in plain C++, so that
+// every machine can test them: put this folder first on the include path and no instruction set is
+// needed.
 //
-// Only what the kernel uses is here; a new intrinsic there is a compile error, not a silent pass.
+// Only what the kernels use is here; a new intrinsic there is a compile error, not a silent pass.
 // Lane i of a vector is element i in memory, as on the CPU.
 #pragma once
 
@@ -55,4 +56,15 @@ inline __m512i _mm512_add_epi32(__m512i a, __m512i b) {
 inline __m512i _mm512_popcnt_epi32(__m512i a) {
   return emulated::each(
       a, a, [](uint32_t x, uint32_t) { return static_cast<uint32_t>(std::popcount(x)); });
+}
+
+inline __m512i _mm512_dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
+  for (int i = 0; i < 16; ++i) {
+    for (int byte = 0; byte < 4; ++byte) {
+      const auto x = static_cast<uint8_t>(a.lane[i] >> (8 * byte));
+      const auto w = static_cast<int8_t>(b.lane[i] >> (8 * byte));
+      sum.lane[i] += static_cast<uint32_t>(x * w);
+    }
+  }
+  return sum;
 }
