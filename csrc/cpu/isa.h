@@ -6,6 +6,7 @@
 
 namespace earbit {
 
+// avx512: with VPOPCNTDQ and VNNI, which come together since Ice Lake and Zen 4.
 enum class Isa { scalar, avx2, avx512 };
 
 const char* name_of(Isa isa);

@@ -20,6 +20,8 @@ const char* name_of(Dtype dtype) {
       return "int32";
     case Dtype::u64:
       return "uint64";
+    case Dtype::u8:
+      return "uint8";
   }
   return "unknown";
 }
@@ -89,6 +91,12 @@ std::vector<int32_t> Attributes::i32(const std::string& name, const std::vector<
 std::vector<uint64_t> Attributes::u64(const std::string& name, const std::vector<int64_t>& shape) {
   const Tensor& tensor = take(name, Dtype::u64, shape);
   const auto* data = static_cast<const uint64_t*>(tensor.data);
+  return {data, data + count(tensor)};
+}
+
+std::vector<uint8_t> Attributes::u8(const std::string& name, const std::vector<int64_t>& shape) {
+  const Tensor& tensor = take(name, Dtype::u8, shape);
+  const auto* data = static_cast<const uint8_t*>(tensor.data);
   return {data, data + count(tensor)};
 }
 

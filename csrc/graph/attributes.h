@@ -9,7 +9,7 @@
 
 namespace earbit {
 
-enum class Dtype { f32, i32, u64 };
+enum class Dtype { f32, i32, u64, u8 };
 
 struct Tensor {
   Dtype dtype;
@@ -28,6 +28,7 @@ class Attributes {
   std::vector<float> f32(const std::string& name, const std::vector<int64_t>& shape);
   std::vector<int32_t> i32(const std::string& name, const std::vector<int64_t>& shape);
   std::vector<uint64_t> u64(const std::string& name, const std::vector<int64_t>& shape);
+  std::vector<uint8_t> u8(const std::string& name, const std::vector<int64_t>& shape);
   // Rows of a matrix whose other size is known; -1 when there is no such matrix.
   int64_t rows(const std::string& name) const;
 

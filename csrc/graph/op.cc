@@ -32,6 +32,13 @@ std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& in
       {"fixed_attention_f32", make_fixed_attention_f32},
       {"strided_attention_b1", make_strided_attention_b1},
       {"strided_attention_f32", make_strided_attention_f32},
+      {"quantize", make_quantize},
+      {"unpack", make_unpack},
+      {"gemm_i8", make_product_i8},
+      {"conv_i8", make_product_i8},
+      {"gemm_planes", make_product_planes},
+      {"conv_planes", make_product_planes},
+      {"attention_i8", make_attention_i8},
   };
   const auto found = makers.find(name);
   if (found == makers.end()) {
@@ -46,22 +53,35 @@ std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& in
 
 namespace {
 
-void expect(const std::vector<Type>& inputs, size_t n, bool is_bits) {
+const char* name_of(Kind kind) {
+  switch (kind) {
+    case Kind::floats:
+      return "floats";
+    case Kind::bits:
+      return "bits";
+    case Kind::codes:
+      return "codes";
+  }
+  return "unknown";
+}
+
+void expect(const std::vector<Type>& inputs, size_t n, Kind kind) {
   if (inputs.size() != n) {
     throw std::invalid_argument(std::to_string(inputs.size()) + " inputs, expected " +
                                 std::to_string(n));
   }
   for (const Type& input : inputs) {
-    if (input.is_bits != is_bits) {
-      throw std::invalid_argument(is_bits ? "an input is floats, expected bits"
-                                          : "an input is bits, expected floats");
+    if (input.kind != kind) {
+      throw std::invalid_argument(std::string("an input is ") + name_of(input.kind) +
+                                  ", expected " + name_of(kind));
     }
   }
 }
 
 }  // namespace
 
-void expect_floats(const std::vector<Type>& inputs, size_t n) { expect(inputs, n, false); }
-void expect_bits(const std::vector<Type>& inputs, size_t n) { expect(inputs, n, true); }
+void expect_floats(const std::vector<Type>& inputs, size_t n) { expect(inputs, n, Kind::floats); }
+void expect_bits(const std::vector<Type>& inputs, size_t n) { expect(inputs, n, Kind::bits); }
+void expect_codes(const std::vector<Type>& inputs, size_t n) { expect(inputs, n, Kind::codes); }
 
 }  // namespace earbit

@@ -58,9 +58,15 @@ std::unique_ptr<Op> make_strided_attention_b1(const std::vector<Type>& inputs,
                                               Attributes& attributes);
 std::unique_ptr<Op> make_strided_attention_f32(const std::vector<Type>& inputs,
                                                Attributes& attributes);
+std::unique_ptr<Op> make_quantize(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_unpack(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_product_i8(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_product_planes(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_attention_i8(const std::vector<Type>& inputs, Attributes& attributes);
 
 // Checks that every maker uses on its inputs.
 void expect_floats(const std::vector<Type>& inputs, size_t n);
 void expect_bits(const std::vector<Type>& inputs, size_t n);
+void expect_codes(const std::vector<Type>& inputs, size_t n);
 
 }  // namespace earbit

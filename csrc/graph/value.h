@@ -1,4 +1,4 @@
-// What flows between ops: a float matrix, or a stack of packed bit matrices.
+// What flows between ops: a float matrix, a stack of packed bit matrices, or a matrix of codes.
 #pragma once
 
 #include <cstdint>
@@ -6,19 +6,26 @@
 #include <stdexcept>
 #include <string>
 
+#include "bits/code_set.h"
 #include "bits/layout.h"
 
 namespace earbit {
 
+enum class Kind { floats, bits, codes };
+
 // What is known of a value before any audio: everything but the number of rows (frames, samples).
 struct Type {
-  bool is_bits = false;
-  int cols = 0;            // floats: columns
+  Kind kind = Kind::floats;
+  int cols = 0;            // floats, codes: columns
   int groups = 0;          // bits: matrices, each starting at a word border
   int bits_per_group = 0;  // bits: columns of one of them
+  CodeSet set = {};        // codes: what they stand for
 
-  static Type floats(int cols) { return {false, cols, 0, 0}; }
-  static Type bits(int groups, int bits_per_group) { return {true, 0, groups, bits_per_group}; }
+  static Type floats(int cols) { return {Kind::floats, cols, 0, 0, {}}; }
+  static Type bits(int groups, int bits_per_group) {
+    return {Kind::bits, 0, groups, bits_per_group, {}};
+  }
+  static Type codes(int cols, CodeSet set) { return {Kind::codes, cols, 0, 0, set}; }
   int words() const { return static_cast<int>(words_for(bits_per_group)); }
 };
 
@@ -26,28 +33,37 @@ struct Type {
 // behind the first convolution of HuBERT Base, 512 channels at 3200 Hz, the widest of any preset.
 constexpr int64_t kMaxBytes = int64_t{1} << 35;
 
-// A value of a run.  Floats: (rows, cols), row-major.  Bits: (groups, rows, words).
+// A value of a run.  Floats and codes: (rows, cols), row-major.  Bits: (groups, rows, words).
 struct Value {
   Type type;
   int64_t rows = 0;
   std::shared_ptr<float[]> floats;
   std::shared_ptr<uint64_t[]> words;
+  std::shared_ptr<uint8_t[]> codes;
 
   static Value make(const Type& type, int64_t rows) {
-    Value value{type, rows, nullptr, nullptr};
-    const int64_t per_row =
-        type.is_bits ? static_cast<int64_t>(type.groups) * type.words() : type.cols;
-    const int64_t row_bytes = per_row * (type.is_bits ? sizeof(uint64_t) : sizeof(float));
+    Value value{type, rows, nullptr, nullptr, nullptr};
+    const bool is_bits = type.kind == Kind::bits;
+    const int64_t per_row = is_bits ? static_cast<int64_t>(type.groups) * type.words() : type.cols;
+    const int64_t row_bytes = per_row * (is_bits                    ? sizeof(uint64_t)
+                                         : type.kind == Kind::codes ? sizeof(uint8_t)
+                                                                    : sizeof(float));
     if (rows < 0 || (rows > 0 && row_bytes > kMaxBytes / rows)) {
       throw std::invalid_argument("a value of " + std::to_string(rows) + " rows of " +
                                   std::to_string(row_bytes) + " bytes is larger than " +
                                   std::to_string(kMaxBytes >> 30) + " GiB; cut the audio");
     }
     const auto n = static_cast<size_t>(rows * per_row);
-    if (type.is_bits) {
-      value.words = std::shared_ptr<uint64_t[]>(new uint64_t[n]);
-    } else {
-      value.floats = std::shared_ptr<float[]>(new float[n]);
+    switch (type.kind) {
+      case Kind::floats:
+        value.floats = std::shared_ptr<float[]>(new float[n]);
+        break;
+      case Kind::bits:
+        value.words = std::shared_ptr<uint64_t[]>(new uint64_t[n]);
+        break;
+      case Kind::codes:
+        value.codes = std::shared_ptr<uint8_t[]>(new uint8_t[n]);
+        break;
     }
     return value;
   }
@@ -56,6 +72,7 @@ struct Value {
   uint64_t* group(int g) const {
     return words.get() + static_cast<int64_t>(g) * rows * type.words();
   }
+  uint8_t* codes_row(int64_t i) const { return codes.get() + i * type.cols; }
   int64_t size() const { return rows * type.cols; }
 };
 

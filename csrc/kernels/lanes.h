@@ -69,6 +69,11 @@ struct LaneKernels {
   // y[i][j] = sum of a[i * a_stride + k] * w[k][j] over k, in its order, for n_rows <= kFirRows
   // rows and j < kFirCols: a convolution of few taps.
   void (*fir)(const float* a, ptrdiff_t a_stride, int n_rows, const float* w, int n_taps, float* y);
+
+  // codes[i] = round((factor * x[i] + shift[i]) / scale) within [low, high], less low; every step
+  // is rounded, halves go to even; 0 <= high - low <= 255.  NaN gives 0.
+  void (*quantize)(const float* x, const float* shift, float factor, float scale, int low, int high,
+                   uint8_t* codes, int64_t n);
 };
 
 // Every set that was built, the scalar one first.

@@ -92,6 +92,7 @@ const LaneKernels kLanesAvx2 = {
     .softmax_bits = softmax_bits,
     .add_moments = add_moments,
     .fir = fir<1>,
+    .quantize = quantize,
 };
 
 }  // namespace earbit

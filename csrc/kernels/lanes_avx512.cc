@@ -183,6 +183,7 @@ const LaneKernels kLanesAvx512 = {
     .softmax_bits = softmax_bits,
     .add_moments = add_moments,
     .fir = fir<4>,
+    .quantize = quantize,
 };
 
 }  // namespace earbit

@@ -1,10 +1,8 @@
 // The loops of lanes.h that the compiler vectorises by itself; each instruction set's file includes
 // them into its own anonymous namespace and is compiled with its own flags.
 
-// erf(x) = x P(x^2) / Q(x^2) on [-4, 4], our own least-squares fit, weighted towards equal errors;
-// beyond, erf is 1 to float32 precision, and exactly 1, or gelu(-1e6) would not be 0.
-inline float erf_of(float x) {
-  const float z = x > 4.0f ? 4.0f : (x < -4.0f ? -4.0f : x);
+// erf(z) = z P(z^2) / Q(z^2) on [-4, 4], our own least-squares fit, weighted towards equal errors.
+inline float erf_inside(float z) {
   const float s = z * z;
   float p = 1.9748281374631915e-06f;
   p = p * s + 0.0002880413085222244f;
@@ -18,13 +16,29 @@ inline float erf_of(float x) {
   q = q * s + 0.11647644639015198f;
   q = q * s + 0.5072523355484009f;
   q = q * s + 1.0f;
-  const float inside = z * p / q;
-  return x > 4.0f ? 1.0f : (x < -4.0f ? -1.0f : inside);
+  return z * p / q;
 }
 
 inline void gelu(const float* x, float* y, int64_t n) {
   constexpr float kSqrtHalf = 0.70710678118654752440f;
-  for (int64_t i = 0; i < n; ++i) y[i] = 0.5f * x[i] * (1.0f + erf_of(x[i] * kSqrtHalf));
+  // Limits in loops of their own: beside the formula, the compiler makes cases of them, and then no
+  // vectors.
+  constexpr int64_t kBlock = 64;
+  float z[kBlock];
+  for (int64_t first = 0; first < n; first += kBlock) {
+    const int64_t size = n - first < kBlock ? n - first : kBlock;
+    for (int64_t i = 0; i < size; ++i) {
+      const float v = x[first + i] * kSqrtHalf;
+      z[i] = v > 4.0f ? 4.0f : (v < -4.0f ? -4.0f : v);
+    }
+    for (int64_t i = 0; i < size; ++i) z[i] = erf_inside(z[i]);
+    for (int64_t i = 0; i < size; ++i) {
+      // Beyond, erf is 1 to float32 precision, and exactly 1, or gelu(-1e6) would not be 0.
+      const float v = x[first + i] * kSqrtHalf;
+      z[i] = v > 4.0f ? 1.0f : (v < -4.0f ? -1.0f : z[i]);
+    }
+    for (int64_t i = 0; i < size; ++i) y[first + i] = 0.5f * x[first + i] * (1.0f + z[i]);
+  }
 }
 
 inline void scale_i32(const int32_t* x, const float* scale, const float* bias, float* y,
@@ -123,4 +137,24 @@ inline void fir(const float* a, ptrdiff_t a_stride, int n_rows, const float* w, 
     fir_rows<rows_at_once>(a + i * a_stride, a_stride, w, n_taps, y + i * kFirCols);
   }
   for (; i < n_rows; ++i) fir_rows<1>(a + i * a_stride, a_stride, w, n_taps, y + i * kFirCols);
+}
+
+// 1.5 * 2^23: what is added to it is rounded to an integer, halves to even, in its lowest bits.
+constexpr float kRounding = 12582912.0f;
+
+inline int32_t low_bits(float sum) {
+  return __builtin_bit_cast(int32_t, sum) - __builtin_bit_cast(int32_t, kRounding);
+}
+
+inline void quantize(const float* x, const float* shift, float factor, float scale, int low,
+                     int high, uint8_t* codes, int64_t n) {
+  const auto least = static_cast<float>(low);
+  const auto most = static_cast<float>(high);
+  for (int64_t i = 0; i < n; ++i) {
+    // The ends are integers, so it does not matter that they come before rounding.
+    float v = (factor * x[i] + shift[i]) / scale;
+    v = v > least ? v : least;
+    v = v < most ? v : most;
+    codes[i] = static_cast<uint8_t>(low_bits(v + kRounding) - low);
+  }
 }

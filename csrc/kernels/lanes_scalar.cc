@@ -60,6 +60,7 @@ const LaneKernels kLanesScalar = {
     .softmax_bits = softmax_bits,
     .add_moments = add_moments,
     .fir = fir<1>,
+    .quantize = quantize,
 };
 
 }  // namespace earbit

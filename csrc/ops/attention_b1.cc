@@ -164,7 +164,7 @@ class AttentionB1 : public Op {
   }
 
   void write(const int32_t* dot, int64_t row, Value& y) const {
-    if (!type_.is_bits) {
+    if (type_.kind != Kind::bits) {
       lanes_.scale_i32(dot, scale_.data(), zero_.data(), y.row(row), width());
       return;
     }

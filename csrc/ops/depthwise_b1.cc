@@ -67,7 +67,7 @@ class DepthwiseB1 : public Op {
         kernel_.run(turned.data() + start / kWordBits * padded_channels(), weight_.data(),
                     padded_channels(), windows_.kernel, static_cast<int>(start % kWordBits),
                     is_unsigned_, dot.data());
-        if (type_.is_bits) {
+        if (type_.kind == Kind::bits) {
           pack_row(lanes_.at_least_i32, dot.data(), threshold_.data(), t, y);
         } else {
           lanes_.scale_i32(dot.data(), scale_.data(), bias_.data(), y.row(t), type_.cols);

@@ -13,6 +13,7 @@
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
 #include "ops/bit_groups.h"
+#include "ops/weight_bits.h"
 #include "ops/windows.h"
 
 namespace earbit {
@@ -39,7 +40,7 @@ class ProductB1 : public Op {
     n_bits_ = windows_.elements(in_.bits_per_group);
     n_words_ = windows_.kernel * in_.words();
     const std::vector<uint64_t> weight = attributes.u64("weight", {n_out_, n_words_});
-    check_tails(weight);
+    check_tails(weight, in_.bits_per_group);
     if (attributes.has_tensor("threshold")) {
       if (groups_ > 1) throw std::invalid_argument("thresholds need groups=1");
       threshold_ = attributes.i32("threshold", {n_out_});
@@ -73,19 +74,6 @@ class ProductB1 : public Op {
  private:
   static constexpr int kBlockRows = 48;
 
-  // Weight bits beyond the row's length would be counted as products.
-  void check_tails(const std::vector<uint64_t>& weight) const {
-    const int tail = in_.bits_per_group % kWordBits;
-    if (tail == 0) return;
-    const size_t words = in_.words();
-    for (size_t i = words - 1; i < weight.size(); i += words) {
-      if (weight[i] >> tail != 0) {
-        throw std::invalid_argument("weight has bits set beyond its " +
-                                    std::to_string(in_.bits_per_group) + " channels");
-      }
-    }
-  }
-
   Value padded(const Value& x) const {
     Value y = Value::make(in_, x.rows + windows_.pad_left + windows_.pad_right);
     const int64_t words = in_.words();
@@ -111,7 +99,7 @@ class ProductB1 : public Op {
           is_unsigned_ ? -static_cast<int32_t>(lanes_.n_ones(a + i * stride, n_words_)) : n_bits_;
     }
     std::vector<int32_t> counts(static_cast<size_t>(kernel.rows) * kernel.cols);
-    std::vector<uint64_t> bits(type_.is_bits ? n_rows * words_for(n_out_) : 0);
+    std::vector<uint64_t> bits(type_.kind == Kind::bits ? n_rows * words_for(n_out_) : 0);
     const int n_out = n_out_ / groups_;
     for (int p = 0; p < panels.n_panels(); ++p) {
       const int column = p * kernel.cols;
@@ -121,7 +109,7 @@ class ProductB1 : public Op {
         kernel.run(a + i * stride, stride, n, panels.panel(p), n_words_, op, counts.data(),
                    kernel.cols);
         const DotTile tile{counts.data(), kernel.cols, n, n_cols, !is_unsigned_, offsets + i};
-        if (!type_.is_bits) {
+        if (type_.kind != Kind::bits) {
           const int at = g * n_out + column;
           lanes_.scale_dots(tile, scale_.data() + at, bias_.data() + at, y.row(first + i) + at,
                             type_.cols);
@@ -136,7 +124,7 @@ class ProductB1 : public Op {
         }
       }
     }
-    for (int i = 0; type_.is_bits && i < n_rows; ++i) {
+    for (int i = 0; type_.kind == Kind::bits && i < n_rows; ++i) {
       into_groups(bits.data() + i * words_for(n_out_), first + i, y);
     }
   }

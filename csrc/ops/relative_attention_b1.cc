@@ -189,7 +189,7 @@ class RelativeAttentionB1 : public Op {
   }
 
   void write(const int32_t* dot, int64_t row, Value& y) const {
-    if (type_.is_bits) {
+    if (type_.kind == Kind::bits) {
       pack_row(lanes_.at_least_i32, dot, threshold_.data(), row, y);
     } else {
       lanes_.scale_i32(dot, scale_.data(), zero_.data(), y.row(row), width());

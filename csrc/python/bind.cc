@@ -15,6 +15,7 @@
 #include "kernels/exp.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/gemm_f32.h"
+#include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
 #include "python/self_test.h"
 
@@ -26,7 +27,8 @@ namespace {
 
 using Array = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 using Waveform = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Bits = nb::ndarray<const uint64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+template <typename T>
+using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 constexpr int kMaxThreads = 256;
 
@@ -38,8 +40,10 @@ Tensor tensor_of(const std::string& name, const Array& array) {
     tensor.dtype = Dtype::i32;
   } else if (array.dtype() == nb::dtype<uint64_t>()) {
     tensor.dtype = Dtype::u64;
+  } else if (array.dtype() == nb::dtype<uint8_t>()) {
+    tensor.dtype = Dtype::u8;
   } else {
-    throw std::invalid_argument("tensor '" + name + "' is not float32, int32 or uint64");
+    throw std::invalid_argument("tensor '" + name + "' is not float32, int32, uint64 or uint8");
   }
   for (size_t i = 0; i < array.ndim(); ++i) {
     tensor.shape.push_back(static_cast<int64_t>(array.shape(i)));
@@ -84,11 +88,18 @@ nb::list run(const Program& program, const Waveform& waveform, const std::vector
   nb::list arrays;
   for (const Value& value : values) {
     const auto rows = static_cast<size_t>(value.rows);
-    if (value.type.is_bits) {
-      arrays.append(array_of(value.words, {static_cast<size_t>(value.type.groups), rows,
-                                           static_cast<size_t>(value.type.words())}));
-    } else {
-      arrays.append(array_of(value.floats, {rows, static_cast<size_t>(value.type.cols)}));
+    const auto cols = static_cast<size_t>(value.type.cols);
+    switch (value.type.kind) {
+      case Kind::floats:
+        arrays.append(array_of(value.floats, {rows, cols}));
+        break;
+      case Kind::bits:
+        arrays.append(array_of(value.words, {static_cast<size_t>(value.type.groups), rows,
+                                             static_cast<size_t>(value.type.words())}));
+        break;
+      case Kind::codes:
+        arrays.append(array_of(value.codes, {rows, cols}));
+        break;
     }
   }
   return arrays;
@@ -119,6 +130,9 @@ nb::list kernels() {
   for (const GemmF32Kernel& kernel : gemm_f32_kernels()) {
     append("gemm_f32", kernel.name, kernel.isa, &kernel == &gemm_f32_kernel(isa));
   }
+  for (const GemmI8Kernel& kernel : gemm_i8_kernels()) {
+    append("gemm_i8", kernel.name, kernel.isa, &kernel == &gemm_i8_kernel(isa));
+  }
   for (const LaneKernels* set : all_lane_kernels()) {
     append("lanes", set->name, set->isa, set == &lane_kernels(isa));
   }
@@ -143,7 +157,8 @@ nb::list run_self_test() {
   return list;
 }
 
-nb::object gemm_b1_counts(const Bits& a, const Bits& w, bool is_and, const std::string& isa) {
+nb::object gemm_b1_counts(const Matrix<uint64_t>& a, const Matrix<uint64_t>& w, bool is_and,
+                          const std::string& isa) {
   if (a.shape(1) != w.shape(1)) {
     throw std::invalid_argument("rows of " + std::to_string(a.shape(1)) + " and " +
                                 std::to_string(w.shape(1)) + " words");
@@ -167,6 +182,26 @@ nb::object gemm_b1_counts(const Bits& a, const Bits& w, bool is_and, const std::
   return array_of(counts, {n_rows, static_cast<size_t>(n_cols)});
 }
 
+nb::object gemm_i8_sums(const Matrix<uint8_t>& a, const Matrix<int8_t>& w, const std::string& isa) {
+  if (a.shape(1) != w.shape(1)) {
+    throw std::invalid_argument("rows of " + std::to_string(a.shape(1)) + " and " +
+                                std::to_string(w.shape(1)) + " codes");
+  }
+  const GemmI8Kernel& kernel = gemm_i8_kernel(isa_named(isa));
+  const auto n_k = static_cast<int>(a.shape(1));
+  const auto n_cols = static_cast<int>(w.shape(0));
+  const auto n_rows = static_cast<int>(a.shape(0));
+  const PanelsI8 panels(kernel, w.data(), n_k, n_cols, n_k);
+  std::vector<int32_t> padded(static_cast<size_t>(n_rows) * panels.padded_cols());
+  panels.run(a.data(), n_k, n_rows, padded.data());
+  std::shared_ptr<int32_t[]> sums(new int32_t[static_cast<size_t>(n_rows) * n_cols]);
+  for (int i = 0; i < n_rows; ++i) {
+    std::copy_n(padded.data() + static_cast<size_t>(i) * panels.padded_cols(), n_cols,
+                sums.get() + static_cast<size_t>(i) * n_cols);
+  }
+  return array_of(sums, {static_cast<size_t>(n_rows), static_cast<size_t>(n_cols)});
+}
+
 }  // namespace
 }  // namespace earbit
 
@@ -181,4 +216,5 @@ NB_MODULE(_core, m) {
   m.def("kernels", &kernels);
   m.def("self_test", &run_self_test);
   m.def("gemm_b1_counts", &gemm_b1_counts, "a"_a, "w"_a, "is_and"_a, "isa"_a);
+  m.def("gemm_i8_sums", &gemm_i8_sums, "a"_a, "w"_a, "isa"_a);
 }

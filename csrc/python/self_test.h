@@ -17,5 +17,6 @@ std::vector<SelfTest> self_test();
 // Parts of it that have a file of their own.
 std::vector<SelfTest> self_test_depthwise_b1();
 std::vector<SelfTest> self_test_exp();
+std::vector<SelfTest> self_test_lanes();
 
 }  // namespace earbit

@@ -63,3 +63,19 @@ def windows(bits, kernel, stride, pad_left, pad_right):
 def values(bits, is_unsigned):
     """What bits stand for: 0 and 1, or -1 and +1."""
     return bits.astype(np.int64) if is_unsigned else 2 * bits.astype(np.int64) - 1
+
+
+def codes_of_bits(program, n_cols, n_groups=1, is_unsigned=0):
+    """The signs of the waveform as codes of one bit, n_cols to a row."""
+    bits = bit_rows(program, n_cols, n_groups)
+    return program.add("unpack", [bits], {"unsigned": is_unsigned}, {}, {})
+
+
+def quantized_rows(program, n_cols, bits, number_set):
+    """The waveform, of whole codes, as codes, n_cols to a row; one bit: its signs."""
+    is_unsigned = int(number_set == "unsigned")
+    if bits == 1:
+        return codes_of_bits(program, n_cols, is_unsigned=is_unsigned)
+    ints, floats = {"bits": bits, "unsigned": is_unsigned}, {"scale": 1.0, "factor": 1.0}
+    tensors = {"shift": np.zeros(n_cols, np.float32)}
+    return program.add("quantize", [float_rows(program, n_cols)], ints, floats, tensors)

@@ -1,6 +1,6 @@
 """The AVX-512 kernels, compiled against plain C++ stand-ins for its intrinsics.
 
-So its logic is tested on every machine, whatever its CPU; the instructions themselves are tested
+So their logic is tested on every machine, whatever its CPU; the instructions themselves are tested
 by `_core.self_test()` where they exist.
 """
 
@@ -24,19 +24,24 @@ def compiler():
     return shutil.which(named) if named else shutil.which("c++") or shutil.which("g++")
 
 
-@pytest.fixture(scope="module")
-def kernel(tmp_path_factory):
-    cxx = compiler()
-    if cxx is None:
-        pytest.skip("no C++ compiler here (c++ or g++), so the kernels cannot be compiled")
-    library = tmp_path_factory.mktemp("avx512") / "libkernel.so"
+def compiled(cxx, folder, kernels, entry):
+    library = folder / "libkernel.so"
     includes = [f"-I{ROOT / 'tests/csrc/emulated'}", f"-I{ROOT / 'csrc'}"]
-    kernels = ["gemm_b1_6x64_avx512.cc", "depthwise_b1_8_avx512.cc"]
-    sources = [*(ROOT / "csrc/kernels" / k for k in kernels), ROOT / "tests/csrc/avx512_entry.cc"]
+    sources = [*(ROOT / "csrc/kernels" / kernel for kernel in kernels), ROOT / "tests/csrc" / entry]
     command = [cxx, "-std=c++20", "-O1", "-shared", "-fPIC", *includes, *sources, "-o", library]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return ctypes.CDLL(str(library))
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    cxx = compiler()
+    if cxx is None:
+        pytest.skip("no C++ compiler here (c++ or g++), so the kernel cannot be compiled")
+    folder = tmp_path_factory.mktemp("avx512")
+    kernels = ["gemm_b1_6x64_avx512.cc", "depthwise_b1_8_avx512.cc"]
+    return compiled(cxx, folder, kernels, "avx512_entry.cc")
 
 
 def pointer(array, offset=0):
@@ -138,3 +143,31 @@ def test_depthwise_products_equal_numpy_from_every_bit_on(kernel, n_taps, is_uns
         )
         seen = values(bits[:, shift : shift + n_taps], is_unsigned)
         assert np.array_equal(dot, (seen * values(taps, False)).sum(-1)), shift
+
+
+@pytest.fixture(scope="module")
+def vnni(tmp_path_factory):
+    cxx = compiler()
+    if cxx is None:
+        pytest.skip("no C++ compiler here (c++ or g++), so the kernel cannot be compiled")
+    folder = tmp_path_factory.mktemp("vnni")
+    return compiled(cxx, folder, ["gemm_i8_6x64_avx512.cc"], "avx512_vnni_entry.cc")
+
+
+def test_vnni_sums_equal_numpy_on_random_shapes(vnni):
+    random = np.random.default_rng(8)
+    for _ in range(200):
+        n_rows, n_cols = random.integers(1, [N_ROWS + 1, N_COLS + 1]).tolist()
+        n_k = int(random.integers(0, 40))
+        # Rows exactly as long as they are read: what lies behind them is not zero.
+        a = random.integers(0, 256, (n_rows, n_k + 3), dtype=np.uint8)
+        w = random.integers(-128, 128, (n_cols, n_k), dtype=np.int8)
+        panel = np.full(N_COLS * (n_k + 3) // 4 * 4 + 1, 99, np.uint8)
+        vnni.pack_i8(pointer(w), size(n_k), n_cols, n_k, pointer(panel))
+        c = np.full((N_ROWS + 1, N_COLS + 3), UNTOUCHED, np.int32)
+        arguments = (size(a.shape[1]), n_rows, pointer(panel), n_k, pointer(c), size(c.shape[1]))
+        vnni.multiply_i8(pointer(a), *arguments)
+        assert (c[n_rows:] == UNTOUCHED).all(), "rows beyond n_rows"
+        assert (c[:, N_COLS:] == UNTOUCHED).all(), "columns beyond the panel"
+        assert np.array_equal(c[:n_rows, :n_cols], a[:, :n_k].astype(int) @ w.T.astype(int))
+        assert not c[:n_rows, n_cols:N_COLS].any(), "outputs that the panel does not have"

@@ -1,11 +1,14 @@
-"""Lowers self-attention, full or in a window, in float or in one bit."""
+"""Lowers self-attention, full or in a window, in float, in one bit or on codes."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import torch
 
 from earbit.errors import UnsupportedError
+from earbit.export.code_attention import code_attention
 from earbit.export.leaves import (
     Binarizer,
     input_binarizer,
@@ -18,40 +21,69 @@ from earbit.export.leaves import (
 from earbit.export.program import Program
 from earbit.export.thresholds import signed_bits
 from earbit.nn.attention import SelfAttention
+from earbit.nn.precision import W1A1
 from earbit.nn.window_attention import WindowAttention
 from earbit.quantize.leaves import QuantizedMatMul
+
+Operands = Literal["floats", "bits", "codes"]
+"""What the products of an attention multiply; bits where all of them have one on both sides."""
 
 
 def lower_attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
     """Attention to all frames, or to those of a window."""
-    has_bits = are_binary(name, block, "scores", "context")
+    kind = operands_of(name, block, "scores", "context")
     radius = block.radius_frames if isinstance(block, WindowAttention) else -1
-    operands = lower_operands(program, name, block, value, has_bits=has_bits)
-    if has_bits:
-        context = _binary_attention(program, name, block, operands, radius)
-    else:
-        context = program.add(
-            "attention_f32",
-            operands,
-            ints={"heads": block.n_heads, "radius": radius},
-            floats={"score_scale": float(np.float32(block.q_scale))},
-        )
-        context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+    operands = lower_operands(program, name, block, value, has_bits=kind == "bits")
+    match kind:
+        case "bits":
+            context = _binary_attention(program, name, block, operands, radius)
+        case "codes":
+            context = code_attention(program, name, block, operands, radius)
+            context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+        case "floats":
+            context = program.add(
+                "attention_f32",
+                operands,
+                ints={"heads": block.n_heads, "radius": radius},
+                floats={"score_scale": float(np.float32(block.q_scale))},
+            )
+            context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
     return lower_linear(program, f"{name}.out_proj", block.out_proj, context)
 
 
-def are_binary(name: str, block: SelfAttention, *products: str) -> bool:
-    """Whether the products of an attention are binary, not float.
+def operands_of(name: str, block: SelfAttention, *products: str) -> Operands:
+    """What the products of an attention multiply.
 
-    Raises UnsupportedError, naming the block or the leaf, if only some are, or for other bits.
+    Raises UnsupportedError, naming the block or the leaf, where only some are in float.
     """
-    n_binary = sum(is_binary(f"{name}.{leaf}", getattr(block, leaf)) for leaf in products)
-    if n_binary not in (0, len(products)):
+    precisions = []
+    for product in products:
+        leaf = getattr(block, product)
+        is_binary(f"{name}.{product}", leaf)  # refuses a leaf with a single operand in float
+        precisions.append(leaf.precision)
+    n_float = sum(precision.is_float for precision in precisions)
+    if 0 < n_float < len(products):
         raise UnsupportedError(
-            f"{name}: of {', '.join(products)} some are binary and others are not; "
-            "give all the same precision in the plan"
+            f"{name}: of {', '.join(products)} some are quantized and others are not; "
+            "quantize all of them in the plan, or none"
         )
-    return n_binary > 0
+    if n_float:
+        return "floats"
+    return "bits" if set(precisions) == {W1A1} else "codes"
+
+
+def has_bits_of(name: str, block: SelfAttention, *products: str) -> bool:
+    """Whether the products of an attention that has no op on codes are in one bit.
+
+    Raises UnsupportedError, naming the block, for other bits.
+    """
+    kind = operands_of(name, block, *products)
+    if kind == "codes":
+        raise UnsupportedError(
+            f"{name}: attention of this kind has no op for more than one bit yet; give "
+            f"{', '.join(products)} w1a1 or fp32 in the plan"
+        )
+    return kind == "bits"
 
 
 def lower_operands(

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from earbit.errors import UnsupportedError
+from earbit.export.arrays import pack_weight, packed_rows
 from earbit.export.leaves import (
     Affine,
     Binarizer,
-    BinaryLeaf,
     activation,
     affine_of,
     array,
@@ -23,14 +24,14 @@ from earbit.export.leaves import (
     lower_linear,
     next_binarizer,
     pack,
-    pack_weight,
-    packed_rows,
     product_bits,
     step_of,
 )
 from earbit.export.program import Program
 from earbit.nn.convolution_module import GatedConvolution, UngatedConvolution
 from earbit.nn.leaves import Conv1d
+from earbit.nn.precision import FLOAT, W1A1
+from earbit.quantize.leaves import QuantizedConv1d
 from earbit.quantize.weights import weight_scale
 
 
@@ -102,6 +103,11 @@ def lower_depthwise(
         "pad_left": int(leaf.padding[0]),
         "pad_right": pad_right,
     }
+    if leaf.precision not in (FLOAT, W1A1):
+        raise UnsupportedError(
+            f"{name}: a depthwise convolution in {leaf.precision} has no op yet; give it w1a1 or "
+            "fp32 in the plan"
+        )
     if is_binary(name, leaf):
         return _binary_depthwise(program, leaf, value, ints, affine, then)
     value = activation(program, value, leaf.input_activation)
@@ -118,7 +124,7 @@ def _binary_depthwise(
     affine: Affine | None,
     then: Binarizer | None,
 ) -> int:
-    assert isinstance(leaf, BinaryLeaf)
+    assert isinstance(leaf, QuantizedConv1d)
     assert leaf.input_quantizer is not None
     ints = {**ints, "unsigned": int(leaf.input_quantizer.number_set == "unsigned")}
     scale = array(weight_scale(leaf.weight, leaf.granularity)).reshape(-1)

@@ -14,6 +14,7 @@ from earbit.export.leaves import (
     input_bits,
     is_binary,
     lower_conv,
+    next_binarizer,
 )
 from earbit.export.program import Program
 from earbit.export.thresholds import float_threshold
@@ -55,11 +56,13 @@ def _plain_front_end(program: Program, name: str, front_end: FrontEnd, waveform:
         value = lower_conv(program, f"{name}.convs.0", convs[0], waveform)
         value = lower_norm(program, norm, value)
         value = input_bits(program, second, convs[1], value)
+    made: Binarizer | None = None
     for i, conv in enumerate(convs[1:], start=1):
-        binarizer, next_name = None, f"{name}.convs.{i + 1}"
-        if i + 1 < len(convs) and is_binary(next_name, convs[i + 1]):
-            binarizer = input_binarizer(next_name, convs[i + 1])
-        value = lower_conv(program, f"{name}.convs.{i}", conv, value, then=binarizer)
+        if i > 1 and made is None:
+            value = input_bits(program, f"{name}.convs.{i}", conv, value)
+        is_last = i + 1 == len(convs)
+        made = None if is_last else next_binarizer(f"{name}.convs.{i + 1}", convs[i + 1])
+        value = lower_conv(program, f"{name}.convs.{i}", conv, value, then=made)
     return activation(program, value, "gelu")
 
 

@@ -1,19 +1,24 @@
 """Lowers leaves: a linear, convolution or attention product to the ops that compute it.
 
-A binary leaf reads bits.  Where its input comes straight from another binary leaf, the bits are
-made inside that leaf's op by integer thresholds, and no float ever exists between the two.
+A leaf whose input has one bit reads bits, one with 2 to 8 bits reads codes.  Where bits come
+straight from a leaf with one bit on both sides, they are made inside that leaf's op by integer
+thresholds, and no float ever exists between the two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from earbit.errors import UnsupportedError
+from earbit.export.arrays import array as array
+from earbit.export.arrays import pack_weight, tap_by_tap
+from earbit.export.arrays import step_of as step_of
+from earbit.export.codes import code_product, quantize
 from earbit.export.program import Program
 from earbit.export.thresholds import (
     Bits,
@@ -26,8 +31,6 @@ from earbit.nn.leaves import ActivationName, Conv1d, Linear
 from earbit.nn.norms import FrameBatchNorm
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear
-from earbit.quantize.quantizers import ActivationQuantizer
-from earbit.quantize.weights import weight_bits, weight_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,39 +60,28 @@ def affine_of(norm: FrameBatchNorm) -> Affine:
     return Affine(gain, array(norm.bias) - array(norm.running_mean) * gain)
 
 
-def array(tensor: Tensor) -> np.ndarray:
-    """A detached float32 copy in numpy."""
-    values: np.ndarray = tensor.detach().cpu().float().numpy()
-    return values
-
-
-BinaryLeaf = QuantizedLinear | QuantizedConv1d
-"""With one bit on both sides: what `is_binary` has said yes to."""
+QuantizedWeightLeaf = QuantizedLinear | QuantizedConv1d
 
 
 def is_binary(name: str, leaf: torch.nn.Module) -> bool:
-    """Whether a leaf has one bit for both operands; False for one in float.
+    """Whether a leaf reads bits: its input has one, whatever its weight.
 
-    Raises UnsupportedError, naming the leaf, for bits that have no op.
+    Raises UnsupportedError, naming the leaf, for one with a single operand in float.
     """
     precision = leaf.precision
     assert isinstance(precision, Precision)
-    if precision not in (FLOAT, W1A1):
+    bits = (precision.weight_bits, precision.activation_bits)
+    if not precision.is_float and FLOAT.weight_bits in bits:
         raise UnsupportedError(
-            f"{name}: {precision} has no op yet; leaves of a program are fp32 or w1a1"
+            f"{name}: {precision} has no op; leaves of a program are fp32, or have 1, 2, 4 or 8 "
+            "bits on both sides"
         )
-    return precision == W1A1
-
-
-def step_of(quantizer: ActivationQuantizer | None) -> np.float32:
-    """What a code of a quantizer is worth."""
-    assert quantizer is not None
-    return np.float32(array(quantizer.step()))
+    return precision.activation_bits == 1
 
 
 def input_binarizer(name: str, leaf: Linear | Conv1d) -> Binarizer:
-    """The binarizer in front of a binary leaf."""
-    assert isinstance(leaf, BinaryLeaf)
+    """The binarizer in front of a leaf that reads bits."""
+    assert isinstance(leaf, QuantizedWeightLeaf)
     quantizer = leaf.input_quantizer
     assert quantizer is not None
     assert quantizer.shift is not None
@@ -127,15 +119,14 @@ def lower_linear(
 ) -> int:
     """A linear layer; with `then`, the bits of its output times `factor`.
 
-    value: floats, or, for a binary leaf, what `input_bits` gave for it;  affine: of every output,
-    applied to what comes out; not together with `then`.
+    value: floats, or, for a quantized leaf, what `input_bits` gave for it;  affine: of every
+    output, applied to what comes out; not together with `then`.
     """
     assert then is None or affine is None
-    if is_binary(name, leaf):
-        shape = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
-        return _binary_product(program, "gemm_b1", leaf, value, shape, then, factor, affine)
-    value = activation(program, value, leaf.input_activation)
     ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
+    if isinstance(leaf, QuantizedLinear):
+        return _quantized_product(program, name, "gemm", leaf, value, ints, then, factor, affine)
+    value = activation(program, value, leaf.input_activation)
     value = program.add("conv_f32", [value], ints=ints, tensors=float_weights(leaf, affine))
     if then is None:
         return value
@@ -165,8 +156,8 @@ def lower_conv(
         "pad_right": n_pad - drop,
         "groups": leaf.groups,
     }
-    if is_binary(name, leaf):
-        return _binary_product(program, "conv_b1", leaf, value, ints, then, 1.0, affine)
+    if isinstance(leaf, QuantizedConv1d):
+        return _quantized_product(program, name, "conv", leaf, value, ints, then, 1.0, affine)
     value = activation(program, value, leaf.input_activation)
     value = program.add("conv_f32", [value], ints=ints, tensors=float_weights(leaf, affine))
     return value if then is None else pack(program, value, then)
@@ -181,10 +172,15 @@ def frames_mean(program: Program, value: int, conv: Conv1d) -> int:
 
 
 def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -> int:
-    """What a leaf reads of a float value: its bits for a binary leaf, else the value itself."""
+    """What a leaf reads of a float value: its bits or codes, or the value itself in float."""
     if is_binary(name, leaf):
         return pack(program, value, input_binarizer(name, leaf))
-    return value
+    if not isinstance(leaf, QuantizedWeightLeaf):
+        return value
+    assert leaf.input_quantizer is not None
+    n_channels = leaf.in_channels if isinstance(leaf, QuantizedConv1d) else leaf.in_features
+    value = activation(program, value, leaf.input_activation)
+    return quantize(program, value, name, leaf.input_quantizer, n_channels)
 
 
 def next_binarizer(name: str, leaf: Linear | Conv1d) -> Binarizer | None:
@@ -206,30 +202,47 @@ def _with_factor(then: Binarizer, factor: float) -> Binarizer:
     return Binarizer(then.leaf_name, lambda x: then.bits(x * f), then.n_channels, then.n_groups)
 
 
-def _binary_product(
+def _quantized_product(
     program: Program,
-    op: str,
-    leaf: Linear | Conv1d,
+    name: str,
+    kind: Literal["gemm", "conv"],
+    leaf: QuantizedWeightLeaf,
     value: int,
     shape: dict[str, int],
     then: Binarizer | None,
     factor: float,
     affine: Affine | None = None,
 ) -> int:
-    assert isinstance(leaf, BinaryLeaf)
-    n_bits = leaf.weight[0].numel()
-    scale = array(weight_scale(leaf.weight, leaf.granularity)).reshape(-1)
-    scale = scale * step_of(leaf.input_quantizer)
+    assert leaf.weight_quantizer is not None
+    scale = array(leaf.weight_quantizer.step(leaf.weight)) * step_of(leaf.input_quantizer)
     bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
     if affine is not None:
         scale, bias = scale * affine.gain, bias * affine.gain + affine.offset
+    if then is not None:
+        then = _with_factor(then, factor)
+    if leaf.precision == W1A1:
+        return _binary_product(program, f"{kind}_b1", leaf, value, shape, then, scale, bias)
+    value = code_product(program, name, kind, leaf, value, shape, scale, bias)
+    return value if then is None else pack(program, value, then)
+
+
+def _binary_product(
+    program: Program,
+    op: str,
+    leaf: QuantizedWeightLeaf,
+    value: int,
+    shape: dict[str, int],
+    then: Binarizer | None,
+    scale: np.ndarray,
+    bias: np.ndarray,
+) -> int:
+    n_bits = leaf.weight[0].numel()
     tensors = {"weight": pack_weight(leaf.weight)}
     is_unsigned = leaf.input_quantizer is not None and leaf.input_quantizer.number_set == "unsigned"
     ints = {**shape, "unsigned": int(is_unsigned), "out_groups": 1}
     if then is None:
         tensors |= {"scale": scale, "bias": bias}
     else:
-        then = _with_factor(then, factor)
         tensors["threshold"] = product_bits(
             then, n_bits, lambda dot: scale * dot.astype(np.float32) + bias
         )
@@ -240,28 +253,9 @@ def _binary_product(
     return made
 
 
-def pack_weight(weight: Tensor) -> np.ndarray:
-    """Signs of (C_out, C_in[, taps]) as uint64 (C_out, taps * words), taps at word borders."""
-    bits: np.ndarray = weight_bits(weight.detach()).cpu().numpy()
-    if bits.ndim == 2:
-        bits = bits[:, :, None]
-    return packed_rows(bits.transpose(0, 2, 1)).reshape(len(bits), -1)
-
-
-def packed_rows(bits: np.ndarray) -> np.ndarray:
-    """Bools (..., n) as uint64 (..., words), zeros behind them."""
-    n_words = -(-bits.shape[-1] // 64)
-    padded = np.zeros((*bits.shape[:-1], n_words * 64), np.uint8)
-    padded[..., : bits.shape[-1]] = bits
-    return np.packbits(padded, axis=-1, bitorder="little").view("<u8").astype(np.uint64)
-
-
 def float_weights(leaf: Linear | Conv1d, affine: Affine | None = None) -> dict[str, np.ndarray]:
     """Weight, tap by tap, and bias of a float leaf, with `affine` applied to what comes out."""
-    weight = array(leaf.weight)
-    if weight.ndim == 3:
-        weight = weight.transpose(0, 2, 1).reshape(len(weight), -1)
-    tensors = {"weight": weight}
+    tensors = {"weight": tap_by_tap(array(leaf.weight))}
     if leaf.bias is not None:
         tensors["bias"] = array(leaf.bias)
     if affine is not None:

@@ -6,7 +6,7 @@ from typing import assert_never
 
 import numpy as np
 
-from earbit.export.attention import are_binary, lower_operands, product_scale
+from earbit.export.attention import has_bits_of, lower_operands, product_scale
 from earbit.export.leaves import input_bits, lower_linear, step_of
 from earbit.export.program import Program
 from earbit.nn.leaves import MatMul
@@ -18,7 +18,7 @@ def lower_pattern_attention(
     program: Program, name: str, block: PatternAttention, value: int
 ) -> int:
     """Attention to near and far frames; binarized, both have scales of their own."""
-    has_bits = are_binary(name, block, "scores", "context", "far_scores", "far_context")
+    has_bits = has_bits_of(name, block, "scores", "context", "far_scores", "far_context")
     operands = lower_operands(program, name, block, value, has_bits=has_bits)
     op, ints = _pattern(block)
     if has_bits:

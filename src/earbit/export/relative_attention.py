@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from earbit.export.attention import are_binary, context_of_bits, product_scale
+from earbit.export.attention import context_of_bits, has_bits_of, product_scale
 from earbit.export.leaves import (
     Binarizer,
     array,
@@ -34,7 +34,7 @@ def lower_relative_attention(
     program: Program, name: str, block: RelativeAttention, value: int, distances: int
 ) -> int:
     """Full attention; distances: what `lower_distances` gave for values of this rate."""
-    has_bits = are_binary(name, block, "scores", "position_scores", "context")
+    has_bits = has_bits_of(name, block, "scores", "position_scores", "context")
     n_heads, width = block.n_heads, block.out_proj.in_features
     zero = np.zeros(width, np.float32)
     projected = []

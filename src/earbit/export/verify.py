@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
 from earbit.errors import DataError
 from earbit.export.layer_by_layer import layer_by_layer
+from earbit.export.operands import comparing, operands_of
 from earbit.model import AudioModel
-from earbit.nn.attention import SelfAttention
 from earbit.nn.evaluation import evaluating
-from earbit.nn.relative_attention import RelativeAttention
-from earbit.quantize.convert import quantized_leaves_of
-from earbit.quantize.leaves import QuantizedConv1d, QuantizedMatMul
-from earbit.quantize.quantizers import ActivationQuantizer
 from earbit.runtime.session import Session
 
 
@@ -28,11 +21,12 @@ class Agreement:
     """How far program and model agree on the same audio."""
 
     bit_agreement: float
-    """Share of equal bits over the inputs of all binary leaves; 1 without any.
+    """Share of equal bits and codes over the inputs of all quantized leaves; 1 without any.
 
-    Of the attention products that is q, k and v; the bits of probabilities never leave the kernel.
-    Every encoder layer of the model is given the hidden state of the program, so a bit that falls
-    the other way in one layer is counted there, and not again in all layers after it.
+    Of the attention products that is q, k and v; the codes of probabilities never leave the kernel.
+    Every encoder layer of the model is given the hidden state of the program, and every leaf its
+    bits or codes, so one that falls the other way is counted where it does, and not again in all
+    leaves after it.
     """
     worst_leaf: str
     worst_bit_agreement: float
@@ -49,33 +43,29 @@ class Agreement:
 
 @torch.no_grad()
 def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreement:
-    """Runs both on `waveform` (samples,) and compares the bits of every layer and the output.
+    """Runs both on `waveform` (samples,) and compares the codes of every leaf and the output.
 
     Raises DataError for a model whose output is not finite, and RuntimeError, naming it, for a
-    binary leaf whose bits the program does not know: a bug of ours.
+    quantized leaf whose input the program does not list: a bug of ours.
     """
     states = session.run(waveform, layers="all")
-    expected_bits: dict[str, np.ndarray] = {}
-    hooks = _read_bits(model, expected_bits)
-    try:
-        with evaluating(model):
-            expected = model(torch.from_numpy(waveform)[None]).states[-1][0].numpy()
-            layer_by_layer(model.encoder, torch.from_numpy(states)[:, None])
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with evaluating(model):
+        expected = model(torch.from_numpy(waveform)[None]).states[-1][0].numpy()
     if not (np.isfinite(expected).all() and np.isfinite(states).all()):
         raise DataError("the model's output is not finite; look at its weights")
-    names = list(expected_bits)
-    unknown = [name for name in names if name not in session.bits]
+    operands = operands_of(model)
+    unknown = [name for name in operands if name not in session.bits]
     if unknown:
         raise RuntimeError(f"the program does not list the bits of {', '.join(unknown)}")
-    packed = session.values(waveform, [session.bits[name] for name in names])
-    shares = {
-        name: float(np.mean(_unpack(bits, expected_bits[name].shape[1]) == expected_bits[name]))
-        for name, bits in zip(names, packed, strict=True)
-    }
-    n_bits = {name: expected_bits[name].size for name in names}
+    values = session.values(waveform, [session.bits[name] for name in operands])
+    found = dict(zip(operands, values, strict=True))
+    equal: dict[str, np.ndarray] = {}
+    with comparing(operands, found, equal), evaluating(model):
+        model(torch.from_numpy(waveform)[None])
+        layer_by_layer(model.encoder, torch.from_numpy(states)[:, None])
+    shares = {name: float(np.mean(equal[name])) for name in operands}
+    names = list(operands)
+    n_bits = {name: equal[name].size for name in names}
     total = sum(n_bits.values())
     worst = min(shares, key=lambda name: shares[name]) if shares else "none"
     output = states[-1]
@@ -88,72 +78,3 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
         max_abs_error=float(np.abs(expected - output).max()),
         n_frames=len(output),
     )
-
-
-def _read_bits(model: AudioModel, into: dict[str, np.ndarray]) -> list[RemovableHandle]:
-    """Hooks that write down the bits that every binary leaf reads, as bool (T, channels)."""
-    hooks = []
-    for name, leaf in quantized_leaves_of(model).items():
-        if not isinstance(leaf, QuantizedMatMul) and leaf.input_quantizer is not None:
-            is_conv = isinstance(leaf, QuantizedConv1d)
-            hooks.append(
-                leaf.input_quantizer.register_forward_hook(_code_reader(name, is_conv, into))
-            )
-    for name, block in model.named_modules():
-        if isinstance(block, SelfAttention) and isinstance(block.scores, QuantizedMatMul):
-            for role, projection, bias in _operands_of(block):
-                hooks.append(
-                    projection.register_forward_hook(_sign_reader(f"{name}.{role}", bias, into))
-                )
-    return hooks
-
-
-def _operands_of(block: SelfAttention) -> list[tuple[str, torch.nn.Module, Tensor | None]]:
-    """Operands of attention products, the leaf that makes each, and what is added to it.
-
-    Read where they are made: before heads and blocks of a window rearrange them.
-    """
-    content_bias = position_bias = None
-    operands: list[tuple[str, torch.nn.Module, Tensor | None]] = []
-    if isinstance(block, RelativeAttention):
-        content_bias, position_bias = block.content_bias.flatten(), block.position_bias.flatten()
-        operands = [
-            ("position_scores.left", block.q_proj, position_bias),
-            ("position_scores.right", block.position_proj, None),
-        ]
-    return [
-        ("scores.left", block.q_proj, content_bias),
-        ("scores.right", block.k_proj, None),
-        ("context.right", block.v_proj, None),
-        *operands,
-    ]
-
-
-def _sign_reader(
-    name: str, bias: Tensor | None, into: dict[str, np.ndarray]
-) -> Callable[[torch.nn.Module, tuple[Tensor, ...], Tensor], None]:
-    def read(_: torch.nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-        into[name] = ((output[0] if bias is None else output[0] + bias) >= 0).numpy()
-
-    return read
-
-
-def _code_reader(
-    name: str, is_conv: bool, into: dict[str, np.ndarray]
-) -> Callable[[ActivationQuantizer, tuple[Tensor, ...], Tensor], None]:
-    def read(_: ActivationQuantizer, __: tuple[Tensor, ...], codes: Tensor) -> None:
-        bits = codes[0] > 0
-        # (T, channels) for both kinds of leaf
-        into[name] = (bits.T if is_conv else bits).numpy()
-
-    return read
-
-
-def _unpack(packed: np.ndarray, n_channels: int) -> np.ndarray:
-    """Packed (groups, T, words) as bool (T, channels)."""
-    n_groups, n_rows, _ = packed.shape
-    bits = np.unpackbits(
-        packed.view(np.uint8).reshape(n_groups, n_rows, -1), axis=-1, bitorder="little"
-    )
-    per_group = n_channels // n_groups
-    return bits[..., :per_group].transpose(1, 0, 2).reshape(n_rows, n_channels).astype(bool)

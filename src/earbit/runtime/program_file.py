@@ -21,7 +21,7 @@ from earbit.errors import FormatError
 FORMAT = "earbit-program-1"
 METADATA_KEY = "earbit"
 MAX_OPS = 100_000
-DTYPES = ("float32", "int32", "uint64")
+DTYPES = ("float32", "int32", "uint64", "uint8")
 
 
 @dataclass(frozen=True, slots=True)

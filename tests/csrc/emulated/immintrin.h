@@ -112,3 +112,14 @@ inline __m256i _mm512_maskz_cvtepi64_epi32(__mmask8 mask, __m512i a) {
 }
 
 inline void _mm256_storeu_si256(__m256i* to, __m256i x) { std::memcpy(to, x.lane, sizeof x.lane); }
+
+inline __m512i _mm512_dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
+  for (int i = 0; i < 16; ++i) {
+    for (int byte = 0; byte < 4; ++byte) {
+      const auto x = static_cast<uint8_t>(a.lane[i] >> (8 * byte));
+      const auto w = static_cast<int8_t>(b.lane[i] >> (8 * byte));
+      sum.lane[i] += static_cast<uint32_t>(x * w);
+    }
+  }
+  return sum;
+}

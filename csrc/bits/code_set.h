@@ -1,0 +1,31 @@
+// What a quantized number of 1 to 8 bits stands for: the one place that says so.
+//
+// In memory a code is u, from 0 to 2^bits - 1; it stands for low + step * u, times a scale that is
+// kept elsewhere.  These are the sets of training (src/earbit/quantize/codes.py):
+//   unsigned        0 to 2^bits - 1
+//   signed          -2^(bits - 1) to 2^(bits - 1) - 1
+//   signed, 1 bit   -1 and 1
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace earbit {
+
+constexpr int kMaxCodeBits = 8;
+
+struct CodeSet {
+  int bits = 1;
+  bool is_unsigned = true;
+
+  int largest() const { return (1 << bits) - 1; }
+  int low() const { return is_unsigned ? 0 : -(1 << (bits - 1)); }
+  int step() const { return bits == 1 && !is_unsigned ? 2 : 1; }
+  int value(int u) const { return low() + step() * u; }
+  // The u of padding: of the value 0, or of -1 where there is no 0.
+  int padding() const { return bits == 1 ? 0 : -low(); }
+  // The greatest size of a value.
+  int limit() const { return std::max(-low(), value(largest())); }
+};
+
+}  // namespace earbit

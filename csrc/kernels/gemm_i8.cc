@@ -1,0 +1,62 @@
+#include "kernels/gemm_i8.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace earbit {
+
+#define KERNEL(isa, rows, cols, panel_bytes, name)                                           \
+  void name##_pack(const int8_t* w, ptrdiff_t stride, int n_cols, int n_k, uint8_t* panel);  \
+  void name(const uint8_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* panel, int n_k, \
+            int32_t* c, ptrdiff_t c_stride);
+#include "kernels/gemm_i8.def"
+#undef KERNEL
+
+const std::vector<GemmI8Kernel>& gemm_i8_kernels() {
+  static const std::vector<GemmI8Kernel> kernels = {
+#define KERNEL(isa, rows, cols, panel_bytes, name) \
+  {#name, Isa::isa, rows, cols, panel_bytes, name##_pack, name},
+#include "kernels/gemm_i8.def"
+#undef KERNEL
+  };
+  return kernels;
+}
+
+const GemmI8Kernel& gemm_i8_kernel(Isa isa) {
+  for (const GemmI8Kernel& kernel : gemm_i8_kernels()) {
+    if (kernel.isa == isa) return kernel;
+  }
+  throw std::invalid_argument("no gemm_i8 kernel for this instruction set");
+}
+
+namespace {
+
+int rounded_up(int n_k) { return (n_k + kPanelStepI8 - 1) / kPanelStepI8 * kPanelStepI8; }
+
+}  // namespace
+
+PanelsI8::PanelsI8(const GemmI8Kernel& kernel, const int8_t* w, ptrdiff_t stride, int n_cols,
+                   int n_k)
+    : kernel_(&kernel),
+      n_k_(n_k),
+      n_panels_((n_cols + kernel.cols - 1) / kernel.cols),
+      panel_size_(static_cast<size_t>(kernel.cols) * kernel.panel_bytes * rounded_up(n_k)),
+      bytes_(n_panels_ * panel_size_) {
+  for (int p = 0; p < n_panels_; ++p) {
+    const int first = p * kernel.cols;
+    kernel.pack(w + static_cast<ptrdiff_t>(first) * stride, stride,
+                std::min(kernel.cols, n_cols - first), n_k, bytes_.data() + p * panel_size_);
+  }
+}
+
+void PanelsI8::run(const uint8_t* a, ptrdiff_t a_stride, int n_rows, int32_t* c) const {
+  for (int p = 0; p < n_panels_; ++p) {
+    for (int i = 0; i < n_rows; i += kernel_->rows) {
+      kernel_->run(a + i * a_stride, a_stride, std::min(kernel_->rows, n_rows - i), panel(p), n_k_,
+                   c + static_cast<ptrdiff_t>(i) * padded_cols() + p * kernel_->cols,
+                   padded_cols());
+    }
+  }
+}
+
+}  // namespace earbit

@@ -1,0 +1,106 @@
+// c[i][j] = sum_k a[i][k] * w[j][k] for AVX2: 4 rows x 16 outputs in 8 sums.
+//
+// `vpmaddubsw` takes bytes but saturates at 32767, which two products of 8 bits exceed.  So codes
+// and weights are 16 bits wide, and `vpmaddwd` adds pairs of products into int32.  Four codes of a
+// row are broadcast as they are: codes 0 and 2 are left by a mask, 1 and 3 by a shift.
+// Panel: per four k, weights 0 and 2 of the 16 outputs as pairs of int16, then weights 1 and 3.
+#include <immintrin.h>
+
+#include <cstring>
+#include <utility>
+
+#include "kernels/gemm_i8.h"
+
+namespace earbit {
+namespace {
+
+constexpr int kCols = 16;
+constexpr int kStep = 4 * kCols * 2;  // bytes of a panel per four k
+
+__m256i load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+
+void store(int32_t* to, __m256i x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
+
+int32_t codes_at(const uint8_t* a, size_t n_codes) {
+  int32_t codes = 0;
+  std::memcpy(&codes, a, n_codes);
+  return codes;
+}
+
+// Weights of four k: even and odd ones of the first 8 outputs, then of the last.
+struct Weights {
+  explicit Weights(const uint8_t* panel)
+      : even{load(panel), load(panel + 32)}, odd{load(panel + 64), load(panel + 96)} {}
+
+  // Adds their products with four codes of a row.
+  void add_to(__m256i& low, __m256i& high, int32_t codes) const {
+    const __m256i x = _mm256_set1_epi32(codes);
+    const __m256i x_even = _mm256_and_si256(x, _mm256_set1_epi32(0x00ff00ff));
+    const __m256i x_odd = _mm256_srli_epi16(x, 8);
+    low = _mm256_add_epi32(low, _mm256_madd_epi16(x_even, even[0]));
+    high = _mm256_add_epi32(high, _mm256_madd_epi16(x_even, even[1]));
+    low = _mm256_add_epi32(low, _mm256_madd_epi16(x_odd, odd[0]));
+    high = _mm256_add_epi32(high, _mm256_madd_epi16(x_odd, odd[1]));
+  }
+
+  __m256i even[2];
+  __m256i odd[2];
+};
+
+// Rows are a pack of constants, not a loop: the sums must live in registers.
+template <int... row>
+void run_rows(std::integer_sequence<int, row...>, const uint8_t* a, ptrdiff_t a_stride,
+              const uint8_t* panel, int n_k, int32_t* c, ptrdiff_t c_stride) {
+  __m256i low[sizeof...(row)];
+  __m256i high[sizeof...(row)];
+  ((low[row] = high[row] = _mm256_setzero_si256()), ...);
+  for (; n_k >= 4; n_k -= 4, a += 4, panel += kStep) {
+    const Weights weights(panel);
+    (weights.add_to(low[row], high[row], codes_at(a + row * a_stride, 4)), ...);
+  }
+  ((store(c + row * c_stride, low[row]), store(c + row * c_stride + 8, high[row])), ...);
+  // The last codes of a row, where they make no four: here they cost the sums no registers.
+  for (int i = 0; n_k > 0 && i < static_cast<int>(sizeof...(row)); ++i) {
+    int32_t* out = c + i * c_stride;
+    __m256i first = load(out);
+    __m256i second = load(out + 8);
+    Weights(panel).add_to(first, second, codes_at(a + i * a_stride, static_cast<size_t>(n_k)));
+    store(out, first);
+    store(out + 8, second);
+  }
+}
+
+}  // namespace
+
+void gemm_i8_4x16_avx2_pack(const int8_t* w, ptrdiff_t stride, int n_cols, int n_k,
+                            uint8_t* panel) {
+  for (int first = 0; first < n_k; first += 4) {
+    for (const int odd : {0, 1}) {
+      for (int j = 0; j < kCols; ++j) {
+        for (int k = first + odd; k < first + 4; k += 2, panel += 2) {
+          const int16_t weight = j < n_cols && k < n_k ? w[j * stride + k] : 0;
+          std::memcpy(panel, &weight, sizeof weight);
+        }
+      }
+    }
+  }
+}
+
+void gemm_i8_4x16_avx2(const uint8_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* panel,
+                       int n_k, int32_t* c, ptrdiff_t c_stride) {
+  const auto run = [&](auto rows) { run_rows(rows, a, a_stride, panel, n_k, c, c_stride); };
+  switch (n_rows) {
+    case 1:
+      return run(std::make_integer_sequence<int, 1>());
+    case 2:
+      return run(std::make_integer_sequence<int, 2>());
+    case 3:
+      return run(std::make_integer_sequence<int, 3>());
+    case 4:
+      return run(std::make_integer_sequence<int, 4>());
+    default:
+      return;
+  }
+}
+
+}  // namespace earbit

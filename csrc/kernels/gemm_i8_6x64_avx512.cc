@@ -1,0 +1,96 @@
+// c[i][j] = sum_k a[i][k] * w[j][k] for AVX-512 with VNNI.
+//
+// 6 rows x 64 outputs = 24 accumulators of 16 int32 each.  Four codes of a row are broadcast;
+// `vpdpbusd` multiplies them with four weights of every output and adds all four products, exactly.
+// Panel: per four k, the four weights of each of the 64 outputs side by side.
+#include <immintrin.h>
+
+#include <cstring>
+#include <utility>
+
+#include "kernels/gemm_i8.h"
+
+namespace earbit {
+namespace {
+
+constexpr int kRows = 6;
+constexpr int kCols = 64;
+constexpr int kVectors = kCols / 16;
+
+int32_t codes_at(const uint8_t* a, size_t n_codes) {
+  int32_t codes = 0;
+  std::memcpy(&codes, a, n_codes);
+  return codes;
+}
+
+// Rows are a pack of constants, not a loop: the sums must live in registers.
+template <int... row>
+void run_rows(std::integer_sequence<int, row...>, const uint8_t* a, ptrdiff_t a_stride,
+              const uint8_t* panel, int n_k, int32_t* c, ptrdiff_t c_stride) {
+  __m512i s0[sizeof...(row)];
+  __m512i s1[sizeof...(row)];
+  __m512i s2[sizeof...(row)];
+  __m512i s3[sizeof...(row)];
+  ((s0[row] = s1[row] = s2[row] = s3[row] = _mm512_setzero_si512()), ...);
+  for (; n_k >= 4; n_k -= 4, a += 4, panel += 4 * kCols) {
+    const __m512i w0 = _mm512_loadu_si512(panel);
+    const __m512i w1 = _mm512_loadu_si512(panel + 64);
+    const __m512i w2 = _mm512_loadu_si512(panel + 128);
+    const __m512i w3 = _mm512_loadu_si512(panel + 192);
+    __m512i x;
+    ((x = _mm512_set1_epi32(codes_at(a + row * a_stride, 4)),
+      s0[row] = _mm512_dpbusd_epi32(s0[row], x, w0), s1[row] = _mm512_dpbusd_epi32(s1[row], x, w1),
+      s2[row] = _mm512_dpbusd_epi32(s2[row], x, w2), s3[row] = _mm512_dpbusd_epi32(s3[row], x, w3)),
+     ...);
+  }
+  const auto store = [&](int i, int v, __m512i sum) {
+    _mm512_storeu_si512(c + i * c_stride + 16 * v, sum);
+  };
+  ((store(row, 0, s0[row]), store(row, 1, s1[row]), store(row, 2, s2[row]), store(row, 3, s3[row])),
+   ...);
+  // The last codes of a row, where they make no four: here they cost the sums no registers.
+  for (int i = 0; n_k > 0 && i < static_cast<int>(sizeof...(row)); ++i) {
+    const __m512i x = _mm512_set1_epi32(codes_at(a + i * a_stride, static_cast<size_t>(n_k)));
+    for (int v = 0; v < kVectors; ++v) {
+      int32_t* out = c + i * c_stride + 16 * v;
+      const __m512i w = _mm512_loadu_si512(panel + 64 * v);
+      _mm512_storeu_si512(out, _mm512_dpbusd_epi32(_mm512_loadu_si512(out), x, w));
+    }
+  }
+}
+
+}  // namespace
+
+void gemm_i8_6x64_avx512_pack(const int8_t* w, ptrdiff_t stride, int n_cols, int n_k,
+                              uint8_t* panel) {
+  for (int first = 0; first < n_k; first += 4) {
+    for (int j = 0; j < kCols; ++j) {
+      for (int k = first; k < first + 4; ++k) {
+        *panel++ = static_cast<uint8_t>(j < n_cols && k < n_k ? w[j * stride + k] : 0);
+      }
+    }
+  }
+}
+
+void gemm_i8_6x64_avx512(const uint8_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* panel,
+                         int n_k, int32_t* c, ptrdiff_t c_stride) {
+  const auto run = [&](auto rows) { run_rows(rows, a, a_stride, panel, n_k, c, c_stride); };
+  switch (n_rows) {
+    case 1:
+      return run(std::make_integer_sequence<int, 1>());
+    case 2:
+      return run(std::make_integer_sequence<int, 2>());
+    case 3:
+      return run(std::make_integer_sequence<int, 3>());
+    case 4:
+      return run(std::make_integer_sequence<int, 4>());
+    case 5:
+      return run(std::make_integer_sequence<int, 5>());
+    case kRows:
+      return run(std::make_integer_sequence<int, kRows>());
+    default:
+      return;
+  }
+}
+
+}  // namespace earbit

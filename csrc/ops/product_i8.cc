@@ -1,0 +1,151 @@
+// gemm_i8 and conv_i8: weights and inputs are codes of 1 to 8 bits each.
+//
+// A code u of the input stands for low + step * u, so with the kernel's sums s over u
+//   dot = step * s + low * (the sum of the output's weights),  y = scale * dot + bias.
+// Padding frames are the code 0, or the lower value of a set without zero, as in training.
+// In the file, the codes of an output's weights lie 8 / weight_bits to a byte.
+#include <algorithm>
+#include <cstdint>
+
+#include "cpu/thread_pool.h"
+#include "graph/op.h"
+#include "kernels/gemm_i8.h"
+#include "kernels/lanes.h"
+#include "ops/windows.h"
+
+namespace earbit {
+namespace {
+
+class ProductI8 : public Op {
+ public:
+  ProductI8(const std::vector<Type>& inputs, Attributes& attributes)
+      : windows_(Windows::read(attributes)),
+        in_(inputs[0]),
+        groups_(attributes.integer("groups", 1, std::max(1, inputs[0].cols))),
+        lanes_(lane_kernels(chosen_isa())) {
+    const int n_out = outputs_of(attributes);
+    if (in_.cols % groups_ != 0 || n_out % groups_ != 0) {
+      throw std::invalid_argument("groups=" + std::to_string(groups_) + " must divide " +
+                                  std::to_string(in_.cols) + " channels in and " +
+                                  std::to_string(n_out) + " out");
+    }
+    type_ = Type::floats(n_out);
+    const int n_k = windows_.elements(in_.cols / groups_);
+    const std::vector<int8_t> weight = weight_of(attributes, n_out, n_k);
+    scale_ = attributes.f32("scale", {n_out});
+    bias_ = attributes.f32("bias", {n_out});
+    for (int j = 0; j < n_out; ++j) {
+      int32_t sum = 0;
+      for (int k = 0; k < n_k; ++k) sum += weight[static_cast<size_t>(j) * n_k + k];
+      offset_.push_back(in_.set.low() * sum);
+    }
+    const int per_group = n_out / groups_;
+    for (int g = 0; g < groups_; ++g) {
+      panels_.emplace_back(gemm_i8_kernel(chosen_isa()),
+                           weight.data() + static_cast<size_t>(g) * per_group * n_k, n_k, per_group,
+                           n_k);
+    }
+  }
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+    const bool is_direct = groups_ == 1 && !windows_.is_padded();
+    const Value x = is_direct ? inputs[0] : grouped(inputs[0]);
+    Value y = Value::make(type_, windows_.count(inputs[0].rows));
+    // A panel is read once for several kernel calls; their sums stay in L2.
+    const int n_rows = 4 * panels_[0].kernel().rows;
+    parallel_for(
+        y.rows, static_cast<int64_t>(n_rows) * 4, n_threads, [&](int64_t begin, int64_t end) {
+          std::vector<int32_t> sums(static_cast<size_t>(n_rows) * panels_[0].padded_cols());
+          for (int64_t i = begin; i < end; i += n_rows) {
+            const int n = static_cast<int>(std::min<int64_t>(n_rows, end - i));
+            for (int g = 0; g < groups_; ++g) run_rows(x, g, i, n, sums.data(), y);
+          }
+        });
+    return y;
+  }
+
+ private:
+  // Values of the weights (n_out, n_k); throws when a window can exceed int32.
+  std::vector<int8_t> weight_of(Attributes& attributes, int n_out, int n_k) const {
+    const CodeSet set{attributes.integer("weight_bits", 1, kMaxCodeBits), false};
+    if (kMaxCodeBits % set.bits != 0) {
+      throw std::invalid_argument("weight_bits=" + std::to_string(set.bits) +
+                                  "; allowed are 1, 2, 4 and 8");
+    }
+    const int64_t largest = int64_t{in_.set.step()} * in_.set.largest() * set.limit();
+    const int64_t most = INT32_MAX / largest;
+    if (n_k > most) {
+      throw std::invalid_argument(
+          "a window of " + std::to_string(n_k) + " elements, whose sum can exceed 32 bits; with " +
+          std::to_string(in_.set.bits) + "-bit inputs and " + std::to_string(set.bits) +
+          "-bit weights at most " + std::to_string(most) + " are allowed");
+    }
+    const int per_byte = kMaxCodeBits / set.bits;
+    const int64_t n_bytes = (int64_t{n_k} + per_byte - 1) / per_byte;
+    const std::vector<uint8_t> packed = attributes.u8("weight", {n_out, n_bytes});
+    std::vector<int8_t> weight;
+    weight.reserve(static_cast<size_t>(n_out) * n_k);
+    for (int j = 0; j < n_out; ++j) {
+      for (int k = 0; k < n_k; ++k) {
+        const int byte = packed[static_cast<size_t>(j) * n_bytes + k / per_byte];
+        const int u = byte >> (k % per_byte * set.bits) & set.largest();
+        weight.push_back(static_cast<int8_t>(set.value(u)));
+      }
+    }
+    return weight;
+  }
+
+  // The channels of every group side by side, group after group, between frames of padding.
+  Value grouped(const Value& x) const {
+    const int n_in = in_.cols / groups_;
+    const int64_t rows = x.rows + windows_.pad_left + windows_.pad_right;
+    Value y = Value::make(in_, rows);
+    const auto zero = static_cast<uint8_t>(in_.set.padding());
+    uint8_t* out = y.codes.get();
+    for (int g = 0; g < groups_; ++g) {
+      out = std::fill_n(out, int64_t{windows_.pad_left} * n_in, zero);
+      for (int64_t t = 0; t < x.rows; ++t) {
+        out = std::copy_n(x.codes_row(t) + g * n_in, n_in, out);
+      }
+      out = std::fill_n(out, int64_t{windows_.pad_right} * n_in, zero);
+    }
+    return y;
+  }
+
+  void run_rows(const Value& x, int g, int64_t first, int n, int32_t* sums, Value& y) const {
+    const int n_in = in_.cols / groups_;
+    const int n_out = type_.cols / groups_;
+    const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * n_in;
+    const PanelsI8& panels = panels_[g];
+    panels.run(x.codes.get() + g * x.rows * n_in + first * stride, stride, n, sums);
+    const int step = in_.set.step();
+    const int32_t* offset = offset_.data() + g * n_out;
+    for (int i = 0; i < n; ++i) {
+      int32_t* dot = sums + static_cast<ptrdiff_t>(i) * panels.padded_cols();
+      for (int j = 0; j < n_out; ++j) dot[j] = step * dot[j] + offset[j];
+      lanes_.scale_i32(dot, scale_.data() + g * n_out, bias_.data() + g * n_out,
+                       y.row(first + i) + g * n_out, n_out);
+    }
+  }
+
+  Windows windows_;
+  Type in_;
+  int groups_;
+  const LaneKernels& lanes_;
+  Type type_;
+  std::vector<float> scale_;
+  std::vector<float> bias_;
+  std::vector<int32_t> offset_;
+  std::vector<PanelsI8> panels_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_product_i8(const std::vector<Type>& inputs, Attributes& attributes) {
+  expect_codes(inputs, 1);
+  return std::make_unique<ProductI8>(inputs, attributes);
+}
+
+}  // namespace earbit

@@ -1,0 +1,85 @@
+// quantize: floats to codes, round((factor * x + shift) / scale) within the set of the codes.
+// unpack: bits to codes of one bit, for products that read nothing but codes.
+#include "cpu/thread_pool.h"
+#include "graph/op.h"
+#include "kernels/lanes.h"
+
+namespace earbit {
+namespace {
+
+class Quantize : public Op {
+ public:
+  Quantize(const std::vector<Type>& inputs, Attributes& attributes)
+      : factor_(attributes.number("factor")), scale_(attributes.number("scale")) {
+    // One bit is a comparison, which does not round as this does: it is made by `pack`.
+    const int bits = attributes.integer("bits", 2, kMaxCodeBits);
+    type_ = Type::codes(inputs[0].cols, {bits, attributes.integer("unsigned", 0, 1) == 1});
+    if (!(scale_ > 0)) throw std::invalid_argument("scale must be above 0");
+    shift_ = attributes.f32("shift", {inputs[0].cols});
+  }
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+    const Value& x = inputs[0];
+    Value y = Value::make(type_, x.rows);
+    const LaneKernels& lanes = lane_kernels(chosen_isa());
+    const CodeSet& set = type_.set;
+    parallel_for(x.rows, 64, n_threads, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        lanes.quantize(x.row(i), shift_.data(), factor_, scale_, set.low(),
+                       set.value(set.largest()), y.codes_row(i), type_.cols);
+      }
+    });
+    return y;
+  }
+
+ private:
+  float factor_;
+  float scale_;
+  std::vector<float> shift_;
+  Type type_;
+};
+
+class Unpack : public Op {
+ public:
+  Unpack(const Type& input, bool is_unsigned)
+      : in_(input), type_(Type::codes(input.groups * input.bits_per_group, {1, is_unsigned})) {}
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+    const Value& x = inputs[0];
+    Value y = Value::make(type_, x.rows);
+    parallel_for(x.rows, 64, n_threads, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        uint8_t* out = y.codes_row(i);
+        for (int g = 0; g < in_.groups; ++g) {
+          const uint64_t* words = x.group(g) + i * in_.words();
+          for (int j = 0; j < in_.bits_per_group; ++j) {
+            *out++ = static_cast<uint8_t>(words[j / kWordBits] >> (j % kWordBits) & 1);
+          }
+        }
+      }
+    });
+    return y;
+  }
+
+ private:
+  Type in_;
+  Type type_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_quantize(const std::vector<Type>& inputs, Attributes& attributes) {
+  expect_floats(inputs, 1);
+  return std::make_unique<Quantize>(inputs, attributes);
+}
+
+std::unique_ptr<Op> make_unpack(const std::vector<Type>& inputs, Attributes& attributes) {
+  expect_bits(inputs, 1);
+  return std::make_unique<Unpack>(inputs[0], attributes.integer("unsigned", 0, 1) == 1);
+}
+
+}  // namespace earbit

@@ -1,0 +1,27 @@
+// The check of packed one-bit weights, for every op that reads them.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bits/layout.h"
+
+namespace earbit {
+
+// Throws std::invalid_argument when a tap of n_channels has bits beyond them, which would be
+// counted as products.
+inline void check_tails(const std::vector<uint64_t>& weight, int n_channels) {
+  const int tail = n_channels % kWordBits;
+  if (tail == 0) return;
+  const auto words = static_cast<size_t>(words_for(n_channels));
+  for (size_t i = words - 1; i < weight.size(); i += words) {
+    if (weight[i] >> tail != 0) {
+      throw std::invalid_argument("weight has bits set beyond its " + std::to_string(n_channels) +
+                                  " channels");
+    }
+  }
+}
+
+}  // namespace earbit

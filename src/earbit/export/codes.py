@@ -1,0 +1,85 @@
+"""Lowers products on codes of 1 to 8 bits, all but those with one bit on both sides.
+
+Which op computes a product follows from its bits alone: bit planes where weights have one bit and
+inputs 2 or 4, else 8-bit integers.  Inputs of one bit are bits everywhere; 8-bit products read them
+unpacked.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from earbit.errors import UnsupportedError
+from earbit.export.arrays import array, pack_codes, pack_weight, step_of
+from earbit.export.program import Program
+from earbit.quantize.codes import code_range
+from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear
+from earbit.quantize.quantizers import ActivationQuantizer
+
+PLANE_BITS = (2, 4)
+"""Bits of an input that one-bit weights read as planes; 8 planes cost more than 8-bit products."""
+
+
+def quantize(
+    program: Program,
+    value: int,
+    name: str,
+    quantizer: ActivationQuantizer,
+    n_channels: int,
+    factor: float = 1.0,
+) -> int:
+    """Codes of a float value times `factor`, in at least 2 bits; `verify` knows them as `name`."""
+    shift = quantizer.shift
+    made = program.add(
+        "quantize",
+        [value],
+        ints={"bits": quantizer.bits, "unsigned": int(quantizer.number_set == "unsigned")},
+        floats={"scale": float(step_of(quantizer)), "factor": float(np.float32(factor))},
+        tensors={"shift": np.zeros(n_channels, np.float32) if shift is None else array(shift)},
+    )
+    program.bits[name] = made
+    return made
+
+
+def unpack(program: Program, bits: int, quantizer: ActivationQuantizer) -> int:
+    """Bits of a quantizer as codes, for ops that read nothing else."""
+    return program.add("unpack", [bits], ints={"unsigned": int(quantizer.number_set == "unsigned")})
+
+
+def code_product(
+    program: Program,
+    name: str,
+    kind: Literal["gemm", "conv"],
+    leaf: QuantizedLinear | QuantizedConv1d,
+    value: int,
+    shape: dict[str, int],
+    scale: np.ndarray,
+    bias: np.ndarray,
+) -> int:
+    """Floats `scale * product + bias` of the codes, or bits, that a leaf reads.
+
+    scale, bias: float32 (C_out,).  Raises UnsupportedError, naming the leaf, for windows whose sum
+    may exceed 32 bits.
+    """
+    quantizer, weights = leaf.input_quantizer, leaf.weight_quantizer
+    assert quantizer is not None
+    assert weights is not None
+    low, high = code_range(quantizer.bits, quantizer.number_set)
+    n_terms = leaf.weight[0].numel()
+    most = (2**31 - 1) // ((high - low) * -code_range(weights.bits, "signed")[0])
+    if n_terms > most:
+        raise UnsupportedError(
+            f"{name}: the sum of {n_terms} products of {leaf.precision} may exceed 32 bits; at "
+            f"most {most} are allowed, give it fewer bits in the plan"
+        )
+    tensors = {"scale": scale, "bias": bias}
+    if weights.bits == 1 and quantizer.bits in PLANE_BITS:
+        tensors["weight"] = pack_weight(leaf.weight)
+        return program.add(f"{kind}_planes", [value], ints=shape, tensors=tensors)
+    if quantizer.bits == 1:
+        value = unpack(program, value, quantizer)
+    tensors["weight"] = pack_codes(leaf.weight, weights)
+    ints = shape | {"weight_bits": weights.bits}
+    return program.add(f"{kind}_i8", [value], ints=ints, tensors=tensors)
