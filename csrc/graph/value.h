@@ -20,6 +20,10 @@ struct Type {
   static Type floats(int cols) { return {false, cols, 0, 0}; }
   static Type bits(int groups, int bits_per_group) { return {true, 0, groups, bits_per_group}; }
   int words() const { return static_cast<int>(words_for(bits_per_group)); }
+  int64_t row_bytes() const {
+    return is_bits ? static_cast<int64_t>(groups) * words() * int64_t{sizeof(uint64_t)}
+                   : static_cast<int64_t>(cols) * int64_t{sizeof(float)};
+  }
 };
 
 // Largest value; beyond, a run is refused instead of exhausting memory.  32 GiB hold 87 minutes
@@ -35,19 +39,17 @@ struct Value {
 
   static Value make(const Type& type, int64_t rows) {
     Value value{type, rows, nullptr, nullptr};
-    const int64_t per_row =
-        type.is_bits ? static_cast<int64_t>(type.groups) * type.words() : type.cols;
-    const int64_t row_bytes = per_row * (type.is_bits ? sizeof(uint64_t) : sizeof(float));
+    const int64_t row_bytes = type.row_bytes();
     if (rows < 0 || (rows > 0 && row_bytes > kMaxBytes / rows)) {
       throw std::invalid_argument("a value of " + std::to_string(rows) + " rows of " +
                                   std::to_string(row_bytes) + " bytes is larger than " +
                                   std::to_string(kMaxBytes >> 30) + " GiB; cut the audio");
     }
-    const auto n = static_cast<size_t>(rows * per_row);
+    const auto n_bytes = static_cast<size_t>(rows * row_bytes);
     if (type.is_bits) {
-      value.words = std::shared_ptr<uint64_t[]>(new uint64_t[n]);
+      value.words = std::shared_ptr<uint64_t[]>(new uint64_t[n_bytes / sizeof(uint64_t)]);
     } else {
-      value.floats = std::shared_ptr<float[]>(new float[n]);
+      value.floats = std::shared_ptr<float[]>(new float[n_bytes / sizeof(float)]);
     }
     return value;
   }

@@ -38,7 +38,7 @@ class ProductB1 : public Op {
     }
     n_bits_ = windows_.elements(in_.bits_per_group);
     n_words_ = windows_.kernel * in_.words();
-    const std::vector<uint64_t> weight = attributes.u64("weight", {n_out_, n_words_});
+    const Elements<uint64_t> weight = attributes.u64("weight", {n_out_, n_words_});
     check_tails(weight);
     if (attributes.has_tensor("threshold")) {
       if (groups_ > 1) throw std::invalid_argument("thresholds need groups=1");
@@ -60,6 +60,10 @@ class ProductB1 : public Op {
 
   const Type& type() const override { return type_; }
 
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return windows_.count(inputs[0]);
+  }
+
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value x = windows_.is_padded() ? padded(inputs[0]) : inputs[0];
     Value y = Value::make(type_, windows_.count(inputs[0].rows));
@@ -79,7 +83,7 @@ class ProductB1 : public Op {
 
  private:
   // Weight bits beyond the row's length would be counted as products.
-  void check_tails(const std::vector<uint64_t>& weight) const {
+  void check_tails(Elements<uint64_t> weight) const {
     const int tail = in_.bits_per_group % kWordBits;
     if (tail == 0) return;
     const size_t words = in_.words();
