@@ -55,12 +55,12 @@ lint: .venv/.dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	@find csrc tests/csrc \( -name '*.cc' -o -name '*.h' \) -print0 | xargs -0 .venv/bin/clang-format --dry-run -Werror
+	@find csrc tests/csrc examples \( -name '*.cc' -o -name '*.c' -o -name '*.h' \) -print0 | xargs -0 .venv/bin/clang-format --dry-run -Werror
 
 format: .venv/.dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
-	@find csrc tests/csrc \( -name '*.cc' -o -name '*.h' \) -print0 | xargs -0 .venv/bin/clang-format -i
+	@find csrc tests/csrc examples \( -name '*.cc' -o -name '*.c' -o -name '*.h' \) -print0 | xargs -0 .venv/bin/clang-format -i
 
 bench: .venv/.dev
 	$(PY) benchmarks/gemm_b1.py

@@ -89,10 +89,9 @@ earbit_program* opened(const earbit::Source& source) {
 
 int64_t n_frames(const LoadedProgram& loaded, int64_t n_samples) {
   if (n_samples < EARBIT_MIN_SAMPLES || n_samples > EARBIT_MAX_SAMPLES) {
-    throw std::invalid_argument("audio of " + std::to_string(n_samples) +
-                                " samples; allowed are " + std::to_string(EARBIT_MIN_SAMPLES) +
-                                " (25 ms, one frame) to " + std::to_string(EARBIT_MAX_SAMPLES) +
-                                " (4 h); pad it or cut it");
+    throw std::invalid_argument("audio of " + std::to_string(n_samples) + " samples; allowed are " +
+                                std::to_string(EARBIT_MIN_SAMPLES) + " (25 ms, one frame) to " +
+                                std::to_string(EARBIT_MAX_SAMPLES) + " (4 h); pad it or cut it");
   }
   const std::vector<int64_t> rows = loaded.program->rows(n_samples);
   const int64_t n = rows[loaded.outputs.front()];
@@ -110,8 +109,7 @@ void run(const LoadedProgram& loaded, const float* samples, int64_t n_samples, i
   require(samples != nullptr, "samples");
   require(features != nullptr, "features");
   require_range("n_threads", n_threads, 1, EARBIT_MAX_THREADS);
-  const int64_t size =
-      n_frames(loaded, n_samples) * loaded.program->type(outputs.front()).cols;
+  const int64_t size = n_frames(loaded, n_samples) * loaded.program->type(outputs.front()).cols;
   const auto n_expected = static_cast<int64_t>(outputs.size()) * size;
   require_range("n_floats", n_floats, n_expected, n_expected);
   const auto n_bad = std::count_if(samples, samples + n_samples,

@@ -73,8 +73,7 @@ int add(Program& program, const std::string& op, const std::vector<int>& inputs,
 }
 
 // A loaded file: program, outputs, bits and the JSON text of its origin.
-std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int>,
-           std::string>
+std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int>, std::string>
 load(const nb::bytes& path) {
   const std::string text(path.c_str(), path.size());
   nb::gil_scoped_release release;

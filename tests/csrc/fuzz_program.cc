@@ -26,15 +26,15 @@ namespace {
 using earbit::LoadedProgram;
 using earbit::Value;
 
-constexpr size_t kSlack = size_t{1} << 18;      // of small things that every file needs
-constexpr size_t kMemory = size_t{256} << 20;   // that a run is given at most
-constexpr size_t kRunGrowth = 64;               // bytes per byte of the file and frame
+constexpr size_t kSlack = size_t{1} << 18;     // of small things that every file needs
+constexpr size_t kMemory = size_t{256} << 20;  // that a run is given at most
+constexpr size_t kRunGrowth = 64;              // bytes per byte of the file and frame
 constexpr size_t kMaxSamples = 1200;
 constexpr unsigned kMaxSeconds = 60;
 
 struct Counts {
-  long refused = 0;       // by the loader
-  long unfit = 0;         // refused when it was run: too few frames, for example
+  long refused = 0;  // by the loader
+  long unfit = 0;    // refused when it was run: too few frames, for example
   long out_of_memory = 0;
   long ran = 0;
   double load_growth = 0;  // most memory of a load, in sizes of the file
@@ -48,7 +48,8 @@ struct Counts {
 void check_message(long i, const std::string& message) {
   try {
     // The JSON reader knows what is UTF-8 and has no control characters.
-    if (!message.empty() && earbit::Json::parse(quoted(message)).string("message") == message) return;
+    if (!message.empty() && earbit::Json::parse(quoted(message)).string("message") == message)
+      return;
   } catch (const earbit::FormatError&) {
   }
   fail(i, "a message that is not one line of UTF-8: " + message);

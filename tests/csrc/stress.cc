@@ -38,8 +38,7 @@ std::vector<float> features(const earbit_program* program, int seed, int n_threa
 bool says_what_was_wrong(const earbit_program* program, int n_threads) {
   float out = 0;
   const std::vector<float> samples = audio(0);
-  const earbit_status status =
-      earbit_run(program, samples.data(), kSamples, -n_threads, &out, 1);
+  const earbit_status status = earbit_run(program, samples.data(), kSamples, -n_threads, &out, 1);
   const std::string expected = "n_threads=" + std::to_string(-n_threads);
   return status == EARBIT_BAD_ARGUMENT && std::strstr(earbit_error(), expected.c_str()) != nullptr;
 }

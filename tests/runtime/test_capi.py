@@ -1,13 +1,13 @@
-"""libearbit and its example give what a Session gives; wrong calls are errors, threads no danger."""
+"""libearbit and its example give what a Session gives; wrong calls are errors, threads harmless."""
 
 import wave
 
 import numpy as np
 import pytest
-from native_build import built, ran
 from small_programs import write_programs
 
 from earbit.runtime import Session
+from native_build import built, ran
 
 SAMPLES = np.random.default_rng(2).integers(-20_000, 20_000, 3001).astype(np.int16)
 NAMES = ("norms", "products", "binary_attention", "float_attention")

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from native_build import built, ran
 from small_programs import write_programs
 
 from earbit import _core
+from native_build import built, ran
 
 N_FILES = 20_000
 

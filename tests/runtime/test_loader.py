@@ -139,7 +139,9 @@ JSON = st.recursive(
 )
 
 
-@given(origin=st.dictionaries(st.text("abcäß€😀", min_size=1), JSON, max_size=4), ascii=st.booleans())
+@given(
+    origin=st.dictionaries(st.text("abcäß€😀", min_size=1), JSON, max_size=4), ascii=st.booleans()
+)
 @settings(max_examples=60, deadline=None)
 def test_the_origin_comes_back_as_python_reads_it(tmp_path_factory, origin, ascii):
     program = json.dumps({**PROGRAM, "origin": origin}, ensure_ascii=ascii)
@@ -224,7 +226,7 @@ def replaced(**changes):
 
 PROGRAMS = [
     ([], "program: an array, expected an object"),
-    ({**PROGRAM, "format": "earbit-program-2", "new": 1}, "format \"earbit-program-2\", this ver"),
+    ({**PROGRAM, "format": "earbit-program-2", "new": 1}, 'format "earbit-program-2", this ver'),
     ({**PROGRAM, "format": 1}, "format: a number, expected a string"),
     ({**PROGRAM, "new": 1}, "'new', which this version does not know"),
     ({k: v for k, v in PROGRAM.items() if k != "bits"}, "program: no 'bits'"),
@@ -239,19 +241,19 @@ PROGRAMS = [
     ({**PROGRAM, "bits": []}, "bits: an array"),
     ({**PROGRAM, "origin": None}, "origin: null, expected an object"),
     (replaced(op="system"), r"op 0 \(system\): unknown op 'system'; known are"),
-    (replaced(op=""), "op 0 op: \"\" is no name"),
+    (replaced(op=""), 'op 0 op: "" is no name'),
     (replaced(op="a\nb"), "op 0 op: .* is no name"),
-    (replaced(op="x" * 257), "op 0 op: \"xxx.*is no name"),
+    (replaced(op="x" * 257), 'op 0 op: "xxx.*is no name'),
     # cut short in the middle of a character
-    (json.dumps(replaced(op="ü" * 200), ensure_ascii=False), "op 0 op: \"ü.*is no name"),
+    (json.dumps(replaced(op="ü" * 200), ensure_ascii=False), 'op 0 op: "ü.*is no name'),
     (replaced(inputs=[1]), "op 0 inputs: value: 1 is no integer from 0 to 0"),
     (replaced(inputs=[True]), "op 0 inputs: value: true is no integer"),
     (replaced(inputs=[0, 0]), r"op 0 \(relu\): 2 inputs, expected 1"),
     (replaced(ints={"a": 2**31}), "op 0: a: 2147483648 is no integer from -2147483647 to"),
     (replaced(ints={"a": 1.0}), "op 0: a: 1.0 is no integer"),
-    (replaced(ints={"a": "1"}), "op 0: a: \"1\" is no integer"),
+    (replaced(ints={"a": "1"}), 'op 0: a: "1" is no integer'),
     (replaced(floats={"a": 10**400}), r"op 0: a: 1000+\.\.\. is no finite number"),
-    (replaced(floats={"a": "1"}), "op 0: a: \"1\" is no finite number"),
+    (replaced(floats={"a": "1"}), 'op 0: a: "1" is no finite number'),
     (replaced(ints={"a": 1}), r"op 0 \(relu\): this op has no 'a'"),
     (replaced(more={}), "op 0: 'more', which this version does not know"),
     ({**PROGRAM, "ops": [{"op": "relu"}]}, "op 0: no 'inputs'"),

@@ -42,4 +42,4 @@ def read_program(path: str | Path) -> ProgramFile:
     except ValueError as error:
         raise FormatError(f"{path}: {error}") from error
     except MemoryError as error:
-        raise FormatError(f"{path}: needs more memory than there is; close other programs") from error
+        raise FormatError(f"{path}: needs more memory than there is; free some") from error

@@ -49,10 +49,10 @@ const char* const kNumbers[] = {"0",
                                 "[]",
                                 "{}"};
 
-const char* const kStrings[] = {"\"\"",           "\"\\u0000\"",   "\"\\ud800\"", "\"\\ud83d\\ude00\"",
-                                "\"\xff\"",       "\"\xc0\x80\"",  "\"\xe9\"",    "\"\\x\"",
-                                "\"new\\nline\"", "\"__proto__\"", "\"F64\"",     "\"weight\"",
-                                "\"threshold\"",  "\"outputs\"",   "\"origin\""};
+const char* const kStrings[] = {
+    "\"\"",         "\"\\u0000\"", "\"\\ud800\"",   "\"\\ud83d\\ude00\"", "\"\xff\"",
+    "\"\xc0\x80\"", "\"\xe9\"",    "\"\\x\"",       "\"new\\nline\"",     "\"__proto__\"",
+    "\"F64\"",      "\"weight\"",  "\"threshold\"", "\"outputs\"",        "\"origin\""};
 
 bool is_string(const std::string& token) { return token[0] == '"'; }
 bool is_number(const std::string& token) {
