@@ -8,6 +8,7 @@ namespace earbit {
 std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& inputs,
                             Attributes& attributes) {
   static const std::map<std::string, MakeOp> makers = {
+      {"waveform_bits", make_waveform_bits},
       {"conv_f32", make_conv_f32},
       {"group_norm", make_group_norm},
       {"layer_norm", make_layer_norm},

@@ -35,6 +35,7 @@ std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& in
 // How ops/ is found: a maker per op.
 using MakeOp = std::unique_ptr<Op> (*)(const std::vector<Type>&, Attributes&);
 std::unique_ptr<Op> make_conv_f32(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_waveform_bits(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_group_norm(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_layer_norm(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_gelu(const std::vector<Type>& inputs, Attributes& attributes);

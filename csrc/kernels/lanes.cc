@@ -5,6 +5,7 @@ namespace earbit {
 extern const LaneKernels kLanesScalar;
 #if defined(__x86_64__)
 extern const LaneKernels kLanesAvx2;
+extern const LaneKernels kLanesAvx512;
 #endif
 
 const std::vector<const LaneKernels*>& all_lane_kernels() {
@@ -12,6 +13,7 @@ const std::vector<const LaneKernels*>& all_lane_kernels() {
       &kLanesScalar,
 #if defined(__x86_64__)
       &kLanesAvx2,
+      &kLanesAvx512,
 #endif
   };
   return sets;

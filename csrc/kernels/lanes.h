@@ -4,12 +4,35 @@
 // gives the same bits.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "cpu/isa.h"
 
 namespace earbit {
+
+// Counts of a binary product, a kernel's tile, and what makes dots of them.
+struct DotTile {
+  const int32_t* counts;
+  int stride;
+  int n_rows;
+  int n_cols;
+  bool is_signed;
+  const int32_t* offsets;
+};
+
+// What a count of differing bits is worth before the softmax's division: exp[k] of the least count
+// of a row plus k, falling.
+struct ShareTable {
+  const float* exp;
+  int size;
+  float half;
+};
+
+constexpr int kMaxTaps = 32;
+constexpr int kFirRows = 4;
+constexpr int kFirCols = 64;
 
 struct LaneKernels {
   const char* name;
@@ -22,11 +45,30 @@ struct LaneKernels {
   uint64_t (*at_least_f32)(const float* x, const float* threshold, int n);
   uint64_t (*at_least_i32)(const int32_t* x, const int32_t* threshold, int n);
 
-  // The least of n > 0 numbers.
-  int32_t (*least_i32)(const int32_t* x, int64_t n);
-
   // y[i] = scale[i] * x[i] + bias[i], rounded after the product.
   void (*scale_i32)(const int32_t* x, const float* scale, const float* bias, float* y, int64_t n);
+
+  // The two above for a tile: on the dots of counts c, offset[i] - 2 c[i][j] for signed operands,
+  // else offset[i] + 2 c[i][j]; n <= 64 columns, one word or one row of y for every row.
+  void (*pack_dots)(const DotTile& tile, const int32_t* threshold, uint64_t* bits);
+  void (*scale_dots)(const DotTile& tile, const float* scale, const float* bias, float* y,
+                     ptrdiff_t y_stride);
+
+  // One bits of n words.
+  int64_t (*n_ones)(const uint64_t* words, int64_t n);
+
+  // Bits of the softmax of a row of attention, of keys [from, to): 1 where a share is above
+  // table.half.  Writes the words from that of `from` on to that of to - 1; returns how many are 1.
+  int32_t (*softmax_bits)(const ShareTable& table, const int32_t* counts, int64_t from, int64_t to,
+                          uint64_t* bits);
+
+  // sums[k] += x_k, sums[n_taps + k * n_taps + l] += x_k x_l, x_k = x[t * stride + k], for
+  // n_rows steps t, in their order.
+  void (*add_moments)(const float* x, ptrdiff_t stride, int64_t n_rows, int n_taps, double* sums);
+
+  // y[i][j] = sum of a[i * a_stride + k] * w[k][j] over k, in its order, for n_rows <= kFirRows
+  // rows and j < kFirCols: a convolution of few taps.
+  void (*fir)(const float* a, ptrdiff_t a_stride, int n_rows, const float* w, int n_taps, float* y);
 };
 
 // Every set that was built, the scalar one first.

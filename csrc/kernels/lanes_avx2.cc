@@ -1,5 +1,8 @@
 #include <immintrin.h>
 
+#include <cstring>
+
+#include "bits/layout.h"
 #include "kernels/lanes.h"
 
 namespace earbit {
@@ -32,10 +35,63 @@ uint64_t at_least_i32(const int32_t* x, const int32_t* threshold, int n) {
   return bits;
 }
 
+void pack_dots(const DotTile& tile, const int32_t* threshold, uint64_t* bits) {
+  for (int i = 0; i < tile.n_rows; ++i) {
+    const int32_t* c = tile.counts + i * tile.stride;
+    const __m256i start = _mm256_set1_epi32(tile.offsets[i]);
+    int32_t dots[64];
+    for (int j = 0; j < tile.n_cols; j += 8) {
+      // A tile has whole vectors of columns, whatever of them counts.
+      const __m256i count = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(c + j));
+      const __m256i twice = _mm256_add_epi32(count, count);
+      const __m256i dot =
+          tile.is_signed ? _mm256_sub_epi32(start, twice) : _mm256_add_epi32(start, twice);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(dots + j), dot);
+    }
+    bits[i] = at_least_i32(dots, threshold, tile.n_cols);
+  }
+}
+
+int64_t n_ones(const uint64_t* words, int64_t n) {
+  int64_t ones = 0;
+  for (int64_t i = 0; i < n; ++i) ones += _mm_popcnt_u64(words[i]);
+  return ones;
+}
+
+uint64_t at_most(const int32_t* x, int32_t limit, int n) {
+  uint64_t bits = 0;
+  int i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const __m256i value = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
+    const __m256i is_above = _mm256_cmpgt_epi32(value, _mm256_set1_epi32(limit));
+    const int above = _mm256_movemask_ps(_mm256_castsi256_ps(is_above));
+    bits |= static_cast<uint64_t>(static_cast<uint32_t>(~above) & 0xffu) << i;
+  }
+  for (; i < n; ++i) bits |= static_cast<uint64_t>(x[i] <= limit) << i;
+  return bits;
+}
+
+int32_t softmax_bits(const ShareTable& table, const int32_t* counts, int64_t from, int64_t to,
+                     uint64_t* bits) {
+  return softmax_bits_by(at_most, table, counts, from, to, bits);
+}
+
 }  // namespace
 
 extern const LaneKernels kLanesAvx2;
-const LaneKernels kLanesAvx2 = {"lanes_avx2", Isa::avx2, gelu,     at_least_f32,
-                                at_least_i32, least_i32, scale_i32};
+const LaneKernels kLanesAvx2 = {
+    .name = "lanes_avx2",
+    .isa = Isa::avx2,
+    .gelu = gelu,
+    .at_least_f32 = at_least_f32,
+    .at_least_i32 = at_least_i32,
+    .scale_i32 = scale_i32,
+    .pack_dots = pack_dots,
+    .scale_dots = scale_dots,
+    .n_ones = n_ones,
+    .softmax_bits = softmax_bits,
+    .add_moments = add_moments,
+    .fir = fir<1>,
+};
 
 }  // namespace earbit

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bits/transpose.h"
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/gemm_b1.h"
@@ -16,21 +17,6 @@
 
 namespace earbit {
 namespace {
-
-// Bits (n_rows, words) of a head, turned: (n_cols, words_for(n_rows)).
-std::vector<uint64_t> transposed(const uint64_t* bits, int64_t n_rows, int words, int n_cols) {
-  const int64_t row_words = words_for(n_rows);
-  std::vector<uint64_t> turned(static_cast<size_t>(n_cols) * row_words, 0);
-  for (int64_t i = 0; i < n_rows; ++i) {
-    for (int w = 0; w < words; ++w) {
-      for (uint64_t left = bits[i * words + w]; left != 0; left &= left - 1) {
-        const int64_t j = static_cast<int64_t>(w) * kWordBits + __builtin_ctzll(left);
-        turned[j * row_words + i / kWordBits] |= uint64_t{1} << (i % kWordBits);
-      }
-    }
-  }
-  return turned;
-}
 
 class AttentionB1 : public Op {
  public:
@@ -147,6 +133,7 @@ class AttentionB1 : public Op {
     const int64_t base = low / kWordBits * kWordBits;
     const auto span = static_cast<int>(words_for(high - base));
     const int64_t p_stride = block.n_keys / kWordBits;
+    const ShareTable table{exp_.data(), static_cast<int>(exp_.size()), prob_half_};
     for (int64_t j = base; j < high; j += kernel.cols) {
       kernel.run(q + first * words, words, n_rows,
                  head.keys.panel(static_cast<int>(j / kernel.cols)), words, BitOp::exclusive_or,
@@ -158,8 +145,8 @@ class AttentionB1 : public Op {
       const int64_t to = radius_ < 0 ? n : std::min<int64_t>(n, row + radius_ + 1);
       uint64_t* bits = block.p.data() + i * p_stride;
       std::fill_n(bits, span, uint64_t{0});
-      block.ones[i] =
-          binarize_row(block.counts.data() + i * block.n_keys, from - base, to - base, bits);
+      block.ones[i] = lanes_.softmax_bits(table, block.counts.data() + i * block.n_keys,
+                                          from - base, to - base, bits);
     }
     const int cols = head.values.padded_cols();
     for (int j = 0; j < head.values.n_panels(); ++j) {
@@ -179,42 +166,6 @@ class AttentionB1 : public Op {
       return;
     }
     pack_row(lanes_.at_least_i32, dot, threshold_.data(), row, y);
-  }
-
-  // Sets the bits of the keys in [from, to) whose probability is above one half of the scale;
-  // returns how many.
-  int32_t binarize_row(const int32_t* count, int64_t from, int64_t to, uint64_t* bits) const {
-    const int32_t least = lanes_.least_i32(count + from, to - from);
-    const float sum = sum_of_exp(count + from, to - from, least);
-    // p = exp / sum falls with the count: find the first count that does not pass.
-    const auto first_below = std::partition_point(
-        exp_.begin(), exp_.end(), [&](float share) { return share / sum > prob_half_; });
-    const auto limit = static_cast<int32_t>(least + (first_below - exp_.begin()) - 1);
-    int32_t limits[kWordBits];
-    std::fill_n(limits, kWordBits, limit);
-    int32_t ones = 0;
-    for (int64_t j = from / kWordBits * kWordBits; j < to; j += kWordBits) {
-      const auto n = static_cast<int>(std::min<int64_t>(kWordBits, to - j));
-      uint64_t word = lanes_.at_least_i32(limits, count + j, n);
-      if (j < from) word &= ~uint64_t{0} << (from - j);
-      bits[j / kWordBits] = word;
-      ones += popcount(word);
-    }
-    return ones;
-  }
-
-  // In 8 sums side by side, so that none waits for the last; the order is always the same.
-  float sum_of_exp(const int32_t* count, int64_t n, int32_t least) const {
-    constexpr int kSums = 8;
-    float sums[kSums] = {};
-    int64_t j = 0;
-    for (; j + kSums <= n; j += kSums) {
-      for (int s = 0; s < kSums; ++s) sums[s] += exp_[count[j + s] - least];
-    }
-    for (; j < n; ++j) sums[0] += exp_[count[j] - least];
-    float total = 0;
-    for (float sum : sums) total += sum;
-    return total;
   }
 
   Type in_;

@@ -12,7 +12,7 @@
 #include "graph/op.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
-#include "ops/pack_row.h"
+#include "ops/bit_groups.h"
 #include "ops/windows.h"
 
 namespace earbit {
@@ -67,21 +67,16 @@ class ProductB1 : public Op {
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value x = windows_.is_padded() ? padded(inputs[0]) : inputs[0];
     Value y = Value::make(type_, windows_.count(inputs[0].rows));
-    // A panel is read once for several kernel calls; their counts stay in L2.
-    const int n_rows = 4 * panels_[0].kernel().rows;
-    // Consecutive rows of all groups; a task is large enough to be worth a thread.
-    parallel_for(
-        y.rows, static_cast<int64_t>(n_rows) * 4, n_threads, [&](int64_t begin, int64_t end) {
-          std::vector<int32_t> counts(static_cast<size_t>(n_rows) * panels_[0].padded_cols());
-          for (int64_t i = begin; i < end; i += n_rows) {
-            const int n = static_cast<int>(std::min<int64_t>(n_rows, end - i));
-            for (int g = 0; g < groups_; ++g) run_rows(x, g, i, n, counts.data(), y);
-          }
-        });
+    // Consecutive rows of all groups; a block is large enough to be worth a thread.
+    parallel_for(y.rows, kBlockRows, n_threads, [&](int64_t begin, int64_t end) {
+      for (int g = 0; g < groups_; ++g) run_block(x, g, begin, static_cast<int>(end - begin), y);
+    });
     return y;
   }
 
  private:
+  static constexpr int kBlockRows = 48;
+
   // Weight bits beyond the row's length would be counted as products.
   void check_tails(Elements<uint64_t> weight) const {
     const int tail = in_.bits_per_group % kWordBits;
@@ -107,27 +102,46 @@ class ProductB1 : public Op {
     return y;
   }
 
-  void run_rows(const Value& x, int g, int64_t first, int n, int32_t* counts, Value& y) const {
+  // A panel stays in L1 for all rows of a block, and a tile of counts until it has become outputs.
+  void run_block(const Value& x, int g, int64_t first, int n_rows, Value& y) const {
     const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * in_.words();
     const uint64_t* a = x.group(g) + first * stride;
     const PanelsB1& panels = panels_[g];
-    panels.run(a, stride, n, is_unsigned_ ? BitOp::conjunction : BitOp::exclusive_or, counts);
+    const GemmB1Kernel& kernel = panels.kernel();
+    const BitOp op = is_unsigned_ ? BitOp::conjunction : BitOp::exclusive_or;
+    int32_t offsets[kBlockRows];
+    for (int i = 0; i < n_rows; ++i) {
+      offsets[i] =
+          is_unsigned_ ? -static_cast<int32_t>(lanes_.n_ones(a + i * stride, n_words_)) : n_bits_;
+    }
+    std::vector<int32_t> counts(static_cast<size_t>(kernel.rows) * kernel.cols);
+    std::vector<uint64_t> bits(type_.is_bits ? n_rows * words_for(n_out_) : 0);
     const int n_out = n_out_ / groups_;
-    for (int i = 0; i < n; ++i) {
-      int32_t* dot = counts + static_cast<ptrdiff_t>(i) * panels.padded_cols();
-      if (is_unsigned_) {
-        int32_t ones = 0;
-        for (int k = 0; k < n_words_; ++k) ones += popcount(a[i * stride + k]);
-        for (int j = 0; j < n_out; ++j) dot[j] = 2 * dot[j] - ones;
-      } else {
-        for (int j = 0; j < n_out; ++j) dot[j] = n_bits_ - 2 * dot[j];
+    for (int p = 0; p < panels.n_panels(); ++p) {
+      const int column = p * kernel.cols;
+      const int n_cols = std::min(kernel.cols, n_out - column);
+      for (int i = 0; i < n_rows; i += kernel.rows) {
+        const int n = std::min(kernel.rows, n_rows - i);
+        kernel.run(a + i * stride, stride, n, panels.panel(p), n_words_, op, counts.data(),
+                   kernel.cols);
+        const DotTile tile{counts.data(), kernel.cols, n, n_cols, !is_unsigned_, offsets + i};
+        if (!type_.is_bits) {
+          const int at = g * n_out + column;
+          lanes_.scale_dots(tile, scale_.data() + at, bias_.data() + at, y.row(first + i) + at,
+                            type_.cols);
+          continue;
+        }
+        uint64_t packed[kBlockRows];
+        lanes_.pack_dots(tile, threshold_.data() + column, packed);
+        // Panels of 8 or 64 outputs never cross a word.
+        for (int r = 0; r < n; ++r) {
+          bits[(i + r) * words_for(n_out_) + column / kWordBits] |= packed[r]
+                                                                    << (column % kWordBits);
+        }
       }
-      if (type_.is_bits) {
-        pack_row(lanes_.at_least_i32, dot, threshold_.data(), first + i, y);
-      } else {
-        lanes_.scale_i32(dot, scale_.data() + g * n_out, bias_.data() + g * n_out,
-                         y.row(first + i) + g * n_out, n_out);
-      }
+    }
+    for (int i = 0; type_.is_bits && i < n_rows; ++i) {
+      into_groups(bits.data() + i * words_for(n_out_), first + i, y);
     }
   }
 

@@ -94,6 +94,112 @@ bool is_right(uint64_t (*at_least)(const T*, const T*, int), int n, std::mt19937
   return at_least(x.data(), threshold.data(), n) == expected;
 }
 
+// Dots of a tile of counts, compared and scaled.
+bool are_dots_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+  constexpr int kRows = 3;
+  constexpr int kStride = 64;
+  std::normal_distribution<float> normal(0.0f, 3.0f);
+  const int n_cols = std::min(n, kWordBits);
+  std::vector<int32_t> counts(kRows * kStride);
+  for (int32_t& count : counts) count = static_cast<int32_t>(random() % 100001);
+  std::vector<int32_t> threshold(n_cols);
+  std::vector<float> scale(n_cols);
+  std::vector<float> bias(n_cols);
+  for (auto* values : {&scale, &bias}) {
+    for (float& value : *values) value = normal(random);
+  }
+  for (const bool is_signed : {false, true}) {
+    const int32_t offsets[kRows] = {7, -123, static_cast<int32_t>(random() % 2001)};
+    const DotTile tile{counts.data(), kStride, kRows, n_cols, is_signed, offsets};
+    const auto dot = [&](int i, int j) {
+      const int32_t twice = 2 * counts[i * kStride + j];
+      return is_signed ? offsets[i] - twice : offsets[i] + twice;
+    };
+    // Ties, and both sides of them, in one of the rows.
+    for (int j = 0; j < n_cols; ++j) {
+      threshold[j] = dot(j % kRows, j) + static_cast<int32_t>(random() % 3) - 1;
+    }
+    threshold[0] = std::numeric_limits<int32_t>::max();
+    uint64_t bits[kRows];
+    std::vector<float> y(kRows * kStride);
+    lanes.pack_dots(tile, threshold.data(), bits);
+    lanes.scale_dots(tile, scale.data(), bias.data(), y.data(), kStride);
+    for (int i = 0; i < kRows; ++i) {
+      uint64_t expected = 0;
+      for (int j = 0; j < n_cols; ++j) {
+        expected |= uint64_t{dot(i, j) >= threshold[j]} << j;
+        // In double the product is exact, so this rounds where two float32 steps do.
+        const auto product = static_cast<float>(static_cast<double>(scale[j]) * dot(i, j));
+        const auto sum = static_cast<float>(static_cast<double>(product) + bias[j]);
+        if (y[i * kStride + j] != sum) return false;
+      }
+      if (bits[i] != expected) return false;
+    }
+  }
+  return true;
+}
+
+// Softmax over a table of n shares, moments and taps of a filter, in the bits that the scalar set
+// gives.
+bool are_sums_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+  std::normal_distribution<float> normal;
+  const LaneKernels& scalar = lane_kernels(Isa::scalar);
+  // Shares that fall, as in ops/attention_b1.cc; keys from anywhere in the first word on.
+  std::vector<float> exp(n);
+  for (int k = 0; k < n; ++k) exp[k] = std::exp(-0.11f * static_cast<float>(k));
+  std::vector<int32_t> x(random() % 200 + 64);
+  for (int32_t& value : x) value = 7 + static_cast<int32_t>(random() % n);
+  const auto to = static_cast<int64_t>(x.size());
+  const auto from = static_cast<int64_t>(random() % 64);
+  const ShareTable table{exp.data(), n, 0.9f / static_cast<float>(to - from)};
+  std::vector<uint64_t> bits(words_for(to));
+  std::vector<uint64_t> same_bits(bits.size());
+  const int32_t n_bits = lanes.softmax_bits(table, x.data(), from, to, bits.data());
+  if (n_bits != scalar.softmax_bits(table, x.data(), from, to, same_bits.data())) return false;
+  const int32_t least = *std::min_element(x.begin() + from, x.end());
+  double sum = 0;
+  for (int64_t j = from; j < to; ++j) sum += exp[x[j] - least];
+  int32_t expected_bits = 0;
+  for (int64_t j = 0; j < to; ++j) {
+    const double share = j < from ? 0 : exp[x[j] - least] / sum;
+    const bool bit = bits[j / kWordBits] >> (j % kWordBits) & 1;
+    // Next to the limit it is rounding that decides.
+    if (std::abs(share / table.half - 1) > 1e-5 && bit != (share > table.half)) return false;
+    expected_bits += bit;
+  }
+  if (n_bits != expected_bits || bits != same_bits) return false;
+
+  const int n_taps = n % 13 + 1;
+  const int n_rows = n % kFirRows + 1;
+  std::vector<float> a(n_taps + 5 * n_rows);
+  std::vector<float> w(static_cast<size_t>(n_taps) * kFirCols);
+  for (float& value : a) value = normal(random);
+  for (float& value : w) value = normal(random);
+  std::vector<float> y(static_cast<size_t>(n_rows) * kFirCols);
+  std::vector<float> same(y.size());
+  lanes.fir(a.data(), 5, n_rows, w.data(), n_taps, y.data());
+  scalar.fir(a.data(), 5, n_rows, w.data(), n_taps, same.data());
+  for (int i = 0; i < n_rows; ++i) {
+    for (int j = 0; j < kFirCols; ++j) {
+      double value = 0;
+      for (int k = 0; k < n_taps; ++k) value += double{a[5 * i + k]} * w[k * kFirCols + j];
+      if (!(std::abs(y[i * kFirCols + j] - value) < 1e-4)) return false;
+    }
+  }
+  const size_t n_moments = static_cast<size_t>(n_taps) * (n_taps + 1);
+  std::vector<double> moments(n_moments, 0.5);
+  std::vector<double> same_moments(n_moments, 0.5);
+  lanes.add_moments(a.data(), 5, n_rows, n_taps, moments.data());
+  scalar.add_moments(a.data(), 5, n_rows, n_taps, same_moments.data());
+  double corner = 0.5;
+  for (int i = 0; i < n_rows; ++i) corner += double{a[5 * i]} * a[5 * i + n_taps - 1];
+  if (moments != same_moments || std::abs(moments[2 * n_taps - 1] - corner) > 1e-9) return false;
+  std::vector<uint64_t> words(n);
+  int64_t ones = 0;
+  for (uint64_t& word : words) ones += popcount(word = random());
+  return y == same && lanes.n_ones(words.data(), n) == ones;
+}
+
 // The other functions on n values; gelu also gives the bits that the scalar one gives.
 bool is_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   std::normal_distribution<float> normal(0.0f, 3.0f);
@@ -105,9 +211,6 @@ bool is_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
     for (float& value : *values) value = normal(random);
   }
   for (int32_t& count : counts) count = static_cast<int32_t>(random() % 100001) - 50000;
-  if (lanes.least_i32(counts.data(), n) != *std::min_element(counts.begin(), counts.end())) {
-    return false;
-  }
   x.front() = n % 2 == 0 ? 1e6f : -1e6f;
   std::vector<float> gelu(n);
   std::vector<float> same(n);
@@ -129,7 +232,8 @@ SelfTest tested(const LaneKernels& lanes, std::mt19937_64& random) {
   constexpr int kSizes = 130;
   for (int n = 1; n <= kSizes; ++n) {
     const int n_bits = std::min(n, kWordBits);
-    if (!is_right(lanes, n, random) || !is_right(lanes.at_least_f32, n_bits, random) ||
+    if (!is_right(lanes, n, random) || !are_dots_right(lanes, n, random) ||
+        !are_sums_right(lanes, n, random) || !is_right(lanes.at_least_f32, n_bits, random) ||
         !is_right(lanes.at_least_i32, n_bits, random)) {
       return {lanes.name, false, "wrong at " + std::to_string(n) + " values"};
     }

@@ -127,7 +127,7 @@ def damaged(header):
     yield "reads itself", {**header, "ops": [{**first, "inputs": [1]}, *rest]}
     yield "huge int", {**header, "ops": [{**first, "ints": {**first["ints"], "kernel": 2**40}}]}
     yield "no such tensor", {**header, "ops": [{**first, "tensors": {"weight": "x"}}, *rest]}
-    yield "left over", {**header, "ops": [{**first, "floats": {"eps": 1.0}}, *rest]}
+    yield "left over", {**header, "ops": [{**first, "floats": {"eps": 1.0, "more": 1.0}}, *rest]}
     yield "a list", []
 
 

@@ -23,7 +23,7 @@ from earbit.export.thresholds import (
     unsigned_bits,
 )
 from earbit.nn.leaves import ActivationName, Conv1d, Linear
-from earbit.nn.norms import FrameBatchNorm
+from earbit.nn.norms import ChannelNorm, FrameBatchNorm
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear
 from earbit.quantize.quantizers import ActivationQuantizer
@@ -171,6 +171,24 @@ def lower_conv(
         tensors = {"weight": tensors["weight"] * affine.gain[:, None], "bias": bias}
     value = program.add("conv_f32", [value], ints=ints, tensors=tensors)
     return value if then is None else pack(program, value, then)
+
+
+def waveform_bits(
+    program: Program, conv: Conv1d, norm: ChannelNorm, then: Binarizer, waveform: int
+) -> int:
+    """The bits of a normed convolution of the waveform, which has no bias behind such a norm."""
+    tensors = {
+        "weight": array(conv.weight)[:, 0],
+        "norm_weight": array(norm.weight),
+        "norm_bias": array(norm.bias),
+        "threshold": float_threshold(then.bits, then.n_channels),
+    }
+    ints = {"kernel": conv.kernel_size[0], "stride": conv.stride[0]}
+    made = program.add(
+        "waveform_bits", [waveform], ints=ints, floats={"eps": norm.eps}, tensors=tensors
+    )
+    program.bits[then.leaf_name] = made
+    return made
 
 
 def frames_mean(program: Program, value: int, conv: Conv1d) -> int:

@@ -22,6 +22,7 @@ from earbit.export.leaves import (
     lower_linear,
     product_bits,
     step_of,
+    waveform_bits,
 )
 from earbit.export.program import WAVEFORM, Program
 from earbit.export.thresholds import signed_bits
@@ -90,21 +91,33 @@ def _front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) 
     convs = [conv for conv in front_end.convs if isinstance(conv, Conv1d)]
     if not convs[0].precision.is_float:
         raise UnsupportedError(f"{name}.convs.0: audio has no quantized form; leave it in float")
+    if len(front_end.norms) == 1 and not front_end.has_shortcut:
+        return _plain_front_end(program, name, front_end, waveform)
     value = lower_conv(program, f"{name}.convs.0", convs[0], waveform)
     value = _norm(program, front_end.norms[0], value)
-    if len(front_end.norms) > 1 or front_end.has_shortcut:
-        norms = [*front_end.norms[1:], *[None] * (len(convs) - len(front_end.norms))]
-        for i, (conv, norm) in enumerate(zip(convs[1:], norms, strict=True), 1):
-            conv_name, passed = f"{name}.convs.{i}", value
-            value = input_bits(program, conv_name, conv, value)
-            affine = affine_of(norm) if isinstance(norm, FrameBatchNorm) else None
-            value = lower_conv(program, conv_name, conv, value, affine=affine)
-            if isinstance(norm, FrameNorm):
-                value = _norm(program, norm, value)
-            if front_end.has_shortcut:
-                value = program.add("add", [value, frames_mean(program, passed, conv)])
-        return activation(program, value, "gelu")
-    value = input_bits(program, f"{name}.convs.1", convs[1], value)
+    norms = [*front_end.norms[1:], *[None] * (len(convs) - len(front_end.norms))]
+    for i, (conv, norm) in enumerate(zip(convs[1:], norms, strict=True), 1):
+        conv_name, passed = f"{name}.convs.{i}", value
+        value = input_bits(program, conv_name, conv, value)
+        affine = affine_of(norm) if isinstance(norm, FrameBatchNorm) else None
+        value = lower_conv(program, conv_name, conv, value, affine=affine)
+        if isinstance(norm, FrameNorm):
+            value = _norm(program, norm, value)
+        if front_end.has_shortcut:
+            value = program.add("add", [value, frames_mean(program, passed, conv)])
+    return activation(program, value, "gelu")
+
+
+def _plain_front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) -> int:
+    """That of HuBERT Base: one norm, behind the first convolution."""
+    convs = [conv for conv in front_end.convs if isinstance(conv, Conv1d)]
+    norm, second = front_end.norms[0], f"{name}.convs.1"
+    if isinstance(norm, ChannelNorm) and is_binary(second, convs[1]):
+        value = waveform_bits(program, convs[0], norm, input_binarizer(second, convs[1]), waveform)
+    else:
+        value = lower_conv(program, f"{name}.convs.0", convs[0], waveform)
+        value = _norm(program, norm, value)
+        value = input_bits(program, second, convs[1], value)
     for i, conv in enumerate(convs[1:], start=1):
         then, next_name = None, f"{name}.convs.{i + 1}"
         if i + 1 < len(convs) and is_binary(next_name, convs[i + 1]):

@@ -1,0 +1,28 @@
+// A row of bits to groups of bits, each of which starts at a word.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "graph/value.h"
+
+namespace earbit {
+
+// Row `row` of y, which is bits: its groups * bits_per_group columns, side by side in `bits`.
+inline void into_groups(const uint64_t* bits, int64_t row, const Value& y) {
+  const int n = y.type.bits_per_group;
+  for (int g = 0; g < y.type.groups; ++g) {
+    uint64_t* out = y.group(g) + row * y.type.words();
+    for (int w = 0; w < y.type.words(); ++w) {
+      const int64_t from = static_cast<int64_t>(g) * n + w * kWordBits;
+      const int n_bits = std::min(kWordBits, n - w * kWordBits);
+      const auto at = static_cast<int>(from % kWordBits);
+      uint64_t word = bits[from / kWordBits] >> at;
+      if (at + n_bits > kWordBits) word |= bits[from / kWordBits + 1] << (kWordBits - at);
+      if (n_bits < kWordBits) word &= (uint64_t{1} << n_bits) - 1;
+      out[w] = word;
+    }
+  }
+}
+
+}  // namespace earbit

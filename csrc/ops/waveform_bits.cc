@@ -1,0 +1,148 @@
+// waveform_bits: the first layer of a front end, from samples to bits in one pass.
+//
+//   z = norm(y) over time, y[t][c] = sum_k w[c][k] x[stride t + k],  bit = z >= threshold[c]
+//
+// The convolution is linear in few taps, so the mean and variance that the norm needs of all
+// channels follow from the mean m[k] of the samples under every tap and their mean products
+// r[k][l], in double precision: mean(y) = w m, var(y) = w (r - m m^T) w^T.  With them known before
+// any y is, the norm's gain goes into the taps, its offset into the threshold, and no float of y
+// is ever written to memory.
+#include <algorithm>
+#include <cmath>
+
+#include "cpu/thread_pool.h"
+#include "graph/op.h"
+#include "kernels/lanes.h"
+#include "ops/windows.h"
+
+namespace earbit {
+namespace {
+
+class WaveformBits : public Op {
+ public:
+  WaveformBits(const std::vector<Type>& inputs, Attributes& attributes)
+      : n_taps_(attributes.integer("kernel", 1, kMaxTaps)),
+        stride_(attributes.integer("stride", 1, 1 << 20)),
+        n_out_(outputs_of(attributes)),
+        eps_(attributes.number("eps")),
+        type_(Type::bits(1, n_out_)),
+        weight_(attributes.f32("weight", {n_out_, n_taps_})),
+        norm_weight_(attributes.f32("norm_weight", {n_out_})),
+        norm_bias_(attributes.f32("norm_bias", {n_out_})),
+        threshold_(attributes.f32("threshold", {n_out_})),
+        lanes_(lane_kernels(chosen_isa())) {
+    if (inputs[0].cols != 1) {
+      throw std::invalid_argument("an input of " + std::to_string(inputs[0].cols) +
+                                  " columns; samples have one");
+    }
+    if (!(eps_ > 0)) throw std::invalid_argument("eps must be above 0");
+  }
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+    const Windows windows{n_taps_, stride_, 0, 0};
+    Value y = Value::make(type_, windows.count(inputs[0].rows));
+    const float* x = inputs[0].floats.get();
+    const Taps taps = normed(moments(x, y.rows, n_threads));
+    parallel_for(y.rows, kBlockRows, n_threads, [&](int64_t begin, int64_t end) {
+      float tile[kFirRows * kFirCols];
+      // A panel of taps stays in L1 for all rows of a block.
+      for (int column = 0; column < n_out_; column += kFirCols) {
+        const int n_cols = std::min(kFirCols, n_out_ - column);
+        const float* panel = taps.panels.data() + static_cast<size_t>(column) * n_taps_;
+        for (int64_t i = begin; i < end; i += kFirRows) {
+          const auto n = static_cast<int>(std::min<int64_t>(kFirRows, end - i));
+          lanes_.fir(x + i * stride_, stride_, n, panel, n_taps_, tile);
+          for (int r = 0; r < n; ++r) {
+            y.group(0)[(i + r) * type_.words() + column / kWordBits] =
+                lanes_.at_least_f32(tile + r * kFirCols, taps.threshold.data() + column, n_cols);
+          }
+        }
+      }
+    });
+    return y;
+  }
+
+ private:
+  static_assert(kFirCols == kWordBits);
+  static constexpr int64_t kBlockRows = 64;
+  static constexpr int64_t kMomentRows = 4096;
+
+  // Means of the samples under every tap and of their products, (n_taps, n_taps).
+  struct Moments {
+    std::vector<double> mean;
+    std::vector<double> product;
+  };
+
+  // Taps that a norm's gain has gone into, in panels (n_taps, kFirCols), and what they must reach.
+  struct Taps {
+    std::vector<float> panels;
+    std::vector<float> threshold;
+  };
+
+  // Blocks of fixed size are added in order, so the sums do not depend on threads.
+  Moments moments(const float* x, int64_t n_rows, int n_threads) const {
+    const int64_t n_blocks = (n_rows + kMomentRows - 1) / kMomentRows;
+    const size_t n = static_cast<size_t>(n_taps_) * (n_taps_ + 1);
+    std::vector<double> sums(n_blocks * n, 0.0);
+    parallel_for(n_blocks, 1, n_threads, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) {
+        const int64_t first = block * kMomentRows;
+        lanes_.add_moments(x + first * stride_, stride_, std::min(kMomentRows, n_rows - first),
+                           n_taps_, sums.data() + block * n);
+      }
+    });
+    std::vector<double> total(n, 0.0);
+    for (int64_t block = 0; block < n_blocks; ++block) {
+      for (size_t i = 0; i < n; ++i) total[i] += sums[block * n + i];
+    }
+    for (double& value : total) value /= static_cast<double>(n_rows);
+    return {{total.begin(), total.begin() + n_taps_}, {total.begin() + n_taps_, total.end()}};
+  }
+
+  Taps normed(const Moments& moments) const {
+    const size_t n_panels = words_for(n_out_);
+    Taps taps{std::vector<float>(n_panels * kFirCols * n_taps_), std::vector<float>(n_out_)};
+    for (int c = 0; c < n_out_; ++c) {
+      const float* w = weight_.data() + static_cast<size_t>(c) * n_taps_;
+      double mean = 0;
+      double variance = 0;
+      for (int k = 0; k < n_taps_; ++k) {
+        mean += w[k] * moments.mean[k];
+        for (int l = 0; l < n_taps_; ++l) {
+          const double covariance =
+              moments.product[k * n_taps_ + l] - moments.mean[k] * moments.mean[l];
+          variance += w[k] * covariance * w[l];
+        }
+      }
+      const double gain = norm_weight_[c] / std::sqrt(std::max(variance, 0.0) + eps_);
+      float* panel = taps.panels.data() + static_cast<size_t>(c / kFirCols) * kFirCols * n_taps_;
+      for (int k = 0; k < n_taps_; ++k) {
+        panel[k * kFirCols + c % kFirCols] = static_cast<float>(w[k] * gain);
+      }
+      taps.threshold[c] = static_cast<float>(threshold_[c] - (norm_bias_[c] - mean * gain));
+    }
+    return taps;
+  }
+
+  int n_taps_;
+  int stride_;
+  int n_out_;
+  float eps_;
+  Type type_;
+  std::vector<float> weight_;
+  std::vector<float> norm_weight_;
+  std::vector<float> norm_bias_;
+  std::vector<float> threshold_;
+  const LaneKernels& lanes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_waveform_bits(const std::vector<Type>& inputs, Attributes& attributes) {
+  expect_floats(inputs, 1);
+  return std::make_unique<WaveformBits>(inputs, attributes);
+}
+
+}  // namespace earbit
