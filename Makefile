@@ -7,12 +7,20 @@ PY := .venv/bin/python
 NATIVE := CMakeLists.txt $(shell find csrc -name '*.cc' -o -name '*.h' -o -name '*.def')
 OUT ?= earbit-study
 
-.PHONY: help same-python study test test-slow lint format bench clean
+CMAKE := .venv/bin/cmake
+# The fuzzer's files: how many, and the number of the first.
+N ?= 20000
+FIRST ?= 0
+
+.PHONY: help same-python study test test-slow lint format bench fuzz race libearbit clean
 
 help:
 	@echo "make study   the comparison, end to end, on synthetic speech: $(OUT)/report.html"
 	@echo "make test    all tests but the slow ones, linters and type checks included"
 	@echo "make test-slow, make lint, make format, make bench, make clean"
+	@echo "make libearbit                  the library for C: docs/c.md"
+	@echo "make fuzz N=1000000 FIRST=0     damaged program files, with sanitizers"
+	@echo "make race                       many threads, with the thread sanitizer"
 	@echo "PYTHON=python3.12 picks the interpreter (3.11 to 3.13)"
 
 # The environment: users' part first, then what only developers need.
@@ -47,18 +55,34 @@ lint: .venv/.dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	@find csrc tests/csrc \( -name '*.cc' -o -name '*.h' \) -print0 | xargs -0 .venv/bin/clang-format --dry-run -Werror
+	@find csrc tests/csrc examples \( -name '*.cc' -o -name '*.c' -o -name '*.h' \) -print0 | xargs -0 .venv/bin/clang-format --dry-run -Werror
 
 format: .venv/.dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
-	@find csrc tests/csrc \( -name '*.cc' -o -name '*.h' \) -print0 | xargs -0 .venv/bin/clang-format -i
+	@find csrc tests/csrc examples \( -name '*.cc' -o -name '*.c' -o -name '*.h' \) -print0 | xargs -0 .venv/bin/clang-format -i
 
 bench: .venv/.dev
 	$(PY) benchmarks/gemm_b1.py
 	$(PY) benchmarks/window_attention.py
 	$(PY) benchmarks/hubert_forward.py
 	$(PY) benchmarks/quantized_step.py
+
+libearbit: .venv/.dev
+	$(CMAKE) --preset libearbit
+	$(CMAKE) --build --preset libearbit
+
+fuzz: .venv/.dev
+	$(CMAKE) --preset asan
+	$(CMAKE) --build --preset asan --target fuzz_program
+	$(PY) tests/runtime/small_programs.py build/small-programs
+	build/asan/tests/csrc/fuzz_program build/small-programs $(FIRST) $(N)
+
+race: .venv/.dev
+	$(CMAKE) --preset tsan
+	$(CMAKE) --build --preset tsan --target stress
+	$(PY) tests/runtime/small_programs.py build/small-programs
+	for program in build/small-programs/*; do build/tsan/tests/csrc/stress "$$program" 16 200 || exit 1; done
 
 clean:
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,6 +9,8 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 
 namespace earbit {
@@ -57,19 +59,26 @@ struct Job {
 
 class Pool {
  public:
+  // Asks for helpers.  There may be fewer, or none, where the system gives no more threads or
+  // memory: the caller computes what no helper does.
   void add(const std::shared_ptr<Job>& job, int n_helpers) {
-    {
+    try {
       std::lock_guard<std::mutex> lock(mutex_);
-      while (n_threads_ < n_helpers) {
-        std::thread([this] { serve(); }).detach();
-        ++n_threads_;
-      }
-      for (int i = 0; i < n_helpers; ++i) jobs_.push_back(job);
+      start_threads(n_helpers);
+      for (int i = 0; i < std::min(n_helpers, n_threads_); ++i) jobs_.push_back(job);
+    } catch (const std::bad_alloc&) {
     }
     wake_.notify_all();
   }
 
  private:
+  void start_threads(int n_threads) {
+    try {
+      for (; n_threads_ < n_threads; ++n_threads_) std::thread([this] { serve(); }).detach();
+    } catch (const std::system_error&) {
+    }
+  }
+
   void serve() {
     while (true) {
       std::shared_ptr<Job> job;

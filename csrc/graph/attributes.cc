@@ -12,20 +12,6 @@ std::string text_of(const std::vector<int64_t>& shape) {
   return text + ")";
 }
 
-const char* name_of(Dtype dtype) {
-  switch (dtype) {
-    case Dtype::f32:
-      return "float32";
-    case Dtype::i32:
-      return "int32";
-    case Dtype::u64:
-      return "uint64";
-    case Dtype::u8:
-      return "uint8";
-  }
-  return "unknown";
-}
-
 size_t count(const Tensor& tensor) {
   size_t n = 1;
   for (int64_t side : tensor.shape) n *= static_cast<size_t>(side);
@@ -69,35 +55,35 @@ const Tensor& Attributes::take(const std::string& name, Dtype dtype,
   used_[name] = true;
   const Tensor& tensor = found->second;
   if (tensor.dtype != dtype || tensor.shape != shape) {
-    throw std::invalid_argument("tensor '" + name + "' is " + name_of(tensor.dtype) + " " +
-                                text_of(tensor.shape) + ", expected " + name_of(dtype) + " " +
+    throw std::invalid_argument("tensor '" + name + "' is " + info_of(tensor.dtype).name + " " +
+                                text_of(tensor.shape) + ", expected " + info_of(dtype).name + " " +
                                 text_of(shape));
   }
   return tensor;
 }
 
-std::vector<float> Attributes::f32(const std::string& name, const std::vector<int64_t>& shape) {
+Elements<float> Attributes::f32(const std::string& name, const std::vector<int64_t>& shape) {
   const Tensor& tensor = take(name, Dtype::f32, shape);
   const auto* data = static_cast<const float*>(tensor.data);
-  return {data, data + count(tensor)};
+  return {data, count(tensor)};
 }
 
-std::vector<int32_t> Attributes::i32(const std::string& name, const std::vector<int64_t>& shape) {
+Elements<int32_t> Attributes::i32(const std::string& name, const std::vector<int64_t>& shape) {
   const Tensor& tensor = take(name, Dtype::i32, shape);
   const auto* data = static_cast<const int32_t*>(tensor.data);
-  return {data, data + count(tensor)};
+  return {data, count(tensor)};
 }
 
-std::vector<uint64_t> Attributes::u64(const std::string& name, const std::vector<int64_t>& shape) {
+Elements<uint64_t> Attributes::u64(const std::string& name, const std::vector<int64_t>& shape) {
   const Tensor& tensor = take(name, Dtype::u64, shape);
   const auto* data = static_cast<const uint64_t*>(tensor.data);
-  return {data, data + count(tensor)};
+  return {data, count(tensor)};
 }
 
-std::vector<uint8_t> Attributes::u8(const std::string& name, const std::vector<int64_t>& shape) {
+Elements<uint8_t> Attributes::u8(const std::string& name, const std::vector<int64_t>& shape) {
   const Tensor& tensor = take(name, Dtype::u8, shape);
   const auto* data = static_cast<const uint8_t*>(tensor.data);
-  return {data, data + count(tensor)};
+  return {data, count(tensor)};
 }
 
 int64_t Attributes::rows(const std::string& name) const {

@@ -4,17 +4,27 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
-namespace earbit {
+#include "graph/dtype.h"
 
-enum class Dtype { f32, i32, u64, u8 };
+namespace earbit {
 
 struct Tensor {
   Dtype dtype;
   std::vector<int64_t> shape;
   const void* data;
+};
+
+// The elements of a tensor where they lie, for as long as an op is built.  What an op keeps it
+// copies: by assigning to a vector, or into a layout of its own.
+template <typename T>
+class Elements : public std::span<const T> {
+ public:
+  using std::span<const T>::span;
+  operator std::vector<T>() const { return {this->begin(), this->end()}; }
 };
 
 class Attributes {
@@ -25,10 +35,10 @@ class Attributes {
   int integer(const std::string& name, int64_t low, int64_t high);
   float number(const std::string& name);
   bool has_tensor(const std::string& name) const { return tensors_.count(name) > 0; }
-  std::vector<float> f32(const std::string& name, const std::vector<int64_t>& shape);
-  std::vector<int32_t> i32(const std::string& name, const std::vector<int64_t>& shape);
-  std::vector<uint64_t> u64(const std::string& name, const std::vector<int64_t>& shape);
-  std::vector<uint8_t> u8(const std::string& name, const std::vector<int64_t>& shape);
+  Elements<float> f32(const std::string& name, const std::vector<int64_t>& shape);
+  Elements<int32_t> i32(const std::string& name, const std::vector<int64_t>& shape);
+  Elements<uint64_t> u64(const std::string& name, const std::vector<int64_t>& shape);
+  Elements<uint8_t> u8(const std::string& name, const std::vector<int64_t>& shape);
   // Rows of a matrix whose other size is known; -1 when there is no such matrix.
   int64_t rows(const std::string& name) const;
 

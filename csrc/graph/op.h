@@ -1,6 +1,7 @@
 // One step of a program.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +17,10 @@ class Op {
 
   // The type of the value that it makes, given those that it reads.
   virtual const Type& type() const = 0;
+
+  // How many rows it makes of inputs of so many rows.  Throws std::invalid_argument when there are
+  // too few.
+  virtual int64_t rows(const std::vector<int64_t>& inputs) const { return inputs[0]; }
 
   // Computes; inputs have the types that the op was built for.  It never changes itself, so several
   // threads may run it at once.  Throws std::invalid_argument when there are too few rows.

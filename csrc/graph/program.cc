@@ -21,6 +21,26 @@ int Program::add(const std::string& name, const std::vector<int>& inputs, Attrib
   return n_values() - 1;
 }
 
+std::vector<int64_t> Program::rows(int64_t n) const {
+  std::vector<int64_t> rows = {n};
+  for (const Step& step : steps_) {
+    std::vector<int64_t> inputs;
+    for (int id : step.inputs) inputs.push_back(rows[id]);
+    rows.push_back(step.op->rows(inputs));
+  }
+  return rows;
+}
+
+namespace {
+
+int64_t rows_of(const Op& op, const std::vector<Value>& inputs) {
+  std::vector<int64_t> rows;
+  for (const Value& input : inputs) rows.push_back(input.rows);
+  return op.rows(rows);
+}
+
+}  // namespace
+
 template <typename Around>
 std::vector<Value> Program::run_steps(const float* waveform, int64_t n,
                                       const std::vector<int>& outputs, int n_threads,
@@ -55,6 +75,10 @@ std::vector<Value> Program::run_steps(const float* waveform, int64_t n,
       }
     }
     around(s, [&] { values[s + 1] = step.op->run(inputs, n_threads); });
+    if (values[s + 1].rows != rows_of(*step.op, inputs)) {
+      throw std::logic_error("op " + std::to_string(s) + " (" + step.name + ") made " +
+                             std::to_string(values[s + 1].rows) + " rows, not as many as it says");
+    }
     for (int id : step.inputs) {
       if (last_use[id] == s) values[id] = Value();
     }

@@ -29,6 +29,11 @@ class Program {
   std::vector<std::pair<std::string, double>> profile(const float* waveform, int64_t n,
                                                       int n_threads) const;
 
+  // Rows of every value for n samples.  Throws std::invalid_argument when there are too few.
+  std::vector<int64_t> rows(int64_t n) const;
+
+  const Type& type(int value) const { return types_[value]; }
+
   int n_values() const { return static_cast<int>(types_.size()); }
 
  private:

@@ -27,6 +27,17 @@ struct Type {
   }
   static Type codes(int cols, CodeSet set) { return {Kind::codes, cols, 0, 0, set}; }
   int words() const { return static_cast<int>(words_for(bits_per_group)); }
+  int64_t row_bytes() const {
+    switch (kind) {
+      case Kind::bits:
+        return static_cast<int64_t>(groups) * words() * int64_t{sizeof(uint64_t)};
+      case Kind::codes:
+        return cols;
+      case Kind::floats:
+        break;
+    }
+    return static_cast<int64_t>(cols) * int64_t{sizeof(float)};
+  }
 };
 
 // Largest value; beyond, a run is refused instead of exhausting memory.  32 GiB hold 87 minutes
@@ -43,26 +54,22 @@ struct Value {
 
   static Value make(const Type& type, int64_t rows) {
     Value value{type, rows, nullptr, nullptr, nullptr};
-    const bool is_bits = type.kind == Kind::bits;
-    const int64_t per_row = is_bits ? static_cast<int64_t>(type.groups) * type.words() : type.cols;
-    const int64_t row_bytes = per_row * (is_bits                    ? sizeof(uint64_t)
-                                         : type.kind == Kind::codes ? sizeof(uint8_t)
-                                                                    : sizeof(float));
+    const int64_t row_bytes = type.row_bytes();
     if (rows < 0 || (rows > 0 && row_bytes > kMaxBytes / rows)) {
       throw std::invalid_argument("a value of " + std::to_string(rows) + " rows of " +
                                   std::to_string(row_bytes) + " bytes is larger than " +
                                   std::to_string(kMaxBytes >> 30) + " GiB; cut the audio");
     }
-    const auto n = static_cast<size_t>(rows * per_row);
+    const auto n_bytes = static_cast<size_t>(rows * row_bytes);
     switch (type.kind) {
       case Kind::floats:
-        value.floats = std::shared_ptr<float[]>(new float[n]);
+        value.floats = std::shared_ptr<float[]>(new float[n_bytes / sizeof(float)]);
         break;
       case Kind::bits:
-        value.words = std::shared_ptr<uint64_t[]>(new uint64_t[n]);
+        value.words = std::shared_ptr<uint64_t[]>(new uint64_t[n_bytes / sizeof(uint64_t)]);
         break;
       case Kind::codes:
-        value.codes = std::shared_ptr<uint8_t[]>(new uint8_t[n]);
+        value.codes = std::shared_ptr<uint8_t[]>(new uint8_t[n_bytes]);
         break;
     }
     return value;

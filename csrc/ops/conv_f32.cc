@@ -23,7 +23,7 @@ class ConvF32 : public Op {
     }
     type_ = Type::floats(n_out);
     const int n_k = windows_.elements(n_in_ / groups_);
-    const std::vector<float> weight = attributes.f32("weight", {n_out, n_k});
+    const Elements<float> weight = attributes.f32("weight", {n_out, n_k});
     if (attributes.has_tensor("bias")) bias_ = attributes.f32("bias", {n_out});
     const int per_group = n_out / groups_;
     for (int g = 0; g < groups_; ++g) {
@@ -34,6 +34,10 @@ class ConvF32 : public Op {
   }
 
   const Type& type() const override { return type_; }
+
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return windows_.count(inputs[0]);
+  }
 
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value& x = inputs[0];

@@ -31,7 +31,7 @@ class DepthwiseB1 : public Op {
     }
     const int n = in_.bits_per_group;
     const int n_words = static_cast<int>(words_for(windows_.elements(1)));
-    const std::vector<uint64_t> weight = attributes.u64("weight", {n, n_words});
+    const Elements<uint64_t> weight = attributes.u64("weight", {n, n_words});
     weight_.assign(static_cast<size_t>(n_words) * padded_channels(), 0);
     const int tail = windows_.kernel % kWordBits;
     for (int c = 0; c < n; ++c) {
@@ -55,6 +55,10 @@ class DepthwiseB1 : public Op {
   }
 
   const Type& type() const override { return type_; }
+
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return windows_.count(inputs[0]);
+  }
 
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value& x = inputs[0];

@@ -19,7 +19,7 @@ class DepthwiseF32 : public Op {
       : windows_(Windows::read(attributes)), type_(inputs[0]) {
     const int n = type_.cols;
     windows_.elements(1);
-    const std::vector<float> weight = attributes.f32("weight", {n, windows_.kernel});
+    const Elements<float> weight = attributes.f32("weight", {n, windows_.kernel});
     weight_.resize(weight.size());
     for (int c = 0; c < n; ++c) {
       for (int k = 0; k < windows_.kernel; ++k) {
@@ -32,6 +32,10 @@ class DepthwiseF32 : public Op {
   }
 
   const Type& type() const override { return type_; }
+
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return windows_.count(inputs[0]);
+  }
 
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value& x = inputs[0];

@@ -21,6 +21,8 @@ class Sinusoids : public Op {
 
   const Type& type() const override { return type_; }
 
+  int64_t rows(const std::vector<int64_t>& inputs) const override { return 2 * inputs[0] - 1; }
+
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const int64_t n = inputs[0].rows;
     Value y = Value::make(type_, 2 * n - 1);
@@ -47,6 +49,8 @@ class Repeat : public Op {
       : type_(type), times_(attributes.integer("times", 1, 1 << 10)) {}
 
   const Type& type() const override { return type_; }
+
+  int64_t rows(const std::vector<int64_t>& inputs) const override { return inputs[1]; }
 
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value& x = inputs[0];

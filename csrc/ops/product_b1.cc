@@ -39,7 +39,7 @@ class ProductB1 : public Op {
     }
     n_bits_ = windows_.elements(in_.bits_per_group);
     n_words_ = windows_.kernel * in_.words();
-    const std::vector<uint64_t> weight = attributes.u64("weight", {n_out_, n_words_});
+    const Elements<uint64_t> weight = attributes.u64("weight", {n_out_, n_words_});
     check_tails(weight, in_.bits_per_group);
     if (attributes.has_tensor("threshold")) {
       if (groups_ > 1) throw std::invalid_argument("thresholds need groups=1");
@@ -60,6 +60,10 @@ class ProductB1 : public Op {
   }
 
   const Type& type() const override { return type_; }
+
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return windows_.count(inputs[0]);
+  }
 
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value x = windows_.is_padded() ? padded(inputs[0]) : inputs[0];

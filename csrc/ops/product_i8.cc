@@ -49,6 +49,10 @@ class ProductI8 : public Op {
 
   const Type& type() const override { return type_; }
 
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return windows_.count(inputs[0]);
+  }
+
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const bool is_direct = groups_ == 1 && !windows_.is_padded();
     const Value x = is_direct ? inputs[0] : grouped(inputs[0]);
@@ -84,7 +88,7 @@ class ProductI8 : public Op {
     }
     const int per_byte = kMaxCodeBits / set.bits;
     const int64_t n_bytes = (int64_t{n_k} + per_byte - 1) / per_byte;
-    const std::vector<uint8_t> packed = attributes.u8("weight", {n_out, n_bytes});
+    const Elements<uint8_t> packed = attributes.u8("weight", {n_out, n_bytes});
     std::vector<int8_t> weight;
     weight.reserve(static_cast<size_t>(n_out) * n_k);
     for (int j = 0; j < n_out; ++j) {

@@ -41,7 +41,7 @@ class ProductPlanes : public Op {
                                   std::to_string(most) + " are allowed");
     }
     n_words_ = windows_.kernel * static_cast<int>(words_for(n_in_));
-    const std::vector<uint64_t> weight = attributes.u64("weight", {n_out, n_words_});
+    const Elements<uint64_t> weight = attributes.u64("weight", {n_out, n_words_});
     check_tails(weight, n_in_);
     scale_ = attributes.f32("scale", {n_out});
     bias_ = attributes.f32("bias", {n_out});
@@ -59,6 +59,10 @@ class ProductPlanes : public Op {
   }
 
   const Type& type() const override { return type_; }
+
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return windows_.count(inputs[0]);
+  }
 
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value x = planes_of(inputs[0], n_threads);

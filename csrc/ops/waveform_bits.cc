@@ -40,9 +40,12 @@ class WaveformBits : public Op {
 
   const Type& type() const override { return type_; }
 
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return Windows{n_taps_, stride_, 0, 0}.count(inputs[0]);
+  }
+
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
-    const Windows windows{n_taps_, stride_, 0, 0};
-    Value y = Value::make(type_, windows.count(inputs[0].rows));
+    Value y = Value::make(type_, rows({inputs[0].rows}));
     const float* x = inputs[0].floats.get();
     const Taps taps = normed(moments(x, y.rows, n_threads));
     parallel_for(y.rows, kBlockRows, n_threads, [&](int64_t begin, int64_t end) {

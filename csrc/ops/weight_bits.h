@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "bits/layout.h"
 
@@ -12,7 +12,7 @@ namespace earbit {
 
 // Throws std::invalid_argument when a tap of n_channels has bits beyond them, which would be
 // counted as products.
-inline void check_tails(const std::vector<uint64_t>& weight, int n_channels) {
+inline void check_tails(std::span<const uint64_t> weight, int n_channels) {
   const int tail = n_channels % kWordBits;
   if (tail == 0) return;
   const auto words = static_cast<size_t>(words_for(n_channels));

@@ -5,11 +5,14 @@
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
 
 #include "cpu/isa.h"
+#include "file/load_program.h"
 #include "graph/program.h"
 #include "kernels/depthwise_b1.h"
 #include "kernels/exp.h"
@@ -32,18 +35,33 @@ using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 constexpr int kMaxThreads = 256;
 
+nb::dlpack::dtype dlpack_of(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::f32:
+      return nb::dtype<float>();
+    case Dtype::i32:
+      return nb::dtype<int32_t>();
+    case Dtype::u64:
+      return nb::dtype<uint64_t>();
+    case Dtype::u8:
+      return nb::dtype<uint8_t>();
+  }
+  throw std::logic_error("a type that Python does not know");
+}
+
+Dtype dtype_of(const std::string& name, const Array& array) {
+  std::string allowed;
+  for (const DtypeInfo& info : kDtypes) {
+    if (array.dtype() == dlpack_of(info.dtype)) return info.dtype;
+    allowed += std::string(allowed.empty() ? "" : ", ") + info.name;
+  }
+  throw std::invalid_argument("tensor '" + name + "' is of another type; allowed are " + allowed);
+}
+
 Tensor tensor_of(const std::string& name, const Array& array) {
-  Tensor tensor{Dtype::f32, {}, array.data()};
-  if (array.dtype() == nb::dtype<float>()) {
-    tensor.dtype = Dtype::f32;
-  } else if (array.dtype() == nb::dtype<int32_t>()) {
-    tensor.dtype = Dtype::i32;
-  } else if (array.dtype() == nb::dtype<uint64_t>()) {
-    tensor.dtype = Dtype::u64;
-  } else if (array.dtype() == nb::dtype<uint8_t>()) {
-    tensor.dtype = Dtype::u8;
-  } else {
-    throw std::invalid_argument("tensor '" + name + "' is not float32, int32, uint64 or uint8");
+  Tensor tensor{dtype_of(name, array), {}, array.data()};
+  if (reinterpret_cast<uintptr_t>(array.data()) % info_of(tensor.dtype).n_bytes != 0) {
+    throw std::invalid_argument("tensor '" + name + "' is not aligned; copy it");
   }
   for (size_t i = 0; i < array.ndim(); ++i) {
     tensor.shape.push_back(static_cast<int64_t>(array.shape(i)));
@@ -58,6 +76,16 @@ int add(Program& program, const std::string& op, const std::vector<int>& inputs,
   for (const auto& [name, array] : tensors) views[name] = tensor_of(name, array);
   Attributes attributes(ints, floats, views);
   return program.add(op, inputs, attributes);
+}
+
+// A loaded file: program, outputs, bits and the JSON text of its origin.
+std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int>, std::string>
+load(const nb::bytes& path) {
+  const std::string text(path.c_str(), path.size());
+  nb::gil_scoped_release release;
+  LoadedProgram loaded = load_program(FileSource(text));
+  return {std::move(loaded.program), std::move(loaded.outputs), std::move(loaded.bits),
+          std::move(loaded.origin)};
 }
 
 void check(const Waveform& waveform, int threads) {
@@ -212,6 +240,7 @@ NB_MODULE(_core, m) {
       .def("add", &add, "op"_a, "inputs"_a, "ints"_a, "floats"_a, "tensors"_a)
       .def("run", &run, "waveform"_a, "outputs"_a, "threads"_a)
       .def("profile", &profile, "waveform"_a, "threads"_a);
+  m.def("load_program", &load, "path"_a);
   m.def("isa", [] { return std::string(name_of(chosen_isa())); });
   m.def("kernels", &kernels);
   m.def("self_test", &run_self_test);

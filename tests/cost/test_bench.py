@@ -11,7 +11,7 @@ import earbit.cost.bench as bench_module
 from earbit.cost import bench as module
 from earbit.cost.bench import bench, render_bench
 from earbit.errors import ConfigError, FormatError, UnsupportedError
-from earbit.runtime.program_file import METADATA_KEY
+from earbit.export.program import METADATA_KEY
 
 
 @pytest.fixture(autouse=True)

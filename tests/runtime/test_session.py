@@ -33,7 +33,9 @@ def op(name, inputs, ints=None, floats=None, tensors=()):
 
 def write(path, ops, outputs, tensors=None):
     header = {"format": "earbit-program-1", "ops": ops, "outputs": outputs, "bits": {}}
-    save_file(tensors or NORM, path, {"earbit": json.dumps({**header, "origin": {}})})
+    named = {name for record in ops for name in record["tensors"].values()}
+    tensors = {name: t for name, t in (tensors or NORM).items() if name in named}
+    save_file(tensors, path, {"earbit": json.dumps({**header, "origin": {}})})
     return path
 
 

@@ -39,12 +39,7 @@ class Session:
         """Packed values by the name of the leaf that reads them, for `values`."""
         self.outputs = file.outputs
         """Values of the hidden states, for `values`; the last layer comes last."""
-        self._program = _core.Program()
-        for i, op in enumerate(file.ops):
-            try:
-                self._program.add(op.name, list(op.inputs), op.ints, op.floats, op.tensors)
-            except (ValueError, TypeError) as error:
-                raise FormatError(f"{path}: op {i} ({op.name}): {error}") from error
+        self._program = file.program
 
     def run(
         self, waveform: NDArray[Any], layers: Literal["last", "all"] = "last"

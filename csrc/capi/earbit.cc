@@ -1,0 +1,186 @@
+#include "capi/earbit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include "cpu/isa.h"
+#include "file/format_error.h"
+#include "file/load_program.h"
+
+struct earbit_program {
+  earbit::LoadedProgram loaded;
+};
+
+namespace {
+
+using earbit::FormatError;
+using earbit::LoadedProgram;
+using earbit::Program;
+using earbit::Value;
+
+// Of a fixed size: a message can be kept when there is no memory left.
+thread_local char last_error[1024] = "";
+
+earbit_status failed(earbit_status status, const char* message) noexcept {
+  const size_t n = std::char_traits<char>::length(message);
+  size_t n_kept = std::min(n, sizeof(last_error) - 1);
+  // No character may be cut in two.
+  while (n_kept < n && (static_cast<unsigned char>(message[n_kept]) & 0xC0) == 0x80) --n_kept;
+  std::copy_n(message, n_kept, last_error);
+  last_error[n_kept] = '\0';
+  return status;
+}
+
+struct BadArgument : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+// Calls `work`, which returns nothing; whatever it throws becomes a status.
+template <typename Work>
+earbit_status guarded(Work&& work) noexcept {
+  try {
+    work();
+    return EARBIT_OK;
+  } catch (const std::bad_alloc&) {
+    return failed(EARBIT_NO_MEMORY, "there is not enough memory; give shorter audio");
+  } catch (const BadArgument& error) {
+    return failed(EARBIT_BAD_ARGUMENT, error.what());
+  } catch (const FormatError& error) {
+    return failed(EARBIT_BAD_FILE, error.what());
+  } catch (const std::invalid_argument& error) {
+    return failed(EARBIT_BAD_AUDIO, error.what());
+  } catch (const std::exception& error) {
+    return failed(EARBIT_BUG, error.what());
+  } catch (...) {
+    return failed(EARBIT_BUG, "an unknown exception");
+  }
+}
+
+void require(bool is_given, const char* name) {
+  if (!is_given) throw BadArgument(std::string(name) + " is a null pointer");
+}
+
+void require_range(const char* name, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return;
+  throw BadArgument(std::string(name) + "=" + std::to_string(value) + "; allowed are " +
+                    std::to_string(low) + " to " + std::to_string(high));
+}
+
+earbit_program* opened(const earbit::Source& source) {
+  try {
+    earbit::chosen_isa();
+  } catch (const std::invalid_argument& error) {
+    throw BadArgument(std::string("EARBIT_ISA: ") + error.what());
+  }
+  LoadedProgram loaded = load_program(source);
+  const earbit::Type& first = loaded.program->type(loaded.outputs.front());
+  for (int id : loaded.outputs) {
+    const earbit::Type& type = loaded.program->type(id);
+    if (type.kind != earbit::Kind::floats || type.cols != first.cols) {
+      throw FormatError("output value " + std::to_string(id) +
+                        " is not of floats, as wide as the others; export it again");
+    }
+  }
+  return new earbit_program{std::move(loaded)};
+}
+
+int64_t n_frames(const LoadedProgram& loaded, int64_t n_samples) {
+  if (n_samples < EARBIT_MIN_SAMPLES || n_samples > EARBIT_MAX_SAMPLES) {
+    throw std::invalid_argument("audio of " + std::to_string(n_samples) + " samples; allowed are " +
+                                std::to_string(EARBIT_MIN_SAMPLES) + " (25 ms, one frame) to " +
+                                std::to_string(EARBIT_MAX_SAMPLES) + " (4 h); pad it or cut it");
+  }
+  const std::vector<int64_t> rows = loaded.program->rows(n_samples);
+  const int64_t n = rows[loaded.outputs.front()];
+  for (int id : loaded.outputs) {
+    if (rows[id] != n) {
+      throw FormatError("output value " + std::to_string(id) + " has " + std::to_string(rows[id]) +
+                        " frames, others " + std::to_string(n) + "; export it again");
+    }
+  }
+  return n;
+}
+
+void run(const LoadedProgram& loaded, const float* samples, int64_t n_samples, int n_threads,
+         const std::vector<int>& outputs, float* features, int64_t n_floats) {
+  require(samples != nullptr, "samples");
+  require(features != nullptr, "features");
+  require_range("n_threads", n_threads, 1, EARBIT_MAX_THREADS);
+  const int64_t size = n_frames(loaded, n_samples) * loaded.program->type(outputs.front()).cols;
+  const auto n_expected = static_cast<int64_t>(outputs.size()) * size;
+  require_range("n_floats", n_floats, n_expected, n_expected);
+  const auto n_bad = std::count_if(samples, samples + n_samples,
+                                   [](float sample) { return !std::isfinite(sample); });
+  if (n_bad > 0) {
+    throw std::invalid_argument("audio has " + std::to_string(n_bad) +
+                                " samples that are NaN or infinite; clean it first");
+  }
+  for (const Value& value : loaded.program->run(samples, n_samples, outputs, n_threads)) {
+    features = std::copy_n(value.floats.get(), size, features);
+  }
+}
+
+}  // namespace
+
+earbit_status earbit_open(const char* path, earbit_program** program) {
+  return guarded([&] {
+    require(program != nullptr, "program");
+    *program = nullptr;
+    require(path != nullptr, "path");
+    *program = opened(earbit::FileSource(path));
+  });
+}
+
+earbit_status earbit_open_memory(const void* data, size_t size, earbit_program** program) {
+  return guarded([&] {
+    require(program != nullptr, "program");
+    *program = nullptr;
+    require(data != nullptr, "data");
+    *program = opened(earbit::MemorySource(data, size));
+  });
+}
+
+void earbit_close(earbit_program* program) { delete program; }
+
+int earbit_width(const earbit_program* program) {
+  if (program == nullptr) return 0;
+  const LoadedProgram& loaded = program->loaded;
+  return loaded.program->type(loaded.outputs.front()).cols;
+}
+
+int earbit_n_states(const earbit_program* program) {
+  return program == nullptr ? 0 : static_cast<int>(program->loaded.outputs.size());
+}
+
+int64_t earbit_n_frames(const earbit_program* program, int64_t n_samples) {
+  int64_t n = 0;
+  guarded([&] {
+    require(program != nullptr, "program");
+    n = n_frames(program->loaded, n_samples);
+  });
+  return n;
+}
+
+earbit_status earbit_run(const earbit_program* program, const float* samples, int64_t n_samples,
+                         int n_threads, float* features, int64_t n_floats) {
+  return guarded([&] {
+    require(program != nullptr, "program");
+    const LoadedProgram& loaded = program->loaded;
+    run(loaded, samples, n_samples, n_threads, {loaded.outputs.back()}, features, n_floats);
+  });
+}
+
+earbit_status earbit_run_states(const earbit_program* program, const float* samples,
+                                int64_t n_samples, int n_threads, float* features,
+                                int64_t n_floats) {
+  return guarded([&] {
+    require(program != nullptr, "program");
+    const LoadedProgram& loaded = program->loaded;
+    run(loaded, samples, n_samples, n_threads, loaded.outputs, features, n_floats);
+  });
+}
+
+const char* earbit_error(void) { return last_error; }

@@ -1,0 +1,81 @@
+/* libearbit: features of speech by a packed program, from C or any language that calls C.
+ *
+ * A program is opened once and never changes; any number of threads may run it at the same time.
+ * Every function that can fail says so by its status, and earbit_error() then says what was wrong.
+ * No function ends the process, prints, or lets a C++ exception out. */
+#ifndef EARBIT_H
+#define EARBIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define EARBIT_API __attribute__((visibility("default")))
+#else
+#define EARBIT_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A program, in memory. */
+typedef struct earbit_program earbit_program;
+
+typedef enum {
+  EARBIT_OK = 0,
+  EARBIT_BAD_FILE = 1,     /* cannot be read, is damaged, foreign or of another version */
+  EARBIT_BAD_AUDIO = 2,    /* too short, too long for memory, or not finite */
+  EARBIT_BAD_ARGUMENT = 3, /* a null pointer, a number out of range, an unknown EARBIT_ISA */
+  EARBIT_NO_MEMORY = 4,
+  EARBIT_BUG = 5 /* of this library; please report it */
+} earbit_status;
+
+/* Samples of audio that can be run: 25 ms, which is one frame, to 4 h at 16 kHz. */
+#define EARBIT_MIN_SAMPLES 400
+#define EARBIT_MAX_SAMPLES 230400000
+#define EARBIT_MAX_THREADS 256
+
+/* Opens a file that `earbit export` wrote.  On success *program is to be closed by earbit_close, on
+ * failure it is null.  The file is not needed afterwards. */
+EARBIT_API earbit_status earbit_open(const char* path, earbit_program** program);
+
+/* The same for a file of `size` bytes that is in memory, at any address; it is only read, and not
+ * needed afterwards. */
+EARBIT_API earbit_status earbit_open_memory(const void* data, size_t size,
+                                            earbit_program** program);
+
+/* Frees a program that no thread runs any more; null is allowed. */
+EARBIT_API void earbit_close(earbit_program* program);
+
+/* Values of a frame: the width of every hidden state.  0 for null. */
+EARBIT_API int earbit_width(const earbit_program* program);
+
+/* Hidden states: the encoder's input and the output of every layer.  0 for null. */
+EARBIT_API int earbit_n_states(const earbit_program* program);
+
+/* Frames that n_samples give, one per 20 ms; 0 when so many cannot be run, and earbit_error() says
+ * why. */
+EARBIT_API int64_t earbit_n_frames(const earbit_program* program, int64_t n_samples);
+
+/* Runs on mono audio at 16 kHz, floats in [-1, 1], with up to n_threads threads; results do not
+ * depend on how many.  Writes the last hidden state, (frames, width) row by row, to `features`,
+ * which has room for n_floats floats; they must be exactly frames * width. */
+EARBIT_API earbit_status earbit_run(const earbit_program* program, const float* samples,
+                                    int64_t n_samples, int n_threads, float* features,
+                                    int64_t n_floats);
+
+/* The same for all hidden states, (states, frames, width), the encoder's input first. */
+EARBIT_API earbit_status earbit_run_states(const earbit_program* program, const float* samples,
+                                           int64_t n_samples, int n_threads, float* features,
+                                           int64_t n_floats);
+
+/* What was wrong in the last call of this thread that failed, one line of UTF-8; valid until the
+ * next call in this thread. */
+EARBIT_API const char* earbit_error(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,164 @@
+#include "file/load_program.h"
+
+#include <algorithm>
+#include <climits>
+#include <set>
+
+#include "file/format_error.h"
+#include "file/safetensors.h"
+
+namespace earbit {
+namespace {
+
+constexpr const char* kFormat = "earbit-program-1";
+constexpr const char* kMetadataKey = "earbit";
+constexpr size_t kMaxOps = 100'000;
+// Bytes that all values together may take for a frame, for each byte of the file.  Models take less
+// than 1; without a limit a few lines of a file could ask for any amount of memory.
+constexpr int64_t kMaxGrowth = 16;
+
+// The members of an object that has exactly these, in the order of `keys`.
+std::vector<Json> fields(const Json& object, const std::string& where,
+                         const std::vector<std::string>& keys) {
+  const Json::Members members = object.members(where);
+  std::vector<Json> values;
+  for (const std::string& key : keys) {
+    const auto found = std::find_if(members.begin(), members.end(),
+                                    [&](const auto& member) { return member.first == key; });
+    if (found == members.end()) throw FormatError(where + ": no '" + key + "'");
+    values.push_back(found->second);
+  }
+  for (const auto& [key, value] : members) {
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+      throw FormatError(where + ": '" + key + "', which this version does not know");
+    }
+  }
+  return values;
+}
+
+int value_id(const Json& value, const std::string& where, int n_values) {
+  return static_cast<int>(value.integer(where + ": value", 0, n_values - 1));
+}
+
+std::vector<int> value_ids(const Json& values, const std::string& where, int n_values) {
+  std::vector<int> ids;
+  for (const Json& value : values.items(where)) ids.push_back(value_id(value, where, n_values));
+  return ids;
+}
+
+// The tensors of a file, each for one op: were they shared, a small file could ask for the memory
+// of many ops.
+class Tensors {
+ public:
+  explicit Tensors(const Source& source, std::map<std::string, TensorRecord> records)
+      : source_(source), records_(std::move(records)) {}
+
+  // Reads the tensor that `where` asks for to the end of `data`.
+  Tensor read(const std::string& where, const std::string& name,
+              std::vector<std::unique_ptr<uint64_t[]>>& data) {
+    const auto found = records_.find(name);
+    if (found == records_.end()) {
+      throw FormatError(where + " is '" + name + "', which is not in the file");
+    }
+    if (!used_.insert(name).second) {
+      throw FormatError(where + " is '" + name + "', which another op has; each needs its own");
+    }
+    const TensorRecord& record = found->second;
+    // Words, so that elements of any type are aligned.
+    data.emplace_back(new uint64_t[(record.n_bytes + 7) / 8]);
+    source_.read(record.offset, record.n_bytes, data.back().get());
+    return {record.dtype, record.shape, data.back().get()};
+  }
+
+  void finish() const {
+    for (const auto& [name, record] : records_) {
+      if (used_.count(name) == 0) throw FormatError("tensor '" + name + "': no op reads it");
+    }
+  }
+
+ private:
+  const Source& source_;
+  std::map<std::string, TensorRecord> records_;
+  std::set<std::string> used_;
+};
+
+void add_op(const Json& record, int i, Tensors& tensors, Program& program) {
+  const std::string where = "op " + std::to_string(i);
+  const std::vector<Json> values =
+      fields(record, where, {"op", "inputs", "ints", "floats", "tensors"});
+  const std::string name = values[0].name(where + " op");
+  const std::vector<int> inputs = value_ids(values[1], where + " inputs", program.n_values());
+  std::map<std::string, int64_t> ints;
+  for (const auto& [role, value] : values[2].members(where + " ints")) {
+    ints[role] = value.integer(where + ": " + role, -INT_MAX, INT_MAX);
+  }
+  std::map<std::string, double> floats;
+  for (const auto& [role, value] : values[3].members(where + " floats")) {
+    floats[role] = value.number(where + ": " + role);
+  }
+  std::vector<std::unique_ptr<uint64_t[]>> data;
+  std::map<std::string, Tensor> views;
+  for (const auto& [role, value] : values[4].members(where + " tensors")) {
+    const std::string tensor = where + ": tensor '" + role + "'";
+    views[role] = tensors.read(tensor, value.name(tensor), data);
+  }
+  try {
+    Attributes attributes(std::move(ints), std::move(floats), std::move(views));
+    program.add(name, inputs, attributes);
+  } catch (const std::invalid_argument& error) {
+    throw FormatError(where + " (" + name + "): " + error.what());
+  }
+}
+
+}  // namespace
+
+LoadedProgram load_program(const Source& source) {
+  const SafetensorsHeader header(source);
+  const std::optional<std::string> text = header.metadata(kMetadataKey);
+  if (!text) throw FormatError("no earbit metadata; give a file of `earbit export`");
+  const Json json = Json::parse(*text);
+  // The format comes first: of another one nothing else is known.
+  const Json::Members members = json.members("program");
+  for (const auto& [key, value] : members) {
+    if (key == "format" && value.string("format") != kFormat) {
+      throw FormatError("format " + value.excerpt() + ", this version runs '" + kFormat +
+                        "'; a trained model becomes a program by `earbit export`");
+    }
+  }
+  const std::vector<Json> parts =
+      fields(json, "program", {"format", "ops", "outputs", "bits", "origin"});
+  const std::vector<Json> records = parts[1].items("ops");
+  if (records.empty() || records.size() > kMaxOps) {
+    throw FormatError(std::to_string(records.size()) + " ops; allowed: 1 to " +
+                      std::to_string(kMaxOps));
+  }
+  Tensors tensors(source, header.tensors());
+  auto program = std::make_unique<Program>();
+  const int64_t max_row_bytes = kMaxGrowth * static_cast<int64_t>(source.size());
+  int64_t row_bytes = 0;
+  for (size_t i = 0; i < records.size(); ++i) {
+    add_op(records[i], static_cast<int>(i), tensors, *program);
+    row_bytes += program->type(program->n_values() - 1).row_bytes();
+    if (row_bytes > max_row_bytes) {
+      throw FormatError("op " + std::to_string(i) + ": values of " + std::to_string(row_bytes) +
+                        " bytes a frame so far; a file of " + std::to_string(source.size()) +
+                        " bytes may ask for " + std::to_string(max_row_bytes));
+    }
+  }
+  tensors.finish();
+
+  LoadedProgram loaded;
+  loaded.outputs = value_ids(parts[2], "outputs", program->n_values());
+  const std::set<int> distinct(loaded.outputs.begin(), loaded.outputs.end());
+  if (distinct.empty()) throw FormatError("no outputs");
+  if (distinct.size() < loaded.outputs.size()) throw FormatError("outputs: a value twice");
+  for (const auto& [name, value] : parts[3].members("bits")) {
+    loaded.bits[name] = value_id(value, "bits of '" + name + "'", program->n_values());
+  }
+  parts[4].members("origin");
+  loaded.origin = parts[4].text();
+  loaded.program = std::move(program);
+  return loaded;
+}
+
+}  // namespace earbit

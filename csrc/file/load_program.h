@@ -1,0 +1,30 @@
+// A program file becomes a program: docs/format.md says what it holds.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "file/source.h"
+#include "graph/program.h"
+
+namespace earbit {
+
+constexpr int kMaxLoadGrowth = 128;
+
+struct LoadedProgram {
+  std::unique_ptr<Program> program;
+  std::vector<int> outputs;         // values of the hidden states, the encoder's input first
+  std::map<std::string, int> bits;  // packed values by the leaf that reads them
+  std::string origin;               // a JSON object: which model and plan it was made from
+};
+
+// Reads and checks a whole file; nothing of it is needed afterwards.  Tensors are read op by op,
+// straight to where an op is built from them.  What is allocated is bounded by the size of the
+// file: at most kMaxLoadGrowth times as much, in the worst case, where every panel of 64 outputs
+// holds a single one.
+// Throws FormatError that names the place, std::bad_alloc when memory is short.
+LoadedProgram load_program(const Source& source);
+
+}  // namespace earbit

@@ -1,0 +1,56 @@
+// Where the bytes of a program come from.
+//
+// They are read, not mapped: a file that another process cuts short or overwrites while it is
+// loaded can then give an error or other numbers, but neither a signal nor a text that changes
+// after it was checked.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace earbit {
+
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  virtual uint64_t size() const = 0;
+
+  // Copies bytes [offset, offset + n), which lie below size().  Throws FormatError when they are
+  // not there any more.
+  virtual void read(uint64_t offset, size_t n, void* into) const = 0;
+};
+
+// A file, open as long as the object lives.
+class FileSource : public Source {
+ public:
+  // Throws FormatError when there is no regular file that may be read.
+  explicit FileSource(const std::string& path);
+  ~FileSource() override;
+  FileSource(const FileSource&) = delete;
+  FileSource& operator=(const FileSource&) = delete;
+
+  uint64_t size() const override { return size_; }
+  void read(uint64_t offset, size_t n, void* into) const override;
+
+ private:
+  int descriptor_;
+  uint64_t size_ = 0;
+};
+
+// Bytes of the caller, at any address; they stay where they are while the object lives.
+class MemorySource : public Source {
+ public:
+  MemorySource(const void* data, size_t size)
+      : data_(static_cast<const std::byte*>(data)), size_(size) {}
+
+  uint64_t size() const override { return size_; }
+  void read(uint64_t offset, size_t n, void* into) const override;
+
+ private:
+  const std::byte* data_;
+  size_t size_;
+};
+
+}  // namespace earbit

@@ -1,0 +1,30 @@
+"""Builds the tests that are programs of their own (tests/csrc) by a preset of CMakePresets.json."""
+
+import fcntl
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def built(preset: str) -> Path:
+    """The folder of the programs; a second call builds what has changed, which is quick."""
+    cmake = str(Path(sys.executable).with_name("cmake"))
+    folder = ROOT / "build" / preset
+    folder.mkdir(parents=True, exist_ok=True)
+    # Tests run in several processes, and a folder is built by one at a time.
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in ([cmake, "--preset", preset], [cmake, "--build", "--preset", preset]):
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "tests" / "csrc"
+
+
+def ran(program: Path, *arguments: object, timeout_s: float = 600) -> str:
+    """What a program printed; an AssertionError with what it complained of when it failed."""
+    command = [str(program), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout

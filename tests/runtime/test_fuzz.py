@@ -1,0 +1,30 @@
+"""Program files that are nearly right are refused or run; sanitizers and limits of memory watch."""
+
+import re
+
+import pytest
+from small_programs import write_programs
+
+from earbit import _core
+from native_build import built, ran
+
+N_FILES = 20_000
+
+
+def known_ops():
+    with pytest.raises(ValueError, match="known are") as error:
+        _core.Program().add("no such op", [0], {}, {}, {})
+    return set(str(error.value).rpartition("known are ")[2].split(", "))
+
+
+def test_every_op_is_in_a_program_that_the_fuzzer_starts_from(tmp_path):
+    assert write_programs(tmp_path) == known_ops()
+
+
+def test_files_that_are_nearly_right_do_no_harm(tmp_path):
+    write_programs(tmp_path)
+    found = ran(built("asan") / "fuzz_program", tmp_path, 0, N_FILES)
+    counts = re.search(rf"{N_FILES} files: (\d+) refused, .* (\d+) ran", found)
+    assert counts, found
+    # Without many of both it would test little.
+    assert min(map(int, counts.groups())) > N_FILES / 10, found

@@ -1,0 +1,328 @@
+"""The loader of program files: what it refuses, byte by byte, what it keeps, and what it costs.
+
+Files are made from their bytes here; that good ones load is judged by the files of `export`.
+"""
+
+import json
+import re
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from earbit import _core
+from earbit.errors import FormatError
+from earbit.runtime import Session
+from earbit.runtime.program_file import read_program
+
+RELU = {"op": "relu", "inputs": [0], "ints": {}, "floats": {}, "tensors": {}}
+NORM = {**RELU, "op": "layer_norm", "floats": {"eps": 1.0}, "tensors": {"weight": "w", "bias": "b"}}
+PROGRAM = {"format": "earbit-program-1", "ops": [RELU], "outputs": [1], "bits": {}, "origin": {}}
+W = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+B = {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}
+
+
+def header(program=PROGRAM, **tensors):
+    text = program if isinstance(program, str) else json.dumps(program)
+    return json.dumps({"__metadata__": {"earbit": text}, **tensors}, separators=(",", ":"))
+
+
+def write(path, text, data=b"", length=None):
+    raw = text if isinstance(text, bytes) else text.encode()
+    path.write_bytes(struct.pack("<Q", len(raw) if length is None else length) + raw + data)
+    return path
+
+
+def refused(path, match):
+    with pytest.raises(FormatError, match=match) as error:
+        Session(path)
+    message = str(error.value)
+    assert path.name in message
+    assert "\n" not in message
+    return message
+
+
+def test_the_smallest_program_runs(tmp_path):
+    audio = np.linspace(-1, 1, 400, dtype=np.float32)
+    session = Session(write(tmp_path / "p", header()))
+    assert np.array_equal(session.run(audio)[:, 0], np.maximum(audio, 0))
+
+
+def test_keys_in_any_order_white_space_and_foreign_metadata_are_allowed(tmp_path):
+    program = json.dumps(dict(reversed(PROGRAM.items())), indent=3)
+    text = json.dumps({"__metadata__": {"format": "pt", "earbit": program}}, indent=1)
+    assert Session(write(tmp_path / "p", text + "  \n ")).outputs == (1,)
+
+
+@pytest.mark.parametrize("length", [2**64 - 1, 2**63, 10**8 + 1, 200])
+def test_a_header_longer_than_the_file_is_refused_with_both_numbers(tmp_path, length):
+    path = write(tmp_path / "p", "{}", length=length)
+    refused(path, f"header of {length} bytes; at most 2 are allowed in a file of 10")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "{",
+        "[1",
+        '{"a":1,}',
+        "{'a':1}",
+        '{"a" 1}',
+        '{"a":1 "b":2}',
+        "[1,]",
+        "[,1]",
+        "{}{}",
+        "{} x",
+        '{"a":01}',
+        '{"a":+1}',
+        '{"a":1.}',
+        '{"a":.5}',
+        '{"a":1e}',
+        '{"a":-}',
+        '{"a":NaN}',
+        '{"a":Infinity}',
+        '{"a":True}',
+        '{"a":nul}',
+        '{"a":"\\x"}',
+        '{"a":"\\u12g4"}',
+        '{"a":"\\ud800"}',
+        '{"a":"\\ud800\\u0041"}',
+        '{"a":"\\udc00"}',
+        '{"a":"\t"}',
+        '{"a":"',
+        '{"a":"\\',
+        '{"a":"\\u',
+        '{"a":/**/1}',
+        '\ufeff{"a":1}',
+        b'{"a":"\x80"}',
+        b'{"a":"\xc0\x80"}',
+        b'{"a":"\xe0\x80\x80"}',
+        b'{"a":"\xed\xa0\x80"}',
+        b'{"a":"\xf4\x90\x80\x80"}',
+        b'{"a":"\xf8\x88\x80\x80\x80"}',
+        b'{"a":"\xe2\x82"}',
+        b'{"a":1}\x00',
+        b'\x00{"a":1}',
+    ],
+    ids=repr,
+)
+def test_what_is_no_json_is_refused_with_the_byte(tmp_path, text):
+    refused(write(tmp_path / "p", text), r"byte \d+ of the JSON text: ")
+
+
+def test_depth_is_limited_in_the_header_and_in_the_program(tmp_path):
+    def nested(n):
+        # the program and its origin are two levels themselves
+        return json.dumps(PROGRAM)[:-3] + '{"a":' + "[" * (n - 2) + "]" * (n - 2) + "}}"
+
+    assert Session(write(tmp_path / "p", header(nested(32)))).origin != {}
+    refused(write(tmp_path / "p", header(nested(33))), "nested more than 32 deep")
+    refused(write(tmp_path / "p", header(nested(10**6))), "nested more than 32 deep")
+    refused(write(tmp_path / "p", "[" * 10**6), "nested more than 32 deep")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=20,
+)
+
+
+@given(
+    origin=st.dictionaries(st.text("abcäß€😀", min_size=1), JSON, max_size=4), ascii=st.booleans()
+)
+@settings(max_examples=60, deadline=None)
+def test_the_origin_comes_back_as_python_reads_it(tmp_path_factory, origin, ascii):
+    program = json.dumps({**PROGRAM, "origin": origin}, ensure_ascii=ascii)
+    text = json.dumps({"__metadata__": {"earbit": program}}, ensure_ascii=ascii)
+    path = tmp_path_factory.getbasetemp() / "origin"
+    assert read_program(write(path, text)).origin == origin
+
+
+TWO = {"w": W, "b": B}
+DATA = bytes(8)
+TENSORS = [
+    # tensors, data, what the message must say
+    ({"w": W}, DATA, "8 bytes of data; the tensors end at 4"),
+    (TWO, DATA[:7], r"'b' data_offsets: 8 is no integer from 4 to 7"),
+    ({**TWO, "b": {**B, "data_offsets": [0, 4]}}, DATA, "begins at byte 0.* ends at 4"),
+    ({**TWO, "b": {**B, "data_offsets": [5, 9]}}, bytes(9), "begins at byte 5.* ends at 4"),
+    ({**TWO, "b": {**B, "data_offsets": [3, 7]}}, DATA, "begins at byte 3.* ends at 4"),
+    ({**TWO, "b": {**B, "data_offsets": [8, 4]}}, DATA, "'b' data_offsets: 4 is no integer"),
+    ({**TWO, "b": {**B, "data_offsets": [-4, 0]}}, DATA, "'b' data_offsets: -4 is no integer"),
+    ({**TWO, "b": {**B, "data_offsets": [4, 2**64]}}, DATA, "'b' data_offsets: 184467"),
+    ({**TWO, "b": {**B, "data_offsets": [4, 8.0]}}, DATA, "'b' data_offsets: 8.0 is no integer"),
+    ({**TWO, "b": {**B, "data_offsets": [4]}}, DATA, "'b' data_offsets"),
+    ({**TWO, "b": {**B, "data_offsets": "4,8"}}, DATA, "a string, expected an array"),
+    ({**TWO, "b": {**B, "shape": [2]}}, DATA, r"4 bytes, which is not what its shape \[2\]"),
+    ({**TWO, "b": {**B, "shape": [2**62, 2**62]}}, DATA, "4 bytes, which is not what"),
+    ({**TWO, "b": {**B, "shape": [2**32, 2**32, 0]}}, DATA, "4 bytes, which is not what"),
+    # 4 bytes, modulo 2**64
+    ({**TWO, "b": {**B, "shape": [3, (2**63 + 1) // 3]}}, DATA, "4 bytes, which is not what"),
+    ({**TWO, "b": {**B, "shape": [-1]}}, DATA, "'b' shape: -1 is no integer"),
+    ({**TWO, "b": {**B, "shape": [1] * 9}}, DATA, "more than 8 sides"),
+    ({**TWO, "b": {**B, "shape": 1}}, DATA, "a number, expected an array"),
+    ({**TWO, "b": {**B, "dtype": "BF16"}}, DATA, "'BF16'; allowed: F32, I32, U64"),
+    ({**TWO, "b": {**B, "dtype": 3}}, DATA, "'b' dtype: a number"),
+    ({**TWO, "b": {**B, "more": 3}}, DATA, "'b': more than dtype, shape, data_offsets"),
+    ({**TWO, "b": {"dtype": "F32", "shape": [1]}}, DATA, "'b': no data_offsets"),
+    ({**TWO, "b": [1]}, DATA, "'b': an array, expected an object"),
+    ({"w": W}, DATA[:4], "op 0: tensor 'bias' is 'b', which is not in the file"),
+    ({**TWO, "c": {**B, "data_offsets": [8, 12]}}, bytes(12), "'c': no op reads it"),
+]
+
+
+@pytest.mark.parametrize(("tensors", "data", "match"), TENSORS)
+def test_a_tensor_that_does_not_lie_in_the_file_as_it_says_is_refused_by_name(
+    tmp_path, tensors, data, match
+):
+    program = {**PROGRAM, "ops": [NORM]}
+    assert Session(write(tmp_path / "good", header(program, **TWO), DATA)).outputs == (1,)
+    refused(write(tmp_path / "p", header(program, **tensors), data), match)
+
+
+def test_an_empty_tensor_at_any_border_is_allowed_by_the_format_and_refused_by_the_op(tmp_path):
+    empty = {**B, "shape": [0], "data_offsets": [4, 4]}
+    path = write(tmp_path / "p", header({**PROGRAM, "ops": [NORM]}, w=W, b=empty), DATA[:4])
+    refused(path, r"op 0 \(layer_norm\): tensor 'bias' is float32 \(0\), expected float32 \(1\)")
+
+
+def test_tensors_need_no_alignment_in_the_file(tmp_path):
+    random = np.random.default_rng(0)
+    weight, bias = random.standard_normal((2, 1)).astype(np.float32)
+    results = []
+    for pad in range(8):
+        text = header({**PROGRAM, "ops": [NORM]}, **TWO) + " " * pad
+        path = write(tmp_path / "p", text, weight.tobytes() + bias.tobytes())
+        results.append(Session(path).run(np.ones(400, np.float32)).tobytes())
+    assert set(results) == {np.full(400, bias[0]).tobytes()}
+
+
+def test_a_key_that_occurs_twice_is_refused_by_name(tmp_path):
+    good = header({**PROGRAM, "ops": [NORM]}, **TWO)
+    refused(write(tmp_path / "p", good.replace('"b":', '"w":', 1), DATA), "header: 'w' twice")
+    twice = json.dumps(PROGRAM).replace('"ints": {}', '"ints": {"a": 1, "\\u0061": 2}')
+    refused(write(tmp_path / "p", header(twice)), "op 0 ints: 'a' twice")
+
+
+def test_a_tensor_that_two_ops_read_is_refused_by_name(tmp_path):
+    program = {**PROGRAM, "ops": [NORM, {**NORM, "inputs": [1]}]}
+    refused(write(tmp_path / "p", header(program, **TWO), DATA), "op 1: .*which another op has")
+
+
+def replaced(**changes):
+    return {**PROGRAM, "ops": [{**RELU, **changes}]}
+
+
+PROGRAMS = [
+    ([], "program: an array, expected an object"),
+    ({**PROGRAM, "format": "earbit-program-2", "new": 1}, 'format "earbit-program-2", this ver'),
+    ({**PROGRAM, "format": 1}, "format: a number, expected a string"),
+    ({**PROGRAM, "new": 1}, "'new', which this version does not know"),
+    ({k: v for k, v in PROGRAM.items() if k != "bits"}, "program: no 'bits'"),
+    ({**PROGRAM, "ops": {}}, "ops: an object, expected an array"),
+    ({**PROGRAM, "ops": []}, "0 ops; allowed: 1 to 100000"),
+    ({**PROGRAM, "ops": [0] * 100_001}, "100001 ops; allowed: 1 to 100000"),
+    ({**PROGRAM, "ops": [None]}, "op 0: null, expected an object"),
+    ({**PROGRAM, "outputs": []}, "no outputs"),
+    ({**PROGRAM, "outputs": [1, 1]}, "outputs: a value twice"),
+    ({**PROGRAM, "outputs": [2]}, "outputs: value: 2 is no integer from 0 to 1"),
+    ({**PROGRAM, "bits": {"leaf": 2}}, "bits of 'leaf': value: 2 is no integer from 0 to 1"),
+    ({**PROGRAM, "bits": []}, "bits: an array"),
+    ({**PROGRAM, "origin": None}, "origin: null, expected an object"),
+    (replaced(op="system"), r"op 0 \(system\): unknown op 'system'; known are"),
+    (replaced(op=""), 'op 0 op: "" is no name'),
+    (replaced(op="a\nb"), "op 0 op: .* is no name"),
+    (replaced(op="x" * 257), 'op 0 op: "xxx.*is no name'),
+    # cut short in the middle of a character
+    (json.dumps(replaced(op="ü" * 200), ensure_ascii=False), 'op 0 op: "ü.*is no name'),
+    (replaced(inputs=[1]), "op 0 inputs: value: 1 is no integer from 0 to 0"),
+    (replaced(inputs=[True]), "op 0 inputs: value: true is no integer"),
+    (replaced(inputs=[0, 0]), r"op 0 \(relu\): 2 inputs, expected 1"),
+    (replaced(ints={"a": 2**31}), "op 0: a: 2147483648 is no integer from -2147483647 to"),
+    (replaced(ints={"a": 1.0}), "op 0: a: 1.0 is no integer"),
+    (replaced(ints={"a": "1"}), 'op 0: a: "1" is no integer'),
+    (replaced(floats={"a": 10**400}), r"op 0: a: 1000+\.\.\. is no finite number"),
+    (replaced(floats={"a": "1"}), 'op 0: a: "1" is no finite number'),
+    (replaced(ints={"a": 1}), r"op 0 \(relu\): this op has no 'a'"),
+    (replaced(more={}), "op 0: 'more', which this version does not know"),
+    ({**PROGRAM, "ops": [{"op": "relu"}]}, "op 0: no 'inputs'"),
+    (replaced(tensors={"w": 1}), "op 0: tensor 'w': a number, expected a string"),
+    (replaced(tensors={"w": "/etc/passwd"}), "is '/etc/passwd', which is not in the file"),
+]
+
+
+@pytest.mark.parametrize(("program", "match"), PROGRAMS)
+def test_a_program_that_does_not_hold_is_refused_with_the_place(tmp_path, program, match):
+    refused(write(tmp_path / "p", header(program)), match)
+
+
+def test_a_small_file_may_not_ask_for_wide_values_again_and_again(tmp_path):
+    n = 4096
+    ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
+    first = {**RELU, "op": "conv_f32", "ints": ints, "tensors": {"weight": "w"}}
+
+    def program(n_ops):
+        ops = [first, *({**RELU, "inputs": [1]} for _ in range(n_ops))]
+        save_file(
+            {"w": np.ones((n, 1), np.float32)},
+            tmp_path / "p",
+            {"earbit": json.dumps({**PROGRAM, "ops": ops})},
+        )
+        return tmp_path / "p"
+
+    assert Session(program(10)).outputs == (1,)
+    message = refused(program(60), "bytes a frame so far")
+    asked, size, limit = map(int, re.findall(r"\d{5,}", message)[-3:])
+    assert (size, limit) == ((tmp_path / "p").stat().st_size, 16 * size)
+    assert limit < asked <= limit + 4 * n
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures its own memory, as Linux can")
+def test_a_file_is_loaded_without_a_second_copy_of_it(tmp_path):
+    n_ops, side = 12, 1024
+    ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
+    conv = {**RELU, "op": "conv_f32"}
+    shapes = [(side, 1), *[(side, side)] * n_ops]
+    ops = [
+        {**conv, "inputs": [i], "ints": ints, "tensors": {"weight": f"w{i}"}}
+        for i in range(n_ops + 1)
+    ]
+    tensors = {f"w{i}": np.ones(shape, np.float32) for i, shape in enumerate(shapes)}
+    save_file(tensors, tmp_path / "p", {"earbit": json.dumps({**PROGRAM, "ops": ops})})
+    code = f"""if True:
+        import resource
+        from earbit.runtime import Session
+        def peak():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        before = peak()
+        Session({str(tmp_path / "p")!r})
+        print(peak() - before)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # The program itself, and one tensor beside it.
+    assert int(done.stdout) < 4 * side * side * (n_ops + 2)
+
+
+def test_a_sparse_file_of_a_gigabyte_costs_nothing_to_refuse(tmp_path):
+    path = write(tmp_path / "p", header())
+    with open(path, "r+b") as file:
+        file.truncate(2**30)
+    refused(path, "bytes of data; the tensors end at 0")
+
+
+def test_a_tensor_of_python_that_is_not_aligned_is_refused_by_name():
+    threshold = np.frombuffer(bytes(5), np.uint8)[1:].view(np.float32)
+    with pytest.raises(ValueError, match="threshold"):
+        _core.Program().add("pack", [0], {"groups": 1}, {}, {"threshold": threshold})

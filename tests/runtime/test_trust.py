@@ -1,0 +1,156 @@
+"""A session under load: many threads, many calls, forks, little memory, any audio."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_programs import write_programs
+
+from earbit.errors import DataError
+from earbit.runtime import Session
+
+NAMES = ("norms", "products", "binary_attention", "float_attention")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("programs")
+    write_programs(folder)
+    return folder
+
+
+@pytest.fixture
+def session(folder):
+    return Session(folder / "binary_attention.safetensors", threads=2)
+
+
+def noise(seed, n_samples=1600):
+    return np.random.default_rng(seed).uniform(-1, 1, n_samples).astype(np.float32)
+
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.parametrize(
+    ("n_threads", "n_calls"), [(16, 12), pytest.param(64, 200, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_callers_at_the_same_time_get_the_bits_of_one_caller(folder, name, n_threads, n_calls):
+    session = Session(folder / f"{name}.safetensors", threads=2)
+    audio = [noise(seed, 400 + 111 * seed) for seed in range(7)]
+    expected = [session.run(a, layers="all").tobytes() for a in audio]
+
+    def calls(caller):
+        return [
+            session.run(audio[(caller + i) % 7], layers="all").tobytes() for i in range(n_calls)
+        ]
+
+    with ThreadPoolExecutor(n_threads) as callers:
+        for caller, found in enumerate(callers.map(calls, range(n_threads))):
+            assert found == [expected[(caller + i) % 7] for i in range(n_calls)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads its own memory from /proc")
+@pytest.mark.parametrize("n_calls", [2000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_many_calls_and_sessions_leave_no_memory_behind(folder, session, n_calls):
+    audio = noise(0)
+
+    def work(n):
+        for i in range(n):
+            session.run(audio)
+            if i % 10 == 0:
+                Session(folder / "products.safetensors").run(audio)
+            if i % 50 == 0:
+                with pytest.raises(DataError):
+                    session.run(audio[:399])
+
+    work(300)
+    before = resident_bytes()
+    work(n_calls)
+    assert resident_bytes() - before < 2**20
+
+
+def in_a_new_process(code):
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_children_forked_after_loading_run_while_the_parent_does(folder):
+    code = f"""if True:
+        import os, threading
+        import numpy as np
+        from earbit.runtime import Session
+        session = Session({str(folder / "binary_attention.safetensors")!r}, threads=3)
+        audio = np.sin(np.arange(4000)).astype(np.float32)
+        expected = session.run(audio).tobytes()
+        stop = threading.Event()
+        def work():
+            while not stop.is_set():
+                session.run(audio)
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        [t.start() for t in threads]
+        children = []
+        for _ in range(8):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if session.run(audio).tobytes() == expected else 3)
+            children.append(child)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        stop.set()
+        [t.join() for t in threads]
+        print(*codes)
+    """
+    assert in_a_new_process(code) == ["0"] * 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits its own memory, as Linux can")
+def test_where_no_thread_can_be_started_the_caller_computes_alone(folder):
+    code = f"""if True:
+        import resource
+        import numpy as np
+        from earbit.runtime import Session
+        path = {str(folder / "binary_attention.safetensors")!r}
+        audio = np.sin(np.arange(100_000)).astype(np.float32)
+        expected = Session(path).run(audio).tobytes()
+        session = Session(path, threads=200)
+        in_use = int(open("/proc/self/statm").read().split()[0]) * 4096
+        resource.setrlimit(resource.RLIMIT_AS, (in_use + 2**26, in_use + 2**26))
+        print(session.run(audio).tobytes() == expected)
+        print(len(open("/proc/self/status").read().split("Threads:")[1].split()[0]))
+    """
+    assert in_a_new_process(code)[0] == "True"
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 399])
+def test_audio_shorter_than_a_frame_is_a_typed_error(session, n_samples):
+    with pytest.raises(DataError, match=f"{n_samples} samples; allowed are 400"):
+        session.run(noise(0, n_samples))
+
+
+def test_the_shortest_audio_gives_a_result(session):
+    assert len(session.run(noise(0, 400))) == 39, "windows of 20 samples, every 10 samples"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_audio_that_is_not_finite_is_a_typed_error(session, bad):
+    audio = noise(0)
+    audio[[0, -1]] = bad
+    with pytest.raises(DataError, match="2 samples that are NaN or infinite"):
+        session.run(audio)
+
+
+@pytest.mark.slow
+def test_half_an_hour_of_audio_gives_a_result(tmp_path):
+    from earbit.export.verb import export_model
+
+    path = tmp_path / "p.safetensors"
+    export_model("sparseformer-dn-tiny", path, plan="w1a1")
+    features = Session(path, threads=2).run(noise(0, 16_000 * 60 * 30))
+    assert len(features) == (16_000 * 60 * 30 - 400) // 320 + 1
+    assert np.isfinite(features).all()
