@@ -133,7 +133,7 @@ def main() -> None:
         "corpus": Path(options.corpus).name,
         "pretrain_steps": options.pretrain_steps,
         "steps": options.steps,
-        "rows": rows,
+        "rows": [{k: v for k, v in row.items() if k != "settings"} for row in rows],
     }
     show(result, table(rows), options.json)
 
