@@ -42,7 +42,7 @@ def recipe_of(encoder: str, scale: Scale, corpus: str, seed: int) -> RecipeConfi
     return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, encoder=same))
 
 
-def run(scale: Scale, corpus_where: str, seed: int, out: Path) -> dict[str, Any]:
+def run(scale: Scale, corpus_where: str, seed: int, out: Path) -> dict[str, list[dict[str, Any]]]:
     """Comparisons of a mixed with an attention-only encoder, without and with training."""
     corpus, waveforms = decoded_corpus(corpus_where, out)
     units = out / f"units-{seed}"
@@ -64,18 +64,24 @@ def run(scale: Scale, corpus_where: str, seed: int, out: Path) -> dict[str, Any]
         seed=seed,
         out_dir=out / f"trained-{seed}",
     )
-    return {"without training": untrained, "with training": trained}
+    return {
+        way: [
+            one | {side: name_of(one[side]) for side in ("mixed", "attention_only")}
+            for one in errors["comparisons"]
+        ]
+        for way, errors in (("without training", untrained), ("with training", trained))
+    }
 
 
 def name_of(where: str) -> str:
     return Path(where).parent.name.split("-")[0]
 
 
-def table(results: list[dict[str, Any]]) -> list[str]:
+def table(results: list[dict[str, list[dict[str, Any]]]]) -> list[str]:
     lines = ["dB of a mixed stack over attention alone, and the coherence between kinds"]
     for way in results[0]:
         lines.append(f"{way:<34}{'   '.join(FIGURES)}   {COHERENCE}")
-        of_seeds = [result[way]["comparisons"] for result in results]
+        of_seeds = [result[way] for result in results]
         for same_pair in zip(*of_seeds, strict=True):
             pair = (
                 f"{name_of(same_pair[0]['mixed'])} over {name_of(same_pair[0]['attention_only'])}"
