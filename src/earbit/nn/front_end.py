@@ -26,8 +26,8 @@ MIN_SAMPLES = 400
 FrontEndNorm = Literal["channel", "layer", "batch"]
 """HuBERT Base norms each channel over time, once, after the first convolution (`default` in
 fairseq); Large norms each frame over its channels, after every convolution (`layer_norm`).  `batch`
-is ours, for few bits: as Base, and batch norm after every other convolution, which in use is part of
-its scale and bias."""
+is ours, for few bits: as Base, and batch norm after every other convolution, whose scale and bias
+it becomes in use."""
 Count = TypeVar("Count", int, Tensor)
 
 

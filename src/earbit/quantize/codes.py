@@ -7,8 +7,9 @@ smallest number of the batch, which would make a result depend on its batch mate
 the gradient of a scale is an argument.
 
 Products are computed on codes and scaled afterwards: sums of integers below 2^24 are exact in
-float32 (1 to 4 bits at every width here; 8 bits up to 1,024 terms at their worst, 514 where one side is unsigned), so training sees
-the very numbers that the packed runtime will, ties included.  Under autocast sums are rounded.
+float32 (1 to 4 bits at every width here; 8 bits up to 1,024 terms at their worst, 514 where one
+side is unsigned), so training sees the very numbers that the packed runtime will, ties included.
+Under autocast sums are rounded.
 """
 
 from __future__ import annotations

@@ -51,8 +51,10 @@ _PRODUCTS = ("encoder.layers.*scores", "encoder.layers.*context")
 
 
 def _everywhere(precision: Precision) -> Rules:
-    """All but the first convolution, which sees raw audio and costs 0.2 % of the products, the
-    projection behind the front end, and the Squeezeformer's change of rate."""
+    """All but the first convolution, which sees raw audio and costs 0.2 % of the products.
+
+    The projection behind the front end and the Squeezeformer's changes of rate stay in float too.
+    """
     return ((_FRONT_END, precision), (_POSITION, precision), (_ENCODER, precision))
 
 
