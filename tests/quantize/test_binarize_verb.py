@@ -62,6 +62,27 @@ def test_a_one_bit_model_learns_what_its_teacher_knows(teacher, melodies, tmp_pa
     assert after["valid_unmasked_accuracy"] > 0.7
 
 
+def test_a_plan_of_a_later_stage_that_fits_nothing_is_found_before_any_is_trained(
+    teacher, melodies, tmp_path
+):
+    for rules, message in [
+        ({"encoder.layer.*": "w1a1"}, "matches no leaf"),
+        ({"encoder.*": "fp32"}, "quantizes nothing"),
+    ]:
+        path = tmp_path / "mine.json"
+        path.write_text(json.dumps(rules))
+        with pytest.raises(ConfigError, match=message):
+            run(teacher, melodies, tmp_path / "out", plans=("w1a1-encoder", str(path)))
+        assert not list((tmp_path / "out").glob("**/model.safetensors"))
+
+
+def test_the_folder_of_several_stages_lists_the_leaves_of_the_last(teacher, melodies, tmp_path):
+    run(teacher, melodies, tmp_path, plans=("w1a2", "w1a1"), n_steps=1)
+    listed = (tmp_path / "leaves.txt").read_text()
+    assert listed == (tmp_path / "2-w1a1" / "leaves.txt").read_text()
+    assert "w1a1" in listed
+
+
 def test_batches_and_masks_are_those_of_the_pre_training(teacher, melodies, tmp_path):
     run(teacher, melodies, tmp_path, seed=3)
     origin = read_model_file(tmp_path / "model.safetensors").origin

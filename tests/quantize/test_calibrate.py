@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from earbit.nn.attention import SelfAttention
+from earbit.nn.leaves import Linear
 from earbit.nn.precision import W1A1
 from earbit.nn.window_attention import WindowAttention
-from earbit.quantize.calibrate import calibrate
+from earbit.quantize.calibrate import CalibrationConfig, calibrate
 from earbit.quantize.convert import convert
+from earbit.quantize.scale_search import N_CANDIDATES
 
 
 class MaskedDense(SelfAttention):
@@ -45,3 +47,29 @@ def test_scales_of_window_attention_are_those_of_the_masked_dense_product(n_fram
         )
     # The binarized scores of both are equal, so the probabilities are too.
     assert torch.allclose(torch.stack(scales[0]), torch.stack(scales[1]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["bit", "least-squares"])
+def test_a_median_shift_brings_signed_channels_to_zero_and_the_scale_follows_its_rule(rule):
+    model = torch.nn.Sequential(Linear(6, 4))
+    convert(model, {"0": W1A1})
+    x = torch.randn(1, 501, 6, generator=torch.Generator().manual_seed(0)) + torch.arange(6.0)
+    calibrate(model, [x], CalibrationConfig(scale=rule, shift="median"))
+    quantizer = model[0].input_quantizer
+    moved = (x + quantizer.shift.detach()).flatten()
+    assert moved.view(501, 6).median(0).values.abs().max() < 1e-6
+    expected = 2 * moved.abs().mean()
+    if rule == "least-squares":
+        # Of one signed bit the least squared error has the scale mean|x|.
+        expected = moved.abs().mean()
+        tolerance = moved.abs().max() / N_CANDIDATES
+        assert abs(quantizer.scale - expected) <= tolerance
+    else:
+        assert torch.isclose(quantizer.scale, expected)
+
+
+def test_what_is_unsigned_is_not_shifted():
+    model = torch.nn.Sequential(Linear(6, 4, input_activation="gelu"))
+    convert(model, {"0": W1A1})
+    calibrate(model, [torch.randn(1, 50, 6) + 3], CalibrationConfig(shift="median"))
+    assert not model[0].input_quantizer.shift.any()

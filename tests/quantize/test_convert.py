@@ -76,4 +76,5 @@ def test_a_conversion_keeps_type_and_what_learns():
     convert(model, {name: Precision.parse("w4a4"), "front_end.convs.1": Precision.parse("w1a1")})
     assert {t.dtype for t in model.state_dict().values() if t.is_floating_point()} == {torch.double}
     assert not model.get_submodule(name).weight.requires_grad
+    assert not model.get_submodule(name).bias.requires_grad
     assert torch.isfinite(model(torch.randn(1, 4000, dtype=torch.double)).states[-1]).all()

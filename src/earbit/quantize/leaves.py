@@ -60,6 +60,7 @@ def _copy_weights(leaf: Linear | Conv1d, into: Linear | Conv1d) -> None:
     into.weight.requires_grad_(learns)
     if leaf.bias is not None and into.bias is not None:
         into.bias.copy_(leaf.bias)
+        into.bias.requires_grad_(leaf.bias.requires_grad)
 
 
 def _step(leaf: QuantizedLinear | QuantizedConv1d) -> Tensor:

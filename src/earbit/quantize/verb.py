@@ -25,7 +25,7 @@ from earbit.pretrain.loop import TrainConfig, TrainingData, train
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.quantize.calibrate import CalibrationConfig
-from earbit.quantize.convert import precisions_of, report_of
+from earbit.quantize.convert import leaves_of, precisions_of, report_of
 from earbit.quantize.load import model_path, preset_or_model, random_model, student_of
 from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.train import LossWeights, student_loss
@@ -53,11 +53,15 @@ class BinarizeConfig:
             raise ConfigError("plans=(); give at least one plan")
 
 
-def stage_plans(config: BinarizeConfig) -> list[Plan]:
-    """The plans of all stages; ConfigError for one that is unknown or quantizes nothing."""
+def stage_plans(config: BinarizeConfig, teacher: AudioModel) -> list[Plan]:
+    """The plans of all stages, before any of them is trained.
+
+    Raises ConfigError for one that is unknown, matches no leaf or quantizes nothing.
+    """
     plans = [plan_named(name) for name in config.plans]
     for plan in plans:
-        if not plan.rules:
+        precisions = plan.precisions(leaves_of(teacher))
+        if all(precision.is_float for precision in precisions.values()):
             raise ConfigError(f"plan {plan.name!r} quantizes nothing; the model is its own result")
     return plans
 
@@ -99,10 +103,10 @@ def binarize(
         teacher = preset_or_model(where, seed)
         origin = read_model_file(model_path(where)).origin
     config = override(default_config(plans, n_steps, seed, origin), settings)
-    stage_plans(config)
     if where in PRESETS:
         preset = dataclasses.replace(PRESETS[where](), n_units=N_UNITS_OF_PRESETS)
         teacher = random_model(preset, seed).eval()
+    stage_plans(config, teacher)
     if any(not precision.is_float for precision in precisions_of(teacher).values()):
         raise ConfigError(
             f"{where}: quantized already; give the full-precision model that it was made from"
@@ -121,7 +125,7 @@ def binarize_on(
 
     Several stages have a folder each, `OUT/1-w1a2` and so on; the last one's model is OUT's.
     """
-    plans = stage_plans(config)
+    plans = stage_plans(config, teacher)
     n_stages = len(plans)
     folders = [
         out_dir if n_stages == 1 else out_dir / f"{i}-{plan.name}"
@@ -134,6 +138,7 @@ def binarize_on(
     if n_stages > 1:
         origin = read_model_file(folders[-1] / MODEL_FILE_NAME).origin
         save_model(teacher, out_dir / MODEL_FILE_NAME, origin)
+        _write_leaves(teacher, out_dir)
     precisions = {name: str(precision) for name, precision in precisions_of(teacher).items()}
     result = {
         "model": str(out_dir / MODEL_FILE_NAME),
@@ -165,8 +170,12 @@ def _train_stage(
     title = f"{plan.name} training"
     figures = train(student, data, config.train, folder, objective=objective, run=run, title=title)
     save_model(student, folder / MODEL_FILE_NAME, run | figures)
-    write_text(folder / "leaves.txt", "".join(f"{leaf}\n" for leaf in report_of(student)))
+    _write_leaves(student, folder)
     return student, {"plan": plan.name, **figures}
+
+
+def _write_leaves(student: AudioModel, folder: Path) -> None:
+    write_text(folder / "leaves.txt", "".join(f"{leaf}\n" for leaf in report_of(student)))
 
 
 def _data_for(
