@@ -32,7 +32,7 @@ from earbit.nn.leaves import Linear
 from earbit.nn.precision import Precision
 from earbit.pretrain.corpus import decoded_corpus
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
-from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
+from earbit.quantize.calibrate import calibrate, quantizers_of
 from earbit.quantize.convert import convert
 from earbit.superb.tasks import task_named
 from report import machine, show
@@ -194,8 +194,7 @@ def quantized(model: WordModel, bits: tuple[str, ...], words: Words) -> WordMode
     for name, quantizer in quantizers_of(twin).items():
         if name in learned:
             quantizer.shift.copy_(learned[name].shift)
-    rule = CalibrationConfig(shift="kept")
-    calibrate(twin, [next(words.batches(1, 0))[0]], rule)
+    calibrate(twin, [next(words.batches(1, 0))[0]], keep_shifts_of=learned)
     return twin.train()
 
 

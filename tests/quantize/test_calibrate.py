@@ -9,8 +9,11 @@ from earbit.nn.attention import SelfAttention
 from earbit.nn.leaves import Linear
 from earbit.nn.precision import W1A1
 from earbit.nn.window_attention import WindowAttention
-from earbit.quantize.calibrate import CalibrationConfig, calibrate
+from earbit.presets import preset
+from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
 from earbit.quantize.convert import convert
+from earbit.quantize.load import random_model, student_of
+from earbit.quantize.plan import plan_named
 from earbit.quantize.scale_search import N_CANDIDATES
 
 
@@ -73,3 +76,20 @@ def test_what_is_unsigned_is_not_shifted():
     convert(model, {"0": W1A1})
     calibrate(model, [torch.randn(1, 50, 6) + 3], CalibrationConfig(shift="median"))
     assert not model[0].input_quantizer.shift.any()
+
+
+def test_shifts_that_were_learned_stay_and_those_of_new_leaves_are_found():
+    random = torch.Generator().manual_seed(1)
+    clips = [0.1 * torch.randn(8000, generator=random).numpy() for _ in range(2)]
+    medians = CalibrationConfig(shift="median")
+    teacher = random_model(preset("hubert-tiny"), 0)
+    first = student_of(teacher, plan_named("w1a1-encoder"), clips, medians)
+    learned = quantizers_of(first)
+    for quantizer in learned.values():
+        if quantizer.shift is not None:
+            quantizer.shift.data += 0.01
+    second = quantizers_of(student_of(first, plan_named("w1a1"), clips, medians))
+    for name, quantizer in learned.items():
+        if quantizer.shift is not None:
+            assert torch.equal(second[name].shift, quantizer.shift)
+    assert second["encoder.position.conv.input_quantizer"].shift.abs().max() > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -15,7 +15,7 @@ from earbit.quantize.quantizers import ActivationQuantizer
 from earbit.quantize.scale_search import bit_scale, least_squares_scale
 
 ScaleRule = Literal["bit", "least-squares"]
-ShiftRule = Literal["zero", "median", "kept"]
+ShiftRule = Literal["zero", "median"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class CalibrationConfig:
     scale: ScaleRule = "bit"
     """BiT's rule, 2 or 4 mean|x|; or the scale whose quantized numbers are nearest to x."""
     shift: ShiftRule = "zero"
-    """Zero (BiT); what brings the median of a signed channel to zero; or as it is."""
+    """Zero (BiT), or what brings the median of a signed channel to zero."""
 
     def __post_init__(self) -> None:
         require_choice(get_args(ScaleRule), scale=self.scale)
@@ -42,11 +42,14 @@ def calibrate(
     model: torch.nn.Module,
     waveforms: Iterable[Tensor],
     config: CalibrationConfig | None = None,
+    *,
+    keep_shifts_of: Container[str] = (),
 ) -> None:
     """Sets every scale and shift from full batches (B, N) without padding.
 
     In each batch a quantizer takes its values before it computes, so later ones see what they will
-    see in use; over several batches a value is the mean of its values.  Deterministic: the model
+    see in use; over several batches a value is the mean of its values.  keep_shifts_of: quantizers
+    whose shifts stay as they are, since they were learned.  Deterministic: the model
     runs in evaluation mode.  Raises DataError, naming batch and quantizer, for non-finite
     activations, and ConfigError without batches.
     """
@@ -57,7 +60,8 @@ def calibrate(
 
     def observe(name: str) -> Callable[..., None]:
         def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            found = _first_values(name, module, args[0], kwargs.get("real"), config)
+            shift = None if name in keep_shifts_of else config.shift
+            found = _first_values(name, module, args[0], kwargs.get("real"), config.scale, shift)
             n_seen[name] += bool(found)
             for parameter, value in found.items():
                 totals[name][parameter] = totals[name].get(parameter, 0) + value
@@ -93,22 +97,23 @@ def _first_values(
     quantizer: ActivationQuantizer,
     x: Tensor,
     real: Tensor | None,
-    config: CalibrationConfig,
+    scale_rule: ScaleRule,
+    shift_rule: ShiftRule | None,
 ) -> dict[str, Tensor]:
-    """Scale, and shift where there is one, from one input; nothing from one without elements."""
+    """Scale, and shift where there is a rule for it, from one input; nothing from an empty one."""
     found: dict[str, Tensor] = {}
     if real is not None and not bool(real.any()):
         return found
     if quantizer.shift is not None:
         channels = x.movedim(-1 - len(quantizer.trailing), -1).flatten(0, -2)
         shift = quantizer.shift.clone()
-        if config.shift != "kept":
-            is_moved = config.shift == "median" and quantizer.number_set == "signed"
+        if shift_rule is not None:
+            is_moved = shift_rule == "median" and quantizer.number_set == "signed"
             shift = -channels.median(dim=0).values if is_moved else torch.zeros_like(shift)
             found["shift"] = shift
         x = x + shift.view(-1, *quantizer.trailing)
     bits, number_set = quantizer.bits, quantizer.number_set
-    if config.scale == "bit":
+    if scale_rule == "bit":
         found["scale"] = bit_scale(x, bits, number_set, real)
     else:
         kept = x.flatten() if real is None else x[real.expand_as(x)]

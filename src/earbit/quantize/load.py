@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -87,11 +86,9 @@ def student_of(
         shift = learned[name].shift if name in learned else None
         if quantizer.shift is not None and shift is not None:
             quantizer.shift.copy_(shift)
-    if learned:
-        calibration = replace(calibration, shift="kept")
     if quantizers:
         waves = [torch.from_numpy(clip)[None].to(model.mask_embedding) for clip in clips]
-        calibrate(twin, waves, calibration)
+        calibrate(twin, waves, calibration, keep_shifts_of=learned)
     return twin
 
 
