@@ -8,13 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earbit.quantize.codes import (
+    MIN_SCALE,
     binarize_signed,
     binarize_unsigned,
     code_range,
     codes,
+    codes_gradient,
+    codes_of,
     quantize_signed,
     quantize_unsigned,
 )
+from earbit.quantize.quantizers import ActivationQuantizer
 
 X = [-0.9, -0.3, -0.1, 0.05, 0.2, 0.4, 0.6, 1.3]
 G = [1.0, 2.0, -1.0, 0.5, 1.0, -2.0, 3.0, 1.0]
@@ -133,8 +137,47 @@ def test_zero_belongs_to_plus_and_half_the_scale_belongs_to_zero():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-@pytest.mark.parametrize("function", [binarize_signed, binarize_unsigned])
-def test_one_bit_hides_nothing_that_is_not_finite(function, dtype):
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("function", [quantize_signed, quantize_unsigned])
+def test_no_bits_hide_what_is_not_finite(function, bits, dtype):
     x = torch.tensor([1.0, math.nan, -1.0, math.inf, -math.inf], dtype=dtype)
-    y = function(x, torch.tensor(0.5, dtype=dtype))
+    y = function(x, torch.tensor(0.5, dtype=dtype), bits)
     assert y.isfinite().tolist() == [True, False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("bits", "number_set", "inside", "outside"),
+    [
+        (1, "signed", [-0.5, 0.5], [-0.5001, 0.5001]),
+        (1, "unsigned", [0.0, 0.5], [-0.0001, 0.5001]),
+        (2, "signed", [-1.0, 0.5], [-1.0001, 0.5001]),
+        (2, "unsigned", [0.0, 1.5], [-0.0001, 1.5001]),
+    ],
+)
+def test_the_ends_of_a_set_belong_to_it_and_their_gradient_goes_through(
+    bits, number_set, inside, outside
+):
+    x = torch.tensor(inside + outside, requires_grad=True)
+    SETS[number_set](x, torch.tensor(0.5), bits).sum().backward()
+    assert x.grad.tolist() == [1, 1, 0, 0]
+
+
+def test_a_scale_at_zero_or_below_counts_as_the_least_scale():
+    quantizer = ActivationQuantizer(2, "signed")
+    x = torch.tensor([1.0, -1.0], requires_grad=True)
+    for scale in (0.0, -0.3):
+        quantizer.scale.data.fill_(scale)
+        assert quantizer.step().item() == pytest.approx(MIN_SCALE)
+        assert quantizer(x).tolist() == [1, -2]
+
+
+def test_under_autocast_the_gradient_of_half_precision_products_reaches_codes_in_full():
+    torch.manual_seed(0)
+    x, scale = torch.randn(64), torch.tensor(0.4)
+    found = codes_of(x, scale, 1, "signed")
+    grad = torch.randn(64)
+    of_x, of_scale = codes_gradient(x, scale, 1, "signed", found, grad.bfloat16())
+    whole_x, whole_scale = codes_gradient(x, scale, 1, "signed", found, grad.bfloat16().float())
+    assert (of_x.dtype, of_scale.dtype) == (torch.float32, torch.float32)
+    assert torch.equal(of_x, whole_x)
+    assert torch.equal(of_scale, whole_scale)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -6,11 +8,11 @@ from earbit.model_file import save_model
 from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.nn.precision import FLOAT, W1A1
 from earbit.presets import PRESETS, preset
-from earbit.quantize.calibrate import calibrate, quantizers_of
+from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
 from earbit.quantize.codes import binarize_signed, binarize_unsigned
 from earbit.quantize.convert import convert, leaves_of, precisions_of, quantized_leaves_of
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear, QuantizedMatMul
-from earbit.quantize.load import load_model, noise_clips, quantized_copy, random_model
+from earbit.quantize.load import load_model, noise_clips, quantized_copy, random_model, student_of
 from earbit.quantize.plan import PLANS, Plan, plan_named
 from earbit.quantize.product import LinearProduct
 from earbit.quantize.weights import binarize_weight
@@ -180,6 +182,21 @@ def test_a_quantized_copy_leaves_its_model_as_it_was():
         before = model(wave).states[-1]
         quantized_copy(model, "w1a1", noise_clips(0))
         assert torch.equal(model(wave).states[-1], before)
+
+
+def test_calibration_refuses_what_is_not_finite_behind_the_last_quantizer():
+    model = quantized_copy(random_model(preset("hubert-tiny"), 0), "w1a1", noise_clips(0))
+    last = list(model.encoder.layers)[-1]
+    norm = [m for m in last.modules() if isinstance(m, torch.nn.LayerNorm)][-1]
+    torch.nn.init.constant_(norm.weight, float("nan"))
+    with pytest.raises(DataError, match=r"batch 0.*non-finite output of module 'encoder.layers"):
+        calibrate(model, [torch.randn(1, 8000)])
+
+
+def test_a_quantizer_that_no_audio_reaches_is_an_error():
+    model = random_model(dataclasses.replace(preset("hubert-tiny"), n_units=5), 0)
+    with pytest.raises(ConfigError, match=r"nothing reaches quantizer '.*head.*heads stay in flo"):
+        student_of(model, Plan("all", (("*", W1A1),)), noise_clips(0), CalibrationConfig())
 
 
 def test_calibration_without_audio_is_refused():

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.nn.precision import Precision
-from earbit.quantize.codes import quantize_signed, quantize_unsigned
+from earbit.quantize.codes import lsq_factor, quantize_signed, quantize_unsigned
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear, QuantizedMatMul
 from earbit.quantize.weights import binarize_weight
 
@@ -84,10 +84,15 @@ def test_a_convolution(precision, padding, groups, stride):
 
     def expected(x):
         read = quantized(x, leaf.input_quantizer)
-        low = 0.0
-        if leaf.input_quantizer is not None and leaf.input_quantizer.bits == 1:
-            low = -leaf.input_quantizer.scale.item()
-        read = F.pad(read, (padding, padding), value=low)
+        quantizer = leaf.input_quantizer
+        if quantizer is None or quantizer.bits > 1:
+            read = F.pad(read, (padding, padding))
+        else:
+            # Minus the scale, whose gradient has the factor of the numbers beside it.
+            factor = lsq_factor(x.numel())
+            scale = quantizer.scale * factor + quantizer.scale.detach() * (1 - factor)
+            edge = -scale.expand(*x.shape[:-1], padding)
+            read = torch.cat([edge, read, edge], dim=-1)
         return F.conv1d(read, quantized_weight(leaf), leaf.bias, stride, groups=groups)
 
     expect_the_same(leaf, leaf, expected, [torch.randn(2, 8, 30, dtype=torch.double)])

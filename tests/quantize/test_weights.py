@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from earbit.quantize.weights import binarize_weight, weight_bits
+from earbit.quantize.weights import binarize_weight, weight_bits, weight_signs
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,17 @@ def test_weights_are_centred_and_scaled_as_the_reference_vector(granularity, sca
     assert weight_bits(w).tolist() == (signs > 0).tolist()
     y.backward(torch.tensor([[1.0, 2, 3], [4, 5, 6]]))
     assert w.grad.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_a_weight_at_the_mean_is_plus():
+    w = torch.tensor([[1.0, 2.0, 3.0], [2.0, 1.0, 3.0]])
+    assert weight_bits(w).tolist() == [[False, True, True], [True, False, True]]
+    assert weight_signs(w).tolist() == [[-1, 1, 1], [1, -1, 1]]
+
+
+def test_a_channel_of_zeros_keeps_a_finite_gradient():
+    w = torch.tensor([[0.0, 0.0], [1.0, -1.0]], requires_grad=True)
+    y = binarize_weight(w)
+    y.sum().backward()
+    assert w.grad.tolist() == [[1, 1], [1, 1]]
+    assert 0 < y[0, 0].item() < 1e-6

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from earbit.errors import ConfigError, DataError, require_choice
+from earbit.model import ModelOutput
 from earbit.nn.evaluation import evaluating
+from earbit.pretrain.blame import first_non_finite
 from earbit.quantize.quantizers import ActivationQuantizer
 from earbit.quantize.scale_search import bit_scale, least_squares_scale
 
@@ -50,8 +52,8 @@ def calibrate(
     In each batch a quantizer takes its values before it computes, so later ones see what they will
     see in use; over several batches a value is the mean of its values.  keep_shifts_of: quantizers
     whose shifts stay as they are, since they were learned.  Deterministic: the model
-    runs in evaluation mode.  Raises DataError, naming batch and quantizer, for non-finite
-    activations, and ConfigError without batches.
+    runs in evaluation mode.  Raises DataError, naming batch and quantizer or module, for non-finite
+    activations, and ConfigError without batches or for a quantizer that none of them reaches.
     """
     config = config or CalibrationConfig()
     quantizers = quantizers_of(model)
@@ -78,7 +80,7 @@ def calibrate(
         with evaluating(model):
             for wave_BN in waveforms:
                 try:
-                    model(wave_BN)
+                    _run(model, wave_BN)
                 except DataError as error:
                     raise DataError(f"calibration, batch {n_batches}: {error}") from error
                 n_batches += 1
@@ -87,9 +89,24 @@ def calibrate(
             handle.remove()
     if not n_batches:
         raise ConfigError("calibration without audio; give at least one batch")
+    missed = [name for name, n in n_seen.items() if not n]
+    if missed:
+        raise ConfigError(
+            f"nothing reaches quantizer {missed[0]!r} in calibration ({len(missed)} in all): give "
+            "longer audio, or leave this leaf out of the plan (heads stay in float)"
+        )
     for name, values in totals.items():
         for parameter, total in values.items():
             getattr(quantizers[name], parameter).copy_(total / n_seen[name])
+
+
+def _run(model: torch.nn.Module, wave_BN: Tensor) -> None:
+    output = model(wave_BN)
+    if isinstance(output, ModelOutput) and not bool(output.states[-1].isfinite().all()):
+        module = first_non_finite(model, lambda: model(wave_BN))
+        raise DataError(
+            f"non-finite output of module {module!r}; check the model's weights and the audio"
+        )
 
 
 def _first_values(

@@ -42,14 +42,14 @@ def codes_of(x: Tensor, scale: Tensor, bits: int, number_set: NumberSet) -> Tens
     """The code of every number of x, shift already added, without a gradient.
 
     One signed bit: 1 where x >= 0, else -1.  One unsigned bit: 1 where x > scale/2, else 0.
-    More: `clamp(round(x / scale))`; halves go to the even code.  What is not finite has no code in
-    one bit: it stays not finite, so that training can say where it came from.
+    More: `clamp(round(x / scale))`; halves go to the even code.  What is not finite has no code: it
+    stays not finite, so that training can say where it came from.
     """
+    zero = x.new_zeros(())
     if bits > 1:
-        return (x / scale).round_().clamp_(*code_range(bits, number_set))
+        return (x / scale).round_().clamp_(*code_range(bits, number_set)).addcmul_(x, zero)
     # Comparisons into floats: several times as fast as `where` or booleans on a CPU.
     into = torch.empty_like(x, memory_format=torch.contiguous_format)
-    zero = x.new_zeros(())
     if number_set == "signed":
         torch.ge(x, 0, out=into)
         return torch.add(zero - 1, into, alpha=2, out=into).addcmul_(x, zero)

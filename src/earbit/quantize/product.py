@@ -16,7 +16,11 @@ from torch.nn import functional as F
 from torch.nn.grad import conv1d_input, conv1d_weight
 
 from earbit.nn.lengths import zero_padding
-from earbit.quantize.quantizers import Quantizer
+from earbit.nn.norms import at_least_float32
+from earbit.quantize.quantizers import ActivationQuantizer, Quantizer
+
+LeftGradient = tuple[Tensor, Tensor | None]
+"""Of the left operand, and the sum over its padding where that is a code other than 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,9 @@ class LinearProduct:
         """The product."""
         return F.linear(x, weight)
 
-    def left_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
+    def left_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> LeftGradient:
         """Of x, given that of the product."""
-        return grad @ weight
+        return grad @ weight, None
 
     def right_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
         """Of the weight, given that of the product."""
@@ -44,9 +48,9 @@ class MatrixProduct:
         """The product."""
         return left @ right
 
-    def left_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> Tensor:
+    def left_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> LeftGradient:
         """Of the left operand, given that of the product."""
-        return (grad @ right.mT).sum_to_size(left.shape)
+        return (grad @ right.mT).sum_to_size(left.shape), None
 
     def right_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> Tensor:
         """Of the right operand, given that of the product."""
@@ -69,14 +73,19 @@ class ConvProduct:
         """The convolution."""
         return F.conv1d(self._padded(x), weight, stride=self.stride, groups=self.groups)
 
-    def left_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
-        """Of x, given that of the convolution."""
+    def left_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> LeftGradient:
+        """Of x and of all padding, given that of the convolution."""
         shape = (*x.shape[:-1], x.shape[-1] + 2 * self.padding)
         grad_padded: Tensor = conv1d_input(  # type: ignore[no-untyped-call]
             shape, weight, grad, stride=self.stride, groups=self.groups
         )
+        if not self.padding:
+            return grad_padded, None
         grad_x = grad_padded[..., self.padding : self.padding + x.shape[-1]]
-        return zero_padding(grad_x, self.lengths if self.padding else None)
+        grad_x = zero_padding(grad_x, self.lengths)
+        if not self.zero_code:
+            return grad_x, None
+        return grad_x, at_least_float32(grad_padded).sum() - at_least_float32(grad_x).sum()
 
     def right_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
         """Of the weight, given that of the convolution."""
@@ -166,10 +175,18 @@ class _QuantizedProduct(torch.autograd.Function):
                 of_operands.append(None)
                 of_learned += [None] * n_learned
                 continue
-            gradient_of = (ctx.product.left_gradient, ctx.product.right_gradient)[i]
-            grad = gradient_of(*factors, grads[0])
-            if quantizer is not None:
-                grad, of_its_own = quantizer.gradient(operand, found[i], grad, ctx.share)
+            of_padding = None
+            if i == 0:
+                grad, of_padding = ctx.product.left_gradient(*factors, grads[0])
+            else:
+                grad = ctx.product.right_gradient(*factors, grads[0])
+            if isinstance(quantizer, ActivationQuantizer):
+                grad, of_its_own = quantizer.gradient(
+                    operand, found[i], grad, ctx.share, of_padding
+                )
+                of_learned += of_its_own
+            elif quantizer is not None:
+                grad, of_its_own = quantizer.gradient(operand, found[i], grad)
                 of_learned += of_its_own
             of_operands.append(grad.to(operand.dtype))
         return (*(None,) * N_FIXED, *of_operands, *of_learned)

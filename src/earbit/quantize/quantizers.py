@@ -74,13 +74,23 @@ class ActivationQuantizer(torch.nn.Module):
         """
         return codes_of(self.shifted(x), self.step(), self.bits, self.number_set)
 
-    def gradient(self, x: Tensor, found: Tensor, grad: Tensor, share: float) -> Gradients:
+    def gradient(
+        self,
+        x: Tensor,
+        found: Tensor,
+        grad: Tensor,
+        share: float = 1.0,
+        grad_padding: Tensor | None = None,
+    ) -> Gradients:
         """Gradients of x and of scale and shift, given its codes and their gradient.
 
         share: of a tensor that x is a part of; the scale's gradient is then a part of the whole's.
+        grad_padding: summed over what was padded with `zero_code`, which the scale multiplies too.
         """
         kind = (self.bits, self.number_set)
         grad_x, grad_scale = codes_gradient(self.shifted(x), self.step(), *kind, found, grad)
+        if grad_padding is not None:
+            grad_scale = grad_scale + self.zero_code * grad_padding / self.step()
         # Also below its floor, so that a scale can come back from there.
         grad_scale = grad_scale * lsq_factor(x.numel() / share, *kind)
         grad_shift = None
@@ -123,7 +133,7 @@ class WeightQuantizer(torch.nn.Module):
             return weight_signs(weight)
         return codes_of(weight, self._step_of_rows(weight), self.bits, "signed")
 
-    def gradient(self, weight: Tensor, found: Tensor, grad: Tensor, share: float) -> Gradients:
+    def gradient(self, weight: Tensor, found: Tensor, grad: Tensor) -> Gradients:
         """Gradients of the weight and of the scale, given its codes and their gradient."""
         step = self._step_of_rows(weight)
         if self.log_scale is None:
