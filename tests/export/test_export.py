@@ -232,3 +232,19 @@ def test_norms_and_shortcuts_of_a_front_end_are_lowered(plan, norm, shortcut, tm
     assert made["agreement"]["bit_agreement"] >= 0.9999
     # Six layers hand on a bit that fell the other way: 0.998 for one of these on some CPUs.
     assert made["agreement"]["output_cosine"] >= 0.99
+
+
+def front_end_makers(program):
+    """The ops that make the bits of the front end."""
+    values = [value for name, value in program.bits.items() if name.startswith("front_end.")]
+    return [program.ops[value - 1]["op"] for value in values]
+
+
+@pytest.mark.parametrize(("norm", "n_packs"), [("channel", 0), ("batch", 0), ("layer", 6)])
+def test_between_binary_convolutions_only_a_layer_norm_needs_floats(norm, n_packs):
+    tiny = preset("hubert-tiny")
+    config = dataclasses.replace(tiny, front_end=dataclasses.replace(tiny.front_end, norm=norm))
+    program = lower_model(quantized_copy(random_model(config, 0), "w1a1", noise_clips(0)).eval())
+    makers = front_end_makers(program)
+    assert len(makers) == 6
+    assert makers.count("pack") == n_packs

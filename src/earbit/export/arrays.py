@@ -22,11 +22,16 @@ def step_of(quantizer: ActivationQuantizer | None) -> np.float32:
     return np.float32(array(quantizer.step()))
 
 
-def pack_weight(weight: Tensor) -> np.ndarray:
-    """Signs of (C_out, C_in[, taps]) as uint64 (C_out, taps * words), taps at word borders."""
+def pack_weight(weight: Tensor, sign: np.ndarray | None = None) -> np.ndarray:
+    """Signs of (C_out, C_in[, taps]) as uint64 (C_out, taps * words), taps at word borders.
+
+    sign: (C_out,), below 0 where all signs of an output are turned around, and its product so too.
+    """
     bits: np.ndarray = weight_bits(weight.detach()).cpu().numpy()
     if bits.ndim == 2:
         bits = bits[:, :, None]
+    if sign is not None:
+        bits = bits ^ (sign < 0)[:, None, None]
     return packed_rows(bits.transpose(0, 2, 1)).reshape(len(bits), -1)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from earbit.errors import UnsupportedError
-from earbit.export.arrays import pack_weight, packed_rows
+from earbit.export.arrays import pack_weight
 from earbit.export.leaves import (
     Affine,
     Binarizer,
@@ -132,25 +132,21 @@ def _binary_depthwise(
     bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
     if affine is None:
         affine = Affine(np.ones_like(scale), np.zeros_like(scale))
-    weight = pack_weight(leaf.weight[:, 0])
     if then is None:
         tensors = {
-            "weight": weight,
+            "weight": pack_weight(leaf.weight[:, 0]),
             "scale": scale * affine.gain,
             "bias": bias * affine.gain + affine.offset,
         }
         return program.add("depthwise_b1", [value], ints=ints, tensors=tensors)
-    # A threshold needs what grows with the product: where the norm turns a channel around, all of
-    # its weight bits are turned, and with them the sign of its product.
+    # A threshold needs what grows with the product; the norm may turn a channel around.
     sign = np.where(affine.gain < 0, np.float32(-1), np.float32(1))
-    every_tap = packed_rows(np.ones((len(sign), ints["kernel"]), bool))
-    weight = np.where(sign[:, None] < 0, weight ^ every_tap, weight)
     thresholds = product_bits(
         then,
         ints["kernel"],
         lambda dot: (scale * (sign * dot.astype(np.float32)) + bias) * affine.gain + affine.offset,
     )
-    tensors = {"weight": weight, "threshold": thresholds}
+    tensors = {"weight": pack_weight(leaf.weight[:, 0], sign), "threshold": thresholds}
     made = program.add("depthwise_b1", [value], ints=ints, tensors=tensors)
     program.bits[then.leaf_name] = made
     return made

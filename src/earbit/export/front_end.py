@@ -24,20 +24,27 @@ from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
 
 
 def lower_front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) -> int:
-    """The features of a waveform, a vector per 20 ms; the first convolution stays in float."""
+    """The features of a waveform, a vector per 20 ms; the first convolution stays in float.
+
+    From one binary convolution to the next bits are passed, where nothing between needs floats: a
+    batch norm becomes a part of the thresholds, a layer norm or a shortcut does not.
+    """
     convs = [conv for conv in front_end.convs if isinstance(conv, Conv1d)]
     if not convs[0].precision.is_float:
         raise UnsupportedError(f"{name}.convs.0: audio has no quantized form; leave it in float")
-    if len(front_end.norms) == 1 and not front_end.has_shortcut:
-        return _plain_front_end(program, name, front_end, waveform)
-    value = lower_conv(program, f"{name}.convs.0", convs[0], waveform)
-    value = lower_norm(program, front_end.norms[0], value)
-    norms = [*front_end.norms[1:], *[None] * (len(convs) - len(front_end.norms))]
-    for i, (conv, norm) in enumerate(zip(convs[1:], norms, strict=True), 1):
+    norms = [*front_end.norms, *[None] * (len(convs) - len(front_end.norms))]
+    value, are_bits = _first_layer(program, name, front_end, convs, waveform)
+    for i, (conv, norm) in enumerate(zip(convs[1:], norms[1:], strict=True), start=1):
         conv_name, passed = f"{name}.convs.{i}", value
-        value = input_bits(program, conv_name, conv, value)
+        if not are_bits:
+            value = input_bits(program, conv_name, conv, value)
+        then: Binarizer | None = None
+        needs_floats = isinstance(norm, FrameNorm) or front_end.has_shortcut
+        if i + 1 < len(convs) and not needs_floats:
+            then = next_binarizer(f"{name}.convs.{i + 1}", convs[i + 1])
         affine = affine_of(norm) if isinstance(norm, FrameBatchNorm) else None
-        value = lower_conv(program, conv_name, conv, value, affine=affine)
+        value = lower_conv(program, conv_name, conv, value, then=then, affine=affine)
+        are_bits = then is not None
         if isinstance(norm, FrameNorm):
             value = lower_norm(program, norm, value)
         if front_end.has_shortcut:
@@ -45,25 +52,16 @@ def lower_front_end(program: Program, name: str, front_end: FrontEnd, waveform: 
     return activation(program, value, "gelu")
 
 
-def _plain_front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) -> int:
-    """That of HuBERT Base: one norm, behind the first convolution."""
-    convs = [conv for conv in front_end.convs if isinstance(conv, Conv1d)]
+def _first_layer(
+    program: Program, name: str, front_end: FrontEnd, convs: list[Conv1d], waveform: int
+) -> tuple[int, bool]:
+    """The first convolution and its norm, and whether what comes out are the second one's bits."""
     norm, second = front_end.norms[0], f"{name}.convs.1"
-    if isinstance(norm, ChannelNorm) and is_binary(second, convs[1]):
+    if isinstance(norm, ChannelNorm) and not front_end.has_shortcut and is_binary(second, convs[1]):
         then = input_binarizer(second, convs[1])
-        value = _waveform_bits(program, convs[0], norm, then, waveform)
-    else:
-        value = lower_conv(program, f"{name}.convs.0", convs[0], waveform)
-        value = lower_norm(program, norm, value)
-        value = input_bits(program, second, convs[1], value)
-    made: Binarizer | None = None
-    for i, conv in enumerate(convs[1:], start=1):
-        if i > 1 and made is None:
-            value = input_bits(program, f"{name}.convs.{i}", conv, value)
-        is_last = i + 1 == len(convs)
-        made = None if is_last else next_binarizer(f"{name}.convs.{i + 1}", convs[i + 1])
-        value = lower_conv(program, f"{name}.convs.{i}", conv, value, then=made)
-    return activation(program, value, "gelu")
+        return _waveform_bits(program, convs[0], norm, then, waveform), True
+    value = lower_conv(program, f"{name}.convs.0", convs[0], waveform)
+    return lower_norm(program, norm, value), False
 
 
 def _waveform_bits(

@@ -120,9 +120,8 @@ def lower_linear(
     """A linear layer; with `then`, the bits of its output times `factor`.
 
     value: floats, or, for a quantized leaf, what `input_bits` gave for it;  affine: of every
-    output, applied to what comes out; not together with `then`.
+    output, applied to what comes out, before `then`.
     """
-    assert then is None or affine is None
     ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
     if isinstance(leaf, QuantizedLinear):
         return _quantized_product(program, name, "gemm", leaf, value, ints, then, factor, affine)
@@ -145,9 +144,8 @@ def lower_conv(
 ) -> int:
     """A convolution without its last `drop` frames; with `then`, the bits of its output.
 
-    affine: of every output channel, applied to what comes out; not together with `then`.
+    affine: of every output channel, applied to what comes out, before `then`.
     """
-    assert then is None or affine is None
     n_pad = int(leaf.padding[0])
     ints = {
         "kernel": leaf.kernel_size[0],
@@ -237,14 +235,16 @@ def _binary_product(
     bias: np.ndarray,
 ) -> int:
     n_bits = leaf.weight[0].numel()
-    tensors = {"weight": pack_weight(leaf.weight)}
+    # A threshold needs what grows with the product; a norm may turn an output around.
+    sign = np.where(scale < 0, np.float32(-1), np.float32(1))
+    tensors = {"weight": pack_weight(leaf.weight, sign if then else None)}
     is_unsigned = leaf.input_quantizer is not None and leaf.input_quantizer.number_set == "unsigned"
     ints = {**shape, "unsigned": int(is_unsigned), "out_groups": 1}
     if then is None:
         tensors |= {"scale": scale, "bias": bias}
     else:
         tensors["threshold"] = product_bits(
-            then, n_bits, lambda dot: scale * dot.astype(np.float32) + bias
+            then, n_bits, lambda dot: scale * (sign * dot.astype(np.float32)) + bias
         )
         ints["out_groups"] = then.n_groups
     made = program.add(op, [value], ints=ints, tensors=tensors)
