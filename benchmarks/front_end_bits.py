@@ -9,12 +9,17 @@ of the variant, the first one and the linear layer are float.  A variant is bits
 changed: `batch` norm and `shortcut`s of the front end's config, and how it is trained, in --steps
 in all: from scratch, or half of them for a float twin and half from there: `float`, on the words
 alone; `distil`, the twin's outputs of every convolution are goals too; `steps`, likewise, through
-8, 4 and 2 bits; `layers`, likewise, one convolution more at a time.
+8, 4 and 2 bits; `layers`, likewise, one convolution more at a time.  `bias`, every convolution has
+one: a shift behind the product beside the one before it.  `signed`, inputs of a convolution keep
+their GELU and become -a or +a, not 0 or a behind a ReLU.
+
+Every row is written to the JSON file when it is there, and taken from it by the next call.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +32,7 @@ import torch
 from torch.nn import functional as F
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.files import write_json
 from earbit.nn.front_end import FrontEnd, FrontEndConfig
 from earbit.nn.leaves import Linear
 from earbit.nn.precision import Precision
@@ -41,6 +47,8 @@ VARIANTS = (
     "fp32",
     "fp32 batch shortcut",
     "w1a1",
+    "w1a1 bias",
+    "w1a1 signed",
     "w1a1 batch",
     "w1a1 shortcut",
     "w1a1 batch shortcut",
@@ -48,6 +56,7 @@ VARIANTS = (
     "w1a1 batch distil",
     "w1a1 batch shortcut float",
     "w1a1 batch shortcut distil",
+    "w1a1 batch shortcut signed float",
     "w1a1 batch shortcut steps",
     "w1a1 batch shortcut layers",
     "graded",
@@ -183,13 +192,18 @@ def stages_of(bits: str, way: str) -> list[tuple[str, ...]]:
 
 
 @torch.no_grad()
-def quantized(model: WordModel, bits: tuple[str, ...], words: Words) -> WordModel:
+def quantized(
+    model: WordModel, bits: tuple[str, ...], words: Words, *, is_signed: bool = False
+) -> WordModel:
     """Convolutions 1 to 6 in `bits`, with the weights and shifts of `model`, quantized or not."""
     twin = WordModel(model.config, words.n_words)
     state = {n: t for n, t in model.state_dict().items() if "_quantizer." not in n}
     twin.load_state_dict(state)
     names = [f"front_end.convs.{i}" for i in range(1, 7)]
     convert(twin, {n: Precision.parse(b) for n, b in zip(names, bits, strict=True)})
+    if is_signed:
+        for conv in twin.front_end.convs[1:]:
+            conv.input_activation, conv.input_quantizer.number_set = "gelu", "signed"
     learned = quantizers_of(model)
     for name, quantizer in quantizers_of(twin).items():
         if name in learned:
@@ -205,6 +219,7 @@ def trained(variant: str, words: Words, n_steps: int, seed: int) -> WordModel:
         n_channels=N_CHANNELS,
         norm="batch" if "batch" in changes else "channel",
         shortcut="shortcut" in changes,
+        conv_bias="bias" in changes,
     )
     model = WordModel(config, words.n_words)
     way = next((change for change in changes if change in HALFWAY), "scratch")
@@ -218,7 +233,7 @@ def trained(variant: str, words: Words, n_steps: int, seed: int) -> WordModel:
         teacher = None if way == "float" else model.eval()
     for i, stage in enumerate(stages):
         if stage:
-            model = quantized(model, stage, words)
+            model = quantized(model, stage, words, is_signed="signed" in changes)
         train(model, words, n_steps // len(stages), seed + i, teacher)
     return model
 
@@ -235,23 +250,54 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     with TemporaryDirectory() as folder:
         words = words_of(options.corpus, Path(folder))
-    rows, lines = [], [f"{len(words.train)} clips to train on, {len(words.test)} to test"]
-    for variant in options.variants:
-        found = []
-        for seed in options.seeds:
-            found.append(accuracy(trained(variant, words, options.steps, seed), words))
-        rows.append({"variant": variant, "accuracies": found})
-        each = ", ".join(f"{100 * a:.1f}" for a in found)
-        lines.append(f"{variant:<32} {100 * statistics.mean(found):5.1f} % ({each})")
-        print(lines[-1], flush=True)
+    lines = [f"{len(words.train)} clips to train on, {len(words.test)} to test"]
     result = {
         "machine": machine(options.threads) | {"torch": torch.__version__},
         "corpus": Path(options.corpus).name,
         "steps": options.steps,
         "seeds": options.seeds,
-        "rows": rows,
+        "commonest_word": commonest_share(words),
     }
-    show(result, lines, options.json)
+    rows = rows_so_far(options.json, result)
+    for variant in options.variants:
+        if variant not in rows:
+            rows[variant] = [
+                accuracy(trained(variant, words, options.steps, seed), words)
+                for seed in options.seeds
+            ]
+            check(variant, rows[variant], result["commonest_word"])
+        each = ", ".join(f"{100 * a:.1f}" for a in rows[variant])
+        lines.append(f"{variant:<36} {100 * statistics.mean(rows[variant]):5.1f} % ({each})")
+        print(lines[-1], flush=True)
+        listed = [{"variant": name, "accuracies": found} for name, found in rows.items()]
+        if options.json is not None and str(options.json) != "-":
+            write_json(options.json, result | {"rows": listed})
+    show(result | {"rows": listed}, lines, options.json)
+
+
+def commonest_share(words: Words) -> float:
+    counts = np.bincount([word for _, word in words.test])
+    return float(counts.max() / len(words.test))
+
+
+def rows_so_far(path: Path | None, result: dict[str, Any]) -> dict[str, list[float]]:
+    """The rows of a file that the same corpus, steps and seeds gave."""
+    if path is None or not path.is_file():
+        return {}
+    found = json.loads(path.read_text())
+    for key in ("corpus", "steps", "seeds"):
+        if found[key] != result[key]:
+            raise SystemExit(f"{path}: {key}={found[key]}, here {result[key]}; give another --json")
+    return {row["variant"]: row["accuracies"] for row in found["rows"]}
+
+
+def check(variant: str, accuracies: list[float], commonest: float) -> None:
+    """A float front end that learns nothing makes the whole table worthless."""
+    if variant.startswith("fp32") and statistics.mean(accuracies) <= commonest:
+        raise SystemExit(
+            f"{variant}: {accuracies}, where the commonest word is {commonest:.3f} of the clips: "
+            "nothing was learned in full precision; train for more --steps"
+        )
 
 
 if __name__ == "__main__":
