@@ -22,14 +22,6 @@ struct DotTile {
   const int32_t* offsets;
 };
 
-// What a count of differing bits is worth before the softmax's division: exp[k] of the least count
-// of a row plus k, falling.
-struct ShareTable {
-  const float* exp;
-  int size;
-  float half;
-};
-
 constexpr int kMaxTaps = 32;
 constexpr int kFirRows = 4;
 constexpr int kFirCols = 64;
@@ -56,11 +48,6 @@ struct LaneKernels {
 
   // One bits of n words.
   int64_t (*n_ones)(const uint64_t* words, int64_t n);
-
-  // Bits of the softmax of a row of attention, of keys [from, to): 1 where a share is above
-  // table.half.  Writes the words from that of `from` on to that of to - 1; returns how many are 1.
-  int32_t (*softmax_bits)(const ShareTable& table, const int32_t* counts, int64_t from, int64_t to,
-                          uint64_t* bits);
 
   // sums[k] += x_k, sums[n_taps + k * n_taps + l] += x_k x_l, x_k = x[t * stride + k], for
   // n_rows steps t, in their order.

@@ -58,24 +58,6 @@ int64_t n_ones(const uint64_t* words, int64_t n) {
   return ones;
 }
 
-uint64_t at_most(const int32_t* x, int32_t limit, int n) {
-  uint64_t bits = 0;
-  int i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const __m256i value = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
-    const __m256i is_above = _mm256_cmpgt_epi32(value, _mm256_set1_epi32(limit));
-    const int above = _mm256_movemask_ps(_mm256_castsi256_ps(is_above));
-    bits |= static_cast<uint64_t>(static_cast<uint32_t>(~above) & 0xffu) << i;
-  }
-  for (; i < n; ++i) bits |= static_cast<uint64_t>(x[i] <= limit) << i;
-  return bits;
-}
-
-int32_t softmax_bits(const ShareTable& table, const int32_t* counts, int64_t from, int64_t to,
-                     uint64_t* bits) {
-  return softmax_bits_by(at_most, table, counts, from, to, bits);
-}
-
 }  // namespace
 
 extern const LaneKernels kLanesAvx2;
@@ -89,7 +71,6 @@ const LaneKernels kLanesAvx2 = {
     .pack_dots = pack_dots,
     .scale_dots = scale_dots,
     .n_ones = n_ones,
-    .softmax_bits = softmax_bits,
     .add_moments = add_moments,
     .fir = fir<1>,
     .quantize = quantize,

@@ -59,37 +59,6 @@ inline void scale_dots(const DotTile& tile, const float* scale, const float* bia
   }
 }
 
-// at_most(x, limit, n): bit i of the result is x[i] <= limit, for n <= 64 numbers.
-template <typename AtMost>
-inline int32_t softmax_bits_by(AtMost&& at_most, const ShareTable& table, const int32_t* counts,
-                               int64_t from, int64_t to, uint64_t* bits) {
-  int32_t least = counts[from];
-  for (int64_t j = from + 1; j < to; ++j) least = counts[j] < least ? counts[j] : least;
-  // 16 sums side by side, added pair by pair: the order of a vector's lanes.
-  constexpr int kSums = 16;
-  float sums[kSums] = {};
-  int64_t j = from;
-  for (; j + kSums <= to; j += kSums) {
-    for (int s = 0; s < kSums; ++s) sums[s] += table.exp[counts[j + s] - least];
-  }
-  for (int s = 0; j < to; ++j, ++s) sums[s] += table.exp[counts[j] - least];
-  for (int half = kSums / 2; half > 0; half /= 2) {
-    for (int s = 0; s < half; ++s) sums[s] += sums[s + half];
-  }
-  const float needed = table.half * sums[0];
-  int32_t n_above = 0;
-  for (int k = 0; k < table.size; ++k) n_above += table.exp[k] > needed;
-  const int32_t limit = least + n_above - 1;
-  int32_t ones = 0;
-  for (j = from / 64 * 64; j < to; j += 64) {
-    uint64_t word = at_most(counts + j, limit, static_cast<int>(to - j < 64 ? to - j : 64));
-    if (j < from) word &= ~uint64_t{0} << (from - j);
-    bits[j / 64] = word;
-    ones += popcount(word);
-  }
-  return ones;
-}
-
 inline void add_moments(const float* x, ptrdiff_t stride, int64_t n_rows, int n_taps,
                         double* sums) {
   // Rows of a fixed width are what a compiler can keep in vectors.

@@ -33,17 +33,6 @@ int64_t n_ones(const uint64_t* words, int64_t n) {
   return ones;
 }
 
-uint64_t at_most(const int32_t* x, int32_t limit, int n) {
-  uint64_t bits = 0;
-  for (int i = 0; i < n; ++i) bits |= static_cast<uint64_t>(x[i] <= limit) << i;
-  return bits;
-}
-
-int32_t softmax_bits(const ShareTable& table, const int32_t* counts, int64_t from, int64_t to,
-                     uint64_t* bits) {
-  return softmax_bits_by(at_most, table, counts, from, to, bits);
-}
-
 }  // namespace
 
 extern const LaneKernels kLanesScalar;
@@ -57,7 +46,6 @@ const LaneKernels kLanesScalar = {
     .pack_dots = pack_dots,
     .scale_dots = scale_dots,
     .n_ones = n_ones,
-    .softmax_bits = softmax_bits,
     .add_moments = add_moments,
     .fir = fir<1>,
     .quantize = quantize,

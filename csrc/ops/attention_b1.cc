@@ -1,8 +1,7 @@
 // attention_b1: Q, K, V and the softmax probabilities are bits.
 //
 // Per head: count = popcount(q xor k), score = score_scale * (d - 2 count).  A probability becomes
-// a bit by p > prob_half.  Counts take only d + 1 values, so exp is a table over (count - least
-// count), and p > prob_half is one comparison of the count per row: no probability is ever stored.
+// a bit by p > prob_half (kernels/softmax_b1.h): no probability is ever stored.
 // context = 2 popcount(p and v) - popcount(p), with V packed along time.
 // With a radius only the words of 64 keys that a row can see are touched.
 #include <algorithm>
@@ -13,7 +12,7 @@
 #include "graph/op.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
-#include "ops/pack_row.h"
+#include "kernels/softmax_b1.h"
 
 namespace earbit {
 namespace {
@@ -22,10 +21,11 @@ class AttentionB1 : public Op {
  public:
   AttentionB1(const std::vector<Type>& inputs, Attributes& attributes)
       : in_(inputs[0]),
-        d_(attributes.integer("head_dim", 1, 1 << 16)),
+        d_(attributes.integer("head_dim", 1, 1 << 15)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
         prob_half_(attributes.number("prob_half")),
-        lanes_(lane_kernels(chosen_isa())) {
+        lanes_(lane_kernels(chosen_isa())),
+        softmax_(softmax_b1_kernel(chosen_isa())) {
     for (const Type& input : inputs) {
       if (input.groups != in_.groups || input.bits_per_group != d_) {
         throw std::invalid_argument(
@@ -36,8 +36,12 @@ class AttentionB1 : public Op {
     if (!(score_scale > 0) || !(prob_half_ > 0)) {
       throw std::invalid_argument("score_scale and prob_half must be above 0");
     }
+    // A sum is 1 at least: what is below this changes none, and no share of it is above the limit.
+    const float least = std::min(0x1p-40f, prob_half_);
     for (int count = 0; count <= d_; ++count) {
-      exp_.push_back(std::exp(-2.0f * score_scale * static_cast<float>(count)));
+      const float share = std::exp(-2.0f * score_scale * static_cast<float>(count));
+      if (count > 0 && share < least) break;
+      exp_.push_back(share);
     }
     const int width = in_.groups * d_;
     if (attributes.has_tensor("threshold")) {
@@ -64,14 +68,16 @@ class AttentionB1 : public Op {
     Value y = Value::make(type_, n);
     // All heads of a row together: heads share words of the output when it is bits.
     parallel_for(n, kBlockRows, n_threads, [&](int64_t begin, int64_t end) {
-      const GemmB1Kernel& kernel = heads[0]->keys.kernel();
-      Block block(*this, n, kernel.rows, heads[0]->values.padded_cols());
-      for (int64_t first = begin; first < end; first += kernel.rows) {
-        const int n_rows = static_cast<int>(std::min<int64_t>(kernel.rows, end - first));
+      const int step = std::min(heads[0]->values.kernel().rows, QueriesB1::kMax);
+      Block block(*this, n, step);
+      if (type_.kind == Kind::bits) {
+        std::fill_n(y.group(0) + begin * type_.words(), (end - begin) * type_.words(), uint64_t{0});
+      }
+      for (int64_t first = begin; first < end; first += step) {
+        const int n_rows = static_cast<int>(std::min<int64_t>(step, end - first));
         for (int h = 0; h < in_.groups; ++h) {
-          attend(inputs[0].group(h), *heads[h], first, n_rows, n, block, h * d_);
+          attend(inputs[0].group(h), *heads[h], first, n_rows, n, block, h * d_, y);
         }
-        for (int i = 0; i < n_rows; ++i) write(block.dot.data() + i * width(), first + i, y);
       }
     });
     return y;
@@ -80,34 +86,32 @@ class AttentionB1 : public Op {
  private:
   static constexpr int64_t kBlockRows = 48;
 
-  // The operands that all rows share: keys as weights of q, values as weights of p.
+  // The operands that all rows share: keys, and values as weights of p.
   struct Head {
-    PanelsB1 keys;
+    KeysB1 keys;
     PanelsB1 values;
   };
 
   // What a few rows need while they are computed: no more keys than they can see.
   struct Block {
-    Block(const AttentionB1& op, int64_t n, int n_rows, int value_cols) {
-      n_keys = words_for(n) * kWordBits;
+    Block(const AttentionB1& op, int64_t n, int n_rows) {
+      p_words = words_for(n);
       if (op.radius_ >= 0) {
         // A word more at each side, as keys are read in whole words.
-        const int64_t seen = 2 * int64_t{op.radius_} + n_rows;
-        n_keys = std::min(n_keys, (words_for(seen) + 1) * kWordBits);
+        p_words = std::min(p_words, words_for(2 * int64_t{op.radius_} + n_rows) + 1);
       }
-      counts.resize(static_cast<size_t>(n_rows) * n_keys);
-      p.resize(counts.size() / kWordBits);
-      ones.resize(n_rows);
-      context.resize(static_cast<size_t>(n_rows) * value_cols);
-      dot.resize(static_cast<size_t>(n_rows) * op.width());
+      counts.resize(n_rows * p_words * kWordBits);
+      p.resize(n_rows * p_words);
+      offsets.resize(n_rows);
+      packed.resize(n_rows);
     }
 
-    int64_t n_keys;
-    std::vector<int32_t> counts;   // (rows, n_keys)
-    std::vector<uint64_t> p;       // (rows, n_keys / 64)
-    std::vector<int32_t> ones;     // of p
-    std::vector<int32_t> context;  // (rows, columns of value panels)
-    std::vector<int32_t> dot;      // (rows, heads * d)
+    int64_t p_words;
+    std::vector<uint16_t> counts;  // (rows, keys)
+    std::vector<uint64_t> p;       // (rows, p_words)
+    std::vector<int32_t> offsets;  // (rows,): ones of p, then minus them
+    std::vector<uint64_t> packed;  // (rows,)
+    std::vector<int32_t> context;  // (rows, columns of a panel of values)
   };
 
   int width() const { return in_.groups * d_; }
@@ -115,60 +119,62 @@ class AttentionB1 : public Op {
   std::unique_ptr<Head> head(const std::vector<Value>& inputs, int h) const {
     const auto n = static_cast<int>(inputs[0].rows);
     const auto n_words = static_cast<int>(words_for(n));
-    const GemmB1Kernel& kernel = gemm_b1_kernel(chosen_isa());
     std::vector<uint64_t> turned(static_cast<size_t>(d_) * n_words);
     for (int block = 0; block < n_words; ++block) {
       transpose_rows(inputs[2].group(h), n, d_, block, turned.data() + block, n_words);
     }
     return std::make_unique<Head>(
-        Head{PanelsB1(kernel, inputs[1].group(h), in_.words(), n, in_.words()),
-             PanelsB1(kernel, turned.data(), n_words, d_, n_words)});
+        Head{KeysB1(inputs[1].group(h), n, in_.words()),
+             PanelsB1(gemm_b1_kernel(chosen_isa()), turned.data(), n_words, d_, n_words)});
   }
 
-  // Rows [first, first + n_rows) of one head, into columns from `column` on of block.dot.
+  // Rows [first, first + n_rows) of one head, into columns from `column` on of y.
   void attend(const uint64_t* q, const Head& head, int64_t first, int n_rows, int64_t n,
-              Block& block, int column) const {
-    const GemmB1Kernel& kernel = head.keys.kernel();
+              Block& block, int column, Value& y) const {
     const int words = in_.words();
     const int64_t low = radius_ < 0 ? 0 : std::max<int64_t>(0, first - radius_);
     const int64_t high = radius_ < 0 ? n : std::min(n, first + n_rows + radius_);
     // Keys are counted from a word border on.
     const int64_t base = low / kWordBits * kWordBits;
     const auto span = static_cast<int>(words_for(high - base));
-    const int64_t p_stride = block.n_keys / kWordBits;
     const ShareTable table{exp_.data(), static_cast<int>(exp_.size()), prob_half_};
-    for (int64_t j = base; j < high; j += kernel.cols) {
-      kernel.run(q + first * words, words, n_rows,
-                 head.keys.panel(static_cast<int>(j / kernel.cols)), words, BitOp::exclusive_or,
-                 block.counts.data() + j - base, block.n_keys);
-    }
+    QueriesB1 queries{q + first * words, n_rows, words, {}, {}};
     for (int i = 0; i < n_rows; ++i) {
       const int64_t row = first + i;
-      const int64_t from = radius_ < 0 ? 0 : std::max<int64_t>(0, row - radius_);
-      const int64_t to = radius_ < 0 ? n : std::min<int64_t>(n, row + radius_ + 1);
-      uint64_t* bits = block.p.data() + i * p_stride;
-      std::fill_n(bits, span, uint64_t{0});
-      block.ones[i] = lanes_.softmax_bits(table, block.counts.data() + i * block.n_keys,
-                                          from - base, to - base, bits);
+      queries.from[i] = radius_ < 0 ? 0 : std::max<int64_t>(0, row - radius_) - base;
+      queries.to[i] = (radius_ < 0 ? n : std::min<int64_t>(n, row + radius_ + 1)) - base;
+      std::fill_n(block.p.data() + i * block.p_words, span, uint64_t{0});
     }
-    const int cols = head.values.padded_cols();
-    for (int j = 0; j < head.values.n_panels(); ++j) {
-      kernel.run(block.p.data(), p_stride, n_rows, head.values.panel(j, base / kWordBits), span,
-                 BitOp::conjunction, block.context.data() + j * kernel.cols, cols);
-    }
-    for (int i = 0; i < n_rows; ++i) {
-      const int32_t* context = block.context.data() + i * cols;
-      int32_t* dot = block.dot.data() + i * width() + column;
-      for (int j = 0; j < d_; ++j) dot[j] = 2 * context[j] - block.ones[i];
+    softmax_.run(table, queries, head.keys.block(base), block.counts.data(), block.p.data(),
+                 block.p_words, block.offsets.data());
+    for (int32_t& n_ones : block.offsets) n_ones = -n_ones;
+    const GemmB1Kernel& kernel = head.values.kernel();
+    block.context.resize(static_cast<size_t>(kernel.rows) * kernel.cols);
+    for (int p = 0; p < head.values.n_panels(); ++p) {
+      kernel.run(block.p.data(), block.p_words, n_rows, head.values.panel(p, base / kWordBits),
+                 span, BitOp::conjunction, block.context.data(), kernel.cols);
+      const int n_cols = std::min(kernel.cols, d_ - p * kernel.cols);
+      const DotTile tile{block.context.data(), kernel.cols, n_rows, n_cols, false,
+                         block.offsets.data()};
+      write(tile, first, column + p * kernel.cols, block.packed, y);
     }
   }
 
-  void write(const int32_t* dot, int64_t row, Value& y) const {
+  void write(const DotTile& tile, int64_t row, int column, std::vector<uint64_t>& packed,
+             Value& y) const {
     if (type_.kind != Kind::bits) {
-      lanes_.scale_i32(dot, scale_.data(), zero_.data(), y.row(row), width());
+      lanes_.scale_dots(tile, scale_.data() + column, zero_.data() + column, y.row(row) + column,
+                        type_.cols);
       return;
     }
-    pack_row(lanes_.at_least_i32, dot, threshold_.data(), row, y);
+    lanes_.pack_dots(tile, threshold_.data() + column, packed.data());
+    const int shift = column % kWordBits;
+    for (int i = 0; i < tile.n_rows; ++i) {
+      uint64_t* out = y.group(0) + (row + i) * type_.words() + column / kWordBits;
+      out[0] |= packed[i] << shift;
+      // Heads need not end where words do.
+      if (shift + tile.n_cols > kWordBits) out[1] |= packed[i] >> (kWordBits - shift);
+    }
   }
 
   Type in_;
@@ -176,7 +182,8 @@ class AttentionB1 : public Op {
   int radius_;
   float prob_half_;
   const LaneKernels& lanes_;
-  std::vector<float> exp_;  // exp(-2 score_scale k)
+  const SoftmaxB1Kernel& softmax_;
+  std::vector<float> exp_;  // exp(-2 score_scale k), as far as it counts
   std::vector<float> scale_;
   std::vector<float> zero_;
   std::vector<int32_t> threshold_;

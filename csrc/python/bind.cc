@@ -20,6 +20,7 @@
 #include "kernels/gemm_f32.h"
 #include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
+#include "kernels/softmax_b1.h"
 #include "python/self_test.h"
 
 namespace nb = nanobind;
@@ -166,6 +167,9 @@ nb::list kernels() {
   }
   for (const DepthwiseB1Kernel& kernel : depthwise_b1_kernels()) {
     append("depthwise_b1", kernel.name, kernel.isa, &kernel == &depthwise_b1_kernel(isa));
+  }
+  for (const SoftmaxB1Kernel& kernel : softmax_b1_kernels()) {
+    append("softmax_b1", kernel.name, kernel.isa, &kernel == &softmax_b1_kernel(isa));
   }
   for (const ExpKernels* set : all_exp_kernels()) {
     append("exp", set->name, set->isa, set == &exp_kernels(isa));

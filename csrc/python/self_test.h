@@ -18,5 +18,6 @@ std::vector<SelfTest> self_test();
 std::vector<SelfTest> self_test_depthwise_b1();
 std::vector<SelfTest> self_test_exp();
 std::vector<SelfTest> self_test_lanes();
+std::vector<SelfTest> self_test_softmax_b1();
 
 }  // namespace earbit

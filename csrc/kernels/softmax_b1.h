@@ -1,0 +1,70 @@
+// Bits of the attention of one query to many keys: counts of differing bits, their softmax, and 1
+// where a probability is above a limit.
+//
+// Counts c of d bits take few values, and a probability is exp(-2 scale c) / sum, so exp is a table
+// over (count - least count), and the limit of a row is one comparison of its counts.  Sums are
+// made in the same order by every instruction set.  The reference is softmax_b1_scalar.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "cpu/isa.h"
+
+namespace earbit {
+
+// What a count is worth before the division: exp[k] of the least count of a row plus k, falling
+// from 1; what lies beyond is too small to count.
+struct ShareTable {
+  const float* exp;
+  int size;
+  float half;  // a bit is 1 where a share is above it
+};
+
+// Keys as the kernels read them: blocks of kKeyBlock, word by word; key 4 l + s of a block lies at
+// place 8 s + l, so that four vectors of 64-bit counts merge into one of 16-bit counts in order.
+constexpr int kKeyBlock = 32;
+
+class KeysB1 {
+ public:
+  KeysB1(const uint64_t* keys, int64_t n_keys, int n_words);
+
+  // From a key on, a multiple of kKeyBlock.
+  const uint64_t* block(int64_t key) const { return words_.data() + key * n_words_; }
+  int n_words() const { return n_words_; }
+
+ private:
+  int n_words_;
+  std::vector<uint64_t> words_;
+};
+
+// A few queries of one head, and the keys [from, to) that each of them sees.
+struct QueriesB1 {
+  static constexpr int kMax = 8;
+
+  const uint64_t* bits;  // (n, n_words)
+  int n;
+  int n_words;  // of at most 2^15 bits
+  int64_t from[kMax];
+  int64_t to[kMax];
+};
+
+struct SoftmaxB1Kernel {
+  const char* name;
+  Isa isa;
+
+  // For every query i, from the keys that are laid out at `keys`: the words of bits[i *
+  // bits_stride] from that of from[i] on to that of to[i] - 1, and ones[i], how many of their bits
+  // are 1. counts: room for the keys of all queries, up to the border of a word behind the last.
+  void (*run)(const ShareTable& table, const QueriesB1& queries, const uint64_t* keys,
+              uint16_t* counts, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
+};
+
+// Every kernel that was built, the scalar one first.
+const std::vector<SoftmaxB1Kernel>& softmax_b1_kernels();
+
+// The kernel of an instruction set, or of the best lower one that has a kernel.
+const SoftmaxB1Kernel& softmax_b1_kernel(Isa isa);
+
+}  // namespace earbit
