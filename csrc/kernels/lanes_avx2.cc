@@ -72,7 +72,7 @@ const LaneKernels kLanesAvx2 = {
     .scale_dots = scale_dots,
     .n_ones = n_ones,
     .add_moments = add_moments,
-    .fir = fir<1>,
+    .fir = fir<2, 8>,
     .quantize = quantize,
 };
 

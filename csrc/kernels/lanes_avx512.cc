@@ -87,7 +87,7 @@ const LaneKernels kLanesAvx512 = {
     .scale_dots = scale_dots,
     .n_ones = n_ones,
     .add_moments = add_moments,
-    .fir = fir<4>,
+    .fir = fir<4, 16>,
     .quantize = quantize,
 };
 

@@ -80,32 +80,40 @@ inline void add_moments(const float* x, ptrdiff_t stride, int64_t n_rows, int n_
   }
 }
 
-// 16 floats, which the compiler lays out in the registers that there are.
-typedef float Floats16 __attribute__((vector_size(64)));
+template <int n_lanes>
+struct Vector {
+  typedef float Floats __attribute__((vector_size(4 * n_lanes)));
+};
 
-template <int n_rows>
-inline void fir_rows(const float* a, ptrdiff_t a_stride, const float* w, int n_taps, float* y) {
-  constexpr int kVectors = kFirCols / 16;
-  Floats16 sum[n_rows][kVectors] = {};
+// Some rows and kVectors vectors of columns: as many sums as there are registers for.
+template <int n_rows, int n_lanes>
+inline void fir_tile(const float* a, ptrdiff_t a_stride, const float* w, int n_taps, float* y) {
+  using Floats = typename Vector<n_lanes>::Floats;
+  constexpr int kVectors = 4;
+  Floats sum[n_rows][kVectors] = {};
   for (int k = 0; k < n_taps; ++k) {
-    Floats16 weight[kVectors];
+    Floats weight[kVectors];
     std::memcpy(weight, w + k * kFirCols, sizeof(weight));
     for (int i = 0; i < n_rows; ++i) {
       for (int v = 0; v < kVectors; ++v) sum[i][v] += weight[v] * a[i * a_stride + k];
     }
   }
-  std::memcpy(y, sum, sizeof(sum));
+  for (int i = 0; i < n_rows; ++i) std::memcpy(y + i * kFirCols, sum[i], sizeof(sum[i]));
 }
 
-// As many rows at once as there are registers for their sums.
-template <int rows_at_once>
+template <int rows_at_once, int n_lanes>
 inline void fir(const float* a, ptrdiff_t a_stride, int n_rows, const float* w, int n_taps,
                 float* y) {
-  int i = 0;
-  for (; i + rows_at_once <= n_rows; i += rows_at_once) {
-    fir_rows<rows_at_once>(a + i * a_stride, a_stride, w, n_taps, y + i * kFirCols);
+  for (int j = 0; j < kFirCols; j += 4 * n_lanes) {
+    int i = 0;
+    for (; i + rows_at_once <= n_rows; i += rows_at_once) {
+      fir_tile<rows_at_once, n_lanes>(a + i * a_stride, a_stride, w + j, n_taps,
+                                      y + i * kFirCols + j);
+    }
+    for (; i < n_rows; ++i) {
+      fir_tile<1, n_lanes>(a + i * a_stride, a_stride, w + j, n_taps, y + i * kFirCols + j);
+    }
   }
-  for (; i < n_rows; ++i) fir_rows<1>(a + i * a_stride, a_stride, w, n_taps, y + i * kFirCols);
 }
 
 // 1.5 * 2^23: what is added to it is rounded to an integer, halves to even, in its lowest bits.

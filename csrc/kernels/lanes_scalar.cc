@@ -47,7 +47,7 @@ const LaneKernels kLanesScalar = {
     .scale_dots = scale_dots,
     .n_ones = n_ones,
     .add_moments = add_moments,
-    .fir = fir<1>,
+    .fir = fir<2, 4>,
     .quantize = quantize,
 };
 

@@ -15,7 +15,7 @@
 namespace earbit {
 
 // What a count is worth before the division: exp[k] of the least count of a row plus k, falling
-// from 1; what lies beyond is too small to count.
+// from 1, for k < size; what lies beyond is too small to count, and exp[size] is 0.
 struct ShareTable {
   const float* exp;
   int size;

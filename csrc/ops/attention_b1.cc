@@ -43,6 +43,7 @@ class AttentionB1 : public Op {
       if (count > 0 && share < least) break;
       exp_.push_back(share);
     }
+    exp_.push_back(0);
     const int width = in_.groups * d_;
     if (attributes.has_tensor("threshold")) {
       threshold_ = attributes.i32("threshold", {width});
@@ -137,7 +138,7 @@ class AttentionB1 : public Op {
     // Keys are counted from a word border on.
     const int64_t base = low / kWordBits * kWordBits;
     const auto span = static_cast<int>(words_for(high - base));
-    const ShareTable table{exp_.data(), static_cast<int>(exp_.size()), prob_half_};
+    const ShareTable table{exp_.data(), static_cast<int>(exp_.size()) - 1, prob_half_};
     QueriesB1 queries{q + first * words, n_rows, words, {}, {}};
     for (int i = 0; i < n_rows; ++i) {
       const int64_t row = first + i;
@@ -183,7 +184,7 @@ class AttentionB1 : public Op {
   float prob_half_;
   const LaneKernels& lanes_;
   const SoftmaxB1Kernel& softmax_;
-  std::vector<float> exp_;  // exp(-2 score_scale k), as far as it counts
+  std::vector<float> exp_;  // exp(-2 score_scale k), as far as it counts, and 0
   std::vector<float> scale_;
   std::vector<float> zero_;
   std::vector<int32_t> threshold_;

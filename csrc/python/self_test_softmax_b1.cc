@@ -50,7 +50,7 @@ bool is_right(const SoftmaxB1Kernel& kernel, int n_words, int n_keys, int table_
     keys[w] = n_keys > 2 ? ~q[w] : keys[w];
   }
   const KeysB1 laid_out(keys.data(), n_keys, n_words);
-  std::vector<float> exp(table_size);
+  std::vector<float> exp(table_size + 1);
   for (int k = 0; k < table_size; ++k) exp[k] = std::exp(-0.11f * static_cast<float>(k));
   const ShareTable table{exp.data(), table_size, 0.9f / static_cast<float>(n_keys)};
   QueriesB1 queries{q.data(), kQueries, n_words, {}, {}};
