@@ -17,7 +17,7 @@ namespace {
 // A panel of kBlockK and the rows that one kernel call reads stay in L1, a block of rows in L2.
 constexpr int64_t kBlockRows = 72;
 constexpr int kBlockK = 256;
-constexpr int kMaxCols = 16;  // of any kernel
+constexpr int kMaxCols = 32;  // of any kernel
 
 // Rows of a block are copied side by side: rows that are a multiple of 4 KiB apart, as windows of a
 // convolution over 512 channels are, would push each other out of L1.  The gap keeps the copies
