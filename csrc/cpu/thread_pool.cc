@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -15,6 +16,32 @@
 
 namespace earbit {
 namespace {
+
+// How long a thread looks for what it waits for before it sleeps.  Ops follow each other within
+// microseconds, and take tens of them; to wake a thread takes as long.
+constexpr std::chrono::microseconds kPatience{50};
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Looks for a while whether `is_there` is true.
+template <typename IsThere>
+bool appears(IsThere&& is_there) {
+  constexpr int kLooks = 64;
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  do {
+    for (int i = 0; i < kLooks; ++i) {
+      if (is_there()) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
+}
 
 // One parallel_for: indices are taken from a counter, so no range is computed twice.
 struct Job {
@@ -41,6 +68,7 @@ struct Job {
   }
 
   void wait() {
+    appears([this] { return done.load() == n; });
     std::unique_lock<std::mutex> lock(mutex);
     finished.wait(lock, [this] { return done.load() == n; });
     if (error) std::rethrow_exception(error);
@@ -65,9 +93,13 @@ class Pool {
     try {
       std::lock_guard<std::mutex> lock(mutex_);
       start_threads(n_helpers);
-      for (int i = 0; i < std::min(n_helpers, n_threads_); ++i) jobs_.push_back(job);
+      for (int i = 0; i < std::min(n_helpers, n_threads_); ++i) {
+        jobs_.push_back(job);
+        ++n_jobs_;
+      }
     } catch (const std::bad_alloc&) {
     }
+    // One that looks for work finds it by itself.
     wake_.notify_all();
   }
 
@@ -82,11 +114,13 @@ class Pool {
   void serve() {
     while (true) {
       std::shared_ptr<Job> job;
+      appears([this] { return n_jobs_.load() > 0; });
       {
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [this] { return !jobs_.empty(); });
         job = std::move(jobs_.front());
         jobs_.pop_front();
+        --n_jobs_;
       }
       job->work();
     }
@@ -95,6 +129,7 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Job>> jobs_;
+  std::atomic<int> n_jobs_{0};  // of jobs_, for those who look without the lock
   int n_threads_ = 0;
 };
 
