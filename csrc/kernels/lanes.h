@@ -46,6 +46,13 @@ struct LaneKernels {
   void (*scale_dots)(const DotTile& tile, const float* scale, const float* bias, float* y,
                      ptrdiff_t y_stride);
 
+  // y = (x - mean) / sqrt(variance + eps) * weight + bias over the n values of a row; y may be x.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, float* y,
+                     int n);
+
+  // y[i] = a[i] + b[i]; y may be one of them.
+  void (*add)(const float* a, const float* b, float* y, int64_t n);
+
   // One bits of n words.
   int64_t (*n_ones)(const uint64_t* words, int64_t n);
 

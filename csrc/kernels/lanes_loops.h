@@ -59,6 +59,34 @@ inline void scale_dots(const DotTile& tile, const float* scale, const float* bia
   }
 }
 
+// A sum in 16 lanes, which the compiler can vectorise without changing its order.
+template <typename Term>
+inline float sum_of(int n, Term&& term) {
+  constexpr int kLanes = 16;
+  float lane[kLanes] = {};
+  int j = 0;
+  for (; j + kLanes <= n; j += kLanes) {
+    for (int l = 0; l < kLanes; ++l) lane[l] += term(j + l);
+  }
+  float total = 0;
+  for (; j < n; ++j) total += term(j);
+  for (float value : lane) total += value;
+  return total;
+}
+
+inline void layer_norm(const float* x, const float* weight, const float* bias, float eps, float* y,
+                       int n) {
+  const auto n_values = static_cast<float>(n);
+  const float mean = sum_of(n, [&](int j) { return x[j]; }) / n_values;
+  const float square = sum_of(n, [&](int j) { return (x[j] - mean) * (x[j] - mean); });
+  const float scale = 1.0f / __builtin_sqrtf(square / n_values + eps);
+  for (int j = 0; j < n; ++j) y[j] = (x[j] - mean) * scale * weight[j] + bias[j];
+}
+
+inline void add(const float* a, const float* b, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
+}
+
 inline void add_moments(const float* x, ptrdiff_t stride, int64_t n_rows, int n_taps,
                         double* sums) {
   // Rows of a fixed width are what a compiler can keep in vectors.

@@ -1,10 +1,12 @@
-// group_norm: every channel over all frames.  layer_norm: every frame over its channels.
+// group_norm: every channel over all frames.  layer_norm: every frame, or the sum of two, over its
+// channels.
 // y = (x - mean) / sqrt(variance + eps) * weight + bias, with the biased variance.
 #include <algorithm>
 #include <cmath>
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
+#include "kernels/lanes.h"
 
 namespace earbit {
 namespace {
@@ -108,35 +110,25 @@ class LayerNorm : public Norm {
 
   Value run(const std::vector<Value>& inputs, int n_threads) const override {
     const Value& x = inputs[0];
+    const bool is_sum = inputs.size() == 2;
+    if (is_sum && inputs[1].rows != x.rows) {
+      throw std::invalid_argument("layer_norm of " + std::to_string(x.rows) + " and " +
+                                  std::to_string(inputs[1].rows) + " frames");
+    }
     Value y = buffer_of(x);
+    const LaneKernels& lanes = lane_kernels(chosen_isa());
     const int n = type_.cols;
     parallel_for(x.rows, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const float* in = x.row(i);
-        float* out = y.row(i);
-        const float mean = sum(n, [&](int j) { return in[j]; }) / static_cast<float>(n);
-        const float square = sum(n, [&](int j) { return (in[j] - mean) * (in[j] - mean); });
-        const float scale = 1.0f / std::sqrt(square / static_cast<float>(n) + eps_);
-        for (int j = 0; j < n; ++j) out[j] = (in[j] - mean) * scale * weight_[j] + bias_[j];
+        const float* row = x.row(i);
+        if (is_sum) {
+          lanes.add(row, inputs[1].row(i), y.row(i), n);
+          row = y.row(i);
+        }
+        lanes.layer_norm(row, weight_.data(), bias_.data(), eps_, y.row(i), n);
       }
     });
     return y;
-  }
-
- private:
-  // A sum in 16 lanes, which the compiler can vectorise without changing its order.
-  template <typename Term>
-  static float sum(int n, Term&& term) {
-    constexpr int kLanes = 16;
-    float lane[kLanes] = {};
-    int j = 0;
-    for (; j + kLanes <= n; j += kLanes) {
-      for (int l = 0; l < kLanes; ++l) lane[l] += term(j + l);
-    }
-    float total = 0;
-    for (; j < n; ++j) total += term(j);
-    for (float value : lane) total += value;
-    return total;
   }
 };
 
@@ -148,7 +140,11 @@ std::unique_ptr<Op> make_group_norm(const std::vector<Type>& inputs, Attributes&
 }
 
 std::unique_ptr<Op> make_layer_norm(const std::vector<Type>& inputs, Attributes& attributes) {
-  expect_floats(inputs, 1);
+  expect_floats(inputs, inputs.size() == 2 ? 2 : 1);
+  if (inputs.size() == 2 && inputs[0].cols != inputs[1].cols) {
+    throw std::invalid_argument("layer_norm of " + std::to_string(inputs[0].cols) + " and " +
+                                std::to_string(inputs[1].cols) + " columns");
+  }
   return std::make_unique<LayerNorm>(inputs, attributes);
 }
 

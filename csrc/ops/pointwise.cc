@@ -52,8 +52,9 @@ class Add : public Op {
     const float* a = inputs[0].floats.get();
     const float* b = inputs[1].floats.get();
     float* out = y.floats.get();
+    const auto add = lane_kernels(chosen_isa()).add;
     parallel_for(y.size(), kGrain, n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] = a[i] + b[i];
+      add(a + begin, b + begin, out + begin, end - begin);
     });
     return y;
   }

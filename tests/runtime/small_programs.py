@@ -49,6 +49,8 @@ def norms(program):
     ints = {**PLAIN, "kernel": 3, "pad_left": 1, "pad_right": 1, "groups": 3}
     local = program.add("conv_f32", [smooth], ints=ints, tensors={"weight": floats(6, 12, 12)})
     positive = program.add("relu", [local])
+    tensors = {"weight": floats(4, 12), "bias": floats(5, 12)}
+    value = program.add("layer_norm", [value, local], floats={"eps": 1e-5}, tensors=tensors)
     return [value, program.add("add", [smooth, positive])]
 
 

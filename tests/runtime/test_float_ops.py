@@ -81,6 +81,26 @@ def test_group_norm_of_one_frame_is_the_bias():
     assert np.allclose(y, bias, rtol=0, atol=1e-4)
 
 
+def test_layer_norm_of_two_is_that_of_their_sum():
+    x = normal(10, 65, 100)
+    weight, bias = normal(11, 100), normal(12, 100)
+    program = _core.Program()
+    rows = float_rows(program, 100)
+    positive = program.add("relu", [rows], {}, {}, {})
+    tensors = {"weight": weight, "bias": bias}
+    value = program.add("layer_norm", [positive, rows], {}, {"eps": 1e-5}, tensors)
+    (y,) = program.run(np.ascontiguousarray(x).ravel(), [value], 2)
+    both = np.maximum(x, 0) + x
+    assert np.array_equal(y, run_one("layer_norm", both, floats={"eps": 1e-5}, tensors=tensors))
+
+
+def test_layer_norm_of_two_refuses_other_columns():
+    program = _core.Program()
+    wide, narrow = float_rows(program, 4), float_rows(program, 3)
+    with pytest.raises(ValueError, match="layer_norm of 4 and 3 columns"):
+        program.add("layer_norm", [wide, narrow], {}, {"eps": 1e-5}, {})
+
+
 @pytest.mark.parametrize("shape", [(1, 2), (3, 1), (5, 7), (64, 144), (65, 768)])
 @pytest.mark.parametrize("centre", [0.0, 100.0])
 def test_layer_norm_equals_torch(shape, centre):

@@ -20,13 +20,19 @@ from earbit.nn.positional import PositionalConv
 from earbit.nn.transformer_layer import FeedForward
 
 
-def lower_norm(program: Program, norm: torch.nn.Module, value: int) -> int:
-    """A norm of every frame, or of every channel over all frames."""
+def lower_norm(
+    program: Program, norm: torch.nn.Module, value: int, residual: int | None = None
+) -> int:
+    """A norm of every frame, or of every channel over all frames.
+
+    residual: a value that is added first, by the same op; of norms of frames.
+    """
     assert isinstance(norm, (torch.nn.LayerNorm, ChannelNorm))
-    op = "group_norm" if isinstance(norm, ChannelNorm) else "layer_norm"
+    is_of_channels = isinstance(norm, ChannelNorm)
+    assert residual is None or not is_of_channels
     return program.add(
-        op,
-        [value],
+        "group_norm" if is_of_channels else "layer_norm",
+        [value] if residual is None else [value, residual],
         floats={"eps": norm.eps},
         tensors={"weight": array(norm.weight), "bias": array(norm.bias)},
     )

@@ -85,7 +85,7 @@ def _residual(program: Program, name: str, block: Residual, value: int, distance
             made = lower_ungated_convolution(program, f"{name}.inner", inner, read)
         case _:
             assert_never(inner)
-    return lower_norm(program, block.norm, program.add("add", [value, made]))
+    return lower_norm(program, block.norm, made, value)
 
 
 def _learned_scale(program: Program, scale: LearnedScale, value: int) -> int:

@@ -31,11 +31,9 @@ def lower_transformer(
 
 def _layer(program: Program, name: str, layer: TransformerLayer, value: int) -> int:
     attended = _attention(program, f"{name}.attention", layer.attention, value)
-    value = program.add("add", [value, attended])
-    value = lower_norm(program, layer.attention_norm, value)
+    value = lower_norm(program, layer.attention_norm, attended, value)
     fed = lower_feed_forward(program, f"{name}.feed_forward", layer.feed_forward, value)
-    value = program.add("add", [value, fed])
-    return lower_norm(program, layer.output_norm, value)
+    return lower_norm(program, layer.output_norm, fed, value)
 
 
 def _pre_norm_layer(program: Program, name: str, layer: TransformerLayer, value: int) -> int:
