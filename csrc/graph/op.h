@@ -11,6 +11,19 @@
 
 namespace earbit {
 
+// What an op computes with, besides its inputs.
+struct Workspace {
+  Memory& memory;
+  int n_threads;
+
+  Value make(const Type& type, int64_t rows) const { return Value::make(memory, type, rows); }
+
+  // The buffer of an input of floats that nobody else holds, else a new one of the same shape.
+  Value buffer_of(const Value& x) const {
+    return x.floats.use_count() == 1 ? x : make(x.type, x.rows);
+  }
+};
+
 class Op {
  public:
   virtual ~Op() = default;
@@ -24,7 +37,7 @@ class Op {
 
   // Computes; inputs have the types that the op was built for.  It never changes itself, so several
   // threads may run it at once.  Throws std::invalid_argument when there are too few rows.
-  virtual Value run(const std::vector<Value>& inputs, int n_threads) const = 0;
+  virtual Value run(const std::vector<Value>& inputs, const Workspace& work) const = 0;
 };
 
 // Builds the op called `name`; throws std::invalid_argument for an unknown name and for anything in

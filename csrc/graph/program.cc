@@ -59,8 +59,9 @@ std::vector<Value> Program::run_steps(const float* waveform, int64_t n,
   }
   for (int id : outputs) last_use[id] = n_steps;
 
+  const Workspace work{*memory_, n_threads};
   std::vector<Value> values(types_.size());
-  values[0] = Value::make(types_[0], n);
+  values[0] = work.make(types_[0], n);
   std::copy(waveform, waveform + n, values[0].floats.get());
   for (int s = 0; s < n_steps; ++s) {
     const Step& step = steps_[s];
@@ -74,7 +75,7 @@ std::vector<Value> Program::run_steps(const float* waveform, int64_t n,
         inputs.push_back(values[id]);
       }
     }
-    around(s, [&] { values[s + 1] = step.op->run(inputs, n_threads); });
+    around(s, [&] { values[s + 1] = step.op->run(inputs, work); });
     if (values[s + 1].rows != rows_of(*step.op, inputs)) {
       throw std::logic_error("op " + std::to_string(s) + " (" + step.name + ") made " +
                              std::to_string(values[s + 1].rows) + " rows, not as many as it says");
@@ -86,6 +87,8 @@ std::vector<Value> Program::run_steps(const float* waveform, int64_t n,
   }
   std::vector<Value> results;
   for (int id : outputs) results.push_back(values[id]);
+  values.clear();
+  memory_->trim();
   return results;
 }
 

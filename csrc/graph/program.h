@@ -49,6 +49,8 @@ class Program {
 
   std::vector<Step> steps_;
   std::vector<Type> types_;
+  // Not a part of what a program is: runs hand it on to each other.
+  std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();
 };
 
 }  // namespace earbit

@@ -8,6 +8,7 @@
 
 #include "bits/code_set.h"
 #include "bits/layout.h"
+#include "graph/memory.h"
 
 namespace earbit {
 
@@ -52,7 +53,8 @@ struct Value {
   std::shared_ptr<uint64_t[]> words;
   std::shared_ptr<uint8_t[]> codes;
 
-  static Value make(const Type& type, int64_t rows) {
+  // Not initialised.  Throws std::invalid_argument for one that is larger than kMaxBytes.
+  static Value make(Memory& memory, const Type& type, int64_t rows) {
     Value value{type, rows, nullptr, nullptr, nullptr};
     const int64_t row_bytes = type.row_bytes();
     if (rows < 0 || (rows > 0 && row_bytes > kMaxBytes / rows)) {
@@ -60,16 +62,16 @@ struct Value {
                                   std::to_string(row_bytes) + " bytes is larger than " +
                                   std::to_string(kMaxBytes >> 30) + " GiB; cut the audio");
     }
-    const auto n_bytes = static_cast<size_t>(rows * row_bytes);
+    const std::shared_ptr<void> block = memory.take(static_cast<size_t>(rows * row_bytes));
     switch (type.kind) {
       case Kind::floats:
-        value.floats = std::shared_ptr<float[]>(new float[n_bytes / sizeof(float)]);
+        value.floats = {block, static_cast<float*>(block.get())};
         break;
       case Kind::bits:
-        value.words = std::shared_ptr<uint64_t[]>(new uint64_t[n_bytes / sizeof(uint64_t)]);
+        value.words = {block, static_cast<uint64_t*>(block.get())};
         break;
       case Kind::codes:
-        value.codes = std::shared_ptr<uint8_t[]>(new uint8_t[n_bytes]);
+        value.codes = {block, static_cast<uint8_t*>(block.get())};
         break;
     }
     return value;
@@ -82,10 +84,5 @@ struct Value {
   uint8_t* codes_row(int64_t i) const { return codes.get() + i * type.cols; }
   int64_t size() const { return rows * type.cols; }
 };
-
-// The buffer of an input of floats that nobody else holds, else a new one of the same shape.
-inline Value buffer_of(const Value& x) {
-  return x.floats.use_count() == 1 ? x : Value::make(x.type, x.rows);
-}
 
 }  // namespace earbit

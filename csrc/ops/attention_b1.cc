@@ -57,18 +57,18 @@ class AttentionB1 : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const int64_t n = inputs[0].rows;
     if (inputs[1].rows != n || inputs[2].rows != n) {
       throw std::invalid_argument("q, k and v have different numbers of frames");
     }
     std::vector<std::unique_ptr<Head>> heads(in_.groups);
-    parallel_for(in_.groups, 1, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(in_.groups, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
     });
-    Value y = Value::make(type_, n);
+    Value y = work.make(type_, n);
     // All heads of a row together: heads share words of the output when it is bits.
-    parallel_for(n, kBlockRows, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(n, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
       const int step = std::min(heads[0]->values.kernel().rows, QueriesB1::kMax);
       Block block(*this, n, step);
       if (type_.kind == Kind::bits) {

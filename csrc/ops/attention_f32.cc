@@ -30,14 +30,14 @@ class AttentionF32 : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const int64_t n = inputs[0].rows;
     if (inputs[1].rows != n || inputs[2].rows != n) {
       throw std::invalid_argument("q, k and v have different numbers of frames");
     }
-    Value y = Value::make(type_, n);
+    Value y = work.make(type_, n);
     const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    parallel_for(heads_ * n_blocks, 1, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
         run_block(inputs, static_cast<int>(task / n_blocks), task % n_blocks * kBlockRows, y);
       }

@@ -73,18 +73,18 @@ class AttentionI8 : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const int64_t n = inputs[0].rows;
     if (inputs[1].rows != n || inputs[2].rows != n) {
       throw std::invalid_argument("q, k and v have different numbers of frames");
     }
     std::vector<std::unique_ptr<Head>> heads(heads_);
-    parallel_for(heads_, 1, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
     });
-    Value y = Value::make(type_, n);
+    Value y = work.make(type_, n);
     const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    parallel_for(heads_ * n_blocks, 1, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       const GemmI8Kernel& kernel = heads[0]->keys.kernel();
       Block block(*this, n, kernel, heads[0]->values.padded_cols());
       for (int64_t task = begin; task < end; ++task) {

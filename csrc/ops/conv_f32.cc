@@ -39,15 +39,15 @@ class ConvF32 : public Op {
     return windows_.count(inputs[0]);
   }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
-    Value y = Value::make(type_, windows_.count(x.rows));
+    Value y = work.make(type_, windows_.count(x.rows));
     const int n_in = n_in_ / groups_;
     const int n_out = type_.cols / groups_;
     const int64_t padded = x.rows + windows_.pad_left + windows_.pad_right;
     const bool is_direct = groups_ == 1 && !windows_.is_padded();
     // The channels of one group side by side, between frames of zeros.
-    const Value copy = Value::make(Type::floats(n_in), is_direct ? 0 : padded);
+    const Value copy = work.make(Type::floats(n_in), is_direct ? 0 : padded);
     std::fill_n(copy.floats.get(), copy.size(), 0.0f);
     for (int g = 0; g < groups_; ++g) {
       const float* a = x.floats.get();
@@ -59,7 +59,7 @@ class ConvF32 : public Op {
       }
       const float* bias = bias_.empty() ? nullptr : bias_.data() + g * n_out;
       panels_[g].run(a, static_cast<ptrdiff_t>(windows_.stride) * n_in, y.rows, bias,
-                     y.floats.get() + g * n_out, type_.cols, n_threads);
+                     y.floats.get() + g * n_out, type_.cols, work.n_threads);
     }
     return y;
   }

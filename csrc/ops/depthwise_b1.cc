@@ -60,11 +60,11 @@ class DepthwiseB1 : public Op {
     return windows_.count(inputs[0]);
   }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
-    Value y = Value::make(type_, windows_.count(x.rows));
-    const std::vector<uint64_t> turned = along_time(x, n_threads);
-    parallel_for(y.rows, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
+    Value y = work.make(type_, windows_.count(x.rows));
+    const std::vector<uint64_t> turned = along_time(x, work.n_threads);
+    parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       std::vector<int32_t> dot(padded_channels());
       for (int64_t t = begin; t < end; ++t) {
         const int64_t start = t * windows_.stride;

@@ -37,10 +37,10 @@ class DepthwiseF32 : public Op {
     return windows_.count(inputs[0]);
   }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
-    Value y = Value::make(type_, windows_.count(x.rows));
-    parallel_for(y.rows, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
+    Value y = work.make(type_, windows_.count(x.rows));
+    parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         const int64_t start = t * windows_.stride - windows_.pad_left;
         // Taps that see a frame; the others see zeros.

@@ -23,10 +23,10 @@ class Sinusoids : public Op {
 
   int64_t rows(const std::vector<int64_t>& inputs) const override { return 2 * inputs[0] - 1; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const int64_t n = inputs[0].rows;
-    Value y = Value::make(type_, 2 * n - 1);
-    parallel_for(y.rows, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
+    Value y = work.make(type_, 2 * n - 1);
+    parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         float* row = y.row(i);
         for (int j = 0; j < type_.cols; ++j) {
@@ -52,15 +52,15 @@ class Repeat : public Op {
 
   int64_t rows(const std::vector<int64_t>& inputs) const override { return inputs[1]; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
     const int64_t n = inputs[1].rows;
     if (n > x.rows * times_) {
       throw std::invalid_argument("repeat of " + std::to_string(x.rows) + " frames, " +
                                   std::to_string(times_) + " times, to " + std::to_string(n));
     }
-    Value y = Value::make(type_, n);
-    parallel_for(n, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
+    Value y = work.make(type_, n);
+    parallel_for(n, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) std::copy_n(x.row(i / times_), type_.cols, y.row(i));
     });
     return y;

@@ -12,12 +12,12 @@ class Silu : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     constexpr int64_t kGrain = 16384;
-    Value y = buffer_of(inputs[0]);
+    Value y = work.buffer_of(inputs[0]);
     const float* in = inputs[0].floats.get();
     float* out = y.floats.get();
-    parallel_for(y.size(), kGrain, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(y.size(), kGrain, work.n_threads, [&](int64_t begin, int64_t end) {
       exp_kernels(chosen_isa()).silu(in + begin, out + begin, end - begin);
     });
     return y;
@@ -38,11 +38,11 @@ class Glu : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     constexpr int64_t kGrainRows = 64;
     const Value& x = inputs[0];
-    Value y = Value::make(type_, x.rows);
-    parallel_for(x.rows, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
+    Value y = work.make(type_, x.rows);
+    parallel_for(x.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         exp_kernels(chosen_isa()).gate(x.row(i), x.row(i) + type_.cols, y.row(i), type_.cols);
       }

@@ -36,7 +36,7 @@ class GroupNorm : public Norm {
  public:
   using Norm::Norm;
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
     const int n = type_.cols;
     // Blocks have a fixed size and are merged in order: results do not depend on threads, and
@@ -44,7 +44,7 @@ class GroupNorm : public Norm {
     const int64_t n_blocks = (x.rows + kGrainRows - 1) / kGrainRows;
     std::vector<float> means(static_cast<size_t>(n_blocks) * n);
     std::vector<float> squares(means.size());
-    parallel_for(n_blocks, 1, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t block = begin; block < end; ++block) {
         moments(x, block, means.data() + block * n, squares.data() + block * n);
       }
@@ -68,8 +68,8 @@ class GroupNorm : public Norm {
       gain[j] = static_cast<float>(scale);
       offset[j] = static_cast<float>(bias_[j] - mean[j] * scale);
     }
-    Value y = buffer_of(x);
-    parallel_for(x.rows, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
+    Value y = work.buffer_of(x);
+    parallel_for(x.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const float* in = x.row(i);
         float* out = y.row(i);
@@ -108,17 +108,17 @@ class LayerNorm : public Norm {
  public:
   using Norm::Norm;
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
     const bool is_sum = inputs.size() == 2;
     if (is_sum && inputs[1].rows != x.rows) {
       throw std::invalid_argument("layer_norm of " + std::to_string(x.rows) + " and " +
                                   std::to_string(inputs[1].rows) + " frames");
     }
-    Value y = buffer_of(x);
+    Value y = work.buffer_of(x);
     const LaneKernels& lanes = lane_kernels(chosen_isa());
     const int n = type_.cols;
-    parallel_for(x.rows, kGrainRows, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(x.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const float* row = x.row(i);
         if (is_sum) {

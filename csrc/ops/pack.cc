@@ -22,11 +22,11 @@ class Pack : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
-    Value y = Value::make(type_, x.rows);
+    Value y = work.make(type_, x.rows);
     const LaneKernels& lanes = lane_kernels(chosen_isa());
-    parallel_for(x.rows, 64, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(x.rows, 64, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         pack_row(lanes.at_least_f32, x.row(i), threshold_.data(), i, y);
       }

@@ -45,13 +45,13 @@ class PatternAttentionB1 : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const int64_t n = inputs[0].rows;
     if (inputs[1].rows != n || inputs[2].rows != n) {
       throw std::invalid_argument("q, k and v have different numbers of frames");
     }
-    Value y = Value::make(type_, n);
-    parallel_for(in_.groups, 1, n_threads, [&](int64_t begin, int64_t end) {
+    Value y = work.make(type_, n);
+    parallel_for(in_.groups, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, y);
     });
     return y;

@@ -22,11 +22,11 @@ class Pointwise : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
-    Value y = buffer_of(inputs[0]);
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
+    Value y = work.buffer_of(inputs[0]);
     const float* in = inputs[0].floats.get();
     float* out = y.floats.get();
-    parallel_for(y.size(), kGrain, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(y.size(), kGrain, work.n_threads, [&](int64_t begin, int64_t end) {
       function_(in + begin, out + begin, end - begin);
     });
     return y;
@@ -43,17 +43,17 @@ class Add : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     if (inputs[0].rows != inputs[1].rows) {
       throw std::invalid_argument("add of " + std::to_string(inputs[0].rows) + " and " +
                                   std::to_string(inputs[1].rows) + " frames");
     }
-    Value y = buffer_of(inputs[0]);
+    Value y = work.buffer_of(inputs[0]);
     const float* a = inputs[0].floats.get();
     const float* b = inputs[1].floats.get();
     float* out = y.floats.get();
     const auto add = lane_kernels(chosen_isa()).add;
-    parallel_for(y.size(), kGrain, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(y.size(), kGrain, work.n_threads, [&](int64_t begin, int64_t end) {
       add(a + begin, b + begin, out + begin, end - begin);
     });
     return y;

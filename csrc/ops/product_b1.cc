@@ -65,11 +65,11 @@ class ProductB1 : public Op {
     return windows_.count(inputs[0]);
   }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
-    const Value x = windows_.is_padded() ? padded(inputs[0]) : inputs[0];
-    Value y = Value::make(type_, windows_.count(inputs[0].rows));
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
+    const Value x = windows_.is_padded() ? padded(inputs[0], work) : inputs[0];
+    Value y = work.make(type_, windows_.count(inputs[0].rows));
     // Consecutive rows of all groups; a block is large enough to be worth a thread.
-    parallel_for(y.rows, kBlockRows, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(y.rows, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int g = 0; g < groups_; ++g) run_block(x, g, begin, static_cast<int>(end - begin), y);
     });
     return y;
@@ -78,8 +78,8 @@ class ProductB1 : public Op {
  private:
   static constexpr int kBlockRows = 48;
 
-  Value padded(const Value& x) const {
-    Value y = Value::make(in_, x.rows + windows_.pad_left + windows_.pad_right);
+  Value padded(const Value& x, const Workspace& work) const {
+    Value y = work.make(in_, x.rows + windows_.pad_left + windows_.pad_right);
     const int64_t words = in_.words();
     for (int g = 0; g < groups_; ++g) {
       uint64_t* out = y.group(g);

@@ -53,14 +53,14 @@ class ProductI8 : public Op {
     return windows_.count(inputs[0]);
   }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const bool is_direct = groups_ == 1 && !windows_.is_padded();
-    const Value x = is_direct ? inputs[0] : grouped(inputs[0]);
-    Value y = Value::make(type_, windows_.count(inputs[0].rows));
+    const Value x = is_direct ? inputs[0] : grouped(inputs[0], work);
+    Value y = work.make(type_, windows_.count(inputs[0].rows));
     // A panel is read once for several kernel calls; their sums stay in L2.
     const int n_rows = 4 * panels_[0].kernel().rows;
     parallel_for(
-        y.rows, static_cast<int64_t>(n_rows) * 4, n_threads, [&](int64_t begin, int64_t end) {
+        y.rows, static_cast<int64_t>(n_rows) * 4, work.n_threads, [&](int64_t begin, int64_t end) {
           std::vector<int32_t> sums(static_cast<size_t>(n_rows) * panels_[0].padded_cols());
           for (int64_t i = begin; i < end; i += n_rows) {
             const int n = static_cast<int>(std::min<int64_t>(n_rows, end - i));
@@ -102,10 +102,10 @@ class ProductI8 : public Op {
   }
 
   // The channels of every group side by side, group after group, between frames of padding.
-  Value grouped(const Value& x) const {
+  Value grouped(const Value& x, const Workspace& work) const {
     const int n_in = in_.cols / groups_;
     const int64_t rows = x.rows + windows_.pad_left + windows_.pad_right;
-    Value y = Value::make(in_, rows);
+    Value y = work.make(in_, rows);
     const auto zero = static_cast<uint8_t>(in_.set.padding());
     uint8_t* out = y.codes.get();
     for (int g = 0; g < groups_; ++g) {

@@ -64,12 +64,12 @@ class ProductPlanes : public Op {
     return windows_.count(inputs[0]);
   }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
-    const Value x = planes_of(inputs[0], n_threads);
-    Value y = Value::make(type_, windows_.count(inputs[0].rows));
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
+    const Value x = planes_of(inputs[0], work);
+    Value y = work.make(type_, windows_.count(inputs[0].rows));
     // A panel is read once for several kernel calls; their counts stay in L2.
     const int n_rows = 4 * panels_[0].kernel().rows;
-    parallel_for(y.rows, static_cast<int64_t>(n_rows) * 4, n_threads,
+    parallel_for(y.rows, static_cast<int64_t>(n_rows) * 4, work.n_threads,
                  [&](int64_t begin, int64_t end) {
                    const size_t n = static_cast<size_t>(n_rows) * panels_[0].padded_cols();
                    std::vector<int32_t> counts(n);
@@ -86,11 +86,11 @@ class ProductPlanes : public Op {
 
  private:
   // Planes 0, 1, ... of the first group, then of the next, with frames of padding.
-  Value planes_of(const Value& x, int n_threads) const {
+  Value planes_of(const Value& x, const Workspace& work) const {
     const int64_t rows = x.rows + windows_.pad_left + windows_.pad_right;
-    Value y = Value::make(Type::bits(groups_ * set_.bits, n_in_), rows);
+    Value y = work.make(Type::bits(groups_ * set_.bits, n_in_), rows);
     const std::vector<uint8_t> zeros(n_in_, static_cast<uint8_t>(set_.padding()));
-    parallel_for(rows, 64, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(rows, 64, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t t = i - windows_.pad_left;
         const bool is_padding = t < 0 || t >= x.rows;

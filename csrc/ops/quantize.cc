@@ -20,12 +20,12 @@ class Quantize : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
-    Value y = Value::make(type_, x.rows);
+    Value y = work.make(type_, x.rows);
     const LaneKernels& lanes = lane_kernels(chosen_isa());
     const CodeSet& set = type_.set;
-    parallel_for(x.rows, 64, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(x.rows, 64, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         lanes.quantize(x.row(i), shift_.data(), factor_, scale_, set.low(),
                        set.value(set.largest()), y.codes_row(i), type_.cols);
@@ -48,10 +48,10 @@ class Unpack : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
-    Value y = Value::make(type_, x.rows);
-    parallel_for(x.rows, 64, n_threads, [&](int64_t begin, int64_t end) {
+    Value y = work.make(type_, x.rows);
+    parallel_for(x.rows, 64, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         uint8_t* out = y.codes_row(i);
         for (int g = 0; g < in_.groups; ++g) {

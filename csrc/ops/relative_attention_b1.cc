@@ -55,7 +55,7 @@ class RelativeAttentionB1 : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const int64_t n = inputs[kKey].rows;
     for (int i = 0; i < kInputs; ++i) {
       if (inputs[i].rows != (i == kDistance ? 2 * n - 1 : n)) {
@@ -64,12 +64,12 @@ class RelativeAttentionB1 : public Op {
       }
     }
     std::vector<std::unique_ptr<Head>> heads(in_.groups);
-    parallel_for(in_.groups, 1, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(in_.groups, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
     });
-    Value y = Value::make(type_, n);
+    Value y = work.make(type_, n);
     // All heads of a row together: heads share words of the output when it is bits.
-    parallel_for(n, kBlockRows, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(n, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
       const int step = heads[0]->keys.kernel().rows;
       Block block(*heads[0], n, width());
       for (int64_t first = begin; first < end; first += step) {

@@ -35,14 +35,14 @@ class RelativeAttentionF32 : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const int64_t n = inputs[0].rows;
     if (inputs[1].rows != n || inputs[2].rows != n || inputs[3].rows != 2 * n - 1) {
       throw std::invalid_argument("q, k and v must have the same n frames, and r 2 n - 1 rows");
     }
-    Value y = Value::make(type_, n);
+    Value y = work.make(type_, n);
     const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    parallel_for(heads_ * n_blocks, 1, n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
         run_block(inputs, static_cast<int>(task / n_blocks), task % n_blocks * kBlockRows, y);
       }

@@ -44,11 +44,11 @@ class WaveformBits : public Op {
     return Windows{n_taps_, stride_, 0, 0}.count(inputs[0]);
   }
 
-  Value run(const std::vector<Value>& inputs, int n_threads) const override {
-    Value y = Value::make(type_, rows({inputs[0].rows}));
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
+    Value y = work.make(type_, rows({inputs[0].rows}));
     const float* x = inputs[0].floats.get();
-    const Taps taps = normed(moments(x, y.rows, n_threads));
-    parallel_for(y.rows, kBlockRows, n_threads, [&](int64_t begin, int64_t end) {
+    const Taps taps = normed(moments(x, y.rows, work.n_threads));
+    parallel_for(y.rows, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
       float tile[kFirRows * kFirCols];
       // A panel of taps stays in L1 for all rows of a block.
       for (int column = 0; column < n_out_; column += kFirCols) {

@@ -54,6 +54,37 @@ def test_callers_at_the_same_time_get_the_bits_of_one_caller(folder, name, n_thr
             assert found == [expected[(caller + i) % 7] for i in range(n_calls)]
 
 
+def test_a_call_of_the_same_length_touches_no_page_for_the_first_time(folder):
+    # In a process of its own, whose heap nobody has filled before.
+    program = folder / "products.safetensors"
+    code = f"""
+import resource, numpy as np
+from earbit.runtime import Session
+session = Session({str(program)!r})
+audio = np.zeros(20 * 16_000, np.float32)
+def n_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    session.run(audio)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(*(n_faults() for _ in range(4)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, *later = map(int, done.stdout.split())
+    assert first > 2000  # 9 MB behind the first convolution
+    assert max(later[1:]) < first / 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads its own memory from /proc")
+def test_short_calls_after_a_long_one_give_its_memory_back(folder):
+    session = Session(folder / "products.safetensors")
+    session.run(noise(0))
+    before = resident_bytes()
+    session.run(np.zeros(120 * 16_000, np.float32))  # 54 MB behind the first convolution
+    for _ in range(3):
+        session.run(noise(0))
+    assert resident_bytes() - before < 8 * 2**20
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads its own memory from /proc")
 @pytest.mark.parametrize("n_calls", [2000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_many_calls_and_sessions_leave_no_memory_behind(folder, session, n_calls):
@@ -112,8 +143,7 @@ def test_children_forked_after_loading_run_while_the_parent_does(folder):
 @pytest.mark.skipif(sys.platform != "linux", reason="limits its own memory, as Linux can")
 def test_where_no_thread_can_be_started_the_caller_computes_alone(folder):
     code = f"""if True:
-        import resource
-        import numpy as np
+                import numpy as np
         from earbit.runtime import Session
         path = {str(folder / "binary_attention.safetensors")!r}
         audio = np.sin(np.arange(100_000)).astype(np.float32)

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
@@ -13,9 +14,10 @@ std::atomic<size_t> live{0};
 std::atomic<size_t> most{0};
 std::atomic<size_t> limit{SIZE_MAX};
 
-void* allocate(size_t n) {
+void* allocate(size_t n, std::align_val_t alignment = std::align_val_t{alignof(std::max_align_t)}) {
   if (n > limit || live + n > limit) throw std::bad_alloc();
-  void* data = std::malloc(n == 0 ? 1 : n);
+  const auto step = static_cast<size_t>(alignment);
+  void* data = std::aligned_alloc(step, (n + step - 1) / step * step + (n == 0 ? step : 0));
   if (data == nullptr) throw std::bad_alloc();
   const size_t now = live += malloc_usable_size(data);
   size_t seen = most;
@@ -42,7 +44,10 @@ size_t LimitedMemory::peak() const { return most - before_; }
 
 void* operator new(size_t n) { return allocate(n); }
 void* operator new[](size_t n) { return allocate(n); }
+void* operator new(size_t n, std::align_val_t alignment) { return allocate(n, alignment); }
 void operator delete(void* data) noexcept { release(data); }
 void operator delete[](void* data) noexcept { release(data); }
 void operator delete(void* data, size_t) noexcept { release(data); }
 void operator delete[](void* data, size_t) noexcept { release(data); }
+void operator delete(void* data, std::align_val_t) noexcept { release(data); }
+void operator delete(void* data, size_t, std::align_val_t) noexcept { release(data); }

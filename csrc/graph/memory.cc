@@ -1,0 +1,81 @@
+#include "graph/memory.h"
+
+#include <algorithm>
+#include <new>
+
+namespace earbit {
+namespace {
+
+// A block is used again for what is at least half as large.  With the address sanitizer none is, so
+// that it knows where every value ends.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kIsUsedAgain = false;
+#else
+constexpr bool kIsUsedAgain = true;
+#endif
+// What is kept at most, in bytes.
+constexpr size_t kMaxUnused = size_t{256} << 20;
+
+}  // namespace
+
+Memory::~Memory() {
+  for (const Block& block : unused_) free(block);
+}
+
+std::shared_ptr<void> Memory::take(size_t n_bytes) {
+  n_bytes = (std::max<size_t>(n_bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+  Block block{nullptr, n_bytes, 0};
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    block.run = run_;
+    auto best = unused_.end();
+    for (auto it = unused_.begin(); it != unused_.end(); ++it) {
+      const bool fits = it->size >= n_bytes && it->size / 2 <= n_bytes;
+      if (fits && (best == unused_.end() || it->size < best->size)) best = it;
+    }
+    if (best != unused_.end()) {
+      block.data = best->data;
+      block.size = best->size;
+      n_unused_bytes_ -= block.size;
+      unused_.erase(best);
+    }
+  }
+  if (block.data == nullptr) block.data = ::operator new(n_bytes, std::align_val_t{kAlignment});
+  // When there is no memory for its count, the block is put back too.
+  return {block.data, [owner = shared_from_this(), block](void*) { owner->put_back(block); }};
+}
+
+void Memory::trim() {
+  std::vector<Block> old;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto is_fresh = [this](const Block& block) { return block.run + 1 >= run_; };
+    const auto first = std::partition(unused_.begin(), unused_.end(), is_fresh);
+    old.assign(first, unused_.end());
+    unused_.erase(first, unused_.end());
+    for (const Block& block : old) n_unused_bytes_ -= block.size;
+    ++run_;
+  }
+  for (const Block& block : old) free(block);
+}
+
+void Memory::put_back(const Block& block) noexcept {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (kIsUsedAgain && n_unused_bytes_ + block.size <= kMaxUnused) {
+      try {
+        unused_.push_back(block);
+        n_unused_bytes_ += block.size;
+        return;
+      } catch (const std::bad_alloc&) {
+      }
+    }
+  }
+  free(block);
+}
+
+void Memory::free(const Block& block) noexcept {
+  ::operator delete(block.data, block.size, std::align_val_t{kAlignment});
+}
+
+}  // namespace earbit

@@ -1,0 +1,47 @@
+// Memory of the values of runs, which the next run uses again.
+//
+// What a program needs follows from the length of its audio, so calls of like lengths find all of
+// their blocks there, and no page of them is touched for the first time again.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace earbit {
+
+class Memory : public std::enable_shared_from_this<Memory> {
+ public:
+  Memory() = default;
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  ~Memory();
+
+  // A block of at least n_bytes, not initialised, at a multiple of kAlignment; it comes back when
+  // its last owner is gone, on whatever thread and also after the program.  Throws std::bad_alloc.
+  std::shared_ptr<void> take(size_t n_bytes);
+
+  // The end of a run: frees unused blocks that neither it nor the one before has taken.
+  void trim();
+
+  static constexpr size_t kAlignment = 64;
+
+ private:
+  struct Block {
+    void* data;
+    size_t size;
+    int64_t run;  // that took it last
+  };
+
+  void put_back(const Block& block) noexcept;
+  static void free(const Block& block) noexcept;
+
+  std::mutex mutex_;
+  std::vector<Block> unused_;
+  size_t n_unused_bytes_ = 0;
+  int64_t run_ = 0;
+};
+
+}  // namespace earbit
