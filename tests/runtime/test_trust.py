@@ -143,7 +143,8 @@ def test_children_forked_after_loading_run_while_the_parent_does(folder):
 @pytest.mark.skipif(sys.platform != "linux", reason="limits its own memory, as Linux can")
 def test_where_no_thread_can_be_started_the_caller_computes_alone(folder):
     code = f"""if True:
-                import numpy as np
+        import resource
+        import numpy as np
         from earbit.runtime import Session
         path = {str(folder / "binary_attention.safetensors")!r}
         audio = np.sin(np.arange(100_000)).astype(np.float32)
