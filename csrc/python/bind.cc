@@ -20,7 +20,7 @@
 #include "kernels/gemm_f32.h"
 #include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
-#include "python/self_test.h"
+#include "self_test/self_test.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
