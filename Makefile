@@ -12,12 +12,13 @@ CMAKE := .venv/bin/cmake
 N ?= 20000
 FIRST ?= 0
 
-.PHONY: help same-python study test test-slow lint format bench fuzz race libearbit clean
+.PHONY: help same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit clean
 
 help:
 	@echo "make study   the comparison, end to end, on synthetic speech: $(OUT)/report.html"
 	@echo "make test    all tests but the slow ones, linters and type checks included"
 	@echo "make test-slow, make lint, make format, make bench, make clean"
+	@echo "make test-arm, make test-old-cpu    kernels on CPUs that qemu emulates"
 	@echo "make libearbit                  the library for C: docs/c.md"
 	@echo "make fuzz N=1000000 FIRST=0     damaged program files, with sanitizers"
 	@echo "make race                       many threads, with the thread sanitizer"
@@ -46,10 +47,17 @@ study: .venv/.base
 
 test: lint
 	@# Two workers with a thread each: threads of PyTorch that wait for each other eat the cores.
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -m "not slow and not arm and not old_cpu"
 
 test-slow: .venv/.dev
 	$(PY) -m pytest -m slow
+
+# On emulated CPUs; Debian: apt install qemu-user g++-aarch64-linux-gnu.
+test-arm: .venv/.dev
+	$(PY) -m pytest -m arm tests/runtime/test_other_cpus.py
+
+test-old-cpu: .venv/.dev
+	$(PY) -m pytest -m old_cpu tests/runtime/test_other_cpus.py
 
 lint: .venv/.dev
 	$(PY) -m ruff check .

@@ -3,12 +3,21 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace earbit {
 
 const char* name_of(Isa isa) {
   switch (isa) {
     case Isa::scalar:
       return "scalar";
+    case Isa::neon:
+      return "neon";
+    case Isa::dotprod:
+      return "dotprod";
     case Isa::avx2:
       return "avx2";
     case Isa::avx512:
@@ -29,13 +38,18 @@ bool is_available(Isa isa) {
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni");
   }
+#elif defined(__aarch64__)
+  if (isa == Isa::neon) return true;
+#if defined(__linux__)
+  if (isa == Isa::dotprod) return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#endif
 #endif
   return false;
 }
 
 std::vector<Isa> available_isas() {
   std::vector<Isa> isas;
-  for (Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+  for (Isa isa : {Isa::scalar, Isa::neon, Isa::dotprod, Isa::avx2, Isa::avx512}) {
     if (is_available(isa)) isas.push_back(isa);
   }
   return isas;

@@ -1,7 +1,6 @@
 #include "kernels/gemm_b1.h"
 
 #include <algorithm>
-#include <stdexcept>
 
 namespace earbit {
 
@@ -23,10 +22,11 @@ const std::vector<GemmB1Kernel>& gemm_b1_kernels() {
 }
 
 const GemmB1Kernel& gemm_b1_kernel(Isa isa) {
+  const GemmB1Kernel* best = &gemm_b1_kernels().front();
   for (const GemmB1Kernel& kernel : gemm_b1_kernels()) {
-    if (kernel.isa == isa) return kernel;
+    if (kernel.isa <= isa) best = &kernel;
   }
-  throw std::invalid_argument("no gemm_b1 kernel for this instruction set");
+  return *best;
 }
 
 PanelsB1::PanelsB1(const GemmB1Kernel& kernel, const uint64_t* w, ptrdiff_t stride, int n_cols,

@@ -36,7 +36,7 @@ struct GemmB1Kernel {
 // Every kernel that was built, the scalar one first.
 const std::vector<GemmB1Kernel>& gemm_b1_kernels();
 
-// The kernel of an instruction set; it exists for every set that this CPU has.
+// The kernel of an instruction set, or of the best lower one that has a kernel.
 const GemmB1Kernel& gemm_b1_kernel(Isa isa);
 
 // Weights of any number of outputs, as panels of one kernel.

@@ -1,7 +1,6 @@
 #include "kernels/gemm_i8.h"
 
 #include <algorithm>
-#include <stdexcept>
 
 namespace earbit {
 
@@ -23,10 +22,11 @@ const std::vector<GemmI8Kernel>& gemm_i8_kernels() {
 }
 
 const GemmI8Kernel& gemm_i8_kernel(Isa isa) {
+  const GemmI8Kernel* best = &gemm_i8_kernels().front();
   for (const GemmI8Kernel& kernel : gemm_i8_kernels()) {
-    if (kernel.isa == isa) return kernel;
+    if (kernel.isa <= isa) best = &kernel;
   }
-  throw std::invalid_argument("no gemm_i8 kernel for this instruction set");
+  return *best;
 }
 
 namespace {

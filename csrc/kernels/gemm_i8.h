@@ -35,7 +35,7 @@ struct GemmI8Kernel {
 // Every kernel that was built, the scalar one first.
 const std::vector<GemmI8Kernel>& gemm_i8_kernels();
 
-// The kernel of an instruction set; it exists for every set that this CPU has.
+// The kernel of an instruction set, or of the best lower one that has a kernel.
 const GemmI8Kernel& gemm_i8_kernel(Isa isa);
 
 // Weights of any number of outputs, as panels of one kernel.

@@ -6,6 +6,8 @@ extern const LaneKernels kLanesScalar;
 #if defined(__x86_64__)
 extern const LaneKernels kLanesAvx2;
 extern const LaneKernels kLanesAvx512;
+#elif defined(__aarch64__)
+extern const LaneKernels kLanesNeon;
 #endif
 
 const std::vector<const LaneKernels*>& all_lane_kernels() {
@@ -14,6 +16,8 @@ const std::vector<const LaneKernels*>& all_lane_kernels() {
 #if defined(__x86_64__)
       &kLanesAvx2,
       &kLanesAvx512,
+#elif defined(__aarch64__)
+      &kLanesNeon,
 #endif
   };
   return sets;

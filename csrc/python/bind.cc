@@ -21,7 +21,7 @@
 #include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
 #include "kernels/softmax_b1.h"
-#include "python/self_test.h"
+#include "self_test/self_test.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;

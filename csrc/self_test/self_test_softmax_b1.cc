@@ -4,7 +4,7 @@
 
 #include "bits/layout.h"
 #include "kernels/softmax_b1.h"
-#include "python/self_test.h"
+#include "self_test/self_test.h"
 
 namespace earbit {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "bits/layout.h"
 #include "kernels/depthwise_b1.h"
-#include "python/self_test.h"
+#include "self_test/self_test.h"
 
 namespace earbit {
 namespace {

@@ -3,7 +3,7 @@
 #include <random>
 
 #include "kernels/exp.h"
-#include "python/self_test.h"
+#include "self_test/self_test.h"
 
 namespace earbit {
 namespace {

@@ -1,4 +1,4 @@
-#include "python/self_test.h"
+#include "self_test/self_test.h"
 
 #include <algorithm>
 #include <cmath>

@@ -5,7 +5,7 @@
 
 #include "bits/layout.h"
 #include "kernels/lanes.h"
-#include "python/self_test.h"
+#include "self_test/self_test.h"
 
 namespace earbit {
 namespace {

@@ -1,0 +1,120 @@
+// c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for NEON.
+//
+// Lanes are outputs: a byte of a row is broadcast against that byte of 16 outputs, so nothing is
+// summed across lanes and short rows cost no more than long ones.  128 one-bit products take three
+// instructions, EOR (or AND), CNT and ADD, which bound it; a tile of 4 rows x 4 vectors adds a
+// quarter of a broadcast, a quarter of a load, and 1/18 to widen the counts.  Carry-save adders,
+// which pay where counting is dear, would take three instructions to save two.
+// Counts stay in bytes for 3 words (24 bytes x 8 bits = 192 <= 255), then are added to int32.
+// Panel: byte b of the 64 outputs side by side, 8 x 64 bytes per word.
+#include <arm_neon.h>
+
+#include <utility>
+
+#include "kernels/gemm_b1.h"
+
+namespace earbit {
+namespace {
+
+constexpr int kCols = 64;
+constexpr int kBytesPerFlush = 24;
+
+struct Counts {
+  uint8x16_t of[4];
+};
+
+template <BitOp op>
+[[gnu::always_inline]] inline uint8x16_t counted(uint8x16_t count, uint8x16_t x, uint8x16_t w) {
+  return vaddq_u8(count, vcntq_u8(op == BitOp::exclusive_or ? veorq_u8(x, w) : vandq_u8(x, w)));
+}
+
+template <BitOp op>
+[[gnu::always_inline]] inline void count_row(Counts& counts, uint8_t byte, const Counts& w) {
+  const uint8x16_t x = vdupq_n_u8(byte);
+  counts.of[0] = counted<op>(counts.of[0], x, w.of[0]);
+  counts.of[1] = counted<op>(counts.of[1], x, w.of[1]);
+  counts.of[2] = counted<op>(counts.of[2], x, w.of[2]);
+  counts.of[3] = counted<op>(counts.of[3], x, w.of[3]);
+}
+
+// Four sums of 16 bits onto four int32, or in their place.
+inline void put(int32_t* c, uint16x4_t sums, bool is_first) {
+  const int32x4_t wide = vreinterpretq_s32_u32(vmovl_u16(sums));
+  vst1q_s32(c, is_first ? wide : vaddq_s32(vld1q_s32(c), wide));
+}
+
+inline void put_row(const Counts& counts, int32_t* c, bool is_first) {
+  for (int v = 0; v < 4; ++v, c += 16) {
+    const uint16x8_t low = vmovl_u8(vget_low_u8(counts.of[v]));
+    const uint16x8_t high = vmovl_u8(vget_high_u8(counts.of[v]));
+    put(c, vget_low_u16(low), is_first);
+    put(c + 4, vget_high_u16(low), is_first);
+    put(c + 8, vget_low_u16(high), is_first);
+    put(c + 12, vget_high_u16(high), is_first);
+  }
+}
+
+// Rows are a pack of constants, not a loop: the counts must live in registers.
+template <BitOp op, int... row>
+void run_rows(std::integer_sequence<int, row...>, const uint64_t* a, ptrdiff_t a_stride,
+              const uint8_t* w, int n_words, int32_t* c, ptrdiff_t c_stride) {
+  const uint8_t* bytes[] = {reinterpret_cast<const uint8_t*>(a + row * a_stride)...};
+  const int n_bytes = 8 * n_words;
+  int b = 0;
+  bool is_first = true;
+  do {
+    const int last = b + kBytesPerFlush < n_bytes ? b + kBytesPerFlush : n_bytes;
+    const uint8x16_t zero = vdupq_n_u8(0);
+    Counts counts[] = {{(static_cast<void>(row), zero), zero, zero, zero}...};
+    for (; b < last; ++b, w += kCols) {
+      const Counts weight = {vld1q_u8(w), vld1q_u8(w + 16), vld1q_u8(w + 32), vld1q_u8(w + 48)};
+      (count_row<op>(counts[row], bytes[row][b], weight), ...);
+    }
+    (put_row(counts[row], c + row * c_stride, is_first), ...);
+    is_first = false;
+  } while (b < n_bytes);
+}
+
+template <BitOp op>
+void run_op(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* w, int n_words,
+            int32_t* c, ptrdiff_t c_stride) {
+  const auto run = [&](auto rows) { run_rows<op>(rows, a, a_stride, w, n_words, c, c_stride); };
+  switch (n_rows) {
+    case 1:
+      return run(std::make_integer_sequence<int, 1>());
+    case 2:
+      return run(std::make_integer_sequence<int, 2>());
+    case 3:
+      return run(std::make_integer_sequence<int, 3>());
+    case 4:
+      return run(std::make_integer_sequence<int, 4>());
+    default:
+      return;
+  }
+}
+
+}  // namespace
+
+void gemm_b1_4x64_neon_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words,
+                            uint64_t* panel) {
+  auto* out = reinterpret_cast<uint8_t*>(panel);
+  for (int k = 0; k < n_words; ++k) {
+    for (int byte = 0; byte < 8; ++byte) {
+      for (int j = 0; j < kCols; ++j) {
+        *out++ = j < n_cols ? static_cast<uint8_t>(w[j * stride + k] >> (8 * byte)) : 0;
+      }
+    }
+  }
+}
+
+void gemm_b1_4x64_neon(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel,
+                       int n_words, BitOp op, int32_t* c, ptrdiff_t c_stride) {
+  const auto* w = reinterpret_cast<const uint8_t*>(panel);
+  if (op == BitOp::exclusive_or) {
+    run_op<BitOp::exclusive_or>(a, a_stride, n_rows, w, n_words, c, c_stride);
+  } else {
+    run_op<BitOp::conjunction>(a, a_stride, n_rows, w, n_words, c, c_stride);
+  }
+}
+
+}  // namespace earbit
