@@ -13,6 +13,7 @@
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
 #include "kernels/softmax_b1.h"
+#include "ops/thresholds.h"
 
 namespace earbit {
 namespace {
@@ -46,7 +47,7 @@ class AttentionB1 : public Op {
     exp_.push_back(0);
     const int width = in_.groups * d_;
     if (attributes.has_tensor("threshold")) {
-      threshold_ = attributes.i32("threshold", {width});
+      threshold_ = thresholds_of(attributes, width);
       type_ = Type::bits(1, width);
     } else {
       scale_.assign(width, attributes.number("scale"));

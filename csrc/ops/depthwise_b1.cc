@@ -12,6 +12,7 @@
 #include "graph/op.h"
 #include "kernels/lanes.h"
 #include "ops/pack_row.h"
+#include "ops/thresholds.h"
 #include "ops/windows.h"
 
 namespace earbit {
@@ -45,7 +46,7 @@ class DepthwiseB1 : public Op {
       }
     }
     if (attributes.has_tensor("threshold")) {
-      threshold_ = attributes.i32("threshold", {n});
+      threshold_ = thresholds_of(attributes, n);
       type_ = in_;
     } else {
       scale_ = attributes.f32("scale", {n});

@@ -13,6 +13,7 @@
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
 #include "ops/bit_groups.h"
+#include "ops/thresholds.h"
 #include "ops/weight_bits.h"
 #include "ops/windows.h"
 
@@ -43,7 +44,7 @@ class ProductB1 : public Op {
     check_tails(weight, in_.bits_per_group);
     if (attributes.has_tensor("threshold")) {
       if (groups_ > 1) throw std::invalid_argument("thresholds need groups=1");
-      threshold_ = attributes.i32("threshold", {n_out_});
+      threshold_ = thresholds_of(attributes, n_out_);
       type_ = Type::bits(out_groups, n_out_ / out_groups);
     } else {
       scale_ = attributes.f32("scale", {n_out_});

@@ -17,6 +17,7 @@
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
 #include "ops/pack_row.h"
+#include "ops/thresholds.h"
 
 namespace earbit {
 namespace {
@@ -44,7 +45,7 @@ class RelativeAttentionB1 : public Op {
     }
     const int width = in_.groups * d_;
     if (attributes.has_tensor("threshold")) {
-      threshold_ = attributes.i32("threshold", {width});
+      threshold_ = thresholds_of(attributes, width);
       type_ = Type::bits(1, width);
     } else {
       scale_.assign(width, attributes.number("scale"));

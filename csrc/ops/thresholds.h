@@ -1,0 +1,21 @@
+// Integer thresholds, for every op that makes bits of products.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "graph/attributes.h"
+
+namespace earbit {
+
+// The tensor `threshold` (n,), within what sums and differences of products fit; no product is
+// larger, so none of its bits changes.
+inline std::vector<int32_t> thresholds_of(Attributes& attributes, int64_t n) {
+  constexpr int32_t kMost = 1 << 30;
+  std::vector<int32_t> thresholds = attributes.i32("threshold", {n});
+  for (int32_t& threshold : thresholds) threshold = std::clamp(threshold, -kMost, kMost);
+  return thresholds;
+}
+
+}  // namespace earbit
