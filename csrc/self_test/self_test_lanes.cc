@@ -52,7 +52,7 @@ bool are_dots_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
     for (int j = 0; j < n_cols; ++j) {
       threshold[j] = dot(j % kRows, j) + static_cast<int32_t>(random() % 3) - 1;
     }
-    threshold[0] = std::numeric_limits<int32_t>::max();
+    threshold[0] = 1 << 30;
     uint64_t bits[kRows];
     std::vector<float> y(kRows * kStride);
     lanes.pack_dots(tile, threshold.data(), bits);
