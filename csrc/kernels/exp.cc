@@ -5,6 +5,7 @@ namespace earbit {
 extern const ExpKernels kExpScalar;
 #if defined(__x86_64__)
 extern const ExpKernels kExpAvx2;
+extern const ExpKernels kExpAvx512;
 #endif
 
 const std::vector<const ExpKernels*>& all_exp_kernels() {
@@ -12,6 +13,7 @@ const std::vector<const ExpKernels*>& all_exp_kernels() {
       &kExpScalar,
 #if defined(__x86_64__)
       &kExpAvx2,
+      &kExpAvx512,
 #endif
   };
   return sets;

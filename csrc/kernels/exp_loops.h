@@ -1,60 +1,103 @@
-// The loops of exp.h, which the compiler vectorises by itself; each instruction set's file includes
-// them into its own anonymous namespace and is compiled with its own flags.
+// The loops of exp.h, in vectors of kVectorLanes floats: each instruction set's file says how many,
+// includes them into its own anonymous namespace and is compiled with its own flags.
 
-constexpr int kExpLanes = 8;
+typedef float Floats __attribute__((vector_size(4 * kVectorLanes)));
+typedef int32_t Integers __attribute__((vector_size(4 * kVectorLanes)));
+
+// Sums are made in as many lanes by every instruction set.
+constexpr int kSumLanes = 16;
+constexpr int kVectors = kSumLanes / kVectorLanes;
+
+inline Floats floats_at(const float* x) {
+  Floats value;
+  std::memcpy(&value, x, sizeof(value));
+  return value;
+}
+
+inline void store(Floats value, float* y) { std::memcpy(y, &value, sizeof(value)); }
+
+// The same of the first n lanes; the others are 0.
+inline Floats floats_at(const float* x, int64_t n) {
+  Floats value = {};
+  std::memcpy(&value, x, static_cast<size_t>(n) * sizeof(float));
+  return value;
+}
+
+inline void store(Floats value, float* y, int64_t n) {
+  std::memcpy(y, &value, static_cast<size_t>(n) * sizeof(float));
+}
 
 // exp(x) = 2^n exp(r) with |r| <= ln(2) / 2; exp(r) is our own least-squares fit of its relative
 // error, below 1e-7 in float32.  Arguments stay where the result is a normal number.
-inline float exp_of(float x) {
+inline Floats exp_of(Floats x) {
   constexpr float kLog2E = 1.44269504088896341f;
   // ln(2) in two parts: n times the first is exact.
   constexpr float kLn2High = 0.693359375f;
   constexpr float kLn2Low = -2.12194440054690583e-4f;
   // Added to it, a number loses what is behind its point: the sum's last bits are n.
   constexpr float kRounder = 12582912.0f;
-  const float z = x > 88.0f ? 88.0f : (x < -87.0f ? -87.0f : x);
-  const float rounded = z * kLog2E + kRounder;
-  const float n = rounded - kRounder;
-  const float r = (z - n * kLn2High) - n * kLn2Low;
-  float p = 0.001381421578116715f;
-  p = p * r + 0.00836889911442995f;
+  const Floats most = Floats{} + 88.0f;
+  const Floats least = Floats{} - 87.0f;
+  const Floats below = x > most ? most : x;
+  const Floats z = below < least ? least : below;
+  const Floats rounded = z * kLog2E + kRounder;
+  const Floats n = rounded - kRounder;
+  const Floats r = (z - n * kLn2High) - n * kLn2Low;
+  Floats p = r * 0.001381421578116715f + 0.00836889911442995f;
   p = p * r + 0.04166840761899948f;
   p = p * r + 0.1666651964187622f;
   p = p * r + 0.4999999403953552f;
   p = p * (r * r) + r + 1.0f;
-  const uint32_t exponent = (std::bit_cast<uint32_t>(rounded) + 127u) << 23;
-  return p * std::bit_cast<float>(exponent);
+  const Integers exponent = (reinterpret_cast<Integers>(rounded) + 127) << 23;
+  return p * reinterpret_cast<Floats>(exponent);
+}
+
+inline Floats gated(Floats x, Floats by) {
+  // Where exp stops to grow, a gate is closed, or gate(-3e38) would let something through.
+  return by < Floats{} - 87.0f ? Floats{} : x / (1.0f + exp_of(-by));
 }
 
 inline void gate(const float* x, const float* by, float* y, int64_t n) {
-  // Where exp stops to grow, a gate is closed, or gate(-3e38) would let something through.
-  for (int64_t i = 0; i < n; ++i) y[i] = by[i] < -87.0f ? 0.0f : x[i] / (1.0f + exp_of(-by[i]));
+  int64_t i = 0;
+  for (; i + kVectorLanes <= n; i += kVectorLanes) {
+    store(gated(floats_at(x + i), floats_at(by + i)), y + i);
+  }
+  if (i < n) store(gated(floats_at(x + i, n - i), floats_at(by + i, n - i)), y + i, n - i);
 }
 
 inline void silu(const float* x, float* y, int64_t n) { gate(x, x, y, n); }
 
 inline float most(const float* x, int64_t n) {
-  float lane[kExpLanes];
-  for (float& value : lane) value = x[0];
+  Floats largest = Floats{} + x[0];
   int64_t i = 0;
-  for (; i + kExpLanes <= n; i += kExpLanes) {
-    for (int l = 0; l < kExpLanes; ++l) lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
+  for (; i + kVectorLanes <= n; i += kVectorLanes) {
+    const Floats some = floats_at(x + i);
+    largest = some > largest ? some : largest;
   }
-  for (; i < n; ++i) lane[0] = x[i] > lane[0] ? x[i] : lane[0];
-  float largest = lane[0];
-  for (float value : lane) largest = value > largest ? value : largest;
-  return largest;
+  float result = x[0];
+  for (; i < n; ++i) result = x[i] > result ? x[i] : result;
+  for (int l = 0; l < kVectorLanes; ++l) result = largest[l] > result ? largest[l] : result;
+  return result;
 }
 
 inline float exp_below(float* x, float most, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) x[i] = exp_of(x[i] - most);
-  float lane[kExpLanes] = {};
+  Floats sums[kVectors] = {};
   int64_t i = 0;
-  for (; i + kExpLanes <= n; i += kExpLanes) {
-    for (int l = 0; l < kExpLanes; ++l) lane[l] += x[i + l];
+  for (; i + kSumLanes <= n; i += kSumLanes) {
+    for (int v = 0; v < kVectors; ++v) {
+      const Floats value = exp_of(floats_at(x + i + v * kVectorLanes) - most);
+      store(value, x + i + v * kVectorLanes);
+      sums[v] += value;
+    }
+  }
+  float lane[kSumLanes];
+  std::memcpy(lane, sums, sizeof(lane));
+  for (int first = 0; i < n; i += kVectorLanes, first += kVectorLanes) {
+    const int64_t rest = n - i < kVectorLanes ? n - i : kVectorLanes;
+    store(exp_of(floats_at(x + i, rest) - most), x + i, rest);
+    for (int64_t l = 0; l < rest; ++l) lane[first + l] += x[i + l];
   }
   float sum = 0.0f;
-  for (; i < n; ++i) sum += x[i];
   for (float value : lane) sum += value;
   return sum;
 }

@@ -1,9 +1,12 @@
-#include <bit>
+#include <cstdint>
+#include <cstring>
 
 #include "kernels/exp.h"
 
 namespace earbit {
 namespace {
+
+constexpr int kVectorLanes = 4;
 
 #include "kernels/exp_loops.h"
 

@@ -1,0 +1,19 @@
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/exp.h"
+
+namespace earbit {
+namespace {
+
+constexpr int kVectorLanes = 16;
+
+#include "kernels/exp_loops.h"
+
+}  // namespace
+
+extern const ExpKernels kExpAvx512;
+const ExpKernels kExpAvx512 = {"exp_avx512", Isa::avx512, silu,        gate,
+                               most,         exp_below,   weighted_sum};
+
+}  // namespace earbit
