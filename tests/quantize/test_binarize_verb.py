@@ -6,7 +6,6 @@ import json
 import pytest
 import torch
 
-from earbit.audio.batches import Batch
 from earbit.config import from_dict
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
@@ -29,7 +28,6 @@ from earbit.quantize.load import (
     student_of,
 )
 from earbit.quantize.plan import PLANS, plan_named
-from earbit.quantize.train import LossWeights, student_loss
 from earbit.quantize.verb import BinarizeConfig, binarize
 
 MODEL = ModelConfig(
@@ -219,23 +217,6 @@ def test_a_student_learns_from_what_has_weight(weights, parts, teacher, melodies
     for name, is_there in parts.items():
         assert (name in after) == is_there
     assert after["valid_loss"] < 0.8 * before["valid_loss"]
-
-
-def test_the_divergence_of_logits_is_that_of_the_probabilities():
-    config = dataclasses.replace(MODEL, n_units=5)
-    student, teacher = (random_model(config, seed).eval() for seed in (0, 1))
-    batch = Batch(("a",), torch.randn(1, 4000), (0,))
-    mask, targets = torch.zeros(1, 12, dtype=torch.bool), torch.zeros(1, 12, dtype=torch.long)
-    mask[:, :6] = True
-    weights = LossWeights(units=0, states=0, logits=2)
-    loss = student_loss(teacher, weights, 0.0)(student, batch, mask, targets)
-    with torch.no_grad():
-        p, q = (
-            m.unit_logits(m(batch.waveforms, mask_BT=mask).states[-1]).softmax(-1)
-            for m in (teacher, student)
-        )
-    by_hand = (p * (p / q).log()).sum(-1).mean()
-    assert loss.total.item() == pytest.approx(2 * by_hand.item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("plans", [("w1a1", "w1a1-encoder"), ("w1a1-encoder", "w1a1")])
