@@ -24,7 +24,7 @@ from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain_on
 from earbit.quantize.load import load_model
 from earbit.quantize.propagation.verb import errors_of_models
-from earbit.quantize.verb import binarize_on
+from earbit.quantize.stages import binarize_on
 from earbit.study.scale import SCALES, Scale
 from report import machine, show
 

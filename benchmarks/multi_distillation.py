@@ -30,8 +30,8 @@ from earbit.pretrain.corpus import decoded_corpus, training_data
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain_on
 from earbit.quantize.load import load_model
+from earbit.quantize.stages import BinarizeConfig, binarize_on
 from earbit.quantize.train import LossWeights
-from earbit.quantize.verb import BinarizeConfig, binarize_on
 from earbit.study.scale import SCALES, Scale
 from earbit.superb.verb import score_on
 from report import machine, show

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,19 @@ def make_folder(path: str | Path) -> Path:
             f"{path}: cannot write there ({error.strerror}); give another output folder"
         ) from error
     return path
+
+
+@contextlib.contextmanager
+def none_left_empty(path: Path) -> Iterator[None]:
+    """A folder that comes into being inside goes again when the work fails with nothing in it."""
+    was_there = path.exists()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            with contextlib.suppress(OSError):  # there is something in it
+                path.rmdir()
+        raise
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:

@@ -13,9 +13,13 @@ from earbit.nn.leaves import Conv1d, Linear, MatMul
 
 
 def weights_digest(model: AudioModel) -> str:
-    """SHA-256 over configuration, precisions and every tensor of a model."""
+    """SHA-256 over configuration, precisions, granularities and every tensor of a model."""
     precisions = {
-        name: [leaf.precision.weight_bits, leaf.precision.activation_bits]
+        name: [
+            leaf.precision.weight_bits,
+            leaf.precision.activation_bits,
+            None if isinstance(leaf, MatMul) else leaf.granularity,
+        ]
         for name, leaf in model.named_modules()
         if isinstance(leaf, (Linear, Conv1d, MatMul))
     }

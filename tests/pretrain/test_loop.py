@@ -103,7 +103,7 @@ def test_training_moves_nothing_global(data, tmp_path):
 def test_a_folder_of_another_run_is_refused(data, tmp_path):
     run(data, tmp_path)
     other = dataclasses.replace(CONFIG, seed=7)
-    with pytest.raises(ConfigError, match="another seed"):
+    with pytest.raises(ConfigError, match="seed=1337, here seed=7"):
         run(data, tmp_path, other)
 
 

@@ -62,7 +62,7 @@ def test_training_learns_what_a_frame_sounds_like(encoder, melodies, tmp_path):
     ("change", "named"),
     [
         ({"seed": 5}, "seed"),
-        ({"n_units": 5}, "4 units of seed 0, asked for are 5"),
+        ({"n_units": 5}, "a run with n_units=4 .*here n_units=5"),
     ],
 )
 def test_a_folder_of_another_run_is_refused_and_kept(change, named, melodies, tmp_path):
@@ -78,7 +78,7 @@ def test_the_first_weights_belong_to_the_description_of_a_run(melodies, tmp_path
     # The same units, so that only the weights' seed differs.
     units = tmp_path / "units" / "units.json"
     units.write_text(json.dumps(json.loads(units.read_text()) | {"seed": 5}))
-    with pytest.raises(ConfigError, match=r"another recipe\.seed \(0 there, 5 here\)"):
+    with pytest.raises(ConfigError, match="a run with seed=0, here seed=5"):
         pretrain(dataclasses.replace(recipe(melodies), seed=5), tmp_path)
 
 
@@ -129,5 +129,5 @@ def test_units_that_are_not_there_or_differ_from_those_of_the_run_are_refused(me
     corpus, waveforms = decoded_corpus(str(melodies), tmp_path / "units")
     discover(corpus, waveforms, tmp_path / "units", n_units=7, seed=5)
     given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
-    with pytest.raises(ConfigError, match="holds other units"):
+    with pytest.raises(ConfigError, match="units=None.*here units="):
         pretrain(given, tmp_path / "run")

@@ -6,7 +6,6 @@ import json
 import pytest
 import torch
 
-from earbit.audio.batches import Batch
 from earbit.config import from_dict
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
@@ -29,8 +28,8 @@ from earbit.quantize.load import (
     student_of,
 )
 from earbit.quantize.plan import PLANS, plan_named
-from earbit.quantize.train import LossWeights, student_loss
-from earbit.quantize.verb import BinarizeConfig, binarize
+from earbit.quantize.stages import BinarizeConfig
+from earbit.quantize.verb import binarize
 
 MODEL = ModelConfig(
     encoder=TransformerConfig(
@@ -50,8 +49,9 @@ def teacher(melodies, tmp_path_factory):
 
 
 def run(teacher, corpus, out_dir, *, plans=("w1a1-encoder",), n_steps=3, seed=0, settings=()):
+    steps = n_steps if isinstance(n_steps, tuple) else (n_steps,)
     return binarize(
-        str(teacher), plans, str(corpus), out_dir, n_steps=n_steps, seed=seed, settings=settings
+        str(teacher), plans, str(corpus), out_dir, n_steps=steps, seed=seed, settings=settings
     )
 
 
@@ -123,8 +123,18 @@ def test_a_preset_can_be_tried_before_anything_is_trained(melodies, tmp_path, mo
     assert "w1a1" in result["precisions"].values()
 
 
-@pytest.mark.parametrize("change", ["teacher", "seed", "plan", "n_steps"])
-def test_a_folder_of_another_run_is_refused(change, teacher, melodies, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("teacher", "a run with another model to start from;"),
+        ("seed", "a run with --seed 0, here --seed 2;"),
+        ("plan", "a run with --plan w1a1-encoder, here --plan w1a1;"),
+        ("n_steps", "a run with --n-steps 3, here --n-steps 4;"),
+    ],
+)
+def test_a_folder_of_another_run_is_refused_in_words_of_the_command(
+    change, told, teacher, melodies, tmp_path
+):
     run(teacher, melodies, tmp_path / "out")
     changed = {"seed": {"seed": 2}, "plan": {"plans": ("w1a1",)}, "n_steps": {"n_steps": 4}}
     if change == "teacher":
@@ -135,8 +145,11 @@ def test_a_folder_of_another_run_is_refused(change, teacher, melodies, tmp_path)
         train = dataclasses.replace(config.train, optimiser=optimiser)
         pretrain(dataclasses.replace(config, train=train), other)
         teacher = other
-    with pytest.raises(ConfigError, match=change):
+    before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    with pytest.raises(ConfigError, match=told) as refusal:
         run(teacher, melodies, tmp_path / "out", **changed.get(change, {}))
+    assert "delete" not in str(refusal.value)
+    assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
 
 
 def test_a_quantized_teacher_is_refused_before_anything_is_made(teacher, melodies, tmp_path):
@@ -221,23 +234,6 @@ def test_a_student_learns_from_what_has_weight(weights, parts, teacher, melodies
     assert after["valid_loss"] < 0.8 * before["valid_loss"]
 
 
-def test_the_divergence_of_logits_is_that_of_the_probabilities():
-    config = dataclasses.replace(MODEL, n_units=5)
-    student, teacher = (random_model(config, seed).eval() for seed in (0, 1))
-    batch = Batch(("a",), torch.randn(1, 4000), (0,))
-    mask, targets = torch.zeros(1, 12, dtype=torch.bool), torch.zeros(1, 12, dtype=torch.long)
-    mask[:, :6] = True
-    weights = LossWeights(units=0, states=0, logits=2)
-    loss = student_loss(teacher, weights, 0.0)(student, batch, mask, targets)
-    with torch.no_grad():
-        p, q = (
-            m.unit_logits(m(batch.waveforms, mask_BT=mask).states[-1]).softmax(-1)
-            for m in (teacher, student)
-        )
-    by_hand = (p * (p / q).log()).sum(-1).mean()
-    assert loss.total.item() == pytest.approx(2 * by_hand.item(), rel=1e-4)
-
-
 @pytest.mark.parametrize("plans", [("w1a1", "w1a1-encoder"), ("w1a1-encoder", "w1a1")])
 def test_a_student_shares_no_memory_with_its_teacher(plans):
     teacher = quantized_copy(random_model(MODEL, 0), plans[0], noise_clips(0))
@@ -284,7 +280,7 @@ def test_a_plan_of_ones_own_is_a_file(teacher, melodies, tmp_path):
         ("{", "not valid JSON"),
         ('{"encoder.*": "w1b1"}', "w1b1.*write it as w1a8"),
         ('{"encoder.*": "w3a1"}', "weight of 3 bits; allowed are 1, 2, 4, 8, 32"),
-        ('{"encoder.*": 1}', "not of type str"),
+        ('{"encoder.*": 1}', "'encoder.*': 1 is no rule; write a pattern and a precision"),
         ('["w1a1"]', "not a mapping"),
     ],
 )

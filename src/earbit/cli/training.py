@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from earbit.cli.options import Seed, Settings
+from earbit.cli.options import Json, Seed, Settings
 from earbit.errors import UnsupportedError
-from earbit.output import print_json
+from earbit.output import emit, print_json
 
 
 def study(
@@ -96,23 +96,40 @@ def pretrain(
 
 def binarize(
     model: Annotated[Positional[str], arg(help="A model folder or file of ours, or a preset.")],
-    out: Path,
+    out: Annotated[Path, arg(metavar="DIR", help="A folder of this run alone.")],
     plan: Annotated[
-        tuple[str, ...], arg(help="Plans, or files of yours; one for each stage, in order.")
+        tuple[str, ...],
+        arg(metavar="PLAN", help="Plans, or files of yours; one for each stage, in order."),
     ] = ("w1a2", "w1a1"),
     corpus: Annotated[str, arg(help="'synthetic', or a folder of audio.")] = "synthetic",
-    n_steps: Annotated[int, arg(help="Of every stage.")] = 300,
+    n_steps: Annotated[
+        tuple[int, ...], arg(metavar="N", help="Of every stage; or a number for each.")
+    ] = (300,),
     seed: Seed = 0,
     set: Annotated[Settings, arg(metavar="KEY=VALUE", help="As weights.logits=1.")] = (),
+    json: Json = None,
 ) -> None:
     """Fewer bits: calibrate, then train with quantization in it.  Result: OUT/model.safetensors.
 
-    Each stage is the teacher and the start of the next.  Loss, calibration and optimiser can be
-    set, as in --set weights.logits=1 calibration.scale=least-squares train.optimiser.peak_lr=5e-4
+    Each plan is a stage, the teacher and the start of the next one.  Without --plan there are two:
+    full precision teaches w1a2, and that teaches w1a1 (multi-distillation).
+
+      earbit binarize float --corpus my-audio --out onebit
+      earbit binarize float --corpus my-audio --plan w1a1-encoder --out onebit
+      earbit binarize float --corpus my-audio --plan w4a4 w1a1 --n-steps 300 600 --out onebit
+
+    Plans: w1a1-encoder (front end in float), w1a1, w1a2, w2a2, w4a4, w8a8, w1a1-frontend4,
+    w1a1-frontend8; or a .json or .yaml file (docs/quantization.md).
+
+    OUT/config.json has all fields that --set changes, as in --set weights.logits=1
+    calibration.scale=least-squares train.optimiser.peak_lr=5e-4 granularity=tensor.
+    OUT/1-w1a2 and OUT/2-w1a1 are the stages, each with its model.safetensors, log.jsonl,
+    leaves.txt and checkpoints.  OUT/result.json has the figures, OUT/leaves.txt what became of
+    every leaf.  The same command goes on after a kill, to the same bits; another one is refused.
     """
+    from earbit.quantize.report import render
     from earbit.quantize.verb import binarize as binarize_model
 
     settings = [one for group in set for one in group]
-    print_json(
-        binarize_model(model, plan, corpus, out, n_steps=n_steps, seed=seed, settings=settings)
-    )
+    result = binarize_model(model, plan, corpus, out, n_steps=n_steps, seed=seed, settings=settings)
+    emit(result, json, render(result, str(out)))

@@ -19,12 +19,11 @@ from torch import Tensor
 
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import flush
+from earbit.pretrain.run_folder import differences
 
 CHECKPOINTS = "checkpoints"
 """The folder of them in the folder of a run."""
 N_KEPT = 2
-N_NAMED = 6
-"""Differences between two runs that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,48 +86,38 @@ def load_newest(
 
 
 def check_same_run(folder: Path, run: dict[str, Any]) -> None:
-    """Refuses, before anything is written, to mix two runs: errors are those of `load_newest`."""
+    """Refuses, before anything is written, to mix two runs: errors are those of `load_newest`.
+
+    run: its description, or the part of it that is known already.
+    """
     newest = _newest(folder)
     if newest is not None:
-        _same_run(newest, run)
+        _same_run(newest, run, names=tuple(run))
+
+
+def steps_done(folder: Path) -> int:
+    """Updates that the newest checkpoint below `folder` has behind it; 0 when there is none."""
+    newest = _newest(folder)
+    return 0 if newest is None else int(newest.name.removeprefix("step-"))
 
 
 def _newest(folder: Path) -> Path | None:
     return max(folder.glob("step-*"), default=None)
 
 
-def _same_run(checkpoint: Path, run: dict[str, Any]) -> dict[str, Any]:
-    """The state.json of a checkpoint of this very run."""
+def _same_run(
+    checkpoint: Path, run: dict[str, Any], names: tuple[str, ...] | None = None
+) -> dict[str, Any]:
+    """The state.json of a checkpoint of this very run; names: the parts compared, None is all."""
     try:
         state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
-        before, now = _flat(state["run"]), _flat(json.loads(json.dumps(run)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        before = {k: v for k, v in state["run"].items() if names is None or k in names}
+        differ = differences(before, json.loads(json.dumps(run)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(checkpoint, error) from error
-    changed = [
-        f"{name} ({before.get(name)!r} there, {now.get(name)!r} here)"
-        for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
-    ]
-    if changed:
-        # The shortest names first: those of what was chosen, before what follows from it.
-        changed.sort(key=lambda text: text.split(" ")[0].count("."))
-        more = f" and {len(changed) - N_NAMED} more" if len(changed) > N_NAMED else ""
-        raise ConfigError(
-            f"{checkpoint.parent.parent}: holds a run with another {', '.join(changed[:N_NAMED])}"
-            f"{more}; give another --out, or delete this folder to start anew"
-        )
+    if differ is not None:
+        raise ConfigError(f"{checkpoint.parent.parent}: holds {differ}; give another --out")
     return state
-
-
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested mappings as one: `{"a": {"b": 1}}` is `{"a.b": 1}`."""
-    if not isinstance(value, dict):
-        return {name: value}
-    return {
-        path: item
-        for key, child in value.items()
-        for path, item in _flat(child, f"{name}.{key}" if name else key).items()
-    }
 
 
 def _damaged(checkpoint: Path, error: Exception) -> FormatError:

@@ -68,13 +68,18 @@ def labelled(
     return TrainingData(train, valid, waveforms, labels)
 
 
+def units_in(folder: Path) -> UnitLabels:
+    """The labels of a folder of `earbit units`; DataError for a folder without."""
+    if not (folder / LABELS).is_file():
+        raise DataError(f"{folder}: no {LABELS} in it; give a folder of `earbit units`")
+    return UnitLabels.load(folder / LABELS)
+
+
 def copy_units(source: Path, into: Path) -> None:
     """Copies the units of `earbit units` beside the model: what quantizes it later needs them.
 
-    Raises DataError for a folder without units, and ConfigError where other units lie.
+    Raises ConfigError where other units lie.
     """
-    if not (source / LABELS).is_file():
-        raise DataError(f"{source}: no {LABELS} in it; give a folder of `earbit units`")
     if (into / LABELS).exists():
         here, there = (UnitLabels.load(folder / LABELS).digest for folder in (into, source))
         if here != there:

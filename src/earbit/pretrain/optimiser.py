@@ -23,10 +23,13 @@ class OptimiserConfig:
     """Learning rate of quantizers' scales and shifts over that of everything else."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.warmup_steps <= self.n_steps or self.n_steps < 1:
+        if self.n_steps < 1:
+            raise ConfigError(f"n_steps={self.n_steps}; give at least 1")
+        if not 0 <= self.warmup_steps <= self.n_steps:
             raise ConfigError(
-                f"warmup_steps={self.warmup_steps} of n_steps={self.n_steps}; "
-                "allowed: 0 <= warmup_steps <= n_steps, n_steps at least 1"
+                f"warmup_steps={self.warmup_steps} of n_steps={self.n_steps}; allowed: 0 <= "
+                "warmup_steps <= n_steps; set both, as train.optimiser.warmup_steps="
+                f"{self.n_steps // 5}"
             )
         require_range(0, inf, weight_decay=self.weight_decay)
         require_range(0, inf, quantizer_lr_factor=self.quantizer_lr_factor)

@@ -8,46 +8,60 @@ from typing import Any
 import torch
 
 from earbit.config import override, save, to_dict
-from earbit.files import make_folder, write_json
+from earbit.files import make_folder, none_left_empty, write_json
 from earbit.model import AudioModel
 from earbit.model_file import MODEL_FILE_NAME, save_model
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run
 from earbit.pretrain.corpus import (
-    LABELS,
     copy_units,
     data_digests,
     decoded_corpus,
     labelled,
     training_data,
+    units_in,
 )
 from earbit.pretrain.loop import TrainingData, train
 from earbit.pretrain.objective import masked_units
 from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.run_folder import CONFIG_NAME, check_is_ours, check_kind
 from earbit.units.labels import UnitLabels
 
 
 def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     """Runs a recipe into `out_dir`, or goes on where a killed run stopped; returns its figures.
 
-    Raises ConfigError when `out_dir` holds another run.
+    Raises ConfigError when `out_dir` holds another run or other files, before any audio is read.
     """
-    make_folder(out_dir)
-    corpus, waveforms = decoded_corpus(recipe.corpus, out_dir)
+    given = None if recipe.units is None else units_in(Path(recipe.units))
+    check_is_ours(out_dir, "recipe")
+    check_same_run(out_dir / CHECKPOINTS, _description(recipe, given))
     units_dir = out_dir / "units"
-    if recipe.units is None:
-        data = training_data(corpus, waveforms, units_dir, n_units=recipe.n_units, seed=recipe.seed)
-    else:
-        copy_units(Path(recipe.units), units_dir)
-        data = labelled(corpus, waveforms, UnitLabels.load(units_dir / LABELS))
-    return pretrain_on(recipe, data, out_dir)
+    with none_left_empty(out_dir):
+        corpus, waveforms = decoded_corpus(recipe.corpus, out_dir)
+        if recipe.units is None:
+            n_units, seed = recipe.n_units, recipe.seed
+            data = training_data(corpus, waveforms, units_dir, n_units=n_units, seed=seed)
+        else:
+            copy_units(Path(recipe.units), units_dir)
+            data = labelled(corpus, waveforms, units_in(units_dir))
+        return pretrain_on(recipe, data, out_dir)
+
+
+def _description(recipe: RecipeConfig, labels: UnitLabels | None) -> dict[str, Any]:
+    """What decides the result of a run, as far as it is known; labels: None before they are."""
+    n_units = recipe.n_units if labels is None else labels.n_units
+    complete = override(recipe, [f"model.n_units={n_units}"])
+    digests = {} if labels is None else data_digests(labels)
+    return {"stage": "pretrain", "recipe": to_dict(complete), **digests}
 
 
 def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict[str, Any]:
     """`pretrain` on data that is in memory already."""
+    check_kind(out_dir, "recipe")
+    run = _description(recipe, data.labels)
     recipe = override(recipe, [f"model.n_units={data.labels.n_units}"])
-    run = {"stage": "pretrain", "recipe": to_dict(recipe), **data_digests(data.labels)}
     check_same_run(make_folder(out_dir) / CHECKPOINTS, run)
-    save(recipe, out_dir / "config.json")
+    save(recipe, out_dir / CONFIG_NAME)
     # Weights are drawn from torch's global generator; it is lent the recipe's seed.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)

@@ -72,7 +72,11 @@ def quantized_copy(model: AudioModel, plan: str, clips: list[np.ndarray]) -> Aud
 
 @torch.no_grad()
 def student_of(
-    model: AudioModel, plan: Plan, clips: list[np.ndarray], calibration: CalibrationConfig
+    model: AudioModel,
+    plan: Plan,
+    clips: list[np.ndarray],
+    calibration: CalibrationConfig,
+    granularity: Granularity = "channel",
 ) -> AudioModel:
     """A model under `plan` that starts where `model`, quantized or not, is.
 
@@ -80,7 +84,7 @@ def student_of(
     are calibrated anew on unpadded clips (samples,): that of 2 bits is none for 1 (BiT keeps it).
     """
     twin = float_twin(model)
-    convert(twin, plan.precisions(leaves_of(twin)))
+    convert(twin, plan.precisions(leaves_of(twin)), granularity)
     learned, quantizers = quantizers_of(model), quantizers_of(twin)
     for name, quantizer in quantizers.items():
         shift = learned[name].shift if name in learned else None
@@ -120,6 +124,14 @@ def noise_clips(seed: int, n_clips: int = 2, n_samples: int = 32_000) -> list[np
     """Seeded noise to calibrate a model on when there is no corpus."""
     random = np.random.default_rng(seed)
     return [(0.1 * random.standard_normal(n_samples)).astype(np.float32) for _ in range(n_clips)]
+
+
+def refuse_quantized(where: str, model: AudioModel, cure: str) -> None:
+    """ConfigError for a model, from a preset or path, that has been quantized; cure: what to do."""
+    if quantized_leaves_of(model):
+        origin = read_model_file(model_path(where)).origin
+        plan = f" under {origin['plan']}" if "plan" in origin else ""
+        raise ConfigError(f"{where}: quantized already{plan}; {cure}")
 
 
 def preset_or_model(where: str, seed: int) -> AudioModel:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from earbit.config import load, suggest
+from earbit.config import read, suggest
 from earbit.errors import ConfigError
 from earbit.nn.precision import FLOAT, W1A1, Precision
 
@@ -33,6 +33,15 @@ class Plan:
                 near = suggest(pattern, _families(names))
                 raise ConfigError(f"plan {self.name!r}: pattern {pattern!r} matches no leaf{near}")
             table.update(dict.fromkeys(matches, precision))
+        return table
+
+    def quantizing(self, leaf_names: Iterable[str]) -> dict[str, Precision]:
+        """As `precisions`; ConfigError when all leaves stay in float too."""
+        table = self.precisions(leaf_names)
+        if all(precision.is_float for precision in table.values()):
+            raise ConfigError(
+                f"plan {self.name!r} quantizes nothing; give a plan with fewer bits, as w1a1"
+            )
         return table
 
 
@@ -76,24 +85,44 @@ PLANS: dict[str, Plan] = {
 }
 
 
-def plan_named(name: str) -> Plan:
-    """The plan called `name`, or that of a `.json`, `.yaml` or `.yml` file.
+SUFFIXES = {".json", ".yaml", ".yml"}
+EXAMPLE = '{"encoder.layers.*": "w1a1"}'
+
+
+def plan_name(where: str) -> str:
+    """What a plan is called: its name, or that of its file without folders and suffix."""
+    return Path(where).stem if Path(where).suffix in SUFFIXES else where
+
+
+def plan_named(where: str) -> Plan:
+    """A plan of ours by its name, or that of a `.json`, `.yaml` or `.yml` file.
 
     A file is a mapping of patterns to precisions, `{"encoder.layers.*": "w1a1"}`; of several
     patterns that match, the last one holds.  Raises ConfigError, with near names, for what is none.
     """
+    if where in PLANS:
+        return PLANS[where]
+    name = plan_name(where)
+    if name == where:
+        raise ConfigError(
+            f"unknown plan {where!r}; plans are {', '.join(PLANS)}, or a .json or .yaml file of "
+            "your own"
+        )
     if name in PLANS:
-        return PLANS[name]
-    if Path(name).suffix in {".json", ".yaml", ".yml"}:
-        return Plan(Path(name).stem, tuple(_rules_of(Path(name))))
-    raise ConfigError(
-        f"unknown plan {name!r}; plans are {', '.join(PLANS)}, or a .json file of your own"
-    )
+        raise ConfigError(f"{where}: a plan of earbit is called {name!r} already; rename the file")
+    return Plan(name, tuple(_rules_of(Path(where))))
 
 
 def _rules_of(path: Path) -> Iterator[tuple[str, Precision]]:
-    rules: dict[str, str] = load(dict[str, str], path)
+    rules = read(path)
+    if not isinstance(rules, dict):
+        raise ConfigError(f"{path}: {rules!r} is not a mapping; a plan is one, as {EXAMPLE}")
     for pattern, text in rules.items():
+        if not isinstance(pattern, str) or not isinstance(text, str):
+            raise ConfigError(
+                f"{path}: {pattern!r}: {text!r} is no rule; write a pattern and a precision, as "
+                f"{EXAMPLE}"
+            )
         try:
             yield pattern, Precision.parse(text)
         except ConfigError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.audio.batches import Batch
-from earbit.errors import ConfigError, require_range
-from earbit.model import AudioModel, ModelOutput
+from earbit.errors import ConfigError, DataError, require_range
+from earbit.model import AudioModel
+from earbit.nn.evaluation import evaluating
+from earbit.pretrain.blame import first_non_finite
 from earbit.pretrain.objective import Loss, Objective, unit_loss
 
 
@@ -37,44 +41,67 @@ def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: flo
     """The weighted sum of `LossWeights`; unmasked_weight is that of `unit_loss`.
 
     The teacher sees the same masked audio, in evaluation mode (BiT leaves it in training mode;
-    its dropout would be noise in the target).  Source: BiT, arXiv 2205.13016, distillation.
+    its dropout would be noise in the target), and is left as it was.  Where states are compared,
+    no layer of the student is dropped.  Raises DataError, naming the module, when what comes from
+    the teacher is not finite.  Source: BiT, arXiv 2205.13016, distillation.
     """
-    teacher = teacher.eval().requires_grad_(False)
-    has_teacher = weights.states + weights.logits > 0
 
     def objective(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor) -> Loss:
-        output = model(batch.waveforms, mask_BT=mask_BT)
+        with _all_layers(model) if weights.states > 0 else nullcontext():
+            output = model(batch.waveforms, mask_BT=mask_BT)
         # The accuracy of units is worth logging, whatever is learned from.
         units = unit_loss(model, output, mask_BT, targets_BT, unmasked_weight)
         parts = dict(units.parts)
         terms = [weights.units * units.total] if weights.units > 0 else []
-        if has_teacher:
-            with torch.no_grad():
-                goal = teacher(batch.waveforms, mask_BT=mask_BT)
+
+        def teach() -> tuple[list[Tensor], Tensor | None]:
+            states = teacher(batch.waveforms, mask_BT=mask_BT).states
+            return states, teacher.unit_logits(states[-1]) if weights.logits > 0 else None
+
+        has_teacher = weights.states + weights.logits > 0
+        with torch.no_grad(), evaluating(teacher):
+            states, logits_BTU = teach() if has_teacher else ([], None)
         if weights.states > 0:
-            distance = _state_distance(output, goal)
+            distance = _state_distance(output.states, states)
             parts["state_distance"] = distance.detach()
             terms.append(weights.states * distance)
-        if weights.logits > 0:
-            divergence = _logit_divergence(model, output, teacher, goal)
+        if logits_BTU is not None:
+            divergence = _divergence(model.unit_logits(output.states[-1]), logits_BTU)
             parts["logit_divergence"] = divergence.detach()
             terms.append(weights.logits * divergence)
-        return Loss(torch.stack(terms).sum(), parts)
+        total = torch.stack(terms).sum()
+        if has_teacher and not bool(total.isfinite()):
+            with evaluating(teacher):
+                where = first_non_finite(teacher, teach)
+            if where is not None:
+                raise DataError(
+                    f"the teacher's {where} is the first that is not finite; look at these files, "
+                    "and at the teacher"
+                )
+        return Loss(total, parts)
 
     return objective
 
 
-def _state_distance(output: ModelOutput, goal: ModelOutput) -> Tensor:
-    distances = [F.mse_loss(a, b) for a, b in zip(output.states, goal.states, strict=True)]
-    return torch.stack(distances).sum()
+@contextmanager
+def _all_layers(model: AudioModel) -> Iterator[None]:
+    """No layer is dropped inside.
+
+    A dropped one repeats the state before it, and the loss would pull that state to what the
+    teacher's layer makes of it.
+    """
+    rate, model.encoder.layer_drop = model.encoder.layer_drop, 0.0
+    try:
+        yield
+    finally:
+        model.encoder.layer_drop = rate
 
 
-def _logit_divergence(
-    model: AudioModel, output: ModelOutput, teacher: AudioModel, goal: ModelOutput
-) -> Tensor:
+def _state_distance(ours: list[Tensor], goals: list[Tensor]) -> Tensor:
+    return torch.stack([F.mse_loss(a, b) for a, b in zip(ours, goals, strict=True)]).sum()
+
+
+def _divergence(logits_BTU: Tensor, goals_BTU: Tensor) -> Tensor:
     """Mean over frames of KL(teacher || student) between the probabilities of units."""
-    with torch.no_grad():
-        goals_BTU = teacher.unit_logits(goal.states[-1]).log_softmax(-1)
-    logits_BTU = model.unit_logits(output.states[-1]).log_softmax(-1)
-    by_element = F.kl_div(logits_BTU, goals_BTU, log_target=True, reduction="none")
-    return by_element.sum(-1).mean()
+    ours, goals = logits_BTU.log_softmax(-1), goals_BTU.log_softmax(-1)
+    return F.kl_div(ours, goals, log_target=True, reduction="none").sum(-1).mean()

@@ -37,7 +37,7 @@ from earbit.pretrain.verb import pretrain_on
 from earbit.progress import say
 from earbit.quantize.convert import precisions_of
 from earbit.quantize.load import load_model, random_model
-from earbit.quantize.verb import binarize_on
+from earbit.quantize.stages import binarize_on
 from earbit.study.report import bits_equal, write_report
 from earbit.study.scale import Scale, scale_named
 from earbit.superb.tasks import task_named

@@ -10,7 +10,7 @@ from earbit.presets import preset
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
-from earbit.quantize.verb import BinarizeConfig
+from earbit.quantize.stages import BinarizeConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

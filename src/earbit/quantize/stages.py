@@ -1,0 +1,223 @@
+"""Training with quantization in it, in stages: each is the teacher and the start of the next.
+
+A run has a folder of its own:
+
+    OUT/config.json          what was asked for; every field of it can be set
+    OUT/1-w1a2/              a stage: model.safetensors, leaves.txt, log.jsonl, checkpoints/
+    OUT/2-w1a1/              the next one, whose teacher is the model of the one before
+    OUT/model.safetensors    the model of the last stage
+    OUT/leaves.txt           what became of every leaf in it
+    OUT/result.json          figures of the teacher and of every stage
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from earbit.config import load, save, to_dict
+from earbit.errors import ConfigError, require_choice
+from earbit.files import make_folder, write_json, write_text
+from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
+from earbit.model_file import MODEL_FILE_NAME, read_model_file, save_model
+from earbit.nn.front_end import MIN_SAMPLES
+from earbit.nn.precision import Granularity
+from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done
+from earbit.pretrain.corpus import data_digests
+from earbit.pretrain.loop import TrainConfig, TrainingData, train, validate
+from earbit.pretrain.objective import masked_units
+from earbit.pretrain.run_folder import CONFIG_NAME, check_kind, differences
+from earbit.progress import say
+from earbit.quantize.calibrate import CalibrationConfig
+from earbit.quantize.convert import leaves_of, precisions_of, report_of
+from earbit.quantize.load import student_of
+from earbit.quantize.plan import Plan, plan_name, plan_named
+from earbit.quantize.report import leaves_text
+from earbit.quantize.train import LossWeights, student_loss
+
+N_CALIBRATION_CLIPS = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BinarizeConfig:
+    """Quantization-aware training in stages, each the teacher and the start of the next."""
+
+    plans: tuple[str, ...]
+    """One for each stage; the first learns from the full-precision model (multi-distillation)."""
+    train: TrainConfig
+    """Of every stage."""
+    stage_steps: tuple[int, ...] = ()
+    """Steps of each stage, with the same share of warm-up; empty: those of `train` for all."""
+    stage_peak_lrs: tuple[float, ...] = ()
+    """Highest learning rate of each stage; empty: that of `train` for all."""
+    weights: LossWeights = LossWeights()
+    calibration: CalibrationConfig = CalibrationConfig()
+    granularity: Granularity = "channel"
+    """What a quantized weight has one scale for: each output channel, or all of it (BiT)."""
+
+    def __post_init__(self) -> None:
+        if not self.plans:
+            raise ConfigError("plans=(); give at least one plan")
+        for name, values in (("steps", self.stage_steps), ("peak_lrs", self.stage_peak_lrs)):
+            if values and len(values) != len(self.plans):
+                raise ConfigError(
+                    f"stage_{name}: {len(values)} numbers for {len(self.plans)} plans "
+                    f"({' '.join(self.plans)}); give one for each plan, or one for all"
+                )
+        require_choice(get_args(Granularity), granularity=self.granularity)
+        for i in range(len(self.plans)):
+            self.training_of(i)
+
+    def training_of(self, i: int) -> TrainConfig:
+        """The training of stage `i`, counted from 0; ConfigError where that cannot be."""
+        optimiser = self.train.optimiser
+        if self.stage_steps:
+            share = optimiser.warmup_steps / optimiser.n_steps
+            n_steps = self.stage_steps[i]
+            optimiser = dataclasses.replace(
+                optimiser, n_steps=n_steps, warmup_steps=int(share * n_steps)
+            )
+        if self.stage_peak_lrs:
+            optimiser = dataclasses.replace(optimiser, peak_lr=self.stage_peak_lrs[i])
+        return dataclasses.replace(self.train, optimiser=optimiser)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a run."""
+
+    plan: Plan
+    title: str
+    """For people: `stage 2 of 2: w1a1`."""
+    folder: Path
+    training: TrainConfig
+    run: dict[str, Any]
+    """The part of its description that is known before any data are."""
+
+
+def stages_of(config: BinarizeConfig, teacher: AudioModel, out_dir: Path) -> list[Stage]:
+    """The stages of a run into `out_dir`, all of them checked before any is trained.
+
+    Raises ConfigError for a plan that is unknown, matches no leaf or quantizes nothing, for two
+    plans of one name, and when `out_dir` holds another run.
+    """
+    plans = [plan_named(name) for name in config.plans]
+    for plan in plans:
+        plan.quantizing(leaves_of(teacher))
+        if any(plan.name == other.name and plan != other for other in plans):
+            raise ConfigError(
+                f"plans {' '.join(config.plans)}: two of them are called {plan.name!r} and differ; "
+                "rename one of the files"
+            )
+    # By their names, since one file can be written in many ways; the rules are told apart anyway.
+    named = dataclasses.replace(config, plans=tuple(plan.name for plan in plans))
+    stages = []
+    for i, plan in enumerate(plans):
+        run = {
+            "stage": "binarize",
+            "plan": plan.name,
+            "rules": {pattern: str(precision) for pattern, precision in plan.rules},
+            "config": to_dict(named),
+        }
+        if i == 0:
+            run["teacher"] = weights_digest(teacher)
+        folder = out_dir / f"{i + 1}-{plan.name}"
+        title = plan.name if len(plans) == 1 else f"stage {i + 1} of {len(plans)}: {plan.name}"
+        stages.append(Stage(plan, title, folder, config.training_of(i), run))
+    _check_folder(out_dir, stages)
+    return stages
+
+
+def _check_folder(out_dir: Path, stages: list[Stage]) -> None:
+    """ConfigError when `out_dir` holds another run, of one stage or of several."""
+    check_kind(out_dir, "binarize")
+    for folder in sorted(out_dir.glob("[0-9]*-*")):
+        number = int(folder.name.split("-")[0]) - 1
+        mine = stages[number] if 0 <= number < len(stages) else stages[0]
+        check_same_run(folder / CHECKPOINTS, mine.run)
+    if (out_dir / MODEL_FILE_NAME).exists() and (out_dir / CONFIG_NAME).exists():
+        # Its stages may have been removed; the model is not to be replaced all the same.
+        held = to_dict(load(BinarizeConfig, out_dir / CONFIG_NAME))
+        held["plans"] = [plan_name(where) for where in held["plans"]]
+        differ = differences({"config": held}, {"config": stages[0].run["config"]})
+        if differ is not None:
+            raise ConfigError(f"{out_dir}: holds {differ}; give another --out")
+
+
+def binarize_on(
+    teacher: AudioModel, config: BinarizeConfig, data: TrainingData, out_dir: Path
+) -> dict[str, Any]:
+    """Trains the stages on data in memory, or goes on where a killed run stopped.
+
+    Returns what result.json holds.  Raises what `stages_of` raises, and DataError when training
+    fails; `teacher` stays as it is.
+    """
+    stages = stages_of(config, teacher, out_dir)
+    save(config, make_folder(out_dir) / CONFIG_NAME)
+    of_teacher = validate(teacher, data, config.train, masked_units(config.train.unmasked_weight))
+    figures = []
+    for stage in stages:
+        teacher, of_stage = _train_stage(teacher, stage, config, data)
+        figures.append(of_stage)
+    origin = read_model_file(stages[-1].folder / MODEL_FILE_NAME).origin
+    save_model(teacher, out_dir / MODEL_FILE_NAME, origin)
+    write_text(out_dir / "leaves.txt", leaves_text(report_of(teacher)))
+    precisions = {name: str(precision) for name, precision in precisions_of(teacher).items()}
+    result = {
+        "model": str(out_dir / MODEL_FILE_NAME),
+        "precisions": precisions,
+        **figures[-1],
+        "teacher": of_teacher,
+        "stages": figures,
+    }
+    write_json(out_dir / "result.json", result)
+    return result
+
+
+def _train_stage(
+    teacher: AudioModel, stage: Stage, config: BinarizeConfig, data: TrainingData
+) -> tuple[AudioModel, dict[str, Any]]:
+    """The student of one stage and its figures; goes on where the folder's checkpoints end."""
+    run = {**stage.run, "teacher": weights_digest(teacher), **data_digests(data.labels)}
+    training, folder = stage.training, make_folder(stage.folder)
+    check_same_run(folder / CHECKPOINTS, run)
+    _say_where_it_starts(stage)
+    clips = _calibration_clips(data, training.seed)
+    student = student_of(teacher, stage.plan, clips, config.calibration, config.granularity)
+    objective = student_loss(teacher, config.weights, training.unmasked_weight)
+    figures = train(
+        student,
+        data,
+        training,
+        folder,
+        objective=objective,
+        run=run,
+        title=f"training {stage.title}",
+    )
+    save_model(student, folder / MODEL_FILE_NAME, run | figures)
+    write_text(folder / "leaves.txt", leaves_text(report_of(student)))
+    steps = {"n_steps": training.optimiser.n_steps}
+    return student, {"plan": stage.plan.name, **steps, **figures}
+
+
+def _say_where_it_starts(stage: Stage) -> None:
+    n_steps, n_done = stage.training.optimiser.n_steps, steps_done(stage.folder / CHECKPOINTS)
+    if n_done == n_steps:
+        say(f"{stage.title}, is done already")
+    elif n_done:
+        say(f"{stage.title}, goes on at step {n_done} of {n_steps}")
+    else:
+        say(f"{stage.title}, {n_steps} steps")
+
+
+def _calibration_clips(data: TrainingData, seed: int) -> list[np.ndarray]:
+    """Some clips of the training part, drawn by the seed: neighbours often share a speaker."""
+    ids = sorted(cut.id for cut in data.train if data.waveforms[cut.id].size >= MIN_SAMPLES)
+    chosen = random.Random(seed).sample(ids, min(N_CALIBRATION_CLIPS, len(ids)))
+    return [data.waveforms[name] for name in chosen]
