@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from earbit.pretrain.blame import first_non_finite, non_finite_gradient
+from earbit.nn.finite import first_non_finite
+from earbit.pretrain.blame import non_finite_gradient
 
 
 def three_linears():

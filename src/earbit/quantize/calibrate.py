@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from earbit.errors import ConfigError, DataError, require_choice
-from earbit.model import ModelOutput
 from earbit.nn.evaluation import evaluating
-from earbit.pretrain.blame import first_non_finite
+from earbit.nn.finite import first_non_finite
 from earbit.quantize.quantizers import ActivationQuantizer
 from earbit.quantize.scale_search import bit_scale, least_squares_scale
 
@@ -80,7 +79,7 @@ def calibrate(
         with evaluating(model):
             for wave_BN in waveforms:
                 try:
-                    _run(model, wave_BN)
+                    _run_finite(model, wave_BN)
                 except DataError as error:
                     raise DataError(f"calibration, batch {n_batches}: {error}") from error
                 n_batches += 1
@@ -100,10 +99,9 @@ def calibrate(
             getattr(quantizers[name], parameter).copy_(total / n_seen[name])
 
 
-def _run(model: torch.nn.Module, wave_BN: Tensor) -> None:
-    output = model(wave_BN)
-    if isinstance(output, ModelOutput) and not bool(output.states[-1].isfinite().all()):
-        module = first_non_finite(model, lambda: model(wave_BN))
+def _run_finite(model: torch.nn.Module, wave_BN: Tensor) -> None:
+    module = first_non_finite(model, lambda: model(wave_BN))
+    if module is not None:
         raise DataError(
             f"non-finite output of module {module!r}; check the model's weights and the audio"
         )

@@ -15,7 +15,7 @@ from earbit.audio.batches import Batch
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
-from earbit.pretrain.blame import first_non_finite
+from earbit.nn.finite import first_non_finite
 from earbit.pretrain.objective import Loss, Objective, unit_loss
 
 

@@ -1,0 +1,33 @@
+"""Which module a number that is not finite comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def first_non_finite(model: torch.nn.Module, forward: Callable[[], Any]) -> str | None:
+    """The name of the first module whose output is not finite when `forward` runs the model again.
+
+    None when all outputs are finite, so that what is not comes after the model.
+    """
+    found: list[str] = []
+
+    def look(name: str) -> Callable[..., None]:
+        def hook(_: torch.nn.Module, __: tuple[Any, ...], output: Any) -> None:
+            if not found and isinstance(output, Tensor) and not bool(output.isfinite().all()):
+                found.append(name)
+
+        return hook
+
+    handles = [m.register_forward_hook(look(name)) for name, m in model.named_modules()]
+    try:
+        forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None
