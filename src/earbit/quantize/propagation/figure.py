@@ -75,7 +75,7 @@ def write_figure(measured: Sequence[Measured], path: Path) -> None:
             image = _heat(accumulated, families, is_alone=False)
             accumulated.set_yticks([])
             alone.set_title(
-                f"{_short(one.name)}  {_short(one.plan)}: each module alone", loc="left"
+                f"{_short(one.stack.name)}  {_short(one.stack.plan)}: each module alone", loc="left"
             )
             accumulated.set_title("accumulated: all before it too", loc="left")
             scale = axes_at(11.1, top, 0.12, tall)
@@ -149,7 +149,7 @@ def _curves(axes: Any, one: Measured) -> None:
         axes.plot(range(len(y)), y, style, color=color, label=name, marker=".", linewidth=1.5)
     axes.set_title("error against depth, by what is quantized", loc="left")
     axes.set_ylabel("noise over signal, dB")
-    _depth_axis(axes, one.n_layers)
+    _depth_axis(axes, one.stack.n_layers)
     axes.legend(**LEGEND, **BESIDE)
 
 
@@ -159,10 +159,10 @@ def _depth(axes: Any, measured: Sequence[Measured]) -> None:
         sums = one.errors.states.get(LAYERS, [])
         errors = [s.log_error for s in sums]
         y = [10 * math.log10(e) if 0 < e < math.inf else math.nan for e in errors]
-        _line(axes, i, _short(one.name), range(len(y)), y)
+        _line(axes, i, _short(one.stack.name), range(len(y)), y)
     axes.set_title("error of the states, layers quantized", loc="left")
     axes.set_ylabel("log error, dB")
-    _depth_axis(axes, max(one.n_layers for one in measured))
+    _depth_axis(axes, max(one.stack.n_layers for one in measured))
     axes.legend(**LEGEND)
 
 
@@ -174,12 +174,12 @@ def _between(axes: Any, measured: Sequence[Measured]) -> None:
         values = [] if found is None else found.propagation_db
         y = [math.nan if value is None else value for value in values]
         greatest = max([greatest, *(abs(value) for value in y if not math.isnan(value))])
-        _line(axes, i, _short(one.name), range(1, len(y) + 1), y)
+        _line(axes, i, _short(one.stack.name), range(1, len(y) + 1), y)
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.set_ylim(-1.15 * greatest, 1.15 * greatest)
     axes.set_title("propagation between kinds", loc="left")
     axes.set_ylabel("beyond independent noise, dB")
-    _depth_axis(axes, max(one.n_layers for one in measured))
+    _depth_axis(axes, max(one.stack.n_layers for one in measured))
 
 
 def _bars(axes: Any, measured: Sequence[Measured]) -> None:
