@@ -12,7 +12,7 @@ from earbit.model import ModelConfig
 from earbit.model_file import save_model
 from earbit.nn.front_end import FrontEndConfig
 from earbit.quantize.load import noise_clips, quantized_copy, random_model
-from earbit.quantize.propagation import verb
+from earbit.quantize.propagation import figure, verb
 from earbit.quantize.propagation.coherence import Coherence, ControlledCoherence
 from earbit.quantize.propagation.interaction import Comparison
 from earbit.quantize.propagation.report import family_of
@@ -202,6 +202,15 @@ def test_the_picture_is_made_and_has_the_same_bytes_again(result, tmp_path):
     errors_of_models(NAMES, settings=ALIKE, out_dir=tmp_path, **QUICK)
     assert (tmp_path / "errors.json").read_text() == (out / "errors.json").read_text()
     assert (tmp_path / "errors.svg").read_text() == svg
+
+
+def test_a_picture_without_a_pair_has_no_panel_of_pairs(tmp_path, monkeypatch):
+    panels = []
+    monkeypatch.setattr(figure, "_bars", lambda _, comparisons: panels.append(len(comparisons)))
+    errors_of_models(["conformer-tiny"], out_dir=tmp_path, **QUICK)
+    assert panels == []
+    errors_of_models(NAMES, settings=ALIKE, out_dir=tmp_path, **QUICK)
+    assert panels == [1, 1]
 
 
 def test_a_picture_of_one_leaf_can_be_drawn(tmp_path):

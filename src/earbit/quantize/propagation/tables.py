@@ -50,7 +50,7 @@ def _states_table(one: Measured) -> list[list[str]]:
     heads = ["input" if i == 0 else f"layer {i - 1}" for i in shown]
     rows = [["quantized; SQNR of states", *heads, "last cosine"]]
     for name, sums in rows_of(one.errors):
-        figures = [_db(sums[i].sqnr_db) for i in shown]
+        figures = [db(sums[i].sqnr_db) for i in shown]
         rows.append([name, *figures, f"{sums[-1].cosine:.4f}"])
     return rows
 
@@ -63,7 +63,7 @@ def _most_sensitive(one: Measured) -> list[str]:
     kind, layer = worst = min(single, key=lambda part: single[part].sqnr_db)
     return [
         f"most sensitive: {kind} of layer {layer}; with it alone quantized, "
-        f"the last state has {_db(single[worst].sqnr_db)} dB",
+        f"the last state has {db(single[worst].sqnr_db)} dB",
         "",
     ]
 
@@ -81,7 +81,7 @@ def _modules_table(one: Measured) -> list[list[str]]:
         alone = [module.alone.sqnr_db for module in modules]
         through = [module.accumulated.sqnr_db for module in modules]
         precisions = list(dict.fromkeys(module.precision or "" for module in modules))
-        cells = [*map(_db, (alone[0], alone[-1], min(alone), through[0], through[-1]))]
+        cells = [*map(db, (alone[0], alone[-1], min(alone), through[0], through[-1]))]
         cosine = f"{modules[-1].accumulated.cosine:.4f}"
         rows.append([family, "/".join(precisions), *cells, cosine])
     return rows
@@ -174,7 +174,8 @@ def _shown(n_states: int) -> list[int]:
     return [round(i * step) for i in range(MAX_COLUMNS)]
 
 
-def _db(value: float) -> str:
+def db(value: float) -> str:
+    """One decimal, and a word for what is not finite."""
     if not math.isfinite(value):
         return "exact" if value > 0 else "no signal"
     text = f"{value:.1f}"
