@@ -92,7 +92,7 @@ def errors(
         Positional[tuple[str, ...]], arg(help="Models of ours or presets; several are compared.")
     ],
     plan: Annotated[
-        str | None, arg(metavar="PLAN", help="Quantizes them, w1a1 if nothing else is said.")
+        str | None, arg(metavar="PLAN", help="Quantizes them, without training; none is w1a1.")
     ] = None,
     teacher: Annotated[
         tuple[str, ...],
@@ -111,7 +111,23 @@ def errors(
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Where quantization noise arises and how it propagates, by module, kind and encoder."""
+    """Where quantization noise arises and how it propagates, by module, kind and encoder.
+
+    earbit errors hubert-tiny --noise                             a quick look, random weights
+
+    earbit errors FLOAT --plan w1a1 --corpus AUDIO                quantized without training
+
+    earbit errors ONEBIT --teacher FLOAT --corpus AUDIO           trained with quantization
+
+    earbit errors CONFORMER HUBERT --corpus AUDIO --out DIR       two encoders compared
+
+    Plans: w1a1, w1a1-encoder, w1a1-frontend4, w1a1-frontend8, w1a2, w2a2, w4a4, w8a8, or a .json
+    file of your own.  DIR gets errors.json, errors.svg and errors.png.
+
+    Levels are signal over quantization noise in dB: 0 is as much noise as signal, more is better.
+    Of a mixed encoder and one of attention alone, the number is how much more alike errors of
+    different kinds of module are in the mixed one: above 0 they add up more (docs/errors.md).
+    """
     from earbit.quantize.propagation.verb import errors_of_models
 
     text, result = errors_of_models(

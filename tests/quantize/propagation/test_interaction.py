@@ -14,14 +14,9 @@ from earbit.nn.precision import Precision
 from earbit.quantize.convert import leaves_of
 from earbit.quantize.load import noise_clips, random_model
 from earbit.quantize.plan import Plan
-from earbit.quantize.propagation.interaction import (
-    coherence_of,
-    compare,
-    interaction_of,
-    is_mixed,
-    over_db,
-)
-from earbit.quantize.propagation.measure import measure
+from earbit.quantize.propagation.coherence import coherence_of
+from earbit.quantize.propagation.interaction import compare, interaction_of, over_db
+from earbit.quantize.propagation.measure import Errors, measure
 from earbit.quantize.propagation.models import calibrated_twin
 from earbit.quantize.propagation.parts import LAYERS
 
@@ -39,16 +34,24 @@ def measured(encoder, clips):
     return measure(model, calibrated_twin(model, PLAN, noise_clips(1, 2, 9000)), clips)
 
 
-def test_kinds_that_add_up_have_no_interaction_and_excess_is_the_sum_of_its_parts():
+@pytest.fixture(scope="module")
+def two():
+    """Errors of a mixed stack and of one of attention alone."""
     clips = noise_clips(2, 3, 48_000)
-    mixed = measured(ConformerConfig(**SHAPE, conv_kernel=5), clips)
-    plain = measured(TransformerConfig(**SHAPE), clips)
-    assert (is_mixed(mixed), is_mixed(plain)) == (True, False)
+    return (
+        measured(ConformerConfig(**SHAPE, conv_kernel=5), clips),
+        measured(TransformerConfig(**SHAPE), clips),
+    )
+
+
+def test_kinds_that_add_up_have_no_interaction_and_excess_is_the_sum_of_its_parts(two):
+    mixed, plain = two
     ours, theirs = interaction_of(mixed), interaction_of(plain)
     # Errors of 8 bits are so small that the model is linear in them.
     for found in (*ours.between_db, *ours.independent_db, ours.within_db, *ours.pairs_db.values()):
         assert abs(found) < 0.3
-    assert abs(ours.coherence.everything) < 0.03
+    assert abs(ours.coherence.found.everything) < 0.03
+    assert abs(ours.coherence.independent.everything) < 0.03
     # The control's noise is about as large as that of quantization.
     pair = (mixed.independent[LAYERS][-1].log_error, mixed.states[LAYERS][-1].log_error)
     assert pair[0] == pytest.approx(pair[1], rel=0.3)
@@ -60,6 +63,66 @@ def test_kinds_that_add_up_have_no_interaction_and_excess_is_the_sum_of_its_part
     one = compare(ours, theirs, ("a", "b"), (2, 16))
     assert one.excess_db == pytest.approx(one.parts_db + one.within_db + one.between_db)
     assert one.excess_db == pytest.approx(10 * math.log10(ours.log_error / theirs.log_error))
+
+
+class Sums:
+    """Stands for the sums of one state, of which the interaction reads the error alone."""
+
+    def __init__(self, log_error: float) -> None:
+        self.log_error = log_error
+
+
+def states(**errors: list[float]) -> dict[str, list[Sums]]:
+    """By what is quantized: the encoder's input, which is exact, and the layers."""
+    named = {"pair": "a + b", "layers": LAYERS}
+    return {
+        named.get(part, part): [Sums(0.0), *map(Sums, of_layers)]
+        for part, of_layers in errors.items()
+    }
+
+
+def test_what_independent_noise_does_is_taken_off_by_hand():
+    """Quantization doubles what kinds make together, noise halves it."""
+    errors = Errors(
+        modules=[],
+        kinds_in_layers=("a", "b"),
+        states=states(a=[1.0, 2.0], b=[1.0, 2.0], pair=[2.0, 8.0], layers=[2.0, 8.0]),
+        single={("a", 0): Sums(1.0), ("a", 1): Sums(1.0), ("b", 0): Sums(1.0), ("b", 1): Sums(1.0)},
+        independent=states(a=[1.0, 3.0], b=[1.0, 1.0], pair=[1.0, 2.0], layers=[1.0, 2.0]),
+        independent_single={
+            ("a", 0): Sums(1.0),
+            ("a", 1): Sums(1.0),
+            ("b", 0): Sums(0.25),
+            ("b", 1): Sums(0.25),
+        },  # fmt: skip
+    )
+    found = interaction_of(errors)
+    once, twice = 10 * math.log10(2), 20 * math.log10(2)
+    assert found.between_db == pytest.approx([0, once])
+    assert found.independent_db == pytest.approx([-once, -once])
+    assert found.propagation_db == pytest.approx([once, twice])
+    assert found.pairs_db == {"a + b": pytest.approx(twice)}
+    # Between: (8 - 4) of 4 pairs of 2; of noise (2 - 4) of 4 pairs of 2 sqrt(1 / 4).
+    # Within: (4 - 4) of 2 pairs of 2; of noise (4 - 2.5) of 2 and 0.5.
+    like = found.coherence
+    assert (like.found.between, like.found.within) == (0.5, 0)
+    assert (like.independent.between, like.independent.within) == (-0.5, 0.6)
+    assert (like.controlled.between, like.controlled.within) == (1.0, -0.6)
+    assert like.controlled.pairs == {"a + b": 1.0}
+    assert like.controlled.within_kind == {"a": -0.5, "b": -1.0}
+    assert like.controlled.everything == like.found.everything - like.independent.everything
+
+
+def test_the_number_of_a_comparison_is_the_controlled_one(two):
+    ours, theirs = map(interaction_of, two)
+    one = compare(ours, theirs, ("a", "b"), (2, 16))
+    for name in ("between", "within"):
+        values = [
+            getattr(side.coherence.found, name) - getattr(side.coherence.independent, name)
+            for side in (ours, theirs)
+        ]
+        assert getattr(one, f"coherence_{name}") == pytest.approx(values[0] - values[1])
+    assert (one.mixed_coherence, one.attention_only_coherence) == (ours.coherence, theirs.coherence)
 
 
 def test_coherence_by_hand():

@@ -123,6 +123,14 @@ def test_states_are_those_of_a_model_in_which_only_that_kind_was_converted():
                 continue
             x, y = (torch.cat([pair[j][i] for pair in pairs], 1) for j in (0, 1))
             assert state.sqnr_db == pytest.approx(sqnr_db(x, y), rel=1e-9)
+            assert state.log_error == pytest.approx(log_error(x, y), rel=1e-6)
+
+
+def log_error(x: torch.Tensor, y: torch.Tensor) -> float:
+    """Channels less their means over all frames of all clips."""
+    x, y = (v.detach().double().numpy()[0] for v in (x, y))
+    r = np.corrcoef((x - x.mean(0)).ravel(), (y - y.mean(0)).ravel())[0, 1]
+    return -2 * math.log(r)
 
 
 def wave(clip: np.ndarray) -> torch.Tensor:
@@ -184,13 +192,62 @@ def test_noise_has_its_power_and_does_not_depend_on_other_noise():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Identity())
     x = torch.zeros(1, 500, 100)
-    with noisy(model, {"0": 0.25}, seed=3):
+    with noisy(model, {"0": 0.25}, "3"):
         first = model(x)
-    with noisy(model, {"0": 0.25, "1": 4.0}, seed=3):
+    with noisy(model, {"0": 0.25, "1": 4.0}, "3"):
         both = model(x)
+    second = both - first
     assert float(first.square().mean()) == pytest.approx(0.25, rel=0.02)
-    assert float((both - first).square().mean()) == pytest.approx(4.0, rel=0.02)
+    assert float(second.square().mean()) == pytest.approx(4.0, rel=0.02)
+    assert abs(float((first * second).mean())) < 0.02
     assert torch.equal(model(x), x)
+
+
+def test_noise_differs_from_clip_to_clip_and_by_the_seed():
+    teacher = float_model("transformer")
+    student = calibrated_twin(teacher, PLANS["w1a1"], OTHERS)
+
+    def noise(clips, seed):
+        errors = measure(teacher, student, clips, seed=seed)
+        return errors.independent[LAYERS][-1].noise, errors.independent_single["attention", 1].noise
+
+    once, again, other = noise(CLIPS[:1], 0), noise(CLIPS[:1], 0), noise(CLIPS[:1], 1)
+    assert once == again
+    twice = noise([CLIPS[0], CLIPS[0]], 0)
+    for one, of_other_seed, of_two in zip(once, other, twice, strict=True):
+        assert of_other_seed != pytest.approx(one, rel=1e-6)
+        # The clip is the same, so that noise which is the same too would make just twice as much.
+        assert of_two != pytest.approx(2 * one, rel=1e-6)
+        assert of_two == pytest.approx(2 * one, rel=0.3)
+
+
+def test_noise_in_one_part_is_that_parts_noise_and_of_its_power():
+    """The two feed-forwards of one layer, each with as much noise as quantization makes in it."""
+    teacher = float_model("conformer")
+    student = calibrated_twin(teacher, PLANS["w1a1"], OTHERS)
+    errors = measure(teacher, student, CLIPS[:1])
+    assert set(errors.independent_single) == set(errors.single)
+    blocks = [f"encoder.layers.1.{name}_feed_forward" for name in ("first", "second")]
+    power = {name: module(errors, name).alone.varying_noise for name in blocks}
+    expected = teacher(wave(CLIPS[0])).states[-1]
+    with noisy(teacher, power, "0 0"):
+        found = teacher(wave(CLIPS[0])).states[-1]
+    noise = errors.independent_single["feed-forward", 1].noise
+    assert noise == pytest.approx(
+        float((found - expected).detach().double().square().sum()), rel=1e-5
+    )
+
+
+def test_models_get_their_own_mode_back():
+    teacher = float_model("transformer").train()
+    teacher.encoder.layers[0].eval()
+    student = calibrated_twin(teacher, PLANS["w1a1"], OTHERS)
+    student.train()
+    measure(teacher, student, CLIPS[:1])
+    assert teacher.training
+    assert not teacher.encoder.layers[0].training
+    assert teacher.encoder.layers[1].training
+    assert all(one.training for one in student.modules())
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("-tiny")])

@@ -12,9 +12,10 @@ from typing import Any
 
 from earbit.errors import UnsupportedError
 from earbit.files import write_whole
-from earbit.quantize.propagation.interaction import interaction_of
+from earbit.quantize.propagation.interaction import Comparison, interaction_of
 from earbit.quantize.propagation.parts import ALL, LAYERS, NOT_QUANTIZED
-from earbit.quantize.propagation.report import Measured, comparisons_of, family_of, rows_of
+from earbit.quantize.propagation.report import Measured, comparisons_of, rows_of
+from earbit.quantize.propagation.tables import db, signed
 
 COLORS = {
     "front end": "#8a6d1f",
@@ -35,7 +36,7 @@ EXACT_COLOR = "#e4e8ec"
 LEGEND = {"fontsize": 7, "frameon": False}
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.02)}
 MAX_NUMBERED_COLUMNS = 12
-WIDTH_IN, ROW_IN, GAP_IN, BOTTOM_IN = 16.6, 0.2, 0.9, 3.0
+WIDTH_IN, ROW_IN, GAP_IN, BOTTOM_IN = 16.6, 0.2, 1.0, 3.4
 """Inches: of the figure, of a row of a heat map, between models, of the comparison."""
 MIN_ROWS = 12
 MAX_LETTERS = 28
@@ -57,8 +58,8 @@ def write_figure(measured: Sequence[Measured], path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    grids = [_families(one) for one in measured]
-    heights = [ROW_IN * max(len(families), MIN_ROWS) for families in grids]
+    grids = [_grids(one) for one in measured]
+    heights = [ROW_IN * max(len(outside), len(inside), MIN_ROWS) for outside, inside in grids]
     height = sum(heights) + GAP_IN * (len(measured) + 1) + BOTTOM_IN
     with rc_context({"svg.hashsalt": "earbit", "font.size": 8, "text.color": INK}):
         figure = Figure(figsize=(WIDTH_IN, height))
@@ -68,24 +69,39 @@ def write_figure(measured: Sequence[Measured], path: Path) -> None:
             place = (left / WIDTH_IN, 1 - (top + tall) / height, width / WIDTH_IN, tall / height)
             return figure.add_axes(place)
 
-        top = GAP_IN / 2
-        for one, families, tall in zip(measured, grids, heights, strict=True):
-            alone, accumulated = axes_at(3.2, top, 3.8, tall), axes_at(7.2, top, 3.8, tall)
-            _heat(alone, families, is_alone=True)
-            image = _heat(accumulated, families, is_alone=False)
-            accumulated.set_yticks([])
-            alone.set_title(
-                f"{_short(one.name)}  {_short(one.plan)}: each module alone", loc="left"
-            )
-            accumulated.set_title("accumulated: all before it too", loc="left")
-            scale = axes_at(11.1, top, 0.12, tall)
-            figure.colorbar(image, cax=scale)
-            scale.set_title("SQNR, dB", loc="left", fontsize=7)
-            _curves(axes_at(12.4, top, 2.9, tall), one)
+        top = GAP_IN * 2 / 3
+        for one, (outside, inside), tall in zip(measured, grids, heights, strict=True):
+            name = f"{_short(one.stack.name)}  {_short(one.stack.plan)}"
+            figure.text(0.2 / WIDTH_IN, 1 - (top - 0.3) / height, name, fontsize=10, weight="bold")
+            tops = [(grid, ROW_IN * len(grid)) for grid in (outside, inside)]
+            image = None
+            if outside:
+                axes = axes_at(1.5, top, 1.2, tops[0][1])
+                image = _heat(axes, outside, ["alone", "accumulated"])
+                axes.set_title("outside the layers", loc="left")
+            layers = [str(i) for i in range(one.stack.n_layers)]
+            for left, which, title in (
+                (5.0, 0, "each module alone, by layer"),
+                (7.65, 1, "accumulated: all before it too"),
+            ):
+                if inside:
+                    axes = axes_at(left, top, 2.5, tops[1][1])
+                    cells = {row: [pair[which] for pair in pairs] for row, pairs in inside.items()}
+                    image = _heat(axes, cells, layers)
+                    axes.set_title(title, loc="left")
+                    if which:
+                        axes.set_yticks([])
+            if image is not None:
+                scale = axes_at(10.3, top, 0.12, tall)
+                figure.colorbar(image, cax=scale)
+                scale.set_title("SQNR, dB", loc="left", fontsize=7)
+            _curves(axes_at(11.6, top, 3.1, tall), one)
             top += tall + GAP_IN
-        _depth(axes_at(0.8, top, 3.8, BOTTOM_IN), measured)
-        _between(axes_at(5.6, top, 3.8, BOTTOM_IN), measured)
-        _bars(axes_at(11.6, top, 3.7, BOTTOM_IN), measured)
+        _depth(axes_at(0.8, top, 3.8, BOTTOM_IN - 0.7), measured)
+        _between(axes_at(5.6, top, 3.8, BOTTOM_IN - 0.7), measured)
+        comparisons = comparisons_of(measured)
+        if comparisons:
+            _bars(axes_at(11.9, top, 3.4, BOTTOM_IN - 0.7), comparisons)
         metadata = {"Date": None} if path.suffix == ".svg" else {}
         format_of = path.suffix.removeprefix(".")
         write_whole(
@@ -94,39 +110,46 @@ def write_figure(measured: Sequence[Measured], path: Path) -> None:
         )
 
 
-def _families(one: Measured) -> dict[str, dict[int, tuple[float, float]]]:
-    """SQNR alone and accumulated of every module, by its starred name and its index."""
-    families: dict[str, dict[int, tuple[float, float]]] = {}
+Cells = dict[str, list[float]]
+"""SQNR of the modules of a row, in the order of the columns."""
+
+
+def _grids(one: Measured) -> tuple[Cells, dict[str, list[tuple[float, float]]]]:
+    """Modules outside the layers, alone and accumulated; those of layers, both of every layer."""
+    outside: Cells = {}
+    inside: dict[str, list[tuple[float, float]]] = {}
     for module in one.errors.modules:
-        family, index = family_of(module.name)
         pair = (module.alone.sqnr_db, module.accumulated.sqnr_db)
-        families.setdefault(family.removeprefix("encoder."), {})[index] = pair
-    return families
+        name = module.name.removeprefix("encoder.")
+        if module.layer is None:
+            outside[name] = list(pair)
+        else:
+            row = name.removeprefix(f"layers.{module.layer}").removeprefix(".") or "whole layer"
+            cells = inside.setdefault(row, [(math.nan, math.nan)] * one.stack.n_layers)
+            cells[module.layer] = pair
+    return outside, inside
 
 
-def _heat(axes: Any, families: dict[str, dict[int, tuple[float, float]]], *, is_alone: bool) -> Any:
-    """A row for each module, a column for each layer (or convolution of the front end)."""
+def _heat(axes: Any, cells: Cells, columns: Sequence[str]) -> Any:
+    """A row for each module; a column for each layer, or for alone and accumulated."""
     from matplotlib.colors import TwoSlopeNorm
 
-    n_columns = max(max(cells) for cells in families.values()) + 1
-    shown = [[math.nan] * n_columns for _ in families]
-    for y, cells in enumerate(families.values()):
-        for x, pair in cells.items():
-            value = pair[0 if is_alone else 1]
-            if math.isfinite(value):
-                shown[y][x] = value
-            else:
+    is_numbered = len(columns) <= MAX_NUMBERED_COLUMNS
+    for y, values in enumerate(cells.values()):
+        for x, value in enumerate(values):
+            if math.isinf(value):
                 axes.add_patch(_exact_cell(x, y))
-            if n_columns <= MAX_NUMBERED_COLUMNS:
-                text = f"{round(value)}" if math.isfinite(value) else "exact" if value > 0 else "-"
-                is_pale = WORST_DB / 2 < value < BEST_DB / 2 or not math.isfinite(value)
+            if is_numbered and not math.isnan(value):
+                text = "exact" if value == math.inf else "-" if math.isinf(value) else db(value)
+                is_pale = WORST_DB / 2 < value < BEST_DB / 2 or math.isinf(value)
                 color = INK if is_pale else "w"
-                axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color=color)
+                axes.text(x, y, text, ha="center", va="center", fontsize=6, color=color)
+    shown = [[v if math.isfinite(v) else math.nan for v in values] for values in cells.values()]
     norm = TwoSlopeNorm(0.0, WORST_DB, BEST_DB)
     image = axes.imshow(shown, cmap="RdBu", norm=norm, aspect="auto")
-    axes.set_yticks(range(len(families)), list(families), fontsize=7)
-    axes.set_xticks(range(n_columns) if n_columns <= MAX_NUMBERED_COLUMNS else [0, n_columns - 1])
-    axes.set_xlabel("layer (of the front end: convolution)")
+    axes.set_yticks(range(len(cells)), list(cells), fontsize=7)
+    places = range(len(columns)) if is_numbered else [0, len(columns) - 1]
+    axes.set_xticks(places, [columns[place] for place in places], fontsize=7)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return image
@@ -139,30 +162,30 @@ def _exact_cell(x: int, y: int) -> Any:
 
 
 def _curves(axes: Any, one: Measured) -> None:
-    """Noise over signal of every state, by what is quantized; what is exact has no point."""
+    """SQNR of every state, by what is quantized; what is exact has no point."""
     for name, sums in rows_of(one.errors):
         if " + " in name:
             continue
-        y = [-s.sqnr_db if math.isfinite(s.sqnr_db) else math.nan for s in sums]
+        y = [s.sqnr_db if math.isfinite(s.sqnr_db) else math.nan for s in sums]
         style = "--" if name in (LAYERS, NOT_QUANTIZED, ALL) else "-"
         color = COLORS.get(name, "#555555")
         axes.plot(range(len(y)), y, style, color=color, label=name, marker=".", linewidth=1.5)
-    axes.set_title("error against depth, by what is quantized", loc="left")
-    axes.set_ylabel("noise over signal, dB")
-    _depth_axis(axes, one.n_layers)
+    axes.set_title("states, by what is quantized", loc="left")
+    axes.set_ylabel("SQNR, dB")
+    _depth_axis(axes, one.stack.n_layers)
     axes.legend(**LEGEND, **BESIDE)
 
 
 def _depth(axes: Any, measured: Sequence[Measured]) -> None:
-    """The error of all encoders, with what is in their layers quantized."""
+    """All encoders, with what is in their layers quantized; up is better, as in SQNR."""
     for i, one in enumerate(measured):
         sums = one.errors.states.get(LAYERS, [])
         errors = [s.log_error for s in sums]
-        y = [10 * math.log10(e) if 0 < e < math.inf else math.nan for e in errors]
-        _line(axes, i, _short(one.name), range(len(y)), y)
-    axes.set_title("error of the states, layers quantized", loc="left")
-    axes.set_ylabel("log error, dB")
-    _depth_axis(axes, max(one.n_layers for one in measured))
+        y = [-10 * math.log10(e) if 0 < e < math.inf else math.nan for e in errors]
+        _line(axes, i, _short(one.stack.name), range(len(y)), y)
+    axes.set_title("states, all in layers quantized", loc="left")
+    axes.set_ylabel("1 over log error, dB")
+    _depth_axis(axes, max(one.stack.n_layers for one in measured))
     axes.legend(**LEGEND)
 
 
@@ -174,39 +197,36 @@ def _between(axes: Any, measured: Sequence[Measured]) -> None:
         values = [] if found is None else found.propagation_db
         y = [math.nan if value is None else value for value in values]
         greatest = max([greatest, *(abs(value) for value in y if not math.isnan(value))])
-        _line(axes, i, _short(one.name), range(1, len(y) + 1), y)
+        _line(axes, i, _short(one.stack.name), range(1, len(y) + 1), y)
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.set_ylim(-1.15 * greatest, 1.15 * greatest)
     axes.set_title("propagation between kinds", loc="left")
     axes.set_ylabel("beyond independent noise, dB")
-    _depth_axis(axes, max(one.n_layers for one in measured))
+    _depth_axis(axes, max(one.stack.n_layers for one in measured))
 
 
-def _bars(axes: Any, measured: Sequence[Measured]) -> None:
+def _bars(axes: Any, comparisons: Sequence[Comparison]) -> None:
     """Why mixed stacks have more error than attention-only ones."""
-    comparisons = comparisons_of(measured)
     parts = (("parts alone", "#9aa5b1"), ("within kinds", "#2457a7"), ("between kinds", "#c2571a"))
     for j, (label, color) in enumerate(parts):
         key = f"{label.split()[0]}_db"
-        widths = [getattr(one, key) or 0.0 for one in comparisons]
+        found = [getattr(one, key) for one in comparisons]
+        widths = [value or 0.0 for value in found]
         rows = [i + 0.27 * (j - 1) for i in range(len(comparisons))]
         bars = axes.barh(rows, widths, height=0.25, color=color, label=label)
-        axes.bar_label(bars, [f"{width:+.2f}" for width in widths], padding=2, fontsize=7)
+        axes.bar_label(bars, [signed(value) for value in found], padding=2, fontsize=7)
     names = [f"{_short(one.mixed)}\nover {_short(one.attention_only)}" for one in comparisons]
     for i, one in enumerate(comparisons):
-        like = one.coherence_between
-        text = "undefined" if like is None else f"{like:+.2f}"
-        names[i] += f"\ncoherence between kinds {text}"
+        names[i] += f"\ncoherence beyond noise\nbetween kinds {signed(one.coherence_between)}"
     axes.set_yticks(range(len(comparisons)), names, fontsize=7)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.use_sticky_edges = False
     axes.margins(x=0.15)
     axes.set_title("more error of mixed stacks, last state", loc="left")
-    axes.set_xlabel("dB" if comparisons else "no pair of one depth, width and plan")
+    axes.set_xlabel("dB; to the right is more error")
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
-    if comparisons:
-        axes.legend(**LEGEND, **BESIDE)
+    axes.legend(**LEGEND, **BESIDE)
 
 
 def _line(axes: Any, i: int, name: str, x: Sequence[int], y: Sequence[float]) -> None:
@@ -226,8 +246,10 @@ def _short(name: str) -> str:
 
 
 def _depth_axis(axes: Any, n_layers: int) -> None:
+    """The encoder's input, then the output of every layer, which have the layers' numbers."""
     step = max(1, math.ceil(n_layers / 12))
-    axes.set_xticks(range(0, n_layers + 1, step))
-    axes.set_xlabel("layers passed (0: the encoder's input)")
+    layers = range(0, n_layers, step)
+    axes.set_xticks([0, *(i + 1 for i in layers)], ["input", *map(str, layers)])
+    axes.set_xlabel("after layer")
     axes.grid(visible=True, alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -3,8 +3,8 @@
 The measure of error is `ErrorSums.log_error`, which adds up where errors are independent; what is
 found over that sum is the interaction, in decibels.  Since nothing adds up exactly in a model that
 is not linear, the same is measured of independent noise; what quantization does beyond it is
-propagation.  Decibels grow with the number of parts that interact; coherence is per pair of parts.
-docs/errors.md says how to read it.
+propagation.  Decibels grow with the number of parts that interact; coherence is per pair of parts
+(`coherence.py`).  docs/errors.md says how to read it.
 
 A part is one kind in one layer.
 """
@@ -15,26 +15,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from earbit.quantize.propagation.coherence import (
+    ControlledCoherence,
+    coherence_of,
+    controlled,
+    minus,
+)
 from earbit.quantize.propagation.measure import Errors
 from earbit.quantize.propagation.parts import LAYERS, PAIR
 from earbit.quantize.propagation.sums import ErrorSums
-
-
-@dataclass(frozen=True, slots=True)
-class Coherence:
-    """How alike the errors of two parts are at the last state, on average over pairs of parts.
-
-    0 where they are independent, 1 where their amplitudes add, below 0 where they cancel.
-    """
-
-    everything: float | None
-    within: float | None
-    """Of parts of one kind, in different layers."""
-    within_kind: dict[str, float | None]
-    between: float | None
-    """Of parts of different kinds."""
-    pairs: dict[str, float | None]
-    """Of parts of two kinds, the others in full precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +48,7 @@ class Interaction:
     """`between_db - independent_db`: what the kinds do to each other, after every layer."""
     pairs_db: dict[str, float | None]
     """Propagation between two kinds, the others in full precision, at the last state."""
-    coherence: Coherence
+    coherence: ControlledCoherence
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +72,13 @@ class Comparison:
     """Of it, because its kinds do more to each other."""
     propagation_db: float | None
     """The same beyond independent noise."""
-    coherence: float | None
-    """Coherence of everything, the mixed stack's less that of attention alone."""
     coherence_between: float | None
-    """Coherence between kinds likewise; the hypothesis says that this is above 0."""
+    """Coherence between kinds beyond independent noise, the mixed stack's less that of attention
+    alone; the hypothesis says that this is above 0."""
+    coherence_within: float | None
+    """Coherence within kinds likewise."""
+    mixed_coherence: ControlledCoherence
+    attention_only_coherence: ControlledCoherence
 
 
 def over_db(whole: float, parts: Iterable[float]) -> float | None:
@@ -102,12 +94,8 @@ def interaction_of(errors: Errors) -> Interaction | None:
     if LAYERS not in errors.states:
         return None
     kinds = errors.kinds_in_layers
-    single = {
-        kind: [one.log_error for (k, _), one in errors.single.items() if k == kind]
-        for kind in kinds
-    }
+    last, single = _last_of(errors.states), _single_of(kinds, errors.single)
     everything = [error for one in single.values() for error in one]
-    last = {part: sums[-1].log_error for part, sums in errors.states.items()}
     together = {kind: last[kind] for kind in kinds}
     between = _between(errors.states, LAYERS, kinds)
     independent = _between(errors.independent, LAYERS, kinds)
@@ -116,7 +104,7 @@ def interaction_of(errors: Errors) -> Interaction | None:
         both = (
             _between(sums, pair, pair.split(PAIR)) for sums in (errors.states, errors.independent)
         )
-        pairs[pair] = _minus(*(one[-1] for one in both))
+        pairs[pair] = minus(*(one[-1] for one in both))
     return Interaction(
         log_error=errors.states[LAYERS][-1].log_error,
         parts=math.fsum(everything),
@@ -124,66 +112,48 @@ def interaction_of(errors: Errors) -> Interaction | None:
         within_kind_db={kind: over_db(together[kind], single[kind]) for kind in kinds},
         between_db=between,
         independent_db=independent,
-        propagation_db=[_minus(*pair) for pair in zip(between, independent, strict=True)],
+        propagation_db=[minus(*pair) for pair in zip(between, independent, strict=True)],
         pairs_db=pairs,
-        coherence=coherence_of(last, single),
+        coherence=controlled(
+            coherence_of(last, single),
+            coherence_of(
+                _last_of(errors.independent), _single_of(kinds, errors.independent_single)
+            ),
+        ),
     )
-
-
-def is_mixed(errors: Errors) -> bool:
-    """Whether there are convolution modules in the layers, beside attention; quantized or not."""
-    kinds = {module.kind for module in errors.modules if module.layer is not None}
-    return {"attention", "convolution"} <= kinds
 
 
 def compare(
     mixed: Interaction, attention_only: Interaction, names: tuple[str, str], shape: tuple[int, int]
 ) -> Comparison:
     """Two stacks of one shape (layers, width), by their names."""
+    ours, theirs = mixed.coherence.controlled, attention_only.coherence.controlled
     return Comparison(
         *names,
         *shape,
         excess_db=over_db(mixed.log_error, [attention_only.log_error]),
         parts_db=over_db(mixed.parts, [attention_only.parts]),
-        within_db=_minus(mixed.within_db, attention_only.within_db),
-        between_db=_minus(mixed.between_db[-1], attention_only.between_db[-1]),
-        propagation_db=_minus(mixed.propagation_db[-1], attention_only.propagation_db[-1]),
-        coherence=_minus(mixed.coherence.everything, attention_only.coherence.everything),
-        coherence_between=_minus(mixed.coherence.between, attention_only.coherence.between),
+        within_db=minus(mixed.within_db, attention_only.within_db),
+        between_db=minus(mixed.between_db[-1], attention_only.between_db[-1]),
+        propagation_db=minus(mixed.propagation_db[-1], attention_only.propagation_db[-1]),
+        coherence_between=minus(ours.between, theirs.between),
+        coherence_within=minus(ours.within, theirs.within),
+        mixed_coherence=mixed.coherence,
+        attention_only_coherence=attention_only.coherence,
     )
 
 
-def coherence_of(last: Mapping[str, float], single: Mapping[str, list[float]]) -> Coherence:
-    """From errors of the last state, by what is quantized, and of every part alone, by kind."""
-    alone = [error for errors in single.values() for error in errors]
-    gain_of = {kind: last[kind] - math.fsum(errors) for kind, errors in single.items()}
-    most_of = {kind: _most(errors) for kind, errors in single.items()}
-    pairs = {}
-    for pair in (part for part in last if PAIR in part):
-        one, other = pair.split(PAIR)
-        most = _most([*single[one], *single[other]]) - most_of[one] - most_of[other]
-        pairs[pair] = _share(last[pair] - last[one] - last[other], most)
-    most_within = math.fsum(most_of.values())
-    return Coherence(
-        everything=_share(last[LAYERS] - math.fsum(alone), _most(alone)),
-        within=_share(math.fsum(gain_of.values()), most_within),
-        within_kind={kind: _share(gain_of[kind], most_of[kind]) for kind in single},
-        between=_share(
-            last[LAYERS] - math.fsum(last[kind] for kind in single), _most(alone) - most_within
-        ),
-        pairs=pairs,
-    )
+def _last_of(states: Mapping[str, Sequence[ErrorSums]]) -> dict[str, float]:
+    return {part: sums[-1].log_error for part, sums in states.items()}
 
 
-def _most(errors: Sequence[float]) -> float:
-    """What the errors of pairs come to if amplitudes add: the sum of 2 sqrt(e_i e_j)."""
-    return math.fsum(math.sqrt(error) for error in errors) ** 2 - math.fsum(errors)
-
-
-def _share(gain: float, most: float) -> float | None:
-    # A lone part has no pair; its rounding errors are none either.
-    is_known = math.isfinite(gain) and most > 1e-9 * abs(gain)
-    return gain / most if is_known and math.isfinite(most) else None
+def _single_of(
+    kinds: Sequence[str], single: Mapping[tuple[str, int], ErrorSums]
+) -> dict[str, list[float]]:
+    """Errors of every part alone, by kind."""
+    return {
+        kind: [one.log_error for (its, _), one in single.items() if its == kind] for kind in kinds
+    }
 
 
 def _between(
@@ -194,7 +164,3 @@ def _between(
     return [over_db(error, (of[kind][i] for kind in kinds)) for i, error in enumerate(of[whole])][
         1:
     ]
-
-
-def _minus(ours: float | None, theirs: float | None) -> float | None:
-    return None if ours is None or theirs is None else ours - theirs

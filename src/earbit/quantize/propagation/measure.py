@@ -9,7 +9,7 @@ is done with independent noise in the place of quantization.  docs/errors.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelOutput
+from earbit.nn.evaluation import evaluating
 from earbit.progress import Advance
 from earbit.quantize.convert import leaves_of, quantized_leaves_of
 from earbit.quantize.propagation.models import grafted, hooked, noisy
@@ -68,6 +69,8 @@ class Errors:
     """By kind and layer, quantized there and nowhere else: the last state."""
     independent: dict[str, list[ErrorSums]]
     """As `states`, of kinds in layers, their pairs and all in layers, with noise in their place."""
+    independent_single: dict[tuple[str, int], ErrorSums]
+    """As `single`, with noise in its place."""
 
 
 @torch.no_grad()
@@ -78,18 +81,30 @@ def measure(
     advance: Advance | None = None,
     *,
     is_trained: bool = False,
+    seed: int = 0,
 ) -> Errors:
     """Compares a quantized model with the full-precision one, clip by clip, without padding.
 
     clips: (samples,) each;  advance: called for forward passes, of which there are `n_passes` for
-    a clip;  is_trained: whether the student differs in more than its quantized leaves.
-    Both models have one architecture and are left in evaluation mode.  Raises ConfigError without
-    clips, DataError, naming the module, for outputs that are not finite.
+    a clip;  is_trained: whether the student differs in more than its quantized leaves;  seed: of
+    the independent noise.
+    Both models have one architecture; they run in evaluation mode and get their own back.  Raises
+    ConfigError without clips, DataError, naming the module, for outputs that are not finite.
     """
     if not clips:
         raise ConfigError("errors without audio; give at least one clip")
-    teacher.eval()
-    student.eval()
+    with evaluating(teacher, student):
+        return _measure(teacher, student, clips, advance, is_trained, seed)
+
+
+def _measure(
+    teacher: AudioModel,
+    student: AudioModel,
+    clips: Sequence[np.ndarray],
+    advance: Advance | None,
+    is_trained: bool,
+    seed: int,
+) -> Errors:
     parts, blocks, modules = parts_of(student), blocks_of(student), _modules_of(student)
     floats = {name: leaves_of(teacher)[name] for name in quantized_leaves_of(student)}
     states: dict[Part, list[ErrorSums]] = {}
@@ -105,6 +120,7 @@ def measure(
         _compare_states(states, ALL, expected, found)
         work_on(2)
     noise = {name: modules[name].alone.varying_noise for name in blocks}
+    noisy_parts = _noisy_parts(parts, blocks)
     for i, wave_BN in enumerate(waves):
         expected = teacher(wave_BN)
         if is_trained:
@@ -115,12 +131,11 @@ def measure(
             with grafted(teacher, leaves):
                 _compare_states(states, part, expected, teacher(wave_BN))
             work_on()
-        for part, kinds in _controls(parts, blocks).items():
-            chosen = {name: power for name, power in noise.items() if blocks[name] in kinds}
-            with noisy(teacher, chosen, seed=i):
+        for part, names in noisy_parts.items():
+            with noisy(teacher, {name: noise[name] for name in names}, f"{seed} {i}"):
                 _compare_states(controls, part, expected, teacher(wave_BN))
             work_on()
-    single = {part: sums[-1] for part, sums in states.items() if isinstance(part, tuple)}
+    single = _last_of_single(states)
     return Errors(
         # What the model has but does not run, the unit head, has nothing to compare.
         modules=[module for module in modules.values() if module.alone.n_elements],
@@ -128,21 +143,34 @@ def measure(
         states={part: sums for part, sums in states.items() if isinstance(part, str)},
         single=single,
         independent={part: sums for part, sums in controls.items() if isinstance(part, str)},
+        independent_single=_last_of_single(controls),
     )
+
+
+def _last_of_single(states: Mapping[Part, list[ErrorSums]]) -> dict[tuple[str, int], ErrorSums]:
+    return {part: sums[-1] for part, sums in states.items() if isinstance(part, tuple)}
 
 
 def n_passes(student: AudioModel, *, is_trained: bool = False) -> int:
     """Forward passes of `measure` for one clip."""
     parts = parts_of(student)
-    return 3 + is_trained + len(parts) + len(_controls(parts, blocks_of(student)))
+    return 3 + is_trained + len(parts) + len(_noisy_parts(parts, blocks_of(student)))
 
 
-def _controls(parts: Mapping[Part, Any], blocks: Mapping[str, str]) -> dict[str, set[str]]:
-    """What gets independent noise instead: the kinds of blocks, by the name of the part."""
-    kinds = set(blocks.values())
-    chosen = {part: set(part.split(PAIR)) for part in parts if isinstance(part, str)}
-    controls = {part: names for part, names in chosen.items() if names <= kinds}
-    return controls | ({LAYERS: kinds} if LAYERS in parts else {})
+def _noisy_parts(parts: Iterable[Part], blocks: Mapping[str, str]) -> dict[Part, list[str]]:
+    """The blocks that get independent noise in the place of each part: what lies in the layers."""
+    in_layers = {part: _blocks_in(part, blocks) for part in parts}
+    return {part: names for part, names in in_layers.items() if names}
+
+
+def _blocks_in(part: Part, blocks: Mapping[str, str]) -> list[str]:
+    if part == LAYERS:
+        return list(blocks)
+    if isinstance(part, tuple):
+        return [name for name, kind in blocks.items() if (kind, layer_of(name)) == part]
+    kinds = set(part.split(PAIR))
+    is_known = kinds <= set(blocks.values())
+    return [name for name, kind in blocks.items() if is_known and kind in kinds]
 
 
 def _modules_of(student: AudioModel) -> dict[str, ModuleErrors]:

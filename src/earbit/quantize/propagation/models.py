@@ -29,13 +29,12 @@ def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]
     """A copy under a plan whose scales come from full-precision activations alone.
 
     Unlike `quantized_copy`, whose later quantizers see what the quantized leaves before them make:
-    here scales must not depend on what else is quantized.  Both models are left in evaluation mode.
+    here scales must not depend on what else is quantized.  The copy is in the teacher's mode.
     """
     twin = copy.deepcopy(teacher)
     convert(twin, plan.precisions(leaves_of(twin)))
     if quantized_leaves_of(twin):
-        beside = _Beside(teacher.eval(), twin.eval()).eval()
-        calibrate(beside, [torch.from_numpy(clip)[None] for clip in clips])
+        calibrate(_Beside(teacher, twin), [torch.from_numpy(clip)[None] for clip in clips])
     return twin
 
 
@@ -100,10 +99,11 @@ def _place(host: torch.nn.Module, leaves: Mapping[str, torch.nn.Module]) -> None
 
 
 @contextmanager
-def noisy(model: torch.nn.Module, power: Mapping[str, float], seed: int) -> Iterator[None]:
+def noisy(model: torch.nn.Module, power: Mapping[str, float], seed: str) -> Iterator[None]:
     """Adds white noise of some power (mean square) to the output of modules, by name.
 
-    A module's noise follows from the seed and its name alone, whatever else is noisy.
+    A module's noise follows from the seed and its name alone, whatever else is noisy: noise of two
+    modules together is the sum of the noise of each.
     """
 
     def hook_of(name: str) -> Callable[..., Tensor]:
