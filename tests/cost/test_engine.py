@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from earbit.cost.engine import load, speech_like
+from earbit.cost.engine import loaded, speech_like
 from earbit.runtime.session import Session
 
 
@@ -36,8 +36,8 @@ def test_an_engine_says_that_it_is_ready_and_then_a_time_for_every_line_until_it
 
 def test_the_earbit_engine_never_imports_torch(program):
     code = (
-        "import sys; from pathlib import Path; from earbit.cost.engine import load, speech_like;"
-        "load('earbit', Path(sys.argv[1]), speech_like(8000), 1)();"
+        "import sys; from pathlib import Path; from earbit.cost.engine import loaded, speech_like;"
+        "loaded('earbit', Path(sys.argv[1]), speech_like(8000), 1)();"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(program)], check=False).returncode == 0
@@ -53,4 +53,4 @@ def test_all_engines_hear_the_same_noise_at_the_level_of_speech():
 
 def test_an_engine_that_is_not_there_is_an_error(program):
     with pytest.raises(ValueError, match="no engine 'ghost-int8'"):
-        load("ghost-int8", program, speech_like(8000), 1)
+        loaded("ghost-int8", program, speech_like(8000), 1)

@@ -28,7 +28,7 @@ def speech_like(n_samples: int, seed: int = 0) -> np.ndarray:
     return (0.05 * random.standard_normal(n_samples)).astype(np.float32)
 
 
-def load(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
+def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
     """An engine with its file loaded: every call is one run, giving (frames, width) float32."""
     # The others import what they need and nothing that their neighbours do.
     match engine.partition("-")[0]:
@@ -38,15 +38,15 @@ def load(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable
         case "torch":
             from earbit.cost.peers import pytorch
 
-            return pytorch.load(engine, file, audio, n_threads)
+            return pytorch.loaded(engine, file, audio, n_threads)
         case "onnxruntime":
             from earbit.cost.peers import onnx_runtime
 
-            return onnx_runtime.load(engine, file, audio, n_threads)
+            return onnx_runtime.loaded(engine, file, audio, n_threads)
         case "openvino":
             from earbit.cost.peers import open_vino
 
-            return open_vino.load(engine, file, audio, n_threads)
+            return open_vino.loaded(engine, file, audio, n_threads)
         case _:
             raise ValueError(f"no engine {engine!r}")
 
@@ -56,7 +56,7 @@ def main() -> None:
     engine, file, seconds, threads, output_file = sys.argv[1:6]
     pin_to_cores(int(threads))
     audio = speech_like(int(float(seconds) * SAMPLE_RATE_HZ))
-    run = load(engine, Path(file), audio, int(threads))
+    run = loaded(engine, Path(file), audio, int(threads))
     output = run()
     np.save(output_file, output)
     ready = {"shape": output.shape, "is_finite": bool(np.isfinite(output).all())}

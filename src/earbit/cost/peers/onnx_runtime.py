@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 
-def load(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
+def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
     """One call of the model; its output as (frames, width) float32.
 
     The precision of `engine` is that of the file.

@@ -15,7 +15,7 @@ from earbit.cost.peers.catalogue import PEERS
 _PRECISION_HINT = {"fp32": "f32", "bf16": "bf16"}
 
 
-def load(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
+def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
     """One call of the model; its output as (frames, width) float32."""
     core = openvino.Core()
     precision = PEERS[engine].precision

@@ -20,7 +20,7 @@ from earbit.nn.leaves import Linear, activate
 from earbit.quantize.load import load_model
 
 
-def load(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
+def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
     """One call of the model of a file; its last hidden state as (frames, width) float32."""
     torch.set_num_threads(n_threads)
     model = load_model(file).requires_grad_(False)
