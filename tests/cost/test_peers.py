@@ -6,7 +6,7 @@ import pytest
 from earbit.cost import bench as module
 from earbit.cost.bench import bench
 from earbit.cost.peers import catalogue
-from earbit.cost.peers.catalogue import PEERS, missing_packages, peers_named
+from earbit.cost.peers.catalogue import PEERS, peers_named, why_left_out
 from earbit.errors import ConfigError, UnsupportedError
 from earbit.export.verb import export_model
 from earbit.model_file import save_model
@@ -45,9 +45,10 @@ def bench_beside(folder, *engines, seed=0, into=None):
 
 @pytest.mark.parametrize("family", ["torch", "onnxruntime", "openvino"])
 def test_an_engine_computes_what_pytorch_does_and_fewer_bits_are_a_little_off(folder, family):
-    names = [name for name in PEERS if name.partition("-")[0] == family]
-    if any(map(missing_packages, names)):
-        pytest.skip(f"{family} is not installed; pip install 'earbit[{PEERS[names[0]].extra}]'")
+    if why_left_out(family):
+        pytest.skip(f"{family}: {why_left_out(family)}")
+    named = [name for name in PEERS if name.partition("-")[0] == family]
+    names = [name for name in named if not why_left_out(name)]
     ours, *peers = bench_beside(folder, *names)
     assert ours["cosine"] > 0.9999
     assert [record["engine"] for record in peers] == names
@@ -85,8 +86,21 @@ def test_an_engine_that_is_not_installed_is_left_out_with_the_extra_to_install(m
     )
 
 
-def test_all_is_every_engine_once_and_an_unknown_one_is_named(monkeypatch):
+def test_openvino_in_bfloat16_is_left_out_on_a_cpu_without_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(catalogue.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(catalogue, "_CPU", tmp_path / "cpuinfo")
+    for flags, left in (("avx2 fma", []), ("avx2 avx512_bf16", ["openvino-bf16"])):
+        (tmp_path / "cpuinfo").write_text(f"flags : {flags}")
+        assert peers_named(["openvino-bf16", "openvino", "torch-bf16"]) == [
+            *left,
+            "openvino",
+            "torch-bf16",
+        ]
+    assert capsys.readouterr().err.count("openvino-bf16: left out, this CPU has no") == 1
+
+
+def test_all_is_every_engine_once_and_an_unknown_one_is_named(monkeypatch):
+    monkeypatch.setattr(catalogue, "why_left_out", lambda _: None)
     assert peers_named(["torch", "all"]) == list(PEERS)
     assert peers_named(["openvino", "torch", "openvino"]) == ["openvino", "torch"]
     assert peers_named([]) == []

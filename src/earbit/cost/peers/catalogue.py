@@ -9,6 +9,7 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 from earbit.errors import ConfigError
@@ -42,6 +43,7 @@ PEERS: dict[str, Peer] = {
     "openvino-bf16": Peer("bf16", "onnx", "openvino", _OPENVINO),
     "openvino-int8": Peer("int8", "openvino-int8", "openvino", (*_OPENVINO, "nncf")),
 }
+_CPU = Path("/proc/cpuinfo")
 REFERENCE = "torch"
 """The engine whose output is the right one."""
 
@@ -49,19 +51,26 @@ REFERENCE = "torch"
 def peers_named(names: Sequence[str]) -> list[str]:
     """The engines of these names, each once; `all` is all of them.
 
-    One that is not installed is left out, with a line that says how to install it.  Raises
+    One that cannot run here is left out, with a line that says why and what to install.  Raises
     ConfigError for a name that is none.
     """
     for name in names:
         if name not in (*PEERS, "all"):
             raise ConfigError(f"no engine {name!r} to measure beside; allowed: all, {_allowed()}")
     chosen = PEERS if "all" in names else dict.fromkeys(names)
-    return [name for name in chosen if _is_installed(name)]
+    return [name for name in chosen if _can_run(name)]
 
 
-def missing_packages(name: str) -> list[str]:
-    """What an engine needs and is not installed."""
-    return [package for package in PEERS[name].packages if not importlib.util.find_spec(package)]
+def why_left_out(name: str) -> str | None:
+    """What an engine needs and does not find here; None where it can run."""
+    peer = PEERS[name]
+    missing = [package for package in peer.packages if not importlib.util.find_spec(package)]
+    if missing:
+        return f"there is no {', no '.join(missing)}; pip install 'earbit[{peer.extra}]' adds it"
+    # OpenVINO would compute in float32 and not say so; PyTorch does what it is told, slowly.
+    if peer.extra == "openvino" and peer.precision == "bf16" and not _has_bfloat16():
+        return "this CPU has no instructions for bfloat16"
+    return None
 
 
 def versions() -> dict[str, str]:
@@ -71,14 +80,15 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in names if importlib.util.find_spec(name)}
 
 
-def _is_installed(name: str) -> bool:
-    missing = missing_packages(name)
-    if missing:
-        say(
-            f"{name}: left out, there is no {', no '.join(missing)}; "
-            f"pip install 'earbit[{PEERS[name].extra}]' adds it"
-        )
-    return not missing
+def _can_run(name: str) -> bool:
+    reason = why_left_out(name)
+    if reason is not None:
+        say(f"{name}: left out, {reason}")
+    return reason is None
+
+
+def _has_bfloat16() -> bool:
+    return not _CPU.exists() or "bf16" in _CPU.read_text(encoding="utf-8")
 
 
 def _allowed() -> str:
