@@ -1,5 +1,6 @@
 """Times that are known, and memory of processes of known size."""
 
+import os
 import subprocess
 import sys
 
@@ -43,3 +44,20 @@ def test_a_process_does_not_inherit_the_peak_of_its_parent():
     held = bytearray(b"1") * (256 * MB)
     assert peak_rss_bytes() > len(held)
     assert peak_of_child(1) < 128 * MB
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no way to pin a process here")
+def test_a_pinned_process_keeps_as_many_processors_as_asked_for_and_always_the_same():
+    code = (
+        "import os; from earbit.cost.measure import pin_to_cores; pin_to_cores(1);"
+        "kept = os.sched_getaffinity(0); pin_to_cores(8); print(*kept, *os.sched_getaffinity(0))"
+    )
+    said = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    once, again = (answer.stdout.split() for answer in said)
+    assert once == again
+    assert len(once) == 2
+    assert once[0] == once[1]
+    assert int(once[0]) in os.sched_getaffinity(0)

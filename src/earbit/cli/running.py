@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -73,22 +73,25 @@ def bench(
         Positional[str], arg(help="A file of `earbit export`; or, with --plan, a preset or model.")
     ],
     plan: Annotated[
-        str | None, arg(metavar="PLAN", help="Export FILE, a preset or model, under it.")
-    ] = None,
-    seconds: Annotated[float, arg(help="Length of the audio.")] = 10.0,
-    threads: int = 1,
-    against: Annotated[str, arg(help="Engines beside it, with commas between.")] = "torch",
+        tuple[str, ...], arg(metavar="PLAN", help="Export FILE, a preset or model, under each.")
+    ] = (),
+    seconds: Annotated[tuple[float, ...], arg(help="Lengths of the audio.")] = (10.0,),
+    threads: Annotated[tuple[int, ...], arg(help="How many threads; each is measured.")] = (1,),
+    engines: Annotated[
+        tuple[str, ...],
+        arg(help="Beside it: all, or some of torch, onnxruntime, openvino; -bf16, -int8 of them."),
+    ] = ("torch",),
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Measured time and memory of a program, beside PyTorch on the same machine."""
-    from earbit.cost.bench import bench as bench_engines
-    from earbit.cost.bench import render_bench
+    """Measured time and memory of programs, beside other engines on the same machine."""
+    from earbit.cost.bench_verb import bench_all
 
-    engines = [name for name in against.split(",") if name]
-    with _program_of(file, plan, seed) as program:
-        records = bench_engines(program, seconds=seconds, threads=threads, against=engines)
-    emit(records, json, render_bench(records))
+    with _programs_of(file, plan, seed) as (programs, model):
+        text, result = bench_all(
+            programs, model=model, seconds=seconds, threads=threads, engines=engines
+        )
+    emit(result, json, text)
 
 
 def doctor(json: Json = None) -> None:
@@ -102,14 +105,23 @@ def doctor(json: Json = None) -> None:
 
 
 @contextlib.contextmanager
-def _program_of(where: str, plan: str | None, seed: int) -> Iterator[Path]:
-    """A program file as it is; a preset or model is exported for as long as it is needed."""
-    if plan is None:
-        yield Path(where)
+def _programs_of(
+    where: str, plans: Sequence[str], seed: int
+) -> Iterator[tuple[dict[str, Path], Path | None]]:
+    """A program file as it is; or a model under every plan, and itself in float, while needed."""
+    if not plans:
+        yield {"": Path(where)}, None
         return
     from earbit.export.verb import export_model
+    from earbit.model_file import save_model
+    from earbit.quantize.load import float_twin, preset_or_model
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "program.safetensors"
-        export_model(where, path, plan=plan, seed=seed)
-        yield path
+        programs = {
+            plan: Path(folder) / f"{i}.safetensors" for i, plan in enumerate(dict.fromkeys(plans))
+        }
+        for plan, path in programs.items():
+            export_model(where, path, plan=plan, seed=seed)
+        model = Path(folder) / "model.safetensors"
+        save_model(float_twin(preset_or_model(where, seed)), model, {})
+        yield programs, model

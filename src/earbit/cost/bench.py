@@ -1,185 +1,270 @@
-"""`earbit bench`: measured time and memory of a program, side by side with PyTorch.
+"""`earbit bench`: measured time and memory of programs, side by side with other engines.
 
-The engines take turns, A B A B ..., so that a machine whose speed drifts treats them alike.
+Every engine's output is held against PyTorch's before it is timed.  Then they take turns, A B A B,
+so that a machine whose speed drifts treats them alike.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import subprocess
-import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+import numpy as np
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.config import from_dict
-from earbit.cost.engine import ENGINES
+from earbit.cost.child import Child, make_file, started
+from earbit.cost.engine import OURS
 from earbit.cost.measure import MeasuredTime
+from earbit.cost.peers.catalogue import PEERS, REFERENCE, FileKind
 from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.model import ModelConfig
+from earbit.model_file import save_model
 from earbit.nn.front_end import n_frames_of
+from earbit.nn.precision import FLOAT
 from earbit.progress import Advance, progress
+from earbit.quantize.load import random_model
 from earbit.runtime.session import MAX_SAMPLES, MAX_THREADS, MIN_SAMPLES, Session
 
-OURS = "earbit"
 N_RUNS = 15
 N_WARM_UPS = 2
+MIN_RUNS = 5
+BUDGET_S = 120.0
+"""After MIN_RUNS turns no more are begun once this time is over: long audio has fewer runs."""
+MIN_COSINE = 0.9999
+"""Of a float32 engine's output and PyTorch's; the others' is reported, not judged."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Engine:
-    """A child process that runs one engine on demand; UnsupportedError when it ends by itself."""
+class _Entrant:
+    """A program of ours or a peer, and what it must be equal to."""
 
-    name: str
-    process: subprocess.Popen[str]
-    errors: IO[str]
+    engine: str
+    plan: str | None
+    precision: str
+    file: Path
+    is_comparable: bool
+    """Whether it has the weights of the reference."""
 
-    def run(self) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        # If there is nobody to write to, nobody answers either, and that is an error below.
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write("run\n")
-            self.process.stdin.flush()
-        return self.answer()
+    @property
+    def name(self) -> str:
+        return self.engine if self.plan is None else f"{self.engine} {self.plan}"
 
-    def answer(self) -> dict[str, Any]:
-        """The next line: first that it is ready, then of every run."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            status = self.process.wait()
-            self.errors.seek(0)
-            reason = (self.errors.read().strip().splitlines() or ["it gave no reason"])[-1]
-            raise UnsupportedError(
-                f"engine {self.name} ended with status {status}: {reason}; "
-                "give shorter audio or leave the engine out"
-            )
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-
-@contextlib.contextmanager
-def _engine(name: str, program: Path, seconds: float, threads: int) -> Iterator[_Engine]:
-    # Some math libraries read these before any of our code runs.
-    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    command = [sys.executable, "-m", "earbit.cost.engine", name, str(program)]
-    # Errors go to a file: of a pipe that nobody reads, a child could wait for ever.
-    with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(
-            [*command, str(seconds), str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=_as_it_comes(os.environ) | limits,
-        )
-        try:
-            yield _Engine(name, process, errors)
-        finally:
-            process.kill()
-            with contextlib.suppress(BrokenPipeError), process:
-                pass
-
-
-def _as_it_comes(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what our command line asks of PyTorch's threads: a peer is timed at its best."""
-    return {name: value for name, value in environment.items() if name != "GOMP_SPINCOUNT"}
+    @property
+    def is_exact(self) -> bool:
+        return self.is_comparable and self.precision in ("fp32", str(FLOAT))
 
 
 def bench(
-    program: Path, *, seconds: float, threads: int, against: Sequence[str]
+    programs: Mapping[str, Path],
+    *,
+    seconds: float,
+    threads: int,
+    engines: Sequence[str],
+    model: Path | None = None,
+    folder: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Times a program, and engines that run a model of its shape in float, on the same audio.
+    """Times programs of one model, and engines that run it in PyTorch or beside it, on one clip.
 
-    seconds: length of the audio;  against: names of the other engines.  Raises ConfigError for an
+    programs: by plan; an empty name is a plan that is not known;  seconds: length of the audio;
+    engines: names of peers that are installed (`peers_named`);  model: file of the model in float
+    that the programs were made from, or None; then the engines run one of the same shape with
+    random weights, and the programs' outputs are compared with nothing;  folder: where what the
+    engines read is made, and found again by the next call for this model; None is a temporary one.
+
+    Gives a record for every program, then one for every engine.  Raises ConfigError for an
     impossible length, number of threads or engine, FormatError for a program that does not say its
-    shape or gives another one or what is not finite, UnsupportedError when an engine fails.
+    shape or gives another one or what is not finite, UnsupportedError when an engine fails, and for
+    a float32 engine or program whose output is not PyTorch's.
     """
+    _check(seconds, threads, engines)
+    config, precisions = _config_and_precisions(programs)
+    shape = [n_frames_of(int(seconds * SAMPLE_RATE_HZ)), config.encoder.d_model]
+    with tempfile.TemporaryDirectory() as outputs, contextlib.ExitStack() as stack:
+        folder = folder or Path(outputs)
+        files = _files(config, engines, model, folder, seconds)
+        entrants = [
+            _Entrant(OURS, plan or None, precisions[plan], path, model is not None)
+            for plan, path in programs.items()
+        ]
+        entrants += [
+            _Entrant(name, None, PEERS[name].precision, files[PEERS[name].reads], True)
+            for name in dict.fromkeys(engines)
+        ]
+        reference = _reference(entrants, files.get("model"), folder, shape, seconds)
+        children, agreements = [], []
+        for i, entrant in enumerate(entrants):
+            output = Path(outputs) / f"{i}.npy"
+            child = stack.enter_context(
+                started(
+                    entrant.engine,
+                    entrant.file,
+                    output,
+                    seconds=seconds,
+                    threads=threads,
+                    name=entrant.name,
+                )
+            )
+            _check_ready(child, shape)
+            agreements.append(_agreement(entrant, output, reference))
+            children.append(child)
+        with progress(f"timing {seconds:g} s, {threads} thread(s)", N_WARM_UPS + N_RUNS) as advance:
+            turns = _turns(children, advance)
+    return [
+        {
+            "engine": entrant.engine,
+            "plan": entrant.plan,
+            "precision": entrant.precision,
+            "seconds": seconds,
+            "threads": threads,
+            **_summary([turn[i] for turn in turns], seconds),
+            **agreements[i],
+        }
+        for i, entrant in enumerate(entrants)
+    ]
+
+
+def _check(seconds: float, threads: int, engines: Sequence[str]) -> None:
     if not MIN_SAMPLES <= seconds * SAMPLE_RATE_HZ <= MAX_SAMPLES:
         raise ConfigError(f"seconds={seconds}; allowed are 0.025 (one frame) to 14400 (4 h)")
     if not 1 <= threads <= MAX_THREADS:
         raise ConfigError(f"threads={threads}; allowed are 1 to {MAX_THREADS}")
-    others = [name for name in ENGINES if name != OURS]
-    for name in against:
-        if name not in others:
-            raise ConfigError(
-                f"no engine {name!r} to measure against; allowed: {', '.join(others)}"
-            )
-    width, precision = _width_and_precision(program)
-    names = [OURS, *dict.fromkeys(against)]
-    shape = [n_frames_of(int(seconds * SAMPLE_RATE_HZ)), width]
-    with contextlib.ExitStack() as stack:
-        advance = stack.enter_context(progress("timing", N_WARM_UPS + N_RUNS))
-        engines = [stack.enter_context(_engine(n, program, seconds, threads)) for n in names]
-        turns = _turns(program, engines, shape, advance)
-    records = []
-    for name, runs in zip(names, zip(*turns, strict=True), strict=True):
-        time = MeasuredTime.of([run["ms"] for run in runs])
-        records.append(
-            {
-                "engine": name,
-                "precision": precision if name == OURS else "w32a32",
-                "threads": threads,
-                "seconds": seconds,
-                **asdict(time),
-                "rtf": time.median_ms / 1e3 / seconds,
-                "peak_rss_bytes": max(run["peak_rss_bytes"] for run in runs),
-            }
-        )
-    return records
+    for name in engines:
+        if name not in PEERS:
+            raise ConfigError(f"no engine {name!r} to measure beside; allowed: {', '.join(PEERS)}")
 
 
-def _turns(
-    program: Path, engines: Sequence[_Engine], shape: list[int], advance: Advance
-) -> list[list[dict[str, Any]]]:
-    """What every engine says of every run, turn by turn, warm-ups left out."""
+def _files(
+    config: ModelConfig,
+    engines: Sequence[str],
+    model: Path | None,
+    folder: Path,
+    seconds: float,
+) -> dict[FileKind, Path]:
+    """What the engines read, made where it is not there."""
+    files: dict[FileKind, Path] = {}
+    if model is not None:
+        files["model"] = model
+    elif engines:
+        files["model"] = folder / "model.safetensors"
+        if not files["model"].exists():
+            save_model(random_model(config, 0), files["model"], {})
+    kinds = {PEERS[name].reads for name in engines}
+    made: dict[FileKind, tuple[FileKind, str]] = {
+        "onnx": ("model", "onnx"),
+        "onnx-int8": ("onnx", "int8.onnx"),
+        "openvino-int8": ("onnx", "xml"),
+    }
+    for kind, (source, suffix) in made.items():
+        if kind in kinds or (kind == "onnx" and kinds - {"model"}):
+            files[kind] = folder / f"{seconds:g}-s.{suffix}"
+            if not files[kind].exists():
+                make_file(kind, files[source], files[kind], seconds=seconds)
+    return files
+
+
+def _reference(
+    entrants: Sequence[_Entrant],
+    model: Path | None,
+    folder: Path,
+    shape: list[int],
+    seconds: float,
+) -> np.ndarray | None:
+    """PyTorch's output in float32, (frames, width); None where nothing is compared with it."""
+    if model is None or not any(entrant.is_comparable for entrant in entrants):
+        return None
+    output = folder / f"{seconds:g}-s.npy"
+    if not output.exists():
+        with started(REFERENCE, model, output, seconds=seconds, threads=1) as child:
+            _check_ready(child, shape)
+    return _read(output)
+
+
+def _check_ready(child: Child, shape: list[int]) -> None:
     expected = {"shape": shape, "is_finite": True}
-    for engine in engines:
-        ready = engine.answer()
-        if ready != expected:
-            raise FormatError(
-                f"{program}: engine {engine.name} gives {ready}, expected {expected}; "
-                "export it again"
-            )
+    ready = child.answer()
+    if ready != expected:
+        raise FormatError(
+            f"engine {child.name} gives {ready}, expected {expected}; export the program again, "
+            "or leave the engine out"
+        )
+
+
+def _agreement(
+    entrant: _Entrant, output: Path, reference: np.ndarray | None
+) -> dict[str, float | None]:
+    """How near an output is to PyTorch's; UnsupportedError where it should be equal and is not."""
+    if reference is None or not entrant.is_comparable:
+        return {"cosine": None, "max_abs_error": None}
+    found = _read(output)
+    norms = np.linalg.norm(found) * np.linalg.norm(reference)
+    cosine = float((found * reference).sum() / norms) if norms else 0.0
+    error = float(np.abs(found - reference).max())
+    if entrant.is_exact and not cosine >= MIN_COSINE:
+        raise UnsupportedError(
+            f"engine {entrant.name} gives another output than PyTorch in float32: cosine "
+            f"{cosine:.6f}, allowed are {MIN_COSINE} and more; leave it out, its time means nothing"
+        )
+    return {"cosine": cosine, "max_abs_error": error}
+
+
+def _read(output: Path) -> np.ndarray:
+    # float64, as a sum over a million products loses digits in float32.
+    array: np.ndarray = np.load(output).astype(np.float64)
+    return array
+
+
+def _turns(children: Sequence[Child], advance: Advance) -> list[list[dict[str, Any]]]:
+    """What every engine says of every run, turn by turn, warm-ups left out."""
     turns = []
-    for _ in range(N_WARM_UPS + N_RUNS):
-        turns.append([engine.run() for engine in engines])
+    start_s = time.monotonic()
+    for turn in range(N_WARM_UPS + N_RUNS):
+        if turn >= N_WARM_UPS + MIN_RUNS and time.monotonic() - start_s > BUDGET_S:
+            break
+        turns.append([child.run() for child in children])
         advance()
     return turns[N_WARM_UPS:]
 
 
-def _width_and_precision(program: Path) -> tuple[int, str]:
-    """Of the model that a program was made from."""
-    origin = Session(program).origin
-    try:
-        config: ModelConfig = from_dict(ModelConfig, origin["config"], where="config")
-        return config.encoder.d_model, "+".join(origin["precisions"])
-    except (ConfigError, KeyError, TypeError) as error:
-        raise FormatError(
-            f"{program}: does not say which model it was made from ({error}); export it again"
-        ) from error
+def _summary(runs: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
+    time_of_run = MeasuredTime.of([run["ms"] for run in runs])
+    return {
+        **asdict(time_of_run),
+        "n_runs": len(runs),
+        "rtf": time_of_run.median_ms / 1e3 / seconds,
+        "peak_rss_bytes": max(run["peak_rss_bytes"] for run in runs),
+    }
 
 
-def render_bench(records: Sequence[dict[str, Any]]) -> str:
-    """Bench records as a plain table, with the ratio of every engine's time to the first's."""
-    lines = [
-        f"{'engine':<10}{'precision':<16}{'median ms':>10}{'p10-p90 ms':>18}{'RTF':>9}"
-        f"{'peak MB':>9}{'times as slow':>15}"
-    ]
-    for record in records:
-        spread = f"{record['p10_ms']:.1f}-{record['p90_ms']:.1f}"
-        ratio = record["median_ms"] / records[0]["median_ms"]
-        lines.append(
-            f"{record['engine']:<10}{record['precision']:<16}{record['median_ms']:>10.1f}"
-            f"{spread:>18}{record['rtf']:>9.4f}{record['peak_rss_bytes'] / 1e6:>9.0f}{ratio:>15.2f}"
-        )
-    lines.append(
-        f"measured: {records[0]['seconds']:g} s of audio, {records[0]['threads']} thread(s), "
-        f"median of {N_RUNS} runs in turn; peak memory of the whole process"
-    )
-    return "\n".join(lines)
+def _config_and_precisions(
+    programs: Mapping[str, Path],
+) -> tuple[ModelConfig, dict[str, str]]:
+    """Of the model that the programs were made from, and of its leaves, by plan."""
+    if not programs:
+        raise ConfigError("no program to measure; give one file, or a preset and its plans")
+    configs, precisions = dict(_origins(programs)), {}
+    for plan, (config, names) in configs.items():
+        precisions[plan] = names
+        if config != configs[next(iter(configs))][0]:
+            raise ConfigError(
+                f"{programs[plan]}: made from another model than the first program; "
+                "give programs of one model"
+            )
+    return config, precisions
+
+
+def _origins(programs: Mapping[str, Path]) -> Iterator[tuple[str, tuple[ModelConfig, str]]]:
+    for plan, program in programs.items():
+        origin = Session(program).origin
+        try:
+            config: ModelConfig = from_dict(ModelConfig, origin["config"], where="config")
+            yield plan, (config, "+".join(origin["precisions"]))
+        except (ConfigError, KeyError, TypeError) as error:
+            raise FormatError(
+                f"{program}: does not say which model it was made from ({error}); export it again"
+            ) from error

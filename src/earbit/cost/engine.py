@@ -1,8 +1,8 @@
 """One engine in a process of its own, so that its peak memory is its own and nothing else's.
 
-`python -m earbit.cost.engine ENGINE PROGRAM SECONDS THREADS` prints one JSON line when it is
-ready, then runs once for every line that it reads and answers with the milliseconds.
-The earbit engine never imports torch.
+`python -m earbit.cost.engine ENGINE FILE SECONDS THREADS OUTPUT` writes the output of its first run
+into OUTPUT (.npy), prints one JSON line when it is ready, then runs once for every line that it
+reads and answers with the milliseconds.  The earbit engine never imports torch.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.cost.measure import peak_rss_bytes
+from earbit.cost.measure import peak_rss_bytes, pin_to_cores
 from earbit.runtime.session import Session
+
+OURS = "earbit"
 
 
 def speech_like(n_samples: int, seed: int = 0) -> np.ndarray:
@@ -26,40 +28,37 @@ def speech_like(n_samples: int, seed: int = 0) -> np.ndarray:
     return (0.05 * random.standard_normal(n_samples)).astype(np.float32)
 
 
-def _earbit(program: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
-    session = Session(program, n_threads)
-    return lambda: session.run(audio)
+def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
+    """An engine with its file loaded: every call is one run, giving (frames, width) float32."""
+    # The others import what they need and nothing that their neighbours do.
+    match engine.partition("-")[0]:
+        case "earbit":
+            session = Session(file, n_threads)
+            return lambda: session.run(audio)
+        case "torch":
+            from earbit.cost.peers import pytorch
 
+            return pytorch.loaded(engine, file, audio, n_threads)
+        case "onnxruntime":
+            from earbit.cost.peers import onnx_runtime
 
-def _torch(program: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
-    """The full-precision model of the same shape with random weights, in PyTorch."""
-    import torch
+            return onnx_runtime.loaded(engine, file, audio, n_threads)
+        case "openvino":
+            from earbit.cost.peers import open_vino
 
-    from earbit.config import from_dict
-    from earbit.model import AudioModel, ModelConfig
-
-    torch.set_num_threads(n_threads)
-    config: ModelConfig = from_dict(ModelConfig, Session(program).origin["config"])
-    model = AudioModel(config).eval()
-    wave_BN = torch.from_numpy(audio)[None]
-
-    def run() -> np.ndarray:
-        with torch.inference_mode():
-            state: np.ndarray = model(wave_BN).states[-1][0].numpy()
-        return state
-
-    return run
-
-
-ENGINES = {"earbit": _earbit, "torch": _torch}
+            return open_vino.loaded(engine, file, audio, n_threads)
+        case _:
+            raise ValueError(f"no engine {engine!r}")
 
 
 def main() -> None:
     """Serves one engine until its input closes."""
-    engine, program, seconds, threads = sys.argv[1:5]
+    engine, file, seconds, threads, output_file = sys.argv[1:6]
+    pin_to_cores(int(threads))
     audio = speech_like(int(float(seconds) * SAMPLE_RATE_HZ))
-    run = ENGINES[engine](Path(program), audio, int(threads))
+    run = loaded(engine, Path(file), audio, int(threads))
     output = run()
+    np.save(output_file, output)
     ready = {"shape": output.shape, "is_finite": bool(np.isfinite(output).all())}
     print(json.dumps(ready), flush=True)
     for _ in sys.stdin:

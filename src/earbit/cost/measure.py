@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 _STATUS = Path("/proc/self/status")
+_SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,3 +42,21 @@ def peak_rss_bytes() -> int:
             return peaks[0]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def pin_to_cores(n_threads: int) -> None:
+    """Keeps this process on as many of its processors as it has threads, of distinct cores first.
+
+    Always the same ones, so that engines that take turns stand on the same cores.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    seen: set[str] = set()
+    firsts: list[int] = []
+    others: list[int] = []
+    for processor in sorted(os.sched_getaffinity(0)):
+        siblings = Path(_SIBLINGS.format(processor))
+        core = siblings.read_text(encoding="ascii") if siblings.exists() else str(processor)
+        (others if core in seen else firsts).append(processor)
+        seen.add(core)
+    os.sched_setaffinity(0, [*firsts, *others][:n_threads])

@@ -199,7 +199,7 @@ def _worth_and_cost(study: Study, folder: Path, encoder: str, plan: str) -> dict
         )
 
     def measure(_: Path) -> Any:
-        return bench(program, seconds=scale.seconds, threads=1, against=("torch",))
+        return bench({plan: program}, seconds=scale.seconds, threads=1, engines=("torch",))
 
     stages = {"cost": cost, "export": export, "ks": score, "bench": measure}
     return {name: study.stage(folder, name, run)["result"] for name, run in stages.items()}

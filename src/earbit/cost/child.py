@@ -1,0 +1,130 @@
+"""Child processes of `earbit bench`: one for each engine, and one that makes a file for it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from earbit.errors import UnsupportedError
+from earbit.progress import progress
+
+PAUSE_S = 0.02
+"""Threads that wait for work spin for some milliseconds, which the next engine must not pay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process that runs one engine on demand; UnsupportedError when it ends by itself."""
+
+    name: str
+    process: subprocess.Popen[str]
+    errors: IO[str]
+
+    def run(self) -> dict[str, Any]:
+        """Time and memory of one run, after a pause in which the engine before comes to rest."""
+        assert self.process.stdin is not None
+        time.sleep(PAUSE_S)
+        # If there is nobody to write to, nobody answers either, and that is an error below.
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write("run\n")
+            self.process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        """The next line: first that it is ready, then of every run."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            status = self.process.wait()
+            raise UnsupportedError(
+                f"engine {self.name} ended with status {status}: {_last_line(self.errors)}; "
+                "give shorter audio or leave the engine out"
+            )
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@contextlib.contextmanager
+def started(
+    engine: str, file: Path, output: Path, *, seconds: float, threads: int, name: str | None = None
+) -> Iterator[Child]:
+    """An engine with its file loaded, for as long as it is needed.
+
+    output: where the output of its first run goes (.npy);  name: for errors, if not `engine`.
+    """
+    command = [sys.executable, "-m", "earbit.cost.engine", engine, str(file)]
+    # Errors go to a file: of a pipe that nobody reads, a child could wait for ever.
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        tempfile.TemporaryDirectory() as cache,
+    ):
+        process = subprocess.Popen(
+            [*command, str(seconds), str(threads), str(output)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=_environment(os.environ, threads, cache),
+        )
+        try:
+            yield Child(name or engine, process, errors)
+        finally:
+            process.kill()
+            with contextlib.suppress(BrokenPipeError), process:
+                pass
+
+
+def make_file(kind: str, source: Path, out: Path, *, seconds: float) -> None:
+    """What an engine reads, from what we have; UnsupportedError with the reason when it fails."""
+    command = [sys.executable, "-m", "earbit.cost.peers.onnx_model", kind, str(source), str(out)]
+    with (
+        progress(f"making {kind} for {seconds:g} s", 1),
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        tempfile.TemporaryDirectory() as cache,
+    ):
+        done = subprocess.run(
+            [*command, str(seconds)],
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=_environment(os.environ, os.cpu_count() or 1, cache),
+            check=False,
+        )
+        if done.returncode:
+            raise UnsupportedError(
+                f"{kind} of this model for {seconds:g} s cannot be made "
+                f"(status {done.returncode}): {_last_line(errors)}; leave out the engines that "
+                "need it"
+            )
+
+
+def _environment(ours: Mapping[str, str], threads: int, cache: str) -> dict[str, str]:
+    """Of an engine: our own, with what limits threads and keeps foreign files out of the home.
+
+    Without what our command line asks of PyTorch's threads: a peer is timed at its best.
+    """
+    kept = {name: value for name, value in ours.items() if name != "GOMP_SPINCOUNT"}
+    # Some math libraries read these before any of our code runs.
+    limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {
+        **kept,
+        **dict.fromkeys(limits, str(threads)),
+        # ONNX Runtime writes a database of telemetry into the user's cache when it is imported.
+        "XDG_CACHE_HOME": cache,
+        # NNCF and OpenVINO send and store none where they take the machine for one that tests.
+        "CI": "true",
+        "NNCF_CI": "1",
+    }
+
+
+def _last_line(errors: IO[str]) -> str:
+    errors.seek(0)
+    return (errors.read().strip().splitlines() or ["it gave no reason"])[-1]

@@ -1,0 +1,95 @@
+"""The engines that a program is measured beside, by name: what each computes in and needs.
+
+A name is a family and, after a dash, a precision; without a dash it is float32.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from earbit.errors import ConfigError
+from earbit.progress import say
+
+FileKind = Literal["model", "onnx", "onnx-int8", "openvino-int8"]
+"""What an engine reads: our model file, or what is made from it before anything is timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One engine in one precision."""
+
+    precision: Literal["fp32", "bf16", "int8"]
+    reads: FileKind
+    extra: Literal["onnx", "openvino"] | None = None
+    """The extra of earbit that installs it; PyTorch needs none."""
+    packages: tuple[str, ...] = ()
+    """What must be there to import."""
+
+
+_ONNX = ("onnx", "onnxscript")
+_OPENVINO = (*_ONNX, "openvino")
+PEERS: dict[str, Peer] = {
+    "torch": Peer("fp32", "model"),
+    "torch-bf16": Peer("bf16", "model"),
+    "torch-int8": Peer("int8", "model"),
+    "onnxruntime": Peer("fp32", "onnx", "onnx", (*_ONNX, "onnxruntime")),
+    "onnxruntime-int8": Peer("int8", "onnx-int8", "onnx", (*_ONNX, "onnxruntime")),
+    "openvino": Peer("fp32", "onnx", "openvino", _OPENVINO),
+    "openvino-bf16": Peer("bf16", "onnx", "openvino", _OPENVINO),
+    "openvino-int8": Peer("int8", "openvino-int8", "openvino", (*_OPENVINO, "nncf")),
+}
+_CPU = Path("/proc/cpuinfo")
+REFERENCE = "torch"
+"""The engine whose output is the right one."""
+
+
+def peers_named(names: Sequence[str]) -> list[str]:
+    """The engines of these names, each once; `all` is all of them.
+
+    One that cannot run here is left out, with a line that says why and what to install.  Raises
+    ConfigError for a name that is none.
+    """
+    for name in names:
+        if name not in (*PEERS, "all"):
+            raise ConfigError(f"no engine {name!r} to measure beside; allowed: all, {_allowed()}")
+    chosen = PEERS if "all" in names else dict.fromkeys(names)
+    return [name for name in chosen if _can_run(name)]
+
+
+def why_left_out(name: str) -> str | None:
+    """What an engine needs and does not find here; None where it can run."""
+    peer = PEERS[name]
+    missing = [package for package in peer.packages if not importlib.util.find_spec(package)]
+    if missing:
+        return f"there is no {', no '.join(missing)}; pip install 'earbit[{peer.extra}]' adds it"
+    # OpenVINO would compute in float32 and not say so; PyTorch does what it is told, slowly.
+    if peer.extra == "openvino" and peer.precision == "bf16" and not _has_bfloat16():
+        return "this CPU has no instructions for bfloat16"
+    return None
+
+
+def versions() -> dict[str, str]:
+    """Of earbit and of every package of an engine that is installed."""
+    packages = {package for peer in PEERS.values() for package in peer.packages}
+    names = ["earbit", "numpy", "torch", *sorted(packages)]
+    return {name: metadata.version(name) for name in names if importlib.util.find_spec(name)}
+
+
+def _can_run(name: str) -> bool:
+    reason = why_left_out(name)
+    if reason is not None:
+        say(f"{name}: left out, {reason}")
+    return reason is None
+
+
+def _has_bfloat16() -> bool:
+    return not _CPU.exists() or "bf16" in _CPU.read_text(encoding="utf-8")
+
+
+def _allowed() -> str:
+    return ", ".join(PEERS)

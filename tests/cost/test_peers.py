@@ -1,0 +1,108 @@
+"""Other engines compute what PyTorch does, or are refused before they are timed."""
+
+import numpy as np
+import pytest
+
+from earbit.cost import bench as module
+from earbit.cost.bench import bench
+from earbit.cost.peers import catalogue
+from earbit.cost.peers.catalogue import PEERS, peers_named, why_left_out
+from earbit.errors import ConfigError, UnsupportedError
+from earbit.export.verb import export_model
+from earbit.model_file import save_model
+from earbit.presets import preset
+from earbit.quantize.load import random_model
+
+NAME = "sparseformer-dn-tiny"
+
+
+@pytest.fixture(autouse=True)
+def _one_run(monkeypatch):
+    monkeypatch.setattr(module, "N_RUNS", 1)
+    monkeypatch.setattr(module, "N_WARM_UPS", 0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where models of two seeds, a float program of the first and files for engines lie."""
+    folder = tmp_path_factory.mktemp("peers")
+    for seed in (0, 1):
+        save_model(random_model(preset(NAME), seed).eval(), folder / f"{seed}.safetensors", {})
+    export_model(NAME, folder / "fp32.safetensors", plan="fp32", seed=0)
+    return folder
+
+
+def bench_beside(folder, *engines, seed=0, into=None):
+    return bench(
+        {"fp32": folder / "fp32.safetensors"},
+        seconds=0.5,
+        threads=1,
+        engines=engines,
+        model=folder / f"{seed}.safetensors",
+        folder=into or folder,
+    )
+
+
+@pytest.mark.parametrize("family", ["torch", "onnxruntime", "openvino"])
+def test_an_engine_computes_what_pytorch_does_and_fewer_bits_are_a_little_off(folder, family):
+    if why_left_out(family):
+        pytest.skip(f"{family}: {why_left_out(family)}")
+    named = [name for name in PEERS if name.partition("-")[0] == family]
+    names = [name for name in named if not why_left_out(name)]
+    ours, *peers = bench_beside(folder, *names)
+    assert ours["cosine"] > 0.9999
+    assert [record["engine"] for record in peers] == names
+    exact, *fewer_bits = peers
+    assert exact["max_abs_error"] < 1e-3
+    for record in fewer_bits:
+        assert 0.99 < record["cosine"] < 1 - 1e-6, record["engine"]
+        assert record["max_abs_error"] > 10 * exact["max_abs_error"]
+
+
+def test_a_float_program_whose_output_is_not_that_of_its_model_is_refused(folder, tmp_path):
+    with pytest.raises(UnsupportedError, match=r"earbit fp32 gives another output .* cosine 0\.\d"):
+        bench_beside(folder, seed=1, into=tmp_path)
+
+
+def test_a_peer_whose_output_is_not_pytorchs_is_refused(program, folder, tmp_path):
+    np.save(tmp_path / "0.5-s.npy", np.random.default_rng(0).standard_normal((24, 64)))
+    with pytest.raises(UnsupportedError, match="engine torch gives another output"):
+        bench({"w1a1": program}, seconds=0.5, threads=1, engines=["torch"], folder=tmp_path)
+
+
+def test_what_an_engine_reads_and_cannot_be_made_gives_the_reason(program, tmp_path, monkeypatch):
+    (tmp_path / "model.safetensors").write_text("no model")
+    with pytest.raises(UnsupportedError, match="onnx of this model for 0.5 s cannot be made .*mod"):
+        bench({"": program}, seconds=0.5, threads=1, engines=["onnxruntime"], folder=tmp_path)
+
+
+def test_an_engine_that_is_not_installed_is_left_out_with_the_extra_to_install(monkeypatch, capsys):
+    monkeypatch.setattr(
+        catalogue.importlib.util, "find_spec", lambda name: None if name == "openvino" else name
+    )
+    assert peers_named(["openvino-int8", "torch"]) == ["torch"]
+    assert capsys.readouterr().err == (
+        "openvino-int8: left out, there is no openvino; pip install 'earbit[openvino]' adds it\n"
+    )
+
+
+def test_openvino_in_bfloat16_is_left_out_on_a_cpu_without_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(catalogue.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(catalogue, "_CPU", tmp_path / "cpuinfo")
+    for flags, left in (("avx2 fma", []), ("avx2 avx512_bf16", ["openvino-bf16"])):
+        (tmp_path / "cpuinfo").write_text(f"flags : {flags}")
+        assert peers_named(["openvino-bf16", "openvino", "torch-bf16"]) == [
+            *left,
+            "openvino",
+            "torch-bf16",
+        ]
+    assert capsys.readouterr().err.count("openvino-bf16: left out, this CPU has no") == 1
+
+
+def test_all_is_every_engine_once_and_an_unknown_one_is_named(monkeypatch):
+    monkeypatch.setattr(catalogue, "why_left_out", lambda _: None)
+    assert peers_named(["torch", "all"]) == list(PEERS)
+    assert peers_named(["openvino", "torch", "openvino"]) == ["openvino", "torch"]
+    assert peers_named([]) == []
+    with pytest.raises(ConfigError, match="no engine 'tensorflow' .*allowed: all, torch, torch-"):
+        peers_named(["tensorflow"])
