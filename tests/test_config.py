@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earbit.config import from_dict, load, override, save, to_dict
+from earbit.config import from_dict, load, override, read, save, to_dict
 from earbit.encoders.sparseformer import SparseformerConfig, StridedConfig, WindowConfig
 from earbit.errors import ConfigError, DataError
 from earbit.model import AudioModel, ModelConfig
@@ -153,3 +153,26 @@ def test_the_name_of_a_kind_alone_is_that_kind_with_its_defaults():
 def test_a_kind_that_is_not_there_is_refused_with_those_that_are(value):
     with pytest.raises(ConfigError, match="strided"):
         override(preset("sparseformer-dn-tiny"), [f"encoder.pattern={value}"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.yaml", "*: w1a1", r"line 1: a name that begins with \* must be in quotes"),
+        ("a.yaml", "a: 1\nb: 2\na: 3", "line 3: key 'a' is there twice"),
+        ("a.json", '{"a": 1, "b": {"c": 2, "c": 3}}', "key 'c' is there twice"),
+        ("a.yaml", "", "there is nothing in it"),
+        ("a.json", " ", "there is nothing in it"),
+    ],
+)
+def test_a_file_that_is_not_what_it_looks_like_says_why(name, text, message, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read(tmp_path / name)
+
+
+def test_a_file_that_is_not_there_is_said_in_a_few_words(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"mine.json: cannot be read \(No such file or directory\)"
+    ):
+        read(tmp_path / "mine.json")

@@ -9,6 +9,7 @@ import torch
 from earbit.config import from_dict
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
+from earbit.export.verb import export_model
 from earbit.model import ModelConfig
 from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file
@@ -150,6 +151,71 @@ def test_a_folder_of_another_run_is_refused_in_words_of_the_command(
         run(teacher, melodies, tmp_path / "out", **changed.get(change, {}))
     assert "delete" not in str(refusal.value)
     assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [(("w1a1",), ("w1a2", "w1a1")), (("w1a2", "w1a1"), ("w1a1",))]
+)
+def test_a_run_of_one_stage_and_one_of_several_do_not_share_a_folder(
+    first, then, teacher, melodies, tmp_path
+):
+    run(teacher, melodies, tmp_path / "out", plans=first, n_steps=1)
+    before = (tmp_path / "out" / "model.safetensors").read_bytes()
+    told = f"a run with --plan {' '.join(first)}, here --plan {' '.join(then)}"
+    with pytest.raises(ConfigError, match=told):
+        run(teacher, melodies, tmp_path / "out", plans=then, n_steps=1)
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
+
+
+def test_folders_of_other_things_are_refused_before_any_audio_is_read(
+    teacher, melodies, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("earbit.quantize.verb.decoded_corpus", None)
+    with pytest.raises(ConfigError, match=r"holds a pre-training.*give another --out") as refusal:
+        run(teacher, melodies, teacher)
+    assert "delete" not in str(refusal.value)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"holds other files \(notes.txt\)"):
+        run(teacher, melodies, tmp_path)
+    with pytest.raises(ConfigError, match=r"plan 'fp32' quantizes nothing"):
+        run(teacher, melodies, tmp_path / "new", plans=("fp32",))
+    with pytest.raises(ConfigError, match=r"n_steps=0; give at least 1"):
+        run(teacher, melodies, tmp_path / "new", n_steps=0)
+    assert not (tmp_path / "new").exists()
+
+
+def test_every_stage_may_have_steps_of_its_own(teacher, melodies, tmp_path):
+    result = run(teacher, melodies, tmp_path / "a", plans=("w1a2", "w1a1"), n_steps=(2, 3))
+    assert [stage["n_steps"] for stage in result["stages"]] == [2, 3]
+    for folder, n_steps in (("1-w1a2", 2), ("2-w1a1", 3)):
+        names = {path.name for path in (tmp_path / "a" / folder / "checkpoints").iterdir()}
+        assert max(names) == f"step-{n_steps:08d}"
+    with pytest.raises(ConfigError, match="3 numbers for 2 plans"):
+        run(teacher, melodies, tmp_path / "b", plans=("w1a2", "w1a1"), n_steps=(1, 2, 3))
+
+
+def test_one_scale_for_a_whole_weight_goes_all_the_way(teacher, melodies, tmp_path):
+    settings = ("granularity=tensor",)
+    run(teacher, melodies, tmp_path / "t", plans=("w1a2", "w1a1"), n_steps=1, settings=settings)
+    student = load_model(tmp_path / "t")
+    leaf = student.encoder.layers[0].feed_forward.output
+    assert leaf.granularity == "tensor"
+    assert leaf.weight_quantizer.step(leaf.weight).unique().numel() == 1
+    by_tensor = weights_digest(student)
+    for module in student.modules():
+        if hasattr(module, "weight_quantizer"):
+            module.granularity = "channel"
+    assert weights_digest(student) != by_tensor
+
+
+def test_a_student_is_exported_as_it_is_and_under_no_other_plan(teacher, melodies, tmp_path):
+    run(teacher, melodies, tmp_path / "student", plans=("w1a1",), n_steps=1)
+    student, out = str(tmp_path / "student"), tmp_path / "p.safetensors"
+    for plan in ("w1a1", "fp32", "w4a4"):
+        with pytest.raises(ConfigError, match="quantized already under w1a1; leave out --plan"):
+            export_model(student, out, plan=plan)
+    assert not out.exists()
+    assert export_model(student, out)["agreement"]["bit_agreement"] >= 0.9999
 
 
 def test_a_quantized_teacher_is_refused_before_anything_is_made(teacher, melodies, tmp_path):

@@ -17,7 +17,12 @@ from earbit.model import AudioModel
 from earbit.presets import PRESETS
 from earbit.progress import say
 from earbit.quantize.convert import precisions_of
-from earbit.quantize.load import noise_clips, preset_or_model, quantized_copy
+from earbit.quantize.load import (
+    noise_clips,
+    preset_or_model,
+    quantized_copy,
+    refuse_quantized,
+)
 from earbit.quantize.plan import plan_named
 from earbit.runtime.session import Session
 
@@ -34,10 +39,14 @@ def model_of(where: str, *, plan: str | None, seed: int) -> AudioModel:
     """A model by preset (random weights from the seed) or path, quantized by `plan` if given.
 
     Scales of a model that is quantized here come from seeded noise: right for costs and times, not
-    for quality.  Raises ConfigError for what is neither a preset nor a file.
+    for quality.  Raises ConfigError for what is neither a preset nor a file, and for a plan of a
+    model that is quantized already.
     """
     model = preset_or_model(where, seed)
-    return model if plan is None else quantized_copy(model, plan, noise_clips(seed)).eval()
+    if plan is None:
+        return model
+    refuse_quantized(where, model, "leave out --plan")
+    return quantized_copy(model, plan, noise_clips(seed)).eval()
 
 
 def export_model(

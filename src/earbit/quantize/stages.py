@@ -137,17 +137,17 @@ def stages_of(config: BinarizeConfig, teacher: AudioModel, out_dir: Path) -> lis
 def _check_folder(out_dir: Path, stages: list[Stage]) -> None:
     """ConfigError when `out_dir` holds another run, of one stage or of several."""
     check_kind(out_dir, "binarize")
-    for folder in sorted(out_dir.glob("[0-9]*-*")):
-        number = int(folder.name.split("-")[0]) - 1
-        mine = stages[number] if 0 <= number < len(stages) else stages[0]
-        check_same_run(folder / CHECKPOINTS, mine.run)
-    if (out_dir / MODEL_FILE_NAME).exists() and (out_dir / CONFIG_NAME).exists():
-        # Its stages may have been removed; the model is not to be replaced all the same.
+    if (out_dir / CONFIG_NAME).exists():
         held = to_dict(load(BinarizeConfig, out_dir / CONFIG_NAME))
         held["plans"] = [plan_name(where) for where in held["plans"]]
         differ = differences({"config": held}, {"config": stages[0].run["config"]})
         if differ is not None:
             raise ConfigError(f"{out_dir}: holds {differ}; give another --out")
+    # What a configuration does not say: rules of plans, the teacher, the data.
+    for folder in sorted(out_dir.glob("[0-9]*-*")):
+        number = int(folder.name.split("-")[0]) - 1
+        mine = stages[number] if 0 <= number < len(stages) else stages[0]
+        check_same_run(folder / CHECKPOINTS, mine.run)
 
 
 def binarize_on(
