@@ -71,7 +71,8 @@ def check(model: torch.nn.Module, step: Callable[[], None], name: str) -> set[st
     for (which, p), old in zip(model.named_parameters(), before, strict=True):
         if not bool(torch.isfinite(p).all()):
             raise SystemExit(f"{name}: {which} is not finite after a step")
-        if p.grad is not None and torch.equal(p, old) and bool(p.grad.abs().max() > 0):
+        # Adam moves nothing that can be seen by a gradient far below its epsilon.
+        if p.grad is not None and torch.equal(p, old) and bool(p.grad.abs().max() > 1e-6):
             raise SystemExit(f"{name}: {which} did not move")
     return {which for which, p in model.named_parameters() if p.grad is None}
 

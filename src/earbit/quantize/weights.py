@@ -33,7 +33,8 @@ def weight_bits(weight: Tensor) -> Tensor:
 def weight_signs(weight: Tensor) -> Tensor:
     """+1 where the bit is one, else -1; without a gradient."""
     weight = weight.detach()
-    return torch.ge(weight, weight.mean(), out=torch.empty_like(weight)).mul_(2).sub_(1)
+    into = torch.ge(weight, weight.mean(), out=torch.empty_like(weight))
+    return torch.add(weight.new_tensor(-1.0), into, alpha=2, out=into)
 
 
 def weight_scale(weight: Tensor, granularity: Granularity) -> Tensor:
