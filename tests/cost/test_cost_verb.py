@@ -139,8 +139,9 @@ def test_a_quantized_model_is_profiled_as_it_is_and_refuses_another_plan(tmp_pat
     _, (record,) = profile_models([where])
     assert record["plan"] == "mine"
     assert plain["bops"] - record["bops"] == 499 * 64 * 96 * (32 * 32 - 1)
-    with pytest.raises(ConfigError, match=r"quantized by plan 'mine' already"):
-        profile_models([where], ["w1a1"])
+    for other in ("w1a1", "fp32"):
+        with pytest.raises(ConfigError, match=r"quantized by plan 'mine' already"):
+            profile_models([where], [other])
 
 
 def test_a_full_precision_model_file_takes_plans_as_its_preset_does(tmp_path):

@@ -29,6 +29,7 @@ from earbit.quantize.load import (
     student_of,
 )
 from earbit.quantize.plan import PLANS, plan_named
+from earbit.quantize.report import render
 from earbit.quantize.stages import BinarizeConfig
 from earbit.quantize.verb import binarize
 
@@ -116,6 +117,51 @@ def test_a_model_without_its_units_is_refused(teacher, melodies, tmp_path):
     (lonely / "model.safetensors").write_bytes((teacher / "model.safetensors").read_bytes())
     with pytest.raises(DataError, match="units that model.safetensors was trained on"):
         run(lonely, melodies, tmp_path / "out")
+
+
+def test_a_run_says_what_it_does_and_what_came_out(teacher, melodies, tmp_path, capsys):
+    arguments = {"plans": ("w1a2", "w1a1"), "n_steps": (2, 3)}
+    result = run(teacher, melodies, tmp_path, **arguments)
+    said = capsys.readouterr().err
+    assert "learn little in a front end without batch norm and shortcuts" in said
+    assert "stage 1 of 2: w1a2, 2 steps" in said
+    assert "stage 2 of 2: w1a1, 3 steps" in said
+    run(teacher, melodies, tmp_path, **arguments)
+    assert "stage 2 of 2: w1a1, is done already" in capsys.readouterr().err
+    *table, leaves, model = render(result, "OUT").splitlines()
+    assert [line.split("  ")[0].strip() for line in table[1:]] == [
+        "teacher",
+        "1-w1a2, 2 steps",
+        "2-w1a1, 3 steps",
+    ]
+    listed = (tmp_path / "leaves.txt").read_text().splitlines()
+    assert listed[0].split() == ["leaf", "kind", "bits", "scales", "input"]
+    n_quantized = sum("w1a1" in line for line in listed)
+    assert leaves == f"{n_quantized} of {len(listed) - 1} leaves quantized, see OUT/leaves.txt"
+    assert model.endswith("model.safetensors")
+
+
+def test_a_front_end_with_a_path_without_bits_is_not_warned_about(melodies, tmp_path, capsys):
+    run("hubert-tiny", melodies, tmp_path, n_steps=1)
+    assert "learn little" not in capsys.readouterr().err
+
+
+def test_plans_of_one_name_are_told_apart_or_refused(teacher, melodies, tmp_path):
+    for folder, bits in (("a", "w1a1"), ("b", "w2a2")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.json").write_text(json.dumps({"encoder.layers.*": bits}))
+    both = tuple(str(tmp_path / folder / "mine.json") for folder in "ab")
+    with pytest.raises(ConfigError, match="two of them are called 'mine' and differ"):
+        run(teacher, melodies, tmp_path / "out", plans=both)
+    (tmp_path / "w1a1.json").write_text('{"encoder.layers.*": "w2a2"}')
+    with pytest.raises(ConfigError, match="a plan of earbit is called 'w1a1' already"):
+        run(teacher, melodies, tmp_path / "out", plans=(str(tmp_path / "w1a1.json"),))
+
+
+def test_a_run_that_fails_leaves_no_empty_folder(teacher, tmp_path):
+    with pytest.raises(DataError):
+        run(teacher, tmp_path / "no-such-corpus", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_preset_can_be_tried_before_anything_is_trained(melodies, tmp_path, monkeypatch):

@@ -70,7 +70,8 @@ def run(
 
 def bench(
     file: Annotated[
-        Positional[str], arg(help="A file of `earbit export`; or, with --plan, a preset or model.")
+        Positional[str],
+        arg(help="A program, a model folder; with --plan, a preset too."),
     ],
     plan: Annotated[
         tuple[str, ...], arg(metavar="PLAN", help="Export FILE, a preset or model, under each.")
@@ -108,8 +109,11 @@ def doctor(json: Json = None) -> None:
 def _programs_of(
     where: str, plans: Sequence[str], seed: int
 ) -> Iterator[tuple[dict[str, Path], Path | None]]:
-    """A program file as it is; or a model under every plan, and itself in float, while needed."""
-    if not plans:
+    """A program file as it is; or a model under every plan, and itself in float, while needed.
+
+    A folder is a model's, which is taken as it is when there are no plans.
+    """
+    if not plans and not Path(where).is_dir():
         yield {"": Path(where)}, None
         return
     from earbit.export.verb import export_model
@@ -118,10 +122,11 @@ def _programs_of(
 
     with tempfile.TemporaryDirectory() as folder:
         programs = {
-            plan: Path(folder) / f"{i}.safetensors" for i, plan in enumerate(dict.fromkeys(plans))
+            plan: Path(folder) / f"{i}.safetensors"
+            for i, plan in enumerate(dict.fromkeys(plans or ("",)))
         }
         for plan, path in programs.items():
-            export_model(where, path, plan=plan, seed=seed)
+            export_model(where, path, plan=plan or None, seed=seed)
         model = Path(folder) / "model.safetensors"
         save_model(float_twin(preset_or_model(where, seed)), model, {})
         yield programs, model

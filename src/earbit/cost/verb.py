@@ -36,7 +36,7 @@ MAX_DEPTH = 16
 
 def profile_models(
     models: Sequence[str],
-    plans: Sequence[str] = (FLOAT_PLAN,),
+    plans: Sequence[str] = (),
     *,
     seconds: float = 10.0,
     rest_bits: RestBits | None = None,
@@ -61,7 +61,7 @@ def profile_models(
     n_samples = _n_samples(seconds)
     if not 0 <= module_depth <= MAX_DEPTH:
         raise ConfigError(f"modules={module_depth}; give a depth of 0 (none) to {MAX_DEPTH}")
-    plans, accounting = plans or (FLOAT_PLAN,), accounting or "earbit"
+    accounting = accounting or "earbit"
     named = [device for name in devices or tuple(DEVICES) for device in _device(name)]
     profiles: list[Profile] = []
     configs: dict[str, ModelConfig] = {}
@@ -150,11 +150,11 @@ def _plans_for(
     plans: Sequence[str],
 ) -> list[tuple[str, Mapping[str, Precision]]]:
     if own_precisions:
-        if tuple(plans) not in {(FLOAT_PLAN,), (own_plan,)}:
+        if tuple(plans) not in {(), (own_plan,)}:
             raise ConfigError(
                 f"{where}: quantized by plan {own_plan!r} already, cannot be profiled under "
                 f"{', '.join(plans)}; give the model that it was made from"
             )
         return [(own_plan, own_precisions)]
     leaf_names = leaf_names_of(config)
-    return [(plan, plan_named(plan).precisions(leaf_names)) for plan in plans]
+    return [(plan, plan_named(plan).precisions(leaf_names)) for plan in plans or (FLOAT_PLAN,)]

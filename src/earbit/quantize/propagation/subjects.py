@@ -13,7 +13,7 @@ from earbit.model_file import read_model_file
 from earbit.presets import PRESETS
 from earbit.quantize.convert import leaves_of, quantized_leaves_of
 from earbit.quantize.load import model_path, preset_or_model, random_model
-from earbit.quantize.plan import PLANS, Plan, plan_named
+from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.propagation.stacks import Stack, stack_of
 
 DEFAULT_PLAN = "w1a1"
@@ -79,14 +79,8 @@ def _float_model(where: str, name_of_plan: str, settings: Sequence[str], seed: i
             f"{where}: quantized already; name the full-precision model that it is compared with "
             "by --teacher, or give that model and --plan"
         )
-    precisions = plan.precisions(leaves_of(model))
+    precisions = plan.quantizing(leaves_of(model))
     quantized = [name for name, precision in precisions.items() if not precision.is_float]
-    if not quantized:
-        others = [name for name, other in PLANS.items() if other.rules]
-        raise ConfigError(
-            f"plan {plan.name!r} quantizes nothing; there is no error to measure; "
-            f"plans are {', '.join(others)}, or a .json file of your own"
-        )
     stack = stack_of(
         model,
         quantized,
