@@ -68,6 +68,8 @@ def allowed_for(room: str) -> set[str]:
         return CLOSED[room] | {room}
     if room in WAY:
         return FOUNDATION | set(WAY[: WAY.index(room) + 1])
+    if room == "export":  # a program may have a head of superb
+        return FOUNDATION | set(WAY) | {"superb", room}
     if room in {branch[0] for branch in BRANCHES}:
         return FOUNDATION | set(WAY) | {room}
     return FOUNDATION | set(WAY) | {b[0] for b in BRANCHES} | set(LAST)

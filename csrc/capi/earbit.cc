@@ -104,6 +104,15 @@ int64_t n_frames(const LoadedProgram& loaded, int64_t n_samples) {
   return n;
 }
 
+void require_finite(const float* samples, int64_t n_samples) {
+  const auto n_bad = std::count_if(samples, samples + n_samples,
+                                   [](float sample) { return !std::isfinite(sample); });
+  if (n_bad > 0) {
+    throw std::invalid_argument("audio has " + std::to_string(n_bad) +
+                                " samples that are NaN or infinite; clean it first");
+  }
+}
+
 void run(const LoadedProgram& loaded, const float* samples, int64_t n_samples, int n_threads,
          const std::vector<int>& outputs, float* features, int64_t n_floats) {
   require(samples != nullptr, "samples");
@@ -112,15 +121,36 @@ void run(const LoadedProgram& loaded, const float* samples, int64_t n_samples, i
   const int64_t size = n_frames(loaded, n_samples) * loaded.program->type(outputs.front()).cols;
   const auto n_expected = static_cast<int64_t>(outputs.size()) * size;
   require_range("n_floats", n_floats, n_expected, n_expected);
-  const auto n_bad = std::count_if(samples, samples + n_samples,
-                                   [](float sample) { return !std::isfinite(sample); });
-  if (n_bad > 0) {
-    throw std::invalid_argument("audio has " + std::to_string(n_bad) +
-                                " samples that are NaN or infinite; clean it first");
-  }
+  require_finite(samples, n_samples);
   for (const Value& value : loaded.program->run(samples, n_samples, outputs, n_threads)) {
     features = std::copy_n(value.floats.get(), size, features);
   }
+}
+
+const earbit::Head& head_of(const LoadedProgram& loaded) {
+  if (!loaded.head) {
+    throw BadArgument("the program has no head; `earbit export --head` makes one that has");
+  }
+  return *loaded.head;
+}
+
+void run_head(const LoadedProgram& loaded, const float* samples, int64_t n_samples, int n_threads,
+              float* scores, int64_t n_floats) {
+  require(samples != nullptr, "samples");
+  require(scores != nullptr, "scores");
+  const earbit::Head& head = head_of(loaded);
+  const auto n_labels = static_cast<int64_t>(head.labels.size());
+  require_range("n_threads", n_threads, 1, EARBIT_MAX_THREADS);
+  require_range("n_floats", n_floats, n_labels, n_labels);
+  n_frames(loaded, n_samples);
+  require_finite(samples, n_samples);
+  const int64_t n_rows = loaded.program->rows(n_samples)[head.value];
+  if (n_rows != 1) {
+    throw FormatError("head value " + std::to_string(head.value) + " has " +
+                      std::to_string(n_rows) + " rows, expected 1; export it again");
+  }
+  const Value value = loaded.program->run(samples, n_samples, {head.value}, n_threads).front();
+  std::copy_n(value.floats.get(), n_labels, scores);
 }
 
 }  // namespace
@@ -180,6 +210,30 @@ earbit_status earbit_run_states(const earbit_program* program, const float* samp
     require(program != nullptr, "program");
     const LoadedProgram& loaded = program->loaded;
     run(loaded, samples, n_samples, n_threads, loaded.outputs, features, n_floats);
+  });
+}
+
+int earbit_n_labels(const earbit_program* program) {
+  if (program == nullptr || !program->loaded.head) return 0;
+  return static_cast<int>(program->loaded.head->labels.size());
+}
+
+const char* earbit_label(const earbit_program* program, int i) {
+  const char* label = nullptr;
+  guarded([&] {
+    require(program != nullptr, "program");
+    const std::vector<std::string>& labels = head_of(program->loaded).labels;
+    require_range("i", i, 0, static_cast<int64_t>(labels.size()) - 1);
+    label = labels[i].c_str();
+  });
+  return label;
+}
+
+earbit_status earbit_scores(const earbit_program* program, const float* samples, int64_t n_samples,
+                            int n_threads, float* scores, int64_t n_floats) {
+  return guarded([&] {
+    require(program != nullptr, "program");
+    run_head(program->loaded, samples, n_samples, n_threads, scores, n_floats);
   });
 }
 

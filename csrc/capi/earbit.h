@@ -1,4 +1,5 @@
-/* libearbit: features of speech by a packed program, from C or any language that calls C.
+/* libearbit: features and labels of speech by a packed program, from C or any language that calls
+ * C.
  *
  * A program is opened once and never changes; any number of threads may run it at the same time.
  * Every function that can fail says so by its status, and earbit_error() then says what was wrong.
@@ -69,6 +70,21 @@ EARBIT_API earbit_status earbit_run(const earbit_program* program, const float* 
 EARBIT_API earbit_status earbit_run_states(const earbit_program* program, const float* samples,
                                            int64_t n_samples, int n_threads, float* features,
                                            int64_t n_floats);
+
+/* Labels of the head of a program, as `earbit export --head` gives it one; 0 without a head and for
+ * null. */
+EARBIT_API int earbit_n_labels(const earbit_program* program);
+
+/* Label i, UTF-8, as long as the program is open; null when i is not below earbit_n_labels, and
+ * earbit_error() says so. */
+EARBIT_API const char* earbit_label(const earbit_program* program, int i);
+
+/* Runs the model and its head: writes a score for each label to `scores`, which has room for
+ * n_floats floats; they must be exactly earbit_n_labels.  The largest is of the likeliest label; a
+ * softmax makes probabilities of them. */
+EARBIT_API earbit_status earbit_scores(const earbit_program* program, const float* samples,
+                                       int64_t n_samples, int n_threads, float* scores,
+                                       int64_t n_floats);
 
 /* What was wrong in the last call of this thread that failed, one line of UTF-8; valid until the
  * next call in this thread. */

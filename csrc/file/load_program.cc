@@ -110,6 +110,29 @@ void add_op(const Json& record, int i, Tensors& tensors, Program& program) {
   }
 }
 
+Head read_head(const Json& record, const Program& program) {
+  const std::vector<Json> values = fields(record, "head", {"task", "value", "labels"});
+  Head head{values[0].name("head task"), value_id(values[1], "head", program.n_values()), {}};
+  const Type& type = program.type(head.value);
+  const std::vector<Json> labels = values[2].items("head labels");
+  if (type.kind != Kind::floats || labels.empty() ||
+      labels.size() != static_cast<size_t>(type.cols)) {
+    throw FormatError("head: " + std::to_string(labels.size()) + " labels for value " +
+                      std::to_string(head.value) +
+                      (type.kind == Kind::floats
+                           ? " of " + std::to_string(type.cols) + " columns; each needs its own"
+                           : ", which is not of floats"));
+  }
+  std::set<std::string> distinct;
+  for (const Json& label : labels) {
+    head.labels.push_back(label.name("head label " + std::to_string(head.labels.size())));
+    if (!distinct.insert(head.labels.back()).second) {
+      throw FormatError("head: label '" + head.labels.back() + "' twice");
+    }
+  }
+  return head;
+}
+
 }  // namespace
 
 LoadedProgram load_program(const Source& source) {
@@ -125,8 +148,11 @@ LoadedProgram load_program(const Source& source) {
                         "'; a trained model becomes a program by `earbit export`");
     }
   }
-  const std::vector<Json> parts =
-      fields(json, "program", {"format", "ops", "outputs", "bits", "origin"});
+  std::vector<std::string> keys = {"format", "ops", "outputs", "bits", "origin"};
+  const bool has_head = std::any_of(members.begin(), members.end(),
+                                    [](const auto& member) { return member.first == "head"; });
+  if (has_head) keys.push_back("head");
+  const std::vector<Json> parts = fields(json, "program", keys);
   const std::vector<Json> records = parts[1].items("ops");
   if (records.empty() || records.size() > kMaxOps) {
     throw FormatError(std::to_string(records.size()) + " ops; allowed: 1 to " +
@@ -155,6 +181,7 @@ LoadedProgram load_program(const Source& source) {
   for (const auto& [name, value] : parts[3].members("bits")) {
     loaded.bits[name] = value_id(value, "bits of '" + name + "'", program->n_values());
   }
+  if (has_head) loaded.head = read_head(parts[5], *program);
   parts[4].members("origin");
   loaded.origin = parts[4].text();
   loaded.program = std::move(program);

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,11 +14,19 @@ namespace earbit {
 
 constexpr int kMaxLoadGrowth = 128;
 
+// What a program says of its audio, besides features.
+struct Head {
+  std::string task;
+  int value;                        // floats, a column per label
+  std::vector<std::string> labels;  // distinct, in the order of the columns
+};
+
 struct LoadedProgram {
   std::unique_ptr<Program> program;
   std::vector<int> outputs;         // values of the hidden states, the encoder's input first
   std::map<std::string, int> bits;  // packed values by the leaf that reads them
-  std::string origin;               // a JSON object: which model and plan it was made from
+  std::optional<Head> head;
+  std::string origin;  // a JSON object: which model and plan it was made from
 };
 
 // Reads and checks a whole file; nothing of it is needed afterwards.  Tensors are read op by op,

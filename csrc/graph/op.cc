@@ -39,6 +39,8 @@ std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& in
       {"gemm_planes", make_product_planes},
       {"conv_planes", make_product_planes},
       {"attention_i8", make_attention_i8},
+      {"mean_frames", make_mean_frames},
+      {"weighted_sum", make_weighted_sum},
   };
   const auto found = makers.find(name);
   if (found == makers.end()) {

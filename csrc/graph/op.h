@@ -81,6 +81,8 @@ std::unique_ptr<Op> make_unpack(const std::vector<Type>& inputs, Attributes& att
 std::unique_ptr<Op> make_product_i8(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_product_planes(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_attention_i8(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_mean_frames(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_weighted_sum(const std::vector<Type>& inputs, Attributes& attributes);
 
 // Checks that every maker uses on its inputs.
 void expect_floats(const std::vector<Type>& inputs, size_t n);

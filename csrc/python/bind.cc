@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -79,14 +80,20 @@ int add(Program& program, const std::string& op, const std::vector<int>& inputs,
   return program.add(op, inputs, attributes);
 }
 
-// A loaded file: program, outputs, bits and the JSON text of its origin.
-std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int>, std::string>
+using HeadParts = std::tuple<std::string, int, std::vector<std::string>>;
+
+// A loaded file: program, outputs, bits, the JSON text of its origin, and task, value and labels of
+// its head if it has one.
+std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int>, std::string,
+           std::optional<HeadParts>>
 load(const nb::bytes& path) {
   const std::string text(path.c_str(), path.size());
   nb::gil_scoped_release release;
   LoadedProgram loaded = load_program(FileSource(text));
+  std::optional<HeadParts> head;
+  if (loaded.head) head.emplace(loaded.head->task, loaded.head->value, loaded.head->labels);
   return {std::move(loaded.program), std::move(loaded.outputs), std::move(loaded.bits),
-          std::move(loaded.origin)};
+          std::move(loaded.origin), std::move(head)};
 }
 
 void check(const Waveform& waveform, int threads) {

@@ -1,4 +1,4 @@
-"""`earbit run`: features of audio files by a packed program, without PyTorch."""
+"""`earbit run`: features and labels of audio files by a packed program, without PyTorch."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def run_files(
 
     paths: audio files, or folders, of which all audio files are taken.  A file that cannot be used
     is left out, with its reason in the summary and on standard error; DataError when none is left.
+    A program with a head also says the label of each file with its probability; then `out` has an
+    array NAME.scores per file, and `labels`, the names of its columns.
     """
     paths = [file for path in paths for file in _audio_files(path)]
     if not paths:
@@ -41,15 +43,21 @@ def run_files(
     if len(set(names)) < len(names):
         raise ConfigError("an audio file is given twice; its features would overwrite each other")
     session = Session(program, threads)
+    if session.labels is not None and out is not None:
+        _refuse_names_of_scores(names)
     if out is not None:
         make_folder(out.parent)
     arrays: dict[str, np.ndarray] = {}
+    scores: dict[str, np.ndarray] = {}
     summary: list[dict[str, Any]] = []
     for name, path in zip(names, paths, strict=True):
         try:
             waveform = read_audio(path)
             start_s = time.perf_counter()
-            arrays[name] = session.run(waveform, layers=layers)
+            if session.labels is None:
+                arrays[name] = session.run(waveform, layers=layers)
+            else:
+                arrays[name], scores[name] = session.run_with_scores(waveform, layers=layers)
         except DataError as error:
             summary.append({"audio": name, "error": str(error).removeprefix(f"{path}: ")})
             continue
@@ -65,11 +73,16 @@ def run_files(
                 "rtf": round(elapsed_s / duration_s, 5),
             }
         )
+        if session.labels is not None:
+            summary[-1] |= _likeliest(session.labels, scores[name])
     bad = [f"{entry['audio']}: {entry['error']}" for entry in summary if "error" in entry]
     if not arrays:
         raise DataError(f"no usable audio file among {len(bad)}; {bad[0]}")
     for line in bad:
         say(f"left out {line}")
+    if session.labels is not None:
+        arrays |= {f"{name}.scores": row for name, row in scores.items()}
+        arrays["labels"] = np.array(session.labels)
     if out is not None:
         write_whole(out, lambda temporary: _write_npz(temporary, arrays))
     return summary
@@ -83,6 +96,20 @@ def _audio_files(path: Path) -> list[Path]:
     if not files:
         raise DataError(f"{path}: no audio file in this folder; wav, flac, ogg, opus, mp3 are read")
     return files
+
+
+def _refuse_names_of_scores(names: Sequence[str]) -> None:
+    taken = {"labels", *(f"{name}.scores" for name in names)}
+    clash = next((name for name in names if name in taken), None)
+    if clash is not None:
+        raise ConfigError(f"{clash}: an audio file with the name of an array of scores; rename it")
+
+
+def _likeliest(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
+    """The label with the largest score, and its share of a softmax."""
+    shares = np.exp(scores.astype(np.float64) - scores.max())
+    best = int(np.argmax(scores))
+    return {"label": labels[best], "probability": round(float(shares[best] / shares.sum()), 4)}
 
 
 def _write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -72,6 +72,33 @@ static void wrong_calls(const earbit_program* program) {
   free(out);
 }
 
+static void wrong_scores(const earbit_program* program) {
+  float samples[800] = {0};
+  const int n = earbit_n_labels(program);
+  float* out = malloc(((size_t)n + 1) * sizeof(float));
+  if (out == NULL) exit(1);
+  if (earbit_n_labels(NULL) != 0 || earbit_label(NULL, 0) != NULL) ++n_wrong;
+  EXPECT(earbit_scores(NULL, samples, 800, 1, out, n), EARBIT_BAD_ARGUMENT, "program");
+  if (n == 0) {
+    EXPECT(earbit_scores(program, samples, 800, 1, out, 0), EARBIT_BAD_ARGUMENT, "no head");
+    if (earbit_label(program, 0) != NULL || strstr(earbit_error(), "no head") == NULL) ++n_wrong;
+    free(out);
+    return;
+  }
+  EXPECT(earbit_scores(program, samples, 800, 1, out, n), EARBIT_OK, "");
+  EXPECT(earbit_scores(program, samples, 800, 1, out, n - 1), EARBIT_BAD_ARGUMENT, "n_floats");
+  EXPECT(earbit_scores(program, samples, 800, 1, out, n + 1), EARBIT_BAD_ARGUMENT, "n_floats");
+  EXPECT(earbit_scores(program, samples, 800, 0, out, n), EARBIT_BAD_ARGUMENT, "n_threads=0");
+  EXPECT(earbit_scores(program, NULL, 800, 1, out, n), EARBIT_BAD_ARGUMENT, "samples");
+  EXPECT(earbit_scores(program, samples, 800, 1, NULL, n), EARBIT_BAD_ARGUMENT, "scores");
+  EXPECT(earbit_scores(program, samples, 399, 1, out, n), EARBIT_BAD_AUDIO, "399 samples");
+  samples[7] = (float)NAN;
+  EXPECT(earbit_scores(program, samples, 800, 1, out, n), EARBIT_BAD_AUDIO, "1 samples");
+  if (earbit_label(program, n) != NULL || strstr(earbit_error(), "i=") == NULL) ++n_wrong;
+  if (earbit_label(program, -1) != NULL || strstr(earbit_error(), "i=-1") == NULL) ++n_wrong;
+  free(out);
+}
+
 int main(int argc, char** argv) {
   earbit_program* program = NULL;
   if (argc != 2 || earbit_open(argv[1], &program) != EARBIT_OK) {
@@ -80,6 +107,7 @@ int main(int argc, char** argv) {
   }
   wrong_files(argv[1]);
   wrong_calls(program);
+  wrong_scores(program);
   earbit_close(program);
   return n_wrong == 0 ? 0 : 1;
 }

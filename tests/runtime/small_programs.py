@@ -217,6 +217,18 @@ def codes(program):
     ]
 
 
+def head(program):
+    first = front_end(program, 12)
+    states = [first, program.add("gelu", [first])]
+    means = [program.add("mean_frames", [state]) for state in states]
+    mixed = program.add("weighted_sum", means, tensors={"weight": floats(51, 2)})
+    both = program.add("weighted_sum", states, tensors={"weight": floats(52, 2)})
+    tensors = {"weight": floats(53, 3, 12), "bias": floats(54, 3)}
+    scores = program.add("conv_f32", [mixed], ints=PLAIN, tensors=tensors)
+    program.head = {"task": "ks", "value": scores, "labels": ["yes", "nö", "_silence_"]}
+    return [first, both]
+
+
 PROGRAMS = (
     norms,
     products,
@@ -228,6 +240,7 @@ PROGRAMS = (
     relative_attention,
     pattern_attention,
     codes,
+    head,
 )
 
 

@@ -10,7 +10,7 @@ from earbit.runtime import Session
 from native_build import built, ran
 
 SAMPLES = np.random.default_rng(2).integers(-20_000, 20_000, 3001).astype(np.int16)
-NAMES = ("norms", "products", "binary_attention", "float_attention")
+NAMES = ("norms", "products", "binary_attention", "float_attention", "head")
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,17 @@ def test_the_example_in_c_writes_the_bits_of_a_session(folder, tmp_path, name):
     n_states = len(session.outputs)
     assert said == f"{n_frames} frames of {width} values, {n_states} hidden states\n"
     assert (tmp_path / "out.f32").read_bytes() == expected.tobytes()
+
+
+def test_labels_and_scores_in_c_are_those_of_a_session(folder, tmp_path):
+    audio = SAMPLES.astype(np.float32) / 32768
+    audio.tofile(tmp_path / "a.f32")
+    program = folder / "head.safetensors"
+    lines = ran(built("asan") / "c_scores", program, tmp_path / "a.f32", 3).splitlines()
+    session = Session(program)
+    assert [line.split(" ", 1)[1] for line in lines] == list(session.labels)
+    scores = np.float32([float.fromhex(line.split(" ")[0]) for line in lines])
+    assert np.array_equal(scores, session.scores(audio))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from earbit.errors import ConfigError, FormatError
-from earbit.superb.head_file import load_head, predict, score_with
+from earbit.superb.head_file import load_head, load_head_of_any_task, predict, score_with
 from earbit.superb.ks import KS
 from earbit.superb.runner import run_task
 
@@ -39,6 +39,24 @@ def test_a_saved_head_says_what_a_clip_is(run):
     head = load_head(folder, KS)
     assert head.outputs == ("down", "left", "up")
     assert predict(KS, head, features, "test-left-3") == "left"
+
+
+def test_a_saved_head_says_its_task_and_the_model_it_was_trained_on(run):
+    folder, features, _, _ = run
+    task, head = load_head_of_any_task(folder)
+    assert task is KS
+    assert head.model_digest == features.model_digest == "m"
+    assert head.outputs == load_head(folder, KS).outputs
+
+
+def test_a_head_from_before_models_were_named_is_read_without_one(run):
+    path = run[0] / "head.safetensors"
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = json.loads(file.metadata()["earbit"])
+    del header["model_digest"]
+    save_file(tensors, path, {"earbit": json.dumps(header)})
+    assert load_head(path, KS).model_digest == ""
 
 
 def test_a_head_scores_other_features_of_the_same_shape(run, toy):

@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -21,13 +21,16 @@ def export(
     plan: Annotated[
         str | None, arg(metavar="PLAN", help="Quantize a full-precision model on the way.")
     ] = None,
+    head: Annotated[
+        Path | None, arg(metavar="DIR", help="Pack the head that `earbit superb` trained on it.")
+    ] = None,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
     """Packs a model into one file that runs without PyTorch, and verifies it against PyTorch."""
     from earbit.export.verb import export_model
 
-    result = export_model(model, out, plan=plan, seed=seed)
+    result = export_model(model, out, plan=plan, seed=seed, head=head)
     agreement = result["agreement"]
     bits = (
         f"{100 * agreement['bit_agreement']:.4f} % of bits equal "
@@ -39,7 +42,17 @@ def export(
         f"{result['file']}: {result['bytes'] / 1e6:.2f} MB; against PyTorch on "
         f"{agreement['n_frames']} frames: {bits if agreement['worst_leaf'] != 'none' else ''}"
         f"output cosine {agreement['output_cosine']:.6f}, "
-        f"largest difference {agreement['max_abs_error']:.2g}",
+        f"largest difference {agreement['max_abs_error']:.2g}"
+        f"{_of_head(result['head']) if 'head' in result else ''}",
+    )
+
+
+def _of_head(agreement: dict[str, Any]) -> str:
+    label, torch_label = agreement["label"], agreement["torch_label"]
+    of_torch = "as PyTorch" if label == torch_label else f"but PyTorch says {torch_label!r}"
+    return (
+        f"; head says {label!r} {of_torch}, "
+        f"largest difference of scores {agreement['max_abs_error']:.2g}"
     )
 
 

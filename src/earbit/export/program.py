@@ -29,6 +29,8 @@ class Program:
     """Values of the hidden states, the encoder's input first."""
     bits: dict[str, int] = field(default_factory=dict)
     """Packed operands by the name of the leaf that reads them: what `verify` compares."""
+    head: dict[str, Any] | None = None
+    """Task, value of the scores and labels, where the program has a head."""
 
     def add(
         self,
@@ -65,5 +67,7 @@ def write_program(program: Program, path: Path, origin: Mapping[str, Any]) -> No
         "bits": program.bits,
         "origin": dict(origin),
     }
+    if program.head is not None:
+        header["head"] = program.head
     metadata = {METADATA_KEY: json.dumps(header, separators=(",", ":"))}
     write_whole(path, lambda temporary: save_file(program.tensors, temporary, metadata))

@@ -9,6 +9,7 @@ import numpy as np
 
 from earbit.config import to_dict
 from earbit.errors import ConfigError, DataError
+from earbit.export.head import ModelHead, head_of, lower_head, verify_head
 from earbit.export.lower import lower_model
 from earbit.export.program import write_program
 from earbit.export.verify import Agreement, verify
@@ -50,13 +51,15 @@ def model_of(where: str, *, plan: str | None, seed: int) -> AudioModel:
 
 
 def export_model(
-    where: str, out: Path, *, plan: str | None = None, seed: int = 0
+    where: str, out: Path, *, plan: str | None = None, seed: int = 0, head: Path | None = None
 ) -> dict[str, Any]:
     """Exports a model and says how far the packed program agrees with PyTorch on seeded noise.
 
+    head: a folder of `earbit superb` on this model, whose head is packed with it.
     What makes its features worthless, random weights or a plan without training, is said.
     """
     model = model_of(where, plan=plan, seed=seed)
+    packed = None if head is None else head_of(model, head, name=where)
     if where in PRESETS:
         say(f"{where}: random weights of seed {seed}; good for size and time, not for features")
     elif plan is not None and any(not p.is_float for _, p in plan_named(plan).rules):
@@ -64,11 +67,19 @@ def export_model(
             f"{where}: not trained under {plan}, so its features are poor; "
             f"earbit binarize {where} --plan {plan} trains it"
         )
-    return export_to(model, out, name=where, waveform=noise_clips(seed + 1, n_clips=1)[0])
+    waveform = noise_clips(seed + 1, n_clips=1)[0]
+    return export_to(model, out, name=where, waveform=waveform, head=packed)
 
 
-def export_to(model: AudioModel, out: Path, *, name: str, waveform: np.ndarray) -> dict[str, Any]:
-    """Writes the program of a model to `out`, once it is verified on `waveform`.
+def export_to(
+    model: AudioModel,
+    out: Path,
+    *,
+    name: str,
+    waveform: np.ndarray,
+    head: ModelHead | None = None,
+) -> dict[str, Any]:
+    """Writes the program of a model, and its head, to `out`, once it is verified on `waveform`.
 
     Raises DataError for a model whose output is not finite; RuntimeError, our bug, for a program
     that does not agree with its model.
@@ -80,13 +91,19 @@ def export_to(model: AudioModel, out: Path, *, name: str, waveform: np.ndarray) 
     origin = {"name": name, "precisions": precisions, "config": to_dict(model.config)}
     unverified = out.with_name(f".{out.stem}.unverified.safetensors")
     try:
-        write_program(lower_model(model), unverified, origin)
-        agreement = verify(model, Session(unverified), waveform)
+        program = lower_model(model)
+        if head is not None:
+            lower_head(program, head)
+        write_program(program, unverified, origin)
+        session = Session(unverified)
+        agreement = verify(model, session, waveform)
         if min(agreement.bit_agreement, _float_agreement(agreement)) < MIN_BIT_AGREEMENT:
             raise RuntimeError(f"{name}: the program disagrees with its model: {agreement}")
+        of_head = None if head is None else verify_head(head, model, session, waveform)
         unverified.replace(out)
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error})") from error
     finally:
         unverified.unlink(missing_ok=True)
-    return {"file": str(out), "bytes": out.stat().st_size, "agreement": agreement.as_dict()}
+    result = {"file": str(out), "bytes": out.stat().st_size, "agreement": agreement.as_dict()}
+    return result if of_head is None else {**result, "head": of_head.as_dict()}

@@ -13,6 +13,16 @@ from earbit.errors import FormatError
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """What a program says of its audio, besides features."""
+
+    task: str
+    value: int
+    """Scores, one row of a column per label."""
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProgramFile:
     """A program as it was read."""
 
@@ -22,6 +32,7 @@ class ProgramFile:
     """Packed values by the name of the leaf that reads them."""
     origin: dict[str, Any]
     """Which model and plan it was made from."""
+    head: Head | None
 
 
 def read_program(path: str | Path) -> ProgramFile:
@@ -37,8 +48,12 @@ def read_program(path: str | Path) -> ProgramFile:
             "preset or model"
         )
     try:
-        program, outputs, bits, origin = _core.load_program(os.fsencode(path))
-        return ProgramFile(program, tuple(outputs), bits, json.loads(origin))
+        program, outputs, bits, origin, parts = _core.load_program(os.fsencode(path))
+        head = None
+        if parts is not None:
+            task, value, labels = parts
+            head = Head(task, value, tuple(labels))
+        return ProgramFile(program, tuple(outputs), bits, json.loads(origin), head)
     except ValueError as error:
         raise FormatError(f"{path}: {error}") from error
     except MemoryError as error:

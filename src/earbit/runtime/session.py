@@ -1,4 +1,4 @@
-"""Runs a program on audio."""
+"""Runs a program on audio: features, and labels where it has a head."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
-from earbit.runtime.program_file import read_program
+from earbit.runtime.program_file import Head, read_program
 
 MIN_SAMPLES = 400
 MAX_SAMPLES = 16_000 * 3600 * 4
@@ -39,6 +39,9 @@ class Session:
         """Packed values by the name of the leaf that reads them, for `values`."""
         self.outputs = file.outputs
         """Values of the hidden states, for `values`; the last layer comes last."""
+        self.labels = None if file.head is None else file.head.labels
+        """Labels that the program's head tells apart, in the order of `scores`; None without."""
+        self._head = file.head
         self._program = file.program
 
     def run(
@@ -51,17 +54,29 @@ class Session:
         too long for the memory, not of floats or not finite, FormatError for a program whose
         outputs are not floats of one shape.
         """
-        if layers not in ("last", "all"):
-            raise ConfigError(f"layers={layers!r}; allowed are 'last' and 'all'")
-        wanted = self.outputs if layers == "all" else self.outputs[-1:]
-        results = self.values(waveform, wanted)
-        for value, result in zip(wanted, results, strict=True):
-            if result.dtype != np.float32 or result.shape != results[0].shape:
-                raise FormatError(
-                    f"output value {value} of the program is {result.dtype} {result.shape}, "
-                    "expected float32 (frames, width), the same for all outputs; export it again"
-                )
-        return np.stack(results) if layers == "all" else results[0]
+        wanted = self._wanted(layers)
+        return _features(wanted, self.values(waveform, wanted), layers)
+
+    def scores(self, waveform: NDArray[Any]) -> NDArray[np.float32]:
+        """What the program's head gives: float32 (labels,), the largest for the likeliest label.
+
+        A softmax makes probabilities of them.  Raises DataError as `run` does, and ConfigError for
+        a program without a head.
+        """
+        head = self._given_head()
+        return _scores(head, self.values(waveform, [head.value])[0])
+
+    def label(self, waveform: NDArray[Any]) -> str:
+        """The likeliest label of the audio; raises what `scores` raises."""
+        return self._given_head().labels[int(np.argmax(self.scores(waveform)))]
+
+    def run_with_scores(
+        self, waveform: NDArray[Any], layers: Literal["last", "all"] = "last"
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`run` and `scores` in one pass over the audio."""
+        head, wanted = self._given_head(), self._wanted(layers)
+        *results, scores = self.values(waveform, [*wanted, head.value])
+        return _features(wanted, results, layers), _scores(head, scores)
 
     def run_batch(self, waveforms: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
         """`run` of every waveform; they may have different lengths, none is padded."""
@@ -79,6 +94,19 @@ class Session:
         with _data_errors(audio):
             return self._program.profile(audio, self.threads)
 
+    def _wanted(self, layers: Literal["last", "all"]) -> tuple[int, ...]:
+        if layers not in ("last", "all"):
+            raise ConfigError(f"layers={layers!r}; allowed are 'last' and 'all'")
+        return self.outputs if layers == "all" else self.outputs[-1:]
+
+    def _given_head(self) -> Head:
+        if self._head is None:
+            raise ConfigError(
+                "the program has no head, so no labels; `earbit superb MODEL --out DIR` trains one "
+                "and `earbit export MODEL --head DIR --out FILE` packs it"
+            )
+        return self._head
+
     def kernels(self) -> dict[str, str]:
         """The kernels that are used on this CPU, by what they compute."""
         return {kernel["op"]: kernel["name"] for kernel in _core.kernels() if kernel["chosen"]}
@@ -90,6 +118,28 @@ def chosen_isa() -> str:
         return _core.isa()
     except ValueError as error:
         raise ConfigError(f"EARBIT_ISA: {error}; set it to one of these or unset it") from error
+
+
+def _features(
+    wanted: Sequence[int], results: Sequence[NDArray[Any]], layers: Literal["last", "all"]
+) -> NDArray[np.float32]:
+    for value, result in zip(wanted, results, strict=True):
+        if result.dtype != np.float32 or result.shape != results[0].shape:
+            raise FormatError(
+                f"output value {value} of the program is {result.dtype} {result.shape}, "
+                "expected float32 (frames, width), the same for all outputs; export it again"
+            )
+    return np.stack(results) if layers == "all" else results[0]
+
+
+def _scores(head: Head, result: NDArray[np.float32]) -> NDArray[np.float32]:
+    if len(result) != 1:
+        raise FormatError(
+            f"head value {head.value} of the program has {len(result)} rows, expected 1; "
+            "export it again"
+        )
+    scores: NDArray[np.float32] = result[0]
+    return scores
 
 
 @contextmanager

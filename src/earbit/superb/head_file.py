@@ -6,7 +6,8 @@ The same file carries the sweep that chose the head, so that a sweep can go on a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from earbit.files import write_whole
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.heads import Head, HeadShape
 from earbit.superb.task import Example, GridPoint, Task
+from earbit.superb.tasks import task_named
 from earbit.superb.training import predict_all
 
 FORMAT = "earbit-head-1"
@@ -33,6 +35,8 @@ class TrainedHead:
 
     head: Head
     outputs: tuple[str, ...]
+    model_digest: str = ""
+    """Of the model whose features it was trained on; empty in files before this was written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +56,7 @@ def save_head(path: Path, task: Task, trained: TrainedHead, sweep: Sweep) -> Non
         "task": task.name,
         "shape": asdict(trained.head.shape),
         "outputs": list(trained.outputs),
+        "model_digest": trained.model_digest,
         "sweep": asdict(sweep),
     }
     tensors = {name: t.detach().contiguous() for name, t in trained.head.state_dict().items()}
@@ -64,12 +69,31 @@ def load_head(where: str | Path, task: Task) -> TrainedHead:
 
     Raises FormatError for a file that is damaged, foreign or of another task.
     """
-    path = Path(where)
-    return read_head(path / "head.safetensors" if path.is_dir() else path, task)[0]
+    return read_head(head_path(where), task)[0]
+
+
+def load_head_of_any_task(where: str | Path) -> tuple[Task, TrainedHead]:
+    """A head and the task that it says it is of; raises FormatError as `load_head` does."""
+    path = head_path(where)
+    with _damage_named(path):
+        header, tensors = _opened(path)
+        task = task_named(header["task"])
+        return task, _parsed(path, task, header, tensors)[0]
 
 
 def read_head(path: Path, task: Task) -> tuple[TrainedHead, Sweep]:
     """A head and the sweep it comes from; raises FormatError as `load_head` does."""
+    with _damage_named(path):
+        return _parsed(path, task, *_opened(path))
+
+
+def head_path(where: str | Path) -> Path:
+    """The file that a path means: itself, or `head.safetensors` in a folder."""
+    path = Path(where)
+    return path / "head.safetensors" if path.is_dir() else path
+
+
+def _opened(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
@@ -83,8 +107,13 @@ def read_head(path: Path, task: Task) -> tuple[TrainedHead, Sweep]:
         ) from error
     if text is None:
         raise FormatError(f"{path}: a safetensors file, but not a head of earbit; give another")
+    return json.loads(text), tensors
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
     try:
-        return _parsed(path, task, json.loads(text), tensors)
+        yield
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
         if isinstance(error, FormatError):
             raise
@@ -114,7 +143,8 @@ def _parsed(
     with torch.random.fork_rng(devices=[]):
         head = task.head(shape)
     head.load_state_dict(tensors)
-    return TrainedHead(head=head.eval(), outputs=outputs), sweep
+    digest = str(header.get("model_digest", ""))
+    return TrainedHead(head=head.eval(), outputs=outputs, model_digest=digest), sweep
 
 
 def predict(task: Task, trained: TrainedHead, features: FrozenFeatures, clip_id: str) -> Any:

@@ -107,7 +107,11 @@ def _sweep(
             fitted = task.fit(replace(request, lr=lr))
             points = (*points, fitted.point)
             if trained is None or task.is_better(fitted.point.value, points[best].value):
-                trained = TrainedHead(head=fitted.head, outputs=request.outputs)
+                trained = TrainedHead(
+                    head=fitted.head,
+                    outputs=request.outputs,
+                    model_digest=request.features.model_digest,
+                )
                 best = len(points) - 1
             save_head(path, task, trained, Sweep(key=key, points=points, best=best))
             advance(1, f"lr {lr}: {task.metric} {fitted.point.value:.4g} on valid")

@@ -1,0 +1,146 @@
+"""A trained head behind the hidden states of a program: lowered, and held against PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from earbit.errors import ConfigError, UnsupportedError
+from earbit.export.arrays import array
+from earbit.export.program import Program
+from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
+from earbit.nn.evaluation import evaluating
+from earbit.nn.leaves import Linear
+from earbit.runtime.session import Session
+from earbit.superb.head_file import TrainedHead, head_path, load_head_of_any_task
+from earbit.superb.heads import MeanPoolLinear
+
+MAX_LABEL_BYTES = 256
+"""Of a name in a program file (docs/format.md)."""
+TOLERANCE = 1e-4
+"""Of scores on equal hidden states, where only sums are in another order, beside their size."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHead:
+    """A head that was trained on the model it is packed with."""
+
+    where: Path
+    task: str
+    trained: TrainedHead
+
+
+@dataclass(frozen=True, slots=True)
+class HeadAgreement:
+    """What program and PyTorch say of the same audio, each from the waveform on."""
+
+    label: str
+    torch_label: str
+    max_abs_error: float
+    """Largest difference of the scores."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def head_of(model: AudioModel, where: Path, *, name: str) -> ModelHead:
+    """The head in a folder of `earbit superb`; name: of the model, for what to do.
+
+    Raises ConfigError for a head of another model, FormatError for a damaged one.
+    """
+    task, trained = load_head_of_any_task(where)
+    where, shape, encoder = head_path(where), trained.head.shape, model.config.encoder
+    remedy = f"train one on this model: earbit superb {name} --task {task.name} --out DIR"
+    if (shape.n_states, shape.width) != (encoder.n_layers + 1, encoder.d_model):
+        raise ConfigError(
+            f"{where}: a head for {shape.n_states} hidden states x {shape.width}, {name} has "
+            f"{encoder.n_layers + 1} x {encoder.d_model}; {remedy}"
+        )
+    if not trained.model_digest:
+        raise ConfigError(f"{where}: does not say which model it was trained on; {remedy}")
+    if trained.model_digest != weights_digest(model):
+        raise ConfigError(
+            f"{where}: trained on another model than this {name}, or before --plan or --seed "
+            f"made another of it; {remedy}"
+        )
+    for label in trained.outputs:
+        if not 0 < len(label.encode()) <= MAX_LABEL_BYTES or any(map(_is_control, label)):
+            raise ConfigError(
+                f"{where}: label {label[:60]!r}; a program holds labels of 1 to {MAX_LABEL_BYTES} "
+                "bytes without control characters; rename it in the corpus and train again"
+            )
+    return ModelHead(where, task.name, trained)
+
+
+def lower_head(program: Program, head: ModelHead) -> None:
+    """Appends a head to a program whose outputs are the hidden states.
+
+    Raises UnsupportedError for a head that no op computes.
+    """
+    module = head.trained.head
+    if not isinstance(module, MeanPoolLinear):
+        raise UnsupportedError(
+            f"{head.where}: a {type(module).__name__}; heads that can be packed: MeanPoolLinear"
+        )
+    # Means first, then a row is all that is left of each state.
+    means = [program.add("mean_frames", [state]) for state in program.outputs]
+    weight = {"weight": array(torch.softmax(module.layers.logits, dim=0))}
+    mixed = program.add("weighted_sum", means, tensors=weight)
+    scores = program.add(
+        "conv_f32",
+        [mixed],
+        ints={"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1},
+        tensors=_one_linear(module.projection, module.output),
+    )
+    labels = list(head.trained.outputs)
+    program.head = {"task": head.task, "value": scores, "labels": labels}
+
+
+@torch.no_grad()
+def verify_head(
+    head: ModelHead, model: AudioModel, session: Session, waveform: np.ndarray
+) -> HeadAgreement:
+    """Compares labels and scores on `waveform` (samples,).
+
+    Raises RuntimeError, our bug, where the scores are not those of the head on the hidden states
+    of the program.  From the waveform on they may differ by the bits that fall the other way.
+    """
+    scores = session.scores(waveform)
+    own = _torch_scores(head, torch.from_numpy(session.run(waveform, layers="all")))
+    with evaluating(model):
+        states = torch.cat(model(torch.from_numpy(waveform)[None]).states)
+    expected = _torch_scores(head, states)
+    if not np.allclose(scores, own, rtol=0, atol=TOLERANCE * (1 + float(np.abs(own).max()))):
+        raise RuntimeError(f"{head.where}: the program's scores {scores} are not those of {own}")
+    labels = head.trained.outputs
+    return HeadAgreement(
+        label=session.label(waveform),
+        torch_label=labels[int(expected.argmax())],
+        max_abs_error=float(np.abs(scores - expected).max()),
+    )
+
+
+def _torch_scores(head: ModelHead, states_LTD: torch.Tensor) -> np.ndarray:
+    lengths = torch.tensor([states_LTD.shape[1]])
+    return array(head.trained.head(states_LTD[:, None], lengths)[0])
+
+
+def _one_linear(first: Linear, second: Linear) -> dict[str, np.ndarray]:
+    """Weight and bias of two linear layers with nothing in between, multiplied in float64."""
+    weight = array(second.weight).astype(np.float64)
+    assert first.bias is not None
+    assert second.bias is not None
+    return {
+        "weight": (weight @ array(first.weight)).astype(np.float32),
+        "bias": (weight @ array(first.bias) + array(second.bias)).astype(np.float32),
+    }
+
+
+def _is_control(character: str) -> bool:
+    return ord(character) < 0x20 or ord(character) == 0x7F

@@ -1,0 +1,159 @@
+"""A head in a program says what PyTorch's head says; a head of another model is refused by name."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from earbit.errors import ConfigError, FormatError, UnsupportedError
+from earbit.export import head as head_module
+from earbit.export.head import head_of
+from earbit.export.verb import export_model, export_to, model_of
+from earbit.model_digest import weights_digest
+from earbit.quantize.load import noise_clips
+from earbit.runtime import Session
+from earbit.superb.head_file import Sweep, TrainedHead, save_head
+from earbit.superb.heads import HeadShape, MeanPoolLinear
+from earbit.superb.ks import KS
+from earbit.superb.task import GridPoint
+
+LABELS = ("_silence_", "down", "ä b")
+AUDIO = noise_clips(5, n_clips=1)[0]
+
+
+def head_for(model, folder, *, labels=LABELS, n_states=None, width=None, digest=None):
+    """A head of random weights that differ in size, as if it were trained on the model."""
+    encoder = model.config.encoder
+    shape = HeadShape(
+        n_states=n_states or encoder.n_layers + 1,
+        width=width or encoder.d_model,
+        n_outputs=len(labels),
+    )
+    random = torch.Generator().manual_seed(1)
+    module = MeanPoolLinear(shape)
+    for parameter in module.parameters():
+        parameter.data = 0.5 * torch.randn(parameter.shape, generator=random)
+    point = GridPoint(lr=1e-3, value=1.0, step=1, n_skipped=0)
+    digest = weights_digest(model) if digest is None else digest
+    trained = TrainedHead(head=module, outputs=labels, model_digest=digest)
+    folder.mkdir(exist_ok=True)
+    save_head(folder / "head.safetensors", KS, trained, Sweep(key="k", points=(point,), best=0))
+    return module
+
+
+def torch_scores(model, module, audio):
+    with torch.no_grad():
+        states = torch.stack(list(model.eval()(torch.from_numpy(audio)[None]).states))
+        return module(states, torch.tensor([states.shape[2]]))[0].numpy()
+
+
+@pytest.mark.parametrize("name", ["hubert-tiny", "squeezeformer-tiny", "sparseformer-dn-tiny"])
+@pytest.mark.parametrize("n_samples", [400, 5000, 32_000])
+def test_scores_in_float_are_those_of_pytorch_at_any_length(name, n_samples, tmp_path):
+    model = model_of(name, plan=None, seed=0)
+    module = head_for(model, tmp_path / "ks")
+    result = export_model(name, tmp_path / "p.safetensors", head=tmp_path / "ks")
+    assert result["head"]["label"] == result["head"]["torch_label"]
+    session = Session(tmp_path / "p.safetensors")
+    assert session.labels == LABELS
+    expected = torch_scores(model, module, AUDIO[:n_samples])
+    assert np.ptp(expected) > 0.1, "no score stands out"
+    assert np.abs(session.scores(AUDIO[:n_samples]) - expected).max() < 1e-4 * np.ptp(expected)
+    assert session.label(AUDIO[:n_samples]) == LABELS[expected.argmax()]
+
+
+def test_scores_in_one_bit_are_those_of_pytorch_on_the_hidden_states_of_the_program(tmp_path):
+    model = model_of("hubert-tiny", plan="w1a1", seed=0)
+    module = head_for(model, tmp_path)
+    head = head_of(model, tmp_path, name="hubert-tiny")
+    path = tmp_path / "p.safetensors"
+    agreement = export_to(model, path, name="t", waveform=AUDIO, head=head)["head"]
+    session = Session(path)
+    states = torch.from_numpy(session.run(AUDIO, layers="all"))[:, None]
+    with torch.no_grad():
+        expected = module(states, torch.tensor([states.shape[2]]))[0].numpy()
+    assert np.abs(session.scores(AUDIO) - expected).max() < 1e-4 * np.ptp(expected)
+    assert agreement["label"] == session.label(AUDIO)
+    apart = np.abs(session.scores(AUDIO) - torch_scores(model, module, AUDIO)).max()
+    assert agreement["max_abs_error"] == pytest.approx(apart)
+
+
+def test_features_of_a_program_with_a_head_are_those_without(tmp_path):
+    head_for(model_of("hubert-tiny", plan=None, seed=0), tmp_path / "ks")
+    with_head, without = tmp_path / "with.safetensors", tmp_path / "without.safetensors"
+    export_model("hubert-tiny", with_head, head=tmp_path / "ks")
+    assert "head" not in export_model("hubert-tiny", without)
+    for layers in ("last", "all"):
+        features = [Session(path).run(AUDIO, layers) for path in (with_head, without)]
+        assert np.array_equal(*features)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"n_states": 7}, r"for 7 hidden states x 96, hubert-tiny has 4 x 96; train one on this"),
+        ({"width": 32}, "for 4 hidden states x 32, hubert-tiny has 4 x 96"),
+        ({"digest": "0" * 64}, "another model than this hubert-tiny.*earbit superb hubert-tiny"),
+        ({"digest": ""}, "does not say which model.*earbit superb hubert-tiny"),
+        ({"labels": ("a", "b\n")}, r"label 'b\\n'; a program holds labels of 1 to 256 bytes"),
+        ({"labels": ("a", "ä" * 129)}, "label 'ä.*256 bytes"),
+        ({"labels": ("a", "")}, "label ''"),
+    ],
+    ids=str,
+)
+def test_a_head_that_is_not_of_this_model_is_refused_by_name(tmp_path, changes, match):
+    head_for(model_of("hubert-tiny", plan=None, seed=0), tmp_path / "ks", **changes)
+    with pytest.raises(ConfigError, match=match) as error:
+        export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path / "ks")
+    assert str(tmp_path / "ks" / "head.safetensors") in str(error.value)
+    assert not (tmp_path / "p.safetensors").exists()
+
+
+@pytest.mark.parametrize("options", [{"plan": "w1a1"}, {"seed": 1}], ids=str)
+def test_a_plan_or_a_seed_makes_another_model_of_it(tmp_path, options):
+    head_for(model_of("hubert-tiny", plan=None, seed=0), tmp_path / "ks")
+    with pytest.raises(ConfigError, match="another model"):
+        export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path / "ks", **options)
+
+
+def test_a_folder_without_a_head_is_refused_before_anything_is_packed(tmp_path):
+    with pytest.raises(FormatError, match="finished `superb` run"):
+        export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path / "nothing")
+
+
+def test_a_head_that_no_op_computes_is_refused_by_its_name(tmp_path, monkeypatch):
+    class Other(MeanPoolLinear):
+        pass
+
+    head_for(model_of("hubert-tiny", plan=None, seed=0), tmp_path)
+    monkeypatch.setattr(head_module, "MeanPoolLinear", Other)
+    with pytest.raises(UnsupportedError, match="a MeanPoolLinear; heads that can be packed"):
+        export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)
+
+
+def test_a_program_whose_scores_are_wrong_is_not_written(tmp_path, monkeypatch):
+    def swapped(first, second):
+        tensors = right(first, second)
+        return {**tensors, "bias": tensors["bias"][::-1]}
+
+    right = head_module._one_linear
+    head_for(model_of("hubert-tiny", plan=None, seed=0), tmp_path)
+    monkeypatch.setattr(head_module, "_one_linear", swapped)
+    with pytest.raises(RuntimeError, match="scores"):
+        export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)
+    assert not (tmp_path / "p.safetensors").exists()
+
+
+def test_a_head_of_an_unknown_task_is_refused_by_the_task(tmp_path):
+    model = model_of("hubert-tiny", plan=None, seed=0)
+    head_for(model, tmp_path)
+    path = tmp_path / "head.safetensors"
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = json.loads(file.metadata()["earbit"])
+    save_file(tensors, path, {"earbit": json.dumps({**header, "task": "asr"})})
+    with pytest.raises(FormatError, match="unknown task 'asr'"):
+        head_of(model, tmp_path, name="hubert-tiny")

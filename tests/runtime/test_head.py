@@ -1,0 +1,125 @@
+"""A program with a head: labels and scores, what of a head is refused, and files without one."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from small_programs import write_programs
+
+from earbit.errors import ConfigError, DataError, FormatError
+from earbit.runtime import Session
+
+AUDIO = np.random.default_rng(0).uniform(-1, 1, 3001).astype(np.float32)
+RELU = {"op": "relu", "inputs": [0], "ints": {}, "floats": {}, "tensors": {}}
+MEAN = {**RELU, "op": "mean_frames"}
+PACK = {**RELU, "op": "pack", "ints": {"groups": 1}, "tensors": {"threshold": "t"}}
+LINEAR = {
+    **RELU,
+    "op": "conv_f32",
+    "inputs": [3],
+    "ints": {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1},
+    "tensors": {"weight": "w"},
+}
+TENSORS = {"w": np.float32([[3], [5]]), "t": np.zeros(1, np.float32)}
+HEAD = {"task": "ks", "value": 4, "labels": ["no", "yes"]}
+WITHOUT = object()
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("programs")
+    write_programs(folder)
+    return Session(folder / "head.safetensors", threads=2)
+
+
+def write(path, head):
+    """Values: 1 floats as the audio, 2 bits, 3 the mean of the audio, 4 three and five times it."""
+    program = {
+        "format": "earbit-program-1",
+        "ops": [RELU, PACK, MEAN, LINEAR],
+        "outputs": [1],
+        "bits": {},
+        "origin": {},
+    }
+    if head is not WITHOUT:
+        program["head"] = head
+    save_file(TENSORS, path, {"earbit": json.dumps(program)})
+    return path
+
+
+def test_scores_are_those_of_the_head_and_the_label_is_the_largest(tmp_path):
+    session = Session(write(tmp_path / "p", HEAD))
+    assert session.labels == ("no", "yes")
+    for audio, label in ((AUDIO + 2, "yes"), (AUDIO - 2, "no")):
+        expected = np.float64([3, 5]) * audio.astype(float).mean()
+        assert np.allclose(session.scores(audio), expected, rtol=1e-5)
+        assert session.scores(audio).dtype == np.float32
+        assert session.label(audio) == label
+
+
+def test_a_head_changes_no_feature(tmp_path):
+    with_head, without = (Session(write(tmp_path / "p", head)) for head in (HEAD, WITHOUT))
+    for layers in ("last", "all"):
+        assert np.array_equal(with_head.run(AUDIO, layers), without.run(AUDIO, layers))
+
+
+def test_one_pass_gives_what_two_give(session):
+    for layers in ("last", "all"):
+        features, scores = session.run_with_scores(AUDIO, layers)
+        assert np.array_equal(features, session.run(AUDIO, layers))
+        assert np.array_equal(scores, session.scores(AUDIO))
+
+
+def test_a_label_is_any_text_of_unicode(session):
+    assert session.labels == ("yes", "nö", "_silence_")
+
+
+def test_a_program_without_a_head_has_no_labels_and_says_how_to_get_them(tmp_path):
+    session = Session(write(tmp_path / "p", WITHOUT))
+    assert session.labels is None
+    for work in (session.scores, session.label, session.run_with_scores):
+        with pytest.raises(ConfigError, match="no head.* --head"):
+            work(AUDIO)
+
+
+def test_scores_refuse_the_audio_that_features_refuse(session):
+    for work in (session.scores, session.label):
+        with pytest.raises(DataError, match="399 samples; allowed are 400"):
+            work(AUDIO[:399])
+        with pytest.raises(DataError, match="3001 samples that are NaN"):
+            work(AUDIO * np.float32(np.nan))
+
+
+REFUSED = [
+    (None, "head: null, expected an object"),
+    ({}, "head: no 'task'"),
+    ({**HEAD, "more": 1}, "head: 'more', which this version does not know"),
+    ({**HEAD, "task": 3}, "head task: a number, expected a string"),
+    ({**HEAD, "task": ""}, 'head task: "" is no name'),
+    ({**HEAD, "value": 5}, "head: value: 5 is no integer from 0 to 4"),
+    ({**HEAD, "value": -1}, "head: value: -1 is no integer from 0 to 4"),
+    ({**HEAD, "value": 2}, "head: 2 labels for value 2, which is not of floats"),
+    ({**HEAD, "value": 1}, "head: 2 labels for value 1 of 1 columns"),
+    ({**HEAD, "labels": "no"}, "head labels: a string, expected an array"),
+    ({**HEAD, "labels": []}, "head: 0 labels for value 4 of 2 columns"),
+    ({**HEAD, "labels": ["no"]}, "head: 1 labels for value 4 of 2 columns"),
+    ({**HEAD, "labels": ["no", "yes", "on"]}, "head: 3 labels for value 4 of 2 columns"),
+    ({**HEAD, "labels": ["no", 1]}, "head label 1: a number, expected a string"),
+    ({**HEAD, "labels": ["no", ""]}, 'head label 1: "" is no name'),
+    ({**HEAD, "labels": ["a\u0000", "b"]}, "head label 0: .* is no name"),
+    ({**HEAD, "labels": ["no", "no"]}, "head: label 'no' twice"),
+]
+
+
+@pytest.mark.parametrize(("head", "match"), REFUSED)
+def test_a_head_that_does_not_hold_is_refused_with_the_place(tmp_path, head, match):
+    with pytest.raises(FormatError, match=match) as error:
+        Session(write(tmp_path / "p", head))
+    assert "\n" not in str(error.value)
+
+
+def test_scores_of_more_than_one_row_are_refused_by_their_value(tmp_path):
+    session = Session(write(tmp_path / "p", {**HEAD, "value": 1, "labels": ["a"]}))
+    with pytest.raises(FormatError, match="head value 1 of the program has 3001 rows, expected 1"):
+        session.scores(AUDIO)

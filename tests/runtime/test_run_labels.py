@@ -1,0 +1,68 @@
+"""`earbit run` of a program with a head: the label of every file, and its scores."""
+
+import numpy as np
+import pytest
+import scipy.special
+import soundfile
+from small_programs import write_programs
+
+from earbit.errors import ConfigError
+from earbit.run import run_files
+from earbit.runtime import Session
+
+
+def tone(path, n_samples=8000):
+    wave = (0.1 * np.sin(np.arange(n_samples) / 9)).astype(np.float32)
+    soundfile.write(path, wave, 16_000, format="WAV", subtype="FLOAT")
+    return path, wave
+
+
+@pytest.fixture
+def without_head(tmp_path):
+    write_programs(tmp_path)
+    return tmp_path / "norms.safetensors"
+
+
+@pytest.fixture
+def with_head(tmp_path):
+    write_programs(tmp_path)
+    return tmp_path / "head.safetensors"
+
+
+def test_a_program_with_a_head_says_the_label_of_each_file_and_writes_its_scores(
+    with_head, tmp_path
+):
+    files = [tone(tmp_path / name, n) for name, n in (("a.wav", 800), ("b.wav", 1600))]
+    (tmp_path / "text.wav").write_text("no audio")
+    paths = [*(path for path, _ in files), tmp_path / "text.wav"]
+    *good, bad = run_files(with_head, paths, tmp_path / "f.npz")
+    assert "label" not in bad
+    written = np.load(tmp_path / "f.npz", allow_pickle=False)
+    assert list(written["labels"]) == ["yes", "nö", "_silence_"]
+    assert len(written.files) == 5
+    session = Session(with_head)
+    for (path, wave), entry in zip(files, good, strict=True):
+        scores = session.scores(wave)
+        assert np.array_equal(written[f"{path}.scores"], scores)
+        assert np.array_equal(written[str(path)], session.run(wave))
+        shares = scipy.special.softmax(scores.astype(float))
+        assert entry["label"] == session.labels[shares.argmax()]
+        assert entry["probability"] == pytest.approx(shares.max(), abs=1e-4)
+
+
+def test_a_program_without_a_head_says_no_label(without_head, tmp_path):
+    path, _ = tone(tmp_path / "a.wav")
+    (entry,) = run_files(without_head, [path], tmp_path / "f.npz")
+    assert "label" not in entry
+    assert np.load(tmp_path / "f.npz").files == [str(path)]
+
+
+@pytest.mark.parametrize("name", ["labels", "a.wav.scores"])
+def test_a_file_with_the_name_of_an_array_of_scores_is_an_error(
+    with_head, tmp_path, monkeypatch, name
+):
+    monkeypatch.chdir(tmp_path)
+    paths = [tone(tmp_path / file)[0].relative_to(tmp_path) for file in ("a.wav", name)]
+    with pytest.raises(ConfigError, match=f"{name}: .*rename"):
+        run_files(with_head, paths, tmp_path / "f.npz")
+    assert "label" in run_files(with_head, paths, None)[1]
