@@ -2,7 +2,7 @@
 // includes them into its own anonymous namespace and is compiled with its own flags.
 
 typedef float Floats __attribute__((vector_size(4 * kVectorLanes)));
-typedef int32_t Integers __attribute__((vector_size(4 * kVectorLanes)));
+typedef uint32_t Integers __attribute__((vector_size(4 * kVectorLanes)));
 
 // Sums are made in as many lanes by every instruction set.
 constexpr int kSumLanes = 16;
@@ -48,7 +48,7 @@ inline Floats exp_of(Floats x) {
   p = p * r + 0.1666651964187622f;
   p = p * r + 0.4999999403953552f;
   p = p * (r * r) + r + 1.0f;
-  const Integers exponent = (reinterpret_cast<Integers>(rounded) + 127) << 23;
+  const Integers exponent = (reinterpret_cast<Integers>(rounded) + 127u) << 23;
   return p * reinterpret_cast<Floats>(exponent);
 }
 
