@@ -62,13 +62,14 @@ def run(
         Positional[tuple[Path, ...]], arg(help="Audio files or folders; any rate, any channels.")
     ],
     out: Annotated[
-        Path | None, arg(metavar="FILE.npz", help="Features by file name, as .npz.")
+        Path | None,
+        arg(metavar="FILE.npz", help="Features by file name, and scores of a head, .npz."),
     ] = None,
     layers: Literal["last", "all"] = "last",
     threads: int = 1,
     json: Json = None,
 ) -> None:
-    """Features of audio files, without PyTorch.
+    """Features of audio files, and labels by a program with a head, without PyTorch.
 
     Files that cannot be used are left out; then the exit status is 2, and the rest is written.
     """
