@@ -22,6 +22,7 @@ LINEAR = {
     "tensors": {"weight": "w"},
 }
 TENSORS = {"w": np.float32([[3], [5]]), "t": np.zeros(1, np.float32)}
+CODES = {**RELU, "op": "unpack", "inputs": [2], "ints": {"unsigned": 0}}
 HEAD = {"task": "ks", "value": 4, "labels": ["no", "yes"]}
 WITHOUT = object()
 
@@ -34,10 +35,10 @@ def session(tmp_path_factory):
 
 
 def write(path, head):
-    """Values: 1 floats as the audio, 2 bits, 3 the mean of the audio, 4 three and five times it."""
+    """Values: 1 as the audio, 2 its bits, 3 its mean, 4 three and five times that, 5 codes."""
     program = {
         "format": "earbit-program-1",
-        "ops": [RELU, PACK, MEAN, LINEAR],
+        "ops": [RELU, PACK, MEAN, LINEAR, CODES],
         "outputs": [1],
         "bits": {},
         "origin": {},
@@ -97,8 +98,9 @@ REFUSED = [
     ({**HEAD, "more": 1}, "head: 'more', which this version does not know"),
     ({**HEAD, "task": 3}, "head task: a number, expected a string"),
     ({**HEAD, "task": ""}, 'head task: "" is no name'),
-    ({**HEAD, "value": 5}, "head: value: 5 is no integer from 0 to 4"),
-    ({**HEAD, "value": -1}, "head: value: -1 is no integer from 0 to 4"),
+    ({**HEAD, "value": 6}, "head: value: 6 is no integer from 0 to 5"),
+    ({**HEAD, "value": -1}, "head: value: -1 is no integer from 0 to 5"),
+    ({**HEAD, "value": 5, "labels": ["a"]}, "head: 1 labels for value 5, which is not of floats"),
     ({**HEAD, "value": 2}, "head: 2 labels for value 2, which is not of floats"),
     ({**HEAD, "value": 1}, "head: 2 labels for value 1 of 1 columns"),
     ({**HEAD, "labels": "no"}, "head labels: a string, expected an array"),
