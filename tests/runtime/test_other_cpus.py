@@ -125,6 +125,6 @@ def test_the_example_in_c_computes_on_another_cpu(tmp_path, emulator, preset, is
     expected = Session(program).run(SAMPLES.astype(np.float32) / 32768)
     features = np.fromfile(tmp_path / "out.f32", np.float32).reshape(expected.shape)
     # These begin with a convolution of floats, whose sums (gemm_f32) some sets round once where
-    # others do twice, so their last bits differ. No number here is
-    # so near to a threshold that a bit behind it differs too.
+    # others do twice, so their last bits differ. No number here is so near to a threshold that a
+    # bit behind it differs too.
     assert np.allclose(features, expected, rtol=1e-4, atol=1e-4)

@@ -17,6 +17,16 @@ using earbit::words_for;
 
 std::string text(int n) { return std::to_string(n); }
 
+struct Attention;
+
+// What keys are worth to one query, in double.
+struct Shares {
+  Shares(const Attention& attention, int query);
+
+  std::vector<double> of;  // by key, 0 where the query does not see it
+  double sum = 0;
+};
+
 // Queries, the keys that they see, and the table of their shares.
 struct Attention {
   int n_words;
@@ -34,21 +44,33 @@ struct Attention {
     const int n = 1 + draw.below(QueriesB1::kMax);
     q = draw.words(static_cast<size_t>(n) * n_words);
     keys = draw.words(static_cast<size_t>(n_keys) * n_words);
+    if (draw.one_in(2)) {
+      // As near as a key can be to the first query, and as far.
+      std::copy_n(q.begin(), n_words, keys.end() - n_words);
+      for (int w = 0; w < n_words; ++w) keys[w] = n_keys > 1 ? ~q[w] : q[w];
+    }
     // One step down per count: every table of an exp of float32 falls like it.
     const float ratio = draw.one_in(2) ? 0.96f : (draw.one_in(2) ? 0.5f : 0.8f);
-    const int size = draw.size(1, n_words * kWordBits + 1);
+    const int longest = n_words * kWordBits + 1;
+    const int size = draw.one_in(3) ? longest : draw.size(1, longest);
     for (float share = 1.0f; static_cast<int>(exp.size()) < size; share *= ratio) {
       exp.push_back(share);
     }
     exp.push_back(0);
-    const float half = static_cast<float>(1 + draw.below(16)) / static_cast<float>(4 * n_keys);
-    table = {exp.data(), size, half};
+    table = {exp.data(), size,
+             static_cast<float>(1 + draw.below(16)) / static_cast<float>(4 * n_keys)};
     queries = {q.data(), n, n_words, {}, {}};
     for (int i = 0; i < n; ++i) {
       queries.from[i] = draw.one_in(2) ? 0 : draw.below(n_keys);
       queries.to[i] = draw.one_in(2) ? n_keys
                                      : queries.from[i] + 1 +
                                            draw.below(n_keys - static_cast<int>(queries.from[i]));
+    }
+    if (draw.one_in(2)) {
+      // Where the last bit of a sum decides, which shows the order in which it was made.
+      const Shares shares(*this, 0);
+      const float share = exp[draw.below(std::min(size, 8))];
+      if (share > 0) table.half = static_cast<float>(share / shares.sum);
     }
   }
   // Pointers into itself.
@@ -79,32 +101,36 @@ Bits bits_of(const earbit::SoftmaxB1Kernel& kernel, const Attention& attention) 
   return bits;
 }
 
-// Whether the bits of query i are those of probabilities in double.
-bool are_near(const Attention& attention, int i, const Bits& bits) {
+Shares::Shares(const Attention& attention, int query) : of(attention.n_keys) {
   const QueriesB1& queries = attention.queries;
   const int n_words = attention.n_words;
-  std::vector<int> distance(static_cast<size_t>(queries.to[i]));
+  std::vector<int> distance(attention.n_keys);
   int least = n_words * kWordBits;
-  for (int64_t j = queries.from[i]; j < queries.to[i]; ++j) {
+  for (int64_t j = queries.from[query]; j < queries.to[query]; ++j) {
     for (int w = 0; w < n_words; ++w) {
-      distance[j] += std::popcount(attention.q[i * n_words + w] ^ attention.keys[j * n_words + w]);
+      distance[j] +=
+          std::popcount(attention.q[query * n_words + w] ^ attention.keys[j * n_words + w]);
     }
     least = std::min(least, distance[j]);
   }
-  const auto share = [&](int64_t j) {
+  for (int64_t j = queries.from[query]; j < queries.to[query]; ++j) {
     const int k = distance[j] - least;
-    return k < attention.table.size ? double{attention.table.exp[k]} : 0.0;
-  };
-  double sum = 0;
-  for (int64_t j = queries.from[i]; j < queries.to[i]; ++j) sum += share(j);
+    of[j] = k < attention.table.size ? double{attention.exp[k]} : 0.0;
+    sum += of[j];
+  }
+}
+
+// Whether the bits of query i are those of probabilities in double.
+bool are_near(const Attention& attention, int i, const Bits& bits) {
+  const QueriesB1& queries = attention.queries;
+  const Shares shares(attention, i);
   int32_t ones = 0;
   for (int64_t j = queries.from[i] / kWordBits * kWordBits;
        j < words_for(queries.to[i]) * kWordBits; ++j) {
     const uint64_t word = bits.words[i * attention.out_words() + j / kWordBits];
     const bool bit = word >> (j % kWordBits) & 1;
     ones += bit;
-    const bool is_seen = j >= queries.from[i] && j < queries.to[i];
-    const double p = is_seen ? share(j) / sum : 0.0;
+    const double p = j < attention.n_keys ? shares.of[j] / shares.sum : 0.0;
     // Next to the limit it is rounding that decides.
     if (std::abs(p / attention.table.half - 1) > 1e-4 && bit != (p > attention.table.half)) {
       return false;

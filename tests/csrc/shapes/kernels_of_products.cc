@@ -19,7 +19,8 @@ struct Shape {
   int from;            // a product starts at this element of rows and weights
   ptrdiff_t a_stride;  // rows overlap where it is below the depth
   ptrdiff_t w_stride;
-  ptrdiff_t gap;  // columns of the result that are nobody's
+  ptrdiff_t gap;    // columns of the result that are nobody's
+  bool is_extreme;  // all elements are the largest in size: what accumulators must hold
 
   // Elements from the first of a row to the last of the last one: not one more may be read.
   size_t n_a() const { return rows == 0 ? 0 : static_cast<size_t>((rows - 1) * a_stride + depth); }
@@ -35,15 +36,16 @@ struct Shape {
 // Parts of a panel start at multiples of `step` elements.
 Shape drawn_shape(Draw& draw, int most_depth, int most_long, int step) {
   Shape s{};
-  const bool is_long = draw.one_in(50);
-  s.rows = draw.size(0, is_long ? 3 : 40);
-  s.cols = draw.size(0, is_long ? 3 : 140);
+  const bool is_long = draw.one_in(25);
+  s.rows = is_long ? draw.size(1, 3) : draw.size(0, 40);
+  s.cols = is_long ? draw.size(1, 3) : draw.size(0, 140);
   s.depth = is_long ? draw.size(most_long / 2, most_long) : draw.size(0, most_depth);
   if (is_long && draw.one_in(4)) s.depth = most_long;
   s.from = draw.one_in(4) ? draw.below(s.depth / step + 1) * step : 0;
   s.a_stride = draw.one_in(3) ? draw.below(s.depth + 1) : s.depth + draw.below(3);
   s.w_stride = s.depth + draw.below(3);
   s.gap = draw.below(4);
+  s.is_extreme = is_long && draw.one_in(2);
   return s;
 }
 
@@ -106,8 +108,12 @@ void try_gemm_b1(Draw& draw, Digest& digest) {
   // 2^24 bits are the longest row that an op may have.
   const Shape s = drawn_shape(draw, 24, draw.one_in(20) ? 1 << 18 : 4000, 1);
   const BitOp op = draw.one_in(2) ? BitOp::exclusive_or : BitOp::conjunction;
-  const std::vector<uint64_t> a = draw.words(s.n_a());
-  const std::vector<uint64_t> w = draw.words(s.n_w());
+  std::vector<uint64_t> a = draw.words(s.n_a());
+  std::vector<uint64_t> w = draw.words(s.n_w());
+  if (s.is_extreme) {
+    std::fill(a.begin(), a.end(), ~uint64_t{0});
+    std::fill(w.begin(), w.end(), op == BitOp::conjunction ? ~uint64_t{0} : uint64_t{0});
+  }
   const std::vector<int32_t> expected = plain_sums(s, [&](ptrdiff_t i, ptrdiff_t j) {
     return std::popcount(op == BitOp::exclusive_or ? a[i] ^ w[j] : a[i] & w[j]);
   });
@@ -123,8 +129,12 @@ void try_gemm_b1(Draw& draw, Digest& digest) {
 void try_gemm_i8(Draw& draw, Digest& digest) {
   // 255 x -128 exceed 32 bits beyond 65,793 of them.
   const Shape s = drawn_shape(draw, 200, draw.one_in(4) ? 65793 : 5000, earbit::kPanelStepI8);
-  const auto a = draw.numbers<uint8_t>(s.n_a(), 0, 255);
-  const auto w = draw.numbers<int8_t>(s.n_w(), -128, 127);
+  auto a = draw.numbers<uint8_t>(s.n_a(), 0, 255);
+  auto w = draw.numbers<int8_t>(s.n_w(), -128, 127);
+  if (s.is_extreme) {
+    std::fill(a.begin(), a.end(), uint8_t{255});
+    std::fill(w.begin(), w.end(), int8_t{-128});
+  }
   const std::vector<int32_t> expected =
       plain_sums(s, [&](ptrdiff_t i, ptrdiff_t j) { return int{a[i]} * int{w[j]}; });
   const int padded = (s.depth + earbit::kPanelStepI8 - 1) / earbit::kPanelStepI8;

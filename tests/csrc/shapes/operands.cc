@@ -120,12 +120,26 @@ const void* bytes_of(const Value& value) {
 
 }  // namespace
 
-Value run_on_threads(const earbit::Op& op, const std::vector<Value>& inputs, Memory& memory,
+Value run_on_threads(const earbit::Op& op, const std::vector<Value>& inputs,
                      const std::string& what) {
-  const Value alone = op.run(inputs, {memory, 1});
-  const auto n_bytes = static_cast<size_t>(alone.rows * alone.type.row_bytes());
+  std::vector<int64_t> rows;
+  for (const Value& input : inputs) rows.push_back(input.rows);
+  const auto n_bytes = static_cast<size_t>(op.rows(rows) * op.type().row_bytes());
+  const auto run = [&](int n_threads) {
+    const auto memory = std::make_shared<Memory>();
+    {
+      // Blocks that the op is given next: what it does not write must not be right by chance.
+      std::vector<std::shared_ptr<void>> blocks;
+      for (int i = 0; i < 4; ++i) {
+        blocks.push_back(memory->take(n_bytes));
+        std::memset(blocks.back().get(), 0xa5, n_bytes);
+      }
+    }
+    return op.run(inputs, {*memory, n_threads});
+  };
+  Value alone = run(1);
   for (int n_threads : {2, 3, 7}) {
-    const Value value = op.run(inputs, {memory, n_threads});
+    const Value value = run(n_threads);
     if (value.rows == alone.rows && std::memcmp(bytes_of(value), bytes_of(alone), n_bytes) == 0) {
       continue;
     }

@@ -116,7 +116,7 @@ void try_product_b1_op(Draw& draw, Digest& digest) {
   const std::string what = shape(name, windows, channels, parts);
   const auto memory = std::make_shared<earbit::Memory>();
   const std::vector<Value> inputs = {bits_value(*memory, x, channels.groups)};
-  const Value y = run_on_threads(*parts.op(name, inputs), inputs, *memory, what);
+  const Value y = run_on_threads(*parts.op(name, inputs), inputs, what);
   compare_dots(y, dots, thresholds, what);
   digest.add(dots);
 }
@@ -126,7 +126,8 @@ void try_product_i8_op(Draw& draw, Digest& digest) {
   const CodeSet of_weights{1 << draw.below(4), false};
   Windows windows = drawn_windows(draw, 9);
   Channels channels = drawn_channels(draw, 200, 80);
-  if (draw.one_in(50)) {
+  const bool is_deep = draw.one_in(50);
+  if (is_deep) {
     // A row as deep as the loader allows.
     windows = {1, 1, 0, 0, 1 + draw.below(2)};
     const int64_t largest = int64_t{set.step()} * set.largest() * of_weights.limit();
@@ -134,8 +135,12 @@ void try_product_i8_op(Draw& draw, Digest& digest) {
                 1 + draw.below(2)};
   }
   const int n_out = channels.groups * channels.out;
-  const Matrix x = drawn(draw, windows.rows, channels.groups * channels.in, set);
-  const Matrix w = drawn(draw, n_out, windows.kernel * channels.in, of_weights);
+  Matrix x = drawn(draw, windows.rows, channels.groups * channels.in, set);
+  Matrix w = drawn(draw, n_out, windows.kernel * channels.in, of_weights);
+  if (is_deep && draw.one_in(2)) {
+    std::fill(x.numbers.begin(), x.numbers.end(), static_cast<int16_t>(set.value(set.largest())));
+    std::fill(w.numbers.begin(), w.numbers.end(), static_cast<int16_t>(of_weights.low()));
+  }
   const std::vector<int32_t> dots = plain_dots(x, w, windows, channels, set.value(set.padding()));
   // The codes of an output's weights lie 8 / bits to a byte.
   const int per_byte = 8 / of_weights.bits;
@@ -158,7 +163,7 @@ void try_product_i8_op(Draw& draw, Digest& digest) {
                            "-bit codes";
   const auto memory = std::make_shared<earbit::Memory>();
   const std::vector<Value> inputs = {codes_value(*memory, x, set)};
-  const Value y = run_on_threads(*parts.op(name, inputs), inputs, *memory, what);
+  const Value y = run_on_threads(*parts.op(name, inputs), inputs, what);
   compare_dots(y, dots, {}, what);
   digest.add(dots);
 }
@@ -188,7 +193,7 @@ void try_product_planes_op(Draw& draw, Digest& digest) {
                            "-bit codes";
   const auto memory = std::make_shared<earbit::Memory>();
   const std::vector<Value> inputs = {codes_value(*memory, x, set)};
-  const Value y = run_on_threads(*parts.op(name, inputs), inputs, *memory, what);
+  const Value y = run_on_threads(*parts.op(name, inputs), inputs, what);
   compare_dots(y, dots, {}, what);
   digest.add(dots);
 }
@@ -215,7 +220,7 @@ void try_depthwise_b1_op(Draw& draw, Digest& digest) {
   const std::string what = shape("depthwise_b1", windows, channels, parts);
   const auto memory = std::make_shared<earbit::Memory>();
   const std::vector<Value> inputs = {bits_value(*memory, x, 1)};
-  const Value y = run_on_threads(*parts.op("depthwise_b1", inputs), inputs, *memory, what);
+  const Value y = run_on_threads(*parts.op("depthwise_b1", inputs), inputs, what);
   compare_dots(y, dots, thresholds, what);
   digest.add(dots);
 }
