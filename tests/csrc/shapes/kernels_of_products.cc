@@ -38,7 +38,7 @@ Shape drawn_shape(Draw& draw, int most_depth, int most_long, int step) {
   Shape s{};
   const bool is_long = draw.one_in(25);
   s.rows = is_long ? draw.size(1, 3) : draw.size(0, 40);
-  s.cols = is_long ? draw.size(1, 3) : draw.size(0, 140);
+  s.cols = draw.size(is_long ? 1 : 0, is_long ? 70 : 140);
   s.depth = is_long ? draw.size(most_long / 2, most_long) : draw.size(0, most_depth);
   if (is_long && draw.one_in(4)) s.depth = most_long;
   s.from = draw.one_in(4) ? draw.below(s.depth / step + 1) * step : 0;
