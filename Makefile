@@ -54,10 +54,10 @@ test-slow: .venv/.dev
 
 # On emulated CPUs; Debian: apt install qemu-user g++-aarch64-linux-gnu.
 test-arm: .venv/.dev
-	$(PY) -m pytest -m arm tests/runtime/test_other_cpus.py
+	$(PY) -m pytest -m arm tests/runtime/test_other_cpus.py tests/runtime/test_instruction_sets.py
 
 test-old-cpu: .venv/.dev
-	$(PY) -m pytest -m old_cpu tests/runtime/test_other_cpus.py
+	$(PY) -m pytest -m old_cpu tests/runtime/test_other_cpus.py tests/runtime/test_instruction_sets.py
 
 lint: .venv/.dev
 	$(PY) -m ruff check .

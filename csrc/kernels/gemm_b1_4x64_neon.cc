@@ -9,6 +9,7 @@
 // Panel: byte b of the 64 outputs side by side, 8 x 64 bytes per word.
 #include <arm_neon.h>
 
+#include <atomic>
 #include <utility>
 
 #include "kernels/gemm_b1.h"
@@ -68,7 +69,11 @@ void run_rows(std::integer_sequence<int, row...>, const uint64_t* a, ptrdiff_t a
     Counts counts[] = {{(static_cast<void>(row), zero), zero, zero, zero}...};
     for (; b < last; ++b, w += kCols) {
       const Counts weight = {vld1q_u8(w), vld1q_u8(w + 16), vld1q_u8(w + 32), vld1q_u8(w + 48)};
-      (count_row<op>(counts[row], bytes[row][b], weight), ...);
+      // The fence is no instruction, but no load moves across it: the bytes of all rows at once
+      // would leave too few registers for counts.
+      ((count_row<op>(counts[row], bytes[row][b], weight),
+        std::atomic_signal_fence(std::memory_order_seq_cst)),
+       ...);
     }
     (put_row(counts[row], c + row * c_stride, is_first), ...);
     is_first = false;

@@ -1,12 +1,13 @@
 // c[i][j] = sum_k a[i][k] * w[j][k] for NEON with dot products: 4 rows x 16 outputs in 16 sums.
 //
 // UDOT wants bytes without a sign on both sides, SDOT with one on both; codes have none, weights
-// have one.  So weights are stored as w + 128, and sum a w = sum a (w + 128) - 128 sum a.  The sum
-// of a row's codes is one more UDOT, with ones, beside 16 for the outputs.  Sums wrap modulo 2^32,
-// which leaves the difference exact.
+// have one.  So weights are stored as w + 128, and sum a w = sum a (w + 128) - 128 sum a.  The sums
+// of the codes have a loop of their own before: with them in the main one registers do not suffice.
+// Sums wrap modulo 2^32, which leaves the difference exact.
 // Panel: per four k, the four weights of each of the 16 outputs side by side.
 #include <arm_neon.h>
 
+#include <atomic>
 #include <cstring>
 #include <utility>
 
@@ -20,7 +21,6 @@ constexpr int kFour = 4 * kCols;  // bytes of a panel per four k
 
 struct Sums {
   uint32x4_t of[4];
-  uint32x4_t codes;
 };
 
 // Codes that a row does not have are zeros.
@@ -30,52 +30,66 @@ inline uint8x16_t codes_at(const uint8_t* a, size_t n_codes) {
   return vld1q_u8(codes);
 }
 
-// Products of four of the codes, of every row.
-template <int lane, size_t n_rows>
-[[gnu::always_inline]] inline void add_four(Sums (&sums)[n_rows], const uint8x16_t (&x)[n_rows],
-                                            const uint8_t* panel) {
-  const uint8x16_t w0 = vld1q_u8(panel + lane * kFour);
-  const uint8x16_t w1 = vld1q_u8(panel + lane * kFour + 16);
-  const uint8x16_t w2 = vld1q_u8(panel + lane * kFour + 32);
-  const uint8x16_t w3 = vld1q_u8(panel + lane * kFour + 48);
-  for (size_t i = 0; i < n_rows; ++i) {
-    sums[i].of[0] = vdotq_laneq_u32(sums[i].of[0], w0, x[i], lane);
-    sums[i].of[1] = vdotq_laneq_u32(sums[i].of[1], w1, x[i], lane);
-    sums[i].of[2] = vdotq_laneq_u32(sums[i].of[2], w2, x[i], lane);
-    sums[i].of[3] = vdotq_laneq_u32(sums[i].of[3], w3, x[i], lane);
-  }
+struct Weights {
+  uint8x16_t of[4];
+};
+
+inline Weights weights_at(const uint8_t* panel) {
+  return {vld1q_u8(panel), vld1q_u8(panel + 16), vld1q_u8(panel + 32), vld1q_u8(panel + 48)};
 }
 
-inline void store(int32_t* out, const Sums& sums) {
-  const uint32x4_t excess = vdupq_n_u32(128 * vaddvq_u32(sums.codes));
-  for (int v = 0; v < 4; ++v) {
-    vst1q_s32(out + 4 * v, vreinterpretq_s32_u32(vsubq_u32(sums.of[v], excess)));
-  }
+// Products of four of a row's codes.
+template <int lane>
+[[gnu::always_inline]] inline void add(Sums& sums, uint8x16_t x, const Weights& w) {
+  sums.of[0] = vdotq_laneq_u32(sums.of[0], w.of[0], x, lane);
+  sums.of[1] = vdotq_laneq_u32(sums.of[1], w.of[1], x, lane);
+  sums.of[2] = vdotq_laneq_u32(sums.of[2], w.of[2], x, lane);
+  sums.of[3] = vdotq_laneq_u32(sums.of[3], w.of[3], x, lane);
+}
+
+// What 128 in place of 0 adds to every sum of a row.
+inline uint32_t excess_of(const uint8_t* a, int n_k) {
+  uint32x4_t sum = vdupq_n_u32(0);
+  for (; n_k >= 16; n_k -= 16, a += 16) sum = vdotq_u32(sum, vld1q_u8(a), vdupq_n_u8(1));
+  if (n_k > 0) sum = vdotq_u32(sum, codes_at(a, static_cast<size_t>(n_k)), vdupq_n_u8(1));
+  return 128 * vaddvq_u32(sum);
+}
+
+// Sum by sum, here too: what a loop indexes lies in memory from its first line on.
+inline void store(int32_t* out, const Sums& sums, uint32_t row_excess) {
+  const uint32x4_t excess = vdupq_n_u32(row_excess);
+  vst1q_s32(out, vreinterpretq_s32_u32(vsubq_u32(sums.of[0], excess)));
+  vst1q_s32(out + 4, vreinterpretq_s32_u32(vsubq_u32(sums.of[1], excess)));
+  vst1q_s32(out + 8, vreinterpretq_s32_u32(vsubq_u32(sums.of[2], excess)));
+  vst1q_s32(out + 12, vreinterpretq_s32_u32(vsubq_u32(sums.of[3], excess)));
 }
 
 template <int... row>
 void run_rows(std::integer_sequence<int, row...>, const uint8_t* a, ptrdiff_t a_stride,
               const uint8_t* panel, int n_k, int32_t* c, ptrdiff_t c_stride) {
   const uint32x4_t zero = vdupq_n_u32(0);
-  const uint8x16_t one = vdupq_n_u8(1);
-  Sums sums[] = {{{(static_cast<void>(row), zero), zero, zero, zero}, zero}...};
+  const uint32_t excess[] = {excess_of(a + row * a_stride, n_k)...};
+  Sums sums[] = {{{(static_cast<void>(row), zero), zero, zero, zero}}...};
+  const auto add_four = [&]<int lane>(std::integer_sequence<int, lane>, const auto&... x) {
+    const Weights w = weights_at(panel + lane * kFour);
+    (add<lane>(sums[row], x, w), ...);
+    // No instruction, but no load moves across it: the weights of all lanes at once would leave no
+    // registers for sums.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  };
+  const auto add_all = [&](int n_lanes, auto... x) {
+    add_four(std::integer_sequence<int, 0>(), x...);
+    if (n_lanes > 1) add_four(std::integer_sequence<int, 1>(), x...);
+    if (n_lanes > 2) add_four(std::integer_sequence<int, 2>(), x...);
+    if (n_lanes > 3) add_four(std::integer_sequence<int, 3>(), x...);
+  };
   for (; n_k >= 16; n_k -= 16, a += 16, panel += 4 * kFour) {
-    const uint8x16_t x[] = {vld1q_u8(a + row * a_stride)...};
-    ((sums[row].codes = vdotq_u32(sums[row].codes, x[row], one)), ...);
-    add_four<0>(sums, x, panel);
-    add_four<1>(sums, x, panel);
-    add_four<2>(sums, x, panel);
-    add_four<3>(sums, x, panel);
+    add_all(4, vld1q_u8(a + row * a_stride)...);
   }
   if (n_k > 0) {
-    const uint8x16_t x[] = {codes_at(a + row * a_stride, static_cast<size_t>(n_k))...};
-    ((sums[row].codes = vdotq_u32(sums[row].codes, x[row], one)), ...);
-    add_four<0>(sums, x, panel);
-    if (n_k > 4) add_four<1>(sums, x, panel);
-    if (n_k > 8) add_four<2>(sums, x, panel);
-    if (n_k > 12) add_four<3>(sums, x, panel);
+    add_all((n_k + 3) / 4, codes_at(a + row * a_stride, static_cast<size_t>(n_k))...);
   }
-  (store(c + row * c_stride, sums[row]), ...);
+  (store(c + row * c_stride, sums[row], excess[row]), ...);
 }
 
 }  // namespace

@@ -1,0 +1,41 @@
+"""Integer kernels and ops give the same bits on every instruction set and any number of threads.
+
+`tests/csrc/random_shapes.cc` holds them against plain arithmetic at random shapes; a failure names
+the seed of its shape, which `random_shapes 1 SEED` shows again. Its digest of all results must be
+the same everywhere: `test_other_cpus.py` compares those of other CPUs.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from earbit import _core
+from native_build import built, ran
+
+ISAS = [k["isa"] for k in _core.kernels() if k["op"] == "gemm_b1" and k["available"]]
+N_SHAPES = 2000
+N_SHAPES_SLOW = 100_000
+
+
+def tried(preset, isa, n_shapes, seed):
+    """The last line: how many shapes, and their digest."""
+    program = built(preset) / "random_shapes"
+    # Kernels are tried of all sets; ops are of the one that a process chooses.
+    said = ran(Path("/usr/bin/env"), f"EARBIT_ISA={isa}", program, n_shapes, seed, timeout_s=3000)
+    chosen, last = said.splitlines()
+    assert chosen == f"isa {isa}"
+    return last
+
+
+def test_random_shapes_are_right_and_read_nothing_beyond_their_operands():
+    # With sanitizers; operands are exactly as long as a kernel may read.
+    last = {tried("asan", isa, N_SHAPES // len(ISAS), 1) for isa in ISAS}
+    assert len(last) == 1
+    assert last.pop().startswith(f"{N_SHAPES // len(ISAS)} shapes, digest ")
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_random_shapes_are_right_on_every_instruction_set():
+    last = {tried("programs", isa, N_SHAPES_SLOW, 1_000_000) for isa in ISAS}
+    assert len(last) == 1
+    assert last.pop().startswith(f"{N_SHAPES_SLOW} shapes, digest ")
