@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "bits/layout.h"
 
@@ -35,6 +36,16 @@ inline void transpose_rows(const uint64_t* bits, int64_t n_rows, int n_cols, int
     const auto n_here = static_cast<int>(std::min<int64_t>(kWordBits, n_cols - w * kWordBits));
     for (int j = 0; j < n_here; ++j) out[(w * kWordBits + j) * stride] = square[j];
   }
+}
+
+// All of bits (n_rows, words_for(n_cols)), turned: (n_cols, words_for(n_rows)).
+inline std::vector<uint64_t> transposed(const uint64_t* bits, int64_t n_rows, int n_cols) {
+  const int64_t n_words = words_for(n_rows);
+  std::vector<uint64_t> turned(static_cast<size_t>(n_cols * n_words));
+  for (int64_t block = 0; block < n_words; ++block) {
+    transpose_rows(bits, n_rows, n_cols, block, turned.data() + block, n_words);
+  }
+  return turned;
 }
 
 }  // namespace earbit

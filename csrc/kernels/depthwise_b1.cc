@@ -1,5 +1,7 @@
 #include "kernels/depthwise_b1.h"
 
+#include "kernels/best_of.h"
+
 namespace earbit {
 
 #define KERNEL(isa, name)                                                                \
@@ -18,11 +20,7 @@ const std::vector<DepthwiseB1Kernel>& depthwise_b1_kernels() {
 }
 
 const DepthwiseB1Kernel& depthwise_b1_kernel(Isa isa) {
-  const DepthwiseB1Kernel* best = &depthwise_b1_kernels().front();
-  for (const DepthwiseB1Kernel& kernel : depthwise_b1_kernels()) {
-    if (kernel.isa <= isa) best = &kernel;
-  }
-  return *best;
+  return best_of(depthwise_b1_kernels(), isa);
 }
 
 }  // namespace earbit

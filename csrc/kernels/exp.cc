@@ -1,5 +1,7 @@
 #include "kernels/exp.h"
 
+#include "kernels/best_of.h"
+
 namespace earbit {
 
 extern const ExpKernels kExpScalar;
@@ -19,12 +21,6 @@ const std::vector<const ExpKernels*>& all_exp_kernels() {
   return sets;
 }
 
-const ExpKernels& exp_kernels(Isa isa) {
-  const ExpKernels* best = &kExpScalar;
-  for (const ExpKernels* set : all_exp_kernels()) {
-    if (set->isa <= isa) best = set;
-  }
-  return *best;
-}
+const ExpKernels& exp_kernels(Isa isa) { return *best_of(all_exp_kernels(), isa); }
 
 }  // namespace earbit

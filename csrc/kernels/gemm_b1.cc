@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/best_of.h"
+
 namespace earbit {
 
 #define KERNEL(isa, rows, cols, panel_words, name)                                                 \
@@ -21,13 +23,7 @@ const std::vector<GemmB1Kernel>& gemm_b1_kernels() {
   return kernels;
 }
 
-const GemmB1Kernel& gemm_b1_kernel(Isa isa) {
-  const GemmB1Kernel* best = &gemm_b1_kernels().front();
-  for (const GemmB1Kernel& kernel : gemm_b1_kernels()) {
-    if (kernel.isa <= isa) best = &kernel;
-  }
-  return *best;
-}
+const GemmB1Kernel& gemm_b1_kernel(Isa isa) { return best_of(gemm_b1_kernels(), isa); }
 
 PanelsB1::PanelsB1(const GemmB1Kernel& kernel, const uint64_t* w, ptrdiff_t stride, int n_cols,
                    int n_words)

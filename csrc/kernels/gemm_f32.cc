@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cpu/thread_pool.h"
+#include "kernels/best_of.h"
 
 namespace earbit {
 
@@ -35,14 +36,7 @@ const std::vector<GemmF32Kernel>& gemm_f32_kernels() {
   return kernels;
 }
 
-const GemmF32Kernel& gemm_f32_kernel(Isa isa) {
-  const std::vector<GemmF32Kernel>& kernels = gemm_f32_kernels();
-  const GemmF32Kernel* best = &kernels.front();
-  for (const GemmF32Kernel& kernel : kernels) {
-    if (kernel.isa <= isa) best = &kernel;
-  }
-  return *best;
-}
+const GemmF32Kernel& gemm_f32_kernel(Isa isa) { return best_of(gemm_f32_kernels(), isa); }
 
 PanelsF32::PanelsF32(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride, int n_cols,
                      int n_k)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/best_of.h"
+
 namespace earbit {
 
 #define KERNEL(isa, rows, cols, panel_bytes, name)                                           \
@@ -21,13 +23,7 @@ const std::vector<GemmI8Kernel>& gemm_i8_kernels() {
   return kernels;
 }
 
-const GemmI8Kernel& gemm_i8_kernel(Isa isa) {
-  const GemmI8Kernel* best = &gemm_i8_kernels().front();
-  for (const GemmI8Kernel& kernel : gemm_i8_kernels()) {
-    if (kernel.isa <= isa) best = &kernel;
-  }
-  return *best;
-}
+const GemmI8Kernel& gemm_i8_kernel(Isa isa) { return best_of(gemm_i8_kernels(), isa); }
 
 namespace {
 

@@ -1,5 +1,7 @@
 #include "kernels/lanes.h"
 
+#include "kernels/best_of.h"
+
 namespace earbit {
 
 extern const LaneKernels kLanesScalar;
@@ -23,12 +25,6 @@ const std::vector<const LaneKernels*>& all_lane_kernels() {
   return sets;
 }
 
-const LaneKernels& lane_kernels(Isa isa) {
-  const LaneKernels* best = &kLanesScalar;
-  for (const LaneKernels* set : all_lane_kernels()) {
-    if (set->isa <= isa) best = set;
-  }
-  return *best;
-}
+const LaneKernels& lane_kernels(Isa isa) { return *best_of(all_lane_kernels(), isa); }
 
 }  // namespace earbit

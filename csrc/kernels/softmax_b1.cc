@@ -1,5 +1,8 @@
 #include "kernels/softmax_b1.h"
 
+#include "bits/layout.h"
+#include "kernels/best_of.h"
+
 namespace earbit {
 
 #define KERNEL(isa, name)                                                            \
@@ -17,17 +20,11 @@ const std::vector<SoftmaxB1Kernel>& softmax_b1_kernels() {
   return kernels;
 }
 
-const SoftmaxB1Kernel& softmax_b1_kernel(Isa isa) {
-  const SoftmaxB1Kernel* best = &softmax_b1_kernels().front();
-  for (const SoftmaxB1Kernel& kernel : softmax_b1_kernels()) {
-    if (kernel.isa <= isa) best = &kernel;
-  }
-  return *best;
-}
+const SoftmaxB1Kernel& softmax_b1_kernel(Isa isa) { return best_of(softmax_b1_kernels(), isa); }
 
 KeysB1::KeysB1(const uint64_t* keys, int64_t n_keys, int n_words) : n_words_(n_words) {
   // Kernels read whole words of bits, which are two blocks.
-  const int64_t n_padded = (n_keys + 63) / 64 * 64;
+  const int64_t n_padded = words_for(n_keys) * kWordBits;
   words_.resize(static_cast<size_t>(n_padded) * n_words);
   for (int64_t j = 0; j < n_keys; ++j) {
     const auto place = static_cast<int>(j % kKeyBlock);

@@ -7,7 +7,7 @@
 namespace earbit {
 namespace {
 
-#include "kernels/softmax_b1_limit.h"
+#include "kernels/softmax_b1_shared.h"
 
 __m256i* vector_at(uint16_t* counts) { return reinterpret_cast<__m256i*>(counts); }
 
@@ -37,9 +37,11 @@ __m256i counts_of(const uint64_t* q, const uint64_t* block, int n_words) {
   return merged;
 }
 
-// Counts of whole blocks [first, last); returns the least of [from, to).
-uint16_t count_keys(const uint64_t* q, const uint64_t* keys, int n_words, int64_t first,
-                    int64_t last, int64_t from, int64_t to, uint16_t* counts) {
+// Counts of the words in which [from, to) lie; returns the least of [from, to).
+uint16_t count_keys(const uint64_t* q, const uint64_t* keys, int n_words, int64_t from, int64_t to,
+                    uint16_t* counts) {
+  const int64_t first = first_of(from);
+  const int64_t last = last_of(to);
   for (int64_t j = first; j < last; j += kKeyBlock) {
     const uint64_t* block = keys + j * n_words;
     _mm256_storeu_si256(vector_at(counts + j), counts_of(q, block, n_words));
@@ -84,12 +86,6 @@ float total_of_shares(const ShareTable& table, uint16_t* counts, int64_t n, int3
   return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
 }
 
-int32_t n_above(const ShareTable& table, float needed) {
-  int32_t n = 0;
-  for (int k = 0; k < table.size; ++k) n += table.exp[k] > needed;
-  return n;
-}
-
 // Bits of 32 counts that are at most `limit`.
 uint64_t at_most(uint16_t* counts, __m256i limit) {
   __m256i is_below[2];
@@ -109,10 +105,10 @@ void softmax_b1_avx2(const ShareTable& table, const QueriesB1& queries, const ui
                      uint16_t* counts, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones) {
   const int n_words = queries.n_words;
   for (int i = 0; i < queries.n; ++i) {
-    const int64_t first = queries.from[i] / kWordBits * kWordBits;
-    const int64_t last = words_for(queries.to[i]) * kWordBits;
+    const int64_t first = first_of(queries.from[i]);
+    const int64_t last = last_of(queries.to[i]);
     const int32_t least = count_keys(queries.bits + static_cast<ptrdiff_t>(i) * n_words, keys,
-                                     n_words, first, last, queries.from[i], queries.to[i], counts);
+                                     n_words, queries.from[i], queries.to[i], counts);
     const float total = total_of_shares(table, counts + first, last - first, least);
     const int32_t limit = greatest_count(least, n_above(table, table.half * total));
     const __m256i most = _mm256_set1_epi16(static_cast<int16_t>(limit));

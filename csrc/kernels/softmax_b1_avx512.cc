@@ -12,13 +12,9 @@
 namespace earbit {
 namespace {
 
-#include "kernels/softmax_b1_limit.h"
+#include "kernels/softmax_b1_shared.h"
 
 constexpr int kTernaryOr = 0xfe;
-
-// Of the words in which keys [from, to) lie.
-int64_t first_of(int64_t from) { return from / kWordBits * kWordBits; }
-int64_t last_of(int64_t to) { return words_for(to) * kWordBits; }
 
 // By masks of all lanes: GCC 12 takes the plain forms for uses of something uninitialized.
 template <int n_bits>
@@ -125,18 +121,6 @@ float total_of_shares(const Table& table, const uint16_t* counts, int64_t n, uin
     high = table.plus(high, _mm512_sub_epi32(of_high, first));
   }
   return total_of(low, high);
-}
-
-int32_t n_above(const ShareTable& table, float needed) {
-  const __m512 limit = _mm512_set1_ps(needed);
-  int32_t n = 0;
-  for (int k = 0; k < table.size; k += 16) {
-    const int left = table.size - k;
-    const auto mask = static_cast<__mmask16>(left >= 16 ? 0xffff : (1u << left) - 1);
-    const __m512 share = _mm512_maskz_loadu_ps(mask, table.exp + k);
-    n += __builtin_popcount(_mm512_mask_cmp_ps_mask(mask, share, limit, _CMP_GT_OQ));
-  }
-  return n;
 }
 
 // Counts of the words in which [from, to) lie; returns the least of [from, to).

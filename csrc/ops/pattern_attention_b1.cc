@@ -101,10 +101,7 @@ class PatternAttentionB1 : public Op {
       std::copy_n(inputs[1].group(h) + frames[m] * words, words, k.data() + m * words);
       std::copy_n(inputs[2].group(h) + frames[m] * words, words, v.data() + m * words);
     }
-    std::vector<uint64_t> turned(static_cast<size_t>(d_) * n_words);
-    for (int block = 0; block < n_words; ++block) {
-      transpose_rows(v.data(), n, d_, block, turned.data() + block, n_words);
-    }
+    const std::vector<uint64_t> turned = transposed(v.data(), n, d_);
     const GemmB1Kernel& kernel = gemm_b1_kernel(chosen_isa());
     return {n, PanelsB1(kernel, k.data(), words, n, words),
             PanelsB1(kernel, turned.data(), n_words, d_, n_words)};

@@ -3,21 +3,18 @@
 // Per head, with dot(a, b) = d - 2 popcount(a xor b):
 //   score(i, j) = content_scale * dot(q_i, k_j) + position_scale * dot(p_i, r_(i-j))
 // Row m of r is distance n - 1 - m of n frames, so a row of scores reads the counts of its p from
-// n - 1 - i on.  A probability becomes a bit by p > prob_half; context = 2 popcount(p and v) -
-// popcount(p), with V packed along time.  A few rows are computed at a time, and no more distances
-// than they see.
+// n - 1 - i on.  A probability becomes a bit by p > prob_half, and bits meet the values in
+// ops/context_b1.h.  A few rows are computed at a time, and no more distances than they see.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "bits/transpose.h"
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
-#include "ops/pack_row.h"
-#include "ops/thresholds.h"
+#include "ops/context_b1.h"
 
 namespace earbit {
 namespace {
@@ -33,7 +30,8 @@ class RelativeAttentionB1 : public Op {
         position_scale_(attributes.number("position_scale")),
         prob_half_(attributes.number("prob_half")),
         lanes_(lane_kernels(chosen_isa())),
-        exp_(exp_kernels(chosen_isa())) {
+        exp_(exp_kernels(chosen_isa())),
+        context_(attributes, in_.groups, d_) {
     for (const Type& input : inputs) {
       if (input.groups != in_.groups || input.bits_per_group != d_) {
         throw std::invalid_argument("queries, k, r and v must have the same heads of head_dim=" +
@@ -43,18 +41,9 @@ class RelativeAttentionB1 : public Op {
     if (!(content_scale_ > 0) || !(position_scale_ > 0) || !(prob_half_ > 0)) {
       throw std::invalid_argument("content_scale, position_scale and prob_half must be above 0");
     }
-    const int width = in_.groups * d_;
-    if (attributes.has_tensor("threshold")) {
-      threshold_ = thresholds_of(attributes, width);
-      type_ = Type::bits(1, width);
-    } else {
-      scale_.assign(width, attributes.number("scale"));
-      type_ = Type::floats(width);
-    }
-    zero_.assign(width, 0.0f);
   }
 
-  const Type& type() const override { return type_; }
+  const Type& type() const override { return context_.type(); }
 
   Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const int64_t n = inputs[kKey].rows;
@@ -68,15 +57,15 @@ class RelativeAttentionB1 : public Op {
     parallel_for(in_.groups, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
     });
-    Value y = work.make(type_, n);
+    Value y = work.make(type(), n);
     // All heads of a row together: heads share words of the output when it is bits.
     parallel_for(n, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
       const int step = heads[0]->keys.kernel().rows;
-      Block block(*heads[0], n, width());
+      Block block(*heads[0], n);
+      context_.clear(begin, end, y);
       for (int64_t first = begin; first < end; first += step) {
         const int n_rows = static_cast<int>(std::min<int64_t>(step, end - first));
-        for (int h = 0; h < in_.groups; ++h) attend(inputs, h, *heads[h], first, n_rows, block);
-        for (int i = 0; i < n_rows; ++i) write(block.dot.data() + i * width(), first + i, y);
+        for (int h = 0; h < in_.groups; ++h) attend(inputs, h, *heads[h], first, n_rows, block, y);
       }
     });
     return y;
@@ -94,53 +83,38 @@ class RelativeAttentionB1 : public Op {
 
   // What a few rows need while they are computed.
   struct Block {
-    Block(const Head& head, int64_t n, int width)
+    Block(const Head& head, int64_t n)
         : key_cols(head.keys.padded_cols()),
           // Distances are read in whole panels, from the one on in which the first lies.
           distance_cols(n + head.keys.kernel().rows + 2 * head.keys.kernel().cols),
-          p_words(words_for(n)) {
+          context(head.values.kernel(), words_for(n)) {
       const int n_rows = head.keys.kernel().rows;
       by_content.resize(static_cast<size_t>(n_rows) * key_cols);
       by_distance.resize(static_cast<size_t>(n_rows) * distance_cols);
       scores.resize(n);
-      p.resize(static_cast<size_t>(n_rows) * p_words);
-      ones.resize(n_rows);
-      context.resize(static_cast<size_t>(n_rows) * head.values.padded_cols());
-      dot.resize(static_cast<size_t>(n_rows) * width);
     }
 
     int64_t key_cols;
     int64_t distance_cols;
-    int64_t p_words;
     std::vector<int32_t> by_content;   // (rows, key_cols)
     std::vector<int32_t> by_distance;  // (rows, distance_cols)
     std::vector<float> scores;         // of one row
-    std::vector<uint64_t> p;           // (rows, p_words)
-    std::vector<int32_t> ones;         // of p
-    std::vector<int32_t> context;      // (rows, columns of value panels)
-    std::vector<int32_t> dot;          // (rows, heads * d)
+    ContextRows context;
   };
-
-  int width() const { return in_.groups * d_; }
 
   std::unique_ptr<Head> head(const std::vector<Value>& inputs, int h) const {
     const auto n = static_cast<int>(inputs[kKey].rows);
-    const auto n_words = static_cast<int>(words_for(n));
     const int words = in_.words();
-    std::vector<uint64_t> turned(static_cast<size_t>(d_) * n_words);
-    for (int block = 0; block < n_words; ++block) {
-      transpose_rows(inputs[kValue].group(h), n, d_, block, turned.data() + block, n_words);
-    }
     const GemmB1Kernel& kernel = gemm_b1_kernel(chosen_isa());
     return std::make_unique<Head>(
         Head{PanelsB1(kernel, inputs[kKey].group(h), words, n, words),
              PanelsB1(kernel, inputs[kDistance].group(h), words, 2 * n - 1, words),
-             PanelsB1(kernel, turned.data(), n_words, d_, n_words)});
+             context_.values_of(inputs[kValue], h)});
   }
 
-  // Rows [first, first + n_rows) of one head, into its columns of block.dot.
+  // Rows [first, first + n_rows) of one head, into its columns of y.
   void attend(const std::vector<Value>& inputs, int h, const Head& head, int64_t first, int n_rows,
-              Block& block) const {
+              Block& block, const Value& y) const {
     const int64_t n = inputs[kKey].rows;
     const GemmB1Kernel& kernel = head.keys.kernel();
     const int words = in_.words();
@@ -161,16 +135,11 @@ class RelativeAttentionB1 : public Op {
       // The part of the score that all keys share falls out of the softmax.
       exp_.weighted_sum(by_content, by_distance, -2.0f * content_scale_, -2.0f * position_scale_,
                         block.scores.data(), n);
-      block.ones[i] = binarize(block.scores, block.p.data() + i * block.p_words);
+      ContextRows& rows = block.context;
+      rows.ones[i] = binarize(block.scores, rows.p.data() + i * rows.p_words);
     }
-    head.values.run(block.p.data(), block.p_words, n_rows, BitOp::conjunction,
-                    block.context.data());
-    const int cols = head.values.padded_cols();
-    for (int i = 0; i < n_rows; ++i) {
-      const int32_t* context = block.context.data() + i * cols;
-      int32_t* dot = block.dot.data() + i * width() + h * d_;
-      for (int j = 0; j < d_; ++j) dot[j] = 2 * context[j] - block.ones[i];
-    }
+    context_.write(head.values, block.context, n_rows, 0, static_cast<int>(words_for(n)), first, h,
+                   y);
   }
 
   // Sets the bits of the keys whose probability is above one half of the scale; returns how many.
@@ -189,14 +158,6 @@ class RelativeAttentionB1 : public Op {
     return ones;
   }
 
-  void write(const int32_t* dot, int64_t row, Value& y) const {
-    if (type_.kind == Kind::bits) {
-      pack_row(lanes_.at_least_i32, dot, threshold_.data(), row, y);
-    } else {
-      lanes_.scale_i32(dot, scale_.data(), zero_.data(), y.row(row), width());
-    }
-  }
-
   Type in_;
   int d_;
   float content_scale_;
@@ -204,10 +165,7 @@ class RelativeAttentionB1 : public Op {
   float prob_half_;
   const LaneKernels& lanes_;
   const ExpKernels& exp_;
-  std::vector<float> scale_;
-  std::vector<float> zero_;
-  std::vector<int32_t> threshold_;
-  Type type_;
+  ContextB1 context_;
 };
 
 }  // namespace

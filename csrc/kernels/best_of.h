@@ -1,0 +1,31 @@
+// Which of several kernels an instruction set uses.
+#pragma once
+
+#include <vector>
+
+#include "cpu/isa.h"
+
+namespace earbit {
+
+template <typename Kernel>
+Isa isa_of(const Kernel& kernel) {
+  return kernel.isa;
+}
+
+template <typename Kernel>
+Isa isa_of(const Kernel* kernel) {
+  return kernel->isa;
+}
+
+// The kernel of an instruction set, or of the best lower one that has a kernel.  kernels: the
+// scalar one first, or pointers to them, in the order of instruction sets.
+template <typename Kernel>
+const Kernel& best_of(const std::vector<Kernel>& kernels, Isa isa) {
+  const Kernel* best = &kernels.front();
+  for (const Kernel& kernel : kernels) {
+    if (isa_of(kernel) <= isa) best = &kernel;
+  }
+  return *best;
+}
+
+}  // namespace earbit

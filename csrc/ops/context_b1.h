@@ -1,0 +1,108 @@
+// The product of attention's probabilities with its values, both bits, for every op that ends in
+// it.
+//
+// context = 2 popcount(p and v) - popcount(p), with V packed along time.  What comes out is
+// y = scale * context, or the bit context >= threshold, for all heads side by side.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "bits/transpose.h"
+#include "graph/attributes.h"
+#include "graph/value.h"
+#include "kernels/gemm_b1.h"
+#include "kernels/lanes.h"
+#include "ops/thresholds.h"
+
+namespace earbit {
+
+// A few rows of one head: their probabilities, and what is needed while they are multiplied.
+struct ContextRows {
+  ContextRows(const GemmB1Kernel& kernel, int64_t p_words)
+      : p_words(p_words),
+        p(static_cast<size_t>(kernel.rows * p_words)),
+        ones(kernel.rows),
+        counts(static_cast<size_t>(kernel.rows) * kernel.cols),
+        packed(kernel.rows) {}
+
+  int64_t p_words;
+  std::vector<uint64_t> p;      // (rows, p_words)
+  std::vector<int32_t> ones;    // (rows,): of p; `write` turns their sign
+  std::vector<int32_t> counts;  // (rows, columns of a panel of values)
+  std::vector<uint64_t> packed;
+};
+
+class ContextB1 {
+ public:
+  // Heads of d columns each, with `threshold` (n_heads * d,), else `scale`.
+  ContextB1(Attributes& attributes, int n_heads, int d)
+      : d_(d), lanes_(lane_kernels(chosen_isa())) {
+    const int width = n_heads * d;
+    if (attributes.has_tensor("threshold")) {
+      threshold_ = thresholds_of(attributes, width);
+      type_ = Type::bits(1, width);
+    } else {
+      scale_.assign(width, attributes.number("scale"));
+      type_ = Type::floats(width);
+    }
+    zero_.assign(width, 0.0f);
+  }
+
+  const Type& type() const { return type_; }
+
+  // Values of a head, bits (n, d), as weights of p.
+  PanelsB1 values_of(const Value& v, int head) const {
+    const auto n_words = static_cast<int>(words_for(v.rows));
+    return PanelsB1(gemm_b1_kernel(chosen_isa()), transposed(v.group(head), v.rows, d_).data(),
+                    n_words, d_, n_words);
+  }
+
+  // Before `write` is called for rows [begin, end) of y, whose bits of several heads share words.
+  void clear(int64_t begin, int64_t end, const Value& y) const {
+    if (type_.kind != Kind::bits) return;
+    std::fill_n(y.group(0) + begin * type_.words(), (end - begin) * type_.words(), uint64_t{0});
+  }
+
+  // Rows [row, row + n_rows) of y, columns of one head.  first_word: of the values that the first
+  // word of p meets;  n_words: of p.
+  void write(const PanelsB1& values, ContextRows& rows, int n_rows, int first_word, int n_words,
+             int64_t row, int head, const Value& y) const {
+    const GemmB1Kernel& kernel = values.kernel();
+    for (int i = 0; i < n_rows; ++i) rows.ones[i] = -rows.ones[i];
+    for (int p = 0; p < values.n_panels(); ++p) {
+      kernel.run(rows.p.data(), rows.p_words, n_rows, values.panel(p, first_word), n_words,
+                 BitOp::conjunction, rows.counts.data(), kernel.cols);
+      const int n_cols = std::min(kernel.cols, d_ - p * kernel.cols);
+      const DotTile tile{rows.counts.data(), kernel.cols, n_rows, n_cols, false, rows.ones.data()};
+      write_tile(tile, row, head * d_ + p * kernel.cols, rows.packed, y);
+    }
+  }
+
+ private:
+  void write_tile(const DotTile& tile, int64_t row, int column, std::vector<uint64_t>& packed,
+                  const Value& y) const {
+    if (type_.kind != Kind::bits) {
+      lanes_.scale_dots(tile, scale_.data() + column, zero_.data() + column, y.row(row) + column,
+                        type_.cols);
+      return;
+    }
+    lanes_.pack_dots(tile, threshold_.data() + column, packed.data());
+    const int shift = column % kWordBits;
+    for (int i = 0; i < tile.n_rows; ++i) {
+      uint64_t* out = y.group(0) + (row + i) * type_.words() + column / kWordBits;
+      out[0] |= packed[i] << shift;
+      // Heads need not end where words do.
+      if (shift + tile.n_cols > kWordBits) out[1] |= packed[i] >> (kWordBits - shift);
+    }
+  }
+
+  int d_;
+  const LaneKernels& lanes_;
+  std::vector<float> scale_;
+  std::vector<float> zero_;
+  std::vector<int32_t> threshold_;
+  Type type_;
+};
+
+}  // namespace earbit
