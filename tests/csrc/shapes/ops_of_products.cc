@@ -87,6 +87,20 @@ void as_floats(Parts& parts, int n_out) {
   parts.floats("bias", std::vector<float>(n_out, 0.0f));
 }
 
+// Runs an op on codes and holds its floats, with scale 1 and bias 0, against the dots.
+void try_on_codes(const std::string& name, const Windows& windows, const Channels& channels,
+                  Parts& parts, const Matrix& x, const CodeSet& set,
+                  const std::vector<int32_t>& dots, Digest& digest) {
+  const std::string what = shape(name, windows, channels, parts) + ", " +
+                           (set.is_unsigned ? "unsigned " : "signed ") + std::to_string(set.bits) +
+                           "-bit codes";
+  const auto memory = std::make_shared<earbit::Memory>();
+  const std::vector<Value> inputs = {codes_value(*memory, x, set)};
+  const Value y = run_on_threads(*parts.op(name, inputs), inputs, what);
+  compare_dots(y, dots, {}, what);
+  digest.add(dots);
+}
+
 }  // namespace
 
 void try_product_b1_op(Draw& draw, Digest& digest) {
@@ -157,15 +171,7 @@ void try_product_i8_op(Draw& draw, Digest& digest) {
   parts.integer("groups", channels.groups).integer("weight_bits", of_weights.bits);
   parts.bytes("weight", n_out, weight);
   as_floats(parts, n_out);
-  const std::string name = name_of("i8", windows);
-  const std::string what = shape(name, windows, channels, parts) + ", " +
-                           (set.is_unsigned ? "unsigned " : "signed ") + std::to_string(set.bits) +
-                           "-bit codes";
-  const auto memory = std::make_shared<earbit::Memory>();
-  const std::vector<Value> inputs = {codes_value(*memory, x, set)};
-  const Value y = run_on_threads(*parts.op(name, inputs), inputs, what);
-  compare_dots(y, dots, {}, what);
-  digest.add(dots);
+  try_on_codes(name_of("i8", windows), windows, channels, parts, x, set, dots, digest);
 }
 
 void try_product_planes_op(Draw& draw, Digest& digest) {
@@ -187,15 +193,7 @@ void try_product_planes_op(Draw& draw, Digest& digest) {
   parts.integer("groups", channels.groups);
   parts.words("weight", n_out, packed_bits(w, channels.in));
   as_floats(parts, n_out);
-  const std::string name = name_of("planes", windows);
-  const std::string what = shape(name, windows, channels, parts) + ", " +
-                           (set.is_unsigned ? "unsigned " : "signed ") + std::to_string(set.bits) +
-                           "-bit codes";
-  const auto memory = std::make_shared<earbit::Memory>();
-  const std::vector<Value> inputs = {codes_value(*memory, x, set)};
-  const Value y = run_on_threads(*parts.op(name, inputs), inputs, what);
-  compare_dots(y, dots, {}, what);
-  digest.add(dots);
+  try_on_codes(name_of("planes", windows), windows, channels, parts, x, set, dots, digest);
 }
 
 void try_depthwise_b1_op(Draw& draw, Digest& digest) {
