@@ -96,9 +96,10 @@ def _from_yaml(text: str, where: str) -> Any:
     import yaml
 
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(text)
+        tree = loader.get_single_node()
         _check_keys(tree, where)
-        return yaml.safe_load(text)
+        return None if tree is None else loader.construct_document(tree)
     except ConfigError:
         raise
     except yaml.MarkedYAMLError as error:

@@ -31,14 +31,14 @@ def make_folder(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def none_left_empty(path: Path) -> Iterator[None]:
-    """A folder that comes into being inside goes again when the work fails with nothing in it."""
-    was_there = path.exists()
+    """Folders down to `path` that come into being inside go again if the work fails, when empty."""
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         yield
     except BaseException:
-        if not was_there:
+        for folder in new:
             with contextlib.suppress(OSError):  # there is something in it
-                path.rmdir()
+                folder.rmdir()
         raise
 
 

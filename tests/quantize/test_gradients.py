@@ -6,19 +6,12 @@ Of codes there is none; of what is not quantized, of a bias, and of the scale of
 
 import pytest
 import torch
+from test_product import settled
 
 from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.nn.precision import Precision
 from earbit.quantize.codes import binarize_signed, lsq_factor
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear, QuantizedMatMul
-
-
-def settled(leaf):
-    leaf.double()
-    for name, parameter in leaf.named_parameters():
-        if name.endswith(("quantizer.shift", "quantizer.scale")):
-            torch.nn.init.uniform_(parameter, 0.3, 0.7)
-    return leaf
 
 
 def random(*shape):

@@ -122,7 +122,7 @@ def errors(
     earbit errors CONFORMER HUBERT --corpus AUDIO --out DIR       two encoders compared
 
     Plans: w1a1, w1a1-encoder, w1a1-frontend4, w1a1-frontend8, w1a2, w2a2, w4a4, w8a8, or a .json
-    file of your own.  DIR gets errors.json, errors.svg and errors.png.
+    or .yaml file of your own.  DIR gets errors.json, errors.svg and errors.png.
 
     Levels are signal over quantization noise in dB: 0 is as much noise as signal, more is better.
     Of a mixed encoder and one of attention alone, the number is how much more alike errors of

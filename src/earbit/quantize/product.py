@@ -17,7 +17,7 @@ from torch.nn.grad import conv1d_input, conv1d_weight
 
 from earbit.nn.lengths import zero_padding
 from earbit.nn.norms import at_least_float32
-from earbit.quantize.quantizers import ActivationQuantizer, Quantizer
+from earbit.quantize.quantizers import Quantizer
 
 LeftGradient = tuple[Tensor, Tensor | None]
 """Of the left operand, and the sum over its padding where that is a code other than 0."""
@@ -180,13 +180,10 @@ class _QuantizedProduct(torch.autograd.Function):
                 grad, of_padding = ctx.product.left_gradient(*factors, grads[0])
             else:
                 grad = ctx.product.right_gradient(*factors, grads[0])
-            if isinstance(quantizer, ActivationQuantizer):
+            if quantizer is not None:
                 grad, of_its_own = quantizer.gradient(
                     operand, found[i], grad, ctx.share, of_padding
                 )
-                of_learned += of_its_own
-            elif quantizer is not None:
-                grad, of_its_own = quantizer.gradient(operand, found[i], grad)
                 of_learned += of_its_own
             of_operands.append(grad.to(operand.dtype))
         return (*(None,) * N_FIXED, *of_operands, *of_learned)

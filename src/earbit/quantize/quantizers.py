@@ -79,8 +79,8 @@ class ActivationQuantizer(torch.nn.Module):
         x: Tensor,
         found: Tensor,
         grad: Tensor,
-        share: float = 1.0,
-        grad_padding: Tensor | None = None,
+        share: float,
+        grad_padding: Tensor | None,
     ) -> Gradients:
         """Gradients of x and of scale and shift, given its codes and their gradient.
 
@@ -133,8 +133,18 @@ class WeightQuantizer(torch.nn.Module):
             return weight_signs(weight)
         return codes_of(weight, self._step_of_rows(weight), self.bits, "signed")
 
-    def gradient(self, weight: Tensor, found: Tensor, grad: Tensor) -> Gradients:
-        """Gradients of the weight and of the scale, given its codes and their gradient."""
+    def gradient(
+        self,
+        weight: Tensor,
+        found: Tensor,
+        grad: Tensor,
+        share: float,
+        grad_padding: Tensor | None,
+    ) -> Gradients:
+        """Gradients of the weight and of the scale, given its codes and their gradient.
+
+        A weight is no part of another and is not padded: share, grad_padding are not read.
+        """
         step = self._step_of_rows(weight)
         if self.log_scale is None:
             return grad / step, (None,)

@@ -184,7 +184,9 @@ def _train_stage(
     teacher: AudioModel, stage: Stage, config: BinarizeConfig, data: TrainingData
 ) -> tuple[AudioModel, dict[str, Any]]:
     """The student of one stage and its figures; goes on where the folder's checkpoints end."""
-    run = {**stage.run, "teacher": weights_digest(teacher), **data_digests(data.labels)}
+    run = {**stage.run, **data_digests(data.labels)}
+    if "teacher" not in run:
+        run["teacher"] = weights_digest(teacher)
     training, folder = stage.training, make_folder(stage.folder)
     check_same_run(folder / CHECKPOINTS, run)
     _say_where_it_starts(stage)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from earbit.audio.corpus import SYNTHETIC, load_waveform, open_corpus
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, require_range
-from earbit.files import make_folder, write_json
+from earbit.files import make_folder, none_left_empty, write_json
 from earbit.nn.front_end import MIN_SAMPLES
 from earbit.progress import progress, say
 from earbit.quantize.load import noise_clips
@@ -66,7 +66,9 @@ def errors_of_models(
         say(unlike)
     if out_dir is not None:
         need_matplotlib()
-    with nullcontext() if out_dir is None else _filled(out_dir):
+    with nullcontext() if out_dir is None else none_left_empty(out_dir):
+        if out_dir is not None:
+            make_folder(out_dir)
         where = "noise" if is_noise else corpus or SYNTHETIC
         clips, others = (
             _noise(seed, n_clips, round(seconds * SAMPLE_RATE_HZ))
@@ -96,20 +98,6 @@ def _measured(
     with progress(f"errors of {subject.stack.name}", total) as advance:
         errors = measure(teacher, student, clips, advance, is_trained=is_trained, seed=seed)
     return Measured(subject.stack, errors)
-
-
-@contextmanager
-def _filled(folder: Path) -> Iterator[None]:
-    """An output folder; with an error, what was made and is empty still is taken away again."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    make_folder(folder)
-    try:
-        yield
-    except BaseException:
-        for path in made:
-            with suppress(OSError):
-                path.rmdir()
-        raise
 
 
 def _noise(seed: int, n_clips: int, n_samples: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
