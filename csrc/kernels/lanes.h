@@ -23,7 +23,6 @@ struct DotTile {
 };
 
 constexpr int kMaxTaps = 32;
-constexpr int kFirRows = 4;
 constexpr int kFirCols = 64;
 
 struct LaneKernels {
@@ -61,9 +60,10 @@ struct LaneKernels {
   // n_rows steps t, in their order.
   void (*add_moments)(const float* x, ptrdiff_t stride, int64_t n_rows, int n_taps, double* sums);
 
-  // y[i][j] = sum of a[i * a_stride + k] * w[k][j] over k, in its order, for n_rows <= kFirRows
-  // rows and j < kFirCols: a convolution of few taps.
-  void (*fir)(const float* a, ptrdiff_t a_stride, int n_rows, const float* w, int n_taps, float* y);
+  // Bit j < kFirCols of bits[i * bits_stride] is y >= threshold[j], y the sum of
+  // a[i * a_stride + k] * w[k][j] over k, in its order: a convolution of few taps.  NaN gives 0.
+  void (*fir_bits)(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* w, int n_taps,
+                   const float* threshold, uint64_t* bits, ptrdiff_t bits_stride);
 
   // codes[i] = round((factor * x[i] + shift[i]) / scale) within [low, high], less low; every step
   // is rounded, halves go to even; 0 <= high - low <= 255.  NaN gives 0.

@@ -74,7 +74,7 @@ const LaneKernels kLanesAvx2 = {
     .add = add,
     .n_ones = n_ones,
     .add_moments = add_moments,
-    .fir = fir<2, 8>,
+    .fir_bits = fir_bits<2, 8, at_least_f32>,
     .quantize = quantize,
 };
 

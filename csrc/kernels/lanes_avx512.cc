@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <utility>
 
 #include "bits/layout.h"
 #include "kernels/lanes.h"
@@ -81,6 +82,51 @@ int64_t n_ones(const uint64_t* words, int64_t n) {
   return lanes[0] + lanes[1] + lanes[2] + lanes[3] + lanes[4] + lanes[5] + lanes[6] + lanes[7];
 }
 
+// Rows are unrolled by templates, as in gemm_b1_6x64_avx512.cc; sums never leave the registers.
+template <int... rows>
+[[gnu::always_inline]] inline void fir_bits_of(std::integer_sequence<int, rows...>, const float* a,
+                                               ptrdiff_t a_stride, const float* w, int n_taps,
+                                               const float* threshold, uint64_t* bits,
+                                               ptrdiff_t bits_stride) {
+  const float* x[] = {a + rows * a_stride...};
+  const __m512 zero = _mm512_setzero_ps();
+  __m512 sum[][4] = {{(static_cast<void>(rows), zero), zero, zero, zero}...};
+  const auto add = [](__m512(&row)[4], float value, const __m512(&weight)[4]) {
+    const __m512 v = _mm512_set1_ps(value);
+    row[0] = _mm512_add_ps(row[0], _mm512_mul_ps(v, weight[0]));
+    row[1] = _mm512_add_ps(row[1], _mm512_mul_ps(v, weight[1]));
+    row[2] = _mm512_add_ps(row[2], _mm512_mul_ps(v, weight[2]));
+    row[3] = _mm512_add_ps(row[3], _mm512_mul_ps(v, weight[3]));
+  };
+  for (int k = 0; k < n_taps; ++k, w += kFirCols) {
+    const __m512 weight[4] = {_mm512_loadu_ps(w), _mm512_loadu_ps(w + 16), _mm512_loadu_ps(w + 32),
+                              _mm512_loadu_ps(w + 48)};
+    (add(sum[rows], x[rows][k], weight), ...);
+  }
+  const __m512 least[4] = {_mm512_loadu_ps(threshold), _mm512_loadu_ps(threshold + 16),
+                           _mm512_loadu_ps(threshold + 32), _mm512_loadu_ps(threshold + 48)};
+  const auto word = [&](const __m512(&row)[4]) {
+    const auto is_one = [&](int v) { return _mm512_cmp_ps_mask(row[v], least[v], _CMP_GE_OQ); };
+    return _mm512_kunpackd(_mm512_kunpackw(is_one(3), is_one(2)),
+                           _mm512_kunpackw(is_one(1), is_one(0)));
+  };
+  ((bits[rows * bits_stride] = word(sum[rows])), ...);
+}
+
+void fir_bits(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* w, int n_taps,
+              const float* threshold, uint64_t* bits, ptrdiff_t bits_stride) {
+  constexpr int kRows = 6;
+  int64_t i = 0;
+  for (; i + kRows <= n_rows; i += kRows) {
+    fir_bits_of(std::make_integer_sequence<int, kRows>(), a + i * a_stride, a_stride, w, n_taps,
+                threshold, bits + i * bits_stride, bits_stride);
+  }
+  for (; i < n_rows; ++i) {
+    fir_bits_of(std::make_integer_sequence<int, 1>(), a + i * a_stride, a_stride, w, n_taps,
+                threshold, bits + i * bits_stride, bits_stride);
+  }
+}
+
 }  // namespace
 
 extern const LaneKernels kLanesAvx512;
@@ -97,7 +143,7 @@ const LaneKernels kLanesAvx512 = {
     .add = add,
     .n_ones = n_ones,
     .add_moments = add_moments,
-    .fir = fir<4, 16>,
+    .fir_bits = fir_bits,
     .quantize = quantize,
 };
 

@@ -129,18 +129,29 @@ inline void fir_tile(const float* a, ptrdiff_t a_stride, const float* w, int n_t
   for (int i = 0; i < n_rows; ++i) std::memcpy(y + i * kFirCols, sum[i], sizeof(sum[i]));
 }
 
-template <int rows_at_once, int n_lanes>
-inline void fir(const float* a, ptrdiff_t a_stride, int n_rows, const float* w, int n_taps,
-                float* y) {
+template <int n_rows, int n_lanes, uint64_t (*at_least)(const float*, const float*, int)>
+inline void fir_rows(const float* a, ptrdiff_t a_stride, const float* w, int n_taps,
+                     const float* threshold, uint64_t* bits, ptrdiff_t bits_stride) {
+  float y[n_rows * kFirCols];
   for (int j = 0; j < kFirCols; j += 4 * n_lanes) {
-    int i = 0;
-    for (; i + rows_at_once <= n_rows; i += rows_at_once) {
-      fir_tile<rows_at_once, n_lanes>(a + i * a_stride, a_stride, w + j, n_taps,
-                                      y + i * kFirCols + j);
-    }
-    for (; i < n_rows; ++i) {
-      fir_tile<1, n_lanes>(a + i * a_stride, a_stride, w + j, n_taps, y + i * kFirCols + j);
-    }
+    fir_tile<n_rows, n_lanes>(a, a_stride, w + j, n_taps, y + j);
+  }
+  for (int i = 0; i < n_rows; ++i) {
+    bits[i * bits_stride] = at_least(y + i * kFirCols, threshold, kFirCols);
+  }
+}
+
+template <int rows_at_once, int n_lanes, uint64_t (*at_least)(const float*, const float*, int)>
+inline void fir_bits(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* w, int n_taps,
+                     const float* threshold, uint64_t* bits, ptrdiff_t bits_stride) {
+  int64_t i = 0;
+  for (; i + rows_at_once <= n_rows; i += rows_at_once) {
+    fir_rows<rows_at_once, n_lanes, at_least>(a + i * a_stride, a_stride, w, n_taps, threshold,
+                                              bits + i * bits_stride, bits_stride);
+  }
+  for (; i < n_rows; ++i) {
+    fir_rows<1, n_lanes, at_least>(a + i * a_stride, a_stride, w, n_taps, threshold,
+                                   bits + i * bits_stride, bits_stride);
   }
 }
 

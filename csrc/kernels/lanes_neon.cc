@@ -99,7 +99,7 @@ const LaneKernels kLanesNeon = {
     .add = add,
     .n_ones = n_ones,
     .add_moments = add_moments,
-    .fir = fir<2, 4>,
+    .fir_bits = fir_bits<2, 4, at_least_f32>,
     .quantize = quantize,
 };
 

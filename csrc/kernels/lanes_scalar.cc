@@ -49,7 +49,7 @@ const LaneKernels kLanesScalar = {
     .add = add,
     .n_ones = n_ones,
     .add_moments = add_moments,
-    .fir = fir<2, 4>,
+    .fir_bits = fir_bits<2, 4, at_least<float>>,
     .quantize = quantize,
 };
 

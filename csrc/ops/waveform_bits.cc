@@ -9,6 +9,7 @@
 // is ever written to memory.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
@@ -49,19 +50,12 @@ class WaveformBits : public Op {
     const float* x = inputs[0].floats.get();
     const Taps taps = normed(moments(x, y.rows, work.n_threads));
     parallel_for(y.rows, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
-      float tile[kFirRows * kFirCols];
       // A panel of taps stays in L1 for all rows of a block.
       for (int column = 0; column < n_out_; column += kFirCols) {
-        const int n_cols = std::min(kFirCols, n_out_ - column);
-        const float* panel = taps.panels.data() + static_cast<size_t>(column) * n_taps_;
-        for (int64_t i = begin; i < end; i += kFirRows) {
-          const auto n = static_cast<int>(std::min<int64_t>(kFirRows, end - i));
-          lanes_.fir(x + i * stride_, stride_, n, panel, n_taps_, tile);
-          for (int r = 0; r < n; ++r) {
-            y.group(0)[(i + r) * type_.words() + column / kWordBits] =
-                lanes_.at_least_f32(tile + r * kFirCols, taps.threshold.data() + column, n_cols);
-          }
-        }
+        lanes_.fir_bits(x + begin * stride_, stride_, end - begin,
+                        taps.panels.data() + static_cast<size_t>(column) * n_taps_, n_taps_,
+                        taps.threshold.data() + column,
+                        y.group(0) + begin * type_.words() + column / kWordBits, type_.words());
       }
     });
     return y;
@@ -69,7 +63,7 @@ class WaveformBits : public Op {
 
  private:
   static_assert(kFirCols == kWordBits);
-  static constexpr int64_t kBlockRows = 64;
+  static constexpr int64_t kBlockRows = 96;
   static constexpr int64_t kMomentRows = 4096;
 
   // Means of the samples under every tap and of their products, (n_taps, n_taps).
@@ -78,7 +72,8 @@ class WaveformBits : public Op {
     std::vector<double> product;
   };
 
-  // Taps that a norm's gain has gone into, in panels (n_taps, kFirCols), and what they must reach.
+  // Taps that a norm's gain has gone into, in panels (n_taps, kFirCols), and what they must reach;
+  // no sum reaches what stands for channels that are not there.
   struct Taps {
     std::vector<float> panels;
     std::vector<float> threshold;
@@ -106,7 +101,8 @@ class WaveformBits : public Op {
 
   Taps normed(const Moments& moments) const {
     const size_t n_panels = words_for(n_out_);
-    Taps taps{std::vector<float>(n_panels * kFirCols * n_taps_), std::vector<float>(n_out_)};
+    Taps taps{std::vector<float>(n_panels * kFirCols * n_taps_),
+              std::vector<float>(n_panels * kFirCols, std::numeric_limits<float>::quiet_NaN())};
     for (int c = 0; c < n_out_; ++c) {
       const float* w = weight_.data() + static_cast<size_t>(c) * n_taps_;
       double mean = 0;

@@ -91,25 +91,33 @@ bool is_code_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   return true;
 }
 
-// Moments and taps of a filter, in the bits that the scalar set gives.
+// Bits of a filter and its moments, the same as the scalar set gives.
 bool are_sums_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   std::normal_distribution<float> normal;
   const LaneKernels& scalar = lane_kernels(Isa::scalar);
   const int n_taps = n % 13 + 1;
-  const int n_rows = n % kFirRows + 1;
+  const int n_rows = n % 14 + 1;
   std::vector<float> a(n_taps + 5 * n_rows);
   std::vector<float> w(static_cast<size_t>(n_taps) * kFirCols);
-  for (float& value : a) value = normal(random);
-  for (float& value : w) value = normal(random);
-  std::vector<float> y(static_cast<size_t>(n_rows) * kFirCols);
-  std::vector<float> same(y.size());
-  lanes.fir(a.data(), 5, n_rows, w.data(), n_taps, y.data());
-  scalar.fir(a.data(), 5, n_rows, w.data(), n_taps, same.data());
+  std::vector<float> threshold(kFirCols);
+  for (auto* values : {&a, &w, &threshold}) {
+    for (float& value : *values) value = normal(random);
+  }
+  // A tie, and what no sum reaches.
+  threshold[1] = 0;
+  for (int k = 0; k < n_taps; ++k) threshold[1] += a[k] * w[k * kFirCols + 1];
+  threshold[2] = std::numeric_limits<float>::quiet_NaN();
+  std::vector<uint64_t> bits(2 * n_rows);
+  std::vector<uint64_t> same(2 * n_rows);
+  lanes.fir_bits(a.data(), 5, n_rows, w.data(), n_taps, threshold.data(), bits.data(), 2);
+  scalar.fir_bits(a.data(), 5, n_rows, w.data(), n_taps, threshold.data(), same.data(), 2);
+  if (bits != same || (bits[0] >> 1 & 1) == 0) return false;
   for (int i = 0; i < n_rows; ++i) {
     for (int j = 0; j < kFirCols; ++j) {
       double value = 0;
       for (int k = 0; k < n_taps; ++k) value += double{a[5 * i + k]} * w[k * kFirCols + j];
-      if (!(std::abs(y[i * kFirCols + j] - value) < 1e-4)) return false;
+      const bool is_close = std::abs(value - threshold[j]) < 1e-4;
+      if (!is_close && (bits[2 * i] >> j & 1) != uint64_t{value >= threshold[j]}) return false;
     }
   }
   const size_t n_moments = static_cast<size_t>(n_taps) * (n_taps + 1);
@@ -123,7 +131,7 @@ bool are_sums_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   std::vector<uint64_t> words(n);
   int64_t ones = 0;
   for (uint64_t& word : words) ones += popcount(word = random());
-  return y == same && lanes.n_ones(words.data(), n) == ones;
+  return lanes.n_ones(words.data(), n) == ones;
 }
 
 // The other functions on n values; gelu also gives the bits that the scalar one gives.
