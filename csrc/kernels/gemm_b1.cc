@@ -3,20 +3,43 @@
 #include <algorithm>
 
 #include "kernels/best_of.h"
+#include "kernels/lanes.h"
 
 namespace earbit {
 
-#define KERNEL(isa, rows, cols, panel_words, name)                                                 \
+#define KERNEL(isa, rows, cols, panel_words, name, bits, floats)                                   \
   void name##_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words, uint64_t* panel); \
   void name(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel, int n_words, \
             BitOp op, int32_t* c, ptrdiff_t c_stride);
 #include "kernels/gemm_b1.def"
 #undef KERNEL
+void gemm_b1_6x64_avx512_bits(const DotsB1& dots, const int32_t* threshold, uint64_t* bits,
+                              ptrdiff_t stride);
+void gemm_b1_6x64_avx512_floats(const DotsB1& dots, const float* scale, const float* bias, float* y,
+                                ptrdiff_t stride);
+
+namespace {
+
+// Calls use(tile, first) for the counts of a few rows from `first` on at a time.
+template <typename Use>
+void count_tiles(const GemmB1Kernel& kernel, const DotsB1& dots, Use&& use) {
+  constexpr int kMost = 8 * 64;
+  int32_t counts[kMost];
+  const BitOp op = dots.is_signed ? BitOp::exclusive_or : BitOp::conjunction;
+  for (int i = 0; i < dots.n_rows; i += kernel.rows) {
+    const int n = std::min(kernel.rows, dots.n_rows - i);
+    kernel.run(dots.a + i * dots.a_stride, dots.a_stride, n, dots.panel, dots.n_words, op, counts,
+               kernel.cols);
+    use(DotTile{counts, kernel.cols, n, dots.n_cols, dots.is_signed, dots.offsets + i}, i);
+  }
+}
+
+}  // namespace
 
 const std::vector<GemmB1Kernel>& gemm_b1_kernels() {
   static const std::vector<GemmB1Kernel> kernels = {
-#define KERNEL(isa, rows, cols, panel_words, name) \
-  {#name, Isa::isa, rows, cols, panel_words, name##_pack, name},
+#define KERNEL(isa, rows, cols, panel_words, name, bits, floats) \
+  {#name, Isa::isa, rows, cols, panel_words, name##_pack, name, bits, floats},
 #include "kernels/gemm_b1.def"
 #undef KERNEL
   };
@@ -24,6 +47,24 @@ const std::vector<GemmB1Kernel>& gemm_b1_kernels() {
 }
 
 const GemmB1Kernel& gemm_b1_kernel(Isa isa) { return best_of(gemm_b1_kernels(), isa); }
+
+void to_bits(const GemmB1Kernel& kernel, const DotsB1& dots, const int32_t* threshold,
+             uint64_t* bits, ptrdiff_t stride) {
+  if (kernel.bits != nullptr) return kernel.bits(dots, threshold, bits, stride);
+  const LaneKernels& lanes = lane_kernels(kernel.isa);
+  count_tiles(kernel, dots, [&](const DotTile& tile, int first) {
+    lanes.pack_dots(tile, threshold, bits + first * stride, stride);
+  });
+}
+
+void to_floats(const GemmB1Kernel& kernel, const DotsB1& dots, const float* scale,
+               const float* bias, float* y, ptrdiff_t stride) {
+  if (kernel.floats != nullptr) return kernel.floats(dots, scale, bias, y, stride);
+  const LaneKernels& lanes = lane_kernels(kernel.isa);
+  count_tiles(kernel, dots, [&](const DotTile& tile, int first) {
+    lanes.scale_dots(tile, scale, bias, y + first * stride, stride);
+  });
+}
 
 PanelsB1::PanelsB1(const GemmB1Kernel& kernel, const uint64_t* w, ptrdiff_t stride, int n_cols,
                    int n_words)

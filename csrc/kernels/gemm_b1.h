@@ -16,6 +16,19 @@ namespace earbit {
 
 enum class BitOp { exclusive_or, conjunction };
 
+// A few rows against one panel, and what makes dots of their counts c: offsets[i] - 2 c[i][j] of
+// signed operands, whose bits meet by xor, else offsets[i] + 2 c[i][j], by and.
+struct DotsB1 {
+  const uint64_t* a;
+  ptrdiff_t a_stride;
+  int n_rows;
+  const uint64_t* panel;
+  int n_words;
+  int n_cols;  // outputs of the panel that there are
+  bool is_signed;
+  const int32_t* offsets;
+};
+
 struct GemmB1Kernel {
   const char* name;
   Isa isa;
@@ -31,7 +44,21 @@ struct GemmB1Kernel {
   // panel + k * cols * panel_words, so a part of the words is a panel too.
   void (*run)(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel, int n_words,
               BitOp op, int32_t* c, ptrdiff_t c_stride);
+
+  // `to_bits` and `to_floats` below without counts in memory, or null where a kernel has none.
+  void (*bits)(const DotsB1& dots, const int32_t* threshold, uint64_t* bits, ptrdiff_t stride);
+  void (*floats)(const DotsB1& dots, const float* scale, const float* bias, float* y,
+                 ptrdiff_t stride);
 };
+
+// Bit j of bits[i * stride] is dot[i][j] >= threshold[j], for up to 64 outputs, 0 beyond n_cols.
+// Offsets and thresholds lie within +-2^30.
+void to_bits(const GemmB1Kernel& kernel, const DotsB1& dots, const int32_t* threshold,
+             uint64_t* bits, ptrdiff_t stride);
+
+// y[i * stride + j] = scale[j] * dot[i][j] + bias[j], rounded after the product, for j < n_cols.
+void to_floats(const GemmB1Kernel& kernel, const DotsB1& dots, const float* scale,
+               const float* bias, float* y, ptrdiff_t stride);
 
 // Every kernel that was built, the scalar one first.
 const std::vector<GemmB1Kernel>& gemm_b1_kernels();

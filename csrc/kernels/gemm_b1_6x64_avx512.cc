@@ -1,4 +1,5 @@
-// c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for AVX-512 with VPOPCNTDQ.
+// c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for AVX-512 with VPOPCNTDQ; dots of c as bits or
+// floats without c in memory.
 //
 // 6 rows x 64 outputs = 24 accumulators of 16 int32 each.  A 32-bit word of a row is broadcast, so
 // lanes are outputs and nothing is ever summed across lanes.  Rows and vectors are unrolled by
@@ -36,37 +37,141 @@ template <BitOp op>
   count_bits<op>(count[3], x, weight[3]);
 }
 
-[[gnu::always_inline]] inline void store_row(const __m512i (&count)[kVectors], int32_t* c) {
-  _mm512_storeu_si512(c, count[0]);
-  _mm512_storeu_si512(c + 16, count[1]);
-  _mm512_storeu_si512(c + 32, count[2]);
-  _mm512_storeu_si512(c + 48, count[3]);
+// Asks the compiler to have these in registers here: what is done with them behind the loop moves
+// GCC to keep all of them in memory.
+[[gnu::always_inline]] inline void keep([[maybe_unused]] __m512i (&count)[kVectors]) {
+#if defined(__AVX512F__)
+  asm volatile("" : "+v"(count[0]), "+v"(count[1]), "+v"(count[2]), "+v"(count[3]));
+#endif
 }
 
-template <BitOp op, int... rows>
+// Counts the bits of some rows and calls write(first + row, its counts in four vectors, by value).
+template <BitOp op, typename Write, int... rows>
 [[gnu::always_inline]] inline void run_rows(std::integer_sequence<int, rows...>, const uint64_t* a,
                                             ptrdiff_t a_stride, const uint64_t* panel, int n_words,
-                                            int32_t* c, ptrdiff_t c_stride) {
+                                            int first, const Write& write) {
   const auto* w = reinterpret_cast<const uint32_t*>(panel);
-  const uint32_t* row[] = {reinterpret_cast<const uint32_t*>(a + rows * a_stride)...};
+  const uint32_t* row[] = {reinterpret_cast<const uint32_t*>(a + (first + rows) * a_stride)...};
   const __m512i zero = _mm512_setzero_si512();
   __m512i count[][kVectors] = {{(static_cast<void>(rows), zero), zero, zero, zero}...};
   for (int k = 0; k < 2 * n_words; ++k, w += kCols) {
     const __m512i weight[kVectors] = {_mm512_loadu_si512(w), _mm512_loadu_si512(w + 16),
                                       _mm512_loadu_si512(w + 32), _mm512_loadu_si512(w + 48)};
     (count_row<op>(count[rows], row[rows][k], weight), ...);
+    (keep(count[rows]), ...);
   }
-  (store_row(count[rows], c + rows * c_stride), ...);
+  (write(first + rows, count[rows][0], count[rows][1], count[rows][2], count[rows][3]), ...);
 }
 
-template <int n_rows>
-void run_op(const uint64_t* a, ptrdiff_t a_stride, const uint64_t* panel, int n_words, BitOp op,
-            int32_t* c, ptrdiff_t c_stride) {
-  constexpr auto kRowsOfTile = std::make_integer_sequence<int, n_rows>();
-  if (op == BitOp::exclusive_or) {
-    run_rows<BitOp::exclusive_or>(kRowsOfTile, a, a_stride, panel, n_words, c, c_stride);
-  } else {
-    run_rows<BitOp::conjunction>(kRowsOfTile, a, a_stride, panel, n_words, c, c_stride);
+// Calls run(a sequence of n_rows <= kRows).
+template <typename Run>
+[[gnu::always_inline]] inline void with_rows(int n_rows, Run&& run) {
+  switch (n_rows) {
+    case 1:
+      return run(std::make_integer_sequence<int, 1>());
+    case 2:
+      return run(std::make_integer_sequence<int, 2>());
+    case 3:
+      return run(std::make_integer_sequence<int, 3>());
+    case 4:
+      return run(std::make_integer_sequence<int, 4>());
+    case 5:
+      return run(std::make_integer_sequence<int, 5>());
+    case kRows:
+      return run(std::make_integer_sequence<int, kRows>());
+    default:
+      return;
+  }
+}
+
+// Which of 16 lanes from i on lie below n.
+[[gnu::always_inline]] inline __mmask16 lanes_below(int i, int n) {
+  return static_cast<__mmask16>(n - i >= 16 ? 0xffff : (n > i ? (1u << (n - i)) - 1 : 0));
+}
+
+// Half of every lane, rounded down.
+[[gnu::always_inline]] inline __m512i half(__m512i x) {
+  return _mm512_maskz_srai_epi32(0xffff, x, 1);
+}
+
+struct WriteCounts {
+  int32_t* c;
+  ptrdiff_t stride;
+
+  [[gnu::always_inline]] void operator()(int i, __m512i c0, __m512i c1, __m512i c2,
+                                         __m512i c3) const {
+    _mm512_storeu_si512(c + i * stride, c0);
+    _mm512_storeu_si512(c + i * stride + 16, c1);
+    _mm512_storeu_si512(c + i * stride + 32, c2);
+    _mm512_storeu_si512(c + i * stride + 48, c3);
+  }
+};
+
+// dot >= threshold, as a comparison of the count c itself: of offset - 2 c, c is at most half of
+// what is between, rounded down; of offset + 2 c, at least half of it, rounded up.
+template <BitOp op>
+struct WriteBits {
+  const DotsB1& dots;
+  const int32_t* threshold;
+  uint64_t* bits;
+  ptrdiff_t stride;
+
+  [[gnu::always_inline]] void operator()(int i, __m512i c0, __m512i c1, __m512i c2,
+                                         __m512i c3) const {
+    const __m512i offset = _mm512_set1_epi32(dots.offsets[i]);
+    bits[i * stride] =
+        _mm512_kunpackd(_mm512_kunpackw(is_one(3, c3, offset), is_one(2, c2, offset)),
+                        _mm512_kunpackw(is_one(1, c1, offset), is_one(0, c0, offset)));
+  }
+
+  [[gnu::always_inline]] __mmask16 is_one(int v, __m512i count, __m512i offset) const {
+    const __mmask16 mask = lanes_below(16 * v, dots.n_cols);
+    const __m512i least = _mm512_maskz_loadu_epi32(mask, threshold + 16 * v);
+    if (op == BitOp::exclusive_or) {
+      return _mm512_mask_cmple_epi32_mask(mask, count, half(_mm512_sub_epi32(offset, least)));
+    }
+    const __m512i up = _mm512_add_epi32(least, _mm512_set1_epi32(1));
+    return _mm512_mask_cmpge_epi32_mask(mask, count, half(_mm512_sub_epi32(up, offset)));
+  }
+};
+
+template <BitOp op>
+struct WriteFloats {
+  const DotsB1& dots;
+  const float* scale;
+  const float* bias;
+  float* y;
+  ptrdiff_t stride;
+
+  [[gnu::always_inline]] void operator()(int i, __m512i c0, __m512i c1, __m512i c2,
+                                         __m512i c3) const {
+    const __m512i offset = _mm512_set1_epi32(dots.offsets[i]);
+    write(0, c0, offset, y + i * stride);
+    write(1, c1, offset, y + i * stride);
+    write(2, c2, offset, y + i * stride);
+    write(3, c3, offset, y + i * stride);
+  }
+
+  [[gnu::always_inline]] void write(int v, __m512i count, __m512i offset, float* to) const {
+    const __mmask16 mask = lanes_below(16 * v, dots.n_cols);
+    const __m512i twice = _mm512_add_epi32(count, count);
+    const __m512i dot = op == BitOp::exclusive_or ? _mm512_sub_epi32(offset, twice)
+                                                  : _mm512_add_epi32(offset, twice);
+    const __m512 product = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, scale + 16 * v),
+                                         _mm512_maskz_cvtepi32_ps(0xffff, dot));
+    const __m512 sum = _mm512_add_ps(product, _mm512_maskz_loadu_ps(mask, bias + 16 * v));
+    _mm512_mask_storeu_ps(to + 16 * v, mask, sum);
+  }
+};
+
+// All rows of a product.
+template <BitOp op, typename Write>
+void run_dots(const DotsB1& dots, const Write& write) {
+  for (int first = 0; first < dots.n_rows; first += kRows) {
+    const int n = dots.n_rows - first < kRows ? dots.n_rows - first : kRows;
+    with_rows(n, [&](auto rows) {
+      run_rows<op>(rows, dots.a, dots.a_stride, dots.panel, dots.n_words, first, write);
+    });
   }
 }
 
@@ -84,22 +189,28 @@ void gemm_b1_6x64_avx512_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, i
 
 void gemm_b1_6x64_avx512(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel,
                          int n_words, BitOp op, int32_t* c, ptrdiff_t c_stride) {
-  switch (n_rows) {
-    case 1:
-      return run_op<1>(a, a_stride, panel, n_words, op, c, c_stride);
-    case 2:
-      return run_op<2>(a, a_stride, panel, n_words, op, c, c_stride);
-    case 3:
-      return run_op<3>(a, a_stride, panel, n_words, op, c, c_stride);
-    case 4:
-      return run_op<4>(a, a_stride, panel, n_words, op, c, c_stride);
-    case 5:
-      return run_op<5>(a, a_stride, panel, n_words, op, c, c_stride);
-    case kRows:
-      return run_op<kRows>(a, a_stride, panel, n_words, op, c, c_stride);
-    default:
-      return;
-  }
+  const WriteCounts write{c, c_stride};
+  with_rows(n_rows, [&](auto rows) {
+    op == BitOp::exclusive_or
+        ? run_rows<BitOp::exclusive_or>(rows, a, a_stride, panel, n_words, 0, write)
+        : run_rows<BitOp::conjunction>(rows, a, a_stride, panel, n_words, 0, write);
+  });
+}
+
+void gemm_b1_6x64_avx512_bits(const DotsB1& dots, const int32_t* threshold, uint64_t* bits,
+                              ptrdiff_t stride) {
+  constexpr BitOp kXor = BitOp::exclusive_or;
+  constexpr BitOp kAnd = BitOp::conjunction;
+  dots.is_signed ? run_dots<kXor>(dots, WriteBits<kXor>{dots, threshold, bits, stride})
+                 : run_dots<kAnd>(dots, WriteBits<kAnd>{dots, threshold, bits, stride});
+}
+
+void gemm_b1_6x64_avx512_floats(const DotsB1& dots, const float* scale, const float* bias, float* y,
+                                ptrdiff_t stride) {
+  constexpr BitOp kXor = BitOp::exclusive_or;
+  constexpr BitOp kAnd = BitOp::conjunction;
+  dots.is_signed ? run_dots<kXor>(dots, WriteFloats<kXor>{dots, scale, bias, y, stride})
+                 : run_dots<kAnd>(dots, WriteFloats<kAnd>{dots, scale, bias, y, stride});
 }
 
 }  // namespace earbit

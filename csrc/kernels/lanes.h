@@ -42,7 +42,8 @@ struct LaneKernels {
   // The two above for a tile: on the dots of counts c, offset[i] - 2 c[i][j] for signed operands,
   // else offset[i] + 2 c[i][j]; n <= 64 columns, one word or one row of y for every row.  Offsets
   // and thresholds lie within +-2^30.
-  void (*pack_dots)(const DotTile& tile, const int32_t* threshold, uint64_t* bits);
+  void (*pack_dots)(const DotTile& tile, const int32_t* threshold, uint64_t* bits,
+                    ptrdiff_t bits_stride);
   void (*scale_dots)(const DotTile& tile, const float* scale, const float* bias, float* y,
                      ptrdiff_t y_stride);
 

@@ -35,23 +35,6 @@ uint64_t at_least_i32(const int32_t* x, const int32_t* threshold, int n) {
   return bits;
 }
 
-void pack_dots(const DotTile& tile, const int32_t* threshold, uint64_t* bits) {
-  for (int i = 0; i < tile.n_rows; ++i) {
-    const int32_t* c = tile.counts + i * tile.stride;
-    const __m256i start = _mm256_set1_epi32(tile.offsets[i]);
-    int32_t dots[64];
-    for (int j = 0; j < tile.n_cols; j += 8) {
-      // A tile has whole vectors of columns, whatever of them counts.
-      const __m256i count = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(c + j));
-      const __m256i twice = _mm256_add_epi32(count, count);
-      const __m256i dot =
-          tile.is_signed ? _mm256_sub_epi32(start, twice) : _mm256_add_epi32(start, twice);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(dots + j), dot);
-    }
-    bits[i] = at_least_i32(dots, threshold, tile.n_cols);
-  }
-}
-
 int64_t n_ones(const uint64_t* words, int64_t n) {
   int64_t ones = 0;
   for (int64_t i = 0; i < n; ++i) ones += _mm_popcnt_u64(words[i]);
@@ -68,7 +51,7 @@ const LaneKernels kLanesAvx2 = {
     .at_least_f32 = at_least_f32,
     .at_least_i32 = at_least_i32,
     .scale_i32 = scale_i32,
-    .pack_dots = pack_dots,
+    .pack_dots = pack_dots<at_least_i32>,
     .scale_dots = scale_dots,
     .layer_norm = layer_norm,
     .add = add,

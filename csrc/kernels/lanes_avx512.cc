@@ -39,37 +39,6 @@ uint64_t at_least_i32(const int32_t* x, const int32_t* threshold, int n) {
   return bits;
 }
 
-// dot >= threshold, as a comparison of the count c itself: of offset - 2 c, c is at most half of
-// what is between, rounded down; of offset + 2 c, at least half of it, rounded up.
-template <bool is_signed>
-void pack_rows(const DotTile& tile, const int32_t* threshold, uint64_t* bits) {
-  constexpr int kVectors = 4;
-  __mmask16 mask[kVectors];
-  __m512i least[kVectors];
-  for (int v = 0; v < kVectors; ++v) {
-    mask[v] = 16 * v < tile.n_cols ? lanes_below(16 * v, tile.n_cols) : 0;
-    least[v] = _mm512_maskz_loadu_epi32(mask[v], threshold + 16 * v);
-    if (!is_signed) least[v] = _mm512_add_epi32(least[v], _mm512_set1_epi32(1));
-  }
-  const auto half = [](__m512i x) { return _mm512_maskz_srai_epi32(0xffff, x, 1); };
-  for (int i = 0; i < tile.n_rows; ++i) {
-    const __m512i offset = _mm512_set1_epi32(tile.offsets[i]);
-    const auto is_one = [&](int v) {
-      const __m512i c = _mm512_maskz_loadu_epi32(mask[v], tile.counts + i * tile.stride + 16 * v);
-      return is_signed ? _mm512_mask_cmple_epi32_mask(mask[v], c,
-                                                      half(_mm512_sub_epi32(offset, least[v])))
-                       : _mm512_mask_cmpge_epi32_mask(mask[v], c,
-                                                      half(_mm512_sub_epi32(least[v], offset)));
-    };
-    bits[i] = _mm512_kunpackd(_mm512_kunpackw(is_one(3), is_one(2)),
-                              _mm512_kunpackw(is_one(1), is_one(0)));
-  }
-}
-
-void pack_dots(const DotTile& tile, const int32_t* threshold, uint64_t* bits) {
-  tile.is_signed ? pack_rows<true>(tile, threshold, bits) : pack_rows<false>(tile, threshold, bits);
-}
-
 int64_t n_ones(const uint64_t* words, int64_t n) {
   __m512i ones = _mm512_setzero_si512();
   for (int64_t i = 0; i < n; i += 8) {
@@ -137,7 +106,7 @@ const LaneKernels kLanesAvx512 = {
     .at_least_f32 = at_least_f32,
     .at_least_i32 = at_least_i32,
     .scale_i32 = scale_i32,
-    .pack_dots = pack_dots,
+    .pack_dots = pack_dots<at_least_i32>,
     .scale_dots = scale_dots,
     .layer_norm = layer_norm,
     .add = add,

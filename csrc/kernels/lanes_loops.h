@@ -59,6 +59,19 @@ inline void scale_dots(const DotTile& tile, const float* scale, const float* bia
   }
 }
 
+template <uint64_t (*at_least)(const int32_t*, const int32_t*, int)>
+inline void pack_dots(const DotTile& tile, const int32_t* threshold, uint64_t* bits,
+                      ptrdiff_t bits_stride) {
+  const int32_t factor = tile.is_signed ? -2 : 2;
+  for (int i = 0; i < tile.n_rows; ++i) {
+    const int32_t* c = tile.counts + i * tile.stride;
+    const int32_t offset = tile.offsets[i];
+    int32_t dots[kFirCols];
+    for (int j = 0; j < tile.n_cols; ++j) dots[j] = offset + factor * c[j];
+    bits[i * bits_stride] = at_least(dots, threshold, tile.n_cols);
+  }
+}
+
 // A sum in 16 lanes, which the compiler can vectorise without changing its order.
 template <typename Term>
 inline float sum_of(int n, Term&& term) {

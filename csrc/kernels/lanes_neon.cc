@@ -56,13 +56,14 @@ uint64_t at_least_i32(const int32_t* x, const int32_t* threshold, int n) {
       [&](int i) { return x[i] >= threshold[i]; });
 }
 
-void pack_dots(const DotTile& tile, const int32_t* threshold, uint64_t* bits) {
+void pack_dots_of_four(const DotTile& tile, const int32_t* threshold, uint64_t* bits,
+                       ptrdiff_t bits_stride) {
   const int32_t factor = tile.is_signed ? -2 : 2;
   for (int i = 0; i < tile.n_rows; ++i) {
     const int32_t* c = tile.counts + i * tile.stride;
     const int32_t offset = tile.offsets[i];
     const int32x4_t start = vdupq_n_s32(offset);
-    bits[i] = word_of(
+    bits[i * bits_stride] = word_of(
         tile.n_cols,
         [&](int j) {
           const int32x4_t dot = vmlaq_n_s32(start, vld1q_s32(c + j), factor);
@@ -93,7 +94,7 @@ const LaneKernels kLanesNeon = {
     .at_least_f32 = at_least_f32,
     .at_least_i32 = at_least_i32,
     .scale_i32 = scale_i32,
-    .pack_dots = pack_dots,
+    .pack_dots = pack_dots_of_four,
     .scale_dots = scale_dots,
     .layer_norm = layer_norm,
     .add = add,

@@ -15,15 +15,16 @@ uint64_t at_least(const T* x, const T* threshold, int n) {
   return bits;
 }
 
-void pack_dots(const DotTile& tile, const int32_t* threshold, uint64_t* bits) {
+void pack_dots_one_by_one(const DotTile& tile, const int32_t* threshold, uint64_t* bits,
+                          ptrdiff_t bits_stride) {
+  const int32_t factor = tile.is_signed ? -2 : 2;
   for (int i = 0; i < tile.n_rows; ++i) {
+    const int32_t* c = tile.counts + i * tile.stride;
     uint64_t word = 0;
     for (int j = 0; j < tile.n_cols; ++j) {
-      const int32_t twice = 2 * tile.counts[i * tile.stride + j];
-      const int32_t dot = tile.is_signed ? tile.offsets[i] - twice : tile.offsets[i] + twice;
-      word |= static_cast<uint64_t>(dot >= threshold[j]) << j;
+      word |= static_cast<uint64_t>(tile.offsets[i] + factor * c[j] >= threshold[j]) << j;
     }
-    bits[i] = word;
+    bits[i * bits_stride] = word;
   }
 }
 
@@ -43,7 +44,7 @@ const LaneKernels kLanesScalar = {
     .at_least_f32 = at_least<float>,
     .at_least_i32 = at_least<int32_t>,
     .scale_i32 = scale_i32,
-    .pack_dots = pack_dots,
+    .pack_dots = pack_dots_one_by_one,
     .scale_dots = scale_dots,
     .layer_norm = layer_norm,
     .add = add,

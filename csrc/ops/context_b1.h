@@ -12,7 +12,6 @@
 #include "graph/attributes.h"
 #include "graph/value.h"
 #include "kernels/gemm_b1.h"
-#include "kernels/lanes.h"
 #include "ops/thresholds.h"
 
 namespace earbit {
@@ -23,21 +22,18 @@ struct ContextRows {
       : p_words(p_words),
         p(static_cast<size_t>(kernel.rows * p_words)),
         ones(kernel.rows),
-        counts(static_cast<size_t>(kernel.rows) * kernel.cols),
         packed(kernel.rows) {}
 
   int64_t p_words;
-  std::vector<uint64_t> p;      // (rows, p_words)
-  std::vector<int32_t> ones;    // (rows,): of p; `write` turns their sign
-  std::vector<int32_t> counts;  // (rows, columns of a panel of values)
+  std::vector<uint64_t> p;    // (rows, p_words)
+  std::vector<int32_t> ones;  // (rows,): of p; `write` turns their sign
   std::vector<uint64_t> packed;
 };
 
 class ContextB1 {
  public:
   // Heads of d columns each, with `threshold` (n_heads * d,), else `scale`.
-  ContextB1(Attributes& attributes, int n_heads, int d)
-      : d_(d), lanes_(lane_kernels(chosen_isa())) {
+  ContextB1(Attributes& attributes, int n_heads, int d) : d_(d) {
     const int width = n_heads * d;
     if (attributes.has_tensor("threshold")) {
       threshold_ = thresholds_of(attributes, width);
@@ -71,34 +67,32 @@ class ContextB1 {
     const GemmB1Kernel& kernel = values.kernel();
     for (int i = 0; i < n_rows; ++i) rows.ones[i] = -rows.ones[i];
     for (int p = 0; p < values.n_panels(); ++p) {
-      kernel.run(rows.p.data(), rows.p_words, n_rows, values.panel(p, first_word), n_words,
-                 BitOp::conjunction, rows.counts.data(), kernel.cols);
       const int n_cols = std::min(kernel.cols, d_ - p * kernel.cols);
-      const DotTile tile{rows.counts.data(), kernel.cols, n_rows, n_cols, false, rows.ones.data()};
-      write_tile(tile, row, head * d_ + p * kernel.cols, rows.packed, y);
+      const DotsB1 dots{rows.p.data(), rows.p_words, n_rows, values.panel(p, first_word),
+                        n_words,       n_cols,       false,  rows.ones.data()};
+      write_dots(kernel, dots, row, head * d_ + p * kernel.cols, rows.packed, y);
     }
   }
 
  private:
-  void write_tile(const DotTile& tile, int64_t row, int column, std::vector<uint64_t>& packed,
-                  const Value& y) const {
+  void write_dots(const GemmB1Kernel& kernel, const DotsB1& dots, int64_t row, int column,
+                  std::vector<uint64_t>& packed, const Value& y) const {
     if (type_.kind != Kind::bits) {
-      lanes_.scale_dots(tile, scale_.data() + column, zero_.data() + column, y.row(row) + column,
-                        type_.cols);
+      to_floats(kernel, dots, scale_.data() + column, zero_.data() + column, y.row(row) + column,
+                type_.cols);
       return;
     }
-    lanes_.pack_dots(tile, threshold_.data() + column, packed.data());
+    to_bits(kernel, dots, threshold_.data() + column, packed.data(), 1);
     const int shift = column % kWordBits;
-    for (int i = 0; i < tile.n_rows; ++i) {
+    for (int i = 0; i < dots.n_rows; ++i) {
       uint64_t* out = y.group(0) + (row + i) * type_.words() + column / kWordBits;
       out[0] |= packed[i] << shift;
       // Heads need not end where words do.
-      if (shift + tile.n_cols > kWordBits) out[1] |= packed[i] >> (kWordBits - shift);
+      if (shift + dots.n_cols > kWordBits) out[1] |= packed[i] >> (kWordBits - shift);
     }
   }
 
   int d_;
-  const LaneKernels& lanes_;
   std::vector<float> scale_;
   std::vector<float> zero_;
   std::vector<int32_t> threshold_;

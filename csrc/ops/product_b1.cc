@@ -91,47 +91,50 @@ class ProductB1 : public Op {
     return y;
   }
 
-  // A panel stays in L1 for all rows of a block, and a tile of counts until it has become outputs.
+  // A panel stays in L1 for all rows of a block.
   void run_block(const Value& x, int g, int64_t first, int n_rows, Value& y) const {
     const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * in_.words();
     const uint64_t* a = x.group(g) + first * stride;
     const PanelsB1& panels = panels_[g];
     const GemmB1Kernel& kernel = panels.kernel();
-    const BitOp op = is_unsigned_ ? BitOp::conjunction : BitOp::exclusive_or;
     int32_t offsets[kBlockRows];
     for (int i = 0; i < n_rows; ++i) {
       offsets[i] =
           is_unsigned_ ? -static_cast<int32_t>(lanes_.n_ones(a + i * stride, n_words_)) : n_bits_;
     }
-    std::vector<int32_t> counts(static_cast<size_t>(kernel.rows) * kernel.cols);
-    std::vector<uint64_t> bits(type_.kind == Kind::bits ? n_rows * words_for(n_out_) : 0);
     const int n_out = n_out_ / groups_;
+    const bool is_direct = kernel.cols == kWordBits && type_.bits_per_group % kWordBits == 0;
+    std::vector<uint64_t> bits(is_direct ? 0 : n_rows * words_for(n_out_));
     for (int p = 0; p < panels.n_panels(); ++p) {
       const int column = p * kernel.cols;
-      const int n_cols = std::min(kernel.cols, n_out - column);
-      for (int i = 0; i < n_rows; i += kernel.rows) {
-        const int n = std::min(kernel.rows, n_rows - i);
-        kernel.run(a + i * stride, stride, n, panels.panel(p), n_words_, op, counts.data(),
-                   kernel.cols);
-        const DotTile tile{counts.data(), kernel.cols, n, n_cols, !is_unsigned_, offsets + i};
-        if (type_.kind != Kind::bits) {
-          const int at = g * n_out + column;
-          lanes_.scale_dots(tile, scale_.data() + at, bias_.data() + at, y.row(first + i) + at,
-                            type_.cols);
-          continue;
-        }
+      const DotsB1 dots{a,
+                        stride,
+                        n_rows,
+                        panels.panel(p),
+                        n_words_,
+                        std::min(kernel.cols, n_out - column),
+                        !is_unsigned_,
+                        offsets};
+      if (type_.kind != Kind::bits) {
+        const int at = g * n_out + column;
+        to_floats(kernel, dots, scale_.data() + at, bias_.data() + at, y.row(first) + at,
+                  type_.cols);
+      } else if (is_direct) {
+        // A panel is a word of a group.
+        uint64_t* out = y.group(column / type_.bits_per_group) + first * type_.words() +
+                        column % type_.bits_per_group / kWordBits;
+        to_bits(kernel, dots, threshold_.data() + column, out, type_.words());
+      } else {
         uint64_t packed[kBlockRows];
-        lanes_.pack_dots(tile, threshold_.data() + column, packed);
+        to_bits(kernel, dots, threshold_.data() + column, packed, 1);
         // Panels of 8 or 64 outputs never cross a word.
-        for (int r = 0; r < n; ++r) {
-          bits[(i + r) * words_for(n_out_) + column / kWordBits] |= packed[r]
-                                                                    << (column % kWordBits);
+        for (int i = 0; i < n_rows; ++i) {
+          bits[i * words_for(n_out_) + column / kWordBits] |= packed[i] << (column % kWordBits);
         }
       }
     }
-    for (int i = 0; type_.kind == Kind::bits && i < n_rows; ++i) {
-      into_groups(bits.data() + i * words_for(n_out_), first + i, y);
-    }
+    if (type_.kind != Kind::bits || is_direct) return;
+    for (int i = 0; i < n_rows; ++i) into_groups(bits.data() + i * words_for(n_out_), first + i, y);
   }
 
   Windows windows_;

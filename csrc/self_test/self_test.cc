@@ -53,6 +53,56 @@ bool is_right(const GemmB1Kernel& kernel, const Shape& shape, BitOp op, std::mt1
   return true;
 }
 
+// Dots of one panel as bits and as floats, at thresholds on both sides of a tie.
+bool are_dots_right(const GemmB1Kernel& kernel, const Shape& shape, bool is_signed,
+                    std::mt19937_64& random) {
+  constexpr int kStride = 70;
+  const int n_cols = std::min(shape.cols, kernel.cols);
+  const auto words = static_cast<ptrdiff_t>(shape.depth);
+  std::vector<uint64_t> a(shape.rows * words);
+  std::vector<uint64_t> w(n_cols * words);
+  for (auto* values : {&a, &w}) {
+    for (uint64_t& word : *values) word = random();
+  }
+  const PanelsB1 panels(kernel, w.data(), words, n_cols, shape.depth);
+  std::vector<int32_t> offsets(shape.rows);
+  for (int32_t& offset : offsets) offset = static_cast<int32_t>(random() % 2001) - 1000;
+  const auto dot = [&](int i, int j) {
+    int32_t count = 0;
+    for (int k = 0; k < shape.depth; ++k) {
+      const uint64_t x = a[i * words + k];
+      count += popcount(is_signed ? x ^ w[j * words + k] : x & w[j * words + k]);
+    }
+    return is_signed ? offsets[i] - 2 * count : offsets[i] + 2 * count;
+  };
+  std::vector<int32_t> threshold(n_cols);
+  std::vector<float> scale(n_cols);
+  std::vector<float> bias(n_cols);
+  for (int j = 0; j < n_cols; ++j) {
+    threshold[j] = dot(j % shape.rows, j) + static_cast<int32_t>(random() % 3) - 1;
+    scale[j] = static_cast<float>(random() % 64) / 8 - 3;
+    bias[j] = static_cast<float>(random() % 64) / 8 - 3;
+  }
+  const DotsB1 dots{a.data(),    words,  shape.rows, panels.panel(0),
+                    shape.depth, n_cols, is_signed,  offsets.data()};
+  std::vector<uint64_t> bits(3 * static_cast<size_t>(shape.rows));
+  std::vector<float> y(kStride * static_cast<size_t>(shape.rows), -0.5f);
+  to_bits(kernel, dots, threshold.data(), bits.data(), 3);
+  to_floats(kernel, dots, scale.data(), bias.data(), y.data(), kStride);
+  for (int i = 0; i < shape.rows; ++i) {
+    uint64_t expected = 0;
+    for (int j = 0; j < n_cols; ++j) {
+      expected |= uint64_t{dot(i, j) >= threshold[j]} << j;
+      // Exact: all are multiples of 1/8.
+      if (y[i * kStride + j] != scale[j] * static_cast<float>(dot(i, j)) + bias[j]) return false;
+    }
+    if (bits[3 * i] != expected || bits[3 * i + 1] != 0 || y[i * kStride + n_cols] != -0.5f) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool is_right(const GemmF32Kernel& kernel, const Shape& shape, std::mt19937_64& random) {
   std::normal_distribution<float> normal;
   std::vector<float> a(static_cast<size_t>(shape.rows) * shape.depth);
@@ -117,7 +167,9 @@ std::vector<SelfTest> self_test() {
     if (!is_available(kernel.isa)) continue;
     tests.push_back(tested(kernel.name, [&](const Shape& shape) {
       return is_right(kernel, shape, BitOp::exclusive_or, random) &&
-             is_right(kernel, shape, BitOp::conjunction, random);
+             is_right(kernel, shape, BitOp::conjunction, random) &&
+             are_dots_right(kernel, shape, true, random) &&
+             are_dots_right(kernel, shape, false, random);
     }));
   }
   for (const GemmF32Kernel& kernel : gemm_f32_kernels()) {

@@ -55,7 +55,7 @@ bool are_dots_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
     threshold[0] = 1 << 30;
     uint64_t bits[kRows];
     std::vector<float> y(kRows * kStride);
-    lanes.pack_dots(tile, threshold.data(), bits);
+    lanes.pack_dots(tile, threshold.data(), bits, 1);
     lanes.scale_dots(tile, scale.data(), bias.data(), y.data(), kStride);
     for (int i = 0; i < kRows; ++i) {
       uint64_t expected = 0;

@@ -128,6 +128,32 @@ def test_no_accumulator_overflows_when_every_bit_counts(kernel):
     assert (counts == 64 * n_words).all()
 
 
+@pytest.mark.parametrize("is_signed", [False, True], ids=["unsigned", "signed"])
+def test_dots_become_bits_and_floats_without_counts_in_memory(kernel, is_signed):
+    random = np.random.default_rng(9)
+    for _ in range(100):
+        n_rows, n_cols = random.integers(1, [3 * N_ROWS, N_COLS + 1]).tolist()
+        n_words = int(random.integers(1, 9))
+        a, w = random_words(random, n_rows, n_words), random_words(random, n_cols, n_words)
+        offsets = random.integers(-500, 500, n_rows, dtype=np.int32)
+        counts = expected_counts(a, w, is_and=not is_signed)
+        dots = offsets[:, None] - 2 * counts if is_signed else offsets[:, None] + 2 * counts
+        # Ties, and both sides of them; exact in float32.
+        threshold = (dots[0] + random.integers(-1, 2, n_cols)).astype(np.int32)
+        scale, bias = (random.integers(-9, 9, n_cols).astype(np.float32) / 8 for _ in range(2))
+        panel = panel_of(kernel, w)
+        product = (pointer(a), size(n_words), n_rows, pointer(panel), n_words, n_cols)
+        product = (*product, int(is_signed), pointer(offsets))
+        bits = np.full((n_rows, 3), 7, np.uint64)
+        kernel.bits(*product, pointer(threshold), pointer(bits), size(3))
+        assert np.array_equal(bits[:, :1], packed(dots >= threshold))
+        assert (bits[:, 1:] == 7).all()
+        y = np.full((n_rows, n_cols + 2), UNTOUCHED, np.float32)
+        kernel.floats(*product, pointer(scale), pointer(bias), pointer(y), size(n_cols + 2))
+        assert np.array_equal(y[:, :n_cols], scale * dots.astype(np.float32) + bias)
+        assert (y[:, n_cols:] == UNTOUCHED).all()
+
+
 @pytest.mark.parametrize("n_taps", [1, 31, 63, 64, 65, 130])
 @pytest.mark.parametrize("is_unsigned", [False, True], ids=["signed", "unsigned"])
 def test_depthwise_products_equal_numpy_from_every_bit_on(kernel, n_taps, is_unsigned):

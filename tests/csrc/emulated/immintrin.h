@@ -16,7 +16,13 @@ struct __m512i {
 struct __m256i {
   uint32_t lane[8];
 };
+struct __m512 {
+  float lane[16];
+};
 using __mmask8 = uint8_t;
+using __mmask16 = uint16_t;
+using __mmask32 = uint32_t;
+using __mmask64 = uint64_t;
 
 namespace emulated {
 
@@ -122,4 +128,81 @@ inline __m512i _mm512_dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
     }
   }
   return sum;
+}
+
+inline __m512i _mm512_sub_epi32(__m512i a, __m512i b) {
+  return emulated::each(a, b, [](uint32_t x, uint32_t y) { return x - y; });
+}
+
+inline __m512i _mm512_maskz_srai_epi32(__mmask16 mask, __m512i a, unsigned n_bits) {
+  return emulated::each(a, a, [mask, n_bits, i = 0](uint32_t x, uint32_t) mutable {
+    return mask >> i++ & 1 ? static_cast<uint32_t>(static_cast<int32_t>(x) >> n_bits) : 0;
+  });
+}
+
+// What a mask leaves out is not read.
+inline __m512i _mm512_maskz_loadu_epi32(__mmask16 mask, const void* from) {
+  __m512i result{};
+  for (int i = 0; i < 16; ++i) {
+    if (mask >> i & 1) std::memcpy(&result.lane[i], static_cast<const uint32_t*>(from) + i, 4);
+  }
+  return result;
+}
+
+inline __m512 _mm512_maskz_loadu_ps(__mmask16 mask, const void* from) {
+  return std::bit_cast<__m512>(_mm512_maskz_loadu_epi32(mask, from));
+}
+
+inline void _mm512_mask_storeu_ps(void* to, __mmask16 mask, __m512 x) {
+  for (int i = 0; i < 16; ++i) {
+    if (mask >> i & 1) std::memcpy(static_cast<float*>(to) + i, &x.lane[i], 4);
+  }
+}
+
+namespace emulated {
+
+template <typename Holds>
+__mmask16 compared(__mmask16 mask, __m512i a, __m512i b, Holds&& holds) {
+  uint32_t result = 0;
+  for (int i = 0; i < 16; ++i) {
+    const bool is_true = holds(static_cast<int32_t>(a.lane[i]), static_cast<int32_t>(b.lane[i]));
+    result |= static_cast<uint32_t>(is_true) << i;
+  }
+  return static_cast<__mmask16>(result & mask);
+}
+
+}  // namespace emulated
+
+inline __mmask16 _mm512_mask_cmple_epi32_mask(__mmask16 mask, __m512i a, __m512i b) {
+  return emulated::compared(mask, a, b, [](int32_t x, int32_t y) { return x <= y; });
+}
+
+inline __mmask16 _mm512_mask_cmpge_epi32_mask(__mmask16 mask, __m512i a, __m512i b) {
+  return emulated::compared(mask, a, b, [](int32_t x, int32_t y) { return x >= y; });
+}
+
+inline __mmask32 _mm512_kunpackw(__mmask32 high, __mmask32 low) {
+  return high << 16 | (low & 0xffff);
+}
+
+inline __mmask64 _mm512_kunpackd(__mmask64 high, __mmask64 low) {
+  return high << 32 | (low & 0xffffffff);
+}
+
+inline __m512 _mm512_maskz_cvtepi32_ps(__mmask16 mask, __m512i a) {
+  __m512 result;
+  for (int i = 0; i < 16; ++i) {
+    result.lane[i] = mask >> i & 1 ? static_cast<float>(static_cast<int32_t>(a.lane[i])) : 0;
+  }
+  return result;
+}
+
+inline __m512 _mm512_mul_ps(__m512 a, __m512 b) {
+  for (int i = 0; i < 16; ++i) a.lane[i] *= b.lane[i];
+  return a;
+}
+
+inline __m512 _mm512_add_ps(__m512 a, __m512 b) {
+  for (int i = 0; i < 16; ++i) a.lane[i] += b.lane[i];
+  return a;
 }
