@@ -147,7 +147,15 @@ Pool& pool() {
   return *current_pool;
 }
 
+int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
+
 }  // namespace
+
+int64_t even_grain(int64_t n, int64_t most, int64_t multiple, int n_threads) {
+  const int64_t n_ranges = divided_up(divided_up(n, most), n_threads) * n_threads;
+  return std::min(most,
+                  divided_up(divided_up(n, std::max<int64_t>(n_ranges, 1)), multiple) * multiple);
+}
 
 void parallel_for(int64_t n, int64_t grain, int n_threads,
                   const std::function<void(int64_t, int64_t)>& body) {

@@ -13,4 +13,8 @@ namespace earbit {
 void parallel_for(int64_t n, int64_t grain, int n_threads,
                   const std::function<void(int64_t, int64_t)>& body);
 
+// How many of n indices make a range for `parallel_for`: at most `most`, a multiple of `multiple`,
+// and such that every thread gets as many ranges as the others, as far as that goes.
+int64_t even_grain(int64_t n, int64_t most, int64_t multiple, int n_threads);
+
 }  // namespace earbit

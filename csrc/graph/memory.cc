@@ -1,5 +1,9 @@
 #include "graph/memory.h"
 
+#if defined(__unix__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <new>
 
@@ -13,6 +17,31 @@ constexpr bool kIsUsedAgain = false;
 #else
 constexpr bool kIsUsedAgain = true;
 #endif
+
+// From here on pages are asked of the system, which takes them back when they are freed; what lies
+// in the heap it may not get.
+constexpr size_t kMapped = size_t{1} << 18;
+
+bool is_mapped([[maybe_unused]] size_t n_bytes) {
+#if defined(__unix__)
+  return kIsUsedAgain && n_bytes >= kMapped;
+#else
+  return false;
+#endif
+}
+
+void* allocate(size_t n_bytes) {
+#if defined(__unix__)
+  if (is_mapped(n_bytes)) {
+    void* pages =
+        mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) throw std::bad_alloc();
+    return pages;
+  }
+#endif
+  return ::operator new(n_bytes, std::align_val_t{Memory::kAlignment});
+}
+
 // What is kept at most, in bytes.
 constexpr size_t kMaxUnused = size_t{256} << 20;
 
@@ -40,7 +69,7 @@ std::shared_ptr<void> Memory::take(size_t n_bytes) {
       unused_.erase(best);
     }
   }
-  if (block.data == nullptr) block.data = ::operator new(n_bytes, std::align_val_t{kAlignment});
+  if (block.data == nullptr) block.data = allocate(n_bytes);
   // When there is no memory for its count, the block is put back too.
   return {block.data, [owner = shared_from_this(), block](void*) { owner->put_back(block); }};
 }
@@ -75,6 +104,12 @@ void Memory::put_back(const Block& block) noexcept {
 }
 
 void Memory::free(const Block& block) noexcept {
+#if defined(__unix__)
+  if (is_mapped(block.size)) {
+    munmap(block.data, block.size);
+    return;
+  }
+#endif
   ::operator delete(block.data, block.size, std::align_val_t{kAlignment});
 }
 

@@ -35,6 +35,12 @@ class Op {
   // too few.
   virtual int64_t rows(const std::vector<int64_t>& inputs) const { return inputs[0]; }
 
+  int64_t rows_of(const std::vector<Value>& inputs) const {
+    std::vector<int64_t> n;
+    for (const Value& input : inputs) n.push_back(input.rows);
+    return rows(n);
+  }
+
   // Computes; inputs have the types that the op was built for.  It never changes itself, so several
   // threads may run it at once.  Throws std::invalid_argument when there are too few rows.
   virtual Value run(const std::vector<Value>& inputs, const Workspace& work) const = 0;

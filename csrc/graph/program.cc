@@ -4,6 +4,8 @@
 #include <chrono>
 #include <stdexcept>
 
+#include "graph/row_op.h"
+
 namespace earbit {
 
 int Program::add(const std::string& name, const std::vector<int>& inputs, Attributes& attributes) {
@@ -18,7 +20,21 @@ int Program::add(const std::string& name, const std::vector<int>& inputs, Attrib
   Step step{name, inputs, make_op(name, types, attributes)};
   types_.push_back(step.op->type());
   steps_.push_back(std::move(step));
+  join_chain(n_values() - 2);
   return n_values() - 1;
+}
+
+void Program::join_chain(int s) {
+  int last = -1;  // chain of those that make the inputs
+  for (int id : steps_[s].inputs) last = std::max(last, id == 0 ? -1 : steps_[id - 1].chain);
+  const auto* op = dynamic_cast<const RowOp*>(steps_[s].op.get());
+  const bool joins = op != nullptr && op->is_row_by_row() && last >= 0 && chains_[last].has_rows;
+  if (!joins) {
+    last = static_cast<int>(chains_.size());
+    chains_.push_back({{}, op != nullptr});
+  }
+  chains_[last].steps.push_back(s);
+  steps_[s].chain = last;
 }
 
 std::vector<int64_t> Program::rows(int64_t n) const {
@@ -31,21 +47,62 @@ std::vector<int64_t> Program::rows(int64_t n) const {
   return rows;
 }
 
-namespace {
-
-int64_t rows_of(const Op& op, const std::vector<Value>& inputs) {
-  std::vector<int64_t> rows;
-  for (const Value& input : inputs) rows.push_back(input.rows);
-  return op.rows(rows);
+// Uses of every value that are still to come.
+std::vector<int> Program::uses(int n_steps, const std::vector<int>& outputs) const {
+  std::vector<int> uses(types_.size(), 0);
+  for (int s = 0; s < n_steps; ++s) {
+    for (int id : steps_[s].inputs) ++uses[id];
+  }
+  for (int id : outputs) ++uses[id];
+  return uses;
 }
 
-}  // namespace
+std::vector<Value> Program::inputs_of(const Step& step, std::vector<Value>& values,
+                                      std::vector<int>& uses) const {
+  std::vector<Value> inputs;
+  for (int id : step.inputs) {
+    inputs.push_back(values[id]);
+    // At its last use a value is handed over, so that an op may write over it.
+    if (--uses[id] == 0) values[id] = Value();
+  }
+  return inputs;
+}
+
+void Program::run_chain(const Chain& chain, int n_steps, std::vector<Value>& values,
+                        std::vector<int>& uses, const Workspace& work) const {
+  const auto made = [&](int s, Value value, int64_t n_rows) {
+    if (value.rows != n_rows) {
+      throw std::logic_error("op " + std::to_string(s) + " (" + steps_[s].name + ") made " +
+                             std::to_string(value.rows) + " rows, not as many as it says");
+    }
+    if (uses[s + 1] > 0) values[s + 1] = std::move(value);
+  };
+  if (!chain.has_rows) {
+    const int s = chain.steps[0];
+    const std::vector<Value> inputs = inputs_of(steps_[s], values, uses);
+    made(s, steps_[s].op->run(inputs, work), steps_[s].op->rows_of(inputs));
+    return;
+  }
+  std::vector<RunningRows> running;
+  std::vector<Value> unused;
+  for (int s : chain.steps) {
+    if (s >= n_steps) break;
+    const auto* op = static_cast<const RowOp*>(steps_[s].op.get());
+    std::vector<Value> inputs = inputs_of(steps_[s], values, uses);
+    Value y = op->output(inputs, work);
+    const int64_t n_rows = op->rows_of(inputs);
+    if (running.empty()) inputs = op->prepared(inputs, work);
+    running.push_back({op, std::move(inputs), unowned(y)});
+    if (uses[s + 1] == 0) unused.push_back(y);
+    made(s, std::move(y), n_rows);
+  }
+  run_blocks(running, work.n_threads);
+}
 
 template <typename Around>
-std::vector<Value> Program::run_steps(const float* waveform, int64_t n,
-                                      const std::vector<int>& outputs, int n_threads,
-                                      Around&& around) const {
-  std::vector<int> last_use(types_.size(), -1);
+std::vector<Value> Program::run_chains(const float* waveform, int64_t n,
+                                       const std::vector<int>& outputs, int n_threads,
+                                       Around&& around) const {
   int n_steps = 0;
   for (int id : outputs) {
     if (id < 0 || id >= n_values()) {
@@ -54,36 +111,14 @@ std::vector<Value> Program::run_steps(const float* waveform, int64_t n,
     }
     n_steps = std::max(n_steps, id);
   }
-  for (int s = 0; s < n_steps; ++s) {
-    for (int id : steps_[s].inputs) last_use[id] = s;
-  }
-  for (int id : outputs) last_use[id] = n_steps;
-
+  std::vector<int> uses_left = uses(n_steps, outputs);
   const Workspace work{*memory_, n_threads};
   std::vector<Value> values(types_.size());
   values[0] = work.make(types_[0], n);
   std::copy(waveform, waveform + n, values[0].floats.get());
-  for (int s = 0; s < n_steps; ++s) {
-    const Step& step = steps_[s];
-    std::vector<Value> inputs;
-    for (int id : step.inputs) {
-      // At its last use a value is handed over, so that an op may write over it.
-      if (last_use[id] == s && std::count(step.inputs.begin(), step.inputs.end(), id) == 1) {
-        inputs.push_back(std::move(values[id]));
-        values[id] = Value();
-      } else {
-        inputs.push_back(values[id]);
-      }
-    }
-    around(s, [&] { values[s + 1] = step.op->run(inputs, work); });
-    if (values[s + 1].rows != rows_of(*step.op, inputs)) {
-      throw std::logic_error("op " + std::to_string(s) + " (" + step.name + ") made " +
-                             std::to_string(values[s + 1].rows) + " rows, not as many as it says");
-    }
-    for (int id : step.inputs) {
-      if (last_use[id] == s) values[id] = Value();
-    }
-    if (last_use[s + 1] < 0) values[s + 1] = Value();
+  for (const Chain& chain : chains_) {
+    if (chain.steps[0] >= n_steps) break;
+    around(chain, [&] { run_chain(chain, n_steps, values, uses_left, work); });
   }
   std::vector<Value> results;
   for (int id : outputs) results.push_back(values[id]);
@@ -94,17 +129,19 @@ std::vector<Value> Program::run_steps(const float* waveform, int64_t n,
 
 std::vector<Value> Program::run(const float* waveform, int64_t n, const std::vector<int>& outputs,
                                 int n_threads) const {
-  return run_steps(waveform, n, outputs, n_threads, [](int, auto&& step) { step(); });
+  return run_chains(waveform, n, outputs, n_threads, [](const Chain&, auto&& run) { run(); });
 }
 
 std::vector<std::pair<std::string, double>> Program::profile(const float* waveform, int64_t n,
                                                              int n_threads) const {
   std::vector<std::pair<std::string, double>> times;
-  run_steps(waveform, n, {n_values() - 1}, n_threads, [&](int s, auto&& step) {
+  run_chains(waveform, n, {n_values() - 1}, n_threads, [&](const Chain& chain, auto&& run) {
     const auto start = std::chrono::steady_clock::now();
-    step();
+    run();
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    times.emplace_back(steps_[s].name, elapsed.count());
+    std::string name;
+    for (int s : chain.steps) name += (name.empty() ? "" : "+") + steps_[s].name;
+    times.emplace_back(name, elapsed.count());
   });
   return times;
 }

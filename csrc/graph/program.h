@@ -25,7 +25,7 @@ class Program {
   std::vector<Value> run(const float* waveform, int64_t n, const std::vector<int>& outputs,
                          int n_threads) const;
 
-  // Name and seconds of every op, in order.
+  // Name and seconds of every chain of ops that run together, in order.
   std::vector<std::pair<std::string, double>> profile(const float* waveform, int64_t n,
                                                       int n_threads) const;
 
@@ -41,13 +41,28 @@ class Program {
     std::string name;
     std::vector<int> inputs;
     std::unique_ptr<Op> op;
+    int chain = 0;
   };
 
+  // Steps that run together, block by block of rows, where they can: the first one, and those that
+  // follow from it or from earlier chains row by row.
+  struct Chain {
+    std::vector<int> steps;
+    bool has_rows;  // the first is a RowOp
+  };
+
+  void join_chain(int s);
+  std::vector<int> uses(int n_steps, const std::vector<int>& outputs) const;
+  std::vector<Value> inputs_of(const Step& step, std::vector<Value>& values,
+                               std::vector<int>& uses) const;
+  void run_chain(const Chain& chain, int n_steps, std::vector<Value>& values,
+                 std::vector<int>& uses, const Workspace& work) const;
   template <typename Around>
-  std::vector<Value> run_steps(const float* waveform, int64_t n, const std::vector<int>& outputs,
-                               int n_threads, Around&& around) const;
+  std::vector<Value> run_chains(const float* waveform, int64_t n, const std::vector<int>& outputs,
+                                int n_threads, Around&& around) const;
 
   std::vector<Step> steps_;
+  std::vector<Chain> chains_;
   std::vector<Type> types_;
   // Not a part of what a program is: runs hand it on to each other.
   std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();

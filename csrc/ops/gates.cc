@@ -1,33 +1,32 @@
 // silu: x sigmoid(x).  glu: the left half of the columns times the sigmoid of the right half.
-#include "cpu/thread_pool.h"
-#include "graph/op.h"
+#include "graph/row_op.h"
 #include "kernels/exp.h"
 
 namespace earbit {
 namespace {
 
-class Silu : public Op {
+class Silu : public RowOp {
  public:
   explicit Silu(const Type& type) : type_(type) {}
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    constexpr int64_t kGrain = 16384;
-    Value y = work.buffer_of(inputs[0]);
-    const float* in = inputs[0].floats.get();
-    float* out = y.floats.get();
-    parallel_for(y.size(), kGrain, work.n_threads, [&](int64_t begin, int64_t end) {
-      exp_kernels(chosen_isa()).silu(in + begin, out + begin, end - begin);
-    });
-    return y;
+  bool is_row_by_row() const override { return true; }
+
+  Value output(const std::vector<Value>& inputs, const Workspace& work) const override {
+    return work.buffer_of(inputs[0]);
+  }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
+    exp_kernels(chosen_isa()).silu(inputs[0].row(begin), y.row(begin), (end - begin) * type_.cols);
   }
 
  private:
   Type type_;
 };
 
-class Glu : public Op {
+class Glu : public RowOp {
  public:
   explicit Glu(const Type& input) : type_(Type::floats(input.cols / 2)) {
     if (input.cols % 2 != 0) {
@@ -38,16 +37,14 @@ class Glu : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    constexpr int64_t kGrainRows = 64;
-    const Value& x = inputs[0];
-    Value y = work.make(type_, x.rows);
-    parallel_for(x.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        exp_kernels(chosen_isa()).gate(x.row(i), x.row(i) + type_.cols, y.row(i), type_.cols);
-      }
-    });
-    return y;
+  bool is_row_by_row() const override { return true; }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* x = inputs[0].row(i);
+      exp_kernels(chosen_isa()).gate(x, x + type_.cols, y.row(i), type_.cols);
+    }
   }
 
  private:

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "cpu/thread_pool.h"
-#include "graph/op.h"
+#include "graph/row_op.h"
 #include "kernels/lanes.h"
 
 namespace earbit {
@@ -13,28 +13,27 @@ namespace {
 
 constexpr int kGrainRows = 64;
 
-class Norm : public Op {
- public:
-  Norm(const std::vector<Type>& inputs, Attributes& attributes)
-      : type_(inputs[0]),
+// What both know of their columns.
+struct NormWeights {
+  NormWeights(const Type& type, Attributes& attributes)
+      : type_(type),
         weight_(attributes.f32("weight", {type_.cols})),
         bias_(attributes.f32("bias", {type_.cols})),
         eps_(attributes.number("eps")) {
     if (!(eps_ > 0)) throw std::invalid_argument("eps must be above 0");
   }
 
-  const Type& type() const override { return type_; }
-
- protected:
   Type type_;
   std::vector<float> weight_;
   std::vector<float> bias_;
   float eps_;
 };
 
-class GroupNorm : public Norm {
+class GroupNorm : public Op, private NormWeights {
  public:
-  using Norm::Norm;
+  GroupNorm(const Type& type, Attributes& attributes) : NormWeights(type, attributes) {}
+
+  const Type& type() const override { return type_; }
 
   Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
@@ -104,31 +103,33 @@ class GroupNorm : public Norm {
   }
 };
 
-class LayerNorm : public Norm {
+class LayerNorm : public RowOp, private NormWeights {
  public:
-  using Norm::Norm;
+  LayerNorm(const Type& type, Attributes& attributes) : NormWeights(type, attributes) {}
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
-    const bool is_sum = inputs.size() == 2;
-    if (is_sum && inputs[1].rows != x.rows) {
-      throw std::invalid_argument("layer_norm of " + std::to_string(x.rows) + " and " +
+  const Type& type() const override { return type_; }
+  bool is_row_by_row() const override { return true; }
+
+  Value output(const std::vector<Value>& inputs, const Workspace& work) const override {
+    if (inputs.back().rows != inputs[0].rows) {
+      throw std::invalid_argument("layer_norm of " + std::to_string(inputs[0].rows) + " and " +
                                   std::to_string(inputs[1].rows) + " frames");
     }
-    Value y = work.buffer_of(x);
+    return work.buffer_of(inputs[0]);
+  }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
     const LaneKernels& lanes = lane_kernels(chosen_isa());
     const int n = type_.cols;
-    parallel_for(x.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const float* row = x.row(i);
-        if (is_sum) {
-          lanes.add(row, inputs[1].row(i), y.row(i), n);
-          row = y.row(i);
-        }
-        lanes.layer_norm(row, weight_.data(), bias_.data(), eps_, y.row(i), n);
+    for (int64_t i = begin; i < end; ++i) {
+      const float* row = inputs[0].row(i);
+      if (inputs.size() == 2) {
+        lanes.add(row, inputs[1].row(i), y.row(i), n);
+        row = y.row(i);
       }
-    });
-    return y;
+      lanes.layer_norm(row, weight_.data(), bias_.data(), eps_, y.row(i), n);
+    }
   }
 };
 
@@ -136,7 +137,7 @@ class LayerNorm : public Norm {
 
 std::unique_ptr<Op> make_group_norm(const std::vector<Type>& inputs, Attributes& attributes) {
   expect_floats(inputs, 1);
-  return std::make_unique<GroupNorm>(inputs, attributes);
+  return std::make_unique<GroupNorm>(inputs[0], attributes);
 }
 
 std::unique_ptr<Op> make_layer_norm(const std::vector<Type>& inputs, Attributes& attributes) {
@@ -145,7 +146,7 @@ std::unique_ptr<Op> make_layer_norm(const std::vector<Type>& inputs, Attributes&
     throw std::invalid_argument("layer_norm of " + std::to_string(inputs[0].cols) + " and " +
                                 std::to_string(inputs[1].cols) + " columns");
   }
-  return std::make_unique<LayerNorm>(inputs, attributes);
+  return std::make_unique<LayerNorm>(inputs[0], attributes);
 }
 
 }  // namespace earbit

@@ -1,13 +1,12 @@
 // pack: floats to bits, bit = x >= threshold of its channel.
-#include "cpu/thread_pool.h"
-#include "graph/op.h"
+#include "graph/row_op.h"
 #include "kernels/lanes.h"
 #include "ops/pack_row.h"
 
 namespace earbit {
 namespace {
 
-class Pack : public Op {
+class Pack : public RowOp {
  public:
   Pack(const std::vector<Type>& inputs, Attributes& attributes) {
     const int n = inputs[0].cols;
@@ -22,16 +21,14 @@ class Pack : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
-    Value y = work.make(type_, x.rows);
+  bool is_row_by_row() const override { return true; }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
     const LaneKernels& lanes = lane_kernels(chosen_isa());
-    parallel_for(x.rows, 64, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        pack_row(lanes.at_least_f32, x.row(i), threshold_.data(), i, y);
-      }
-    });
-    return y;
+    for (int64_t i = begin; i < end; ++i) {
+      pack_row(lanes.at_least_f32, inputs[0].row(i), threshold_.data(), i, y);
+    }
   }
 
  private:

@@ -1,14 +1,11 @@
 // gelu, relu: one float to one float.  add: two matrices of the same shape.
 #include <algorithm>
 
-#include "cpu/thread_pool.h"
-#include "graph/op.h"
+#include "graph/row_op.h"
 #include "kernels/lanes.h"
 
 namespace earbit {
 namespace {
-
-constexpr int64_t kGrain = 16384;
 
 using Function = void (*)(const float* x, float* y, int64_t n);
 
@@ -16,20 +13,21 @@ void relu(const float* x, float* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] > 0.0f ? x[i] : 0.0f;
 }
 
-class Pointwise : public Op {
+class Pointwise : public RowOp {
  public:
   Pointwise(const Type& type, Function function) : type_(type), function_(function) {}
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    Value y = work.buffer_of(inputs[0]);
-    const float* in = inputs[0].floats.get();
-    float* out = y.floats.get();
-    parallel_for(y.size(), kGrain, work.n_threads, [&](int64_t begin, int64_t end) {
-      function_(in + begin, out + begin, end - begin);
-    });
-    return y;
+  bool is_row_by_row() const override { return true; }
+
+  Value output(const std::vector<Value>& inputs, const Workspace& work) const override {
+    return work.buffer_of(inputs[0]);
+  }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
+    function_(inputs[0].row(begin), y.row(begin), (end - begin) * type_.cols);
   }
 
  private:
@@ -37,26 +35,26 @@ class Pointwise : public Op {
   Function function_;
 };
 
-class Add : public Op {
+class Add : public RowOp {
  public:
   explicit Add(const Type& type) : type_(type) {}
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
+  bool is_row_by_row() const override { return true; }
+
+  Value output(const std::vector<Value>& inputs, const Workspace& work) const override {
     if (inputs[0].rows != inputs[1].rows) {
       throw std::invalid_argument("add of " + std::to_string(inputs[0].rows) + " and " +
                                   std::to_string(inputs[1].rows) + " frames");
     }
-    Value y = work.buffer_of(inputs[0]);
-    const float* a = inputs[0].floats.get();
-    const float* b = inputs[1].floats.get();
-    float* out = y.floats.get();
-    const auto add = lane_kernels(chosen_isa()).add;
-    parallel_for(y.size(), kGrain, work.n_threads, [&](int64_t begin, int64_t end) {
-      add(a + begin, b + begin, out + begin, end - begin);
-    });
-    return y;
+    return work.buffer_of(inputs[0]);
+  }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
+    lane_kernels(chosen_isa())
+        .add(inputs[0].row(begin), inputs[1].row(begin), y.row(begin), (end - begin) * type_.cols);
   }
 
  private:

@@ -9,7 +9,7 @@
 #include <algorithm>
 
 #include "cpu/thread_pool.h"
-#include "graph/op.h"
+#include "graph/row_op.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
 #include "ops/bit_groups.h"
@@ -20,7 +20,7 @@
 namespace earbit {
 namespace {
 
-class ProductB1 : public Op {
+class ProductB1 : public RowOp {
  public:
   ProductB1(const std::vector<Type>& inputs, Attributes& attributes)
       : windows_(Windows::read(attributes)),
@@ -66,14 +66,23 @@ class ProductB1 : public Op {
     return windows_.count(inputs[0]);
   }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value x = windows_.is_padded() ? padded(inputs[0], work) : inputs[0];
-    Value y = work.make(type_, windows_.count(inputs[0].rows));
-    // Consecutive rows of all groups; a block is large enough to be worth a thread.
-    parallel_for(y.rows, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int g = 0; g < groups_; ++g) run_block(x, g, begin, static_cast<int>(end - begin), y);
-    });
-    return y;
+  // Its weights fill the cache: behind another op they would take turns in it.
+  bool is_row_by_row() const override { return false; }
+
+  int64_t block_rows(int64_t n, int n_threads) const override {
+    return even_grain(n, kBlockRows, panels_[0].kernel().rows, n_threads);
+  }
+
+  std::vector<Value> prepared(const std::vector<Value>& inputs,
+                              const Workspace& work) const override {
+    return {windows_.is_padded() ? padded(inputs[0], work) : inputs[0]};
+  }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
+    for (int g = 0; g < groups_; ++g) {
+      run_block(inputs[0], g, begin, static_cast<int>(end - begin), y);
+    }
   }
 
  private:
@@ -92,7 +101,7 @@ class ProductB1 : public Op {
   }
 
   // A panel stays in L1 for all rows of a block.
-  void run_block(const Value& x, int g, int64_t first, int n_rows, Value& y) const {
+  void run_block(const Value& x, int g, int64_t first, int n_rows, const Value& y) const {
     const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * in_.words();
     const uint64_t* a = x.group(g) + first * stride;
     const PanelsB1& panels = panels_[g];

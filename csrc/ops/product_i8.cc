@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "cpu/thread_pool.h"
-#include "graph/op.h"
+#include "graph/row_op.h"
 #include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
 #include "ops/windows.h"
@@ -16,7 +16,7 @@
 namespace earbit {
 namespace {
 
-class ProductI8 : public Op {
+class ProductI8 : public RowOp {
  public:
   ProductI8(const std::vector<Type>& inputs, Attributes& attributes)
       : windows_(Windows::read(attributes)),
@@ -53,24 +53,32 @@ class ProductI8 : public Op {
     return windows_.count(inputs[0]);
   }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
+  bool is_row_by_row() const override { return false; }
+
+  int64_t block_rows(int64_t n, int n_threads) const override {
+    return even_grain(n, 4 * rows_at_once(), panels_[0].kernel().rows, n_threads);
+  }
+
+  std::vector<Value> prepared(const std::vector<Value>& inputs,
+                              const Workspace& work) const override {
     const bool is_direct = groups_ == 1 && !windows_.is_padded();
-    const Value x = is_direct ? inputs[0] : grouped(inputs[0], work);
-    Value y = work.make(type_, windows_.count(inputs[0].rows));
-    // A panel is read once for several kernel calls; their sums stay in L2.
-    const int n_rows = 4 * panels_[0].kernel().rows;
-    parallel_for(
-        y.rows, static_cast<int64_t>(n_rows) * 4, work.n_threads, [&](int64_t begin, int64_t end) {
-          std::vector<int32_t> sums(static_cast<size_t>(n_rows) * panels_[0].padded_cols());
-          for (int64_t i = begin; i < end; i += n_rows) {
-            const int n = static_cast<int>(std::min<int64_t>(n_rows, end - i));
-            for (int g = 0; g < groups_; ++g) run_rows(x, g, i, n, sums.data(), y);
-          }
-        });
-    return y;
+    return {is_direct ? inputs[0] : grouped(inputs[0], work)};
+  }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
+    const int64_t step = rows_at_once();
+    std::vector<int32_t> sums(static_cast<size_t>(step) * panels_[0].padded_cols());
+    for (int64_t i = begin; i < end; i += step) {
+      const int n = static_cast<int>(std::min(step, end - i));
+      for (int g = 0; g < groups_; ++g) multiply(inputs[0], g, i, n, sums.data(), y);
+    }
   }
 
  private:
+  // Rows for which a panel is read once: those of a few calls, whose sums stay in L2.
+  int64_t rows_at_once() const { return int64_t{4} * panels_[0].kernel().rows; }
+
   // Values of the weights (n_out, n_k); throws when a window can exceed int32.
   std::vector<int8_t> weight_of(Attributes& attributes, int n_out, int n_k) const {
     const CodeSet set{attributes.integer("weight_bits", 1, kMaxCodeBits), false};
@@ -118,7 +126,7 @@ class ProductI8 : public Op {
     return y;
   }
 
-  void run_rows(const Value& x, int g, int64_t first, int n, int32_t* sums, Value& y) const {
+  void multiply(const Value& x, int g, int64_t first, int n, int32_t* sums, const Value& y) const {
     const int n_in = in_.cols / groups_;
     const int n_out = type_.cols / groups_;
     const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * n_in;

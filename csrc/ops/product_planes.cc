@@ -7,7 +7,7 @@
 
 #include "bits/planes.h"
 #include "cpu/thread_pool.h"
-#include "graph/op.h"
+#include "graph/row_op.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
 #include "ops/weight_bits.h"
@@ -16,7 +16,7 @@
 namespace earbit {
 namespace {
 
-class ProductPlanes : public Op {
+class ProductPlanes : public RowOp {
  public:
   ProductPlanes(const std::vector<Type>& inputs, Attributes& attributes)
       : windows_(Windows::read(attributes)),
@@ -64,27 +64,35 @@ class ProductPlanes : public Op {
     return windows_.count(inputs[0]);
   }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value x = planes_of(inputs[0], work);
-    Value y = work.make(type_, windows_.count(inputs[0].rows));
-    // A panel is read once for several kernel calls; their counts stay in L2.
-    const int n_rows = 4 * panels_[0].kernel().rows;
-    parallel_for(y.rows, static_cast<int64_t>(n_rows) * 4, work.n_threads,
-                 [&](int64_t begin, int64_t end) {
-                   const size_t n = static_cast<size_t>(n_rows) * panels_[0].padded_cols();
-                   std::vector<int32_t> counts(n);
-                   std::vector<int32_t> dots(n);
-                   for (int64_t i = begin; i < end; i += n_rows) {
-                     const int here = static_cast<int>(std::min<int64_t>(n_rows, end - i));
-                     for (int g = 0; g < groups_; ++g) {
-                       run_rows(x, g, i, here, counts.data(), dots.data(), y);
-                     }
-                   }
-                 });
-    return y;
+  bool is_row_by_row() const override { return false; }
+
+  int64_t block_rows(int64_t n, int n_threads) const override {
+    return even_grain(n, 4 * rows_at_once(), panels_[0].kernel().rows, n_threads);
+  }
+
+  std::vector<Value> prepared(const std::vector<Value>& inputs,
+                              const Workspace& work) const override {
+    return {planes_of(inputs[0], work)};
+  }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
+    const int64_t step = rows_at_once();
+    const size_t n = static_cast<size_t>(step) * panels_[0].padded_cols();
+    std::vector<int32_t> counts(n);
+    std::vector<int32_t> dots(n);
+    for (int64_t i = begin; i < end; i += step) {
+      const int here = static_cast<int>(std::min(step, end - i));
+      for (int g = 0; g < groups_; ++g) {
+        multiply(inputs[0], g, i, here, counts.data(), dots.data(), y);
+      }
+    }
   }
 
  private:
+  // Rows for which a panel is read once: those of a few calls, whose counts stay in L2.
+  int64_t rows_at_once() const { return int64_t{4} * panels_[0].kernel().rows; }
+
   // Planes 0, 1, ... of the first group, then of the next, with frames of padding.
   Value planes_of(const Value& x, const Workspace& work) const {
     const int64_t rows = x.rows + windows_.pad_left + windows_.pad_right;
@@ -105,8 +113,8 @@ class ProductPlanes : public Op {
     return y;
   }
 
-  void run_rows(const Value& x, int g, int64_t first, int n, int32_t* counts, int32_t* dots,
-                Value& y) const {
+  void multiply(const Value& x, int g, int64_t first, int n, int32_t* counts, int32_t* dots,
+                const Value& y) const {
     const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * x.type.words();
     const int n_out = type_.cols / groups_;
     const int cols = panels_[g].padded_cols();

@@ -1,13 +1,12 @@
 // quantize: floats to codes, round((factor * x + shift) / scale) within the set of the codes.
 // unpack: bits to codes of one bit, for products that read nothing but codes.
-#include "cpu/thread_pool.h"
-#include "graph/op.h"
+#include "graph/row_op.h"
 #include "kernels/lanes.h"
 
 namespace earbit {
 namespace {
 
-class Quantize : public Op {
+class Quantize : public RowOp {
  public:
   Quantize(const std::vector<Type>& inputs, Attributes& attributes)
       : factor_(attributes.number("factor")), scale_(attributes.number("scale")) {
@@ -20,18 +19,16 @@ class Quantize : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
-    Value y = work.make(type_, x.rows);
+  bool is_row_by_row() const override { return true; }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
     const LaneKernels& lanes = lane_kernels(chosen_isa());
     const CodeSet& set = type_.set;
-    parallel_for(x.rows, 64, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        lanes.quantize(x.row(i), shift_.data(), factor_, scale_, set.low(),
-                       set.value(set.largest()), y.codes_row(i), type_.cols);
-      }
-    });
-    return y;
+    for (int64_t i = begin; i < end; ++i) {
+      lanes.quantize(inputs[0].row(i), shift_.data(), factor_, scale_, set.low(),
+                     set.value(set.largest()), y.codes_row(i), type_.cols);
+    }
   }
 
  private:
@@ -41,28 +38,26 @@ class Quantize : public Op {
   Type type_;
 };
 
-class Unpack : public Op {
+class Unpack : public RowOp {
  public:
   Unpack(const Type& input, bool is_unsigned)
       : in_(input), type_(Type::codes(input.groups * input.bits_per_group, {1, is_unsigned})) {}
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
-    Value y = work.make(type_, x.rows);
-    parallel_for(x.rows, 64, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        uint8_t* out = y.codes_row(i);
-        for (int g = 0; g < in_.groups; ++g) {
-          const uint64_t* words = x.group(g) + i * in_.words();
-          for (int j = 0; j < in_.bits_per_group; ++j) {
-            *out++ = static_cast<uint8_t>(words[j / kWordBits] >> (j % kWordBits) & 1);
-          }
+  bool is_row_by_row() const override { return true; }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
+    for (int64_t i = begin; i < end; ++i) {
+      uint8_t* out = y.codes_row(i);
+      for (int g = 0; g < in_.groups; ++g) {
+        const uint64_t* words = inputs[0].group(g) + i * in_.words();
+        for (int j = 0; j < in_.bits_per_group; ++j) {
+          *out++ = static_cast<uint8_t>(words[j / kWordBits] >> (j % kWordBits) & 1);
         }
       }
-    });
-    return y;
+    }
   }
 
  private:

@@ -89,7 +89,7 @@ class Session:
             return self._program.run(audio, list(ids), self.threads)
 
     def profile(self, waveform: NDArray[Any]) -> list[tuple[str, float]]:
-        """Seconds that every op took, in the order of the program."""
+        """Seconds of every op in order; ops that ran together, block by block, are one: `a+b`."""
         audio = _checked(waveform)
         with _data_errors(audio):
             return self._program.profile(audio, self.threads)
