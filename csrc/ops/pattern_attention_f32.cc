@@ -4,19 +4,17 @@
 // Three passes per head: near scores, block by block; far scores, class by class, the softmax and
 // the far part of the context; the near part.  Memory and time follow the pattern.
 #include <algorithm>
-#include <limits>
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
-#include "kernels/exp.h"
 #include "kernels/gemm_f32.h"
+#include "ops/near_and_far.h"
 #include "ops/patterns.h"
 
 namespace earbit {
 namespace {
 
 constexpr int64_t kBlockRows = 48;
-constexpr float kHidden = std::numeric_limits<float>::lowest();
 
 template <typename Pattern>
 class PatternAttentionF32 : public Op {
@@ -41,11 +39,8 @@ class PatternAttentionF32 : public Op {
   const Type& type() const override { return type_; }
 
   Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[0].rows;
-    if (inputs[1].rows != n || inputs[2].rows != n) {
-      throw std::invalid_argument("q, k and v have different numbers of frames");
-    }
-    Value y = work.make(type_, n);
+    expect_as_many_frames(inputs);
+    Value y = work.make(type_, inputs[0].rows);
     parallel_for(n_heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, y);
     });
@@ -148,10 +143,7 @@ class PatternAttentionF32 : public Op {
 
   // One softmax over two parts, of which one may be empty.
   void softmax(float* near, int64_t n_near, float* far, int64_t n_far) const {
-    float most = kHidden;
-    if (n_near > 0) most = exp_.most(near, n_near);
-    if (n_far > 0) most = std::max(most, exp_.most(far, n_far));
-    const float sum = exp_.exp_below(near, most, n_near) + exp_.exp_below(far, most, n_far);
+    const float sum = exp_of_parts(exp_, near, n_near, far, n_far);
     for (int64_t j = 0; j < n_near; ++j) near[j] /= sum;
     for (int64_t m = 0; m < n_far; ++m) far[m] /= sum;
   }
