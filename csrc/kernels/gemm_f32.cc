@@ -1,6 +1,7 @@
 #include "kernels/gemm_f32.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "cpu/thread_pool.h"
 #include "kernels/best_of.h"
@@ -23,7 +24,7 @@ constexpr int kMaxCols = 32;  // of any kernel
 // Rows of a block are copied side by side: rows that are a multiple of 4 KiB apart, as windows of a
 // convolution over 512 channels are, would push each other out of L1.  The gap keeps the copies
 // from doing the same.
-constexpr int kCopyStride = kBlockK + 16;
+constexpr int kCopyGap = 16;
 
 }  // namespace
 
@@ -74,24 +75,26 @@ void PanelsF32::run_panels(int first, int last, const float* a, ptrdiff_t a_stri
   const int64_t grain =
       std::min(kBlockRows, (share + kernel_->rows - 1) / kernel_->rows * kernel_->rows);
   parallel_for(n_rows, grain, n_threads, [&](int64_t begin, int64_t end) {
-    std::vector<float> copy(static_cast<size_t>(end - begin) * kCopyStride);
+    const ptrdiff_t stride = std::min(n_k_, kBlockK) + kCopyGap;
+    const auto copy = std::make_unique_for_overwrite<float[]>((end - begin) * stride);
     const auto block = [&](int k, int block_k) {
-      run_block(first, last, copy.data(), k, block_k, end - begin, bias, c + begin * c_stride,
-                c_stride);
+      run_block(first, last, copy.get(), stride, k, block_k, end - begin, bias,
+                c + begin * c_stride, c_stride);
     };
     if (n_k_ == 0) block(0, 0);
     for (int k = 0; k < n_k_; k += kBlockK) {
       const int block_k = std::min(kBlockK, n_k_ - k);
       for (int64_t i = begin; i < end; ++i) {
-        std::copy_n(a + i * a_stride + k, block_k, copy.data() + (i - begin) * kCopyStride);
+        std::copy_n(a + i * a_stride + k, block_k, copy.get() + (i - begin) * stride);
       }
       block(k, block_k);
     }
   });
 }
 
-void PanelsF32::run_block(int first, int last, const float* a, int k, int block_k, int64_t n_rows,
-                          const float* bias, float* c, ptrdiff_t c_stride) const {
+void PanelsF32::run_block(int first, int last, const float* a, ptrdiff_t a_stride, int k,
+                          int block_k, int64_t n_rows, const float* bias, float* c,
+                          ptrdiff_t c_stride) const {
   const int cols = kernel_->cols;
   for (int p = first; p < last; ++p) {
     const float* panel = weights_.data() + (static_cast<size_t>(p) * n_k_ + k) * cols;
@@ -100,8 +103,8 @@ void PanelsF32::run_block(int first, int last, const float* a, int k, int block_
     if (bias != nullptr) std::copy_n(bias + p * cols, n_cols, start);
     for (int64_t i = 0; i < n_rows; i += kernel_->rows) {
       const auto n = static_cast<int>(std::min<int64_t>(kernel_->rows, n_rows - i));
-      kernel_->run(a + i * kCopyStride, kCopyStride, n, panel, block_k, k == 0 ? start : nullptr,
-                   n_cols, c + i * c_stride + (p - first) * cols, c_stride);
+      kernel_->run(a + i * a_stride, a_stride, n, panel, block_k, k == 0 ? start : nullptr, n_cols,
+                   c + i * c_stride + (p - first) * cols, c_stride);
     }
   }
 }

@@ -60,9 +60,9 @@ class PanelsF32 {
   void run_panels(int first, int last, const float* a, ptrdiff_t a_stride, int64_t n_rows,
                   const float* bias, float* c, ptrdiff_t c_stride, int n_threads) const;
 
-  // One block of k for a few rows, which are kCopyStride apart.
-  void run_block(int first, int last, const float* a, int k, int block_k, int64_t n_rows,
-                 const float* bias, float* c, ptrdiff_t c_stride) const;
+  // One block of k for a few rows.
+  void run_block(int first, int last, const float* a, ptrdiff_t a_stride, int k, int block_k,
+                 int64_t n_rows, const float* bias, float* c, ptrdiff_t c_stride) const;
 
   const GemmF32Kernel* kernel_;
   int n_cols_;
