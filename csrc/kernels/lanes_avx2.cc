@@ -75,6 +75,10 @@ const LaneKernels kLanesAvx2 = {
     .n_ones = n_ones,
     .add_moments = add_moments,
     .fir = fir<2, 8>,
+    .depthwise = depthwise<8>,
+    .add_distances = add_distances,
+    .add_squares = add_squares,
+    .affine = affine,
     .quantize = quantize,
 };
 

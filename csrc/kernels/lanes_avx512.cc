@@ -98,6 +98,10 @@ const LaneKernels kLanesAvx512 = {
     .n_ones = n_ones,
     .add_moments = add_moments,
     .fir = fir<4, 16>,
+    .depthwise = depthwise<16>,
+    .add_distances = add_distances,
+    .add_squares = add_squares,
+    .affine = affine,
     .quantize = quantize,
 };
 

@@ -100,6 +100,10 @@ const LaneKernels kLanesNeon = {
     .n_ones = n_ones,
     .add_moments = add_moments,
     .fir = fir<2, 4>,
+    .depthwise = depthwise<4>,
+    .add_distances = add_distances,
+    .add_squares = add_squares,
+    .affine = affine,
     .quantize = quantize,
 };
 
