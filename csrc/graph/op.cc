@@ -32,6 +32,8 @@ std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& in
       {"fixed_attention_f32", make_fixed_attention_f32},
       {"strided_attention_b1", make_strided_attention_b1},
       {"strided_attention_f32", make_strided_attention_f32},
+      {"fixed_attention_i8", make_fixed_attention_i8},
+      {"strided_attention_i8", make_strided_attention_i8},
       {"quantize", make_quantize},
       {"unpack", make_unpack},
       {"gemm_i8", make_product_i8},

@@ -82,6 +82,10 @@ std::unique_ptr<Op> make_strided_attention_b1(const std::vector<Type>& inputs,
                                               Attributes& attributes);
 std::unique_ptr<Op> make_strided_attention_f32(const std::vector<Type>& inputs,
                                                Attributes& attributes);
+std::unique_ptr<Op> make_fixed_attention_i8(const std::vector<Type>& inputs,
+                                            Attributes& attributes);
+std::unique_ptr<Op> make_strided_attention_i8(const std::vector<Type>& inputs,
+                                              Attributes& attributes);
 std::unique_ptr<Op> make_quantize(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_unpack(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_product_i8(const std::vector<Type>& inputs, Attributes& attributes);

@@ -1,6 +1,7 @@
 #include "kernels/gemm_f32.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "cpu/thread_pool.h"
 #include "kernels/best_of.h"
@@ -23,7 +24,7 @@ constexpr int kMaxCols = 32;  // of any kernel
 // Rows of a block are copied side by side: rows that are a multiple of 4 KiB apart, as windows of a
 // convolution over 512 channels are, would push each other out of L1.  The gap keeps the copies
 // from doing the same.
-constexpr int kCopyStride = kBlockK + 16;
+constexpr int kCopyGap = 16;
 
 }  // namespace
 
@@ -38,13 +39,16 @@ const std::vector<GemmF32Kernel>& gemm_f32_kernels() {
 
 const GemmF32Kernel& gemm_f32_kernel(Isa isa) { return best_of(gemm_f32_kernels(), isa); }
 
-PanelsF32::PanelsF32(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride, int n_cols,
-                     int n_k)
+PanelsF32::PanelsF32(const GemmF32Kernel& kernel, int n_cols, int n_k)
     : kernel_(&kernel),
       n_cols_(n_cols),
       n_k_(n_k),
       n_panels_((n_cols + kernel.cols - 1) / kernel.cols),
-      weights_(static_cast<size_t>(n_panels_) * kernel.cols * n_k) {
+      weights_(static_cast<size_t>(n_panels_) * kernel.cols * n_k) {}
+
+PanelsF32::PanelsF32(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride, int n_cols,
+                     int n_k)
+    : PanelsF32(kernel, n_cols, n_k) {
   for (int j = 0; j < n_cols; ++j) {
     float* panel = weights_.data() + static_cast<size_t>(j / kernel.cols) * kernel.cols * n_k;
     for (int k = 0; k < n_k; ++k) {
@@ -53,37 +57,54 @@ PanelsF32::PanelsF32(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stri
   }
 }
 
-void PanelsF32::run(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* bias, float* c,
-                    ptrdiff_t c_stride, int n_threads) const {
+PanelsF32 PanelsF32::of_turned(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride,
+                               int n_cols, int n_k) {
+  PanelsF32 panels(kernel, n_cols, n_k);
+  float* row = panels.weights_.data();
+  for (int j = 0; j < n_cols; j += kernel.cols) {
+    const int n_here = std::min(kernel.cols, n_cols - j);
+    for (int k = 0; k < n_k; ++k, row += kernel.cols) std::copy_n(w + k * stride + j, n_here, row);
+  }
+  return panels;
+}
+
+void PanelsF32::run_panels(int first, int last, const float* a, ptrdiff_t a_stride, int64_t n_rows,
+                           const float* bias, float* c, ptrdiff_t c_stride, int n_threads) const {
   // Short inputs are split further, so that every thread has rows.
   const int64_t share = (n_rows + n_threads - 1) / n_threads;
   const int64_t grain =
       std::min(kBlockRows, (share + kernel_->rows - 1) / kernel_->rows * kernel_->rows);
   parallel_for(n_rows, grain, n_threads, [&](int64_t begin, int64_t end) {
-    std::vector<float> copy(static_cast<size_t>(end - begin) * kCopyStride);
-    if (n_k_ == 0) run_block(copy.data(), 0, 0, end - begin, bias, c + begin * c_stride, c_stride);
+    const ptrdiff_t stride = std::min(n_k_, kBlockK) + kCopyGap;
+    const auto copy = std::make_unique_for_overwrite<float[]>((end - begin) * stride);
+    const auto block = [&](int k, int block_k) {
+      run_block(first, last, copy.get(), stride, k, block_k, end - begin, bias,
+                c + begin * c_stride, c_stride);
+    };
+    if (n_k_ == 0) block(0, 0);
     for (int k = 0; k < n_k_; k += kBlockK) {
       const int block_k = std::min(kBlockK, n_k_ - k);
       for (int64_t i = begin; i < end; ++i) {
-        std::copy_n(a + i * a_stride + k, block_k, copy.data() + (i - begin) * kCopyStride);
+        std::copy_n(a + i * a_stride + k, block_k, copy.get() + (i - begin) * stride);
       }
-      run_block(copy.data(), k, block_k, end - begin, bias, c + begin * c_stride, c_stride);
+      block(k, block_k);
     }
   });
 }
 
-void PanelsF32::run_block(const float* a, int k, int block_k, int64_t n_rows, const float* bias,
-                          float* c, ptrdiff_t c_stride) const {
+void PanelsF32::run_block(int first, int last, const float* a, ptrdiff_t a_stride, int k,
+                          int block_k, int64_t n_rows, const float* bias, float* c,
+                          ptrdiff_t c_stride) const {
   const int cols = kernel_->cols;
-  for (int p = 0; p < n_panels_; ++p) {
+  for (int p = first; p < last; ++p) {
     const float* panel = weights_.data() + (static_cast<size_t>(p) * n_k_ + k) * cols;
     const int n_cols = std::min(cols, n_cols_ - p * cols);
     float start[kMaxCols] = {};
     if (bias != nullptr) std::copy_n(bias + p * cols, n_cols, start);
     for (int64_t i = 0; i < n_rows; i += kernel_->rows) {
       const auto n = static_cast<int>(std::min<int64_t>(kernel_->rows, n_rows - i));
-      kernel_->run(a + i * kCopyStride, kCopyStride, n, panel, block_k, k == 0 ? start : nullptr,
-                   n_cols, c + i * c_stride + p * cols, c_stride);
+      kernel_->run(a + i * a_stride, a_stride, n, panel, block_k, k == 0 ? start : nullptr, n_cols,
+                   c + i * c_stride + (p - first) * cols, c_stride);
     }
   }
 }

@@ -34,14 +34,35 @@ class PanelsF32 {
  public:
   PanelsF32(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride, int n_cols, int n_k);
 
+  // Of weights that lie the other way around, (n_k, n_cols), rows `stride` apart.
+  static PanelsF32 of_turned(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride,
+                             int n_cols, int n_k);
+
+  int panel_cols() const { return kernel_->cols; }
+
   // c[i][j] = bias[j] + sum_k a[i][k] w[j][k] for n_rows rows; bias may be null.
   void run(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* bias, float* c,
-           ptrdiff_t c_stride, int n_threads) const;
+           ptrdiff_t c_stride, int n_threads) const {
+    run_panels(0, n_panels_, a, a_stride, n_rows, bias, c, c_stride, n_threads);
+  }
+
+  // The same for the outputs [first_col, last_col) and those that share their panels: the first
+  // column of c is that of the panel in which first_col lies.
+  void run_columns(int first_col, int last_col, const float* a, ptrdiff_t a_stride, int64_t n_rows,
+                   float* c, ptrdiff_t c_stride) const {
+    run_panels(first_col / kernel_->cols, (last_col - 1) / kernel_->cols + 1, a, a_stride, n_rows,
+               nullptr, c, c_stride, 1);
+  }
 
  private:
-  // One block of k for a few rows, which are kCopyStride apart.
-  void run_block(const float* a, int k, int block_k, int64_t n_rows, const float* bias, float* c,
-                 ptrdiff_t c_stride) const;
+  PanelsF32(const GemmF32Kernel& kernel, int n_cols, int n_k);
+
+  void run_panels(int first, int last, const float* a, ptrdiff_t a_stride, int64_t n_rows,
+                  const float* bias, float* c, ptrdiff_t c_stride, int n_threads) const;
+
+  // One block of k for a few rows.
+  void run_block(int first, int last, const float* a, ptrdiff_t a_stride, int k, int block_k,
+                 int64_t n_rows, const float* bias, float* c, ptrdiff_t c_stride) const;
 
   const GemmF32Kernel* kernel_;
   int n_cols_;

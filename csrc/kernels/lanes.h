@@ -66,6 +66,18 @@ struct LaneKernels {
   void (*fir_bits)(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* w, int n_taps,
                    const float* threshold, uint64_t* bits, ptrdiff_t bits_stride);
 
+  // y[j] = bias[j] + sum of w[k * n + j] * x[k * n + j] over k < n_taps, in its order, for n
+  // columns.
+  void (*depthwise)(const float* x, const float* w, int64_t n_taps, const float* bias, float* y,
+                    int n);
+
+  // What a norm of columns adds up, row by row: sum[j] += x[j] - from[j], and its square.
+  void (*add_distances)(const float* x, const float* from, float* sum, int n);
+  void (*add_squares)(const float* x, const float* from, float* sum, int n);
+
+  // y[j] = x[j] * gain[j] + offset[j], rounded after the product; y may be x.
+  void (*affine)(const float* x, const float* gain, const float* offset, float* y, int n);
+
   // codes[i] = round((factor * x[i] + shift[i]) / scale) within [low, high], less low; every step
   // is rounded, halves go to even; 0 <= high - low <= 255.  NaN gives 0.
   void (*quantize)(const float* x, const float* shift, float factor, float scale, int low, int high,

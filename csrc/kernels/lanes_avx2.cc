@@ -58,6 +58,10 @@ const LaneKernels kLanesAvx2 = {
     .n_ones = n_ones,
     .add_moments = add_moments,
     .fir_bits = fir_bits<2, 8, at_least_f32>,
+    .depthwise = depthwise<8>,
+    .add_distances = add_distances,
+    .add_squares = add_squares,
+    .affine = affine,
     .quantize = quantize,
 };
 

@@ -113,6 +113,10 @@ const LaneKernels kLanesAvx512 = {
     .n_ones = n_ones,
     .add_moments = add_moments,
     .fir_bits = fir_bits,
+    .depthwise = depthwise<16>,
+    .add_distances = add_distances,
+    .add_squares = add_squares,
+    .affine = affine,
     .quantize = quantize,
 };
 

@@ -168,6 +168,48 @@ inline void fir_bits(const float* a, ptrdiff_t a_stride, int64_t n_rows, const f
   }
 }
 
+// As many vectors of columns as hide the latency of a sum.
+template <int n_vectors, int n_lanes>
+inline void depthwise_tile(const float* x, const float* w, int64_t n_taps, ptrdiff_t stride,
+                           const float* bias, float* y) {
+  using Floats = typename Vector<n_lanes>::Floats;
+  Floats sum[n_vectors];
+  std::memcpy(sum, bias, sizeof(sum));
+  for (int64_t k = 0; k < n_taps; ++k, x += stride, w += stride) {
+    Floats value[n_vectors];
+    Floats weight[n_vectors];
+    std::memcpy(value, x, sizeof(value));
+    std::memcpy(weight, w, sizeof(weight));
+    for (int v = 0; v < n_vectors; ++v) sum[v] += weight[v] * value[v];
+  }
+  std::memcpy(y, sum, sizeof(sum));
+}
+
+template <int n_lanes>
+inline void depthwise(const float* x, const float* w, int64_t n_taps, const float* bias, float* y,
+                      int n) {
+  int j = 0;
+  for (; j + 4 * n_lanes <= n; j += 4 * n_lanes) {
+    depthwise_tile<4, n_lanes>(x + j, w + j, n_taps, n, bias + j, y + j);
+  }
+  for (; j + n_lanes <= n; j += n_lanes) {
+    depthwise_tile<1, n_lanes>(x + j, w + j, n_taps, n, bias + j, y + j);
+  }
+  for (; j < n; ++j) depthwise_tile<1, 1>(x + j, w + j, n_taps, n, bias + j, y + j);
+}
+
+inline void add_distances(const float* x, const float* from, float* sum, int n) {
+  for (int j = 0; j < n; ++j) sum[j] += x[j] - from[j];
+}
+
+inline void add_squares(const float* x, const float* from, float* sum, int n) {
+  for (int j = 0; j < n; ++j) sum[j] += (x[j] - from[j]) * (x[j] - from[j]);
+}
+
+inline void affine(const float* x, const float* gain, const float* offset, float* y, int n) {
+  for (int j = 0; j < n; ++j) y[j] = x[j] * gain[j] + offset[j];
+}
+
 // 1.5 * 2^23: what is added to it is rounded to an integer, halves to even, in its lowest bits.
 constexpr float kRounding = 12582912.0f;
 

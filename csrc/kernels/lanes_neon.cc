@@ -101,6 +101,10 @@ const LaneKernels kLanesNeon = {
     .n_ones = n_ones,
     .add_moments = add_moments,
     .fir_bits = fir_bits<2, 4, at_least_f32>,
+    .depthwise = depthwise<4>,
+    .add_distances = add_distances,
+    .add_squares = add_squares,
+    .affine = affine,
     .quantize = quantize,
 };
 

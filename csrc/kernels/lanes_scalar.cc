@@ -51,6 +51,10 @@ const LaneKernels kLanesScalar = {
     .n_ones = n_ones,
     .add_moments = add_moments,
     .fir_bits = fir_bits<2, 4, at_least<float>>,
+    .depthwise = depthwise<4>,
+    .add_distances = add_distances,
+    .add_squares = add_squares,
+    .affine = affine,
     .quantize = quantize,
 };
 

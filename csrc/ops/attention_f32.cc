@@ -1,10 +1,11 @@
 // attention_f32: softmax(score_scale * q k^T) v per head, over all frames or a window.
-// A block of query rows is multiplied with the keys that any of them sees.
+// A block of query rows, scaled before, is multiplied with the keys that any of them sees; what exp
+// makes of the scores is divided by its sum in the context, which has fewer columns.
 #include <algorithm>
-#include <cmath>
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
+#include "kernels/exp.h"
 #include "kernels/gemm_f32.h"
 
 namespace earbit {
@@ -18,7 +19,8 @@ class AttentionF32 : public Op {
       : type_(inputs[0]),
         heads_(attributes.integer("heads", 1, 1 << 16)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
-        score_scale_(attributes.number("score_scale")) {
+        score_scale_(attributes.number("score_scale")),
+        exp_(exp_kernels(chosen_isa())) {
     if (!(score_scale_ > 0)) throw std::invalid_argument("score_scale must be above 0");
     for (const Type& input : inputs) {
       if (input.cols != type_.cols || input.cols % heads_ != 0) {
@@ -36,60 +38,96 @@ class AttentionF32 : public Op {
       throw std::invalid_argument("q, k and v have different numbers of frames");
     }
     Value y = work.make(type_, n);
+    if (n == 0) return y;
+    // Without a window all blocks of a head multiply the same keys and values.
+    std::vector<std::unique_ptr<Frames>> heads(radius_ < 0 ? heads_ : 0);
+    parallel_for(static_cast<int64_t>(heads.size()), 1, work.n_threads,
+                 [&](int64_t begin, int64_t end) {
+                   for (auto h = static_cast<int>(begin); h < end; ++h) {
+                     heads[h] = std::make_unique<Frames>(frames_of(inputs, h, 0, n));
+                   }
+                 });
     const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
     parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+      Block block(*this, n);
       for (int64_t task = begin; task < end; ++task) {
-        run_block(inputs, static_cast<int>(task / n_blocks), task % n_blocks * kBlockRows, y);
+        const auto h = static_cast<int>(task / n_blocks);
+        const int64_t first = task % n_blocks * kBlockRows;
+        const int64_t last = std::min(n, first + kBlockRows);
+        if (radius_ < 0) {
+          run_block(inputs[0], h, first, last, *heads[h], block, y);
+        } else {
+          const int64_t low = std::max<int64_t>(0, first - radius_);
+          const int64_t high = std::min<int64_t>(n, last + int64_t{radius_});
+          run_block(inputs[0], h, first, last, frames_of(inputs, h, low, high), block, y);
+        }
       }
     });
     return y;
   }
 
  private:
-  void run_block(const std::vector<Value>& inputs, int h, int64_t first, Value& y) const {
-    const int64_t n = inputs[0].rows;
-    const int64_t last = std::min(n, first + kBlockRows);
-    const int64_t low = radius_ < 0 ? 0 : std::max<int64_t>(0, first - radius_);
-    const int64_t high = radius_ < 0 ? n : std::min<int64_t>(n, last + int64_t{radius_});
-    const auto n_keys = static_cast<int>(high - low);
+  // Keys and values of the frames [low, high) of one head.
+  struct Frames {
+    int64_t low;
+    int64_t high;
+    PanelsF32 keys;
+    PanelsF32 values;
+  };
+
+  // What a block of rows needs while it is computed.
+  struct Block {
+    Block(const AttentionF32& op, int64_t n)
+        : q(static_cast<size_t>(kBlockRows) * (op.type_.cols / op.heads_)),
+          scores(static_cast<size_t>(kBlockRows) *
+                 (op.radius_ < 0 ? n : std::min(n, kBlockRows + 2 * int64_t{op.radius_}))) {}
+
+    std::vector<float> q;       // scaled
+    std::vector<float> scores;  // later exp of them
+    float sums[kBlockRows];
+  };
+
+  Frames frames_of(const std::vector<Value>& inputs, int h, int64_t low, int64_t high) const {
     const int width = type_.cols;
     const int d = width / heads_;
+    const auto n_keys = static_cast<int>(high - low);
     const GemmF32Kernel& kernel = gemm_f32_kernel(chosen_isa());
-
-    const PanelsF32 keys(kernel, inputs[1].row(low) + h * d, width, n_keys, d);
-    std::vector<float> scores(static_cast<size_t>(last - first) * n_keys);
-    keys.run(inputs[0].row(first) + h * d, width, last - first, nullptr, scores.data(), n_keys, 1);
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t from = (radius_ < 0 ? 0 : std::max<int64_t>(0, i - radius_)) - low;
-      const int64_t to = (radius_ < 0 ? n : std::min<int64_t>(n, i + radius_ + int64_t{1})) - low;
-      softmax(scores.data() + (i - first) * n_keys, from, to, n_keys);
-    }
-    std::vector<float> v(static_cast<size_t>(d) * n_keys);
-    for (int j = 0; j < n_keys; ++j) {
-      const float* row = inputs[2].row(low + j) + h * d;
-      for (int c = 0; c < d; ++c) v[static_cast<size_t>(c) * n_keys + j] = row[c];
-    }
-    const PanelsF32 values(kernel, v.data(), n_keys, d, n_keys);
-    values.run(scores.data(), n_keys, last - first, nullptr, y.row(first) + h * d, width, 1);
+    return {low, high, PanelsF32(kernel, inputs[1].row(low) + h * d, width, n_keys, d),
+            PanelsF32::of_turned(kernel, inputs[2].row(low) + h * d, width, d, n_keys)};
   }
 
-  // Scores of one row to probabilities: over [from, to), zero elsewhere.
-  void softmax(float* row, int64_t from, int64_t to, int n_keys) const {
-    const float largest = *std::max_element(row + from, row + to);
-    float sum = 0;
-    for (int64_t j = from; j < to; ++j) {
-      row[j] = std::exp(score_scale_ * (row[j] - largest));
-      sum += row[j];
+  void run_block(const Value& q, int h, int64_t first, int64_t last, const Frames& frames,
+                 Block& block, Value& y) const {
+    const int d = type_.cols / heads_;
+    const int64_t n_keys = frames.high - frames.low;
+    for (int64_t i = first; i < last; ++i) {
+      const float* row = q.row(i) + h * d;
+      for (int c = 0; c < d; ++c) block.q[(i - first) * d + c] = row[c] * score_scale_;
     }
-    std::fill(row, row + from, 0.0f);
-    for (int64_t j = from; j < to; ++j) row[j] /= sum;
-    std::fill(row + to, row + n_keys, 0.0f);
+    frames.keys.run(block.q.data(), d, last - first, nullptr, block.scores.data(), n_keys, 1);
+    for (int64_t i = first; i < last; ++i) {
+      float* row = block.scores.data() + (i - first) * n_keys;
+      const int64_t from = radius_ < 0 ? 0 : std::max<int64_t>(0, i - radius_) - frames.low;
+      const int64_t to =
+          radius_ < 0 ? n_keys : std::min<int64_t>(q.rows, i + radius_ + int64_t{1}) - frames.low;
+      std::fill(row, row + from, 0.0f);
+      block.sums[i - first] =
+          exp_.exp_below(row + from, exp_.most(row + from, to - from), to - from);
+      std::fill(row + to, row + n_keys, 0.0f);
+    }
+    frames.values.run(block.scores.data(), n_keys, last - first, nullptr, y.row(first) + h * d,
+                      type_.cols, 1);
+    for (int64_t i = first; i < last; ++i) {
+      float* row = y.row(i) + h * d;
+      for (int c = 0; c < d; ++c) row[c] /= block.sums[i - first];
+    }
   }
 
   Type type_;
   int heads_;
   int radius_;
   float score_scale_;
+  const ExpKernels& exp_;
 };
 
 }  // namespace

@@ -4,13 +4,12 @@
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
+#include "kernels/lanes.h"
 #include "ops/windows.h"
 
 namespace earbit {
 namespace {
 
-// Channels whose sums stay in registers over all taps.
-constexpr int kLanes = 16;
 constexpr int64_t kGrainRows = 64;
 
 class DepthwiseF32 : public Op {
@@ -40,37 +39,22 @@ class DepthwiseF32 : public Op {
   Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
     Value y = work.make(type_, windows_.count(x.rows));
+    const LaneKernels& lanes = lane_kernels(chosen_isa());
     parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         const int64_t start = t * windows_.stride - windows_.pad_left;
         // Taps that see a frame; the others see zeros.
         const int64_t first = std::max<int64_t>(0, -start);
         const int64_t last = std::min<int64_t>(windows_.kernel, x.rows - start);
-        const float* frame = x.floats.get() + (start + first) * type_.cols;
-        const float* weight = weight_.data() + first * type_.cols;
-        int c = 0;
-        for (; c + kLanes <= type_.cols; c += kLanes) {
-          sum<kLanes>(frame + c, weight + c, last - first, bias_.data() + c, y.row(t) + c);
-        }
-        for (; c < type_.cols; ++c) {
-          sum<1>(frame + c, weight + c, last - first, bias_.data() + c, y.row(t) + c);
-        }
+        lanes.depthwise(x.floats.get() + (start + first) * type_.cols,
+                        weight_.data() + first * type_.cols, last - first, bias_.data(), y.row(t),
+                        type_.cols);
       }
     });
     return y;
   }
 
  private:
-  template <int n_lanes>
-  void sum(const float* x, const float* w, int64_t n_taps, const float* bias, float* y) const {
-    float total[n_lanes];
-    for (int l = 0; l < n_lanes; ++l) total[l] = bias[l];
-    for (int64_t k = 0; k < n_taps; ++k, x += type_.cols, w += type_.cols) {
-      for (int l = 0; l < n_lanes; ++l) total[l] += w[l] * x[l];
-    }
-    for (int l = 0; l < n_lanes; ++l) y[l] = total[l];
-  }
-
   Windows windows_;
   Type type_;
   std::vector<float> weight_;  // tap by tap

@@ -67,12 +67,11 @@ class GroupNorm : public Op, private NormWeights {
       gain[j] = static_cast<float>(scale);
       offset[j] = static_cast<float>(bias_[j] - mean[j] * scale);
     }
+    const LaneKernels& lanes = lane_kernels(chosen_isa());
     Value y = work.buffer_of(x);
     parallel_for(x.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const float* in = x.row(i);
-        float* out = y.row(i);
-        for (int j = 0; j < n; ++j) out[j] = in[j] * gain[j] + offset[j];
+        lanes.affine(x.row(i), gain.data(), offset.data(), y.row(i), n);
       }
     });
     return y;
@@ -91,15 +90,10 @@ class GroupNorm : public Op, private NormWeights {
     const float* first = x.row(block * kGrainRows);
     std::fill_n(mean, n, 0.0f);
     std::fill_n(square, n, 0.0f);
-    for (int64_t i = 0; i < n_rows; ++i) {
-      const float* in = first + i * n;
-      for (int j = 0; j < n; ++j) mean[j] += in[j] - first[j];
-    }
+    const LaneKernels& lanes = lane_kernels(chosen_isa());
+    for (int64_t i = 0; i < n_rows; ++i) lanes.add_distances(first + i * n, first, mean, n);
     for (int j = 0; j < n; ++j) mean[j] = first[j] + mean[j] / static_cast<float>(n_rows);
-    for (int64_t i = 0; i < n_rows; ++i) {
-      const float* in = first + i * n;
-      for (int j = 0; j < n; ++j) square[j] += (in[j] - mean[j]) * (in[j] - mean[j]);
-    }
+    for (int64_t i = 0; i < n_rows; ++i) lanes.add_squares(first + i * n, mean, square, n);
   }
 };
 

@@ -11,16 +11,13 @@
 #include "bits/transpose.h"
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
-#include "kernels/exp.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
+#include "ops/near_and_far.h"
 #include "ops/patterns.h"
 
 namespace earbit {
 namespace {
-
-// Far below every score: exp makes of it what no comparison finds.
-constexpr float kHidden = std::numeric_limits<float>::lowest();
 
 template <typename Pattern>
 class PatternAttentionB1 : public Op {
@@ -46,11 +43,8 @@ class PatternAttentionB1 : public Op {
   const Type& type() const override { return type_; }
 
   Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[0].rows;
-    if (inputs[1].rows != n || inputs[2].rows != n) {
-      throw std::invalid_argument("q, k and v have different numbers of frames");
-    }
-    Value y = work.make(type_, n);
+    expect_as_many_frames(inputs);
+    Value y = work.make(type_, inputs[0].rows);
     parallel_for(in_.groups, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, y);
     });
@@ -109,9 +103,7 @@ class PatternAttentionB1 : public Op {
 
   void run_head(const std::vector<Value>& inputs, int h, Value& y) const {
     const int64_t n = inputs[0].rows;
-    std::vector<int64_t> every(heads_.sees_near(h) ? n : 0);
-    for (size_t j = 0; j < every.size(); ++j) every[j] = static_cast<int64_t>(j);
-    const Frames all = frames_of(inputs, h, every);
+    const Frames all = frames_of(inputs, h, every_frame(heads_.sees_near(h) ? n : 0));
     Part near;
     Part far;
     for (int64_t c = 0; c < pattern_.n_classes(n); ++c) {
@@ -129,7 +121,9 @@ class PatternAttentionB1 : public Op {
           const Interval shared = pattern_.shared(i, some.n);
           std::fill(far.scores.begin() + shared.from, far.scores.begin() + shared.to, kHidden);
         }
-        const float sum = softmax(near.scores, far.scores);
+        const float sum =
+            exp_of_parts(exp_, near.scores.data(), static_cast<int64_t>(near.scores.size()),
+                         far.scores.data(), static_cast<int64_t>(far.scores.size()));
         attend(all, base, near_, sum, near);
         attend(some, 0, far_, sum, far);
         float* out = y.row(i) + h * d_;
@@ -154,16 +148,6 @@ class PatternAttentionB1 : public Op {
     for (size_t j = 0; j < part.scores.size(); ++j) {
       part.scores[j] = scale * static_cast<float>(d_ - 2 * part.counts[j]);
     }
-  }
-
-  // Both parts become exp of their distance from the largest; returns their sum.
-  float softmax(std::vector<float>& near, std::vector<float>& far) const {
-    const auto n_near = static_cast<int64_t>(near.size());
-    const auto n_far = static_cast<int64_t>(far.size());
-    float most = kHidden;
-    if (n_near > 0) most = exp_.most(near.data(), n_near);
-    if (n_far > 0) most = std::max(most, exp_.most(far.data(), n_far));
-    return exp_.exp_below(near.data(), most, n_near) + exp_.exp_below(far.data(), most, n_far);
   }
 
   // The product of one row's probabilities, as bits, with the values of its frames.

@@ -2,21 +2,20 @@
 // pattern (patterns.h).
 //
 // Three passes per head: near scores, block by block; far scores, class by class, the softmax and
-// the far part of the context; the near part.  Memory and time follow the pattern.
+// the far part of the context; the near part.  Queries are scaled before, and the sum of a softmax
+// divides the context, which has fewer columns.  Memory and time follow the pattern.
 #include <algorithm>
-#include <limits>
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
-#include "kernels/exp.h"
 #include "kernels/gemm_f32.h"
+#include "ops/near_and_far.h"
 #include "ops/patterns.h"
 
 namespace earbit {
 namespace {
 
 constexpr int64_t kBlockRows = 48;
-constexpr float kHidden = std::numeric_limits<float>::lowest();
 
 template <typename Pattern>
 class PatternAttentionF32 : public Op {
@@ -41,11 +40,8 @@ class PatternAttentionF32 : public Op {
   const Type& type() const override { return type_; }
 
   Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[0].rows;
-    if (inputs[1].rows != n || inputs[2].rows != n) {
-      throw std::invalid_argument("q, k and v have different numbers of frames");
-    }
-    Value y = work.make(type_, n);
+    expect_as_many_frames(inputs);
+    Value y = work.make(type_, inputs[0].rows);
     parallel_for(n_heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, y);
     });
@@ -53,133 +49,129 @@ class PatternAttentionF32 : public Op {
   }
 
  private:
-  // Scores, later shares, of the near frames of every row, from the first of them on.
-  struct Near {
-    int64_t width;
-    std::vector<float> rows;
-    float* row(int64_t i) { return rows.data() + i * width; }
+  // What a head keeps between passes.
+  struct Rows {
+    std::vector<float> q;  // (n, d), scaled
+    int64_t width;         // most near frames of a block of rows
+    std::vector<float>
+        near;  // (n, width): scores, later exp of them, from the block's first frame on
+    std::vector<float> sums;  // of both parts of every softmax
+  };
+
+  // Rows that are computed together and the frames that any of them sees near.
+  struct Block {
+    int64_t first;
+    int64_t last;
+    int64_t low;
+    int64_t high;
   };
 
   void run_head(const std::vector<Value>& inputs, int h, Value& y) const {
     const int64_t n = inputs[0].rows;
-    Near near{0, {}};
-    if (heads_.sees_near(h)) {
-      for (int64_t i = 0; i < n; ++i) near.width = std::max(near.width, size_of(i, n));
-      near.rows.resize(static_cast<size_t>(n * near.width));
-      near_scores(inputs, h, near);
+    Rows rows{std::vector<float>(static_cast<size_t>(n * d_)), 0, {}, {}};
+    rows.sums.resize(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i) {
+      const float* q = inputs[0].row(i) + h * d_;
+      for (int c = 0; c < d_; ++c) rows.q[i * d_ + c] = q[c] * score_scale_;
     }
-    if (heads_.sees_far(h)) {
-      for (int64_t c = 0; c < pattern_.n_classes(n); ++c) far_part(inputs, h, c, near, y);
-    } else {
-      for (int64_t i = 0; i < n; ++i) softmax(near.row(i), size_of(i, n), nullptr, 0);
-    }
-    if (heads_.sees_near(h)) near_part(inputs, h, near, y);
-  }
-
-  int64_t size_of(int64_t i, int64_t n) const {
-    const Interval seen = pattern_.near(i, n);
-    return seen.to - seen.from;
-  }
-
-  // Calls body(first, last, low, high): blocks of rows and the frames that any of them sees near.
-  template <typename Body>
-  void for_blocks(int64_t n, Body&& body) const {
-    for (int64_t first = 0; first < n; first += pattern_.block_rows()) {
-      const int64_t last = std::min(n, first + pattern_.block_rows());
-      body(first, last, pattern_.near(first, n).from, pattern_.near(last - 1, n).to);
+    if (heads_.sees_near(h)) near_scores(inputs[1], h, rows);
+    for (int64_t c = 0; c < pattern_.n_classes(n); ++c) far_part(inputs, h, c, rows, y);
+    if (heads_.sees_near(h)) add_near_part(inputs[2], h, rows, y);
+    for (int64_t i = 0; i < n; ++i) {
+      float* out = y.row(i) + h * d_;
+      // A row that sees no frame keeps its zeros.
+      if (rows.sums[i] == 0.0f) continue;
+      for (int c = 0; c < d_; ++c) out[c] /= rows.sums[i];
     }
   }
 
-  void near_scores(const std::vector<Value>& inputs, int h, Near& near) const {
-    const int64_t n = inputs[0].rows;
-    for_blocks(n, [&](int64_t first, int64_t last, int64_t low, int64_t high) {
-      const auto n_keys = static_cast<int>(high - low);
-      const PanelsF32 keys(gemm_f32_kernel(chosen_isa()), inputs[1].row(low) + h * d_, type_.cols,
-                           n_keys, d_);
-      std::vector<float> scores(static_cast<size_t>((last - first) * n_keys));
-      keys.run(inputs[0].row(first) + h * d_, type_.cols, last - first, nullptr, scores.data(),
-               n_keys, 1);
-      for (int64_t i = first; i < last; ++i) {
-        const float* row = scores.data() + (i - first) * n_keys + pattern_.near(i, n).from - low;
-        for (int64_t j = 0; j < size_of(i, n); ++j) near.row(i)[j] = row[j] * score_scale_;
-      }
-    });
+  // The block that row i is one of.
+  Block block_of(int64_t i, int64_t n) const {
+    const int64_t first = i / pattern_.block_rows() * pattern_.block_rows();
+    const int64_t last = std::min(n, first + pattern_.block_rows());
+    return {first, last, pattern_.near(first, n).from, pattern_.near(last - 1, n).to};
   }
 
-  // The far scores of a class of queries, the softmax of their rows, and the far part of y.
-  void far_part(const std::vector<Value>& inputs, int h, int64_t first, Near& near,
+  void near_scores(const Value& k, int h, Rows& rows) const {
+    for (int64_t i = 0; i < k.rows; i = block_of(i, k.rows).last) {
+      const Block block = block_of(i, k.rows);
+      rows.width = std::max(rows.width, block.high - block.low);
+    }
+    rows.near.resize(static_cast<size_t>(k.rows * rows.width));
+    for (int64_t i = 0; i < k.rows;) {
+      const Block block = block_of(i, k.rows);
+      const PanelsF32 keys(gemm_f32_kernel(chosen_isa()), k.row(block.low) + h * d_, type_.cols,
+                           static_cast<int>(block.high - block.low), d_);
+      keys.run(rows.q.data() + i * d_, d_, block.last - i, nullptr,
+               rows.near.data() + i * rows.width, rows.width, 1);
+      i = block.last;
+    }
+  }
+
+  // Of a class of queries the far scores, exp of both parts, and the far part of y.
+  void far_part(const std::vector<Value>& inputs, int h, int64_t first, Rows& rows,
                 Value& y) const {
     const int64_t n = inputs[0].rows;
-    const std::vector<int64_t> frames = pattern_.far(first, n);
+    const std::vector<int64_t> frames =
+        heads_.sees_far(h) ? pattern_.far(first, n) : std::vector<int64_t>();
     const auto n_far = static_cast<int>(frames.size());
     std::vector<float> k(static_cast<size_t>(n_far) * d_);
     std::vector<float> v(k.size());
     for (int m = 0; m < n_far; ++m) {
       std::copy_n(inputs[1].row(frames[m]) + h * d_, d_, k.data() + static_cast<size_t>(m) * d_);
-      const float* row = inputs[2].row(frames[m]) + h * d_;
-      for (int c = 0; c < d_; ++c) v[static_cast<size_t>(c) * n_far + m] = row[c];
+      std::copy_n(inputs[2].row(frames[m]) + h * d_, d_, v.data() + static_cast<size_t>(m) * d_);
     }
     const GemmF32Kernel& kernel = gemm_f32_kernel(chosen_isa());
     const PanelsF32 keys(kernel, k.data(), d_, n_far, d_);
-    const PanelsF32 values(kernel, v.data(), n_far, d_, n_far);
-    const ptrdiff_t stride = pattern_.step() * type_.cols;
-    const int64_t n_queries = (n - first + pattern_.step() - 1) / pattern_.step();
-    std::vector<float> scores(static_cast<size_t>(kBlockRows) * n_far);
+    const PanelsF32 values = PanelsF32::of_turned(kernel, v.data(), d_, d_, n_far);
+    const ptrdiff_t step = pattern_.step();
+    const int64_t n_queries = (n - first + step - 1) / step;
+    std::vector<float> scores(static_cast<size_t>(std::min(kBlockRows, n_queries)) * n_far);
     for (int64_t start = 0; start < n_queries; start += kBlockRows) {
       const int64_t n_rows = std::min(kBlockRows, n_queries - start);
-      const int64_t row = first + start * pattern_.step();
-      keys.run(inputs[0].row(row) + h * d_, stride, n_rows, nullptr, scores.data(), n_far, 1);
+      const int64_t row = first + start * step;
+      keys.run(rows.q.data() + row * d_, step * d_, n_rows, nullptr, scores.data(), n_far, 1);
       for (int64_t r = 0; r < n_rows; ++r) {
-        const int64_t i = row + r * pattern_.step();
-        float* far = scores.data() + r * n_far;
-        for (int m = 0; m < n_far; ++m) far[m] *= score_scale_;
-        if (!heads_.sees_near(h)) {
-          softmax(nullptr, 0, far, n_far);
-          continue;
-        }
-        const Interval shared = pattern_.shared(i, n_far);
-        std::fill(far + shared.from, far + shared.to, kHidden);
-        softmax(near.row(i), size_of(i, n), far, n_far);
-        std::fill(far + shared.from, far + shared.to, 0.0f);
+        exp_of_row(row + r * step, n, h, rows, scores.data() + r * n_far, n_far);
       }
-      values.run(scores.data(), n_far, n_rows, nullptr, y.row(row) + h * d_, stride, 1);
+      values.run(scores.data(), n_far, n_rows, nullptr, y.row(row) + h * d_, step * type_.cols, 1);
     }
   }
 
-  // One softmax over two parts, of which one may be empty.
-  void softmax(float* near, int64_t n_near, float* far, int64_t n_far) const {
-    float most = kHidden;
-    if (n_near > 0) most = exp_.most(near, n_near);
-    if (n_far > 0) most = std::max(most, exp_.most(far, n_far));
-    const float sum = exp_.exp_below(near, most, n_near) + exp_.exp_below(far, most, n_far);
-    for (int64_t j = 0; j < n_near; ++j) near[j] /= sum;
-    for (int64_t m = 0; m < n_far; ++m) far[m] /= sum;
+  // Exp of the scores of row i, zeros where its block sees a frame and the row does not or sees it
+  // twice, and the sum of all.
+  void exp_of_row(int64_t i, int64_t n, int h, Rows& rows, float* far, int64_t n_far) const {
+    if (!heads_.sees_near(h)) {
+      rows.sums[i] = exp_of_parts(exp_, nullptr, 0, far, n_far);
+      return;
+    }
+    const Interval shared = pattern_.shared(i, n_far);
+    const Interval seen = pattern_.near(i, n);
+    float* row = rows.near.data() + i * rows.width;
+    float* near = row + seen.from - block_of(i, n).low;
+    const int64_t n_near = seen.to - seen.from;
+    std::fill(far + shared.from, far + shared.to, kHidden);
+    rows.sums[i] = exp_of_parts(exp_, near, n_near, far, n_far);
+    std::fill(far + shared.from, far + shared.to, 0.0f);
+    std::fill(row, near, 0.0f);
+    std::fill(near + n_near, row + rows.width, 0.0f);
   }
 
-  // The near part of y: all of it, or added to the far part.
-  void near_part(const std::vector<Value>& inputs, int h, Near& near, Value& y) const {
-    const int64_t n = inputs[0].rows;
-    for_blocks(n, [&](int64_t first, int64_t last, int64_t low, int64_t high) {
-      const auto n_keys = static_cast<int>(high - low);
-      std::vector<float> shares(static_cast<size_t>((last - first) * n_keys), 0.0f);
-      for (int64_t i = first; i < last; ++i) {
-        std::copy_n(near.row(i), size_of(i, n),
-                    shares.data() + (i - first) * n_keys + pattern_.near(i, n).from - low);
-      }
-      std::vector<float> v(static_cast<size_t>(d_) * n_keys);
-      for (int j = 0; j < n_keys; ++j) {
-        const float* row = inputs[2].row(low + j) + h * d_;
-        for (int c = 0; c < d_; ++c) v[static_cast<size_t>(c) * n_keys + j] = row[c];
-      }
-      const PanelsF32 values(gemm_f32_kernel(chosen_isa()), v.data(), n_keys, d_, n_keys);
-      std::vector<float> context(static_cast<size_t>((last - first) * d_));
-      values.run(shares.data(), n_keys, last - first, nullptr, context.data(), d_, 1);
-      for (int64_t i = first; i < last; ++i) {
-        const float* part = context.data() + (i - first) * d_;
+  void add_near_part(const Value& v, int h, const Rows& rows, Value& y) const {
+    std::vector<float> context;
+    for (int64_t i = 0; i < v.rows;) {
+      const Block block = block_of(i, v.rows);
+      const PanelsF32 values =
+          PanelsF32::of_turned(gemm_f32_kernel(chosen_isa()), v.row(block.low) + h * d_, type_.cols,
+                               d_, static_cast<int>(block.high - block.low));
+      context.resize(static_cast<size_t>((block.last - i) * d_));
+      values.run(rows.near.data() + i * rows.width, rows.width, block.last - i, nullptr,
+                 context.data(), d_, 1);
+      for (const float* part = context.data(); i < block.last; ++i, part += d_) {
         float* out = y.row(i) + h * d_;
-        for (int c = 0; c < d_; ++c) out[c] = heads_.sees_far(h) ? out[c] + part[c] : part[c];
+        for (int c = 0; c < d_; ++c) out[c] += part[c];
       }
-    });
+    }
   }
 
   Type type_;

@@ -1,14 +1,16 @@
 // relative_attention_f32: softmax over j of score_scale * [(q_i + u) k_j + (q_i + v) r_(i-j)],
 // times values, per head.  Row m of r is distance n - 1 - m of n frames.
 //
-// A block of query rows is multiplied with all keys, and with the distances that any of them sees:
-// frames and block rows together, never all 2 n - 1 for every query.
+// A block of query rows, scaled before, is multiplied with all keys, and with the distances that
+// any of them sees: frames and block rows together, never all 2 n - 1 for every query.  What exp
+// makes of the scores is divided by its sum in the context, which has fewer columns.
 #include <algorithm>
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_f32.h"
+#include "kernels/lanes.h"
 
 namespace earbit {
 namespace {
@@ -23,7 +25,8 @@ class RelativeAttentionF32 : public Op {
         score_scale_(attributes.number("score_scale")),
         content_bias_(attributes.f32("content_bias", {type_.cols})),
         position_bias_(attributes.f32("position_bias", {type_.cols})),
-        exp_(exp_kernels(chosen_isa())) {
+        exp_(exp_kernels(chosen_isa())),
+        lanes_(lane_kernels(chosen_isa())) {
     if (!(score_scale_ > 0)) throw std::invalid_argument("score_scale must be above 0");
     for (const Type& input : inputs) {
       if (input.cols != type_.cols || input.cols % heads_ != 0) {
@@ -41,60 +44,92 @@ class RelativeAttentionF32 : public Op {
       throw std::invalid_argument("q, k and v must have the same n frames, and r 2 n - 1 rows");
     }
     Value y = work.make(type_, n);
+    std::vector<std::unique_ptr<Head>> heads(heads_);
+    parallel_for(heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+      for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
+    });
     const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
     parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+      Block block(n, type_.cols / heads_, heads[0]->distances.panel_cols());
       for (int64_t task = begin; task < end; ++task) {
-        run_block(inputs, static_cast<int>(task / n_blocks), task % n_blocks * kBlockRows, y);
+        const auto h = static_cast<int>(task / n_blocks);
+        run_block(inputs[0], h, *heads[h], task % n_blocks * kBlockRows, block, y);
       }
     });
     return y;
   }
 
  private:
-  void run_block(const std::vector<Value>& inputs, int h, int64_t first, Value& y) const {
+  // The operands that all rows share, as weights.
+  struct Head {
+    PanelsF32 keys;
+    PanelsF32 distances;
+    PanelsF32 values;
+  };
+
+  // What a block of rows needs while it is computed.
+  struct Block {
+    Block(int64_t n, int d, int panel_cols)
+        // Distances are read in whole panels, from the one on in which the first lies.
+        : distance_cols(n + kBlockRows + 2 * int64_t{panel_cols}),
+          left(static_cast<size_t>(kBlockRows) * d),
+          scores(static_cast<size_t>(kBlockRows) * n),
+          by_distance(static_cast<size_t>(kBlockRows) * distance_cols) {}
+
+    int64_t distance_cols;
+    std::vector<float> left;         // queries with a bias, scaled
+    std::vector<float> scores;       // (rows, n), later exp of them
+    std::vector<float> by_distance;  // (rows, distance_cols)
+    float sums[kBlockRows];
+  };
+
+  std::unique_ptr<Head> head(const std::vector<Value>& inputs, int h) const {
     const auto n = static_cast<int>(inputs[0].rows);
-    const auto n_rows = static_cast<int>(std::min<int64_t>(kBlockRows, n - first));
     const int width = type_.cols;
     const int d = width / heads_;
-    std::vector<float> scores = products(inputs[0].row(first) + h * d, n_rows,
-                                         content_bias_.data() + h * d, inputs[1].row(0) + h * d, n);
-    // Distances from that of the last row and the first key to that of the first row and the last.
-    const int n_distances = n + n_rows - 1;
-    const std::vector<float> by_distance =
-        products(inputs[0].row(first) + h * d, n_rows, position_bias_.data() + h * d,
-                 inputs[3].row(n - first - n_rows) + h * d, n_distances);
-    for (int i = 0; i < n_rows; ++i) {
-      float* row = scores.data() + static_cast<size_t>(i) * n;
-      const float* shifted =
-          by_distance.data() + static_cast<size_t>(i) * n_distances + n_rows - 1 - i;
-      for (int j = 0; j < n; ++j) row[j] = (row[j] + shifted[j]) * score_scale_;
-      const float sum = exp_.exp_below(row, exp_.most(row, n), n);
-      for (int j = 0; j < n; ++j) row[j] /= sum;
-    }
-    std::vector<float> v(static_cast<size_t>(d) * n);
-    for (int j = 0; j < n; ++j) {
-      const float* row = inputs[2].row(j) + h * d;
-      for (int c = 0; c < d; ++c) v[static_cast<size_t>(c) * n + j] = row[c];
-    }
-    const PanelsF32 values(gemm_f32_kernel(chosen_isa()), v.data(), n, d, n);
-    values.run(scores.data(), n, n_rows, nullptr, y.row(first) + h * d, width, 1);
+    const GemmF32Kernel& kernel = gemm_f32_kernel(chosen_isa());
+    return std::make_unique<Head>(
+        Head{PanelsF32(kernel, inputs[1].row(0) + h * d, width, n, d),
+             PanelsF32(kernel, inputs[3].row(0) + h * d, width, 2 * n - 1, d),
+             PanelsF32::of_turned(kernel, inputs[2].row(0) + h * d, width, d, n)});
   }
 
-  // (q + bias) of every row times every row of `right`: (n_rows, n_right).
-  std::vector<float> products(const float* q, int n_rows, const float* bias, const float* right,
-                              int n_right) const {
+  void run_block(const Value& q, int h, const Head& head, int64_t first, Block& block,
+                 Value& y) const {
+    const int64_t n = q.rows;
+    const int64_t n_rows = std::min<int64_t>(kBlockRows, n - first);
     const int d = type_.cols / heads_;
-    std::vector<float> left(static_cast<size_t>(n_rows) * d);
-    for (int i = 0; i < n_rows; ++i) {
-      for (int c = 0; c < d; ++c) {
-        left[static_cast<size_t>(i) * d + c] =
-            q[static_cast<ptrdiff_t>(i) * type_.cols + c] + bias[c];
-      }
+    biased(q, h, first, n_rows, content_bias_, block);
+    head.keys.run(block.left.data(), d, n_rows, nullptr, block.scores.data(), n, 1);
+    biased(q, h, first, n_rows, position_bias_, block);
+    // Distances from that of the last row and the first key to that of the first row and the last.
+    const auto low = static_cast<int>(n - first - n_rows);
+    const int base = low / head.distances.panel_cols() * head.distances.panel_cols();
+    head.distances.run_columns(low, static_cast<int>(2 * n - 1 - first), block.left.data(), d,
+                               n_rows, block.by_distance.data(), block.distance_cols);
+    for (int64_t i = 0; i < n_rows; ++i) {
+      float* row = block.scores.data() + i * n;
+      const float* shifted =
+          block.by_distance.data() + i * block.distance_cols + (n - 1 - first - i - base);
+      lanes_.add(row, shifted, row, n);
+      block.sums[i] = exp_.exp_below(row, exp_.most(row, n), n);
     }
-    const PanelsF32 panels(gemm_f32_kernel(chosen_isa()), right, type_.cols, n_right, d);
-    std::vector<float> y(static_cast<size_t>(n_rows) * n_right);
-    panels.run(left.data(), d, n_rows, nullptr, y.data(), n_right, 1);
-    return y;
+    head.values.run(block.scores.data(), n, n_rows, nullptr, y.row(first) + h * d, type_.cols, 1);
+    for (int64_t i = 0; i < n_rows; ++i) {
+      float* row = y.row(first + i) + h * d;
+      for (int c = 0; c < d; ++c) row[c] /= block.sums[i];
+    }
+  }
+
+  // score_scale * (q + bias) of some rows of one head.
+  void biased(const Value& q, int h, int64_t first, int64_t n_rows, const std::vector<float>& bias,
+              Block& block) const {
+    const int d = type_.cols / heads_;
+    for (int64_t i = 0; i < n_rows; ++i) {
+      const float* row = q.row(first + i) + h * d;
+      float* left = block.left.data() + i * d;
+      for (int c = 0; c < d; ++c) left[c] = (row[c] + bias[h * d + c]) * score_scale_;
+    }
   }
 
   Type type_;
@@ -103,6 +138,7 @@ class RelativeAttentionF32 : public Op {
   std::vector<float> content_bias_;
   std::vector<float> position_bias_;
   const ExpKernels& exp_;
+  const LaneKernels& lanes_;
 };
 
 }  // namespace

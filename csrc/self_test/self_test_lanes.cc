@@ -134,6 +134,41 @@ bool are_sums_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   return lanes.n_ones(words.data(), n) == ones;
 }
 
+// What runs over n columns: the formulas in double, and the bits that the scalar set gives.
+bool are_columns_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+  constexpr int kTaps = 5;
+  std::normal_distribution<float> normal;
+  std::vector<float> x(static_cast<size_t>(kTaps) * n);
+  std::vector<float> w(x.size());
+  std::vector<float> bias(n);
+  for (auto* values : {&x, &w, &bias}) {
+    for (float& value : *values) value = normal(random);
+  }
+  const auto columns = [&](const LaneKernels& kernels) {
+    std::vector<float> y(static_cast<size_t>(4) * n);
+    std::copy_n(w.data(), 2 * n, y.data());
+    kernels.add_distances(x.data(), bias.data(), y.data(), n);
+    kernels.add_squares(x.data(), bias.data(), y.data() + n, n);
+    kernels.affine(x.data(), w.data(), bias.data(), y.data() + 2 * n, n);
+    kernels.depthwise(x.data(), w.data(), kTaps, bias.data(), y.data() + 3 * n, n);
+    return y;
+  };
+  const std::vector<float> y = columns(lanes);
+  for (int j = 0; j < n; ++j) {
+    const double distance = double{x[j]} - bias[j];
+    double filtered = bias[j];
+    for (int k = 0; k < kTaps; ++k) filtered += double{w[k * n + j]} * x[k * n + j];
+    const double expected[] = {w[j] + distance, w[n + j] + distance * distance,
+                               double{x[j]} * w[j] + bias[j], filtered};
+    for (int i = 0; i < 4; ++i) {
+      if (!(std::abs(y[i * n + j] - expected[i]) < 1e-5 * (1 + std::abs(expected[i])))) {
+        return false;
+      }
+    }
+  }
+  return y == columns(lane_kernels(Isa::scalar));
+}
+
 // The other functions on n values; gelu also gives the bits that the scalar one gives.
 bool is_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   std::normal_distribution<float> normal(0.0f, 3.0f);
@@ -168,7 +203,7 @@ SelfTest tested(const LaneKernels& lanes, std::mt19937_64& random) {
     const int n_bits = std::min(n, kWordBits);
     if (!is_right(lanes, n, random) || !are_dots_right(lanes, n, random) ||
         !are_sums_right(lanes, n, random) || !is_code_right(lanes, n, random) ||
-        !is_right(lanes.at_least_f32, n_bits, random) ||
+        !are_columns_right(lanes, n, random) || !is_right(lanes.at_least_f32, n_bits, random) ||
         !is_right(lanes.at_least_i32, n_bits, random)) {
       return {lanes.name, false, "wrong at " + std::to_string(n) + " values"};
     }

@@ -18,6 +18,7 @@ from earbit.presets import preset
 from earbit.quantize.calibrate import calibrate
 from earbit.quantize.convert import convert, leaves_of
 from earbit.quantize.load import noise_clips, random_model
+from earbit.quantize.plan import PLANS as NAMED_PLANS
 from earbit.quantize.plan import plan_named
 from earbit.runtime import Session
 
@@ -185,8 +186,8 @@ def test_the_rate_may_change_before_any_block(first, last, tmp_path):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("plan", ["fp32", "w1a1"])
-def test_patterns_of_a_sparseformer_are_lowered(plan, pattern, tmp_path):
+@pytest.mark.parametrize("plan", NAMED_PLANS)
+def test_patterns_of_a_sparseformer_are_lowered_in_every_plan(plan, pattern, tmp_path):
     config = preset("sparseformer-dn-tiny")
     encoder = dataclasses.replace(config.encoder, n_layers=2, pattern=pattern)
     model = as_if_trained(dataclasses.replace(config, encoder=encoder), plan_of(plan))

@@ -25,7 +25,7 @@ def code_attention(
     assert prob is not None
     width = block.out_proj.in_features
     operands = [
-        _operand(program, value, f"{name}.{role}", quantizer, width, factor)
+        code_operand(program, value, f"{name}.{role}", quantizer, width, factor)
         for value, (role, quantizer, factor) in zip(
             projected,
             (
@@ -49,7 +49,7 @@ def code_attention(
     )
 
 
-def _operand(
+def code_operand(
     program: Program,
     value: int,
     name: str,
@@ -57,6 +57,7 @@ def _operand(
     width: int,
     factor: float,
 ) -> int:
+    """Codes of queries, keys or values, of 1 to 8 bits, from their floats times `factor`."""
     assert quantizer is not None
     if quantizer.bits > 1:
         return quantize(program, value, name, quantizer, width, factor)

@@ -14,6 +14,7 @@ from torch import Tensor
 from earbit.model import AudioModel
 from earbit.nn.attention import SelfAttention
 from earbit.nn.leaves import MatMul
+from earbit.nn.pattern_attention import PatternAttention
 from earbit.nn.relative_attention import RelativeAttention
 from earbit.quantize.codes import code_range
 from earbit.quantize.convert import quantized_leaves_of
@@ -44,20 +45,37 @@ def operands_of(model: AudioModel) -> dict[str, Operand]:
             operands[name] = Operand(quantizer, quantizer, is_conv=is_conv)
     for name, block in model.named_modules():
         if isinstance(block, SelfAttention):
-            # Read where they are made: before heads and blocks of a window rearrange them.
-            left, right = _quantizers(block.scores)
-            _, values = _quantizers(block.context)
             content_bias = None
             if isinstance(block, RelativeAttention):
                 content_bias = block.content_bias.flatten()
                 operands |= _position_operands(name, block)
-            for role, of_product, projection, factor, bias in (
-                ("scores.left", left, block.q_proj, block.q_scale, content_bias),
-                ("scores.right", right, block.k_proj, 1.0, None),
-                ("context.right", values, block.v_proj, 1.0, None),
-            ):
-                if of_product is not None:
-                    operands[f"{name}.{role}"] = Operand(of_product, projection, factor, bias)
+            operands |= _product_operands(name, block, block.scores, block.context, content_bias)
+            if isinstance(block, PatternAttention):
+                far = (block.far_scores, block.far_context)
+                operands |= _product_operands(name, block, *far, None, prefix="far_")
+    return operands
+
+
+def _product_operands(
+    name: str,
+    block: SelfAttention,
+    scores: MatMul,
+    context: MatMul,
+    q_bias: Tensor | None,
+    prefix: str = "",
+) -> dict[str, Operand]:
+    """Queries, keys and values of two products of an attention."""
+    # Read where they are made: before heads and blocks of a window rearrange them.
+    left, right = _quantizers(scores)
+    _, values = _quantizers(context)
+    operands = {}
+    for role, of_product, projection, factor, bias in (
+        ("scores.left", left, block.q_proj, block.q_scale, q_bias),
+        ("scores.right", right, block.k_proj, 1.0, None),
+        ("context.right", values, block.v_proj, 1.0, None),
+    ):
+        if of_product is not None:
+            operands[f"{name}.{prefix}{role}"] = Operand(of_product, projection, factor, bias)
     return operands
 
 

@@ -1,0 +1,295 @@
+// fixed_attention_i8, strided_attention_i8: Q, K and V are codes of 1 to 8 bits each, probabilities
+// become unsigned codes; every query sees the near and far frames of a pattern (patterns.h).
+//
+// Near and far products read codes of their own: score = dot * q_scale * k_scale, one softmax over
+// both parts, codes min(round(p / prob_scale), 2^prob_bits - 1) of each, context = near codes . v
+// and far codes . v, each times prob_scale * v_scale.  Three passes per head: near scores, a few
+// neighbours at a time; far scores, softmax and far context, a few queries of a class at a time;
+// near context.  Memory and time follow the pattern.
+#include <algorithm>
+
+#include "cpu/thread_pool.h"
+#include "graph/op.h"
+#include "kernels/gemm_i8.h"
+#include "kernels/lanes.h"
+#include "ops/near_and_far.h"
+#include "ops/patterns.h"
+
+namespace earbit {
+namespace {
+
+// As in attention_i8: then int32 holds the product of probabilities and values, and every score.
+constexpr float kMinPatternProbScale = 1e-6f;
+constexpr int kMaxPatternHeadDim = 1 << 15;
+
+// What the two products of a part multiply: the part's q, k and v are three inputs from `first` on.
+struct PatternPart {
+  size_t first;
+  CodeSet q_set;
+  CodeSet prob_set;
+  float q_scale;
+  float k_scale;
+  float prob_scale;
+  float v_scale;
+
+  static PatternPart read(Attributes& attributes, const std::string& prefix,
+                          const std::vector<Type>& inputs, size_t first) {
+    const PatternPart part{first,
+                           inputs[first].set,
+                           {attributes.integer(prefix + "prob_bits", 1, kMaxCodeBits), true},
+                           attributes.number(prefix + "q_scale"),
+                           attributes.number(prefix + "k_scale"),
+                           attributes.number(prefix + "prob_scale"),
+                           attributes.number(prefix + "v_scale")};
+    if (!(part.q_scale > 0) || !(part.k_scale > 0) || !(part.v_scale > 0) ||
+        !(part.prob_scale >= kMinPatternProbScale)) {
+      throw std::invalid_argument(prefix + "q_scale, " + prefix + "k_scale and " + prefix +
+                                  "v_scale must be above 0 and " + prefix +
+                                  "prob_scale at least 1e-6");
+    }
+    return part;
+  }
+
+  // Every step is rounded, as in training.
+  void scores(const int32_t* dots, const int32_t* offset, int64_t n, float* y) const {
+    for (int64_t j = 0; j < n; ++j) {
+      y[j] = static_cast<float>(q_set.step() * dots[j] + offset[j]) * q_scale * k_scale;
+    }
+  }
+  float context(int32_t dot) const { return static_cast<float>(dot) * prob_scale * v_scale; }
+};
+
+template <typename Pattern>
+class PatternAttentionI8 : public Op {
+ public:
+  PatternAttentionI8(const std::vector<Type>& inputs, Attributes& attributes)
+      : type_(Type::floats(inputs[0].cols)),
+        n_heads_(attributes.integer("heads", 1, 1 << 16)),
+        heads_(PatternHeads::read(attributes, n_heads_)),
+        pattern_(Pattern::read(attributes)),
+        near_(PatternPart::read(attributes, "near_", inputs, 0)),
+        far_(PatternPart::read(attributes, "far_", inputs, 3)),
+        kernel_(gemm_i8_kernel(chosen_isa())),
+        exp_(exp_kernels(chosen_isa())),
+        lanes_(lane_kernels(chosen_isa())) {
+    for (const Type& input : inputs) {
+      if (input.cols != type_.cols || input.cols % n_heads_ != 0) {
+        throw std::invalid_argument("q, k and v must have the same width, a multiple of heads=" +
+                                    std::to_string(n_heads_));
+      }
+      if (input.set.is_unsigned) throw std::invalid_argument("q, k and v must be signed codes");
+    }
+    d_ = type_.cols / n_heads_;
+    if (d_ > kMaxPatternHeadDim) {
+      throw std::invalid_argument("heads of " + std::to_string(d_) + " columns; at most " +
+                                  std::to_string(kMaxPatternHeadDim) + " are allowed");
+    }
+  }
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
+    expect_as_many_frames(inputs);
+    Value y = work.make(type_, inputs[0].rows);
+    parallel_for(n_heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+      for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, y);
+    });
+    return y;
+  }
+
+ private:
+  // Some frames of one head: keys as weights of q, values as weights of probabilities.
+  struct Frames {
+    PanelsI8 keys;
+    PanelsI8 values;
+    std::vector<int32_t> offset;  // of every key's score, since q is stored from 0 on
+    int64_t n() const { return static_cast<int64_t>(offset.size()); }
+  };
+
+  // Neighbours whose near frames are computed together, and the frames that any of them sees,
+  // counted from a multiple of four on, where panels of values can start.
+  struct Neighbours {
+    int64_t first;
+    int n_rows;
+    int64_t base;
+    int64_t high;
+  };
+
+  // Scores, later exp of them, and codes of the near frames of all rows, from their base on.
+  struct Near {
+    int64_t width;
+    std::vector<float> scores;
+    std::vector<uint8_t> codes;
+  };
+
+  void run_head(const std::vector<Value>& inputs, int h, Value& y) const {
+    const int64_t n = inputs[0].rows;
+    const Frames all = frames_of(inputs, near_, h, every_frame(heads_.sees_near(h) ? n : 0));
+    Near near{0, {}, {}};
+    if (heads_.sees_near(h)) near = near_scores(inputs, h, all);
+    for (int64_t c = 0; c < pattern_.n_classes(n); ++c) far_part(inputs, h, c, near, y);
+    if (heads_.sees_near(h)) add_near_part(near, h, all, y);
+  }
+
+  Frames frames_of(const std::vector<Value>& inputs, const PatternPart& part, int h,
+                   const std::vector<int64_t>& frames) const {
+    const Value& k = inputs[part.first + 1];
+    const Value& v = inputs[part.first + 2];
+    const auto n = static_cast<int>(frames.size());
+    std::vector<int8_t> keys(static_cast<size_t>(n) * d_);
+    std::vector<int8_t> turned(keys.size());  // values, column by column
+    std::vector<int32_t> offset(n);
+    for (int m = 0; m < n; ++m) {
+      const uint8_t* k_row = k.codes_row(frames[m]) + h * d_;
+      const uint8_t* v_row = v.codes_row(frames[m]) + h * d_;
+      for (int c = 0; c < d_; ++c) {
+        const int key = k.type.set.value(k_row[c]);
+        offset[m] += part.q_set.low() * key;
+        keys[static_cast<size_t>(m) * d_ + c] = static_cast<int8_t>(key);
+        turned[static_cast<size_t>(c) * n + m] = static_cast<int8_t>(v.type.set.value(v_row[c]));
+      }
+    }
+    return {PanelsI8(kernel_, keys.data(), d_, n, d_), PanelsI8(kernel_, turned.data(), n, d_, n),
+            std::move(offset)};
+  }
+
+  // The neighbours that row i is one of.
+  Neighbours neighbours(int64_t i, int64_t n) const {
+    const int64_t block = i / pattern_.block_rows() * pattern_.block_rows();
+    const int64_t first = i - (i - block) % kernel_.rows;
+    const int64_t last = std::min({n, first + kernel_.rows, block + pattern_.block_rows()});
+    return {first, static_cast<int>(last - first),
+            pattern_.near(first, n).from / kPanelStepI8 * kPanelStepI8,
+            pattern_.near(last - 1, n).to};
+  }
+
+  Near near_scores(const std::vector<Value>& inputs, int h, const Frames& all) const {
+    const int64_t n = inputs[0].rows;
+    Near near{0, {}, {}};
+    for (int64_t i = 0; i < n; i += neighbours(i, n).n_rows) {
+      near.width = std::max(near.width, neighbours(i, n).high - neighbours(i, n).base);
+    }
+    near.scores.resize(static_cast<size_t>(n * near.width));
+    near.codes.resize(near.scores.size());
+    // Keys are read in whole panels.
+    const int64_t dots_width = near.width + 2 * int64_t{kernel_.cols};
+    std::vector<int32_t> dots(static_cast<size_t>(kernel_.rows * dots_width));
+    for (int64_t i = 0; i < n;) {
+      const Neighbours some = neighbours(i, n);
+      const int64_t border = some.base / kernel_.cols * kernel_.cols;
+      for (int64_t j = border; j < some.high; j += kernel_.cols) {
+        kernel_.run(inputs[near_.first].codes_row(some.first) + h * d_, type_.cols, some.n_rows,
+                    all.keys.panel(static_cast<int>(j / kernel_.cols)), d_,
+                    dots.data() + j - border, dots_width);
+      }
+      for (int r = 0; r < some.n_rows; ++r, ++i) {
+        const Interval seen = pattern_.near(i, n);
+        near_.scores(dots.data() + r * dots_width + seen.from - border,
+                     all.offset.data() + seen.from, seen.to - seen.from,
+                     near.scores.data() + i * near.width + seen.from - some.base);
+      }
+    }
+    return near;
+  }
+
+  // Of a class of queries the far scores, the softmax, the codes of near frames, and the far part
+  // of y.
+  void far_part(const std::vector<Value>& inputs, int h, int64_t c, Near& near, Value& y) const {
+    const int64_t n = inputs[0].rows;
+    const Frames some = frames_of(inputs, far_, h,
+                                  heads_.sees_far(h) ? pattern_.far(c, n) : std::vector<int64_t>());
+    const int64_t n_far = some.n();
+    const int64_t dots_width = some.keys.padded_cols();
+    const int64_t context_width = some.values.padded_cols();
+    std::vector<int32_t> dots(static_cast<size_t>(kernel_.rows * dots_width));
+    std::vector<float> scores(static_cast<size_t>(n_far));
+    std::vector<uint8_t> codes(static_cast<size_t>(kernel_.rows * n_far));
+    std::vector<int32_t> context(static_cast<size_t>(kernel_.rows * context_width));
+    const std::vector<float> no_shift(static_cast<size_t>(std::max(near.width, n_far)));
+    const ptrdiff_t stride = pattern_.step() * type_.cols;
+    const int64_t n_queries = (n - c + pattern_.step() - 1) / pattern_.step();
+    for (int64_t start = 0; start < n_queries; start += kernel_.rows) {
+      const auto n_rows = static_cast<int>(std::min<int64_t>(kernel_.rows, n_queries - start));
+      const int64_t row = c + start * pattern_.step();
+      const uint8_t* q = inputs[far_.first].codes_row(row) + h * d_;
+      some.keys.run(q, stride, n_rows, dots.data());
+      for (int r = 0; r < n_rows; ++r) {
+        far_.scores(dots.data() + r * dots_width, some.offset.data(), n_far, scores.data());
+        codes_of(row + r * pattern_.step(), n, h, near, scores, no_shift, codes.data() + r * n_far);
+      }
+      if (n_far > 0) some.values.run(codes.data(), n_far, n_rows, context.data());
+      for (int r = 0; r < n_rows; ++r) {
+        float* out = y.row(row + r * pattern_.step()) + h * d_;
+        for (int j = 0; j < d_; ++j) out[j] = far_.context(context[r * context_width + j]);
+      }
+    }
+  }
+
+  // Codes of the probabilities of row i, near and far, from the scores of both.
+  void codes_of(int64_t i, int64_t n, int h, Near& near, std::vector<float>& far,
+                const std::vector<float>& no_shift, uint8_t* far_codes) const {
+    const auto n_far = static_cast<int64_t>(far.size());
+    int64_t n_near = 0;
+    int64_t place = 0;
+    if (heads_.sees_near(h)) {
+      const Interval shared = pattern_.shared(i, n_far);
+      std::fill(far.begin() + shared.from, far.begin() + shared.to, kHidden);
+      const Interval seen = pattern_.near(i, n);
+      n_near = seen.to - seen.from;
+      place = i * near.width + seen.from - neighbours(i, n).base;
+    }
+    float* scores = near.scores.data() + place;
+    const float sum = exp_of_parts(exp_, scores, n_near, far.data(), n_far);
+    const auto quantize = [&](const PatternPart& part, float* p, int64_t n_here, uint8_t* codes) {
+      for (int64_t j = 0; j < n_here; ++j) p[j] /= sum;
+      lanes_.quantize(p, no_shift.data(), 1.0f, part.prob_scale, 0, part.prob_set.largest(), codes,
+                      n_here);
+    };
+    quantize(near_, scores, n_near, near.codes.data() + place);
+    quantize(far_, far.data(), n_far, far_codes);
+  }
+
+  void add_near_part(const Near& near, int h, const Frames& all, Value& y) const {
+    const int64_t width = all.values.padded_cols();
+    std::vector<int32_t> context(static_cast<size_t>(kernel_.rows * width));
+    for (int64_t i = 0; i < y.rows;) {
+      const Neighbours some = neighbours(i, y.rows);
+      for (int p = 0; p < all.values.n_panels(); ++p) {
+        kernel_.run(near.codes.data() + some.first * near.width, near.width, some.n_rows,
+                    all.values.panel(p, some.base), static_cast<int>(some.high - some.base),
+                    context.data() + p * kernel_.cols, width);
+      }
+      for (int r = 0; r < some.n_rows; ++r, ++i) {
+        float* out = y.row(i) + h * d_;
+        for (int j = 0; j < d_; ++j) out[j] += near_.context(context[r * width + j]);
+      }
+    }
+  }
+
+  Type type_;
+  int n_heads_;
+  PatternHeads heads_;
+  Pattern pattern_;
+  PatternPart near_;
+  PatternPart far_;
+  const GemmI8Kernel& kernel_;
+  const ExpKernels& exp_;
+  const LaneKernels& lanes_;
+  int d_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_fixed_attention_i8(const std::vector<Type>& inputs,
+                                            Attributes& attributes) {
+  expect_codes(inputs, 6);
+  return std::make_unique<PatternAttentionI8<FixedPattern>>(inputs, attributes);
+}
+
+std::unique_ptr<Op> make_strided_attention_i8(const std::vector<Type>& inputs,
+                                              Attributes& attributes) {
+  expect_codes(inputs, 6);
+  return std::make_unique<PatternAttentionI8<StridedPattern>>(inputs, attributes);
+}
+
+}  // namespace earbit
