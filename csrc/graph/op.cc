@@ -24,6 +24,7 @@ std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& in
       {"glu", make_glu},
       {"depthwise_f32", make_depthwise_f32},
       {"depthwise_b1", make_depthwise_b1},
+      {"depthwise_i8", make_depthwise_i8},
       {"sinusoids", make_sinusoids},
       {"repeat", make_repeat},
       {"relative_attention_b1", make_relative_attention_b1},

@@ -75,6 +75,7 @@ const LaneKernels kLanesAvx2 = {
     .n_ones = n_ones,
     .add_moments = add_moments,
     .fir = fir<2, 8>,
+    .channel_dots = channel_dots,
     .quantize = quantize,
 };
 

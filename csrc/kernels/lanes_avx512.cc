@@ -98,6 +98,7 @@ const LaneKernels kLanesAvx512 = {
     .n_ones = n_ones,
     .add_moments = add_moments,
     .fir = fir<4, 16>,
+    .channel_dots = channel_dots,
     .quantize = quantize,
 };
 

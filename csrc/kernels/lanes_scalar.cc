@@ -50,6 +50,7 @@ const LaneKernels kLanesScalar = {
     .n_ones = n_ones,
     .add_moments = add_moments,
     .fir = fir<2, 4>,
+    .channel_dots = channel_dots,
     .quantize = quantize,
 };
 

@@ -225,8 +225,6 @@ def test_a_mixed_relative_attention_is_refused_by_name():
 @pytest.mark.parametrize(
     ("name", "leaves"),
     [
-        ("conformer-tiny", "layers.1.convolution.depthwise"),
-        ("squeezeformer-tiny", "layers.1.convolution.inner.depthwise"),
         ("squeezeformer-tiny", "reduction.depthwise"),
         ("conformer-tiny", "layers.1.attention.*scores"),
     ],

@@ -205,6 +205,12 @@ def codes(program):
         ints=PLAIN,
         tensors={"weight": words(46, 12, 1, 12)} | affine(47),
     )
+    value = program.add(
+        "depthwise_i8",
+        [coded(value, 4, 56)],
+        ints={"kernel": 5, "stride": 1, "pad_left": 2, "pad_right": 2, "weight_bits": 4},
+        tensors=octets(57, 3) | affine(58),
+    )
     one_bit = program.add("unpack", [packed(program, value, 12)], ints={"unsigned": 0})
     numbers = {"q_scale": 0.1, "k_scale": 0.2, "prob_scale": 0.01, "v_scale": 0.5}
     return [

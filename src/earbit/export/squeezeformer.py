@@ -14,7 +14,7 @@ from earbit.encoders.squeezeformer import (
 from earbit.errors import UnsupportedError
 from earbit.export.blocks import lower_feed_forward, lower_norm, lower_position
 from earbit.export.convolution_module import lower_depthwise, lower_ungated_convolution
-from earbit.export.leaves import array, input_bits, is_binary, lower_linear
+from earbit.export.leaves import array, input_bits, lower_linear
 from earbit.export.program import Program
 from earbit.export.relative_attention import lower_distances, lower_relative_attention
 from earbit.nn.convolution_module import UngatedConvolution
@@ -50,9 +50,9 @@ def lower_squeezeformer(
 
 
 def _reduction(program: Program, name: str, block: TimeReduction, value: int) -> int:
-    if is_binary(f"{name}.depthwise", block.depthwise):
+    if not block.depthwise.precision.is_float:
         raise UnsupportedError(
-            f"{name}.depthwise: zeros behind the audio have no bit before they are binarized; "
+            f"{name}.depthwise: zeros behind the audio come before its bits, and no op adds them; "
             "leave it in float in the plan"
         )
     # Of the zeros behind an even number of frames the last is never seen.

@@ -45,6 +45,7 @@ void try_product_b1_op(Draw& draw, Digest& digest);
 void try_product_i8_op(Draw& draw, Digest& digest);
 void try_product_planes_op(Draw& draw, Digest& digest);
 void try_depthwise_b1_op(Draw& draw, Digest& digest);
+void try_depthwise_i8_op(Draw& draw, Digest& digest);
 void try_attention_b1_op(Draw& draw, Digest& digest);
 
 }  // namespace shapes
