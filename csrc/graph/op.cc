@@ -29,6 +29,7 @@ std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& in
       {"repeat", make_repeat},
       {"relative_attention_b1", make_relative_attention_b1},
       {"relative_attention_f32", make_relative_attention_f32},
+      {"relative_attention_i8", make_relative_attention_i8},
       {"fixed_attention_b1", make_fixed_attention_b1},
       {"fixed_attention_f32", make_fixed_attention_f32},
       {"strided_attention_b1", make_strided_attention_b1},

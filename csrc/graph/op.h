@@ -69,6 +69,8 @@ std::unique_ptr<Op> make_relative_attention_b1(const std::vector<Type>& inputs,
                                                Attributes& attributes);
 std::unique_ptr<Op> make_relative_attention_f32(const std::vector<Type>& inputs,
                                                 Attributes& attributes);
+std::unique_ptr<Op> make_relative_attention_i8(const std::vector<Type>& inputs,
+                                               Attributes& attributes);
 std::unique_ptr<Op> make_fixed_attention_b1(const std::vector<Type>& inputs,
                                             Attributes& attributes);
 std::unique_ptr<Op> make_fixed_attention_f32(const std::vector<Type>& inputs,

@@ -31,6 +31,8 @@ constexpr Family kFamilies[] = {
     {"depthwise_b1 op", shapes::try_depthwise_b1_op},
     {"depthwise_i8 op", shapes::try_depthwise_i8_op},
     {"attention_b1 op", shapes::try_attention_b1_op},
+    {"attention_i8 op", shapes::try_attention_i8_op},
+    {"relative_attention_i8 op", shapes::try_relative_attention_i8_op},
 };
 
 }  // namespace

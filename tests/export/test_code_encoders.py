@@ -6,18 +6,57 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 import torch
+from test_code_export import PLANS
 from test_encoders import AUDIO, NAMES, as_if_trained, check, shallow
 
 from earbit.export.lower import lower_model
 from earbit.export.program import write_program
+from earbit.export.verb import model_of
+from earbit.export.verify import verify
 from earbit.nn.leaves import Conv1d
 from earbit.nn.precision import Precision
 from earbit.presets import preset
 from earbit.quantize.convert import convert
 from earbit.quantize.load import random_model
+from earbit.quantize.plan import plan_named
 from earbit.runtime import Session
 
 PAIRS = [Precision(w, a) for w, a in itertools.product((1, 2, 4, 8), repeat=2)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("plan", PLANS)
+def test_every_plan_agrees_with_pytorch_code_by_code(name, plan, tmp_path):
+    model = model_of(name, plan=plan, seed=1)
+    check(model, tmp_path, AUDIO)
+    assert verify(model, Session(tmp_path / "p.safetensors"), AUDIO).worst_bit_agreement >= 0.999
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("plan", PLANS)
+def test_trained_norms_biases_and_shifts_are_honoured_at_any_length(name, plan, tmp_path):
+    model = as_if_trained(preset(name), lambda leaves: plan_named(plan).precisions(leaves))
+    # One frame, two, an odd and an even number of them.
+    check(model, tmp_path, *(AUDIO[:n] for n in (400, 720, 5_555, 16_000)))
+
+
+def test_every_pair_of_bits_meets_every_other_in_relative_attention(tmp_path):
+    kinds = (".scores", ".position_scores", ".context", "_proj")
+    seen = set()
+    for start in range(0, len(PAIRS), 2):
+        turns = itertools.cycle(PAIRS[start:] + PAIRS[:start])
+
+        def precisions(leaves, turns=turns):
+            chosen = [n for n in leaves if ".attention." in n and n.endswith(kinds)]
+            table = {name: next(turns) for name in chosen}
+            seen.update((name.rsplit(".", 1)[1], p) for name, p in table.items())
+            return table
+
+        check(as_if_trained(shallow("conformer-tiny"), precisions), tmp_path, AUDIO[:5_000])
+    roles = {role for role, _ in seen}
+    assert {"scores", "position_scores", "context", "position_proj"} < roles
+    for role in ("scores", "position_scores", "context"):
+        assert len({p for r, p in seen if r == role}) == len(PAIRS) // 2
 
 
 @pytest.mark.parametrize("name", NAMES)

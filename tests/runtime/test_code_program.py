@@ -44,6 +44,13 @@ def encoder():
     floats = {"q_scale": 0.02, "k_scale": 0.02, "prob_scale": 0.002, "v_scale": 0.1}
     ints = {"heads": 2, "radius": 50, "prob_bits": 8}
     attended = program.add("attention_i8", operands, ints, floats, {})
+    frequency = {"frequency": (1 / np.arange(1, 65)).astype(np.float32)}
+    distances = program.add("sinusoids", [value], {"columns": 128}, {}, frequency)
+    q, k, v = operands
+    floats |= {"p_scale": 0.03, "r_scale": 0.02}
+    ints = {"heads": 4, "prob_bits": 4}
+    queries = [q, quantized(attended, 4, 128), k, quantized(distances, 8, 128), v]
+    attended = program.add("relative_attention_i8", queries, ints, floats, {})
     codes = quantized(attended, 8, 128, scale=0.01)
     ints = {"kernel": 7, "stride": 1, "pad_left": 3, "pad_right": 3, "weight_bits": 8}
     local = program.add("depthwise_i8", [codes], ints, {}, weights(128, 7))

@@ -107,6 +107,14 @@ def activation(program: Program, value: int, name: ActivationName) -> int:
     return value if name == "none" else program.add(name, [value])
 
 
+def lower_affine(program: Program, value: int, affine: Affine) -> int:
+    """A gain and an offset for every column of a float value."""
+    # A depthwise convolution over one frame.
+    ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0}
+    tensors = {"weight": affine.gain[:, None], "bias": affine.offset}
+    return program.add("depthwise_f32", [value], ints=ints, tensors=tensors)
+
+
 def lower_linear(
     program: Program,
     name: str,
