@@ -68,12 +68,15 @@ std::unique_ptr<Op> make_silu(const std::vector<Type>& inputs, Attributes& attri
 std::unique_ptr<Op> make_glu(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_depthwise_f32(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_depthwise_b1(const std::vector<Type>& inputs, Attributes& attributes);
+std::unique_ptr<Op> make_depthwise_i8(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_sinusoids(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_repeat(const std::vector<Type>& inputs, Attributes& attributes);
 std::unique_ptr<Op> make_relative_attention_b1(const std::vector<Type>& inputs,
                                                Attributes& attributes);
 std::unique_ptr<Op> make_relative_attention_f32(const std::vector<Type>& inputs,
                                                 Attributes& attributes);
+std::unique_ptr<Op> make_relative_attention_i8(const std::vector<Type>& inputs,
+                                               Attributes& attributes);
 std::unique_ptr<Op> make_fixed_attention_b1(const std::vector<Type>& inputs,
                                             Attributes& attributes);
 std::unique_ptr<Op> make_fixed_attention_f32(const std::vector<Type>& inputs,

@@ -78,6 +78,10 @@ struct LaneKernels {
   // y[j] = x[j] * gain[j] + offset[j], rounded after the product; y may be x.
   void (*affine)(const float* x, const float* gain, const float* offset, float* y, int n);
 
+  // dots[c] = sum over taps k of x[k * n + c] * w[k * n + c], for n channels: codes from 0 to 255
+  // and weights from -128 to 127.
+  void (*channel_dots)(const uint8_t* x, const int16_t* w, int n, int n_taps, int32_t* dots);
+
   // codes[i] = round((factor * x[i] + shift[i]) / scale) within [low, high], less low; every step
   // is rounded, halves go to even; 0 <= high - low <= 255.  NaN gives 0.
   void (*quantize)(const float* x, const float* shift, float factor, float scale, int low, int high,

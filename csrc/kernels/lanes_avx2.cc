@@ -62,6 +62,7 @@ const LaneKernels kLanesAvx2 = {
     .add_distances = add_distances,
     .add_squares = add_squares,
     .affine = affine,
+    .channel_dots = channel_dots,
     .quantize = quantize,
 };
 

@@ -117,6 +117,7 @@ const LaneKernels kLanesAvx512 = {
     .add_distances = add_distances,
     .add_squares = add_squares,
     .affine = affine,
+    .channel_dots = channel_dots,
     .quantize = quantize,
 };
 

@@ -210,6 +210,24 @@ inline void affine(const float* x, const float* gain, const float* offset, float
   for (int j = 0; j < n; ++j) y[j] = x[j] * gain[j] + offset[j];
 }
 
+// Channels whose sums stay in registers over all taps.
+template <int n_lanes>
+inline void dots_of(const uint8_t* x, const int16_t* w, int n, int n_taps, int32_t* dots) {
+  int32_t sum[n_lanes] = {};
+  for (int k = 0; k < n_taps; ++k, x += n, w += n) {
+    // The largest product, 255 * -128, fits into 16 bits, where a vector has twice the lanes.
+    for (int l = 0; l < n_lanes; ++l) sum[l] += static_cast<int16_t>(x[l] * w[l]);
+  }
+  for (int l = 0; l < n_lanes; ++l) dots[l] = sum[l];
+}
+
+inline void channel_dots(const uint8_t* x, const int16_t* w, int n, int n_taps, int32_t* dots) {
+  int c = 0;
+  for (; c + 32 <= n; c += 32) dots_of<32>(x + c, w + c, n, n_taps, dots + c);
+  for (; c + 16 <= n; c += 16) dots_of<16>(x + c, w + c, n, n_taps, dots + c);
+  for (; c < n; ++c) dots_of<1>(x + c, w + c, n, n_taps, dots + c);
+}
+
 // 1.5 * 2^23: what is added to it is rounded to an integer, halves to even, in its lowest bits.
 constexpr float kRounding = 12582912.0f;
 

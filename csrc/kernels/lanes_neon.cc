@@ -105,6 +105,7 @@ const LaneKernels kLanesNeon = {
     .add_distances = add_distances,
     .add_squares = add_squares,
     .affine = affine,
+    .channel_dots = channel_dots,
     .quantize = quantize,
 };
 

@@ -55,6 +55,7 @@ const LaneKernels kLanesScalar = {
     .add_distances = add_distances,
     .add_squares = add_squares,
     .affine = affine,
+    .channel_dots = channel_dots,
     .quantize = quantize,
 };
 

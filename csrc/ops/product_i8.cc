@@ -5,12 +5,12 @@
 // Padding frames are the code 0, or the lower value of a set without zero, as in training.
 // In the file, the codes of an output's weights lie 8 / weight_bits to a byte.
 #include <algorithm>
-#include <cstdint>
 
 #include "cpu/thread_pool.h"
 #include "graph/row_op.h"
 #include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
+#include "ops/weight_codes.h"
 #include "ops/windows.h"
 
 namespace earbit {
@@ -31,7 +31,7 @@ class ProductI8 : public RowOp {
     }
     type_ = Type::floats(n_out);
     const int n_k = windows_.elements(in_.cols / groups_);
-    const std::vector<int8_t> weight = weight_of(attributes, n_out, n_k);
+    const std::vector<int8_t> weight = weight_codes(attributes, in_.set, n_out, n_k);
     scale_ = attributes.f32("scale", {n_out});
     bias_ = attributes.f32("bias", {n_out});
     for (int j = 0; j < n_out; ++j) {
@@ -78,36 +78,6 @@ class ProductI8 : public RowOp {
  private:
   // Rows for which a panel is read once: those of a few calls, whose sums stay in L2.
   int64_t rows_at_once() const { return int64_t{4} * panels_[0].kernel().rows; }
-
-  // Values of the weights (n_out, n_k); throws when a window can exceed int32.
-  std::vector<int8_t> weight_of(Attributes& attributes, int n_out, int n_k) const {
-    const CodeSet set{attributes.integer("weight_bits", 1, kMaxCodeBits), false};
-    if (kMaxCodeBits % set.bits != 0) {
-      throw std::invalid_argument("weight_bits=" + std::to_string(set.bits) +
-                                  "; allowed are 1, 2, 4 and 8");
-    }
-    const int64_t largest = int64_t{in_.set.step()} * in_.set.largest() * set.limit();
-    const int64_t most = INT32_MAX / largest;
-    if (n_k > most) {
-      throw std::invalid_argument(
-          "a window of " + std::to_string(n_k) + " elements, whose sum can exceed 32 bits; with " +
-          std::to_string(in_.set.bits) + "-bit inputs and " + std::to_string(set.bits) +
-          "-bit weights at most " + std::to_string(most) + " are allowed");
-    }
-    const int per_byte = kMaxCodeBits / set.bits;
-    const int64_t n_bytes = (int64_t{n_k} + per_byte - 1) / per_byte;
-    const Elements<uint8_t> packed = attributes.u8("weight", {n_out, n_bytes});
-    std::vector<int8_t> weight;
-    weight.reserve(static_cast<size_t>(n_out) * n_k);
-    for (int j = 0; j < n_out; ++j) {
-      for (int k = 0; k < n_k; ++k) {
-        const int byte = packed[static_cast<size_t>(j) * n_bytes + k / per_byte];
-        const int u = byte >> (k % per_byte * set.bits) & set.largest();
-        weight.push_back(static_cast<int8_t>(set.value(u)));
-      }
-    }
-    return weight;
-  }
 
   // The channels of every group side by side, group after group, between frames of padding.
   Value grouped(const Value& x, const Workspace& work) const {

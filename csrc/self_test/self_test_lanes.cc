@@ -91,6 +91,22 @@ bool is_code_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   return true;
 }
 
+// Sums of n channels over a few taps, the largest products among them.
+bool are_channels_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+  const int n_taps = n % 5 + 1;
+  std::vector<uint8_t> x(static_cast<size_t>(n_taps) * n);
+  std::vector<int16_t> w(x.size());
+  for (uint8_t& code : x) code = random() % 4 == 0 ? 255 : static_cast<uint8_t>(random());
+  for (int16_t& weight : w) {
+    weight = random() % 4 == 0 ? -128 : static_cast<int16_t>(random() % 256) - 128;
+  }
+  std::vector<int32_t> expected(n);
+  for (size_t i = 0; i < x.size(); ++i) expected[i % n] += x[i] * w[i];
+  std::vector<int32_t> dots(n);
+  lanes.channel_dots(x.data(), w.data(), n, n_taps, dots.data());
+  return dots == expected;
+}
+
 // Bits of a filter and its moments, the same as the scalar set gives.
 bool are_sums_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   std::normal_distribution<float> normal;
@@ -203,7 +219,8 @@ SelfTest tested(const LaneKernels& lanes, std::mt19937_64& random) {
     const int n_bits = std::min(n, kWordBits);
     if (!is_right(lanes, n, random) || !are_dots_right(lanes, n, random) ||
         !are_sums_right(lanes, n, random) || !is_code_right(lanes, n, random) ||
-        !are_columns_right(lanes, n, random) || !is_right(lanes.at_least_f32, n_bits, random) ||
+        !are_columns_right(lanes, n, random) || !are_channels_right(lanes, n, random) ||
+        !is_right(lanes.at_least_f32, n_bits, random) ||
         !is_right(lanes.at_least_i32, n_bits, random)) {
       return {lanes.name, false, "wrong at " + std::to_string(n) + " values"};
     }

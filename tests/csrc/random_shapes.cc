@@ -29,7 +29,10 @@ constexpr Family kFamilies[] = {
     {"product_i8 op", shapes::try_product_i8_op},
     {"product_planes op", shapes::try_product_planes_op},
     {"depthwise_b1 op", shapes::try_depthwise_b1_op},
+    {"depthwise_i8 op", shapes::try_depthwise_i8_op},
     {"attention_b1 op", shapes::try_attention_b1_op},
+    {"attention_i8 op", shapes::try_attention_i8_op},
+    {"relative_attention_i8 op", shapes::try_relative_attention_i8_op},
 };
 
 }  // namespace

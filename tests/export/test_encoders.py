@@ -223,27 +223,10 @@ def test_a_mixed_relative_attention_is_refused_by_name():
         lower_model(model)
 
 
-@pytest.mark.parametrize(
-    ("name", "leaves"),
-    [
-        ("conformer-tiny", "layers.1.convolution.depthwise"),
-        ("squeezeformer-tiny", "layers.1.convolution.inner.depthwise"),
-        ("squeezeformer-tiny", "reduction.depthwise"),
-        ("conformer-tiny", "layers.1.attention.*scores"),
-    ],
-)
-def test_bits_that_only_other_leaves_can_have_are_refused_by_name(name, leaves):
-    model = random_model(preset(name), 0)
-    chosen = [n for n in leaves_of(model) if fnmatch(n, f"encoder.{leaves}")]
-    assert chosen
-    convert(model, dict.fromkeys(chosen, Precision(4, 4)))
-    with pytest.raises(UnsupportedError, match=rf"encoder\.{leaves.partition('*')[0]}"):
-        lower_model(model)
-
-
-def test_a_binary_reduction_is_refused_by_name():
+@pytest.mark.parametrize("precision", [W1A1, Precision(4, 4), Precision(8, 8), Precision(8, 32)])
+def test_a_quantized_reduction_is_refused_by_name(precision):
     model = random_model(preset("squeezeformer-tiny"), 0)
-    convert(model, {"encoder.reduction.depthwise": W1A1})
+    convert(model, {"encoder.reduction.depthwise": precision})
     with pytest.raises(UnsupportedError, match=r"encoder\.reduction\.depthwise: zeros"):
         lower_model(model)
 

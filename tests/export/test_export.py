@@ -193,9 +193,11 @@ def test_a_model_with_broken_weights_leaves_no_program(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_bits_without_ops_are_refused_by_the_leaf(tmp_path):
-    with pytest.raises(UnsupportedError, match=r"encoder\.layers\.0\.attention: .*w1a1 or fp32"):
-        export_model("conformer-tiny", tmp_path / "x.safetensors", plan="w4a4")
+def test_an_attention_of_which_one_product_is_in_float_is_refused_by_name(tmp_path):
+    mine = {"encoder.layers.*": "w4a4", "encoder.layers.0.attention.scores": "fp32"}
+    (tmp_path / "mine.json").write_text(json.dumps(mine))
+    with pytest.raises(UnsupportedError, match=r"encoder\.layers\.0\.attention: of scores,.*some"):
+        export_model("conformer-tiny", tmp_path / "x.safetensors", plan=str(tmp_path / "mine.json"))
 
 
 @pytest.mark.parametrize("plan", ["fp32", "w1a1-encoder", "w1a1"])

@@ -229,14 +229,29 @@ def codes(program):
         ints=PLAIN,
         tensors={"weight": words(46, 12, 1, 12)} | affine(47),
     )
+    value = program.add(
+        "depthwise_i8",
+        [coded(value, 4, 56)],
+        ints={"kernel": 5, "stride": 1, "pad_left": 2, "pad_right": 2, "weight_bits": 4},
+        tensors=octets(57, 3) | affine(58),
+    )
     one_bit = program.add("unpack", [packed(program, value, 12)], ints={"unsigned": 0})
     numbers = {"q_scale": 0.1, "k_scale": 0.2, "prob_scale": 0.01, "v_scale": 0.5}
+    value = program.add(
+        "attention_i8",
+        [coded(value, 8, 49), one_bit, coded(value, 2, 50)],
+        ints={"heads": 2, "radius": 9, "prob_bits": 4},
+        floats=numbers,
+    )
+    frequency = {"frequency": floats(60, 6)}
+    distances = program.add("sinusoids", [value], ints={"columns": 12}, tensors=frequency)
+    operands = [coded(value, 8, 61), coded(value, 4, 62), one_bit, coded(distances, 8, 63)]
     return [
         program.add(
-            "attention_i8",
-            [coded(value, 8, 49), one_bit, coded(value, 2, 50)],
-            ints={"heads": 2, "radius": 9, "prob_bits": 4},
-            floats=numbers,
+            "relative_attention_i8",
+            [*operands, coded(value, 2, 64)],
+            ints={"heads": 2, "prob_bits": 8},
+            floats=numbers | {"p_scale": 0.3, "r_scale": 0.05},
         )
     ]
 

@@ -44,7 +44,17 @@ def encoder():
     floats = {"q_scale": 0.02, "k_scale": 0.02, "prob_scale": 0.002, "v_scale": 0.1}
     ints = {"heads": 2, "radius": 50, "prob_bits": 8}
     attended = program.add("attention_i8", operands, ints, floats, {})
-    return program, [*made, *operands, attended, program.add("gelu", [attended], {}, {}, {})]
+    frequency = {"frequency": (1 / np.arange(1, 65)).astype(np.float32)}
+    distances = program.add("sinusoids", [value], {"columns": 128}, {}, frequency)
+    q, k, v = operands
+    floats |= {"p_scale": 0.03, "r_scale": 0.02}
+    ints = {"heads": 4, "prob_bits": 4}
+    queries = [q, quantized(attended, 4, 128), k, quantized(distances, 8, 128), v]
+    attended = program.add("relative_attention_i8", queries, ints, floats, {})
+    codes = quantized(attended, 8, 128, scale=0.01)
+    ints = {"kernel": 7, "stride": 1, "pad_left": 3, "pad_right": 3, "weight_bits": 8}
+    local = program.add("depthwise_i8", [codes], ints, {}, weights(128, 7))
+    return program, [*made, *operands, attended, local, program.add("gelu", [local], {}, {}, {})]
 
 
 def encoder_digest():
@@ -64,7 +74,7 @@ def test_every_instruction_set_gives_the_same_bytes(isa):
 def test_the_program_of_these_tests_uses_its_codes():
     program, values = encoder()
     arrays = program.run(waveform(), values, 1)
-    assert [a.dtype.name for a in arrays] == ["uint8", "float32", *["uint8"] * 3, *["float32"] * 2]
+    assert [a.dtype.name for a in arrays] == ["uint8", "float32", *["uint8"] * 3, *["float32"] * 3]
     assert all(len(np.unique(a)) > 2 for a in arrays)
 
 
@@ -81,6 +91,8 @@ STEP = {"scale": 0.1, "factor": 1.0}
 I8 = {**PLAIN, "weight_bits": 8}
 BYTES = {"weight": ones(8, 3, dtype=np.uint8), "scale": ones(8), "bias": ones(8)}
 WORDS = {"weight": ones(8, 1, dtype=np.uint64), "scale": ones(8), "bias": ones(8)}
+TAPS = {"kernel": 3, "stride": 1, "pad_left": 0, "pad_right": 0, "weight_bits": 4}
+EACH = {"weight": ones(3, 2, dtype=np.uint8), "scale": ones(3), "bias": ones(3)}
 F, B, C, ONE = "floats", "bits", "codes", "codes of one bit"
 REFUSED = [
     # op, inputs, ints, floats, tensors, what the message must name
@@ -100,6 +112,14 @@ REFUSED = [
     ("gemm_i8", [C], I8, {}, BYTES | {"weight": ones(8, 3)}, "float32.*uint8"),
     ("gemm_i8", [C], I8, {}, BYTES | {"scale": ones(7)}, "scale"),
     ("conv_i8", [C], {**I8, "kernel": 2, "pad_left": 2}, {}, BYTES, "pad_left=2"),
+    ("depthwise_i8", [F], TAPS, {}, EACH, "floats, expected codes"),
+    ("depthwise_i8", [B], TAPS, {}, EACH, "bits, expected codes"),
+    ("depthwise_i8", [C], {**TAPS, "weight_bits": 16}, {}, EACH, "weight_bits=16"),
+    ("depthwise_i8", [C], {**TAPS, "weight_bits": 8}, {}, EACH, r"expected uint8 \(3, 3\)"),
+    ("depthwise_i8", [C], {**TAPS, "pad_right": 3}, {}, EACH, "pad_right=3; allowed are 0 to 2"),
+    ("depthwise_i8", [C], {**TAPS, "groups": 3}, {}, EACH, "groups"),
+    ("depthwise_i8", [C], TAPS, {}, EACH | {"threshold": ones(3, dtype=np.int32)}, "threshold"),
+    ("depthwise_i8", [C], TAPS, {}, EACH | {"bias": ones(2)}, "bias"),
     ("conv_planes", [ONE], PLAIN, {}, WORDS, "inputs of 1 bit"),
     ("conv_planes", [C], {**PLAIN, "groups": 2}, {}, WORDS, "groups=2 must divide 3"),
     ("gemm_planes", [C], PLAIN, {}, WORDS | {"weight": WORDS["weight"] * np.uint64(8)}, "beyond"),

@@ -72,20 +72,6 @@ def operands_of(name: str, block: SelfAttention, *products: str) -> Operands:
     return "bits" if set(precisions) == {W1A1} else "codes"
 
 
-def has_bits_of(name: str, block: SelfAttention, *products: str) -> bool:
-    """Whether the products of an attention that has no op on codes are in one bit.
-
-    Raises UnsupportedError, naming the block, for other bits.
-    """
-    kind = operands_of(name, block, *products)
-    if kind == "codes":
-        raise UnsupportedError(
-            f"{name}: attention of this kind has no op for more than one bit yet; give "
-            f"{', '.join(products)} w1a1 or fp32 in the plan"
-        )
-    return kind == "bits"
-
-
 def lower_operands(
     program: Program, name: str, block: SelfAttention, value: int, *, has_bits: bool
 ) -> list[int]:

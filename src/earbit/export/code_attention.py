@@ -1,15 +1,17 @@
-"""Lowers the two products of attention on codes: 1 to 8 bits for each of their four operands."""
+"""Lowers the products of attention on codes: 1 to 8 bits for each of their operands."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
-from earbit.export.arrays import step_of
+from earbit.export.arrays import array, step_of
 from earbit.export.codes import quantize, unpack
-from earbit.export.leaves import Binarizer, pack
+from earbit.export.leaves import Affine, Binarizer, lower_affine, pack
 from earbit.export.program import Program
 from earbit.export.thresholds import signed_bits
 from earbit.nn.attention import SelfAttention
+from earbit.nn.relative_attention import RelativeAttention
 from earbit.quantize.leaves import QuantizedMatMul
 from earbit.quantize.quantizers import ActivationQuantizer
 
@@ -18,47 +20,83 @@ def code_attention(
     program: Program, name: str, block: SelfAttention, projected: list[int], radius: int
 ) -> int:
     """The context in float, of q before its factor, k and v in float."""
-    scores, context = block.scores, block.context
-    assert isinstance(scores, QuantizedMatMul)
-    assert isinstance(context, QuantizedMatMul)
-    prob = context.left_quantizer
-    assert prob is not None
     width = block.out_proj.in_features
+    q, k, v = projected
+    left, right = quantizers_of(block.scores)
+    of_prob, of_values = quantizers_of(block.context)
     operands = [
-        code_operand(program, value, f"{name}.{role}", quantizer, width, factor)
-        for value, (role, quantizer, factor) in zip(
-            projected,
-            (
-                ("scores.left", scores.left_quantizer, block.q_scale),
-                ("scores.right", scores.right_quantizer, 1.0),
-                ("context.right", context.right_quantizer, 1.0),
-            ),
-            strict=True,
-        )
+        code_operand(program, q, f"{name}.scores.left", left, width, block.q_scale),
+        code_operand(program, k, f"{name}.scores.right", right, width),
+        code_operand(program, v, f"{name}.context.right", of_values, width),
     ]
     return program.add(
         "attention_i8",
         operands,
-        ints={"heads": block.n_heads, "radius": radius, "prob_bits": prob.bits},
+        ints={"heads": block.n_heads, "radius": radius, "prob_bits": of_prob.bits},
         floats={
-            "q_scale": float(step_of(scores.left_quantizer)),
-            "k_scale": float(step_of(scores.right_quantizer)),
-            "prob_scale": float(step_of(prob)),
-            "v_scale": float(step_of(context.right_quantizer)),
+            "q_scale": float(step_of(left)),
+            "k_scale": float(step_of(right)),
+            "prob_scale": float(step_of(of_prob)),
+            "v_scale": float(step_of(of_values)),
         },
     )
+
+
+def relative_code_attention(
+    program: Program, name: str, block: RelativeAttention, projected: list[int]
+) -> int:
+    """The context in float, of q before its biases and factor, k, v and distances in float."""
+    width = block.out_proj.in_features
+    q, k, v, r = projected
+    left, right = quantizers_of(block.scores)
+    position_left, position_right = quantizers_of(block.position_scores)
+    of_prob, of_values = quantizers_of(block.context)
+    one = np.ones(width, np.float32)
+    # Biases are added before the factor, as in training: after it they would be rounded again.
+    of_content, of_position = (
+        lower_affine(program, q, Affine(one, array(bias).reshape(-1)))
+        for bias in (block.content_bias, block.position_bias)
+    )
+    scores, position = f"{name}.scores", f"{name}.position_scores"
+    operands = [
+        code_operand(program, of_content, f"{scores}.left", left, width, block.q_scale),
+        code_operand(program, of_position, f"{position}.left", position_left, width, block.q_scale),
+        code_operand(program, k, f"{scores}.right", right, width),
+        code_operand(program, r, f"{position}.right", position_right, width),
+        code_operand(program, v, f"{name}.context.right", of_values, width),
+    ]
+    return program.add(
+        "relative_attention_i8",
+        operands,
+        ints={"heads": block.n_heads, "prob_bits": of_prob.bits},
+        floats={
+            "q_scale": float(step_of(left)),
+            "k_scale": float(step_of(right)),
+            "p_scale": float(step_of(position_left)),
+            "r_scale": float(step_of(position_right)),
+            "prob_scale": float(step_of(of_prob)),
+            "v_scale": float(step_of(of_values)),
+        },
+    )
+
+
+def quantizers_of(product: torch.nn.Module) -> tuple[ActivationQuantizer, ActivationQuantizer]:
+    """Those of the left and the right operand of a quantized product."""
+    assert isinstance(product, QuantizedMatMul)
+    assert product.left_quantizer is not None
+    assert product.right_quantizer is not None
+    return product.left_quantizer, product.right_quantizer
 
 
 def code_operand(
     program: Program,
     value: int,
     name: str,
-    quantizer: ActivationQuantizer | None,
+    quantizer: ActivationQuantizer,
     width: int,
-    factor: float,
+    factor: float = 1.0,
 ) -> int:
     """Codes of queries, keys or values, of 1 to 8 bits, from their floats times `factor`."""
-    assert quantizer is not None
     if quantizer.bits > 1:
         return quantize(program, value, name, quantizer, width, factor)
     # A factor above zero changes no sign.

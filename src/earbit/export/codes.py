@@ -51,7 +51,7 @@ def unpack(program: Program, bits: int, quantizer: ActivationQuantizer) -> int:
 def code_product(
     program: Program,
     name: str,
-    kind: Literal["gemm", "conv"],
+    kind: Literal["gemm", "conv", "depthwise"],
     leaf: QuantizedLinear | QuantizedConv1d,
     value: int,
     shape: dict[str, int],
@@ -75,7 +75,7 @@ def code_product(
             f"most {most} are allowed, give it fewer bits in the plan"
         )
     tensors = {"scale": scale, "bias": bias}
-    if weights.bits == 1 and quantizer.bits in PLANE_BITS:
+    if kind != "depthwise" and weights.bits == 1 and quantizer.bits in PLANE_BITS:
         tensors["weight"] = pack_weight(leaf.weight)
         return program.add(f"{kind}_planes", [value], ints=shape, tensors=tensors)
     if quantizer.bits == 1:

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from earbit.errors import UnsupportedError
 from earbit.export.arrays import pack_weight
+from earbit.export.codes import code_product
 from earbit.export.leaves import (
     Affine,
     Binarizer,
@@ -20,17 +20,17 @@ from earbit.export.leaves import (
     array,
     float_weights,
     input_bits,
-    is_binary,
     lower_linear,
     next_binarizer,
     pack,
     product_bits,
+    scale_and_bias,
     step_of,
 )
 from earbit.export.program import Program
 from earbit.nn.convolution_module import GatedConvolution, UngatedConvolution
 from earbit.nn.leaves import Conv1d
-from earbit.nn.precision import FLOAT, W1A1
+from earbit.nn.precision import W1A1
 from earbit.quantize.leaves import QuantizedConv1d
 from earbit.quantize.weights import weight_scale
 
@@ -42,9 +42,7 @@ def lower_gated_convolution(
     value = input_bits(program, f"{name}.expand", block.expand, value)
     value = lower_linear(program, f"{name}.expand", block.expand, value)
     value = program.add("glu", [value])
-    then = _depthwise_binarizer(f"{name}.depthwise", block.depthwise)
-    if then is not None:
-        value = pack(program, value, then)
+    value = _depthwise_input(program, f"{name}.depthwise", block.depthwise, value)
     return _depthwise_and_project(program, name, block, value)
 
 
@@ -55,6 +53,8 @@ def lower_ungated_convolution(
     value = input_bits(program, f"{name}.expand", block.expand, value)
     then = _depthwise_binarizer(f"{name}.depthwise", block.depthwise)
     value = lower_linear(program, f"{name}.expand", block.expand, value, then=then)
+    if then is None:
+        value = _depthwise_input(program, f"{name}.depthwise", block.depthwise, value)
     return _depthwise_and_project(program, name, block, value)
 
 
@@ -82,6 +82,11 @@ def _depthwise_binarizer(name: str, leaf: Conv1d) -> Binarizer | None:
     return None if then is None else replace(then, n_groups=1)
 
 
+def _depthwise_input(program: Program, name: str, leaf: Conv1d, value: int) -> int:
+    then = _depthwise_binarizer(name, leaf)
+    return input_bits(program, name, leaf, value) if then is None else pack(program, value, then)
+
+
 def lower_depthwise(
     program: Program,
     name: str,
@@ -94,7 +99,7 @@ def lower_depthwise(
 ) -> int:
     """A convolution of every channel by itself; with `then`, the bits of what comes out.
 
-    value: floats, or, for a binary leaf, its bits;  affine: applied to what comes out.
+    value: floats, or, for a quantized leaf, its bits or codes;  affine: applied to what comes out.
     """
     assert leaf.groups == leaf.in_channels == leaf.out_channels
     ints = {
@@ -103,13 +108,12 @@ def lower_depthwise(
         "pad_left": int(leaf.padding[0]),
         "pad_right": pad_right,
     }
-    if leaf.precision not in (FLOAT, W1A1):
-        raise UnsupportedError(
-            f"{name}: a depthwise convolution in {leaf.precision} has no op yet; give it w1a1 or "
-            "fp32 in the plan"
-        )
-    if is_binary(name, leaf):
+    if leaf.precision == W1A1:
         return _binary_depthwise(program, leaf, value, ints, affine, then)
+    if isinstance(leaf, QuantizedConv1d):
+        scale, bias = scale_and_bias(leaf, affine)
+        value = code_product(program, name, "depthwise", leaf, value, ints, scale, bias)
+        return value if then is None else pack(program, value, then)
     value = activation(program, value, leaf.input_activation)
     tensors = float_weights(leaf, affine)
     value = program.add("depthwise_f32", [value], ints=ints, tensors=tensors)

@@ -107,6 +107,14 @@ def activation(program: Program, value: int, name: ActivationName) -> int:
     return value if name == "none" else program.add(name, [value])
 
 
+def lower_affine(program: Program, value: int, affine: Affine) -> int:
+    """A gain and an offset for every column of a float value."""
+    # A depthwise convolution over one frame.
+    ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0}
+    tensors = {"weight": affine.gain[:, None], "bias": affine.offset}
+    return program.add("depthwise_f32", [value], ints=ints, tensors=tensors)
+
+
 def lower_linear(
     program: Program,
     name: str,
@@ -211,17 +219,25 @@ def _quantized_product(
     factor: float,
     affine: Affine | None = None,
 ) -> int:
-    assert leaf.weight_quantizer is not None
-    scale = array(leaf.weight_quantizer.step(leaf.weight)) * step_of(leaf.input_quantizer)
-    bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
-    if affine is not None:
-        scale, bias = scale * affine.gain, bias * affine.gain + affine.offset
+    scale, bias = scale_and_bias(leaf, affine)
     if then is not None:
         then = _with_factor(then, factor)
     if leaf.precision == W1A1:
         return _binary_product(program, f"{kind}_b1", leaf, value, shape, then, scale, bias)
     value = code_product(program, name, kind, leaf, value, shape, scale, bias)
     return value if then is None else pack(program, value, then)
+
+
+def scale_and_bias(
+    leaf: QuantizedWeightLeaf, affine: Affine | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a unit of a leaf's product is worth, and what is added, with `affine` applied to it."""
+    assert leaf.weight_quantizer is not None
+    scale = array(leaf.weight_quantizer.step(leaf.weight)) * step_of(leaf.input_quantizer)
+    bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
+    if affine is not None:
+        scale, bias = scale * affine.gain, bias * affine.gain + affine.offset
+    return scale, bias
 
 
 def _binary_product(

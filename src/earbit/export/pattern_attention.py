@@ -7,7 +7,7 @@ from typing import assert_never
 import numpy as np
 
 from earbit.export.attention import lower_operands, operands_of, product_scale
-from earbit.export.code_attention import code_operand
+from earbit.export.code_attention import code_operand, quantizers_of
 from earbit.export.leaves import input_bits, lower_linear, step_of
 from earbit.export.program import Program
 from earbit.nn.leaves import MatMul
@@ -64,10 +64,8 @@ def _code_attention(
         ("near", "", block.scores, block.context),
         ("far", "far_", block.far_scores, block.far_context),
     ):
-        assert isinstance(scores, QuantizedMatMul)
-        assert isinstance(context, QuantizedMatMul)
-        assert context.left_quantizer is not None
-        quantizers = (scores.left_quantizer, scores.right_quantizer, context.right_quantizer)
+        of_prob, of_values = quantizers_of(context)
+        quantizers = (*quantizers_of(scores), of_values)
         factors = (block.q_scale, 1.0, 1.0)
         for value, operand, quantizer, factor in zip(
             projected, OPERANDS, quantizers, factors, strict=True
@@ -75,9 +73,9 @@ def _code_attention(
             operand_name = f"{name}.{prefix}{operand}"
             width = block.out_proj.in_features
             operands.append(code_operand(program, value, operand_name, quantizer, width, factor))
-        ints[f"{part}_prob_bits"] = context.left_quantizer.bits
+        ints[f"{part}_prob_bits"] = of_prob.bits
         roles = ("q", "k", "v", "prob")
-        for role, quantizer in zip(roles, (*quantizers, context.left_quantizer), strict=True):
+        for role, quantizer in zip(roles, (*quantizers, of_prob), strict=True):
             floats[f"{part}_{role}_scale"] = float(step_of(quantizer))
     return program.add(f"{op}_i8", operands, ints=ints, floats=floats)
 

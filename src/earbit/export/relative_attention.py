@@ -1,4 +1,4 @@
-"""Lowers attention with relative positions, in float or in one bit."""
+"""Lowers attention with relative positions, in float, in one bit or on codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import math
 import numpy as np
 import torch
 
-from earbit.export.attention import context_of_bits, has_bits_of, product_scale
+from earbit.export.attention import context_of_bits, operands_of, product_scale
+from earbit.export.code_attention import relative_code_attention
 from earbit.export.leaves import (
     Binarizer,
     array,
@@ -34,7 +35,7 @@ def lower_relative_attention(
     program: Program, name: str, block: RelativeAttention, value: int, distances: int
 ) -> int:
     """Full attention; distances: what `lower_distances` gave for values of this rate."""
-    has_bits = has_bits_of(name, block, "scores", "position_scores", "context")
+    kind = operands_of(name, block, "scores", "position_scores", "context")
     n_heads, width = block.n_heads, block.out_proj.in_features
     zero = np.zeros(width, np.float32)
     projected = []
@@ -45,39 +46,49 @@ def lower_relative_attention(
         ("position_proj", block.position_proj, distances, "position_scores.right"),
     ):
         then = None
-        if has_bits and operand is not None:
+        if kind == "bits" and operand is not None:
             then = Binarizer(f"{name}.{operand}", signed_bits(zero), width, n_heads)
         read = input_bits(program, f"{name}.{role}", leaf, read)
         projected.append(lower_linear(program, f"{name}.{role}", leaf, read, then=then))
-    q, k, v, r = projected
-    content_bias, position_bias = (
-        array(bias).reshape(-1) for bias in (block.content_bias, block.position_bias)
-    )
-    if has_bits:
-        queries = []
-        for operand, bias in (("scores", content_bias), ("position_scores", position_bias)):
-            bits = _query_bits(bias, block.q_scale)
-            queries.append(
-                pack(program, q, Binarizer(f"{name}.{operand}.left", bits, width, n_heads))
+    match kind:
+        case "bits":
+            context = _binary_attention(program, name, block, projected)
+        case "codes":
+            context = relative_code_attention(program, name, block, projected)
+            context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+        case "floats":
+            content_bias, position_bias = _biases(block)
+            q, k, v, r = projected
+            context = program.add(
+                "relative_attention_f32",
+                [q, k, v, r],
+                ints={"heads": n_heads},
+                floats={"score_scale": float(np.float32(block.q_scale))},
+                tensors={"content_bias": content_bias, "position_bias": position_bias},
             )
-        floats = {
-            "content_scale": product_scale(block.scores),
-            "position_scale": product_scale(block.position_scores),
-        }
-        operands = [*queries, k, r, v]
-        context = context_of_bits(
-            program, "relative_attention_b1", name, block, operands, {}, floats
-        )
-    else:
-        context = program.add(
-            "relative_attention_f32",
-            [q, k, v, r],
-            ints={"heads": n_heads},
-            floats={"score_scale": float(np.float32(block.q_scale))},
-            tensors={"content_bias": content_bias, "position_bias": position_bias},
-        )
-        context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+            context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
     return lower_linear(program, f"{name}.out_proj", block.out_proj, context)
+
+
+def _binary_attention(
+    program: Program, name: str, block: RelativeAttention, projected: list[int]
+) -> int:
+    q, k, v, r = projected
+    n_heads, width = block.n_heads, block.out_proj.in_features
+    queries = []
+    for operand, bias in zip(("scores", "position_scores"), _biases(block), strict=True):
+        bits = _query_bits(bias, block.q_scale)
+        queries.append(pack(program, q, Binarizer(f"{name}.{operand}.left", bits, width, n_heads)))
+    floats = {
+        "content_scale": product_scale(block.scores),
+        "position_scale": product_scale(block.position_scores),
+    }
+    operands = [*queries, k, r, v]
+    return context_of_bits(program, "relative_attention_b1", name, block, operands, {}, floats)
+
+
+def _biases(block: RelativeAttention) -> tuple[np.ndarray, np.ndarray]:
+    return array(block.content_bias).reshape(-1), array(block.position_bias).reshape(-1)
 
 
 def _query_bits(bias: Floats, q_scale: float) -> Bits:

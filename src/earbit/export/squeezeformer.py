@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import assert_never
 
 from earbit.encoders.squeezeformer import (
-    LearnedScale,
     Residual,
     SqueezeformerBlock,
     SqueezeformerEncoder,
@@ -14,7 +13,7 @@ from earbit.encoders.squeezeformer import (
 from earbit.errors import UnsupportedError
 from earbit.export.blocks import lower_feed_forward, lower_norm, lower_position
 from earbit.export.convolution_module import lower_depthwise, lower_ungated_convolution
-from earbit.export.leaves import array, input_bits, is_binary, lower_linear
+from earbit.export.leaves import Affine, array, input_bits, lower_affine, lower_linear
 from earbit.export.program import Program
 from earbit.export.relative_attention import lower_distances, lower_relative_attention
 from earbit.nn.convolution_module import UngatedConvolution
@@ -50,9 +49,9 @@ def lower_squeezeformer(
 
 
 def _reduction(program: Program, name: str, block: TimeReduction, value: int) -> int:
-    if is_binary(f"{name}.depthwise", block.depthwise):
+    if not block.depthwise.precision.is_float:
         raise UnsupportedError(
-            f"{name}.depthwise: zeros behind the audio have no bit before they are binarized; "
+            f"{name}.depthwise: zeros behind the audio come before its bits, and no op adds them; "
             "leave it in float in the plan"
         )
     # Of the zeros behind an even number of frames the last is never seen.
@@ -74,7 +73,8 @@ def _block(
 
 
 def _residual(program: Program, name: str, block: Residual, value: int, distances: int) -> int:
-    inner, read = block.inner, _learned_scale(program, block.scale, value)
+    learned = Affine(array(block.scale.scale), array(block.scale.shift))
+    inner, read = block.inner, lower_affine(program, value, learned)
     assert isinstance(inner, (RelativeAttention, FeedForward, UngatedConvolution))
     match inner:
         case RelativeAttention():
@@ -86,10 +86,3 @@ def _residual(program: Program, name: str, block: Residual, value: int, distance
         case _:
             assert_never(inner)
     return lower_norm(program, block.norm, made, value)
-
-
-def _learned_scale(program: Program, scale: LearnedScale, value: int) -> int:
-    # A depthwise convolution over one frame.
-    ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0}
-    tensors = {"weight": array(scale.scale)[:, None], "bias": array(scale.shift)}
-    return program.add("depthwise_f32", [value], ints=ints, tensors=tensors)

@@ -1,4 +1,4 @@
-// Products over windows of frames, which gemm_*, conv_* and depthwise_b1 are, against plain sums of
+// Products over windows of frames, which gemm_*, conv_* and depthwise_* are, against plain sums of
 // the numbers that bits and codes stand for.
 #include "shapes/operands.h"
 
@@ -87,6 +87,21 @@ void as_floats(Parts& parts, int n_out) {
   parts.floats("bias", std::vector<float>(n_out, 0.0f));
 }
 
+// Weights (outputs, n) as bytes: the codes of an output lie 8 / bits to a byte.
+std::vector<uint8_t> packed_codes(const Matrix& w, const CodeSet& set) {
+  const int per_byte = 8 / set.bits;
+  const int n_bytes = (w.cols + per_byte - 1) / per_byte;
+  std::vector<uint8_t> bytes(static_cast<size_t>(w.rows) * n_bytes);
+  for (int j = 0; j < w.rows; ++j) {
+    uint8_t* row = bytes.data() + static_cast<ptrdiff_t>(j) * n_bytes;
+    for (int k = 0; k < w.cols; ++k) {
+      const int u = (w.at(j, k) - set.low()) / set.step();
+      row[k / per_byte] |= static_cast<uint8_t>(u << (k % per_byte * set.bits));
+    }
+  }
+  return bytes;
+}
+
 // Runs an op on codes and holds its floats, with scale 1 and bias 0, against the dots.
 void try_on_codes(const std::string& name, const Windows& windows, const Channels& channels,
                   Parts& parts, const Matrix& x, const CodeSet& set,
@@ -156,20 +171,10 @@ void try_product_i8_op(Draw& draw, Digest& digest) {
     std::fill(w.numbers.begin(), w.numbers.end(), static_cast<int16_t>(of_weights.low()));
   }
   const std::vector<int32_t> dots = plain_dots(x, w, windows, channels, set.value(set.padding()));
-  // The codes of an output's weights lie 8 / bits to a byte.
-  const int per_byte = 8 / of_weights.bits;
-  std::vector<uint8_t> weight(static_cast<size_t>(n_out) * ((w.cols + per_byte - 1) / per_byte));
-  for (int j = 0; j < n_out; ++j) {
-    uint8_t* row = weight.data() + weight.size() / n_out * j;
-    for (int k = 0; k < w.cols; ++k) {
-      const int u = (w.at(j, k) - of_weights.low()) / of_weights.step();
-      row[k / per_byte] |= static_cast<uint8_t>(u << (k % per_byte * of_weights.bits));
-    }
-  }
   Parts parts;
   windows.into(parts);
   parts.integer("groups", channels.groups).integer("weight_bits", of_weights.bits);
-  parts.bytes("weight", n_out, weight);
+  parts.bytes("weight", n_out, packed_codes(w, of_weights));
   as_floats(parts, n_out);
   try_on_codes(name_of("i8", windows), windows, channels, parts, x, set, dots, digest);
 }
@@ -221,6 +226,35 @@ void try_depthwise_b1_op(Draw& draw, Digest& digest) {
   const Value y = run_on_threads(*parts.op("depthwise_b1", inputs), inputs, what);
   compare_dots(y, dots, thresholds, what);
   digest.add(dots);
+}
+
+void try_depthwise_i8_op(Draw& draw, Digest& digest) {
+  const CodeSet set{1 + draw.below(8), draw.one_in(2)};
+  const CodeSet of_weights{1 << draw.below(4), false};
+  Windows windows = drawn_windows(draw, 140);
+  Channels channels = {draw.size(1, 80), 1, 1};
+  const bool is_long = draw.one_in(50);
+  if (is_long) {
+    // A window as long as the loader allows, or nearly so.
+    const int64_t largest = int64_t{set.step()} * set.largest() * of_weights.limit();
+    const auto kernel = static_cast<int>(std::min<int64_t>(INT32_MAX / largest, 200000));
+    const int pad = draw.below(3);
+    windows = {kernel, 1, pad, 0, kernel - pad + draw.below(3)};
+    channels.groups = 1 + draw.below(2);
+  }
+  const int n = channels.groups;
+  Matrix x = drawn(draw, windows.rows, n, set);
+  Matrix w = drawn(draw, n, windows.kernel, of_weights);
+  if (is_long && draw.one_in(2)) {
+    std::fill(x.numbers.begin(), x.numbers.end(), static_cast<int16_t>(set.value(set.largest())));
+    std::fill(w.numbers.begin(), w.numbers.end(), static_cast<int16_t>(of_weights.low()));
+  }
+  const std::vector<int32_t> dots = plain_dots(x, w, windows, channels, set.value(set.padding()));
+  Parts parts;
+  windows.into(parts);
+  parts.integer("weight_bits", of_weights.bits).bytes("weight", n, packed_codes(w, of_weights));
+  as_floats(parts, n);
+  try_on_codes("depthwise_i8", windows, channels, parts, x, set, dots, digest);
 }
 
 }  // namespace shapes

@@ -1,0 +1,105 @@
+// Scores to the codes of their softmax, and the product of these with the values, for every
+// attention on codes.
+//
+// The code of a probability p is min(round(p / prob_scale), 2^prob_bits - 1), and
+// context = (codes . v) * prob_scale * v_scale.  Integers are exact, and floats are summed in an
+// order that nothing changes.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <stdexcept>
+#include <vector>
+
+#include "graph/attributes.h"
+#include "graph/value.h"
+#include "kernels/exp.h"
+#include "kernels/gemm_i8.h"
+#include "kernels/lanes.h"
+#include "ops/keys_i8.h"
+
+namespace earbit {
+
+// A few rows of one head: the codes of their probabilities, and what is needed while they are
+// multiplied.
+struct CodeRows {
+  CodeRows(const PanelsI8& values, int64_t n_keys)
+      : n_keys(n_keys),
+        codes(static_cast<size_t>(values.kernel().rows * n_keys)),
+        no_shift(n_keys),
+        context(static_cast<size_t>(values.kernel().rows) * values.padded_cols()) {}
+
+  uint8_t* row(int i) { return codes.data() + i * n_keys; }
+
+  int64_t n_keys;
+  std::vector<uint8_t> codes;    // (rows, n_keys)
+  std::vector<float> no_shift;   // zeros
+  std::vector<int32_t> context;  // (rows, columns of value panels)
+};
+
+class ContextI8 {
+ public:
+  // Heads of d columns each.
+  ContextI8(Attributes& attributes, int d)
+      : d_(d),
+        prob_set_{attributes.integer("prob_bits", 1, kMaxCodeBits), true},
+        prob_scale_(attributes.number("prob_scale")),
+        v_scale_(attributes.number("v_scale")),
+        exp_(exp_kernels(chosen_isa())),
+        lanes_(lane_kernels(chosen_isa())) {
+    if (!(v_scale_ > 0) || !(prob_scale_ >= kMinProbScale)) {
+      throw std::invalid_argument("v_scale must be above 0 and prob_scale at least 1e-6");
+    }
+  }
+
+  // Values of a head as weights of probabilities.
+  PanelsI8 values_of(const Value& v, int head) const {
+    const auto n = static_cast<int>(v.rows);
+    const std::vector<int8_t> values = head_values(v, head, d_);
+    std::vector<int8_t> turned(values.size());
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < d_; ++j) turned[j * n + i] = values[i * d_ + j];
+    }
+    return PanelsI8(gemm_i8_kernel(chosen_isa()), turned.data(), n, d_, n);
+  }
+
+  // Codes of the probabilities of n > 0 keys; their scores become the probabilities.
+  void softmax(float* scores, int64_t n, const CodeRows& rows, uint8_t* codes) const {
+    const float sum = exp_.exp_below(scores, exp_.most(scores, n), n);
+    for (int64_t j = 0; j < n; ++j) scores[j] /= sum;
+    lanes_.quantize(scores, rows.no_shift.data(), 1.0f, prob_scale_, 0, prob_set_.largest(), codes,
+                    n);
+  }
+
+  // Rows [row, row + n_rows) of y, columns of one head.  first_key: a multiple of four, of the
+  // value that the first code of a row meets;  n_keys: codes of a row.
+  void write(const PanelsI8& values, CodeRows& rows, int n_rows, int64_t first_key, int n_keys,
+             int64_t row, int head, const Value& y) const {
+    const GemmI8Kernel& kernel = values.kernel();
+    const int cols = values.padded_cols();
+    for (int p = 0; p < values.n_panels(); ++p) {
+      kernel.run(rows.codes.data(), rows.n_keys, n_rows, values.panel(p, first_key), n_keys,
+                 rows.context.data() + p * kernel.cols, cols);
+    }
+    for (int i = 0; i < n_rows; ++i) {
+      const int32_t* context = rows.context.data() + i * cols;
+      float* out = y.row(row + i) + head * d_;
+      // Two products, as in training: the product of the two scales would be rounded.
+      for (int j = 0; j < d_; ++j) out[j] = static_cast<float>(context[j]) * prob_scale_ * v_scale_;
+    }
+  }
+
+ private:
+  // The codes of a row sum up to at most 2 / prob_scale, as p < prob_scale / 2 is 0: so int32 holds
+  // their product with any values, however many keys there are.
+  static constexpr float kMinProbScale = 1e-6f;
+
+  int d_;
+  CodeSet prob_set_;
+  float prob_scale_;
+  float v_scale_;
+  const ExpKernels& exp_;
+  const LaneKernels& lanes_;
+};
+
+}  // namespace earbit

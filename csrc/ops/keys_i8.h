@@ -1,0 +1,72 @@
+// Codes of one head as weights of its queries, for every attention on codes.
+//
+// Queries are stored from 0 on, a code u standing for low + step * u: with the sums s of the kernel
+// over u, dot(q, k) = step * s + low * (the sum of the codes of k).
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "graph/value.h"
+#include "kernels/gemm_i8.h"
+
+namespace earbit {
+
+constexpr int kMaxHeadDim = 1 << 15;  // the difference of two scores is an int32
+
+// Columns of a head; throws std::invalid_argument unless all inputs are signed codes of one width.
+inline int head_dim_of(const std::vector<Type>& inputs, int heads) {
+  const int width = inputs[0].cols;
+  for (const Type& input : inputs) {
+    if (input.cols != width || width % heads != 0) {
+      throw std::invalid_argument("the inputs must have the same width, a multiple of heads=" +
+                                  std::to_string(heads));
+    }
+    if (input.set.is_unsigned) throw std::invalid_argument("the inputs must be signed codes");
+  }
+  const int d = width / heads;
+  if (d > kMaxHeadDim) {
+    throw std::invalid_argument("heads of " + std::to_string(d) + " columns; at most " +
+                                std::to_string(kMaxHeadDim) + " are allowed");
+  }
+  return d;
+}
+
+// Values of the codes of one head: (rows, d).
+inline std::vector<int8_t> head_values(const Value& x, int head, int d) {
+  std::vector<int8_t> values(static_cast<size_t>(x.rows) * d);
+  for (int64_t i = 0; i < x.rows; ++i) {
+    const uint8_t* codes = x.codes_row(i) + head * d;
+    for (int j = 0; j < d; ++j) values[i * d + j] = static_cast<int8_t>(x.type.set.value(codes[j]));
+  }
+  return values;
+}
+
+class KeysI8 {
+ public:
+  KeysI8(const Value& keys, const CodeSet& q_set, int head, int d)
+      : KeysI8(head_values(keys, head, d), static_cast<int>(keys.rows), q_set, d) {}
+
+  const PanelsI8& panels() const { return panels_; }
+  const GemmI8Kernel& kernel() const { return panels_.kernel(); }
+
+  // What is added to step times the sums of key j on.
+  const int32_t* offset(int64_t j) const { return offset_.data() + j; }
+
+ private:
+  KeysI8(const std::vector<int8_t>& values, int n, const CodeSet& q_set, int d)
+      : panels_(gemm_i8_kernel(chosen_isa()), values.data(), d, n, d), offset_(n) {
+    for (int j = 0; j < n; ++j) {
+      for (int c = 0; c < d; ++c) {
+        offset_[j] += q_set.low() * values[static_cast<size_t>(j) * d + c];
+      }
+    }
+  }
+
+  PanelsI8 panels_;
+  std::vector<int32_t> offset_;
+};
+
+}  // namespace earbit

@@ -1,0 +1,164 @@
+// relative_attention_i8: both queries, keys, distances and values are codes of 1 to 8 bits each,
+// probabilities become unsigned codes.
+//
+// Per head, with dots on codes (ops/keys_i8.h):
+//   score(i, j) = dot(q_i, k_j) * q_scale * k_scale + dot(p_i, r_(i-j)) * p_scale * r_scale
+// rounded step by step, as in training.  Row m of r is distance n - 1 - m of n frames, so a row of
+// scores reads the dots of its p from n - 1 - i on.  A softmax over j becomes codes that meet the
+// values in ops/context_i8.h.  A few rows at a time, and no more distances than they see.
+#include <algorithm>
+
+#include "cpu/thread_pool.h"
+#include "graph/op.h"
+#include "ops/context_i8.h"
+#include "ops/keys_i8.h"
+
+namespace earbit {
+namespace {
+
+enum Input { kContentQuery, kPositionQuery, kKey, kDistance, kValue, kInputs };
+
+constexpr int64_t kBlockRows = 48;
+
+class RelativeAttentionI8 : public Op {
+ public:
+  RelativeAttentionI8(const std::vector<Type>& inputs, Attributes& attributes)
+      : q_set_(inputs[kContentQuery].set),
+        p_set_(inputs[kPositionQuery].set),
+        type_(Type::floats(inputs[0].cols)),
+        heads_(attributes.integer("heads", 1, 1 << 16)),
+        q_scale_(attributes.number("q_scale")),
+        k_scale_(attributes.number("k_scale")),
+        p_scale_(attributes.number("p_scale")),
+        r_scale_(attributes.number("r_scale")),
+        d_(head_dim_of(inputs, heads_)),
+        context_(attributes, d_) {
+    for (float scale : {q_scale_, k_scale_, p_scale_, r_scale_}) {
+      if (!(scale > 0)) {
+        throw std::invalid_argument("q_scale, k_scale, p_scale and r_scale must be above 0");
+      }
+    }
+  }
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
+    const int64_t n = inputs[kKey].rows;
+    for (int i = 0; i < kInputs; ++i) {
+      if (inputs[i].rows != (i == kDistance ? 2 * n - 1 : n)) {
+        throw std::invalid_argument(
+            "queries, k and v must have the same n frames, and r 2 n - 1 rows");
+      }
+    }
+    std::vector<std::unique_ptr<Head>> heads(heads_);
+    parallel_for(heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+      for (auto h = static_cast<int>(begin); h < end; ++h) {
+        heads[h] = std::make_unique<Head>(Head{KeysI8(inputs[kKey], q_set_, h, d_),
+                                               KeysI8(inputs[kDistance], p_set_, h, d_),
+                                               context_.values_of(inputs[kValue], h)});
+      }
+    });
+    Value y = work.make(type_, n);
+    const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
+    parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+      const int step = heads[0]->keys.kernel().rows;
+      Block block(*heads[0], n);
+      for (int64_t task = begin; task < end; ++task) {
+        const auto h = static_cast<int>(task / n_blocks);
+        const int64_t last = std::min(n, (task % n_blocks + 1) * kBlockRows);
+        for (int64_t i = task % n_blocks * kBlockRows; i < last; i += step) {
+          const int n_rows = static_cast<int>(std::min<int64_t>(step, last - i));
+          attend(inputs, h, *heads[h], i, n_rows, block, y);
+        }
+      }
+    });
+    return y;
+  }
+
+ private:
+  // The operands that all rows share.
+  struct Head {
+    KeysI8 keys;
+    KeysI8 distances;
+    PanelsI8 values;
+  };
+
+  // What a few rows need while they are computed.
+  struct Block {
+    Block(const Head& head, int64_t n)
+        : key_cols(head.keys.panels().padded_cols()),
+          // Distances are read in whole panels, from the one on in which the first lies.
+          distance_cols(n + head.keys.kernel().rows + 2 * head.keys.kernel().cols),
+          rows(head.values, n),
+          scores(n) {
+      const int n_rows = head.keys.kernel().rows;
+      by_content.resize(static_cast<size_t>(n_rows) * key_cols);
+      by_distance.resize(static_cast<size_t>(n_rows) * distance_cols);
+    }
+
+    int64_t key_cols;
+    int64_t distance_cols;
+    CodeRows rows;
+    std::vector<int32_t> by_content;   // (rows, key_cols)
+    std::vector<int32_t> by_distance;  // (rows, distance_cols)
+    std::vector<float> scores;         // of one row
+  };
+
+  // Rows [first, first + n_rows) of one head, into its columns of y.
+  void attend(const std::vector<Value>& inputs, int h, const Head& head, int64_t first, int n_rows,
+              Block& block, const Value& y) const {
+    const int64_t n = inputs[kKey].rows;
+    const GemmI8Kernel& kernel = head.keys.kernel();
+    head.keys.panels().run(inputs[kContentQuery].codes_row(first) + h * d_, type_.cols, n_rows,
+                           block.by_content.data());
+    // Of the last row the first key has the least row of r, of the first row the last key the
+    // greatest, 2 n - 2 - first.
+    const int64_t base = (n - first - n_rows) / kernel.cols * kernel.cols;
+    for (int64_t m = base; m < 2 * n - 1 - first; m += kernel.cols) {
+      kernel.run(inputs[kPositionQuery].codes_row(first) + h * d_, type_.cols, n_rows,
+                 head.distances.panels().panel(static_cast<int>(m / kernel.cols)), d_,
+                 block.by_distance.data() + m - base, block.distance_cols);
+    }
+    for (int i = 0; i < n_rows; ++i) {
+      const int64_t nearest = n - 1 - first - i;  // the row of r that the first key reads
+      score(block.by_content.data() + i * block.key_cols, head.keys.offset(0),
+            block.by_distance.data() + i * block.distance_cols + nearest - base,
+            head.distances.offset(nearest), block.scores);
+      context_.softmax(block.scores.data(), n, block.rows, block.rows.row(i));
+    }
+    context_.write(head.values, block.rows, n_rows, 0, static_cast<int>(n), first, h, y);
+  }
+
+  // Scores of a row, of the sums of both products.
+  void score(const int32_t* content, const int32_t* content_offset, const int32_t* distance,
+             const int32_t* distance_offset, std::vector<float>& scores) const {
+    const int q_step = q_set_.step();
+    const int p_step = p_set_.step();
+    for (size_t j = 0; j < scores.size(); ++j) {
+      const auto by_content = static_cast<float>(q_step * content[j] + content_offset[j]);
+      const auto by_distance = static_cast<float>(p_step * distance[j] + distance_offset[j]);
+      scores[j] = by_content * q_scale_ * k_scale_ + by_distance * p_scale_ * r_scale_;
+    }
+  }
+
+  CodeSet q_set_;
+  CodeSet p_set_;
+  Type type_;
+  int heads_;
+  float q_scale_;
+  float k_scale_;
+  float p_scale_;
+  float r_scale_;
+  int d_;
+  ContextI8 context_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_relative_attention_i8(const std::vector<Type>& inputs,
+                                               Attributes& attributes) {
+  expect_codes(inputs, kInputs);
+  return std::make_unique<RelativeAttentionI8>(inputs, attributes);
+}
+
+}  // namespace earbit
