@@ -33,10 +33,11 @@ bool is_available(Isa isa) {
   __builtin_cpu_init();
   if (isa == Isa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (isa == Isa::avx512) {
-    // All but the first CPUs with VPOPCNTDQ have the other four too.
+    // All but the first CPUs with VPOPCNTDQ have the others too.
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni");
+           __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni") &&
+           __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi");
   }
 #elif defined(__aarch64__)
   if (isa == Isa::neon) return true;

@@ -1,12 +1,16 @@
 #include "kernels/softmax_b1.h"
 
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
 #include "bits/layout.h"
 #include "kernels/best_of.h"
 
 namespace earbit {
 
-#define KERNEL(isa, name)                                                            \
-  void name(const ShareTable& table, const QueriesB1& queries, const uint64_t* keys, \
+#define KERNEL(isa, name)                                                           \
+  void name(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys, \
             uint16_t* counts, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
 #include "kernels/softmax_b1.def"
 #undef KERNEL
@@ -22,15 +26,27 @@ const std::vector<SoftmaxB1Kernel>& softmax_b1_kernels() {
 
 const SoftmaxB1Kernel& softmax_b1_kernel(Isa isa) { return best_of(softmax_b1_kernels(), isa); }
 
-KeysB1::KeysB1(const uint64_t* keys, int64_t n_keys, int n_words) : n_words_(n_words) {
-  // Kernels read whole words of bits, which are two blocks.
-  const int64_t n_padded = words_for(n_keys) * kWordBits;
-  words_.resize(static_cast<size_t>(n_padded) * n_words);
+Shares::Shares(std::vector<float> exp)
+    : exp_(std::move(exp)),
+      fixed_(std::max<size_t>(exp_.size() + 1, kFixedShares), 0),
+      bytes_(sizeof(uint32_t) * kByteShares) {
+  for (size_t k = 0; k < exp_.size(); ++k) {
+    fixed_[k] = static_cast<uint32_t>(std::nearbyint(static_cast<double>(exp_[k]) * 0x1p31));
+  }
+  for (size_t i = 0; i < bytes_.size(); ++i) {
+    bytes_[i] = static_cast<uint8_t>(fixed_[i % kByteShares] >> (i / kByteShares * 8));
+  }
+}
+
+static_assert(kKeyBlock == kWordBits);
+
+KeysB1::KeysB1(const uint64_t* keys, int64_t n_keys, int n_words)
+    : n_words_(n_words), bytes_(static_cast<size_t>(words_for(n_keys)) * kKeyBlock * n_words * 8) {
+  const int n_bytes = 8 * n_words;
   for (int64_t j = 0; j < n_keys; ++j) {
-    const auto place = static_cast<int>(j % kKeyBlock);
-    uint64_t* block = words_.data() + j / kKeyBlock * kKeyBlock * n_words;
-    for (int w = 0; w < n_words; ++w) {
-      block[w * kKeyBlock + place % 4 * 8 + place / 4] = keys[j * n_words + w];
+    uint8_t* place = bytes_.data() + j / kKeyBlock * kKeyBlock * n_bytes + j % kKeyBlock;
+    for (int b = 0; b < n_bytes; ++b) {
+      place[b * kKeyBlock] = static_cast<uint8_t>(keys[j * n_words + b / 8] >> (b % 8 * 8));
     }
   }
 }

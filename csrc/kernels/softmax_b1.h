@@ -2,8 +2,8 @@
 // where a probability is above a limit.
 //
 // Counts c of d bits take few values, and a probability is exp(-2 scale c) / sum, so exp is a table
-// over (count - least count), and the limit of a row is one comparison of its counts.  Sums are
-// made in the same order by every instruction set.  The reference is softmax_b1_scalar.cc.
+// over (count - least count), and the limit of a row is one comparison of its counts.  Sums are of
+// integers, so that their order does not matter.  The reference is softmax_b1_scalar.cc.
 #pragma once
 
 #include <cstddef>
@@ -15,28 +15,48 @@
 namespace earbit {
 
 // What a count is worth before the division: exp[k] of the least count of a row plus k, falling
-// from 1, for k < size; what lies beyond is too small to count, and exp[size] is 0.
+// from 1, for k < size; what lies beyond is too small to count.
 struct ShareTable {
   const float* exp;
+  const uint32_t* fixed;  // exp in units of 2^-31, rounded, then zeros up to kFixedShares at least
+  const uint8_t* bytes;   // byte b of fixed[k], for k < kByteShares, at kByteShares b + k
   int size;
   float half;  // a bit is 1 where a share is above it
 };
 
-// Keys as the kernels read them: blocks of kKeyBlock, word by word; key 4 l + s of a block lies at
-// place 8 s + l, so that four vectors of 64-bit counts merge into one of 16-bit counts in order.
-constexpr int kKeyBlock = 32;
+constexpr int kFixedShares = 256;
+constexpr int kByteShares = 128;
+
+// What a table points to.
+class Shares {
+ public:
+  explicit Shares(std::vector<float> exp);
+
+  ShareTable table(float half) const {
+    return {exp_.data(), fixed_.data(), bytes_.data(), static_cast<int>(exp_.size()), half};
+  }
+
+ private:
+  std::vector<float> exp_;
+  std::vector<uint32_t> fixed_;
+  std::vector<uint8_t> bytes_;
+};
+
+// Keys as the kernels read them: blocks of kKeyBlock, byte by byte; byte b of key j of a block lies
+// at 64 b + j, so that bytes of counts come out in order.
+constexpr int kKeyBlock = 64;
 
 class KeysB1 {
  public:
   KeysB1(const uint64_t* keys, int64_t n_keys, int n_words);
 
   // From a key on, a multiple of kKeyBlock.
-  const uint64_t* block(int64_t key) const { return words_.data() + key * n_words_; }
+  const uint8_t* block(int64_t key) const { return bytes_.data() + key * n_words_ * 8; }
   int n_words() const { return n_words_; }
 
  private:
   int n_words_;
-  std::vector<uint64_t> words_;
+  std::vector<uint8_t> bytes_;
 };
 
 // A few queries of one head, and the keys [from, to) that each of them sees.
@@ -57,9 +77,14 @@ struct SoftmaxB1Kernel {
   // For every query i, from the keys that are laid out at `keys`: the words of bits[i *
   // bits_stride] from that of from[i] on to that of to[i] - 1, and ones[i], how many of their bits
   // are 1. counts: room for the keys of all queries, up to the border of a word behind the last.
-  void (*run)(const ShareTable& table, const QueriesB1& queries, const uint64_t* keys,
+  void (*run)(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys,
               uint16_t* counts, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
 };
+
+// The scalar kernel, which others call for queries of more words than their counts have bytes for.
+constexpr int kByteWords = 3;
+void softmax_b1_scalar(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys,
+                       uint16_t* counts, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
 
 // Every kernel that was built, the scalar one first.
 const std::vector<SoftmaxB1Kernel>& softmax_b1_kernels();

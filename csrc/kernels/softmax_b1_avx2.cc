@@ -1,5 +1,7 @@
-// softmax_b1 with 16-bit counts: 16 keys to a vector, population counts by tables of four bits.
+// softmax_b1 with counts in bytes: 32 keys to a vector, population counts by tables of four bits.
 #include <immintrin.h>
+
+#include <algorithm>
 
 #include "bits/layout.h"
 #include "kernels/softmax_b1.h"
@@ -9,7 +11,11 @@ namespace {
 
 #include "kernels/softmax_b1_shared.h"
 
-__m256i* vector_at(uint16_t* counts) { return reinterpret_cast<__m256i*>(counts); }
+__m256i load(const uint8_t* from) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+}
+
+void store(uint8_t* to, __m256i x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
 
 // One bits of every byte.
 __m256i ones_of_bytes(__m256i x) {
@@ -21,102 +27,83 @@ __m256i ones_of_bytes(__m256i x) {
       _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
 }
 
-// Counts of half a block, 16 keys in order; block: at its first place of this half.
-__m256i counts_of(const uint64_t* q, const uint64_t* block, int n_words) {
-  __m256i merged = _mm256_setzero_si256();
-  for (int s = 3; s >= 0; --s) {
-    __m256i count = _mm256_setzero_si256();
-    for (int w = 0; w < n_words; ++w) {
-      const auto* key = reinterpret_cast<const __m256i*>(block + w * kKeyBlock + 8 * s);
-      const __m256i word = _mm256_set1_epi64x(static_cast<int64_t>(q[w]));
-      const __m256i ones = ones_of_bytes(_mm256_xor_si256(word, _mm256_loadu_si256(key)));
-      count = _mm256_add_epi64(count, _mm256_sad_epu8(ones, _mm256_setzero_si256()));
-    }
-    merged = _mm256_or_si256(_mm256_slli_epi64(merged, 16), count);
-  }
-  return merged;
+uint8_t least_of(__m256i counts) {
+  const __m128i half =
+      _mm_min_epu8(_mm256_castsi256_si128(counts), _mm256_extracti128_si256(counts, 1));
+  // Of pairs of bytes the lesser one, as 16 bits.
+  const __m128i pairs = _mm_min_epu8(half, _mm_srli_epi16(half, 8));
+  const __m128i low = _mm_and_si128(pairs, _mm_set1_epi16(0xff));
+  return static_cast<uint8_t>(_mm_extract_epi16(_mm_minpos_epu16(low), 0));
 }
 
-// Counts of the words in which [from, to) lie; returns the least of [from, to).
-uint16_t count_keys(const uint64_t* q, const uint64_t* keys, int n_words, int64_t from, int64_t to,
-                    uint16_t* counts) {
+constexpr int32_t kHidden = 255;  // of keys outside of the range: above every count
+
+// Counts of the words in which [from, to) lie, kHidden outside of it; returns the least.
+uint8_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t from, int64_t to,
+                   uint8_t* counts) {
   const int64_t first = first_of(from);
   const int64_t last = last_of(to);
+  const int n_bytes = 8 * n_words;
   for (int64_t j = first; j < last; j += kKeyBlock) {
-    const uint64_t* block = keys + j * n_words;
-    _mm256_storeu_si256(vector_at(counts + j), counts_of(q, block, n_words));
-    _mm256_storeu_si256(vector_at(counts + j + 16), counts_of(q, block + 4, n_words));
-  }
-  for (int64_t j = first; j < from; ++j) counts[j] = kHiddenCount;
-  for (int64_t j = to; j < last; ++j) counts[j] = kHiddenCount;
-  __m256i lowest = _mm256_set1_epi16(-1);
-  for (int64_t j = first; j < last; j += 16) {
-    lowest = _mm256_min_epu16(lowest, _mm256_loadu_si256(vector_at(counts + j)));
-  }
-  const __m128i half =
-      _mm_min_epu16(_mm256_castsi256_si128(lowest), _mm256_extracti128_si256(lowest, 1));
-  return static_cast<uint16_t>(_mm_extract_epi16(_mm_minpos_epu16(half), 0));
-}
-
-__m256 shares_of(const float* table, const uint16_t* counts) {
-  return _mm256_setr_ps(table[counts[0]], table[counts[1]], table[counts[2]], table[counts[3]],
-                        table[counts[4]], table[counts[5]], table[counts[6]], table[counts[7]]);
-}
-
-// The sum of the shares of n counts, which are limited to what the table has.  One lane for every
-// place of a block, added pair by pair.
-float total_of_shares(const ShareTable& table, uint16_t* counts, int64_t n, int32_t least) {
-  const int32_t most = least + table.size;
-  const __m256i beyond = _mm256_set1_epi16(
-      static_cast<int16_t>(most < kHiddenCount ? most : static_cast<int32_t>(kHiddenCount)));
-  __m256 sums[4] = {};
-  for (int64_t j = 0; j < n; j += kKeyBlock) {
-    for (int half = 0; half < 2; ++half) {
-      __m256i* some = vector_at(counts + j + 16 * half);
-      _mm256_storeu_si256(some, _mm256_min_epu16(_mm256_loadu_si256(some), beyond));
+    const uint8_t* block = keys + j * n_bytes;
+    __m256i low = _mm256_setzero_si256();
+    __m256i high = _mm256_setzero_si256();
+    for (int b = 0; b < n_bytes; ++b, block += kKeyBlock) {
+      const __m256i byte = _mm256_set1_epi8(static_cast<char>(q[b / 8] >> (b % 8 * 8)));
+      low = _mm256_add_epi8(low, ones_of_bytes(_mm256_xor_si256(byte, load(block))));
+      high = _mm256_add_epi8(high, ones_of_bytes(_mm256_xor_si256(byte, load(block + 32))));
     }
-    for (int v = 0; v < 4; ++v) {
-      sums[v] = _mm256_add_ps(sums[v], shares_of(table.exp - least, counts + j + 8 * v));
-    }
+    store(counts + j, low);
+    store(counts + j + 32, high);
   }
-  const __m256 half =
-      _mm256_add_ps(_mm256_add_ps(sums[0], sums[2]), _mm256_add_ps(sums[1], sums[3]));
-  const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-  const __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
-  return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
+  for (int64_t j = first; j < from; ++j) counts[j] = kHidden;
+  for (int64_t j = to; j < last; ++j) counts[j] = kHidden;
+  __m256i lowest = _mm256_set1_epi8(-1);
+  for (int64_t j = first; j < last; j += 32) lowest = _mm256_min_epu8(lowest, load(counts + j));
+  return least_of(lowest);
 }
 
-// Bits of 32 counts that are at most `limit`.
-uint64_t at_most(uint16_t* counts, __m256i limit) {
-  __m256i is_below[2];
-  for (int half = 0; half < 2; ++half) {
-    const __m256i some = _mm256_loadu_si256(vector_at(counts + 16 * half));
-    is_below[half] = _mm256_cmpeq_epi16(_mm256_min_epu16(some, limit), some);
+// The sum of the shares of n counts; four sums, so that none waits for the one before.
+uint64_t total_of_shares(const uint32_t* shares, const uint8_t* counts, int64_t n) {
+  uint64_t sums[4] = {};
+  for (int64_t j = 0; j < n; j += 4) {
+    for (int s = 0; s < 4; ++s) sums[s] += shares[counts[j + s]];
   }
-  // Packed within halves of vectors; the quarters change places.
-  const __m256i bytes =
-      _mm256_permute4x64_epi64(_mm256_packs_epi16(is_below[0], is_below[1]), 0xd8);
-  return static_cast<uint32_t>(_mm256_movemask_epi8(bytes));
+  return sums[0] + sums[1] + sums[2] + sums[3];
+}
+
+// Bits of 32 counts that are below `end`.
+uint64_t below(const uint8_t* counts, int32_t end) {
+  // Nothing is below 0.
+  const __m256i most = _mm256_set1_epi8(static_cast<char>(end - 1));
+  const __m256i some = load(counts);
+  const __m256i is_below = _mm256_cmpeq_epi8(_mm256_min_epu8(some, most), some);
+  return end > 0 ? static_cast<uint32_t>(_mm256_movemask_epi8(is_below)) : 0;
 }
 
 }  // namespace
 
-void softmax_b1_avx2(const ShareTable& table, const QueriesB1& queries, const uint64_t* keys,
-                     uint16_t* counts, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones) {
+void softmax_b1_avx2(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys,
+                     uint16_t* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones) {
   const int n_words = queries.n_words;
+  if (n_words > kByteWords) {
+    softmax_b1_scalar(table, queries, keys, room, bits, bits_stride, ones);
+    return;
+  }
+  auto* counts = reinterpret_cast<uint8_t*>(room);
   for (int i = 0; i < queries.n; ++i) {
     const int64_t first = first_of(queries.from[i]);
     const int64_t last = last_of(queries.to[i]);
     const int32_t least = count_keys(queries.bits + static_cast<ptrdiff_t>(i) * n_words, keys,
                                      n_words, queries.from[i], queries.to[i], counts);
-    const float total = total_of_shares(table, counts + first, last - first, least);
-    const int32_t limit = greatest_count(least, n_above(table, table.half * total));
-    const __m256i most = _mm256_set1_epi16(static_cast<int16_t>(limit));
+    // By count instead of by distance from the least one: no subtraction for every key.
+    uint32_t shares[kHidden + 1] = {};
+    for (int k = 0; k < table.size && least + k < kHidden; ++k) shares[least + k] = table.fixed[k];
+    const uint64_t total = total_of_shares(shares, counts + first, last - first);
+    const int32_t end = std::min(least + n_above(table, total), kHidden);
     ones[i] = 0;
     for (int64_t j = first; j < last; j += kWordBits) {
-      // Below the least count there may be no number.
-      const uint64_t word =
-          limit < 0 ? 0 : at_most(counts + j, most) | at_most(counts + j + kKeyBlock, most) << 32;
+      const uint64_t word = below(counts + j, end) | below(counts + j + 32, end) << 32;
       bits[i * bits_stride + j / kWordBits] = word;
       ones[i] += static_cast<int32_t>(_mm_popcnt_u64(word));
     }

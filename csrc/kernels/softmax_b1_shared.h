@@ -1,16 +1,9 @@
 // What all kernels of softmax_b1 share; included into their anonymous namespaces.
 
-constexpr uint16_t kHiddenCount = 0xffff;  // of keys outside of the range: above every other
-
-// The greatest count whose share is above the limit, given how many counts from the least one on
-// have such a share; one less than the least where none has.
-inline int32_t greatest_count(int32_t least, int32_t n_above) {
-  const int32_t greatest = least + n_above - 1;
-  return greatest < kHiddenCount ? greatest : kHiddenCount - 1;
-}
-
-// How many shares of the table are above what is needed; they fall.
-inline int32_t n_above(const ShareTable& table, float needed) {
+// How many shares of the table are above what a bit needs, given the sum of all; they fall.
+inline int32_t n_above(const ShareTable& table, uint64_t total) {
+  const auto sum = static_cast<float>(static_cast<double>(total) * 0x1p-31);
+  const float needed = table.half * sum;
   int32_t n = 0;
   for (int k = 0; k < table.size; ++k) n += table.exp[k] > needed;
   return n;
@@ -19,3 +12,11 @@ inline int32_t n_above(const ShareTable& table, float needed) {
 // Borders of the words in which keys [from, to) lie.
 inline int64_t first_of(int64_t from) { return from / kWordBits * kWordBits; }
 inline int64_t last_of(int64_t to) { return words_for(to) * kWordBits; }
+
+// The bits of the word from key j on that lie in [from, to).
+inline uint64_t seen_of(int64_t j, int64_t from, int64_t to) {
+  uint64_t seen = ~uint64_t{0};
+  if (j < from) seen = from - j < kWordBits ? seen << (from - j) : 0;
+  if (to - j < kWordBits) seen &= to > j ? (uint64_t{1} << (to - j)) - 1 : 0;
+  return seen;
+}

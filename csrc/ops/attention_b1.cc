@@ -6,6 +6,8 @@
 // With a radius only the words of 64 keys that a row can see are touched.
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
@@ -36,12 +38,13 @@ class AttentionB1 : public Op {
     }
     // A sum is 1 at least: what is below this changes none, and no share of it is above the limit.
     const float least = std::min(0x1p-40f, prob_half_);
+    std::vector<float> exp;
     for (int count = 0; count <= d_; ++count) {
       const float share = std::exp(-2.0f * score_scale * static_cast<float>(count));
       if (count > 0 && share < least) break;
-      exp_.push_back(share);
+      exp.push_back(share);
     }
-    exp_.push_back(0);
+    shares_.emplace(std::move(exp));
   }
 
   const Type& type() const override { return context_.type(); }
@@ -104,7 +107,7 @@ class AttentionB1 : public Op {
     // Keys are counted from a word border on.
     const int64_t base = low / kWordBits * kWordBits;
     const auto span = static_cast<int>(words_for(high - base));
-    const ShareTable table{exp_.data(), static_cast<int>(exp_.size()) - 1, prob_half_};
+    const ShareTable table = shares_->table(prob_half_);
     QueriesB1 queries{q + first * words, n_rows, words, {}, {}};
     for (int i = 0; i < n_rows; ++i) {
       const int64_t row = first + i;
@@ -124,7 +127,7 @@ class AttentionB1 : public Op {
   float prob_half_;
   const SoftmaxB1Kernel& softmax_;
   ContextB1 context_;
-  std::vector<float> exp_;  // exp(-2 score_scale k), as far as it counts, and 0
+  std::optional<Shares> shares_;  // exp(-2 score_scale k), as far as it counts
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 // and probabilities in double.
 #include <bit>
 #include <cmath>
+#include <optional>
 
 #include "kernels/depthwise_b1.h"
 #include "kernels/softmax_b1.h"
@@ -20,8 +21,8 @@ std::string text(int n) { return std::to_string(n); }
 struct Attention;
 
 // What keys are worth to one query, in double.
-struct Shares {
-  Shares(const Attention& attention, int query);
+struct Worth {
+  Worth(const Attention& attention, int query);
 
   std::vector<double> of;  // by key, 0 where the query does not see it
   double sum = 0;
@@ -34,6 +35,7 @@ struct Attention {
   std::vector<uint64_t> q;
   std::vector<uint64_t> keys;
   std::vector<float> exp;
+  std::optional<earbit::Shares> shares_of;
   ShareTable table;
   QueriesB1 queries;
 
@@ -56,9 +58,9 @@ struct Attention {
     for (float share = 1.0f; static_cast<int>(exp.size()) < size; share *= ratio) {
       exp.push_back(share);
     }
-    exp.push_back(0);
-    table = {exp.data(), size,
-             static_cast<float>(1 + draw.below(16)) / static_cast<float>(4 * n_keys)};
+    shares_of.emplace(exp);
+    table =
+        shares_of->table(static_cast<float>(1 + draw.below(16)) / static_cast<float>(4 * n_keys));
     queries = {q.data(), n, n_words, {}, {}};
     for (int i = 0; i < n; ++i) {
       queries.from[i] = draw.one_in(2) ? 0 : draw.below(n_keys);
@@ -68,7 +70,7 @@ struct Attention {
     }
     if (draw.one_in(2)) {
       // Where the last bit of a sum decides, which shows the order in which it was made.
-      const Shares shares(*this, 0);
+      const Worth shares(*this, 0);
       const float share = exp[draw.below(std::min(size, 8))];
       if (share > 0) table.half = static_cast<float>(share / shares.sum);
     }
@@ -101,7 +103,7 @@ Bits bits_of(const earbit::SoftmaxB1Kernel& kernel, const Attention& attention) 
   return bits;
 }
 
-Shares::Shares(const Attention& attention, int query) : of(attention.n_keys) {
+Worth::Worth(const Attention& attention, int query) : of(attention.n_keys) {
   const QueriesB1& queries = attention.queries;
   const int n_words = attention.n_words;
   std::vector<int> distance(attention.n_keys);
@@ -123,7 +125,7 @@ Shares::Shares(const Attention& attention, int query) : of(attention.n_keys) {
 // Whether the bits of query i are those of probabilities in double.
 bool are_near(const Attention& attention, int i, const Bits& bits) {
   const QueriesB1& queries = attention.queries;
-  const Shares shares(attention, i);
+  const Worth shares(attention, i);
   int32_t ones = 0;
   for (int64_t j = queries.from[i] / kWordBits * kWordBits;
        j < words_for(queries.to[i]) * kWordBits; ++j) {
