@@ -102,6 +102,15 @@ inline float exp_below(float* x, float most, int64_t n) {
   return sum;
 }
 
+inline void scores(const int32_t* dots, int32_t step, const int32_t* offset, float scale, float* y,
+                   int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = scale * static_cast<float>(step * dots[i] + offset[i]);
+}
+
+inline void divide(float* x, float by, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] /= by;
+}
+
 inline void weighted_sum(const int32_t* x, const int32_t* z, float a, float b, float* y,
                          int64_t n) {
   for (int64_t i = 0; i < n; ++i) {

@@ -39,9 +39,13 @@ struct LaneKernels {
   // y[i] = scale[i] * x[i] + bias[i], rounded after the product.
   void (*scale_i32)(const int32_t* x, const float* scale, const float* bias, float* y, int64_t n);
 
-  // The two above for a tile: on the dots of counts c, offset[i] - 2 c[i][j] for signed operands,
-  // else offset[i] + 2 c[i][j]; n <= 64 columns, one word or one row of y for every row.  Offsets
-  // and thresholds lie within +-2^30.
+  // y[i] = scale[i] * (step * x[i] + offset[i]) + bias[i]: the dots of sums of codes, scaled.
+  void (*scale_sums)(const int32_t* x, int32_t step, const int32_t* offset, const float* scale,
+                     const float* bias, float* y, int64_t n);
+
+  // `at_least_i32` and `scale_i32` for a tile: on the dots of counts c, offset[i] - 2 c[i][j] for
+  // signed operands, else offset[i] + 2 c[i][j]; n <= 64 columns, one word or one row of y for
+  // every row.  Offsets and thresholds lie within +-2^30.
   void (*pack_dots)(const DotTile& tile, const int32_t* threshold, uint64_t* bits,
                     ptrdiff_t bits_stride);
   void (*scale_dots)(const DotTile& tile, const float* scale, const float* bias, float* y,

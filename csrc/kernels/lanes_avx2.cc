@@ -51,6 +51,7 @@ const LaneKernels kLanesAvx2 = {
     .at_least_f32 = at_least_f32,
     .at_least_i32 = at_least_i32,
     .scale_i32 = scale_i32,
+    .scale_sums = scale_sums,
     .pack_dots = pack_dots<at_least_i32>,
     .scale_dots = scale_dots,
     .layer_norm = layer_norm,

@@ -46,6 +46,13 @@ inline void scale_i32(const int32_t* x, const float* scale, const float* bias, f
   for (int64_t i = 0; i < n; ++i) y[i] = scale[i] * static_cast<float>(x[i]) + bias[i];
 }
 
+inline void scale_sums(const int32_t* x, int32_t step, const int32_t* offset, const float* scale,
+                       const float* bias, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    y[i] = scale[i] * static_cast<float>(step * x[i] + offset[i]) + bias[i];
+  }
+}
+
 inline void scale_dots(const DotTile& tile, const float* scale, const float* bias, float* y,
                        ptrdiff_t y_stride) {
   const int32_t factor = tile.is_signed ? -1 : 1;

@@ -94,6 +94,7 @@ const LaneKernels kLanesNeon = {
     .at_least_f32 = at_least_f32,
     .at_least_i32 = at_least_i32,
     .scale_i32 = scale_i32,
+    .scale_sums = scale_sums,
     .pack_dots = pack_dots_of_four,
     .scale_dots = scale_dots,
     .layer_norm = layer_norm,

@@ -44,6 +44,7 @@ const LaneKernels kLanesScalar = {
     .at_least_f32 = at_least<float>,
     .at_least_i32 = at_least<int32_t>,
     .scale_i32 = scale_i32,
+    .scale_sums = scale_sums,
     .pack_dots = pack_dots_one_by_one,
     .scale_dots = scale_dots,
     .layer_norm = layer_norm,

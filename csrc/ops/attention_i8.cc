@@ -23,6 +23,7 @@ class AttentionI8 : public Op {
         heads_(attributes.integer("heads", 1, 1 << 16)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
         score_scale_(attributes.number("q_scale") * attributes.number("k_scale")),
+        exp_(exp_kernels(chosen_isa())),
         d_(head_dim_of(inputs, heads_)),
         context_(attributes, d_) {
     if (!(score_scale_ > 0)) throw std::invalid_argument("q_scale and k_scale must be above 0");
@@ -106,9 +107,8 @@ class AttentionI8 : public Op {
       const int64_t to = (radius_ < 0 ? n : std::min<int64_t>(n, row + radius_ + 1)) - base;
       const int32_t* dots = block.dots.data() + i * n_keys;
       const int32_t* offset = head.keys.offset(base);
-      for (int64_t j = from; j < to; ++j) {
-        block.scores[j] = score_scale_ * static_cast<float>(q_set_.step() * dots[j] + offset[j]);
-      }
+      exp_.scores(dots + from, q_set_.step(), offset + from, score_scale_,
+                  block.scores.data() + from, to - from);
       uint8_t* codes = block.rows.row(i);
       std::fill(codes, codes + from, uint8_t{0});
       context_.softmax(block.scores.data() + from, to - from, block.rows, codes + from);
@@ -122,6 +122,7 @@ class AttentionI8 : public Op {
   int heads_;
   int radius_;
   float score_scale_;
+  const ExpKernels& exp_;
   int d_;
   ContextI8 context_;
 };

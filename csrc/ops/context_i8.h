@@ -57,8 +57,8 @@ class ContextI8 {
     const auto n = static_cast<int>(v.rows);
     const std::vector<int8_t> values = head_values(v, head, d_);
     std::vector<int8_t> turned(values.size());
-    for (int64_t i = 0; i < n; ++i) {
-      for (int64_t j = 0; j < d_; ++j) turned[j * n + i] = values[i * d_ + j];
+    for (int64_t j = 0; j < d_; ++j) {
+      for (int64_t i = 0; i < n; ++i) turned[j * n + i] = values[i * d_ + j];
     }
     return PanelsI8(gemm_i8_kernel(chosen_isa()), turned.data(), n, d_, n);
   }
@@ -66,7 +66,7 @@ class ContextI8 {
   // Codes of the probabilities of n > 0 keys; their scores become the probabilities.
   void softmax(float* scores, int64_t n, const CodeRows& rows, uint8_t* codes) const {
     const float sum = exp_.exp_below(scores, exp_.most(scores, n), n);
-    for (int64_t j = 0; j < n; ++j) scores[j] /= sum;
+    exp_.divide(scores, sum, n);
     lanes_.quantize(scores, rows.no_shift.data(), 1.0f, prob_scale_, 0, prob_set_.largest(), codes,
                     n);
   }

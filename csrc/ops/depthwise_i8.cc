@@ -57,8 +57,8 @@ class DepthwiseI8 : public Op {
       std::vector<uint8_t> padded;
       for (int64_t t = begin; t < end; ++t) {
         lanes_.channel_dots(window(x, t, padded), weight_.data(), n, windows_.kernel, dot.data());
-        for (int c = 0; c < n; ++c) dot[c] = step * dot[c] + offset_[c];
-        lanes_.scale_i32(dot.data(), scale_.data(), bias_.data(), y.row(t), n);
+        lanes_.scale_sums(dot.data(), step, offset_.data(), scale_.data(), bias_.data(), y.row(t),
+                          n);
       }
     });
     return y;

@@ -37,9 +37,12 @@ inline int head_dim_of(const std::vector<Type>& inputs, int heads) {
 // Values of the codes of one head: (rows, d).
 inline std::vector<int8_t> head_values(const Value& x, int head, int d) {
   std::vector<int8_t> values(static_cast<size_t>(x.rows) * d);
+  const int low = x.type.set.low();
+  const int step = x.type.set.step();
   for (int64_t i = 0; i < x.rows; ++i) {
     const uint8_t* codes = x.codes_row(i) + head * d;
-    for (int j = 0; j < d; ++j) values[i * d + j] = static_cast<int8_t>(x.type.set.value(codes[j]));
+    int8_t* row = values.data() + i * d;
+    for (int j = 0; j < d; ++j) row[j] = static_cast<int8_t>(low + step * codes[j]);
   }
   return values;
 }
@@ -58,10 +61,12 @@ class KeysI8 {
  private:
   KeysI8(const std::vector<int8_t>& values, int n, const CodeSet& q_set, int d)
       : panels_(gemm_i8_kernel(chosen_isa()), values.data(), d, n, d), offset_(n) {
+    const int low = q_set.low();
     for (int j = 0; j < n; ++j) {
-      for (int c = 0; c < d; ++c) {
-        offset_[j] += q_set.low() * values[static_cast<size_t>(j) * d + c];
-      }
+      const int8_t* row = values.data() + static_cast<size_t>(j) * d;
+      int32_t sum = 0;
+      for (int c = 0; c < d; ++c) sum += row[c];
+      offset_[j] = low * sum;
     }
   }
 

@@ -241,7 +241,7 @@ class PatternAttentionI8 : public Op {
     float* scores = near.scores.data() + place;
     const float sum = exp_of_parts(exp_, scores, n_near, far.data(), n_far);
     const auto quantize = [&](const PatternPart& part, float* p, int64_t n_here, uint8_t* codes) {
-      for (int64_t j = 0; j < n_here; ++j) p[j] /= sum;
+      exp_.divide(p, sum, n_here);
       lanes_.quantize(p, no_shift.data(), 1.0f, part.prob_scale, 0, part.prob_set.largest(), codes,
                       n_here);
     };

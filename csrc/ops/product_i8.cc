@@ -105,10 +105,9 @@ class ProductI8 : public RowOp {
     const int step = in_.set.step();
     const int32_t* offset = offset_.data() + g * n_out;
     for (int i = 0; i < n; ++i) {
-      int32_t* dot = sums + static_cast<ptrdiff_t>(i) * panels.padded_cols();
-      for (int j = 0; j < n_out; ++j) dot[j] = step * dot[j] + offset[j];
-      lanes_.scale_i32(dot, scale_.data() + g * n_out, bias_.data() + g * n_out,
-                       y.row(first + i) + g * n_out, n_out);
+      lanes_.scale_sums(sums + static_cast<ptrdiff_t>(i) * panels.padded_cols(), step, offset,
+                        scale_.data() + g * n_out, bias_.data() + g * n_out,
+                        y.row(first + i) + g * n_out, n_out);
     }
   }
 

@@ -203,12 +203,16 @@ bool is_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   lanes.gelu(x.data(), gelu.data(), n);
   lane_kernels(Isa::scalar).gelu(x.data(), same.data(), n);
   lanes.scale_i32(counts.data(), scale.data(), bias.data(), scaled.data(), n);
+  std::vector<float> sums(n);
+  lanes.scale_sums(counts.data(), 2, counts.data(), scale.data(), bias.data(), sums.data(), n);
   for (int i = 0; i < n; ++i) {
     const double expected = 0.5 * x[i] * (1 + std::erf(x[i] / std::sqrt(2.0)));
     if (!(std::abs(gelu[i] - expected) < 1e-6 * (1 + std::abs(x[i])))) return false;
     // In double the product is exact, so this rounds where two float32 steps do.
     const auto product = static_cast<float>(static_cast<double>(scale[i]) * counts[i]);
     if (scaled[i] != static_cast<float>(static_cast<double>(product) + bias[i])) return false;
+    const auto thrice = static_cast<float>(3.0 * static_cast<double>(scale[i]) * counts[i]);
+    if (sums[i] != static_cast<float>(static_cast<double>(thrice) + bias[i])) return false;
   }
   return gelu == same;
 }
