@@ -13,6 +13,7 @@
 #include "graph/op.h"
 #include "kernels/softmax_b1.h"
 #include "ops/context_b1.h"
+#include "ops/head_bits.h"
 
 namespace earbit {
 namespace {
@@ -21,17 +22,11 @@ class AttentionB1 : public Op {
  public:
   AttentionB1(const std::vector<Type>& inputs, Attributes& attributes)
       : in_(inputs[0]),
-        d_(attributes.integer("head_dim", 1, 1 << 15)),
+        d_(head_dim_of_bits(inputs, attributes)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
         prob_half_(attributes.number("prob_half")),
         softmax_(softmax_b1_kernel(chosen_isa())),
         context_(attributes, in_.groups, d_) {
-    for (const Type& input : inputs) {
-      if (input.groups != in_.groups || input.bits_per_group != d_) {
-        throw std::invalid_argument(
-            "q, k and v must have the same heads of head_dim=" + std::to_string(d_) + " bits");
-      }
-    }
     const float score_scale = attributes.number("score_scale");
     if (!(score_scale > 0) || !(prob_half_ > 0)) {
       throw std::invalid_argument("score_scale and prob_half must be above 0");

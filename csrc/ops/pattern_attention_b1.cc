@@ -13,6 +13,7 @@
 #include "graph/op.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
+#include "ops/head_bits.h"
 #include "ops/near_and_far.h"
 #include "ops/patterns.h"
 
@@ -24,19 +25,13 @@ class PatternAttentionB1 : public Op {
  public:
   PatternAttentionB1(const std::vector<Type>& inputs, Attributes& attributes)
       : in_(inputs[0]),
-        d_(attributes.integer("head_dim", 1, 1 << 16)),
+        d_(head_dim_of_bits(inputs, attributes)),
         heads_(PatternHeads::read(attributes, inputs[0].groups)),
         pattern_(Pattern::read(attributes)),
         near_(Scales::read(attributes, "near_")),
         far_(Scales::read(attributes, "far_")),
         lanes_(lane_kernels(chosen_isa())),
         exp_(exp_kernels(chosen_isa())) {
-    for (const Type& input : inputs) {
-      if (input.groups != in_.groups || input.bits_per_group != d_) {
-        throw std::invalid_argument(
-            "q, k and v must have the same heads of head_dim=" + std::to_string(d_) + " bits");
-      }
-    }
     type_ = Type::floats(in_.groups * d_);
   }
 

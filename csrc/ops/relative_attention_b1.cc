@@ -15,6 +15,7 @@
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
 #include "ops/context_b1.h"
+#include "ops/head_bits.h"
 
 namespace earbit {
 namespace {
@@ -25,19 +26,13 @@ class RelativeAttentionB1 : public Op {
  public:
   RelativeAttentionB1(const std::vector<Type>& inputs, Attributes& attributes)
       : in_(inputs[0]),
-        d_(attributes.integer("head_dim", 1, 1 << 16)),
+        d_(head_dim_of_bits(inputs, attributes)),
         content_scale_(attributes.number("content_scale")),
         position_scale_(attributes.number("position_scale")),
         prob_half_(attributes.number("prob_half")),
         lanes_(lane_kernels(chosen_isa())),
         exp_(exp_kernels(chosen_isa())),
         context_(attributes, in_.groups, d_) {
-    for (const Type& input : inputs) {
-      if (input.groups != in_.groups || input.bits_per_group != d_) {
-        throw std::invalid_argument("queries, k, r and v must have the same heads of head_dim=" +
-                                    std::to_string(d_) + " bits");
-      }
-    }
     if (!(content_scale_ > 0) || !(position_scale_ > 0) || !(prob_half_ > 0)) {
       throw std::invalid_argument("content_scale, position_scale and prob_half must be above 0");
     }

@@ -187,3 +187,12 @@ def test_binary_attention_writes_the_bits_of_its_thresholds(case):
     assert result.shape[0] == 1
     assert np.array_equal(unpacked(result[0], n_heads * d), context >= threshold)
     assert np.array_equal(packed(unpacked(result, n_heads * d)), result), "zeros beyond the row"
+
+
+@pytest.mark.parametrize("op", ["attention_b1", "relative_attention_b1", "strided_attention_b1"])
+def test_heads_of_another_size_are_refused_before_anything_is_sized_by_them(op):
+    program = _core.Program()
+    bits = bit_rows(program, 64, 4)
+    n_inputs = 5 if op == "relative_attention_b1" else 3
+    with pytest.raises(ValueError, match="same heads of head_dim=32768 bits"):
+        program.add(op, [bits] * n_inputs, {"head_dim": 32768}, {}, {})

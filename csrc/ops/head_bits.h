@@ -1,0 +1,26 @@
+// Heads of bits: what every attention in one bit asks of its inputs.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "graph/attributes.h"
+#include "graph/value.h"
+
+namespace earbit {
+
+// The attribute head_dim; throws std::invalid_argument unless all inputs have the same heads of so
+// many bits.  Before anything is sized by it.
+inline int head_dim_of_bits(const std::vector<Type>& inputs, Attributes& attributes) {
+  const int d = attributes.integer("head_dim", 1, 1 << 15);
+  for (const Type& input : inputs) {
+    if (input.groups != inputs[0].groups || input.bits_per_group != d) {
+      throw std::invalid_argument(
+          "the inputs must have the same heads of head_dim=" + std::to_string(d) + " bits");
+    }
+  }
+  return d;
+}
+
+}  // namespace earbit
