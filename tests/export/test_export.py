@@ -13,6 +13,7 @@ from earbit.export.lower import lower_model
 from earbit.export.program import write_program
 from earbit.export.verb import export_model, export_to, model_of
 from earbit.export.verify import verify
+from earbit.model_file import save_model
 from earbit.nn.precision import W1A1
 from earbit.presets import preset
 from earbit.quantize.convert import convert
@@ -191,6 +192,16 @@ def test_a_model_with_broken_weights_leaves_no_program(tmp_path):
     with pytest.raises(DataError, match="not finite"):
         export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
     assert not list(tmp_path.iterdir())
+
+
+def test_settings_are_for_presets_and_make_another_program_of_one(tmp_path):
+    file = tmp_path / "strided.safetensors"
+    export_model("sparseformer-dn-tiny", file, plan="w1a1", settings=["encoder.pattern=strided"])
+    ops = {name for name, _ in Session(file).profile(AUDIO)}
+    assert any(name.startswith("strided_attention_b1") for name in ops)
+    save_model(random_model(preset("sparseformer-dn-tiny"), 0), tmp_path / "model.safetensors", {})
+    with pytest.raises(ConfigError, match=r"--set encoder\.pattern=fixed with .*for presets"):
+        export_model(str(tmp_path), tmp_path / "x.safetensors", settings=["encoder.pattern=fixed"])
 
 
 def test_an_attention_of_which_one_product_is_in_float_is_refused_by_name(tmp_path):

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from earbit.cli.options import Json, Seed
-from earbit.errors import DataError
+from earbit.cli.options import Json, Seed, Settings
+from earbit.errors import ConfigError, DataError
 from earbit.output import emit
 
 
@@ -24,13 +24,17 @@ def export(
     head: Annotated[
         Path | None, arg(metavar="DIR", help="Pack the head that `earbit superb` trained on it.")
     ] = None,
+    set: Annotated[
+        Settings, arg(metavar="KEY=VALUE", help="Of a preset, as encoder.pattern=strided.")
+    ] = (),
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
     """Packs a model into one file that runs without PyTorch, and verifies it against PyTorch."""
     from earbit.export.verb import export_model
 
-    result = export_model(model, out, plan=plan, seed=seed, head=head)
+    settings = [one for group in set for one in group]
+    result = export_model(model, out, plan=plan, seed=seed, head=head, settings=settings)
     agreement = result["agreement"]
     bits = (
         f"{100 * agreement['bit_agreement']:.4f} % of bits equal "
@@ -96,13 +100,17 @@ def bench(
         tuple[str, ...],
         arg(help="Beside it: all, or some of torch, onnxruntime, openvino; -bf16, -int8 of them."),
     ] = ("torch",),
+    set: Annotated[
+        Settings, arg(metavar="KEY=VALUE", help="Of a preset, as encoder.pattern=strided.")
+    ] = (),
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
     """Measured time and memory of programs, beside other engines on the same machine."""
     from earbit.cost.bench_verb import bench_all
 
-    with _programs_of(file, plan, seed) as (programs, model):
+    settings = [one for group in set for one in group]
+    with _programs_of(file, plan, seed, settings) as (programs, model):
         text, result = bench_all(
             programs, model=model, seconds=seconds, threads=threads, engines=engines
         )
@@ -121,12 +129,14 @@ def doctor(json: Json = None) -> None:
 
 @contextlib.contextmanager
 def _programs_of(
-    where: str, plans: Sequence[str], seed: int
+    where: str, plans: Sequence[str], seed: int, settings: Sequence[str]
 ) -> Iterator[tuple[dict[str, Path], Path | None]]:
     """A program file as it is; or a model under every plan, and itself in float, while needed.
 
     A folder is a model's, which is taken as it is when there are no plans.
     """
+    if settings and not plans:
+        raise ConfigError(f"--set {' '.join(settings)} without --plan; it is for presets")
     if not plans and not Path(where).is_dir():
         yield {"": Path(where)}, None
         return
@@ -140,7 +150,7 @@ def _programs_of(
             for i, plan in enumerate(dict.fromkeys(plans or ("",)))
         }
         for plan, path in programs.items():
-            export_model(where, path, plan=plan or None, seed=seed)
+            export_model(where, path, plan=plan or None, seed=seed, settings=settings)
         model = Path(folder) / "model.safetensors"
-        save_model(float_twin(preset_or_model(where, seed)), model, {})
+        save_model(float_twin(preset_or_model(where, seed, settings)), model, {})
         yield programs, model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,16 @@ def _float_agreement(agreement: Agreement) -> float:
     return agreement.output_cosine if agreement.worst_leaf == "none" else 1.0
 
 
-def model_of(where: str, *, plan: str | None, seed: int) -> AudioModel:
+def model_of(
+    where: str, *, plan: str | None, seed: int, settings: Sequence[str] = ()
+) -> AudioModel:
     """A model by preset (random weights from the seed) or path, quantized by `plan` if given.
 
     Scales of a model that is quantized here come from seeded noise: right for costs and times, not
-    for quality.  Raises ConfigError for what is neither a preset nor a file, and for a plan of a
-    model that is quantized already.
+    for quality.  settings: `path=value` for a preset.  Raises ConfigError for what is neither a
+    preset nor a file, for settings of a file, and for a plan of a model that is quantized already.
     """
-    model = preset_or_model(where, seed)
+    model = preset_or_model(where, seed, settings)
     if plan is None:
         return model
     refuse_quantized(where, model, "leave out --plan")
@@ -51,14 +54,21 @@ def model_of(where: str, *, plan: str | None, seed: int) -> AudioModel:
 
 
 def export_model(
-    where: str, out: Path, *, plan: str | None = None, seed: int = 0, head: Path | None = None
+    where: str,
+    out: Path,
+    *,
+    plan: str | None = None,
+    seed: int = 0,
+    head: Path | None = None,
+    settings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Exports a model and says how far the packed program agrees with PyTorch on seeded noise.
 
     head: a folder of `earbit superb` on this model, whose head is packed with it.
+    settings: `path=value` for the configuration of a preset.
     What makes its features worthless, random weights or a plan without training, is said.
     """
-    model = model_of(where, plan=plan, seed=seed)
+    model = model_of(where, plan=plan, seed=seed, settings=settings)
     packed = None if head is None else head_of(model, head, name=where)
     if where in PRESETS:
         say(f"{where}: random weights of seed {seed}; good for size and time, not for features")

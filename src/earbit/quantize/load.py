@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +11,7 @@ import torch
 from torch.nn import Parameter
 from torch.nn.utils.parametrize import is_parametrized
 
+from earbit.config import override
 from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import MODEL_FILE_NAME, ModelFile, read_model_file
@@ -134,14 +136,20 @@ def refuse_quantized(where: str, model: AudioModel, cure: str) -> None:
         raise ConfigError(f"{where}: quantized already{plan}; {cure}")
 
 
-def preset_or_model(where: str, seed: int) -> AudioModel:
+def preset_or_model(where: str, seed: int, settings: Sequence[str] = ()) -> AudioModel:
     """A model by its preset, with random weights from the seed, or from its file or folder.
 
-    In evaluation mode.  Raises ConfigError for what is neither.
+    In evaluation mode.  settings: `path=value` for the configuration of a preset.  Raises
+    ConfigError for what is neither, and for settings of a model.
     """
     if where in PRESETS:
-        return random_model(PRESETS[where](), seed).eval()
+        return random_model(override(PRESETS[where](), settings), seed).eval()
     if model_path(where).exists():
+        if settings:
+            raise ConfigError(
+                f"--set {' '.join(settings)} with {where}, whose configuration is what it was "
+                "trained with; it is for presets"
+            )
         return load_model(where)
     raise ConfigError(
         f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"

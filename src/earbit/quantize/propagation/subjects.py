@@ -6,13 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from earbit.config import override
 from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import read_model_file
 from earbit.presets import PRESETS
 from earbit.quantize.convert import leaves_of, quantized_leaves_of
-from earbit.quantize.load import model_path, preset_or_model, random_model
+from earbit.quantize.load import model_path, preset_or_model
 from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.propagation.stacks import Stack, stack_of
 
@@ -70,10 +69,7 @@ def _check(
 
 def _float_model(where: str, name_of_plan: str, settings: Sequence[str], seed: int) -> Subject:
     plan = plan_named(name_of_plan)
-    if where in PRESETS:
-        model = random_model(override(PRESETS[where](), settings), seed)
-    else:
-        model = preset_or_model(where, seed)
+    model = preset_or_model(where, seed, settings)
     if quantized_leaves_of(model):
         raise ConfigError(
             f"{where}: quantized already; name the full-precision model that it is compared with "
