@@ -2,8 +2,8 @@
 
     python benchmarks/gemm_b1.py [--runs 31] [--threads 1] [--against-floats] [--json -]
 
-A row is one op of a program with its scale and bias, from packed bits to floats, as a model runs
-it.  The ceiling is what the core's vector units do on registers in this same run; it needs a C++
+A row is one op of a `w1a1` program as a model runs it: from packed bits to bits, by thresholds, or
+to floats, by a scale and a bias.  Shapes are those of all presets, each once.  The ceiling is what the core's vector units do on registers in this same run; it needs a C++
 compiler and is left out without one.  Times of a busy machine mean little: look at the quartiles.
 """
 
@@ -38,6 +38,8 @@ class Shape:
     pad_left: int
     pad_right: int
     groups: int
+    writes: str
+    """`bits` where the program needs no more than a comparison of it, else `floats`."""
 
     @property
     def n_frames(self) -> int:
@@ -57,7 +59,7 @@ class Shape:
 
 
 def read_shapes(path: Path) -> list[Shape]:
-    texts = ("model", "layer")
+    texts = ("model", "layer", "writes")
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     return [
@@ -94,15 +96,18 @@ def binary_seconds(shape: Shape, n_runs: int, threads: int) -> Any:
     bits = program.add("pack", [rows], {"groups": shape.groups}, {}, threshold)
     per_group = shape.channels // shape.groups
     weight = packed(random.random((shape.outputs, shape.kernel, per_group)) < 0.5)
-    tensors = {
-        "weight": weight.reshape(shape.outputs, -1),
-        "scale": np.ones(shape.outputs, np.float32),
-        "bias": np.zeros(shape.outputs, np.float32),
-    }
+    tensors: dict[str, Any] = {"weight": weight.reshape(shape.outputs, -1)}
+    if shape.writes == "bits":
+        tensors["threshold"] = random.integers(-9, 10, shape.outputs, np.int32)
+    else:
+        tensors["scale"] = np.ones(shape.outputs, np.float32)
+        tensors["bias"] = np.zeros(shape.outputs, np.float32)
     ints = shape.windows | {"unsigned": 0, "out_groups": 1}
     product = program.add("conv_b1", [bits], ints, {}, tensors)
     inputs, results = program.run(waveform, [bits, product], threads)
     expected = expected_frames(inputs, weight, shape, per_group)
+    if shape.writes == "bits":
+        results, expected = results[0], packed(expected >= tensors["threshold"])
     if not np.array_equal(results[: len(expected)], expected):
         raise SystemExit(f"{shape.model}, {shape.layer}: wrong products; no time is printed")
     return seconds_of_last_op(program, waveform, n_runs, threads)
@@ -190,7 +195,7 @@ def table(result: dict[str, Any]) -> list[str]:
     lines = [f"ceiling, {name}: {gmacs:.0f} GMAC/s" for name, gmacs in ceilings.items()]
     highest = max(ceilings.values(), default=0.0) * result["machine"]["threads"]
     for row in result["rows"]:
-        line = f"{row['model']:22} {row['layer']:17} {row['median_ms']:9.3f} ms"
+        line = f"{row['model']:22} {row['layer']:32} {row['writes']:6} {row['median_ms']:9.3f} ms"
         line += f" ({row['p25_ms']:.3f}-{row['p75_ms']:.3f}, best {row['best_ms']:.3f})"
         line += f" {row['gmacs_per_s']:7.0f} GMAC/s"
         if highest:

@@ -1,6 +1,9 @@
 #include "cpu/thread_pool.h"
 
 #include <pthread.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -43,6 +46,34 @@ bool appears(IsThere&& is_there) {
   return false;
 }
 
+// The processor that this thread runs on, or -1.
+int processor() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
+// Moves this thread, which has just been woken, to another processor than `taken`, where the caller
+// computes: Linux likes to wake a thread beside the one that woke it, and leaves it there for
+// milliseconds.
+void leave(int taken) {
+#if defined(__linux__)
+  if (taken < 0 || processor() != taken) return;
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  if (taken >= CPU_SETSIZE || CPU_COUNT(&others) < 2) return;
+  CPU_CLR(taken, &others);
+  if (sched_setaffinity(0, sizeof(others), &others) == 0) {
+    sched_setaffinity(0, sizeof(allowed), &allowed);
+  }
+#else
+  static_cast<void>(taken);
+#endif
+}
+
 // One parallel_for: indices are taken from a counter, so no range is computed twice.
 struct Job {
   Job(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t)>& body)
@@ -76,6 +107,7 @@ struct Job {
 
   const int64_t n;
   const int64_t grain;
+  const int caller = processor();
   // A copy: a helper that comes late may look at the job after the caller has returned.
   const std::function<void(int64_t, int64_t)> body;
   std::atomic<int64_t> next{0};
@@ -122,6 +154,7 @@ class Pool {
         jobs_.pop_front();
         --n_jobs_;
       }
+      leave(job->caller);
       job->work();
     }
   }
