@@ -3,8 +3,9 @@
     python benchmarks/gemm_b1.py [--runs 31] [--threads 1] [--against-floats] [--json -]
 
 A row is one op of a `w1a1` program as a model runs it: from packed bits to bits, by thresholds, or
-to floats, by a scale and a bias.  Shapes are those of all presets, each once.  The ceiling is what the core's vector units do on registers in this same run; it needs a C++
-compiler and is left out without one.  Times of a busy machine mean little: look at the quartiles.
+to floats, by a scale and a bias.  Shapes are those of all presets, each once.  The ceiling is what
+the core's vector units do on registers in this same run; it needs a C++ compiler and is left out
+without one.  Times of a busy machine mean little: look at the quartiles.
 """
 
 from __future__ import annotations
