@@ -7,7 +7,7 @@
 namespace earbit {
 
 // neon: what every 64-bit ARM has.  dotprod: NEON with UDOT, since Cortex-A55 and Cortex-A76.
-// avx512: with VPOPCNTDQ and VNNI, which come together since Ice Lake and Zen 4.
+// avx512: with VPOPCNTDQ, BITALG, VBMI and VNNI, which come together since Ice Lake and Zen 4.
 // On one architecture, later ones include earlier ones.
 enum class Isa { scalar, neon, dotprod, avx2, avx512 };
 

@@ -146,7 +146,7 @@ class Pool {
   void serve() {
     while (true) {
       std::shared_ptr<Job> job;
-      appears([this] { return n_jobs_.load() > 0; });
+      const bool has_slept = !appears([this] { return n_jobs_.load() > 0; });
       {
         std::unique_lock<std::mutex> lock(mutex_);
         wake_.wait(lock, [this] { return !jobs_.empty(); });
@@ -154,7 +154,7 @@ class Pool {
         jobs_.pop_front();
         --n_jobs_;
       }
-      leave(job->caller);
+      if (has_slept) leave(job->caller);
       job->work();
     }
   }

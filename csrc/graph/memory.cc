@@ -54,8 +54,7 @@ Memory::~Memory() {
 std::shared_ptr<void> Memory::take(size_t n_bytes) {
   n_bytes = (std::max<size_t>(n_bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
   Block block{nullptr, n_bytes, 0};
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
+  if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) {
     block.run = run_;
     auto best = unused_.end();
     for (auto it = unused_.begin(); it != unused_.end(); ++it) {
@@ -76,8 +75,7 @@ std::shared_ptr<void> Memory::take(size_t n_bytes) {
 
 void Memory::trim() {
   std::vector<Block> old;
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
+  if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) {
     const auto is_fresh = [this](const Block& block) { return block.run + 1 >= run_; };
     const auto first = std::partition(unused_.begin(), unused_.end(), is_fresh);
     old.assign(first, unused_.end());
@@ -89,8 +87,7 @@ void Memory::trim() {
 }
 
 void Memory::put_back(const Block& block) noexcept {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
+  if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) {
     if (kIsUsedAgain && n_unused_bytes_ + block.size <= kMaxUnused) {
       try {
         unused_.push_back(block);

@@ -38,6 +38,8 @@ class Memory : public std::enable_shared_from_this<Memory> {
   void put_back(const Block& block) noexcept;
   static void free(const Block& block) noexcept;
 
+  // Nobody waits for it: a forked child may find it held by a thread that it does not have, and
+  // whoever does not get it asks the system instead.
   std::mutex mutex_;
   std::vector<Block> unused_;
   size_t n_unused_bytes_ = 0;

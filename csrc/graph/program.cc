@@ -92,6 +92,10 @@ void Program::run_chain(const Chain& chain, int n_steps, std::vector<Value>& val
     Value y = op->output(inputs, work);
     const int64_t n_rows = op->rows_of(inputs);
     if (running.empty()) inputs = op->prepared(inputs, work);
+    // What is written over has one owner, its new value, so that the next op may do the same.
+    for (Value& input : inputs) {
+      if (input.floats != nullptr && input.floats == y.floats) input = unowned(input);
+    }
     running.push_back({op, std::move(inputs), unowned(y)});
     if (uses[s + 1] == 0) unused.push_back(y);
     made(s, std::move(y), n_rows);

@@ -52,7 +52,7 @@ struct GemmB1Kernel {
 };
 
 // Bit j of bits[i * stride] is dot[i][j] >= threshold[j], for up to 64 outputs, 0 beyond n_cols.
-// Offsets and thresholds lie within +-2^30.
+// Offsets lie within +-2^29, thresholds within +-2^30.
 void to_bits(const GemmB1Kernel& kernel, const DotsB1& dots, const int32_t* threshold,
              uint64_t* bits, ptrdiff_t stride);
 

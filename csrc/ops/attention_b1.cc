@@ -28,7 +28,7 @@ class AttentionB1 : public Op {
         softmax_(softmax_b1_kernel(chosen_isa())),
         context_(attributes, in_.groups, d_) {
     const float score_scale = attributes.number("score_scale");
-    if (!(score_scale > 0) || !(prob_half_ > 0)) {
+    if (!(score_scale > 0) || !std::isfinite(2 * score_scale) || !(prob_half_ > 0)) {
       throw std::invalid_argument("score_scale and prob_half must be above 0");
     }
     // A sum is 1 at least: what is below this changes none, and no share of it is above the limit.

@@ -4,6 +4,7 @@
 // which becomes codes that meet the values in ops/context_i8.h.  A few rows at a time, and with a
 // radius only the keys that they can see.
 #include <algorithm>
+#include <cmath>
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
@@ -26,7 +27,8 @@ class AttentionI8 : public Op {
         exp_(exp_kernels(chosen_isa())),
         d_(head_dim_of(inputs, heads_)),
         context_(attributes, d_) {
-    if (!(score_scale_ > 0)) throw std::invalid_argument("q_scale and k_scale must be above 0");
+    if (!(score_scale_ > 0) || !std::isfinite(score_scale_))
+      throw std::invalid_argument("q_scale and k_scale must be above 0");
   }
 
   const Type& type() const override { return type_; }

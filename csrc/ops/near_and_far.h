@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "graph/value.h"
@@ -27,6 +28,16 @@ inline void expect_as_many_frames(const std::vector<Value>& inputs) {
     if (input.rows != inputs[0].rows) {
       throw std::invalid_argument("q, k and v have different numbers of frames");
     }
+  }
+}
+
+// Throws std::invalid_argument where the near scores of a head would take more than a gigabyte.
+inline void expect_pairs(int64_t n_frames, int64_t n_near) {
+  constexpr int64_t kMost = int64_t{1} << 28;
+  if (n_near > 0 && n_frames > kMost / n_near) {
+    throw std::invalid_argument(std::to_string(n_frames) + " frames that see " +
+                                std::to_string(n_near) + " near ones each; at most " +
+                                std::to_string(kMost) + " pairs are allowed, cut the audio");
   }
 }
 

@@ -97,6 +97,7 @@ class PatternAttentionF32 : public Op {
       const Block block = block_of(i, k.rows);
       rows.width = std::max(rows.width, block.high - block.low);
     }
+    expect_pairs(k.rows, rows.width);
     rows.near.resize(static_cast<size_t>(k.rows * rows.width));
     for (int64_t i = 0; i < k.rows;) {
       const Block block = block_of(i, k.rows);

@@ -169,6 +169,7 @@ class PatternAttentionI8 : public Op {
     for (int64_t i = 0; i < n; i += neighbours(i, n).n_rows) {
       near.width = std::max(near.width, neighbours(i, n).high - neighbours(i, n).base);
     }
+    expect_pairs(n, near.width);
     near.scores.resize(static_cast<size_t>(n * near.width));
     near.codes.resize(near.scores.size());
     // Keys are read in whole panels.

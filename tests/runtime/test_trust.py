@@ -1,5 +1,6 @@
 """A session under load: many threads, many calls, forks, little memory, any audio."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -199,3 +200,51 @@ def test_half_an_hour_of_audio_gives_a_result(tmp_path):
     features = Session(path, threads=2).run(noise(0, 16_000 * 60 * 30))
     assert len(features) == (16_000 * 60 * 30 - 400) // 320 + 1
     assert np.isfinite(features).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_a_fork_runs_what_other_threads_of_its_parent_are_running():
+    # Many tiny values, so that threads are nearly always asking for memory when the fork comes.
+    code = """
+import os, threading, numpy as np
+from earbit import _core
+program, value = _core.Program(), 0
+for _ in range(400):
+    value = program.add("mean_frames", [value], {}, {}, {})
+audio = np.ones(4, np.float32)
+is_over = threading.Event()
+def work():
+    while not is_over.is_set():
+        program.run(audio, [value], 1)
+threads = [threading.Thread(target=work) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for _ in range(60):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if program.run(audio, [value], 1)[0][0, 0] == 1 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+is_over.set()
+for thread in threads:
+    thread.join()
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
+def test_a_chain_of_any_length_writes_over_one_buffer():
+    code = """
+import resource, numpy as np
+from earbit import _core
+program, value = _core.Program(), 0
+ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
+value = program.add("conv_f32", [0], ints, {}, {"weight": np.ones((1, 1), np.float32)})
+for _ in range(12):
+    value = program.add("relu", [value], {}, {}, {})
+audio = np.ones(4_000_000, np.float32)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+program.run(audio, [value], 1)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # The waveform, the convolution's result, and the first relu's: 16 MB each, in KB.
+    assert int(done.stdout) < 4 * 16_000

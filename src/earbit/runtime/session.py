@@ -83,7 +83,7 @@ class Session:
         return [self.run(waveform) for waveform in waveforms]
 
     def values(self, waveform: NDArray[Any], ids: Sequence[int]) -> list[NDArray[Any]]:
-        """Any values of the program: float32 (frames, columns) or packed uint64 bits."""
+        """Any values of the program: float32 or uint8 codes (frames, columns), or packed bits."""
         audio = _checked(waveform)
         with _data_errors(audio):
             return self._program.run(audio, list(ids), self.threads)
