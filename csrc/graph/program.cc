@@ -4,8 +4,6 @@
 #include <chrono>
 #include <stdexcept>
 
-#include "graph/row_op.h"
-
 namespace earbit {
 
 int Program::add(const std::string& name, const std::vector<int>& inputs, Attributes& attributes) {
@@ -19,6 +17,7 @@ int Program::add(const std::string& name, const std::vector<int>& inputs, Attrib
   }
   Step step{name, inputs, make_op(name, types, attributes)};
   types_.push_back(step.op->type());
+  step.row_op = dynamic_cast<const RowOp*>(step.op.get());
   steps_.push_back(std::move(step));
   join_chain(n_values() - 2);
   return n_values() - 1;
@@ -27,13 +26,14 @@ int Program::add(const std::string& name, const std::vector<int>& inputs, Attrib
 void Program::join_chain(int s) {
   int last = -1;  // chain of those that make the inputs
   for (int id : steps_[s].inputs) last = std::max(last, id == 0 ? -1 : steps_[id - 1].chain);
-  const auto* op = dynamic_cast<const RowOp*>(steps_[s].op.get());
-  const bool joins = op != nullptr && op->is_row_by_row() && last >= 0 && chains_[last].has_rows;
+  const RowOp* op = steps_[s].row_op;
+  const bool joins = op != nullptr && op->is_row_by_row() && last >= 0 &&
+                     steps_[chains_[last].front()].row_op != nullptr;
   if (!joins) {
     last = static_cast<int>(chains_.size());
-    chains_.push_back({{}, op != nullptr});
+    chains_.emplace_back();
   }
-  chains_[last].steps.push_back(s);
+  chains_[last].push_back(s);
   steps_[s].chain = last;
 }
 
@@ -77,17 +77,17 @@ void Program::run_chain(const Chain& chain, int n_steps, std::vector<Value>& val
     }
     if (uses[s + 1] > 0) values[s + 1] = std::move(value);
   };
-  if (!chain.has_rows) {
-    const int s = chain.steps[0];
+  if (steps_[chain.front()].row_op == nullptr) {
+    const int s = chain.front();
     const std::vector<Value> inputs = inputs_of(steps_[s], values, uses);
     made(s, steps_[s].op->run(inputs, work), steps_[s].op->rows_of(inputs));
     return;
   }
   std::vector<RunningRows> running;
   std::vector<Value> unused;
-  for (int s : chain.steps) {
+  for (int s : chain) {
     if (s >= n_steps) break;
-    const auto* op = static_cast<const RowOp*>(steps_[s].op.get());
+    const RowOp* op = steps_[s].row_op;
     std::vector<Value> inputs = inputs_of(steps_[s], values, uses);
     Value y = op->output(inputs, work);
     const int64_t n_rows = op->rows_of(inputs);
@@ -121,7 +121,7 @@ std::vector<Value> Program::run_chains(const float* waveform, int64_t n,
   values[0] = work.make(types_[0], n);
   std::copy(waveform, waveform + n, values[0].floats.get());
   for (const Chain& chain : chains_) {
-    if (chain.steps[0] >= n_steps) break;
+    if (chain.front() >= n_steps) break;
     around(chain, [&] { run_chain(chain, n_steps, values, uses_left, work); });
   }
   std::vector<Value> results;
@@ -144,7 +144,7 @@ std::vector<std::pair<std::string, double>> Program::profile(const float* wavefo
     run();
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     std::string name;
-    for (int s : chain.steps) name += (name.empty() ? "" : "+") + steps_[s].name;
+    for (int s : chain) name += (name.empty() ? "" : "+") + steps_[s].name;
     times.emplace_back(name, elapsed.count());
   });
   return times;

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "graph/op.h"
+#include "graph/row_op.h"
 
 namespace earbit {
 
@@ -41,15 +41,13 @@ class Program {
     std::string name;
     std::vector<int> inputs;
     std::unique_ptr<Op> op;
+    const RowOp* row_op = nullptr;  // the op, if it is one
     int chain = 0;
   };
 
   // Steps that run together, block by block of rows, where they can: the first one, and those that
   // follow from it or from earlier chains row by row.
-  struct Chain {
-    std::vector<int> steps;
-    bool has_rows;  // the first is a RowOp
-  };
+  using Chain = std::vector<int>;
 
   void join_chain(int s);
   std::vector<int> uses(int n_steps, const std::vector<int>& outputs) const;

@@ -79,7 +79,6 @@ class PanelsB1 {
     return words_.data() + (static_cast<size_t>(p) * n_words_ + first_word) * word_size();
   }
   const GemmB1Kernel& kernel() const { return *kernel_; }
-  int n_words() const { return n_words_; }
 
   // Counts of any number of rows against all outputs; c has padded_cols() columns.  A panel is
   // used for all rows before the next one is read.

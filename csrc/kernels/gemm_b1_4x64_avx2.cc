@@ -16,6 +16,8 @@
 namespace earbit {
 namespace {
 
+#include "kernels/with_rows.h"
+
 constexpr int kCols = 64;
 constexpr int kBytesPerFlush = 24;
 constexpr int kWordsPerSpan = 1020;
@@ -130,20 +132,7 @@ void gemm_b1_4x64_avx2(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const 
     const auto run = [&](auto rows) {
       run_rows(rows, a + first, a_stride, w, span, tables, first == 0, c, c_stride);
     };
-    switch (n_rows) {
-      case 1:
-        run(std::make_integer_sequence<int, 1>());
-        break;
-      case 2:
-        run(std::make_integer_sequence<int, 2>());
-        break;
-      case 3:
-        run(std::make_integer_sequence<int, 3>());
-        break;
-      default:
-        run(std::make_integer_sequence<int, 4>());
-        break;
-    }
+    with_rows<4>(n_rows, run);
     first += span;
   } while (first < n_words);
 }

@@ -17,6 +17,8 @@
 namespace earbit {
 namespace {
 
+#include "kernels/with_rows.h"
+
 constexpr int kCols = 64;
 constexpr int kBytesPerFlush = 24;
 
@@ -84,18 +86,7 @@ template <BitOp op>
 void run_op(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* w, int n_words,
             int32_t* c, ptrdiff_t c_stride) {
   const auto run = [&](auto rows) { run_rows<op>(rows, a, a_stride, w, n_words, c, c_stride); };
-  switch (n_rows) {
-    case 1:
-      return run(std::make_integer_sequence<int, 1>());
-    case 2:
-      return run(std::make_integer_sequence<int, 2>());
-    case 3:
-      return run(std::make_integer_sequence<int, 3>());
-    case 4:
-      return run(std::make_integer_sequence<int, 4>());
-    default:
-      return;
-  }
+  with_rows<4>(n_rows, run);
 }
 
 }  // namespace

@@ -15,6 +15,9 @@
 namespace earbit {
 namespace {
 
+#include "kernels/lanes_below.h"
+#include "kernels/with_rows.h"
+
 constexpr int kRows = 6;
 constexpr int kCols = 64;
 constexpr int kVectors = kCols / 16;
@@ -61,32 +64,6 @@ template <BitOp op, typename Write, int... rows>
     (keep(count[rows]), ...);
   }
   (write(first + rows, count[rows][0], count[rows][1], count[rows][2], count[rows][3]), ...);
-}
-
-// Calls run(a sequence of n_rows <= kRows).
-template <typename Run>
-[[gnu::always_inline]] inline void with_rows(int n_rows, Run&& run) {
-  switch (n_rows) {
-    case 1:
-      return run(std::make_integer_sequence<int, 1>());
-    case 2:
-      return run(std::make_integer_sequence<int, 2>());
-    case 3:
-      return run(std::make_integer_sequence<int, 3>());
-    case 4:
-      return run(std::make_integer_sequence<int, 4>());
-    case 5:
-      return run(std::make_integer_sequence<int, 5>());
-    case kRows:
-      return run(std::make_integer_sequence<int, kRows>());
-    default:
-      return;
-  }
-}
-
-// Which of 16 lanes from i on lie below n.
-[[gnu::always_inline]] inline __mmask16 lanes_below(int i, int n) {
-  return static_cast<__mmask16>(n - i >= 16 ? 0xffff : (n > i ? (1u << (n - i)) - 1 : 0));
 }
 
 // Half of every lane, rounded down.
@@ -169,7 +146,7 @@ template <BitOp op, typename Write>
 void run_dots(const DotsB1& dots, const Write& write) {
   for (int first = 0; first < dots.n_rows; first += kRows) {
     const int n = dots.n_rows - first < kRows ? dots.n_rows - first : kRows;
-    with_rows(n, [&](auto rows) {
+    with_rows<kRows>(n, [&](auto rows) {
       run_rows<op>(rows, dots.a, dots.a_stride, dots.panel, dots.n_words, first, write);
     });
   }
@@ -190,7 +167,7 @@ void gemm_b1_6x64_avx512_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, i
 void gemm_b1_6x64_avx512(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel,
                          int n_words, BitOp op, int32_t* c, ptrdiff_t c_stride) {
   const WriteCounts write{c, c_stride};
-  with_rows(n_rows, [&](auto rows) {
+  with_rows<kRows>(n_rows, [&](auto rows) {
     op == BitOp::exclusive_or
         ? run_rows<BitOp::exclusive_or>(rows, a, a_stride, panel, n_words, 0, write)
         : run_rows<BitOp::conjunction>(rows, a, a_stride, panel, n_words, 0, write);

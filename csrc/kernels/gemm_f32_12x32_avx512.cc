@@ -10,11 +10,7 @@ namespace {
 
 constexpr int kRows = 12;
 
-// Which of 16 lanes from j on lie below n_cols.
-__mmask16 lanes_below(int j, int n_cols) {
-  const int n = n_cols - j;
-  return static_cast<__mmask16>(n >= 16 ? 0xffff : (n > 0 ? (1u << n) - 1 : 0));
-}
+#include "kernels/lanes_below.h"
 
 // Rows are a pack of constants, not a loop: the sums must live in registers.
 template <int... row>

@@ -8,6 +8,8 @@
 namespace earbit {
 namespace {
 
+#include "kernels/with_rows.h"
+
 // Rows are a pack of constants, not a loop: the sums must live in registers.
 template <int... row>
 void run_rows(std::integer_sequence<int, row...>, const float* a, ptrdiff_t a_stride,
@@ -46,22 +48,7 @@ void gemm_f32_6x16_avx2(const float* a, ptrdiff_t a_stride, int n_rows, const fl
   const auto run = [&](auto rows) {
     run_rows(rows, a, a_stride, panel, n_k, start, n_cols, c, c_stride);
   };
-  switch (n_rows) {
-    case 1:
-      return run(std::make_integer_sequence<int, 1>());
-    case 2:
-      return run(std::make_integer_sequence<int, 2>());
-    case 3:
-      return run(std::make_integer_sequence<int, 3>());
-    case 4:
-      return run(std::make_integer_sequence<int, 4>());
-    case 5:
-      return run(std::make_integer_sequence<int, 5>());
-    case 6:
-      return run(std::make_integer_sequence<int, 6>());
-    default:
-      return;
-  }
+  with_rows<6>(n_rows, run);
 }
 
 }  // namespace earbit

@@ -10,6 +10,8 @@
 namespace earbit {
 namespace {
 
+#include "kernels/with_rows.h"
+
 constexpr int kCols = 8;
 
 // Rows are a pack of constants, not a loop: the sums must live in registers.
@@ -64,26 +66,7 @@ void gemm_f32_8x8_neon(const float* a, ptrdiff_t a_stride, int n_rows, const flo
   const auto run = [&](auto rows) {
     run_rows(rows, a, a_stride, panel, n_k, start, n_cols, c, c_stride);
   };
-  switch (n_rows) {
-    case 1:
-      return run(std::make_integer_sequence<int, 1>());
-    case 2:
-      return run(std::make_integer_sequence<int, 2>());
-    case 3:
-      return run(std::make_integer_sequence<int, 3>());
-    case 4:
-      return run(std::make_integer_sequence<int, 4>());
-    case 5:
-      return run(std::make_integer_sequence<int, 5>());
-    case 6:
-      return run(std::make_integer_sequence<int, 6>());
-    case 7:
-      return run(std::make_integer_sequence<int, 7>());
-    case 8:
-      return run(std::make_integer_sequence<int, 8>());
-    default:
-      return;
-  }
+  with_rows<8>(n_rows, run);
 }
 
 }  // namespace earbit

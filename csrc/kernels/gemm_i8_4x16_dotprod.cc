@@ -16,6 +16,8 @@
 namespace earbit {
 namespace {
 
+#include "kernels/with_rows.h"
+
 constexpr int kCols = 16;
 constexpr int kFour = 4 * kCols;  // bytes of a panel per four k
 
@@ -109,18 +111,7 @@ void gemm_i8_4x16_dotprod_pack(const int8_t* w, ptrdiff_t stride, int n_cols, in
 void gemm_i8_4x16_dotprod(const uint8_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* panel,
                           int n_k, int32_t* c, ptrdiff_t c_stride) {
   const auto run = [&](auto rows) { run_rows(rows, a, a_stride, panel, n_k, c, c_stride); };
-  switch (n_rows) {
-    case 1:
-      return run(std::make_integer_sequence<int, 1>());
-    case 2:
-      return run(std::make_integer_sequence<int, 2>());
-    case 3:
-      return run(std::make_integer_sequence<int, 3>());
-    case 4:
-      return run(std::make_integer_sequence<int, 4>());
-    default:
-      return;
-  }
+  with_rows<4>(n_rows, run);
 }
 
 }  // namespace earbit

@@ -13,6 +13,8 @@
 namespace earbit {
 namespace {
 
+#include "kernels/with_rows.h"
+
 constexpr int kCols = 16;
 
 struct Sums {
@@ -86,18 +88,7 @@ void gemm_i8_4x16_neon(const uint8_t* a, ptrdiff_t a_stride, int n_rows, const u
                        int n_k, int32_t* c, ptrdiff_t c_stride) {
   const auto* w = reinterpret_cast<const int16_t*>(panel);
   const auto run = [&](auto rows) { run_rows(rows, a, a_stride, w, n_k, c, c_stride); };
-  switch (n_rows) {
-    case 1:
-      return run(std::make_integer_sequence<int, 1>());
-    case 2:
-      return run(std::make_integer_sequence<int, 2>());
-    case 3:
-      return run(std::make_integer_sequence<int, 3>());
-    case 4:
-      return run(std::make_integer_sequence<int, 4>());
-    default:
-      return;
-  }
+  with_rows<4>(n_rows, run);
 }
 
 }  // namespace earbit

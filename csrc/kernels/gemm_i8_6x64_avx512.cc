@@ -13,6 +13,8 @@
 namespace earbit {
 namespace {
 
+#include "kernels/with_rows.h"
+
 constexpr int kRows = 6;
 constexpr int kCols = 64;
 constexpr int kVectors = kCols / 16;
@@ -75,22 +77,7 @@ void gemm_i8_6x64_avx512_pack(const int8_t* w, ptrdiff_t stride, int n_cols, int
 void gemm_i8_6x64_avx512(const uint8_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* panel,
                          int n_k, int32_t* c, ptrdiff_t c_stride) {
   const auto run = [&](auto rows) { run_rows(rows, a, a_stride, panel, n_k, c, c_stride); };
-  switch (n_rows) {
-    case 1:
-      return run(std::make_integer_sequence<int, 1>());
-    case 2:
-      return run(std::make_integer_sequence<int, 2>());
-    case 3:
-      return run(std::make_integer_sequence<int, 3>());
-    case 4:
-      return run(std::make_integer_sequence<int, 4>());
-    case 5:
-      return run(std::make_integer_sequence<int, 5>());
-    case kRows:
-      return run(std::make_integer_sequence<int, kRows>());
-    default:
-      return;
-  }
+  with_rows<kRows>(n_rows, run);
 }
 
 }  // namespace earbit

@@ -9,12 +9,8 @@
 namespace earbit {
 namespace {
 
+#include "kernels/lanes_below.h"
 #include "kernels/lanes_loops.h"
-
-// Which of 16 lanes from i on lie below n.
-__mmask16 lanes_below(int i, int n) {
-  return static_cast<__mmask16>(n - i >= 16 ? 0xffff : (1u << (n - i)) - 1);
-}
 
 uint64_t at_least_f32(const float* x, const float* threshold, int n) {
   uint64_t bits = 0;

@@ -52,7 +52,6 @@ class KeysB1 {
 
   // From a key on, a multiple of kKeyBlock.
   const uint8_t* block(int64_t key) const { return bytes_.data() + key * n_words_ * 8; }
-  int n_words() const { return n_words_; }
 
  private:
   int n_words_;

@@ -27,17 +27,6 @@ __m256i ones_of_bytes(__m256i x) {
       _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
 }
 
-uint8_t least_of(__m256i counts) {
-  const __m128i half =
-      _mm_min_epu8(_mm256_castsi256_si128(counts), _mm256_extracti128_si256(counts, 1));
-  // Of pairs of bytes the lesser one, as 16 bits.
-  const __m128i pairs = _mm_min_epu8(half, _mm_srli_epi16(half, 8));
-  const __m128i low = _mm_and_si128(pairs, _mm_set1_epi16(0xff));
-  return static_cast<uint8_t>(_mm_extract_epi16(_mm_minpos_epu16(low), 0));
-}
-
-constexpr int32_t kHidden = 255;  // of keys outside of the range: above every count
-
 // Counts of the words in which [from, to) lie, kHidden outside of it; returns the least.
 uint8_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t from, int64_t to,
                    uint8_t* counts) {

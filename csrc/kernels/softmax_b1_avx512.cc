@@ -14,21 +14,13 @@ namespace {
 
 #include "kernels/softmax_b1_shared.h"
 
-constexpr int32_t kHidden = 255;  // of keys outside of the range: above every count
-
 // Whether some keys of the block from j on lie outside of [from, to).
 bool is_border(int64_t j, int64_t from, int64_t to) { return j < from || j + kKeyBlock > to; }
 
 uint8_t least_of(__m512i counts) {
   // By masks of all lanes: GCC 12 takes the plain forms for uses of something uninitialized.
-  const __m256i half = _mm256_min_epu8(_mm512_maskz_extracti64x4_epi64(0xf, counts, 0),
-                                       _mm512_maskz_extracti64x4_epi64(0xf, counts, 1));
-  const __m128i quarter =
-      _mm_min_epu8(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-  // Of pairs of bytes the lesser one, as 16 bits.
-  const __m128i pairs = _mm_min_epu8(quarter, _mm_srli_epi16(quarter, 8));
-  const __m128i low = _mm_and_si128(pairs, _mm_set1_epi16(0xff));
-  return static_cast<uint8_t>(_mm_extract_epi16(_mm_minpos_epu16(low), 0));
+  return least_of(_mm256_min_epu8(_mm512_maskz_extracti64x4_epi64(0xf, counts, 0),
+                                  _mm512_maskz_extracti64x4_epi64(0xf, counts, 1)));
 }
 
 // The four bytes of up to 128 shares, each in two vectors.

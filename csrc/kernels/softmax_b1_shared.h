@@ -1,5 +1,8 @@
 // What all kernels of softmax_b1 share; included into their anonymous namespaces.
 
+constexpr int32_t kHidden =
+    255;  // counted of keys outside of the range: above every byte of a count
+
 // How many shares of the table are above what a bit needs, given the sum of all; they fall.
 inline int32_t n_above(const ShareTable& table, uint64_t total) {
   const auto sum = static_cast<float>(static_cast<double>(total) * 0x1p-31);
@@ -20,3 +23,14 @@ inline uint64_t seen_of(int64_t j, int64_t from, int64_t to) {
   if (to - j < kWordBits) seen &= to > j ? (uint64_t{1} << (to - j)) - 1 : 0;
   return seen;
 }
+
+#if defined(__AVX2__)
+inline uint8_t least_of(__m256i counts) {
+  const __m128i half =
+      _mm_min_epu8(_mm256_castsi256_si128(counts), _mm256_extracti128_si256(counts, 1));
+  // Of pairs of bytes the lesser one, as 16 bits.
+  const __m128i pairs = _mm_min_epu8(half, _mm_srli_epi16(half, 8));
+  const __m128i low = _mm_and_si128(pairs, _mm_set1_epi16(0xff));
+  return static_cast<uint8_t>(_mm_extract_epi16(_mm_minpos_epu16(low), 0));
+}
+#endif

@@ -31,8 +31,9 @@ class AttentionB1 : public Op {
     if (!(score_scale > 0) || !std::isfinite(2 * score_scale) || !(prob_half_ > 0)) {
       throw std::invalid_argument("score_scale and prob_half must be above 0");
     }
-    // A sum is 1 at least: what is below this changes none, and no share of it is above the limit.
-    const float least = std::min(0x1p-40f, prob_half_);
+    // Sums are of units of 2^-31 and 1 at least: what is below half of one changes none, and no
+    // share of it is above the limit.
+    const float least = std::min(0x1p-32f, prob_half_);
     std::vector<float> exp;
     for (int count = 0; count <= d_; ++count) {
       const float share = std::exp(-2.0f * score_scale * static_cast<float>(count));

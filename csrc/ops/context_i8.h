@@ -20,6 +20,10 @@
 
 namespace earbit {
 
+// The codes of a row sum up to at most 2 / prob_scale, as p < prob_scale / 2 is 0: so int32 holds
+// their product with any values, however many keys there are.
+constexpr float kMinProbScale = 1e-6f;
+
 // A few rows of one head: the codes of their probabilities, and what is needed while they are
 // multiplied.
 struct CodeRows {
@@ -90,10 +94,6 @@ class ContextI8 {
   }
 
  private:
-  // The codes of a row sum up to at most 2 / prob_scale, as p < prob_scale / 2 is 0: so int32 holds
-  // their product with any values, however many keys there are.
-  static constexpr float kMinProbScale = 1e-6f;
-
   int d_;
   CodeSet prob_set_;
   float prob_scale_;

@@ -14,7 +14,7 @@
 
 namespace earbit {
 
-constexpr int kMaxHeadDim = 1 << 15;  // the difference of two scores is an int32
+constexpr int kMaxHeadDim = 1 << 15;  // 255 x 128 for each column: a dot is an int32
 
 // Columns of a head; throws std::invalid_argument unless all inputs are signed codes of one width.
 inline int head_dim_of(const std::vector<Type>& inputs, int heads) {

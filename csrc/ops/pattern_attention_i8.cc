@@ -12,15 +12,13 @@
 #include "graph/op.h"
 #include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
+#include "ops/context_i8.h"
+#include "ops/keys_i8.h"
 #include "ops/near_and_far.h"
 #include "ops/patterns.h"
 
 namespace earbit {
 namespace {
-
-// As in attention_i8: then int32 holds the product of probabilities and values, and every score.
-constexpr float kMinPatternProbScale = 1e-6f;
-constexpr int kMaxPatternHeadDim = 1 << 15;
 
 // What the two products of a part multiply: the part's q, k and v are three inputs from `first` on.
 struct PatternPart {
@@ -42,7 +40,7 @@ struct PatternPart {
                            attributes.number(prefix + "prob_scale"),
                            attributes.number(prefix + "v_scale")};
     if (!(part.q_scale > 0) || !(part.k_scale > 0) || !(part.v_scale > 0) ||
-        !(part.prob_scale >= kMinPatternProbScale)) {
+        !(part.prob_scale >= kMinProbScale)) {
       throw std::invalid_argument(prefix + "q_scale, " + prefix + "k_scale and " + prefix +
                                   "v_scale must be above 0 and " + prefix +
                                   "prob_scale at least 1e-6");
@@ -71,20 +69,8 @@ class PatternAttentionI8 : public Op {
         far_(PatternPart::read(attributes, "far_", inputs, 3)),
         kernel_(gemm_i8_kernel(chosen_isa())),
         exp_(exp_kernels(chosen_isa())),
-        lanes_(lane_kernels(chosen_isa())) {
-    for (const Type& input : inputs) {
-      if (input.cols != type_.cols || input.cols % n_heads_ != 0) {
-        throw std::invalid_argument("q, k and v must have the same width, a multiple of heads=" +
-                                    std::to_string(n_heads_));
-      }
-      if (input.set.is_unsigned) throw std::invalid_argument("q, k and v must be signed codes");
-    }
-    d_ = type_.cols / n_heads_;
-    if (d_ > kMaxPatternHeadDim) {
-      throw std::invalid_argument("heads of " + std::to_string(d_) + " columns; at most " +
-                                  std::to_string(kMaxPatternHeadDim) + " are allowed");
-    }
-  }
+        lanes_(lane_kernels(chosen_isa())),
+        d_(head_dim_of(inputs, n_heads_)) {}
 
   const Type& type() const override { return type_; }
 
@@ -276,7 +262,7 @@ class PatternAttentionI8 : public Op {
   const GemmI8Kernel& kernel_;
   const ExpKernels& exp_;
   const LaneKernels& lanes_;
-  int d_ = 0;
+  int d_;
 };
 
 }  // namespace

@@ -1,6 +1,4 @@
 // gelu, relu: one float to one float.  add: two matrices of the same shape.
-#include <algorithm>
-
 #include "graph/row_op.h"
 #include "kernels/lanes.h"
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from earbit.cli.options import Json, Seed, Settings
+from earbit.cli.options import Json, Seed, Settings, flat
 from earbit.output import emit, print_json
 
 
@@ -44,7 +44,7 @@ def profile(
     """What a model costs: parameters, storage, MACs, FLOPs, BOPs, memory, estimated times."""
     from earbit.cost.verb import profile_as_the_paper, profile_models
 
-    settings = [one for group in set for one in group]
+    settings = flat(set)
     if all:
         others = {
             "models": models,
@@ -138,7 +138,7 @@ def errors(
         is_noise=noise,
         n_clips=clips,
         seconds=seconds,
-        settings=[one for group in set for one in group],
+        settings=flat(set),
         seed=seed,
         out_dir=out,
     )

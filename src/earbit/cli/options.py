@@ -12,3 +12,8 @@ Json = Annotated[
 ]
 Settings = UseAppendAction[tuple[tuple[str, ...], ...]]
 Seed = Annotated[int, arg(help="Seed of everything random.")]
+
+
+def flat(settings: tuple[tuple[str, ...], ...]) -> list[str]:
+    """What several --set say, one after the other."""
+    return [one for group in settings for one in group]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from earbit.cli.options import Json, Seed, Settings
+from earbit.cli.options import Json, Seed, Settings, flat
 from earbit.errors import ConfigError, DataError
 from earbit.output import emit
 
@@ -33,7 +33,7 @@ def export(
     """Packs a model into one file that runs without PyTorch, and verifies it against PyTorch."""
     from earbit.export.verb import export_model
 
-    settings = [one for group in set for one in group]
+    settings = flat(set)
     result = export_model(model, out, plan=plan, seed=seed, head=head, settings=settings)
     agreement = result["agreement"]
     bits = (
@@ -109,7 +109,7 @@ def bench(
     """Measured time and memory of programs, beside other engines on the same machine."""
     from earbit.cost.bench_verb import bench_all
 
-    settings = [one for group in set for one in group]
+    settings = flat(set)
     with _programs_of(file, plan, seed, settings) as (programs, model):
         text, result = bench_all(
             programs, model=model, seconds=seconds, threads=threads, engines=engines

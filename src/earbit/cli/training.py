@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from earbit.cli.options import Json, Seed, Settings
+from earbit.cli.options import Json, Seed, Settings, flat
 from earbit.errors import UnsupportedError
 from earbit.output import emit, print_json
 
@@ -91,7 +91,7 @@ def pretrain(
     from earbit.pretrain.recipe import load_recipe
     from earbit.pretrain.verb import pretrain as pretrain_recipe
 
-    print_json(pretrain_recipe(load_recipe(recipe, [one for group in set for one in group]), out))
+    print_json(pretrain_recipe(load_recipe(recipe, flat(set)), out))
 
 
 def binarize(
@@ -130,6 +130,6 @@ def binarize(
     from earbit.quantize.report import render
     from earbit.quantize.verb import binarize as binarize_model
 
-    settings = [one for group in set for one in group]
+    settings = flat(set)
     result = binarize_model(model, plan, corpus, out, n_steps=n_steps, seed=seed, settings=settings)
     emit(result, json, render(result, str(out)))

@@ -136,6 +136,15 @@ def refuse_quantized(where: str, model: AudioModel, cure: str) -> None:
         raise ConfigError(f"{where}: quantized already{plan}; {cure}")
 
 
+def refuse_settings(settings: Sequence[str], where: str) -> None:
+    """ConfigError for settings of a model that is no preset; where: which."""
+    if settings:
+        raise ConfigError(
+            f"--set {' '.join(settings)} with {where}, whose configuration is what it was trained "
+            "with; it is for presets"
+        )
+
+
 def preset_or_model(where: str, seed: int, settings: Sequence[str] = ()) -> AudioModel:
     """A model by its preset, with random weights from the seed, or from its file or folder.
 
@@ -145,11 +154,7 @@ def preset_or_model(where: str, seed: int, settings: Sequence[str] = ()) -> Audi
     if where in PRESETS:
         return random_model(override(PRESETS[where](), settings), seed).eval()
     if model_path(where).exists():
-        if settings:
-            raise ConfigError(
-                f"--set {' '.join(settings)} with {where}, whose configuration is what it was "
-                "trained with; it is for presets"
-            )
+        refuse_settings(settings, where)
         return load_model(where)
     raise ConfigError(
         f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"

@@ -11,7 +11,7 @@ from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import read_model_file
 from earbit.presets import PRESETS
 from earbit.quantize.convert import leaves_of, quantized_leaves_of
-from earbit.quantize.load import model_path, preset_or_model
+from earbit.quantize.load import model_path, preset_or_model, refuse_settings
 from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.propagation.stacks import Stack, stack_of
 
@@ -60,11 +60,8 @@ def _check(
                 f"{len(models)} models and {len(teachers)} teachers; give one teacher per model, "
                 "in the same order"
             )
-    if settings and (teachers or any(where not in PRESETS for where in models)):
-        raise ConfigError(
-            f"--set {' '.join(settings)} with a trained model, whose configuration is what it was "
-            "trained with; it is for presets"
-        )
+    if teachers or any(where not in PRESETS for where in models):
+        refuse_settings(settings, "a trained model")
 
 
 def _float_model(where: str, name_of_plan: str, settings: Sequence[str], seed: int) -> Subject:
