@@ -11,6 +11,15 @@
 
 namespace earbit {
 
+// Dots of codes: (step * sums[i] + offset[i]) * left_scale * right_scale, rounded after every step.
+struct ScaledDots {
+  const int32_t* sums;
+  const int32_t* offset;
+  int32_t step;
+  float left_scale;
+  float right_scale;
+};
+
 struct ExpKernels {
   const char* name;
   Isa isa;
@@ -36,6 +45,9 @@ struct ExpKernels {
 
   // y[i] = a x[i] + b z[i], rounded after every step.
   void (*weighted_sum)(const int32_t* x, const int32_t* z, float a, float b, float* y, int64_t n);
+
+  // y[i] = a[i] + b[i].
+  void (*add_dots)(const ScaledDots& a, const ScaledDots& b, float* y, int64_t n);
 };
 
 // Every set that was built, the scalar one first.

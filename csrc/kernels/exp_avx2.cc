@@ -13,7 +13,7 @@ constexpr int kVectorLanes = 8;
 }  // namespace
 
 extern const ExpKernels kExpAvx2;
-const ExpKernels kExpAvx2 = {"exp_avx2", Isa::avx2, silu,   gate,        most,
-                             exp_below,  scores,    divide, weighted_sum};
+const ExpKernels kExpAvx2 = {"exp_avx2", Isa::avx2, silu,   gate,         most,
+                             exp_below,  scores,    divide, weighted_sum, add_dots};
 
 }  // namespace earbit

@@ -13,7 +13,7 @@ constexpr int kVectorLanes = 16;
 }  // namespace
 
 extern const ExpKernels kExpAvx512;
-const ExpKernels kExpAvx512 = {"exp_avx512", Isa::avx512, silu,   gate,        most,
-                               exp_below,    scores,      divide, weighted_sum};
+const ExpKernels kExpAvx512 = {"exp_avx512", Isa::avx512, silu,   gate,         most,
+                               exp_below,    scores,      divide, weighted_sum, add_dots};
 
 }  // namespace earbit

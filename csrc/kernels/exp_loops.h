@@ -117,3 +117,14 @@ inline void weighted_sum(const int32_t* x, const int32_t* z, float a, float b, f
     y[i] = a * static_cast<float>(x[i]) + b * static_cast<float>(z[i]);
   }
 }
+
+inline void add_dots(const ScaledDots& a, const ScaledDots& b, float* y, int64_t n) {
+  // Copies, which no y can be: what a compiler has to know before it makes vectors.
+  const ScaledDots x = a;
+  const ScaledDots z = b;
+  for (int64_t i = 0; i < n; ++i) {
+    const auto left = static_cast<float>(x.step * x.sums[i] + x.offset[i]);
+    const auto right = static_cast<float>(z.step * z.sums[i] + z.offset[i]);
+    y[i] = left * x.left_scale * x.right_scale + right * z.left_scale * z.right_scale;
+  }
+}

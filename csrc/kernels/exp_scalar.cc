@@ -13,7 +13,7 @@ constexpr int kVectorLanes = 4;
 }  // namespace
 
 extern const ExpKernels kExpScalar;
-const ExpKernels kExpScalar = {"exp_scalar", Isa::scalar, silu,   gate,        most,
-                               exp_below,    scores,      divide, weighted_sum};
+const ExpKernels kExpScalar = {"exp_scalar", Isa::scalar, silu,   gate,         most,
+                               exp_below,    scores,      divide, weighted_sum, add_dots};
 
 }  // namespace earbit

@@ -10,6 +10,7 @@
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
+#include "kernels/exp.h"
 #include "ops/context_i8.h"
 #include "ops/keys_i8.h"
 
@@ -31,6 +32,7 @@ class RelativeAttentionI8 : public Op {
         k_scale_(attributes.number("k_scale")),
         p_scale_(attributes.number("p_scale")),
         r_scale_(attributes.number("r_scale")),
+        exp_(exp_kernels(chosen_isa())),
         d_(head_dim_of(inputs, heads_)),
         context_(attributes, d_) {
     for (float scale : {q_scale_, k_scale_, p_scale_, r_scale_}) {
@@ -121,24 +123,15 @@ class RelativeAttentionI8 : public Op {
     }
     for (int i = 0; i < n_rows; ++i) {
       const int64_t nearest = n - 1 - first - i;  // the row of r that the first key reads
-      score(block.by_content.data() + i * block.key_cols, head.keys.offset(0),
-            block.by_distance.data() + i * block.distance_cols + nearest - base,
-            head.distances.offset(nearest), block.scores);
+      const ScaledDots by_content{block.by_content.data() + i * block.key_cols, head.keys.offset(0),
+                                  q_set_.step(), q_scale_, k_scale_};
+      const ScaledDots by_distance{
+          block.by_distance.data() + i * block.distance_cols + nearest - base,
+          head.distances.offset(nearest), p_set_.step(), p_scale_, r_scale_};
+      exp_.add_dots(by_content, by_distance, block.scores.data(), n);
       context_.softmax(block.scores.data(), n, block.rows, block.rows.row(i));
     }
     context_.write(head.values, block.rows, n_rows, 0, static_cast<int>(n), first, h, y);
-  }
-
-  // Scores of a row, of the sums of both products.
-  void score(const int32_t* content, const int32_t* content_offset, const int32_t* distance,
-             const int32_t* distance_offset, std::vector<float>& scores) const {
-    const int q_step = q_set_.step();
-    const int p_step = p_set_.step();
-    for (size_t j = 0; j < scores.size(); ++j) {
-      const auto by_content = static_cast<float>(q_step * content[j] + content_offset[j]);
-      const auto by_distance = static_cast<float>(p_step * distance[j] + distance_offset[j]);
-      scores[j] = by_content * q_scale_ * k_scale_ + by_distance * p_scale_ * r_scale_;
-    }
   }
 
   CodeSet q_set_;
@@ -149,6 +142,7 @@ class RelativeAttentionI8 : public Op {
   float k_scale_;
   float p_scale_;
   float r_scale_;
+  const ExpKernels& exp_;
   int d_;
   ContextI8 context_;
 };

@@ -12,7 +12,30 @@ bool is_near(double value, double expected) {
   return std::abs(value - expected) <= 1e-6 * (1 + std::abs(expected));
 }
 
-// All functions on n values, against double precision, and against the bits of the scalar set.
+// Sums of two dots of every number, against double precision and the bits of the scalar set.
+bool are_dots_right(const ExpKernels& exp, int n, std::mt19937_64& random) {
+  std::vector<int32_t> sums(n);
+  std::vector<int32_t> offset(n);
+  for (auto* values : {&sums, &offset}) {
+    for (int32_t& value : *values) value = static_cast<int32_t>(random() % 200001) - 100000;
+  }
+  const ScaledDots a{sums.data(), offset.data(), 2, 0.013f, 0.37f};
+  const ScaledDots b{offset.data(), sums.data(), 1, 0.07f, 0.0011f};
+  std::vector<float> y(n);
+  std::vector<float> same(n);
+  exp.add_dots(a, b, y.data(), n);
+  exp_kernels(Isa::scalar).add_dots(a, b, same.data(), n);
+  for (int i = 0; i < n; ++i) {
+    const double left = (2.0 * sums[i] + offset[i]) * a.left_scale * a.right_scale;
+    const double right = (1.0 * offset[i] + sums[i]) * b.left_scale * b.right_scale;
+    // Terms may cancel each other.
+    if (std::abs(y[i] - (left + right)) > 1e-6 * (std::abs(left) + std::abs(right))) return false;
+  }
+  return y == same;
+}
+
+// The other functions on n values, against double precision, and against the bits of the scalar
+// set.
 bool is_right(const ExpKernels& exp, int n, std::mt19937_64& random) {
   const ExpKernels& scalar = exp_kernels(Isa::scalar);
   std::normal_distribution<float> normal(0.0f, 9.0f);
@@ -69,7 +92,7 @@ std::vector<SelfTest> self_test_exp() {
     if (!is_available(exp->isa)) continue;
     tests.push_back({exp->name, true, std::to_string(kSizes) + " sizes"});
     for (int n = 1; n <= kSizes; ++n) {
-      if (!is_right(*exp, n, random)) {
+      if (!is_right(*exp, n, random) || !are_dots_right(*exp, n, random)) {
         tests.back() = {exp->name, false, "wrong at " + std::to_string(n) + " values"};
       }
     }
