@@ -161,6 +161,21 @@ inline void fir_rows(const float* a, ptrdiff_t a_stride, const float* w, int n_t
   }
 }
 
+template <uint64_t (*at_least)(const float*, const float*, int)>
+inline int64_t not_below(const float* x, float limit, int64_t n, uint64_t* bits) {
+  float limits[64];
+  for (float& one : limits) one = limit;
+  int64_t n_ones = 0;
+  const auto put = [&](int64_t i, uint64_t word) {
+    n_ones += __builtin_popcountll(word);
+    bits[i / 64] = word;
+  };
+  int64_t i = 0;
+  for (; i + 64 <= n; i += 64) put(i, at_least(x + i, limits, 64));
+  if (i < n) put(i, at_least(x + i, limits, static_cast<int>(n % 64)));
+  return n_ones;
+}
+
 template <int rows_at_once, int n_lanes, uint64_t (*at_least)(const float*, const float*, int)>
 inline void fir_bits(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* w, int n_taps,
                      const float* threshold, uint64_t* bits, ptrdiff_t bits_stride) {

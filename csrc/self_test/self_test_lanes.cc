@@ -27,6 +27,22 @@ bool is_right(uint64_t (*at_least)(const T*, const T*, int), int n, std::mt19937
   return at_least(x.data(), threshold.data(), n) == expected;
 }
 
+// Many values against one limit.
+bool are_limits_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+  std::normal_distribution<float> normal(0.0f, 1.0f);
+  std::vector<float> x(n);
+  for (float& value : x) value = normal(random);
+  const float limit = x[random() % x.size()];
+  std::vector<uint64_t> bits(words_for(n), ~uint64_t{0});
+  std::vector<uint64_t> expected(words_for(n));
+  int64_t n_ones = 0;
+  for (int i = 0; i < n; ++i) {
+    expected[i / kWordBits] |= uint64_t{x[i] >= limit} << (i % kWordBits);
+    n_ones += x[i] >= limit;
+  }
+  return lanes.not_below(x.data(), limit, n, bits.data()) == n_ones && bits == expected;
+}
+
 // Dots of a tile of counts, compared and scaled.
 bool are_dots_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   constexpr int kRows = 3;
@@ -224,7 +240,7 @@ SelfTest tested(const LaneKernels& lanes, std::mt19937_64& random) {
     if (!is_right(lanes, n, random) || !are_dots_right(lanes, n, random) ||
         !are_sums_right(lanes, n, random) || !is_code_right(lanes, n, random) ||
         !are_columns_right(lanes, n, random) || !are_channels_right(lanes, n, random) ||
-        !is_right(lanes.at_least_f32, n_bits, random) ||
+        !are_limits_right(lanes, n, random) || !is_right(lanes.at_least_f32, n_bits, random) ||
         !is_right(lanes.at_least_i32, n_bits, random)) {
       return {lanes.name, false, "wrong at " + std::to_string(n) + " values"};
     }
