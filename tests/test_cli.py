@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -43,6 +44,27 @@ def test_help_names_every_verb():
     )
     for verb in VERBS:
         assert verb in done.stdout
+
+
+def test_the_version_is_said(capsys):
+    main(["--version"])
+    assert capsys.readouterr().out == f"earbit {metadata.version('earbit')}\n"
+
+
+@pytest.mark.parametrize(
+    "args", [["bench", "x", "--thread", "2"], ["bench", "x", "--threads", "two"], ["bench"]]
+)
+def test_a_mistake_points_to_the_help_of_its_own_verb(args, capsys):
+    line = fails(capsys, *args)
+    assert "earbit bench --help" in line
+    assert line.count("--help") == 1
+
+
+def test_a_place_where_no_json_can_be_written_is_refused_before_any_work(capsys, tmp_path):
+    args = ["bench", "hubert-tiny", "--plan", "w1a1", "--json"]
+    assert f"{tmp_path}: a folder" in fails(capsys, *args, tmp_path)
+    (tmp_path / "file").write_text("x")
+    assert "cannot write there" in fails(capsys, *args, tmp_path / "file" / "x.json")
 
 
 @pytest.mark.parametrize("verb", VERBS)
