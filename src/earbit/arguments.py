@@ -27,8 +27,11 @@ def parse(verbs: Mapping[str, Verb], args: Sequence[str]) -> Callable[[], None]:
     with _one_line():
         if args and args[0] in verbs:
             # Alone, so that what is said of a mistake is of this verb and of no other.
-            verb = deferred(verbs[args[0]])
-            return tyro.cli(verb, prog=f"earbit {args[0]}", args=args[1:])
+            verb = verbs[args[0]]
+            # Its text as it stands: tyro would join the lines of examples.
+            text = inspect.cleandoc(verb.__doc__ or "")
+            prog = f"earbit {args[0]}"
+            return tyro.cli(deferred(verb), prog=prog, description=text, args=args[1:])
         chosen: Callable[[], None] = tyro.extras.subcommand_cli_from_dict(
             {name: _in_short(deferred(verb)) for name, verb in verbs.items()},
             prog="earbit",
