@@ -1,15 +1,20 @@
 """The command line: bad input gives one clear line and exit status 2, and loses nothing."""
 
+import inspect
 import json
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
 import soundfile
 
 from earbit.cli.main import VERBS, main
+from earbit.cost.peers.catalogue import PEERS
+from earbit.presets import PRESETS
+from earbit.quantize.plan import PLANS
 
 PROGRESS = re.compile(
     r"[\w -]+( of [\w.-]+)?: (\d+ of \d+|\d+ s|by|the corpus)|splits for|making |.*: random weights"
@@ -45,12 +50,53 @@ def test_help_names_every_verb():
         assert verb in done.stdout
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself(verb, capsys):
+def test_the_version_is_said(capsys):
+    main(["--version"])
+    assert capsys.readouterr().out == f"earbit {metadata.version('earbit')}\n"
+
+
+@pytest.mark.parametrize(
+    "args", [["bench", "x", "--thread", "2"], ["bench", "x", "--threads", "two"], ["bench"]]
+)
+def test_a_mistake_points_to_the_help_of_its_own_verb(args, capsys):
+    line = fails(capsys, *args)
+    assert "earbit bench --help" in line
+    assert line.count("--help") == 1
+
+
+def test_a_place_where_no_json_can_be_written_is_refused_before_any_work(capsys, tmp_path):
+    args = ["bench", "hubert-tiny", "--plan", "w1a1", "--json"]
+    assert f"{tmp_path}: a folder" in fails(capsys, *args, tmp_path)
+    (tmp_path / "file").write_text("x")
+    assert "cannot write there" in fails(capsys, *args, tmp_path / "file" / "x.json")
+
+
+def help_of(verb, capsys):
     with pytest.raises(SystemExit) as exit_info:
         main([verb, "--help"])
     assert exit_info.value.code == 0
-    assert "--" in capsys.readouterr().out
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_and_each_of_its_arguments(verb, capsys):
+    text = help_of(verb, capsys)
+    assert "--" in text
+    # What tyro writes where we say nothing: a type in capitals, or a default without a text.
+    assert not re.findall(r"\b(?:STR|PATH|INT|FLOAT)\b", text)
+    assert not re.findall(r"(?:None|: )\)", text)
+    for parameter in inspect.signature(VERBS[verb], eval_str=True).parameters.values():
+        told = [one.help for one in parameter.annotation.__metadata__ if hasattr(one, "help")]
+        assert any(told), parameter
+
+
+@pytest.mark.parametrize(
+    ("verb", "names"),
+    [("export", {*PRESETS, *PLANS}), ("bench", {*PRESETS, *PLANS, *PEERS}), ("study", {*PRESETS})],
+)
+def test_help_lists_what_may_be_given(verb, names, capsys):
+    text = help_of(verb, capsys)
+    assert names <= set(re.findall(r"[a-z][\w-]+", text))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +191,7 @@ def test_run_takes_any_rate_and_channels_and_writes_features(tmp_path, program, 
     soundfile.write(tmp_path / "stereo.wav", stereo, rate_hz)
     soundfile.write(tmp_path / "silence.flac", np.zeros(8000), 8000)
     paths = [str(tmp_path / "stereo.wav"), str(tmp_path / "silence.flac")]
-    main(["run", str(program), *paths, "--out", str(tmp_path / "f.npz"), "--json", "-"])
+    main(["run", str(program), *paths, "--out", str(tmp_path / "f.npz")])
     summary = json.loads(capsys.readouterr().out)
     features = np.load(tmp_path / "f.npz")
     assert [entry["frames"] for entry in summary] == [49, 49]
@@ -221,6 +267,20 @@ def test_files_left_out_of_a_run_show_in_its_exit_status(tmp_path, program, caps
     assert list(np.load(out)) == [str(tmp_path / "good.wav")]
 
 
+def test_run_is_a_table_on_a_terminal_and_json_elsewhere(tmp_path, program, capsys, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    args = ["run", str(program), str(tmp_path / "a.wav")]
+    main(args)
+    (entry,) = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    main(args)
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split()[:4] == ["audio", "seconds", "frames", "width"]
+    assert row.split()[:4] == [entry["audio"], "1.000", "49", "64"]
+    main([*args, "--json", "-"])
+    assert json.loads(capsys.readouterr().out)[0]["frames"] == 49
+
+
 def test_settings_of_several_flags_all_hold(capsys, tmp_path):
     args = ["--set", "n_units=1", "--set", "seed=2", "model.nope=3"]
     assert "'model.nope'" in fails(
@@ -248,8 +308,80 @@ def test_binarizing_by_a_plan_that_quantizes_nothing_is_refused(capsys, tmp_path
 
 
 def test_a_preset_in_the_place_of_a_program_is_told_how_to_become_one(capsys, tmp_path):
-    for verb in (["run", "hubert-tiny", tmp_path / "a.wav"], ["bench", "hubert-tiny"]):
-        assert "`earbit export hubert-tiny --plan w1a1" in fails(capsys, *verb)
+    line = fails(capsys, "run", "hubert-tiny", tmp_path / "a.wav")
+    assert "`earbit export hubert-tiny --plan w1a1" in line
+    line = fails(capsys, "bench", "hubert-tiny")
+    assert "`earbit bench hubert-tiny --plan w1a1`" in line
+    assert "no such file" not in line
+
+
+WRONG = {
+    "hubert-tiny: a preset, and no --plan": ["bench", "hubert-tiny"],
+    "unknown plan 'w1a3'": ["bench", "hubert-tiny", "--plan", "w1a3"],
+    "mine.yaml: cannot be read": ["bench", "hubert-tiny", "--plan", "mine.yaml"],
+    "'hubert-bose' is neither": ["bench", "hubert-bose", "--plan", "w1a1"],
+    "none.safetensors: no such file": ["bench", "none.safetensors"],
+    "no engine 'torhc'": ["bench", "hubert-tiny", "--plan", "w1a1", "--engines", "torhc"],
+    "seconds=0.0;": ["bench", "hubert-tiny", "--plan", "w1a1", "--seconds", "1", "0"],
+    "threads=0;": ["bench", "hubert-tiny", "--plan", "w1a1", "--threads", "0"],
+    "runs=0;": ["bench", "hubert-tiny", "--plan", "w1a1", "--runs", "0"],
+    "--set a=1 without --plan": ["bench", "none.safetensors", "--set", "a=1"],
+    "x.txt: a program file ends in": ["export", "hubert-tiny", "--out", "x.txt"],
+    "'hubert-nose' is neither": ["export", "hubert-nose", "--out", "x.safetensors"],
+    "plan 'w1a4'": ["export", "hubert-tiny", "--plan", "w1a4", "--out", "x.safetensors"],
+    "/dev/null: cannot write there": ["export", "hubert-tiny", "--out", "/dev/null/x.safetensors"],
+}
+
+
+def test_a_wrong_argument_of_bench_and_export_is_found_before_pytorch_is_imported(tmp_path):
+    code = f"""
+import sys
+from earbit.cli.main import main
+for args in {list(WRONG.values())}:
+    try:
+        main(args)
+    except SystemExit as end:
+        assert end.code == 2
+assert not {{"torch", "lhotse", "sklearn"}} & set(sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(WRONG)
+    for line, named in zip(lines, WRONG, strict=True):
+        assert named in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_program_is_not_written_over_a_folder(capsys, tmp_path):
+    out = tmp_path / "x.safetensors"
+    out.mkdir()
+    assert f"{out}: a folder" in fails(capsys, "export", "hubert-tiny", "--out", out)
+
+
+def test_an_interrupted_measurement_writes_what_is_finished(program, capsys, tmp_path, monkeypatch):
+    from earbit.cost import bench_verb
+
+    whole = bench_verb.bench
+
+    def ends_at_two_threads(programs, *, threads, **others):
+        if threads == 2:
+            raise KeyboardInterrupt
+        return whole(programs, threads=threads, **others)
+
+    monkeypatch.setattr(bench_verb, "bench", ends_at_two_threads)
+    report = tmp_path / "new" / "times.json"
+    args = ["--engines", "none", "--runs", "2", "--seconds", "0.5", "--threads", "1", "2"]
+    with pytest.raises(SystemExit) as end:
+        main(["bench", str(program), *args, "--json", str(report)])
+    captured = capsys.readouterr()
+    assert end.value.code == 130
+    assert "ended early: 1 of 2 points" in captured.err
+    assert captured.err.splitlines()[-1].startswith("earbit: interrupted")
+    assert captured.out.startswith("engine")
+    (record,) = json.loads(report.read_text())["records"]
+    assert (record["threads"], record["n_runs"]) == (1, 2)
 
 
 def test_a_program_in_the_place_of_a_model_is_told_apart(capsys, tmp_path, program):

@@ -11,7 +11,17 @@ SRC = Path(__file__).parents[1] / "src" / "earbit"
 
 # From left to right; a row may import itself, the rows before it and FOUNDATION.
 # `runtime` depends on nothing of ours, so any row may use it.
-FOUNDATION = {"config", "errors", "files", "progress", "text_table", "nn", "runtime", "_core"}
+FOUNDATION = {
+    "config",
+    "errors",
+    "files",
+    "model_names",
+    "progress",
+    "text_table",
+    "nn",
+    "runtime",
+    "_core",
+}
 WAY = [
     "audio",
     "units",
@@ -30,6 +40,7 @@ CLOSED = {
     "errors": set(),
     "config": {"errors", "files"},
     "files": {"errors"},
+    "model_names": {"errors"},
     "progress": set(),
     "text_table": set(),
     "nn": {"errors"},
@@ -125,6 +136,8 @@ def test_nothing_unsafe_is_ever_opened():
         ("import earbit.runtime", {"torch", "lhotse", "sklearn", "soundfile"}),
         ("import earbit.run", {"torch", "lhotse", "sklearn"}),
         ("import earbit.cli.main", {"torch", "lhotse", "sklearn", "numpy"}),
+        ("import earbit.cost.peers.catalogue", {"torch", "lhotse", "sklearn", "numpy"}),
+        ("import earbit.quantize.plan", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.cost.engine", {"torch", "lhotse", "sklearn"}),
     ],
 )
@@ -134,6 +147,26 @@ def test_light_modules_stay_light(statement, forbidden):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not forbidden & set(loaded)
+
+
+@pytest.mark.parametrize(
+    "args", [["--version"], ["--help"], ["run", "--help"], ["bench", "--help"]]
+)
+def test_what_is_only_said_costs_no_heavy_import(args):
+    code = (
+        "import atexit, sys; from earbit.cli.main import main;"
+        "atexit.register(lambda: print('heavy', {'torch', 'lhotse', 'numpy'} & set(sys.modules)));"
+        f"main({args})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("heavy set()\n")
+
+
+def test_presets_have_the_names_that_are_known_without_their_shapes():
+    from earbit.model_names import PRESET_NAMES
+    from earbit.presets import PRESETS
+
+    assert tuple(PRESETS) == PRESET_NAMES
 
 
 def test_every_public_name_is_there_and_is_found_only_when_asked_for():
