@@ -29,7 +29,8 @@ from earbit.nn.front_end import n_frames_of
 from earbit.nn.precision import FLOAT
 from earbit.progress import Advance, progress
 from earbit.quantize.load import random_model
-from earbit.runtime.session import MAX_SAMPLES, MAX_THREADS, MIN_SAMPLES, Session
+from earbit.runtime.session import MAX_THREADS, Session
+from earbit.runtime.waveform import MAX_SAMPLES, MIN_SAMPLES
 
 N_RUNS = 15
 N_WARM_UPS = 2
