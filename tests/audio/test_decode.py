@@ -1,5 +1,8 @@
+import os
 import random
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import soundfile
 
 from earbit.audio import decode
 from earbit.audio.decode import audio_info, read_audio
+from earbit.audio.quiet_decoder import quiet_decoder
 from earbit.errors import DataError
 
 RATE_HZ = 16_000
@@ -267,3 +271,69 @@ def test_a_wav_that_was_cut_short_is_refused(tmp_path, kind):
         audio_info(path)
     path.write_bytes(whole)
     assert read_audio(path).size == 16_000
+
+
+def mp3_bytes(tmp_path, tone):
+    soundfile.write(tmp_path / "whole.mp3", tone, RATE_HZ, format="MP3")
+    return (tmp_path / "whole.mp3").read_bytes()
+
+
+def test_a_damaged_mp3_is_an_error_in_our_words_and_prints_nothing(tmp_path, tone, capfd):
+    whole = mp3_bytes(tmp_path, tone)
+    path = tmp_path / "x.mp3"
+    for content in (whole[: len(whole) // 2], b"hello " * 200, bytes(5000), b"ID3" + bytes(300)):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"breaks off after|cannot be decoded \(no mp3 in it\)"):
+            read_audio(path)
+    path.write_bytes(b"ID3\x04\0\0\0\0\0\x7f" + bytes(127) + whole[300:])
+    assert read_audio(path).size
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_others_write_to_standard_error_while_an_mp3_is_decoded_is_kept(tmp_path, capfd):
+    path = tmp_path / "x.mp3"
+    with quiet_decoder(path):
+        os.write(2, b"Note: Trying to resync...\nstep 1\n")
+        os.write(2, b"Warning: Xing stream size off\nstep 2 ")
+    assert capfd.readouterr().err == "step 1\nstep 2 "
+    path = tmp_path / "x.wav"
+    path.write_bytes(wav_bytes(np.zeros(400)))
+    with quiet_decoder(path):
+        os.write(2, b"Note: of a wav\n")
+    assert capfd.readouterr().err == "Note: of a wav\n"
+
+
+def test_an_mp3_is_decoded_where_there_is_no_standard_error(tmp_path, tone):
+    mp3_bytes(tmp_path, tone)
+    code = (
+        "import os, sys; from earbit import read_audio;"
+        "os.close(2); print(read_audio(sys.argv[1]).size)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "whole.mp3")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == tone.size
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "aac", "wma", "webm"])
+def test_a_format_that_is_not_read_is_named_with_what_is(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    path.write_bytes(random.Random(0).randbytes(2000))
+    with pytest.raises(DataError, match=rf"{suffix} is not read; ffmpeg.*wav, flac, ogg, opus or"):
+        read_audio(path)
+
+
+def test_a_libsndfile_without_mp3_is_named_and_mp3_is_not_offered(tmp_path, monkeypatch):
+    formats = soundfile.available_formats()
+    formats.pop("MP3")
+    monkeypatch.setattr(soundfile, "available_formats", lambda: formats)
+    path = tmp_path / "x.mp3"
+    path.write_bytes(b"\xff\xfb" + bytes(300))
+    with pytest.raises(DataError, match=r"libsndfile \S+ has no mp3.*give wav, flac, ogg or opus,"):
+        read_audio(path)
+
+
+def test_a_program_given_as_audio_is_called_one(tmp_path):
+    path = tmp_path / "p.safetensors"
+    path.write_bytes(bytes(100))
+    with pytest.raises(DataError, match="a program or model, not audio"):
+        read_audio(path)

@@ -4,10 +4,12 @@ Files are made from their bytes here; that good ones load is judged by the files
 """
 
 import json
+import os
 import re
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,10 +61,52 @@ def test_keys_in_any_order_white_space_and_foreign_metadata_are_allowed(tmp_path
     assert Session(write(tmp_path / "p", text + "  \n ")).outputs == (1,)
 
 
-@pytest.mark.parametrize("length", [2**64 - 1, 2**63, 10**8 + 1, 200])
-def test_a_header_longer_than_the_file_is_refused_with_both_numbers(tmp_path, length):
+@pytest.mark.parametrize("length", [2**64 - 1, 2**63, 10**8 + 1])
+def test_a_header_longer_than_any_may_be_is_refused_with_both_numbers(tmp_path, length):
     path = write(tmp_path / "p", "{}", length=length)
-    refused(path, f"header of {length} bytes; at most 2 are allowed in a file of 10")
+    refused(path, f"not a program: a header of {length} bytes, at most 100000000 are allowed")
+
+
+@pytest.mark.parametrize("length", [3, 200, 10**8])
+def test_a_header_longer_than_its_file_is_said_to_be_cut_short(tmp_path, length):
+    path = write(tmp_path / "p", "{}", length=length)
+    refused(path, f"cut short, or not a program: 2 of {length} bytes of its header are there")
+
+
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path):
+    (tmp_path / "empty").write_bytes(b"")
+    refused(tmp_path / "empty", "an empty file; give a file of `earbit export`")
+    for content, kind in [
+        (b"RIFF\x24\0\0\0WAVEfmt ", r"audio \(wav\)"),
+        (b"fLaC\0\0\0\x22", r"audio \(flac\)"),
+        (b"OggS\0\2\0\0", r"audio \(ogg\)"),
+        (b"ID3\4\0\0\0\0", r"audio \(mp3\)"),
+        (b"\xff\xfb\x90\x64\0\0\0\0", r"audio \(mp3\)"),
+        (b"PK\3\4\x2d\0\0\0", r"a zip archive \(npz.*\)"),
+    ]:
+        (tmp_path / "p").write_bytes(content + bytes(100))
+        refused(tmp_path / "p", f"this is {kind}, not a program; .*and audio after it")
+
+
+def test_no_header_of_a_length_that_looks_like_another_kind_is_refused(tmp_path):
+    # FF FB 00 .. is the length 0xFBFF, and how an mp3 begins.
+    text = header()
+    path = write(tmp_path / "p", text + " " * (0xFBFF - len(text)))
+    assert path.read_bytes()[:2] == b"\xff\xfb"
+    assert Session(path).outputs == (1,)
+
+
+def test_a_model_given_as_a_program_is_called_one_with_the_command_to_export_it(tmp_path):
+    path = tmp_path / "model.safetensors"
+    model = {"format": "earbit-model-2", "config": {}}
+    save_file({"w": np.ones(3, np.float32)}, path, {"earbit": json.dumps(model)})
+    refused(path, rf"this is a model, not a program; .*earbit export {re.escape(str(path))} --out")
+
+
+def test_what_is_no_file_is_called_what_it_is(tmp_path):
+    refused(tmp_path, "a folder; `earbit export")
+    refused(Path(os.devnull), "not a regular file; give a file of `earbit export`")
+    refused(tmp_path / ("n" * 5000), "cannot be looked at")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +199,7 @@ DATA = bytes(8)
 TENSORS = [
     # tensors, data, what the message must say
     ({"w": W}, DATA, "8 bytes of data; the tensors end at 4"),
-    (TWO, DATA[:7], r"'b' data_offsets: 8 is no integer from 4 to 7"),
+    (TWO, DATA[:7], "cut short: 7 of 8 bytes of its tensors are there; copy it again"),
     ({**TWO, "b": {**B, "data_offsets": [0, 4]}}, DATA, "begins at byte 0.* ends at 4"),
     ({**TWO, "b": {**B, "data_offsets": [5, 9]}}, bytes(9), "begins at byte 5.* ends at 4"),
     ({**TWO, "b": {**B, "data_offsets": [3, 7]}}, DATA, "begins at byte 3.* ends at 4"),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError
-from earbit.runtime.session import MAX_SAMPLES, MAX_THREADS, MIN_SAMPLES
+from earbit.runtime.session import MAX_THREADS
+from earbit.runtime.waveform import MAX_SAMPLES, MIN_SAMPLES
 
 MAX_RUNS = 10_000
 
