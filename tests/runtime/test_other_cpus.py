@@ -10,7 +10,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from small_programs import CUT, PLAIN, floats, limits, words, write_programs
+from program_parts import CUT, PLAIN, floats, limits, words
+from small_programs import write_programs
 from test_capi import NAMES, SAMPLES, write_wav
 
 from earbit.export.program import WAVEFORM, Program, write_program
