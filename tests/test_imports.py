@@ -1,4 +1,7 @@
-"""The way of the data: a file imports only what stands to its left, read from the code itself."""
+"""The way of the data: a file imports only what stands to its left, read from the code itself.
+
+And how long a file may be.
+"""
 
 import ast
 import subprocess
@@ -7,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).parents[1] / "src" / "earbit"
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src" / "earbit"
+MOST_LINES = 300
 
 # From left to right; a row may import itself, the rows before it and FOUNDATION.
 # `runtime` depends on nothing of ours, so any row may use it.
@@ -127,6 +132,15 @@ def test_nothing_unsafe_is_ever_opened():
         assert not {n for n in imported_names(path) if n.split(".")[0] in {"pickle", "joblib"}}
         assert "torch.load(" not in text, path
         assert "allow_pickle=True" not in text, path
+
+
+@pytest.mark.parametrize("folder", ["src", "csrc", "tests", "benchmarks", "examples"])
+def test_no_file_is_longer_than_one_idea_needs(folder):
+    suffixes = {".py", ".pyi", ".cc", ".c", ".h", ".def"}
+    files = [path for path in (ROOT / folder).rglob("*") if path.suffix in suffixes]
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert lengths
+    assert {path: n for path, n in lengths.items() if n > MOST_LINES} == {}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ namespace {
 template <typename T>
 bool is_right(uint64_t (*at_least)(const T*, const T*, int), int n, std::mt19937_64& random) {
   using Limits = std::numeric_limits<T>;
-  std::vector<T> values = {Limits::lowest(), Limits::max(), -1, 0, 1};
+  constexpr T kBorder = 1 << 30;
+  std::vector<T> values = {Limits::lowest(), Limits::max(), -kBorder, kBorder, -1, 0, 1};
   if (Limits::has_infinity) {
     values.insert(values.end(), {-Limits::infinity(), Limits::infinity(), Limits::quiet_NaN()});
   }
@@ -69,6 +70,7 @@ bool are_dots_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
       threshold[j] = dot(j % kRows, j) + static_cast<int32_t>(random() % 3) - 1;
     }
     threshold[0] = 1 << 30;
+    threshold[n_cols / 2] = -(1 << 30);
     uint64_t bits[kRows];
     std::vector<float> y(kRows * kStride);
     lanes.pack_dots(tile, threshold.data(), bits, 1);
