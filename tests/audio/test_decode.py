@@ -1,40 +1,21 @@
-import os
+"""What is read from audio files, and what of damaged ones."""
+
 import random
-import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import soundfile
+from audio_bytes import LOSSY, RATE_HZ, wav_bytes
 
 from earbit.audio import decode
 from earbit.audio.decode import audio_info, read_audio
-from earbit.audio.quiet_decoder import quiet_decoder
 from earbit.errors import DataError
 
-RATE_HZ = 16_000
 LOSSLESS = [("wav", "PCM_U8"), ("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "PCM_32")]
-LOSSY = {
-    "x.ogg": {"format": "OGG", "subtype": "VORBIS"},
-    "x.opus": {"format": "OGG", "subtype": "OPUS"},
-    "x.mp3": {"format": "MP3"},
-}
 
 
 def sine(n_samples, rate_hz, frequency_hz=440.0):
     return (0.5 * np.sin(2 * np.pi * frequency_hz * np.arange(n_samples) / rate_hz)).astype("f4")
-
-
-def wav_bytes(samples, *, claimed_bytes=None):
-    """A 16-bit mono WAV file written from its definition, not by the library that reads it."""
-    data = (samples * 32767).astype("<i2").tobytes()
-    n_bytes = len(data) if claimed_bytes is None else claimed_bytes
-    form = struct.pack("<HHIIHH", 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16)
-    riff = b"RIFF" + struct.pack("<I", (36 + n_bytes) & 0xFFFFFFFF) + b"WAVE"
-    return (
-        riff + b"fmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", n_bytes) + data
-    )
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), LOSSLESS)
@@ -221,119 +202,3 @@ def test_names_with_any_letters_can_be_read(tmp_path, tone):
     path = tmp_path / "räksmörgås 音 '%s' -x.wav"
     soundfile.write(path, tone, RATE_HZ)
     assert read_audio(str(path)).size == tone.size
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("missing.wav", None, "no such file"),
-        ("empty.wav", b"", "cannot be decoded"),
-        ("text.wav", b"RIFF is only a word here", "cannot be decoded"),
-        ("header.wav", wav_bytes(np.zeros(0)), "no samples"),
-        ("bare.raw", wav_bytes(np.zeros(400)), "raw samples"),
-        ("n" * 5_000 + ".wav", None, "cannot be looked at"),
-    ],
-    ids=lambda value: str(value)[:12],
-)
-def test_what_is_not_audio_is_one_line_that_names_the_file(tmp_path, name, content, message):
-    path = tmp_path / name
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(DataError, match=message) as caught:
-        read_audio(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_folder_is_not_audio(tmp_path):
-    with pytest.raises(DataError, match="is a folder"):
-        read_audio(tmp_path)
-    with pytest.raises(DataError, match="is a folder"):
-        audio_info(tmp_path)
-
-
-def test_a_rate_of_a_few_hertz_is_a_damaged_header(tmp_path, tone):
-    path = tmp_path / "x.wav"
-    soundfile.write(path, tone, 100)
-    with pytest.raises(DataError, match="100 Hz, at least 1000 Hz"):
-        read_audio(path)
-
-
-@pytest.mark.parametrize("kind", ["WAV", "RF64"])
-def test_a_wav_that_was_cut_short_is_refused(tmp_path, kind):
-    path = tmp_path / "cut.wav"
-    soundfile.write(path, np.zeros(16_000), 16_000, format=kind)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-20_000])
-    with pytest.raises(DataError, match="breaks off 20000 bytes before the end"):
-        read_audio(path)
-    with pytest.raises(DataError, match="breaks off"):
-        audio_info(path)
-    path.write_bytes(whole)
-    assert read_audio(path).size == 16_000
-
-
-def mp3_bytes(tmp_path, tone):
-    soundfile.write(tmp_path / "whole.mp3", tone, RATE_HZ, format="MP3")
-    return (tmp_path / "whole.mp3").read_bytes()
-
-
-def test_a_damaged_mp3_is_an_error_in_our_words_and_prints_nothing(tmp_path, tone, capfd):
-    whole = mp3_bytes(tmp_path, tone)
-    path = tmp_path / "x.mp3"
-    for content in (whole[: len(whole) // 2], b"hello " * 200, bytes(5000), b"ID3" + bytes(300)):
-        path.write_bytes(content)
-        with pytest.raises(DataError, match=r"breaks off after|cannot be decoded \(no mp3 in it\)"):
-            read_audio(path)
-    path.write_bytes(b"ID3\x04\0\0\0\0\0\x7f" + bytes(127) + whole[300:])
-    assert read_audio(path).size
-    assert capfd.readouterr() == ("", "")
-
-
-def test_what_others_write_to_standard_error_while_an_mp3_is_decoded_is_kept(tmp_path, capfd):
-    path = tmp_path / "x.mp3"
-    with quiet_decoder(path):
-        os.write(2, b"Note: Trying to resync...\nstep 1\n")
-        os.write(2, b"Warning: Xing stream size off\nstep 2 ")
-    assert capfd.readouterr().err == "step 1\nstep 2 "
-    path = tmp_path / "x.wav"
-    path.write_bytes(wav_bytes(np.zeros(400)))
-    with quiet_decoder(path):
-        os.write(2, b"Note: of a wav\n")
-    assert capfd.readouterr().err == "Note: of a wav\n"
-
-
-def test_an_mp3_is_decoded_where_there_is_no_standard_error(tmp_path, tone):
-    mp3_bytes(tmp_path, tone)
-    code = (
-        "import os, sys; from earbit import read_audio;"
-        "os.close(2); print(read_audio(sys.argv[1]).size)"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "whole.mp3")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) == tone.size
-
-
-@pytest.mark.parametrize("suffix", ["m4a", "aac", "wma", "webm"])
-def test_a_format_that_is_not_read_is_named_with_what_is(tmp_path, suffix):
-    path = tmp_path / f"x.{suffix}"
-    path.write_bytes(random.Random(0).randbytes(2000))
-    with pytest.raises(DataError, match=rf"{suffix} is not read; ffmpeg.*wav, flac, ogg, opus or"):
-        read_audio(path)
-
-
-def test_a_libsndfile_without_mp3_is_named_and_mp3_is_not_offered(tmp_path, monkeypatch):
-    formats = soundfile.available_formats()
-    formats.pop("MP3")
-    monkeypatch.setattr(soundfile, "available_formats", lambda: formats)
-    path = tmp_path / "x.mp3"
-    path.write_bytes(b"\xff\xfb" + bytes(300))
-    with pytest.raises(DataError, match=r"libsndfile \S+ has no mp3.*give wav, flac, ogg or opus,"):
-        read_audio(path)
-
-
-def test_a_program_given_as_audio_is_called_one(tmp_path):
-    path = tmp_path / "p.safetensors"
-    path.write_bytes(bytes(100))
-    with pytest.raises(DataError, match="a program or model, not audio"):
-        read_audio(path)

@@ -11,7 +11,6 @@ import numpy as np
 import soundfile
 import soxr
 
-from earbit.audio.quiet_decoder import quiet_decoder
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.wav_header import missing_bytes
 from earbit.errors import DataError
@@ -60,8 +59,7 @@ def read_audio(path: str | Path) -> np.ndarray:
     """
     with _opened(path) as file:
         n_frames, rate_hz = file.frames, file.samplerate
-        with quiet_decoder(Path(path)):
-            mono = _mono(path, file)
+        mono = _mono(path, file)
     if not mono.size:
         raise DataError(f"{path}: no samples in it; leave it out")
     if mono.size != n_frames:
@@ -122,8 +120,7 @@ def _mono(path: str | Path, file: soundfile.SoundFile) -> np.ndarray:
 def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
     _check_is_file(Path(path))
     try:
-        with quiet_decoder(Path(path)):
-            file = soundfile.SoundFile(str(path))
+        file = soundfile.SoundFile(str(path))
     except (soundfile.LibsndfileError, RuntimeError, UnicodeError) as error:
         raise _unreadable(path, error) from error
     with file:
