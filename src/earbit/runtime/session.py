@@ -157,7 +157,7 @@ def _data_errors(audio: NDArray[np.float32]) -> Iterator[None]:
 def _checked(waveform: NDArray[Any]) -> NDArray[np.float32]:
     try:
         given = np.asarray(waveform)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # the latter of a tensor that wants a gradient
         raise DataError(f"audio is no array ({error}); give shape (samples,)") from error
     if given.ndim != 1:
         raise DataError(f"audio of shape {given.shape}; give one channel, shape (samples,)")
@@ -166,14 +166,14 @@ def _checked(waveform: NDArray[Any]) -> NDArray[np.float32]:
             f"audio of type {given.dtype}; give floats in [-1, 1]: divide 16-bit samples by 32768, "
             "or read the file with earbit.read_audio"
         )
+    if not MIN_SAMPLES <= given.size <= MAX_SAMPLES:
+        raise DataError(
+            f"audio of {given.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "
+            f"{MAX_SAMPLES} (4 h); pad it or cut it"
+        )
     # A float64 beyond float32 becomes infinite, and is counted as such below.
     with np.errstate(over="ignore"):
         audio = np.ascontiguousarray(given, dtype=np.float32)
-    if not MIN_SAMPLES <= audio.size <= MAX_SAMPLES:
-        raise DataError(
-            f"audio of {audio.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "
-            f"{MAX_SAMPLES} (4 h); pad it or cut it"
-        )
     n_bad = int(np.count_nonzero(~np.isfinite(audio)))
     if n_bad:
         raise DataError(f"audio has {n_bad} samples that are NaN or infinite; clean it first")
