@@ -26,14 +26,14 @@ def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
         raise _of_shape(given.shape)
     if not np.issubdtype(given.dtype, np.floating):
         raise _of_type(given.dtype)
+    if not MIN_SAMPLES <= given.size <= MAX_SAMPLES:
+        raise DataError(
+            f"audio of {given.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "
+            f"{MAX_SAMPLES} (4 h); pad it or cut it"
+        )
     # A float64 beyond float32 becomes infinite, and is counted as such below.
     with np.errstate(over="ignore"):
         audio = np.ascontiguousarray(given, dtype=np.float32)
-    if not MIN_SAMPLES <= audio.size <= MAX_SAMPLES:
-        raise DataError(
-            f"audio of {audio.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "
-            f"{MAX_SAMPLES} (4 h); pad it or cut it"
-        )
     n_bad = int(np.count_nonzero(~np.isfinite(audio)))
     if n_bad:
         raise DataError(f"audio has {n_bad} samples that are NaN or infinite; clean it first")
