@@ -41,7 +41,7 @@ class ProductI8 : public RowOp {
     }
     const int per_group = n_out / groups_;
     for (int g = 0; g < groups_; ++g) {
-      panels_.emplace_back(gemm_i8_kernel(chosen_isa()),
+      panels_.emplace_back(gemm_i8_kernel_for(chosen_isa(), per_group),
                            weight.data() + static_cast<size_t>(g) * per_group * n_k, n_k, per_group,
                            n_k);
     }
