@@ -23,12 +23,13 @@ class AttentionI8 : public Op {
         type_(Type::floats(inputs[0].cols)),
         heads_(attributes.integer("heads", 1, 1 << 16)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
-        score_scale_(attributes.number("q_scale") * attributes.number("k_scale")),
+        score_scale_(attributes.positive("q_scale") * attributes.positive("k_scale")),
         exp_(exp_kernels(chosen_isa())),
         d_(head_dim_of(inputs, heads_)),
         context_(attributes, d_) {
-    if (!(score_scale_ > 0) || !std::isfinite(score_scale_))
-      throw std::invalid_argument("q_scale and k_scale must be above 0");
+    if (!(score_scale_ > 0) || !std::isfinite(score_scale_)) {
+      throw std::invalid_argument("q_scale times k_scale must be a finite float32 above 0");
+    }
   }
 
   const Type& type() const override { return type_; }

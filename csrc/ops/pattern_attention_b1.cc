@@ -53,14 +53,8 @@ class PatternAttentionB1 : public Op {
     float context;
 
     static Scales read(Attributes& attributes, const std::string& prefix) {
-      const Scales scales{attributes.number(prefix + "score_scale"),
-                          attributes.number(prefix + "prob_half"),
-                          attributes.number(prefix + "scale")};
-      if (!(scales.score > 0) || !(scales.prob_half > 0)) {
-        throw std::invalid_argument(prefix + "score_scale and " + prefix +
-                                    "prob_half must be above 0");
-      }
-      return scales;
+      return {attributes.positive(prefix + "score_scale"),
+              attributes.positive(prefix + "prob_half"), attributes.number(prefix + "scale")};
     }
   };
 

@@ -25,9 +25,8 @@ class PatternAttentionF32 : public Op {
         n_heads_(attributes.integer("heads", 1, 1 << 16)),
         heads_(PatternHeads::read(attributes, n_heads_)),
         pattern_(Pattern::read(attributes)),
-        score_scale_(attributes.number("score_scale")),
+        score_scale_(attributes.positive("score_scale")),
         exp_(exp_kernels(chosen_isa())) {
-    if (!(score_scale_ > 0)) throw std::invalid_argument("score_scale must be above 0");
     for (const Type& input : inputs) {
       if (input.cols != type_.cols || input.cols % n_heads_ != 0) {
         throw std::invalid_argument("q, k and v must have the same width, a multiple of heads=" +

@@ -32,20 +32,13 @@ struct PatternPart {
 
   static PatternPart read(Attributes& attributes, const std::string& prefix,
                           const std::vector<Type>& inputs, size_t first) {
-    const PatternPart part{first,
-                           inputs[first].set,
-                           {attributes.integer(prefix + "prob_bits", 1, kMaxCodeBits), true},
-                           attributes.number(prefix + "q_scale"),
-                           attributes.number(prefix + "k_scale"),
-                           attributes.number(prefix + "prob_scale"),
-                           attributes.number(prefix + "v_scale")};
-    if (!(part.q_scale > 0) || !(part.k_scale > 0) || !(part.v_scale > 0) ||
-        !(part.prob_scale >= kMinProbScale)) {
-      throw std::invalid_argument(prefix + "q_scale, " + prefix + "k_scale and " + prefix +
-                                  "v_scale must be above 0 and " + prefix +
-                                  "prob_scale at least 1e-6");
-    }
-    return part;
+    return {first,
+            inputs[first].set,
+            {attributes.integer(prefix + "prob_bits", 1, kMaxCodeBits), true},
+            attributes.positive(prefix + "q_scale"),
+            attributes.positive(prefix + "k_scale"),
+            prob_scale_of(attributes, prefix + "prob_scale"),
+            attributes.positive(prefix + "v_scale")};
   }
 
   // Every step is rounded, as in training.

@@ -22,12 +22,11 @@ class RelativeAttentionF32 : public Op {
   RelativeAttentionF32(const std::vector<Type>& inputs, Attributes& attributes)
       : type_(inputs[0]),
         heads_(attributes.integer("heads", 1, 1 << 16)),
-        score_scale_(attributes.number("score_scale")),
+        score_scale_(attributes.positive("score_scale")),
         content_bias_(attributes.f32("content_bias", {type_.cols})),
         position_bias_(attributes.f32("position_bias", {type_.cols})),
         exp_(exp_kernels(chosen_isa())),
         lanes_(lane_kernels(chosen_isa())) {
-    if (!(score_scale_ > 0)) throw std::invalid_argument("score_scale must be above 0");
     for (const Type& input : inputs) {
       if (input.cols != type_.cols || input.cols % heads_ != 0) {
         throw std::invalid_argument("q, k, v and r must have the same width, a multiple of heads=" +

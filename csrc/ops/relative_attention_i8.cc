@@ -28,19 +28,13 @@ class RelativeAttentionI8 : public Op {
         p_set_(inputs[kPositionQuery].set),
         type_(Type::floats(inputs[0].cols)),
         heads_(attributes.integer("heads", 1, 1 << 16)),
-        q_scale_(attributes.number("q_scale")),
-        k_scale_(attributes.number("k_scale")),
-        p_scale_(attributes.number("p_scale")),
-        r_scale_(attributes.number("r_scale")),
+        q_scale_(attributes.positive("q_scale")),
+        k_scale_(attributes.positive("k_scale")),
+        p_scale_(attributes.positive("p_scale")),
+        r_scale_(attributes.positive("r_scale")),
         exp_(exp_kernels(chosen_isa())),
         d_(head_dim_of(inputs, heads_)),
-        context_(attributes, d_) {
-    for (float scale : {q_scale_, k_scale_, p_scale_, r_scale_}) {
-      if (!(scale > 0)) {
-        throw std::invalid_argument("q_scale, k_scale, p_scale and r_scale must be above 0");
-      }
-    }
-  }
+        context_(attributes, d_) {}
 
   const Type& type() const override { return type_; }
 
