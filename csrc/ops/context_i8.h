@@ -59,13 +59,7 @@ class ContextI8 {
 
   // Values of a head as weights of probabilities.
   PanelsI8 values_of(const Value& v, int head) const {
-    const auto n = static_cast<int>(v.rows);
-    const std::vector<int8_t> values = head_values(v, head, d_);
-    std::vector<int8_t> turned(values.size());
-    for (int64_t j = 0; j < d_; ++j) {
-      for (int64_t i = 0; i < n; ++i) turned[j * n + i] = values[i * d_ + j];
-    }
-    return PanelsI8(gemm_i8_kernel(chosen_isa()), turned.data(), n, d_, n);
+    return value_panels(v, every_frame(v.rows), head, d_);
   }
 
   // Codes of the probabilities of n > 0 keys; their scores become the probabilities.
