@@ -15,6 +15,7 @@ namespace earbit {
 namespace {
 
 constexpr int64_t kBlockRows = 48;
+constexpr int64_t kMostBlocks = 16;  // of a range
 
 class AttentionI8 : public Op {
  public:
@@ -48,7 +49,9 @@ class AttentionI8 : public Op {
     });
     Value y = work.make(type_, n);
     const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+    // What a block needs is allocated once for several.
+    const int64_t grain = even_grain(heads_ * n_blocks, kMostBlocks, 1, work.n_threads);
+    parallel_for(heads_ * n_blocks, grain, work.n_threads, [&](int64_t begin, int64_t end) {
       const int step = heads[0]->keys.kernel().rows;
       Block block(*heads[0], n, radius_);
       for (int64_t task = begin; task < end; ++task) {

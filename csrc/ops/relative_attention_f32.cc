@@ -16,6 +16,7 @@ namespace earbit {
 namespace {
 
 constexpr int64_t kBlockRows = 48;
+constexpr int64_t kMostBlocks = 16;  // of a range
 
 class RelativeAttentionF32 : public Op {
  public:
@@ -48,7 +49,9 @@ class RelativeAttentionF32 : public Op {
       for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
     });
     const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+    // What a block needs is allocated once for several.
+    const int64_t grain = even_grain(heads_ * n_blocks, kMostBlocks, 1, work.n_threads);
+    parallel_for(heads_ * n_blocks, grain, work.n_threads, [&](int64_t begin, int64_t end) {
       Block block(n, type_.cols / heads_, heads[0]->distances.panel_cols());
       for (int64_t task = begin; task < end; ++task) {
         const auto h = static_cast<int>(task / n_blocks);
