@@ -4,6 +4,7 @@
 #include <climits>
 #include <set>
 
+#include "file/checksum.h"
 #include "file/format_error.h"
 #include "file/safetensors.h"
 
@@ -18,16 +19,22 @@ constexpr size_t kMaxOps = 100'000;
 // than 1; without a limit a few lines of a file could ask for any amount of memory.
 constexpr int64_t kMaxGrowth = 16;
 
+// The member of an object with that key, or null.
+const Json* member(const Json::Members& members, const std::string& key) {
+  const auto found =
+      std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.first == key; });
+  return found == members.end() ? nullptr : &found->second;
+}
+
 // The members of an object that has exactly these, in the order of `keys`.
 std::vector<Json> fields(const Json& object, const std::string& where,
                          const std::vector<std::string>& keys) {
   const Json::Members members = object.members(where);
   std::vector<Json> values;
   for (const std::string& key : keys) {
-    const auto found = std::find_if(members.begin(), members.end(),
-                                    [&](const auto& member) { return member.first == key; });
-    if (found == members.end()) throw FormatError(where + ": no '" + key + "'");
-    values.push_back(found->second);
+    const Json* value = member(members, key);
+    if (value == nullptr) throw FormatError(where + ": no '" + key + "'");
+    values.push_back(*value);
   }
   for (const auto& [key, value] : members) {
     if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
@@ -51,8 +58,17 @@ std::vector<int> value_ids(const Json& values, const std::string& where, int n_v
 // of many ops.
 class Tensors {
  public:
-  explicit Tensors(const Source& source, std::map<std::string, TensorRecord> records)
-      : source_(source), records_(std::move(records)) {}
+  // checksums: of every tensor by its name, or null.
+  Tensors(const Source& source, std::map<std::string, TensorRecord> records, const Json* checksums)
+      : source_(source), records_(std::move(records)), has_checksums_(checksums != nullptr) {
+    if (!has_checksums_) return;
+    for (const auto& [name, value] : checksums->members("checksums")) {
+      checksums_[name] = value.name("checksum of '" + name + "'");
+      if (records_.count(name) == 0) {
+        throw FormatError("checksums: '" + name + "', which is not in the file");
+      }
+    }
+  }
 
   // Reads the tensor that `where` asks for to the end of `data`.
   Tensor read(const std::string& where, const std::string& name,
@@ -66,8 +82,11 @@ class Tensors {
     }
     const TensorRecord& record = found->second;
     // Words, so that elements of any type are aligned.
-    data.emplace_back(new uint64_t[(record.n_bytes + 7) / 8]);
+    const size_t n_words = (record.n_bytes + 7) / 8;
+    data.emplace_back(new uint64_t[n_words]);
+    if (n_words > 0) data.back()[n_words - 1] = 0;
     source_.read(record.offset, record.n_bytes, data.back().get());
+    if (has_checksums_) check(name, checksum_text(checksum_of(data.back().get(), n_words)));
     return {record.dtype, record.shape, data.back().get()};
   }
 
@@ -78,8 +97,18 @@ class Tensors {
   }
 
  private:
+  void check(const std::string& name, const std::string& checksum) const {
+    const auto found = checksums_.find(name);
+    if (found == checksums_.end()) throw FormatError("checksums: none of tensor '" + name + "'");
+    if (found->second == checksum) return;
+    throw FormatError("the file is damaged: the checksum of tensor '" + name + "' is " + checksum +
+                      ", its header says " + found->second + "; copy or export it again");
+  }
+
   const Source& source_;
   std::map<std::string, TensorRecord> records_;
+  bool has_checksums_;
+  std::map<std::string, std::string> checksums_;
   std::set<std::string> used_;
 };
 
@@ -157,20 +186,20 @@ LoadedProgram load_program(const Source& source) {
   const Json json = Json::parse(*text);
   // The format comes first: of another one nothing else is known.
   const Json::Members members = json.members("program");
-  for (const auto& [key, value] : members) {
-    if (key == "format") check_format(value);
-  }
+  const Json* format = member(members, "format");
+  if (format != nullptr) check_format(*format);
   std::vector<std::string> keys = {"format", "ops", "outputs", "bits", "origin"};
-  const bool has_head = std::any_of(members.begin(), members.end(),
-                                    [](const auto& member) { return member.first == "head"; });
-  if (has_head) keys.push_back("head");
+  const Json* head = member(members, "head");
+  if (head != nullptr) keys.push_back("head");
+  const Json* checksums = member(members, "checksums");
+  if (checksums != nullptr) keys.push_back("checksums");
   const std::vector<Json> parts = fields(json, "program", keys);
   const std::vector<Json> records = parts[1].items("ops");
   if (records.empty() || records.size() > kMaxOps) {
     throw FormatError(std::to_string(records.size()) + " ops; allowed: 1 to " +
                       std::to_string(kMaxOps));
   }
-  Tensors tensors(source, header.tensors());
+  Tensors tensors(source, header.tensors(), checksums);
   auto program = std::make_unique<Program>();
   const int64_t max_row_bytes = kMaxGrowth * static_cast<int64_t>(source.size());
   int64_t row_bytes = 0;
@@ -193,7 +222,7 @@ LoadedProgram load_program(const Source& source) {
   for (const auto& [name, value] : parts[3].members("bits")) {
     loaded.bits[name] = value_id(value, "bits of '" + name + "'", program->n_values());
   }
-  if (has_head) loaded.head = read_head(parts[5], *program);
+  if (head != nullptr) loaded.head = read_head(*head, *program);
   parts[4].members("origin");
   loaded.origin = parts[4].text();
   loaded.program = std::move(program);

@@ -12,7 +12,9 @@
 
 namespace earbit {
 
-constexpr int kMaxLoadGrowth = 128;
+// What a load may allocate, in sizes of the file.  The most is 130: a tensor, its panel where 64
+// outputs of two words each hold a single one, and what belongs to the outputs.
+constexpr int kMaxLoadGrowth = 130;
 
 // What a program says of its audio, besides features.
 struct Head {
@@ -31,8 +33,7 @@ struct LoadedProgram {
 
 // Reads and checks a whole file; nothing of it is needed afterwards.  Tensors are read op by op,
 // straight to where an op is built from them.  What is allocated is bounded by the size of the
-// file: at most kMaxLoadGrowth times as much, in the worst case, where every panel of 64 outputs
-// holds a single one.
+// file: at most kMaxLoadGrowth times as much.
 // Throws FormatError that names the place, std::bad_alloc when memory is short.
 LoadedProgram load_program(const Source& source);
 

@@ -48,6 +48,14 @@ float Attributes::number(const std::string& name) {
   return value;
 }
 
+float Attributes::positive(const std::string& name) {
+  const float value = number(name);
+  if (!(value > 0)) {
+    throw std::invalid_argument(name + " must be above 0, not " + std::to_string(value));
+  }
+  return value;
+}
+
 const Tensor& Attributes::take(const std::string& name, Dtype dtype,
                                const std::vector<int64_t>& shape) {
   const auto found = tensors_.find(name);

@@ -10,9 +10,18 @@
 namespace earbit {
 namespace {
 
+// The address sanitizer: GCC defines a macro, Clang has a feature.
+#if defined(__SANITIZE_ADDRESS__)
+#define EARBIT_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EARBIT_ADDRESS_SANITIZER 1
+#endif
+#endif
+
 // A block is used again for what is at least half as large.  With the address sanitizer none is, so
 // that it knows where every value ends.
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(EARBIT_ADDRESS_SANITIZER)
 constexpr bool kIsUsedAgain = false;
 #else
 constexpr bool kIsUsedAgain = true;

@@ -13,27 +13,34 @@ int Program::add(const std::string& name, const std::vector<int>& inputs, Attrib
       throw std::invalid_argument("input value " + std::to_string(id) + "; there are " +
                                   std::to_string(n_values()) + " so far");
     }
-    types.push_back(types_[id]);
+    types.push_back(type(id));
   }
   Step step{name, inputs, make_op(name, types, attributes)};
-  types_.push_back(step.op->type());
   step.row_op = dynamic_cast<const RowOp*>(step.op.get());
   steps_.push_back(std::move(step));
-  join_chain(n_values() - 2);
+  try {
+    join_chain();
+  } catch (...) {
+    steps_.pop_back();
+    throw;
+  }
   return n_values() - 1;
 }
 
-void Program::join_chain(int s) {
+// Puts the last step into a chain; without memory for that nothing is changed.
+void Program::join_chain() {
+  const int s = static_cast<int>(steps_.size()) - 1;
   int last = -1;  // chain of those that make the inputs
   for (int id : steps_[s].inputs) last = std::max(last, id == 0 ? -1 : steps_[id - 1].chain);
   const RowOp* op = steps_[s].row_op;
   const bool joins = op != nullptr && op->is_row_by_row() && last >= 0 &&
                      steps_[chains_[last].front()].row_op != nullptr;
-  if (!joins) {
+  if (joins) {
+    chains_[last].push_back(s);
+  } else {
     last = static_cast<int>(chains_.size());
-    chains_.emplace_back();
+    chains_.push_back({s});
   }
-  chains_[last].push_back(s);
   steps_[s].chain = last;
 }
 
@@ -49,7 +56,7 @@ std::vector<int64_t> Program::rows(int64_t n) const {
 
 // Uses of every value that are still to come.
 std::vector<int> Program::uses(int n_steps, const std::vector<int>& outputs) const {
-  std::vector<int> uses(types_.size(), 0);
+  std::vector<int> uses(n_values(), 0);
   for (int s = 0; s < n_steps; ++s) {
     for (int id : steps_[s].inputs) ++uses[id];
   }
@@ -117,8 +124,8 @@ std::vector<Value> Program::run_chains(const float* waveform, int64_t n,
   }
   std::vector<int> uses_left = uses(n_steps, outputs);
   const Workspace work{*memory_, n_threads};
-  std::vector<Value> values(types_.size());
-  values[0] = work.make(types_[0], n);
+  std::vector<Value> values(n_values());
+  values[0] = work.make(waveform_, n);
   std::copy(waveform, waveform + n, values[0].floats.get());
   for (const Chain& chain : chains_) {
     if (chain.front() >= n_steps) break;

@@ -12,13 +12,13 @@ namespace earbit {
 
 class Program {
  public:
-  // Value 0 is the waveform: floats, one column.
-  Program() : types_{Type::floats(1)} {}
+  Program() = default;
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
   // Appends an op that reads earlier values; returns the id of the value that it makes.
-  // Throws std::invalid_argument when anything does not fit; the program is then unchanged.
+  // Throws std::invalid_argument when anything does not fit, std::bad_alloc when memory is short;
+  // the program is then unchanged.
   int add(const std::string& name, const std::vector<int>& inputs, Attributes& attributes);
 
   // Runs on n samples and returns the values asked for; others are freed after their last use.
@@ -32,9 +32,11 @@ class Program {
   // Rows of every value for n samples.  Throws std::invalid_argument when there are too few.
   std::vector<int64_t> rows(int64_t n) const;
 
-  const Type& type(int value) const { return types_[value]; }
+  const Type& type(int value) const {
+    return value == 0 ? waveform_ : steps_[value - 1].op->type();
+  }
 
-  int n_values() const { return static_cast<int>(types_.size()); }
+  int n_values() const { return static_cast<int>(steps_.size()) + 1; }
 
  private:
   struct Step {
@@ -49,7 +51,7 @@ class Program {
   // follow from it or from earlier chains row by row.
   using Chain = std::vector<int>;
 
-  void join_chain(int s);
+  void join_chain();
   std::vector<int> uses(int n_steps, const std::vector<int>& outputs) const;
   std::vector<Value> inputs_of(const Step& step, std::vector<Value>& values,
                                std::vector<int>& uses) const;
@@ -59,9 +61,9 @@ class Program {
   std::vector<Value> run_chains(const float* waveform, int64_t n, const std::vector<int>& outputs,
                                 int n_threads, Around&& around) const;
 
+  const Type waveform_ = Type::floats(1);  // value 0
   std::vector<Step> steps_;
   std::vector<Chain> chains_;
-  std::vector<Type> types_;
   // Not a part of what a program is: runs hand it on to each other.
   std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();
 };

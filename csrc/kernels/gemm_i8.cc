@@ -25,6 +25,17 @@ const std::vector<GemmI8Kernel>& gemm_i8_kernels() {
 
 const GemmI8Kernel& gemm_i8_kernel(Isa isa) { return best_of(gemm_i8_kernels(), isa); }
 
+const GemmI8Kernel& gemm_i8_kernel_for(Isa isa, int n_cols) {
+  // The scalar one comes first, and its panels are narrow enough for a single output.
+  const GemmI8Kernel* best = &gemm_i8_kernels().front();
+  for (const GemmI8Kernel& kernel : gemm_i8_kernels()) {
+    const int64_t padded = (int64_t{n_cols} + kernel.cols - 1) / kernel.cols * kernel.cols;
+    const bool fits = padded * kernel.panel_bytes <= int64_t{kMaxPanelBytes} * n_cols;
+    if (kernel.isa <= isa && fits) best = &kernel;
+  }
+  return *best;
+}
+
 namespace {
 
 int rounded_up(int n_k) { return (n_k + kPanelStepI8 - 1) / kPanelStepI8 * kPanelStepI8; }

@@ -38,6 +38,11 @@ const std::vector<GemmI8Kernel>& gemm_i8_kernels();
 // The kernel of an instruction set, or of the best lower one that has a kernel.
 const GemmI8Kernel& gemm_i8_kernel(Isa isa);
 
+// The same for weights of n_cols outputs that are kept: a kernel whose panels, filled up with
+// outputs that there are not, take at most kMaxPanelBytes for each weight.
+constexpr int kMaxPanelBytes = 8;
+const GemmI8Kernel& gemm_i8_kernel_for(Isa isa, int n_cols);
+
 // Weights of any number of outputs, as panels of one kernel.
 class PanelsI8 {
  public:

@@ -9,9 +9,9 @@
 
 namespace earbit {
 
-#define KERNEL(isa, name)                                                           \
-  void name(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys, \
-            uint16_t* counts, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
+#define KERNEL(isa, name)                                                                       \
+  void name(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys, void* room, \
+            uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
 #include "kernels/softmax_b1.def"
 #undef KERNEL
 

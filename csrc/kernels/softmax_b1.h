@@ -75,15 +75,16 @@ struct SoftmaxB1Kernel {
 
   // For every query i, from the keys that are laid out at `keys`: the words of bits[i *
   // bits_stride] from that of from[i] on to that of to[i] - 1, and ones[i], how many of their bits
-  // are 1. counts: room for the keys of all queries, up to the border of a word behind the last.
-  void (*run)(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys,
-              uint16_t* counts, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
+  // are 1.  room: for a count of 16 bits, aligned as such, of every key of all queries, up to the
+  // border of a word behind the last; a kernel may use it for counts in bytes.
+  void (*run)(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys, void* room,
+              uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
 };
 
 // The scalar kernel, which others call for queries of more words than their counts have bytes for.
 constexpr int kByteWords = 3;
 void softmax_b1_scalar(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys,
-                       uint16_t* counts, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
+                       void* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
 
 // Every kernel that was built, the scalar one first.
 const std::vector<SoftmaxB1Kernel>& softmax_b1_kernels();

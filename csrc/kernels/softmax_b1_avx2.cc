@@ -73,13 +73,13 @@ uint64_t below(const uint8_t* counts, int32_t end) {
 }  // namespace
 
 void softmax_b1_avx2(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys,
-                     uint16_t* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones) {
+                     void* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones) {
   const int n_words = queries.n_words;
   if (n_words > kByteWords) {
     softmax_b1_scalar(table, queries, keys, room, bits, bits_stride, ones);
     return;
   }
-  auto* counts = reinterpret_cast<uint8_t*>(room);
+  auto* counts = static_cast<uint8_t*>(room);
   for (int i = 0; i < queries.n; ++i) {
     const int64_t first = first_of(queries.from[i]);
     const int64_t last = last_of(queries.to[i]);

@@ -116,7 +116,7 @@ uint8_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t 
 
 // Step by step for all queries: what one waits for, its least count and its sum, the others fill.
 void softmax_b1_avx512(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys,
-                       uint16_t* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones) {
+                       void* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones) {
   const int n_words = queries.n_words;
   if (n_words > kByteWords) {
     softmax_b1_scalar(table, queries, keys, room, bits, bits_stride, ones);
@@ -125,7 +125,7 @@ void softmax_b1_avx512(const ShareTable& table, const QueriesB1& queries, const 
   const int n = queries.n;
   int64_t n_counts = 0;
   for (int i = 0; i < n; ++i) n_counts = std::max(n_counts, last_of(queries.to[i]));
-  auto* counts = reinterpret_cast<uint8_t*>(room);
+  auto* counts = static_cast<uint8_t*>(room);
   uint8_t least[QueriesB1::kMax];
   const auto count = n_words == 1 ? count_keys<1> : count_keys<0>;
   for (int i = 0; i < n; ++i) {

@@ -24,12 +24,12 @@ class AttentionB1 : public Op {
       : in_(inputs[0]),
         d_(head_dim_of_bits(inputs, attributes)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
-        prob_half_(attributes.number("prob_half")),
+        prob_half_(attributes.positive("prob_half")),
         softmax_(softmax_b1_kernel(chosen_isa())),
         context_(attributes, in_.groups, d_) {
-    const float score_scale = attributes.number("score_scale");
-    if (!(score_scale > 0) || !std::isfinite(2 * score_scale) || !(prob_half_ > 0)) {
-      throw std::invalid_argument("score_scale and prob_half must be above 0");
+    const float score_scale = attributes.positive("score_scale");
+    if (!std::isfinite(2 * score_scale)) {
+      throw std::invalid_argument("twice the score_scale must be a finite float32");
     }
     // Sums are of units of 2^-31 and 1 at least: what is below half of one changes none, and no
     // share of it is above the limit.

@@ -12,6 +12,7 @@ namespace earbit {
 namespace {
 
 constexpr int64_t kBlockRows = 48;
+constexpr int64_t kMostBlocks = 16;  // of a range
 
 class AttentionF32 : public Op {
  public:
@@ -19,9 +20,8 @@ class AttentionF32 : public Op {
       : type_(inputs[0]),
         heads_(attributes.integer("heads", 1, 1 << 16)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
-        score_scale_(attributes.number("score_scale")),
+        score_scale_(attributes.positive("score_scale")),
         exp_(exp_kernels(chosen_isa())) {
-    if (!(score_scale_ > 0)) throw std::invalid_argument("score_scale must be above 0");
     for (const Type& input : inputs) {
       if (input.cols != type_.cols || input.cols % heads_ != 0) {
         throw std::invalid_argument("q, k and v must have the same width, a multiple of heads=" +
@@ -48,7 +48,9 @@ class AttentionF32 : public Op {
                    }
                  });
     const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+    // What a block needs is allocated once for several.
+    const int64_t grain = even_grain(heads_ * n_blocks, kMostBlocks, 1, work.n_threads);
+    parallel_for(heads_ * n_blocks, grain, work.n_threads, [&](int64_t begin, int64_t end) {
       Block block(*this, n);
       for (int64_t task = begin; task < end; ++task) {
         const auto h = static_cast<int>(task / n_blocks);

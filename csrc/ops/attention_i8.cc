@@ -15,6 +15,7 @@ namespace earbit {
 namespace {
 
 constexpr int64_t kBlockRows = 48;
+constexpr int64_t kMostBlocks = 16;  // of a range
 
 class AttentionI8 : public Op {
  public:
@@ -23,12 +24,13 @@ class AttentionI8 : public Op {
         type_(Type::floats(inputs[0].cols)),
         heads_(attributes.integer("heads", 1, 1 << 16)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
-        score_scale_(attributes.number("q_scale") * attributes.number("k_scale")),
+        score_scale_(attributes.positive("q_scale") * attributes.positive("k_scale")),
         exp_(exp_kernels(chosen_isa())),
         d_(head_dim_of(inputs, heads_)),
         context_(attributes, d_) {
-    if (!(score_scale_ > 0) || !std::isfinite(score_scale_))
-      throw std::invalid_argument("q_scale and k_scale must be above 0");
+    if (!(score_scale_ > 0) || !std::isfinite(score_scale_)) {
+      throw std::invalid_argument("q_scale times k_scale must be a finite float32 above 0");
+    }
   }
 
   const Type& type() const override { return type_; }
@@ -47,7 +49,9 @@ class AttentionI8 : public Op {
     });
     Value y = work.make(type_, n);
     const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+    // What a block needs is allocated once for several.
+    const int64_t grain = even_grain(heads_ * n_blocks, kMostBlocks, 1, work.n_threads);
+    parallel_for(heads_ * n_blocks, grain, work.n_threads, [&](int64_t begin, int64_t end) {
       const int step = heads[0]->keys.kernel().rows;
       Block block(*heads[0], n, radius_);
       for (int64_t task = begin; task < end; ++task) {

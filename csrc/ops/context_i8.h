@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "graph/attributes.h"
@@ -22,7 +23,11 @@ namespace earbit {
 
 // The codes of a row sum up to at most 2 / prob_scale, as p < prob_scale / 2 is 0: so int32 holds
 // their product with any values, however many keys there are.
-constexpr float kMinProbScale = 1e-6f;
+inline float prob_scale_of(Attributes& attributes, const std::string& name) {
+  const float scale = attributes.number(name);
+  if (!(scale >= 1e-6f)) throw std::invalid_argument(name + " must be at least 1e-6");
+  return scale;
+}
 
 // A few rows of one head: the codes of their probabilities, and what is needed while they are
 // multiplied.
@@ -47,24 +52,14 @@ class ContextI8 {
   ContextI8(Attributes& attributes, int d)
       : d_(d),
         prob_set_{attributes.integer("prob_bits", 1, kMaxCodeBits), true},
-        prob_scale_(attributes.number("prob_scale")),
-        v_scale_(attributes.number("v_scale")),
+        prob_scale_(prob_scale_of(attributes, "prob_scale")),
+        v_scale_(attributes.positive("v_scale")),
         exp_(exp_kernels(chosen_isa())),
-        lanes_(lane_kernels(chosen_isa())) {
-    if (!(v_scale_ > 0) || !(prob_scale_ >= kMinProbScale)) {
-      throw std::invalid_argument("v_scale must be above 0 and prob_scale at least 1e-6");
-    }
-  }
+        lanes_(lane_kernels(chosen_isa())) {}
 
   // Values of a head as weights of probabilities.
   PanelsI8 values_of(const Value& v, int head) const {
-    const auto n = static_cast<int>(v.rows);
-    const std::vector<int8_t> values = head_values(v, head, d_);
-    std::vector<int8_t> turned(values.size());
-    for (int64_t j = 0; j < d_; ++j) {
-      for (int64_t i = 0; i < n; ++i) turned[j * n + i] = values[i * d_ + j];
-    }
-    return PanelsI8(gemm_i8_kernel(chosen_isa()), turned.data(), n, d_, n);
+    return value_panels(v, every_frame(v.rows), head, d_);
   }
 
   // Codes of the probabilities of n > 0 keys; their scores become the probabilities.

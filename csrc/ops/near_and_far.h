@@ -4,24 +4,17 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <stdexcept>
-#include <string>
 #include <vector>
 
 #include "graph/value.h"
 #include "kernels/exp.h"
+#include "ops/patterns.h"
 
 namespace earbit {
 
 // Far below every score: exp makes of it what no comparison finds and no code counts.
 constexpr float kHidden = std::numeric_limits<float>::lowest();
-
-inline std::vector<int64_t> every_frame(int64_t n) {
-  std::vector<int64_t> frames(static_cast<size_t>(n));
-  std::iota(frames.begin(), frames.end(), int64_t{0});
-  return frames;
-}
 
 inline void expect_as_many_frames(const std::vector<Value>& inputs) {
   for (const Value& input : inputs) {
@@ -31,14 +24,18 @@ inline void expect_as_many_frames(const std::vector<Value>& inputs) {
   }
 }
 
-// Throws std::invalid_argument where the near scores of a head would take more than a gigabyte.
-inline void expect_pairs(int64_t n_frames, int64_t n_near) {
-  constexpr int64_t kMost = int64_t{1} << 28;
-  if (n_near > 0 && n_frames > kMost / n_near) {
-    throw std::invalid_argument(std::to_string(n_frames) + " frames that see " +
-                                std::to_string(n_near) + " near ones each; at most " +
-                                std::to_string(kMost) + " pairs are allowed, cut the audio");
-  }
+// How many rows of n are computed before the next ones, so that their near scores, n_near of a row,
+// take some 64 MiB: all rows, or as many blocks of kPatternRows as do, but one at least.
+inline int64_t rows_at_once(int64_t n, int64_t n_near) {
+  constexpr int64_t kMostPairs = int64_t{1} << 24;
+  if (n * n_near <= kMostPairs) return std::max<int64_t>(n, 1);
+  return std::max(kPatternRows, kMostPairs / n_near / kPatternRows * kPatternRows);
+}
+
+// Places in the class c, c + step, ... of the rows that lie in `rows`.
+inline Interval places_of(const Interval& rows, int64_t c, int64_t step) {
+  const auto place = [&](int64_t row) { return row <= c ? 0 : (row - c + step - 1) / step; };
+  return {place(rows.from), place(rows.to)};
 }
 
 // The scores of one query, of which one part may be empty, become exp of their distance from the

@@ -19,9 +19,7 @@ struct NormWeights {
       : type_(type),
         weight_(attributes.f32("weight", {type_.cols})),
         bias_(attributes.f32("bias", {type_.cols})),
-        eps_(attributes.number("eps")) {
-    if (!(eps_ > 0)) throw std::invalid_argument("eps must be above 0");
-  }
+        eps_(attributes.positive("eps")) {}
 
   Type type_;
   std::vector<float> weight_;

@@ -53,14 +53,8 @@ class PatternAttentionB1 : public Op {
     float context;
 
     static Scales read(Attributes& attributes, const std::string& prefix) {
-      const Scales scales{attributes.number(prefix + "score_scale"),
-                          attributes.number(prefix + "prob_half"),
-                          attributes.number(prefix + "scale")};
-      if (!(scales.score > 0) || !(scales.prob_half > 0)) {
-        throw std::invalid_argument(prefix + "score_scale and " + prefix +
-                                    "prob_half must be above 0");
-      }
-      return scales;
+      return {attributes.positive(prefix + "score_scale"),
+              attributes.positive(prefix + "prob_half"), attributes.number(prefix + "scale")};
     }
   };
 
@@ -79,8 +73,7 @@ class PatternAttentionB1 : public Op {
     std::vector<int32_t> context;
   };
 
-  Frames frames_of(const std::vector<Value>& inputs, int h,
-                   const std::vector<int64_t>& frames) const {
+  Frames frames_of(const std::vector<Value>& inputs, int h, const FrameList& frames) const {
     const int words = in_.words();
     const auto n = static_cast<int>(frames.size());
     const auto n_words = static_cast<int>(words_for(n));
@@ -103,7 +96,7 @@ class PatternAttentionB1 : public Op {
     Part far;
     for (int64_t c = 0; c < pattern_.n_classes(n); ++c) {
       const Frames some =
-          frames_of(inputs, h, heads_.sees_far(h) ? pattern_.far(c, n) : std::vector<int64_t>());
+          frames_of(inputs, h, heads_.sees_far(h) ? pattern_.far(c, n) : FrameList());
       for (int64_t i = c; i < n; i += pattern_.step()) {
         const uint64_t* q = inputs[0].group(h) + i * in_.words();
         const Interval seen = heads_.sees_near(h) ? pattern_.near(i, n) : Interval{0, 0};

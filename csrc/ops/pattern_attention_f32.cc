@@ -1,9 +1,10 @@
 // fixed_attention_f32, strided_attention_f32: softmax attention over the near and far frames of a
 // pattern (patterns.h).
 //
-// Three passes per head: near scores, block by block; far scores, class by class, the softmax and
-// the far part of the context; the near part.  Queries are scaled before, and the sum of a softmax
-// divides the context, which has fewer columns.  Memory and time follow the pattern.
+// Three passes per head, over all rows or some at a time where many frames are near: near scores,
+// block by block; far scores, class by class, the softmax and the far part of the context; the near
+// part.  Queries are scaled before, and the sum of a softmax divides the context, which has fewer
+// columns.
 #include <algorithm>
 
 #include "cpu/thread_pool.h"
@@ -15,8 +16,6 @@
 namespace earbit {
 namespace {
 
-constexpr int64_t kBlockRows = 48;
-
 template <typename Pattern>
 class PatternAttentionF32 : public Op {
  public:
@@ -25,9 +24,8 @@ class PatternAttentionF32 : public Op {
         n_heads_(attributes.integer("heads", 1, 1 << 16)),
         heads_(PatternHeads::read(attributes, n_heads_)),
         pattern_(Pattern::read(attributes)),
-        score_scale_(attributes.number("score_scale")),
+        score_scale_(attributes.positive("score_scale")),
         exp_(exp_kernels(chosen_isa())) {
-    if (!(score_scale_ > 0)) throw std::invalid_argument("score_scale must be above 0");
     for (const Type& input : inputs) {
       if (input.cols != type_.cols || input.cols % n_heads_ != 0) {
         throw std::invalid_argument("q, k and v must have the same width, a multiple of heads=" +
@@ -51,11 +49,14 @@ class PatternAttentionF32 : public Op {
  private:
   // What a head keeps between passes.
   struct Rows {
-    std::vector<float> q;  // (n, d), scaled
-    int64_t width;         // most near frames of a block of rows
-    std::vector<float>
-        near;  // (n, width): scores, later exp of them, from the block's first frame on
+    std::vector<float> q;     // (n, d), scaled
     std::vector<float> sums;  // of both parts of every softmax
+    int64_t width;            // most near frames of a block of rows
+    Interval some;            // the rows of `near`
+    // (rows, width): scores, later exp of them, from the first frame that their block sees on.
+    std::vector<float> near;
+
+    float* near_of(int64_t i) { return near.data() + (i - some.from) * width; }
   };
 
   // Rows that are computed together and the frames that any of them sees near.
@@ -68,15 +69,23 @@ class PatternAttentionF32 : public Op {
 
   void run_head(const std::vector<Value>& inputs, int h, Value& y) const {
     const int64_t n = inputs[0].rows;
-    Rows rows{std::vector<float>(static_cast<size_t>(n * d_)), 0, {}, {}};
-    rows.sums.resize(static_cast<size_t>(n));
+    const bool sees_near = heads_.sees_near(h);
+    Rows rows{std::vector<float>(static_cast<size_t>(n * d_)),
+              std::vector<float>(static_cast<size_t>(n)),
+              sees_near ? near_width(n) : 0,
+              {0, n},
+              {}};
     for (int64_t i = 0; i < n; ++i) {
       const float* q = inputs[0].row(i) + h * d_;
       for (int c = 0; c < d_; ++c) rows.q[i * d_ + c] = q[c] * score_scale_;
     }
-    if (heads_.sees_near(h)) near_scores(inputs[1], h, rows);
-    for (int64_t c = 0; c < pattern_.n_classes(n); ++c) far_part(inputs, h, c, rows, y);
-    if (heads_.sees_near(h)) add_near_part(inputs[2], h, rows, y);
+    const int64_t step = rows_at_once(n, rows.width);
+    for (int64_t i = 0; i < n; i += step) {
+      rows.some = {i, std::min(n, i + step)};
+      if (sees_near) near_scores(inputs[1], h, rows);
+      for (int64_t c = 0; c < pattern_.n_classes(n); ++c) far_part(inputs, h, c, rows, y);
+      if (sees_near) add_near_part(inputs[2], h, rows, y);
+    }
     for (int64_t i = 0; i < n; ++i) {
       float* out = y.row(i) + h * d_;
       // A row that sees no frame keeps its zeros.
@@ -85,36 +94,43 @@ class PatternAttentionF32 : public Op {
     }
   }
 
-  // The block that row i is one of.
-  Block block_of(int64_t i, int64_t n) const {
-    const int64_t first = i / pattern_.block_rows() * pattern_.block_rows();
-    const int64_t last = std::min(n, first + pattern_.block_rows());
+  // The block among some rows of n that row i is one of.
+  Block block_of(int64_t i, const Interval& rows, int64_t n) const {
+    const int64_t block = i / pattern_.block_rows() * pattern_.block_rows();
+    const int64_t first = std::max(block, rows.from);
+    const int64_t last = std::min(rows.to, block + pattern_.block_rows());
     return {first, last, pattern_.near(first, n).from, pattern_.near(last - 1, n).to};
   }
 
-  void near_scores(const Value& k, int h, Rows& rows) const {
-    for (int64_t i = 0; i < k.rows; i = block_of(i, k.rows).last) {
-      const Block block = block_of(i, k.rows);
-      rows.width = std::max(rows.width, block.high - block.low);
+  // Most frames that a block sees.
+  int64_t near_width(int64_t n) const {
+    int64_t width = 0;
+    for (int64_t i = 0; i < n;) {
+      const Block block = block_of(i, {0, n}, n);
+      width = std::max(width, block.high - block.low);
+      i = block.last;
     }
-    expect_pairs(k.rows, rows.width);
-    rows.near.resize(static_cast<size_t>(k.rows * rows.width));
-    for (int64_t i = 0; i < k.rows;) {
-      const Block block = block_of(i, k.rows);
+    return width;
+  }
+
+  void near_scores(const Value& k, int h, Rows& rows) const {
+    rows.near.resize(static_cast<size_t>((rows.some.to - rows.some.from) * rows.width));
+    for (int64_t i = rows.some.from; i < rows.some.to;) {
+      const Block block = block_of(i, rows.some, k.rows);
       const PanelsF32 keys(gemm_f32_kernel(chosen_isa()), k.row(block.low) + h * d_, type_.cols,
                            static_cast<int>(block.high - block.low), d_);
-      keys.run(rows.q.data() + i * d_, d_, block.last - i, nullptr,
-               rows.near.data() + i * rows.width, rows.width, 1);
+      keys.run(rows.q.data() + i * d_, d_, block.last - i, nullptr, rows.near_of(i), rows.width, 1);
       i = block.last;
     }
   }
 
-  // Of a class of queries the far scores, exp of both parts, and the far part of y.
+  // Of the rows of a class the far scores, exp of both parts, and the far part of y.
   void far_part(const std::vector<Value>& inputs, int h, int64_t first, Rows& rows,
                 Value& y) const {
     const int64_t n = inputs[0].rows;
-    const std::vector<int64_t> frames =
-        heads_.sees_far(h) ? pattern_.far(first, n) : std::vector<int64_t>();
+    const Interval places = places_of(rows.some, first, pattern_.step());
+    if (places.from >= places.to) return;
+    const FrameList frames = heads_.sees_far(h) ? pattern_.far(first, n) : FrameList();
     const auto n_far = static_cast<int>(frames.size());
     std::vector<float> k(static_cast<size_t>(n_far) * d_);
     std::vector<float> v(k.size());
@@ -126,10 +142,10 @@ class PatternAttentionF32 : public Op {
     const PanelsF32 keys(kernel, k.data(), d_, n_far, d_);
     const PanelsF32 values = PanelsF32::of_turned(kernel, v.data(), d_, d_, n_far);
     const ptrdiff_t step = pattern_.step();
-    const int64_t n_queries = (n - first + step - 1) / step;
-    std::vector<float> scores(static_cast<size_t>(std::min(kBlockRows, n_queries)) * n_far);
-    for (int64_t start = 0; start < n_queries; start += kBlockRows) {
-      const int64_t n_rows = std::min(kBlockRows, n_queries - start);
+    std::vector<float> scores(static_cast<size_t>(std::min(kPatternRows, places.to - places.from)) *
+                              n_far);
+    for (int64_t start = places.from; start < places.to; start += kPatternRows) {
+      const int64_t n_rows = std::min(kPatternRows, places.to - start);
       const int64_t row = first + start * step;
       keys.run(rows.q.data() + row * d_, step * d_, n_rows, nullptr, scores.data(), n_far, 1);
       for (int64_t r = 0; r < n_rows; ++r) {
@@ -148,8 +164,8 @@ class PatternAttentionF32 : public Op {
     }
     const Interval shared = pattern_.shared(i, n_far);
     const Interval seen = pattern_.near(i, n);
-    float* row = rows.near.data() + i * rows.width;
-    float* near = row + seen.from - block_of(i, n).low;
+    float* row = rows.near_of(i);
+    float* near = row + seen.from - block_of(i, rows.some, n).low;
     const int64_t n_near = seen.to - seen.from;
     std::fill(far + shared.from, far + shared.to, kHidden);
     rows.sums[i] = exp_of_parts(exp_, near, n_near, far, n_far);
@@ -158,16 +174,15 @@ class PatternAttentionF32 : public Op {
     std::fill(near + n_near, row + rows.width, 0.0f);
   }
 
-  void add_near_part(const Value& v, int h, const Rows& rows, Value& y) const {
+  void add_near_part(const Value& v, int h, Rows& rows, Value& y) const {
     std::vector<float> context;
-    for (int64_t i = 0; i < v.rows;) {
-      const Block block = block_of(i, v.rows);
+    for (int64_t i = rows.some.from; i < rows.some.to;) {
+      const Block block = block_of(i, rows.some, v.rows);
       const PanelsF32 values =
           PanelsF32::of_turned(gemm_f32_kernel(chosen_isa()), v.row(block.low) + h * d_, type_.cols,
                                d_, static_cast<int>(block.high - block.low));
       context.resize(static_cast<size_t>((block.last - i) * d_));
-      values.run(rows.near.data() + i * rows.width, rows.width, block.last - i, nullptr,
-                 context.data(), d_, 1);
+      values.run(rows.near_of(i), rows.width, block.last - i, nullptr, context.data(), d_, 1);
       for (const float* part = context.data(); i < block.last; ++i, part += d_) {
         float* out = y.row(i) + h * d_;
         for (int c = 0; c < d_; ++c) out[c] += part[c];

@@ -3,9 +3,9 @@
 //
 // Near and far products read codes of their own: score = dot * q_scale * k_scale, one softmax over
 // both parts, codes min(round(p / prob_scale), 2^prob_bits - 1) of each, context = near codes . v
-// and far codes . v, each times prob_scale * v_scale.  Three passes per head: near scores, a few
-// neighbours at a time; far scores, softmax and far context, a few queries of a class at a time;
-// near context.  Memory and time follow the pattern.
+// and far codes . v, each times prob_scale * v_scale.  Three passes per head, over all rows or some
+// at a time where many frames are near: near scores, a few neighbours at a time; far scores,
+// softmax and far context, a few queries of a class at a time; near context.
 #include <algorithm>
 
 #include "cpu/thread_pool.h"
@@ -32,20 +32,13 @@ struct PatternPart {
 
   static PatternPart read(Attributes& attributes, const std::string& prefix,
                           const std::vector<Type>& inputs, size_t first) {
-    const PatternPart part{first,
-                           inputs[first].set,
-                           {attributes.integer(prefix + "prob_bits", 1, kMaxCodeBits), true},
-                           attributes.number(prefix + "q_scale"),
-                           attributes.number(prefix + "k_scale"),
-                           attributes.number(prefix + "prob_scale"),
-                           attributes.number(prefix + "v_scale")};
-    if (!(part.q_scale > 0) || !(part.k_scale > 0) || !(part.v_scale > 0) ||
-        !(part.prob_scale >= kMinProbScale)) {
-      throw std::invalid_argument(prefix + "q_scale, " + prefix + "k_scale and " + prefix +
-                                  "v_scale must be above 0 and " + prefix +
-                                  "prob_scale at least 1e-6");
-    }
-    return part;
+    return {first,
+            inputs[first].set,
+            {attributes.integer(prefix + "prob_bits", 1, kMaxCodeBits), true},
+            attributes.positive(prefix + "q_scale"),
+            attributes.positive(prefix + "k_scale"),
+            prob_scale_of(attributes, prefix + "prob_scale"),
+            attributes.positive(prefix + "v_scale")};
   }
 
   // Every step is rounded, as in training.
@@ -86,10 +79,8 @@ class PatternAttentionI8 : public Op {
  private:
   // Some frames of one head: keys as weights of q, values as weights of probabilities.
   struct Frames {
-    PanelsI8 keys;
+    KeysI8 keys;
     PanelsI8 values;
-    std::vector<int32_t> offset;  // of every key's score, since q is stored from 0 on
-    int64_t n() const { return static_cast<int64_t>(offset.size()); }
   };
 
   // Neighbours whose near frames are computed together, and the frames that any of them sees,
@@ -101,92 +92,92 @@ class PatternAttentionI8 : public Op {
     int64_t high;
   };
 
-  // Scores, later exp of them, and codes of the near frames of all rows, from their base on.
+  // Of some rows the scores of their near frames, later exp of them, and codes, from their base on.
   struct Near {
     int64_t width;
+    Interval rows;
     std::vector<float> scores;
     std::vector<uint8_t> codes;
+
+    int64_t place(int64_t i) const { return (i - rows.from) * width; }
   };
 
   void run_head(const std::vector<Value>& inputs, int h, Value& y) const {
     const int64_t n = inputs[0].rows;
-    const Frames all = frames_of(inputs, near_, h, every_frame(heads_.sees_near(h) ? n : 0));
-    Near near{0, {}, {}};
-    if (heads_.sees_near(h)) near = near_scores(inputs, h, all);
-    for (int64_t c = 0; c < pattern_.n_classes(n); ++c) far_part(inputs, h, c, near, y);
-    if (heads_.sees_near(h)) add_near_part(near, h, all, y);
+    const bool sees_near = heads_.sees_near(h);
+    const Frames all = frames_of(inputs, near_, h, every_frame(sees_near ? n : 0));
+    Near near{sees_near ? near_width(n) : 0, {0, n}, {}, {}};
+    const int64_t step = rows_at_once(n, near.width);
+    for (int64_t i = 0; i < n; i += step) {
+      near.rows = {i, std::min(n, i + step)};
+      if (sees_near) near_scores(inputs, h, all, near);
+      for (int64_t c = 0; c < pattern_.n_classes(n); ++c) far_part(inputs, h, c, near, y);
+      if (sees_near) add_near_part(near, h, all, y);
+    }
   }
 
   Frames frames_of(const std::vector<Value>& inputs, const PatternPart& part, int h,
-                   const std::vector<int64_t>& frames) const {
-    const Value& k = inputs[part.first + 1];
-    const Value& v = inputs[part.first + 2];
-    const auto n = static_cast<int>(frames.size());
-    std::vector<int8_t> keys(static_cast<size_t>(n) * d_);
-    std::vector<int8_t> turned(keys.size());  // values, column by column
-    std::vector<int32_t> offset(n);
-    for (int m = 0; m < n; ++m) {
-      const uint8_t* k_row = k.codes_row(frames[m]) + h * d_;
-      const uint8_t* v_row = v.codes_row(frames[m]) + h * d_;
-      for (int c = 0; c < d_; ++c) {
-        const int key = k.type.set.value(k_row[c]);
-        offset[m] += part.q_set.low() * key;
-        keys[static_cast<size_t>(m) * d_ + c] = static_cast<int8_t>(key);
-        turned[static_cast<size_t>(c) * n + m] = static_cast<int8_t>(v.type.set.value(v_row[c]));
-      }
-    }
-    return {PanelsI8(kernel_, keys.data(), d_, n, d_), PanelsI8(kernel_, turned.data(), n, d_, n),
-            std::move(offset)};
+                   const FrameList& frames) const {
+    return {KeysI8(inputs[part.first + 1], frames, part.q_set, h, d_),
+            value_panels(inputs[part.first + 2], frames, h, d_)};
   }
 
-  // The neighbours that row i is one of.
-  Neighbours neighbours(int64_t i, int64_t n) const {
+  // The neighbours among some rows of n that row i is one of.
+  Neighbours neighbours(int64_t i, const Interval& rows, int64_t n) const {
     const int64_t block = i / pattern_.block_rows() * pattern_.block_rows();
-    const int64_t first = i - (i - block) % kernel_.rows;
-    const int64_t last = std::min({n, first + kernel_.rows, block + pattern_.block_rows()});
+    const int64_t start = std::max(block, rows.from);
+    const int64_t first = i - (i - start) % kernel_.rows;
+    const int64_t last = std::min({rows.to, first + kernel_.rows, block + pattern_.block_rows()});
     return {first, static_cast<int>(last - first),
             pattern_.near(first, n).from / kPanelStepI8 * kPanelStepI8,
             pattern_.near(last - 1, n).to};
   }
 
-  Near near_scores(const std::vector<Value>& inputs, int h, const Frames& all) const {
-    const int64_t n = inputs[0].rows;
-    Near near{0, {}, {}};
-    for (int64_t i = 0; i < n; i += neighbours(i, n).n_rows) {
-      near.width = std::max(near.width, neighbours(i, n).high - neighbours(i, n).base);
+  // Most frames that neighbours see.
+  int64_t near_width(int64_t n) const {
+    int64_t width = 0;
+    for (int64_t i = 0; i < n;) {
+      const Neighbours some = neighbours(i, {0, n}, n);
+      width = std::max(width, some.high - some.base);
+      i += some.n_rows;
     }
-    expect_pairs(n, near.width);
-    near.scores.resize(static_cast<size_t>(n * near.width));
-    near.codes.resize(near.scores.size());
+    return width;
+  }
+
+  void near_scores(const std::vector<Value>& inputs, int h, const Frames& all, Near& near) const {
+    const int64_t n = inputs[0].rows;
+    near.scores.resize(static_cast<size_t>(near.place(near.rows.to)));
+    near.codes.assign(near.scores.size(), 0);
     // Keys are read in whole panels.
     const int64_t dots_width = near.width + 2 * int64_t{kernel_.cols};
     std::vector<int32_t> dots(static_cast<size_t>(kernel_.rows * dots_width));
-    for (int64_t i = 0; i < n;) {
-      const Neighbours some = neighbours(i, n);
+    for (int64_t i = near.rows.from; i < near.rows.to;) {
+      const Neighbours some = neighbours(i, near.rows, n);
       const int64_t border = some.base / kernel_.cols * kernel_.cols;
       for (int64_t j = border; j < some.high; j += kernel_.cols) {
         kernel_.run(inputs[near_.first].codes_row(some.first) + h * d_, type_.cols, some.n_rows,
-                    all.keys.panel(static_cast<int>(j / kernel_.cols)), d_,
+                    all.keys.panels().panel(static_cast<int>(j / kernel_.cols)), d_,
                     dots.data() + j - border, dots_width);
       }
       for (int r = 0; r < some.n_rows; ++r, ++i) {
         const Interval seen = pattern_.near(i, n);
-        near_.scores(dots.data() + r * dots_width + seen.from - border,
-                     all.offset.data() + seen.from, seen.to - seen.from,
-                     near.scores.data() + i * near.width + seen.from - some.base);
+        near_.scores(dots.data() + r * dots_width + seen.from - border, all.keys.offset(seen.from),
+                     seen.to - seen.from,
+                     near.scores.data() + near.place(i) + seen.from - some.base);
       }
     }
-    return near;
   }
 
-  // Of a class of queries the far scores, the softmax, the codes of near frames, and the far part
+  // Of the rows of a class the far scores, the softmax, the codes of near frames, and the far part
   // of y.
   void far_part(const std::vector<Value>& inputs, int h, int64_t c, Near& near, Value& y) const {
     const int64_t n = inputs[0].rows;
-    const Frames some = frames_of(inputs, far_, h,
-                                  heads_.sees_far(h) ? pattern_.far(c, n) : std::vector<int64_t>());
-    const int64_t n_far = some.n();
-    const int64_t dots_width = some.keys.padded_cols();
+    const Interval places = places_of(near.rows, c, pattern_.step());
+    if (places.from >= places.to) return;
+    const Frames some =
+        frames_of(inputs, far_, h, heads_.sees_far(h) ? pattern_.far(c, n) : FrameList());
+    const int64_t n_far = some.keys.n();
+    const int64_t dots_width = some.keys.panels().padded_cols();
     const int64_t context_width = some.values.padded_cols();
     std::vector<int32_t> dots(static_cast<size_t>(kernel_.rows * dots_width));
     std::vector<float> scores(static_cast<size_t>(n_far));
@@ -194,14 +185,13 @@ class PatternAttentionI8 : public Op {
     std::vector<int32_t> context(static_cast<size_t>(kernel_.rows * context_width));
     const std::vector<float> no_shift(static_cast<size_t>(std::max(near.width, n_far)));
     const ptrdiff_t stride = pattern_.step() * type_.cols;
-    const int64_t n_queries = (n - c + pattern_.step() - 1) / pattern_.step();
-    for (int64_t start = 0; start < n_queries; start += kernel_.rows) {
-      const auto n_rows = static_cast<int>(std::min<int64_t>(kernel_.rows, n_queries - start));
+    for (int64_t start = places.from; start < places.to; start += kernel_.rows) {
+      const auto n_rows = static_cast<int>(std::min<int64_t>(kernel_.rows, places.to - start));
       const int64_t row = c + start * pattern_.step();
       const uint8_t* q = inputs[far_.first].codes_row(row) + h * d_;
-      some.keys.run(q, stride, n_rows, dots.data());
+      some.keys.panels().run(q, stride, n_rows, dots.data());
       for (int r = 0; r < n_rows; ++r) {
-        far_.scores(dots.data() + r * dots_width, some.offset.data(), n_far, scores.data());
+        far_.scores(dots.data() + r * dots_width, some.keys.offset(0), n_far, scores.data());
         codes_of(row + r * pattern_.step(), n, h, near, scores, no_shift, codes.data() + r * n_far);
       }
       if (n_far > 0) some.values.run(codes.data(), n_far, n_rows, context.data());
@@ -223,7 +213,7 @@ class PatternAttentionI8 : public Op {
       std::fill(far.begin() + shared.from, far.begin() + shared.to, kHidden);
       const Interval seen = pattern_.near(i, n);
       n_near = seen.to - seen.from;
-      place = i * near.width + seen.from - neighbours(i, n).base;
+      place = near.place(i) + seen.from - neighbours(i, near.rows, n).base;
     }
     float* scores = near.scores.data() + place;
     const float sum = exp_of_parts(exp_, scores, n_near, far.data(), n_far);
@@ -239,10 +229,10 @@ class PatternAttentionI8 : public Op {
   void add_near_part(const Near& near, int h, const Frames& all, Value& y) const {
     const int64_t width = all.values.padded_cols();
     std::vector<int32_t> context(static_cast<size_t>(kernel_.rows * width));
-    for (int64_t i = 0; i < y.rows;) {
-      const Neighbours some = neighbours(i, y.rows);
+    for (int64_t i = near.rows.from; i < near.rows.to;) {
+      const Neighbours some = neighbours(i, near.rows, y.rows);
       for (int p = 0; p < all.values.n_panels(); ++p) {
-        kernel_.run(near.codes.data() + some.first * near.width, near.width, some.n_rows,
+        kernel_.run(near.codes.data() + near.place(some.first), near.width, some.n_rows,
                     all.values.panel(p, some.base), static_cast<int>(some.high - some.base),
                     context.data() + p * kernel_.cols, width);
       }

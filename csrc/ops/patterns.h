@@ -5,13 +5,14 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <vector>
 
 #include "graph/attributes.h"
+#include "ops/frame_list.h"
 
 namespace earbit {
 
 constexpr int kMaxStride = 1 << 20;
+constexpr int64_t kPatternRows = 48;  // that are computed together where a pattern does not say
 
 // [from, to)
 struct Interval {
@@ -39,8 +40,8 @@ struct FixedPattern {
     return {from, std::min(n, from + stride)};
   }
 
-  std::vector<int64_t> far(int64_t, int64_t n) const {
-    std::vector<int64_t> frames;
+  FrameList far(int64_t, int64_t n) const {
+    FrameList frames;
     for (int64_t block = 0; block < n; block += stride) {
       const int64_t end = std::min(n, block + stride);
       for (int64_t j = block + stride - expressivity; j < end; ++j) frames.push_back(j);
@@ -65,14 +66,14 @@ struct StridedPattern {
 
   int64_t n_classes(int64_t n) const { return std::min<int64_t>(stride, n); }
   int64_t step() const { return stride; }
-  int64_t block_rows() const { return 48; }
+  int64_t block_rows() const { return kPatternRows; }
 
   Interval near(int64_t i, int64_t n) const {
     return {std::max<int64_t>(0, i - stride), std::min<int64_t>(n, i + stride + 1)};
   }
 
-  std::vector<int64_t> far(int64_t first, int64_t n) const {
-    std::vector<int64_t> frames;
+  FrameList far(int64_t first, int64_t n) const {
+    FrameList frames;
     for (int64_t j = first; j < n; j += stride) frames.push_back(j);
     return frames;
   }

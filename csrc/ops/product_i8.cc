@@ -41,7 +41,7 @@ class ProductI8 : public RowOp {
     }
     const int per_group = n_out / groups_;
     for (int g = 0; g < groups_; ++g) {
-      panels_.emplace_back(gemm_i8_kernel(chosen_isa()),
+      panels_.emplace_back(gemm_i8_kernel_for(chosen_isa(), per_group),
                            weight.data() + static_cast<size_t>(g) * per_group * n_k, n_k, per_group,
                            n_k);
     }
@@ -68,10 +68,10 @@ class ProductI8 : public RowOp {
   void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
                 const Value& y) const override {
     const int64_t step = rows_at_once();
-    std::vector<int32_t> sums(static_cast<size_t>(step) * panels_[0].padded_cols());
+    const auto sums = std::make_unique_for_overwrite<int32_t[]>(step * panels_[0].padded_cols());
     for (int64_t i = begin; i < end; i += step) {
       const int n = static_cast<int>(std::min(step, end - i));
-      for (int g = 0; g < groups_; ++g) multiply(inputs[0], g, i, n, sums.data(), y);
+      for (int g = 0; g < groups_; ++g) multiply(inputs[0], g, i, n, sums.get(), y);
     }
   }
 

@@ -78,13 +78,13 @@ class ProductPlanes : public RowOp {
   void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
                 const Value& y) const override {
     const int64_t step = rows_at_once();
-    const size_t n = static_cast<size_t>(step) * panels_[0].padded_cols();
-    std::vector<int32_t> counts(n);
-    std::vector<int32_t> dots(n);
+    const int64_t n = step * panels_[0].padded_cols();
+    const auto counts = std::make_unique_for_overwrite<int32_t[]>(n);
+    const auto dots = std::make_unique_for_overwrite<int32_t[]>(n);
     for (int64_t i = begin; i < end; i += step) {
       const int here = static_cast<int>(std::min(step, end - i));
       for (int g = 0; g < groups_; ++g) {
-        multiply(inputs[0], g, i, here, counts.data(), dots.data(), y);
+        multiply(inputs[0], g, i, here, counts.get(), dots.get(), y);
       }
     }
   }

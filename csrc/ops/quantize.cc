@@ -9,11 +9,10 @@ namespace {
 class Quantize : public RowOp {
  public:
   Quantize(const std::vector<Type>& inputs, Attributes& attributes)
-      : factor_(attributes.number("factor")), scale_(attributes.number("scale")) {
+      : factor_(attributes.number("factor")), scale_(attributes.positive("scale")) {
     // One bit is a comparison, which does not round as this does: it is made by `pack`.
     const int bits = attributes.integer("bits", 2, kMaxCodeBits);
     type_ = Type::codes(inputs[0].cols, {bits, attributes.integer("unsigned", 0, 1) == 1});
-    if (!(scale_ > 0)) throw std::invalid_argument("scale must be above 0");
     shift_ = attributes.f32("shift", {inputs[0].cols});
   }
 

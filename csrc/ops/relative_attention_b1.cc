@@ -27,16 +27,12 @@ class RelativeAttentionB1 : public Op {
   RelativeAttentionB1(const std::vector<Type>& inputs, Attributes& attributes)
       : in_(inputs[0]),
         d_(head_dim_of_bits(inputs, attributes)),
-        content_scale_(attributes.number("content_scale")),
-        position_scale_(attributes.number("position_scale")),
-        prob_half_(attributes.number("prob_half")),
+        content_scale_(attributes.positive("content_scale")),
+        position_scale_(attributes.positive("position_scale")),
+        prob_half_(attributes.positive("prob_half")),
         lanes_(lane_kernels(chosen_isa())),
         exp_(exp_kernels(chosen_isa())),
-        context_(attributes, in_.groups, d_) {
-    if (!(content_scale_ > 0) || !(position_scale_ > 0) || !(prob_half_ > 0)) {
-      throw std::invalid_argument("content_scale, position_scale and prob_half must be above 0");
-    }
-  }
+        context_(attributes, in_.groups, d_) {}
 
   const Type& type() const override { return context_.type(); }
 

@@ -16,18 +16,18 @@ namespace earbit {
 namespace {
 
 constexpr int64_t kBlockRows = 48;
+constexpr int64_t kMostBlocks = 16;  // of a range
 
 class RelativeAttentionF32 : public Op {
  public:
   RelativeAttentionF32(const std::vector<Type>& inputs, Attributes& attributes)
       : type_(inputs[0]),
         heads_(attributes.integer("heads", 1, 1 << 16)),
-        score_scale_(attributes.number("score_scale")),
+        score_scale_(attributes.positive("score_scale")),
         content_bias_(attributes.f32("content_bias", {type_.cols})),
         position_bias_(attributes.f32("position_bias", {type_.cols})),
         exp_(exp_kernels(chosen_isa())),
         lanes_(lane_kernels(chosen_isa())) {
-    if (!(score_scale_ > 0)) throw std::invalid_argument("score_scale must be above 0");
     for (const Type& input : inputs) {
       if (input.cols != type_.cols || input.cols % heads_ != 0) {
         throw std::invalid_argument("q, k, v and r must have the same width, a multiple of heads=" +
@@ -49,7 +49,9 @@ class RelativeAttentionF32 : public Op {
       for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
     });
     const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+    // What a block needs is allocated once for several.
+    const int64_t grain = even_grain(heads_ * n_blocks, kMostBlocks, 1, work.n_threads);
+    parallel_for(heads_ * n_blocks, grain, work.n_threads, [&](int64_t begin, int64_t end) {
       Block block(n, type_.cols / heads_, heads[0]->distances.panel_cols());
       for (int64_t task = begin; task < end; ++task) {
         const auto h = static_cast<int>(task / n_blocks);

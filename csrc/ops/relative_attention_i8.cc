@@ -20,6 +20,7 @@ namespace {
 enum Input { kContentQuery, kPositionQuery, kKey, kDistance, kValue, kInputs };
 
 constexpr int64_t kBlockRows = 48;
+constexpr int64_t kMostBlocks = 16;  // of a range
 
 class RelativeAttentionI8 : public Op {
  public:
@@ -28,19 +29,13 @@ class RelativeAttentionI8 : public Op {
         p_set_(inputs[kPositionQuery].set),
         type_(Type::floats(inputs[0].cols)),
         heads_(attributes.integer("heads", 1, 1 << 16)),
-        q_scale_(attributes.number("q_scale")),
-        k_scale_(attributes.number("k_scale")),
-        p_scale_(attributes.number("p_scale")),
-        r_scale_(attributes.number("r_scale")),
+        q_scale_(attributes.positive("q_scale")),
+        k_scale_(attributes.positive("k_scale")),
+        p_scale_(attributes.positive("p_scale")),
+        r_scale_(attributes.positive("r_scale")),
         exp_(exp_kernels(chosen_isa())),
         d_(head_dim_of(inputs, heads_)),
-        context_(attributes, d_) {
-    for (float scale : {q_scale_, k_scale_, p_scale_, r_scale_}) {
-      if (!(scale > 0)) {
-        throw std::invalid_argument("q_scale, k_scale, p_scale and r_scale must be above 0");
-      }
-    }
-  }
+        context_(attributes, d_) {}
 
   const Type& type() const override { return type_; }
 
@@ -62,7 +57,9 @@ class RelativeAttentionI8 : public Op {
     });
     Value y = work.make(type_, n);
     const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    parallel_for(heads_ * n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
+    // What a block needs is allocated once for several.
+    const int64_t grain = even_grain(heads_ * n_blocks, kMostBlocks, 1, work.n_threads);
+    parallel_for(heads_ * n_blocks, grain, work.n_threads, [&](int64_t begin, int64_t end) {
       const int step = heads[0]->keys.kernel().rows;
       Block block(*heads[0], n);
       for (int64_t task = begin; task < end; ++task) {

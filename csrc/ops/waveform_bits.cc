@@ -25,7 +25,7 @@ class WaveformBits : public Op {
       : n_taps_(attributes.integer("kernel", 1, kMaxTaps)),
         stride_(attributes.integer("stride", 1, 1 << 20)),
         n_out_(outputs_of(attributes)),
-        eps_(attributes.number("eps")),
+        eps_(attributes.positive("eps")),
         type_(Type::bits(1, n_out_)),
         weight_(attributes.f32("weight", {n_out_, n_taps_})),
         norm_weight_(attributes.f32("norm_weight", {n_out_})),
@@ -36,7 +36,6 @@ class WaveformBits : public Op {
       throw std::invalid_argument("an input of " + std::to_string(inputs[0].cols) +
                                   " columns; samples have one");
     }
-    if (!(eps_ > 0)) throw std::invalid_argument("eps must be above 0");
   }
 
   const Type& type() const override { return type_; }

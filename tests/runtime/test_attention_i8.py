@@ -111,8 +111,18 @@ def test_unsigned_codes_and_scales_that_could_overflow_are_refused():
         ([signed, signed, 0], {}, {}, "floats, expected codes"),
         ([signed] * 3, {"heads": 3}, {}, "heads=3"),
         ([signed] * 3, {"prob_bits": 9}, {}, "prob_bits=9"),
-        ([signed] * 3, {}, {"prob_scale": 1e-7}, "prob_scale at least"),
-        ([signed] * 3, {}, {"v_scale": 0.0}, "above 0"),
+        ([signed] * 3, {}, {"prob_scale": 1e-7}, "prob_scale must be at least 1e-6"),
+        ([signed] * 3, {}, {"v_scale": 0.0}, "v_scale must be above 0"),
+        # Their product is above 0.
+        (
+            [signed] * 3,
+            {},
+            {"q_scale": -1.0, "k_scale": -1.0},
+            "[qk]_scale must be above 0, not -1",
+        ),
+        ([signed] * 3, {}, {"k_scale": -1.0}, "k_scale must be above 0, not -1"),
+        ([signed] * 3, {}, {"q_scale": 1e39}, "q_scale is not a finite float32"),
+        ([signed] * 3, {}, {"q_scale": 1e30, "k_scale": 1e30}, "q_scale times k_scale must be"),
     ):
         with pytest.raises(ValueError, match=named):
             program.add("attention_i8", inputs, ints | changed_ints, floats | changed, {})

@@ -10,7 +10,7 @@ from test_session import op, write
 
 from earbit.errors import DataError
 from earbit.runtime import Session
-from earbit.runtime.session import MAX_SAMPLES
+from earbit.runtime.waveform import MAX_SAMPLES
 
 N = 1600
 # Multiples of 2^-10, so that every type of float holds them.

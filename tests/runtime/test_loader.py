@@ -1,4 +1,4 @@
-"""The loader of program files: what it refuses, byte by byte, what it keeps, and what it costs.
+"""The loader of program files: what it refuses, byte by byte, and what it keeps.
 
 Files are made from their bytes here; that good ones load is judged by the files of `export`.
 """
@@ -6,8 +6,6 @@ Files are made from their bytes here; that good ones load is judged by the files
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -210,30 +208,6 @@ def test_a_small_file_may_not_ask_for_wide_values_again_and_again(tmp_path):
     asked, size, limit = map(int, re.findall(r"\d{5,}", message)[-3:])
     assert (size, limit) == ((tmp_path / "p").stat().st_size, 16 * size)
     assert limit < asked <= limit + 4 * n
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="measures its own memory, as Linux can")
-def test_a_file_is_loaded_without_a_second_copy_of_it(tmp_path):
-    n_ops, side = 12, 1024
-    ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
-    conv = {**RELU, "op": "conv_f32"}
-    shapes = [(side, 1), *[(side, side)] * n_ops]
-    ops = [
-        {**conv, "inputs": [i], "ints": ints, "tensors": {"weight": f"w{i}"}}
-        for i in range(n_ops + 1)
-    ]
-    tensors = {f"w{i}": np.ones(shape, np.float32) for i, shape in enumerate(shapes)}
-    save_file(tensors, tmp_path / "p", {"earbit": json.dumps({**PROGRAM, "ops": ops})})
-    code = f"""if True:
-        from earbit.cost.measure import peak_rss_bytes
-        from earbit.runtime import Session
-        before = peak_rss_bytes()
-        Session({str(tmp_path / "p")!r})
-        print(peak_rss_bytes() - before)
-    """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # The program itself, and one tensor beside it.
-    assert 4 * side * side * n_ops < int(done.stdout) < 4 * side * side * (n_ops + 2)
 
 
 def test_a_sparse_file_of_a_gigabyte_costs_nothing_to_refuse(tmp_path):

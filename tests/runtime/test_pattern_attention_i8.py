@@ -41,8 +41,11 @@ def scales_of(case, bits):
     return {name: float(np.float32(x)) for name, x in floats.items()}
 
 
-def built(case, bits):
-    """The program, its value, and what to feed it: the codes (6, n, width)."""
+def built(case, bits, **changed):
+    """The program, its value, and what to feed it: the codes (6, n, width).
+
+    changed: floats that are not those of `scales_of`.
+    """
     n, n_heads, d, stride, expressivity, n_near, first_far = case
     width = n_heads * d
     random = np.random.default_rng(n + sum(bits))
@@ -57,7 +60,7 @@ def built(case, bits):
     if expressivity is not None:
         ints["expressivity"] = expressivity
     op = ("strided" if expressivity is None else "fixed") + "_attention_i8"
-    value = program.add(op, picked, ints, scales_of(case, bits), {})
+    value = program.add(op, picked, ints, scales_of(case, bits) | changed, {})
     wave = np.concatenate(list(codes), axis=1).astype(np.float32).ravel()
     return program, value, wave, codes
 
@@ -153,9 +156,10 @@ def test_four_frames_by_hand():
         (None, {"heads": 3, "near_heads": 3}, {}, "a multiple of heads=3"),
         (None, {"near_prob_bits": 9}, {}, "near_prob_bits=9"),
         (None, {"far_prob_bits": 0}, {}, "far_prob_bits=0"),
-        (None, {}, {"near_q_scale": 0.0}, "near_q_scale, .* above 0"),
+        (None, {}, {"near_q_scale": 0.0}, "near_q_scale must be above 0"),
         (None, {}, {"far_v_scale": -1.0}, "far_v_scale must be above 0"),
-        (None, {}, {"far_prob_scale": 1e-7}, "far_prob_scale at least 1e-6"),
+        (None, {}, {"near_k_scale": 1e39}, "near_k_scale is not a finite float32"),
+        (None, {}, {"far_prob_scale": 1e-7}, "far_prob_scale must be at least 1e-6"),
         (2, {}, {}, "signed"),
         (5, {}, {}, "signed"),
     ],

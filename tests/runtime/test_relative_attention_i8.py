@@ -125,11 +125,12 @@ FLOATS = dict.fromkeys(("q_scale", "k_scale", "p_scale", "r_scale", "v_scale", "
         ("", {"heads": 3}, {}, "heads=3"),
         ("", {"prob_bits": 9}, {}, "prob_bits=9"),
         ("", {"radius": 3}, {}, "radius"),
-        ("", {}, {"prob_scale": 1e-7}, "prob_scale at least"),
+        ("", {}, {"prob_scale": 1e-7}, "prob_scale must be at least"),
         ("", {}, {"v_scale": 0.0}, "above 0"),
         *(
-            ("", {}, {f"{role}_scale": -1.0}, "p_scale and r_scale must be above")
+            ("", {}, {f"{role}_scale": bad}, f"{role}_scale {says}")
             for role in "qkpr"
+            for bad, says in ((-1.0, "must be above 0"), (1e39, "is not a finite float32"))
         ),
     ],
 )

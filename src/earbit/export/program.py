@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from earbit.export.checksum import checksum
 from earbit.files import write_whole
 
 FORMAT = "earbit-program-1"
@@ -69,5 +70,6 @@ def write_program(program: Program, path: Path, origin: Mapping[str, Any]) -> No
     }
     if program.head is not None:
         header["head"] = program.head
+    header["checksums"] = {name: checksum(tensor) for name, tensor in program.tensors.items()}
     metadata = {METADATA_KEY: json.dumps(header, separators=(",", ":"))}
     write_whole(path, lambda temporary: save_file(program.tensors, temporary, metadata))

@@ -1,0 +1,21 @@
+// What the data of a tensor amounts to, so that a damaged file is found: docs/format.md.
+//
+// Not against who wants to deceive: it says that bytes are those which were written.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace earbit {
+
+// Of n words, the last one filled up with zeros:
+//   x = w_i + (i + 1) 0x9e3779b97f4a7c15;  twice x = (x ^ x >> 32) 0xd6e8feb86659fd93
+//   the sum of all x ^ x >> 32
+// modulo 2^64.  Every step can be undone, so a change within one word changes the sum.
+uint64_t checksum_of(const uint64_t* words, size_t n);
+
+// As files write it: 16 hexadecimal digits.
+std::string checksum_text(uint64_t checksum);
+
+}  // namespace earbit
