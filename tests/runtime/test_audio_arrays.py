@@ -68,10 +68,18 @@ def test_other_types_of_either_byte_order_are_refused_with_what_to_do(session, d
 
 
 @pytest.mark.parametrize(
-    "audio", [AUDIO[None], AUDIO[:, None], AUDIO.reshape(2, -1), np.float32(1), {}], ids=np.shape
+    ("audio", "advice"),
+    [
+        (AUDIO[None], r"waveform\.ravel\(\)"),
+        (AUDIO[:, None], r"waveform\.ravel\(\)"),
+        (AUDIO.reshape(2, -1), r"2 channels; give their mean: waveform\.mean\(axis=0\)"),
+        (np.float32(1), r"give one channel, shape \(samples,\)"),
+        ({}, r"give one channel, shape \(samples,\)"),
+    ],
+    ids=["row", "column", "two channels", "number", "dict"],
 )
-def test_anything_but_one_channel_is_refused_with_its_shape_and_what_to_do(session, audio):
-    with pytest.raises(DataError, match=r"audio of shape .*; give one channel, shape \(samples,\)"):
+def test_anything_but_one_channel_is_refused_with_its_shape_and_what_to_do(session, audio, advice):
+    with pytest.raises(DataError, match=rf"audio of shape .*; .*{advice}"):
         session.run(audio)
 
 
