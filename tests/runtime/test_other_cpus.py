@@ -2,7 +2,7 @@
 
 `make test-arm` and `make test-old-cpu` run it, each with the marker of its name. qemu translates no
 AVX-512 (its 7.2 says so of every such feature), so kernels of that set run on CPUs that have it,
-and, some of them, in plain C: test_avx512_emulated.py.
+and in plain C, all but gemm_f32: test_avx512_emulated.py.
 """
 
 import shutil
