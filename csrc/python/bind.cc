@@ -247,6 +247,7 @@ nb::object gemm_i8_sums(const Matrix<uint8_t>& a, const Matrix<int8_t>& w, const
 NB_MODULE(_core, m) {
   using namespace earbit;
   nb::class_<Program>(m, "Program")
+      .def_prop_ro("n_values", &Program::n_values)
       .def(nb::init<>())
       .def("add", &add, "op"_a, "inputs"_a, "ints"_a, "floats"_a, "tensors"_a)
       .def("run", &run, "waveform"_a, "outputs"_a, "threads"_a)
