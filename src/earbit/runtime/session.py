@@ -101,8 +101,9 @@ class Session:
         return results
 
     def values(self, waveform: NDArray[Any], ids: Sequence[int]) -> list[NDArray[Any]]:
-        """Any values of the program: float32 or uint8 codes (frames, columns), or packed bits.
+        """Any values of the program: float32 or uint8 codes (frames, columns), or bits.
 
+        Bits are uint64 (groups, frames, words), the first of a group in bit 0 of its first word.
         ids: from `outputs` or `bits`, or any other; 0 is the audio.  Raises ConfigError for one
         that the program does not have, DataError for audio as `run` does.
         """
