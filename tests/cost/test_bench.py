@@ -101,7 +101,8 @@ def test_a_program_that_gives_what_is_no_number_is_not_timed(program, tmp_path):
         for name, tensor in load_file(program).items()
     }
     path = tmp_path / "p.safetensors"
-    save_file(tensors, path, {METADATA_KEY: json.dumps(header_of(program))})
+    header = {key: x for key, x in header_of(program).items() if key != "checksums"}
+    save_file(tensors, path, {METADATA_KEY: json.dumps(header)})
     with pytest.raises(FormatError, match=r"engine earbit w1a1 gives .*'is_finite': False.*; exp"):
         bench_short(path)
 
