@@ -8,29 +8,38 @@ NATIVE := CMakeLists.txt $(shell find csrc -name '*.cc' -o -name '*.h' -o -name 
 OUT ?= earbit-study
 
 CMAKE := .venv/bin/cmake
+# The system's, where it reads our presets.
+SYSTEM_CMAKE := $(shell cmake --version 2>/dev/null | sed -n 's/^cmake version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p' | awk '$$1 > 3 || $$1 == 3 && $$2 >= 24 { print "cmake" }')
 # The fuzzer's files: how many, and the number of the first.
 N ?= 20000
 FIRST ?= 0
 
-.PHONY: help same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit clean
+.PHONY: help setup same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit clean
 
 help:
+	@echo "make setup   earbit in .venv, and nothing that only its developers need"
 	@echo "make study   the comparison, end to end, on synthetic speech: $(OUT)/report.html"
 	@echo "make test    all tests but the slow ones, linters and type checks included"
 	@echo "make test-slow, make lint, make format, make bench, make clean"
 	@echo "make test-arm, make test-old-cpu    kernels on CPUs that qemu emulates"
-	@echo "make libearbit                  the library for C: docs/c.md"
+	@echo "make libearbit                  the library for C, which needs no Python package: docs/c.md"
 	@echo "make fuzz N=1000000 FIRST=0     damaged program files, with sanitizers"
 	@echo "make race                       many threads, with the thread sanitizer"
 	@echo "PYTHON=python3.12 picks the interpreter (3.11 to 3.13)"
 
+define make-venv
+@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+  { echo "earbit needs Python 3.11 to 3.13; name one: make PYTHON=python3.11 ..." >&2; exit 1; }
+@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || \
+  { echo "no virtual environment could be made; on Debian: apt install python3-venv python3-dev g++" >&2; exit 1; }
+@test -f .venv/.pip || { $(PY) -m pip install --quiet --upgrade "pip>=25.1" && touch .venv/.pip; }
+endef
+
+setup: .venv/.base
+
 # The environment: users' part first, then what only developers need.
 .venv/.base: pyproject.toml constraints.txt $(NATIVE) | same-python
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
-	  { echo "earbit needs Python 3.11 to 3.13; name one: make PYTHON=python3.11 ..." >&2; exit 1; }
-	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || \
-	  { echo "no virtual environment could be made; on Debian: apt install python3-venv python3-dev g++" >&2; exit 1; }
-	@test -f .venv/.pip || { $(PY) -m pip install --quiet --upgrade "pip>=25.1" && touch .venv/.pip; }
+	$(make-venv)
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[synth,report]"
 	@touch $@
 
@@ -76,7 +85,13 @@ bench: .venv/.dev
 	$(PY) benchmarks/hubert_forward.py
 	$(PY) benchmarks/quantized_step.py
 
-libearbit: .venv/.dev
+.venv/.cmake: | same-python
+	$(make-venv)
+	$(PY) -m pip install --quiet --constraint constraints.txt "cmake>=3.24,<5"
+	@touch $@
+
+libearbit: CMAKE := $(or $(SYSTEM_CMAKE),$(CMAKE))
+libearbit: $(if $(SYSTEM_CMAKE),,.venv/.cmake)
 	$(CMAKE) --preset libearbit
 	$(CMAKE) --build --preset libearbit
 

@@ -21,26 +21,21 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
-from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.files import write_json
 from earbit.nn.front_end import FrontEnd, FrontEndConfig
 from earbit.nn.leaves import Linear
 from earbit.nn.precision import Precision
-from earbit.pretrain.corpus import decoded_corpus
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
 from earbit.quantize.calibrate import calibrate, quantizers_of
 from earbit.quantize.convert import convert
-from earbit.superb.tasks import task_named
+from keyword_clips import CLIP_SAMPLES, Words, commonest_share, words_of
 from report import machine, show
 
 VARIANTS = (
@@ -73,7 +68,7 @@ GRADED = ("w1a8", "w1a4", "w1a2", "w1a1", "w1a1", "w1a1")
 """The first convolutions at more bits than the last."""
 HALFWAY = {"float", "distil", "steps", "layers"}
 """Ways that begin with a float twin."""
-N_CHANNELS, BATCH, CLIP_SAMPLES = 96, 24, SAMPLE_RATE_HZ
+N_CHANNELS = 96
 
 
 class WordModel(torch.nn.Module):
@@ -89,42 +84,6 @@ class WordModel(torch.nn.Module):
     def forward(self, wave: torch.Tensor) -> torch.Tensor:
         features = self.front_end(wave).transpose(1, 2)
         return self.head(self.norm(features).mean(1))
-
-
-@dataclass
-class Words:
-    """Clips of a second with the number of their word."""
-
-    train: list[tuple[np.ndarray, int]]
-    test: list[tuple[np.ndarray, int]]
-    n_words: int
-
-    def batches(self, n_steps: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        random = np.random.default_rng(seed)
-        for _ in range(n_steps):
-            rows = [self.train[i] for i in random.integers(0, len(self.train), BATCH)]
-            offsets = [random.integers(0, len(clip) - CLIP_SAMPLES + 1) for clip, _ in rows]
-            waves = [c[o : o + CLIP_SAMPLES] for (c, _), o in zip(rows, offsets, strict=True)]
-            yield torch.from_numpy(np.stack(waves)), torch.tensor([word for _, word in rows])
-
-
-def words_of(corpus: str, folder: Path) -> Words:
-    opened, waveforms = decoded_corpus(corpus, folder)
-    splits = task_named("ks").splits(opened.cuts)
-    names = sorted({example.target for example in splits.train})
-
-    def clips(part: Any) -> list[tuple[np.ndarray, int]]:
-        return [
-            (_at_least_a_second(waveforms[e.id]), names.index(e.target))
-            for e in part
-            if e.target in names
-        ]
-
-    return Words(clips(splits.train), clips(splits.test), len(names))
-
-
-def _at_least_a_second(clip: np.ndarray) -> np.ndarray:
-    return np.pad(clip, (0, max(0, CLIP_SAMPLES - len(clip)))).astype(np.float32)
 
 
 @torch.no_grad()
@@ -273,11 +232,6 @@ def main() -> None:
         if options.json is not None and str(options.json) != "-":
             write_json(options.json, result | {"rows": listed})
     show(result | {"rows": listed}, lines, options.json)
-
-
-def commonest_share(words: Words) -> float:
-    counts = np.bincount([word for _, word in words.test])
-    return float(counts.max() / len(words.test))
 
 
 def rows_so_far(path: Path | None, result: dict[str, Any]) -> dict[str, list[float]]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from earbit.cost.bench import bench
-from earbit.cost.bench_verb import render_bench
+from earbit.cost.bench_table import render_bench
 from earbit.cost.engine import OURS
 from earbit.cost.peers.catalogue import peers_named, versions
 from earbit.errors import ConfigError, EarbitError, FormatError, UnsupportedError

@@ -4,7 +4,9 @@
  * ./features hubert.safetensors speech.wav                # says what comes out
  * ./features hubert.safetensors speech.wav features.f32   # writes float32, frame by frame
  *
- * The WAV file holds 16-bit samples of one channel at 16 kHz. */
+ * The WAV file holds 16-bit samples of one channel at 16 kHz; any other is refused, with what it
+ * holds. */
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,8 @@
 
 /* So many samples are 4 h, the most that can be run. */
 #define MAX_BYTES (2L * EARBIT_MAX_SAMPLES)
+#define ADVICE \
+  "16-bit samples of one channel at 16 kHz are read: ffmpeg -i IN -ac 1 -ar 16000 OUT.wav"
 
 static uint32_t little_endian(const unsigned char* bytes, int n) {
   uint32_t value = 0;
@@ -21,49 +25,104 @@ static uint32_t little_endian(const unsigned char* bytes, int n) {
   return value;
 }
 
-/* Goes to the data of a WAV file and gives its bytes; 0 when it is not of the kind that is read. */
-static long find_samples(FILE* file) {
+/* Whether the format chunk tells of samples that are read; if not, says what it tells of. */
+static int is_right_kind(const char* path, const unsigned char* format) {
+  const unsigned kind = little_endian(format, 2), n_channels = little_endian(format + 2, 2);
+  const unsigned rate_hz = little_endian(format + 4, 4), bytes_per_s = little_endian(format + 8, 4);
+  const unsigned n_bytes = little_endian(format + 12, 2), n_bits = little_endian(format + 14, 2);
+  if (kind == 3) {
+    fprintf(stderr, "%s: float samples; %s\n", path, ADVICE);
+  } else if (kind != 1) {
+    fprintf(stderr, "%s: samples of kind %u, not plain integers; %s\n", path, kind, ADVICE);
+  } else if (n_channels != 1) {
+    fprintf(stderr, "%s: %u channels; %s\n", path, n_channels, ADVICE);
+  } else if (rate_hz != 16000) {
+    fprintf(stderr, "%s: %u Hz; %s\n", path, rate_hz, ADVICE);
+  } else if (n_bits != 16) {
+    fprintf(stderr, "%s: %u-bit samples; %s\n", path, n_bits, ADVICE);
+  } else if (n_bytes != 2 || bytes_per_s != 32000) {
+    fprintf(stderr, "%s: a header that contradicts itself, %u bytes a sample and %u a second\n",
+            path, n_bytes, bytes_per_s);
+  } else {
+    return 1;
+  }
+  return 0;
+}
+
+/* Goes to the samples of a WAV file and gives their bytes; 0 when it cannot be used, and why is
+ * said. */
+static long find_samples(const char* path, FILE* file) {
   unsigned char header[16];
-  int is_right_kind = 0;
+  int has_format = 0;
   if (fread(header, 1, 12, file) != 12 || memcmp(header, "RIFF", 4) != 0 ||
       memcmp(header + 8, "WAVE", 4) != 0) {
+    fprintf(stderr, "%s: no WAV file; %s\n", path, ADVICE);
     return 0;
   }
   while (fread(header, 1, 8, file) == 8) {
     const uint32_t size = little_endian(header + 4, 4);
     uint32_t skipped = size + size % 2; /* a chunk begins at an even byte */
-    if (size > MAX_BYTES) return 0;
-    if (memcmp(header, "data", 4) == 0) return is_right_kind ? (long)size : 0;
+    if (size > MAX_BYTES) {
+      fprintf(stderr, "%s: a header that promises %lu bytes; at most %ld (4 h) are read\n", path,
+              (unsigned long)size, MAX_BYTES);
+      return 0;
+    }
+    if (memcmp(header, "data", 4) == 0) {
+      if (has_format && size > 0 && size % 2 == 0) return (long)size;
+      fprintf(stderr, "%s: %s\n", path,
+              !has_format ? "samples before their format"
+              : size == 0 ? "no samples in it"
+                          : "a header that promises half a sample");
+      return 0;
+    }
     if (memcmp(header, "fmt ", 4) == 0 && size >= 16) {
-      if (fread(header, 1, 16, file) != 16) return 0;
-      is_right_kind = little_endian(header, 2) == 1 && little_endian(header + 2, 2) == 1 &&
-                      little_endian(header + 4, 4) == 16000 && little_endian(header + 14, 2) == 16;
+      if (fread(header, 1, 16, file) != 16) break;
+      if (!is_right_kind(path, header)) return 0;
+      has_format = 1;
       skipped -= 16;
     }
-    if (fseek(file, (long)skipped, SEEK_CUR) != 0) return 0;
+    if (fseek(file, (long)skipped, SEEK_CUR) != 0) break;
   }
+  fprintf(stderr, "%s: breaks off before its samples; copy it again\n", path);
   return 0;
 }
 
-/* Samples between -1 and 1, to be freed by the caller; null when the file cannot be used. */
-static float* read_wav(const char* path, int64_t* n_samples) {
-  FILE* file = fopen(path, "rb");
-  const long n_bytes = file == NULL ? 0 : find_samples(file);
+/* Samples between -1 and 1, to be freed by the caller; null when the file cannot be used, and why
+ * is said. */
+static float* read_samples(const char* path, FILE* file, int64_t* n_samples) {
+  const long n_bytes = find_samples(path, file);
   unsigned char* bytes = malloc((size_t)n_bytes + 1);
   float* samples = malloc(((size_t)n_bytes / 2 + 1) * sizeof(float));
+  const long n_read = bytes == NULL ? 0 : (long)fread(bytes, 1, (size_t)n_bytes, file);
   int64_t i;
-  *n_samples = 0;
-  if (n_bytes > 0 && bytes != NULL && samples != NULL) {
-    *n_samples = (int64_t)fread(bytes, 1, (size_t)n_bytes, file) / 2;
+  *n_samples = n_bytes / 2;
+  if (bytes == NULL || samples == NULL) {
+    fprintf(stderr, "%s: no memory for %ld bytes\n", path, n_bytes);
+  } else if (n_read < n_bytes) {
+    fprintf(stderr, "%s: breaks off after %ld of %ld bytes of samples; copy it again\n", path,
+            n_read, n_bytes);
+  } else if (n_bytes > 0) {
     for (i = 0; i < *n_samples; ++i) {
       samples[i] = (float)(int16_t)little_endian(bytes + 2 * i, 2) / 32768.0f;
     }
+    free(bytes);
+    return samples;
   }
   free(bytes);
-  if (file != NULL) fclose(file);
-  if (*n_samples > 0) return samples;
   free(samples);
   return NULL;
+}
+
+static float* read_wav(const char* path, int64_t* n_samples) {
+  FILE* file = fopen(path, "rb");
+  float* samples;
+  if (file == NULL) {
+    fprintf(stderr, "%s: cannot be opened (%s)\n", path, strerror(errno));
+    return NULL;
+  }
+  samples = read_samples(path, file, n_samples);
+  fclose(file);
+  return samples;
 }
 
 static int write_floats(const char* path, const float* values, size_t n) {
@@ -110,7 +169,6 @@ int main(int argc, char** argv) {
   }
   samples = read_wav(argv[2], &n_samples);
   if (samples == NULL) {
-    fprintf(stderr, "%s: no WAV file of 16-bit samples, one channel, 16 kHz\n", argv[2]);
     earbit_close(program);
     return 1;
   }

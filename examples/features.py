@@ -6,11 +6,14 @@ python examples/features.py hubert.safetensors speech.wav
 
 import sys
 
-from earbit import read_audio
+from earbit import EarbitError, read_audio
 from earbit.runtime import Session
 
 if len(sys.argv) != 3:
     sys.exit("usage: python examples/features.py PROGRAM.safetensors AUDIO")
-session = Session(sys.argv[1])
-features = session.run(read_audio(sys.argv[2]))
+try:
+    session = Session(sys.argv[1])
+    features = session.run(read_audio(sys.argv[2]))
+except EarbitError as error:
+    sys.exit(f"{error}")  # it names the file, what is wrong with it and what to do
 print(f"{features.shape[0]} frames of {features.shape[1]} values, kernels {session.kernels()}")

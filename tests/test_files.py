@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from earbit.errors import DataError
-from earbit.files import make_folder, write_json, write_text, write_whole
+from earbit.files import make_folder, require_place, write_json, write_text, write_whole
 
 
 def test_a_parent_that_is_a_file_is_a_data_error(tmp_path):
@@ -58,3 +58,14 @@ def test_a_written_file_is_as_readable_as_the_umask_lets_it(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "x.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_place_for_a_file_is_looked_at_and_left_as_it_was(tmp_path):
+    require_place(tmp_path / "a.txt")
+    require_place(tmp_path / "new" / "deep" / "a.txt")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DataError, match="cannot write there"):
+        require_place(tmp_path / "file" / "a.txt")
+    with pytest.raises(DataError, match="a folder; give the name of a file"):
+        require_place(tmp_path)

@@ -1,4 +1,7 @@
-"""The way of the data: a file imports only what stands to its left, read from the code itself."""
+"""The way of the data: a file imports only what stands to its left, read from the code itself.
+
+And how long a file may be.
+"""
 
 import ast
 import subprocess
@@ -7,11 +10,23 @@ from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).parents[1] / "src" / "earbit"
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src" / "earbit"
+MOST_LINES = 300
 
 # From left to right; a row may import itself, the rows before it and FOUNDATION.
 # `runtime` depends on nothing of ours, so any row may use it.
-FOUNDATION = {"config", "errors", "files", "progress", "text_table", "nn", "runtime", "_core"}
+FOUNDATION = {
+    "config",
+    "errors",
+    "files",
+    "model_names",
+    "progress",
+    "text_table",
+    "nn",
+    "runtime",
+    "_core",
+}
 WAY = [
     "audio",
     "units",
@@ -30,6 +45,7 @@ CLOSED = {
     "errors": set(),
     "config": {"errors", "files"},
     "files": {"errors"},
+    "model_names": {"errors"},
     "progress": set(),
     "text_table": set(),
     "nn": {"errors"},
@@ -118,6 +134,15 @@ def test_nothing_unsafe_is_ever_opened():
         assert "allow_pickle=True" not in text, path
 
 
+@pytest.mark.parametrize("folder", ["src", "csrc", "tests", "benchmarks", "examples"])
+def test_no_file_is_longer_than_one_idea_needs(folder):
+    suffixes = {".py", ".pyi", ".cc", ".c", ".h", ".def"}
+    files = [path for path in (ROOT / folder).rglob("*") if path.suffix in suffixes]
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert lengths
+    assert {path: n for path, n in lengths.items() if n > MOST_LINES} == {}
+
+
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
@@ -125,6 +150,8 @@ def test_nothing_unsafe_is_ever_opened():
         ("import earbit.runtime", {"torch", "lhotse", "sklearn", "soundfile"}),
         ("import earbit.run", {"torch", "lhotse", "sklearn"}),
         ("import earbit.cli.main", {"torch", "lhotse", "sklearn", "numpy"}),
+        ("import earbit.cost.peers.catalogue", {"torch", "lhotse", "sklearn", "numpy"}),
+        ("import earbit.quantize.plan", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.cost.engine", {"torch", "lhotse", "sklearn"}),
     ],
 )
@@ -134,6 +161,26 @@ def test_light_modules_stay_light(statement, forbidden):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not forbidden & set(loaded)
+
+
+@pytest.mark.parametrize(
+    "args", [["--version"], ["--help"], ["run", "--help"], ["bench", "--help"]]
+)
+def test_what_is_only_said_costs_no_heavy_import(args):
+    code = (
+        "import atexit, sys; from earbit.cli.main import main;"
+        "atexit.register(lambda: print('heavy', {'torch', 'lhotse', 'numpy'} & set(sys.modules)));"
+        f"main({args})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("heavy set()\n")
+
+
+def test_presets_have_the_names_that_are_known_without_their_shapes():
+    from earbit.model_names import PRESET_NAMES
+    from earbit.presets import PRESETS
+
+    assert tuple(PRESETS) == PRESET_NAMES
 
 
 def test_every_public_name_is_there_and_is_found_only_when_asked_for():

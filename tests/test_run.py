@@ -1,12 +1,14 @@
 """`earbit run` on many files: one bad file costs that file alone, and no file's name costs any."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
 
-from earbit.errors import ConfigError, DataError
+from earbit.errors import DataError
 from earbit.export.verb import export_model
-from earbit.run import run_files
+from earbit.run import render_run, run_files
 from earbit.runtime import Session
 
 
@@ -66,9 +68,43 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_any_work(program, tm
         run_files(program, [tmp_path / "missing.wav"], tmp_path / "file" / "f.npz")
 
 
-def test_a_file_given_twice_is_an_error(program, tmp_path):
-    with pytest.raises(ConfigError, match="twice"):
-        run_files(program, [tmp_path / "a.wav"] * 2, None)
+def test_a_file_given_twice_runs_once_with_a_line_that_names_it(
+    program, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    path, other = Path("in/a.wav"), Path("in/b.wav")
+    tone(path), tone(other)
+    whole = tmp_path / "in" / "a.wav"
+    summary = run_files(program, [path, Path("in"), whole], tmp_path / "f.npz")
+    assert [entry["audio"] for entry in summary] == [str(path), str(other)]
+    assert set(np.load("f.npz")) == {str(path), str(other)}
+    assert capsys.readouterr().err.splitlines() == [
+        f"{again}: given twice; it runs once, as {path}" for again in (path, whole)
+    ]
+
+
+def test_a_folder_without_audio_is_left_out_by_name_and_the_others_are_done(
+    program, tmp_path, capsys
+):
+    good, _ = tone(tmp_path / "good.wav")
+    (tmp_path / "empty").mkdir()
+    empty, used = run_files(program, [tmp_path / "empty", good], None)
+    assert empty["audio"] == str(tmp_path / "empty")
+    assert empty["error"].startswith("no audio file in this folder; wav, flac")
+    assert used["frames"] == 24
+    assert capsys.readouterr().err.startswith(f"left out {tmp_path / 'empty'}: no audio file")
+
+
+def test_the_table_has_a_line_for_every_file_that_was_used():
+    figures = {"seconds": 1.0, "frames": 49, "width": 64, "ms": 1.5, "rtf": 0.0015}
+    said = {"label": "yes", "probability": 0.75}
+    bad = {"audio": "b.wav", "error": "no audio"}
+    header, *rows = render_run([bad, {"audio": "a.wav", **figures, **said}]).splitlines()
+    assert header.split() == ["audio", "label", "probability", "seconds", *header.split()[-4:]]
+    assert [row.split() for row in rows] == [
+        ["a.wav", "yes", "0.7500", "1.000", "49", "64", "1.50", "0.00150"]
+    ]
 
 
 def test_a_folder_stands_for_the_audio_files_below_it(program, tmp_path):

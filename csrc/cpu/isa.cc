@@ -9,6 +9,17 @@
 #endif
 
 namespace earbit {
+namespace {
+
+// Of ASCII letters, whatever the locale.
+std::string in_lower_case(std::string text) {
+  for (char& letter : text) {
+    if (letter >= 'A' && letter <= 'Z') letter += 'a' - 'A';
+  }
+  return text;
+}
+
+}  // namespace
 
 const char* name_of(Isa isa) {
   switch (isa) {
@@ -69,7 +80,7 @@ Isa isa_named(const std::string& name) {
 Isa chosen_isa() {
   static const Isa isa = [] {
     const char* forced = std::getenv("EARBIT_ISA");
-    if (forced != nullptr && *forced != '\0') return isa_named(forced);
+    if (forced != nullptr && *forced != '\0') return isa_named(in_lower_case(forced));
     return available_isas().back();
   }();
   return isa;

@@ -19,7 +19,8 @@ bool is_available(Isa isa);
 // All available sets, best last.
 std::vector<Isa> available_isas();
 
-// The best available set, or the one that EARBIT_ISA names.  Read once, at the first call.
+// The best available set, or the one that EARBIT_ISA names, in letters of any case.  Read once, at
+// the first call.
 // Throws std::invalid_argument when the name is unknown or the CPU lacks the set.
 Isa chosen_isa();
 

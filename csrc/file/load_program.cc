@@ -12,6 +12,7 @@ namespace earbit {
 namespace {
 
 constexpr const char* kFormat = "earbit-program-1";
+constexpr const char* kModelFormats = "earbit-model-";  // of trained models, of any version
 constexpr const char* kMetadataKey = "earbit";
 constexpr size_t kMaxOps = 100'000;
 // Bytes that all values together may take for a frame, for each byte of the file.  Models take less
@@ -162,20 +163,31 @@ Head read_head(const Json& record, const Program& program) {
   return head;
 }
 
+void check_format(const Json& value) {
+  const std::string format = value.string("format");
+  if (format == kFormat) return;
+  if (format.rfind(kModelFormats, 0) == 0) {
+    throw FormatError(
+        "this is a model, not a program; `earbit export` makes a program of it: "
+        "earbit export MODEL --out PROGRAM.safetensors");
+  }
+  throw FormatError("format " + value.excerpt() + ", this version runs '" + kFormat +
+                    "'; export the model again");
+}
+
 }  // namespace
 
 LoadedProgram load_program(const Source& source) {
   const SafetensorsHeader header(source);
   const std::optional<std::string> text = header.metadata(kMetadataKey);
-  if (!text) throw FormatError("no earbit metadata; give a file of `earbit export`");
+  if (!text) {
+    throw FormatError("a safetensors file without earbit metadata; give a file of `earbit export`");
+  }
   const Json json = Json::parse(*text);
   // The format comes first: of another one nothing else is known.
   const Json::Members members = json.members("program");
   const Json* format = member(members, "format");
-  if (format != nullptr && format->string("format") != kFormat) {
-    throw FormatError("format " + format->excerpt() + ", this version runs '" + kFormat +
-                      "'; a trained model becomes a program by `earbit export`");
-  }
+  if (format != nullptr) check_format(*format);
   std::vector<std::string> keys = {"format", "ops", "outputs", "bits", "origin"};
   const Json* head = member(members, "head");
   if (head != nullptr) keys.push_back("head");

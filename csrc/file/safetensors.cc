@@ -1,6 +1,7 @@
 #include "file/safetensors.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "file/format_error.h"
 
@@ -12,20 +13,50 @@ constexpr uint64_t kMaxHeader = 100'000'000;  // that of the safetensors library
 constexpr size_t kMaxSides = 8;               // of a shape
 constexpr int64_t kMaxInt64 = INT64_MAX;
 
+constexpr const char* kWhereFrom = "; give a file of `earbit export`";
+
+// How files of other kinds begin, which users give by mistake.
+struct Beginning {
+  std::string_view bytes;
+  const char* kind;
+};
+constexpr Beginning kForeign[] = {
+    {"RIFF", "audio (wav)"},     {"RF64", "audio (wav)"},
+    {"fLaC", "audio (flac)"},    {"OggS", "audio (ogg)"},
+    {"ID3", "audio (mp3)"},      {"\xFF\xFB", "audio (mp3)"},
+    {"\xFF\xF3", "audio (mp3)"}, {"PK\x03\x04", "a zip archive (npz, or a checkpoint of PyTorch)"},
+};
+
+// Of a file whose first bytes are no length that a header can have.
+void refuse_foreign(std::string_view start) {
+  for (const Beginning& beginning : kForeign) {
+    if (start.substr(0, beginning.bytes.size()) != beginning.bytes) continue;
+    throw FormatError(std::string("this is ") + beginning.kind + ", not a program" + kWhereFrom +
+                      ", and audio after it");
+  }
+}
+
 std::string read_header(const Source& source) {
   unsigned char length_bytes[kLengthBytes];
+  if (source.size() == 0) throw FormatError(std::string("an empty file") + kWhereFrom);
   if (source.size() < kLengthBytes) {
     throw FormatError("a file of " + std::to_string(source.size()) +
-                      " bytes; a program has at least 8");
+                      " bytes; a program has at least 8" + kWhereFrom);
   }
   source.read(0, kLengthBytes, length_bytes);
   uint64_t length = 0;
   for (int i = kLengthBytes - 1; i >= 0; --i) length = length << 8 | length_bytes[i];
-  const uint64_t limit = std::min(kMaxHeader, source.size() - kLengthBytes);
-  if (length > limit) {
-    throw FormatError("a header of " + std::to_string(length) + " bytes; at most " +
-                      std::to_string(limit) + " are allowed in a file of " +
-                      std::to_string(source.size()));
+  const uint64_t n_rest = source.size() - kLengthBytes;
+  if (length > std::min(kMaxHeader, n_rest)) {
+    refuse_foreign({reinterpret_cast<const char*>(length_bytes), kLengthBytes});
+  }
+  if (length > kMaxHeader) {
+    throw FormatError("not a program: a header of " + std::to_string(length) + " bytes, at most " +
+                      std::to_string(kMaxHeader) + " are allowed" + kWhereFrom);
+  }
+  if (length > n_rest) {
+    throw FormatError("cut short, or not a program: " + std::to_string(n_rest) + " of " +
+                      std::to_string(length) + " bytes of its header are there; copy it again");
   }
   std::string text(length, '\0');
   source.read(kLengthBytes, length, text.data());
@@ -47,14 +78,13 @@ struct Extent {
   uint64_t end;
 };
 
-Extent extent_of(const Json& value, const std::string& where, uint64_t n_data) {
+Extent extent_of(const Json& value, const std::string& where) {
   const std::vector<Json> items = value.items(where);
   if (items.size() != 2) throw FormatError(where + ": " + value.excerpt() + ", expected two");
   // No file is longer than an int64 can say.
-  const auto high = static_cast<int64_t>(n_data);
-  const int64_t begin = items[0].integer(where, 0, high);
+  const int64_t begin = items[0].integer(where, 0, kMaxInt64);
   return {static_cast<uint64_t>(begin),
-          static_cast<uint64_t>(items[1].integer(where, begin, high))};
+          static_cast<uint64_t>(items[1].integer(where, begin, kMaxInt64))};
 }
 
 std::vector<int64_t> shape_of(const Json& value, const std::string& where) {
@@ -112,7 +142,7 @@ std::map<std::string, TensorRecord> SafetensorsHeader::tensors() const {
     if (fields.size() > 3) throw FormatError(where + ": more than dtype, shape, data_offsets");
     const Dtype dtype = dtype_of(field("dtype"), where + " dtype");
     std::vector<int64_t> shape = shape_of(field("shape"), where + " shape");
-    const Extent extent = extent_of(field("data_offsets"), where + " data_offsets", n_data_);
+    const Extent extent = extent_of(field("data_offsets"), where + " data_offsets");
     if (extent.end - extent.begin != size_of(shape, dtype)) {
       throw FormatError(where + ": " + std::to_string(extent.end - extent.begin) +
                         " bytes, which is not what its shape " + field("shape").excerpt() + " of " +
@@ -133,6 +163,10 @@ std::map<std::string, TensorRecord> SafetensorsHeader::tensors() const {
                         " of the data; the one before it ends at " + std::to_string(end));
     }
     end = extent.end;
+  }
+  if (end > n_data_) {
+    throw FormatError("cut short: " + std::to_string(n_data_) + " of " + std::to_string(end) +
+                      " bytes of its tensors are there; copy it again");
   }
   if (end != n_data_) {
     throw FormatError(std::to_string(n_data_) + " bytes of data; the tensors end at " +

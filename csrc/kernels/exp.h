@@ -43,8 +43,8 @@ struct ExpKernels {
   // x[i] /= by.
   void (*divide)(float* x, float by, int64_t n);
 
-  // y[i] = a x[i] + b z[i], rounded after every step.
-  void (*weighted_sum)(const int32_t* x, const int32_t* z, float a, float b, float* y, int64_t n);
+  // y[i] = a x[i] + b z[i], rounded after every step, for n > 0; returns the largest.
+  float (*weighted_sum)(const int32_t* x, const int32_t* z, float a, float b, float* y, int64_t n);
 
   // y[i] = a[i] + b[i].
   void (*add_dots)(const ScaledDots& a, const ScaledDots& b, float* y, int64_t n);

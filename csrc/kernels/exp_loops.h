@@ -2,6 +2,7 @@
 // includes them into its own anonymous namespace and is compiled with its own flags.
 
 typedef float Floats __attribute__((vector_size(4 * kVectorLanes)));
+typedef int32_t Counts __attribute__((vector_size(4 * kVectorLanes)));
 typedef uint32_t Integers __attribute__((vector_size(4 * kVectorLanes)));
 
 // Sums are made in as many lanes by every instruction set.
@@ -12,6 +13,12 @@ inline Floats floats_at(const float* x) {
   Floats value;
   std::memcpy(&value, x, sizeof(value));
   return value;
+}
+
+inline Floats counts_at(const int32_t* x) {
+  Counts value;
+  std::memcpy(&value, x, sizeof(value));
+  return __builtin_convertvector(value, Floats);
 }
 
 inline void store(Floats value, float* y) { std::memcpy(y, &value, sizeof(value)); }
@@ -28,21 +35,17 @@ inline void store(Floats value, float* y, int64_t n) {
 }
 
 // exp(x) = 2^n exp(r) with |r| <= ln(2) / 2; exp(r) is our own least-squares fit of its relative
-// error, below 1e-7 in float32.  Arguments stay where the result is a normal number.
-inline Floats exp_of(Floats x) {
+// error, below 1e-7 in float32.  For -87 <= x <= 88, where the result is a normal number.
+inline Floats exp_inside(Floats x) {
   constexpr float kLog2E = 1.44269504088896341f;
   // ln(2) in two parts: n times the first is exact.
   constexpr float kLn2High = 0.693359375f;
   constexpr float kLn2Low = -2.12194440054690583e-4f;
   // Added to it, a number loses what is behind its point: the sum's last bits are n.
   constexpr float kRounder = 12582912.0f;
-  const Floats most = Floats{} + 88.0f;
-  const Floats least = Floats{} - 87.0f;
-  const Floats below = x > most ? most : x;
-  const Floats z = below < least ? least : below;
-  const Floats rounded = z * kLog2E + kRounder;
+  const Floats rounded = x * kLog2E + kRounder;
   const Floats n = rounded - kRounder;
-  const Floats r = (z - n * kLn2High) - n * kLn2Low;
+  const Floats r = (x - n * kLn2High) - n * kLn2Low;
   Floats p = r * 0.001381421578116715f + 0.00836889911442995f;
   p = p * r + 0.04166840761899948f;
   p = p * r + 0.1666651964187622f;
@@ -50,6 +53,22 @@ inline Floats exp_of(Floats x) {
   p = p * (r * r) + r + 1.0f;
   const Integers exponent = (reinterpret_cast<Integers>(rounded) + 127u) << 23;
   return p * reinterpret_cast<Floats>(exponent);
+}
+
+inline Floats exp_of(Floats x) {
+  const Floats most = Floats{} + 88.0f;
+  const Floats least = Floats{} - 87.0f;
+  const Floats below = x > most ? most : x;
+  return exp_inside(below < least ? least : below);
+}
+
+// The same for x <= 0: its bits, as integers, grow with its size.  A loop over lanes, as of a
+// choice between vectors compilers make two instructions, where there is one.
+inline Floats exp_of_negative(Floats x) {
+  constexpr uint32_t kLeast = 0xc2ae0000;  // of -87
+  Integers bits = reinterpret_cast<Integers>(x);
+  for (int l = 0; l < kVectorLanes; ++l) bits[l] = bits[l] < kLeast ? bits[l] : kLeast;
+  return exp_inside(reinterpret_cast<Floats>(bits));
 }
 
 inline Floats gated(Floats x, Floats by) {
@@ -67,6 +86,12 @@ inline void gate(const float* x, const float* by, float* y, int64_t n) {
 
 inline void silu(const float* x, float* y, int64_t n) { gate(x, x, y, n); }
 
+// The largest lane, or a number that is larger.
+inline float largest_of(Floats lanes, float result) {
+  for (int l = 0; l < kVectorLanes; ++l) result = lanes[l] > result ? lanes[l] : result;
+  return result;
+}
+
 inline float most(const float* x, int64_t n) {
   Floats largest = Floats{} + x[0];
   int64_t i = 0;
@@ -76,8 +101,14 @@ inline float most(const float* x, int64_t n) {
   }
   float result = x[0];
   for (; i < n; ++i) result = x[i] > result ? x[i] : result;
-  for (int l = 0; l < kVectorLanes; ++l) result = largest[l] > result ? largest[l] : result;
-  return result;
+  return largest_of(largest, result);
+}
+
+// The first n lanes of a value, and 0.
+inline Floats first_of(Floats value, int64_t n) {
+  Integers lane;
+  for (int l = 0; l < kVectorLanes; ++l) lane[l] = static_cast<uint32_t>(l);
+  return lane < Integers{} + static_cast<uint32_t>(n) ? value : Floats{};
 }
 
 inline float exp_below(float* x, float most, int64_t n) {
@@ -85,21 +116,23 @@ inline float exp_below(float* x, float most, int64_t n) {
   int64_t i = 0;
   for (; i + kSumLanes <= n; i += kSumLanes) {
     for (int v = 0; v < kVectors; ++v) {
-      const Floats value = exp_of(floats_at(x + i + v * kVectorLanes) - most);
+      const Floats value = exp_of_negative(floats_at(x + i + v * kVectorLanes) - most);
       store(value, x + i + v * kVectorLanes);
       sums[v] += value;
     }
   }
+  for (int v = 0; v < kVectors && i < n; ++v, i += kVectorLanes) {
+    const int64_t rest = n - i < kVectorLanes ? n - i : kVectorLanes;
+    const Floats value = first_of(exp_of_negative(floats_at(x + i, rest) - most), rest);
+    store(value, x + i, rest);
+    sums[v] += value;
+  }
   float lane[kSumLanes];
   std::memcpy(lane, sums, sizeof(lane));
-  for (int first = 0; i < n; i += kVectorLanes, first += kVectorLanes) {
-    const int64_t rest = n - i < kVectorLanes ? n - i : kVectorLanes;
-    store(exp_of(floats_at(x + i, rest) - most), x + i, rest);
-    for (int64_t l = 0; l < rest; ++l) lane[first + l] += x[i + l];
+  for (int width = kSumLanes / 2; width > 0; width /= 2) {
+    for (int l = 0; l < width; ++l) lane[l] += lane[l + width];
   }
-  float sum = 0.0f;
-  for (float value : lane) sum += value;
-  return sum;
+  return lane[0];
 }
 
 inline void scores(const int32_t* dots, int32_t step, const int32_t* offset, float scale, float* y,
@@ -111,11 +144,22 @@ inline void divide(float* x, float by, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] /= by;
 }
 
-inline void weighted_sum(const int32_t* x, const int32_t* z, float a, float b, float* y,
-                         int64_t n) {
-  for (int64_t i = 0; i < n; ++i) {
-    y[i] = a * static_cast<float>(x[i]) + b * static_cast<float>(z[i]);
+inline float weighted_sum(const int32_t* x, const int32_t* z, float a, float b, float* y,
+                          int64_t n) {
+  const float first = a * static_cast<float>(x[0]) + b * static_cast<float>(z[0]);
+  Floats largest = Floats{} + first;
+  int64_t i = 0;
+  for (; i + kVectorLanes <= n; i += kVectorLanes) {
+    const Floats sum = a * counts_at(x + i) + b * counts_at(z + i);
+    largest = sum > largest ? sum : largest;
+    store(sum, y + i);
   }
+  float result = first;
+  for (; i < n; ++i) {
+    y[i] = a * static_cast<float>(x[i]) + b * static_cast<float>(z[i]);
+    result = y[i] > result ? y[i] : result;
+  }
+  return largest_of(largest, result);
 }
 
 inline void add_dots(const ScaledDots& a, const ScaledDots& b, float* y, int64_t n) {

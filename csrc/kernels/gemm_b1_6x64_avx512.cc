@@ -4,7 +4,8 @@
 // 6 rows x 64 outputs = 24 accumulators of 16 int32 each.  A 32-bit word of a row is broadcast, so
 // lanes are outputs and nothing is ever summed across lanes.  Rows and vectors are unrolled by
 // templates: compilers keep arrays that loops walk over in memory, and half of the accumulators
-// with them.
+// with them.  Of the last panel of a product, `bits` and `floats` take the vectors that hold
+// outputs: one of four for the 9 outputs of a group of a narrow positional convolution.
 // Panel: half-word k (32 bits) of the 64 outputs side by side.
 #include <immintrin.h>
 
@@ -22,6 +23,7 @@ constexpr int kRows = 6;
 constexpr int kCols = 64;
 constexpr int kVectors = kCols / 16;
 static_assert(kVectors == 4);
+constexpr auto kAllVectors = std::make_integer_sequence<int, kVectors>();
 
 template <BitOp op>
 [[gnu::always_inline]] inline void count_bits(__m512i& count, __m512i x, __m512i weight) {
@@ -30,40 +32,46 @@ template <BitOp op>
   count = _mm512_add_epi32(count, _mm512_popcnt_epi32(bits));
 }
 
-template <BitOp op>
-[[gnu::always_inline]] inline void count_row(__m512i (&count)[kVectors], uint32_t word,
-                                             const __m512i (&weight)[kVectors]) {
+template <BitOp op, int... v>
+[[gnu::always_inline]] inline void count_row(std::integer_sequence<int, v...>, __m512i* count,
+                                             uint32_t word, const __m512i* weight) {
   const __m512i x = _mm512_set1_epi32(static_cast<int>(word));
-  count_bits<op>(count[0], x, weight[0]);
-  count_bits<op>(count[1], x, weight[1]);
-  count_bits<op>(count[2], x, weight[2]);
-  count_bits<op>(count[3], x, weight[3]);
+  (count_bits<op>(count[v], x, weight[v]), ...);
 }
 
 // Asks the compiler to have these in registers here: what is done with them behind the loop moves
 // GCC to keep all of them in memory.
-[[gnu::always_inline]] inline void keep([[maybe_unused]] __m512i (&count)[kVectors]) {
+template <int... v>
+[[gnu::always_inline]] inline void keep(std::integer_sequence<int, v...>,
+                                        [[maybe_unused]] __m512i* count) {
 #if defined(__AVX512F__)
-  asm volatile("" : "+v"(count[0]), "+v"(count[1]), "+v"(count[2]), "+v"(count[3]));
+  (static_cast<void>([](__m512i& x) { asm volatile("" : "+v"(x)); }(count[v])), ...);
 #endif
 }
 
-// Counts the bits of some rows and calls write(first + row, its counts in four vectors, by value).
-template <BitOp op, typename Write, int... rows>
-[[gnu::always_inline]] inline void run_rows(std::integer_sequence<int, rows...>, const uint64_t* a,
-                                            ptrdiff_t a_stride, const uint64_t* panel, int n_words,
-                                            int first, const Write& write) {
+template <typename Write, int... v>
+[[gnu::always_inline]] inline void write_row(std::integer_sequence<int, v...> vectors,
+                                             const Write& write, int i, const __m512i* count) {
+  write(i, vectors, count[v]...);
+}
+
+// Counts the bits of some rows and some of a panel's vectors, and calls
+// write(first + row, these vectors, their counts by value).
+template <BitOp op, typename Write, int... rows, int... v>
+[[gnu::always_inline]] inline void run_rows(std::integer_sequence<int, rows...>,
+                                            std::integer_sequence<int, v...> vectors,
+                                            const uint64_t* a, ptrdiff_t a_stride,
+                                            const uint64_t* panel, int n_words, int first,
+                                            const Write& write) {
   const auto* w = reinterpret_cast<const uint32_t*>(panel);
   const uint32_t* row[] = {reinterpret_cast<const uint32_t*>(a + (first + rows) * a_stride)...};
-  const __m512i zero = _mm512_setzero_si512();
-  __m512i count[][kVectors] = {{(static_cast<void>(rows), zero), zero, zero, zero}...};
+  __m512i count[sizeof...(rows)][sizeof...(v)] = {};
   for (int k = 0; k < 2 * n_words; ++k, w += kCols) {
-    const __m512i weight[kVectors] = {_mm512_loadu_si512(w), _mm512_loadu_si512(w + 16),
-                                      _mm512_loadu_si512(w + 32), _mm512_loadu_si512(w + 48)};
-    (count_row<op>(count[rows], row[rows][k], weight), ...);
-    (keep(count[rows]), ...);
+    const __m512i weight[] = {_mm512_loadu_si512(w + 16 * v)...};
+    (count_row<op>(vectors, count[rows], row[rows][k], weight), ...);
+    (keep(vectors, count[rows]), ...);
   }
-  (write(first + rows, count[rows][0], count[rows][1], count[rows][2], count[rows][3]), ...);
+  (write_row(vectors, write, first + rows, count[rows]), ...);
 }
 
 // Half of every lane, rounded down.
@@ -75,12 +83,10 @@ struct WriteCounts {
   int32_t* c;
   ptrdiff_t stride;
 
-  [[gnu::always_inline]] void operator()(int i, __m512i c0, __m512i c1, __m512i c2,
-                                         __m512i c3) const {
-    _mm512_storeu_si512(c + i * stride, c0);
-    _mm512_storeu_si512(c + i * stride + 16, c1);
-    _mm512_storeu_si512(c + i * stride + 32, c2);
-    _mm512_storeu_si512(c + i * stride + 48, c3);
+  template <int... v, typename... Counts>
+  [[gnu::always_inline]] void operator()(int i, std::integer_sequence<int, v...>,
+                                         Counts... counts) const {
+    (_mm512_storeu_si512(c + i * stride + 16 * v, counts), ...);
   }
 };
 
@@ -93,12 +99,13 @@ struct WriteBits {
   uint64_t* bits;
   ptrdiff_t stride;
 
-  [[gnu::always_inline]] void operator()(int i, __m512i c0, __m512i c1, __m512i c2,
-                                         __m512i c3) const {
+  template <int... v, typename... Counts>
+  [[gnu::always_inline]] void operator()(int i, std::integer_sequence<int, v...>,
+                                         Counts... counts) const {
     const __m512i offset = _mm512_set1_epi32(dots.offsets[i]);
+    const __mmask16 ones[kVectors] = {is_one(v, counts, offset)...};
     bits[i * stride] =
-        _mm512_kunpackd(_mm512_kunpackw(is_one(3, c3, offset), is_one(2, c2, offset)),
-                        _mm512_kunpackw(is_one(1, c1, offset), is_one(0, c0, offset)));
+        _mm512_kunpackd(_mm512_kunpackw(ones[3], ones[2]), _mm512_kunpackw(ones[1], ones[0]));
   }
 
   [[gnu::always_inline]] __mmask16 is_one(int v, __m512i count, __m512i offset) const {
@@ -120,13 +127,11 @@ struct WriteFloats {
   float* y;
   ptrdiff_t stride;
 
-  [[gnu::always_inline]] void operator()(int i, __m512i c0, __m512i c1, __m512i c2,
-                                         __m512i c3) const {
+  template <int... v, typename... Counts>
+  [[gnu::always_inline]] void operator()(int i, std::integer_sequence<int, v...>,
+                                         Counts... counts) const {
     const __m512i offset = _mm512_set1_epi32(dots.offsets[i]);
-    write(0, c0, offset, y + i * stride);
-    write(1, c1, offset, y + i * stride);
-    write(2, c2, offset, y + i * stride);
-    write(3, c3, offset, y + i * stride);
+    (write(v, counts, offset, y + i * stride), ...);
   }
 
   [[gnu::always_inline]] void write(int v, __m512i count, __m512i offset, float* to) const {
@@ -141,15 +146,17 @@ struct WriteFloats {
   }
 };
 
-// All rows of a product.
+// All rows of a product, of the vectors that hold outputs.
 template <BitOp op, typename Write>
 void run_dots(const DotsB1& dots, const Write& write) {
-  for (int first = 0; first < dots.n_rows; first += kRows) {
-    const int n = dots.n_rows - first < kRows ? dots.n_rows - first : kRows;
-    with_rows<kRows>(n, [&](auto rows) {
-      run_rows<op>(rows, dots.a, dots.a_stride, dots.panel, dots.n_words, first, write);
-    });
-  }
+  with_rows<kVectors>((dots.n_cols + 15) / 16, [&](auto vectors) {
+    for (int first = 0; first < dots.n_rows; first += kRows) {
+      const int n = dots.n_rows - first < kRows ? dots.n_rows - first : kRows;
+      with_rows<kRows>(n, [&](auto rows) {
+        run_rows<op>(rows, vectors, dots.a, dots.a_stride, dots.panel, dots.n_words, first, write);
+      });
+    }
+  });
 }
 
 }  // namespace
@@ -169,8 +176,8 @@ void gemm_b1_6x64_avx512(const uint64_t* a, ptrdiff_t a_stride, int n_rows, cons
   const WriteCounts write{c, c_stride};
   with_rows<kRows>(n_rows, [&](auto rows) {
     op == BitOp::exclusive_or
-        ? run_rows<BitOp::exclusive_or>(rows, a, a_stride, panel, n_words, 0, write)
-        : run_rows<BitOp::conjunction>(rows, a, a_stride, panel, n_words, 0, write);
+        ? run_rows<BitOp::exclusive_or>(rows, kAllVectors, a, a_stride, panel, n_words, 0, write)
+        : run_rows<BitOp::conjunction>(rows, kAllVectors, a, a_stride, panel, n_words, 0, write);
   });
 }
 

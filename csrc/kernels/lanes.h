@@ -36,6 +36,9 @@ struct LaneKernels {
   uint64_t (*at_least_f32)(const float* x, const float* threshold, int n);
   uint64_t (*at_least_i32)(const int32_t* x, const int32_t* threshold, int n);
 
+  // Bit i of `bits` is x[i] >= limit, for n values, 0 up to the end of a word; returns how many.
+  int64_t (*not_below)(const float* x, float limit, int64_t n, uint64_t* bits);
+
   // y[i] = scale[i] * x[i] + bias[i], rounded after the product.
   void (*scale_i32)(const int32_t* x, const float* scale, const float* bias, float* y, int64_t n);
 

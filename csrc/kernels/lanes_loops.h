@@ -2,10 +2,11 @@
 // them into its own anonymous namespace and is compiled with its own flags.
 
 // erf(z) = z P(z^2) / Q(z^2) on [-4, 4], our own least-squares fit, weighted towards equal errors.
+// At the ends it is 1 to the last bit, or gelu(-1e6) would not be 0.
 inline float erf_inside(float z) {
   const float s = z * z;
   float p = 1.9748281374631915e-06f;
-  p = p * s + 0.0002880413085222244f;
+  p = p * s + 0.00028804136672988534f;
   p = p * s + 0.0040036472491919994f;
   p = p * s + 0.05346748232841492f;
   p = p * s + 0.19624902307987213f;
@@ -19,25 +20,19 @@ inline float erf_inside(float z) {
   return z * p / q;
 }
 
+// z between -4 and 4, by its bits: of a limit in floats compilers make cases, and then no vectors.
+inline float within_four(float z) {
+  constexpr uint32_t kSign = 0x80000000;
+  constexpr uint32_t kFour = 0x40800000;
+  const auto bits = __builtin_bit_cast(uint32_t, z);
+  const uint32_t size = bits & ~kSign;
+  return __builtin_bit_cast(float, (bits & kSign) | (size < kFour ? size : kFour));
+}
+
 inline void gelu(const float* x, float* y, int64_t n) {
   constexpr float kSqrtHalf = 0.70710678118654752440f;
-  // Limits in loops of their own: beside the formula, the compiler makes cases of them, and then no
-  // vectors.
-  constexpr int64_t kBlock = 64;
-  float z[kBlock];
-  for (int64_t first = 0; first < n; first += kBlock) {
-    const int64_t size = n - first < kBlock ? n - first : kBlock;
-    for (int64_t i = 0; i < size; ++i) {
-      const float v = x[first + i] * kSqrtHalf;
-      z[i] = v > 4.0f ? 4.0f : (v < -4.0f ? -4.0f : v);
-    }
-    for (int64_t i = 0; i < size; ++i) z[i] = erf_inside(z[i]);
-    for (int64_t i = 0; i < size; ++i) {
-      // Beyond, erf is 1 to float32 precision, and exactly 1, or gelu(-1e6) would not be 0.
-      const float v = x[first + i] * kSqrtHalf;
-      z[i] = v > 4.0f ? 1.0f : (v < -4.0f ? -1.0f : z[i]);
-    }
-    for (int64_t i = 0; i < size; ++i) y[first + i] = 0.5f * x[first + i] * (1.0f + z[i]);
+  for (int64_t i = 0; i < n; ++i) {
+    y[i] = 0.5f * x[i] * (1.0f + erf_inside(within_four(x[i] * kSqrtHalf)));
   }
 }
 
@@ -159,6 +154,21 @@ inline void fir_rows(const float* a, ptrdiff_t a_stride, const float* w, int n_t
   for (int i = 0; i < n_rows; ++i) {
     bits[i * bits_stride] = at_least(y + i * kFirCols, threshold, kFirCols);
   }
+}
+
+template <uint64_t (*at_least)(const float*, const float*, int)>
+inline int64_t not_below(const float* x, float limit, int64_t n, uint64_t* bits) {
+  float limits[64];
+  for (float& one : limits) one = limit;
+  int64_t n_ones = 0;
+  const auto put = [&](int64_t i, uint64_t word) {
+    n_ones += __builtin_popcountll(word);
+    bits[i / 64] = word;
+  };
+  int64_t i = 0;
+  for (; i + 64 <= n; i += 64) put(i, at_least(x + i, limits, 64));
+  if (i < n) put(i, at_least(x + i, limits, static_cast<int>(n % 64)));
+  return n_ones;
 }
 
 template <int rows_at_once, int n_lanes, uint64_t (*at_least)(const float*, const float*, int)>

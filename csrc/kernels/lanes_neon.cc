@@ -93,6 +93,7 @@ const LaneKernels kLanesNeon = {
     .gelu = gelu,
     .at_least_f32 = at_least_f32,
     .at_least_i32 = at_least_i32,
+    .not_below = not_below<at_least_f32>,
     .scale_i32 = scale_i32,
     .scale_sums = scale_sums,
     .pack_dots = pack_dots_of_four,

@@ -43,6 +43,7 @@ const LaneKernels kLanesScalar = {
     .gelu = gelu,
     .at_least_f32 = at_least<float>,
     .at_least_i32 = at_least<int32_t>,
+    .not_below = not_below<at_least<float>>,
     .scale_i32 = scale_i32,
     .scale_sums = scale_sums,
     .pack_dots = pack_dots_one_by_one,

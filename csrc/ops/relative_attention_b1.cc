@@ -124,29 +124,16 @@ class RelativeAttentionB1 : public Op {
       const int32_t* by_distance =
           block.by_distance.data() + i * block.distance_cols + (n - 1 - first - i - base);
       // The part of the score that all keys share falls out of the softmax.
-      exp_.weighted_sum(by_content, by_distance, -2.0f * content_scale_, -2.0f * position_scale_,
-                        block.scores.data(), n);
+      const float most = exp_.weighted_sum(by_content, by_distance, -2.0f * content_scale_,
+                                           -2.0f * position_scale_, block.scores.data(), n);
+      const float sum = exp_.exp_below(block.scores.data(), most, n);
+      const float limit = std::nextafter(prob_half_ * sum, std::numeric_limits<float>::infinity());
       ContextRows& rows = block.context;
-      rows.ones[i] = binarize(block.scores, rows.p.data() + i * rows.p_words);
+      rows.ones[i] = static_cast<int32_t>(
+          lanes_.not_below(block.scores.data(), limit, n, rows.p.data() + i * rows.p_words));
     }
     context_.write(head.values, block.context, n_rows, 0, static_cast<int>(words_for(n)), first, h,
                    y);
-  }
-
-  // Sets the bits of the keys whose probability is above one half of the scale; returns how many.
-  int32_t binarize(std::vector<float>& scores, uint64_t* bits) const {
-    const auto n = static_cast<int64_t>(scores.size());
-    const float sum = exp_.exp_below(scores.data(), exp_.most(scores.data(), n), n);
-    float limits[kWordBits];
-    std::fill_n(limits, kWordBits,
-                std::nextafter(prob_half_ * sum, std::numeric_limits<float>::infinity()));
-    int32_t ones = 0;
-    for (int64_t j = 0; j < n; j += kWordBits) {
-      const auto n_here = static_cast<int>(std::min<int64_t>(kWordBits, n - j));
-      bits[j / kWordBits] = lanes_.at_least_f32(scores.data() + j, limits, n_here);
-      ones += popcount(bits[j / kWordBits]);
-    }
-    return ones;
   }
 
   Type in_;

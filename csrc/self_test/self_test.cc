@@ -53,10 +53,12 @@ bool is_right(const GemmB1Kernel& kernel, const Shape& shape, BitOp op, std::mt1
   return true;
 }
 
-// Dots of one panel as bits and as floats, at thresholds on both sides of a tie.
+// Dots of one panel as bits and as floats, at thresholds on both sides of a tie and at the largest
+// that are allowed.
 bool are_dots_right(const GemmB1Kernel& kernel, const Shape& shape, bool is_signed,
                     std::mt19937_64& random) {
   constexpr int kStride = 70;
+  constexpr int32_t kMostThreshold = 1 << 30;
   const int n_cols = std::min(shape.cols, kernel.cols);
   const auto words = static_cast<ptrdiff_t>(shape.depth);
   std::vector<uint64_t> a(shape.rows * words);
@@ -80,6 +82,7 @@ bool are_dots_right(const GemmB1Kernel& kernel, const Shape& shape, bool is_sign
   std::vector<float> bias(n_cols);
   for (int j = 0; j < n_cols; ++j) {
     threshold[j] = dot(j % shape.rows, j) + static_cast<int32_t>(random() % 3) - 1;
+    if (random() % 8 == 0) threshold[j] = random() % 2 == 0 ? -kMostThreshold : kMostThreshold;
     scale[j] = static_cast<float>(random() % 64) / 8 - 3;
     bias[j] = static_cast<float>(random() % 64) / 8 - 3;
   }

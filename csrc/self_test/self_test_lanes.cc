@@ -14,7 +14,8 @@ namespace {
 template <typename T>
 bool is_right(uint64_t (*at_least)(const T*, const T*, int), int n, std::mt19937_64& random) {
   using Limits = std::numeric_limits<T>;
-  std::vector<T> values = {Limits::lowest(), Limits::max(), -1, 0, 1};
+  constexpr T kBorder = 1 << 30;
+  std::vector<T> values = {Limits::lowest(), Limits::max(), -kBorder, kBorder, -1, 0, 1};
   if (Limits::has_infinity) {
     values.insert(values.end(), {-Limits::infinity(), Limits::infinity(), Limits::quiet_NaN()});
   }
@@ -25,6 +26,22 @@ bool is_right(uint64_t (*at_least)(const T*, const T*, int), int n, std::mt19937
   uint64_t expected = 0;
   for (int i = 0; i < n; ++i) expected |= uint64_t{x[i] >= threshold[i]} << i;
   return at_least(x.data(), threshold.data(), n) == expected;
+}
+
+// Many values against one limit.
+bool are_limits_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+  std::normal_distribution<float> normal(0.0f, 1.0f);
+  std::vector<float> x(n);
+  for (float& value : x) value = normal(random);
+  const float limit = x[random() % x.size()];
+  std::vector<uint64_t> bits(words_for(n), ~uint64_t{0});
+  std::vector<uint64_t> expected(words_for(n));
+  int64_t n_ones = 0;
+  for (int i = 0; i < n; ++i) {
+    expected[i / kWordBits] |= uint64_t{x[i] >= limit} << (i % kWordBits);
+    n_ones += x[i] >= limit;
+  }
+  return lanes.not_below(x.data(), limit, n, bits.data()) == n_ones && bits == expected;
 }
 
 // Dots of a tile of counts, compared and scaled.
@@ -53,6 +70,7 @@ bool are_dots_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
       threshold[j] = dot(j % kRows, j) + static_cast<int32_t>(random() % 3) - 1;
     }
     threshold[0] = 1 << 30;
+    threshold[n_cols / 2] = -(1 << 30);
     uint64_t bits[kRows];
     std::vector<float> y(kRows * kStride);
     lanes.pack_dots(tile, threshold.data(), bits, 1);
@@ -224,7 +242,7 @@ SelfTest tested(const LaneKernels& lanes, std::mt19937_64& random) {
     if (!is_right(lanes, n, random) || !are_dots_right(lanes, n, random) ||
         !are_sums_right(lanes, n, random) || !is_code_right(lanes, n, random) ||
         !are_columns_right(lanes, n, random) || !are_channels_right(lanes, n, random) ||
-        !is_right(lanes.at_least_f32, n_bits, random) ||
+        !are_limits_right(lanes, n, random) || !is_right(lanes.at_least_f32, n_bits, random) ||
         !is_right(lanes.at_least_i32, n_bits, random)) {
       return {lanes.name, false, "wrong at " + std::to_string(n) + " values"};
     }

@@ -29,10 +29,24 @@ def make_folder(path: str | Path) -> Path:
     return path
 
 
+def require_place(path: Path) -> None:
+    """DataError where no file can be written, or where a folder is; nothing is left behind.
+
+    Folders on the way there that do not exist yet may be made later, by `make_folder`.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: a folder; give the name of a file")
+    new = _not_there(path.parent)
+    make_folder(path.parent)
+    for folder in new:
+        with contextlib.suppress(OSError):  # somebody else has put something in it
+            folder.rmdir()
+
+
 @contextlib.contextmanager
 def none_left_empty(path: Path) -> Iterator[None]:
     """Folders down to `path` that come into being inside go again if the work fails, when empty."""
-    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    new = _not_there(path)
     try:
         yield
     except BaseException:
@@ -40,6 +54,11 @@ def none_left_empty(path: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):  # there is something in it
                 folder.rmdir()
         raise
+
+
+def _not_there(folder: Path) -> list[Path]:
+    """The folder and its parents that do not exist, from the innermost on."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:

@@ -26,7 +26,6 @@ from earbit.nn.precision import Granularity, Precision
 
 FORMAT = "earbit-model-2"
 METADATA_KEY = "earbit"
-MODEL_FILE_NAME = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from earbit.files import write_json
+from earbit.files import make_folder, write_json
 
 
 def print_json(value: Any) -> None:
@@ -23,5 +23,6 @@ def emit(value: Any, path: Path | None, text: str | None) -> None:
         print_json(value)
         return
     if path is not None:
+        make_folder(path.parent)
         write_json(path, value)
     print(json.dumps(value, indent=2) if text is None else text)

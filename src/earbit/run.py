@@ -17,6 +17,9 @@ from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_whole
 from earbit.progress import say
 from earbit.runtime.session import Session
+from earbit.text_table import aligned
+
+SUFFIXES_READ = "wav, flac, ogg, opus, mp3"
 
 
 def run_files(
@@ -29,19 +32,18 @@ def run_files(
 ) -> list[dict[str, Any]]:
     """Runs every file; features go to `out` (.npz, one array per file), a summary is returned.
 
-    paths: audio files, or folders, of which all audio files are taken.  A file that cannot be used
-    is left out, with its reason in the summary and on standard error; DataError when none is left.
+    paths: audio files, or folders, of which all audio files are taken.  A file that cannot be used,
+    or a folder without any, is left out, with its reason in the summary and on standard error;
+    DataError when none is left.  A file that is given twice runs once, with a line that says so.
     A program with a head also says the label of each file with its probability; then `out` has an
     array NAME.scores per file, and `labels`, the names of its columns.
     """
-    paths = [file for path in paths for file in _audio_files(path)]
     if not paths:
-        raise ConfigError("no audio file given; earbit run FILE AUDIO...")
+        raise ConfigError("no audio file given; earbit run PROGRAM AUDIO...")
     if out is not None and out.suffix != ".npz":
-        raise ConfigError(f"{out}: features are written as .npz")
+        raise ConfigError(f"{out}: features are written as .npz; give a name that ends so")
+    paths = _once_each([file for path in paths for file in _audio_files(path)])
     names = [str(path) for path in paths]
-    if len(set(names)) < len(names):
-        raise ConfigError("an audio file is given twice; its features would overwrite each other")
     session = Session(program, threads)
     if session.labels is not None and out is not None:
         _refuse_names_of_scores(names)
@@ -52,6 +54,8 @@ def run_files(
     summary: list[dict[str, Any]] = []
     for name, path in zip(names, paths, strict=True):
         try:
+            if path.is_dir():
+                raise DataError(f"no audio file in this folder; {SUFFIXES_READ} are read")
             waveform = read_audio(path)
             start_s = time.perf_counter()
             if session.labels is None:
@@ -88,14 +92,39 @@ def run_files(
     return summary
 
 
+def render_run(summary: Sequence[Mapping[str, Any]]) -> str:
+    """A line for every file that was used: its label if there is one, length, shape and time."""
+    used = [entry for entry in summary if "error" not in entry]
+    has_labels = "label" in used[0]
+    rows = [
+        ("audio", *(("label", "probability") if has_labels else ()), "seconds", "frames", "width")
+        + ("ms", "time/audio")
+    ]
+    for entry in used:
+        label = (entry["label"], f"{entry['probability']:.4f}") if has_labels else ()
+        figures = (f"{entry['seconds']:.3f}", str(entry["frames"]), str(entry["width"]))
+        times = (f"{entry['ms']:.2f}", f"{entry['rtf']:.5f}")
+        rows.append((entry["audio"], *label, *figures, *times))
+    return "\n".join(aligned(rows))
+
+
 def _audio_files(path: Path) -> list[Path]:
-    """The file itself, or all audio files below a folder, sorted."""
+    """The file itself, or all audio files below a folder, sorted; a folder that has none itself."""
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES)
-    if not files:
-        raise DataError(f"{path}: no audio file in this folder; wav, flac, ogg, opus, mp3 are read")
-    return files
+    return sorted(f for f in path.rglob("*") if f.suffix.lower() in AUDIO_SUFFIXES) or [path]
+
+
+def _once_each(paths: Sequence[Path]) -> list[Path]:
+    """Files without those that are there already, by whatever path; each of these is named."""
+    first: dict[Path, Path] = {}
+    for path in paths:
+        # A link is a name that somebody chose; only its folder's links are followed.
+        place = path.parent.resolve() / path.name
+        if place in first:
+            say(f"{path}: given twice; it runs once, as {first[place]}")
+        first.setdefault(place, path)
+    return list(first.values())
 
 
 def _refuse_names_of_scores(names: Sequence[str]) -> None:

@@ -8,17 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from earbit.cost import bench as module
 from earbit.cost.bench import bench
 from earbit.cost.child import _environment, started
 from earbit.cost.peers.catalogue import PEERS, Peer
 from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.export.program import METADATA_KEY
-
-
-@pytest.fixture(autouse=True)
-def _few_runs(monkeypatch):
-    monkeypatch.setattr(module, "N_RUNS", 3)
 
 
 def header_of(path):
@@ -35,7 +29,7 @@ def with_origin(program, origin, path):
 
 
 def bench_short(program, *engines):
-    return bench({"w1a1": program}, seconds=0.5, threads=1, engines=engines)
+    return bench({"w1a1": program}, seconds=0.5, threads=1, engines=engines, n_runs=3)
 
 
 def test_every_engine_has_a_record_in_the_order_that_was_asked_for(program):
@@ -47,6 +41,7 @@ def test_every_engine_has_a_record_in_the_order_that_was_asked_for(program):
     for record in records:
         assert 0 < record["p10_ms"] <= record["median_ms"] <= record["p90_ms"]
         assert record["rtf"] == pytest.approx(record["median_ms"] / 500)
+        assert record["n_runs"] == 3
         assert record["peak_rss_bytes"] > 2**20
     assert records[0]["peak_rss_bytes"] < records[1]["peak_rss_bytes"]
 
@@ -65,6 +60,12 @@ def test_a_length_that_cannot_be_is_an_error(program, seconds):
 def test_a_number_of_threads_that_cannot_be_is_an_error(program, threads):
     with pytest.raises(ConfigError, match=f"threads={threads}"):
         bench({"": program}, seconds=1.0, threads=threads, engines=())
+
+
+@pytest.mark.parametrize("n_runs", [0, -1, 10_001])
+def test_a_number_of_runs_that_cannot_be_is_an_error(program, n_runs):
+    with pytest.raises(ConfigError, match=f"runs={n_runs}; allowed are 1 to 10000"):
+        bench({"": program}, seconds=1.0, threads=1, engines=(), n_runs=n_runs)
 
 
 @pytest.mark.parametrize("name", ["tensorflow", "earbit", ""])
@@ -101,7 +102,8 @@ def test_a_program_that_gives_what_is_no_number_is_not_timed(program, tmp_path):
         for name, tensor in load_file(program).items()
     }
     path = tmp_path / "p.safetensors"
-    header = {key: x for key, x in header_of(program).items() if key != "checksums"}
+    header = header_of(program)
+    del header["checksums"]  # of the weights that were there
     save_file(tensors, path, {METADATA_KEY: json.dumps(header)})
     with pytest.raises(FormatError, match=r"engine earbit w1a1 gives .*'is_finite': False.*; exp"):
         bench_short(path)
@@ -160,23 +162,3 @@ def test_an_engine_is_told_its_threads_and_keeps_its_files_out_of_the_home():
     assert (given["PATH"], given["XDG_CACHE_HOME"]) == ("/bin", "/tmp/cache")
     for library in ("OMP", "MKL", "OPENBLAS"):
         assert given[f"{library}_NUM_THREADS"] == "3"
-
-
-class Patient:
-    """Counts its runs, and runs nothing."""
-
-    def __init__(self):
-        self.n = 0
-
-    def run(self):
-        self.n += 1
-        return {"ms": self.n}
-
-
-@pytest.mark.parametrize(("budget_s", "n_runs"), [(math.inf, 3), (0.0, 2)])
-def test_runs_are_fewer_when_time_is_over_but_not_too_few(monkeypatch, budget_s, n_runs):
-    monkeypatch.setattr(module, "BUDGET_S", budget_s)
-    monkeypatch.setattr(module, "MIN_RUNS", 2)
-    turns = module._turns([Patient(), Patient()], lambda: None)
-    first = 1 + module.N_WARM_UPS
-    assert turns == [[{"ms": first + i}] * 2 for i in range(n_runs)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earbit.cost import bench as module
+from earbit.cost import turns
 from earbit.cost.bench import bench
 from earbit.cost.peers import catalogue
 from earbit.cost.peers.catalogue import PEERS, peers_named, why_left_out
@@ -18,8 +18,8 @@ NAME = "sparseformer-dn-tiny"
 
 @pytest.fixture(autouse=True)
 def _one_run(monkeypatch):
-    monkeypatch.setattr(module, "N_RUNS", 1)
-    monkeypatch.setattr(module, "N_WARM_UPS", 0)
+    monkeypatch.setattr(turns, "N_RUNS", 1)
+    monkeypatch.setattr(turns, "N_WARM_UPS", 0)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,8 @@ def test_all_is_every_engine_once_and_an_unknown_one_is_named(monkeypatch):
     monkeypatch.setattr(catalogue, "why_left_out", lambda _: None)
     assert peers_named(["torch", "all"]) == list(PEERS)
     assert peers_named(["openvino", "torch", "openvino"]) == ["openvino", "torch"]
-    assert peers_named([]) == []
-    with pytest.raises(ConfigError, match="no engine 'tensorflow' .*allowed: all, torch, torch-"):
+    assert peers_named([]) == peers_named(["none"]) == []
+    with pytest.raises(ConfigError, match="none torch: 'none' stands alone"):
+        peers_named(["none", "torch"])
+    with pytest.raises(ConfigError, match="no engine 'tensorflow' .*: none, all, torch, torch-"):
         peers_named(["tensorflow"])

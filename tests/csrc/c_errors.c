@@ -30,14 +30,14 @@ static void wrong_files(const char* path) {
   EXPECT(earbit_open(NULL, &program), EARBIT_BAD_ARGUMENT, "path");
   EXPECT(earbit_open(path, NULL), EARBIT_BAD_ARGUMENT, "program");
   EXPECT(earbit_open_memory(NULL, 8, &program), EARBIT_BAD_ARGUMENT, "data");
-  EXPECT(earbit_open_memory("", 0, &program), EARBIT_BAD_FILE, "0 bytes");
+  EXPECT(earbit_open_memory("", 0, &program), EARBIT_BAD_FILE, "empty file");
   if (program != NULL) ++n_wrong;
   bytes = malloc(1 << 20);
   if (file == NULL || bytes == NULL) exit(1);
   /* at an odd address: no alignment is asked for */
   size = fread(bytes + 1, 1, (1 << 20) - 1, file);
   fclose(file);
-  EXPECT(earbit_open_memory(bytes + 1, size - 1, &program), EARBIT_BAD_FILE, "data");
+  EXPECT(earbit_open_memory(bytes + 1, size - 1, &program), EARBIT_BAD_FILE, "cut short");
   EXPECT(earbit_open_memory(bytes + 1, size, &program), EARBIT_OK, "");
   free(bytes);
   if (program == NULL || earbit_n_frames(program, 400) == 0) ++n_wrong;

@@ -33,6 +33,7 @@ constexpr Family kFamilies[] = {
     {"attention_b1 op", shapes::try_attention_b1_op},
     {"attention_i8 op", shapes::try_attention_i8_op},
     {"relative_attention_i8 op", shapes::try_relative_attention_i8_op},
+    {"pattern_attention_i8 ops", shapes::try_pattern_attention_i8_op},
 };
 
 }  // namespace

@@ -6,38 +6,10 @@ python tests/runtime/small_programs.py FOLDER
 import sys
 from pathlib import Path
 
-import numpy as np
+from program_parts import PLAIN, floats, front_end, limits, packed, words
+from programs_of_codes import codes, pattern_attention_on_codes
 
 from earbit.export.program import WAVEFORM, Program, write_program
-
-PLAIN = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
-CUT = {**PLAIN, "kernel": 20, "stride": 10}
-
-
-def floats(seed, *shape):
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def words(seed, n_rows, kernel, n_bits):
-    """Random weight bits (n_rows, kernel x words), zero beyond n_bits of each group of words."""
-    bits = np.random.default_rng(seed).integers(0, 2, (n_rows, kernel, -(-n_bits // 64) * 64))
-    bits[..., n_bits:] = 0
-    octets = np.packbits(bits.astype(np.uint8).reshape(n_rows, -1), axis=1, bitorder="little")
-    return octets.view("<u8").astype(np.uint64)
-
-
-def limits(seed, n):
-    return np.random.default_rng(seed).integers(-4, 5, n).astype(np.int32)
-
-
-def front_end(program, width):
-    weight = {"weight": floats(1, width, CUT["kernel"]), "bias": floats(2, width)}
-    return program.add("conv_f32", [WAVEFORM], ints=CUT, tensors=weight)
-
-
-def packed(program, value, width, groups=1):
-    threshold = {"threshold": floats(3, width)}
-    return program.add("pack", [value], ints={"groups": groups}, tensors=threshold)
 
 
 def norms(program):
@@ -162,100 +134,6 @@ def pattern_attention(program):
     return [value]
 
 
-def pattern_attention_on_codes(program):
-    value = front_end(program, 12)
-    heads = {"stride": 4, "near_heads": 2, "first_far_head": 1, "heads": 2}
-    numbers = {"q_scale": 0.1, "k_scale": 0.2, "prob_scale": 0.01, "v_scale": 0.5}
-    of_parts = {f"{part}_{name}": x for part in ("near", "far") for name, x in numbers.items()}
-    bits = {"near_prob_bits": 4, "far_prob_bits": 8}
-    one_bit = program.add("unpack", [packed(program, value, 12)], ints={"unsigned": 0})
-    for kind, more in (("fixed", {"expressivity": 2}), ("strided", {})):
-        codes = program.add(
-            "quantize",
-            [value],
-            ints={"bits": 4, "unsigned": 0},
-            floats={"scale": 0.1, "factor": 1.0},
-            tensors={"shift": floats(55, 12)},
-        )
-        value = program.add(
-            f"{kind}_attention_i8",
-            [codes, one_bit, codes, codes, codes, one_bit],
-            ints=heads | more | bits,
-            floats=of_parts,
-        )
-    return [value]
-
-
-def codes(program):
-    def coded(value, bits, seed, *, unsigned=0):
-        return program.add(
-            "quantize",
-            [value],
-            ints={"bits": bits, "unsigned": unsigned},
-            floats={"scale": 0.1, "factor": 1.0},
-            tensors={"shift": floats(seed, 12)},
-        )
-
-    def affine(seed):
-        return {"scale": floats(seed, 12), "bias": floats(seed + 1, 12)}
-
-    def octets(seed, n_bytes):
-        random = np.random.default_rng(seed)
-        return {"weight": random.integers(0, 256, (12, n_bytes), dtype=np.uint8)}
-
-    value = front_end(program, 12)
-    local = {**PLAIN, "kernel": 3, "pad_left": 1, "pad_right": 1, "groups": 3}
-    value = program.add(
-        "conv_i8",
-        [coded(value, 8, 33)],
-        ints=local | {"weight_bits": 8},
-        tensors=octets(34, 12) | affine(35),
-    )
-    value = program.add(
-        "gemm_i8",
-        [coded(value, 4, 37, unsigned=1)],
-        ints=PLAIN | {"weight_bits": 4},
-        tensors=octets(38, 6) | affine(39),
-    )
-    value = program.add(
-        "conv_planes",
-        [coded(value, 4, 41)],
-        ints=local,
-        tensors={"weight": words(42, 12, 3, 4)} | affine(43),
-    )
-    value = program.add(
-        "gemm_planes",
-        [coded(value, 2, 45, unsigned=1)],
-        ints=PLAIN,
-        tensors={"weight": words(46, 12, 1, 12)} | affine(47),
-    )
-    value = program.add(
-        "depthwise_i8",
-        [coded(value, 4, 56)],
-        ints={"kernel": 5, "stride": 1, "pad_left": 2, "pad_right": 2, "weight_bits": 4},
-        tensors=octets(57, 3) | affine(58),
-    )
-    one_bit = program.add("unpack", [packed(program, value, 12)], ints={"unsigned": 0})
-    numbers = {"q_scale": 0.1, "k_scale": 0.2, "prob_scale": 0.01, "v_scale": 0.5}
-    value = program.add(
-        "attention_i8",
-        [coded(value, 8, 49), one_bit, coded(value, 2, 50)],
-        ints={"heads": 2, "radius": 9, "prob_bits": 4},
-        floats=numbers,
-    )
-    frequency = {"frequency": floats(60, 6)}
-    distances = program.add("sinusoids", [value], ints={"columns": 12}, tensors=frequency)
-    operands = [coded(value, 8, 61), coded(value, 4, 62), one_bit, coded(distances, 8, 63)]
-    return [
-        program.add(
-            "relative_attention_i8",
-            [*operands, coded(value, 2, 64)],
-            ints={"heads": 2, "prob_bits": 8},
-            floats=numbers | {"p_scale": 0.3, "r_scale": 0.05},
-        )
-    ]
-
-
 def head(program):
     first = front_end(program, 12)
     states = [first, program.add("gelu", [first])]
@@ -284,13 +162,18 @@ PROGRAMS = (
 )
 
 
-def write_programs(folder):
-    """Writes all of them to a folder; returns the names of their ops."""
-    ops = set()
+def small_programs():
+    """All of them, by name."""
     for make in PROGRAMS:
         program = Program()
         program.outputs = make(program)
-        name = make.__name__
+        yield make.__name__, program
+
+
+def write_programs(folder):
+    """Writes all of them to a folder; returns the names of their ops."""
+    ops = set()
+    for name, program in small_programs():
         write_program(program, Path(folder) / f"{name}.safetensors", {"name": name})
         ops |= {op["op"] for op in program.ops}
     return ops

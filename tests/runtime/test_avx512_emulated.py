@@ -24,11 +24,12 @@ def compiler():
     return shutil.which(named) if named else shutil.which("c++") or shutil.which("g++")
 
 
-def compiled(cxx, folder, kernels, entry):
+def compiled(cxx, folder, sources, entry):
     library = folder / "libkernel.so"
     includes = [f"-I{ROOT / 'tests/csrc/emulated'}", f"-I{ROOT / 'csrc'}"]
-    sources = [*(ROOT / "csrc/kernels" / kernel for kernel in kernels), ROOT / "tests/csrc" / entry]
-    command = [cxx, "-std=c++20", "-O1", "-shared", "-fPIC", *includes, *sources, "-o", library]
+    sources = [*(ROOT / "csrc" / source for source in sources), ROOT / "tests/csrc" / entry]
+    flags = ["-std=c++20", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-Wno-psabi"]
+    command = [cxx, *flags, *includes, *sources, "-o", library]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return ctypes.CDLL(str(library))
@@ -40,7 +41,7 @@ def kernel(tmp_path_factory):
     if cxx is None:
         pytest.skip("no C++ compiler here (c++ or g++), so the kernel cannot be compiled")
     folder = tmp_path_factory.mktemp("avx512")
-    kernels = ["gemm_b1_6x64_avx512.cc", "depthwise_b1_8_avx512.cc"]
+    kernels = ["kernels/gemm_b1_6x64_avx512.cc", "kernels/depthwise_b1_8_avx512.cc"]
     return compiled(cxx, folder, kernels, "avx512_entry.cc")
 
 
@@ -177,7 +178,7 @@ def vnni(tmp_path_factory):
     if cxx is None:
         pytest.skip("no C++ compiler here (c++ or g++), so the kernel cannot be compiled")
     folder = tmp_path_factory.mktemp("vnni")
-    return compiled(cxx, folder, ["gemm_i8_6x64_avx512.cc"], "avx512_vnni_entry.cc")
+    return compiled(cxx, folder, ["kernels/gemm_i8_6x64_avx512.cc"], "avx512_vnni_entry.cc")
 
 
 def test_vnni_sums_equal_numpy_on_random_shapes(vnni):
@@ -197,3 +198,17 @@ def test_vnni_sums_equal_numpy_on_random_shapes(vnni):
         assert (c[:, N_COLS:] == UNTOUCHED).all(), "columns beyond the panel"
         assert np.array_equal(c[:n_rows, :n_cols], a[:, :n_k].astype(int) @ w.T.astype(int))
         assert not c[:n_rows, n_cols:N_COLS].any(), "outputs that the panel does not have"
+
+
+def test_softmax_lanes_and_exp_pass_the_self_test(tmp_path):
+    cxx = compiler()
+    if cxx is None:
+        pytest.skip("no C++ compiler here (c++ or g++), so the kernels cannot be compiled")
+    families = ("softmax_b1", "lanes", "exp")
+    sources = [f"kernels/{family}_{isa}.cc" for family in families for isa in ("scalar", "avx512")]
+    sources += ["kernels/softmax_b1.cc", *(f"self_test/self_test_{name}.cc" for name in families)]
+    tested = compiled(cxx, tmp_path, sources, "avx512_self_test_entry.cc").self_tested
+    tested.restype = ctypes.c_char_p
+    said = tested().decode().splitlines()
+    expected = [f"{family}_{isa} ok" for family in families for isa in ("scalar", "avx512")]
+    assert [line.partition(",")[0] for line in said] == expected, said

@@ -99,6 +99,25 @@ def test_thresholded_products_are_the_bits_that_numpy_says(shape, is_unsigned):
     assert np.array_equal(words, packed(expected))
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_thresholds_next_to_a_large_dot_and_at_the_limits_of_int32_are_kept(sign):
+    # A window of 2^20 equal samples, weights of ones: the dot is as large as the window.
+    kernel = 2**20
+    dot = sign * kernel
+    limits = np.iinfo(np.int32)
+    border = 2**30
+    threshold = [dot - 1, dot, dot + 1, border, border + 1, -border, -border - 1]
+    threshold += [limits.min, limits.min + 1, limits.max - 1, limits.max]
+    program = _core.Program()
+    ints = {"kernel": kernel, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
+    tensors = {"weight": np.ones((len(threshold), kernel), np.uint64)}
+    tensors["threshold"] = np.array(threshold, np.int32)
+    ints |= {"unsigned": 0, "out_groups": 1}
+    y = program.add("conv_b1", [bit_rows(program, 1)], ints, {}, tensors)
+    (words,) = program.run(np.full(kernel, sign, np.float32), [y], 1)
+    assert unpacked(words[0], len(threshold)).tolist() == [[dot >= t for t in threshold]]
+
+
 def test_ten_bits_by_hand_signed_and_unsigned():
     a = np.array([[int(c) for c in "1011001011"]], bool)
     w = packed(np.array([[int(c) for c in "1101011001"]], bool))

@@ -1,5 +1,6 @@
 """libearbit and its example give what a Session gives; wrong calls are errors, threads harmless."""
 
+import struct
 import wave
 
 import numpy as np
@@ -20,12 +21,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def write_wav(path, samples=SAMPLES, rate_hz=16_000, n_channels=1):
+def write_wav(path):
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(n_channels)
+        file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(rate_hz)
-        file.writeframes(samples.astype("<i2").tobytes())
+        file.setframerate(16_000)
+        file.writeframes(SAMPLES.astype("<i2").tobytes())
     return path
 
 
@@ -53,20 +54,49 @@ def test_labels_and_scores_in_c_are_those_of_a_session(folder, tmp_path):
     assert np.array_equal(scores, session.scores(audio))
 
 
-@pytest.mark.parametrize(
-    ("wrong", "named"),
-    [
-        ({"rate_hz": 8000}, "no WAV file"),
-        ({"n_channels": 2}, "no WAV file"),
-        ({"samples": SAMPLES[:0]}, "no WAV file"),
-        ({"samples": SAMPLES[:399]}, "399 samples"),
-    ],
-    ids=["rate", "channels", "empty", "short"],
-)
-def test_the_example_says_what_is_wrong_with_audio(folder, tmp_path, wrong, named):
-    wav = write_wav(tmp_path / "a.wav", **wrong)
-    with pytest.raises(AssertionError, match=named):
-        ran(built("asan") / "features", folder / "norms.safetensors", wav)
+def wav_bytes(kind=1, n_channels=1, rate_hz=16_000, n_bits=16, promised=None, **odd):
+    """A WAV file of 1000 samples written from its definition; `odd` are fields that contradict."""
+    sample_bytes = odd.get("sample_bytes", n_channels * n_bits // 8)
+    data = bytes(1000 * sample_bytes)
+    rate = odd.get("bytes_per_s", rate_hz * sample_bytes)
+    form = struct.pack("<HHIIHH", kind, n_channels, rate_hz, rate, sample_bytes, n_bits)
+    n_bytes = len(data) if promised is None else promised
+    chunks = b"fmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", n_bytes) + data
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+WHOLE = wav_bytes()
+WRONG_AUDIO = {
+    "rate": (wav_bytes(rate_hz=8000), "8000 Hz; 16-bit samples of one channel at 16 kHz are read"),
+    "channels": (wav_bytes(n_channels=2), "2 channels; 16-bit"),
+    "24 bits": (wav_bytes(n_bits=24), "24-bit samples; 16-bit"),
+    "floats": (wav_bytes(kind=3, n_bits=32), "float samples; 16-bit"),
+    "a-law": (wav_bytes(kind=6, n_bits=8), "samples of kind 6, not plain integers"),
+    "contradiction": (wav_bytes(bytes_per_s=64_000), "contradicts itself, 2 bytes a sample and 64"),
+    "cut": (WHOLE[: len(WHOLE) // 2], r"breaks off after 978 of 2000 bytes"),
+    "lies": (wav_bytes(promised=2002), "breaks off after 2000 of 2002 bytes"),
+    "half a sample": (wav_bytes(promised=1999), "half a sample"),
+    "open end": (wav_bytes(promised=0xFFFFFFFF), r"promises 4294967295 bytes; at most .* \(4 h\)"),
+    "no data": (WHOLE[:36], "breaks off before its samples"),
+    "no format": (WHOLE[:12] + WHOLE[36:], "samples before their format"),
+    "empty": (wav_bytes(promised=0), "no samples in it"),
+    "mp3": (b"ID3" + bytes(100), "no WAV file"),
+    "nothing": (b"", "no WAV file"),
+    "short": (wav_bytes(promised=798), "399 samples; allowed are 400"),
+}
+
+
+@pytest.mark.parametrize(("content", "named"), WRONG_AUDIO.values(), ids=WRONG_AUDIO)
+def test_the_example_says_in_one_line_what_is_wrong_with_audio(folder, tmp_path, content, named):
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(AssertionError, match=named) as caught:
+        ran(built("asan") / "features", folder / "norms.safetensors", tmp_path / "a.wav")
+    assert str(caught.value).split("assert ")[0].strip().count("\n") == 0
+
+
+def test_the_example_says_that_a_file_cannot_be_opened(folder, tmp_path):
+    with pytest.raises(AssertionError, match="a.wav: cannot be opened"):
+        ran(built("asan") / "features", folder / "norms.safetensors", tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,8 +3,13 @@
 The programs here are written by hand, with numpy and safetensors alone.
 """
 
+import copy
 import json
+import os
+import pickle
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +20,7 @@ from test_kernels import ISAS, in_a_new_process
 from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.runtime import Session
-from earbit.runtime.doctor import examine
+from earbit.runtime.doctor import advice, examine, render_doctor
 
 AUDIO = np.sin(np.arange(1600) / 9).astype(np.float32)
 NORM = {"weight": np.ones(1, np.float32), "bias": np.zeros(1, np.float32)}
@@ -51,9 +56,12 @@ def test_any_floats_are_audio(session, dtype):
     assert np.array_equal(session.run(audio.tolist()), session.run(audio))
 
 
-@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.uint8, bool, complex])
-def test_audio_that_is_not_of_floats_is_refused_with_what_to_do(session, dtype):
-    with pytest.raises(DataError, match=rf"{np.dtype(dtype).name}.*32768"):
+@pytest.mark.parametrize(
+    ("dtype", "divisor"),
+    [(np.int16, 32768), (np.int32, 2**31), (np.uint8, 128), (bool, 32768), (complex, 32768)],
+)
+def test_audio_that_is_not_of_floats_is_refused_with_what_to_do(session, dtype, divisor):
+    with pytest.raises(DataError, match=rf"{np.dtype(dtype).name}.*\b{divisor}\b"):
         session.run((AUDIO * 100).astype(dtype))
 
 
@@ -141,10 +149,101 @@ def test_an_instruction_set_that_is_not_here_is_named_before_any_file_is_blamed(
     assert ISAS[0] in done.stdout
 
 
-@pytest.mark.parametrize("threads", [0, 257])
+@pytest.mark.parametrize("threads", [0, 257, -1, 10**30, 1.5, 2.0, "2", True, None])
 def test_an_impossible_number_of_threads_is_a_config_error(tmp_path, threads):
-    with pytest.raises(ConfigError, match=f"threads={threads}"):
+    with pytest.raises(ConfigError, match=re.escape(f"threads={threads!r}; allowed are whole")):
         Session(write(tmp_path / "p.safetensors", [op("relu", [0])], [1]), threads)
+
+
+def test_whole_numbers_of_numpy_are_numbers_of_threads(tmp_path):
+    path = write(tmp_path / "p.safetensors", [op("relu", [0])], [1])
+    assert Session(path, np.int64(2)).run(AUDIO).shape == (1600, 1)
+
+
+def test_a_path_may_be_text_bytes_or_a_path_and_nothing_else(tmp_path, monkeypatch):
+    path = write(tmp_path / "p.safetensors", [op("relu", [0])], [1])
+    for given in (path, str(path), bytes(path)):
+        assert Session(given).path == path
+    monkeypatch.chdir(tmp_path)
+    assert Session("p.safetensors").path == path
+    for given in (None, 3, open):
+        with pytest.raises(ConfigError, match="give the path of a file of `earbit export`"):
+            Session(given)
+
+
+def test_a_copy_of_a_session_reads_its_file_anew(tmp_path, monkeypatch):
+    path = write(tmp_path / "p.safetensors", [op("relu", [0])], [0, 1])
+    monkeypatch.chdir(tmp_path)
+    session = Session("p.safetensors", threads=2)
+    pickled = pickle.dumps(session)
+    monkeypatch.chdir("/")
+    for twin in (copy.copy(session), copy.deepcopy(session), pickle.loads(pickled)):
+        assert (twin.path, twin.threads, twin.outputs) == (path, 2, session.outputs)
+        assert np.array_equal(twin.run(AUDIO), session.run(AUDIO))
+    path.unlink()
+    with pytest.raises(FormatError, match=r"p.safetensors: no such file"):
+        pickle.loads(pickled)
+    assert session.run(AUDIO).any(), "the session itself needs the file no more"
+
+
+@pytest.mark.parametrize("given", ["speech.wav", b"speech.wav", Path("speech.wav")])
+def test_a_path_given_as_audio_is_told_to_be_read_first(session, given):
+    expected = r"audio is a \w+, 'speech.wav'; .*session.run\(earbit.read_audio\('speech.wav'\)\)"
+    for work in (session.run, session.run_batch, session.profile):
+        with pytest.raises(DataError, match=expected):
+            work(given)
+
+
+@pytest.mark.parametrize(
+    ("shape", "advice"),
+    [
+        ((1600, 2), r"2 channels; .*waveform\.mean\(axis=1\)"),
+        ((2, 1600), r"2 channels; .*waveform\.mean\(axis=0\)"),
+        ((1600, 1), r"waveform\.ravel\(\)"),
+        ((1, 1600), r"waveform\.ravel\(\)"),
+        ((2, 2, 400), r"shape \(samples,\)"),
+    ],
+)
+def test_audio_of_several_channels_is_refused_with_how_to_make_one(session, shape, advice):
+    with pytest.raises(DataError, match=advice):
+        session.run(np.zeros(shape, np.float32))
+
+
+def test_a_batch_takes_the_layers_that_run_takes_and_names_the_waveform_that_fails(session):
+    clips = [AUDIO, AUDIO[:500]]
+    for layers in ("last", "all"):
+        results = session.run_batch(clips, layers=layers)
+        expected = [session.run(clip, layers=layers) for clip in clips]
+        assert [r.tobytes() for r in results] == [e.tobytes() for e in expected]
+    assert session.run_batch(iter([])) == []
+    with pytest.raises(ConfigError, match="layers='first'"):
+        session.run_batch(clips, layers="first")
+    with pytest.raises(DataError, match="waveform 1: audio of 3 samples"):
+        session.run_batch([AUDIO, AUDIO[:3]])
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_an_instruction_set_may_be_named_in_capitals(isa):
+    done = in_a_new_process("from earbit import _core; print(_core.isa())", isa.upper())
+    assert done.stdout.strip() == isa, done.stderr
+
+
+def test_the_doctor_says_how_many_threads_and_what_to_do_when_it_is_slow():
+    found = examine()
+    said = render_doctor(found)
+    assert f"{len(os.sched_getaffinity(0))} cores may be used" in said
+    assert "earbit bench" in said
+    assert found["isa"] in said
+    assert found["versions"]["earbit"] in said
+
+
+def test_the_doctor_blames_a_forced_instruction_set_or_the_cpu_for_slowness():
+    kernels = [{"isa": isa, "available": isa != "avx512"} for isa in ("scalar", "avx2", "avx512")]
+    assert "EARBIT_ISA forces scalar; unset it, and avx2 is used" in advice("scalar", kernels, 1)[0]
+    assert "no AVX-512" in advice("avx2", kernels, 1)[0]
+    kernels[-1]["available"] = True
+    assert "threads=4" in advice("avx512", kernels, 4)[0]
+    assert len(advice("avx512", kernels, 1)) == 1
 
 
 def test_the_doctor_tests_every_kernel_that_runs_here(monkeypatch):

@@ -22,6 +22,8 @@ MP3_FRAMES_PER_BYTE = 64
 """More than any mp3 holds: 24 at 8 kbit/s and 24 kHz."""
 UNKNOWN_FRAMES = (1 << 63) - 1
 """What libsndfile says of a stream whose header leaves its length open."""
+FOREIGN_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".amr", ".3gp", ".mkv"})
+"""Of files with sound that libsndfile cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +147,41 @@ def _check_is_file(path: Path) -> None:
     if is_folder:
         raise DataError(f"{path}: is a folder; give an audio file")
     if not is_file:
-        raise DataError(f"{path}: no such file; give wav, flac, ogg, opus or mp3")
-    if path.suffix.lower() == ".raw":
+        raise DataError(f"{path}: no such file; give {readable_formats()}")
+    suffix = path.suffix.lower()
+    if suffix == ".raw":
         # By this suffix soundfile takes any file for bare samples.
         raise DataError(f"{path}: raw samples have no header; write them as wav or flac")
+    if suffix == ".safetensors":
+        raise DataError(f"{path}: a program or model, not audio; give {readable_formats()}")
+
+
+def readable_formats() -> str:
+    """The formats of audio that the installed libsndfile decodes, as a list for people."""
+    major = set(soundfile.available_formats())
+    of_ogg = set(soundfile.available_subtypes("OGG")) if "OGG" in major else set()
+    is_there = {
+        "wav": "WAV" in major,
+        "flac": "FLAC" in major,
+        "ogg": "VORBIS" in of_ogg,
+        "opus": "OPUS" in of_ogg,
+        "mp3": "MP3" in major,
+    }
+    *most, last = (name for name, is_readable in is_there.items() if is_readable)
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _unreadable(path: str | Path, error: Exception) -> DataError:
-    return DataError(
-        f"{path}: cannot be decoded ({error}); give wav, flac, ogg, opus or mp3, or leave it out"
-    )
+    reason = str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(".")
+    allowed = readable_formats()
+    suffix = Path(path).suffix.lower()
+    if Path(path).stat().st_size == 0:
+        reason = "an empty file"
+    elif suffix == ".mp3" and "mp3" not in allowed:
+        reason = f"libsndfile {soundfile.__libsndfile_version__} has no mp3; 1.1 or later has"
+    elif suffix == ".mp3" and "not a regular file" in reason:
+        # What libsndfile says of an mp3 without a frame, where the decoder gave no reason.
+        reason = "no mp3 in it"
+    elif suffix in FOREIGN_SUFFIXES:
+        reason = f"{suffix[1:]} is not read; ffmpeg -i FILE{suffix} FILE.wav makes a wav of it"
+    return DataError(f"{path}: cannot be decoded ({reason}); give {allowed}, or leave it out")

@@ -7,41 +7,88 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from earbit.cli.options import Json, Seed, Settings, flat
+from earbit.cli.options import (
+    NO_DEFAULT,
+    PLANS_ARE,
+    PRESETS_ARE,
+    Json,
+    Model,
+    PresetSettings,
+    Seed,
+    flat,
+)
 from earbit.output import emit, print_json
 
 
 def profile(
     models: Annotated[
-        Positional[tuple[str, ...]], arg(help="Presets or models of ours; none is all presets.")
+        Positional[tuple[str, ...]],
+        arg(
+            metavar="[MODEL ...]",
+            help="Presets, or folders or files of models that earbit trained; without any, all "
+            f"presets. {PRESETS_ARE}",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ],
     plan: Annotated[
-        tuple[str, ...], arg(help="Plans to profile each preset under; none is fp32.")
+        tuple[str, ...],
+        arg(
+            metavar="PLAN ...",
+            help=f"Profile each preset under these; without it fp32. {PLANS_ARE}",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = (),
-    seconds: Annotated[float, arg(help="Length of the audio.")] = 10.0,
+    seconds: Annotated[float, arg(metavar="S", help="Length of the audio.")] = 10.0,
     rest_bits: Annotated[
         Literal[32, 16] | None,
-        arg(help="Bits of what stays in float, in the JSON's storage_bytes; the table has both."),
+        arg(
+            metavar="32|16",
+            help="Bits of what stays in float, in the JSON's storage_bytes; the table has both.",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = None,
     accounting: Annotated[
         Literal["earbit", "yeh"] | None,
-        arg(help="yeh: as arXiv 2301.00652 counts storage, in fp16; none is earbit."),
+        arg(
+            metavar="earbit|yeh",
+            help="How storage is counted: yeh is as arXiv 2301.00652 does, in fp16; without it "
+            "earbit.",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = None,
     devices: Annotated[
         tuple[str, ...],
-        arg(help="To estimate times for; none is the catalogue, this-cpu is measured first."),
+        arg(
+            metavar="DEVICE ...",
+            help="Estimate times for these; without it all that earbit knows. this-cpu is this "
+            "machine, measured first.",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = (),
-    modules: Annotated[int, arg(help="Depth to which modules are listed; 0 lists none.")] = 0,
-    set: Annotated[Settings, arg(metavar="KEY=VALUE", help="As encoder.position_kernel=64.")] = (),
+    modules: Annotated[
+        int, arg(metavar="DEPTH", help="Depth to which modules are listed; 0 lists none.")
+    ] = 0,
+    set: PresetSettings = (),
     all: Annotated[
         bool, arg(help="Our presets under all plans, beside what the paper's Table 1 prints.")
     ] = False,
     figure: Annotated[
-        Path | None, arg(metavar="FILE.svg", help="Draw where the cost sits and how it grows.")
+        Path | None,
+        arg(
+            metavar="FILE.svg",
+            help="Draw where the cost sits and how it grows.",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = None,
     json: Json = None,
 ) -> None:
-    """What a model costs: parameters, storage, MACs, FLOPs, BOPs, memory, estimated times."""
+    """What a model costs: parameters, storage, MACs, FLOPs, BOPs, memory, estimated times.
+
+      earbit profile hubert-base --plan fp32 w1a1
+      earbit profile --all
+
+    No model is run, so it is quick; times are estimates, `earbit bench` measures (docs/cost.md).
+    """
     from earbit.cost.verb import profile_as_the_paper, profile_models
 
     settings = flat(set)
@@ -73,15 +120,24 @@ def profile(
 
 
 def superb(
-    model: Annotated[Positional[str], arg(help="A model folder or file of ours, or a preset.")],
-    out: Path,
-    task: Literal["ks"] = "ks",
+    model: Model,
+    out: Annotated[Path, arg(metavar="DIR", help="A folder for the scores and the head.")],
+    task: Annotated[Literal["ks"], arg(help="ks is keyword spotting.")] = "ks",
     data: Annotated[
-        str, arg(help="'synthetic', or a folder of audio with keyword labels.")
+        str,
+        arg(
+            metavar="CORPUS",
+            help="'synthetic', or a folder of audio with keyword labels (docs/corpus.md).",
+        ),
     ] = "synthetic",
     seed: Seed = 0,
 ) -> None:
-    """What a model is worth: a small head on frozen features.  Result: OUT/scores.json."""
+    """What a model is worth: a small head on frozen features.  Result: OUT/scores.json.
+
+      earbit superb onebit --task ks --data my-audio --out onebit-ks
+
+    `earbit export MODEL --head DIR` packs the head that was trained.
+    """
     from earbit.superb.verb import score_model
 
     print_json(score_model(model, task, data, out, seed=seed))
@@ -89,40 +145,60 @@ def superb(
 
 def errors(
     models: Annotated[
-        Positional[tuple[str, ...]], arg(help="Models of ours or presets; several are compared.")
+        Positional[tuple[str, ...]],
+        arg(
+            metavar="MODEL ...",
+            help="Presets, or folders or files of models that earbit trained; several are "
+            f"compared. {PRESETS_ARE}",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ],
     plan: Annotated[
-        str | None, arg(metavar="PLAN", help="Quantizes them, without training; none is w1a1.")
+        str | None,
+        arg(
+            metavar="PLAN",
+            help=f"Quantizes them, without training; without it w1a1. {PLANS_ARE}",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = None,
     teacher: Annotated[
         tuple[str, ...],
-        arg(metavar="MODEL", help="Of MODELS that are quantized: what each was made from."),
+        arg(
+            metavar="MODEL ...",
+            help="Of models that are quantized already: what each was made from.",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = (),
     corpus: Annotated[
-        str | None, arg(metavar="CORPUS", help="'synthetic', the default, or a folder of audio.")
+        str | None,
+        arg(
+            metavar="CORPUS",
+            help="A folder of audio; without it 'synthetic'.",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = None,
-    noise: Annotated[bool, arg(help="Seeded noise instead, for a quick look.")] = False,
-    clips: Annotated[int, arg(help="Clips that are compared.")] = 8,
-    seconds: Annotated[float, arg(help="Of each clip, from its start.")] = 4.0,
-    set: Annotated[Settings, arg(metavar="KEY=VALUE", help="As encoder.n_layers=3.")] = (),
+    noise: Annotated[bool, arg(help="Seeded noise instead of a corpus, for a quick look.")] = False,
+    clips: Annotated[int, arg(metavar="N", help="Clips that are compared.")] = 8,
+    seconds: Annotated[float, arg(metavar="S", help="Of each clip, from its start.")] = 4.0,
+    set: PresetSettings = (),
     out: Annotated[
-        Path | None, arg(metavar="DIR", help="For errors.json and the figure, SVG and PNG.")
+        Path | None,
+        arg(
+            metavar="DIR",
+            help="A folder for errors.json and the figure, SVG and PNG; without it the table alone "
+            "is printed.",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = None,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
     """Where quantization noise arises and how it propagates, by module, kind and encoder.
 
-    earbit errors hubert-tiny --noise                             a quick look, random weights
-
-    earbit errors FLOAT --plan w1a1 --corpus AUDIO                quantized without training
-
-    earbit errors ONEBIT --teacher FLOAT --corpus AUDIO           trained with quantization
-
-    earbit errors CONFORMER HUBERT --corpus AUDIO --out DIR       two encoders compared
-
-    Plans: w1a1, w1a1-encoder, w1a1-frontend4, w1a1-frontend8, w1a2, w2a2, w4a4, w8a8, or a .json
-    or .yaml file of your own.  DIR gets errors.json, errors.svg and errors.png.
+      earbit errors hubert-tiny --noise                             a quick look, random weights
+      earbit errors float --plan w1a1 --corpus my-audio             quantized without training
+      earbit errors onebit --teacher float --corpus my-audio        trained with quantization
+      earbit errors conformer hubert --corpus my-audio --out DIR    two encoders compared
 
     Levels are signal over quantization noise in dB: 0 is as much noise as signal, more is better.
     Of a mixed encoder and one of attention alone, the number is how much more alike errors of

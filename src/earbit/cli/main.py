@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from earbit import __version__
 from earbit.arguments import parse
 from earbit.cli.judging import errors, profile, superb
 from earbit.cli.running import bench, doctor, export, run
@@ -33,6 +34,10 @@ VERBS: dict[str, Callable[..., None]] = {
 
 def main(args: Sequence[str] | None = None) -> None:
     """Runs one verb and exits."""
+    args = sys.argv[1:] if args is None else args
+    if list(args) == ["--version"]:
+        print(f"earbit {__version__}")
+        return
     # Threads of PyTorch that wait for each other spin for milliseconds; beside any other busy
     # process that makes small steps a hundred times slower.  Read when PyTorch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

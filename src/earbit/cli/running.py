@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Iterator, Sequence
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from earbit.cli.options import Json, Seed, Settings, flat
-from earbit.errors import ConfigError, DataError
+from earbit.cli.bench_programs import check_programs, programs_of
+from earbit.cli.options import (
+    NO_DEFAULT,
+    PLANS_ARE,
+    PRESETS_ARE,
+    Json,
+    Model,
+    PresetSettings,
+    Seed,
+    flat,
+)
+from earbit.cost.peers.catalogue import PEERS
+from earbit.errors import DataError
+from earbit.model_names import require_model
 from earbit.output import emit
+from earbit.quantize.plan import plan_named
 
 
 def export(
-    model: Annotated[Positional[str], arg(help="A model folder or file of ours, or a preset.")],
-    out: Annotated[Path, arg(help="The program file, .safetensors.")],
+    model: Model,
+    out: Annotated[
+        Path, arg(metavar="FILE.safetensors", help="The program that `earbit run` takes.")
+    ],
     plan: Annotated[
-        str | None, arg(metavar="PLAN", help="Quantize a full-precision model on the way.")
+        str | None,
+        arg(
+            metavar="PLAN",
+            help="Quantize a full-precision model, without training; without it the model is "
+            f"packed as it is. {PLANS_ARE}",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = None,
     head: Annotated[
-        Path | None, arg(metavar="DIR", help="Pack the head that `earbit superb` trained on it.")
+        Path | None,
+        arg(
+            metavar="DIR",
+            help="The folder of `earbit superb` on this model; its head is packed too.",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = None,
-    set: Annotated[
-        Settings, arg(metavar="KEY=VALUE", help="Of a preset, as encoder.pattern=strided.")
-    ] = (),
+    set: PresetSettings = (),
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Packs a model into one file that runs without PyTorch, and verifies it against PyTorch."""
+    """Packs a model into one file that runs without PyTorch, and verifies it against PyTorch.
+
+    earbit export onebit --out onebit.safetensors
+    earbit export hubert-base --plan w1a1 --out hubert.safetensors
+    """
+    # Before PyTorch is imported, which takes seconds.
+    from earbit.export.out_file import require_program_place
+
+    require_program_place(out)
+    require_model(model)
+    if plan is not None:
+        plan_named(plan)
     from earbit.export.verb import export_model
 
     settings = flat(set)
@@ -61,26 +94,50 @@ def _of_head(agreement: dict[str, Any]) -> str:
 
 
 def run(
-    file: Annotated[Positional[Path], arg(help="A file of `earbit export`.")],
+    file: Annotated[
+        Positional[Path], arg(metavar="PROGRAM", help="A file that `earbit export` wrote.")
+    ],
     audio: Annotated[
-        Positional[tuple[Path, ...]], arg(help="Audio files or folders; any rate, any channels.")
+        Positional[tuple[Path, ...]],
+        arg(
+            metavar="AUDIO ...",
+            help="Files (wav, flac, ogg, opus, mp3; any rate, any channels), or folders of them.",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ],
     out: Annotated[
         Path | None,
-        arg(metavar="FILE.npz", help="Features by file name, and scores of a head, .npz."),
+        arg(
+            metavar="FILE.npz",
+            help="Where features go, an array (frames, width) for each file by its name; with the "
+            "scores of a program's head. Without it they are not kept.",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = None,
-    layers: Literal["last", "all"] = "last",
-    threads: int = 1,
+    layers: Annotated[
+        Literal["last", "all"],
+        arg(
+            help="Features of the last layer; or of all, an array (layers + 1, frames, width) that "
+            "begins with the encoder's input."
+        ),
+    ] = "last",
+    threads: Annotated[
+        int, arg(metavar="N", help="Processor cores for a file; results do not depend on it.")
+    ] = 1,
     json: Json = None,
 ) -> None:
     """Features of audio files, and labels by a program with a head, without PyTorch.
 
+      earbit run hubert.safetensors speech.wav --out features.npz
+      earbit run words.safetensors my-audio --json words.json
+
+    On a terminal the result is a table, elsewhere JSON, as with --json -.
     Files that cannot be used are left out; then the exit status is 2, and the rest is written.
     """
-    from earbit.run import run_files
+    from earbit.run import render_run, run_files
 
     records = run_files(file, audio, out, layers=layers, threads=threads)
-    emit(records, json, None)
+    emit(records, json, render_run(records) if sys.stdout.isatty() else None)
     n_bad = sum("error" in record for record in records)
     if n_bad:
         raise DataError(f"{n_bad} of {len(records)} files left out, see above; the rest is done")
@@ -89,32 +146,73 @@ def run(
 def bench(
     file: Annotated[
         Positional[str],
-        arg(help="A program, a model folder; with --plan, a preset too."),
+        arg(
+            metavar="WHAT",
+            help="A program of `earbit export`, or a folder of a model that earbit trained; with "
+            f"--plan also a preset, which has random weights. {PRESETS_ARE}",
+        ),
     ],
     plan: Annotated[
-        tuple[str, ...], arg(metavar="PLAN", help="Export FILE, a preset or model, under each.")
+        tuple[str, ...],
+        arg(
+            metavar="PLAN ...",
+            help=f"Export WHAT, a preset or model, under each, and measure that. {PLANS_ARE}",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = (),
-    seconds: Annotated[tuple[float, ...], arg(help="Lengths of the audio.")] = (10.0,),
-    threads: Annotated[tuple[int, ...], arg(help="How many threads; each is measured.")] = (1,),
+    seconds: Annotated[
+        tuple[float, ...], arg(metavar="S ...", help="Lengths of the audio; each is measured.")
+    ] = (10.0,),
+    threads: Annotated[
+        tuple[int, ...],
+        arg(metavar="N ...", help="Processor cores for a run; each number is measured."),
+    ] = (1,),
+    runs: Annotated[
+        int | None,
+        arg(
+            metavar="N",
+            help="Runs of each, of which the median is taken. Without it 15, or fewer, at least 5, "
+            "when they take more than two minutes.",
+            help_behavior_hint=NO_DEFAULT,
+        ),
+    ] = None,
     engines: Annotated[
         tuple[str, ...],
-        arg(help="Beside it: all, or some of torch, onnxruntime, openvino; -bf16, -int8 of them."),
+        arg(
+            metavar="ENGINE ...",
+            help=f"Measured beside it: none, all, or some of {', '.join(PEERS)}.",
+        ),
     ] = ("torch",),
-    set: Annotated[
-        Settings, arg(metavar="KEY=VALUE", help="Of a preset, as encoder.pattern=strided.")
-    ] = (),
+    set: PresetSettings = (),
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Measured time and memory of programs, beside other engines on the same machine."""
+    """Measured time and memory of programs, beside other engines on the same machine.
+
+      earbit bench hubert.safetensors
+      earbit bench hubert-base --plan w1a1 w8a8 --seconds 1 10 --threads 1 2 --json times.json
+      earbit bench hubert-tiny --plan w1a1 --engines none --runs 5
+
+    With several lengths or numbers of threads each is reported when it is measured; after Ctrl-C,
+    the table and the JSON have those that were.
+    """
+    # What can be wrong is found before PyTorch is imported, which takes seconds.
+    from earbit.cost.peers.catalogue import peers_named
+    from earbit.cost.points import check_runs, points_of
+    from earbit.cost.quiet import warn_of_disturbance
+
+    settings, points = flat(set), points_of(seconds, threads)
+    check_runs(runs)
+    check_programs(file, plan, settings)
+    peers = peers_named(engines)
+    warn_of_disturbance(threads)
     from earbit.cost.bench_verb import bench_all
 
-    settings = flat(set)
-    with _programs_of(file, plan, seed, settings) as (programs, model):
-        text, result = bench_all(
-            programs, model=model, seconds=seconds, threads=threads, engines=engines
-        )
-    emit(result, json, text)
+    def keep(text: str, result: dict[str, Any]) -> None:
+        emit(result, json, text)
+
+    with programs_of(file, plan, seed, settings) as (programs, model):
+        bench_all(programs, points, keep, model=model, engines=peers, n_runs=runs)
 
 
 def doctor(json: Json = None) -> None:
@@ -125,32 +223,3 @@ def doctor(json: Json = None) -> None:
     emit(result, json, render_doctor(result))
     if not result["ok"]:
         raise SystemExit(1)
-
-
-@contextlib.contextmanager
-def _programs_of(
-    where: str, plans: Sequence[str], seed: int, settings: Sequence[str]
-) -> Iterator[tuple[dict[str, Path], Path | None]]:
-    """A program file as it is; or a model under every plan, and itself in float, while needed.
-
-    A folder is a model's, which is taken as it is when there are no plans.
-    """
-    if settings and not plans:
-        raise ConfigError(f"--set {' '.join(settings)} without --plan; it is for presets")
-    if not plans and not Path(where).is_dir():
-        yield {"": Path(where)}, None
-        return
-    from earbit.export.verb import export_model
-    from earbit.model_file import save_model
-    from earbit.quantize.load import float_twin, preset_or_model
-
-    with tempfile.TemporaryDirectory() as folder:
-        programs = {
-            plan: Path(folder) / f"{i}.safetensors"
-            for i, plan in enumerate(dict.fromkeys(plans or ("",)))
-        }
-        for plan, path in programs.items():
-            export_model(where, path, plan=plan or None, seed=seed, settings=settings)
-        model = Path(folder) / "model.safetensors"
-        save_model(float_twin(preset_or_model(where, seed, settings)), model, {})
-        yield programs, model

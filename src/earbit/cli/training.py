@@ -8,23 +8,32 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from earbit.cli.options import Json, Seed, Settings, flat
+from earbit.cli.options import (
+    NO_DEFAULT,
+    PLANS_ARE,
+    PRESETS_ARE,
+    Corpus,
+    Json,
+    Model,
+    Seed,
+    Settings,
+    flat,
+)
 from earbit.errors import UnsupportedError
 from earbit.output import emit, print_json
 
 
 def study(
-    corpus: Annotated[
-        str, arg(help="'synthetic', or a folder of audio (see prepare).")
-    ] = "synthetic",
+    corpus: Corpus = "synthetic",
     scale: Annotated[
         Literal["tiny"], arg(help="Steps of training; tiny ends in minutes on two cores.")
     ] = "tiny",
-    encoders: Annotated[tuple[str, ...], arg(help="Presets to compare.")] = (
-        "hubert-tiny",
-        "sparseformer-dn-tiny",
+    encoders: Annotated[
+        tuple[str, ...], arg(metavar="PRESET ...", help=f"What is compared. {PRESETS_ARE}")
+    ] = ("hubert-tiny", "sparseformer-dn-tiny"),
+    out: Annotated[Path, arg(metavar="DIR", help="A folder for everything.")] = Path(
+        "earbit-study"
     ),
-    out: Path = Path("earbit-study"),
     seed: Seed = 0,
 ) -> None:
     """The whole comparison: pre-train, binarize, cost, score, export, measure, report.
@@ -39,13 +48,23 @@ def study(
 
 
 def prepare(
-    corpus: Annotated[Positional[str], arg(help="'folder', with --root, or 'synthetic'.")],
-    out: Path,
+    corpus: Annotated[
+        Positional[str],
+        arg(metavar="KIND", help="The word 'folder', and --root says which; or 'synthetic'."),
+    ],
+    out: Annotated[Path, arg(metavar="DIR", help="A folder for what was found.")],
     root: Annotated[
-        Path | None, arg(metavar="DIR", help="The audio, with or without manifest.jsonl.")
+        Path | None,
+        arg(
+            metavar="DIR",
+            help="The folder of audio, with or without manifest.jsonl (docs/corpus.md).",
+            help_behavior_hint=NO_DEFAULT,
+        ),
     ] = None,
 ) -> None:
     """Looks a corpus over: what is in it, what is broken, which tasks its labels serve.
+
+      earbit prepare folder --root my-audio --out looked-over
 
     Results: OUT/manifest.json, OUT/quarantine.jsonl.
     """
@@ -56,10 +75,12 @@ def prepare(
 
 
 def units(
-    corpus: Annotated[Positional[str], arg(help="'synthetic', or a folder of audio.")],
-    out: Path,
-    feature: Literal["mfcc"] = "mfcc",
-    n_units: int = 100,
+    corpus: Annotated[
+        Positional[str], arg(metavar="CORPUS", help="'synthetic', or a folder of audio.")
+    ],
+    out: Annotated[Path, arg(metavar="DIR", help="A folder for units, labels and figures.")],
+    feature: Annotated[Literal["mfcc"], arg(help="What is clustered.")] = "mfcc",
+    n_units: Annotated[int, arg(metavar="N", help="Clusters of k-means.")] = 100,
     seed: Seed = 0,
 ) -> None:
     """Acoustic units: features, k-means, a label per frame.  Results: OUT/units.json and files."""
@@ -71,15 +92,26 @@ def units(
 
 def pretrain(
     recipe: Annotated[
-        Positional[str], arg(help="A preset; or a .py file with recipe(), or a saved config.json.")
+        Positional[str],
+        arg(
+            metavar="RECIPE",
+            help=f"A preset; or a .py file with recipe(), or a saved config.json. {PRESETS_ARE}",
+        ),
     ],
-    out: Path,
+    out: Annotated[
+        Path, arg(metavar="DIR", help="A folder of this run alone; the same command resumes it.")
+    ],
     set: Annotated[
         Settings,
-        arg(metavar="KEY=VALUE", help="Overrides, as train.optimiser.n_steps=500 corpus=DIR."),
+        arg(
+            metavar="KEY=VALUE ...",
+            help="Changes the recipe, as train.optimiser.n_steps=500 corpus=DIR.",
+        ),
     ] = (),
 ) -> None:
     """Masked prediction of units; resumes by itself.  Results: OUT/model.safetensors, log.jsonl.
+
+      earbit pretrain hubert-tiny --set corpus=my-audio --out float
 
     Every field of OUT/config.json can be set; units=DIR takes the units of `earbit units`.
     """
@@ -95,18 +127,22 @@ def pretrain(
 
 
 def binarize(
-    model: Annotated[Positional[str], arg(help="A model folder or file of ours, or a preset.")],
+    model: Model,
     out: Annotated[Path, arg(metavar="DIR", help="A folder of this run alone.")],
     plan: Annotated[
         tuple[str, ...],
-        arg(metavar="PLAN", help="Plans, or files of yours; one for each stage, in order."),
+        arg(metavar="PLAN ...", help=f"One for each stage, in order. {PLANS_ARE}"),
     ] = ("w1a2", "w1a1"),
-    corpus: Annotated[str, arg(help="'synthetic', or a folder of audio.")] = "synthetic",
+    corpus: Corpus = "synthetic",
     n_steps: Annotated[
-        tuple[int, ...], arg(metavar="N", help="Of every stage; or a number for each.")
+        tuple[int, ...],
+        arg(metavar="N ...", help="Steps of training in every stage; or a number for each."),
     ] = (300,),
     seed: Seed = 0,
-    set: Annotated[Settings, arg(metavar="KEY=VALUE", help="As weights.logits=1.")] = (),
+    set: Annotated[
+        Settings,
+        arg(metavar="KEY=VALUE ...", help="Changes fields of OUT/config.json, see above."),
+    ] = (),
     json: Json = None,
 ) -> None:
     """Fewer bits: calibrate, then train with quantization in it.  Result: OUT/model.safetensors.
@@ -118,8 +154,7 @@ def binarize(
       earbit binarize float --corpus my-audio --plan w1a1-encoder --out onebit
       earbit binarize float --corpus my-audio --plan w4a4 w1a1 --n-steps 300 600 --out onebit
 
-    Plans: w1a1-encoder (front end in float), w1a1, w1a2, w2a2, w4a4, w8a8, w1a1-frontend4,
-    w1a1-frontend8; or a .json or .yaml file (docs/quantization.md).
+    What plans do, and how to write one: docs/quantization.md.
 
     OUT/config.json has all fields that --set changes, as in --set weights.logits=1
     calibration.scale=least-squares train.optimiser.peak_lr=5e-4 granularity=tensor.

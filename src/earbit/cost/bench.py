@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,20 +21,16 @@ from earbit.cost.child import Child, make_file, started
 from earbit.cost.engine import OURS
 from earbit.cost.measure import MeasuredTime
 from earbit.cost.peers.catalogue import PEERS, REFERENCE, FileKind
+from earbit.cost.points import Point, check_runs
+from earbit.cost.turns import take_turns
 from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.model import ModelConfig
 from earbit.model_file import save_model
 from earbit.nn.front_end import n_frames_of
 from earbit.nn.precision import FLOAT
-from earbit.progress import Advance, progress
 from earbit.quantize.load import random_model
-from earbit.runtime.session import MAX_SAMPLES, MAX_THREADS, MIN_SAMPLES, Session
+from earbit.runtime.session import Session
 
-N_RUNS = 15
-N_WARM_UPS = 2
-MIN_RUNS = 5
-BUDGET_S = 120.0
-"""After MIN_RUNS turns no more are begun once this time is over: long audio has fewer runs."""
 MIN_COSINE = 0.9999
 """Of a float32 engine's output and PyTorch's; the others' is reported, not judged."""
 
@@ -68,6 +63,7 @@ def bench(
     engines: Sequence[str],
     model: Path | None = None,
     folder: Path | None = None,
+    n_runs: int | None = None,
 ) -> list[dict[str, Any]]:
     """Times programs of one model, and engines that run it in PyTorch or beside it, on one clip.
 
@@ -75,14 +71,19 @@ def bench(
     engines: names of peers that are installed (`peers_named`);  model: file of the model in float
     that the programs were made from, or None; then the engines run one of the same shape with
     random weights, and the programs' outputs are compared with nothing;  folder: where what the
-    engines read is made, and found again by the next call for this model; None is a temporary one.
+    engines read is made, and found again by the next call for this model; None is a temporary one;
+    n_runs: how many count; None is 15, or fewer of long audio (`take_turns`).
 
     Gives a record for every program, then one for every engine.  Raises ConfigError for an
-    impossible length, number of threads or engine, FormatError for a program that does not say its
-    shape or gives another one or what is not finite, UnsupportedError when an engine fails, and for
-    a float32 engine or program whose output is not PyTorch's.
+    impossible length, engine, number of threads or of runs, FormatError for a program that does not
+    say its shape or gives another one or what is not finite, UnsupportedError when an engine fails,
+    and for a float32 engine or program whose output is not PyTorch's.
     """
-    _check(seconds, threads, engines)
+    point = Point(seconds, threads)
+    check_runs(n_runs)
+    for name in engines:
+        if name not in PEERS:
+            raise ConfigError(f"no engine {name!r} to measure beside; allowed: {', '.join(PEERS)}")
     config, precisions = _config_and_precisions(programs)
     shape = [n_frames_of(int(seconds * SAMPLE_RATE_HZ)), config.encoder.d_model]
     with tempfile.TemporaryDirectory() as outputs, contextlib.ExitStack() as stack:
@@ -113,8 +114,7 @@ def bench(
             _check_ready(child, shape)
             agreements.append(_agreement(entrant, output, reference))
             children.append(child)
-        with progress(f"timing {seconds:g} s, {threads} thread(s)", N_WARM_UPS + N_RUNS) as advance:
-            turns = _turns(children, advance)
+        turns = take_turns(children, n_runs, f"timing {point}")
     return [
         {
             "engine": entrant.engine,
@@ -127,16 +127,6 @@ def bench(
         }
         for i, entrant in enumerate(entrants)
     ]
-
-
-def _check(seconds: float, threads: int, engines: Sequence[str]) -> None:
-    if not MIN_SAMPLES <= seconds * SAMPLE_RATE_HZ <= MAX_SAMPLES:
-        raise ConfigError(f"seconds={seconds}; allowed are 0.025 (one frame) to 14400 (4 h)")
-    if not 1 <= threads <= MAX_THREADS:
-        raise ConfigError(f"threads={threads}; allowed are 1 to {MAX_THREADS}")
-    for name in engines:
-        if name not in PEERS:
-            raise ConfigError(f"no engine {name!r} to measure beside; allowed: {', '.join(PEERS)}")
 
 
 def _files(
@@ -217,18 +207,6 @@ def _read(output: Path) -> np.ndarray:
     # float64, as a sum over a million products loses digits in float32.
     array: np.ndarray = np.load(output).astype(np.float64)
     return array
-
-
-def _turns(children: Sequence[Child], advance: Advance) -> list[list[dict[str, Any]]]:
-    """What every engine says of every run, turn by turn, warm-ups left out."""
-    turns = []
-    start_s = time.monotonic()
-    for turn in range(N_WARM_UPS + N_RUNS):
-        if turn >= N_WARM_UPS + MIN_RUNS and time.monotonic() - start_s > BUDGET_S:
-            break
-        turns.append([child.run() for child in children])
-        advance()
-    return turns[N_WARM_UPS:]
 
 
 def _summary(runs: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:

@@ -1,65 +1,66 @@
-"""Every length and number of threads of `earbit bench`: a table for people, JSON for programs."""
+"""Every point of `earbit bench`: a table for people, JSON for programs, nothing lost on the way."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from earbit import _core
 from earbit.cost.bench import bench
-from earbit.cost.engine import OURS
-from earbit.cost.peers.catalogue import peers_named, versions
-from earbit.progress import progress
+from earbit.cost.bench_table import line_of, render_bench
+from earbit.cost.peers.catalogue import versions
+from earbit.cost.points import Point
+from earbit.progress import say
 from earbit.runtime.doctor import cpu_name
-from earbit.text_table import aligned
-
-HEADER = (
-    "engine",
-    "precision",
-    "seconds",
-    "threads",
-    "median ms",
-    "p10-p90 ms",
-    "RTF",
-    "peak MB",
-    "cosine",
-    "times as slow",
-)
 
 
 def bench_all(
     programs: Mapping[str, Path],
+    points: Sequence[Point],
+    keep: Callable[[str, dict[str, Any]], None],
     *,
     model: Path | None,
-    seconds: Sequence[float],
-    threads: Sequence[int],
     engines: Sequence[str],
-) -> tuple[str, dict[str, Any]]:
-    """`bench` for every length and number of threads: text, and machine, versions and records.
+    n_runs: int | None = None,
+) -> None:
+    """`bench` at every point, those of a length one after the other; `keep` is given what is found.
 
-    Arguments and errors are those of `bench`; engines that are not installed are left out.
+    keep: called once, with a table and with machine, versions and records, also when the work ends
+    early, by an error or by hand, if a point is finished by then.  Each of several is said when it
+    is finished.  Other arguments and errors are those of `bench`.
     """
-    peers = peers_named(engines)
-    lengths_s, counts = dict.fromkeys(seconds), dict.fromkeys(threads)
     records: list[dict[str, Any]] = []
-    with progress("points", len(lengths_s) * len(counts)) as advance:
-        for length_s in lengths_s:
+    n_done = 0
+    try:
+        for _, group in groupby(points, lambda point: point.seconds):
             with tempfile.TemporaryDirectory() as folder:
-                for n_threads in counts:
-                    records += bench(
+                for point in group:
+                    found = bench(
                         programs,
-                        seconds=length_s,
-                        threads=n_threads,
-                        engines=peers,
+                        seconds=point.seconds,
+                        threads=point.threads,
+                        engines=engines,
                         model=model,
                         folder=Path(folder),
+                        n_runs=n_runs,
                     )
-                    advance()
-    result = {"machine": machine(), "versions": versions(), "records": records}
-    return render_bench(records), result
+                    records += found
+                    n_done += 1
+                    if len(points) > 1:
+                        say(f"{n_done} of {len(points)} points measured: {point}")
+                        for record in found:
+                            say(f"  {line_of(record)}")
+    finally:
+        if n_done < len(points):
+            say(f"ended early: {n_done} of {len(points)} points are measured and reported")
+        if records:
+            counts = {"points": n_done, "points_asked_for": len(points)}
+            result = {"machine": machine(), "versions": versions(), **counts, "records": records}
+            keep(render_bench(records), result)
 
 
 def machine() -> dict[str, Any]:
@@ -70,41 +71,3 @@ def machine() -> dict[str, Any]:
         "processors": os.cpu_count(),
         "load_average": round(os.getloadavg()[0], 2),
     }
-
-
-def label_of(record: Mapping[str, Any]) -> str:
-    """The name of a record in a table: a peer, or our program by its plan."""
-    return f"{OURS} {record['plan']}" if record["plan"] else str(record["engine"])
-
-
-def render_bench(records: Sequence[dict[str, Any]]) -> str:
-    """Records as a plain table, with the ratio of every time to that of its point's first."""
-    rows: list[Sequence[str]] = [HEADER]
-    first: dict[tuple[float, int], float] = {}
-    for record in records:
-        point = (record["seconds"], record["threads"])
-        base_ms = first.setdefault(point, record["median_ms"])
-        cosine = record["cosine"]
-        rows.append(
-            (
-                label_of(record),
-                record["precision"],
-                f"{record['seconds']:g}",
-                str(record["threads"]),
-                f"{record['median_ms']:.1f}",
-                f"{record['p10_ms']:.1f}-{record['p90_ms']:.1f}",
-                f"{record['rtf']:.4f}",
-                f"{record['peak_rss_bytes'] / 1e6:.0f}",
-                "-" if cosine is None else f"{cosine:.5f}",
-                f"{record['median_ms'] / base_ms:.2f}",
-            )
-        )
-    runs = sorted({record["n_runs"] for record in records})
-    n_runs = str(runs[0]) if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
-    return "\n".join(
-        [
-            *aligned(rows),
-            f"measured: median of {n_runs} runs in turn; peak memory of the whole process; cosine: "
-            "of the output with PyTorch's in float32",
-        ]
-    )

@@ -24,10 +24,10 @@ from earbit.errors import ConfigError
 from earbit.files import write_text
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
+from earbit.model_names import model_path, require_model
 from earbit.nn.front_end import MIN_SAMPLES
 from earbit.nn.precision import Precision
 from earbit.presets import PRESETS
-from earbit.quantize.load import model_path
 from earbit.quantize.plan import plan_named
 
 FLOAT_PLAN = "fp32"
@@ -133,12 +133,8 @@ def _model_of(where: str) -> tuple[ModelConfig, dict[str, Precision], str]:
     """Configuration, precisions of quantized leaves and plan of a preset or a model file."""
     if where in PRESETS:
         return PRESETS[where](), {}, FLOAT_PLAN
-    path = model_path(where)
-    if not path.exists():
-        raise ConfigError(
-            f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
-        )
-    file = read_model_file(path)
+    require_model(where)
+    file = read_model_file(model_path(where))
     return file.config, file.precisions, str(file.origin.get("plan", FLOAT_PLAN))
 
 

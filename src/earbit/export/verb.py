@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from earbit.config import to_dict
-from earbit.errors import ConfigError, DataError
+from earbit.errors import DataError
 from earbit.export.head import ModelHead, head_of, lower_head, verify_head
 from earbit.export.lower import lower_model
+from earbit.export.out_file import require_program_place
 from earbit.export.program import write_program
 from earbit.export.verify import Agreement, verify
 from earbit.files import make_folder
@@ -67,7 +68,9 @@ def export_model(
     head: a folder of `earbit superb` on this model, whose head is packed with it.
     settings: `path=value` for the configuration of a preset.
     What makes its features worthless, random weights or a plan without training, is said.
+    Whether `out` can be written is seen before the model is built.
     """
+    require_program_place(out)
     model = model_of(where, plan=plan, seed=seed, settings=settings)
     packed = None if head is None else head_of(model, head, name=where)
     if where in PRESETS:
@@ -94,8 +97,7 @@ def export_to(
     Raises DataError for a model whose output is not finite; RuntimeError, our bug, for a program
     that does not agree with its model.
     """
-    if out.suffix != ".safetensors":
-        raise ConfigError(f"{out}: a program file ends in .safetensors")
+    require_program_place(out)
     make_folder(out.parent)
     precisions = sorted({str(p) for p in precisions_of(model).values()})
     origin = {"name": name, "precisions": precisions, "config": to_dict(model.config)}

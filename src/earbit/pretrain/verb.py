@@ -10,7 +10,8 @@ import torch
 from earbit.config import override, save, to_dict
 from earbit.files import make_folder, none_left_empty, write_json
 from earbit.model import AudioModel
-from earbit.model_file import MODEL_FILE_NAME, save_model
+from earbit.model_file import save_model
+from earbit.model_names import MODEL_FILE_NAME
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run
 from earbit.pretrain.corpus import (
     copy_units,

@@ -14,19 +14,14 @@ from torch.nn.utils.parametrize import is_parametrized
 from earbit.config import override
 from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.model import AudioModel, ModelConfig
-from earbit.model_file import MODEL_FILE_NAME, ModelFile, read_model_file
+from earbit.model_file import ModelFile, read_model_file
+from earbit.model_names import model_path, require_model
 from earbit.nn.leaves import MatMul
 from earbit.nn.precision import Granularity
 from earbit.presets import PRESETS
 from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
 from earbit.quantize.convert import convert, leaves_of, quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
-
-
-def model_path(where: str | Path) -> Path:
-    """The model file that a path means: itself, or `model.safetensors` in a folder."""
-    path = Path(where)
-    return path / MODEL_FILE_NAME if path.is_dir() else path
 
 
 def load_model(where: str | Path) -> AudioModel:
@@ -153,9 +148,6 @@ def preset_or_model(where: str, seed: int, settings: Sequence[str] = ()) -> Audi
     """
     if where in PRESETS:
         return random_model(override(PRESETS[where](), settings), seed).eval()
-    if model_path(where).exists():
-        refuse_settings(settings, where)
-        return load_model(where)
-    raise ConfigError(
-        f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
-    )
+    require_model(where)
+    refuse_settings(settings, where)
+    return load_model(where)

@@ -25,7 +25,8 @@ from earbit.errors import ConfigError, require_choice
 from earbit.files import make_folder, write_json, write_text
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.model_file import MODEL_FILE_NAME, read_model_file, save_model
+from earbit.model_file import read_model_file, save_model
+from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.front_end import MIN_SAMPLES
 from earbit.nn.precision import Granularity
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done

@@ -1,18 +1,26 @@
-"""`earbit doctor`: what this CPU can do and whether every kernel computes right on it."""
+"""`earbit doctor`: what this CPU can do, whether every kernel computes right, what may be slow."""
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 from earbit import _core
 from earbit.runtime.session import chosen_isa
 
+BEST_FIRST = ("avx512", "avx2", "dotprod", "neon", "scalar")
+NAMES = {
+    "avx512": "AVX-512 with VPOPCNTDQ, BITALG, VBMI and VNNI (Ice Lake, Zen 4 or later)",
+    "dotprod": "dot products of bytes (Cortex-A76 or later)",
+}
+
 
 def examine() -> dict[str, Any]:
-    """CPU, chosen instruction set, all kernels with the result of their self-test, versions.
+    """CPU, chosen instruction set, all kernels with the result of their self-test, cores, versions.
 
     Raises ConfigError when EARBIT_ISA names a set that is not available.
     """
@@ -26,6 +34,8 @@ def examine() -> dict[str, Any]:
         "ok": bool(checks) and all(check["ok"] for check in checks),
         "machine": platform.machine(),
         "cpu": cpu_name(),
+        "cores": usable_cores(),
+        "if_slow": advice(isa, kernels, usable_cores()),
         "python": sys.version.split()[0],
         "versions": {name: metadata.version(name) for name in ("earbit", "numpy", "safetensors")},
     }
@@ -43,8 +53,10 @@ def render_doctor(found: dict[str, Any]) -> str:
             f"cpu        {found['cpu']} ({found['machine']})",
             f"isa        {found['isa']}; EARBIT_ISA forces one of {', '.join(others)}",
             f"kernels    {chosen}",
+            f"threads    {found['cores']} cores may be used; a Session uses one unless told",
             f"self-test  {len(found['self_test'])} kernels: {verdict}",
             f"versions   {versions}, Python {found['python']}",
+            *(f"if slow    {line}" for line in found["if_slow"]),
         ]
     )
 
@@ -57,3 +69,28 @@ def cpu_name() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.processor()
+
+
+def usable_cores() -> int:
+    """Cores that the operating system lets this process use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def advice(isa: str, kernels: Sequence[Mapping[str, Any]], n_cores: int) -> list[str]:
+    """What a user may do where the runtime is slow, the most helpful first."""
+    available = list(dict.fromkeys(kernel["isa"] for kernel in kernels if kernel["available"]))
+    known = dict.fromkeys(kernel["isa"] for kernel in kernels)
+    best = next(name for name in BEST_FIRST if name in available)
+    lines = []
+    if isa != best:
+        lines.append(f"EARBIT_ISA forces {isa}; unset it, and {best} is used")
+    elif isa != (fastest := next(name for name in BEST_FIRST if name in known)):
+        lines.append(f"this CPU has no {NAMES[fastest]}; one that has is faster")
+    if n_cores > 1:
+        lines.append(f"Session(path, threads={n_cores}), or earbit run --threads {n_cores}")
+    lines.append(
+        "plan w1a1 is the fastest; `earbit bench FILE` measures, Session.profile says where"
+    )
+    return lines

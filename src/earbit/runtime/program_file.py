@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from earbit import _core
-from earbit.errors import FormatError
+from earbit.errors import ConfigError, FormatError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,9 @@ class ProgramFile:
     head: Head | None
 
 
-def read_program(path: str | Path) -> ProgramFile:
+def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
     """Reads and checks a program; FormatError says what is wrong with the file, and where."""
-    path = Path(path)
-    if not path.is_file():
-        # A word alone may be meant for a preset.
-        is_model = path.is_dir() or path.name == str(path) and not path.suffix
-        example = path if is_model else "hubert-base"
-        raise FormatError(
-            f"{path}: {'a folder' if path.is_dir() else 'no such file'}; "
-            f"`earbit export {example} --plan w1a1 --out FILE.safetensors` makes a program of a "
-            "preset or model"
-        )
+    path = _checked_path(path)
     try:
         program, outputs, bits, origin, parts = _core.load_program(os.fsencode(path))
         head = None
@@ -55,6 +46,33 @@ def read_program(path: str | Path) -> ProgramFile:
             head = Head(task, value, tuple(labels))
         return ProgramFile(program, tuple(outputs), bits, json.loads(origin), head)
     except ValueError as error:
-        raise FormatError(f"{path}: {error}") from error
+        # The loader knows bytes, no names.
+        problem = str(error).replace("export MODEL --out", f"export {path} --out")
+        raise FormatError(f"{path}: {problem}") from error
     except MemoryError as error:
         raise FormatError(f"{path}: needs more memory than there is; free some") from error
+
+
+def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
+    """The path of something that exists and may be a file; what it holds is for the loader."""
+    if not isinstance(given, (str, bytes, os.PathLike)):
+        raise ConfigError(
+            f"a program of type {type(given).__name__}; give the path of a file of `earbit export`"
+        )
+    path = Path(os.fsdecode(given))
+    try:
+        if path.is_file():
+            return path
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be looked at ({error.strerror})") from error
+    if is_there and not is_folder:
+        raise FormatError(f"{path}: not a regular file; give a file of `earbit export`")
+    # A word alone may be meant for a preset.
+    is_model = is_folder or path.name == str(path) and not path.suffix
+    example = path if is_model else "hubert-base"
+    raise FormatError(
+        f"{path}: {'a folder' if is_folder else 'no such file'}; "
+        f"`earbit export {example} --plan w1a1 --out FILE.safetensors` makes a program of a "
+        "preset or model"
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -13,9 +14,8 @@ from numpy.typing import NDArray
 from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.runtime.program_file import Head, read_program
+from earbit.runtime.waveform import checked_waveform, no_waveform
 
-MIN_SAMPLES = 400
-MAX_SAMPLES = 16_000 * 3600 * 4
 MAX_THREADS = 256
 
 
@@ -25,14 +25,16 @@ class Session:
     path: a file of `earbit export`;  threads: how many cores one call may use; results do not
     depend on it.  Raises FormatError for a damaged or foreign file, ConfigError when EARBIT_ISA
     names an instruction set that is not available.
+
+    A copy, or what another process gets of it, reads the file anew.
     """
 
-    def __init__(self, path: str | Path, threads: int = 1) -> None:
-        if not 1 <= threads <= MAX_THREADS:
-            raise ConfigError(f"threads={threads}; allowed are 1 to {MAX_THREADS}")
+    def __init__(self, path: str | bytes | os.PathLike[str], threads: int = 1) -> None:
+        self.threads = _n_threads(threads)
         chosen_isa()
-        self.threads = threads
         file = read_program(path)
+        self.path = Path(os.fsdecode(path)).absolute()
+        """Where the program was read from."""
         self.origin: dict[str, Any] = file.origin
         """Which model and plan the program was made from."""
         self.bits = file.bits
@@ -43,6 +45,9 @@ class Session:
         """Labels that the program's head tells apart, in the order of `scores`; None without."""
         self._head = file.head
         self._program = file.program
+
+    def __reduce__(self) -> tuple[type[Session], tuple[str, int]]:
+        return type(self), (str(self.path), self.threads)
 
     def run(
         self, waveform: NDArray[Any], layers: Literal["last", "all"] = "last"
@@ -78,19 +83,32 @@ class Session:
         *results, scores = self.values(waveform, [*wanted, head.value])
         return _features(wanted, results, layers), _scores(head, scores)
 
-    def run_batch(self, waveforms: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """`run` of every waveform; they may have different lengths, none is padded."""
-        return [self.run(waveform) for waveform in waveforms]
+    def run_batch(
+        self, waveforms: Iterable[NDArray[Any]], layers: Literal["last", "all"] = "last"
+    ) -> list[NDArray[np.float32]]:
+        """`run` of every waveform; they may have different lengths, none is padded.
+
+        Raises what `run` raises, with the number of the waveform, from 0 on.
+        """
+        if isinstance(waveforms, (str, bytes, os.PathLike)):
+            raise no_waveform(waveforms)
+        results = []
+        for i, waveform in enumerate(waveforms):
+            try:
+                results.append(self.run(waveform, layers))
+            except DataError as error:
+                raise DataError(f"waveform {i}: {error}") from error
+        return results
 
     def values(self, waveform: NDArray[Any], ids: Sequence[int]) -> list[NDArray[Any]]:
         """Any values of the program: float32 or uint8 codes (frames, columns), or packed bits."""
-        audio = _checked(waveform)
+        audio = checked_waveform(waveform)
         with _data_errors(audio):
             return self._program.run(audio, list(ids), self.threads)
 
     def profile(self, waveform: NDArray[Any]) -> list[tuple[str, float]]:
         """Seconds of every op in order; ops that ran together, block by block, are one: `a+b`."""
-        audio = _checked(waveform)
+        audio = checked_waveform(waveform)
         with _data_errors(audio):
             return self._program.profile(audio, self.threads)
 
@@ -154,27 +172,10 @@ def _data_errors(audio: NDArray[np.float32]) -> Iterator[None]:
         ) from error
 
 
-def _checked(waveform: NDArray[Any]) -> NDArray[np.float32]:
-    try:
-        given = np.asarray(waveform)
-    except ValueError as error:
-        raise DataError(f"audio is no array ({error}); give shape (samples,)") from error
-    if given.ndim != 1:
-        raise DataError(f"audio of shape {given.shape}; give one channel, shape (samples,)")
-    if not np.issubdtype(given.dtype, np.floating):
-        raise DataError(
-            f"audio of type {given.dtype}; give floats in [-1, 1]: divide 16-bit samples by 32768, "
-            "or read the file with earbit.read_audio"
-        )
-    # A float64 beyond float32 becomes infinite, and is counted as such below.
-    with np.errstate(over="ignore"):
-        audio = np.ascontiguousarray(given, dtype=np.float32)
-    if not MIN_SAMPLES <= audio.size <= MAX_SAMPLES:
-        raise DataError(
-            f"audio of {audio.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "
-            f"{MAX_SAMPLES} (4 h); pad it or cut it"
-        )
-    n_bad = int(np.count_nonzero(~np.isfinite(audio)))
-    if n_bad:
-        raise DataError(f"audio has {n_bad} samples that are NaN or infinite; clean it first")
-    return audio
+def _n_threads(given: Any) -> int:
+    """A number of threads; ConfigError for what is none, and for one out of range."""
+    is_whole = isinstance(given, (int, np.integer)) and not isinstance(given, bool)
+    n = int(given) if is_whole else 0
+    if not 1 <= n <= MAX_THREADS:
+        raise ConfigError(f"threads={given!r}; allowed are whole numbers from 1 to {MAX_THREADS}")
+    return n

@@ -1,4 +1,4 @@
-// The AVX-512 intrinsics of the AVX-512 kernels in plain C++, so that every machine can test those
+// The intrinsics of the AVX-512 kernels in plain C++, so that every machine can test those
 // files: put this folder first on the include path and no instruction set is needed.
 //
 // Only what the kernels use is here; a new intrinsic there is a compile error, not a silent pass.
@@ -9,6 +9,11 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+
+// What kernels share asks for it.
+#ifndef __AVX2__
+#define __AVX2__ 1
+#endif
 
 struct __m512i {
   uint32_t lane[16];
@@ -206,3 +211,36 @@ inline __m512 _mm512_add_ps(__m512 a, __m512 b) {
   for (int i = 0; i < 16; ++i) a.lane[i] += b.lane[i];
   return a;
 }
+
+inline __m512 _mm512_setzero_ps() { return __m512{}; }
+
+inline __m512 _mm512_set1_ps(float x) {
+  __m512 result;
+  for (float& lane : result.lane) lane = x;
+  return result;
+}
+
+inline __m512 _mm512_loadu_ps(const void* from) { return _mm512_maskz_loadu_ps(0xffff, from); }
+
+inline __m512i _mm512_maskz_loadu_epi64(__mmask8 mask, const void* from) {
+  __m512i result{};
+  for (int i = 0; i < 8; ++i) {
+    if (mask >> i & 1) std::memcpy(&result.lane[2 * i], static_cast<const uint64_t*>(from) + i, 8);
+  }
+  return result;
+}
+
+// The one comparison that kernels use: at least, and false for NaN.
+constexpr int _CMP_GE_OQ = 29;
+
+inline __mmask16 _mm512_mask_cmp_ps_mask(__mmask16 mask, __m512 a, __m512 b, int) {
+  uint32_t result = 0;
+  for (int i = 0; i < 16; ++i) result |= static_cast<uint32_t>(a.lane[i] >= b.lane[i]) << i;
+  return static_cast<__mmask16>(result & mask);
+}
+
+inline __mmask16 _mm512_cmp_ps_mask(__m512 a, __m512 b, int kind) {
+  return _mm512_mask_cmp_ps_mask(0xffff, a, b, kind);
+}
+
+#include "bytes.h"

@@ -40,8 +40,7 @@ void try_gemm_i8(Draw& draw, Digest& digest);
 void try_depthwise_b1(Draw& draw, Digest& digest);
 void try_softmax_b1(Draw& draw, Digest& digest);
 
-// ops_of_products.cc, op_attention.cc and op_attention_i8.cc: the chosen instruction set, on 1, 2,
-// 3 and 7 threads.
+// ops_of_products.cc and op_*.cc: the chosen instruction set, on 1, 2, 3 and 7 threads.
 void try_product_b1_op(Draw& draw, Digest& digest);
 void try_product_i8_op(Draw& draw, Digest& digest);
 void try_product_planes_op(Draw& draw, Digest& digest);
@@ -50,5 +49,6 @@ void try_depthwise_i8_op(Draw& draw, Digest& digest);
 void try_attention_b1_op(Draw& draw, Digest& digest);
 void try_attention_i8_op(Draw& draw, Digest& digest);
 void try_relative_attention_i8_op(Draw& draw, Digest& digest);
+void try_pattern_attention_i8_op(Draw& draw, Digest& digest);
 
 }  // namespace shapes

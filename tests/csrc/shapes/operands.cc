@@ -177,8 +177,15 @@ void compare_dots(const Value& value, const std::vector<int32_t>& dots,
 
 std::vector<int32_t> drawn_thresholds(Draw& draw, const std::vector<int32_t>& dots, int cols) {
   const int rows = static_cast<int>(dots.size()) / cols;
+  constexpr int32_t kBorder = 1 << 30;
+  constexpr int32_t kFar[] = {INT32_MIN,   INT32_MIN + 1, -kBorder - 1, -kBorder,      -kBorder + 1,
+                              kBorder - 1, kBorder,       kBorder + 1,  INT32_MAX - 1, INT32_MAX};
   std::vector<int32_t> thresholds(cols);
   for (int j = 0; j < cols; ++j) {
+    if (draw.one_in(8)) {
+      thresholds[j] = kFar[draw.below(static_cast<int>(std::size(kFar)))];
+      continue;
+    }
     thresholds[j] = dots[static_cast<size_t>(draw.below(rows)) * cols + j] + draw.below(3) - 1;
   }
   return thresholds;

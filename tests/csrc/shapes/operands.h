@@ -61,7 +61,9 @@ earbit::Value run_on_threads(const earbit::Op& op, const std::vector<earbit::Val
 void compare_dots(const earbit::Value& value, const std::vector<int32_t>& dots,
                   const std::vector<int32_t>& thresholds, const std::string& what);
 
-// Thresholds at, one above and one below random dots of their columns.
+// Thresholds at, one above and one below random dots of their columns, and some that no dot is
+// near: the limits of int32 and of what sums and differences of products fit (2^30), with
+// neighbours.
 std::vector<int32_t> drawn_thresholds(Draw& draw, const std::vector<int32_t>& dots, int cols);
 
 }  // namespace shapes

@@ -49,14 +49,20 @@ REFERENCE = "torch"
 
 
 def peers_named(names: Sequence[str]) -> list[str]:
-    """The engines of these names, each once; `all` is all of them.
+    """The engines of these names, each once; `all` is all of them, `none` alone is none of them.
 
     One that cannot run here is left out, with a line that says why and what to install.  Raises
     ConfigError for a name that is none.
     """
+    if tuple(names) == ("none",):
+        return []
     for name in names:
+        if name == "none":
+            raise ConfigError(f"engines {' '.join(names)}: 'none' stands alone; leave out the rest")
         if name not in (*PEERS, "all"):
-            raise ConfigError(f"no engine {name!r} to measure beside; allowed: all, {_allowed()}")
+            raise ConfigError(
+                f"no engine {name!r} to measure beside; allowed: none, all, {', '.join(PEERS)}"
+            )
     chosen = PEERS if "all" in names else dict.fromkeys(names)
     return [name for name in chosen if _can_run(name)]
 
@@ -89,7 +95,3 @@ def _can_run(name: str) -> bool:
 
 def _has_bfloat16() -> bool:
     return not _CPU.exists() or "bf16" in _CPU.read_text(encoding="utf-8")
-
-
-def _allowed() -> str:
-    return ", ".join(PEERS)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import read_model_file
+from earbit.model_names import model_path
 from earbit.presets import PRESETS
 from earbit.quantize.convert import leaves_of, quantized_leaves_of
-from earbit.quantize.load import model_path, preset_or_model, refuse_settings
+from earbit.quantize.load import preset_or_model, refuse_settings
 from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.propagation.stacks import Stack, stack_of
 

@@ -1,0 +1,60 @@
+"""What `earbit bench` is given to measure: looked over first, exported where it is no program."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from earbit.errors import ConfigError
+from earbit.model_names import PRESET_NAMES, require_model
+
+
+def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) -> None:
+    """ConfigError or FormatError for names and files that cannot be; PyTorch is not imported."""
+    from earbit.quantize.plan import PLANS, plan_named
+
+    is_program = not plans and not Path(where).is_dir()
+    if not plans and where in PRESET_NAMES and not Path(where).is_file():
+        raise ConfigError(
+            f"{where}: a preset, and no --plan to export it under; give one or several, as "
+            f"`earbit bench {where} --plan w1a1`; plans: {', '.join(PLANS)}"
+        )
+    if settings and not plans:
+        raise ConfigError(f"--set {' '.join(settings)} without --plan; it is for presets")
+    if is_program:
+        from earbit.runtime.program_file import read_program
+
+        read_program(where)
+        return
+    for plan in plans:
+        plan_named(plan)
+    require_model(where)
+
+
+@contextlib.contextmanager
+def programs_of(
+    where: str, plans: Sequence[str], seed: int, settings: Sequence[str]
+) -> Iterator[tuple[dict[str, Path], Path | None]]:
+    """A program file as it is; or a model under every plan, and itself in float, while needed.
+
+    A folder is a model's, which is taken as it is when there are no plans.
+    """
+    if not plans and not Path(where).is_dir():
+        yield {"": Path(where)}, None
+        return
+    from earbit.export.verb import export_model
+    from earbit.model_file import save_model
+    from earbit.quantize.load import float_twin, preset_or_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        programs = {
+            plan: Path(folder) / f"{i}.safetensors"
+            for i, plan in enumerate(dict.fromkeys(plans or ("",)))
+        }
+        for plan, path in programs.items():
+            export_model(where, path, plan=plan or None, seed=seed, settings=settings)
+        model = Path(folder) / "model.safetensors"
+        save_model(float_twin(preset_or_model(where, seed, settings)), model, {})
+        yield programs, model

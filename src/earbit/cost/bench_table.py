@@ -1,0 +1,71 @@
+"""What `earbit bench` measured, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from earbit.cost.engine import OURS
+from earbit.text_table import aligned
+
+HEADER = (
+    "engine",
+    "number formats",
+    "seconds",
+    "threads",
+    "median ms",
+    "p10-p90 ms",
+    "time/audio",
+    "peak MB",
+    "cosine",
+    "time/first row",
+)
+LEGEND = (
+    "number formats: w1a8 is weights of 1 bit and activations of 8, w32a32 and fp32 are float32",
+    "time/audio: median over the length of the audio, 0.01 is a hundred times real time",
+    "peak MB: of the whole process, libraries included",
+    "cosine: of the output with PyTorch's in float32, 1 is equal, - is not compared",
+    "time/first row: median over that of the first row with these seconds and threads, "
+    "2.00 takes twice as long",
+)
+
+
+def render_bench(records: Sequence[dict[str, Any]]) -> str:
+    """Records as a plain table, with the ratio of every time to that of its point's first."""
+    rows: list[Sequence[str]] = [HEADER]
+    first: dict[tuple[float, int], float] = {}
+    for record in records:
+        point = (record["seconds"], record["threads"])
+        base_ms = first.setdefault(point, record["median_ms"])
+        cosine = record["cosine"]
+        rows.append(
+            (
+                label_of(record),
+                record["precision"],
+                f"{record['seconds']:g}",
+                str(record["threads"]),
+                f"{record['median_ms']:.1f}",
+                f"{record['p10_ms']:.1f}-{record['p90_ms']:.1f}",
+                f"{record['rtf']:.4f}",
+                f"{record['peak_rss_bytes'] / 1e6:.0f}",
+                "-" if cosine is None else f"{cosine:.5f}",
+                f"{record['median_ms'] / base_ms:.2f}",
+            )
+        )
+    runs = sorted({record["n_runs"] for record in records})
+    n_runs = str(runs[0]) if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
+    return "\n".join([*aligned(rows), f"measured: {n_runs} run(s) of each, in turn", *LEGEND])
+
+
+def line_of(record: Mapping[str, Any]) -> str:
+    """A record in a few words, for those who wait."""
+    return (
+        f"{label_of(record)}: {record['median_ms']:.1f} ms "
+        f"({record['p10_ms']:.1f}-{record['p90_ms']:.1f}), "
+        f"{record['peak_rss_bytes'] / 1e6:.0f} MB"
+    )
+
+
+def label_of(record: Mapping[str, Any]) -> str:
+    """The name of a record in a table: a peer, or our program by its plan."""
+    return f"{OURS} {record['plan']}" if record["plan"] else str(record["engine"])

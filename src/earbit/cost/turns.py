@@ -1,0 +1,42 @@
+"""Engines take turns, A B A B, so that a machine whose speed drifts treats them alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from earbit.progress import progress
+
+N_RUNS = 15
+N_WARM_UPS = 2
+MIN_RUNS = 5
+BUDGET_S = 120.0
+"""After MIN_RUNS turns no more are begun once this time is over: long audio has fewer runs."""
+
+
+class Engine(Protocol):
+    """What can be run again and again."""
+
+    def run(self) -> dict[str, Any]:
+        """What it says of one run."""
+
+
+def take_turns(
+    engines: Sequence[Engine], n_runs: int | None, title: str
+) -> list[list[dict[str, Any]]]:
+    """What every engine says of every run, turn by turn, warm-ups left out.
+
+    n_runs: so many turns, however long they take; None is N_RUNS, or fewer when time is over.
+    """
+    n_turns = N_WARM_UPS + (n_runs or N_RUNS)
+    turns = []
+    start_s = time.monotonic()
+    with progress(title, n_turns) as advance:
+        for turn in range(n_turns):
+            is_late = time.monotonic() - start_s > BUDGET_S
+            if n_runs is None and is_late and turn >= N_WARM_UPS + MIN_RUNS:
+                break
+            turns.append([engine.run() for engine in engines])
+            advance()
+    return turns[N_WARM_UPS:]

@@ -1,0 +1,17 @@
+"""Where a program goes, looked over before there is a model to write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from earbit.errors import ConfigError
+from earbit.files import require_place
+
+SUFFIX = ".safetensors"
+
+
+def require_program_place(out: Path) -> None:
+    """ConfigError for another suffix, DataError where no file can be written."""
+    if out.suffix != SUFFIX:
+        raise ConfigError(f"{out}: a program file ends in {SUFFIX}")
+    require_place(out)

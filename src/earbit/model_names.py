@@ -1,0 +1,38 @@
+"""What names a model: a preset, or a file or folder of ours.  Known without PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from earbit.errors import ConfigError
+
+MODEL_FILE_NAME = "model.safetensors"
+PRESET_NAMES = (
+    "hubert-base",
+    "hubert-large",
+    "hubert-xlarge",
+    "hubert-tiny",
+    "conformer-s",
+    "conformer-tiny",
+    "squeezeformer-xs",
+    "squeezeformer-tiny",
+    "sparseformer-dn-s",
+    "sparseformer-sw-s",
+    "sparseformer-dn-tiny",
+    "sparseformer-sw-tiny",
+)
+"""The keys of `earbit.presets.PRESETS`, which needs PyTorch for their values."""
+
+
+def model_path(where: str | Path) -> Path:
+    """The model file that a path means: itself, or `model.safetensors` in a folder."""
+    path = Path(where)
+    return path / MODEL_FILE_NAME if path.is_dir() else path
+
+
+def require_model(where: str) -> None:
+    """ConfigError for what is neither the name of a preset nor the place of a model file."""
+    if where not in PRESET_NAMES and not model_path(where).exists():
+        raise ConfigError(
+            f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESET_NAMES)}"
+        )

@@ -1,0 +1,73 @@
+"""What a session accepts as audio, and what it says of everything else."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earbit.errors import DataError
+
+MIN_SAMPLES = 400
+MAX_SAMPLES = 16_000 * 3600 * 4
+
+
+def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
+    """The samples as float32 (samples,); DataError for what cannot be run, with what to do."""
+    if isinstance(waveform, (str, bytes, os.PathLike)):
+        raise no_waveform(waveform)
+    try:
+        given = np.asarray(waveform)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise DataError(f"audio is no array ({error}); give shape (samples,)") from error
+    if given.ndim != 1:
+        raise _of_shape(given.shape)
+    if not np.issubdtype(given.dtype, np.floating):
+        raise _of_type(given.dtype)
+    if not MIN_SAMPLES <= given.size <= MAX_SAMPLES:
+        raise DataError(
+            f"audio of {given.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "
+            f"{MAX_SAMPLES} (4 h); pad it or cut it"
+        )
+    # A float64 beyond float32 becomes infinite, and is counted as such below.
+    with np.errstate(over="ignore"):
+        audio = np.ascontiguousarray(given, dtype=np.float32)
+    n_bad = int(np.count_nonzero(~np.isfinite(audio)))
+    if n_bad:
+        raise DataError(f"audio has {n_bad} samples that are NaN or infinite; clean it first")
+    return audio
+
+
+def no_waveform(given: str | bytes | os.PathLike[str]) -> DataError:
+    """What to do with a path that was given as audio."""
+    name = os.fsdecode(given)
+    return DataError(
+        f"audio is a {type(given).__name__}, {name!r}; read the file first: "
+        f"session.run(earbit.read_audio({name!r}))"
+    )
+
+
+def _of_shape(shape: tuple[int, ...]) -> DataError:
+    """What to do about audio that is not of one dimension."""
+    advice = "give one channel, shape (samples,)"
+    if len(shape) == 2 and min(shape) == 1:
+        advice = "give it without the axis of the one channel: waveform.ravel()"
+    elif len(shape) == 2 and min(shape) > 0:
+        axis = int(np.argmin(shape))
+        advice = f"that is {shape[axis]} channels; give their mean: waveform.mean(axis={axis})"
+    return DataError(f"audio of shape {shape}; {advice}, or read the file with earbit.read_audio")
+
+
+def _of_type(dtype: np.dtype[Any]) -> DataError:
+    """What to do about audio that is not of floats."""
+    advice = {
+        "uint8": "(waveform.astype('float32') - 128) / 128",
+        "int16": "waveform.astype('float32') / 32768",
+        "int32": "waveform.astype('float32') / 2147483648 (of 24-bit samples: / 8388608)",
+    }.get(dtype.name, "of 16-bit samples, waveform.astype('float32') / 32768")
+    return DataError(
+        f"audio of type {dtype}; give floats in [-1, 1]: {advice}, "
+        "or read the file with earbit.read_audio"
+    )

@@ -1,0 +1,102 @@
+"""Files that are not audio, or not whole: one line that says what is wrong and what to do."""
+
+import random
+
+import numpy as np
+import pytest
+import soundfile
+from audio_bytes import RATE_HZ, wav_bytes
+
+from earbit.audio.decode import audio_info, read_audio
+from earbit.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.wav", None, "no such file"),
+        ("empty.wav", b"", "cannot be decoded"),
+        ("text.wav", b"RIFF is only a word here", "cannot be decoded"),
+        ("header.wav", wav_bytes(np.zeros(0)), "no samples"),
+        ("bare.raw", wav_bytes(np.zeros(400)), "raw samples"),
+        ("n" * 5_000 + ".wav", None, "cannot be looked at"),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_what_is_not_audio_is_one_line_that_names_the_file(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        read_audio(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_not_audio(tmp_path):
+    with pytest.raises(DataError, match="is a folder"):
+        read_audio(tmp_path)
+    with pytest.raises(DataError, match="is a folder"):
+        audio_info(tmp_path)
+
+
+def test_a_rate_of_a_few_hertz_is_a_damaged_header(tmp_path, tone):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tone, 100)
+    with pytest.raises(DataError, match="100 Hz, at least 1000 Hz"):
+        read_audio(path)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "RF64"])
+def test_a_wav_that_was_cut_short_is_refused(tmp_path, kind):
+    path = tmp_path / "cut.wav"
+    soundfile.write(path, np.zeros(16_000), 16_000, format=kind)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20_000])
+    with pytest.raises(DataError, match="breaks off 20000 bytes before the end"):
+        read_audio(path)
+    with pytest.raises(DataError, match="breaks off"):
+        audio_info(path)
+    path.write_bytes(whole)
+    assert read_audio(path).size == 16_000
+
+
+def mp3_bytes(tmp_path, tone):
+    soundfile.write(tmp_path / "whole.mp3", tone, RATE_HZ, format="MP3")
+    return (tmp_path / "whole.mp3").read_bytes()
+
+
+def test_a_damaged_mp3_is_an_error_in_our_words(tmp_path, tone):
+    whole = mp3_bytes(tmp_path, tone)
+    path = tmp_path / "x.mp3"
+    for content in (whole[: len(whole) // 2], b"hello " * 200, bytes(5000), b"ID3" + bytes(300)):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"breaks off after|cannot be decoded \(no mp3 in it\)"):
+            read_audio(path)
+    path.write_bytes(b"ID3\x04\0\0\0\0\0\x7f" + bytes(127) + whole[300:])
+    assert read_audio(path).size
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "aac", "wma", "webm"])
+def test_a_format_that_is_not_read_is_named_with_what_is(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    path.write_bytes(random.Random(0).randbytes(2000))
+    with pytest.raises(DataError, match=rf"{suffix} is not read; ffmpeg.*wav, flac, ogg, opus or"):
+        read_audio(path)
+
+
+def test_a_libsndfile_without_mp3_is_named_and_mp3_is_not_offered(tmp_path, monkeypatch):
+    formats = soundfile.available_formats()
+    formats.pop("MP3")
+    monkeypatch.setattr(soundfile, "available_formats", lambda: formats)
+    path = tmp_path / "x.mp3"
+    path.write_bytes(b"\xff\xfb" + bytes(300))
+    with pytest.raises(DataError, match=r"libsndfile \S+ has no mp3.*give wav, flac, ogg or opus,"):
+        read_audio(path)
+
+
+def test_a_program_given_as_audio_is_called_one(tmp_path):
+    path = tmp_path / "p.safetensors"
+    path.write_bytes(bytes(100))
+    with pytest.raises(DataError, match="a program or model, not audio"):
+        read_audio(path)

@@ -1,0 +1,46 @@
+// The self-tests of softmax_b1, lanes and exp for AVX-512 kernels that are compiled against
+// emulated/immintrin.h, each beside the scalar one; tests/runtime/test_avx512_emulated.py loads it.
+#include "kernels/exp.h"
+#include "kernels/lanes.h"
+#include "kernels/softmax_b1.h"
+#include "self_test/self_test.h"
+
+namespace earbit {
+
+extern const LaneKernels kLanesScalar;
+extern const LaneKernels kLanesAvx512;
+extern const ExpKernels kExpScalar;
+extern const ExpKernels kExpAvx512;
+
+bool is_available(Isa) { return true; }
+
+const std::vector<const LaneKernels*>& all_lane_kernels() {
+  static const std::vector<const LaneKernels*> sets = {&kLanesScalar, &kLanesAvx512};
+  return sets;
+}
+
+const LaneKernels& lane_kernels(Isa isa) {
+  return isa == Isa::scalar ? kLanesScalar : kLanesAvx512;
+}
+
+const std::vector<const ExpKernels*>& all_exp_kernels() {
+  static const std::vector<const ExpKernels*> sets = {&kExpScalar, &kExpAvx512};
+  return sets;
+}
+
+const ExpKernels& exp_kernels(Isa isa) { return isa == Isa::scalar ? kExpScalar : kExpAvx512; }
+
+}  // namespace earbit
+
+// A line per kernel: its name, ok or WRONG, and what was tried.
+extern "C" const char* self_tested() {
+  static std::string said;
+  said.clear();
+  for (const auto& tests :
+       {earbit::self_test_softmax_b1(), earbit::self_test_lanes(), earbit::self_test_exp()}) {
+    for (const earbit::SelfTest& test : tests) {
+      said += test.kernel + (test.is_ok ? " ok, " : " WRONG, ") + test.detail + "\n";
+    }
+  }
+  return said.c_str();
+}

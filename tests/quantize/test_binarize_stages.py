@@ -1,0 +1,93 @@
+"""`earbit binarize` in stages: plan by plan, each from where the last one ended."""
+
+import pytest
+import torch
+from binarize_runs import run
+
+from earbit.errors import ConfigError
+from earbit.model_digest import weights_digest
+from earbit.model_file import read_model_file
+from earbit.nn.precision import Precision
+from earbit.pretrain import loop
+from earbit.quantize.load import load_model
+from earbit.quantize.report import render
+
+
+def test_the_folder_of_several_stages_lists_the_leaves_of_the_last(teacher, melodies, tmp_path):
+    run(teacher, melodies, tmp_path, plans=("w1a2", "w1a1"), n_steps=1)
+    listed = (tmp_path / "leaves.txt").read_text()
+    assert listed == (tmp_path / "2-w1a1" / "leaves.txt").read_text()
+    assert "w1a1" in listed
+
+
+def test_a_run_says_what_it_does_and_what_came_out(teacher, melodies, tmp_path, capsys):
+    arguments = {"plans": ("w1a2", "w1a1"), "n_steps": (2, 3)}
+    result = run(teacher, melodies, tmp_path, **arguments)
+    said = capsys.readouterr().err
+    assert "learn little in a front end without batch norm and shortcuts" in said
+    assert "stage 1 of 2: w1a2, 2 steps" in said
+    assert "stage 2 of 2: w1a1, 3 steps" in said
+    run(teacher, melodies, tmp_path, **arguments)
+    assert "stage 2 of 2: w1a1, is done already" in capsys.readouterr().err
+    *table, leaves, model = render(result, "OUT").splitlines()
+    assert [line.split("  ")[0].strip() for line in table[1:]] == [
+        "teacher",
+        "1-w1a2, 2 steps",
+        "2-w1a1, 3 steps",
+    ]
+    listed = (tmp_path / "leaves.txt").read_text().splitlines()
+    assert listed[0].split() == ["leaf", "kind", "bits", "scales", "input"]
+    n_quantized = sum("w1a1" in line for line in listed)
+    assert leaves == f"{n_quantized} of {len(listed) - 1} leaves quantized, see OUT/leaves.txt"
+    assert model.endswith("model.safetensors")
+
+
+def test_every_stage_may_have_steps_of_its_own(teacher, melodies, tmp_path):
+    result = run(teacher, melodies, tmp_path / "a", plans=("w1a2", "w1a1"), n_steps=(2, 3))
+    assert [stage["n_steps"] for stage in result["stages"]] == [2, 3]
+    for folder, n_steps in (("1-w1a2", 2), ("2-w1a1", 3)):
+        names = {path.name for path in (tmp_path / "a" / folder / "checkpoints").iterdir()}
+        assert max(names) == f"step-{n_steps:08d}"
+    with pytest.raises(ConfigError, match="3 numbers for 2 plans"):
+        run(teacher, melodies, tmp_path / "b", plans=("w1a2", "w1a1"), n_steps=(1, 2, 3))
+
+
+def test_every_stage_starts_where_the_last_one_ended_and_learns_from_it(
+    teacher, melodies, tmp_path
+):
+    result = run(teacher, melodies, tmp_path, plans=("w1a2", "w1a1"), n_steps=2)
+    assert [stage["plan"] for stage in result["stages"]] == ["w1a2", "w1a1"]
+    first, second = (
+        read_model_file(tmp_path / name / "model.safetensors") for name in ("1-w1a2", "2-w1a1")
+    )
+    final = read_model_file(tmp_path / "model.safetensors")
+    assert all(torch.equal(final.tensors[n], t) for n, t in second.tensors.items())
+    assert first.precisions["encoder.layers.0.attention.scores"] == Precision(2, 2)
+    assert second.precisions["encoder.layers.0.attention.scores"] == Precision(1, 1)
+    student = load_model(tmp_path / "1-w1a2")
+    assert second.origin["teacher"] == weights_digest(student)
+
+
+@pytest.mark.parametrize("killed_in", [1, 2], ids=["first stage", "second stage"])
+def test_stages_that_were_cut_short_end_with_the_same_bits(
+    killed_in, teacher, melodies, tmp_path, monkeypatch
+):
+    plans, settings = ("w1a2", "w1a1"), ("train.checkpoint_every_steps=2",)
+    run(teacher, melodies, tmp_path / "whole", plans=plans, n_steps=4, settings=settings)
+    n_calls = 0
+    real_step = loop._step
+
+    def dying_step(*args):
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == 4 * (killed_in - 1) + 3:
+            raise KeyboardInterrupt
+        return real_step(*args)
+
+    monkeypatch.setattr(loop, "_step", dying_step)
+    with pytest.raises(KeyboardInterrupt):
+        run(teacher, melodies, tmp_path / "cut", plans=plans, n_steps=4, settings=settings)
+    monkeypatch.setattr(loop, "_step", real_step)
+    run(teacher, melodies, tmp_path / "cut", plans=plans, n_steps=4, settings=settings)
+    a, b = (read_model_file(tmp_path / d / "model.safetensors") for d in ("whole", "cut"))
+    assert all(torch.equal(a.tensors[name], b.tensors[name]) for name in a.tensors)

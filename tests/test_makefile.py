@@ -1,0 +1,38 @@
+"""What the targets of the Makefile would do; nothing of it is done here."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+
+
+def planned(*arguments):
+    command = ["make", "--dry-run", "--always-make", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_setup_installs_earbit_and_nothing_for_developers():
+    said = planned("setup")
+    assert '--editable ".[synth,report]"' in said
+    assert "--group dev" not in said
+
+
+@pytest.mark.parametrize("system_cmake", ["", "cmake"])
+def test_the_library_for_c_needs_cmake_and_no_other_package(system_cmake):
+    said = planned("libearbit", f"SYSTEM_CMAKE={system_cmake}")
+    cmake = system_cmake or ".venv/bin/cmake"
+    assert f"{cmake} --build --preset libearbit" in said
+    installed = [line for line in said.splitlines() if "--constraint" in line]
+    assert len(installed) == (not system_cmake)
+    assert all('"cmake>=' in line for line in installed)
+    assert "--editable" not in said
+
+
+def test_help_names_the_targets_of_a_user():
+    said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {"setup", "study", "test", "libearbit"} <= set(said.stdout.split())
