@@ -25,6 +25,10 @@ def test_a_program_stays_what_it_was_when_memory_runs_out_while_it_gets_an_op():
     assert int(ran(built("asan") / "short_memory").removesuffix(" refused\n")) > 0
 
 
+def test_rows_beyond_what_memory_holds_are_refused_before_they_overflow():
+    ran(built("asan") / "many_rows")
+
+
 def test_files_that_are_nearly_right_do_no_harm(tmp_path):
     write_programs(tmp_path)
     found = ran(built("asan") / "fuzz_program", tmp_path, 0, N_FILES)
