@@ -142,6 +142,8 @@ std::vector<Value> Program::run_chains(const float* waveform, int64_t n,
   }
   std::vector<int> uses_left = uses(n_steps, outputs);
   const Workspace work{*memory_, n_threads};
+  std::vector<Value> results;
+  results.reserve(outputs.size());
   std::vector<Value> values(n_values());
   values[0] = work.make(waveform_, n);
   std::copy(waveform, waveform + n, values[0].floats.get());
@@ -149,7 +151,6 @@ std::vector<Value> Program::run_chains(const float* waveform, int64_t n,
     if (chain.front() >= n_steps) break;
     around(chain, [&] { run_chain(chain, n_steps, values, uses_left, work); });
   }
-  std::vector<Value> results;
   for (int id : outputs) results.push_back(values[id]);
   values.clear();
   memory_->trim();
