@@ -12,6 +12,7 @@
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/softmax_b1.h"
+#include "ops/attention_scales.h"
 #include "ops/context_b1.h"
 #include "ops/head_bits.h"
 
@@ -24,20 +25,17 @@ class AttentionB1 : public Op {
       : in_(inputs[0]),
         d_(head_dim_of_bits(inputs, attributes)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
-        prob_half_(attributes.positive("prob_half")),
+        prob_half_(share_of(attributes, "prob_half")),
         softmax_(softmax_b1_kernel(chosen_isa())),
         context_(attributes, in_.groups, d_) {
-    const float score_scale = attributes.positive("score_scale");
-    if (!std::isfinite(2 * score_scale)) {
-      throw std::invalid_argument("twice the score_scale must be a finite float32");
-    }
-    // Sums are of units of 2^-31 and 1 at least: what is below half of one changes none, and no
-    // share of it is above the limit.
-    const float least = std::min(0x1p-32f, prob_half_);
+    const float score_scale = score_scale_of(attributes, "score_scale", d_);
+    // Sums are of units of 2^-31 and 1 at least: what is below half of one changes none, and is
+    // far below any limit.
+    constexpr float kLeast = 0x1p-32f;
     std::vector<float> exp;
     for (int count = 0; count <= d_; ++count) {
       const float share = std::exp(-2.0f * score_scale * static_cast<float>(count));
-      if (count > 0 && share < least) break;
+      if (count > 0 && share < kLeast) break;
       exp.push_back(share);
     }
     shares_.emplace(std::move(exp));

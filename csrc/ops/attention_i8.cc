@@ -4,10 +4,10 @@
 // which becomes codes that meet the values in ops/context_i8.h.  A few rows at a time, and with a
 // radius only the keys that they can see.
 #include <algorithm>
-#include <cmath>
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
+#include "ops/attention_scales.h"
 #include "ops/context_i8.h"
 #include "ops/keys_i8.h"
 
@@ -24,14 +24,11 @@ class AttentionI8 : public Op {
         type_(Type::floats(inputs[0].cols)),
         heads_(attributes.integer("heads", 1, 1 << 16)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
-        score_scale_(attributes.positive("q_scale") * attributes.positive("k_scale")),
-        exp_(exp_kernels(chosen_isa())),
         d_(head_dim_of(inputs, heads_)),
-        context_(attributes, d_) {
-    if (!(score_scale_ > 0) || !std::isfinite(score_scale_)) {
-      throw std::invalid_argument("q_scale times k_scale must be a finite float32 above 0");
-    }
-  }
+        score_scale_(ScoreScales::read(attributes, "q_scale", "k_scale", q_set_, inputs[1].set, d_)
+                         .product()),
+        exp_(exp_kernels(chosen_isa())),
+        context_(attributes, d_) {}
 
   const Type& type() const override { return type_; }
 
@@ -127,9 +124,9 @@ class AttentionI8 : public Op {
   Type type_;
   int heads_;
   int radius_;
+  int d_;
   float score_scale_;
   const ExpKernels& exp_;
-  int d_;
   ContextI8 context_;
 };
 

@@ -8,8 +8,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <stdexcept>
-#include <string>
 #include <vector>
 
 #include "graph/attributes.h"
@@ -17,17 +15,10 @@
 #include "kernels/exp.h"
 #include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
+#include "ops/attention_scales.h"
 #include "ops/keys_i8.h"
 
 namespace earbit {
-
-// The codes of a row sum up to at most 2 / prob_scale, as p < prob_scale / 2 is 0: so int32 holds
-// their product with any values, however many keys there are.
-inline float prob_scale_of(Attributes& attributes, const std::string& name) {
-  const float scale = attributes.number(name);
-  if (!(scale >= 1e-6f)) throw std::invalid_argument(name + " must be at least 1e-6");
-  return scale;
-}
 
 // A few rows of one head: the codes of their probabilities, and what is needed while they are
 // multiplied.
@@ -52,7 +43,7 @@ class ContextI8 {
   ContextI8(Attributes& attributes, int d)
       : d_(d),
         prob_set_{attributes.integer("prob_bits", 1, kMaxCodeBits), true},
-        prob_scale_(prob_scale_of(attributes, "prob_scale")),
+        prob_scale_(share_of(attributes, "prob_scale")),
         v_scale_(attributes.positive("v_scale")),
         exp_(exp_kernels(chosen_isa())),
         lanes_(lane_kernels(chosen_isa())) {}

@@ -13,7 +13,8 @@
 
 namespace earbit {
 
-// Far below every score: exp makes of it what no comparison finds and no code counts.
+// Far below every score, as scales are checked: exp makes of it exp(-87) of the largest share, which
+// no half is below and no code counts (attention_scales.h).
 constexpr float kHidden = std::numeric_limits<float>::lowest();
 
 inline void expect_as_many_frames(const std::vector<Value>& inputs) {

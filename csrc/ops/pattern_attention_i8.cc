@@ -12,6 +12,7 @@
 #include "graph/op.h"
 #include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
+#include "ops/attention_scales.h"
 #include "ops/context_i8.h"
 #include "ops/keys_i8.h"
 #include "ops/near_and_far.h"
@@ -25,26 +26,25 @@ struct PatternPart {
   size_t first;
   CodeSet q_set;
   CodeSet prob_set;
-  float q_scale;
-  float k_scale;
+  ScoreScales scale;
   float prob_scale;
   float v_scale;
 
   static PatternPart read(Attributes& attributes, const std::string& prefix,
-                          const std::vector<Type>& inputs, size_t first) {
+                          const std::vector<Type>& inputs, size_t first, int d) {
     return {first,
             inputs[first].set,
             {attributes.integer(prefix + "prob_bits", 1, kMaxCodeBits), true},
-            attributes.positive(prefix + "q_scale"),
-            attributes.positive(prefix + "k_scale"),
-            prob_scale_of(attributes, prefix + "prob_scale"),
+            ScoreScales::read(attributes, prefix + "q_scale", prefix + "k_scale", inputs[first].set,
+                              inputs[first + 1].set, d),
+            share_of(attributes, prefix + "prob_scale"),
             attributes.positive(prefix + "v_scale")};
   }
 
   // Every step is rounded, as in training.
   void scores(const int32_t* dots, const int32_t* offset, int64_t n, float* y) const {
     for (int64_t j = 0; j < n; ++j) {
-      y[j] = static_cast<float>(q_set.step() * dots[j] + offset[j]) * q_scale * k_scale;
+      y[j] = static_cast<float>(q_set.step() * dots[j] + offset[j]) * scale.left * scale.right;
     }
   }
   float context(int32_t dot) const { return static_cast<float>(dot) * prob_scale * v_scale; }
@@ -58,12 +58,12 @@ class PatternAttentionI8 : public Op {
         n_heads_(attributes.integer("heads", 1, 1 << 16)),
         heads_(PatternHeads::read(attributes, n_heads_)),
         pattern_(Pattern::read(attributes)),
-        near_(PatternPart::read(attributes, "near_", inputs, 0)),
-        far_(PatternPart::read(attributes, "far_", inputs, 3)),
+        d_(head_dim_of(inputs, n_heads_)),
+        near_(PatternPart::read(attributes, "near_", inputs, 0, d_)),
+        far_(PatternPart::read(attributes, "far_", inputs, 3, d_)),
         kernel_(gemm_i8_kernel(chosen_isa())),
         exp_(exp_kernels(chosen_isa())),
-        lanes_(lane_kernels(chosen_isa())),
-        d_(head_dim_of(inputs, n_heads_)) {}
+        lanes_(lane_kernels(chosen_isa())) {}
 
   const Type& type() const override { return type_; }
 
@@ -247,12 +247,12 @@ class PatternAttentionI8 : public Op {
   int n_heads_;
   PatternHeads heads_;
   Pattern pattern_;
+  int d_;
   PatternPart near_;
   PatternPart far_;
   const GemmI8Kernel& kernel_;
   const ExpKernels& exp_;
   const LaneKernels& lanes_;
-  int d_;
 };
 
 }  // namespace

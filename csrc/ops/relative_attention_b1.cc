@@ -14,6 +14,7 @@
 #include "kernels/exp.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
+#include "ops/attention_scales.h"
 #include "ops/context_b1.h"
 #include "ops/head_bits.h"
 
@@ -27,9 +28,9 @@ class RelativeAttentionB1 : public Op {
   RelativeAttentionB1(const std::vector<Type>& inputs, Attributes& attributes)
       : in_(inputs[0]),
         d_(head_dim_of_bits(inputs, attributes)),
-        content_scale_(attributes.positive("content_scale")),
-        position_scale_(attributes.positive("position_scale")),
-        prob_half_(attributes.positive("prob_half")),
+        content_scale_(score_scale_of(attributes, "content_scale", d_)),
+        position_scale_(score_scale_of(attributes, "position_scale", d_)),
+        prob_half_(share_of(attributes, "prob_half")),
         lanes_(lane_kernels(chosen_isa())),
         exp_(exp_kernels(chosen_isa())),
         context_(attributes, in_.groups, d_) {}

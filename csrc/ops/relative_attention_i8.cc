@@ -11,6 +11,7 @@
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/exp.h"
+#include "ops/attention_scales.h"
 #include "ops/context_i8.h"
 #include "ops/keys_i8.h"
 
@@ -29,12 +30,11 @@ class RelativeAttentionI8 : public Op {
         p_set_(inputs[kPositionQuery].set),
         type_(Type::floats(inputs[0].cols)),
         heads_(attributes.integer("heads", 1, 1 << 16)),
-        q_scale_(attributes.positive("q_scale")),
-        k_scale_(attributes.positive("k_scale")),
-        p_scale_(attributes.positive("p_scale")),
-        r_scale_(attributes.positive("r_scale")),
-        exp_(exp_kernels(chosen_isa())),
         d_(head_dim_of(inputs, heads_)),
+        content_(ScoreScales::read(attributes, "q_scale", "k_scale", q_set_, inputs[kKey].set, d_)),
+        position_(
+            ScoreScales::read(attributes, "p_scale", "r_scale", p_set_, inputs[kDistance].set, d_)),
+        exp_(exp_kernels(chosen_isa())),
         context_(attributes, d_) {}
 
   const Type& type() const override { return type_; }
@@ -121,10 +121,10 @@ class RelativeAttentionI8 : public Op {
     for (int i = 0; i < n_rows; ++i) {
       const int64_t nearest = n - 1 - first - i;  // the row of r that the first key reads
       const ScaledDots by_content{block.by_content.data() + i * block.key_cols, head.keys.offset(0),
-                                  q_set_.step(), q_scale_, k_scale_};
+                                  q_set_.step(), content_.left, content_.right};
       const ScaledDots by_distance{
           block.by_distance.data() + i * block.distance_cols + nearest - base,
-          head.distances.offset(nearest), p_set_.step(), p_scale_, r_scale_};
+          head.distances.offset(nearest), p_set_.step(), position_.left, position_.right};
       exp_.add_dots(by_content, by_distance, block.scores.data(), n);
       context_.softmax(block.scores.data(), n, block.rows, block.rows.row(i));
     }
@@ -135,12 +135,10 @@ class RelativeAttentionI8 : public Op {
   CodeSet p_set_;
   Type type_;
   int heads_;
-  float q_scale_;
-  float k_scale_;
-  float p_scale_;
-  float r_scale_;
-  const ExpKernels& exp_;
   int d_;
+  ScoreScales content_;
+  ScoreScales position_;
+  const ExpKernels& exp_;
   ContextI8 context_;
 };
 
