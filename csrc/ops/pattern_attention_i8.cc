@@ -71,7 +71,7 @@ class PatternAttentionI8 : public Op {
     expect_as_many_frames(inputs);
     Value y = work.make(type_, inputs[0].rows);
     parallel_for(n_heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, y);
+      for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, work.n_threads, y);
     });
     return y;
   }
@@ -102,12 +102,12 @@ class PatternAttentionI8 : public Op {
     int64_t place(int64_t i) const { return (i - rows.from) * width; }
   };
 
-  void run_head(const std::vector<Value>& inputs, int h, Value& y) const {
+  void run_head(const std::vector<Value>& inputs, int h, int n_threads, Value& y) const {
     const int64_t n = inputs[0].rows;
     const bool sees_near = heads_.sees_near(h);
     const Frames all = frames_of(inputs, near_, h, every_frame(sees_near ? n : 0));
     Near near{sees_near ? near_width(n) : 0, {0, n}, {}, {}};
-    const int64_t step = rows_at_once(n, near.width);
+    const int64_t step = rows_at_once(n, near.width, n_heads_, n_threads);
     for (int64_t i = 0; i < n; i += step) {
       near.rows = {i, std::min(n, i + step)};
       if (sees_near) near_scores(inputs, h, all, near);
