@@ -15,6 +15,7 @@
 #include "ops/attention_scales.h"
 #include "ops/context_b1.h"
 #include "ops/head_bits.h"
+#include "ops/head_blocks.h"
 
 namespace earbit {
 namespace {
@@ -48,9 +49,8 @@ class AttentionB1 : public Op {
     if (inputs[1].rows != n || inputs[2].rows != n) {
       throw std::invalid_argument("q, k and v have different numbers of frames");
     }
-    std::vector<std::unique_ptr<Head>> heads(in_.groups);
-    parallel_for(in_.groups, 1, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
+    const auto heads = make_heads<Head>(in_.groups, work.n_threads, [&](int h) {
+      return Head{KeysB1(inputs[1].group(h), n, in_.words()), context_.values_of(inputs[2], h)};
     });
     Value y = work.make(type(), n);
     // All heads of a row together: heads share words of the output when it is bits.
@@ -71,18 +71,11 @@ class AttentionB1 : public Op {
   }
 
  private:
-  static constexpr int64_t kBlockRows = 48;
-
   // The operands that all rows share: keys, and values as weights of p.
   struct Head {
     KeysB1 keys;
     PanelsB1 values;
   };
-
-  std::unique_ptr<Head> head(const std::vector<Value>& inputs, int h) const {
-    return std::make_unique<Head>(Head{KeysB1(inputs[1].group(h), inputs[1].rows, in_.words()),
-                                       context_.values_of(inputs[2], h)});
-  }
 
   // Words of keys that a few of n rows see at most.
   int64_t words_seen(int64_t n, int n_rows) const {

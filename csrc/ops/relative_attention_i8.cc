@@ -8,20 +8,17 @@
 // values in ops/context_i8.h.  A few rows at a time, and no more distances than they see.
 #include <algorithm>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/exp.h"
 #include "ops/attention_scales.h"
 #include "ops/context_i8.h"
+#include "ops/head_blocks.h"
 #include "ops/keys_i8.h"
 
 namespace earbit {
 namespace {
 
 enum Input { kContentQuery, kPositionQuery, kKey, kDistance, kValue, kInputs };
-
-constexpr int64_t kBlockRows = 48;
-constexpr int64_t kMostBlocks = 16;  // of a range
 
 class RelativeAttentionI8 : public Op {
  public:
@@ -47,30 +44,20 @@ class RelativeAttentionI8 : public Op {
             "queries, k and v must have the same n frames, and r 2 n - 1 rows");
       }
     }
-    std::vector<std::unique_ptr<Head>> heads(heads_);
-    parallel_for(heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (auto h = static_cast<int>(begin); h < end; ++h) {
-        heads[h] = std::make_unique<Head>(Head{KeysI8(inputs[kKey], q_set_, h, d_),
-                                               KeysI8(inputs[kDistance], p_set_, h, d_),
-                                               context_.values_of(inputs[kValue], h)});
-      }
+    const auto heads = make_heads<Head>(heads_, work.n_threads, [&](int h) {
+      return Head{KeysI8(inputs[kKey], q_set_, h, d_), KeysI8(inputs[kDistance], p_set_, h, d_),
+                  context_.values_of(inputs[kValue], h)};
     });
     Value y = work.make(type_, n);
-    const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    // What a block needs is allocated once for several.
-    const int64_t grain = even_grain(heads_ * n_blocks, kMostBlocks, 1, work.n_threads);
-    parallel_for(heads_ * n_blocks, grain, work.n_threads, [&](int64_t begin, int64_t end) {
-      const int step = heads[0]->keys.kernel().rows;
-      Block block(*heads[0], n);
-      for (int64_t task = begin; task < end; ++task) {
-        const auto h = static_cast<int>(task / n_blocks);
-        const int64_t last = std::min(n, (task % n_blocks + 1) * kBlockRows);
-        for (int64_t i = task % n_blocks * kBlockRows; i < last; i += step) {
-          const int n_rows = static_cast<int>(std::min<int64_t>(step, last - i));
-          attend(inputs, h, *heads[h], i, n_rows, block, y);
-        }
-      }
-    });
+    const int step = heads[0]->keys.kernel().rows;
+    for_head_blocks(
+        heads_, n, work.n_threads, [&] { return Block(*heads[0], n); },
+        [&](Block& block, int h, int64_t first, int64_t last) {
+          for (int64_t i = first; i < last; i += step) {
+            const int n_rows = static_cast<int>(std::min<int64_t>(step, last - i));
+            attend(inputs, h, *heads[h], i, n_rows, block, y);
+          }
+        });
     return y;
   }
 
