@@ -97,7 +97,8 @@ class AttentionI8 : public Op {
       const int64_t to = (radius_ < 0 ? n : std::min<int64_t>(n, row + radius_ + 1)) - base;
       const int32_t* dots = block.dots.data() + i * n_keys;
       const int32_t* offset = head.keys.offset(base);
-      exp_.scores(dots + from, q_set_.step(), offset + from, score_scale_,
+      // Both scales at once.
+      exp_.scores({dots + from, offset + from, q_set_.step(), score_scale_, 1.0f},
                   block.scores.data() + from, to - from);
       uint8_t* codes = block.rows.row(i);
       std::fill(codes, codes + from, uint8_t{0});

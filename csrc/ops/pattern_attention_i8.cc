@@ -11,7 +11,6 @@
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/gemm_i8.h"
-#include "kernels/lanes.h"
 #include "ops/attention_scales.h"
 #include "ops/context_i8.h"
 #include "ops/keys_i8.h"
@@ -25,29 +24,22 @@ namespace {
 struct PatternPart {
   size_t first;
   CodeSet q_set;
-  CodeSet prob_set;
   ScoreScales scale;
-  float prob_scale;
-  float v_scale;
+  ContextI8 context;
 
   static PatternPart read(Attributes& attributes, const std::string& prefix,
                           const std::vector<Type>& inputs, size_t first, int d) {
-    return {first,
-            inputs[first].set,
-            {attributes.integer(prefix + "prob_bits", 1, kMaxCodeBits), true},
-            ScoreScales::read(attributes, prefix + "q_scale", prefix + "k_scale", inputs[first].set,
+    const CodeSet& q_set = inputs[first].set;
+    return {first, q_set,
+            ScoreScales::read(attributes, prefix + "q_scale", prefix + "k_scale", q_set,
                               inputs[first + 1].set, d),
-            share_of(attributes, prefix + "prob_scale"),
-            attributes.positive(prefix + "v_scale")};
+            ContextI8(attributes, d, prefix)};
   }
 
-  // Every step is rounded, as in training.
-  void scores(const int32_t* dots, const int32_t* offset, int64_t n, float* y) const {
-    for (int64_t j = 0; j < n; ++j) {
-      y[j] = static_cast<float>(q_set.step() * dots[j] + offset[j]) * scale.left * scale.right;
-    }
+  // Sums of the codes of a query, and what is added to them, as scores.
+  ScaledDots scores(const int32_t* sums, const int32_t* offset) const {
+    return {sums, offset, q_set.step(), scale.left, scale.right};
   }
-  float context(int32_t dot) const { return static_cast<float>(dot) * prob_scale * v_scale; }
 };
 
 template <typename Pattern>
@@ -62,8 +54,7 @@ class PatternAttentionI8 : public Op {
         near_(PatternPart::read(attributes, "near_", inputs, 0, d_)),
         far_(PatternPart::read(attributes, "far_", inputs, 3, d_)),
         kernel_(gemm_i8_kernel(chosen_isa())),
-        exp_(exp_kernels(chosen_isa())),
-        lanes_(lane_kernels(chosen_isa())) {}
+        exp_(exp_kernels(chosen_isa())) {}
 
   const Type& type() const override { return type_; }
 
@@ -161,9 +152,10 @@ class PatternAttentionI8 : public Op {
       }
       for (int r = 0; r < some.n_rows; ++r, ++i) {
         const Interval seen = pattern_.near(i, n);
-        near_.scores(dots.data() + r * dots_width + seen.from - border, all.keys.offset(seen.from),
-                     seen.to - seen.from,
-                     near.scores.data() + near.place(i) + seen.from - some.base);
+        exp_.scores(near_.scores(dots.data() + r * dots_width + seen.from - border,
+                                 all.keys.offset(seen.from)),
+                    near.scores.data() + near.place(i) + seen.from - some.base,
+                    seen.to - seen.from);
       }
     }
   }
@@ -191,13 +183,14 @@ class PatternAttentionI8 : public Op {
       const uint8_t* q = inputs[far_.first].codes_row(row) + h * d_;
       some.keys.panels().run(q, stride, n_rows, dots.data());
       for (int r = 0; r < n_rows; ++r) {
-        far_.scores(dots.data() + r * dots_width, some.keys.offset(0), n_far, scores.data());
+        exp_.scores(far_.scores(dots.data() + r * dots_width, some.keys.offset(0)), scores.data(),
+                    n_far);
         codes_of(row + r * pattern_.step(), n, h, near, scores, no_shift, codes.data() + r * n_far);
       }
       if (n_far > 0) some.values.run(codes.data(), n_far, n_rows, context.data());
       for (int r = 0; r < n_rows; ++r) {
         float* out = y.row(row + r * pattern_.step()) + h * d_;
-        for (int j = 0; j < d_; ++j) out[j] = far_.context(context[r * context_width + j]);
+        for (int j = 0; j < d_; ++j) out[j] = far_.context.value(context[r * context_width + j]);
       }
     }
   }
@@ -217,13 +210,8 @@ class PatternAttentionI8 : public Op {
     }
     float* scores = near.scores.data() + place;
     const float sum = exp_of_parts(exp_, scores, n_near, far.data(), n_far);
-    const auto quantize = [&](const PatternPart& part, float* p, int64_t n_here, uint8_t* codes) {
-      exp_.divide(p, sum, n_here);
-      lanes_.quantize(p, no_shift.data(), 1.0f, part.prob_scale, 0, part.prob_set.largest(), codes,
-                      n_here);
-    };
-    quantize(near_, scores, n_near, near.codes.data() + place);
-    quantize(far_, far.data(), n_far, far_codes);
+    near_.context.to_codes(scores, sum, n_near, no_shift.data(), near.codes.data() + place);
+    far_.context.to_codes(far.data(), sum, n_far, no_shift.data(), far_codes);
   }
 
   void add_near_part(const Near& near, int h, const Frames& all, Value& y) const {
@@ -238,7 +226,7 @@ class PatternAttentionI8 : public Op {
       }
       for (int r = 0; r < some.n_rows; ++r, ++i) {
         float* out = y.row(i) + h * d_;
-        for (int j = 0; j < d_; ++j) out[j] += near_.context(context[r * width + j]);
+        for (int j = 0; j < d_; ++j) out[j] += near_.context.value(context[r * width + j]);
       }
     }
   }
@@ -252,7 +240,6 @@ class PatternAttentionI8 : public Op {
   PatternPart far_;
   const GemmI8Kernel& kernel_;
   const ExpKernels& exp_;
-  const LaneKernels& lanes_;
 };
 
 }  // namespace
