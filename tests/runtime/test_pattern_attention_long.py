@@ -92,9 +92,10 @@ def test_heads_that_share_memory_on_several_threads_give_the_bits_of_one_thread(
         program, op, operands, ints = built(case, "f32")
         y = program.add(op, operands, ints | {"heads": 4}, {"score_scale": 1.5}, {})
     else:
-        program, y, x, _ = built_i8(case, BITS)
+        steps_of_shares = {"near_prob_scale": 2.0**-17, "far_prob_scale": 2.0**-18}
+        program, y, x, _ = built_i8(case, BITS, **steps_of_shares)
     one, *others = (program.run(x.ravel(), [y], threads)[0] for threads in (1, 3, 4))
-    assert len(np.unique(one)) > 1000
+    assert len(np.unique(one)) > 100
     assert all(np.array_equal(one, other) for other in others)
 
 

@@ -31,7 +31,7 @@ std::vector<Tokens> values_in(const Tokens& tokens, const Span& span) {
 }
 
 // Names of tensors become new ones, of copies.
-void rename(Tokens& op, const std::string& suffix, Seed& seed) {
+void rename_tensors(Tokens& op, const std::string& suffix, Seed& seed) {
   const Span names = inside(op, "tensors");
   for (size_t i = names.first; i < names.last; ++i) {
     for (size_t t = seed.tensors.size(); t-- > 0;) {
@@ -57,7 +57,7 @@ void chain(Seed& seed, Random& random) {
   Tokens copies;
   for (size_t copy = 0; copy < n_copies; ++copy) {
     Tokens op = record;
-    rename(op, "+" + std::to_string(records.size() + copy), seed);
+    rename_tensors(op, "+" + std::to_string(records.size() + copy), seed);
     const Span inputs = inside(op, "inputs");
     for (size_t i = inputs.first; i < inputs.last; ++i) {
       if (op[i] != ",") op[i] = std::to_string(records.size() + copy);
