@@ -26,7 +26,8 @@ Attributes::Attributes(std::map<std::string, int64_t> ints, std::map<std::string
   const auto expect_once = [this](const auto& attributes) {
     for (const auto& [name, value] : attributes) {
       if (used_.emplace(name, false).second) continue;
-      throw std::invalid_argument("'" + name + "' is given twice, among integers, numbers and tensors");
+      throw std::invalid_argument("'" + name +
+                                  "' is given twice, among integers, numbers and tensors");
     }
   };
   expect_once(ints_);

@@ -57,9 +57,8 @@ std::vector<int64_t> Program::rows(int64_t n) const {
   std::vector<int64_t> rows;
   const auto add = [&](int64_t n_rows) {
     if (n_rows > kMaxRows) {
-      throw std::invalid_argument("a value of " + std::to_string(n_rows) +
-                                  " rows, at most " + std::to_string(kMaxRows) +
-                                  " are allowed; cut the audio");
+      throw std::invalid_argument("a value of " + std::to_string(n_rows) + " rows, at most " +
+                                  std::to_string(kMaxRows) + " are allowed; cut the audio");
     }
     rows.push_back(n_rows);
   };

@@ -45,7 +45,7 @@ class Program {
     std::vector<int> inputs;
     std::unique_ptr<Op> op;
     const RowOp* row_op = nullptr;  // the op, if it is one
-    bool is_doubled = false;        // its rows are, or follow from, those of an op that doubles them
+    bool is_doubled = false;  // its rows are, or follow from, those of an op that doubles them
     int chain = 0;
   };
 

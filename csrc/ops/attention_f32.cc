@@ -37,9 +37,8 @@ class AttentionF32 : public Op {
     Value y = work.make(type_, n);
     if (n == 0) return y;
     // Without a window all blocks of a head multiply the same keys and values.
-    const auto heads =
-        make_heads<Frames>(radius_ < 0 ? heads_ : 0, work.n_threads,
-                           [&](int h) { return frames_of(inputs, h, 0, n); });
+    const auto heads = make_heads<Frames>(radius_ < 0 ? heads_ : 0, work.n_threads,
+                                          [&](int h) { return frames_of(inputs, h, 0, n); });
     for_head_blocks(
         heads_, n, work.n_threads, [&] { return Block(*this, n); },
         [&](Block& block, int h, int64_t first, int64_t last) {

@@ -47,9 +47,10 @@ struct ScoreScales {
   float product() const { return left * right; }
 };
 
-// The step of the codes of probabilities, or half of that of their bits: a bit is 1 where p is above
-// it.  The codes of a row sum up to at most 2 / step, as p < step / 2 is 0: so int32 holds their
-// product with any values, however many keys there are.  Of what is hidden p is exp(-87) at most.
+// The step of the codes of probabilities, or half of that of their bits: a bit is 1 where p is
+// above it.  The codes of a row sum up to at most 2 / step, as p < step / 2 is 0: so int32 holds
+// their product with any values, however many keys there are.  Of what is hidden p is exp(-87) at
+// most.
 inline float share_of(Attributes& attributes, const std::string& name) {
   const float share = attributes.number(name);
   if (!(share >= 1e-6f)) throw std::invalid_argument(name + " must be at least 1e-6");

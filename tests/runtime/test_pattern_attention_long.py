@@ -112,7 +112,8 @@ def test_a_stride_as_long_as_the_audio_takes_memory_for_some_rows_only(kind, n, 
         case = ({n}, {n_heads}, 1, {n}, None, {n_heads}, 0)
         if {kind!r} == "f32":
             program, op, operands, ints = test_pattern_attention_ops.built(case, "f32")
-            y = program.add(op, operands, ints | {{"heads": {n_heads}}}, {{"score_scale": 1.0}}, {{}})
+            ints |= {{"heads": {n_heads}}}
+            y = program.add(op, operands, ints, {{"score_scale": 1.0}}, {{}})
             wave = np.ones(3 * {n_heads * n}, np.float32)
         else:
             program, y, wave, _ = test_pattern_attention_i8.built(case, {BITS})
