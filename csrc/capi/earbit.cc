@@ -101,6 +101,8 @@ int64_t n_frames(const LoadedProgram& loaded, int64_t n_samples) {
                         " frames, others " + std::to_string(n) + "; export it again");
     }
   }
+  // What a run would refuse, so that no product of sizes overflows.
+  loaded.program->type(loaded.outputs.front()).bytes(n);
   return n;
 }
 

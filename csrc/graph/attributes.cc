@@ -23,9 +23,16 @@ size_t count(const Tensor& tensor) {
 Attributes::Attributes(std::map<std::string, int64_t> ints, std::map<std::string, double> floats,
                        std::map<std::string, Tensor> tensors)
     : ints_(std::move(ints)), floats_(std::move(floats)), tensors_(std::move(tensors)) {
-  for (const auto& [name, value] : ints_) used_[name] = false;
-  for (const auto& [name, value] : floats_) used_[name] = false;
-  for (const auto& [name, value] : tensors_) used_[name] = false;
+  const auto expect_once = [this](const auto& attributes) {
+    for (const auto& [name, value] : attributes) {
+      if (used_.emplace(name, false).second) continue;
+      throw std::invalid_argument("'" + name +
+                                  "' is given twice, among integers, numbers and tensors");
+    }
+  };
+  expect_once(ints_);
+  expect_once(floats_);
+  expect_once(tensors_);
 }
 
 int Attributes::integer(const std::string& name, int64_t low, int64_t high) {

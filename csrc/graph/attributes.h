@@ -29,6 +29,7 @@ class Elements : public std::span<const T> {
 
 class Attributes {
  public:
+  // Throws std::invalid_argument when a name is in two of them.
   Attributes(std::map<std::string, int64_t> ints, std::map<std::string, double> floats,
              std::map<std::string, Tensor> tensors);
 

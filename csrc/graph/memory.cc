@@ -82,17 +82,17 @@ std::shared_ptr<void> Memory::take(size_t n_bytes) {
   return {block.data, [owner = shared_from_this(), block](void*) { owner->put_back(block); }};
 }
 
-void Memory::trim() {
-  std::vector<Block> old;
-  if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) {
-    const auto is_fresh = [this](const Block& block) { return block.run + 1 >= run_; };
-    const auto first = std::partition(unused_.begin(), unused_.end(), is_fresh);
-    old.assign(first, unused_.end());
-    unused_.erase(first, unused_.end());
-    for (const Block& block : old) n_unused_bytes_ -= block.size;
-    ++run_;
+void Memory::trim() noexcept {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) return;
+  const auto is_fresh = [this](const Block& block) { return block.run + 1 >= run_; };
+  const auto first = std::partition(unused_.begin(), unused_.end(), is_fresh);
+  for (auto old = first; old != unused_.end(); ++old) {
+    n_unused_bytes_ -= old->size;
+    free(*old);
   }
-  for (const Block& block : old) free(block);
+  unused_.erase(first, unused_.end());
+  ++run_;
 }
 
 void Memory::put_back(const Block& block) noexcept {

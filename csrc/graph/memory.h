@@ -23,8 +23,9 @@ class Memory : public std::enable_shared_from_this<Memory> {
   // its last owner is gone, on whatever thread and also after the program.  Throws std::bad_alloc.
   std::shared_ptr<void> take(size_t n_bytes);
 
-  // The end of a run: frees unused blocks that neither it nor the one before has taken.
-  void trim();
+  // The end of a run: frees unused blocks that neither it nor the one before has taken.  Needs no
+  // memory, as there are results by then.
+  void trim() noexcept;
 
   static constexpr size_t kAlignment = 64;
 

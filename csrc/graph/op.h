@@ -31,9 +31,14 @@ class Op {
   // The type of the value that it makes, given those that it reads.
   virtual const Type& type() const = 0;
 
-  // How many rows it makes of inputs of so many rows.  Throws std::invalid_argument when there are
-  // too few.
-  virtual int64_t rows(const std::vector<int64_t>& inputs) const { return inputs[0]; }
+  // How many rows it makes of inputs of so many rows, none of them beyond kMaxRows; only the input
+  // `rows_from` counts.  Throws std::invalid_argument when there are too few.
+  virtual int64_t rows(const std::vector<int64_t>& inputs) const { return inputs[rows_from()]; }
+  virtual size_t rows_from() const { return 0; }
+
+  // Whether it makes twice as many rows as it reads.  No op doubles rows that follow from such an
+  // op, or a few of them in a chain would make any number of rows.
+  virtual bool doubles_rows() const { return false; }
 
   int64_t rows_of(const std::vector<Value>& inputs) const {
     std::vector<int64_t> n;

@@ -17,6 +17,15 @@ int Program::add(const std::string& name, const std::vector<int>& inputs, Attrib
   }
   Step step{name, inputs, make_op(name, types, attributes)};
   step.row_op = dynamic_cast<const RowOp*>(step.op.get());
+  const int from = inputs[step.op->rows_from()];
+  step.is_doubled = from > 0 && steps_[from - 1].is_doubled;
+  if (step.op->doubles_rows()) {
+    if (step.is_doubled) {
+      throw std::invalid_argument("the rows of value " + std::to_string(from) + " follow from " +
+                                  name + " already");
+    }
+    step.is_doubled = true;
+  }
   steps_.push_back(std::move(step));
   try {
     join_chain();
@@ -45,11 +54,19 @@ void Program::join_chain() {
 }
 
 std::vector<int64_t> Program::rows(int64_t n) const {
-  std::vector<int64_t> rows = {n};
+  std::vector<int64_t> rows;
+  const auto add = [&](int64_t n_rows) {
+    if (n_rows > kMaxRows) {
+      throw std::invalid_argument("a value of " + std::to_string(n_rows) + " rows, at most " +
+                                  std::to_string(kMaxRows) + " are allowed; cut the audio");
+    }
+    rows.push_back(n_rows);
+  };
+  add(n);
   for (const Step& step : steps_) {
     std::vector<int64_t> inputs;
     for (int id : step.inputs) inputs.push_back(rows[id]);
-    rows.push_back(step.op->rows(inputs));
+    add(step.op->rows(inputs));
   }
   return rows;
 }
@@ -124,6 +141,8 @@ std::vector<Value> Program::run_chains(const float* waveform, int64_t n,
   }
   std::vector<int> uses_left = uses(n_steps, outputs);
   const Workspace work{*memory_, n_threads};
+  std::vector<Value> results;
+  results.reserve(outputs.size());
   std::vector<Value> values(n_values());
   values[0] = work.make(waveform_, n);
   std::copy(waveform, waveform + n, values[0].floats.get());
@@ -131,7 +150,6 @@ std::vector<Value> Program::run_chains(const float* waveform, int64_t n,
     if (chain.front() >= n_steps) break;
     around(chain, [&] { run_chain(chain, n_steps, values, uses_left, work); });
   }
-  std::vector<Value> results;
   for (int id : outputs) results.push_back(values[id]);
   values.clear();
   memory_->trim();

@@ -29,7 +29,8 @@ class Program {
   std::vector<std::pair<std::string, double>> profile(const float* waveform, int64_t n,
                                                       int n_threads) const;
 
-  // Rows of every value for n samples.  Throws std::invalid_argument when there are too few.
+  // Rows of every value for n samples.  Throws std::invalid_argument when there are too few or more
+  // than kMaxRows.
   std::vector<int64_t> rows(int64_t n) const;
 
   const Type& type(int value) const {
@@ -44,6 +45,7 @@ class Program {
     std::vector<int> inputs;
     std::unique_ptr<Op> op;
     const RowOp* row_op = nullptr;  // the op, if it is one
+    bool is_doubled = false;  // its rows are, or follow from, those of an op that doubles them
     int chain = 0;
   };
 

@@ -14,6 +14,13 @@ namespace earbit {
 
 enum class Kind { floats, bits, codes };
 
+// Largest value; beyond, a run is refused instead of exhausting memory.  32 GiB hold 87 minutes
+// behind the first convolution of HuBERT Base, 512 channels at 3200 Hz, the widest of any preset.
+constexpr int64_t kMaxBytes = int64_t{1} << 35;
+
+// A row takes a byte at least.
+constexpr int64_t kMaxRows = kMaxBytes;
+
 // What is known of a value before any audio: everything but the number of rows (frames, samples).
 struct Type {
   Kind kind = Kind::floats;
@@ -39,11 +46,17 @@ struct Type {
     }
     return static_cast<int64_t>(cols) * int64_t{sizeof(float)};
   }
-};
 
-// Largest value; beyond, a run is refused instead of exhausting memory.  32 GiB hold 87 minutes
-// behind the first convolution of HuBERT Base, 512 channels at 3200 Hz, the widest of any preset.
-constexpr int64_t kMaxBytes = int64_t{1} << 35;
+  // Bytes of a value of so many rows.  Throws std::invalid_argument beyond kMaxBytes.
+  int64_t bytes(int64_t rows) const {
+    if (rows < 0 || (rows > 0 && row_bytes() > kMaxBytes / rows)) {
+      throw std::invalid_argument("a value of " + std::to_string(rows) + " rows of " +
+                                  std::to_string(row_bytes()) + " bytes is larger than " +
+                                  std::to_string(kMaxBytes >> 30) + " GiB; cut the audio");
+    }
+    return rows * row_bytes();
+  }
+};
 
 // A value of a run.  Floats and codes: (rows, cols), row-major.  Bits: (groups, rows, words).
 struct Value {
@@ -56,13 +69,7 @@ struct Value {
   // Not initialised.  Throws std::invalid_argument for one that is larger than kMaxBytes.
   static Value make(Memory& memory, const Type& type, int64_t rows) {
     Value value{type, rows, nullptr, nullptr, nullptr};
-    const int64_t row_bytes = type.row_bytes();
-    if (rows < 0 || (rows > 0 && row_bytes > kMaxBytes / rows)) {
-      throw std::invalid_argument("a value of " + std::to_string(rows) + " rows of " +
-                                  std::to_string(row_bytes) + " bytes is larger than " +
-                                  std::to_string(kMaxBytes >> 30) + " GiB; cut the audio");
-    }
-    const std::shared_ptr<void> block = memory.take(static_cast<size_t>(rows * row_bytes));
+    const std::shared_ptr<void> block = memory.take(static_cast<size_t>(type.bytes(rows)));
     switch (type.kind) {
       case Kind::floats:
         value.floats = {block, static_cast<float*>(block.get())};

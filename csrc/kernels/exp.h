@@ -36,9 +36,8 @@ struct ExpKernels {
   // x[i] becomes exp(x[i] - most), for x[i] <= most; returns their sum, always in the same order.
   float (*exp_below)(float* x, float most, int64_t n);
 
-  // y[i] = scale * (step * dots[i] + offset[i]): the scores of sums of codes.
-  void (*scores)(const int32_t* dots, int32_t step, const int32_t* offset, float scale, float* y,
-                 int64_t n);
+  // y[i] = dots[i]: scores.
+  void (*scores)(const ScaledDots& dots, float* y, int64_t n);
 
   // x[i] /= by.
   void (*divide)(float* x, float by, int64_t n);

@@ -135,9 +135,12 @@ inline float exp_below(float* x, float most, int64_t n) {
   return lane[0];
 }
 
-inline void scores(const int32_t* dots, int32_t step, const int32_t* offset, float scale, float* y,
-                   int64_t n) {
-  for (int64_t i = 0; i < n; ++i) y[i] = scale * static_cast<float>(step * dots[i] + offset[i]);
+inline void scores(const ScaledDots& dots, float* y, int64_t n) {
+  // A copy, which no y can be: what a compiler has to know before it makes vectors.
+  const ScaledDots x = dots;
+  for (int64_t i = 0; i < n; ++i) {
+    y[i] = static_cast<float>(x.step * x.sums[i] + x.offset[i]) * x.left_scale * x.right_scale;
+  }
 }
 
 inline void divide(float* x, float by, int64_t n) {
@@ -163,7 +166,7 @@ inline float weighted_sum(const int32_t* x, const int32_t* z, float a, float b, 
 }
 
 inline void add_dots(const ScaledDots& a, const ScaledDots& b, float* y, int64_t n) {
-  // Copies, which no y can be: what a compiler has to know before it makes vectors.
+  // Copies, as in `scores`.
   const ScaledDots x = a;
   const ScaledDots z = b;
   for (int64_t i = 0; i < n; ++i) {

@@ -12,8 +12,10 @@
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/softmax_b1.h"
+#include "ops/attention_scales.h"
 #include "ops/context_b1.h"
 #include "ops/head_bits.h"
+#include "ops/head_blocks.h"
 
 namespace earbit {
 namespace {
@@ -24,20 +26,17 @@ class AttentionB1 : public Op {
       : in_(inputs[0]),
         d_(head_dim_of_bits(inputs, attributes)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
-        prob_half_(attributes.positive("prob_half")),
+        prob_half_(share_of(attributes, "prob_half")),
         softmax_(softmax_b1_kernel(chosen_isa())),
         context_(attributes, in_.groups, d_) {
-    const float score_scale = attributes.positive("score_scale");
-    if (!std::isfinite(2 * score_scale)) {
-      throw std::invalid_argument("twice the score_scale must be a finite float32");
-    }
-    // Sums are of units of 2^-31 and 1 at least: what is below half of one changes none, and no
-    // share of it is above the limit.
-    const float least = std::min(0x1p-32f, prob_half_);
+    const float score_scale = score_scale_of(attributes, "score_scale", d_);
+    // Sums are of units of 2^-31 and 1 at least: what is below half of one changes none, and is
+    // far below any limit.
+    constexpr float kLeast = 0x1p-32f;
     std::vector<float> exp;
     for (int count = 0; count <= d_; ++count) {
       const float share = std::exp(-2.0f * score_scale * static_cast<float>(count));
-      if (count > 0 && share < least) break;
+      if (count > 0 && share < kLeast) break;
       exp.push_back(share);
     }
     shares_.emplace(std::move(exp));
@@ -50,9 +49,8 @@ class AttentionB1 : public Op {
     if (inputs[1].rows != n || inputs[2].rows != n) {
       throw std::invalid_argument("q, k and v have different numbers of frames");
     }
-    std::vector<std::unique_ptr<Head>> heads(in_.groups);
-    parallel_for(in_.groups, 1, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
+    const auto heads = make_heads<Head>(in_.groups, work.n_threads, [&](int h) {
+      return Head{KeysB1(inputs[1].group(h), n, in_.words()), context_.values_of(inputs[2], h)};
     });
     Value y = work.make(type(), n);
     // All heads of a row together: heads share words of the output when it is bits.
@@ -73,18 +71,11 @@ class AttentionB1 : public Op {
   }
 
  private:
-  static constexpr int64_t kBlockRows = 48;
-
   // The operands that all rows share: keys, and values as weights of p.
   struct Head {
     KeysB1 keys;
     PanelsB1 values;
   };
-
-  std::unique_ptr<Head> head(const std::vector<Value>& inputs, int h) const {
-    return std::make_unique<Head>(Head{KeysB1(inputs[1].group(h), inputs[1].rows, in_.words()),
-                                       context_.values_of(inputs[2], h)});
-  }
 
   // Words of keys that a few of n rows see at most.
   int64_t words_seen(int64_t n, int n_rows) const {

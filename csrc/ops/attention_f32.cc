@@ -3,16 +3,13 @@
 // makes of the scores is divided by its sum in the context, which has fewer columns.
 #include <algorithm>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_f32.h"
+#include "ops/head_blocks.h"
 
 namespace earbit {
 namespace {
-
-constexpr int64_t kBlockRows = 48;
-constexpr int64_t kMostBlocks = 16;  // of a range
 
 class AttentionF32 : public Op {
  public:
@@ -40,31 +37,19 @@ class AttentionF32 : public Op {
     Value y = work.make(type_, n);
     if (n == 0) return y;
     // Without a window all blocks of a head multiply the same keys and values.
-    std::vector<std::unique_ptr<Frames>> heads(radius_ < 0 ? heads_ : 0);
-    parallel_for(static_cast<int64_t>(heads.size()), 1, work.n_threads,
-                 [&](int64_t begin, int64_t end) {
-                   for (auto h = static_cast<int>(begin); h < end; ++h) {
-                     heads[h] = std::make_unique<Frames>(frames_of(inputs, h, 0, n));
-                   }
-                 });
-    const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    // What a block needs is allocated once for several.
-    const int64_t grain = even_grain(heads_ * n_blocks, kMostBlocks, 1, work.n_threads);
-    parallel_for(heads_ * n_blocks, grain, work.n_threads, [&](int64_t begin, int64_t end) {
-      Block block(*this, n);
-      for (int64_t task = begin; task < end; ++task) {
-        const auto h = static_cast<int>(task / n_blocks);
-        const int64_t first = task % n_blocks * kBlockRows;
-        const int64_t last = std::min(n, first + kBlockRows);
-        if (radius_ < 0) {
-          run_block(inputs[0], h, first, last, *heads[h], block, y);
-        } else {
-          const int64_t low = std::max<int64_t>(0, first - radius_);
-          const int64_t high = std::min<int64_t>(n, last + int64_t{radius_});
-          run_block(inputs[0], h, first, last, frames_of(inputs, h, low, high), block, y);
-        }
-      }
-    });
+    const auto heads = make_heads<Frames>(radius_ < 0 ? heads_ : 0, work.n_threads,
+                                          [&](int h) { return frames_of(inputs, h, 0, n); });
+    for_head_blocks(
+        heads_, n, work.n_threads, [&] { return Block(*this, n); },
+        [&](Block& block, int h, int64_t first, int64_t last) {
+          if (radius_ < 0) {
+            run_block(inputs[0], h, first, last, *heads[h], block, y);
+          } else {
+            const int64_t low = std::max<int64_t>(0, first - radius_);
+            const int64_t high = std::min<int64_t>(n, last + int64_t{radius_});
+            run_block(inputs[0], h, first, last, frames_of(inputs, h, low, high), block, y);
+          }
+        });
     return y;
   }
 

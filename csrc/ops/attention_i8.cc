@@ -4,18 +4,15 @@
 // which becomes codes that meet the values in ops/context_i8.h.  A few rows at a time, and with a
 // radius only the keys that they can see.
 #include <algorithm>
-#include <cmath>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
+#include "ops/attention_scales.h"
 #include "ops/context_i8.h"
+#include "ops/head_blocks.h"
 #include "ops/keys_i8.h"
 
 namespace earbit {
 namespace {
-
-constexpr int64_t kBlockRows = 48;
-constexpr int64_t kMostBlocks = 16;  // of a range
 
 class AttentionI8 : public Op {
  public:
@@ -24,14 +21,11 @@ class AttentionI8 : public Op {
         type_(Type::floats(inputs[0].cols)),
         heads_(attributes.integer("heads", 1, 1 << 16)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
-        score_scale_(attributes.positive("q_scale") * attributes.positive("k_scale")),
-        exp_(exp_kernels(chosen_isa())),
         d_(head_dim_of(inputs, heads_)),
-        context_(attributes, d_) {
-    if (!(score_scale_ > 0) || !std::isfinite(score_scale_)) {
-      throw std::invalid_argument("q_scale times k_scale must be a finite float32 above 0");
-    }
-  }
+        score_scale_(ScoreScales::read(attributes, "q_scale", "k_scale", q_set_, inputs[1].set, d_)
+                         .product()),
+        exp_(exp_kernels(chosen_isa())),
+        context_(attributes, d_) {}
 
   const Type& type() const override { return type_; }
 
@@ -40,29 +34,19 @@ class AttentionI8 : public Op {
     if (inputs[1].rows != n || inputs[2].rows != n) {
       throw std::invalid_argument("q, k and v have different numbers of frames");
     }
-    std::vector<std::unique_ptr<Head>> heads(heads_);
-    parallel_for(heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (auto h = static_cast<int>(begin); h < end; ++h) {
-        heads[h] = std::make_unique<Head>(
-            Head{KeysI8(inputs[1], q_set_, h, d_), context_.values_of(inputs[2], h)});
-      }
+    const auto heads = make_heads<Head>(heads_, work.n_threads, [&](int h) {
+      return Head{KeysI8(inputs[1], q_set_, h, d_), context_.values_of(inputs[2], h)};
     });
     Value y = work.make(type_, n);
-    const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    // What a block needs is allocated once for several.
-    const int64_t grain = even_grain(heads_ * n_blocks, kMostBlocks, 1, work.n_threads);
-    parallel_for(heads_ * n_blocks, grain, work.n_threads, [&](int64_t begin, int64_t end) {
-      const int step = heads[0]->keys.kernel().rows;
-      Block block(*heads[0], n, radius_);
-      for (int64_t task = begin; task < end; ++task) {
-        const auto h = static_cast<int>(task / n_blocks);
-        const int64_t last = std::min(n, (task % n_blocks + 1) * kBlockRows);
-        for (int64_t i = task % n_blocks * kBlockRows; i < last; i += step) {
-          const int n_rows = static_cast<int>(std::min<int64_t>(step, last - i));
-          attend(inputs[0], h, *heads[h], i, n_rows, block, y);
-        }
-      }
-    });
+    const int step = heads[0]->keys.kernel().rows;
+    for_head_blocks(
+        heads_, n, work.n_threads, [&] { return Block(*heads[0], n, radius_); },
+        [&](Block& block, int h, int64_t first, int64_t last) {
+          for (int64_t i = first; i < last; i += step) {
+            const int n_rows = static_cast<int>(std::min<int64_t>(step, last - i));
+            attend(inputs[0], h, *heads[h], i, n_rows, block, y);
+          }
+        });
     return y;
   }
 
@@ -113,7 +97,8 @@ class AttentionI8 : public Op {
       const int64_t to = (radius_ < 0 ? n : std::min<int64_t>(n, row + radius_ + 1)) - base;
       const int32_t* dots = block.dots.data() + i * n_keys;
       const int32_t* offset = head.keys.offset(base);
-      exp_.scores(dots + from, q_set_.step(), offset + from, score_scale_,
+      // Both scales at once.
+      exp_.scores({dots + from, offset + from, q_set_.step(), score_scale_, 1.0f},
                   block.scores.data() + from, to - from);
       uint8_t* codes = block.rows.row(i);
       std::fill(codes, codes + from, uint8_t{0});
@@ -127,9 +112,9 @@ class AttentionI8 : public Op {
   Type type_;
   int heads_;
   int radius_;
+  int d_;
   float score_scale_;
   const ExpKernels& exp_;
-  int d_;
   ContextI8 context_;
 };
 

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -17,17 +16,10 @@
 #include "kernels/exp.h"
 #include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
+#include "ops/attention_scales.h"
 #include "ops/keys_i8.h"
 
 namespace earbit {
-
-// The codes of a row sum up to at most 2 / prob_scale, as p < prob_scale / 2 is 0: so int32 holds
-// their product with any values, however many keys there are.
-inline float prob_scale_of(Attributes& attributes, const std::string& name) {
-  const float scale = attributes.number(name);
-  if (!(scale >= 1e-6f)) throw std::invalid_argument(name + " must be at least 1e-6");
-  return scale;
-}
 
 // A few rows of one head: the codes of their probabilities, and what is needed while they are
 // multiplied.
@@ -48,12 +40,12 @@ struct CodeRows {
 
 class ContextI8 {
  public:
-  // Heads of d columns each.
-  ContextI8(Attributes& attributes, int d)
+  // Heads of d columns each.  prefix: of the names of attributes.
+  ContextI8(Attributes& attributes, int d, const std::string& prefix = "")
       : d_(d),
-        prob_set_{attributes.integer("prob_bits", 1, kMaxCodeBits), true},
-        prob_scale_(prob_scale_of(attributes, "prob_scale")),
-        v_scale_(attributes.positive("v_scale")),
+        prob_set_{attributes.integer(prefix + "prob_bits", 1, kMaxCodeBits), true},
+        prob_scale_(share_of(attributes, prefix + "prob_scale")),
+        v_scale_(attributes.positive(prefix + "v_scale")),
         exp_(exp_kernels(chosen_isa())),
         lanes_(lane_kernels(chosen_isa())) {}
 
@@ -65,10 +57,18 @@ class ContextI8 {
   // Codes of the probabilities of n > 0 keys; their scores become the probabilities.
   void softmax(float* scores, int64_t n, const CodeRows& rows, uint8_t* codes) const {
     const float sum = exp_.exp_below(scores, exp_.most(scores, n), n);
-    exp_.divide(scores, sum, n);
-    lanes_.quantize(scores, rows.no_shift.data(), 1.0f, prob_scale_, 0, prob_set_.largest(), codes,
-                    n);
+    to_codes(scores, sum, n, rows.no_shift.data(), codes);
   }
+
+  // Codes of the probabilities shares[i] / sum, which shares become.  no_shift: n zeros.
+  void to_codes(float* shares, float sum, int64_t n, const float* no_shift, uint8_t* codes) const {
+    exp_.divide(shares, sum, n);
+    lanes_.quantize(shares, no_shift, 1.0f, prob_scale_, 0, prob_set_.largest(), codes, n);
+  }
+
+  // What a sum of codes times values stands for.  Two products, as in training: the product of the
+  // two scales would be rounded.
+  float value(int32_t sum) const { return static_cast<float>(sum) * prob_scale_ * v_scale_; }
 
   // Rows [row, row + n_rows) of y, columns of one head.  first_key: a multiple of four, of the
   // value that the first code of a row meets;  n_keys: codes of a row.
@@ -83,8 +83,7 @@ class ContextI8 {
     for (int i = 0; i < n_rows; ++i) {
       const int32_t* context = rows.context.data() + i * cols;
       float* out = y.row(row + i) + head * d_;
-      // Two products, as in training: the product of the two scales would be rounded.
-      for (int j = 0; j < d_; ++j) out[j] = static_cast<float>(context[j]) * prob_scale_ * v_scale_;
+      for (int j = 0; j < d_; ++j) out[j] = value(context[j]);
     }
   }
 

@@ -13,7 +13,8 @@
 
 namespace earbit {
 
-// Far below every score: exp makes of it what no comparison finds and no code counts.
+// Far below every score, as scales are checked: exp makes of it exp(-87) of the largest share,
+// which no half is below and no code counts (attention_scales.h).
 constexpr float kHidden = std::numeric_limits<float>::lowest();
 
 inline void expect_as_many_frames(const std::vector<Value>& inputs) {
@@ -24,12 +25,13 @@ inline void expect_as_many_frames(const std::vector<Value>& inputs) {
   }
 }
 
-// How many rows of n are computed before the next ones, so that their near scores, n_near of a row,
-// take some 64 MiB: all rows, or as many blocks of kPatternRows as do, but one at least.
-inline int64_t rows_at_once(int64_t n, int64_t n_near) {
-  constexpr int64_t kMostPairs = int64_t{1} << 24;
-  if (n * n_near <= kMostPairs) return std::max<int64_t>(n, 1);
-  return std::max(kPatternRows, kMostPairs / n_near / kPatternRows * kPatternRows);
+// How many rows of n a head computes before the next ones, so that the near scores, n_near of a
+// row, of all heads that are computed at once take some 64 MiB: all rows, or as many blocks of
+// kPatternRows as do, but one at least.  Results do not depend on it.
+inline int64_t rows_at_once(int64_t n, int64_t n_near, int n_heads, int n_threads) {
+  const int64_t most_pairs = (int64_t{1} << 24) / std::min(n_heads, n_threads);
+  if (n * n_near <= most_pairs) return std::max<int64_t>(n, 1);
+  return std::max(kPatternRows, most_pairs / n_near / kPatternRows * kPatternRows);
 }
 
 // Places in the class c, c + step, ... of the rows that lie in `rows`.

@@ -13,6 +13,7 @@
 #include "graph/op.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
+#include "ops/attention_scales.h"
 #include "ops/head_bits.h"
 #include "ops/near_and_far.h"
 #include "ops/patterns.h"
@@ -28,8 +29,8 @@ class PatternAttentionB1 : public Op {
         d_(head_dim_of_bits(inputs, attributes)),
         heads_(PatternHeads::read(attributes, inputs[0].groups)),
         pattern_(Pattern::read(attributes)),
-        near_(Scales::read(attributes, "near_")),
-        far_(Scales::read(attributes, "far_")),
+        near_(Scales::read(attributes, "near_", d_)),
+        far_(Scales::read(attributes, "far_", d_)),
         lanes_(lane_kernels(chosen_isa())),
         exp_(exp_kernels(chosen_isa())) {
     type_ = Type::floats(in_.groups * d_);
@@ -52,9 +53,9 @@ class PatternAttentionB1 : public Op {
     float prob_half;
     float context;
 
-    static Scales read(Attributes& attributes, const std::string& prefix) {
-      return {attributes.positive(prefix + "score_scale"),
-              attributes.positive(prefix + "prob_half"), attributes.number(prefix + "scale")};
+    static Scales read(Attributes& attributes, const std::string& prefix, int d) {
+      return {score_scale_of(attributes, prefix + "score_scale", d),
+              share_of(attributes, prefix + "prob_half"), attributes.number(prefix + "scale")};
     }
   };
 

@@ -41,7 +41,7 @@ class PatternAttentionF32 : public Op {
     expect_as_many_frames(inputs);
     Value y = work.make(type_, inputs[0].rows);
     parallel_for(n_heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, y);
+      for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, work.n_threads, y);
     });
     return y;
   }
@@ -67,7 +67,7 @@ class PatternAttentionF32 : public Op {
     int64_t high;
   };
 
-  void run_head(const std::vector<Value>& inputs, int h, Value& y) const {
+  void run_head(const std::vector<Value>& inputs, int h, int n_threads, Value& y) const {
     const int64_t n = inputs[0].rows;
     const bool sees_near = heads_.sees_near(h);
     Rows rows{std::vector<float>(static_cast<size_t>(n * d_)),
@@ -79,7 +79,7 @@ class PatternAttentionF32 : public Op {
       const float* q = inputs[0].row(i) + h * d_;
       for (int c = 0; c < d_; ++c) rows.q[i * d_ + c] = q[c] * score_scale_;
     }
-    const int64_t step = rows_at_once(n, rows.width);
+    const int64_t step = rows_at_once(n, rows.width, n_heads_, n_threads);
     for (int64_t i = 0; i < n; i += step) {
       rows.some = {i, std::min(n, i + step)};
       if (sees_near) near_scores(inputs[1], h, rows);

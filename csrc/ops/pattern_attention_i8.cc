@@ -11,7 +11,7 @@
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/gemm_i8.h"
-#include "kernels/lanes.h"
+#include "ops/attention_scales.h"
 #include "ops/context_i8.h"
 #include "ops/keys_i8.h"
 #include "ops/near_and_far.h"
@@ -24,30 +24,22 @@ namespace {
 struct PatternPart {
   size_t first;
   CodeSet q_set;
-  CodeSet prob_set;
-  float q_scale;
-  float k_scale;
-  float prob_scale;
-  float v_scale;
+  ScoreScales scale;
+  ContextI8 context;
 
   static PatternPart read(Attributes& attributes, const std::string& prefix,
-                          const std::vector<Type>& inputs, size_t first) {
-    return {first,
-            inputs[first].set,
-            {attributes.integer(prefix + "prob_bits", 1, kMaxCodeBits), true},
-            attributes.positive(prefix + "q_scale"),
-            attributes.positive(prefix + "k_scale"),
-            prob_scale_of(attributes, prefix + "prob_scale"),
-            attributes.positive(prefix + "v_scale")};
+                          const std::vector<Type>& inputs, size_t first, int d) {
+    const CodeSet& q_set = inputs[first].set;
+    return {first, q_set,
+            ScoreScales::read(attributes, prefix + "q_scale", prefix + "k_scale", q_set,
+                              inputs[first + 1].set, d),
+            ContextI8(attributes, d, prefix)};
   }
 
-  // Every step is rounded, as in training.
-  void scores(const int32_t* dots, const int32_t* offset, int64_t n, float* y) const {
-    for (int64_t j = 0; j < n; ++j) {
-      y[j] = static_cast<float>(q_set.step() * dots[j] + offset[j]) * q_scale * k_scale;
-    }
+  // Sums of the codes of a query, and what is added to them, as scores.
+  ScaledDots scores(const int32_t* sums, const int32_t* offset) const {
+    return {sums, offset, q_set.step(), scale.left, scale.right};
   }
-  float context(int32_t dot) const { return static_cast<float>(dot) * prob_scale * v_scale; }
 };
 
 template <typename Pattern>
@@ -58,12 +50,11 @@ class PatternAttentionI8 : public Op {
         n_heads_(attributes.integer("heads", 1, 1 << 16)),
         heads_(PatternHeads::read(attributes, n_heads_)),
         pattern_(Pattern::read(attributes)),
-        near_(PatternPart::read(attributes, "near_", inputs, 0)),
-        far_(PatternPart::read(attributes, "far_", inputs, 3)),
+        d_(head_dim_of(inputs, n_heads_)),
+        near_(PatternPart::read(attributes, "near_", inputs, 0, d_)),
+        far_(PatternPart::read(attributes, "far_", inputs, 3, d_)),
         kernel_(gemm_i8_kernel(chosen_isa())),
-        exp_(exp_kernels(chosen_isa())),
-        lanes_(lane_kernels(chosen_isa())),
-        d_(head_dim_of(inputs, n_heads_)) {}
+        exp_(exp_kernels(chosen_isa())) {}
 
   const Type& type() const override { return type_; }
 
@@ -71,7 +62,7 @@ class PatternAttentionI8 : public Op {
     expect_as_many_frames(inputs);
     Value y = work.make(type_, inputs[0].rows);
     parallel_for(n_heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, y);
+      for (auto h = static_cast<int>(begin); h < end; ++h) run_head(inputs, h, work.n_threads, y);
     });
     return y;
   }
@@ -102,12 +93,12 @@ class PatternAttentionI8 : public Op {
     int64_t place(int64_t i) const { return (i - rows.from) * width; }
   };
 
-  void run_head(const std::vector<Value>& inputs, int h, Value& y) const {
+  void run_head(const std::vector<Value>& inputs, int h, int n_threads, Value& y) const {
     const int64_t n = inputs[0].rows;
     const bool sees_near = heads_.sees_near(h);
     const Frames all = frames_of(inputs, near_, h, every_frame(sees_near ? n : 0));
     Near near{sees_near ? near_width(n) : 0, {0, n}, {}, {}};
-    const int64_t step = rows_at_once(n, near.width);
+    const int64_t step = rows_at_once(n, near.width, n_heads_, n_threads);
     for (int64_t i = 0; i < n; i += step) {
       near.rows = {i, std::min(n, i + step)};
       if (sees_near) near_scores(inputs, h, all, near);
@@ -161,9 +152,10 @@ class PatternAttentionI8 : public Op {
       }
       for (int r = 0; r < some.n_rows; ++r, ++i) {
         const Interval seen = pattern_.near(i, n);
-        near_.scores(dots.data() + r * dots_width + seen.from - border, all.keys.offset(seen.from),
-                     seen.to - seen.from,
-                     near.scores.data() + near.place(i) + seen.from - some.base);
+        exp_.scores(near_.scores(dots.data() + r * dots_width + seen.from - border,
+                                 all.keys.offset(seen.from)),
+                    near.scores.data() + near.place(i) + seen.from - some.base,
+                    seen.to - seen.from);
       }
     }
   }
@@ -191,13 +183,14 @@ class PatternAttentionI8 : public Op {
       const uint8_t* q = inputs[far_.first].codes_row(row) + h * d_;
       some.keys.panels().run(q, stride, n_rows, dots.data());
       for (int r = 0; r < n_rows; ++r) {
-        far_.scores(dots.data() + r * dots_width, some.keys.offset(0), n_far, scores.data());
+        exp_.scores(far_.scores(dots.data() + r * dots_width, some.keys.offset(0)), scores.data(),
+                    n_far);
         codes_of(row + r * pattern_.step(), n, h, near, scores, no_shift, codes.data() + r * n_far);
       }
       if (n_far > 0) some.values.run(codes.data(), n_far, n_rows, context.data());
       for (int r = 0; r < n_rows; ++r) {
         float* out = y.row(row + r * pattern_.step()) + h * d_;
-        for (int j = 0; j < d_; ++j) out[j] = far_.context(context[r * context_width + j]);
+        for (int j = 0; j < d_; ++j) out[j] = far_.context.value(context[r * context_width + j]);
       }
     }
   }
@@ -217,13 +210,8 @@ class PatternAttentionI8 : public Op {
     }
     float* scores = near.scores.data() + place;
     const float sum = exp_of_parts(exp_, scores, n_near, far.data(), n_far);
-    const auto quantize = [&](const PatternPart& part, float* p, int64_t n_here, uint8_t* codes) {
-      exp_.divide(p, sum, n_here);
-      lanes_.quantize(p, no_shift.data(), 1.0f, part.prob_scale, 0, part.prob_set.largest(), codes,
-                      n_here);
-    };
-    quantize(near_, scores, n_near, near.codes.data() + place);
-    quantize(far_, far.data(), n_far, far_codes);
+    near_.context.to_codes(scores, sum, n_near, no_shift.data(), near.codes.data() + place);
+    far_.context.to_codes(far.data(), sum, n_far, no_shift.data(), far_codes);
   }
 
   void add_near_part(const Near& near, int h, const Frames& all, Value& y) const {
@@ -238,7 +226,7 @@ class PatternAttentionI8 : public Op {
       }
       for (int r = 0; r < some.n_rows; ++r, ++i) {
         float* out = y.row(i) + h * d_;
-        for (int j = 0; j < d_; ++j) out[j] += near_.context(context[r * width + j]);
+        for (int j = 0; j < d_; ++j) out[j] += near_.context.value(context[r * width + j]);
       }
     }
   }
@@ -247,12 +235,11 @@ class PatternAttentionI8 : public Op {
   int n_heads_;
   PatternHeads heads_;
   Pattern pattern_;
+  int d_;
   PatternPart near_;
   PatternPart far_;
   const GemmI8Kernel& kernel_;
   const ExpKernels& exp_;
-  const LaneKernels& lanes_;
-  int d_;
 };
 
 }  // namespace

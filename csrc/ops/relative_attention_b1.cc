@@ -14,8 +14,10 @@
 #include "kernels/exp.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/lanes.h"
+#include "ops/attention_scales.h"
 #include "ops/context_b1.h"
 #include "ops/head_bits.h"
+#include "ops/head_blocks.h"
 
 namespace earbit {
 namespace {
@@ -27,9 +29,9 @@ class RelativeAttentionB1 : public Op {
   RelativeAttentionB1(const std::vector<Type>& inputs, Attributes& attributes)
       : in_(inputs[0]),
         d_(head_dim_of_bits(inputs, attributes)),
-        content_scale_(attributes.positive("content_scale")),
-        position_scale_(attributes.positive("position_scale")),
-        prob_half_(attributes.positive("prob_half")),
+        content_scale_(score_scale_of(attributes, "content_scale", d_)),
+        position_scale_(score_scale_of(attributes, "position_scale", d_)),
+        prob_half_(share_of(attributes, "prob_half")),
         lanes_(lane_kernels(chosen_isa())),
         exp_(exp_kernels(chosen_isa())),
         context_(attributes, in_.groups, d_) {}
@@ -44,10 +46,8 @@ class RelativeAttentionB1 : public Op {
             "queries, k and v must have the same n frames, and r 2 n - 1 rows");
       }
     }
-    std::vector<std::unique_ptr<Head>> heads(in_.groups);
-    parallel_for(in_.groups, 1, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
-    });
+    const auto heads =
+        make_heads<Head>(in_.groups, work.n_threads, [&](int h) { return head(inputs, h); });
     Value y = work.make(type(), n);
     // All heads of a row together: heads share words of the output when it is bits.
     parallel_for(n, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
@@ -63,8 +63,6 @@ class RelativeAttentionB1 : public Op {
   }
 
  private:
-  static constexpr int64_t kBlockRows = 48;
-
   // The operands that all rows share, as weights.
   struct Head {
     PanelsB1 keys;
@@ -93,14 +91,13 @@ class RelativeAttentionB1 : public Op {
     ContextRows context;
   };
 
-  std::unique_ptr<Head> head(const std::vector<Value>& inputs, int h) const {
+  Head head(const std::vector<Value>& inputs, int h) const {
     const auto n = static_cast<int>(inputs[kKey].rows);
     const int words = in_.words();
     const GemmB1Kernel& kernel = gemm_b1_kernel(chosen_isa());
-    return std::make_unique<Head>(
-        Head{PanelsB1(kernel, inputs[kKey].group(h), words, n, words),
-             PanelsB1(kernel, inputs[kDistance].group(h), words, 2 * n - 1, words),
-             context_.values_of(inputs[kValue], h)});
+    return {PanelsB1(kernel, inputs[kKey].group(h), words, n, words),
+            PanelsB1(kernel, inputs[kDistance].group(h), words, 2 * n - 1, words),
+            context_.values_of(inputs[kValue], h)};
   }
 
   // Rows [first, first + n_rows) of one head, into its columns of y.

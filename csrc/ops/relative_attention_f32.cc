@@ -6,17 +6,14 @@
 // makes of the scores is divided by its sum in the context, which has fewer columns.
 #include <algorithm>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_f32.h"
 #include "kernels/lanes.h"
+#include "ops/head_blocks.h"
 
 namespace earbit {
 namespace {
-
-constexpr int64_t kBlockRows = 48;
-constexpr int64_t kMostBlocks = 16;  // of a range
 
 class RelativeAttentionF32 : public Op {
  public:
@@ -44,20 +41,14 @@ class RelativeAttentionF32 : public Op {
       throw std::invalid_argument("q, k and v must have the same n frames, and r 2 n - 1 rows");
     }
     Value y = work.make(type_, n);
-    std::vector<std::unique_ptr<Head>> heads(heads_);
-    parallel_for(heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (auto h = static_cast<int>(begin); h < end; ++h) heads[h] = head(inputs, h);
-    });
-    const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    // What a block needs is allocated once for several.
-    const int64_t grain = even_grain(heads_ * n_blocks, kMostBlocks, 1, work.n_threads);
-    parallel_for(heads_ * n_blocks, grain, work.n_threads, [&](int64_t begin, int64_t end) {
-      Block block(n, type_.cols / heads_, heads[0]->distances.panel_cols());
-      for (int64_t task = begin; task < end; ++task) {
-        const auto h = static_cast<int>(task / n_blocks);
-        run_block(inputs[0], h, *heads[h], task % n_blocks * kBlockRows, block, y);
-      }
-    });
+    const auto heads =
+        make_heads<Head>(heads_, work.n_threads, [&](int h) { return head(inputs, h); });
+    for_head_blocks(
+        heads_, n, work.n_threads,
+        [&] { return Block(n, type_.cols / heads_, heads[0]->distances.panel_cols()); },
+        [&](Block& block, int h, int64_t first, int64_t last) {
+          run_block(inputs[0], h, *heads[h], first, last - first, block, y);
+        });
     return y;
   }
 
@@ -85,21 +76,20 @@ class RelativeAttentionF32 : public Op {
     float sums[kBlockRows];
   };
 
-  std::unique_ptr<Head> head(const std::vector<Value>& inputs, int h) const {
+  Head head(const std::vector<Value>& inputs, int h) const {
     const auto n = static_cast<int>(inputs[0].rows);
     const int width = type_.cols;
     const int d = width / heads_;
     const GemmF32Kernel& kernel = gemm_f32_kernel(chosen_isa());
-    return std::make_unique<Head>(
-        Head{PanelsF32(kernel, inputs[1].row(0) + h * d, width, n, d),
-             PanelsF32(kernel, inputs[3].row(0) + h * d, width, 2 * n - 1, d),
-             PanelsF32::of_turned(kernel, inputs[2].row(0) + h * d, width, d, n)});
+    return {PanelsF32(kernel, inputs[1].row(0) + h * d, width, n, d),
+            PanelsF32(kernel, inputs[3].row(0) + h * d, width, 2 * n - 1, d),
+            PanelsF32::of_turned(kernel, inputs[2].row(0) + h * d, width, d, n)};
   }
 
-  void run_block(const Value& q, int h, const Head& head, int64_t first, Block& block,
-                 Value& y) const {
+  // Rows [first, first + n_rows) of one head, into its columns of y.
+  void run_block(const Value& q, int h, const Head& head, int64_t first, int64_t n_rows,
+                 Block& block, Value& y) const {
     const int64_t n = q.rows;
-    const int64_t n_rows = std::min<int64_t>(kBlockRows, n - first);
     const int d = type_.cols / heads_;
     biased(q, h, first, n_rows, content_bias_, block);
     head.keys.run(block.left.data(), d, n_rows, nullptr, block.scores.data(), n, 1);

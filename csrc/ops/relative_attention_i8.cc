@@ -8,19 +8,17 @@
 // values in ops/context_i8.h.  A few rows at a time, and no more distances than they see.
 #include <algorithm>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/exp.h"
+#include "ops/attention_scales.h"
 #include "ops/context_i8.h"
+#include "ops/head_blocks.h"
 #include "ops/keys_i8.h"
 
 namespace earbit {
 namespace {
 
 enum Input { kContentQuery, kPositionQuery, kKey, kDistance, kValue, kInputs };
-
-constexpr int64_t kBlockRows = 48;
-constexpr int64_t kMostBlocks = 16;  // of a range
 
 class RelativeAttentionI8 : public Op {
  public:
@@ -29,12 +27,11 @@ class RelativeAttentionI8 : public Op {
         p_set_(inputs[kPositionQuery].set),
         type_(Type::floats(inputs[0].cols)),
         heads_(attributes.integer("heads", 1, 1 << 16)),
-        q_scale_(attributes.positive("q_scale")),
-        k_scale_(attributes.positive("k_scale")),
-        p_scale_(attributes.positive("p_scale")),
-        r_scale_(attributes.positive("r_scale")),
-        exp_(exp_kernels(chosen_isa())),
         d_(head_dim_of(inputs, heads_)),
+        content_(ScoreScales::read(attributes, "q_scale", "k_scale", q_set_, inputs[kKey].set, d_)),
+        position_(
+            ScoreScales::read(attributes, "p_scale", "r_scale", p_set_, inputs[kDistance].set, d_)),
+        exp_(exp_kernels(chosen_isa())),
         context_(attributes, d_) {}
 
   const Type& type() const override { return type_; }
@@ -47,30 +44,20 @@ class RelativeAttentionI8 : public Op {
             "queries, k and v must have the same n frames, and r 2 n - 1 rows");
       }
     }
-    std::vector<std::unique_ptr<Head>> heads(heads_);
-    parallel_for(heads_, 1, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (auto h = static_cast<int>(begin); h < end; ++h) {
-        heads[h] = std::make_unique<Head>(Head{KeysI8(inputs[kKey], q_set_, h, d_),
-                                               KeysI8(inputs[kDistance], p_set_, h, d_),
-                                               context_.values_of(inputs[kValue], h)});
-      }
+    const auto heads = make_heads<Head>(heads_, work.n_threads, [&](int h) {
+      return Head{KeysI8(inputs[kKey], q_set_, h, d_), KeysI8(inputs[kDistance], p_set_, h, d_),
+                  context_.values_of(inputs[kValue], h)};
     });
     Value y = work.make(type_, n);
-    const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
-    // What a block needs is allocated once for several.
-    const int64_t grain = even_grain(heads_ * n_blocks, kMostBlocks, 1, work.n_threads);
-    parallel_for(heads_ * n_blocks, grain, work.n_threads, [&](int64_t begin, int64_t end) {
-      const int step = heads[0]->keys.kernel().rows;
-      Block block(*heads[0], n);
-      for (int64_t task = begin; task < end; ++task) {
-        const auto h = static_cast<int>(task / n_blocks);
-        const int64_t last = std::min(n, (task % n_blocks + 1) * kBlockRows);
-        for (int64_t i = task % n_blocks * kBlockRows; i < last; i += step) {
-          const int n_rows = static_cast<int>(std::min<int64_t>(step, last - i));
-          attend(inputs, h, *heads[h], i, n_rows, block, y);
-        }
-      }
-    });
+    const int step = heads[0]->keys.kernel().rows;
+    for_head_blocks(
+        heads_, n, work.n_threads, [&] { return Block(*heads[0], n); },
+        [&](Block& block, int h, int64_t first, int64_t last) {
+          for (int64_t i = first; i < last; i += step) {
+            const int n_rows = static_cast<int>(std::min<int64_t>(step, last - i));
+            attend(inputs, h, *heads[h], i, n_rows, block, y);
+          }
+        });
     return y;
   }
 
@@ -121,10 +108,10 @@ class RelativeAttentionI8 : public Op {
     for (int i = 0; i < n_rows; ++i) {
       const int64_t nearest = n - 1 - first - i;  // the row of r that the first key reads
       const ScaledDots by_content{block.by_content.data() + i * block.key_cols, head.keys.offset(0),
-                                  q_set_.step(), q_scale_, k_scale_};
+                                  q_set_.step(), content_.left, content_.right};
       const ScaledDots by_distance{
           block.by_distance.data() + i * block.distance_cols + nearest - base,
-          head.distances.offset(nearest), p_set_.step(), p_scale_, r_scale_};
+          head.distances.offset(nearest), p_set_.step(), position_.left, position_.right};
       exp_.add_dots(by_content, by_distance, block.scores.data(), n);
       context_.softmax(block.scores.data(), n, block.rows, block.rows.row(i));
     }
@@ -135,12 +122,10 @@ class RelativeAttentionI8 : public Op {
   CodeSet p_set_;
   Type type_;
   int heads_;
-  float q_scale_;
-  float k_scale_;
-  float p_scale_;
-  float r_scale_;
-  const ExpKernels& exp_;
   int d_;
+  ScoreScales content_;
+  ScoreScales position_;
+  const ExpKernels& exp_;
   ContextI8 context_;
 };
 

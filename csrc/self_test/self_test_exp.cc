@@ -60,11 +60,12 @@ bool is_right(const ExpKernels& exp, int n, std::mt19937_64& random) {
   scalar.weighted_sum(counts.data(), other_counts.data(), -0.37f, 0.11f, same_weighted.data(), n);
   std::vector<float> scores(n);
   std::vector<float> shares = x;
-  exp.scores(counts.data(), 2, counts.data(), 0.37f, scores.data(), n);
+  exp.scores({counts.data(), counts.data(), 2, 0.37f, 0.19f}, scores.data(), n);
   exp.divide(shares.data(), 0.7f, n);
   for (int i = 0; i < n; ++i) {
-    // In double the product is exact, and a quotient is rounded as in one step.
-    const auto score = static_cast<float>(static_cast<double>(0.37f) * (3 * counts[i]));
+    // In double a product is exact, and a quotient is rounded as in one step.
+    const auto once = static_cast<float>(static_cast<double>(0.37f) * (3 * counts[i]));
+    const auto score = static_cast<float>(static_cast<double>(0.19f) * once);
     const auto share = static_cast<float>(static_cast<double>(x[i]) / static_cast<double>(0.7f));
     if (scores[i] != score || shares[i] != share) return false;
   }

@@ -72,6 +72,14 @@ static void wrong_calls(const earbit_program* program) {
   free(out);
 }
 
+/* The longest audio has as many frames as a run can hold, or none and a text. */
+static void too_much_audio(const earbit_program* program) {
+  const int64_t most = (int64_t)1 << 35; /* bytes */
+  const int64_t n = earbit_n_frames(program, EARBIT_MAX_SAMPLES);
+  if (n > most / ((int64_t)sizeof(float) * earbit_width(program))) ++n_wrong;
+  if (n == 0 && strstr(earbit_error(), "larger than 32 GiB") == NULL) ++n_wrong;
+}
+
 static void wrong_scores(const earbit_program* program) {
   float samples[800] = {0};
   const int n = earbit_n_labels(program);
@@ -107,6 +115,7 @@ int main(int argc, char** argv) {
   }
   wrong_files(argv[1]);
   wrong_calls(program);
+  too_much_audio(program);
   wrong_scores(program);
   earbit_close(program);
   return n_wrong == 0 ? 0 : 1;

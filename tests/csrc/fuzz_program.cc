@@ -1,7 +1,7 @@
 // Loads and runs program files that are nearly right, and ends with an error at the first that
 //   - makes a sanitizer speak, or takes more than a minute,
 //   - throws anything but FormatError while it is loaded, or a message of several lines,
-//   - asks for more memory than the size of the file (and of the audio) justifies,
+//   - asks for more memory or rows than the size of the file (and of the audio) justifies,
 //   - gives other features or scores on three threads than on one.
 //
 // fuzz_program SEEDS FIRST COUNT: SEEDS is a folder of valid programs; file i follows from i alone,
@@ -29,6 +29,7 @@ using earbit::Value;
 constexpr size_t kSlack = size_t{1} << 18;     // of small things that every file needs
 constexpr size_t kMemory = size_t{256} << 20;  // that a run is given at most
 constexpr size_t kRunGrowth = 64;              // bytes per byte of the file and frame
+constexpr size_t kRowGrowth = 8;               // frames of padding per byte of the file
 constexpr size_t kMaxSamples = 1200;
 constexpr unsigned kMaxSeconds = 60;
 
@@ -69,9 +70,12 @@ LoadedProgram load(long i, const std::string& bytes, Counts& counts) {
 }
 
 // What a run may take: kRunGrowth bytes per byte of the file and frame of its longest value.
-size_t memory_of_run(const LoadedProgram& loaded, size_t n_bytes, size_t n_samples) {
+size_t memory_of_run(long i, const LoadedProgram& loaded, size_t n_bytes, size_t n_samples) {
   const std::vector<int64_t> rows = loaded.program->rows(static_cast<int64_t>(n_samples));
   const auto n_rows = static_cast<size_t>(*std::max_element(rows.begin(), rows.end()));
+  if (n_rows > 2 * (n_samples + kRowGrowth * n_bytes)) {
+    fail(i, std::to_string(n_rows) + " rows, more than file and audio justify");
+  }
   return kRunGrowth * n_bytes * n_rows + kSlack;
 }
 
@@ -96,7 +100,7 @@ void run(long i, const LoadedProgram& loaded, size_t n_bytes, Random& random, Co
     return loaded.program->run(audio.data(), static_cast<int64_t>(audio.size()), outputs,
                                n_threads);
   };
-  const size_t justified = memory_of_run(loaded, n_bytes, audio.size());
+  const size_t justified = memory_of_run(i, loaded, n_bytes, audio.size());
   std::vector<Value> alone;
   try {
     LimitedMemory memory(std::min(justified, kMemory));

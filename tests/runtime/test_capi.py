@@ -5,8 +5,10 @@ import wave
 
 import numpy as np
 import pytest
+from program_parts import floats, front_end
 from small_programs import write_programs
 
+from earbit.export.program import Program, write_program
 from earbit.runtime import Session
 from native_build import built, ran
 
@@ -102,6 +104,18 @@ def test_the_example_says_that_a_file_cannot_be_opened(folder, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_wrong_call_gets_its_status_and_a_text(folder, name):
     ran(built("asan") / "c_errors", folder / f"{name}.safetensors")
+
+
+def test_audio_is_too_long_where_its_features_are_larger_than_a_run_can_hold(tmp_path):
+    program = Program()
+    frequency = {"frequency": floats(1, 1024)}
+    value = program.add(
+        "sinusoids", [front_end(program, 12)], ints={"columns": 2048}, tensors=frequency
+    )
+    program.outputs = [value]
+    write_program(program, tmp_path / "p.safetensors", {})
+    # 4 h: 46 million rows of 8 KiB
+    ran(built("asan") / "c_errors", tmp_path / "p.safetensors")
 
 
 def test_threads_that_open_run_and_close_at_once_get_the_right_bits(folder):

@@ -25,6 +25,16 @@ def test_a_program_stays_what_it_was_when_memory_runs_out_while_it_gets_an_op():
     assert int(ran(built("asan") / "short_memory").removesuffix(" refused\n")) > 0
 
 
+def test_memory_is_given_back_at_the_end_of_a_run_without_any_memory():
+    # Not with the address sanitizer, with which no block is used twice.
+    said = ran(built("programs") / "given_back")
+    assert said == "3 kept, 0 after runs that took none\n"
+
+
+def test_rows_beyond_what_memory_holds_are_refused_before_they_overflow():
+    ran(built("asan") / "many_rows")
+
+
 def test_files_that_are_nearly_right_do_no_harm(tmp_path):
     write_programs(tmp_path)
     found = ran(built("asan") / "fuzz_program", tmp_path, 0, N_FILES)

@@ -54,6 +54,32 @@ def test_sinusoids_are_those_of_the_model(n_frames, d_model):
     assert np.abs(found - expected.numpy()).max() <= 3e-7
 
 
+def add_sinusoids(program, value):
+    tensors = {"frequency": np.ones(1, np.float32)}
+    return program.add("sinusoids", [value], {"columns": 1}, {}, tensors)
+
+
+def test_rows_of_sinusoids_are_not_doubled_again():
+    program = _core.Program()
+    table = add_sinusoids(program, 0)
+    follows = program.add("relu", [table], {}, {}, {})
+    cut = program.add("repeat", [0, follows], {"times": 2}, {}, {})
+    for value in (table, follows, cut):
+        with pytest.raises(ValueError, match=f"value {value} follow from sinusoids already"):
+            add_sinusoids(program, value)
+
+
+def test_sinusoids_of_frames_that_saw_other_sinusoids_are_allowed():
+    program = _core.Program()
+    n, table = 7, add_sinusoids(program, 0)
+    biases = {name: np.zeros(1, np.float32) for name in ("content_bias", "position_bias")}
+    floats = {"score_scale": 1.0}
+    seen = program.add("relative_attention_f32", [0, 0, 0, table], {"heads": 1}, floats, biases)
+    cut = program.add("repeat", [table, seen], {"times": 1}, {}, {})
+    tables = [add_sinusoids(program, value) for value in (seen, cut)]
+    assert [len(y) for y in program.run(np.ones(n, np.float32), tables, 1)] == [2 * n - 1] * 2
+
+
 @pytest.mark.parametrize(
     ("n_rows", "times", "n_frames"), [(1, 1, 1), (7, 2, 13), (7, 2, 14), (3, 5, 11)]
 )

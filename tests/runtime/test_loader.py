@@ -137,6 +137,16 @@ def test_a_key_that_occurs_twice_is_refused_by_name(tmp_path):
     refused(write(tmp_path / "p", header(twice)), "op 0 ints: 'a' twice")
 
 
+@pytest.mark.parametrize("kinds", [("ints", "floats"), ("ints", "tensors"), ("floats", "tensors")])
+def test_an_attribute_of_two_kinds_is_refused_by_name(tmp_path, kinds):
+    # Each alone is one that the op has, or is refused as left over.
+    values = {"ints": 1, "floats": 1.0, "tensors": "b"}
+    name = "bias" if "tensors" in kinds else "eps"
+    twice = {kind: NORM[kind] | {name: values[kind]} for kind in kinds}
+    path = write(tmp_path / "p", header({**PROGRAM, "ops": [{**NORM, **twice}]}, **TWO), DATA)
+    refused(path, rf"op 0 \(layer_norm\): '{name}' is given twice")
+
+
 def test_a_tensor_that_two_ops_read_is_refused_by_name(tmp_path):
     program = {**PROGRAM, "ops": [NORM, {**NORM, "inputs": [1]}]}
     refused(write(tmp_path / "p", header(program, **TWO), DATA), "op 1: .*which another op has")

@@ -82,30 +82,50 @@ def test_codes_in_parts_of_the_rows_give_the_bits_of_attention_to_all_frames():
     assert np.array_equal(one, other)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="measures its own memory, as Linux can")
 @pytest.mark.parametrize("kind", ["f32", "i8"])
-def test_a_stride_as_long_as_the_audio_takes_memory_for_some_rows_only(kind):
+@pytest.mark.parametrize("expressivity", [3, None], ids=["fixed", "strided"])
+def test_heads_that_share_memory_on_several_threads_give_the_bits_of_one_thread(expressivity, kind):
+    # On four threads a head has a quarter of 2^24 pairs: parts of 864 rows or more.
+    case = (4700, 4, 2, 1900, expressivity, 3, 1)
+    if kind == "f32":
+        x = np.random.default_rng(1).standard_normal((4700, 24)).astype(np.float32)
+        program, op, operands, ints = built(case, "f32")
+        y = program.add(op, operands, ints | {"heads": 4}, {"score_scale": 1.5}, {})
+    else:
+        steps_of_shares = {"near_prob_scale": 2.0**-17, "far_prob_scale": 2.0**-18}
+        program, y, x, _ = built_i8(case, BITS, **steps_of_shares)
+    one, *others = (program.run(x.ravel(), [y], threads)[0] for threads in (1, 3, 4))
+    assert len(np.unique(one)) > 100
+    assert all(np.array_equal(one, other) for other in others)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures its own memory, as Linux can")
+@pytest.mark.parametrize(("kind", "n", "n_heads"), [("f32", 17_000, 1), ("i8", 17_000, 1),
+                                                    ("f32", 5000, 4), ("i8", 5000, 4)])  # fmt: skip
+def test_a_stride_as_long_as_the_audio_takes_memory_for_some_rows_only(kind, n, n_heads):
     code = f"""if True:
         import sys
         sys.path[:0] = {[p for p in sys.path if p]!r}
         import resource
         import numpy as np
         import test_pattern_attention_i8, test_pattern_attention_ops
-        case = (17_000, 1, 1, 17_000, None, 1, 0)
+        case = ({n}, {n_heads}, 1, {n}, None, {n_heads}, 0)
         if {kind!r} == "f32":
             program, op, operands, ints = test_pattern_attention_ops.built(case, "f32")
-            y = program.add(op, operands, ints | {{"heads": 1}}, {{"score_scale": 1.0}}, {{}})
-            wave = np.ones(3 * 17_000, np.float32)
+            ints |= {{"heads": {n_heads}}}
+            y = program.add(op, operands, ints, {{"score_scale": 1.0}}, {{}})
+            wave = np.ones(3 * {n_heads * n}, np.float32)
         else:
             program, y, wave, _ = test_pattern_attention_i8.built(case, {BITS})
         def peak():
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         before = peak()
-        result = program.run(wave, [y], 1)[0]
-        assert np.isfinite(result).all() and len(result) == 17_000
+        result = program.run(wave, [y], {n_heads})[0]
+        assert np.isfinite(result).all() and len(result) == {n}
         print(peak() - before)
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    # All pairs at a time would take 1.2 GB, and 0.3 GB more for codes.
+    # All pairs at a time would take 1.2 GB, and 0.3 GB more for codes; 2^24 of each of four heads
+    # 0.27 GB.
     assert int(done.stdout) < 200e6

@@ -112,6 +112,20 @@ def test_binary_near_and_far_products_have_scales_of_their_own(case):
     assert np.array_equal(results[0], results[1]), "threads changed a bit"
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_least_halves_find_every_frame_that_is_seen_and_none_that_is_hidden(case):
+    n, n_heads, d, *_ = case
+    bits = np.random.default_rng(3).random((n, 3 * n_heads * d)) < 0.5
+    program, op, operands, ints = built(case, "b1")
+    scales = {"score_scale": 0.01, "prob_half": 1e-6, "scale": 1.0}
+    floats = {f"{part}_{name}": x for part in ("near", "far") for name, x in scales.items()}
+    y = program.add(op, operands, ints | {"head_dim": d}, floats, {})
+    near, far = masks(case)
+    v = operands_of(values(bits, False), case)[2]
+    expected = ((near | far) @ v).transpose(1, 0, 2).reshape(n, -1)
+    assert np.array_equal(program.run(waveform_of(bits), [y], 1)[0], expected)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

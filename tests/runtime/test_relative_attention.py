@@ -134,7 +134,7 @@ def test_large_scales_leave_one_key_to_a_query():
         ({"head_dim": 5}, "head_dim=5"),
         ({"content_scale": 0.0}, "above 0"),
         ({"position_scale": -1.0}, "above 0"),
-        ({"prob_half": 0.0}, "above 0"),
+        ({"prob_half": 0.0}, "prob_half must be at least 1e-6"),
     ],
 )
 def test_numbers_that_mean_nothing_are_refused(changed, message):

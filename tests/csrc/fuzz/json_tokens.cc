@@ -62,17 +62,6 @@ bool is_value(const std::string& token) {
   return std::string("]},:").find(token[0]) == std::string::npos;
 }
 
-// The token after the value that begins at token i.
-size_t end_of_value(const std::vector<std::string>& tokens, size_t i) {
-  int depth = 0;
-  for (; i < tokens.size(); ++i) {
-    if (tokens[i] == "{" || tokens[i] == "[") ++depth;
-    if (tokens[i] == "}" || tokens[i] == "]") --depth;
-    if (depth <= 0) return i + 1;
-  }
-  return i;
-}
-
 // A token of a kind, or none when the text has none.
 template <typename IsKind>
 size_t pick(const std::vector<std::string>& tokens, Random& random, IsKind&& is_kind) {
@@ -150,6 +139,16 @@ std::vector<std::string> tokens_of(const std::string& json) {
     i = end;
   }
   return tokens;
+}
+
+size_t end_of_value(const std::vector<std::string>& tokens, size_t i) {
+  int depth = 0;
+  for (; i < tokens.size(); ++i) {
+    if (tokens[i] == "{" || tokens[i] == "[") ++depth;
+    if (tokens[i] == "}" || tokens[i] == "]") --depth;
+    if (depth <= 0) return i + 1;
+  }
+  return i;
 }
 
 std::string mutated_json(const std::string& json, Random& random) {

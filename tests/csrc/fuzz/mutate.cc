@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "file/safetensors.h"
+#include "fuzz/chain.h"
 
 namespace {
 
@@ -144,7 +145,7 @@ std::string mutated(Seed seed, Random& random) {
   size_t n_in_header = 0;
   size_t n_in_bytes = 0;
   for (size_t i = 0; i < n_changes; ++i) {
-    const size_t kind = below(random, 20);
+    const size_t kind = below(random, 21);
     if (kind < 7) {
       seed.program = mutated_json(seed.program, random);
     } else if (kind < 14 && !seed.tensors.empty()) {
@@ -154,6 +155,8 @@ std::string mutated(Seed seed, Random& random) {
     } else if (kind < 18 && !seed.tensors.empty()) {
       widen(seed, random);
     } else if (kind < 19) {
+      chain(seed, random);
+    } else if (kind < 20) {
       ++n_in_header;
     } else {
       ++n_in_bytes;

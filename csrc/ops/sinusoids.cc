@@ -1,8 +1,5 @@
-// Ops that follow the number of frames.
 // sinusoids: n frames of anything become a row for every distance n - 1, ..., 0, ..., -(n - 1),
-//   sin and cos of distance * frequency side by side.
-// repeat: every frame a few times over, cut to the frames of a second value.
-#include <algorithm>
+// sin and cos of distance * frequency side by side.
 #include <cmath>
 
 #include "cpu/thread_pool.h"
@@ -22,6 +19,7 @@ class Sinusoids : public Op {
   const Type& type() const override { return type_; }
 
   int64_t rows(const std::vector<int64_t>& inputs) const override { return 2 * inputs[0] - 1; }
+  bool doubles_rows() const override { return true; }
 
   Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const int64_t n = inputs[0].rows;
@@ -43,34 +41,6 @@ class Sinusoids : public Op {
   std::vector<float> frequency_;
 };
 
-class Repeat : public Op {
- public:
-  Repeat(const Type& type, Attributes& attributes)
-      : type_(type), times_(attributes.integer("times", 1, 1 << 10)) {}
-
-  const Type& type() const override { return type_; }
-
-  int64_t rows(const std::vector<int64_t>& inputs) const override { return inputs[1]; }
-
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
-    const int64_t n = inputs[1].rows;
-    if (n > x.rows * times_) {
-      throw std::invalid_argument("repeat of " + std::to_string(x.rows) + " frames, " +
-                                  std::to_string(times_) + " times, to " + std::to_string(n));
-    }
-    Value y = work.make(type_, n);
-    parallel_for(n, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) std::copy_n(x.row(i / times_), type_.cols, y.row(i));
-    });
-    return y;
-  }
-
- private:
-  Type type_;
-  int times_;
-};
-
 }  // namespace
 
 std::unique_ptr<Op> make_sinusoids(const std::vector<Type>& inputs, Attributes& attributes) {
@@ -78,11 +48,6 @@ std::unique_ptr<Op> make_sinusoids(const std::vector<Type>& inputs, Attributes& 
     throw std::invalid_argument(std::to_string(inputs.size()) + " inputs, expected 1");
   }
   return std::make_unique<Sinusoids>(attributes);
-}
-
-std::unique_ptr<Op> make_repeat(const std::vector<Type>& inputs, Attributes& attributes) {
-  expect_floats(inputs, 2);
-  return std::make_unique<Repeat>(inputs[0], attributes);
 }
 
 }  // namespace earbit

@@ -1,0 +1,60 @@
+// The scales of attention, for every op that has some, checked so that scores, their sums and their
+// differences are finite, and that a frame which is hidden from a query gets no share.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "bits/code_set.h"
+#include "graph/attributes.h"
+
+namespace earbit {
+
+// Far below the largest float32, 2^128, and far above any score of use.
+constexpr double kMostScore = 0x1p120;
+
+inline void expect_score(double score, const std::string& scales) {
+  if (score <= kMostScore) return;
+  throw std::invalid_argument(scales + " makes scores of more than 2^120");
+}
+
+// What dots of at most most_dot are multiplied with.
+inline float score_scale_of(Attributes& attributes, const std::string& name, int most_dot) {
+  const float scale = attributes.positive(name);
+  expect_score(static_cast<double>(scale) * most_dot, name);
+  return scale;
+}
+
+// What dots of codes are multiplied with, one after the other: the scales of both operands.
+struct ScoreScales {
+  float left;
+  float right;
+
+  // Heads of d columns of these codes.
+  static ScoreScales read(Attributes& attributes, const std::string& left_name,
+                          const std::string& right_name, const CodeSet& left_set,
+                          const CodeSet& right_set, int d) {
+    const ScoreScales scales{attributes.positive(left_name), attributes.positive(right_name)};
+    const std::string both = left_name + " times " + right_name;
+    if (!(scales.product() > 0)) throw std::invalid_argument(both + " is 0 in float32");
+    const double once = static_cast<double>(scales.left) * left_set.limit() * right_set.limit() * d;
+    expect_score(once, left_name);
+    expect_score(once * scales.right, both);
+    return scales;
+  }
+
+  float product() const { return left * right; }
+};
+
+// The step of the codes of probabilities, or half of that of their bits: a bit is 1 where p is
+// above it.  The codes of a row sum up to at most 2 / step, as p < step / 2 is 0: so int32 holds
+// their product with any values, however many keys there are.  Of what is hidden p is exp(-87) at
+// most.
+inline float share_of(Attributes& attributes, const std::string& name) {
+  const float share = attributes.number(name);
+  if (!(share >= 1e-6f)) throw std::invalid_argument(name + " must be at least 1e-6");
+  return share;
+}
+
+}  // namespace earbit
