@@ -1,5 +1,5 @@
 // Splits work over threads.  Results never depend on how many there are: every index is computed
-// by exactly one call, on its own.
+// by exactly one call, on its own, with the default of how floats are computed.
 #pragma once
 
 #include <cstdint>
