@@ -57,7 +57,7 @@ void chain(Seed& seed, Random& random) {
   Tokens copies;
   for (size_t copy = 0; copy < n_copies; ++copy) {
     Tokens op = record;
-    rename_tensors(op, "+" + std::to_string(records.size() + copy), seed);
+    rename_tensors(op, std::to_string(records.size() + copy).insert(0, 1, '+'), seed);
     const Span inputs = inside(op, "inputs");
     for (size_t i = inputs.first; i < inputs.last; ++i) {
       if (op[i] != ",") op[i] = std::to_string(records.size() + copy);
