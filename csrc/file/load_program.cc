@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <cstring>
 #include <set>
 
 #include "file/checksum.h"
@@ -14,6 +15,7 @@ namespace {
 constexpr const char* kFormat = "earbit-program-1";
 constexpr const char* kModelFormats = "earbit-model-";  // of trained models, of any version
 constexpr const char* kMetadataKey = "earbit";
+constexpr const char* kChecksumKey = "earbit-checksum";  // of what stands by the other
 constexpr size_t kMaxOps = 100'000;
 // Bytes that all values together may take for a frame, for each byte of the file.  Models take less
 // than 1; without a limit a few lines of a file could ask for any amount of memory.
@@ -163,6 +165,15 @@ Head read_head(const Json& record, const Program& program) {
   return head;
 }
 
+// Throws FormatError where the program is not what its checksum says.
+void check_text(const std::string& text, const std::string& expected) {
+  std::vector<uint64_t> words((text.size() + 7) / 8);
+  if (!text.empty()) std::memcpy(words.data(), text.data(), text.size());
+  if (checksum_text(checksum_of(words.data(), words.size())) == expected) return;
+  throw FormatError(
+      "the file is damaged: its program is not what its checksum says; copy or export it again");
+}
+
 void check_format(const Json& value) {
   const std::string format = value.string("format");
   if (format == kFormat) return;
@@ -183,6 +194,7 @@ LoadedProgram load_program(const Source& source) {
   if (!text) {
     throw FormatError("a safetensors file without earbit metadata; give a file of `earbit export`");
   }
+  if (const auto checksum = header.metadata(kChecksumKey)) check_text(*text, *checksum);
   const Json json = Json::parse(*text);
   // The format comes first: of another one nothing else is known.
   const Json::Members members = json.members("program");

@@ -49,7 +49,7 @@ def parts(path):
 def rewritten(path, change):
     header, program, data = parts(path)
     change(program)
-    header["__metadata__"]["earbit"] = json.dumps(program)
+    header["__metadata__"] = {"earbit": json.dumps(program)}  # and no checksum of it
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
     return path
@@ -119,3 +119,29 @@ def test_checksums_that_are_not_of_all_tensors_are_refused_by_name(path, change,
     rewritten(path, lambda program: change(program["checksums"]))
     with pytest.raises(FormatError, match=match):
         Session(path)
+
+
+def test_an_exported_file_has_the_checksum_of_its_program(path):
+    metadata = parts(path)[0]["__metadata__"]
+    assert metadata["earbit-checksum"] == by_the_letter(metadata["earbit"].encode())
+
+
+def test_no_flipped_bit_of_a_header_changes_what_a_program_computes(path):
+    whole = path.read_bytes()
+    (n,) = struct.unpack("<Q", whole[:8])
+    audio = np.sin(np.arange(800) / 9).astype(np.float32)
+    session = Session(path)
+    expected = session.run(audio)
+    n_damaged = 0
+    for at in range(8 + n):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << at % 7
+        path.write_bytes(flipped)
+        try:
+            damaged = Session(path)
+        except FormatError as error:
+            n_damaged += "the file is damaged" in str(error)
+        else:
+            assert (damaged.origin, damaged.bits) == (session.origin, session.bits)
+            assert np.array_equal(damaged.run(audio), expected)
+    assert n_damaged > n / 3

@@ -16,6 +16,7 @@ from earbit.files import write_whole
 
 FORMAT = "earbit-program-1"
 METADATA_KEY = "earbit"
+CHECKSUM_KEY = "earbit-checksum"
 WAVEFORM = 0
 """The value that every program starts from: the audio, float32 (samples, 1)."""
 
@@ -71,5 +72,7 @@ def write_program(program: Program, path: Path, origin: Mapping[str, Any]) -> No
     if program.head is not None:
         header["head"] = program.head
     header["checksums"] = {name: checksum(tensor) for name, tensor in program.tensors.items()}
-    metadata = {METADATA_KEY: json.dumps(header, separators=(",", ":"))}
+    text = json.dumps(header, separators=(",", ":"))
+    of_text = checksum(np.frombuffer(text.encode(), np.uint8))
+    metadata = {METADATA_KEY: text, CHECKSUM_KEY: of_text}
     write_whole(path, lambda temporary: save_file(program.tensors, temporary, metadata))
