@@ -94,6 +94,7 @@ libearbit: CMAKE := $(or $(SYSTEM_CMAKE),$(CMAKE))
 libearbit: $(if $(SYSTEM_CMAKE),,.venv/.cmake)
 	$(CMAKE) --preset libearbit
 	$(CMAKE) --build --preset libearbit
+	@echo "build/libearbit/csrc/capi/libearbit.so; to install it: $(CMAKE) --install build/libearbit --prefix ~/.local"
 
 fuzz: .venv/.dev
 	$(CMAKE) --preset asan

@@ -25,9 +25,13 @@ static uint32_t little_endian(const unsigned char* bytes, int n) {
   return value;
 }
 
+#define FORMAT_BYTES 26
+#define EXTENSIBLE 0xfffe /* the kind of samples stands further behind */
+
 /* Whether the format chunk tells of samples that are read; if not, says what it tells of. */
 static int is_right_kind(const char* path, const unsigned char* format) {
-  const unsigned kind = little_endian(format, 2), n_channels = little_endian(format + 2, 2);
+  const unsigned first = little_endian(format, 2), n_channels = little_endian(format + 2, 2);
+  const unsigned kind = first == EXTENSIBLE ? little_endian(format + 24, 2) : first;
   const unsigned rate_hz = little_endian(format + 4, 4), bytes_per_s = little_endian(format + 8, 4);
   const unsigned n_bytes = little_endian(format + 12, 2), n_bits = little_endian(format + 14, 2);
   if (kind == 3) {
@@ -76,10 +80,12 @@ static long find_samples(const char* path, FILE* file) {
       return 0;
     }
     if (memcmp(header, "fmt ", 4) == 0 && size >= 16) {
-      if (fread(header, 1, 16, file) != 16) break;
-      if (!is_right_kind(path, header)) return 0;
+      unsigned char format[FORMAT_BYTES] = {0};
+      const uint32_t n_bytes = size < FORMAT_BYTES ? size : FORMAT_BYTES;
+      if (fread(format, 1, n_bytes, file) != n_bytes) break;
+      if (!is_right_kind(path, format)) return 0;
       has_format = 1;
-      skipped -= 16;
+      skipped -= n_bytes;
     }
     if (fseek(file, (long)skipped, SEEK_CUR) != 0) break;
   }

@@ -2,14 +2,17 @@
 
 import os
 import re
+import shutil
 import struct
 import subprocess
+import sys
 import tomllib
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from program_parts import PLAIN, floats, front_end
 from small_programs import write_programs
 
@@ -48,6 +51,15 @@ def test_the_example_in_c_writes_the_bits_of_a_session(folder, tmp_path, name):
     n_states = len(session.outputs)
     assert said == f"{n_frames} frames of {width} values, {n_states} hidden states\n"
     assert (tmp_path / "out.f32").read_bytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(("subtype", "named"), [("PCM_16", ""), ("FLOAT", "float samples")])
+def test_the_example_reads_what_an_extensible_header_tells_of(folder, tmp_path, subtype, named):
+    audio = SAMPLES.astype(np.float32) / 32768
+    soundfile.write(tmp_path / "a.wav", audio, 16_000, subtype=subtype, format="WAVEX")
+    command = [built("asan") / "features", folder / "norms.safetensors", tmp_path / "a.wav"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, named in done.stderr) == (1 if named else 0, True)
 
 
 def test_labels_and_scores_in_c_are_those_of_a_session(folder, tmp_path):
@@ -144,6 +156,16 @@ def test_the_library_shows_what_its_header_declares_and_nothing_else():
     library = built("programs").parents[1] / "csrc" / "capi" / "libearbit.so"
     shown = ran(Path("/usr/bin/env"), "nm", "-D", "--defined-only", library)
     assert sorted(line.split()[-1] for line in shown.splitlines()) == sorted(declared)
+
+
+def test_what_is_installed_tells_compilers_where_it_lies(tmp_path):
+    build = built("asan").parents[1]
+    cmake = shutil.which("cmake") or Path(sys.executable).with_name("cmake")
+    subprocess.run([cmake, "--install", build, "--prefix", tmp_path], check=True, timeout=60)
+    (file,) = tmp_path.rglob("earbit.pc")
+    variables = dict(re.findall(r"^(\w+)=\$\{pcfiledir\}/(.*)$", file.read_text(), re.MULTILINE))
+    assert (file.parent / variables["includedir"] / "earbit.h").is_file()
+    assert (file.parent / variables["libdir"] / "libearbit.so").is_file()
 
 
 def test_a_wrong_instruction_set_is_named_on_one_line_of_ascii(folder):
