@@ -20,10 +20,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from earbit.cost.bench import bench
-from earbit.cost.bench_table import render_bench
-from earbit.cost.engine import OURS
-from earbit.cost.peers.catalogue import peers_named, versions
+from earbit.bench.engine import OURS
+from earbit.bench.peers.catalogue import peers_named, versions
+from earbit.bench.quiet import warn_of_disturbance
+from earbit.bench.side_by_side import bench
+from earbit.bench.table import render_bench
 from earbit.errors import ConfigError, EarbitError, FormatError, UnsupportedError
 from earbit.export.verb import export_model
 from earbit.files import write_json
@@ -83,6 +84,7 @@ def measure(
     """Measures what the report does not have, and writes it point by point."""
     peers = peers_named(engines)
     result = begun(report, {"plans": list(plans), "engines": peers})
+    warn_of_disturbance(threads)
     done = {point_of(point) for point in result["points"] if "records" in point}
     for name in presets:
         missing = [s for s in seconds if any((name, s, t) not in done for t in threads)]

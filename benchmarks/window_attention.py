@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from earbit.cost.measure import peak_rss_bytes
+from earbit.bench.measure import peak_rss_bytes
 from earbit.nn.window_attention import WindowAttention
 from report import arguments, goal, in_turn, machine, quartiles, show
 

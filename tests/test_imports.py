@@ -38,7 +38,7 @@ WAY = [
     "pretrain",
     "quantize",
 ]
-BRANCHES = [["cost"], ["superb"], ["export"]]
+BRANCHES = [["cost"], ["superb"], ["export"], ["bench"]]
 LAST = ["study", "run", "arguments", "output", "cli", "__main__"]
 # Blocks that know nothing of what is built from them.
 CLOSED = {
@@ -150,9 +150,9 @@ def test_no_file_is_longer_than_one_idea_needs(folder):
         ("import earbit.runtime", {"torch", "lhotse", "sklearn", "soundfile"}),
         ("import earbit.run", {"torch", "lhotse", "sklearn"}),
         ("import earbit.cli.main", {"torch", "lhotse", "sklearn", "numpy"}),
-        ("import earbit.cost.peers.catalogue", {"torch", "lhotse", "sklearn", "numpy"}),
+        ("import earbit.bench.peers.catalogue", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.quantize.plan", {"torch", "lhotse", "sklearn", "numpy"}),
-        ("import earbit.cost.engine", {"torch", "lhotse", "sklearn"}),
+        ("import earbit.bench.engine", {"torch", "lhotse", "sklearn"}),
     ],
 )
 def test_light_modules_stay_light(statement, forbidden):

@@ -1,5 +1,6 @@
 """`earbit run` on many files: one bad file costs that file alone, and no file's name costs any."""
 
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import soundfile
 
 from earbit.errors import DataError
 from earbit.export.verb import export_model
-from earbit.run import render_run, run_files
+from earbit.run import RunInterrupted, render_run, run_files
 from earbit.runtime import Session
 
 
@@ -116,3 +117,38 @@ def test_a_folder_stands_for_the_audio_files_below_it(program, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no audio file in this folder"):
         run_files(program, [tmp_path / "empty"], None)
+
+
+def test_what_is_done_before_an_end_by_hand_is_written_and_told(program, tmp_path, monkeypatch):
+    paths = [tone(tmp_path / name)[0] for name in ("a.wav", "b.wav", "c.wav")]
+    run = Session.run
+
+    def ends_at_the_second(session, waveform, layers="last"):
+        ends_at_the_second.calls += 1
+        if ends_at_the_second.calls == 2:
+            raise KeyboardInterrupt
+        return run(session, waveform, layers)
+
+    ends_at_the_second.calls = 0
+    monkeypatch.setattr(Session, "run", ends_at_the_second)
+    with pytest.raises(RunInterrupted) as early:
+        run_files(program, paths, tmp_path / "f.npz")
+    assert [entry["audio"] for entry in early.value.summary] == [str(paths[0])]
+    assert list(np.load(tmp_path / "f.npz")) == [str(paths[0])]
+
+
+def test_features_of_many_files_are_not_held_in_memory(program, tmp_path, monkeypatch):
+    paths = [tone(tmp_path / f"{i}.wav")[0] for i in range(6)]
+    alive: list[weakref.ref] = []
+
+    def of_a_large_model(session, waveform, layers="last"):
+        features = np.zeros((10, 8), np.float32)
+        assert sum(one() is not None for one in alive) <= 1
+        alive.append(weakref.ref(features))
+        return features
+
+    monkeypatch.setattr(Session, "run", of_a_large_model)
+    for out in (None, tmp_path / "f.npz"):
+        alive.clear()
+        run_files(program, paths, out)
+        assert len(alive) == len(paths)

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "cpu/float_environment.h"
 #include "cpu/isa.h"
 #include "file/format_error.h"
 #include "file/load_program.h"
@@ -38,14 +39,23 @@ struct BadArgument : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-// Calls `work`, which returns nothing; whatever it throws becomes a status.
+// What is said when a call finds too little memory.
+constexpr const char* kNoMemoryToOpen =
+    "there is not enough memory to open the program; it takes about as much as its file";
+constexpr const char* kNoMemoryToRun =
+    "there is not enough memory for this audio; give shorter audio, or fewer at the same time";
+constexpr const char* kNoMemory = "there is not enough memory";
+
+// Calls `work`, which returns nothing, with the default of how floats are computed; whatever it
+// throws becomes a status.
 template <typename Work>
-earbit_status guarded(Work&& work) noexcept {
+earbit_status guarded(const char* no_memory, Work&& work) noexcept {
+  const earbit::DefaultFloats floats;
   try {
     work();
     return EARBIT_OK;
   } catch (const std::bad_alloc&) {
-    return failed(EARBIT_NO_MEMORY, "there is not enough memory; give shorter audio");
+    return failed(EARBIT_NO_MEMORY, no_memory);
   } catch (const BadArgument& error) {
     return failed(EARBIT_BAD_ARGUMENT, error.what());
   } catch (const FormatError& error) {
@@ -115,6 +125,30 @@ void require_finite(const float* samples, int64_t n_samples) {
   }
 }
 
+// Whether a value of the program, or what an op makes of one while it runs (padded, or a bit of a
+// code in a word of its own), may be larger than any is allowed to be.
+bool may_be_too_large(const LoadedProgram& loaded, int64_t n_samples) {
+  constexpr int64_t kMost = earbit::kMaxBytes / 64;
+  const std::vector<int64_t> rows = loaded.program->rows(n_samples);
+  for (int id = 0; id < loaded.program->n_values(); ++id) {
+    if (rows[id] < 0) return true;
+    if (rows[id] > 0 && loaded.program->type(id).row_bytes() > kMost / rows[id]) return true;
+  }
+  return false;
+}
+
+// Some values for audio that has been checked: an op that refuses its inputs then does so because
+// they do not fit each other, which is the program's fault, or because the audio is too long.
+std::vector<Value> values(const LoadedProgram& loaded, const float* samples, int64_t n_samples,
+                          const std::vector<int>& ids, int n_threads) {
+  try {
+    return loaded.program->run(samples, n_samples, ids, n_threads);
+  } catch (const std::invalid_argument& error) {
+    if (may_be_too_large(loaded, n_samples)) throw;
+    throw FormatError(std::string(error.what()) + "; export the program again");
+  }
+}
+
 void run(const LoadedProgram& loaded, const float* samples, int64_t n_samples, int n_threads,
          const std::vector<int>& outputs, float* features, int64_t n_floats) {
   require(samples != nullptr, "samples");
@@ -124,7 +158,7 @@ void run(const LoadedProgram& loaded, const float* samples, int64_t n_samples, i
   const auto n_expected = static_cast<int64_t>(outputs.size()) * size;
   require_range("n_floats", n_floats, n_expected, n_expected);
   require_finite(samples, n_samples);
-  for (const Value& value : loaded.program->run(samples, n_samples, outputs, n_threads)) {
+  for (const Value& value : values(loaded, samples, n_samples, outputs, n_threads)) {
     features = std::copy_n(value.floats.get(), size, features);
   }
 }
@@ -151,14 +185,14 @@ void run_head(const LoadedProgram& loaded, const float* samples, int64_t n_sampl
     throw FormatError("head value " + std::to_string(head.value) + " has " +
                       std::to_string(n_rows) + " rows, expected 1; export it again");
   }
-  const Value value = loaded.program->run(samples, n_samples, {head.value}, n_threads).front();
+  const Value value = values(loaded, samples, n_samples, {head.value}, n_threads).front();
   std::copy_n(value.floats.get(), n_labels, scores);
 }
 
 }  // namespace
 
 earbit_status earbit_open(const char* path, earbit_program** program) {
-  return guarded([&] {
+  return guarded(kNoMemoryToOpen, [&] {
     require(program != nullptr, "program");
     *program = nullptr;
     require(path != nullptr, "path");
@@ -167,7 +201,7 @@ earbit_status earbit_open(const char* path, earbit_program** program) {
 }
 
 earbit_status earbit_open_memory(const void* data, size_t size, earbit_program** program) {
-  return guarded([&] {
+  return guarded(kNoMemoryToOpen, [&] {
     require(program != nullptr, "program");
     *program = nullptr;
     require(data != nullptr, "data");
@@ -189,7 +223,7 @@ int earbit_n_states(const earbit_program* program) {
 
 int64_t earbit_n_frames(const earbit_program* program, int64_t n_samples) {
   int64_t n = 0;
-  guarded([&] {
+  guarded(kNoMemory, [&] {
     require(program != nullptr, "program");
     n = n_frames(program->loaded, n_samples);
   });
@@ -198,7 +232,7 @@ int64_t earbit_n_frames(const earbit_program* program, int64_t n_samples) {
 
 earbit_status earbit_run(const earbit_program* program, const float* samples, int64_t n_samples,
                          int n_threads, float* features, int64_t n_floats) {
-  return guarded([&] {
+  return guarded(kNoMemoryToRun, [&] {
     require(program != nullptr, "program");
     const LoadedProgram& loaded = program->loaded;
     run(loaded, samples, n_samples, n_threads, {loaded.outputs.back()}, features, n_floats);
@@ -208,7 +242,7 @@ earbit_status earbit_run(const earbit_program* program, const float* samples, in
 earbit_status earbit_run_states(const earbit_program* program, const float* samples,
                                 int64_t n_samples, int n_threads, float* features,
                                 int64_t n_floats) {
-  return guarded([&] {
+  return guarded(kNoMemoryToRun, [&] {
     require(program != nullptr, "program");
     const LoadedProgram& loaded = program->loaded;
     run(loaded, samples, n_samples, n_threads, loaded.outputs, features, n_floats);
@@ -222,7 +256,7 @@ int earbit_n_labels(const earbit_program* program) {
 
 const char* earbit_label(const earbit_program* program, int i) {
   const char* label = nullptr;
-  guarded([&] {
+  guarded(kNoMemory, [&] {
     require(program != nullptr, "program");
     const std::vector<std::string>& labels = head_of(program->loaded).labels;
     require_range("i", i, 0, static_cast<int64_t>(labels.size()) - 1);
@@ -233,10 +267,12 @@ const char* earbit_label(const earbit_program* program, int i) {
 
 earbit_status earbit_scores(const earbit_program* program, const float* samples, int64_t n_samples,
                             int n_threads, float* scores, int64_t n_floats) {
-  return guarded([&] {
+  return guarded(kNoMemoryToRun, [&] {
     require(program != nullptr, "program");
     run_head(program->loaded, samples, n_samples, n_threads, scores, n_floats);
   });
 }
 
 const char* earbit_error(void) { return last_error; }
+
+const char* earbit_version(void) { return EARBIT_VERSION; }

@@ -3,7 +3,12 @@
  *
  * A program is opened once and never changes; any number of threads may run it at the same time.
  * Every function that can fail says so by its status, and earbit_error() then says what was wrong.
- * No function ends the process, prints, or lets a C++ exception out. */
+ * No function ends the process, prints, or lets a C++ exception out.
+ *
+ * What stays behind a call: an open program keeps up to 256 MiB of the memory of its runs for the
+ * next ones, also after a run that found too little, until it is closed.  Threads that a run has
+ * started, at most EARBIT_MAX_THREADS - 1 in a process, sleep until another run needs them and end
+ * with the process; so the library stays where it is after dlclose. */
 #ifndef EARBIT_H
 #define EARBIT_H
 
@@ -25,8 +30,9 @@ typedef struct earbit_program earbit_program;
 
 typedef enum {
   EARBIT_OK = 0,
-  EARBIT_BAD_FILE = 1,     /* cannot be read, is damaged, foreign or of another version */
-  EARBIT_BAD_AUDIO = 2,    /* too short, too long for memory, or not finite */
+  EARBIT_BAD_FILE = 1,     /* cannot be read, is damaged, foreign or of another version; from a run:
+                              values of the program do not fit each other */
+  EARBIT_BAD_AUDIO = 2,    /* too short, too long, or not finite */
   EARBIT_BAD_ARGUMENT = 3, /* a null pointer, a number out of range, an unknown EARBIT_ISA */
   EARBIT_NO_MEMORY = 4,
   EARBIT_BUG = 5 /* of this library; please report it */
@@ -46,7 +52,7 @@ EARBIT_API earbit_status earbit_open(const char* path, earbit_program** program)
 EARBIT_API earbit_status earbit_open_memory(const void* data, size_t size,
                                             earbit_program** program);
 
-/* Frees a program that no thread runs any more; null is allowed. */
+/* Frees a program that no thread runs any more, and the memory that it kept; null is allowed. */
 EARBIT_API void earbit_close(earbit_program* program);
 
 /* Values of a frame: the width of every hidden state.  0 for null. */
@@ -59,8 +65,9 @@ EARBIT_API int earbit_n_states(const earbit_program* program);
  * why. */
 EARBIT_API int64_t earbit_n_frames(const earbit_program* program, int64_t n_samples);
 
-/* Runs on mono audio at 16 kHz, floats in [-1, 1], with up to n_threads threads; results do not
- * depend on how many.  Writes the last hidden state, (frames, width) row by row, to `features`,
+/* Runs on mono audio at 16 kHz, floats in [-1, 1], with up to n_threads threads; results depend
+ * neither on how many nor on how the caller rounds, or whether it flushes denormal numbers to 0;
+ * that is put back.  Writes the last hidden state, (frames, width) row by row, to `features`,
  * which has room for n_floats floats; they must be exactly frames * width. */
 EARBIT_API earbit_status earbit_run(const earbit_program* program, const float* samples,
                                     int64_t n_samples, int n_threads, float* features,
@@ -89,6 +96,9 @@ EARBIT_API earbit_status earbit_scores(const earbit_program* program, const floa
 /* What was wrong in the last call of this thread that failed, one line of UTF-8; valid until the
  * next call in this thread. */
 EARBIT_API const char* earbit_error(void);
+
+/* The version of the library, "major.minor.patch"; that of the package earbit for Python. */
+EARBIT_API const char* earbit_version(void);
 
 #ifdef __cplusplus
 }

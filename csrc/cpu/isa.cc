@@ -19,6 +19,16 @@ std::string in_lower_case(std::string text) {
   return text;
 }
 
+// A name from outside, as a message of one line can have it: the start of it, in printable ASCII.
+std::string excerpt(const std::string& name) {
+  constexpr size_t kMost = 60;
+  std::string excerpt = name.substr(0, kMost);
+  for (char& letter : excerpt) {
+    if (letter < ' ' || letter > '~') letter = '?';
+  }
+  return name.size() > kMost ? excerpt + "..." : excerpt;
+}
+
 }  // namespace
 
 const char* name_of(Isa isa) {
@@ -73,8 +83,8 @@ Isa isa_named(const std::string& name) {
     if (name == name_of(isa)) return isa;
     allowed += std::string(allowed.empty() ? "" : ", ") + name_of(isa);
   }
-  throw std::invalid_argument("instruction set '" + name + "' is not available; this CPU has " +
-                              allowed);
+  throw std::invalid_argument("instruction set '" + excerpt(name) +
+                              "' is not available; this CPU has " + allowed);
 }
 
 Isa chosen_isa() {

@@ -17,6 +17,8 @@
 #include <system_error>
 #include <thread>
 
+#include "cpu/float_environment.h"
+
 namespace earbit {
 namespace {
 
@@ -144,6 +146,7 @@ class Pool {
   }
 
   void serve() {
+    const DefaultFloats floats;
     while (true) {
       std::shared_ptr<Job> job;
       const bool has_slept = !appears([this] { return n_jobs_.load() > 0; });
@@ -193,6 +196,7 @@ int64_t even_grain(int64_t n, int64_t most, int64_t multiple, int n_threads) {
 void parallel_for(int64_t n, int64_t grain, int n_threads,
                   const std::function<void(int64_t, int64_t)>& body) {
   if (n <= 0) return;
+  const DefaultFloats floats;
   grain = std::max<int64_t>(grain, 1);
   const int64_t n_ranges = (n + grain - 1) / grain;
   const int n_helpers = static_cast<int>(std::min<int64_t>(n_threads, n_ranges)) - 1;

@@ -1,5 +1,5 @@
 // Splits work over threads.  Results never depend on how many there are: every index is computed
-// by exactly one call, on its own.
+// by exactly one call, on its own, with the default of how floats are computed.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,8 @@ namespace earbit {
 
 // Calls body(begin, end) over ranges that cover [0, n) once, of at most `grain` indices each, on up
 // to n_threads threads, the caller's included.  Several callers may be here at once, also after a
-// fork.  When `body` throws, the other ranges still run, then the first exception is rethrown here.
+// fork.  When `body` throws, ranges that have not begun may still run or not; once none runs, the
+// first exception is rethrown here.
 void parallel_for(int64_t n, int64_t grain, int n_threads,
                   const std::function<void(int64_t, int64_t)>& body);
 

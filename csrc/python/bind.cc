@@ -12,6 +12,7 @@
 
 #include <algorithm>
 
+#include "cpu/float_environment.h"
 #include "cpu/isa.h"
 #include "file/load_program.h"
 #include "graph/program.h"
@@ -76,6 +77,7 @@ int add(Program& program, const std::string& op, const std::vector<int>& inputs,
         const std::map<std::string, Array>& tensors) {
   std::map<std::string, Tensor> views;
   for (const auto& [name, array] : tensors) views[name] = tensor_of(name, array);
+  const DefaultFloats default_floats;
   Attributes attributes(ints, floats, views);
   return program.add(op, inputs, attributes);
 }
@@ -89,6 +91,7 @@ std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int
 load(const nb::bytes& path) {
   const std::string text(path.c_str(), path.size());
   nb::gil_scoped_release release;
+  const DefaultFloats default_floats;
   LoadedProgram loaded = load_program(FileSource(text));
   std::optional<HeadParts> head;
   if (loaded.head) head.emplace(loaded.head->task, loaded.head->value, loaded.head->labels);
@@ -118,6 +121,7 @@ nb::list run(const Program& program, const Waveform& waveform, const std::vector
   std::vector<Value> values;
   {
     nb::gil_scoped_release release;
+    const DefaultFloats default_floats;
     values =
         program.run(waveform.data(), static_cast<int64_t>(waveform.shape(0)), outputs, threads);
   }
@@ -145,6 +149,7 @@ std::vector<std::pair<std::string, double>> profile(const Program& program,
                                                     const Waveform& waveform, int threads) {
   check(waveform, threads);
   nb::gil_scoped_release release;
+  const DefaultFloats default_floats;
   return program.profile(waveform.data(), static_cast<int64_t>(waveform.shape(0)), threads);
 }
 
@@ -185,6 +190,7 @@ nb::list kernels() {
 }
 
 nb::list run_self_test() {
+  const DefaultFloats default_floats;
   nb::list list;
   for (const SelfTest& test : self_test()) {
     nb::dict entry;
@@ -247,6 +253,7 @@ nb::object gemm_i8_sums(const Matrix<uint8_t>& a, const Matrix<int8_t>& w, const
 NB_MODULE(_core, m) {
   using namespace earbit;
   nb::class_<Program>(m, "Program")
+      .def_prop_ro("n_values", &Program::n_values)
       .def(nb::init<>())
       .def("add", &add, "op"_a, "inputs"_a, "ints"_a, "floats"_a, "tensors"_a)
       .def("run", &run, "waveform"_a, "outputs"_a, "threads"_a)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 class Program:
+    n_values: int
     def __init__(self) -> None: ...
     def add(
         self,

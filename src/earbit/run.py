@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from earbit.audio.decode import read_audio
+from earbit.audio.decode import read_audio, readable_formats
 from earbit.audio.manifest import AUDIO_SUFFIXES
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError
@@ -19,7 +20,16 @@ from earbit.progress import say
 from earbit.runtime.session import Session
 from earbit.text_table import aligned
 
-SUFFIXES_READ = "wav, flac, ogg, opus, mp3"
+Keep = Callable[[str, np.ndarray], None]
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """The end by hand, when some files are done: their features are written."""
+
+    def __init__(self, summary: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self.summary = summary
+        """Of the files that were done, or left out."""
 
 
 def run_files(
@@ -36,60 +46,99 @@ def run_files(
     or a folder without any, is left out, with its reason in the summary and on standard error;
     DataError when none is left.  A file that is given twice runs once, with a line that says so.
     A program with a head also says the label of each file with its probability; then `out` has an
-    array NAME.scores per file, and `labels`, the names of its columns.
+    array NAME.scores per file, and `labels`, the names of its columns.  Features are written as
+    they come and kept nowhere else.  Ends by hand with RunInterrupted when some files are done.
     """
     if not paths:
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO...")
     if out is not None and out.suffix != ".npz":
         raise ConfigError(f"{out}: features are written as .npz; give a name that ends so")
     paths = _once_each([file for path in paths for file in _audio_files(path)])
-    names = [str(path) for path in paths]
     session = Session(program, threads)
-    if session.labels is not None and out is not None:
-        _refuse_names_of_scores(names)
-    if out is not None:
-        make_folder(out.parent)
-    arrays: dict[str, np.ndarray] = {}
-    scores: dict[str, np.ndarray] = {}
+    if out is None:
+        return _run_each(session, paths, layers, lambda name, array: None)
+    if session.labels is not None:
+        _refuse_names_of_scores([str(path) for path in paths])
+    make_folder(out.parent)
+    ends: list[list[dict[str, Any]] | RunInterrupted] = []
+
+    def write(temporary: Path) -> None:
+        with zipfile.ZipFile(temporary, "w") as archive:
+            try:
+                ends.append(_run_each(session, paths, layers, partial(_add_array, archive)))
+            except RunInterrupted as early:
+                ends.append(early)
+
+    write_whole(out, write)
+    (end,) = ends
+    if isinstance(end, RunInterrupted):
+        raise end
+    return end
+
+
+def _run_each(
+    session: Session, paths: Sequence[Path], layers: Literal["last", "all"], keep: Keep
+) -> list[dict[str, Any]]:
+    """Runs the files one by one and gives their arrays to `keep`."""
     summary: list[dict[str, Any]] = []
-    for name, path in zip(names, paths, strict=True):
-        try:
-            if path.is_dir():
-                raise DataError(f"no audio file in this folder; {SUFFIXES_READ} are read")
-            waveform = read_audio(path)
-            start_s = time.perf_counter()
-            if session.labels is None:
-                arrays[name] = session.run(waveform, layers=layers)
-            else:
-                arrays[name], scores[name] = session.run_with_scores(waveform, layers=layers)
-        except DataError as error:
-            summary.append({"audio": name, "error": str(error).removeprefix(f"{path}: ")})
-            continue
-        elapsed_s = time.perf_counter() - start_s
-        duration_s = waveform.size / SAMPLE_RATE_HZ
-        summary.append(
-            {
-                "audio": name,
-                "seconds": round(duration_s, 3),
-                "frames": arrays[name].shape[-2],
-                "width": arrays[name].shape[-1],
-                "ms": round(1e3 * elapsed_s, 2),
-                "rtf": round(elapsed_s / duration_s, 5),
-            }
-        )
-        if session.labels is not None:
-            summary[-1] |= _likeliest(session.labels, scores[name])
+    try:
+        for path in paths:
+            summary.append(_run_one(session, path, layers, keep))
+    except KeyboardInterrupt:
+        if _n_used(summary):
+            _keep_labels(session, keep)
+            raise RunInterrupted(summary) from None
+        raise
     bad = [f"{entry['audio']}: {entry['error']}" for entry in summary if "error" in entry]
-    if not arrays:
+    if not _n_used(summary):
         raise DataError(f"no usable audio file among {len(bad)}; {bad[0]}")
     for line in bad:
         say(f"left out {line}")
-    if session.labels is not None:
-        arrays |= {f"{name}.scores": row for name, row in scores.items()}
-        arrays["labels"] = np.array(session.labels)
-    if out is not None:
-        write_whole(out, lambda temporary: _write_npz(temporary, arrays))
+    _keep_labels(session, keep)
     return summary
+
+
+def _run_one(
+    session: Session, path: Path, layers: Literal["last", "all"], keep: Keep
+) -> dict[str, Any]:
+    """What is said of a file: length, shape and time, or why it cannot be used."""
+    name = str(path)
+    try:
+        if path.is_dir():
+            raise DataError(f"no audio file in this folder; {readable_formats()} is read")
+        waveform = read_audio(path)
+        start_s = time.perf_counter()
+        scores = None
+        if session.labels is None:
+            features = session.run(waveform, layers=layers)
+        else:
+            features, scores = session.run_with_scores(waveform, layers=layers)
+    except DataError as error:
+        return {"audio": name, "error": str(error).removeprefix(f"{path}: ")}
+    elapsed_s = time.perf_counter() - start_s
+    keep(name, features)
+    duration_s = waveform.size / SAMPLE_RATE_HZ
+    entry = {
+        "audio": name,
+        "seconds": round(duration_s, 3),
+        "frames": features.shape[-2],
+        "width": features.shape[-1],
+        "ms": round(1e3 * elapsed_s, 2),
+        "rtf": round(elapsed_s / duration_s, 5),
+    }
+    if session.labels is not None and scores is not None:
+        keep(f"{name}.scores", scores)
+        entry |= _likeliest(session.labels, scores)
+    return entry
+
+
+def _n_used(summary: Sequence[Mapping[str, Any]]) -> int:
+    return sum("error" not in entry for entry in summary)
+
+
+def _keep_labels(session: Session, keep: Keep) -> None:
+    if session.labels is not None:
+        keep("labels", np.array(session.labels))
 
 
 def render_run(summary: Sequence[Mapping[str, Any]]) -> str:
@@ -141,9 +190,7 @@ def _likeliest(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
     return {"label": labels[best], "probability": round(float(shares[best] / shares.sum()), 4)}
 
 
-def _write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
     """Not by `np.savez`, whose own arguments are names that no array may have."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        np.lib.format.write_array(member, array, allow_pickle=False)

@@ -10,8 +10,8 @@ from importlib import metadata
 import pytest
 from one_line import fails
 
+from earbit.bench.peers.catalogue import PEERS
 from earbit.cli.main import VERBS, main
-from earbit.cost.peers.catalogue import PEERS
 from earbit.presets import PRESETS
 from earbit.quantize.plan import PLANS
 

@@ -96,7 +96,7 @@ def test_run_is_a_table_on_a_terminal_and_json_elsewhere(tmp_path, program, caps
 
 
 def test_an_interrupted_measurement_writes_what_is_finished(program, capsys, tmp_path, monkeypatch):
-    from earbit.cost import bench_verb
+    from earbit.bench import verb as bench_verb
 
     whole = bench_verb.bench
 

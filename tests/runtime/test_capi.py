@@ -1,16 +1,21 @@
 """libearbit and its example give what a Session gives; wrong calls are errors, threads harmless."""
 
+import os
+import re
 import struct
+import subprocess
+import tomllib
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
-from program_parts import floats, front_end
+from program_parts import PLAIN, floats, front_end
 from small_programs import write_programs
 
-from earbit.export.program import Program, write_program
+from earbit.export.program import WAVEFORM, Program, write_program
 from earbit.runtime import Session
-from native_build import built, ran
+from native_build import ROOT, built, ran
 
 SAMPLES = np.random.default_rng(2).integers(-20_000, 20_000, 3001).astype(np.int16)
 NAMES = ("norms", "products", "binary_attention", "float_attention", "head")
@@ -116,6 +121,84 @@ def test_audio_is_too_long_where_its_features_are_larger_than_a_run_can_hold(tmp
     write_program(program, tmp_path / "p.safetensors", {})
     # 4 h: 46 million rows of 8 KiB
     ran(built("asan") / "c_errors", tmp_path / "p.safetensors")
+
+
+def said_by_c_status(program, n_samples, environment=None):
+    """Version, status and text of a run of silence in C."""
+    command = [built("asan") / "c_status", program, str(n_samples)]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
+    version, status = done.stdout.decode().splitlines()
+    return version, *status.split(" ", 1)
+
+
+def test_the_library_says_the_version_of_the_package(folder):
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    assert said_by_c_status(folder / "norms.safetensors", 800) == (version, "0", "")
+    assert (built("asan").parents[1] / "csrc" / "capi" / f"libearbit.so.{version}").is_file()
+
+
+def test_the_library_shows_what_its_header_declares_and_nothing_else():
+    header = (ROOT / "csrc" / "capi" / "earbit.h").read_text(encoding="utf-8")
+    declared = re.findall(r"^EARBIT_API [^(]*?(\w+)\(", header, re.MULTILINE)
+    library = built("programs").parents[1] / "csrc" / "capi" / "libearbit.so"
+    shown = ran(Path("/usr/bin/env"), "nm", "-D", "--defined-only", library)
+    assert sorted(line.split()[-1] for line in shown.splitlines()) == sorted(declared)
+
+
+def test_a_wrong_instruction_set_is_named_on_one_line_of_ascii(folder):
+    environment = os.environb | {b"EARBIT_ISA": b"a\nb\xff" + b"c" * 100}
+    _, status, text = said_by_c_status(folder / "norms.safetensors", 800, environment)
+    assert status == "3"
+    assert f"'a?b?{'c' * 56}...' is not available; this CPU has scalar" in text
+
+
+MISMATCHES = {
+    "add": ("add of 79 and 40", {}),
+    "attention_f32": (
+        "different numbers of frames",
+        {"ints": {"heads": 3, "radius": -1}, "floats": {"score_scale": 0.5}},
+    ),
+    "repeat": ("repeat of 40 frames, 1 times, to 79", {"ints": {"times": 1}}),
+}
+
+
+@pytest.mark.parametrize("op", MISMATCHES)
+def test_values_that_do_not_fit_each_other_are_the_fault_of_the_file(tmp_path, op):
+    named, attributes = MISMATCHES[op]
+    program = Program()
+    value = front_end(program, 12)
+    half = {"weight": floats(2, 12, 12)}
+    halved = program.add("conv_f32", [value], ints=PLAIN | {"stride": 2}, tensors=half)
+    inputs = {"add": [value, halved], "repeat": [halved, value]}.get(op, [value, halved, halved])
+    program.outputs = [program.add(op, inputs, **attributes)]
+    write_program(program, tmp_path / "a.safetensors", {"name": op})
+    _, status, text = said_by_c_status(tmp_path / "a.safetensors", 800)
+    assert (status, text.endswith("; export the program again")) == ("1", True)
+    assert named in text
+
+
+def test_a_value_that_would_be_too_large_is_the_fault_of_the_audio(tmp_path):
+    program = Program()
+    frequency = {"frequency": floats(1, 2**19)}
+    program.add("sinusoids", [WAVEFORM], ints={"columns": 2**20}, tensors=frequency)
+    program.outputs = [front_end(program, 12)]
+    write_program(program, tmp_path / "a.safetensors", {"name": "large"})
+    _, status, text = said_by_c_status(tmp_path / "a.safetensors", 4200)
+    assert status == "2"
+    assert "larger than 32 GiB; cut the audio" in text
+
+
+def test_what_has_too_little_memory_says_what_helps_and_works_when_there_is_enough(folder):
+    said = ran(built("asan") / "no_memory", folder / "binary_attention.safetensors")
+    assert said.startswith("too little for ")
+
+
+def test_a_host_that_takes_the_library_out_after_two_threads_ran_lives_on(folder):
+    tests = built("programs")
+    library = tests.parents[1] / "csrc" / "capi" / "libearbit.so"
+    said = ran(tests / "unload", library, folder / "float_attention.safetensors", 5)
+    assert said == f"5 times the same {1599 * 12} values\n"
 
 
 def test_threads_that_open_run_and_close_at_once_get_the_right_bits(folder):

@@ -157,5 +157,8 @@ def test_the_type_stub_names_exactly_what_the_module_has():
     classes = {node.name: node for node in stub.body if isinstance(node, ast.ClassDef)}
     public = {name for name in dir(_core) if not name.startswith("_")}
     assert public == functions | {"Program"}
-    methods = {node.name for node in classes["Program"].body if isinstance(node, ast.FunctionDef)}
-    assert {name for name in dir(_core.Program) if name[0] != "_"} == methods - {"__init__"}
+    body = classes["Program"].body
+    methods = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+    properties = {node.target.id for node in body if isinstance(node, ast.AnnAssign)}
+    expected = properties | methods - {"__init__"}
+    assert {name for name in dir(_core.Program) if name[0] != "_"} == expected

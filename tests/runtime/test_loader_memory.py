@@ -49,7 +49,7 @@ def test_one_bit_weights_of_few_outputs_take_memory_by_the_size_of_their_file(tm
 
 def peak_of_loading(path):
     code = f"""if True:
-        from earbit.cost.measure import peak_rss_bytes
+        from earbit.bench.measure import peak_rss_bytes
         from earbit.runtime import Session
         before = peak_rss_bytes()
         Session({str(path)!r})

@@ -1,8 +1,8 @@
 """Integer kernels and ops give the same bits on every instruction set and any number of threads.
 
 `tests/csrc/random_shapes.cc` holds them against plain arithmetic at random shapes; a failure names
-the seed of its shape, which `random_shapes 1 SEED` shows again. Its digest of all results must be
-the same everywhere: `test_other_cpus.py` compares those of other CPUs.
+the seed of its shape, which `random_shapes 1 SEED` shows again. Its digest of all results but those
+of attention_b1 must be the same everywhere: `test_other_cpus.py` compares those of other CPUs.
 """
 
 from pathlib import Path

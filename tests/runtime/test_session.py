@@ -186,7 +186,20 @@ def test_a_copy_of_a_session_reads_its_file_anew(tmp_path, monkeypatch):
     assert session.run(AUDIO).any(), "the session itself needs the file no more"
 
 
-@pytest.mark.parametrize("given", ["speech.wav", b"speech.wav", Path("speech.wav")])
+def test_a_value_that_the_program_does_not_have_is_named_and_not_the_audio(session):
+    for value in (-1, 10**6):
+        with pytest.raises(ConfigError, match=rf"value {value} of the program; it has 0 to \d+"):
+            session.values(AUDIO, [0, value])
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_given_as_audio_are_told_to_become_numbers(session, kind):
+    with pytest.raises(DataError, match=r"audio is 640000 bytes; .*np.frombuffer") as caught:
+        session.run(kind(bytes(640_000)))
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("given", ["speech.wav", Path("speech.wav")])
 def test_a_path_given_as_audio_is_told_to_be_read_first(session, given):
     expected = r"audio is a \w+, 'speech.wav'; .*session.run\(earbit.read_audio\('speech.wav'\)\)"
     for work in (session.run, session.run_batch, session.profile):

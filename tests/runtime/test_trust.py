@@ -246,7 +246,7 @@ def test_a_chain_of_any_length_writes_over_one_buffer():
     code = """
 import numpy as np
 from earbit import _core
-from earbit.cost.measure import peak_rss_bytes
+from earbit.bench.measure import peak_rss_bytes
 program, value = _core.Program(), 0
 ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
 value = program.add("conv_f32", [0], ints, {}, {"weight": np.ones((1, 1), np.float32)})

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from earbit.bench.peers.catalogue import PEERS
 from earbit.cli.bench_programs import check_programs, programs_of
 from earbit.cli.options import (
     NO_DEFAULT,
@@ -19,7 +20,6 @@ from earbit.cli.options import (
     Seed,
     flat,
 )
-from earbit.cost.peers.catalogue import PEERS
 from earbit.errors import DataError
 from earbit.model_names import require_model
 from earbit.output import emit
@@ -133,11 +133,19 @@ def run(
 
     On a terminal the result is a table, elsewhere JSON, as with --json -.
     Files that cannot be used are left out; then the exit status is 2, and the rest is written.
+    After Ctrl-C, the files that were done are.
     """
-    from earbit.run import render_run, run_files
+    from earbit.run import RunInterrupted, render_run, run_files
 
-    records = run_files(file, audio, out, layers=layers, threads=threads)
-    emit(records, json, render_run(records) if sys.stdout.isatty() else None)
+    def show(records: list[dict[str, Any]]) -> None:
+        emit(records, json, render_run(records) if sys.stdout.isatty() else None)
+
+    try:
+        records = run_files(file, audio, out, layers=layers, threads=threads)
+    except RunInterrupted as early:
+        show(early.summary)
+        raise
+    show(records)
     n_bad = sum("error" in record for record in records)
     if n_bad:
         raise DataError(f"{n_bad} of {len(records)} files left out, see above; the rest is done")
@@ -197,16 +205,16 @@ def bench(
     the table and the JSON have those that were.
     """
     # What can be wrong is found before PyTorch is imported, which takes seconds.
-    from earbit.cost.peers.catalogue import peers_named
-    from earbit.cost.points import check_runs, points_of
-    from earbit.cost.quiet import warn_of_disturbance
+    from earbit.bench.peers.catalogue import peers_named
+    from earbit.bench.points import check_runs, points_of
+    from earbit.bench.quiet import warn_of_disturbance
 
     settings, points = flat(set), points_of(seconds, threads)
     check_runs(runs)
     check_programs(file, plan, settings)
     peers = peers_named(engines)
     warn_of_disturbance(threads)
-    from earbit.cost.bench_verb import bench_all
+    from earbit.bench.verb import bench_all
 
     def keep(text: str, result: dict[str, Any]) -> None:
         emit(result, json, text)

@@ -1,4 +1,1 @@
-"""What a model costs: counted (MACs, FLOPs, BOPs, storage), estimated for a device, measured.
-
-Nothing is imported here: the processes that are measured must stay light.
-"""
+"""What a model costs: counted (MACs, FLOPs, BOPs, storage) and estimated for a device."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def export_to(
     make_folder(out.parent)
     precisions = sorted({str(p) for p in precisions_of(model).values()})
     origin = {"name": name, "precisions": precisions, "config": to_dict(model.config)}
-    unverified = out.with_name(f".{out.stem}.unverified.safetensors")
+    unverified = out.with_name(f".{out.stem}.{os.getpid()}.unverified.safetensors")
     try:
         program = lower_model(model)
         if head is not None:

@@ -57,7 +57,7 @@ class Session:
         Gives (frames, width) float32 of the last layer, or (layers + 1, frames, width) of all
         hidden states, the encoder's input first.  Raises DataError for audio that is too short,
         too long for the memory, not of floats or not finite, FormatError for a program whose
-        outputs are not floats of one shape.
+        outputs are not floats of one shape, ConfigError for other `layers`.
         """
         wanted = self._wanted(layers)
         return _features(wanted, self.values(waveform, wanted), layers)
@@ -101,7 +101,17 @@ class Session:
         return results
 
     def values(self, waveform: NDArray[Any], ids: Sequence[int]) -> list[NDArray[Any]]:
-        """Any values of the program: float32 or uint8 codes (frames, columns), or packed bits."""
+        """Any values of the program: float32 or uint8 codes (frames, columns), or bits.
+
+        Bits are uint64 (groups, frames, words), the first of a group in bit 0 of its first word.
+        ids: from `outputs` or `bits`, or any other; 0 is the audio.  Raises ConfigError for one
+        that the program does not have, DataError for audio as `run` does.
+        """
+        for value in ids:
+            if not 0 <= value < self._program.n_values:
+                raise ConfigError(
+                    f"value {value} of the program; it has 0 to {self._program.n_values - 1}"
+                )
         audio = checked_waveform(waveform)
         with _data_errors(audio):
             return self._program.run(audio, list(ids), self.threads)

@@ -16,7 +16,7 @@ MAX_SAMPLES = 16_000 * 3600 * 4
 
 def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
     """The samples as float32 (samples,); DataError for what cannot be run, with what to do."""
-    if isinstance(waveform, (str, bytes, os.PathLike)):
+    if isinstance(waveform, (str, bytes, bytearray, memoryview, os.PathLike)):
         raise no_waveform(waveform)
     try:
         given = np.asarray(waveform)
@@ -40,8 +40,14 @@ def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
     return audio
 
 
-def no_waveform(given: str | bytes | os.PathLike[str]) -> DataError:
-    """What to do with a path that was given as audio."""
+def no_waveform(given: str | bytes | bytearray | memoryview | os.PathLike[str]) -> DataError:
+    """What to do with a path, or with bytes, that were given as audio."""
+    if isinstance(given, (bytes, bytearray, memoryview)):
+        return DataError(
+            f"audio is {len(given)} bytes; give numbers: of 16-bit samples, "
+            "np.frombuffer(data, '<i2').astype('float32') / 32768, "
+            "or read a file with earbit.read_audio"
+        )
     name = os.fsdecode(given)
     return DataError(
         f"audio is a {type(given).__name__}, {name!r}; read the file first: "

@@ -22,8 +22,8 @@ import torch
 import earbit
 from earbit.audio.corpus import Corpus, open_corpus
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.bench.side_by_side import bench
 from earbit.config import to_dict
-from earbit.cost.bench import bench
 from earbit.cost.lengths import macs_by_length
 from earbit.cost.profile import profile_model
 from earbit.cost.records import to_json

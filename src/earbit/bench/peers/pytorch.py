@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.ao.nn.quantized import dynamic
 from torch.ao.quantization import default_dynamic_qconfig
 
-from earbit.cost.peers.catalogue import PEERS
+from earbit.bench.peers.catalogue import PEERS
 from earbit.nn.leaves import Linear, activate
 from earbit.quantize.load import load_model
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from earbit.cost.bench import bench
-from earbit.cost.child import _environment, started
-from earbit.cost.peers.catalogue import PEERS, Peer
+from earbit.bench.child import _environment, started
+from earbit.bench.peers.catalogue import PEERS, Peer
+from earbit.bench.side_by_side import bench
 from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.export.program import METADATA_KEY
 

@@ -1,7 +1,7 @@
 """One engine in a process of its own, so that its peak memory is its own and nothing else's.
 
-`python -m earbit.cost.engine ENGINE FILE SECONDS THREADS OUTPUT` writes the output of its first run
-into OUTPUT (.npy), prints one JSON line when it is ready, then runs once for every line that it
+`python -m earbit.bench.engine ENGINE FILE SECONDS THREADS OUTPUT` writes the output of its first
+run into OUTPUT (.npy), prints one JSON line when it is ready, then runs once for every line that it
 reads and answers with the milliseconds.  The earbit engine never imports torch.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.cost.measure import peak_rss_bytes, pin_to_cores
+from earbit.bench.measure import peak_rss_bytes, pin_to_cores
 from earbit.runtime.session import Session
 
 OURS = "earbit"
@@ -36,15 +36,15 @@ def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callab
             session = Session(file, n_threads)
             return lambda: session.run(audio)
         case "torch":
-            from earbit.cost.peers import pytorch
+            from earbit.bench.peers import pytorch
 
             return pytorch.loaded(engine, file, audio, n_threads)
         case "onnxruntime":
-            from earbit.cost.peers import onnx_runtime
+            from earbit.bench.peers import onnx_runtime
 
             return onnx_runtime.loaded(engine, file, audio, n_threads)
         case "openvino":
-            from earbit.cost.peers import open_vino
+            from earbit.bench.peers import open_vino
 
             return open_vino.loaded(engine, file, audio, n_threads)
         case _:

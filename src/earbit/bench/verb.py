@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from earbit import _core
-from earbit.cost.bench import bench
-from earbit.cost.bench_table import line_of, render_bench
-from earbit.cost.peers.catalogue import versions
-from earbit.cost.points import Point
+from earbit.bench.peers.catalogue import versions
+from earbit.bench.points import Point
+from earbit.bench.side_by_side import bench
+from earbit.bench.table import line_of, render_bench
 from earbit.progress import say
 from earbit.runtime.doctor import cpu_name
 
@@ -33,6 +33,7 @@ def bench_all(
     early, by an error or by hand, if a point is finished by then.  Each of several is said when it
     is finished.  Other arguments and errors are those of `bench`.
     """
+    found_here = {"machine": machine(), "versions": versions()}
     records: list[dict[str, Any]] = []
     n_done = 0
     try:
@@ -59,8 +60,7 @@ def bench_all(
             say(f"ended early: {n_done} of {len(points)} points are measured and reported")
         if records:
             counts = {"points": n_done, "points_asked_for": len(points)}
-            result = {"machine": machine(), "versions": versions(), **counts, "records": records}
-            keep(render_bench(records), result)
+            keep(render_bench(records), {**found_here, **counts, "records": records})
 
 
 def machine() -> dict[str, Any]:

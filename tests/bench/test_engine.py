@@ -7,13 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from earbit.cost.engine import loaded, speech_like
+from earbit.bench.engine import loaded, speech_like
 from earbit.runtime.session import Session
 
 
 def said(program, output, heard: str) -> list[dict]:
     """The lines of an earbit engine for half a second of audio, one thread."""
-    engine = [sys.executable, "-m", "earbit.cost.engine", "earbit", str(program), "0.5", "1"]
+    engine = [sys.executable, "-m", "earbit.bench.engine", "earbit", str(program), "0.5", "1"]
     command = [*engine, str(output)]
     done = subprocess.run(command, input=heard, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -36,7 +36,7 @@ def test_an_engine_says_that_it_is_ready_and_then_a_time_for_every_line_until_it
 
 def test_the_earbit_engine_never_imports_torch(program):
     code = (
-        "import sys; from pathlib import Path; from earbit.cost.engine import loaded, speech_like;"
+        "import sys; from pathlib import Path; from earbit.bench.engine import loaded, speech_like;"
         "loaded('earbit', Path(sys.argv[1]), speech_like(8000), 1)();"
         "sys.exit('torch' in sys.modules)"
     )

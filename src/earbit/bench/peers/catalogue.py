@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -83,7 +84,15 @@ def versions() -> dict[str, str]:
     """Of earbit and of every package of an engine that is installed."""
     packages = {package for peer in PEERS.values() for package in peer.packages}
     names = ["earbit", "numpy", "torch", *sorted(packages)]
-    return {name: metadata.version(name) for name in names if importlib.util.find_spec(name)}
+    return {name: _version(name) for name in names if importlib.util.find_spec(name)}
+
+
+def _version(package: str) -> str:
+    """Of the distribution that brought a package: onnxruntime comes by several names."""
+    for distribution in metadata.packages_distributions().get(package, [package]):
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.version(distribution)
+    return "unknown"
 
 
 def _can_run(name: str) -> bool:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from earbit.cost import turns
-from earbit.cost.bench import bench
-from earbit.cost.peers import catalogue
-from earbit.cost.peers.catalogue import PEERS, peers_named, why_left_out
+from earbit.bench import turns
+from earbit.bench.peers import catalogue
+from earbit.bench.peers.catalogue import PEERS, peers_named, why_left_out
+from earbit.bench.side_by_side import bench
 from earbit.errors import ConfigError, UnsupportedError
 from earbit.export.verb import export_model
 from earbit.model_file import save_model

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-from earbit.cost.peers.catalogue import PEERS
+from earbit.bench.peers.catalogue import PEERS
 
 # By default OpenVINO computes in bfloat16 where the CPU can: float32 has to be asked for.
 # Beside int8 products it may choose, as it would for any user.

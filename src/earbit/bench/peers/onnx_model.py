@@ -1,6 +1,6 @@
 """Our models in the files that other engines read, for `earbit bench` alone.
 
-`python -m earbit.cost.peers.onnx_model KIND SOURCE OUT SECONDS` makes one file and ends: what this
+`python -m earbit.bench.peers.onnx_model KIND SOURCE OUT SECONDS` makes one file and ends: what this
 takes in memory is then no engine's.  The length of the audio is fixed in the graph: loops over
 windows become plain graphs, and shapes are constants that an engine folds away before it is timed.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.cost.engine import speech_like
+from earbit.bench.engine import speech_like
 from earbit.model import AudioModel
 from earbit.quantize.load import load_model
 

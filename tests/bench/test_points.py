@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from earbit.cost import quiet
-from earbit.cost.points import points_of
-from earbit.cost.quiet import warn_of_disturbance
+from earbit.bench import quiet
+from earbit.bench.points import points_of
+from earbit.bench.quiet import warn_of_disturbance
 from earbit.errors import ConfigError
 
 
@@ -42,7 +42,7 @@ def test_a_busy_machine_and_too_many_threads_are_said_in_a_line_each(
     monkeypatch, capsys, load, threads, said
 ):
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
-    monkeypatch.setattr(quiet, "n_processors", lambda: 4)
+    monkeypatch.setattr(quiet, "usable_cores", lambda: 4)
     warn_of_disturbance(threads)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == len(said)

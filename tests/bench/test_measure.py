@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from earbit.cost.measure import MeasuredTime, peak_rss_bytes
+from earbit.bench.measure import MeasuredTime, peak_rss_bytes
 
 MB = 2**20
 
@@ -25,7 +25,7 @@ def test_one_run_is_its_own_median_and_quantiles():
 
 def peak_of_child(n_bytes: int) -> int:
     code = (
-        "from earbit.cost.measure import peak_rss_bytes\n"
+        "from earbit.bench.measure import peak_rss_bytes\n"
         f"held = bytearray(b'1') * {n_bytes}\n"
         "print(peak_rss_bytes())"
     )
@@ -49,7 +49,7 @@ def test_a_process_does_not_inherit_the_peak_of_its_parent():
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no way to pin a process here")
 def test_a_pinned_process_keeps_as_many_processors_as_asked_for_and_always_the_same():
     code = (
-        "import os; from earbit.cost.measure import pin_to_cores; pin_to_cores(1);"
+        "import os; from earbit.bench.measure import pin_to_cores; pin_to_cores(1);"
         "kept = os.sched_getaffinity(0); pin_to_cores(8); print(*kept, *os.sched_getaffinity(0))"
     )
     said = [

@@ -61,7 +61,7 @@ def started(
 
     output: where the output of its first run goes (.npy);  name: for errors, if not `engine`.
     """
-    command = [sys.executable, "-m", "earbit.cost.engine", engine, str(file)]
+    command = [sys.executable, "-m", "earbit.bench.engine", engine, str(file)]
     # Errors go to a file: of a pipe that nobody reads, a child could wait for ever.
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,
@@ -85,7 +85,7 @@ def started(
 
 def make_file(kind: str, source: Path, out: Path, *, seconds: float) -> None:
     """What an engine reads, from what we have; UnsupportedError with the reason when it fails."""
-    command = [sys.executable, "-m", "earbit.cost.peers.onnx_model", kind, str(source), str(out)]
+    command = [sys.executable, "-m", "earbit.bench.peers.onnx_model", kind, str(source), str(out)]
     with (
         progress(f"making {kind} for {seconds:g} s", 1),
         tempfile.TemporaryFile("w+", errors="replace") as errors,

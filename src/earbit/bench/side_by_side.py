@@ -16,20 +16,20 @@ from typing import Any
 import numpy as np
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.bench.child import Child, make_file, started
+from earbit.bench.engine import OURS
+from earbit.bench.measure import MeasuredTime
+from earbit.bench.peers.catalogue import PEERS, REFERENCE, FileKind
+from earbit.bench.points import Point, check_runs
+from earbit.bench.turns import take_turns
 from earbit.config import from_dict
-from earbit.cost.child import Child, make_file, started
-from earbit.cost.engine import OURS
-from earbit.cost.measure import MeasuredTime
-from earbit.cost.peers.catalogue import PEERS, REFERENCE, FileKind
-from earbit.cost.points import Point, check_runs
-from earbit.cost.turns import take_turns
 from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.model import ModelConfig
 from earbit.model_file import save_model
 from earbit.nn.front_end import n_frames_of
 from earbit.nn.precision import FLOAT
 from earbit.quantize.load import random_model
-from earbit.runtime.session import Session
+from earbit.runtime.program_file import read_program
 
 MIN_COSINE = 0.9999
 """Of a float32 engine's output and PyTorch's; the others' is reported, not judged."""
@@ -152,9 +152,15 @@ def _files(
     }
     for kind, (source, suffix) in made.items():
         if kind in kinds or (kind == "onnx" and kinds - {"model"}):
-            files[kind] = folder / f"{seconds:g}-s.{suffix}"
-            if not files[kind].exists():
-                make_file(kind, files[source], files[kind], seconds=seconds)
+            whole = folder / f"{kind}-{seconds:g}-s"
+            files[kind] = whole / f"model.{suffix}"
+            if not whole.exists():
+                # Under its name only when all of it is there: the next call takes what it finds.
+                with tempfile.TemporaryDirectory(dir=folder) as unfinished:
+                    made_here = Path(unfinished) / "files"
+                    made_here.mkdir()
+                    make_file(kind, files[source], made_here / files[kind].name, seconds=seconds)
+                    made_here.rename(whole)
     return files
 
 
@@ -238,7 +244,7 @@ def _config_and_precisions(
 
 def _origins(programs: Mapping[str, Path]) -> Iterator[tuple[str, tuple[ModelConfig, str]]]:
     for plan, program in programs.items():
-        origin = Session(program).origin
+        origin = read_program(program).origin
         try:
             config: ModelConfig = from_dict(ModelConfig, origin["config"], where="config")
             yield plan, (config, "+".join(origin["precisions"]))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from earbit.cost import bench_verb
-from earbit.cost.bench_table import HEADER, LEGEND, render_bench
-from earbit.cost.bench_verb import bench_all
-from earbit.cost.points import points_of
+from earbit.bench import verb as bench_verb
+from earbit.bench.points import points_of
+from earbit.bench.table import HEADER, LEGEND, render_bench
+from earbit.bench.verb import bench_all
 from earbit.errors import UnsupportedError
 
 

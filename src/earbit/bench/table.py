@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from earbit.cost.engine import OURS
+from earbit.bench.engine import OURS
 from earbit.text_table import aligned
 
 HEADER = (

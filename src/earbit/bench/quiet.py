@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from earbit.progress import say
+from earbit.runtime.doctor import usable_cores
 
 SPARE_LOAD = 0.5
 """Load beyond the processors that are asked for, which passes for noise."""
@@ -13,7 +14,7 @@ SPARE_LOAD = 0.5
 
 def warn_of_disturbance(threads: Sequence[int]) -> None:
     """A line for more threads than processors, and one for a machine that is at work already."""
-    processors, load = n_processors(), os.getloadavg()[0]
+    processors, load = usable_cores(), os.getloadavg()[0]
     if max(threads) > processors:
         say(
             f"warning: {max(threads)} threads on {processors} processor(s) wait for each other; "
@@ -24,10 +25,3 @@ def warn_of_disturbance(threads: Sequence[int]) -> None:
             f"warning: other work is going on (load average {load:.1f} on {processors} "
             "processor(s)), so times come out too long; measure again when it is quiet"
         )
-
-
-def n_processors() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from earbit.cost import turns as module
-from earbit.cost.turns import N_WARM_UPS, take_turns
+from earbit.bench import turns as module
+from earbit.bench.turns import N_WARM_UPS, take_turns
 
 
 class Patient:

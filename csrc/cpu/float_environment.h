@@ -1,0 +1,59 @@
+// How floats are computed on a thread: rounded to the nearest, denormal numbers kept, no exception
+// trapped, whatever the caller computes with; audio hosts flush denormal numbers to 0, and a new
+// thread computes as the one that started it.
+#pragma once
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#elif defined(__aarch64__)
+#include <cstdint>
+#else
+#include <cfenv>
+#endif
+
+namespace earbit {
+
+// While an object lives, its thread computes as by default; then as before.
+class DefaultFloats {
+ public:
+#if defined(__x86_64__)
+  // What is by default already costs no write, which is what takes time.
+  DefaultFloats() : before_(_mm_getcsr()) {
+    if ((before_ & ~kFlags) != kDefault) _mm_setcsr(kDefault);
+  }
+  ~DefaultFloats() {
+    if ((before_ & ~kFlags) != kDefault) _mm_setcsr(before_);
+  }
+#elif defined(__aarch64__)
+  DefaultFloats() {
+    asm volatile("mrs %0, fpcr" : "=r"(before_));
+    if (before_ != kDefault) write(kDefault);
+  }
+  ~DefaultFloats() {
+    if (before_ != kDefault) write(before_);
+  }
+#else
+  DefaultFloats() {
+    std::fegetenv(&before_);
+    std::fesetenv(FE_DFL_ENV);
+  }
+  ~DefaultFloats() { std::fesetenv(&before_); }
+#endif
+  DefaultFloats(const DefaultFloats&) = delete;
+  DefaultFloats& operator=(const DefaultFloats&) = delete;
+
+ private:
+#if defined(__x86_64__)
+  static constexpr unsigned kFlags = 0x3f;      // of what has happened so far
+  static constexpr unsigned kDefault = 0x1f80;  // every exception masked
+  unsigned before_;
+#elif defined(__aarch64__)
+  static void write(uint64_t control) { asm volatile("msr fpcr, %0" : : "r"(control) : "memory"); }
+  static constexpr uint64_t kDefault = 0;
+  uint64_t before_;
+#else
+  std::fenv_t before_;
+#endif
+};
+
+}  // namespace earbit
