@@ -31,13 +31,13 @@ std::vector<Tokens> values_in(const Tokens& tokens, const Span& span) {
 }
 
 // Names of tensors become new ones, of copies.
-void rename_tensors(Tokens& op, const std::string& suffix, Seed& seed) {
+void rename_tensors(Tokens& op, const std::string& prefix, Seed& seed) {
   const Span names = inside(op, "tensors");
   for (size_t i = names.first; i < names.last; ++i) {
     for (size_t t = seed.tensors.size(); t-- > 0;) {
       if (op[i - 1] != ":" || op[i] != quoted(seed.tensors[t].name)) continue;
       Seed::Tensor copy = seed.tensors[t];
-      copy.name += suffix;
+      copy.name.insert(0, prefix);
       op[i] = quoted(copy.name);
       seed.tensors.push_back(std::move(copy));
       break;
@@ -57,7 +57,7 @@ void chain(Seed& seed, Random& random) {
   Tokens copies;
   for (size_t copy = 0; copy < n_copies; ++copy) {
     Tokens op = record;
-    rename_tensors(op, std::to_string(records.size() + copy).insert(0, 1, '+'), seed);
+    rename_tensors(op, std::to_string(records.size() + copy) + "+", seed);
     const Span inputs = inside(op, "inputs");
     for (size_t i = inputs.first; i < inputs.last; ++i) {
       if (op[i] != ",") op[i] = std::to_string(records.size() + copy);
