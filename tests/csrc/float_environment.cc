@@ -48,7 +48,7 @@ std::vector<float> features(const char* path, unsigned control, int n_threads) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, [[maybe_unused]] char** argv) {
   if (argc != 2) return 2;
 #if defined(__x86_64__)
   int n_runs = 0;
