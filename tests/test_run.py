@@ -152,3 +152,41 @@ def test_features_of_many_files_are_not_held_in_memory(program, tmp_path, monkey
         alive.clear()
         run_files(program, paths, out)
         assert len(alive) == len(paths)
+
+
+@pytest.fixture
+def _ends_at_the_second_file(monkeypatch):
+    run, calls = Session.run, []
+
+    def ends_at_the_second(session, waveform, layers="last"):
+        calls.append(waveform)
+        if len(calls) % 2 == 0:
+            raise KeyboardInterrupt
+        return run(session, waveform, layers)
+
+    monkeypatch.setattr(Session, "run", ends_at_the_second)
+
+
+@pytest.mark.usefixtures("_ends_at_the_second_file")
+def test_an_end_by_hand_says_how_many_files_are_done_and_where_they_are(program, tmp_path):
+    paths = [tone(tmp_path / name)[0] for name in ("a.wav", "b.wav", "c.wav")]
+    out = tmp_path / "f.npz"
+    with pytest.raises(RunInterrupted, match=r"^1 of 3 files are done, .* are in .*/f\.npz$"):
+        run_files(program, paths, out)
+    with pytest.raises(RunInterrupted, match=r"^1 of 3 files are done$"):
+        run_files(program, paths, None)
+
+
+@pytest.mark.usefixtures("_ends_at_the_second_file")
+def test_an_end_by_hand_leaves_every_older_file_and_writes_what_is_done_beside_it(
+    program, tmp_path
+):
+    paths = [tone(tmp_path / name)[0] for name in ("a.wav", "b.wav")]
+    out = tmp_path / "f.npz"
+    out.write_bytes(b"whole")
+    for name in ("f.partial.npz", "f.partial-2.npz"):
+        with pytest.raises(RunInterrupted, match=name):
+            run_files(program, paths, out)
+        assert list(np.load(tmp_path / name)) == [str(paths[0])]
+    assert out.read_bytes() == b"whole"
+    assert len(list(tmp_path.iterdir())) == 5

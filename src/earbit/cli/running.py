@@ -133,7 +133,8 @@ def run(
 
     On a terminal the result is a table, elsewhere JSON, as with --json -.
     Files that cannot be used are left out; then the exit status is 2, and the rest is written.
-    After Ctrl-C, the files that were done are.
+    After Ctrl-C, the files that were done are; where FILE.npz exists it stays, and they go to
+    FILE.partial.npz.
     """
     from earbit.run import RunInterrupted, render_run, run_files
 
