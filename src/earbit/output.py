@@ -20,7 +20,7 @@ def print_json(value: Any) -> None:
 def emit(value: Any, path: Path | None, text: str | None) -> None:
     """The text for people, or JSON alone on stdout (-), or JSON into a file beside the text.
 
-    text: None where the JSON is what people read too.
+    text: None where the JSON is what people read too; an empty one is not printed.
     """
     if path == Path("-"):
         print_json(value)
@@ -28,7 +28,8 @@ def emit(value: Any, path: Path | None, text: str | None) -> None:
     if path is not None:
         make_folder(path.parent)
         write_json(path, value)
-    print(json.dumps(value, indent=2) if text is None else text)
+    if text != "":
+        print(json.dumps(value, indent=2) if text is None else text)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from earbit.audio.manifest import AUDIO_SUFFIXES
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, Interrupted
 from earbit.files import make_folder, write_whole
-from earbit.progress import say
+from earbit.progress import progress, say
 from earbit.runtime.session import Session
 from earbit.text_table import aligned
 
@@ -35,6 +35,19 @@ class RunInterrupted(Interrupted):
         """Of the files that were done, or left out."""
 
 
+class NoneUsable(DataError):
+    """No file could be used; nothing is written."""
+
+    def __init__(self, summary: list[dict[str, Any]], out: Path | None) -> None:
+        stays = "" if out is None or not out.exists() else f"; {out} stays as it was"
+        super().__init__(
+            f"no usable audio file among {len(summary)}; "
+            f"{summary[0]['audio']}: {summary[0]['error']}{stays}"
+        )
+        self.summary = summary
+        """Why each was left out."""
+
+
 def run_files(
     program: Path,
     paths: Sequence[Path],
@@ -47,7 +60,8 @@ def run_files(
 
     paths: audio files, or folders, of which all audio files are taken.  A file that cannot be used,
     or a folder without any, is left out, with its reason in the summary and on standard error;
-    DataError when none is left.  A file that is given twice runs once, with a line that says so.
+    NoneUsable, a DataError, when none is left.  A file that is given twice runs once, with a line
+    that says so.
     A program with a head also says the label of each file with its probability; then `out` has an
     array NAME.scores per file, and `labels`, the names of its columns.  Features are written as
     they come and kept nowhere else.  Ends by hand with RunInterrupted when some files are done;
@@ -60,7 +74,7 @@ def run_files(
     paths = _once_each([file for path in paths for file in _audio_files(path)])
     session = Session(program, threads)
     if out is None:
-        summary = _run_each(session, paths, layers, lambda name, array: None)
+        summary = _run_each(session, paths, layers, lambda name, array: None, out)
     else:
         if session.labels is not None:
             _refuse_names_of_scores([str(path) for path in paths])
@@ -83,7 +97,7 @@ def _run_into(
 
     def write(temporary: Path) -> None:
         with zipfile.ZipFile(temporary, "w") as archive:
-            summary.extend(_run_each(session, paths, layers, partial(_add_array, archive)))
+            summary.extend(_run_each(session, paths, layers, partial(_add_array, archive), out))
         if len(summary) < len(paths) and out.exists():
             beside.append(_free_name_beside(out))
             write_whole(beside[0], lambda other: _move(temporary, other))
@@ -109,24 +123,32 @@ def _free_name_beside(out: Path) -> Path:
 
 
 def _run_each(
-    session: Session, paths: Sequence[Path], layers: Literal["last", "all"], keep: Keep
+    session: Session,
+    paths: Sequence[Path],
+    layers: Literal["last", "all"],
+    keep: Keep,
+    out: Path | None,
 ) -> list[dict[str, Any]]:
     """Runs the files one by one and gives their arrays to `keep`.
 
     The summary is of fewer files after an end by hand, which goes its way when none is done.
+    out: where the arrays go, for what is said when there are none.
     """
     summary: list[dict[str, Any]] = []
     try:
-        for path in paths:
-            summary.append(_run_one(session, path, layers, keep))
+        with progress("features", len(paths)) as advance:
+            for path in paths:
+                summary.append(_run_one(session, path, layers, keep))
+                advance()
     except KeyboardInterrupt:
         if not _n_used(summary):
             raise
     bad = [f"{entry['audio']}: {entry['error']}" for entry in summary if "error" in entry]
-    if not _n_used(summary):
-        raise DataError(f"no usable audio file among {len(bad)}; {bad[0]}")
-    for line in bad:
+    # Of one file alone the error says it.
+    for line in bad if len(paths) > 1 else ():
         say(f"left out {line}")
+    if not _n_used(summary):
+        raise NoneUsable(summary, out)
     _keep_labels(session, keep)
     return summary
 
@@ -154,6 +176,7 @@ def _run_one(
     entry = {
         "audio": name,
         "seconds": round(duration_s, 3),
+        **({"layers": len(features) - 1} if layers == "all" else {}),
         "frames": features.shape[-2],
         "width": features.shape[-1],
         "ms": round(1e3 * elapsed_s, 2),
@@ -175,8 +198,13 @@ def _keep_labels(session: Session, keep: Keep) -> None:
 
 
 def render_run(summary: Sequence[Mapping[str, Any]]) -> str:
-    """A line for every file that was used: its label if there is one, length, shape and time."""
+    """A line for every file that was used: its label if there is one, length, shape and time.
+
+    Nothing where none was.
+    """
     used = [entry for entry in summary if "error" not in entry]
+    if not used:
+        return ""
     has_labels = "label" in used[0]
     rows = [
         ("audio", *(("label", "probability") if has_labels else ()), "seconds", "frames", "width")

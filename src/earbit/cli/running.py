@@ -23,6 +23,7 @@ from earbit.cli.options import (
 from earbit.errors import DataError
 from earbit.model_names import require_model
 from earbit.output import emit
+from earbit.progress import say
 from earbit.quantize.plan import plan_named
 
 
@@ -136,17 +137,20 @@ def run(
     After Ctrl-C, the files that were done are; where FILE.npz exists it stays, and they go to
     FILE.partial.npz.
     """
-    from earbit.run import RunInterrupted, render_run, run_files
+    from earbit.run import NoneUsable, RunInterrupted, render_run, run_files
 
     def show(records: list[dict[str, Any]]) -> None:
         emit(records, json, render_run(records) if sys.stdout.isatty() else None)
 
     try:
         records = run_files(file, audio, out, layers=layers, threads=threads)
-    except RunInterrupted as early:
+    except (NoneUsable, RunInterrupted) as early:
         show(early.summary)
         raise
     show(records)
+    has_labels = any("label" in record for record in records)
+    if out is None and not has_labels and sys.stderr.isatty():
+        say("the features are not kept; --out FILE.npz keeps them")
     n_bad = sum("error" in record for record in records)
     if n_bad:
         raise DataError(f"{n_bad} of {len(records)} files left out, see above; the rest is done")
