@@ -169,6 +169,16 @@ def test_a_program_in_the_place_of_a_model_is_told_apart(capsys, tmp_path, progr
     assert not (tmp_path / "o").exists()
 
 
+def test_a_program_is_neither_exported_again_nor_measured_under_a_plan(capsys, tmp_path, program):
+    line = fails(capsys, "bench", program, "--plan", "w1a1")
+    assert line.endswith("already a program; leave out --plan")
+    out = tmp_path / "x.safetensors"
+    for plan in ([], ["--plan", "w1a1"]):
+        line = fails(capsys, "export", program, "--out", out, *plan)
+        assert f"already a program; `earbit run {program} AUDIO`" in line
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("args", "named"),
     [(["my-audio"], "--root my-audio"), (["synthetic", "--root", "x"], "--root x")],

@@ -21,7 +21,7 @@ from earbit.cli.options import (
     flat,
 )
 from earbit.errors import DataError
-from earbit.model_names import require_model
+from earbit.model_names import refuse_program, require_model
 from earbit.output import emit
 from earbit.progress import say
 from earbit.quantize.plan import plan_named
@@ -63,6 +63,7 @@ def export(
 
     require_program_place(out)
     require_model(model)
+    refuse_program(model, f"`earbit run {model} AUDIO` takes it as it is")
     if plan is not None:
         plan_named(plan)
     from earbit.export.verb import export_model
