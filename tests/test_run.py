@@ -1,5 +1,6 @@
 """`earbit run` on many files: one bad file costs that file alone, and no file's name costs any."""
 
+import time
 import weakref
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import soundfile
 
 from earbit.errors import DataError
 from earbit.export.verb import export_model
-from earbit.run import RunInterrupted, render_run, run_files
+from earbit.run import NoneUsable, RunInterrupted, render_run, run_files
 from earbit.runtime import Session
 
 
@@ -54,6 +55,47 @@ def test_when_no_file_is_left_it_is_an_error_and_nothing_is_written(program, tmp
     assert not (tmp_path / "f.npz").exists()
 
 
+def test_when_no_file_is_left_an_older_file_stays_and_every_reason_is_told(
+    program, tmp_path, capsys
+):
+    paths = [tone(tmp_path / "short.wav", 100)[0], tmp_path / "missing.wav"]
+    out = tmp_path / "f.npz"
+    out.write_bytes(b"whole")
+    with pytest.raises(NoneUsable, match=r"f\.npz stays as it was$") as none:
+        run_files(program, paths, out)
+    assert out.read_bytes() == b"whole"
+    assert [entry["audio"] for entry in none.value.summary] == [str(path) for path in paths]
+    assert all("error" in entry for entry in none.value.summary)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"left out {path}" for path in paths]
+
+
+def test_only_features_of_all_layers_have_a_number_of_layers(program, tmp_path):
+    path, _ = tone(tmp_path / "a.wav")
+    (last,) = run_files(program, [path], None)
+    (every,) = run_files(program, [path], tmp_path / "f.npz", layers="all")
+    assert "layers" not in last
+    assert np.load(tmp_path / "f.npz")[str(path)].shape == (
+        every["layers"] + 1,
+        every["frames"],
+        every["width"],
+    )
+
+
+def test_a_long_run_says_how_many_files_are_done(program, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("earbit.progress.SHOWN_AFTER_S", 0.01)
+    paths = [tone(tmp_path / name)[0] for name in ("a.wav", "b.wav")]
+    run = Session.run
+
+    def slow(session, waveform, layers="last"):
+        time.sleep(0.1)
+        return run(session, waveform, layers)
+
+    monkeypatch.setattr(Session, "run", slow)
+    run_files(program, paths, None)
+    assert capsys.readouterr().err.startswith("features: 0 of 2, ")
+
+
 def test_any_name_that_a_file_can_have_is_the_name_of_an_array(program, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ["file", "allow_pickle", "kwds", "a b.npy", "ü.wav"]
@@ -95,6 +137,10 @@ def test_a_folder_without_audio_is_left_out_by_name_and_the_others_are_done(
     assert empty["error"].startswith("no audio file in this folder; wav, flac")
     assert used["frames"] == 24
     assert capsys.readouterr().err.startswith(f"left out {tmp_path / 'empty'}: no audio file")
+
+
+def test_the_table_of_no_usable_file_is_empty():
+    assert render_run([{"audio": "b.wav", "error": "no audio"}]) == ""
 
 
 def test_the_table_has_a_line_for_every_file_that_was_used():
@@ -152,3 +198,41 @@ def test_features_of_many_files_are_not_held_in_memory(program, tmp_path, monkey
         alive.clear()
         run_files(program, paths, out)
         assert len(alive) == len(paths)
+
+
+@pytest.fixture
+def _ends_at_the_second_file(monkeypatch):
+    run, calls = Session.run, []
+
+    def ends_at_the_second(session, waveform, layers="last"):
+        calls.append(waveform)
+        if len(calls) % 2 == 0:
+            raise KeyboardInterrupt
+        return run(session, waveform, layers)
+
+    monkeypatch.setattr(Session, "run", ends_at_the_second)
+
+
+@pytest.mark.usefixtures("_ends_at_the_second_file")
+def test_an_end_by_hand_says_how_many_files_are_done_and_where_they_are(program, tmp_path):
+    paths = [tone(tmp_path / name)[0] for name in ("a.wav", "b.wav", "c.wav")]
+    out = tmp_path / "f.npz"
+    with pytest.raises(RunInterrupted, match=r"^1 of 3 files are done, .* are in .*/f\.npz$"):
+        run_files(program, paths, out)
+    with pytest.raises(RunInterrupted, match=r"^1 of 3 files are done$"):
+        run_files(program, paths, None)
+
+
+@pytest.mark.usefixtures("_ends_at_the_second_file")
+def test_an_end_by_hand_leaves_every_older_file_and_writes_what_is_done_beside_it(
+    program, tmp_path
+):
+    paths = [tone(tmp_path / name)[0] for name in ("a.wav", "b.wav")]
+    out = tmp_path / "f.npz"
+    out.write_bytes(b"whole")
+    for name in ("f.partial.npz", "f.partial-2.npz"):
+        with pytest.raises(RunInterrupted, match=name):
+            run_files(program, paths, out)
+        assert list(np.load(tmp_path / name)) == [str(paths[0])]
+    assert out.read_bytes() == b"whole"
+    assert len(list(tmp_path.iterdir())) == 5

@@ -43,5 +43,9 @@ class FormatError(EarbitError, ValueError):
     """A model, program or label file that is damaged, foreign or of another version."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """The end by hand, where something is kept; its message says what."""
+
+
 class UnsupportedError(EarbitError, NotImplementedError):
     """A legal request that this version, this machine or this file cannot serve."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from earbit.errors import ConfigError
 
 MODEL_FILE_NAME = "model.safetensors"
+MOST_HEADER_BYTES = 100_000_000
+"""What safetensors allows."""
 PRESET_NAMES = (
     "hubert-base",
     "hubert-large",
@@ -36,3 +39,21 @@ def require_model(where: str) -> None:
         raise ConfigError(
             f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESET_NAMES)}"
         )
+
+
+def refuse_program(where: str, cure: str) -> None:
+    """ConfigError for an exported program, which is no model any more; cure: what to do with it."""
+    if where not in PRESET_NAMES and Path(where).is_file() and _says_program(Path(where)):
+        raise ConfigError(f"{where}: already a program; {cure}")
+
+
+def _says_program(path: Path) -> bool:
+    """Whether a file's metadata say so; a damaged or foreign file is for its reader to judge."""
+    try:
+        with path.open("rb") as file:
+            n_bytes = min(int.from_bytes(file.read(8), "little"), MOST_HEADER_BYTES)
+            header = json.loads(file.read(n_bytes))
+        kind = json.loads(header["__metadata__"]["earbit"])["format"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+    return str(kind).startswith("earbit-program-")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from earbit.errors import Interrupted
 from earbit.files import make_folder, write_json
 
 
@@ -17,7 +20,7 @@ def print_json(value: Any) -> None:
 def emit(value: Any, path: Path | None, text: str | None) -> None:
     """The text for people, or JSON alone on stdout (-), or JSON into a file beside the text.
 
-    text: None where the JSON is what people read too.
+    text: None where the JSON is what people read too; an empty one is not printed.
     """
     if path == Path("-"):
         print_json(value)
@@ -25,4 +28,16 @@ def emit(value: Any, path: Path | None, text: str | None) -> None:
     if path is not None:
         make_folder(path.parent)
         write_json(path, value)
-    print(json.dumps(value, indent=2) if text is None else text)
+    if text != "":
+        print(json.dumps(value, indent=2) if text is None else text)
+
+
+@contextlib.contextmanager
+def goes_on(out: Path) -> Iterator[None]:
+    """Says of work that is ended by hand that the same command goes on, where `out` has some."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if out.is_dir() and any(out.iterdir()):
+            raise Interrupted(f"the same command goes on with what is in {out}") from None
+        raise

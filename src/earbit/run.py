@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,22 +16,36 @@ import numpy as np
 from earbit.audio.decode import read_audio, readable_formats
 from earbit.audio.manifest import AUDIO_SUFFIXES
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError, DataError, Interrupted
 from earbit.files import make_folder, write_whole
-from earbit.progress import say
+from earbit.progress import progress, say
 from earbit.runtime.session import Session
 from earbit.text_table import aligned
 
 Keep = Callable[[str, np.ndarray], None]
 
 
-class RunInterrupted(KeyboardInterrupt):
+class RunInterrupted(Interrupted):
     """The end by hand, when some files are done: their features are written."""
 
-    def __init__(self, summary: list[dict[str, Any]]) -> None:
-        super().__init__()
+    def __init__(self, summary: list[dict[str, Any]], n_asked: int, out: Path | None) -> None:
+        kept = "" if out is None else f", their features are in {out}"
+        super().__init__(f"{_n_used(summary)} of {n_asked} files are done{kept}")
         self.summary = summary
         """Of the files that were done, or left out."""
+
+
+class NoneUsable(DataError):
+    """No file could be used; nothing is written."""
+
+    def __init__(self, summary: list[dict[str, Any]], out: Path | None) -> None:
+        stays = "" if out is None or not out.exists() else f"; {out} stays as it was"
+        super().__init__(
+            f"no usable audio file among {len(summary)}; "
+            f"{summary[0]['audio']}: {summary[0]['error']}{stays}"
+        )
+        self.summary = summary
+        """Why each was left out."""
 
 
 def run_files(
@@ -44,10 +60,12 @@ def run_files(
 
     paths: audio files, or folders, of which all audio files are taken.  A file that cannot be used,
     or a folder without any, is left out, with its reason in the summary and on standard error;
-    DataError when none is left.  A file that is given twice runs once, with a line that says so.
+    NoneUsable, a DataError, when none is left.  A file that is given twice runs once, with a line
+    that says so.
     A program with a head also says the label of each file with its probability; then `out` has an
     array NAME.scores per file, and `labels`, the names of its columns.  Features are written as
-    they come and kept nowhere else.  Ends by hand with RunInterrupted when some files are done.
+    they come and kept nowhere else.  Ends by hand with RunInterrupted when some files are done;
+    where `out` exists already it stays, and what is done goes to NAME.partial.npz beside it.
     """
     if not paths:
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO...")
@@ -56,44 +74,81 @@ def run_files(
     paths = _once_each([file for path in paths for file in _audio_files(path)])
     session = Session(program, threads)
     if out is None:
-        return _run_each(session, paths, layers, lambda name, array: None)
-    if session.labels is not None:
-        _refuse_names_of_scores([str(path) for path in paths])
-    make_folder(out.parent)
-    ends: list[list[dict[str, Any]] | RunInterrupted] = []
+        summary = _run_each(session, paths, layers, lambda name, array: None, out)
+    else:
+        if session.labels is not None:
+            _refuse_names_of_scores([str(path) for path in paths])
+        make_folder(out.parent)
+        summary, out = _run_into(out, session, paths, layers)
+    if len(summary) < len(paths):
+        raise RunInterrupted(summary, len(paths), out)
+    return summary
+
+
+def _run_into(
+    out: Path, session: Session, paths: Sequence[Path], layers: Literal["last", "all"]
+) -> tuple[list[dict[str, Any]], Path]:
+    """Runs the files and writes their arrays; gives the summary, and the file that was written.
+
+    That is another than `out` after an end by hand, where a part would replace an older file.
+    """
+    summary: list[dict[str, Any]] = []
+    beside: list[Path] = []
 
     def write(temporary: Path) -> None:
         with zipfile.ZipFile(temporary, "w") as archive:
-            try:
-                ends.append(_run_each(session, paths, layers, partial(_add_array, archive)))
-            except RunInterrupted as early:
-                ends.append(early)
+            summary.extend(_run_each(session, paths, layers, partial(_add_array, archive), out))
+        if len(summary) < len(paths) and out.exists():
+            beside.append(_free_name_beside(out))
+            write_whole(beside[0], lambda other: _move(temporary, other))
+            raise _KeptBeside
 
-    write_whole(out, write)
-    (end,) = ends
-    if isinstance(end, RunInterrupted):
-        raise end
-    return end
+    with contextlib.suppress(_KeptBeside):
+        write_whole(out, write)
+    return summary, beside[0] if beside else out
+
+
+def _move(source: Path, place: Path) -> None:
+    source.replace(place)
+
+
+class _KeptBeside(Exception):
+    """The file that is there stays."""
+
+
+def _free_name_beside(out: Path) -> Path:
+    """NAME.partial.npz, or NAME.partial-2.npz and so on: an older part stays too."""
+    names = (f"{out.stem}.partial{f'-{n}' if n > 1 else ''}{out.suffix}" for n in count(1))
+    return next(path for path in map(out.with_name, names) if not path.exists())
 
 
 def _run_each(
-    session: Session, paths: Sequence[Path], layers: Literal["last", "all"], keep: Keep
+    session: Session,
+    paths: Sequence[Path],
+    layers: Literal["last", "all"],
+    keep: Keep,
+    out: Path | None,
 ) -> list[dict[str, Any]]:
-    """Runs the files one by one and gives their arrays to `keep`."""
+    """Runs the files one by one and gives their arrays to `keep`.
+
+    The summary is of fewer files after an end by hand, which goes its way when none is done.
+    out: where the arrays go, for what is said when there are none.
+    """
     summary: list[dict[str, Any]] = []
     try:
-        for path in paths:
-            summary.append(_run_one(session, path, layers, keep))
+        with progress("features", len(paths)) as advance:
+            for path in paths:
+                summary.append(_run_one(session, path, layers, keep))
+                advance()
     except KeyboardInterrupt:
-        if _n_used(summary):
-            _keep_labels(session, keep)
-            raise RunInterrupted(summary) from None
-        raise
+        if not _n_used(summary):
+            raise
     bad = [f"{entry['audio']}: {entry['error']}" for entry in summary if "error" in entry]
-    if not _n_used(summary):
-        raise DataError(f"no usable audio file among {len(bad)}; {bad[0]}")
-    for line in bad:
+    # Of one file alone the error says it.
+    for line in bad if len(paths) > 1 else ():
         say(f"left out {line}")
+    if not _n_used(summary):
+        raise NoneUsable(summary, out)
     _keep_labels(session, keep)
     return summary
 
@@ -121,6 +176,7 @@ def _run_one(
     entry = {
         "audio": name,
         "seconds": round(duration_s, 3),
+        **({"layers": len(features) - 1} if layers == "all" else {}),
         "frames": features.shape[-2],
         "width": features.shape[-1],
         "ms": round(1e3 * elapsed_s, 2),
@@ -142,8 +198,13 @@ def _keep_labels(session: Session, keep: Keep) -> None:
 
 
 def render_run(summary: Sequence[Mapping[str, Any]]) -> str:
-    """A line for every file that was used: its label if there is one, length, shape and time."""
+    """A line for every file that was used: its label if there is one, length, shape and time.
+
+    Nothing where none was.
+    """
     used = [entry for entry in summary if "error" not in entry]
+    if not used:
+        return ""
     has_labels = "label" in used[0]
     rows = [
         ("audio", *(("label", "probability") if has_labels else ()), "seconds", "frames", "width")

@@ -6,7 +6,7 @@ import pytest
 
 from earbit.bench import verb as bench_verb
 from earbit.bench.points import points_of
-from earbit.bench.table import HEADER, LEGEND, render_bench
+from earbit.bench.table import HEADER, LEGEND, NOT_COMPARED, render_bench
 from earbit.bench.verb import bench_all
 from earbit.errors import UnsupportedError
 
@@ -79,7 +79,7 @@ def test_every_plan_and_engine_is_measured_at_every_length_and_number_of_threads
     ]
     assert result.keys() == {"machine", "versions", "points", "points_asked_for", "records"}
     assert result["points"] == result["points_asked_for"] == 4
-    assert len(text.splitlines()) == 1 + len(rows) + 1 + len(LEGEND)
+    assert len(text.splitlines()) == 1 + len(rows) + 2 + len(LEGEND)
 
 
 def test_files_of_engines_are_made_once_for_a_length(asked):
@@ -140,6 +140,16 @@ def test_ratios_are_to_the_first_row_of_the_same_point():
     ]
     assert rows[0][:2] == ["earbit", "w1a1"]
     assert text.splitlines()[5] == "measured: 5 to 15 run(s) of each, in turn"
+
+
+def test_engines_with_other_weights_than_the_program_are_named_so():
+    def text(of_ours, *peers):
+        return render_bench([record("earbit", None, 1, 1, 10, of_ours), *peers])
+
+    torch = record("torch", None, 1, 1, 25, 1.0)
+    assert NOT_COMPARED in text(None, torch)
+    assert NOT_COMPARED not in text(0.99, torch)
+    assert NOT_COMPARED not in text(None)
 
 
 def test_every_column_that_is_no_plain_word_is_explained():

@@ -1,6 +1,7 @@
 """Engines take turns, as often as was asked for or as time allows."""
 
 import math
+from contextlib import contextmanager
 
 import pytest
 
@@ -39,3 +40,17 @@ def test_runs_are_fewer_when_time_is_over_but_not_too_few(monkeypatch, budget_s,
 def test_a_number_of_runs_that_was_asked_for_holds_however_long_they_take(monkeypatch, n_runs):
     monkeypatch.setattr(module, "BUDGET_S", 0.0)
     assert len(take_turns([Patient()], n_runs, "timing")) == n_runs
+
+
+def test_progress_counts_the_runs_and_names_the_warm_ups(monkeypatch):
+    shown = []
+
+    @contextmanager
+    def progress(title, total):
+        shown.append(total)
+        yield lambda n=1, note="": shown.append((n, note))
+
+    monkeypatch.setattr(module, "progress", progress)
+    take_turns([Patient()], 3, "timing")
+    warm_ups = [(0, f"(warm-up {i + 1} of {N_WARM_UPS})") for i in range(N_WARM_UPS)]
+    assert shown == [3, *warm_ups, (0, ""), *[(1, "")] * 3]

@@ -1,5 +1,6 @@
 """The command line: bad input gives one clear line and exit status 2, and loses nothing."""
 
+import json
 import subprocess
 import sys
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 from one_line import fails
+
+from earbit.cli.main import main
 
 
 def test_a_place_where_no_json_can_be_written_is_refused_before_any_work(capsys, tmp_path):
@@ -67,7 +70,18 @@ def test_a_truncated_program_is_named(capsys, tmp_path, program):
 def test_audio_that_cannot_be_used_is_named(capsys, tmp_path, program, samples):
     path = tmp_path / "bad.wav"
     soundfile.write(path, np.array(samples), 16_000, subtype="FLOAT")
-    assert "samples" in fails(capsys, "run", program, path)
+    report = tmp_path / "errors.json"
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(program), str(path), "--json", str(report)])
+    assert end.value.code == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("earbit: no usable audio file")
+    assert "samples" in line
+    (entry,) = json.loads(captured.out)
+    assert entry["audio"] == str(path)
+    assert "samples" in entry["error"]
+    assert json.loads(report.read_text()) == [entry]
 
 
 def test_settings_of_several_flags_all_hold(capsys, tmp_path):
@@ -153,6 +167,16 @@ def test_a_program_in_the_place_of_a_model_is_told_apart(capsys, tmp_path, progr
     for verb in (["profile", program], ["superb", program, "--out", tmp_path / "o"]):
         assert "exported program" in fails(capsys, *verb)
     assert not (tmp_path / "o").exists()
+
+
+def test_a_program_is_neither_exported_again_nor_measured_under_a_plan(capsys, tmp_path, program):
+    line = fails(capsys, "bench", program, "--plan", "w1a1")
+    assert line.endswith("already a program; leave out --plan")
+    out = tmp_path / "x.safetensors"
+    for plan in ([], ["--plan", "w1a1"]):
+        line = fails(capsys, "export", program, "--out", out, *plan)
+        assert f"already a program; `earbit run {program} AUDIO`" in line
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,18 @@ def test_run_is_a_table_on_a_terminal_and_json_elsewhere(tmp_path, program, caps
     assert json.loads(capsys.readouterr().out)[0]["frames"] == 49
 
 
+def test_a_terminal_is_told_that_features_are_not_kept(tmp_path, program, capsys, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    args = ["run", str(program), str(tmp_path / "a.wav")]
+    main(args)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    main(args)
+    assert capsys.readouterr().err == "the features are not kept; --out FILE.npz keeps them\n"
+    main([*args, "--out", str(tmp_path / "f.npz")])
+    assert capsys.readouterr().err == ""
+
+
 def test_an_interrupted_measurement_writes_what_is_finished(program, capsys, tmp_path, monkeypatch):
     from earbit.bench import verb as bench_verb
 

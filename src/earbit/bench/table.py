@@ -21,7 +21,8 @@ HEADER = (
     "time/first row",
 )
 LEGEND = (
-    "number formats: w1a8 is weights of 1 bit and activations of 8, w32a32 and fp32 are float32",
+    "number formats: w1a8 is weights of 1 bit and activations of 8, w32a32 and fp32 are float32; "
+    "w1a1+w32a32 has layers of both",
     "time/audio: median over the length of the audio, 0.01 is a hundred times real time",
     "peak MB: of the whole process, libraries included",
     "cosine: of the output with PyTorch's in float32, 1 is equal, - is not compared",
@@ -30,8 +31,17 @@ LEGEND = (
 )
 
 
+NOT_COMPARED = (
+    "not compared: a program has no weights for other engines, they run random ones of its shape; "
+    "their times can be compared, outputs cannot"
+)
+
+
 def render_bench(records: Sequence[dict[str, Any]]) -> str:
-    """Records as a plain table, with the ratio of every time to that of its point's first."""
+    """Records as a plain table, with the ratio of every time to that of its point's first.
+
+    With a line below where the engines beside a program have other weights.
+    """
     rows: list[Sequence[str]] = [HEADER]
     first: dict[tuple[float, int], float] = {}
     for record in records:
@@ -54,7 +64,16 @@ def render_bench(records: Sequence[dict[str, Any]]) -> str:
         )
     runs = sorted({record["n_runs"] for record in records})
     n_runs = str(runs[0]) if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
-    return "\n".join([*aligned(rows), f"measured: {n_runs} run(s) of each, in turn", *LEGEND])
+    below = [f"measured: {n_runs} run(s) of each, in turn"]
+    if _have_other_weights(records):
+        below.append(NOT_COMPARED)
+    return "\n".join([*aligned(rows), *below, *LEGEND])
+
+
+def _have_other_weights(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether there are peers, and they are not what our programs were made from."""
+    ours = [record for record in records if record["engine"] == OURS]
+    return len(ours) < len(records) and all(record["cosine"] is None for record in ours)
 
 
 def line_of(record: Mapping[str, Any]) -> str:

@@ -29,14 +29,19 @@ def take_turns(
 
     n_runs: so many turns, however long they take; None is N_RUNS, or fewer when time is over.
     """
-    n_turns = N_WARM_UPS + (n_runs or N_RUNS)
-    turns = []
+    n_turns = n_runs or N_RUNS
+    turns: list[list[dict[str, Any]]] = []
     start_s = time.monotonic()
     with progress(title, n_turns) as advance:
-        for turn in range(n_turns):
+        for i in range(N_WARM_UPS):
+            advance(0, f"(warm-up {i + 1} of {N_WARM_UPS})")
+            for engine in engines:
+                engine.run()
+        advance(0)
+        while len(turns) < n_turns:
             is_late = time.monotonic() - start_s > BUDGET_S
-            if n_runs is None and is_late and turn >= N_WARM_UPS + MIN_RUNS:
+            if n_runs is None and is_late and len(turns) >= MIN_RUNS:
                 break
             turns.append([engine.run() for engine in engines])
             advance()
-    return turns[N_WARM_UPS:]
+    return turns

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from earbit.errors import ConfigError
-from earbit.model_names import PRESET_NAMES, require_model
+from earbit.model_names import PRESET_NAMES, refuse_program, require_model
 
 
 def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) -> None:
@@ -31,6 +31,7 @@ def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) ->
     for plan in plans:
         plan_named(plan)
     require_model(where)
+    refuse_program(where, "leave out --plan")
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from earbit.cli.options import (
     Seed,
     flat,
 )
-from earbit.output import emit, print_json
+from earbit.output import emit, goes_on, print_json
 
 
 def profile(
@@ -140,7 +140,8 @@ def superb(
     """
     from earbit.superb.verb import score_model
 
-    print_json(score_model(model, task, data, out, seed=seed))
+    with goes_on(out):
+        print_json(score_model(model, task, data, out, seed=seed))
 
 
 def errors(

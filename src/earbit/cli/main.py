@@ -50,6 +50,7 @@ def main(args: Sequence[str] | None = None) -> None:
         # The reader of our output has gone (`earbit doctor | head`); that is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
-    except KeyboardInterrupt:
-        print("earbit: interrupted; what was finished is kept", file=sys.stderr)
+    except KeyboardInterrupt as end:
+        # Of what is kept the verb knows, if anything is.
+        print(f"earbit: interrupted{f'; {end}' if str(end) else ''}", file=sys.stderr)
         raise SystemExit(130) from None

@@ -21,8 +21,9 @@ from earbit.cli.options import (
     flat,
 )
 from earbit.errors import DataError
-from earbit.model_names import require_model
+from earbit.model_names import refuse_program, require_model
 from earbit.output import emit
+from earbit.progress import say
 from earbit.quantize.plan import plan_named
 
 
@@ -62,6 +63,7 @@ def export(
 
     require_program_place(out)
     require_model(model)
+    refuse_program(model, f"`earbit run {model} AUDIO` takes it as it is")
     if plan is not None:
         plan_named(plan)
     from earbit.export.verb import export_model
@@ -133,19 +135,23 @@ def run(
 
     On a terminal the result is a table, elsewhere JSON, as with --json -.
     Files that cannot be used are left out; then the exit status is 2, and the rest is written.
-    After Ctrl-C, the files that were done are.
+    After Ctrl-C, the files that were done are; where FILE.npz exists it stays, and they go to
+    FILE.partial.npz.
     """
-    from earbit.run import RunInterrupted, render_run, run_files
+    from earbit.run import NoneUsable, RunInterrupted, render_run, run_files
 
     def show(records: list[dict[str, Any]]) -> None:
         emit(records, json, render_run(records) if sys.stdout.isatty() else None)
 
     try:
         records = run_files(file, audio, out, layers=layers, threads=threads)
-    except RunInterrupted as early:
+    except (NoneUsable, RunInterrupted) as early:
         show(early.summary)
         raise
     show(records)
+    has_labels = any("label" in record for record in records)
+    if out is None and not has_labels and sys.stderr.isatty():
+        say("the features are not kept; --out FILE.npz keeps them")
     n_bad = sum("error" in record for record in records)
     if n_bad:
         raise DataError(f"{n_bad} of {len(records)} files left out, see above; the rest is done")

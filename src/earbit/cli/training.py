@@ -20,7 +20,7 @@ from earbit.cli.options import (
     flat,
 )
 from earbit.errors import UnsupportedError
-from earbit.output import emit, print_json
+from earbit.output import emit, goes_on, print_json
 
 
 def study(
@@ -43,7 +43,8 @@ def study(
     """
     from earbit.study.run import run_study
 
-    report = run_study(corpus, encoders, scale=scale, out_dir=out, seed=seed)
+    with goes_on(out):
+        report = run_study(corpus, encoders, scale=scale, out_dir=out, seed=seed)
     print(report)
 
 
@@ -123,7 +124,8 @@ def pretrain(
     from earbit.pretrain.recipe import load_recipe
     from earbit.pretrain.verb import pretrain as pretrain_recipe
 
-    print_json(pretrain_recipe(load_recipe(recipe, flat(set)), out))
+    with goes_on(out):
+        print_json(pretrain_recipe(load_recipe(recipe, flat(set)), out))
 
 
 def binarize(
@@ -166,5 +168,8 @@ def binarize(
     from earbit.quantize.verb import binarize as binarize_model
 
     settings = flat(set)
-    result = binarize_model(model, plan, corpus, out, n_steps=n_steps, seed=seed, settings=settings)
+    with goes_on(out):
+        result = binarize_model(
+            model, plan, corpus, out, n_steps=n_steps, seed=seed, settings=settings
+        )
     emit(result, json, render(result, str(out)))

@@ -1,0 +1,48 @@
+"""Ctrl-C: exit status 130, and one line that says of what is kept what is true."""
+
+import pytest
+
+from earbit.cli.main import main
+
+
+def end_by_hand(*args, **named):
+    raise KeyboardInterrupt
+
+
+def interrupted(capsys, *args) -> str:
+    """What an interrupted command says last."""
+    with pytest.raises(SystemExit) as end:
+        main([str(arg) for arg in args])
+    assert end.value.code == 130
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_where_nothing_is_kept_nothing_is_said_of_it(capsys, monkeypatch, tmp_path, program):
+    monkeypatch.setattr("earbit.run.read_audio", end_by_hand)
+    monkeypatch.setattr("earbit.bench.verb.bench", end_by_hand)
+    monkeypatch.setattr("earbit.export.verb.export_model", end_by_hand)
+    out = tmp_path / "x.safetensors"
+    for args in (
+        ["run", program, tmp_path / "a.wav", "--out", tmp_path / "f.npz"],
+        ["bench", program],
+        ["export", "hubert-tiny", "--out", out],
+    ):
+        assert interrupted(capsys, *args) == "earbit: interrupted"
+    assert not list(tmp_path.iterdir())
+
+
+def test_work_that_goes_on_by_the_same_command_says_so_once_it_has_begun(
+    capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("earbit.study.run.run_study", end_by_hand)
+    monkeypatch.setattr("earbit.pretrain.verb.pretrain", end_by_hand)
+    monkeypatch.setattr("earbit.quantize.verb.binarize", end_by_hand)
+    out = tmp_path / "out"
+    commands = [["study"], ["pretrain", "hubert-tiny"], ["binarize", "hubert-tiny"]]
+    for args in commands:
+        assert interrupted(capsys, *args, "--out", out) == "earbit: interrupted"
+    out.mkdir()
+    (out / "config.json").write_text("{}")
+    for args in commands:
+        line = interrupted(capsys, *args, "--out", out)
+        assert line == f"earbit: interrupted; the same command goes on with what is in {out}"
