@@ -11,7 +11,8 @@ import pytest
 from one_line import fails
 
 from earbit.bench.peers.catalogue import PEERS
-from earbit.cli.main import VERBS, main
+from earbit.cli.main import main
+from earbit.cli.verbs import VERBS
 from earbit.presets import PRESETS
 from earbit.quantize.plan import PLANS
 
