@@ -1,5 +1,6 @@
 """`earbit run` on many files: one bad file costs that file alone, and no file's name costs any."""
 
+import signal
 import time
 import weakref
 from pathlib import Path
@@ -236,3 +237,24 @@ def test_an_end_by_hand_leaves_every_older_file_and_writes_what_is_done_beside_i
         assert list(np.load(tmp_path / name)) == [str(paths[0])]
     assert out.read_bytes() == b"whole"
     assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_an_end_by_hand_while_an_array_is_written_leaves_it_whole(program, tmp_path, monkeypatch):
+    paths = [tone(tmp_path / name)[0] for name in ("a.wav", "b.wav")]
+    write_array = np.lib.format.write_array
+
+    def with_an_end_by_hand(*args, **named):
+        signal.raise_signal(signal.SIGINT)
+        write_array(*args, **named)
+
+    monkeypatch.setattr(np.lib.format, "write_array", with_an_end_by_hand)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(RunInterrupted, match=r"^1 of 2 files are done"):
+            run_files(program, paths, tmp_path / "f.npz")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    features = np.load(tmp_path / "f.npz")
+    assert list(features) == [str(paths[0])]
+    assert features[str(paths[0])].shape == (24, 64)

@@ -17,7 +17,7 @@ from earbit.audio.decode import read_audio, readable_formats
 from earbit.audio.manifest import AUDIO_SUFFIXES
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, Interrupted
-from earbit.files import make_folder, write_whole
+from earbit.files import make_folder, not_interrupted, write_whole
 from earbit.progress import progress, say
 from earbit.runtime.session import Session
 from earbit.text_table import aligned
@@ -138,7 +138,12 @@ def _run_each(
     try:
         with progress("features", len(paths)) as advance:
             for path in paths:
-                summary.append(_run_one(session, path, layers, keep))
+                entry, arrays = _run_one(session, path, layers)
+                with not_interrupted():
+                    for name, array in arrays.items():
+                        keep(name, array)
+                    summary.append(entry)
+                del arrays
                 advance()
     except KeyboardInterrupt:
         if not _n_used(summary):
@@ -154,9 +159,9 @@ def _run_each(
 
 
 def _run_one(
-    session: Session, path: Path, layers: Literal["last", "all"], keep: Keep
-) -> dict[str, Any]:
-    """What is said of a file: length, shape and time, or why it cannot be used."""
+    session: Session, path: Path, layers: Literal["last", "all"]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What is said of a file, length, shape and time, or why it cannot be used; and its arrays."""
     name = str(path)
     try:
         if path.is_dir():
@@ -169,9 +174,9 @@ def _run_one(
         else:
             features, scores = session.run_with_scores(waveform, layers=layers)
     except DataError as error:
-        return {"audio": name, "error": str(error).removeprefix(f"{path}: ")}
+        return {"audio": name, "error": str(error).removeprefix(f"{path}: ")}, {}
     elapsed_s = time.perf_counter() - start_s
-    keep(name, features)
+    arrays = {name: features}
     duration_s = waveform.size / SAMPLE_RATE_HZ
     entry = {
         "audio": name,
@@ -183,9 +188,9 @@ def _run_one(
         "rtf": round(elapsed_s / duration_s, 5),
     }
     if session.labels is not None and scores is not None:
-        keep(f"{name}.scores", scores)
+        arrays[f"{name}.scores"] = scores
         entry |= _likeliest(session.labels, scores)
-    return entry
+    return entry, arrays
 
 
 def _n_used(summary: Sequence[Mapping[str, Any]]) -> int:

@@ -100,3 +100,10 @@ def test_a_program_given_as_audio_is_called_one(tmp_path):
     path.write_bytes(bytes(100))
     with pytest.raises(DataError, match="a program or model, not audio"):
         read_audio(path)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"RIFF", np.zeros(400)])
+def test_what_is_no_path_is_a_data_error(path):
+    for read in (read_audio, audio_info):
+        with pytest.raises(DataError, match=f"of type {type(path).__name__}; give its path"):
+            read(path)

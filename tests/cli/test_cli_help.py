@@ -11,7 +11,8 @@ import pytest
 from one_line import fails
 
 from earbit.bench.peers.catalogue import PEERS
-from earbit.cli.main import VERBS, main
+from earbit.cli.main import main
+from earbit.cli.verbs import VERBS
 from earbit.presets import PRESETS
 from earbit.quantize.plan import PLANS
 
@@ -81,6 +82,39 @@ def test_help_lists_what_may_be_given(verb, names, capsys):
 )
 def test_a_command_that_does_not_exist_is_explained_in_one_line(args, named, capsys):
     assert named in fails(capsys, *args)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["bench", "x", "--runs", "x"], "--runs 'x': whole numbers are allowed"),
+        (["bench", "x", "--threads", "2", "two"], "--threads 'two': whole numbers are allowed"),
+        (["profile", "--seconds", "abc"], "--seconds 'abc': numbers are allowed"),
+        (
+            ["bench", "x", "--thread", "2"],
+            "Unrecognized options: --thread, 2; did you mean --threads",
+        ),
+        (["study", "--scale", "huge"], "--scale 'huge': allowed are tiny"),
+        (["study", "--seed"], "--seed without a value"),
+        (["export"], "Missing: MODEL, --out FILE.safetensors"),
+        (["export", "conformer-s"], "Missing: --out FILE.safetensors"),
+    ],
+)
+def test_a_mistake_is_said_in_words_that_are_not_of_the_parser(args, said, capsys):
+    assert fails(capsys, *args) == f"earbit: {said}; see earbit {args[0]} --help"
+
+
+def test_a_mistyped_verb_is_guessed(capsys):
+    assert fails(capsys, "runn") == "earbit: no verb 'runn'; did you mean run; see earbit --help"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_examples_stand_on_lines_of_their_own(verb, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    lines = [line.strip() for line in help_of(verb, capsys).splitlines()]
+    written = [line.strip() for line in VERBS[verb].__doc__.splitlines()]
+    examples = [line for line in written if line.startswith("earbit ")]
+    assert set(examples) <= set(lines)
 
 
 def test_several_processes_are_refused_instead_of_each_training_alone(capsys, monkeypatch):

@@ -1,5 +1,8 @@
 """Ctrl-C: exit status 130, and one line that says of what is kept what is true."""
 
+import subprocess
+import sys
+
 import pytest
 
 from earbit.cli.main import main
@@ -46,3 +49,19 @@ def test_work_that_goes_on_by_the_same_command_says_so_once_it_has_begun(
     for args in commands:
         line = interrupted(capsys, *args, "--out", out)
         assert line == f"earbit: interrupted; the same command goes on with what is in {out}"
+
+
+@pytest.mark.parametrize("module", ["tyro", "earbit.arguments", "earbit.cli.running"])
+def test_an_end_by_hand_while_the_command_line_is_imported_is_one_line(module):
+    code = f"""
+import sys
+from earbit.cli.main import main
+class EndsByHand:
+    def find_spec(name, *others):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, EndsByHand)
+main(["doctor"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "earbit: interrupted\n")

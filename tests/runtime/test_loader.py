@@ -14,6 +14,7 @@ from program_bytes import NORM, PROGRAM, RELU, B, W, header, refused, write
 from safetensors.numpy import save_file
 
 from earbit import _core
+from earbit.errors import FormatError
 from earbit.runtime import Session
 
 
@@ -66,9 +67,17 @@ def test_a_model_given_as_a_program_is_called_one_with_the_command_to_export_it(
 
 
 def test_what_is_no_file_is_called_what_it_is(tmp_path):
-    refused(tmp_path, "a folder; `earbit export")
+    refused(tmp_path, "a folder, without a model in it; give a file of `earbit export`$")
+    (tmp_path / "model.safetensors").touch()
+    refused(tmp_path, f"a folder; `earbit export {re.escape(str(tmp_path))} --plan")
     refused(Path(os.devnull), "not a regular file; give a file of `earbit export`")
     refused(tmp_path / ("n" * 5000), "cannot be looked at")
+
+
+@pytest.mark.parametrize("path", ["", b""])
+def test_an_empty_path_is_not_taken_for_the_folder_here(path):
+    with pytest.raises(FormatError, match="^an empty path"):
+        Session(path)
 
 
 TWO = {"w": W, "b": B}

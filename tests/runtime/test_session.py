@@ -267,3 +267,15 @@ def test_the_doctor_tests_every_kernel_that_runs_here(monkeypatch):
     wrong = [*_core.self_test(), {"kernel": "broken", "ok": False, "detail": "wrong at 1 x 1 x 1"}]
     monkeypatch.setattr(_core, "self_test", lambda: wrong)
     assert not examine()["ok"]
+
+
+@pytest.mark.parametrize("ids", [["x"], [0, None], [1.0], [True], "x", None, 1])
+def test_what_is_no_id_of_a_value_is_a_config_error(session, ids):
+    with pytest.raises(ConfigError, match="of the program; .*it has 0 to 1"):
+        session.values(AUDIO, ids)
+
+
+def test_a_session_says_which_program_it_is(session, tmp_path):
+    assert repr(session) == f"<Session {tmp_path / 'p.safetensors'}, threads=1>"
+    session.origin = {"name": "onebit", "precisions": ["w1a1", "w32a32"]}
+    assert repr(session).endswith("p.safetensors, onebit, w1a1+w32a32, threads=1>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,8 +53,9 @@ def audio_info(path: str | Path) -> AudioInfo:
 def read_audio(path: str | Path) -> np.ndarray:
     """Decodes wav, flac, ogg, opus or mp3: float32 (n_samples,), mean of the channels, 16 kHz.
 
-    Silence is legal.  Raises DataError for a file that is missing, is not audio, breaks off before
-    the end that its header promises, is empty, or holds NaN, infinite or absurdly large samples.
+    Silence is legal.  Raises DataError for what is no path, and for a file that is missing, is not
+    audio, breaks off before the end that its header promises, is empty, or holds NaN, infinite or
+    absurdly large samples.
     Memory: a file is decoded block by block (mp3: whole, but not beyond what its bytes can hold),
     so a few bytes that claim hours cost nothing.
     """
@@ -118,6 +120,10 @@ def _mono(path: str | Path, file: soundfile.SoundFile) -> np.ndarray:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
+    if not isinstance(path, (str, os.PathLike)):
+        raise DataError(
+            f"an audio file of type {type(path).__name__}; give its path, a str or pathlib.Path"
+        )
     _check_is_file(Path(path))
     try:
         file = soundfile.SoundFile(str(path))

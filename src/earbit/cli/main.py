@@ -1,4 +1,4 @@
-"""The command line: one verb per stage.  Heavy imports happen inside the verb that needs them.
+"""The command line.
 
 Exit status: 0 on success, 2 on a user's error (one line on standard error), 1 on a bug of ours.
 """
@@ -7,29 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from earbit import __version__
-from earbit.arguments import parse
-from earbit.cli.judging import errors, profile, superb
-from earbit.cli.running import bench, doctor, export, run
-from earbit.cli.training import binarize, prepare, pretrain, study, units
 from earbit.errors import EarbitError
-
-VERBS: dict[str, Callable[..., None]] = {
-    "study": study,
-    "prepare": prepare,
-    "units": units,
-    "pretrain": pretrain,
-    "binarize": binarize,
-    "errors": errors,
-    "profile": profile,
-    "superb": superb,
-    "export": export,
-    "run": run,
-    "bench": bench,
-    "doctor": doctor,
-}
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -42,6 +23,10 @@ def main(args: Sequence[str] | None = None) -> None:
     # process that makes small steps a hundred times slower.  Read when PyTorch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
+        # Here, as they take most of a short command's time, in which it may be interrupted.
+        from earbit.arguments import parse
+        from earbit.cli.verbs import VERBS
+
         parse(VERBS, args)()
     except EarbitError as error:
         print(f"earbit: {' '.join(str(error).split())}", file=sys.stderr)

@@ -55,8 +55,10 @@ def export(
 ) -> None:
     """Packs a model into one file that runs without PyTorch, and verifies it against PyTorch.
 
-    earbit export onebit --out onebit.safetensors
-    earbit export hubert-base --plan w1a1 --out hubert.safetensors
+      earbit export onebit --out onebit.safetensors
+      earbit export hubert-base --plan w1a1 --out hubert.safetensors
+
+    What plans do: docs/quantization.md.
     """
     # Before PyTorch is imported, which takes seconds.
     from earbit.export.out_file import require_program_place

@@ -59,15 +59,22 @@ def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
         raise ConfigError(
             f"a program of type {type(given).__name__}; give the path of a file of `earbit export`"
         )
+    if not os.fspath(given):
+        raise FormatError("an empty path of a program; give that of a file of `earbit export`")
     path = Path(os.fsdecode(given))
     try:
         if path.is_file():
             return path
         is_folder, is_there = path.is_dir(), path.exists()
+        has_model = is_folder and (path / "model.safetensors").is_file()
     except OSError as error:
         raise FormatError(f"{path}: cannot be looked at ({error.strerror})") from error
     if is_there and not is_folder:
         raise FormatError(f"{path}: not a regular file; give a file of `earbit export`")
+    if is_folder and not has_model:
+        raise FormatError(
+            f"{path}: a folder, without a model in it; give a file of `earbit export`"
+        )
     # A word alone may be meant for a preset.
     is_model = is_folder or path.name == str(path) and not path.suffix
     example = path if is_model else "hubert-base"

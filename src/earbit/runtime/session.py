@@ -46,6 +46,13 @@ class Session:
         self._head = file.head
         self._program = file.program
 
+    def __repr__(self) -> str:
+        name, precisions = self.origin.get("name"), self.origin.get("precisions")
+        of_model = [str(name)] if name else []
+        if isinstance(precisions, list):
+            of_model.append("+".join(map(str, precisions)))
+        return f"<{', '.join([f'Session {self.path}', *of_model, f'threads={self.threads}'])}>"
+
     def __reduce__(self) -> tuple[type[Session], tuple[str, int]]:
         return type(self), (str(self.path), self.threads)
 
@@ -104,17 +111,13 @@ class Session:
         """Any values of the program: float32 or uint8 codes (frames, columns), or bits.
 
         Bits are uint64 (groups, frames, words), the first of a group in bit 0 of its first word.
-        ids: from `outputs` or `bits`, or any other; 0 is the audio.  Raises ConfigError for one
-        that the program does not have, DataError for audio as `run` does.
+        ids: from `outputs` or `bits`, or any other; 0 is the audio.  Raises ConfigError for what is
+        no id, and for one that the program does not have, DataError for audio as `run` does.
         """
-        for value in ids:
-            if not 0 <= value < self._program.n_values:
-                raise ConfigError(
-                    f"value {value} of the program; it has 0 to {self._program.n_values - 1}"
-                )
+        checked = _value_ids(ids, self._program.n_values)
         audio = checked_waveform(waveform)
         with _data_errors(audio):
-            return self._program.run(audio, list(ids), self.threads)
+            return self._program.run(audio, checked, self.threads)
 
     def profile(self, waveform: NDArray[Any]) -> list[tuple[str, float]]:
         """Seconds of every op in order; ops that ran together, block by block, are one: `a+b`."""
@@ -180,6 +183,20 @@ def _data_errors(audio: NDArray[np.float32]) -> Iterator[None]:
         raise DataError(
             f"audio of {audio.size} samples needs more memory than there is; cut it"
         ) from error
+
+
+def _value_ids(given: Any, n_values: int) -> list[int]:
+    """Ids of values; ConfigError for what is none, and for those that the program lacks."""
+    allowed = f"it has 0 to {n_values - 1}"
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise ConfigError(f"values {given!r} of the program; give a list of ids, {allowed}")
+    ids = list(given)
+    for one in ids:
+        is_whole = isinstance(one, (int, np.integer)) and not isinstance(one, bool)
+        if not is_whole or not 0 <= one < n_values:
+            of_leaf = "; of a leaf, session.bits has the id" if isinstance(one, str) else ""
+            raise ConfigError(f"value {one!r} of the program; {allowed}{of_leaf}")
+    return [int(one) for one in ids]
 
 
 def _n_threads(given: Any) -> int:
