@@ -2,7 +2,9 @@
 // differences are finite, and that a frame which is hidden from a query gets no share.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -55,6 +57,11 @@ inline float share_of(Attributes& attributes, const std::string& name) {
   const float share = attributes.number(name);
   if (!(share >= 1e-6f)) throw std::invalid_argument(name + " must be at least 1e-6");
   return share;
+}
+
+// The least number above x, as what is above x is not below that.
+inline float least_above(float x) {
+  return std::nextafter(x, std::numeric_limits<float>::infinity());
 }
 
 }  // namespace earbit

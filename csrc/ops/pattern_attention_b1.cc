@@ -5,8 +5,6 @@
 // p > half, and y = near_scale * near dot + far_scale * far dot.  Keys and values of a class of far
 // frames are laid out once, side by side, so that both parts are products over whole words.
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "bits/transpose.h"
 #include "cpu/thread_pool.h"
@@ -142,18 +140,11 @@ class PatternAttentionB1 : public Op {
   // The product of one row's probabilities, as bits, with the values of its frames.
   void attend(const Frames& frames, int64_t base, const Scales& scales, float sum,
               Part& part) const {
-    float limits[kWordBits];
-    std::fill_n(limits, kWordBits,
-                std::nextafter(scales.prob_half * sum, std::numeric_limits<float>::infinity()));
     const auto n = static_cast<int64_t>(part.scores.size());
     const int64_t n_words = words_for(n);
     part.p.resize(static_cast<size_t>(n_words));
-    int32_t ones = 0;
-    for (int64_t w = 0; w < n_words; ++w) {
-      const auto n_here = static_cast<int>(std::min<int64_t>(kWordBits, n - w * kWordBits));
-      part.p[w] = lanes_.at_least_f32(part.scores.data() + w * kWordBits, limits, n_here);
-      ones += popcount(part.p[w]);
-    }
+    const auto ones = static_cast<int32_t>(lanes_.not_below(
+        part.scores.data(), least_above(scales.prob_half * sum), n, part.p.data()));
     const GemmB1Kernel& kernel = frames.values.kernel();
     part.context.resize(frames.values.padded_cols());
     for (int j = 0; j < frames.values.n_panels(); ++j) {

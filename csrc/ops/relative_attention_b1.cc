@@ -6,8 +6,6 @@
 // n - 1 - i on.  A probability becomes a bit by p > prob_half, and bits meet the values in
 // ops/context_b1.h.  A few rows are computed at a time, and no more distances than they see.
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
@@ -124,7 +122,7 @@ class RelativeAttentionB1 : public Op {
       const float most = exp_.weighted_sum(by_content, by_distance, -2.0f * content_scale_,
                                            -2.0f * position_scale_, block.scores.data(), n);
       const float sum = exp_.exp_below(block.scores.data(), most, n);
-      const float limit = std::nextafter(prob_half_ * sum, std::numeric_limits<float>::infinity());
+      const float limit = least_above(prob_half_ * sum);
       ContextRows& rows = block.context;
       rows.ones[i] = static_cast<int32_t>(
           lanes_.not_below(block.scores.data(), limit, n, rows.p.data() + i * rows.p_words));

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from earbit.errors import ConfigError
 
 MODEL_FILE_NAME = "model.safetensors"
-MOST_HEADER_BYTES = 100_000_000
-"""What safetensors allows."""
 PRESET_NAMES = (
     "hubert-base",
     "hubert-large",
@@ -50,10 +50,8 @@ def refuse_program(where: str, cure: str) -> None:
 def _says_program(path: Path) -> bool:
     """Whether a file's metadata say so; a damaged or foreign file is for its reader to judge."""
     try:
-        with path.open("rb") as file:
-            n_bytes = min(int.from_bytes(file.read(8), "little"), MOST_HEADER_BYTES)
-            header = json.loads(file.read(n_bytes))
-        kind = json.loads(header["__metadata__"]["earbit"])["format"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        with safe_open(path, framework="numpy") as file:
+            kind = json.loads((file.metadata() or {})["earbit"])["format"]
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
         return False
     return str(kind).startswith("earbit-program-")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -93,27 +93,18 @@ def _run_into(
     That is another than `out` after an end by hand, where a part would replace an older file.
     """
     summary: list[dict[str, Any]] = []
-    beside: list[Path] = []
 
     def write(temporary: Path) -> None:
         with zipfile.ZipFile(temporary, "w") as archive:
             summary.extend(_run_each(session, paths, layers, partial(_add_array, archive), out))
-        if len(summary) < len(paths) and out.exists():
-            beside.append(_free_name_beside(out))
-            write_whole(beside[0], lambda other: _move(temporary, other))
-            raise _KeptBeside
 
-    with contextlib.suppress(_KeptBeside):
-        write_whole(out, write)
-    return summary, beside[0] if beside else out
-
-
-def _move(source: Path, place: Path) -> None:
-    source.replace(place)
-
-
-class _KeptBeside(Exception):
-    """The file that is there stays."""
+    # Beside an older file first, so that only a whole one takes its place.
+    place = _free_name_beside(out) if out.exists() else out
+    write_whole(place, write)
+    if place != out and len(summary) == len(paths):
+        write_whole(out, partial(os.replace, place))
+        place = out
+    return summary, place
 
 
 def _free_name_beside(out: Path) -> Path:

@@ -192,17 +192,19 @@ def _value_ids(given: Any, n_values: int) -> list[int]:
         raise ConfigError(f"values {given!r} of the program; give a list of ids, {allowed}")
     ids = list(given)
     for one in ids:
-        is_whole = isinstance(one, (int, np.integer)) and not isinstance(one, bool)
-        if not is_whole or not 0 <= one < n_values:
+        if not _is_whole(one) or not 0 <= one < n_values:
             of_leaf = "; of a leaf, session.bits has the id" if isinstance(one, str) else ""
             raise ConfigError(f"value {one!r} of the program; {allowed}{of_leaf}")
     return [int(one) for one in ids]
 
 
+def _is_whole(given: Any) -> bool:
+    return isinstance(given, (int, np.integer)) and not isinstance(given, bool)
+
+
 def _n_threads(given: Any) -> int:
     """A number of threads; ConfigError for what is none, and for one out of range."""
-    is_whole = isinstance(given, (int, np.integer)) and not isinstance(given, bool)
-    n = int(given) if is_whole else 0
+    n = int(given) if _is_whole(given) else 0
     if not 1 <= n <= MAX_THREADS:
         raise ConfigError(f"threads={given!r}; allowed are whole numbers from 1 to {MAX_THREADS}")
     return n

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -89,10 +88,12 @@ def versions() -> dict[str, str]:
 
 def _version(package: str) -> str:
     """Of the distribution that brought a package: onnxruntime comes by several names."""
-    for distribution in metadata.packages_distributions().get(package, [package]):
-        with suppress(metadata.PackageNotFoundError):
-            return metadata.version(distribution)
-    return "unknown"
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        # A look through all that is installed, for the few whose name is another.
+        names = metadata.packages_distributions().get(package, [])
+    return metadata.version(names[0]) if names else "unknown"
 
 
 def _can_run(name: str) -> bool:
