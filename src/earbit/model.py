@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from earbit.encoders.build import EncoderConfig, build_encoder
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.nn.front_end import MIN_SAMPLES, FrontEnd, FrontEndConfig, n_frames_of
-from earbit.nn.leaves import Linear
+from earbit.nn.leaves import Linear, Role
 from earbit.nn.lengths import length_mask
 from earbit.nn.norms import at_least_float32, centred_over_time
 
@@ -63,6 +63,7 @@ class UnitHead(torch.nn.Module):
     (..., D) -> (..., U).  Source: HuBERT, arXiv 2106.07447, equation 3.
     """
 
+    role: Role = "head"
     TEMPERATURE = 0.1
 
     def __init__(self, d_model: int, d_unit: int, n_units: int) -> None:

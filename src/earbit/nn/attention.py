@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from earbit.errors import ConfigError, require_count
-from earbit.nn.leaves import Linear, MatMul
+from earbit.nn.leaves import Linear, MatMul, Role
 from earbit.nn.lengths import length_mask
 
 
@@ -33,6 +33,8 @@ class SelfAttention(torch.nn.Module):
 
     Scores are `q k^T / sqrt(K)`, with the factor on q after its bias, as in HuBERT.
     """
+
+    role: Role = "attention"
 
     def __init__(self, d_model: int, n_heads: int, dropout: float) -> None:
         super().__init__()

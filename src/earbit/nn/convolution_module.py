@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.errors import ConfigError, require_count
-from earbit.nn.leaves import Conv1d, Linear
+from earbit.nn.leaves import Conv1d, Linear, Role
 from earbit.nn.norms import FrameBatchNorm
 
 
@@ -29,6 +29,8 @@ class GatedConvolution(torch.nn.Module):
 
     Source: Conformer, arXiv 2005.08100, figure 2.
     """
+
+    role: Role = "convolution"
 
     def __init__(self, d_model: int, kernel: int) -> None:
         super().__init__()
@@ -49,6 +51,8 @@ class UngatedConvolution(torch.nn.Module):
 
     Source: Squeezeformer, arXiv 2206.00888, section 3.2.
     """
+
+    role: Role = "convolution"
 
     def __init__(self, d_model: int, kernel: int) -> None:
         super().__init__()

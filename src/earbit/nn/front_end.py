@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.errors import DataError, require_choice, require_count
-from earbit.nn.leaves import Conv1d
+from earbit.nn.leaves import Conv1d, Role
 from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
@@ -64,6 +64,8 @@ def n_frames_of(n_samples: Count) -> Count:
 
 class FrontEnd(torch.nn.Module):
     """Waveform (B, N) -> (B, C, T), with lengths (B,) in samples -> lengths in frames."""
+
+    role: Role = "front_end"
 
     def __init__(self, config: FrontEndConfig) -> None:
         super().__init__()

@@ -1,14 +1,18 @@
 """The leaves: every product of a model is one of these three modules.
 
 Quantization swaps leaves (`earbit.quantize`), the cost profile counts them (`earbit.cost`), the
-export lowers them (`earbit.export`).  A leaf says its own precision, and owns the activation
-function that its input comes out of: when that input is binarized, activation and binarizer are
-one step.
+export lowers them (`earbit.export`).  A leaf states its own precision and owns the activation
+function in front of its input: when that input is binarized, activation and binarizer are one step.
+
+Every leaf has a role, the purpose of the block it belongs to.  A block declares it once, as the
+class attribute `role`; plans, profiles and reports select leaves by it.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -20,6 +24,14 @@ from earbit.nn.precision import FLOAT, Granularity, Precision
 ActivationName = Literal["none", "gelu", "relu", "silu"]
 NumberSet = Literal["signed", "unsigned"]
 """The values of a quantized operand: around zero ({-a, +a} in one bit), or from zero ({0, a})."""
+Role = Literal[
+    "front_end", "projection", "position", "attention", "convolution", "feed_forward", "head"
+]
+"""Purpose of a leaf: `projection` changes the width or the rate between two stages, `position` is
+the positional convolution, `head` predicts units or labels."""
+ROLES: tuple[Role, ...] = get_args(Role)
+DEFAULT_ROLE: Role = "projection"
+"""Role of a leaf that stands in no block with a role."""
 
 
 def activate(x: Tensor, name: ActivationName) -> Tensor:
@@ -127,3 +139,51 @@ class MatMul(torch.nn.Module):
         call, for gradients that depend on how many elements there are.  None changes the product.
         """
         return left @ right
+
+
+Leaf = Linear | Conv1d | MatMul
+
+
+class NamedLeaf(NamedTuple):
+    """A leaf with its place in a model."""
+
+    name: str
+    leaf: Leaf
+    role: Role
+    layer: int | None
+    """Number of the encoder layer, or of the front-end convolution, from 0."""
+
+
+def leaves_of(model: torch.nn.Module) -> list[NamedLeaf]:
+    """All leaves of a model, in the model's order."""
+    roles = dict(_roles(model))
+    return [
+        NamedLeaf(name, module, roles[name] or DEFAULT_ROLE, layer_of(name))
+        for name, module in model.named_modules()
+        if isinstance(module, Leaf)
+    ]
+
+
+def leaf_modules(model: torch.nn.Module) -> dict[str, Leaf]:
+    """The leaves of a model by name, in the model's order."""
+    return {name: leaf for name, leaf, _, _ in leaves_of(model)}
+
+
+def role_of(model: torch.nn.Module, name: str) -> Role | None:
+    """The role of the module called `name`, or None outside of all blocks with a role."""
+    return dict(_roles(model))[name]
+
+
+def layer_of(name: str) -> int | None:
+    """The layer that a module's name is in: `encoder.layers.3.attention` is in layer 3."""
+    found = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
+    return None if found is None else int(found[1])
+
+
+def _roles(model: torch.nn.Module) -> Iterator[tuple[str, Role | None]]:
+    """The role of every module: its own, or that of the nearest module around it."""
+    known: dict[str, Role | None] = {}
+    for name, module in model.named_modules():
+        around = known.get(name.rpartition(".")[0])
+        known[name] = getattr(module, "role", None) or around
+        yield name, known[name]

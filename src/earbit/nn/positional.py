@@ -11,7 +11,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from earbit.errors import ConfigError, require_count
 from earbit.nn.attention import check_heads, nearest_multiple
-from earbit.nn.leaves import Conv1d
+from earbit.nn.leaves import Conv1d, Role
 from earbit.nn.lengths import zero_padding
 
 N_GROUPS = 16
@@ -40,6 +40,8 @@ class PositionalConv(torch.nn.Module):
     The kernel is even and padded by half on both sides, so one frame too many comes out and the
     last is dropped.  Weight norm has one gain per tap.
     """
+
+    role: Role = "position"
 
     def __init__(self, d_model: int, kernel: int) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from earbit.errors import require_count, require_range
 from earbit.nn.attention import SelfAttention
-from earbit.nn.leaves import ActivationName, Linear
+from earbit.nn.leaves import ActivationName, Linear, Role
 
 
 def check_layers(n_layers: int, d_ffn: int, dropout: float, layer_drop: float) -> None:
@@ -19,6 +19,8 @@ def check_layers(n_layers: int, d_ffn: int, dropout: float, layer_drop: float) -
 
 class FeedForward(torch.nn.Module):
     """`W2 act(W1 x + b1) + b2`: (B, T, D) -> (B, T, D); the second leaf owns the activation."""
+
+    role: Role = "feed_forward"
 
     def __init__(
         self,
