@@ -14,9 +14,10 @@ from torch.nn import functional as F
 from earbit.encoders.build import EncoderConfig, build_encoder
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.nn.front_end import MIN_SAMPLES, FrontEnd, FrontEndConfig, n_frames_of
-from earbit.nn.leaves import Linear, Role
+from earbit.nn.leaves import Linear
 from earbit.nn.lengths import length_mask
 from earbit.nn.norms import at_least_float32, centred_over_time
+from earbit.nn.roles import Role
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from earbit.errors import ConfigError, require_count
-from earbit.nn.leaves import Linear, MatMul, Role
+from earbit.nn.leaves import Linear, MatMul
 from earbit.nn.lengths import length_mask
+from earbit.nn.roles import Role
 
 
 def check_heads(d_model: int, n_heads: int) -> None:

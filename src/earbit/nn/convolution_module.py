@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.errors import ConfigError, require_count
-from earbit.nn.leaves import Conv1d, Linear, Role
+from earbit.nn.leaves import Conv1d, Linear
 from earbit.nn.norms import FrameBatchNorm
+from earbit.nn.roles import Role
 
 
 def check_kernel(kernel: int) -> None:

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.errors import DataError, require_choice, require_count
-from earbit.nn.leaves import Conv1d, Role
+from earbit.nn.leaves import Conv1d
 from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
+from earbit.nn.roles import Role
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
 STRIDES = (5, 2, 2, 2, 2, 2, 2)

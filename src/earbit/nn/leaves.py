@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,18 +20,11 @@ from torch.nn import functional as F
 
 from earbit.nn.lengths import zero_padding
 from earbit.nn.precision import FLOAT, Granularity, Precision
+from earbit.nn.roles import DEFAULT_ROLE, Role
 
 ActivationName = Literal["none", "gelu", "relu", "silu"]
 NumberSet = Literal["signed", "unsigned"]
 """The values of a quantized operand: around zero ({-a, +a} in one bit), or from zero ({0, a})."""
-Role = Literal[
-    "front_end", "projection", "position", "attention", "convolution", "feed_forward", "head"
-]
-"""Purpose of a leaf: `projection` changes the width or the rate between two stages, `position` is
-the positional convolution, `head` predicts units or labels."""
-ROLES: tuple[Role, ...] = get_args(Role)
-DEFAULT_ROLE: Role = "projection"
-"""Role of a leaf that stands in no block with a role."""
 
 
 def activate(x: Tensor, name: ActivationName) -> Tensor:
@@ -152,6 +145,11 @@ class NamedLeaf(NamedTuple):
     role: Role
     layer: int | None
     """Number of the encoder layer, or of the front-end convolution, from 0."""
+
+    @property
+    def has_weight(self) -> bool:
+        """Whether one operand is a weight; both operands of a `MatMul` are activations."""
+        return not isinstance(self.leaf, MatMul)
 
 
 def leaves_of(model: torch.nn.Module) -> list[NamedLeaf]:

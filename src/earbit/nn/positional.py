@@ -11,8 +11,9 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from earbit.errors import ConfigError, require_count
 from earbit.nn.attention import check_heads, nearest_multiple
-from earbit.nn.leaves import Conv1d, Role
+from earbit.nn.leaves import Conv1d
 from earbit.nn.lengths import zero_padding
+from earbit.nn.roles import Role
 
 N_GROUPS = 16
 

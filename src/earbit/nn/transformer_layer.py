@@ -7,7 +7,8 @@ from torch import Tensor
 
 from earbit.errors import require_count, require_range
 from earbit.nn.attention import SelfAttention
-from earbit.nn.leaves import ActivationName, Linear, Role
+from earbit.nn.leaves import ActivationName, Linear
+from earbit.nn.roles import Role
 
 
 def check_layers(n_layers: int, d_ffn: int, dropout: float, layer_drop: float) -> None:
