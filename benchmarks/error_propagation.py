@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from earbit.load import load_model
 from earbit.pretrain.corpus import decoded_corpus, training_data
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain_on
-from earbit.quantize.load import load_model
 from earbit.quantize.propagation.parts import LAYERS
 from earbit.quantize.propagation.verb import errors_of_models
 from earbit.quantize.stages import binarize_on

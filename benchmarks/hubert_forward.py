@@ -12,8 +12,8 @@ import sys
 
 import torch
 
+from earbit.load import random_model
 from earbit.presets import hubert_base
-from earbit.quantize.load import random_model
 from report import HERE, arguments, goal, in_turn, machine, quartiles, show
 
 sys.path.insert(0, str(HERE.parent / "tests"))

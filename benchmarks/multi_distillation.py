@@ -26,10 +26,10 @@ from typing import Any
 import torch
 
 from earbit.config import to_dict
+from earbit.load import load_model
 from earbit.pretrain.corpus import decoded_corpus, training_data
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain_on
-from earbit.quantize.load import load_model
 from earbit.quantize.stages import BinarizeConfig, binarize_on
 from earbit.quantize.train import LossWeights
 from earbit.study.scale import SCALES, Scale

@@ -28,9 +28,9 @@ from earbit.bench.table import render_bench
 from earbit.errors import ConfigError, EarbitError, FormatError, UnsupportedError
 from earbit.export.verb import export_model
 from earbit.files import write_json
+from earbit.load import preset_or_model
 from earbit.model_file import save_model
 from earbit.progress import say
-from earbit.quantize.load import preset_or_model
 from report import HERE, goal, machine
 
 PRESETS = (

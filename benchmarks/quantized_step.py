@@ -16,10 +16,11 @@ from collections.abc import Callable
 
 import torch
 
+from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.presets import preset
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
-from earbit.quantize.load import noise_clips, quantized_copy, random_model
+from earbit.quantize.student import noise_clips, quantized_copy
 from report import arguments, goal, in_turn, machine, quartiles, show
 
 OPTIMISER = OptimiserConfig(peak_lr=1e-4, n_steps=1, warmup_steps=0)

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from earbit.encoders.sparseformer import FixedConfig, StridedConfig
 from earbit.errors import ConfigError, DataError
+from earbit.load import random_model
 from earbit.model import AudioModel, ModelConfig
 from earbit.nn.front_end import FrontEndConfig, layer_lengths, n_frames_of
 from earbit.presets import preset
-from earbit.quantize.load import noise_clips, quantized_copy, random_model
+from earbit.quantize.student import noise_clips, quantized_copy
 from hugging_face import hugging_face_twin, their_name
 
 

@@ -7,9 +7,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from earbit.errors import FormatError
+from earbit.load import load_model, random_model
 from earbit.model_file import read_model_file, save_model
 from earbit.presets import preset
-from earbit.quantize.load import load_model, random_model
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from earbit.cost.profile import profile_model
     from earbit.errors import ConfigError, DataError, EarbitError, FormatError, UnsupportedError
     from earbit.export.verb import export_to
+    from earbit.load import load_model, random_model
     from earbit.model import AudioModel, ModelConfig
     from earbit.model_file import save_model
     from earbit.presets import preset
     from earbit.quantize.calibrate import calibrate
     from earbit.quantize.convert import convert
-    from earbit.quantize.load import load_model, quantized_copy, random_model
+    from earbit.quantize.student import quantized_copy
     from earbit.runtime.session import Session
 
 __version__ = "0.1.0"
@@ -35,12 +36,12 @@ _HOME = {
     "calibrate": "quantize.calibrate",
     "convert": "quantize.convert",
     "export_to": "export.verb",
-    "load_model": "quantize.load",
+    "load_model": "load",
     "open_corpus": "audio.corpus",
     "preset": "presets",
     "profile_model": "cost.profile",
-    "quantized_copy": "quantize.load",
-    "random_model": "quantize.load",
+    "quantized_copy": "quantize.student",
+    "random_model": "load",
     "read_audio": "audio.decode",
     "save_model": "model_file",
 }

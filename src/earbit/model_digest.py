@@ -1,4 +1,4 @@
-"""What tells two models apart."""
+"""A digest that identifies a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from earbit.config import to_dict
 from earbit.model import AudioModel
-from earbit.nn.leaves import Conv1d, Linear, MatMul
+from earbit.nn.leaves import MatMul, leaf_modules
 
 
 def weights_digest(model: AudioModel) -> str:
@@ -20,8 +20,7 @@ def weights_digest(model: AudioModel) -> str:
             leaf.precision.activation_bits,
             None if isinstance(leaf, MatMul) else leaf.granularity,
         ]
-        for name, leaf in model.named_modules()
-        if isinstance(leaf, (Linear, Conv1d, MatMul))
+        for name, leaf in leaf_modules(model).items()
     }
     digest = hashlib.sha256(json.dumps([to_dict(model.config), precisions]).encode())
     for name, tensor in sorted(model.state_dict().items()):

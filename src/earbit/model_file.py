@@ -1,6 +1,6 @@
 """A trained model as one safetensors file: tensors, and its configuration as JSON metadata.
 
-The metadata says which leaf has which precision; `earbit.quantize.load` builds the model anew.
+The metadata holds the precision of every leaf; `earbit.load` builds the model from it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from earbit.config import from_dict, to_dict
 from earbit.errors import FormatError
 from earbit.files import write_whole
 from earbit.model import AudioModel, ModelConfig
-from earbit.nn.leaves import Conv1d, Linear, MatMul
+from earbit.nn.leaves import MatMul, leaf_modules
 from earbit.nn.precision import Granularity, Precision
 
 FORMAT = "earbit-model-2"
@@ -46,13 +46,13 @@ def save_model(model: AudioModel, path: Path, origin: Mapping[str, Any]) -> None
     """Writes `model` with its configuration; whole or not at all."""
     precisions = {
         name: [leaf.precision.weight_bits, leaf.precision.activation_bits]
-        for name, leaf in model.named_modules()
-        if isinstance(leaf, (Linear, Conv1d, MatMul)) and not leaf.precision.is_float
+        for name, leaf in leaf_modules(model).items()
+        if not leaf.precision.is_float
     }
     granularities = {
         name: leaf.granularity
-        for name, leaf in model.named_modules()
-        if isinstance(leaf, (Linear, Conv1d)) and name in precisions
+        for name, leaf in leaf_modules(model).items()
+        if name in precisions and not isinstance(leaf, MatMul)
     }
     header = {
         "format": FORMAT,

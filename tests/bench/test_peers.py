@@ -9,9 +9,9 @@ from earbit.bench.peers.catalogue import PEERS, peers_named, why_left_out
 from earbit.bench.side_by_side import bench
 from earbit.errors import ConfigError, UnsupportedError
 from earbit.export.verb import export_model
+from earbit.load import random_model
 from earbit.model_file import save_model
 from earbit.presets import preset
-from earbit.quantize.load import random_model
 
 NAME = "sparseformer-dn-tiny"
 

@@ -3,11 +3,12 @@
 Appendix letters: t frames, d width, e width of the feed-forward, k kernel, c channels.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 
-from earbit.cost.profile import Profile, leaf_names_of, profile_model
+from earbit.cost.profile import Profile, leaves_of_config, profile_model
 from earbit.encoders.squeezeformer import SqueezeformerConfig
 from earbit.model import ModelConfig
 from earbit.nn.precision import W1A1, Precision
@@ -40,29 +41,33 @@ def samples_of(n_frames: int) -> int:
 def transformer_macs(n_samples: int, c: int, n_layers: int, d: int, e: int) -> dict[str, int]:
     t = frames_of(n_samples)[-1]
     return {
-        "front end": front_end_macs(n_samples, c),
-        "positions": t * d * (d // 16) * 128,
-        "linears": t * c * d + n_layers * t * (4 * d * d + 2 * d * e),
-        "convolutions": 0,
-        "attention products": n_layers * 2 * t * t * d,
+        "front_end": front_end_macs(n_samples, c),
+        "projection": t * c * d,
+        "position": t * d * (d // 16) * 128,
+        "attention": n_layers * (4 * t * d * d + 2 * t * t * d),
+        "convolution": 0,
+        "feed_forward": n_layers * 2 * t * d * e,
+        "head": 0,
         "rest": 0,
     }
 
 
+def relative_attention_macs(t: int, d: int) -> int:
+    """Projections of q, k, v and output, of 2t - 1 positions, and the products of both scores."""
+    return t * 4 * d * d + (2 * t - 1) * d * d + 2 * t * t * d + t * (2 * t - 1) * d
+
+
 def conformer_macs(t: int, d: int, e: int, k: int, n_layers: int) -> dict[str, int]:
     """Appendix B: two feed-forwards, attention, convolution; content and position products."""
-    linears = t * (4 * d * e + 4 * d * d + 3 * d * d) + (2 * t - 1) * d * d
-    products = 2 * t * t * d + t * (2 * t - 1) * d
     return {
-        "linears": n_layers * linears,
-        "convolutions": n_layers * t * k * d,
-        "attention products": n_layers * products,
+        "attention": n_layers * relative_attention_macs(t, d),
+        "convolution": n_layers * t * (3 * d * d + k * d),
+        "feed_forward": n_layers * t * 4 * d * e,
     }
 
 
 def squeezeformer_block(t: int, d: int, e: int, k: int) -> tuple[int, int, int]:
-    linears = t * (4 * d * e + 4 * d * d + 4 * d * d) + (2 * t - 1) * d * d
-    return linears, t * 2 * k * d, 2 * t * t * d + t * (2 * t - 1) * d
+    return relative_attention_macs(t, d), t * (4 * d * d + 2 * k * d), t * 4 * d * e
 
 
 def squeezeformer_macs(t: int, c: SqueezeformerConfig) -> dict[str, int]:
@@ -70,13 +75,15 @@ def squeezeformer_macs(t: int, c: SqueezeformerConfig) -> dict[str, int]:
     n_reduced = c.recover_before - c.reduce_before
     full = squeezeformer_block(t, d, c.d_ffn, c.conv_kernel)
     reduced = squeezeformer_block(half, d, c.d_ffn, c.conv_kernel)
-    linears, convolutions, products = (
+    attention, convolution, feed_forward = (
         (c.n_layers - n_reduced) * a + n_reduced * b for a, b in zip(full, reduced, strict=True)
     )
     return {
-        "linears": linears + half * d * d + t * d * d,
-        "convolutions": convolutions + half * 5 * d,
-        "attention products": products,
+        # The change of rate and the one back.
+        "projection": half * 5 * d + half * d * d + t * d * d,
+        "attention": attention,
+        "convolution": convolution,
+        "feed_forward": feed_forward,
     }
 
 
@@ -98,12 +105,20 @@ def profile(
 def plan(config: ModelConfig, *patterns: str) -> dict[str, Precision]:
     """W1A1 for the leaves that a pattern matches."""
     return {
-        name: W1A1
-        for name in leaf_names_of(config)
-        if any(fnmatchcase(name, pattern) for pattern in patterns)
+        leaf.name: W1A1
+        for leaf in leaves_of_config(config)
+        if any(fnmatchcase(leaf.name, pattern) for pattern in patterns)
     }
 
 
-def macs_by_part(config: ModelConfig, n_samples: int) -> dict[str, int]:
+def macs_by_role(config: ModelConfig, n_samples: int) -> dict[str, int]:
     groups = profile(config, n_samples=n_samples).groups
-    return {part: cost.macs for part, cost in groups.items()}
+    return {role: cost.macs for role, cost in groups.items()}
+
+
+def macs_by_kind(config: ModelConfig, n_samples: int) -> Counter[str]:
+    """Products of `linear`, `conv1d` and `matmul` leaves."""
+    macs: Counter[str] = Counter()
+    for op in profile(config, n_samples=n_samples).ops:
+        macs[op.kind] += op.n_macs
+    return macs

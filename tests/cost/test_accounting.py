@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from by_hand import plan
 
-from earbit.cost.profile import Profile, leaf_names_of, profile_model
+from earbit.cost.profile import Profile, leaves_of_config, profile_model
 from earbit.errors import ConfigError
 from earbit.model import ModelConfig
 from earbit.nn.precision import Precision
@@ -19,7 +19,7 @@ def base_with_64_taps() -> ModelConfig:
 
 
 def as_yeh(config: ModelConfig, plan: str) -> Profile:
-    precisions = plan_named(plan).precisions(leaf_names_of(config))
+    precisions = plan_named(plan).precisions(leaves_of_config(config))
     return profile_model(
         config,
         precisions,

@@ -6,17 +6,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from by_hand import macs_by_part
+from by_hand import macs_by_role
 
 from earbit.cli.main import main
 from earbit.cost import verb
 from earbit.cost.verb import profile_as_the_paper, profile_models
 from earbit.errors import ConfigError, FormatError
+from earbit.load import random_model
 from earbit.model_file import save_model
 from earbit.nn.precision import W1A1
 from earbit.presets import PRESETS, preset
 from earbit.quantize.convert import convert
-from earbit.quantize.load import random_model
 
 
 def test_every_model_is_profiled_under_every_plan():
@@ -83,7 +83,7 @@ def test_a_length_that_cannot_be_is_an_error_in_seconds(seconds, profiled):
 
 def test_the_shortest_clip_is_one_frame():
     _, (record,) = profile_models(["hubert-tiny"], seconds=0.025)
-    assert record["macs"] == sum(macs_by_part(preset("hubert-tiny"), 400).values())
+    assert record["macs"] == sum(macs_by_role(preset("hubert-tiny"), 400).values())
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from by_hand import macs_by_part
+from by_hand import macs_by_role
 
 from earbit.cost.lengths import LENGTHS_S, macs_by_length
 from earbit.presets import preset
@@ -21,7 +21,7 @@ def test_every_length_has_the_macs_of_a_clip_of_so_many_seconds():
         assert row["seconds"] == list(LENGTHS_S)
         for seconds in (1, 10, 600):
             n_macs = row["macs"][LENGTHS_S.index(seconds)]
-            assert n_macs == sum(macs_by_part(preset(name), 16_000 * seconds).values())
+            assert n_macs == sum(macs_by_role(preset(name), 16_000 * seconds).values())
 
 
 def test_lengths_go_from_a_second_to_ten_minutes_and_windows_grow_with_them_alone():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from by_hand import ENCODER, frames_of, macs_by_part, plan, profile
+from by_hand import ENCODER, frames_of, macs_by_role, plan, profile
 
 from earbit.cost.profile import MAX_SAMPLES
 from earbit.errors import ConfigError
@@ -102,8 +102,8 @@ def test_a_clip_that_cannot_be_profiled_is_an_error(n_samples):
 
 def test_a_day_of_audio_is_profiled_without_its_memory():
     t = frames_of(MAX_SAMPLES)[-1]
-    attention = macs_by_part(preset("hubert-tiny"), MAX_SAMPLES)["attention products"]
-    assert attention == 3 * 2 * t * t * 96
+    attention = macs_by_role(preset("hubert-tiny"), MAX_SAMPLES)["attention"]
+    assert attention == 3 * (4 * t * 96 * 96 + 2 * t * t * 96)
 
 
 def test_profiling_leaves_the_random_state_alone():

@@ -5,10 +5,10 @@ import torch
 
 from earbit.cost.trace import trace
 from earbit.model import AudioModel
-from earbit.nn.leaves import Conv1d, Linear, MatMul
+from earbit.nn.leaves import Conv1d, Linear, MatMul, leaves_of
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.presets import preset
-from earbit.quantize.convert import convert, leaves_of
+from earbit.quantize.convert import convert
 
 
 class Block(torch.nn.Module):

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from earbit.load import random_model
 from earbit.presets import preset
-from earbit.quantize.load import noise_clips, quantized_copy, random_model
+from earbit.quantize.student import noise_clips, quantized_copy
 
 PRESETS = ["hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer-dn-tiny"]
 WAVE = torch.from_numpy(noise_clips(3, n_clips=1, n_samples=8000)[0])[None]

@@ -13,11 +13,11 @@ from earbit.export.lower import lower_model
 from earbit.export.program import write_program
 from earbit.export.verb import model_of
 from earbit.export.verify import verify
+from earbit.load import random_model
 from earbit.nn.leaves import Conv1d
 from earbit.nn.precision import Precision
 from earbit.presets import preset
 from earbit.quantize.convert import convert
-from earbit.quantize.load import random_model
 from earbit.quantize.plan import plan_named
 from earbit.runtime import Session
 

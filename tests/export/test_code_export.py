@@ -16,12 +16,13 @@ from earbit.export.operands import comparing, operands_of
 from earbit.export.program import write_program
 from earbit.export.verb import export_model, export_to, model_of
 from earbit.export.verify import verify
-from earbit.nn.leaves import Conv1d, Linear, MatMul
+from earbit.load import random_model
+from earbit.nn.leaves import Conv1d, Linear, MatMul, leaves_of
 from earbit.nn.precision import Precision
 from earbit.presets import preset
-from earbit.quantize.convert import convert, leaves_of, quantized_leaves_of
-from earbit.quantize.load import noise_clips, quantized_copy, random_model
+from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.quantizers import WeightQuantizer
+from earbit.quantize.student import noise_clips, quantized_copy
 from earbit.runtime import Session
 
 AUDIO = noise_clips(9, n_clips=1, n_samples=16_000)[0]

@@ -13,13 +13,15 @@ from earbit.export.layer_by_layer import layer_by_layer
 from earbit.export.lower import lower_model
 from earbit.export.verb import export_model, export_to, model_of
 from earbit.export.verify import verify
+from earbit.load import random_model
+from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.presets import preset
 from earbit.quantize.calibrate import calibrate
-from earbit.quantize.convert import convert, leaves_of
-from earbit.quantize.load import noise_clips, random_model
+from earbit.quantize.convert import convert
 from earbit.quantize.plan import PLANS as NAMED_PLANS
 from earbit.quantize.plan import plan_named
+from earbit.quantize.student import noise_clips
 from earbit.runtime import Session
 
 AUDIO = noise_clips(9, n_clips=1, n_samples=20_000)[0]

@@ -13,11 +13,12 @@ from earbit.export.lower import lower_model
 from earbit.export.program import write_program
 from earbit.export.verb import export_model, export_to, model_of
 from earbit.export.verify import verify
+from earbit.load import random_model
 from earbit.model_file import save_model
 from earbit.nn.precision import W1A1
 from earbit.presets import preset
 from earbit.quantize.convert import convert
-from earbit.quantize.load import noise_clips, quantized_copy, random_model
+from earbit.quantize.student import noise_clips, quantized_copy
 from earbit.runtime import Session
 
 AUDIO = noise_clips(9, n_clips=1)[0]

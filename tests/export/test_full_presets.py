@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from earbit.export.verb import export_to, model_of
-from earbit.quantize.load import noise_clips
+from earbit.quantize.student import noise_clips
 from earbit.runtime import Session
 
 NAMES = [

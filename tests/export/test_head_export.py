@@ -13,7 +13,7 @@ from earbit.export import head as head_module
 from earbit.export.head import head_of
 from earbit.export.verb import export_model, export_to, model_of
 from earbit.model_digest import weights_digest
-from earbit.quantize.load import noise_clips
+from earbit.quantize.student import noise_clips
 from earbit.runtime import Session
 from earbit.superb.head_file import Sweep, TrainedHead, save_head
 from earbit.superb.heads import HeadShape, MeanPoolLinear

@@ -12,13 +12,14 @@ from safetensors.torch import load_file
 from earbit.config import to_dict
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
+from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
 from earbit.pretrain.checkpoint import load_newest
 from earbit.pretrain.loop import TrainConfig, TrainingData, train
 from earbit.pretrain.objective import FEATURE_PENALTY_WEIGHT, masked_units
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
-from earbit.quantize.load import noise_clips, quantized_copy, random_model
+from earbit.quantize.student import noise_clips, quantized_copy
 from earbit.units.discover import discover_units
 
 MODEL = ModelConfig(

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from earbit.errors import ConfigError
+from earbit.load import random_model
 from earbit.presets import preset
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
-from earbit.quantize.load import noise_clips, quantized_copy, random_model
+from earbit.quantize.student import noise_clips, quantized_copy
 
 HUBERT = OptimiserConfig(peak_lr=5e-4, n_steps=400_000, warmup_steps=32_000)
 

@@ -5,9 +5,10 @@ Look at the difference before you commit it: a leaf that changed its bits by its
 
 from pathlib import Path
 
+from earbit.load import random_model
+from earbit.nn.leaves import leaves_of
 from earbit.presets import PRESETS, preset
-from earbit.quantize.convert import convert, leaves_of
-from earbit.quantize.load import random_model
+from earbit.quantize.convert import convert
 from earbit.quantize.plan import PLANS
 
 GOLDEN = Path(__file__).parent / "golden"

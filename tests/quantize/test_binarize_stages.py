@@ -5,11 +5,11 @@ import torch
 from binarize_runs import run
 
 from earbit.errors import ConfigError
+from earbit.load import load_model
 from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file
 from earbit.nn.precision import Precision
 from earbit.pretrain import loop
-from earbit.quantize.load import load_model
 from earbit.quantize.report import render
 
 

@@ -9,19 +9,14 @@ from binarize_runs import MODEL, run
 from earbit.config import from_dict
 from earbit.errors import ConfigError
 from earbit.export.verb import export_model
+from earbit.load import load_model, random_model
 from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file
 from earbit.nn.precision import Precision
 from earbit.quantize.calibrate import CalibrationConfig
-from earbit.quantize.load import (
-    load_model,
-    noise_clips,
-    quantized_copy,
-    random_model,
-    student_of,
-)
 from earbit.quantize.plan import PLANS
 from earbit.quantize.stages import BinarizeConfig
+from earbit.quantize.student import noise_clips, quantized_copy, student_of
 
 
 def test_a_one_bit_model_learns_what_its_teacher_knows(teacher, melodies, tmp_path):

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from earbit.load import random_model
 from earbit.nn.attention import SelfAttention
 from earbit.nn.leaves import Linear
 from earbit.nn.precision import W1A1
@@ -12,9 +13,9 @@ from earbit.nn.window_attention import WindowAttention
 from earbit.presets import preset
 from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
 from earbit.quantize.convert import convert
-from earbit.quantize.load import random_model, student_of
 from earbit.quantize.plan import plan_named
 from earbit.quantize.scale_search import N_CANDIDATES
+from earbit.quantize.student import student_of
 
 
 class MaskedDense(SelfAttention):

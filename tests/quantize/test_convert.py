@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_golden import GOLDEN, NAMES, reports_of
 
+from earbit.load import random_model
 from earbit.nn.precision import Precision
 from earbit.presets import preset
 from earbit.quantize.calibrate import quantizers_of
 from earbit.quantize.codes import code_range
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.leaves import QuantizedMatMul
-from earbit.quantize.load import noise_clips, quantized_copy, random_model
+from earbit.quantize.student import noise_clips, quantized_copy
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,17 +4,18 @@ import pytest
 import torch
 
 from earbit.errors import ConfigError, DataError
+from earbit.load import load_model, random_model
 from earbit.model_file import save_model
-from earbit.nn.leaves import Conv1d, Linear, MatMul
+from earbit.nn.leaves import Conv1d, Linear, MatMul, leaves_of
 from earbit.nn.precision import FLOAT, W1A1
 from earbit.presets import PRESETS, preset
 from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
 from earbit.quantize.codes import binarize_signed, binarize_unsigned
-from earbit.quantize.convert import convert, leaves_of, precisions_of, quantized_leaves_of
+from earbit.quantize.convert import convert, precisions_of, quantized_leaves_of
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear, QuantizedMatMul
-from earbit.quantize.load import load_model, noise_clips, quantized_copy, random_model, student_of
 from earbit.quantize.plan import PLANS, Plan, plan_named
 from earbit.quantize.product import LinearProduct
+from earbit.quantize.student import noise_clips, quantized_copy, student_of
 from earbit.quantize.weights import binarize_weight
 
 

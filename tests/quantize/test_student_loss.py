@@ -8,9 +8,9 @@ import torch
 from earbit.audio.batches import Batch
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import DataError
+from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
-from earbit.quantize.load import random_model
 from earbit.quantize.train import LossWeights, student_loss
 
 MODEL = ModelConfig(

@@ -10,8 +10,8 @@ import soundfile
 from lhotse import CutSet
 
 from earbit.audio.corpus import decode_all, open_corpus
+from earbit.load import random_model
 from earbit.presets import preset
-from earbit.quantize.load import random_model
 from earbit.superb import verb
 from earbit.superb.verb import SCRATCH, score_on
 

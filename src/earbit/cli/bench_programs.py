@@ -46,8 +46,9 @@ def programs_of(
         yield {"": Path(where)}, None
         return
     from earbit.export.verb import export_model
+    from earbit.load import preset_or_model
     from earbit.model_file import save_model
-    from earbit.quantize.load import float_twin, preset_or_model
+    from earbit.quantize.student import float_twin
 
     with tempfile.TemporaryDirectory() as folder:
         programs = {

@@ -10,10 +10,20 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from earbit.cost.parts import PARTS
+from earbit.cost.profile import PARTS
 from earbit.errors import UnsupportedError
+from earbit.nn.roles import label_of
 
-PART_COLORS = ("#c2571a", "#e2b04a", "#2457a7", "#2e7d4f", "#7b3fa0", "#9aa5b1")
+PART_COLORS = (
+    "#c2571a",
+    "#b0306a",
+    "#e2b04a",
+    "#2457a7",
+    "#2e7d4f",
+    "#7b3fa0",
+    "#8a6d1f",
+    "#9aa5b1",
+)
 LINE_COLORS = ("#2457a7", "#c2571a", "#2e7d4f", "#7b3fa0", "#8a6d1f", "#b0306a")
 LINE_STYLES = ("-", "--", "-.", ":")
 MIN_BARS = 6
@@ -52,7 +62,7 @@ def draw(records: Sequence[dict[str, Any]], by_length: Sequence[dict[str, Any]])
 
 
 def _bars(axes: Any, records: Sequence[dict[str, Any]], key: str, *, is_share: bool) -> None:
-    """A bar for each record from the top down, a colour for each part; its total at the end."""
+    """A bar for each record from the top down, a colour for each role; its total at the end."""
     names = list(dict.fromkeys(record["name"] for record in records))
     # A gap between models.
     rows = [i + 0.4 * names.index(record["name"]) * is_share for i, record in enumerate(records)]
@@ -64,7 +74,7 @@ def _bars(axes: Any, records: Sequence[dict[str, Any]], key: str, *, is_share: b
         widths = [r["groups"][part][key] * s for r, s in zip(records, scales, strict=True)]
         if not any(widths):
             continue
-        axes.barh(rows, widths, left=left, color=color, label=part, height=0.72)
+        axes.barh(rows, widths, left=left, color=color, label=label_of(part), height=0.72)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     for row, end, total in zip(rows, left, totals, strict=True):
         axes.annotate(

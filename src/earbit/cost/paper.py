@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earbit.cost.devices import DEVICES
-from earbit.cost.profile import Profile, leaf_names_of, profile_model
+from earbit.cost.profile import Profile, leaves_of_config, profile_model
 from earbit.cost.table import notes
 from earbit.presets import preset
 from earbit.progress import progress
@@ -81,12 +81,12 @@ def table_1(n_samples: int) -> tuple[str, list[Profile]]:
         profiles = []
         for name in MODELS:
             config = preset(name)
-            leaf_names = leaf_names_of(config)
+            leaves = leaves_of_config(config)
             for plan in PLANS.values():
                 profiles.append(
                     profile_model(
                         config,
-                        plan.precisions(leaf_names),
+                        plan.precisions(leaves),
                         n_samples=n_samples,
                         name=name,
                         plan=plan.name,

@@ -1,4 +1,4 @@
-"""The cost profile of a model: what it needs for one clip, in total, by part and by module.
+"""The cost profile of a model: what it needs for one clip, in total, by role and by module.
 
 The full-precision model runs once on the meta device, where tensors have shapes and no numbers; a
 plan changes the bits of its operands and nothing else.
@@ -16,17 +16,21 @@ from earbit.cost.accounting import Accounting, float_format, quantized_leaves, s
 from earbit.cost.cost import STORAGE_FORMATS, Cost, total
 from earbit.cost.devices import DEVICES, Device, EstimatedTime, estimate
 from earbit.cost.op import Op
-from earbit.cost.parts import PARTS, Part, part_of
 from earbit.cost.storage import RestBits
-from earbit.cost.trace import Leaf, Trace, trace
+from earbit.cost.trace import Trace, trace
 from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelConfig
 from earbit.nn.front_end import MIN_SAMPLES
+from earbit.nn.leaves import NamedLeaf, leaf_modules, leaves_of, roles_of
 from earbit.nn.precision import Precision
+from earbit.nn.roles import ROLES
 
 MAX_SAMPLES = 16_000 * 86_400
 """A day of audio; beyond it the attention matrices of some encoders outgrow 64-bit sizes."""
 CATALOGUE = tuple(DEVICES.values())
+REST = "rest"
+"""What stands in no block with a role: norms between blocks, residual sums."""
+PARTS = (*ROLES, REST)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +45,8 @@ class Profile:
     """Bits in storage of whatever is not quantized, in the figure that stands for all."""
     accounting: Accounting
     total: Cost
-    groups: dict[Part, Cost]
+    groups: dict[str, Cost]
+    """By role, and `rest`."""
     modules: dict[str, Cost]
     """By path, in the order of the model; each with all that is inside it."""
     devices: tuple[Device, ...]
@@ -79,7 +84,7 @@ def profile_model(
         )
     rest_bits = float_format(accounting, rest_bits)
     model = _without_numbers(config)
-    _check_names(_leaf_names(model), precisions)
+    _check_names(list(leaf_modules(model)), precisions)
     # Only pre-training uses the head: neither features nor an exported program contain it.
     model.head = None
     present = {leaf: p for leaf, p in precisions.items() if not leaf.startswith("head.")}
@@ -93,7 +98,7 @@ def profile_model(
         rest_bits=rest_bits,
         accounting=accounting,
         total=total(own.values()),
-        groups=_by_part(model, own, devices),
+        groups=_by_role(model, own, devices),
         modules=_with_what_is_inside(own),
         devices=tuple(devices),
         ops=traced.ops,
@@ -101,9 +106,9 @@ def profile_model(
     )
 
 
-def leaf_names_of(config: ModelConfig) -> list[str]:
-    """The leaves of a model, in its order, as a plan names them; no weights are made."""
-    return _leaf_names(_without_numbers(config))
+def leaves_of_config(config: ModelConfig) -> list[NamedLeaf]:
+    """The leaves of a model in its order, for plans; no weights are allocated."""
+    return leaves_of(_without_numbers(config))
 
 
 def _costs_by_path(
@@ -154,13 +159,15 @@ def _cost(
     )
 
 
-def _by_part(
+def _by_role(
     model: AudioModel, own: Mapping[str, Cost], devices: Sequence[Device]
-) -> dict[Part, Cost]:
-    costs: dict[Part, list[Cost]] = {part: [_cost(devices)] for part in PARTS}
+) -> dict[str, Cost]:
+    costs: dict[str, list[Cost]] = {part: [_cost(devices)] for part in PARTS}
+    role_of_path = roles_of(model)
     for path, cost in own.items():
-        is_head = path.startswith("head.")
-        costs["linears" if is_head else part_of(model, path)].append(cost)
+        # The head is counted by one accounting only, and is no part of the traced model.
+        role = "head" if path.startswith("head.") else role_of_path[path]
+        costs[role or REST].append(cost)
     return {part: total(of_part) for part, of_part in costs.items()}
 
 
@@ -183,10 +190,6 @@ def _ancestors(path: str) -> Iterator[str]:
 def _without_numbers(config: ModelConfig) -> AudioModel:
     with torch.device("meta"):
         return AudioModel(config).eval()
-
-
-def _leaf_names(model: AudioModel) -> list[str]:
-    return [name for name, module in model.named_modules() if isinstance(module, Leaf)]
 
 
 def _check_names(leaf_names: list[str], precisions: Mapping[str, Precision]) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.cost.accounting import FLOAT_FORMATS, Accounting
 from earbit.cost.cost import Cost
-from earbit.cost.parts import PARTS
-from earbit.cost.profile import Profile
+from earbit.cost.profile import PARTS, Profile
 from earbit.errors import ConfigError
+from earbit.nn.roles import label_of
 from earbit.text_table import aligned
 
 Row = list[str]
@@ -45,14 +45,15 @@ def render(profiles: Sequence[Profile], module_depth: int = 0) -> str:
     first = profiles[0]
     figures = _figures_of(first.accounting)
     devices = [device.name for device in first.devices]
+    shown = [part for part in PARTS if any(p.groups[part].flops for p in profiles)]
     totals, ratios = [["total", *figures]], [["times less", *figures, *devices]]
-    times, parts = [["estimated ms", *devices]], [["GMAC (TBOP)", *PARTS]]
+    times, parts = [["estimated ms", *devices]], [["GMAC (TBOP)", *map(label_of, shown)]]
     for profile in profiles:
         label = f"{profile.name} {profile.plan}"
         totals.append([label, *_figures(figures, profile.total)])
         ratios.append([label, *_ratios(figures, first.total, profile.total)])
         times.append([label, *_times(profile.total)])
-        costs = [profile.groups[part] for part in PARTS]
+        costs = [profile.groups[part] for part in shown]
         parts.append([label, *(f"{c.macs / 1e9:.3f} ({c.bops / 1e12:.4g})" for c in costs)])
     tables = [totals, ratios, *([times] if devices else []), parts]
     if module_depth:

@@ -27,10 +27,8 @@ from earbit.cost.formulas import (
 )
 from earbit.cost.memory import FLOAT_BITS, Memory
 from earbit.cost.op import Op
-from earbit.nn.leaves import Conv1d, Linear, MatMul
+from earbit.nn.leaves import Conv1d, Leaf, Linear, MatMul
 from earbit.nn.precision import Precision
-
-Leaf = Linear | Conv1d | MatMul
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from earbit.cost.devices import DEVICES, Device, devices_named
 from earbit.cost.figure import draw
 from earbit.cost.lengths import macs_by_length
 from earbit.cost.paper import table_1
-from earbit.cost.profile import MAX_SAMPLES, Profile, leaf_names_of, profile_model
+from earbit.cost.profile import MAX_SAMPLES, Profile, leaves_of_config, profile_model
 from earbit.cost.records import to_json
 from earbit.cost.storage import RestBits
 from earbit.cost.table import render
@@ -152,5 +152,5 @@ def _plans_for(
                 f"{', '.join(plans)}; give the model that it was made from"
             )
         return [(own_plan, own_precisions)]
-    leaf_names = leaf_names_of(config)
-    return [(plan, plan_named(plan).precisions(leaf_names)) for plan in plans or (FLOAT_PLAN,)]
+    leaves = leaves_of_config(config)
+    return [(plan, plan_named(plan).precisions(leaves)) for plan in plans or (FLOAT_PLAN,)]

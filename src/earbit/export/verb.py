@@ -17,17 +17,13 @@ from earbit.export.out_file import require_program_place
 from earbit.export.program import write_program
 from earbit.export.verify import Agreement, verify
 from earbit.files import make_folder
+from earbit.load import preset_or_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.presets import PRESETS
 from earbit.progress import say
 from earbit.quantize.convert import precisions_of
-from earbit.quantize.load import (
-    noise_clips,
-    preset_or_model,
-    quantized_copy,
-    refuse_quantized,
-)
 from earbit.quantize.plan import plan_named
+from earbit.quantize.student import noise_clips, quantized_copy
 from earbit.runtime.session import Session
 
 MIN_BIT_AGREEMENT = 0.999

@@ -11,7 +11,6 @@ class attribute `role`; plans, profiles and reports select leaves by it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -152,9 +151,22 @@ class NamedLeaf(NamedTuple):
         return not isinstance(self.leaf, MatMul)
 
 
+def roles_of(model: torch.nn.Module) -> dict[str, Role | None]:
+    """The role of every module by name: its own, or that of the nearest module around it.
+
+    A leaf outside of all blocks with a role is a `projection`; other modules there have no role.
+    """
+    roles: dict[str, Role | None] = {}
+    for name, module in model.named_modules():
+        around = roles.get(name.rpartition(".")[0])
+        default = DEFAULT_ROLE if isinstance(module, Leaf) else None
+        roles[name] = getattr(module, "role", None) or around or default
+    return roles
+
+
 def leaves_of(model: torch.nn.Module) -> list[NamedLeaf]:
     """All leaves of a model, in the model's order."""
-    roles = dict(_roles(model))
+    roles = roles_of(model)
     return [
         NamedLeaf(name, module, roles[name] or DEFAULT_ROLE, layer_of(name))
         for name, module in model.named_modules()
@@ -167,21 +179,7 @@ def leaf_modules(model: torch.nn.Module) -> dict[str, Leaf]:
     return {name: leaf for name, leaf, _, _ in leaves_of(model)}
 
 
-def role_of(model: torch.nn.Module, name: str) -> Role | None:
-    """The role of the module called `name`, or None outside of all blocks with a role."""
-    return dict(_roles(model))[name]
-
-
 def layer_of(name: str) -> int | None:
     """The layer that a module's name is in: `encoder.layers.3.attention` is in layer 3."""
     found = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
     return None if found is None else int(found[1])
-
-
-def _roles(model: torch.nn.Module) -> Iterator[tuple[str, Role | None]]:
-    """The role of every module: its own, or that of the nearest module around it."""
-    known: dict[str, Role | None] = {}
-    for name, module in model.named_modules():
-        around = known.get(name.rpartition(".")[0])
-        known[name] = getattr(module, "role", None) or around
-        yield name, known[name]

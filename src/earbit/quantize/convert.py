@@ -9,8 +9,9 @@ import torch
 
 from earbit.config import suggest
 from earbit.errors import ConfigError
-from earbit.nn.leaves import Conv1d, Linear, MatMul
+from earbit.nn.leaves import Conv1d, Leaf, Linear, MatMul, NamedLeaf, leaf_modules, leaves_of
 from earbit.nn.precision import Granularity, Precision
+from earbit.nn.roles import Role
 from earbit.quantize.leaves import (
     QuantizedConv1d,
     QuantizedLeaf,
@@ -18,28 +19,17 @@ from earbit.quantize.leaves import (
     QuantizedMatMul,
 )
 
-Leaf = Linear | Conv1d | MatMul
-
-
-def leaves_of(model: torch.nn.Module) -> dict[str, Leaf]:
-    """Every leaf of a model by its name, in the model's order."""
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, (Linear, Conv1d, MatMul))
-    }
-
 
 def quantized_leaves_of(model: torch.nn.Module) -> dict[str, QuantizedLeaf]:
     """The quantized leaves of a model by name."""
     return {
-        name: leaf for name, leaf in leaves_of(model).items() if isinstance(leaf, QuantizedLeaf)
+        name: leaf for name, leaf in leaf_modules(model).items() if isinstance(leaf, QuantizedLeaf)
     }
 
 
 def precisions_of(model: torch.nn.Module) -> dict[str, Precision]:
     """The precision that every leaf of a model says it has."""
-    return {name: leaf.precision for name, leaf in leaves_of(model).items()}
+    return {name: leaf.precision for name, leaf in leaf_modules(model).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +37,7 @@ class LeafReport:
     """A leaf and what it is made of, after a conversion."""
 
     name: str
+    role: Role
     kind: str
     precision: Precision
     scales_of_weight: str
@@ -56,14 +47,14 @@ class LeafReport:
 
     def __str__(self) -> str:
         return (
-            f"{self.name:<48} {self.kind:<7} {self.precision!s:<7} {self.scales_of_weight:<8}"
-            f"{self.input}"
+            f"{self.name:<48} {self.role:<13}{self.kind:<7} {self.precision!s:<7} "
+            f"{self.scales_of_weight:<8}{self.input}"
         ).rstrip()
 
 
 def report_of(model: torch.nn.Module) -> list[LeafReport]:
     """Every leaf of a model with its precision, in the model's order."""
-    return [_report(name, leaf) for name, leaf in leaves_of(model).items()]
+    return [_report(leaf) for leaf in leaves_of(model)]
 
 
 def convert(
@@ -76,7 +67,7 @@ def convert(
     Raises ConfigError for a leaf that is not there or is quantized already.  Nothing is changed
     when it raises.
     """
-    leaves = leaves_of(model)
+    leaves = leaf_modules(model)
     for name in precisions:
         if name not in leaves:
             raise ConfigError(f"no leaf {name!r} in this model{suggest(name, list(leaves))}")
@@ -108,7 +99,8 @@ def _quantized(leaf: Leaf, precision: Precision, granularity: Granularity) -> Qu
     return quantized.train(leaf.training)
 
 
-def _report(name: str, leaf: Leaf) -> LeafReport:
+def _report(named: NamedLeaf) -> LeafReport:
+    leaf = named.leaf
     kind = next(k.__name__.lower() for k in (Linear, Conv1d, MatMul) if isinstance(leaf, k))
     scales, read = "-", "-"
     if isinstance(leaf, (QuantizedLinear, QuantizedConv1d)):
@@ -120,4 +112,4 @@ def _report(name: str, leaf: Leaf) -> LeafReport:
                 read += f" after {leaf.input_activation}"
     if isinstance(leaf, QuantizedMatMul) and leaf.left_quantizer is not None:
         read = leaf.left_quantizer.number_set
-    return LeafReport(name, kind, leaf.precision, scales, read)
+    return LeafReport(named.name, named.role, kind, leaf.precision, scales, read)

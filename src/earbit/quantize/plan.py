@@ -1,43 +1,58 @@
-"""Which leaf gets which precision: a plan is data."""
+"""Plans: the precision of every leaf, chosen by role, layer and name.  A plan is data."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from earbit.config import read, suggest
 from earbit.errors import ConfigError
 from earbit.nn.precision import FLOAT, W1A1, Precision
+from earbit.nn.roles import ROLES
+from earbit.quantize.selector import Selector
+
+if TYPE_CHECKING:
+    from earbit.nn.leaves import NamedLeaf
+
+Rule = tuple[Selector, Precision]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Rules (pattern of leaf names, precision); of several that match, the last one holds.
+    """Rules (selector, precision); the last matching rule applies to a leaf.
 
-    Leaves that no rule matches stay in float.
+    Leaves that no rule selects stay in float.
     """
 
     name: str
-    rules: tuple[tuple[str, Precision], ...]
+    rules: tuple[Rule, ...]
 
-    def precisions(self, leaf_names: Iterable[str]) -> dict[str, Precision]:
-        """The precision of every leaf; ConfigError when a rule matches none of them."""
-        names = list(leaf_names)
-        table = dict.fromkeys(names, FLOAT)
-        for pattern, precision in self.rules:
-            matches = [name for name in names if fnmatchcase(name, pattern)]
-            if not matches:
-                near = suggest(pattern, _families(names))
-                raise ConfigError(f"plan {self.name!r}: pattern {pattern!r} matches no leaf{near}")
-            table.update(dict.fromkeys(matches, precision))
+    def precisions(self, leaves: Iterable[NamedLeaf]) -> dict[str, Precision]:
+        """The precision of every leaf by its name.
+
+        A rule without a name pattern gives both operands of an activation product (`MatMul`) the
+        activation's bits, as BiT does.  Raises ConfigError for a rule that names a leaf or an
+        encoder layer that the model does not have; a role may be absent, since encoders differ.
+        """
+        leaves = list(leaves)
+        table = {leaf.name: FLOAT for leaf in leaves}
+        for selector, precision in self.rules:
+            if not selector.fits(leaves):
+                near = suggest(selector.name or str(selector), [*ROLES, *_families(leaves)])
+                raise ConfigError(f"plan {self.name!r}: {str(selector)!r} matches no leaf{near}")
+            bits = precision.activation_bits
+            of_products = Precision(bits, bits) if selector.name is None else precision
+            for leaf in leaves:
+                if selector.selects(leaf):
+                    table[leaf.name] = precision if leaf.has_weight else of_products
         return table
 
-    def quantizing(self, leaf_names: Iterable[str]) -> dict[str, Precision]:
-        """As `precisions`; ConfigError when all leaves stay in float too."""
-        table = self.precisions(leaf_names)
+    def quantizing(self, leaves: Iterable[NamedLeaf]) -> dict[str, Precision]:
+        """Like `precisions`; raises ConfigError too if every leaf stays in float."""
+        table = self.precisions(leaves)
         if all(precision.is_float for precision in table.values()):
             raise ConfigError(
                 f"plan {self.name!r} quantizes nothing; give a plan with fewer bits, as w1a1"
@@ -45,26 +60,26 @@ class Plan:
         return table
 
 
-def _families(names: list[str]) -> list[str]:
-    """Leaf names with their indices starred, each once: what a pattern usually looks like."""
-    return list(dict.fromkeys(re.sub(r"\.\d+\.", ".*.", name) for name in names))
+def _families(leaves: list[NamedLeaf]) -> list[str]:
+    """Leaf names with starred indices, each once: the usual form of a pattern."""
+    return list(dict.fromkeys(re.sub(r"\.\d+\.", ".*.", leaf.name) for leaf in leaves))
 
 
-Rules = tuple[tuple[str, Precision], ...]
-
-_FRONT_END = "front_end.convs.[1-6]"
-_POSITION = "encoder.position.conv"
-_ENCODER = "encoder.layers.*"
-_PRODUCTS = ("encoder.layers.*scores", "encoder.layers.*context")
-"""Leaves without a weight: both of their operands are activations."""
+def _front_end(precision: Precision) -> tuple[Rule, ...]:
+    """All convolutions but the first, which sees raw audio and costs 0.2 % of the products."""
+    return ((Selector("front_end", first_layer=1), precision),)
 
 
-def _everywhere(precision: Precision) -> Rules:
-    """All but the first convolution, which sees raw audio and costs 0.2 % of the products.
+def _encoder(precision: Precision) -> tuple[Rule, ...]:
+    return tuple(
+        (Selector(role), precision) for role in ("attention", "convolution", "feed_forward")
+    )
 
-    The projection behind the front end and the Squeezeformer's changes of rate stay in float too.
-    """
-    return ((_FRONT_END, precision), (_POSITION, precision), (_ENCODER, precision))
+
+def _everywhere(precision: Precision) -> tuple[Rule, ...]:
+    """Front end, positions and encoder; projections and heads stay in float."""
+    position = (Selector("position"), precision)
+    return (*_front_end(precision), position, *_encoder(precision))
 
 
 PLANS: dict[str, Plan] = {
@@ -72,12 +87,11 @@ PLANS: dict[str, Plan] = {
     for plan in (
         Plan("fp32", ()),
         # Front end, position and projection stay in float, as the paper's storage figures imply.
-        Plan("w1a1-encoder", ((_ENCODER, W1A1),)),
+        Plan("w1a1-encoder", _encoder(W1A1)),
         Plan("w1a1", _everywhere(W1A1)),
-        Plan("w1a1-frontend4", (*_everywhere(W1A1), (_FRONT_END, Precision(1, 4)))),
-        Plan("w1a1-frontend8", (*_everywhere(W1A1), (_FRONT_END, Precision(8, 8)))),
-        # As in BiT: what is an activation has 2 bits, in attention products on both sides.
-        Plan("w1a2", (*_everywhere(Precision(1, 2)), *((p, Precision(2, 2)) for p in _PRODUCTS))),
+        Plan("w1a1-frontend4", (*_everywhere(W1A1), *_front_end(Precision(1, 4)))),
+        Plan("w1a1-frontend8", (*_everywhere(W1A1), *_front_end(Precision(8, 8)))),
+        Plan("w1a2", _everywhere(Precision(1, 2))),
         Plan("w2a2", _everywhere(Precision(2, 2))),
         Plan("w4a4", _everywhere(Precision(4, 4))),
         Plan("w8a8", _everywhere(Precision(8, 8))),
@@ -86,7 +100,7 @@ PLANS: dict[str, Plan] = {
 
 
 SUFFIXES = {".json", ".yaml", ".yml"}
-EXAMPLE = '{"encoder.layers.*": "w1a1"}'
+EXAMPLE = '{"attention": "w1a1", "feed_forward layers=0-5": "w4a4"}'
 
 
 def plan_name(where: str) -> str:
@@ -97,8 +111,8 @@ def plan_name(where: str) -> str:
 def plan_named(where: str) -> Plan:
     """A plan of ours by its name, or that of a `.json`, `.yaml` or `.yml` file.
 
-    A file is a mapping of patterns to precisions, `{"encoder.layers.*": "w1a1"}`; of several
-    patterns that match, the last one holds.  Raises ConfigError, with near names, for what is none.
+    A file maps selectors to precisions, as `{"attention": "w1a1", "*.output": "w8a8"}`; the last
+    matching selector applies.  Raises ConfigError for an unknown name and an invalid file.
     """
     if where in PLANS:
         return PLANS[where]
@@ -113,17 +127,17 @@ def plan_named(where: str) -> Plan:
     return Plan(name, tuple(_rules_of(Path(where))))
 
 
-def _rules_of(path: Path) -> Iterator[tuple[str, Precision]]:
+def _rules_of(path: Path) -> Iterator[Rule]:
     rules = read(path)
     if not isinstance(rules, dict):
         raise ConfigError(f"{path}: {rules!r} is not a mapping; a plan is one, as {EXAMPLE}")
     for pattern, text in rules.items():
         if not isinstance(pattern, str) or not isinstance(text, str):
             raise ConfigError(
-                f"{path}: {pattern!r}: {text!r} is no rule; write a pattern and a precision, as "
-                f"{EXAMPLE}"
+                f"{path}: {pattern!r}: {text!r} is no rule; write a selector and a precision, "
+                f"as {EXAMPLE}"
             )
         try:
-            yield pattern, Precision.parse(text)
+            yield Selector.parse(pattern), Precision.parse(text)
         except ConfigError as error:
             raise ConfigError(f"{path}: {pattern}: {error}") from error

@@ -28,6 +28,7 @@ from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file, save_model
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.front_end import MIN_SAMPLES
+from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import Granularity
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done
 from earbit.pretrain.corpus import data_digests
@@ -36,10 +37,10 @@ from earbit.pretrain.objective import masked_units
 from earbit.pretrain.run_folder import CONFIG_NAME, check_kind, differences
 from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
-from earbit.quantize.convert import leaves_of, precisions_of, report_of
-from earbit.quantize.load import student_of
+from earbit.quantize.convert import precisions_of, report_of
 from earbit.quantize.plan import Plan, plan_name, plan_named
 from earbit.quantize.report import leaves_text
+from earbit.quantize.student import student_of
 from earbit.quantize.train import LossWeights, student_loss
 
 N_CALIBRATION_CLIPS = 16
@@ -123,7 +124,7 @@ def stages_of(config: BinarizeConfig, teacher: AudioModel, out_dir: Path) -> lis
         run = {
             "stage": "binarize",
             "plan": plan.name,
-            "rules": {pattern: str(precision) for pattern, precision in plan.rules},
+            "rules": {str(selector): str(precision) for selector, precision in plan.rules},
             "config": to_dict(named),
         }
         if i == 0:

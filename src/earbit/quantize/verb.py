@@ -10,9 +10,11 @@ from typing import Any
 from earbit.config import from_dict, override
 from earbit.errors import ConfigError, DataError
 from earbit.files import none_left_empty
+from earbit.load import preset_or_model, random_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
+from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import W1A1
 from earbit.presets import PRESETS
 from earbit.pretrain.corpus import LABELS, decoded_corpus, labelled, training_data
@@ -21,8 +23,6 @@ from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.run_folder import check_is_ours
 from earbit.progress import say
-from earbit.quantize.convert import leaves_of
-from earbit.quantize.load import preset_or_model, random_model, refuse_quantized
 from earbit.quantize.stages import BinarizeConfig, binarize_on, stages_of
 from earbit.units.apply import label_with
 from earbit.units.kmeans import KMeans

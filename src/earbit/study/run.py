@@ -30,13 +30,13 @@ from earbit.cost.records import to_json
 from earbit.errors import ConfigError
 from earbit.export.verb import export_to
 from earbit.files import make_folder, write_json
+from earbit.load import load_model, random_model
 from earbit.presets import preset
 from earbit.pretrain.corpus import decoded_corpus, training_data
 from earbit.pretrain.loop import TrainingData
 from earbit.pretrain.verb import pretrain_on
 from earbit.progress import say
 from earbit.quantize.convert import precisions_of
-from earbit.quantize.load import load_model, random_model
 from earbit.quantize.stages import binarize_on
 from earbit.study.report import bits_equal, write_report
 from earbit.study.scale import Scale, scale_named

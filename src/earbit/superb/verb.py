@@ -13,11 +13,11 @@ import numpy as np
 
 from earbit.audio.corpus import Corpus
 from earbit.files import write_json
+from earbit.load import preset_or_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.pretrain.corpus import decoded_corpus
 from earbit.progress import say
-from earbit.quantize.load import preset_or_model
 from earbit.runtime.session import Session
 from earbit.superb.features import cached_features, model_features
 from earbit.superb.head_file import load_head, score_with

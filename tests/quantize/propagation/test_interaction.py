@@ -7,18 +7,18 @@ import torch
 
 from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.transformer import TransformerConfig
+from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
-from earbit.nn.leaves import Linear
+from earbit.nn.leaves import Linear, leaves_of
 from earbit.nn.precision import Precision
-from earbit.quantize.convert import leaves_of
-from earbit.quantize.load import noise_clips, random_model
 from earbit.quantize.plan import Plan
 from earbit.quantize.propagation.coherence import coherence_of
 from earbit.quantize.propagation.interaction import compare, interaction_of, over_db
 from earbit.quantize.propagation.measure import Errors, measure
 from earbit.quantize.propagation.models import calibrated_twin
 from earbit.quantize.propagation.parts import LAYERS
+from earbit.quantize.student import noise_clips
 
 SHAPE = {"n_layers": 2, "d_model": 16, "n_heads": 2, "d_ffn": 32, "position_kernel": 8}
 PLAN = Plan("w8a8", (("encoder.layers.*", Precision(8, 8)),))

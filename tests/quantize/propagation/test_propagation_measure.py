@@ -11,18 +11,19 @@ from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
+from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
-from earbit.nn.leaves import Linear
+from earbit.nn.leaves import Linear, leaves_of
 from earbit.nn.precision import FLOAT, W1A1
 from earbit.presets import PRESETS
-from earbit.quantize.convert import convert, leaves_of, quantized_leaves_of
-from earbit.quantize.load import noise_clips, random_model
+from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import PLANS, Plan
 from earbit.quantize.propagation.interaction import interaction_of
 from earbit.quantize.propagation.measure import measure, n_passes
 from earbit.quantize.propagation.models import calibrated_twin, grafted
 from earbit.quantize.propagation.parts import ALL, LAYERS, NOT_QUANTIZED, kind_of, parts_of
+from earbit.quantize.student import noise_clips
 
 SHAPE = {"n_layers": 2, "d_model": 16, "n_heads": 2, "d_ffn": 32, "layer_drop": 0.0}
 ENCODERS = {

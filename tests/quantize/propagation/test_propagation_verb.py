@@ -8,10 +8,10 @@ import pytest
 from earbit.cli.main import main
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
+from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.model_file import save_model
 from earbit.nn.front_end import FrontEndConfig
-from earbit.quantize.load import noise_clips, quantized_copy, random_model
 from earbit.quantize.propagation import figure, verb
 from earbit.quantize.propagation.coherence import Coherence, ControlledCoherence
 from earbit.quantize.propagation.interaction import Comparison
@@ -19,6 +19,7 @@ from earbit.quantize.propagation.report import family_of
 from earbit.quantize.propagation.stacks import Stack, pairs_of, why_not_compared
 from earbit.quantize.propagation.tables import signed, verdict_of
 from earbit.quantize.propagation.verb import errors_of_models
+from earbit.quantize.student import noise_clips, quantized_copy
 
 QUICK = {"is_noise": True, "n_clips": 1, "seconds": 0.4}
 ALIKE = ("encoder.n_layers=2", "encoder.d_model=32", "encoder.d_ffn=64")

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.bench.engine import speech_like
+from earbit.load import load_model
 from earbit.model import AudioModel
-from earbit.quantize.load import load_model
 
 N_CALIBRATION_CLIPS = 2
 

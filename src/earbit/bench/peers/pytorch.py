@@ -16,8 +16,8 @@ from torch.ao.nn.quantized import dynamic
 from torch.ao.quantization import default_dynamic_qconfig
 
 from earbit.bench.peers.catalogue import PEERS
+from earbit.load import load_model
 from earbit.nn.leaves import Linear, activate
-from earbit.quantize.load import load_model
 
 
 def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:

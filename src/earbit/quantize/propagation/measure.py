@@ -20,8 +20,9 @@ from torch import Tensor
 from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelOutput
 from earbit.nn.evaluation import evaluating
+from earbit.nn.leaves import leaves_of
 from earbit.progress import Advance
-from earbit.quantize.convert import leaves_of, quantized_leaves_of
+from earbit.quantize.convert import quantized_leaves_of
 from earbit.quantize.propagation.models import grafted, hooked, noisy
 from earbit.quantize.propagation.parts import (
     ALL,

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from earbit.model import AudioModel
+from earbit.nn.leaves import leaves_of
 from earbit.quantize.calibrate import calibrate
-from earbit.quantize.convert import convert, leaves_of, quantized_leaves_of
+from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import Plan
 
 See = Callable[[str, Tensor, tuple[Any, ...], dict[str, Any]], None]

@@ -10,9 +10,10 @@ import torch
 from earbit.nn.attention import SelfAttention
 from earbit.nn.convolution_module import GatedConvolution, UngatedConvolution
 from earbit.nn.front_end import FrontEnd
+from earbit.nn.leaves import Leaf
 from earbit.nn.positional import PositionalConv
 from earbit.nn.transformer_layer import FeedForward
-from earbit.quantize.convert import Leaf, quantized_leaves_of
+from earbit.quantize.convert import quantized_leaves_of
 
 KINDS: dict[str, tuple[type[torch.nn.Module], ...]] = {
     "front end": (FrontEnd,),

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from earbit.model import AudioModel
-from earbit.quantize.convert import leaves_of
+from earbit.nn.leaves import leaves_of
 from earbit.quantize.propagation.parts import kind_of, layer_of
 
 

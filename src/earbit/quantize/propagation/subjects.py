@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earbit.errors import ConfigError
+from earbit.load import preset_or_model, refuse_settings
 from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
+from earbit.nn.leaves import leaves_of
 from earbit.presets import PRESETS
-from earbit.quantize.convert import leaves_of, quantized_leaves_of
-from earbit.quantize.load import preset_or_model, refuse_settings
+from earbit.quantize.convert import quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.propagation.stacks import Stack, stack_of
 

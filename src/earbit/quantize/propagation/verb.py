@@ -16,7 +16,6 @@ from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder, none_left_empty, write_json
 from earbit.nn.front_end import MIN_SAMPLES
 from earbit.progress import progress, say
-from earbit.quantize.load import noise_clips
 from earbit.quantize.plan import Plan
 from earbit.quantize.propagation.figure import need_matplotlib, write_figure
 from earbit.quantize.propagation.measure import measure, n_passes
@@ -25,6 +24,7 @@ from earbit.quantize.propagation.report import Measured, to_json
 from earbit.quantize.propagation.stacks import why_not_compared
 from earbit.quantize.propagation.subjects import Subject, opened
 from earbit.quantize.propagation.tables import render
+from earbit.quantize.student import noise_clips
 
 MAX_CLIPS = 1024
 MAX_SECONDS = 60.0
