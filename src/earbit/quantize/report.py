@@ -21,7 +21,7 @@ def leaves_text(leaves: Sequence[LeafReport]) -> str:
 def render(result: Mapping[str, Any], out_dir: str) -> str:
     """The teacher and every stage on the validation part, and what was quantized.
 
-    result: of `binarize_on`.  Accuracy and cross-entropy are of hidden frames; the distance is the
+    result: of `quantize_on`.  Accuracy and cross-entropy are of hidden frames; the distance is the
     sum of mean squared errors of all hidden states.
     """
     rows = [HEADER, _row("teacher", result["teacher"])]

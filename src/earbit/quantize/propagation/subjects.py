@@ -1,4 +1,4 @@
-"""The models that `earbit errors` is given, opened; what does not go together is refused first."""
+"""Opens the models of `earbit propagation`; what does not go together is refused first."""
 
 from __future__ import annotations
 

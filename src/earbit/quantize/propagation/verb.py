@@ -1,4 +1,4 @@
-"""`earbit errors`: where quantization noise arises, how it propagates, and how encoders compare."""
+"""`earbit propagation`: where quantization noise arises and how it grows, by encoder."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from earbit.quantize.student import noise_clips
 
 MAX_CLIPS = 1024
 MAX_SECONDS = 60.0
-RESULT_NAME = "errors.json"
-FIGURE_NAMES = ("errors.svg", "errors.png")
+RESULT_NAME = "propagation.json"
+FIGURE_NAMES = ("propagation.svg", "propagation.png")
 
 
 def errors_of_models(
@@ -51,8 +51,8 @@ def errors_of_models(
     under `plan` (`w1a1` by default); or quantized models, with the full-precision model of each in
     `teachers`.  corpus: 'synthetic' by default, or seeded noise.  n_clips: that are compared, as
     many again give scales;  seconds: of each, from its start.  settings: `path=value` for presets.
-    out_dir: gets errors.json and the figure.  Raises ConfigError for what does not go together, and
-    what opening models, plans and corpora raises.
+    out_dir: gets propagation.json and the figure.  Raises ConfigError for what does not go
+    together, and what opening models, plans and corpora raises.
     """
     require_range(1, MAX_CLIPS + 1, clips=n_clips)
     if not MIN_SAMPLES / SAMPLE_RATE_HZ <= seconds <= MAX_SECONDS:
