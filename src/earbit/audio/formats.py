@@ -20,6 +20,7 @@ READ_SUFFIXES = frozenset(
 )  # fmt: skip
 """Files with these suffixes are read when a folder is given.  A file that is named is read whatever
 its suffix is."""
+MPEG_SUFFIXES = frozenset({".mp3", ".mp2", ".mpga"})
 CONVERTIBLE_SUFFIXES = frozenset(
     {
         ".m4a", ".m4b", ".m4p", ".m4r", ".m4v", ".mp4", ".mov", ".qt", ".3gp", ".3gpp", ".3g2",
