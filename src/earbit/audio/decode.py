@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 
 from earbit.audio.formats import CONVERTIBLE_SUFFIXES, MPEG_SUFFIXES, READ_SUFFIXES
-from earbit.audio.parts import Part, mpeg_parts, parts_of
+from earbit.audio.parts import Part, mpeg_parts, parts_of, refuse_joined
 from earbit.audio.resampling import Resampled, resample, resampled_length
 from earbit.audio.source import Source, is_pipe, opened
 from earbit.errors import DataError
@@ -76,6 +76,7 @@ def read_audio(path: str | Path) -> np.ndarray:
     before_s = 0.0
     first_bad = (0, 0.0)
     with _source(path) as source:
+        refuse_joined(source)
         for stream in _streams(source):
             for block in stream.blocks():
                 bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
@@ -260,8 +261,8 @@ def _unreadable(source: Source, reason: str) -> DataError:
     elif suffix in CONVERTIBLE_SUFFIXES:
         reason = f"{suffix[1:]} is not read"
     convert = ""
-    if source.n_bytes and suffix in READ_SUFFIXES | CONVERTIBLE_SUFFIXES:
-        convert = f"convert it with `{source.conversion}`, "
+    if source.n_bytes and (source.is_pipe or suffix in READ_SUFFIXES | CONVERTIBLE_SUFFIXES):
+        convert = f"if it is audio, convert it with `{source.conversion}`; "
     return DataError(
         f"{path}: cannot be decoded ({reason}); {convert}give {allowed}, or leave it out"
     )

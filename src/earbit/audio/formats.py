@@ -15,7 +15,6 @@ READ_SUFFIXES = frozenset(
         ".au", ".snd",
         ".caf",
         ".sph", ".nist",
-        ".voc",
     }
 )  # fmt: skip
 """Files with these suffixes are read when a folder is given.  A file that is named is read whatever
@@ -32,10 +31,10 @@ CONVERTIBLE_SUFFIXES = frozenset(
         ".amr", ".awb", ".gsm",
         ".ac3", ".eac3", ".dts", ".mlp", ".thd",
         ".ape", ".wv", ".tta", ".tak", ".mpc", ".shn", ".dsf", ".dff",
-        ".ra", ".ram", ".rm",
+        ".ra", ".ram", ".rm", ".voc",
     }
 )  # fmt: skip
-"""Files with sound that libsndfile cannot decode and ffmpeg can."""
+"""Files with sound that ffmpeg decodes, and libsndfile does not, or not reliably."""
 
 
 def looks_like_audio(path: PurePath) -> bool:

@@ -5,11 +5,10 @@ It also keeps silent about sound that is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
-Order = Literal["little", "big"]
+from earbit.audio.chunks import Order, chunks
 
 PLACEHOLDERS = ((0, 0), (0x7FFF0000, 0x80010000), (0xFFFF0000, 0xFFFFFFFF))
 """Lengths from and to, that programs write which do not know yet how long their sound will be.
@@ -18,6 +17,7 @@ They write to a pipe, or were ended before they could correct the header.  Known
 0x7FFFF000 (sox, espeak-ng), 0x7FFFFFFF, 0x80000000 (arecord), 0xFFFFF000 and 0xFFFFFFFF (ffmpeg);
 some subtract the header, or round down to whole frames.
 """
+WAV_FORMS = (b"RIFF", b"RIFX", b"RF64")
 EXTENSIBLE_TAG = 0xFFFE
 MPEG_TAGS = (0x50, 0x55)
 """Format tags of MPEG layers 1 and 2, and 3 (RFC 2361)."""
@@ -47,11 +47,11 @@ def wav_sound(file: BinaryIO, n_bytes: int) -> WavSound | None:
     """
     file.seek(0)
     head = file.read(12)
-    if head[:4] not in (b"RIFF", b"RIFX", b"RF64") or head[8:] != b"WAVE":
+    if head[:4] not in WAV_FORMS or head[8:] != b"WAVE":
         return None
     order: Order = "big" if head[:4] == b"RIFX" else "little"
     format_tag = long_length = 0
-    for name, at, length in _chunks(file, 12, order):
+    for name, at, length in chunks(file, 12, order):
         if name == b"ds64":
             # EBU Tech 3306: sizes of the file, of the sound, of samples, 64 bits each.
             long_length = int.from_bytes(file.read(16)[8:], "little")
@@ -84,20 +84,10 @@ def _is_open(file: BinaryIO, at: int, length: int, there: int, order: Order) -> 
 def _are_chunks(file: BinaryIO, start: int, end: int, order: Order) -> bool:
     """Whether the rest of the file is chunks to its last byte, as behind sound without samples."""
     at = start
-    for name, begin, length in _chunks(file, start, order):
+    for name, begin, length in chunks(file, start, order):
         if not name.isascii() or not name.decode("ascii").isprintable():
             return False
         at = begin + length
         if at >= end:
             break
     return end <= at + at % 2 <= end + 1
-
-
-def _chunks(file: BinaryIO, at: int, order: Order) -> Iterator[tuple[bytes, int, int]]:
-    """Name, position and length of chunk after chunk; the file stands at that position."""
-    file.seek(at)
-    while len(head := file.read(8)) == 8:
-        length = int.from_bytes(head[4:], order)
-        yield head[:4], at + 8, length
-        at += 8 + length + length % 2
-        file.seek(at)
