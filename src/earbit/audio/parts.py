@@ -59,18 +59,20 @@ def mpeg_parts(source: Source, start: int, end: int) -> list[Part]:
     Raises DataError when it breaks off.
     """
     found = mpeg_file(source.file, start, end)
-    if found.n_frames < found.n_promised:
-        raise DataError(
-            f"{source.path}: breaks off after {found.n_frames} of {found.n_promised} frames; "
-            f"{_way_out(source)}"
-        )
+    for stream in found.streams:
+        if stream.n_frames < stream.n_promised:
+            raise DataError(
+                f"{source.path}: breaks off after {stream.n_frames} of {stream.n_promised} frames; "
+                f"{_way_out(source)}"
+            )
+    streams = [stream for stream in found.streams if stream.n_frames]
     # A file that has all that it promises may end in bytes that only look like a frame.
-    if found.n_missing_bytes and found.n_frames != found.n_promised:
+    if streams and found.n_missing_bytes and streams[-1].n_frames != streams[-1].n_promised:
         raise DataError(
-            f"{source.path}: breaks off inside a frame after {found.n_frames} frames; "
+            f"{source.path}: breaks off inside a frame after {streams[-1].n_frames} frames; "
             f"{_way_out(source)}"
         )
-    return [Part(stream.ranges, stream) for stream in found.streams]
+    return [Part(stream.ranges, stream) for stream in streams]
 
 
 def _ogg_parts(source: Source) -> list[Part]:
