@@ -80,7 +80,7 @@ def _ogg_parts(source: Source) -> list[Part]:
     if not links:
         return [Part([(0, source.n_bytes)])]
     for link in links:
-        if link.open_streams:
+        if link.breaks_off:
             raise DataError(
                 f"{source.path}: breaks off, the last page of its stream is missing; "
                 f"{_way_out(source)}"
@@ -95,8 +95,12 @@ def _wav_parts(source: Source, wav: WavSound) -> list[Part]:
         if not parts:
             raise DataError(f"{source.path}: a wav file of mp3 without a frame; leave it out")
         return parts
-    rest = wav.length_at + len(wav.length)
-    return [Part([(0, wav.length_at), wav.length, (rest, source.n_bytes)])]
+    ranges: list[Range] = []
+    at = 0
+    for place, correction in wav.corrections:
+        ranges += [(at, place), correction]
+        at = place + len(correction)
+    return [Part([*ranges, (at, source.n_bytes)])]
 
 
 def refuse_joined(source: Source) -> None:

@@ -33,10 +33,8 @@ class WavSound:
     n_missing_bytes: int
     """That the header promises and the file lacks."""
     format_tag: int
-    length_at: int
-    """Where the length of the chunk stands, four bytes."""
-    length: bytes
-    """The length in bytes as it should be there."""
+    corrections: tuple[tuple[int, bytes], ...]
+    """Positions in the header, and the bytes that should be there."""
 
 
 def wav_sound(file: BinaryIO, n_bytes: int) -> WavSound | None:
@@ -65,12 +63,12 @@ def wav_sound(file: BinaryIO, n_bytes: int) -> WavSound | None:
             length = long_length if is_long else length
             there = max(0, n_bytes - at)
             n_missing = max(0, length - there)
-            if _is_open(file, at, length, there, order):
-                length, n_missing = there, 0
-            field = min(length, 0xFFFFFFFF) if not is_long else 0xFFFFFFFF
-            return WavSound(
-                at, min(length, there), n_missing, format_tag, at - 4, field.to_bytes(4, order)
-            )
+            if not _is_open(file, at, length, there, order):
+                return WavSound(at, min(length, there), n_missing, format_tag, ())
+            # As a plain RIFF file: what else an RF64 file says of its lengths is ignored there.
+            true_length = min(there, 0xFFFFFFFF).to_bytes(4, order)
+            form = b"RIFX" if order == "big" else b"RIFF"
+            return WavSound(at, there, 0, format_tag, ((0, form), (at - 4, true_length)))
     return None
 
 
