@@ -44,12 +44,10 @@ def looks_like_audio(path: PurePath) -> bool:
 
 def conversion_command(path: PurePath) -> str:
     """The ffmpeg command that converts one file to a wav file beside it, quoted for a shell."""
+    target = path.with_suffix(".flac" if path.suffix.lower() == ".wav" else ".wav")
     # A name that begins with - would be an option.
-    source = f"./{path}" if str(path).startswith("-") else str(path)
-    target = PurePath(source).with_suffix(".flac" if path.suffix.lower() == ".wav" else ".wav")
-    if source.startswith("./"):
-        target = PurePath(f"./{target}")
-    return f"ffmpeg -i {shlex.quote(source)} {shlex.quote(str(target))}"
+    names = (f"./{name}" if str(name).startswith("-") else str(name) for name in (path, target))
+    return f"ffmpeg -i {' '.join(map(shlex.quote, names))}"
 
 
 def folder_conversion_command(folder: Path, suffix: str) -> str:
