@@ -74,7 +74,7 @@ def test_a_name_that_is_no_utf_8_is_the_name_of_an_array(program, tmp_path):
     summary = run_files(program, [tmp_path], tmp_path / "f.npz")
     names = [str(tmp_path / "b.wav"), rf"{tmp_path}/\xff.wav"]
     assert [entry["audio"] for entry in summary] == names
-    assert sorted(np.load(tmp_path / "f.npz")) == names
+    assert set(np.load(tmp_path / "f.npz")) == set(names)
 
 
 def test_standard_input_is_a_file_called_minus(program, tmp_path):
