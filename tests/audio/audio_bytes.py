@@ -36,10 +36,15 @@ def frames_counted(mp3):
     return int.from_bytes(mp3[at + 8 : at + 12])
 
 
-def without_info(mp3):
-    """The frames of sound alone.  The length of the first frame is worked out by hand.
+def first_frame_bytes(mp3):
+    """The length of the first frame, worked out by hand.
 
     16 kHz is MPEG-2 layer 3: 72 * bitrate / rate bytes.
     """
     kbps = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)[(mp3[2] >> 4) - 1]
-    return mp3[72 * 1000 * kbps // RATE_HZ + (mp3[2] >> 1 & 1) :]
+    return 72 * 1000 * kbps // RATE_HZ + (mp3[2] >> 1 & 1)
+
+
+def without_info(mp3):
+    """The frames of sound alone."""
+    return mp3[first_frame_bytes(mp3) :]

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from audio_bytes import RATE_HZ, frames_counted, mp3_bytes, without_info
+from audio_bytes import RATE_HZ, first_frame_bytes, frames_counted, mp3_bytes, without_info
 
 from earbit.audio.decode import audio_info, read_audio
 from earbit.audio.mpeg_frames import mpeg_file, parse_header
@@ -107,6 +107,14 @@ def test_tags_at_both_ends_are_no_sound(tmp_path, tone):
     expected = read_audio(path)
     path.write_bytes(ID3 + ID3 + whole + bytes(8) + APE + b"TAG" + bytes(125))
     np.testing.assert_allclose(read_audio(path), expected, atol=2e-7)
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 3])
+def test_a_few_frames_are_a_file(tmp_path, tone, n_frames):
+    path = tmp_path / "x.mp3"
+    frames = without_info(mp3_bytes(path, tone, bitrate_mode="CONSTANT"))
+    path.write_bytes(frames[: n_frames * first_frame_bytes(frames)])
+    assert read_audio(path).size == audio_info(path).n_samples == n_frames * SAMPLES
 
 
 @pytest.mark.parametrize("n_lost", [1, 50])

@@ -30,10 +30,12 @@ class Part:
         """The bytes of the part, for the decoder."""
         if self.mpeg is None:
             return ByteRanges(source.file, self.ranges)
+        # libsndfile takes no stream of a single frame; what follows that frame is not asked for.
+        ranges = list(self.ranges) * (2 if self.mpeg.n_frames == 1 else 1)
         # Without a tag frame libsndfile estimates the number of frames from the length of the file
         # and stops there.  A length that no frames reach lets it go on to the last frame.
-        n_frames = self.mpeg.n_frames + 1
-        return ByteRanges(source.file, self.ranges, claimed_bytes=64 * n_frames * MAX_FRAME_BYTES)
+        claimed_bytes = 64 * (self.mpeg.n_frames + 1) * MAX_FRAME_BYTES
+        return ByteRanges(source.file, ranges, claimed_bytes)
 
 
 def parts_of(source: Source) -> list[Part]:
