@@ -14,7 +14,7 @@ HEADER = ("", "unit accuracy", "cross-entropy", "distance to its teacher")
 
 def leaves_text(leaves: Sequence[LeafReport]) -> str:
     """The text of leaves.txt: a header and a line per leaf."""
-    header = f"{'leaf':<48} {'role':<13}{'kind':<7} {'bits':<7} {'scales':<8}input"
+    header = f"{'leaf':<56} {'role':<13}{'kind':<7} {'bits':<7} {'scales':<8}input"
     return "".join(f"{line}\n" for line in (header, *leaves))
 
 

@@ -16,7 +16,7 @@ from earbit.model_file import read_model_file
 from earbit.model_names import model_path
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import W1A1
-from earbit.presets import PRESETS
+from earbit.presets import PRESETS, preset
 from earbit.pretrain.corpus import LABELS, decoded_corpus, labelled, training_data
 from earbit.pretrain.loop import TrainConfig, TrainingData
 from earbit.pretrain.optimiser import OptimiserConfig
@@ -75,8 +75,8 @@ def quantize(
         steps = " ".join(map(str, n_steps))
         raise ConfigError(f"--n-steps {steps} and --set {STEPS_SETTING}...; give one of them")
     if where in PRESETS:
-        preset = dataclasses.replace(PRESETS[where](), n_units=N_UNITS_OF_PRESETS)
-        teacher, origin = random_model(preset, seed).eval(), None
+        shape = dataclasses.replace(preset(where), n_units=N_UNITS_OF_PRESETS)
+        teacher, origin = random_model(shape, seed).eval(), None
     else:
         teacher = preset_or_model(where, seed)
         origin = read_model_file(model_path(where)).origin
