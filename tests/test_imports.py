@@ -41,7 +41,7 @@ WAY = [
     "quantize",
 ]
 BRANCHES = [["cost"], ["superb"], ["export"], ["bench"]]
-LAST = ["study", "run", "arguments", "output", "cli", "__main__"]
+LAST = ["study", "run", "output", "cli", "__main__"]
 # Blocks that know nothing of what is built from them.
 CLOSED = {
     "errors": set(),
@@ -163,8 +163,8 @@ def test_no_file_is_longer_than_one_idea_needs(folder):
         ("import earbit", {"torch", "numpy", "lhotse", "sklearn"}),
         ("import earbit.runtime", {"torch", "lhotse", "sklearn", "soundfile"}),
         ("import earbit.run", {"torch", "lhotse", "sklearn"}),
-        ("import earbit.cli.main", {"torch", "lhotse", "sklearn", "numpy", "tyro"}),
-        ("import earbit.cli.verbs", {"torch", "lhotse", "sklearn", "numpy"}),
+        ("import earbit.cli.main", {"torch", "lhotse", "sklearn", "numpy", "argparse"}),
+        ("import earbit.cli.commands", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.bench.peers.catalogue", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.quantize.plan", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.presets", {"torch", "lhotse", "sklearn", "numpy"}),

@@ -15,6 +15,8 @@ ABOUT = """Pre-trains, quantizes, evaluates and runs speech encoders, down to 1 
 
 `earbit COMMAND --help` explains a command; `earbit --version` prints the version."""
 WIDEST = 100
+INDENT = 26
+"""Where the text of an argument begins."""
 
 
 def add_help(
@@ -25,7 +27,7 @@ def add_help(
     parser.usage = " ".join((parser.prog, *required, "[options]")).replace("%", "%%")
     parser.description = _filled(command.__doc__ or "")
     parser.formatter_class = functools.partial(
-        argparse.RawDescriptionHelpFormatter, width=_width(), max_help_position=26
+        argparse.RawTextHelpFormatter, width=_width(), max_help_position=INDENT
     )
     for one in arguments:
         names = [one.name] if one.is_positional else [one.flag]
@@ -46,17 +48,13 @@ def overview(commands: Mapping[str, Command]) -> str:
     """What `earbit --help` prints: a line or two for every command."""
     indent = max(map(len, commands)) + 4
     lines = [
-        textwrap.fill(
-            " ".join(inspect.cleandoc(command.__doc__ or "").partition("\n\n")[0].split()),
-            _width(),
-            initial_indent=f"  {name}".ljust(indent),
-            subsequent_indent=" " * indent,
-        )
+        textwrap.indent(
+            _fill(inspect.cleandoc(command.__doc__ or "").partition("\n\n")[0], _width() - indent),
+            " " * indent,
+        ).replace(" " * indent, f"  {name}".ljust(indent), 1)
         for name, command in commands.items()
     ]
-    return "\n".join(
-        ("usage: earbit COMMAND ...", "", _filled(ABOUT), "", "commands:", *lines)
-    )
+    return "\n".join(("usage: earbit COMMAND ...", "", _filled(ABOUT), "", "commands:", *lines))
 
 
 def _told(argument: Argument) -> str:
@@ -68,15 +66,20 @@ def _told(argument: Argument) -> str:
     else:
         values = default if argument.is_many else (default,)
         told = f"{argument.help} (default: {' '.join(map(str, values))})"
-    return told.replace("%", "%%")
+    return _fill(told.replace("%", "%%"), _width() - INDENT)
 
 
 def _filled(text: str) -> str:
     """Paragraphs filled to the width of the terminal; indented ones, the examples, as they are."""
     return "\n\n".join(
-        paragraph if paragraph.startswith(" ") else textwrap.fill(paragraph, _width())
+        paragraph if paragraph.startswith(" ") else _fill(paragraph, _width())
         for paragraph in inspect.cleandoc(text).split("\n\n")
     )
+
+
+def _fill(text: str, width: int) -> str:
+    """Lines of words; names with hyphens are not broken, since people copy them."""
+    return textwrap.fill(" ".join(text.split()), width, break_on_hyphens=False)
 
 
 def _width() -> int:

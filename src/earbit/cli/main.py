@@ -24,10 +24,10 @@ def main(args: Sequence[str] | None = None) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         # Here, as they take most of a short command's time, in which it may be interrupted.
-        from earbit.arguments import parse
-        from earbit.cli.verbs import VERBS
+        from earbit.cli.commands import COMMANDS
+        from earbit.cli.parse import parse
 
-        parse(VERBS, args)()
+        parse(COMMANDS, args)()
     except EarbitError as error:
         print(f"earbit: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
