@@ -48,7 +48,7 @@ def test_work_that_goes_on_by_the_same_command_says_so_once_it_has_begun(
     (out / "config.json").write_text("{}")
     for args in commands:
         line = interrupted(capsys, *args, "--out", out)
-        assert line == f"earbit: interrupted; the same command goes on with what is in {out}"
+        assert line == f"earbit: interrupted; the same command resumes with what is in {out}"
 
 
 @pytest.mark.parametrize("module", ["argparse", "earbit.cli.parse", "earbit.cli.running"])

@@ -10,12 +10,17 @@ import sys
 from collections.abc import Sequence
 
 from earbit import __version__
+from earbit.cli.environment import complete_environment
 from earbit.errors import EarbitError
+from earbit.progress import say
+from earbit.terminal import accept_any_text
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Runs one verb and exits."""
+    """Runs one command and exits."""
     args = sys.argv[1:] if args is None else args
+    accept_any_text()
+    complete_environment()
     if list(args) == ["--version"]:
         print(f"earbit {__version__}")
         return
@@ -29,13 +34,13 @@ def main(args: Sequence[str] | None = None) -> None:
 
         parse(COMMANDS, args)()
     except EarbitError as error:
-        print(f"earbit: {' '.join(str(error).split())}", file=sys.stderr)
+        say(f"earbit: {error}")
         raise SystemExit(2) from None
     except BrokenPipeError:
         # The reader of our output has gone (`earbit doctor | head`); that is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     except KeyboardInterrupt as end:
-        # Of what is kept the verb knows, if anything is.
-        print(f"earbit: interrupted{f'; {end}' if str(end) else ''}", file=sys.stderr)
+        # The command knows what is kept, if anything is.
+        say(f"earbit: interrupted{f'; {end}' if str(end) else ''}")
         raise SystemExit(130) from None

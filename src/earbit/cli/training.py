@@ -17,7 +17,7 @@ from earbit.cli.options import (
     Settings,
 )
 from earbit.errors import UnsupportedError
-from earbit.output import emit, goes_on, print_json
+from earbit.output import emit, goes_on, print_json, print_text
 
 
 def study(
@@ -44,7 +44,7 @@ def study(
 
     with goes_on(out):
         report = run_study(corpus, encoders, scale=scale, out_dir=out, seed=seed)
-    print(report)
+    print_text(report)
 
 
 def prepare(
@@ -113,7 +113,7 @@ def pretrain(
 
     --set changes every field of OUT/config.json; units=DIR takes the units of `earbit units`.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
         raise UnsupportedError(
             f"WORLD_SIZE={os.environ['WORLD_SIZE']}: training with several processes is not "
             "supported yet; start it without torchrun"
