@@ -17,7 +17,7 @@ from earbit.audio.decode import read_audio, readable_formats
 from earbit.audio.manifest import AUDIO_SUFFIXES
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, Interrupted
-from earbit.files import make_folder, not_interrupted, write_whole
+from earbit.files import make_folder, name_of, not_interrupted, write_whole
 from earbit.progress import progress, say
 from earbit.runtime.session import Session
 from earbit.text_table import aligned
@@ -77,7 +77,7 @@ def run_files(
         summary = _run_each(session, paths, layers, lambda name, array: None, out)
     else:
         if session.labels is not None:
-            _refuse_names_of_scores([str(path) for path in paths])
+            _refuse_names_of_scores([name_of(path) for path in paths])
         make_folder(out.parent)
         summary, out = _run_into(out, session, paths, layers)
     if len(summary) < len(paths):
@@ -153,7 +153,7 @@ def _run_one(
     session: Session, path: Path, layers: Literal["last", "all"]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What is said of a file, length, shape and time, or why it cannot be used; and its arrays."""
-    name = str(path)
+    name = name_of(path)
     try:
         if path.is_dir():
             raise DataError(f"no audio file in this folder; {readable_formats()} is read")
