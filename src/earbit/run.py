@@ -18,6 +18,7 @@ from earbit.audio.manifest import AUDIO_SUFFIXES
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, Interrupted
 from earbit.files import make_folder, name_of, not_interrupted, write_whole
+from earbit.foreign import refuse_foreign
 from earbit.progress import progress, say
 from earbit.runtime.session import Session
 from earbit.text_table import aligned
@@ -72,6 +73,7 @@ def run_files(
     if out is not None and out.suffix != ".npz":
         raise ConfigError(f"{out}: features are written as .npz; give a name that ends so")
     paths = _once_each([file for path in paths for file in _audio_files(path)])
+    refuse_foreign(program, "a program that `earbit export` wrote")
     session = Session(program, threads)
     if out is None:
         summary = _run_each(session, paths, layers, lambda name, array: None, out)
