@@ -113,7 +113,10 @@ def test_a_checkpoint_in_the_place_of_a_program_is_named(tmp_path, capsys):
 
 def test_safetensors_of_another_program_are_told_from_those_of_earbit(tmp_path):
     save_file(TENSORS, tmp_path / "other.safetensors", {"format": "pt"})
-    assert foreign_kind(tmp_path / "other.safetensors") == "a safetensors file without metadata of earbit"
+    assert (
+        foreign_kind(tmp_path / "other.safetensors")
+        == "a safetensors file without metadata of earbit"
+    )
     save_model(random_model(preset("hubert-tiny"), 0), tmp_path / "model.safetensors", {})
     KMeans(np.zeros((2, 3), np.float32)).save(tmp_path / "kmeans.safetensors")
     for name in ("model", "kmeans"):

@@ -22,6 +22,7 @@ FOUNDATION = {
     "errors",
     "files",
     "foreign",
+    "folder_lock",
     "progress",
     "terminal",
     "text_table",
@@ -39,6 +40,7 @@ WAY = [
     "model_names",
     "model_file",
     "load",
+    "run_folder",
     "pretrain",
     "quantize",
 ]
@@ -50,6 +52,7 @@ CLOSED = {
     "config": {"errors", "files"},
     "files": {"errors"},
     "foreign": {"errors"},
+    "folder_lock": {"errors", "files", "progress"},
     "progress": {"terminal"},
     "terminal": set(),
     "text_table": {"terminal"},
