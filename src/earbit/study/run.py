@@ -43,6 +43,7 @@ from earbit.study.report import bits_equal, write_report
 from earbit.study.scale import Scale, scale_named
 from earbit.superb.tasks import task_named
 from earbit.superb.verb import score_on
+from earbit.terminal import printable
 
 PLANS = ("fp32", "w1a1")
 UNTRAINED = "random weights"
@@ -262,5 +263,5 @@ def summary(results: dict[str, Any], out_dir: Path) -> str:
     lines.append(
         f"MB: program file; ms: measured, one thread, {results['scale']['seconds']:g} s of audio"
     )
-    lines.append(f"{out_dir}/report.html, {out_dir}/results.json")
+    lines.append(", ".join(printable(str(out_dir / n)) for n in ("report.html", "results.json")))
     return "\n".join(lines)
