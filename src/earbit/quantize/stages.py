@@ -34,7 +34,6 @@ from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done
 from earbit.pretrain.corpus import data_digests
 from earbit.pretrain.loop import TrainConfig, TrainingData, train, validate
 from earbit.pretrain.objective import masked_units
-from earbit.pretrain.run_folder import CONFIG_NAME, check_kind, differences
 from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.convert import precisions_of, report_of
@@ -42,6 +41,7 @@ from earbit.quantize.plan import Plan, plan_name, plan_named
 from earbit.quantize.report import leaves_text
 from earbit.quantize.student import student_of
 from earbit.quantize.train import LossWeights, student_loss
+from earbit.run_folder import CONFIG_NAME, check_kind, differences
 
 N_CALIBRATION_CLIPS = 16
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from earbit.audio.corpus import Corpus
 from earbit.files import write_json
+from earbit.folder_lock import only_process_in
 from earbit.load import preset_or_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
@@ -35,8 +36,9 @@ def score_model(where: str, task: str, data: str, out_dir: Path, *, seed: int) -
     """
     task_named(task)
     model = preset_or_model(where, seed)
-    corpus, waveforms = decoded_corpus(data, out_dir)
-    return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)
+    with only_process_in(out_dir):
+        corpus, waveforms = decoded_corpus(data, out_dir)
+        return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)
 
 
 def score_on(
