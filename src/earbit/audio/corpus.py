@@ -26,7 +26,7 @@ from earbit.audio.manifest import (
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
 from earbit.files import make_folder, write_text
-from earbit.nn.front_end import MIN_SAMPLES
+from earbit.frames import MIN_SAMPLES
 
 SYNTHETIC = "synthetic"
 QUARANTINE_NAME = "quarantine.jsonl"

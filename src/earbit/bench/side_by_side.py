@@ -27,7 +27,7 @@ from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.model_file import save_model
-from earbit.nn.front_end import n_frames_of
+from earbit.frames import n_frames_of
 from earbit.nn.precision import FLOAT
 from earbit.runtime.program_file import read_program
 

@@ -20,7 +20,7 @@ from earbit.cost.storage import RestBits
 from earbit.cost.trace import Trace, trace
 from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelConfig
-from earbit.nn.front_end import MIN_SAMPLES
+from earbit.frames import MIN_SAMPLES
 from earbit.nn.leaves import NamedLeaf, leaf_modules, leaves_of, roles_of
 from earbit.nn.precision import Precision
 from earbit.nn.roles import ROLES

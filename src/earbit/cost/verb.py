@@ -25,7 +25,7 @@ from earbit.files import write_text
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path, require_model
-from earbit.nn.front_end import MIN_SAMPLES
+from earbit.frames import MIN_SAMPLES
 from earbit.nn.precision import Precision
 from earbit.presets import PRESETS, preset
 from earbit.quantize.plan import plan_named

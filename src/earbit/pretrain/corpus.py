@@ -16,7 +16,7 @@ from lhotse import CutSet
 from earbit.audio.corpus import Corpus, decode_all, open_corpus, write_quarantine
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import make_folder, write_whole
-from earbit.nn.front_end import n_frames_of
+from earbit.frames import n_frames_of
 from earbit.pretrain.loop import TrainingData
 from earbit.progress import progress
 from earbit.units.discover import discover_units, write_units

@@ -26,7 +26,7 @@ from earbit.files import make_folder, write_text
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
 from earbit.nn.finite import first_non_finite
-from earbit.nn.front_end import MIN_SAMPLES, n_frames_of
+from earbit.frames import MIN_SAMPLES, n_frames_of
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.checkpoint import CHECKPOINTS, Position, load_newest, save_checkpoint
 from earbit.pretrain.masking import MaskConfig, batch_mask

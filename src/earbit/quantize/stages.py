@@ -27,7 +27,7 @@ from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file, save_model
 from earbit.model_names import MODEL_FILE_NAME
-from earbit.nn.front_end import MIN_SAMPLES
+from earbit.frames import MIN_SAMPLES
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import Granularity
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done
