@@ -79,7 +79,7 @@ def open_corpus(where: str | Path) -> Corpus:
             f"{root}: no usable audio in it ({len(rejected)} files or lines rejected{first}); "
             "wav, flac, ogg, opus and mp3 can be read"
         )
-    cuts = CutSet.from_cuts(_cut(utterance) for utterance in utterances)
+    cuts = CutSet.from_cuts(cut_of(utterance) for utterance in utterances)
     return Corpus(name, root, cuts, tuple(rejected), _digest(utterances))
 
 
@@ -166,46 +166,6 @@ def write_quarantine(corpus: Corpus, out_dir: Path) -> None:
 
 def _relative_path(corpus: Corpus, cut: MonoCut) -> str:
     return Path(cut.recording.sources[0].source).relative_to(corpus.root).as_posix()
-
-
-def _cut(utterance: Utterance) -> MonoCut:
-    duration_s = utterance.n_samples / SAMPLE_RATE_HZ
-    labels = dict(utterance.labels)
-    names = (labels.get(key) for key in NAME_LABELS)
-    speaker = next((str(name) for name in names if name not in (None, "")), None)
-    alignment = labels.pop("phone_alignment", None)
-    supervision = SupervisionSegment(
-        id=utterance.id,
-        recording_id=utterance.id,
-        start=0.0,
-        duration=duration_s,
-        text=labels.get("text"),
-        speaker=speaker,
-        language=labels.get("lang"),
-        gender=labels.get("gender"),
-        alignment=None if alignment is None else {"phone": list(_alignment(alignment))},
-    )
-    recording = Recording(
-        id=utterance.id,
-        sources=[AudioSource(type="file", channels=[0], source=str(utterance.path))],
-        sampling_rate=SAMPLE_RATE_HZ,
-        num_samples=utterance.n_samples,
-        duration=duration_s,
-    )
-    return MonoCut(
-        id=utterance.id,
-        start=0.0,
-        duration=duration_s,
-        channel=0,
-        recording=recording,
-        supervisions=[supervision],
-        custom=labels,
-    )
-
-
-def _alignment(items: Any) -> Iterable[AlignmentItem]:
-    for phone, start_s, duration_s in items:
-        yield AlignmentItem(symbol=str(phone), start=float(start_s), duration=float(duration_s))
 
 
 def _digest(utterances: list[Utterance]) -> str:
