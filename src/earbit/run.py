@@ -14,15 +14,21 @@ from typing import Any, Literal
 import numpy as np
 
 from earbit.audio.decode import read_audio, readable_formats
-from earbit.audio.manifest import AUDIO_SUFFIXES
+from earbit.audio.given import files_given, name_of
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.silence import silence_in
 from earbit.errors import ConfigError, DataError, Interrupted
 from earbit.files import make_folder, not_interrupted, write_whole
 from earbit.progress import progress, say
+from earbit.runtime.expected_time import expected_time
 from earbit.runtime.session import Session
 from earbit.text_table import aligned
 
 Keep = Callable[[str, np.ndarray], None]
+MOST_WARNINGS = 10
+"""Of files, that are printed; the others are counted."""
+SAID_FROM_S = 60.0
+"""A run that is expected to take longer is announced."""
 
 
 class RunInterrupted(Interrupted):
@@ -58,10 +64,11 @@ def run_files(
 ) -> list[dict[str, Any]]:
     """Runs every file; features go to `out` (.npz, one array per file), a summary is returned.
 
-    paths: audio files, or folders, of which all audio files are taken.  A file that cannot be used,
-    or a folder without any, is left out, with its reason in the summary and on standard error;
-    NoneUsable, a DataError, when none is left.  A file that is given twice runs once, with a line
-    that says so.
+    paths: audio files, pipes, `-` for standard input, or folders, of which all audio files are
+    taken, linked folders included.  A file that cannot be used, or a folder without any, is left
+    out, with its reason in the summary and on standard error; NoneUsable, a DataError, when none is
+    left.  A file that is given twice runs once, with a line that says so.  A file of silence has a
+    `warning` in the summary, which is printed too.
     A program with a head also says the label of each file with its probability; then `out` has an
     array NAME.scores per file, and `labels`, the names of its columns.  Features are written as
     they come and kept nowhere else.  Ends by hand with RunInterrupted when some files are done;
@@ -71,13 +78,13 @@ def run_files(
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO...")
     if out is not None and out.suffix != ".npz":
         raise ConfigError(f"{out}: features are written as .npz; give a name that ends so")
-    paths = _once_each([file for path in paths for file in _audio_files(path)])
+    paths = files_given(paths)
     session = Session(program, threads)
     if out is None:
         summary = _run_each(session, paths, layers, lambda name, array: None, out)
     else:
         if session.labels is not None:
-            _refuse_names_of_scores([str(path) for path in paths])
+            _refuse_names_of_scores([name_of(path) for path in paths])
         make_folder(out.parent)
         summary, out = _run_into(out, session, paths, layers)
     if len(summary) < len(paths):
@@ -143,6 +150,7 @@ def _run_each(
     # Of one file alone the error says it.
     for line in bad if len(paths) > 1 else ():
         say(f"left out {line}")
+    _say_warnings(summary)
     if not _n_used(summary):
         raise NoneUsable(summary, out)
     _keep_labels(session, keep)
@@ -153,11 +161,13 @@ def _run_one(
     session: Session, path: Path, layers: Literal["last", "all"]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What is said of a file, length, shape and time, or why it cannot be used; and its arrays."""
-    name = str(path)
+    name = name_of(path)
     try:
-        if path.is_dir():
+        if os.path.isdir(path):
             raise DataError(f"no audio file in this folder; {readable_formats()} is read")
         waveform = read_audio(path)
+        warning = silence_in(path, waveform)
+        _announce_if_long(session, name, waveform)
         start_s = time.perf_counter()
         scores = None
         if session.labels is None:
@@ -181,7 +191,31 @@ def _run_one(
     if session.labels is not None and scores is not None:
         arrays[f"{name}.scores"] = scores
         entry |= _likeliest(session.labels, scores)
+    if warning is not None:
+        entry["warning"] = warning
     return entry, arrays
+
+
+def _announce_if_long(session: Session, name: str, waveform: np.ndarray) -> None:
+    expected = expected_time(session, waveform)
+    if expected is None or expected.total_s < SAID_FROM_S:
+        return
+    audio_min, run_min = waveform.size / SAMPLE_RATE_HZ / 60, expected.total_s / 60
+    line = f"{name}: {audio_min:.0f} min of audio, about {run_min:.0f} min to run"
+    if expected.square_s > expected.linear_s:
+        line += (
+            "; most of it is attention over all frames, whose time grows with the square of the "
+            "length, so shorter files take less"
+        )
+    say(line)
+
+
+def _say_warnings(summary: Sequence[Mapping[str, Any]]) -> None:
+    lines = [f"{entry['audio']}: {entry['warning']}" for entry in summary if "warning" in entry]
+    for line in lines[:MOST_WARNINGS]:
+        say(line)
+    if len(lines) > MOST_WARNINGS:
+        say(f"{len(lines) - MOST_WARNINGS} more files are silence")
 
 
 def _n_used(summary: Sequence[Mapping[str, Any]]) -> int:
@@ -212,25 +246,6 @@ def render_run(summary: Sequence[Mapping[str, Any]]) -> str:
         times = (f"{entry['ms']:.2f}", f"{entry['rtf']:.5f}")
         rows.append((entry["audio"], *label, *figures, *times))
     return "\n".join(aligned(rows))
-
-
-def _audio_files(path: Path) -> list[Path]:
-    """The file itself, or all audio files below a folder, sorted; a folder that has none itself."""
-    if not path.is_dir():
-        return [path]
-    return sorted(f for f in path.rglob("*") if f.suffix.lower() in AUDIO_SUFFIXES) or [path]
-
-
-def _once_each(paths: Sequence[Path]) -> list[Path]:
-    """Files without those that are there already, by whatever path; each of these is named."""
-    first: dict[Path, Path] = {}
-    for path in paths:
-        # A link is a name that somebody chose; only its folder's links are followed.
-        place = path.parent.resolve() / path.name
-        if place in first:
-            say(f"{path}: given twice; it runs once, as {first[place]}")
-        first.setdefault(place, path)
-    return list(first.values())
 
 
 def _refuse_names_of_scores(names: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from earbit.audio.formats import CONVERTIBLE_SUFFIXES, MPEG_SUFFIXES, conversion_command
+from earbit.audio.formats import CONVERTIBLE_SUFFIXES, MPEG_SUFFIXES, READ_SUFFIXES
 from earbit.audio.parts import Part, mpeg_parts, parts_of
 from earbit.audio.resampling import Resampled, resample, resampled_length
 from earbit.audio.source import Source, is_pipe, opened
@@ -105,6 +105,16 @@ def read_audio(path: str | Path) -> np.ndarray:
     return waveform
 
 
+def channel_peak(path: Path) -> float:
+    """The largest absolute sample of any channel, before they are averaged; DataError as above."""
+    peak = 0.0
+    with _source(path) as source:
+        for stream in _streams(source):
+            for block in stream.blocks():
+                peak = max(peak, float(np.abs(block).max()))
+    return peak
+
+
 class _Stream(soundfile.SoundFile):  # type: ignore[misc]
     """A part of a file, decoded from its beginning to its end."""
 
@@ -159,7 +169,7 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]
         if self._part.mpeg is None and self.frames == UNKNOWN_FRAMES:
             raise DataError(
                 f"{path}: its header does not say how long it is; write it again, as with "
-                f"`{conversion_command(path)}`"
+                f"`{self._source.conversion}`"
             )
         if self.samplerate < MIN_RATE_HZ:
             raise DataError(
@@ -179,9 +189,7 @@ def _streams(source: Source) -> Iterator[_Stream]:
     if suffix == ".raw":
         raise DataError(f"{source.path}: raw samples have no header; write them as wav or flac")
     if suffix == ".safetensors":
-        raise DataError(
-            f"{source.path}: a program or model, not audio; give {readable_formats()}"
-        )
+        raise DataError(f"{source.path}: a program or model, not audio; give {readable_formats()}")
     for part in parts_of(source):
         for stream in _streams_of_part(source, part):
             with stream:
@@ -250,5 +258,10 @@ def _unreadable(source: Source, reason: str) -> DataError:
     elif suffix in MPEG_SUFFIXES:
         reason = "no mp3 in it"
     elif suffix in CONVERTIBLE_SUFFIXES:
-        reason = f"{suffix[1:]} is not read; `{conversion_command(path)}` converts it"
-    return DataError(f"{path}: cannot be decoded ({reason}); give {allowed}, or leave it out")
+        reason = f"{suffix[1:]} is not read"
+    convert = ""
+    if source.n_bytes and suffix in READ_SUFFIXES | CONVERTIBLE_SUFFIXES:
+        convert = f"convert it with `{source.conversion}`, "
+    return DataError(
+        f"{path}: cannot be decoded ({reason}); {convert}give {allowed}, or leave it out"
+    )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earbit.audio.byte_ranges import ByteRanges, Range
-from earbit.audio.formats import conversion_command
 from earbit.audio.mpeg_frames import MAX_FRAME_BYTES, MpegStream, begins_with_frames, mpeg_file
 from earbit.audio.ogg_pages import ogg_links
 from earbit.audio.source import Source
@@ -97,7 +96,4 @@ def _wav_parts(source: Source, wav: WavSound) -> list[Part]:
 
 
 def _way_out(source: Source) -> str:
-    return (
-        "copy it again, leave it out, or keep what is there with "
-        f"`{conversion_command(source.path)}`"
-    )
+    return f"copy it again, leave it out, or keep what is there with `{source.conversion}`"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from earbit.audio.formats import conversion_command
 from earbit.errors import DataError
 
 STANDARD_INPUT = "-"
@@ -26,6 +27,13 @@ class Source:
     path: Path
     file: BinaryIO
     n_bytes: int
+
+    @property
+    def conversion(self) -> str:
+        """The ffmpeg command that writes it as a format that is read."""
+        if isinstance(self.file, io.BytesIO):
+            return "ffmpeg -i pipe: -f wav pipe:"
+        return conversion_command(self.path)
 
 
 def is_pipe(path: Path) -> bool:
