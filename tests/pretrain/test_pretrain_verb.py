@@ -18,11 +18,11 @@ from earbit.errors import ConfigError, DataError
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
 from earbit.nn.front_end import FrontEndConfig
-from earbit.pretrain.corpus import decoded_corpus, discover
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain
+from earbit.units.labelled import discover, training_corpus
 
 SHAPE = {"n_layers": 1, "d_model": 32, "n_heads": 2, "d_ffn": 64, "position_kernel": 16}
 ENCODERS = {
@@ -111,7 +111,7 @@ def test_a_run_that_is_killed_at_any_time_ends_with_the_same_bits(melodies, tmp_
 
 
 def test_units_that_were_found_before_are_taken_as_they_are(melodies, tmp_path):
-    corpus, waveforms = decoded_corpus(str(melodies), tmp_path / "units")
+    corpus, waveforms = training_corpus(str(melodies), tmp_path / "units")
     discover(corpus, waveforms, tmp_path / "units", n_units=7, seed=5)
     given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
     pretrain(given, tmp_path / "run")
@@ -126,7 +126,7 @@ def test_units_that_are_not_there_or_differ_from_those_of_the_run_are_refused(me
     with pytest.raises(DataError, match="no labels.safetensors"):
         pretrain(dataclasses.replace(recipe(melodies), units=str(tmp_path)), tmp_path / "run")
     pretrain(recipe(melodies), tmp_path / "run")
-    corpus, waveforms = decoded_corpus(str(melodies), tmp_path / "units")
+    corpus, waveforms = training_corpus(str(melodies), tmp_path / "units")
     discover(corpus, waveforms, tmp_path / "units", n_units=7, seed=5)
     given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
     with pytest.raises(ConfigError, match="units=None.*here units="):

@@ -85,9 +85,9 @@ def units(
     seed: Seed = 0,
 ) -> None:
     """Acoustic units: features, k-means, a label per frame.  Results: OUT/units.json and files."""
-    from earbit.pretrain.corpus import decoded_corpus, discover
+    from earbit.units.labelled import discover, training_corpus
 
-    opened, waveforms = decoded_corpus(corpus, out)
+    opened, waveforms = training_corpus(corpus, out)
     print_json(discover(opened, waveforms, out, n_units=n_units, seed=seed))
 
 
