@@ -192,7 +192,8 @@ def _train(study: Study, encoder: str, plan: str, folder: Path) -> dict[str, Any
         recipe = study.scale.recipe(encoder, study.corpus_where, study.seed)
         return pretrain_on(replace(recipe, resplit=study.resplit), study.data, folder)
     teacher = load_model(study.out_dir / encoder / "fp32")
-    return quantize_on(teacher, study.scale.quantize(plan, study.seed), study.data, folder)
+    config = replace(study.scale.quantize(plan, study.seed), resplit=study.resplit)
+    return quantize_on(teacher, config, study.data, folder)
 
 
 def _worth_and_cost(study: Study, folder: Path, encoder: str, plan: str) -> dict[str, Any]:

@@ -1,14 +1,13 @@
-"""The verbs of the command line, one per stage."""
+"""The commands of `earbit`, one per stage."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from earbit.cli.arguments import Command
 from earbit.cli.judging import profile, propagation, superb
 from earbit.cli.running import bench, doctor, export, run
 from earbit.cli.training import prepare, pretrain, quantize, study, units
 
-VERBS: dict[str, Callable[..., None]] = {
+COMMANDS: dict[str, Command] = {
     "study": study,
     "prepare": prepare,
     "units": units,
