@@ -55,7 +55,10 @@ def test_lhotse_cuts_serve_as_they_are():
 
 
 def test_a_corpus_without_keywords_is_told_where_they_are_read_from():
-    with pytest.raises(DataError, match="none of the 2 clips has a keyword.*manifest.jsonl.*docs/corpus.md.*--labels"):
+    with pytest.raises(
+        DataError,
+        match="none of the 2 clips has a keyword.*manifest.jsonl.*docs/corpus.md.*--labels",
+    ):
         keyword_splits([cut(0, "s0", text="hello"), cut(1, "s1")])
 
 
