@@ -112,13 +112,13 @@ def write_units(
 
 def _check_distinct(frames: np.ndarray, n_units: int) -> None:
     """DataError where k-means must leave units without a frame, before its time is spent."""
-    if len(frames) < n_units:
-        return  # k-means has an error of its own for that
-    step = DISTINCT * float(np.abs(frames).max())
+    step = DISTINCT * float(np.abs(frames).max(initial=0.0))
+    if len(frames) < n_units or not np.isfinite(step):
+        return  # k-means has errors of its own for those
     distinct: set[bytes] = set()
     for row in frames:
         # Frames of silence differ in their last bits by their place in a block.
-        distinct.add(np.round(row / step if step else row).tobytes())
+        distinct.add((np.round(row / step if step else row) + 0.0).tobytes())  # -0 is 0
         if len(distinct) == n_units:
             return
     raise too_few_units(len(distinct), n_units)
