@@ -23,13 +23,13 @@ import numpy as np
 import torch
 
 from earbit.load import load_model
-from earbit.pretrain.corpus import decoded_corpus, training_data
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain_on
 from earbit.quantize.propagation.parts import LAYERS
 from earbit.quantize.propagation.verb import errors_of_models
 from earbit.quantize.stages import quantize_on
 from earbit.study.scale import SCALES, Scale
+from earbit.units.labelled import training_corpus, training_data
 from earbit.units.labels import UnitLabels
 from report import machine, show
 
@@ -51,7 +51,7 @@ def recipe_of(encoder: str, scale: Scale, corpus: str, seed: int) -> RecipeConfi
 
 def run(scale: Scale, corpus_where: str, seed: int, out: Path) -> dict[str, list[dict[str, Any]]]:
     """Comparisons of a mixed with an attention-only encoder, without and with training."""
-    corpus, waveforms = decoded_corpus(corpus_where, out)
+    corpus, waveforms = training_corpus(corpus_where, out)
     units = out / f"units-{seed}"
     data = training_data(corpus, waveforms, units, n_units=scale.n_units, seed=seed)
     folders = {name: out / f"{name}-{seed}" for name in ENCODERS}

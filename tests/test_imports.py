@@ -23,6 +23,7 @@ FOUNDATION = {
     "files",
     "foreign",
     "folder_lock",
+    "frames",
     "progress",
     "terminal",
     "text_table",
@@ -53,10 +54,11 @@ CLOSED = {
     "files": {"errors"},
     "foreign": {"errors"},
     "folder_lock": {"errors", "files", "progress"},
+    "frames": set(),
     "progress": {"terminal"},
     "terminal": set(),
     "text_table": {"terminal"},
-    "nn": {"errors"},
+    "nn": {"errors", "frames"},
     "runtime": {"errors", "_core"},
 }
 
@@ -170,6 +172,7 @@ def test_no_file_is_longer_than_one_idea_needs(folder):
         ("import earbit", {"torch", "numpy", "lhotse", "sklearn"}),
         ("import earbit.runtime", {"torch", "lhotse", "sklearn", "soundfile"}),
         ("import earbit.run", {"torch", "lhotse", "sklearn"}),
+        ("import earbit.frames", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.cli.main", {"torch", "lhotse", "sklearn", "numpy", "argparse"}),
         ("import earbit.cli.commands", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.bench.peers.catalogue", {"torch", "lhotse", "sklearn", "numpy"}),

@@ -23,6 +23,7 @@ LEFT_BEFORE = {QUARANTINE_NAME, "units"}
 OPTIONS = {
     "config.plans": "--plan",
     "plan": "--plan",
+    "config.resplit": "--resplit",
     "config.stage_steps": "--n-steps",
     "config.train.optimiser.n_steps": "--n-steps",
     "config.train.seed": "--seed",

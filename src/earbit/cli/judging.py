@@ -12,6 +12,7 @@ from earbit.cli.options import (
     Json,
     Model,
     PresetSettings,
+    Resplit,
     Seed,
 )
 from earbit.output import emit, goes_on, print_json
@@ -119,6 +120,7 @@ def superb(
         ),
     ] = "synthetic",
     seed: Seed = 0,
+    resplit: Resplit = False,
 ) -> None:
     """Evaluates a model: trains a small head on frozen features.  Result: OUT/scores.json.
 
@@ -129,7 +131,7 @@ def superb(
     from earbit.superb.verb import score_model
 
     with goes_on(out):
-        print_json(score_model(model, task, data, out, seed=seed))
+        print_json(score_model(model, task, data, out, seed=seed, resplit=resplit))
 
 
 def propagation(

@@ -43,4 +43,7 @@ PresetSettings = Annotated[
         "Can be repeated.",
     ),
 ]
+Resplit = Annotated[
+    bool, Option("", "Ignore the `split` labels of the corpus and draw new splits.")
+]
 Seed = Annotated[int, Option("N", "Seed of all random numbers.")]

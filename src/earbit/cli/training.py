@@ -13,6 +13,7 @@ from earbit.cli.options import (
     Corpus,
     Json,
     Model,
+    Resplit,
     Seed,
     Settings,
 )
@@ -31,6 +32,7 @@ def study(
     ),
     out: Annotated[Path, Option("DIR", "Folder for all results.")] = Path("earbit-study"),
     seed: Seed = 0,
+    resplit: Resplit = False,
 ) -> None:
     """Compares encoders end to end: pre-train, quantize, profile, evaluate, export, measure.
 
@@ -43,7 +45,7 @@ def study(
     from earbit.study.run import run_study
 
     with goes_on(out):
-        report = run_study(corpus, encoders, scale=scale, out_dir=out, seed=seed)
+        report = run_study(corpus, encoders, scale=scale, out_dir=out, seed=seed, resplit=resplit)
     print_text(report)
 
 
@@ -60,17 +62,28 @@ def prepare(
             "Folder of audio, with or without manifest.jsonl (docs/corpus.md).",
         ),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        Option(
+            "FILE.csv",
+            "Make manifest.jsonl in --root from this table, with the columns path, speaker, "
+            "keyword, text, split (docs/corpus.md).",
+        ),
+    ] = None,
 ) -> None:
     """Validates a corpus: its contents, unreadable files, and the tasks that its labels serve.
 
       earbit prepare folder --root my-audio --out prepared
+      earbit prepare folder --root my-audio --labels labels.csv --out prepared
 
     Results: OUT/manifest.json, OUT/quarantine.jsonl.
     """
     from earbit.audio.prepare import corpus_of
     from earbit.audio.prepare import prepare as prepare_corpus
+    from earbit.superb.tasks import TASKS
 
-    print_json(prepare_corpus(corpus_of(corpus, root), out))
+    needs = {task.name: task.label for task in TASKS.values()}
+    print_json(prepare_corpus(corpus_of(corpus, root, labels), out, needs=needs, labels=labels))
 
 
 def units(
@@ -79,14 +92,15 @@ def units(
     feature: Annotated[Literal["mfcc"], Option("", "Features to cluster.")] = "mfcc",
     n_units: Annotated[int, Option("N", "Number of k-means clusters.")] = 100,
     seed: Seed = 0,
+    resplit: Resplit = False,
 ) -> None:
     """Discovers acoustic units: features, k-means, a label per frame.  Result: OUT/units.json.
 
     earbit units my-audio --n-units 100 --out units
     """
-    from earbit.pretrain.corpus import decoded_corpus, discover
+    from earbit.units.labelled import discover, training_corpus
 
-    opened, waveforms = decoded_corpus(corpus, out)
+    opened, waveforms = training_corpus(corpus, out, resplit=resplit)
     print_json(discover(opened, waveforms, out, n_units=n_units, seed=seed))
 
 
@@ -138,6 +152,7 @@ def quantize(
         Option("N", "Training steps of every stage, or one number per stage."),
     ] = (300,),
     seed: Seed = 0,
+    resplit: Resplit = False,
     set: Settings = (),
     json: Json = None,
 ) -> None:
@@ -165,6 +180,13 @@ def quantize(
     settings = set
     with goes_on(out):
         result = quantize_model(
-            model, plan, corpus, out, n_steps=n_steps, seed=seed, settings=settings
+            model,
+            plan,
+            corpus,
+            out,
+            n_steps=n_steps,
+            seed=seed,
+            settings=settings,
+            resplit=resplit,
         )
     emit(result, json, render(result, str(out)))

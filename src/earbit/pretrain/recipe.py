@@ -23,6 +23,8 @@ class RecipeConfig:
     train: TrainConfig
     corpus: str = "synthetic"
     """'synthetic', or a folder of audio."""
+    resplit: bool = False
+    """Whether the `split` of the corpus is ignored, and a new one is drawn."""
     n_units: int = 100
     units: str | None = None
     """Folder of `earbit units`, made from this corpus; None finds `n_units` units in OUT/units."""

@@ -14,18 +14,19 @@ from earbit.model import AudioModel
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run
-from earbit.pretrain.corpus import (
-    copy_units,
-    data_digests,
-    decoded_corpus,
-    labelled,
-    training_data,
-    units_in,
-)
-from earbit.pretrain.loop import TrainingData, train
+from earbit.pretrain.loop import train
 from earbit.pretrain.objective import masked_units
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.run_folder import CONFIG_NAME, check_is_ours, check_kind
+from earbit.units.labelled import (
+    TrainingData,
+    copy_units,
+    data_digests,
+    labelled,
+    training_corpus,
+    training_data,
+    units_in,
+)
 from earbit.units.labels import UnitLabels
 
 
@@ -40,7 +41,7 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     check_same_run(out_dir / CHECKPOINTS, _description(recipe, given))
     units_dir = out_dir / "units"
     with only_process_in(out_dir):
-        corpus, waveforms = decoded_corpus(recipe.corpus, out_dir)
+        corpus, waveforms = training_corpus(recipe.corpus, out_dir, resplit=recipe.resplit)
         if recipe.units is None:
             n_units, seed = recipe.n_units, recipe.seed
             data = training_data(corpus, waveforms, units_dir, n_units=n_units, seed=seed)

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from earbit.audio.splits import class_splits
 from earbit.errors import DataError
 from earbit.superb.classification import (
     balanced_weights,
@@ -28,7 +29,6 @@ from earbit.superb.classification import (
     likeliest_class,
 )
 from earbit.superb.heads import MeanPoolLinear
-from earbit.superb.splits import class_splits
 from earbit.superb.task import Defaults, Example, Splits, Task
 from earbit.superb.training import train_head
 
@@ -56,7 +56,8 @@ def keyword_splits(cuts: Iterable[Any]) -> Splits:
     if not examples:
         raise DataError(
             f"none of the {n_without} clips has a keyword; keyword spotting needs `keyword` in "
-            "the manifest, as in the 'synthetic' corpus, Speech Commands or wake-word recordings"
+            "manifest.jsonl beside the audio (docs/corpus.md); `earbit prepare folder --root DIR "
+            "--labels FILE.csv --out OUT` makes it from a table"
         )
     splits = class_splits(examples, split_of)
     return replace(splits, summary={**splits.summary, "n_without_keyword": n_without})
@@ -65,6 +66,7 @@ def keyword_splits(cuts: Iterable[Any]) -> Splits:
 KS = Task(
     name="ks",
     title="keyword spotting",
+    label="keyword",
     splits=keyword_splits,
     outputs=classes_of,
     head=MeanPoolLinear,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from earbit.audio import splits
 from earbit.errors import ConfigError
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.heads import Head, HeadShape
@@ -24,15 +25,8 @@ class Example:
     speaker: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Splits:
-    """The clips a head is trained on, chosen by, and scored on."""
-
-    train: tuple[Example, ...]
-    valid: tuple[Example, ...]
-    test: tuple[Example, ...]
-    summary: Mapping[str, Any] = field(default_factory=dict)
-    """What the result file should say about them, as JSON values: who drew them, counts."""
+Splits = splits.Splits[Example]
+"""The clips a head is trained on, chosen by, and scored on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +99,8 @@ class Task:
 
     name: str
     title: str
+    label: str
+    """Label of the manifest that the task is made from."""
     splits: Callable[[Iterable[Any]], Splits]
     """Lhotse cuts -> splits; DataError when their labels do not serve the task."""
     outputs: Callable[[Sequence[Example]], tuple[str, ...]]

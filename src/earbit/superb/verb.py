@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from earbit.audio.corpus import Corpus
+from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus
 from earbit.files import write_json
 from earbit.folder_lock import only_process_in
 from earbit.load import preset_or_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.pretrain.corpus import decoded_corpus
 from earbit.progress import say
 from earbit.runtime.session import Session
 from earbit.superb.features import cached_features, model_features
@@ -29,15 +28,21 @@ SCRATCH = "superb-features"
 """Folder of features in OUT, there until the score is."""
 
 
-def score_model(where: str, task: str, data: str, out_dir: Path, *, seed: int) -> dict[str, Any]:
+def score_model(
+    where: str, task: str, data: str, out_dir: Path, *, seed: int, resplit: bool = False
+) -> dict[str, Any]:
     """Trains the heads of a task on frozen features of a model and scores the best one.
 
     The steps are those for a small corpus.  A preset is scored with random weights from the seed.
+    resplit: ignores the `split` of the corpus and draws a new one.  Raises DataError, before any
+    audio is decoded, when labels or splits do not serve the task.
     """
-    task_named(task)
+    chosen = task_named(task)
     model = preset_or_model(where, seed)
+    opened = open_corpus(data, resplit=resplit)
+    chosen.splits(opened.cuts)
     with only_process_in(out_dir):
-        corpus, waveforms = decoded_corpus(data, out_dir)
+        corpus, waveforms = decoded_corpus(opened, out_dir)
         return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)
 
 

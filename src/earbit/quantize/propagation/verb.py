@@ -14,7 +14,7 @@ from earbit.audio.corpus import SYNTHETIC, load_waveform, open_corpus
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder, none_left_empty, write_json
-from earbit.nn.front_end import MIN_SAMPLES
+from earbit.frames import MIN_SAMPLES
 from earbit.progress import progress, say
 from earbit.quantize.plan import Plan
 from earbit.quantize.propagation.figure import need_matplotlib, write_figure

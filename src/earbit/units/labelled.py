@@ -1,11 +1,11 @@
-"""A corpus made ready for training: decoded, split, with units discovered or read back."""
+"""A decoded corpus made ready for training: split, with units discovered or read back."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,28 +13,37 @@ from typing import Any
 import numpy as np
 from lhotse import CutSet
 
-from earbit.audio.corpus import Corpus, decode_all, open_corpus, write_quarantine
+from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus
+from earbit.audio.splits import training_split
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import make_folder, write_whole
-from earbit.nn.front_end import n_frames_of
-from earbit.pretrain.loop import TrainingData
 from earbit.progress import progress
 from earbit.units.discover import discover_units, write_units
-from earbit.units.labels import UnitLabels, check_labels
+from earbit.units.labels import UnitLabels, check_all_used, check_labels
 
 LABELS = "labels.safetensors"
-MIN_TRAINING_FRAMES = 10
-"""Shorter clips hold no span to predict."""
 
 
-def decoded_corpus(where: str, out_dir: Path) -> tuple[Corpus, Mapping[str, np.ndarray]]:
-    """Opens a corpus and decodes all of it; what cannot be used is listed in quarantine.jsonl."""
-    corpus = open_corpus(where)
-    make_folder(out_dir)
-    with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
-        waveforms, corpus = decode_all(corpus, progress=advance)
-    write_quarantine(corpus, out_dir)
-    return corpus, waveforms
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Utterances in memory or behind any mapping, and the unit labels of their frames."""
+
+    train: CutSet
+    valid: CutSet
+    waveforms: Mapping[str, np.ndarray]
+    labels: UnitLabels
+
+
+def training_corpus(
+    where: str, out_dir: Path, *, resplit: bool = False
+) -> tuple[Corpus, Mapping[str, np.ndarray]]:
+    """Opens a corpus, checks that it can be split, and decodes it.
+
+    Raises DataError, before any audio is decoded, when no clip is left for training or validation.
+    """
+    corpus = open_corpus(where, resplit=resplit)
+    training_split(corpus)
+    return decoded_corpus(corpus, out_dir)
 
 
 def training_data(
@@ -62,17 +71,19 @@ def labelled(
     corpus: Corpus, waveforms: Mapping[str, np.ndarray], labels: UnitLabels
 ) -> TrainingData:
     """Splits a corpus whose labels are known; DataError when they are those of another one."""
-    train, valid = split(corpus, waveforms)
+    train, valid = training_split(corpus)
     n_samples = {cut.id: waveforms[cut.id].size for cut in (*train, *valid)}
     check_labels(labels, corpus_digest=corpus.digest, n_samples=n_samples)
     return TrainingData(train, valid, waveforms, labels)
 
 
 def units_in(folder: Path) -> UnitLabels:
-    """The labels of a folder of `earbit units`; DataError for a folder without."""
+    """The labels of a folder of `earbit units`; DataError for a folder without, and dead units."""
     if not (folder / LABELS).is_file():
         raise DataError(f"{folder}: no {LABELS} in it; give a folder of `earbit units`")
-    return UnitLabels.load(folder / LABELS)
+    labels = UnitLabels.load(folder / LABELS)
+    check_all_used(labels)
+    return labels
 
 
 def copy_units(source: Path, into: Path) -> None:
@@ -114,7 +125,7 @@ def discover(
 ) -> dict[str, Any]:
     """MFCC units of a whole corpus, k-means fitted on its training part; written to `out_dir`."""
     make_folder(out_dir)
-    train, _ = split(corpus, waveforms)
+    train, _ = training_split(corpus)
     with progress(f"units of {corpus.name}", len(waveforms)) as advance:
         kmeans, labels, quality = discover_units(
             waveforms,
@@ -126,31 +137,6 @@ def discover(
             progress=advance,
         )
     return write_units(out_dir, kmeans, labels, quality, seed=seed)
-
-
-def split(corpus: Corpus, waveforms: Mapping[str, np.ndarray]) -> tuple[CutSet, CutSet]:
-    """Training and validation cuts: by the corpus' own labels, else a tenth by a hash of the id.
-
-    Test cuts are left out, and so are clips too short to hold a span.
-    """
-    usable = [
-        cut for cut in corpus.cuts if n_frames_of(waveforms[cut.id].size) >= MIN_TRAINING_FRAMES
-    ]
-    parts = {cut.id: (cut.custom or {}).get("split") or _drawn_part(cut.id) for cut in usable}
-    if "valid" not in parts.values():
-        parts = {i: _drawn_part(i) if part == "train" else part for i, part in parts.items()}
-    train = CutSet.from_cuts(cut for cut in usable if parts[cut.id] == "train")
-    valid = CutSet.from_cuts(cut for cut in usable if parts[cut.id] == "valid")
-    if not len(train) or not len(valid):
-        raise DataError(
-            f"corpus {corpus.name}: {len(train)} clips to train on and {len(valid)} to validate; "
-            "at least one of each is needed, of 0.22 s or more"
-        )
-    return train, valid
-
-
-def _drawn_part(cut_id: str) -> str:
-    return "valid" if hashlib.sha256(cut_id.encode()).digest()[0] % 10 == 0 else "train"
 
 
 def phone_alignments(corpus: Corpus) -> dict[str, list[tuple[str, float, float]]] | None:
