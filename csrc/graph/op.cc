@@ -7,7 +7,8 @@ namespace earbit {
 
 std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& inputs,
                             Attributes& attributes) {
-  static const std::map<std::string, MakeOp> makers = {
+  // Never destroyed: a thread may still load a program while the process exits.
+  static const auto& makers = *new std::map<std::string, MakeOp>{
       {"waveform_bits", make_waveform_bits},
       {"conv_f32", make_conv_f32},
       {"group_norm", make_group_norm},

@@ -37,7 +37,8 @@ void count_tiles(const GemmB1Kernel& kernel, const DotsB1& dots, Use&& use) {
 }  // namespace
 
 const std::vector<GemmB1Kernel>& gemm_b1_kernels() {
-  static const std::vector<GemmB1Kernel> kernels = {
+  // Never destroyed: a thread may still compute while the process exits.
+  static const auto& kernels = *new std::vector<GemmB1Kernel>{
 #define KERNEL(isa, rows, cols, panel_words, name, bits, floats) \
   {#name, Isa::isa, rows, cols, panel_words, name##_pack, name, bits, floats},
 #include "kernels/gemm_b1.def"

@@ -29,7 +29,8 @@ constexpr int kCopyGap = 16;
 }  // namespace
 
 const std::vector<GemmF32Kernel>& gemm_f32_kernels() {
-  static const std::vector<GemmF32Kernel> kernels = {
+  // Never destroyed: a thread may still compute while the process exits.
+  static const auto& kernels = *new std::vector<GemmF32Kernel>{
 #define KERNEL(isa, rows, cols, name) {#name, Isa::isa, rows, cols, name},
 #include "kernels/gemm_f32.def"
 #undef KERNEL

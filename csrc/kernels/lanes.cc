@@ -13,7 +13,8 @@ extern const LaneKernels kLanesNeon;
 #endif
 
 const std::vector<const LaneKernels*>& all_lane_kernels() {
-  static const std::vector<const LaneKernels*> sets = {
+  // Never destroyed: a thread may still compute while the process exits.
+  static const auto& sets = *new std::vector<const LaneKernels*>{
       &kLanesScalar,
 #if defined(__x86_64__)
       &kLanesAvx2,

@@ -16,7 +16,8 @@ namespace earbit {
 #undef KERNEL
 
 const std::vector<SoftmaxB1Kernel>& softmax_b1_kernels() {
-  static const std::vector<SoftmaxB1Kernel> kernels = {
+  // Never destroyed: a thread may still compute while the process exits.
+  static const auto& kernels = *new std::vector<SoftmaxB1Kernel>{
 #define KERNEL(isa, name) {#name, Isa::isa, name},
 #include "kernels/softmax_b1.def"
 #undef KERNEL

@@ -23,6 +23,7 @@
 #include "kernels/gemm_i8.h"
 #include "kernels/lanes.h"
 #include "kernels/softmax_b1.h"
+#include "python/unlocked.h"
 #include "self_test/self_test.h"
 
 namespace nb = nanobind;
@@ -90,7 +91,7 @@ std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int
            std::optional<HeadParts>>
 load(const nb::bytes& path) {
   const std::string text(path.c_str(), path.size());
-  nb::gil_scoped_release release;
+  const Unlocked unlocked;
   const DefaultFloats default_floats;
   LoadedProgram loaded = load_program(FileSource(text));
   std::optional<HeadParts> head;
@@ -120,7 +121,7 @@ nb::list run(const Program& program, const Waveform& waveform, const std::vector
   check(waveform, threads);
   std::vector<Value> values;
   {
-    nb::gil_scoped_release release;
+    const Unlocked unlocked;
     const DefaultFloats default_floats;
     values =
         program.run(waveform.data(), static_cast<int64_t>(waveform.shape(0)), outputs, threads);
@@ -148,7 +149,7 @@ nb::list run(const Program& program, const Waveform& waveform, const std::vector
 std::vector<std::pair<std::string, double>> profile(const Program& program,
                                                     const Waveform& waveform, int threads) {
   check(waveform, threads);
-  nb::gil_scoped_release release;
+  const Unlocked unlocked;
   const DefaultFloats default_floats;
   return program.profile(waveform.data(), static_cast<int64_t>(waveform.shape(0)), threads);
 }
@@ -252,6 +253,8 @@ nb::object gemm_i8_sums(const Matrix<uint8_t>& a, const Matrix<int8_t>& w, const
 
 NB_MODULE(_core, m) {
   using namespace earbit;
+  // A daemon thread that is stopped at exit keeps what it refers to, which is no fault to report.
+  nb::set_leak_warnings(false);
   nb::class_<Program>(m, "Program")
       .def_prop_ro("n_values", &Program::n_values)
       .def(nb::init<>())
