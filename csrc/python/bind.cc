@@ -85,10 +85,10 @@ int add(Program& program, const std::string& op, const std::vector<int>& inputs,
 
 using HeadParts = std::tuple<std::string, int, std::vector<std::string>>;
 
-// A loaded file: program, outputs, bits, the JSON text of its origin, and task, value and labels of
-// its head if it has one.
+// A loaded file: program, outputs, bits, the JSON text of its origin, its digest, and task, value and
+// labels of its head if it has one.
 std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int>, std::string,
-           std::optional<HeadParts>>
+           std::string, std::optional<HeadParts>>
 load(const nb::bytes& path) {
   const std::string text(path.c_str(), path.size());
   const Unlocked unlocked;
@@ -97,7 +97,7 @@ load(const nb::bytes& path) {
   std::optional<HeadParts> head;
   if (loaded.head) head.emplace(loaded.head->task, loaded.head->value, loaded.head->labels);
   return {std::move(loaded.program), std::move(loaded.outputs), std::move(loaded.bits),
-          std::move(loaded.origin), std::move(head)};
+          std::move(loaded.origin), std::move(loaded.digest), std::move(head)};
 }
 
 void check(const Waveform& waveform, int threads) {

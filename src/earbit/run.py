@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,6 +21,7 @@ from earbit.errors import ConfigError, DataError, Interrupted
 from earbit.files import make_folder, not_interrupted, write_whole
 from earbit.progress import progress, say
 from earbit.runtime.session import Session
+from earbit.runtime.waveform import LevelWarning, level_problem
 from earbit.text_table import aligned
 
 Keep = Callable[[str, np.ndarray], None]
@@ -158,12 +160,16 @@ def _run_one(
         if path.is_dir():
             raise DataError(f"no audio file in this folder; {readable_formats()} is read")
         waveform = read_audio(path)
+        if problem := level_problem(waveform):
+            say(f"{path}: {problem}")
         start_s = time.perf_counter()
         scores = None
-        if session.labels is None:
-            features = session.run(waveform, layers=layers)
-        else:
-            features, scores = session.run_with_scores(waveform, layers=layers)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LevelWarning)  # it has just been said, with the name
+            if session.labels is None:
+                features = session.run(waveform, layers=layers)
+            else:
+                features, scores = session.run_with_scores(waveform, layers=layers)
     except DataError as error:
         return {"audio": name, "error": str(error).removeprefix(f"{path}: ")}, {}
     elapsed_s = time.perf_counter() - start_s
