@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/best_of.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 
 namespace earbit {
 
@@ -52,18 +52,18 @@ const GemmB1Kernel& gemm_b1_kernel(Isa isa) { return best_of(gemm_b1_kernels(), 
 void to_bits(const GemmB1Kernel& kernel, const DotsB1& dots, const int32_t* threshold,
              uint64_t* bits, ptrdiff_t stride) {
   if (kernel.bits != nullptr) return kernel.bits(dots, threshold, bits, stride);
-  const LaneKernels& lanes = lane_kernels(kernel.isa);
+  const ElementwiseKernels& elementwise = elementwise_kernels(kernel.isa);
   count_tiles(kernel, dots, [&](const DotTile& tile, int first) {
-    lanes.pack_dots(tile, threshold, bits + first * stride, stride);
+    elementwise.pack_dots(tile, threshold, bits + first * stride, stride);
   });
 }
 
 void to_floats(const GemmB1Kernel& kernel, const DotsB1& dots, const float* scale,
                const float* bias, float* y, ptrdiff_t stride) {
   if (kernel.floats != nullptr) return kernel.floats(dots, scale, bias, y, stride);
-  const LaneKernels& lanes = lane_kernels(kernel.isa);
+  const ElementwiseKernels& elementwise = elementwise_kernels(kernel.isa);
   count_tiles(kernel, dots, [&](const DotTile& tile, int first) {
-    lanes.scale_dots(tile, scale, bias, y + first * stride, stride);
+    elementwise.scale_dots(tile, scale, bias, y + first * stride, stride);
   });
 }
 

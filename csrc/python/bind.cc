@@ -17,11 +17,11 @@
 #include "file/load_program.h"
 #include "graph/program.h"
 #include "kernels/depthwise_b1.h"
+#include "kernels/elementwise.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/gemm_f32.h"
 #include "kernels/gemm_i8.h"
-#include "kernels/lanes.h"
 #include "kernels/softmax_b1.h"
 #include "python/unlocked.h"
 #include "self_test/self_test.h"
@@ -85,8 +85,8 @@ int add(Program& program, const std::string& op, const std::vector<int>& inputs,
 
 using HeadParts = std::tuple<std::string, int, std::vector<std::string>>;
 
-// A loaded file: program, outputs, bits, the JSON text of its origin, its digest, and task, value and
-// labels of its head if it has one.
+// A loaded file: program, outputs, bits, the JSON text of its origin, its digest, and task, value
+// and labels of its head if it has one.
 std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int>, std::string,
            std::string, std::optional<HeadParts>>
 load(const nb::bytes& path) {
@@ -97,7 +97,7 @@ load(const nb::bytes& path) {
   std::optional<HeadParts> head;
   if (loaded.head) head.emplace(loaded.head->task, loaded.head->value, loaded.head->labels);
   return {std::move(loaded.program), std::move(loaded.outputs), std::move(loaded.bits),
-          std::move(loaded.origin), std::move(loaded.digest), std::move(head)};
+          std::move(loaded.origin),  std::move(loaded.digest),  std::move(head)};
 }
 
 void check(const Waveform& waveform, int threads) {
@@ -175,8 +175,8 @@ nb::list kernels() {
   for (const GemmI8Kernel& kernel : gemm_i8_kernels()) {
     append("gemm_i8", kernel.name, kernel.isa, &kernel == &gemm_i8_kernel(isa));
   }
-  for (const LaneKernels* set : all_lane_kernels()) {
-    append("lanes", set->name, set->isa, set == &lane_kernels(isa));
+  for (const ElementwiseKernels* set : all_elementwise_kernels()) {
+    append("elementwise", set->name, set->isa, set == &elementwise_kernels(isa));
   }
   for (const DepthwiseB1Kernel& kernel : depthwise_b1_kernels()) {
     append("depthwise_b1", kernel.name, kernel.isa, &kernel == &depthwise_b1_kernel(isa));

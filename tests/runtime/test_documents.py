@@ -54,7 +54,7 @@ def test_the_list_of_kernels_names_every_file_of_a_kernel():
 
 def test_the_list_of_kernels_names_every_kernel_under_what_it_computes():
     computes = {
-        file: names(cells[0]) or ["lanes", "exp"]  # element-wise
+        file: names(cells[0]) or ["elementwise", "exp"]  # element-wise
         for cells in rows("kernels.md", "op")
         for file in re.findall(r"`(\w+)\.cc`", cells[1])
     }
