@@ -110,7 +110,15 @@ def test_the_self_test_passes_for_every_kernel_that_runs_here():
 
 
 def test_exactly_one_kernel_of_each_kind_is_chosen_and_it_runs_here():
-    for op in ("gemm_b1", "gemm_f32", "gemm_i8", "elementwise", "depthwise_b1", "exp", "softmax_b1"):
+    for op in (
+        "gemm_b1",
+        "gemm_f32",
+        "gemm_i8",
+        "elementwise",
+        "depthwise_b1",
+        "exp",
+        "softmax_b1",
+    ):
         chosen = [k for k in _core.kernels() if k["op"] == op and k["chosen"]]
         assert len(chosen) == 1
         assert chosen[0]["available"]
