@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from earbit.foreign import refuse_foreign
 from earbit.progress import progress, say
 from earbit.runtime.expected_time import expected_time
 from earbit.runtime.session import Session
+from earbit.runtime.waveform import LevelWarning, level_problem
 from earbit.text_table import aligned
 
 Keep = Callable[[str, np.ndarray], None]
@@ -170,12 +172,16 @@ def _run_one(
         waveform = read_audio(path)
         warning = silence_in(path, waveform)
         _announce_if_long(session, name, waveform)
+        if problem := level_problem(waveform):
+            say(f"{name}: {problem}")
         start_s = time.perf_counter()
         scores = None
-        if session.labels is None:
-            features = session.run(waveform, layers=layers)
-        else:
-            features, scores = session.run_with_scores(waveform, layers=layers)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LevelWarning)  # it has just been said, with the name
+            if session.labels is None:
+                features = session.run(waveform, layers=layers)
+            else:
+                features, scores = session.run_with_scores(waveform, layers=layers)
     except DataError as error:
         return {"audio": name, "error": str(error).removeprefix(f"{path}: ")}, {}
     elapsed_s = time.perf_counter() - start_s
