@@ -1,7 +1,4 @@
-"""The two models that errors are measured between, and how one looks into them.
-
-A teacher in full precision, and a student of the same architecture in which leaves are quantized.
-"""
+"""Ways to look into a model and to change parts of it for one forward pass."""
 
 from __future__ import annotations
 
@@ -23,14 +20,14 @@ from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import Plan
 
 See = Callable[[str, Tensor, tuple[Any, ...], dict[str, Any]], None]
-"""Gets name, output and arguments of a module's call."""
+"""Receives name, output, positional and keyword arguments of a module's call."""
 
 
 def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]) -> AudioModel:
-    """A copy under a plan whose scales come from full-precision activations alone.
+    """A copy under a plan with scales from full-precision activations alone.
 
-    Unlike `quantized_copy`, whose later quantizers see what the quantized leaves before them make:
-    here scales must not depend on what else is quantized.  The copy is in the teacher's mode.
+    `quantized_copy` calibrates leaf after leaf on quantized inputs.  Here a scale must not depend
+    on what else is quantized.  The copy is in the teacher's mode.
     """
     twin = copy.deepcopy(teacher)
     convert(twin, plan.precisions(leaves_of(twin)))
@@ -40,7 +37,7 @@ def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]
 
 
 class _Beside(torch.nn.Module):
-    """The teacher's forward pass; each quantized leaf of the twin sees its float leaf's inputs."""
+    """Runs the teacher and passes the inputs of its leaves to the quantized leaves of the twin."""
 
     def __init__(self, teacher: AudioModel, twin: AudioModel) -> None:
         super().__init__()
@@ -57,12 +54,8 @@ class _Beside(torch.nn.Module):
 
 
 @contextmanager
-def hooked(
-    model: torch.nn.Module,
-    names: Iterable[str],
-    see: See,
-) -> Iterator[None]:
-    """Shows name, output and arguments of every call of some modules whose output is a tensor."""
+def hooked(model: torch.nn.Module, names: Iterable[str], see: See) -> Iterator[None]:
+    """Calls `see` for every call of the named modules that returns a tensor."""
 
     def hook_of(name: str) -> Callable[..., None]:
         def hook(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
@@ -71,9 +64,36 @@ def hooked(
 
         return hook
 
+    with _forward_hooks(model, {name: hook_of(name) for name in names}):
+        yield
+
+
+@contextmanager
+def noisy(model: torch.nn.Module, power: Mapping[str, float], seed: str) -> Iterator[None]:
+    """Adds white noise to the outputs of modules; power: its mean square, by module name.
+
+    The noise of a module depends on the seed and its name alone, not on other noisy modules.
+    """
+
+    def hook_of(name: str) -> Callable[..., Tensor]:
+        def hook(_: Any, __: Any, ___: Any, output: Tensor) -> Tensor:
+            random = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
+            noise = torch.randn(output.shape, generator=random, dtype=output.dtype)
+            return output + math.sqrt(power[name]) * noise
+
+        return hook
+
+    with _forward_hooks(model, {name: hook_of(name) for name in power}):
+        yield
+
+
+@contextmanager
+def _forward_hooks(
+    model: torch.nn.Module, hooks: Mapping[str, Callable[..., Tensor | None]]
+) -> Iterator[None]:
     handles = [
-        model.get_submodule(name).register_forward_hook(hook_of(name), with_kwargs=True)
-        for name in names
+        model.get_submodule(name).register_forward_hook(hook, with_kwargs=True)
+        for name, hook in hooks.items()
     ]
     try:
         yield
@@ -84,7 +104,7 @@ def hooked(
 
 @contextmanager
 def grafted(host: torch.nn.Module, leaves: Mapping[str, torch.nn.Module]) -> Iterator[None]:
-    """Some leaves of `host` replaced by others for as long as the context lasts."""
+    """Replaces some leaves of `host` by others within the context."""
     own = {name: host.get_submodule(name) for name in leaves}
     try:
         _place(host, leaves)
@@ -97,27 +117,3 @@ def _place(host: torch.nn.Module, leaves: Mapping[str, torch.nn.Module]) -> None
     for name, leaf in leaves.items():
         parent_name, _, child = name.rpartition(".")
         setattr(host.get_submodule(parent_name), child, leaf)
-
-
-@contextmanager
-def noisy(model: torch.nn.Module, power: Mapping[str, float], seed: str) -> Iterator[None]:
-    """Adds white noise of some power (mean square) to the output of modules, by name.
-
-    A module's noise follows from the seed and its name alone, whatever else is noisy: noise of two
-    modules together is the sum of the noise of each.
-    """
-
-    def hook_of(name: str) -> Callable[..., Tensor]:
-        def hook(_: Any, __: Any, output: Tensor) -> Tensor:
-            random = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
-            noise = torch.randn(output.shape, generator=random, dtype=output.dtype)
-            return output + math.sqrt(power[name]) * noise
-
-        return hook
-
-    handles = [model.get_submodule(name).register_forward_hook(hook_of(name)) for name in power]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -1,4 +1,4 @@
-"""The models that `earbit errors` is given, opened; what does not go together is refused first."""
+"""Opens the models to measure, and decides which encoders can be compared."""
 
 from __future__ import annotations
 
@@ -7,26 +7,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earbit.errors import ConfigError
-from earbit.load import preset_or_model, refuse_settings
-from earbit.model import AudioModel, ModelConfig
+from earbit.load import preset_or_model, refuse_quantized, refuse_settings
+from earbit.model import AudioModel
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
 from earbit.nn.leaves import leaves_of
+from earbit.nn.roles import Role
 from earbit.presets import PRESETS
 from earbit.quantize.convert import quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
-from earbit.quantize.propagation.stacks import Stack, stack_of
+from earbit.quantize.propagation.groups import LAYER_ROLES
 
 DEFAULT_PLAN = "w1a1"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stack:
+    """The properties of a measured model that decide which others it is compared with."""
+
+    name: str
+    plan: str
+    teacher: str | None
+    """The full-precision model of a trained student; None for a model quantized here."""
+    is_random: bool
+    """Whether it is a preset with random weights."""
+    is_mixed: bool
+    """Whether its layers hold convolution beside attention, quantized or not."""
+    quantizes_layers: bool
+    n_layers: int
+    d_model: int
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A full-precision model, and what it is compared with: a student, or itself under a plan."""
+    """A full-precision model, and its student or the plan that makes one of it."""
 
-    teacher: AudioModel
-    compared_with: AudioModel | Plan
     stack: Stack
+    teacher: AudioModel
+    student: AudioModel | Plan
 
 
 def opened(
@@ -38,78 +56,98 @@ def opened(
 ) -> list[Subject]:
     """Presets and full-precision models under a plan, or quantized models with their teachers.
 
-    Raises ConfigError for arguments that do not go together, before any model is read, for models
+    Raises ConfigError for arguments that exclude each other, before any model is read, for models
     that are not what they have to be, and for a plan that quantizes nothing.
     """
-    _check(models, plan, teachers, settings)
+    if not models:
+        raise ConfigError(f"no model; give trained models or presets: {', '.join(PRESETS)}")
+    if len(set(models)) < len(models):
+        raise ConfigError(f"models {', '.join(models)}; give each of them once")
+    if teachers and plan is not None:
+        raise ConfigError(f"--plan {plan} with --teacher: quantized models have a plan already")
+    if teachers and len(teachers) != len(models):
+        raise ConfigError(
+            f"{len(models)} models and {len(teachers)} teachers; give one teacher per model, in "
+            "the same order"
+        )
+    if teachers or any(where not in PRESETS for where in models):
+        refuse_settings(settings, "a trained model")
     if teachers:
         return [_student(*pair) for pair in zip(models, teachers, strict=True)]
     return [_float_model(where, plan or DEFAULT_PLAN, settings, seed) for where in models]
 
 
-def _check(
-    models: Sequence[str], plan: str | None, teachers: Sequence[str], settings: Sequence[str]
-) -> None:
-    if not models:
-        raise ConfigError(f"no model; give models of ours or presets: {', '.join(PRESETS)}")
-    if len(set(models)) < len(models):
-        raise ConfigError(f"models {', '.join(models)}; give each of them once")
-    if teachers:
-        if plan is not None:
-            raise ConfigError(f"--plan {plan} with --teacher: quantized models have a plan already")
-        if len(teachers) != len(models):
-            raise ConfigError(
-                f"{len(models)} models and {len(teachers)} teachers; give one teacher per model, "
-                "in the same order"
-            )
-    if teachers or any(where not in PRESETS for where in models):
-        refuse_settings(settings, "a trained model")
-
-
 def _float_model(where: str, name_of_plan: str, settings: Sequence[str], seed: int) -> Subject:
     plan = plan_named(name_of_plan)
     model = preset_or_model(where, seed, settings)
-    if quantized_leaves_of(model):
-        raise ConfigError(
-            f"{where}: quantized already; name the full-precision model that it is compared with "
-            "by --teacher, or give that model and --plan"
-        )
+    refuse_quantized(where, model, "give its full-precision model by --teacher")
     precisions = plan.quantizing(leaves_of(model))
-    quantized = [name for name, precision in precisions.items() if not precision.is_float]
-    stack = stack_of(
-        model,
-        quantized,
-        name=where,
-        plan=name_of_plan,
-        teacher=None,
-        is_random=where in PRESETS,
-    )
-    return Subject(model, plan, stack)
+    quantized = {leaf.role for leaf in leaves_of(model) if not precisions[leaf.name].is_float}
+    return Subject(_stack(where, name_of_plan, None, model, quantized), model, plan)
 
 
 def _student(where: str, teacher_where: str) -> Subject:
     if where in PRESETS:
-        raise ConfigError(f"{where}: a preset with --teacher; give a quantized model of ours")
+        raise ConfigError(f"{where}: a preset with --teacher; give a trained quantized model")
     student, teacher = preset_or_model(where, 0), preset_or_model(teacher_where, 0)
     if not quantized_leaves_of(student):
         raise ConfigError(f"{where}: nothing in it is quantized; leave out --teacher, give --plan")
-    if quantized_leaves_of(teacher):
-        raise ConfigError(f"--teacher {teacher_where}: quantized; give a full-precision model")
-    if _without_head(student.config) != _without_head(teacher.config):
+    refuse_quantized(f"{teacher_where}", teacher, "give a full-precision model as --teacher")
+    # The unit head is left out.
+    ours, its = (
+        dataclasses.replace(one.config, n_units=None, d_unit=1) for one in (student, teacher)
+    )
+    if ours != its:
         raise ConfigError(
             f"--teacher {teacher_where}: another architecture than {where}; give the model that it "
             "was made from"
         )
-    stack = stack_of(
-        teacher,
-        quantized_leaves_of(student),
-        name=where,
-        plan=str(read_model_file(model_path(where)).origin.get("plan", "unknown")),
-        teacher=teacher_where,
-        is_random=False,
+    plan = str(read_model_file(model_path(where)).origin.get("plan", "unknown"))
+    quantized = {leaf.role for leaf in leaves_of(student) if not leaf.leaf.precision.is_float}
+    return Subject(_stack(where, plan, teacher_where, teacher, quantized), teacher, student)
+
+
+def _stack(
+    name: str, plan: str, teacher: str | None, model: AudioModel, quantized: set[Role]
+) -> Stack:
+    return Stack(
+        name=name,
+        plan=plan,
+        teacher=teacher,
+        is_random=name in PRESETS,
+        is_mixed={"attention", "convolution"} <= {leaf.role for leaf in leaves_of(model)},
+        quantizes_layers=not quantized.isdisjoint(LAYER_ROLES),
+        n_layers=model.config.encoder.n_layers,
+        d_model=model.config.encoder.d_model,
     )
-    return Subject(teacher, student, stack)
 
 
-def _without_head(config: ModelConfig) -> ModelConfig:
-    return dataclasses.replace(config, n_units=None, d_unit=1)
+def pairs_of(stacks: Sequence[Stack]) -> list[tuple[int, int]]:
+    """Indices of every mixed stack with every attention-only one of its shape and plan."""
+    return [
+        (i, j)
+        for i, mixed in enumerate(stacks)
+        for j, plain in enumerate(stacks)
+        if mixed.is_mixed and not plain.is_mixed
+        if mixed.quantizes_layers and plain.quantizes_layers
+        if (mixed.n_layers, mixed.d_model, mixed.plan)
+        == (plain.n_layers, plain.d_model, plain.plan)
+    ]
+
+
+def why_not_compared(stacks: Sequence[Stack]) -> str | None:
+    """One line about those of several stacks that are compared with none, or None."""
+    paired = {place for pair in pairs_of(stacks) for place in pair}
+    left = [stack for i, stack in enumerate(stacks) if i not in paired]
+    if len(stacks) < 2 or not left:
+        return None
+    listed = "; ".join(
+        f"{one.name} ({'mixed' if one.is_mixed else 'attention only'}, {one.n_layers} layers of "
+        f"{one.d_model}, {one.plan}{'' if one.quantizes_layers else ' leaves its layers in float'})"
+        for one in left
+    )
+    return (
+        f"not compared: {listed}. A mixed encoder (conformer, squeezeformer) is compared with an "
+        "attention-only one (hubert, sparseformer) of the same layers, width (--set "
+        "encoder.n_layers=N encoder.d_model=D) and plan"
+    )

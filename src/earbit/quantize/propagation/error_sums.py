@@ -1,4 +1,4 @@
-"""How far numbers are from their reference: sums in float64 that one clip after another adds to."""
+"""Signal, noise and similarity of tensors against a reference, summed over clips in float64."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from earbit.errors import DataError
 
 
 class ErrorSums:
-    """Signal, noise and likeness over all elements that were compared so far.
+    """Error figures over all elements compared so far.
 
-    is_centred: whether the last axis is channels, whose means over everything else are known too.
+    is_centred: also sum by channel, the last axis; `correlation`, `log_error` and `varying_noise`
+    need it.
     """
 
     def __init__(self, *, is_centred: bool = False) -> None:
         self.is_centred = is_centred
         self.signal = self.noise = self.found = self.product = 0.0
-        """Sums of x^2, (y - x)^2, y^2 and x y of references x and what was found, y."""
+        """Sums of x^2, (y - x)^2, y^2 and x y for references x and compared values y."""
         self.n_elements = 0
         self.channel_sums: tuple[Tensor, Tensor] | None = None
 
     def add(self, reference: Tensor, found: Tensor, counted: Tensor | None = None) -> None:
         """Compares two tensors of one shape.
 
-        counted: of the same shape, True where an element counts; by default all of them do.
+        counted: of the same shape, True for elements that count; all of them by default.
         """
         if counted is not None:
             reference, found = reference[counted], found[counted]
@@ -36,28 +37,28 @@ class ErrorSums:
             if self.channel_sums is not None:
                 of_x, of_y = of_x + self.channel_sums[0], of_y + self.channel_sums[1]
             self.channel_sums = of_x, of_y
+        difference = y - x
         self.n_elements += x.numel()
         self.signal += _dot(x, x)
         self.found += _dot(y, y)
         self.product += _dot(x, y)
-        difference = y - x
         self.noise += _dot(difference, difference)
 
     def check(self, name: str) -> None:
-        """DataError, naming the module, when something was not a finite number."""
+        """Raises DataError, naming the module, if a compared value was not finite."""
         if not math.isfinite(self.signal + self.found + self.noise):
             raise DataError(f"non-finite output of {name!r}; check the model's weights")
 
     @property
     def noise_to_signal(self) -> float:
-        """Noise power over signal power; 0 without noise, inf for noise without a signal."""
+        """Noise power over signal power: 0 without noise, inf for noise without a signal."""
         if self.noise == 0:
             return 0.0
         return self.noise / self.signal if self.signal > 0 else math.inf
 
     @property
     def sqnr_db(self) -> float:
-        """Signal over quantization noise in decibels; inf without noise, -inf without a signal."""
+        """Signal-to-quantization-noise ratio in dB: inf without noise, -inf without a signal."""
         ratio = self.noise_to_signal
         if ratio == 0:
             return math.inf
@@ -65,16 +66,15 @@ class ErrorSums:
 
     @property
     def cosine(self) -> float:
-        """Cosine between reference and found; 1 without noise, 0 where one of them is all zeros."""
-        return self._likeness(self.product, self.signal, self.found)
+        """Cosine similarity: 1 without noise, 0 if one side is all zeros."""
+        return self._similarity(self.product, self.signal, self.found)
 
     @property
     def correlation(self) -> float:
-        """The cosine when every channel's mean is taken off; what is constant does not count."""
-        assert self.channel_sums is not None, "not centred, or nothing compared"
-        x, y = self.channel_sums
+        """Cosine similarity after subtracting the mean of every channel."""
+        x, y = self._channel_sums()
         n_rows = self.n_elements / len(x)
-        return self._likeness(
+        return self._similarity(
             self.product - _dot(x, y) / n_rows,
             self.signal - _dot(x, x) / n_rows,
             self.found - _dot(y, y) / n_rows,
@@ -82,15 +82,14 @@ class ErrorSums:
 
     @property
     def varying_noise(self) -> float:
-        """Mean square of the noise when every channel's mean noise is taken off."""
-        assert self.channel_sums is not None, "not centred, or nothing compared"
-        mean = self.channel_sums[1] - self.channel_sums[0]
-        constant = _dot(mean, mean) * len(mean) / self.n_elements
+        """Mean square of the noise after subtracting its mean in every channel."""
+        x, y = self._channel_sums()
+        constant = _dot(y - x, y - x) * len(x) / self.n_elements
         return max(self.noise - constant, 0.0) / self.n_elements
 
     @property
     def log_error(self) -> float:
-        """`-2 ln r` of the correlation r, which adds up when errors are independent.
+        """`-2 ln r` of the correlation r, which is additive for independent errors.
 
         0 without noise, about the noise-to-signal ratio while that is small, inf for r <= 0.
         Derived in docs/errors.md.
@@ -98,7 +97,11 @@ class ErrorSums:
         r = self.correlation
         return -2 * math.log(min(r, 1.0)) + 0.0 if r > 0 else math.inf
 
-    def _likeness(self, product: float, signal: float, found: float) -> float:
+    def _channel_sums(self) -> tuple[Tensor, Tensor]:
+        assert self.channel_sums is not None, "not centred, or nothing compared"
+        return self.channel_sums
+
+    def _similarity(self, product: float, signal: float, found: float) -> float:
         if self.noise == 0:
             return 1.0
         if signal <= 0 or found <= 0:

@@ -1,0 +1,70 @@
+"""Groups of leaves that are quantized together: roles, pairs of roles and roles in one layer."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+
+from earbit.nn.leaves import layer_of, leaves_of
+from earbit.nn.roles import ROLES, Role
+from earbit.quantize.convert import quantized_leaves_of
+
+LAYER_ROLES: tuple[Role, ...] = ("attention", "convolution", "feed_forward")
+"""Roles of the blocks in encoder layers."""
+
+
+class Group(NamedTuple):
+    """Every leaf or block of some roles, in all layers or in one."""
+
+    roles: tuple[Role, ...]
+    layer: int | None = None
+
+    def __str__(self) -> str:
+        return "+".join(self.roles) + ("" if self.layer is None else f" of layer {self.layer}")
+
+    @property
+    def is_in_layers(self) -> bool:
+        """Whether all of it is in encoder layers."""
+        return set(self.roles) <= set(LAYER_ROLES)
+
+    def contains(self, role: Role, layer: int | None) -> bool:
+        """Whether a leaf or block of this role and layer belongs to the group."""
+        return role in self.roles and self.layer in (None, layer)
+
+
+def stack_of(groups: Iterable[Group]) -> Group:
+    """The group of all quantized leaves in encoder layers; without roles if there are none."""
+    found = {role for group in groups for role in group.roles}
+    return Group(tuple(role for role in LAYER_ROLES if role in found))
+
+
+def groups_of(student: torch.nn.Module) -> list[Group]:
+    """The groups of quantized leaves whose errors are measured, each once.
+
+    Every role, every pair of roles in layers, all roles in layers, every role in every layer.
+    """
+    quantized = quantized_leaves_of(student)
+    places = {(leaf.role, leaf.layer) for leaf in leaves_of(student) if leaf.name in quantized}
+    roles = [Group((role,)) for role in ROLES if any(role == found for found, _ in places)]
+    stack = stack_of(roles)
+    pairs = [Group(pair) for pair in itertools.combinations(stack.roles, 2)]
+    single = [
+        Group((role,), layer)
+        for role in stack.roles
+        for layer in sorted(at for found, at in places if found == role and at is not None)
+    ]
+    return list(dict.fromkeys([*roles, *pairs, *([stack] if stack.roles else []), *single]))
+
+
+def blocks_of(student: torch.nn.Module) -> dict[str, tuple[Role, int | None]]:
+    """Role and layer of the blocks in encoder layers that hold a quantized leaf, by name."""
+    quantized = quantized_leaves_of(student)
+    return {
+        name: (role, layer_of(name))
+        for name, module in student.named_modules()
+        if (role := getattr(module, "role", None)) in LAYER_ROLES
+        and any(leaf.startswith(f"{name}.") for leaf in quantized)
+    }
