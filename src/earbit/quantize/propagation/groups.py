@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import torch
 
-from earbit.nn.leaves import layer_of, leaves_of
+from earbit.nn.leaves import Leaf, NamedLeaf, layer_of, leaves_of
 from earbit.nn.roles import ROLES, Role
-from earbit.quantize.convert import quantized_leaves_of
 
 LAYER_ROLES: tuple[Role, ...] = ("attention", "convolution", "feed_forward")
 """Roles of the blocks in encoder layers."""
@@ -42,29 +41,40 @@ def stack_of(groups: Iterable[Group]) -> Group:
 
 
 def groups_of(student: torch.nn.Module) -> list[Group]:
-    """The groups of quantized leaves whose errors are measured, each once.
+    """The groups whose errors are measured, each once.
 
     Every role, every pair of roles in layers, all roles in layers, every role in every layer.
     """
-    quantized = quantized_leaves_of(student)
-    places = {(leaf.role, leaf.layer) for leaf in leaves_of(student) if leaf.name in quantized}
+    places = {(leaf.role, leaf.layer) for leaf in _quantized(student)}
     roles = [Group((role,)) for role in ROLES if any(role == found for found, _ in places)]
     stack = stack_of(roles)
     pairs = [Group(pair) for pair in itertools.combinations(stack.roles, 2)]
+    n_layers = 1 + max((layer or 0 for _, layer in places), default=0)
     single = [
         Group((role,), layer)
         for role in stack.roles
-        for layer in sorted(at for found, at in places if found == role and at is not None)
+        for layer in range(n_layers)
+        if (role, layer) in places
     ]
     return list(dict.fromkeys([*roles, *pairs, *([stack] if stack.roles else []), *single]))
 
 
+def leaves_in(student: torch.nn.Module, group: Group) -> dict[str, Leaf]:
+    """The quantized leaves of a group, by name."""
+    leaves = _quantized(student)
+    return {leaf.name: leaf.leaf for leaf in leaves if group.contains(leaf.role, leaf.layer)}
+
+
 def blocks_of(student: torch.nn.Module) -> dict[str, tuple[Role, int | None]]:
     """Role and layer of the blocks in encoder layers that hold a quantized leaf, by name."""
-    quantized = quantized_leaves_of(student)
+    quantized = [leaf.name for leaf in _quantized(student)]
     return {
         name: (role, layer_of(name))
         for name, module in student.named_modules()
         if (role := getattr(module, "role", None)) in LAYER_ROLES
         and any(leaf.startswith(f"{name}.") for leaf in quantized)
     }
+
+
+def _quantized(student: torch.nn.Module) -> list[NamedLeaf]:
+    return [leaf for leaf in leaves_of(student) if not leaf.leaf.precision.is_float]

@@ -57,9 +57,9 @@ class StackInteraction:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Error of a mixed encoder relative to an attention-only one of the same depth and width.
+    """A mixed encoder over an attention-only one of the same depth and width: differences.
 
-    `excess_db = alone_db + within_db + between_db`.
+    `excess_db`, of the last state's error, is `alone_db + within_db + between_db`.
     """
 
     mixed: str
@@ -68,14 +68,11 @@ class Comparison:
     d_model: int
     excess_db: float | None
     alone_db: float | None
-    """Share of the blocks, each alone."""
     within_db: float | None
-    """Share of the interaction within roles."""
     between_db: float | None
-    """Share of the interaction between roles."""
     net_between_db: float | None
     net_coherence_between: float | None
-    """Difference of the net coherence between roles; the hypothesis predicts a value above 0."""
+    """The hypothesis predicts a value above 0."""
     net_coherence_within: float | None
 
 
@@ -103,26 +100,19 @@ def interaction_of(errors: Errors) -> StackInteraction | None:
 
 
 def compare(
-    mixed: StackInteraction,
-    attention_only: StackInteraction,
-    names: tuple[str, str],
-    shape: tuple[int, int],
+    mixed: StackInteraction, plain: StackInteraction, names: tuple[str, str], shape: tuple[int, int]
 ) -> Comparison:
-    """Compares two encoders; names: of both, shape: layers and width."""
+    """Compares a mixed and an attention-only encoder; names: of both, shape: layers and width."""
     return Comparison(
         *names,
         *shape,
-        excess_db=over_db(mixed.log_error, [attention_only.log_error]),
-        alone_db=over_db(mixed.alone, [attention_only.alone]),
-        within_db=_minus(mixed.within.db, attention_only.within.db),
-        between_db=_minus(mixed.between.db, attention_only.between.db),
-        net_between_db=_minus(mixed.between.net_db, attention_only.between.net_db),
-        net_coherence_between=_minus(
-            mixed.between.net_coherence, attention_only.between.net_coherence
-        ),
-        net_coherence_within=_minus(
-            mixed.within.net_coherence, attention_only.within.net_coherence
-        ),
+        excess_db=over_db(mixed.log_error, [plain.log_error]),
+        alone_db=over_db(mixed.alone, [plain.alone]),
+        within_db=_minus(mixed.within.db, plain.within.db),
+        between_db=_minus(mixed.between.db, plain.between.db),
+        net_between_db=_minus(mixed.between.net_db, plain.between.net_db),
+        net_coherence_between=_minus(mixed.between.net_coherence, plain.between.net_coherence),
+        net_coherence_within=_minus(mixed.within.net_coherence, plain.within.net_coherence),
     )
 
 

@@ -21,10 +21,9 @@ from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import layer_of, leaves_of
 from earbit.nn.precision import Precision
 from earbit.nn.roles import Role
-from earbit.progress import Advance
-from earbit.quantize.convert import quantized_leaves_of
+from earbit.progress import progress
 from earbit.quantize.propagation.error_sums import ErrorSums
-from earbit.quantize.propagation.groups import Group, blocks_of, groups_of
+from earbit.quantize.propagation.groups import Group, blocks_of, groups_of, leaves_in
 from earbit.quantize.propagation.models import grafted, hooked, noisy
 
 
@@ -64,69 +63,46 @@ def measure(
     teacher: AudioModel,
     student: AudioModel,
     clips: Sequence[np.ndarray],
-    advance: Advance | None = None,
     *,
     seed: int = 0,
+    title: str = "errors",
 ) -> Errors:
     """Compares a quantized model with the full-precision one, clip by clip, without padding.
 
-    clips: (samples,) each;  advance: called for each of the `n_passes` forward passes per clip;
-    seed: of the noise.
-    Both models run in evaluation mode and get their own mode back.  Raises ConfigError without
-    clips, and DataError for a non-finite output.
+    clips: (samples,) each;  seed: of the noise;  title: of the progress that is shown.  Both models
+    run in evaluation mode and get their own mode back.  Raises ConfigError without clips, and
+    DataError for a non-finite output.
     """
     if not clips:
         raise ConfigError("errors without audio; give at least one clip")
-    with evaluating(teacher, student):
-        return _measure(teacher, student, clips, advance or _ignore, seed)
-
-
-def n_passes(student: AudioModel) -> int:
-    """Forward passes of `measure` for one clip."""
-    return 3 + sum(1 + group.is_in_layers for group in groups_of(student))
-
-
-def _measure(
-    teacher: AudioModel,
-    student: AudioModel,
-    clips: Sequence[np.ndarray],
-    advance: Advance,
-    seed: int,
-) -> Errors:
-    errors = Errors()
-    modules, blocks, groups = _modules_of(student), blocks_of(student), groups_of(student)
-    quantized = [leaf for leaf in leaves_of(student) if leaf.name in quantized_leaves_of(student)]
-    leaves_in = {
-        group: {one.name: one.leaf for one in quantized if group.contains(one.role, one.layer)}
-        for group in groups
-    }
+    errors, groups, blocks = Errors(), groups_of(student), blocks_of(student)
+    in_layers = [group for group in groups if group.is_in_layers]
     waves = [torch.from_numpy(clip)[None] for clip in clips]
-    for wave_BN in waves:
-        expected, found = _compare_modules(teacher, student, modules, wave_BN)
-        _compare_states(errors.student, expected, found, "everything")
-        advance(2)
-    # A module that the model does not run, as the unit head, has nothing to compare.
-    errors.modules = [module for module in modules.values() if module.alone.n_elements]
-    power = {name: modules[name].alone.varying_noise for name in blocks}
-    for i, wave_BN in enumerate(waves):
-        expected = teacher(wave_BN)
-        advance(1)
-        for group in groups:
-            with grafted(teacher, leaves_in[group]):
-                states = errors.groups.setdefault(group, [])
-                _compare_states(states, expected, teacher(wave_BN), str(group))
-            advance(1)
-        for group in (group for group in groups if group.is_in_layers):
-            chosen = {name: power[name] for name in blocks if group.contains(*blocks[name])}
-            with noisy(teacher, chosen, f"{seed} {i}"):
-                states = errors.noise.setdefault(group, [])
-                _compare_states(states, expected, teacher(wave_BN), f"noise in {group}")
-            advance(1)
+    n_passes = len(clips) * (3 + len(groups) + len(in_layers))
+    with evaluating(teacher, student), progress(title, n_passes) as advance:
+        modules = _modules_of(student)
+        for wave_BN in waves:
+            expected, found = _compare_modules(teacher, student, modules, wave_BN)
+            _compare_states(errors.student, expected, found, "everything quantized")
+            advance(2)
+        # A module that the model does not run, as the unit head, has nothing to compare.
+        errors.modules = [module for module in modules.values() if module.alone.n_elements]
+        power = {name: modules[name].alone.varying_noise for name in blocks}
+        for i, wave_BN in enumerate(waves):
+            expected = teacher(wave_BN)
+            advance()
+            for group in groups:
+                with grafted(teacher, leaves_in(student, group)):
+                    states = errors.groups.setdefault(group, [])
+                    _compare_states(states, expected, teacher(wave_BN), f"{group} quantized")
+                advance()
+            for group in in_layers:
+                chosen = {name: power[name] for name, at in blocks.items() if group.contains(*at)}
+                with noisy(teacher, chosen, f"{seed} {i}"):
+                    states = errors.noise.setdefault(group, [])
+                    _compare_states(states, expected, teacher(wave_BN), f"noise in {group}")
+                advance()
     return errors
-
-
-def _ignore(*_: Any) -> None:
-    """Reports no progress."""
 
 
 def _modules_of(student: AudioModel) -> dict[str, ModuleErrors]:
@@ -172,14 +148,12 @@ def _compare_modules(
         return reference, student(wave_BN)
 
 
-def _compare_states(
-    states: States, expected: ModelOutput, found: ModelOutput, quantized: str
-) -> None:
+def _compare_states(states: States, expected: ModelOutput, found: ModelOutput, change: str) -> None:
     if not states:
         states += [ErrorSums(is_centred=True) for _ in expected.states]
     for one, reference, state in zip(states, expected.states, found.states, strict=True):
         one.add(reference, state)
-        one.check(f"hidden states with {quantized} quantized")
+        one.check(f"hidden states with {change}")
 
 
 def _real_products(output: Tensor, kwargs: Mapping[str, Any]) -> Tensor | None:

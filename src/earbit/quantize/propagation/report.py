@@ -1,18 +1,21 @@
-"""Measured errors as JSON."""
+"""Measured errors as JSON and as text tables."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from earbit.nn.roles import label_of
 from earbit.quantize.propagation.error_sums import ErrorSums
-from earbit.quantize.propagation.groups import Group, stack_of
+from earbit.quantize.propagation.groups import stack_of
 from earbit.quantize.propagation.interaction import Comparison, compare, interaction_of
-from earbit.quantize.propagation.measure import Errors, States
-from earbit.quantize.propagation.subjects import Stack, pairs_of
+from earbit.quantize.propagation.measure import Errors, ModuleErrors, States
+from earbit.quantize.propagation.subjects import Stack, pairs_of, why_not_compared
+from earbit.text_table import aligned
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,14 @@ def comparisons_of(measured: Sequence[Measured]) -> list[Comparison]:
     return found
 
 
-def states_of(errors: Mapping[Group, States]) -> dict[str, States]:
-    """Errors of hidden states: of every role, every pair of roles, and all roles in `layers`."""
-    stack = stack_of(errors)
-    shown = [group for group in errors if group.layer is None and len(group.roles) <= 2]
-    states = {str(group): errors[group] for group in shown}
-    return states | ({"layers": errors[stack]} if stack.roles else {})
+def states_of(errors: Errors) -> dict[str, States]:
+    """Errors of hidden states by what is quantized: roles, pairs of roles, `layers`, `all`."""
+    shown = [group for group in errors.groups if group.layer is None and len(group.roles) <= 2]
+    states = {str(group): errors.groups[group] for group in shown}
+    stack = stack_of(errors.groups)
+    if stack.roles:
+        states["layers"] = errors.groups[stack]
+    return states | {"all": errors.student}
 
 
 def to_json(measured: Sequence[Measured], audio: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,8 +73,9 @@ def _model_json(stack: Stack, errors: Errors) -> dict[str, Any]:
             }
             for module in errors.modules
         ],
-        "states": _states_json(states_of(errors.groups) | {"all": errors.student}),
-        "noise": _states_json(states_of(errors.noise)),
+        "states": {
+            name: [_state_json(one) for one in states] for name, states in states_of(errors).items()
+        },
         "single": [
             {"role": group.roles[0], "layer": group.layer, "last_state": _state_json(states[-1])}
             for group, states in errors.groups.items()
@@ -77,10 +83,6 @@ def _model_json(stack: Stack, errors: Errors) -> dict[str, Any]:
         ],
         "interaction": dataclasses.asdict(interaction) if interaction else None,
     }
-
-
-def _states_json(states: Mapping[str, States]) -> dict[str, list[dict[str, float]]]:
-    return {name: [_state_json(one) for one in sums] for name, sums in states.items()}
 
 
 def _module_json(sums: ErrorSums) -> dict[str, float]:
@@ -102,3 +104,100 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def render(measured: Sequence[Measured], audio: Mapping[str, Any]) -> str:
+    """The tables of every model, and that of the comparisons."""
+    clips = f"{audio['clips']} clip{'' if audio['clips'] == 1 else 's'}"
+    lines = [
+        f"{clips} of {audio['audio']}, {audio['seconds']:.1f} s; signal-to-quantization-noise "
+        "ratios (SQNR) in dB, higher is better; docs/errors.md",
+        "",
+    ]
+    for one in measured:
+        stack = one.stack
+        against = f"against {stack.teacher}" if stack.teacher else "calibrated on float activations"
+        lines += [f"{stack.name}, {stack.plan}, {against}", ""]
+        lines += [*aligned(_modules_table(one.errors)), ""]
+        lines += [*aligned(_states_table(one.errors)), ""]
+    comparisons = comparisons_of(measured)
+    if comparisons:
+        lines += aligned(_comparison_table(comparisons))
+        if any(one.stack.is_random for one in measured):
+            lines += ["random weights do not test the hypothesis; compare trained encoders"]
+    unlike = why_not_compared([one.stack for one in measured])
+    return "\n".join(lines + ([unlike] if unlike else [])).rstrip()
+
+
+def families_of(errors: Errors) -> dict[str, list[ModuleErrors]]:
+    """Modules whose names differ in the number of the layer alone, which is starred."""
+    families: dict[str, list[ModuleErrors]] = {}
+    for module in errors.modules:
+        family = re.sub(r"\.\d+(?=\.|$)", ".*", module.name, count=1)
+        families.setdefault(family, []).append(module)
+    return families
+
+
+def label(name: str) -> str:
+    """A key of `states_of` in words."""
+    return "all in layers" if name == "layers" else " + ".join(map(label_of, name.split("+")))
+
+
+def db(value: float) -> str:
+    """One decimal, or a word for what is not finite."""
+    if not math.isfinite(value):
+        return "exact" if value > 0 else "no signal"
+    return f"{round(value, 1) + 0.0:.1f}"
+
+
+def signed(value: float | None) -> str:
+    """Two decimals with a sign, except for zero; `-` for None."""
+    if value is None:
+        return "-"
+    rounded = round(value, 2)
+    return f"{rounded:+.2f}" if rounded else "0.00"
+
+
+def _modules_table(errors: Errors) -> list[list[str]]:
+    """One row for all modules of a family."""
+    head = ["SQNR of modules", "precision", "alone: first", "last", "worst", "accumulated: first"]
+    rows = [[*head, "last", "last cosine"]]
+    for family, modules in families_of(errors).items():
+        alone = [module.alone.sqnr_db for module in modules]
+        accumulated = [module.accumulated.sqnr_db for module in modules]
+        figures = alone[0], alone[-1], min(alone), accumulated[0], accumulated[-1]
+        precisions = dict.fromkeys(str(module.precision or "") for module in modules)
+        cosine = f"{modules[-1].accumulated.cosine:.4f}"
+        rows.append([family, "/".join(precisions), *map(db, figures), cosine])
+    return rows
+
+
+def _states_table(errors: Errors) -> list[list[str]]:
+    """Hidden states by what is quantized; interaction of roles with each other, or of one role."""
+    found = interaction_of(errors)
+    interactions = {**found.roles, **found.pairs, "layers": found.between} if found else {}
+    rows = [
+        ["SQNR of states; quantized:", "layer 0", "worst", "last", "together over sum, dB"]
+        + ["noise", "net", "coherence", "noise", "net"]
+    ]
+    for name, states in states_of(errors).items():
+        one = interactions.get(name)
+        sqnr = [state.sqnr_db for state in states[1:]]
+        figures = [signed(value) for value in dataclasses.astuple(one)] if one else [""] * 6
+        rows.append([label(name), *map(db, (sqnr[0], min(sqnr), sqnr[-1])), *figures])
+    if found:
+        figures = [signed(value) for value in dataclasses.astuple(found.within)]
+        rows.append(["within roles, between layers", "", "", "", *figures])
+    return rows
+
+
+def _comparison_table(comparisons: Sequence[Comparison]) -> list[list[str]]:
+    rows = [
+        ["mixed over attention-only", "layers x width", "more error, dB", "= alone"]
+        + ["+ within roles", "+ between roles", "net between"]
+        + ["net coherence between roles", "within"]
+    ]
+    for one in comparisons:
+        mixed, plain, n_layers, d_model, *figures = dataclasses.astuple(one)
+        rows.append([f"{mixed} over {plain}", f"{n_layers} x {d_model}", *map(signed, figures)])
+    return rows

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from earbit.errors import ConfigError
 from earbit.load import preset_or_model, refuse_quantized, refuse_settings
-from earbit.model import AudioModel
+from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
 from earbit.nn.leaves import leaves_of
-from earbit.nn.roles import Role
+from earbit.nn.precision import Precision
 from earbit.presets import PRESETS
-from earbit.quantize.convert import quantized_leaves_of
+from earbit.quantize.convert import precisions_of, quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.propagation.groups import LAYER_ROLES
 
@@ -28,9 +28,8 @@ class Stack:
     name: str
     plan: str
     teacher: str | None
-    """The full-precision model of a trained student; None for a model quantized here."""
+    """The full-precision model of a trained student."""
     is_random: bool
-    """Whether it is a preset with random weights."""
     is_mixed: bool
     """Whether its layers hold convolution beside attention, quantized or not."""
     quantizes_layers: bool
@@ -81,9 +80,9 @@ def _float_model(where: str, name_of_plan: str, settings: Sequence[str], seed: i
     plan = plan_named(name_of_plan)
     model = preset_or_model(where, seed, settings)
     refuse_quantized(where, model, "give its full-precision model by --teacher")
-    precisions = plan.quantizing(leaves_of(model))
-    quantized = {leaf.role for leaf in leaves_of(model) if not precisions[leaf.name].is_float}
-    return Subject(_stack(where, name_of_plan, None, model, quantized), model, plan)
+    return Subject(
+        _stack(where, name_of_plan, None, model, plan.quantizing(leaves_of(model))), model, plan
+    )
 
 
 def _student(where: str, teacher_where: str) -> Subject:
@@ -92,30 +91,36 @@ def _student(where: str, teacher_where: str) -> Subject:
     student, teacher = preset_or_model(where, 0), preset_or_model(teacher_where, 0)
     if not quantized_leaves_of(student):
         raise ConfigError(f"{where}: nothing in it is quantized; leave out --teacher, give --plan")
-    refuse_quantized(f"{teacher_where}", teacher, "give a full-precision model as --teacher")
-    # The unit head is left out.
-    ours, its = (
-        dataclasses.replace(one.config, n_units=None, d_unit=1) for one in (student, teacher)
-    )
-    if ours != its:
+    refuse_quantized(teacher_where, teacher, "give a full-precision model as --teacher")
+    if _without_head(student.config) != _without_head(teacher.config):
         raise ConfigError(
             f"--teacher {teacher_where}: another architecture than {where}; give the model that it "
             "was made from"
         )
     plan = str(read_model_file(model_path(where)).origin.get("plan", "unknown"))
-    quantized = {leaf.role for leaf in leaves_of(student) if not leaf.leaf.precision.is_float}
-    return Subject(_stack(where, plan, teacher_where, teacher, quantized), teacher, student)
+    stack = _stack(where, plan, teacher_where, teacher, precisions_of(student))
+    return Subject(stack, teacher, student)
+
+
+def _without_head(config: ModelConfig) -> ModelConfig:
+    return dataclasses.replace(config, n_units=None, d_unit=1)
 
 
 def _stack(
-    name: str, plan: str, teacher: str | None, model: AudioModel, quantized: set[Role]
+    name: str,
+    plan: str,
+    teacher: str | None,
+    model: AudioModel,
+    precisions: Mapping[str, Precision],
 ) -> Stack:
+    roles = {leaf.name: leaf.role for leaf in leaves_of(model)}
+    quantized = {roles[name] for name, precision in precisions.items() if not precision.is_float}
     return Stack(
         name=name,
         plan=plan,
         teacher=teacher,
         is_random=name in PRESETS,
-        is_mixed={"attention", "convolution"} <= {leaf.role for leaf in leaves_of(model)},
+        is_mixed={"attention", "convolution"} <= set(roles.values()),
         quantizes_layers=not quantized.isdisjoint(LAYER_ROLES),
         n_layers=model.config.encoder.n_layers,
         d_model=model.config.encoder.d_model,
@@ -137,17 +142,13 @@ def pairs_of(stacks: Sequence[Stack]) -> list[tuple[int, int]]:
 
 def why_not_compared(stacks: Sequence[Stack]) -> str | None:
     """One line about those of several stacks that are compared with none, or None."""
-    paired = {place for pair in pairs_of(stacks) for place in pair}
-    left = [stack for i, stack in enumerate(stacks) if i not in paired]
+    paired = {i for pair in pairs_of(stacks) for i in pair}
+    left = [one for i, one in enumerate(stacks) if i not in paired]
     if len(stacks) < 2 or not left:
         return None
-    listed = "; ".join(
-        f"{one.name} ({'mixed' if one.is_mixed else 'attention only'}, {one.n_layers} layers of "
-        f"{one.d_model}, {one.plan}{'' if one.quantizes_layers else ' leaves its layers in float'})"
-        for one in left
-    )
+    listed = ", ".join(f"{s.name} ({s.n_layers} x {s.d_model}, {s.plan})" for s in left)
     return (
-        f"not compared: {listed}. A mixed encoder (conformer, squeezeformer) is compared with an "
-        "attention-only one (hubert, sparseformer) of the same layers, width (--set "
-        "encoder.n_layers=N encoder.d_model=D) and plan"
+        f"not compared: {listed}; a comparison needs a mixed encoder (conformer, squeezeformer) "
+        "and an attention-only one (hubert, sparseformer) of equal layers x width (--set "
+        "encoder.n_layers=N encoder.d_model=D) and plan, with quantized layers"
     )

@@ -15,14 +15,13 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder, none_left_empty, write_json
 from earbit.nn.front_end import MIN_SAMPLES
-from earbit.progress import progress, say
+from earbit.progress import say
 from earbit.quantize.plan import Plan
 from earbit.quantize.propagation.figure import need_matplotlib, write_figure
-from earbit.quantize.propagation.measure import measure, n_passes
+from earbit.quantize.propagation.measure import measure
 from earbit.quantize.propagation.models import calibrated_twin
-from earbit.quantize.propagation.report import Measured, to_json
+from earbit.quantize.propagation.report import Measured, render, to_json
 from earbit.quantize.propagation.subjects import Subject, opened, why_not_compared
-from earbit.quantize.propagation.tables import render
 from earbit.quantize.student import noise_clips
 
 MAX_CLIPS = 1024
@@ -92,13 +91,11 @@ def errors_of_models(
 
 
 def _measured(subject: Subject, clips: Clips, others: Clips, seed: int) -> Measured:
-    student = subject.student
+    teacher, student, stack = subject.teacher, subject.student, subject.stack
     if isinstance(student, Plan):
-        student = calibrated_twin(subject.teacher, student, others)
-    total = len(clips) * n_passes(student)
-    with progress(f"errors of {subject.stack.name}", total) as advance:
-        errors = measure(subject.teacher, student, clips, advance, seed=seed)
-    return Measured(subject.stack, errors)
+        student = calibrated_twin(teacher, student, others)
+    errors = measure(teacher, student, clips, seed=seed, title=f"errors of {stack.name}")
+    return Measured(stack, errors)
 
 
 def _corpus_clips(where: str, seed: int, n_clips: int, n_samples: int) -> Clips:
