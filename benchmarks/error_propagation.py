@@ -5,7 +5,7 @@
 
 Four encoders of one depth and width (3 layers of 64) are pre-trained as in
 `earbit study --scale tiny`; then quantized under W1A1, without training and with, and compared
-with full precision as `earbit errors` does.  What is printed is explained in docs/errors.md.
+with full precision as `earbit propagation` does.  What is printed is explained in docs/errors.md.
 Goes on where it was killed.  Ends with an error where the encoders have learned nothing, or figures
 do not add up.
 """
@@ -28,7 +28,7 @@ from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain_on
 from earbit.quantize.propagation.parts import LAYERS
 from earbit.quantize.propagation.verb import errors_of_models
-from earbit.quantize.stages import binarize_on
+from earbit.quantize.stages import quantize_on
 from earbit.study.scale import SCALES, Scale
 from earbit.units.labels import UnitLabels
 from report import machine, show
@@ -59,7 +59,7 @@ def run(scale: Scale, corpus_where: str, seed: int, out: Path) -> dict[str, list
         figures = pretrain_on(recipe_of(encoder, scale, corpus_where, seed), data, folder / "fp32")
         check_learned(encoder, figures["valid_accuracy"], commonest_share(data.labels))
         teacher = load_model(folder / "fp32")
-        binarize_on(teacher, scale.binarize("w1a1", seed), data, folder / "w1a1")
+        quantize_on(teacher, scale.quantize("w1a1", seed), data, folder / "w1a1")
     floats = [str(folder / "fp32") for folder in folders.values()]
     students = [str(folder / "w1a1") for folder in folders.values()]
     _, untrained = errors_of_models(
@@ -176,13 +176,13 @@ def main() -> None:
     parser.add_argument("--corpus", default="synthetic")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--pretrain-steps", type=int, default=SCALES["tiny"].pretrain_steps)
-    parser.add_argument("--steps", type=int, default=SCALES["tiny"].binarize_steps)
+    parser.add_argument("--steps", type=int, default=SCALES["tiny"].quantize_steps)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     scale = dataclasses.replace(
-        SCALES["tiny"], pretrain_steps=options.pretrain_steps, binarize_steps=options.steps
+        SCALES["tiny"], pretrain_steps=options.pretrain_steps, quantize_steps=options.steps
     )
     results = [run(scale, options.corpus, seed, options.out) for seed in options.seeds]
     result = {

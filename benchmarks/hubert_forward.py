@@ -13,7 +13,7 @@ import sys
 import torch
 
 from earbit.load import random_model
-from earbit.presets import hubert_base
+from earbit.presets import preset
 from report import HERE, arguments, goal, in_turn, machine, quartiles, show
 
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -26,14 +26,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.set_grad_enabled(False)
-    ours = random_model(hubert_base(), 0).eval()
+    ours = random_model(preset("hubert-base"), 0).eval()
     weights = {their_name(name): value for name, value in ours.state_dict().items()}
     wave = 0.1 * torch.randn(
         1, int(options.seconds * 16_000), generator=torch.Generator().manual_seed(0)
     )
     engines = {"earbit": lambda: ours(wave).states[-1]}
     for attention in ("sdpa", "eager"):
-        twin = hugging_face_twin(hubert_base(), attention)
+        twin = hugging_face_twin(preset("hubert-base"), attention)
         twin.load_state_dict(weights)
         engines[f"transformers {attention}"] = lambda twin=twin: twin(wave)[0]
     for engine in engines.values():

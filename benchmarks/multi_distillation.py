@@ -30,7 +30,7 @@ from earbit.load import load_model
 from earbit.pretrain.corpus import decoded_corpus, training_data
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain_on
-from earbit.quantize.stages import BinarizeConfig, binarize_on
+from earbit.quantize.stages import QuantizeConfig, quantize_on
 from earbit.quantize.train import LossWeights
 from earbit.study.scale import SCALES, Scale
 from earbit.superb.verb import score_on
@@ -40,19 +40,19 @@ ENCODERS = ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer
 SCALE = SCALES["tiny"]
 
 
-def ways(scale: Scale, seed: int) -> dict[str, BinarizeConfig]:
+def ways(scale: Scale, seed: int) -> dict[str, QuantizeConfig]:
     """By name; every one takes as many steps in all."""
-    whole = scale.binarize("w1a1", seed)
-    half = dataclasses.replace(scale, binarize_steps=scale.binarize_steps // 2)
+    whole = scale.quantize("w1a1", seed)
+    half = dataclasses.replace(scale, quantize_steps=scale.quantize_steps // 2)
     return {
         "units": dataclasses.replace(whole, weights=LossWeights(states=0.0, logits=0.0)),
         "direct": whole,
-        "multi": dataclasses.replace(half.binarize("w1a1", seed), plans=("w1a2", "w1a1")),
+        "multi": dataclasses.replace(half.quantize("w1a1", seed), plans=("w1a2", "w1a1")),
     }
 
 
 def run(
-    encoder: str, recipe: RecipeConfig, chosen: dict[str, BinarizeConfig], out: Path
+    encoder: str, recipe: RecipeConfig, chosen: dict[str, QuantizeConfig], out: Path
 ) -> list[dict[str, Any]]:
     """A row for full precision and one for every way that was chosen."""
     seed, folder = recipe.seed, out / f"{encoder}-{recipe.seed}"
@@ -86,7 +86,7 @@ def run(
     rows = [scored("fp32", recipe, lambda into: pretrain_on(recipe, data, into))]
     teacher = load_model(folder / "fp32")
     for way, config in chosen.items():
-        rows.append(scored(way, config, partial(binarize_on, teacher, config, data)))
+        rows.append(scored(way, config, partial(quantize_on, teacher, config, data)))
     return rows
 
 
@@ -119,7 +119,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
 
     scale = dataclasses.replace(
-        SCALE, pretrain_steps=options.pretrain_steps, binarize_steps=options.steps
+        SCALE, pretrain_steps=options.pretrain_steps, quantize_steps=options.steps
     )
 
     rows = []

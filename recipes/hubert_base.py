@@ -4,10 +4,10 @@ Written for a machine with an accelerator and a corpus of hundreds of hours; the
 implements (arXiv 2311.02772) trains 250,000 steps of at most 36.5 s of audio on each of 32 GPUs.
 """
 
-from earbit.presets import hubert_base
+from earbit.presets import preset
 from earbit.pretrain.recipe import BASE_TRAINING, RecipeConfig
 
 
 def recipe() -> RecipeConfig:
     """100 units from MFCC; 32,000 of 250,000 updates warm up to 5e-4."""
-    return RecipeConfig(model=hubert_base(), n_units=100, train=BASE_TRAINING)
+    return RecipeConfig(model=preset("hubert-base"), n_units=100, train=BASE_TRAINING)

@@ -6,14 +6,14 @@ change whatever you like here.
 
 import dataclasses
 
-from earbit.presets import hubert_tiny
+from earbit.presets import preset
 from earbit.pretrain.recipe import TINY_TRAINING, RecipeConfig
 
 
 def recipe() -> RecipeConfig:
     """First iteration: 100 units from MFCC."""
     return RecipeConfig(
-        model=hubert_tiny(),
+        model=preset("hubert-tiny"),
         n_units=100,
         train=dataclasses.replace(TINY_TRAINING, checkpoint_every_steps=100),
     )

@@ -20,6 +20,8 @@ from earbit.files import require_place
 ABOUT = """Audio language models in one bit, that really run in one bit.
 `earbit VERB --help` explains a verb; `earbit --version` says which earbit this is."""
 STDOUT = Path("-")
+RENAMED = {"binarize": "quantize", "errors": "propagation"}
+"""Verbs by the names that they had before version 0.1."""
 
 Verb = Callable[..., None]
 
@@ -69,6 +71,8 @@ def _in_short(verb: Callable[..., Callable[[], None]]) -> Callable[..., Callable
 
 
 def _unknown(name: str, verbs: Mapping[str, Verb]) -> ConfigError:
+    if name in RENAMED:
+        return ConfigError(f"{name}: this verb is called {RENAMED[name]} now; see earbit --help")
     near = difflib.get_close_matches(name, verbs, n=1)
     guess = f"did you mean {near[0]}" if near else f"verbs are {', '.join(verbs)}"
     return ConfigError(f"no verb {name!r}; {guess}; see earbit --help")

@@ -14,7 +14,7 @@ from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import ModelFile, read_model_file
 from earbit.model_names import model_path, require_model
 from earbit.nn.precision import Granularity
-from earbit.presets import PRESETS
+from earbit.presets import PRESETS, preset
 from earbit.quantize.convert import convert, quantized_leaves_of
 
 
@@ -80,7 +80,7 @@ def preset_or_model(where: str, seed: int, settings: Sequence[str] = ()) -> Audi
     ConfigError for what is neither, and for settings of a model.
     """
     if where in PRESETS:
-        return random_model(override(PRESETS[where](), settings), seed).eval()
+        return random_model(override(preset(where), settings), seed).eval()
     require_model(where)
     refuse_settings(settings, where)
     return load_model(where)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.encoders.build import EncoderConfig, build_encoder
+from earbit.encoders.table import EncoderConfig, build_encoder
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.nn.front_end import MIN_SAMPLES, FrontEnd, FrontEndConfig, n_frames_of
 from earbit.nn.leaves import Linear
@@ -22,7 +22,7 @@ from earbit.nn.roles import Role
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """A whole model; `encoder` is one of the four kinds."""
+    """A whole model; `encoder` is a configuration of the table of encoders."""
 
     encoder: EncoderConfig
     front_end: FrontEndConfig = FrontEndConfig()

@@ -8,23 +8,9 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from earbit.errors import ConfigError
+from earbit.presets import PRESETS
 
 MODEL_FILE_NAME = "model.safetensors"
-PRESET_NAMES = (
-    "hubert-base",
-    "hubert-large",
-    "hubert-xlarge",
-    "hubert-tiny",
-    "conformer-s",
-    "conformer-tiny",
-    "squeezeformer-xs",
-    "squeezeformer-tiny",
-    "sparseformer-dn-s",
-    "sparseformer-sw-s",
-    "sparseformer-dn-tiny",
-    "sparseformer-sw-tiny",
-)
-"""The keys of `earbit.presets.PRESETS`, which needs PyTorch for their values."""
 
 
 def model_path(where: str | Path) -> Path:
@@ -35,15 +21,15 @@ def model_path(where: str | Path) -> Path:
 
 def require_model(where: str) -> None:
     """ConfigError for what is neither the name of a preset nor the place of a model file."""
-    if where not in PRESET_NAMES and not model_path(where).exists():
+    if where not in PRESETS and not model_path(where).exists():
         raise ConfigError(
-            f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESET_NAMES)}"
+            f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
         )
 
 
 def refuse_program(where: str, cure: str) -> None:
     """ConfigError for an exported program, which is no model any more; cure: what to do with it."""
-    if where not in PRESET_NAMES and Path(where).is_file() and _says_program(Path(where)):
+    if where not in PRESETS and Path(where).is_file() and _says_program(Path(where)):
         raise ConfigError(f"{where}: already a program; {cure}")
 
 

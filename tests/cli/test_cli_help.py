@@ -108,6 +108,12 @@ def test_a_mistyped_verb_is_guessed(capsys):
     assert fails(capsys, "runn") == "earbit: no verb 'runn'; did you mean run; see earbit --help"
 
 
+@pytest.mark.parametrize(("old", "new"), [("binarize", "quantize"), ("errors", "propagation")])
+def test_the_old_name_of_a_verb_says_the_new_one(old, new, capsys):
+    line = fails(capsys, old, "hubert-tiny", "--out", "x")
+    assert line == f"earbit: {old}: this verb is called {new} now; see earbit --help"
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_examples_stand_on_lines_of_their_own(verb, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")

@@ -55,7 +55,7 @@ def test_an_output_folder_that_cannot_be_written_is_named(capsys, tmp_path):
 
 def test_a_foreign_model_file_is_named(capsys, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"not a model")
-    line = fails(capsys, "binarize", tmp_path, "--out", tmp_path / "o")
+    line = fails(capsys, "quantize", tmp_path, "--out", tmp_path / "o")
     assert "model.safetensors" in line
 
 
@@ -104,8 +104,8 @@ def test_a_study_without_keywords_is_refused_before_anything_is_trained(capsys, 
     assert not (tmp_path / "o").exists()
 
 
-def test_binarizing_by_a_plan_that_quantizes_nothing_is_refused(capsys, tmp_path):
-    line = fails(capsys, "binarize", "hubert-tiny", "--plan", "fp32", "--out", tmp_path / "o")
+def test_quantizing_by_a_plan_that_quantizes_nothing_is_refused(capsys, tmp_path):
+    line = fails(capsys, "quantize", "hubert-tiny", "--plan", "fp32", "--out", tmp_path / "o")
     assert "'fp32' quantizes nothing" in line
     assert not (tmp_path / "o").exists()
 

@@ -39,9 +39,9 @@ def test_work_that_goes_on_by_the_same_command_says_so_once_it_has_begun(
 ):
     monkeypatch.setattr("earbit.study.run.run_study", end_by_hand)
     monkeypatch.setattr("earbit.pretrain.verb.pretrain", end_by_hand)
-    monkeypatch.setattr("earbit.quantize.verb.binarize", end_by_hand)
+    monkeypatch.setattr("earbit.quantize.verb.quantize", end_by_hand)
     out = tmp_path / "out"
-    commands = [["study"], ["pretrain", "hubert-tiny"], ["binarize", "hubert-tiny"]]
+    commands = [["study"], ["pretrain", "hubert-tiny"], ["quantize", "hubert-tiny"]]
     for args in commands:
         assert interrupted(capsys, *args, "--out", out) == "earbit: interrupted"
     out.mkdir()

@@ -10,10 +10,10 @@ import re
 import pytest
 import torch
 
-from earbit.encoders.build import build_encoder
 from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.sparseformer import FixedConfig, SparseformerConfig, StridedConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig
+from earbit.encoders.table import build_encoder
 from earbit.encoders.transformer import TransformerConfig
 from earbit.model import AudioModel, ModelConfig
 from earbit.nn.front_end import FrontEndConfig

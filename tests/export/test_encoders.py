@@ -9,10 +9,9 @@ import torch
 
 from earbit.encoders.sparseformer import FixedConfig, StridedConfig
 from earbit.errors import UnsupportedError
-from earbit.export.layer_by_layer import layer_by_layer
 from earbit.export.lower import lower_model
 from earbit.export.verb import export_model, export_to, model_of
-from earbit.export.verify import verify
+from earbit.export.verify import run_layers_alone, verify
 from earbit.load import random_model
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import FLOAT, W1A1, Precision
@@ -73,7 +72,7 @@ def check(model, folder, *clips):
         ours = torch.from_numpy(session.run(clip, layers="all"))[:, None]
         with torch.no_grad():
             theirs = torch.stack(model(torch.from_numpy(clip)[None]).states)
-            from_ours = layer_by_layer(model.encoder, ours)
+            from_ours = run_layers_alone(model.encoder, ours)
         assert ours.shape == theirs.shape
         assert cosine(ours[0], theirs[0]) > 0.9999, len(clip)
         for found, expected in zip(ours[1:], from_ours, strict=True):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from earbit.errors import ConfigError
-from earbit.presets import PRESETS
+from earbit.presets import PRESETS, preset
 from earbit.pretrain.recipe import load_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.py"))
@@ -48,7 +48,7 @@ def test_units_and_seeds_that_cannot_be_are_refused_before_any_work(setting):
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_a_recipe(name):
     recipe = load_recipe(name, ["train.optimiser.n_steps=40000", "corpus=somewhere"])
-    assert recipe.model == PRESETS[name]()
+    assert recipe.model == preset(name)
     assert recipe.train.optimiser.n_steps == 40_000
     assert recipe.corpus == "somewhere"
 

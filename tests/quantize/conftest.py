@@ -1,7 +1,7 @@
-"""What tests of `earbit binarize` start from."""
+"""What tests of `earbit quantize` start from."""
 
 import pytest
-from binarize_runs import MODEL
+from quantize_runs import MODEL
 
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig

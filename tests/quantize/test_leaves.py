@@ -7,14 +7,15 @@ from earbit.errors import ConfigError, DataError
 from earbit.load import load_model, random_model
 from earbit.model_file import save_model
 from earbit.nn.leaves import Conv1d, Linear, MatMul, leaves_of
-from earbit.nn.precision import FLOAT, W1A1
-from earbit.presets import PRESETS, preset
+from earbit.nn.precision import W1A1
+from earbit.presets import preset
 from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
 from earbit.quantize.codes import binarize_signed, binarize_unsigned
 from earbit.quantize.convert import convert, precisions_of, quantized_leaves_of
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear, QuantizedMatMul
-from earbit.quantize.plan import PLANS, Plan, plan_named
+from earbit.quantize.plan import PLANS, Plan
 from earbit.quantize.product import LinearProduct
+from earbit.quantize.selector import Selector
 from earbit.quantize.student import noise_clips, quantized_copy, student_of
 from earbit.quantize.weights import binarize_weight
 
@@ -70,63 +71,6 @@ def test_a_product_of_probabilities_and_values_uses_both_sets():
     v = torch.tensor([[1.0, -1.0], [0.0, -2.0], [-3.0, 4.0]])
     # bits of p: 0 1 1; signs of v: (+, -), (-> +), (-, +)
     assert torch.allclose(leaf(p, v), torch.tensor([[0.2 * 0.5 * (1 - 1), 0.2 * 0.5 * (-1 + 1)]]))
-
-
-def test_plans_give_each_leaf_its_precision():
-    names = list(leaves_of(random_model(preset("hubert-tiny"), 0)))
-    table = plan_named("w1a1").precisions(names)
-    assert table["front_end.convs.0"] == FLOAT
-    assert all(table[f"front_end.convs.{i}"] == W1A1 for i in range(1, 7))
-    assert table["encoder.position.conv"] == W1A1
-    assert table["projection"] == FLOAT
-    assert table["encoder.layers.2.attention.scores"] == W1A1
-    assert set(plan_named("fp32").precisions(names).values()) == {FLOAT}
-    encoder_only = plan_named("w1a1-encoder").precisions(names)
-    assert {n for n, p in encoder_only.items() if p == W1A1} == {
-        n for n in names if n.startswith("encoder.layers.")
-    }
-
-
-def test_a_pattern_that_matches_nothing_names_its_neighbours():
-    names = list(leaves_of(random_model(preset("hubert-tiny"), 0)))
-    plan = Plan("mine", (("encoder.layer.*.attention.q_proj", W1A1),))
-    with pytest.raises(ConfigError, match=r"matches no leaf; did you mean encoder\.layers"):
-        plan.precisions(names)
-
-
-def test_an_unknown_plan_names_its_neighbours():
-    with pytest.raises(
-        ConfigError, match="unknown plan 'w1a11'; plans are fp32, .*w1a1.*file of your own"
-    ):
-        plan_named("w1a11")
-
-
-def test_every_plan_fits_every_preset_and_leaves_the_first_convolution_in_float():
-    for name in PRESETS:
-        if name.endswith("-tiny"):
-            leaf_names = leaves_of(random_model(preset(name), 0))
-            for plan in PLANS.values():
-                assert plan.precisions(leaf_names)["front_end.convs.0"].is_float
-
-
-def test_plans_give_the_bits_of_their_names():
-    names = [
-        "front_end.convs.1",
-        "encoder.position.conv",
-        "encoder.layers.0.x",
-        "projection",
-        "encoder.layers.0.attention.scores",
-        "encoder.layers.0.attention.context",
-    ]
-    tables = {
-        name: [str(p) for p in plan.precisions(names).values()] for name, plan in PLANS.items()
-    }
-    assert tables["w2a2"] == ["w2a2", "w2a2", "w2a2", "w32a32", "w2a2", "w2a2"]
-    # Both operands of an attention product are activations.
-    assert tables["w1a2"] == ["w1a2", "w1a2", "w1a2", "w32a32", "w2a2", "w2a2"]
-    assert tables["w1a1-frontend4"] == ["w1a4", "w1a1", "w1a1", "w32a32", "w1a1", "w1a1"]
-    assert tables["w1a1-frontend8"] == ["w8a8", "w1a1", "w1a1", "w32a32", "w1a1", "w1a1"]
-    assert tables["w1a1-encoder"] == ["w32a32", "w32a32", "w1a1", "w32a32", "w1a1", "w1a1"]
 
 
 def test_converting_twice_is_refused_and_changes_nothing():
@@ -197,7 +141,7 @@ def test_calibration_refuses_what_is_not_finite_behind_the_last_quantizer():
 def test_a_quantizer_that_no_audio_reaches_is_an_error():
     model = random_model(dataclasses.replace(preset("hubert-tiny"), n_units=5), 0)
     with pytest.raises(ConfigError, match=r"nothing reaches quantizer '.*head.*heads stay in flo"):
-        student_of(model, Plan("all", (("*", W1A1),)), noise_clips(0), CalibrationConfig())
+        student_of(model, Plan("all", ((Selector(), W1A1),)), noise_clips(0), CalibrationConfig())
 
 
 def test_calibration_without_audio_is_refused():

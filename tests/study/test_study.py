@@ -13,7 +13,7 @@ from earbit.study.run import run_study
 SMALL = scale.Scale(
     n_units=8,
     pretrain_steps=4,
-    binarize_steps=4,
+    quantize_steps=4,
     head_steps=4,
     batch_s=4.0,
     crop_s=2.0,

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from earbit.errors import ConfigError
-from earbit.model_names import PRESET_NAMES, refuse_program, require_model
+from earbit.model_names import refuse_program, require_model
+from earbit.presets import PRESETS
 
 
 def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) -> None:
@@ -16,7 +17,7 @@ def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) ->
     from earbit.quantize.plan import PLANS, plan_named
 
     is_program = not plans and not Path(where).is_dir()
-    if not plans and where in PRESET_NAMES and not Path(where).is_file():
+    if not plans and where in PRESETS and not Path(where).is_file():
         raise ConfigError(
             f"{where}: a preset, and no --plan to export it under; give one or several, as "
             f"`earbit bench {where} --plan w1a1`; plans: {', '.join(PLANS)}"

@@ -144,7 +144,7 @@ def superb(
         print_json(score_model(model, task, data, out, seed=seed))
 
 
-def errors(
+def propagation(
     models: Annotated[
         Positional[tuple[str, ...]],
         arg(
@@ -186,8 +186,8 @@ def errors(
         Path | None,
         arg(
             metavar="DIR",
-            help="A folder for errors.json and the figure, SVG and PNG; without it the table alone "
-            "is printed.",
+            help="A folder for propagation.json and the figure, SVG and PNG; without it only the "
+            "table is printed.",
             help_behavior_hint=NO_DEFAULT,
         ),
     ] = None,
@@ -196,10 +196,10 @@ def errors(
 ) -> None:
     """Where quantization noise arises and how it propagates, by module, kind and encoder.
 
-      earbit errors hubert-tiny --noise                             a quick look, random weights
-      earbit errors float --plan w1a1 --corpus my-audio             quantized without training
-      earbit errors onebit --teacher float --corpus my-audio        trained with quantization
-      earbit errors conformer hubert --corpus my-audio --out DIR    two encoders compared
+      earbit propagation hubert-tiny --noise                          random weights
+      earbit propagation float --plan w1a1 --corpus my-audio          quantized, not trained
+      earbit propagation onebit --teacher float --corpus my-audio     trained quantized model
+      earbit propagation conformer hubert --corpus my-audio --out DIR   two encoders compared
 
     Levels are signal over quantization noise in dB: 0 is as much noise as signal, more is better.
     Of a mixed encoder and one of attention alone, the number is how much more alike errors of

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from earbit.model_names import PRESET_NAMES
+from earbit.presets import PRESETS
 from earbit.quantize.plan import PLANS
 
-PRESETS_ARE = f"Presets: {', '.join(PRESET_NAMES)}."
+PRESETS_ARE = f"Presets: {', '.join(PRESETS)}."
 PLANS_ARE = f"Plans: {', '.join(PLANS)}; or a .json or .yaml file of your own."
 NO_DEFAULT = ""
 """In the place of `(default: None)`, where the text says what happens without the option."""

@@ -36,7 +36,7 @@ def study(
     ),
     seed: Seed = 0,
 ) -> None:
-    """The whole comparison: pre-train, binarize, cost, score, export, measure, report.
+    """The whole comparison: pre-train, quantize, cost, score, export, measure, report.
 
     A corpus needs `keyword` labels, which the score is made from (docs/corpus.md).  Started again
     after a kill, it goes on where it was.  Results: OUT/results.json and report.html.
@@ -128,7 +128,7 @@ def pretrain(
         print_json(pretrain_recipe(load_recipe(recipe, flat(set)), out))
 
 
-def binarize(
+def quantize(
     model: Model,
     out: Annotated[Path, arg(metavar="DIR", help="A folder of this run alone.")],
     plan: Annotated[
@@ -152,9 +152,9 @@ def binarize(
     Each plan is a stage, the teacher and the start of the next one.  Without --plan there are two:
     full precision teaches w1a2, and that teaches w1a1 (multi-distillation).
 
-      earbit binarize float --corpus my-audio --out onebit
-      earbit binarize float --corpus my-audio --plan w1a1-encoder --out onebit
-      earbit binarize float --corpus my-audio --plan w4a4 w1a1 --n-steps 300 600 --out onebit
+      earbit quantize float --corpus my-audio --out onebit
+      earbit quantize float --corpus my-audio --plan w1a1-encoder --out onebit
+      earbit quantize float --corpus my-audio --plan w4a4 w1a1 --n-steps 300 600 --out onebit
 
     What plans do, and how to write one: docs/quantization.md.
 
@@ -165,11 +165,11 @@ def binarize(
     every leaf.  The same command goes on after a kill, to the same bits; another one is refused.
     """
     from earbit.quantize.report import render
-    from earbit.quantize.verb import binarize as binarize_model
+    from earbit.quantize.verb import quantize as quantize_model
 
     settings = flat(set)
     with goes_on(out):
-        result = binarize_model(
+        result = quantize_model(
             model, plan, corpus, out, n_steps=n_steps, seed=seed, settings=settings
         )
     emit(result, json, render(result, str(out)))

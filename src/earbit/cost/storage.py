@@ -13,8 +13,8 @@ from typing import Literal
 
 import torch
 
-from earbit.cost.trace import Leaf, weight_shape
-from earbit.nn.leaves import MatMul
+from earbit.cost.trace import weight_shape
+from earbit.nn.leaves import Leaf, MatMul
 from earbit.nn.precision import FLOAT, Precision
 
 RestBits = Literal[32, 16]

@@ -27,7 +27,7 @@ from earbit.model_file import read_model_file
 from earbit.model_names import model_path, require_model
 from earbit.nn.front_end import MIN_SAMPLES
 from earbit.nn.precision import Precision
-from earbit.presets import PRESETS
+from earbit.presets import PRESETS, preset
 from earbit.quantize.plan import plan_named
 
 FLOAT_PLAN = "fp32"
@@ -132,7 +132,7 @@ def _check_figure(figure: Path | None) -> None:
 def _model_of(where: str) -> tuple[ModelConfig, dict[str, Precision], str]:
     """Configuration, precisions of quantized leaves and plan of a preset or a model file."""
     if where in PRESETS:
-        return PRESETS[where](), {}, FLOAT_PLAN
+        return preset(where), {}, FLOAT_PLAN
     require_model(where)
     file = read_model_file(model_path(where))
     return file.config, file.precisions, str(file.origin.get("plan", FLOAT_PLAN))

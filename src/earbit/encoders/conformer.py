@@ -86,3 +86,6 @@ class ConformerEncoder(torch.nn.Module):
         if self.position is not None and self.norm is not None:
             x_BTD = self.norm(self.position(x_BTD, lengths))
         return run_layers(self.layers, self.dropout(x_BTD), lengths, self.layer_drop)
+
+    def layer_inputs(self, states: list[Tensor]) -> list[Tensor]:
+        return states[:-1]

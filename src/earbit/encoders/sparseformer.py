@@ -110,6 +110,9 @@ class SparseformerEncoder(torch.nn.Module):
         x_BTD = self.dropout(self.norm(self.position(x_BTD, lengths)))
         return run_layers(self.layers, x_BTD, lengths, self.layer_drop)
 
+    def layer_inputs(self, states: list[Tensor]) -> list[Tensor]:
+        return states[:-1]
+
 
 def _attention(config: SparseformerConfig) -> SelfAttention:
     shape = (config.d_model, config.n_heads, config.dropout)

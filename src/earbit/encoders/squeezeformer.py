@@ -165,3 +165,12 @@ class SqueezeformerEncoder(torch.nn.Module):
         recovered = self.recovery(at_full_rate[-1]) + states[-1]
         after = run_layers(self.layers[last:], recovered, lengths, self.layer_drop)
         return [*states, *at_full_rate[1:], *after[1:]]
+
+    def layer_inputs(self, states: list[Tensor]) -> list[Tensor]:
+        first, last = self.reduce_before, self.recover_before
+        inputs = states[:-1]
+        inputs[first] = self.reduction(inputs[first])
+        # States at half the rate are repeated, so every second frame is the layer's own.
+        inputs[first + 1 : last] = [state[:, ::2] for state in inputs[first + 1 : last]]
+        inputs[last] = self.recovery(states[last]) + states[first]
+        return inputs

@@ -69,3 +69,6 @@ class TransformerEncoder(torch.nn.Module):
             return run_layers(self.layers, self.dropout(self.norm(x_BTD)), lengths, self.layer_drop)
         states = run_layers(self.layers, self.dropout(x_BTD), lengths, self.layer_drop)
         return [*states[:-1], self.norm(states[-1])]
+
+    def layer_inputs(self, states: list[Tensor]) -> list[Tensor]:
+        return states[:-1]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from earbit.encoders.build import Encoder
 from earbit.encoders.conformer import ConformerEncoder
 from earbit.encoders.sparseformer import SparseformerEncoder
 from earbit.encoders.squeezeformer import SqueezeformerEncoder
 from earbit.encoders.transformer import TransformerEncoder
+from earbit.errors import UnsupportedError
 from earbit.export.blocks import lower_norm
 from earbit.export.conformer import lower_conformer
 from earbit.export.front_end import lower_front_end
@@ -19,6 +20,14 @@ from earbit.export.program import WAVEFORM, Program
 from earbit.export.squeezeformer import lower_squeezeformer
 from earbit.export.transformer import lower_transformer
 from earbit.model import AudioModel
+
+LOWERINGS: dict[type, Callable[[Program, str, Any, int], list[int]]] = {
+    TransformerEncoder: lower_transformer,
+    SparseformerEncoder: lower_transformer,
+    ConformerEncoder: lower_conformer,
+    SqueezeformerEncoder: lower_squeezeformer,
+}
+"""(program, name of the module, encoder, its input) -> the hidden states, as values."""
 
 
 def lower_model(model: AudioModel) -> Program:
@@ -38,16 +47,11 @@ def lower_model(model: AudioModel) -> Program:
     value = lower_norm(program, model.feature_norm, value)
     value = input_bits(program, "projection", model.projection, value)
     value = lower_linear(program, "projection", model.projection, value)
-    program.outputs = _lower_encoder(program, "encoder", model.encoder, value)
+    lower_encoder = LOWERINGS.get(type(model.encoder))
+    if lower_encoder is None:
+        raise UnsupportedError(
+            f"{type(model.encoder).__name__} has no lowering; add one to LOWERINGS in "
+            "earbit/export/lower.py"
+        )
+    program.outputs = lower_encoder(program, "encoder", model.encoder, value)
     return program
-
-
-def _lower_encoder(program: Program, name: str, encoder: Encoder, value: int) -> list[int]:
-    match encoder:
-        case TransformerEncoder() | SparseformerEncoder():
-            return lower_transformer(program, name, encoder, value)
-        case ConformerEncoder():
-            return lower_conformer(program, name, encoder, value)
-        case SqueezeformerEncoder():
-            return lower_squeezeformer(program, name, encoder, value)
-    assert_never(encoder)

@@ -75,7 +75,7 @@ def export_model(
     elif plan is not None and any(not p.is_float for _, p in plan_named(plan).rules):
         say(
             f"{where}: not trained under {plan}, so its features are poor; "
-            f"earbit binarize {where} --plan {plan} trains it"
+            f"earbit quantize {where} --plan {plan} trains it"
         )
     waveform = noise_clips(seed + 1, n_clips=1)[0]
     return export_to(model, out, name=where, waveform=waveform, head=packed)

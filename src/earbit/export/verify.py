@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from earbit.encoders.encoder import Encoder
 from earbit.errors import DataError
-from earbit.export.layer_by_layer import layer_by_layer
 from earbit.export.operands import comparing, operands_of
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
@@ -41,6 +42,16 @@ class Agreement:
         return asdict(self)
 
 
+def run_layers_alone(encoder: Encoder, states_LBTD: Tensor) -> list[Tensor]:
+    """The output of every layer, each computed from the given hidden state before it.
+
+    states_LBTD: the encoder's input and the output of every layer.  A difference in one layer is
+    not seen again in the layers after it.
+    """
+    inputs = encoder.layer_inputs(list(states_LBTD))
+    return [layer(x_BTD) for layer, x_BTD in zip(encoder.layers, inputs, strict=True)]
+
+
 @torch.no_grad()
 def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreement:
     """Runs both on `waveform` (samples,) and compares the codes of every leaf and the output.
@@ -62,7 +73,7 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
     equal: dict[str, np.ndarray] = {}
     with comparing(operands, found, equal), evaluating(model):
         model(torch.from_numpy(waveform)[None])
-        layer_by_layer(model.encoder, torch.from_numpy(states)[:, None])
+        run_layers_alone(model.encoder, torch.from_numpy(states)[:, None])
     shares = {name: float(np.mean(equal[name])) for name in operands}
     names = list(operands)
     n_bits = {name: equal[name].size for name in names}

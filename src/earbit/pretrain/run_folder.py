@@ -16,7 +16,7 @@ from earbit.errors import ConfigError
 
 CONFIG_NAME = "config.json"
 """What a run was asked for: a configuration, whose `type` says which command it is of."""
-COMMANDS = {"recipe": "a pre-training", "binarize": "a run of `earbit binarize`"}
+COMMANDS = {"recipe": "a pre-training", "quantize": "a run of `earbit quantize`"}
 """What a folder holds, by that `type`."""
 LEFT_BEFORE = {QUARANTINE_NAME, "units"}
 """What a run may leave in its folder before it has a configuration."""

@@ -47,7 +47,7 @@ class LeafReport:
 
     def __str__(self) -> str:
         return (
-            f"{self.name:<48} {self.role:<13}{self.kind:<7} {self.precision!s:<7} "
+            f"{self.name:<56} {self.role:<13}{self.kind:<7} {self.precision!s:<7} "
             f"{self.scales_of_weight:<8}{self.input}"
         ).rstrip()
 

@@ -14,14 +14,14 @@ HEADER = ("", "unit accuracy", "cross-entropy", "distance to its teacher")
 
 def leaves_text(leaves: Sequence[LeafReport]) -> str:
     """The text of leaves.txt: a header and a line per leaf."""
-    header = f"{'leaf':<48} {'role':<13}{'kind':<7} {'bits':<7} {'scales':<8}input"
+    header = f"{'leaf':<56} {'role':<13}{'kind':<7} {'bits':<7} {'scales':<8}input"
     return "".join(f"{line}\n" for line in (header, *leaves))
 
 
 def render(result: Mapping[str, Any], out_dir: str) -> str:
     """The teacher and every stage on the validation part, and what was quantized.
 
-    result: of `binarize_on`.  Accuracy and cross-entropy are of hidden frames; the distance is the
+    result: of `quantize_on`.  Accuracy and cross-entropy are of hidden frames; the distance is the
     sum of mean squared errors of all hidden states.
     """
     rows = [HEADER, _row("teacher", result["teacher"])]

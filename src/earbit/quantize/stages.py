@@ -47,7 +47,7 @@ N_CALIBRATION_CLIPS = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BinarizeConfig:
+class QuantizeConfig:
     """Quantization-aware training in stages, each the teacher and the start of the next."""
 
     plans: tuple[str, ...]
@@ -103,7 +103,7 @@ class Stage:
     """The part of its description that is known before any data are."""
 
 
-def stages_of(config: BinarizeConfig, teacher: AudioModel, out_dir: Path) -> list[Stage]:
+def stages_of(config: QuantizeConfig, teacher: AudioModel, out_dir: Path) -> list[Stage]:
     """The stages of a run into `out_dir`, all of them checked before any is trained.
 
     Raises ConfigError for a plan that is unknown, matches no leaf or quantizes nothing, for two
@@ -122,7 +122,7 @@ def stages_of(config: BinarizeConfig, teacher: AudioModel, out_dir: Path) -> lis
     stages = []
     for i, plan in enumerate(plans):
         run = {
-            "stage": "binarize",
+            "stage": "quantize",
             "plan": plan.name,
             "rules": {str(selector): str(precision) for selector, precision in plan.rules},
             "config": to_dict(named),
@@ -138,9 +138,9 @@ def stages_of(config: BinarizeConfig, teacher: AudioModel, out_dir: Path) -> lis
 
 def _check_folder(out_dir: Path, stages: list[Stage]) -> None:
     """ConfigError when `out_dir` holds another run, of one stage or of several."""
-    check_kind(out_dir, "binarize")
+    check_kind(out_dir, "quantize")
     if (out_dir / CONFIG_NAME).exists():
-        held = to_dict(load(BinarizeConfig, out_dir / CONFIG_NAME))
+        held = to_dict(load(QuantizeConfig, out_dir / CONFIG_NAME))
         held["plans"] = [plan_name(where) for where in held["plans"]]
         differ = differences({"config": held}, {"config": stages[0].run["config"]})
         if differ is not None:
@@ -152,8 +152,8 @@ def _check_folder(out_dir: Path, stages: list[Stage]) -> None:
         check_same_run(folder / CHECKPOINTS, mine.run)
 
 
-def binarize_on(
-    teacher: AudioModel, config: BinarizeConfig, data: TrainingData, out_dir: Path
+def quantize_on(
+    teacher: AudioModel, config: QuantizeConfig, data: TrainingData, out_dir: Path
 ) -> dict[str, Any]:
     """Trains the stages on data in memory, or goes on where a killed run stopped.
 
@@ -183,7 +183,7 @@ def binarize_on(
 
 
 def _train_stage(
-    teacher: AudioModel, stage: Stage, config: BinarizeConfig, data: TrainingData
+    teacher: AudioModel, stage: Stage, config: QuantizeConfig, data: TrainingData
 ) -> tuple[AudioModel, dict[str, Any]]:
     """The student of one stage and its figures; goes on where the folder's checkpoints end."""
     run = {**stage.run, **data_digests(data.labels)}

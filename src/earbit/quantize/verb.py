@@ -1,4 +1,4 @@
-"""`earbit binarize`: a trained model and a corpus, looked over and opened, for the stages."""
+"""`earbit quantize`: a trained model and a corpus, looked over and opened, for the stages."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from earbit.model_file import read_model_file
 from earbit.model_names import model_path
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import W1A1
-from earbit.presets import PRESETS
+from earbit.presets import PRESETS, preset
 from earbit.pretrain.corpus import LABELS, decoded_corpus, labelled, training_data
 from earbit.pretrain.loop import TrainConfig, TrainingData
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.run_folder import check_is_ours
 from earbit.progress import say
-from earbit.quantize.stages import BinarizeConfig, binarize_on, stages_of
+from earbit.quantize.stages import QuantizeConfig, quantize_on, stages_of
 from earbit.units.apply import label_with
 from earbit.units.kmeans import KMeans
 from earbit.units.labels import UnitLabels
@@ -37,7 +37,7 @@ def default_config(
     n_steps: tuple[int, ...],
     seed: int,
     origin: Mapping[str, Any] | None = None,
-) -> BinarizeConfig:
+) -> QuantizeConfig:
     """Stages with a tenth of warm-up; batches and masks as in the pre-training.
 
     n_steps: of all stages, or of each;  origin: of the model file, where it has one.
@@ -50,10 +50,10 @@ def default_config(
     if origin is not None and "recipe" in origin:
         recipe: RecipeConfig = from_dict(RecipeConfig, origin["recipe"], "recipe of the model")
         train = dataclasses.replace(recipe.train, optimiser=optimiser, seed=seed)
-    return BinarizeConfig(plans=plans, train=train, stage_steps=n_steps if len(n_steps) > 1 else ())
+    return QuantizeConfig(plans=plans, train=train, stage_steps=n_steps if len(n_steps) > 1 else ())
 
 
-def binarize(
+def quantize(
     where: str,
     plans: tuple[str, ...],
     corpus: str,
@@ -67,7 +67,7 @@ def binarize(
 
     A preset has random weights from the seed, and finds units of its own, to try things out.
     n_steps: one number for all stages, or one for each.  settings: `a.b=value` changes of the
-    `BinarizeConfig`.  Before any audio is read it raises ConfigError for a model without a unit
+    `QuantizeConfig`.  Before any audio is read it raises ConfigError for a model without a unit
     head or that is quantized already, for what `stages_of` refuses and for a folder of other files,
     and DataError for a model whose folder lacks its units.
     """
@@ -75,8 +75,8 @@ def binarize(
         steps = " ".join(map(str, n_steps))
         raise ConfigError(f"--n-steps {steps} and --set {STEPS_SETTING}...; give one of them")
     if where in PRESETS:
-        preset = dataclasses.replace(PRESETS[where](), n_units=N_UNITS_OF_PRESETS)
-        teacher, origin = random_model(preset, seed).eval(), None
+        shape = dataclasses.replace(preset(where), n_units=N_UNITS_OF_PRESETS)
+        teacher, origin = random_model(shape, seed).eval(), None
     else:
         teacher = preset_or_model(where, seed)
         origin = read_model_file(model_path(where)).origin
@@ -85,7 +85,7 @@ def binarize(
     config = override(default_config(plans, n_steps, seed, origin), settings)
     if teacher.config.n_units is None:
         raise ConfigError(f"{where}: no unit head; give a model that was pre-trained")
-    check_is_ours(out_dir, "binarize")
+    check_is_ours(out_dir, "quantize")
     stages = stages_of(config, teacher, out_dir)
     units = None if origin is None else _units_beside(model_path(where), origin.get("kmeans"))
     for stage in stages:
@@ -98,7 +98,7 @@ def binarize(
             break
     with none_left_empty(out_dir):
         data = _data_for(corpus, out_dir, units, seed)
-        return binarize_on(teacher, config, data, out_dir)
+        return quantize_on(teacher, config, data, out_dir)
 
 
 def _is_hopeless(model: AudioModel, precisions: Mapping[str, Any]) -> bool:

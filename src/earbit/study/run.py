@@ -1,4 +1,4 @@
-"""`earbit study`: pre-train, binarize, cost, score, export, measure; then results and report.
+"""`earbit study`: pre-train, quantize, cost, score, export, measure; then results and report.
 
 Every stage writes its result whole into its own folder, and a stage whose result lies there is not
 run again, so a study that was killed goes on where it was.
@@ -37,7 +37,7 @@ from earbit.pretrain.loop import TrainingData
 from earbit.pretrain.verb import pretrain_on
 from earbit.progress import say
 from earbit.quantize.convert import precisions_of
-from earbit.quantize.stages import binarize_on
+from earbit.quantize.stages import quantize_on
 from earbit.study.report import bits_equal, write_report
 from earbit.study.scale import Scale, scale_named
 from earbit.superb.tasks import task_named
@@ -171,7 +171,7 @@ def _train(study: Study, encoder: str, plan: str, folder: Path) -> dict[str, Any
         recipe = study.scale.recipe(encoder, study.corpus_where, study.seed)
         return pretrain_on(recipe, study.data, folder)
     teacher = load_model(study.out_dir / encoder / "fp32")
-    return binarize_on(teacher, study.scale.binarize(plan, study.seed), study.data, folder)
+    return quantize_on(teacher, study.scale.quantize(plan, study.seed), study.data, folder)
 
 
 def _worth_and_cost(study: Study, folder: Path, encoder: str, plan: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from earbit.presets import preset
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
-from earbit.quantize.stages import BinarizeConfig
+from earbit.quantize.stages import QuantizeConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +19,7 @@ class Scale:
 
     n_units: int
     pretrain_steps: int
-    binarize_steps: int
+    quantize_steps: int
     head_steps: int
     batch_s: float
     """Seconds of audio in a batch."""
@@ -38,9 +38,9 @@ class Scale:
             seed=seed,
         )
 
-    def binarize(self, plan: str, seed: int) -> BinarizeConfig:
+    def quantize(self, plan: str, seed: int) -> QuantizeConfig:
         """The quantization-aware run that follows."""
-        return BinarizeConfig(plans=(plan,), train=self._train(2e-3, self.binarize_steps, seed))
+        return QuantizeConfig(plans=(plan,), train=self._train(2e-3, self.quantize_steps, seed))
 
     def _train(self, peak_lr: float, n_steps: int, seed: int) -> TrainConfig:
         # HuBERT warms up over 8 % of its steps and clips at 10; few steps on small batches of noisy
@@ -65,7 +65,7 @@ SCALES = {
     "tiny": Scale(
         n_units=50,
         pretrain_steps=300,
-        binarize_steps=200,
+        quantize_steps=200,
         head_steps=600,
         batch_s=12.0,
         crop_s=5.0,

@@ -18,10 +18,11 @@ from earbit.quantize.propagation.interaction import compare, interaction_of, ove
 from earbit.quantize.propagation.measure import Errors, measure
 from earbit.quantize.propagation.models import calibrated_twin
 from earbit.quantize.propagation.parts import LAYERS
+from earbit.quantize.selector import Selector
 from earbit.quantize.student import noise_clips
 
 SHAPE = {"n_layers": 2, "d_model": 16, "n_heads": 2, "d_ffn": 32, "position_kernel": 8}
-PLAN = Plan("w8a8", (("encoder.layers.*", Precision(8, 8)),))
+PLAN = Plan("w8a8", ((Selector(name="encoder.layers.*"), Precision(8, 8)),))
 
 
 def measured(encoder, clips):

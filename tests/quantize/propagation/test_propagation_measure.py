@@ -16,13 +16,14 @@ from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
 from earbit.nn.leaves import Linear, leaves_of
 from earbit.nn.precision import FLOAT, W1A1
-from earbit.presets import PRESETS
+from earbit.presets import PRESETS, preset
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import PLANS, Plan
 from earbit.quantize.propagation.interaction import interaction_of
 from earbit.quantize.propagation.measure import measure, n_passes
 from earbit.quantize.propagation.models import calibrated_twin, grafted
 from earbit.quantize.propagation.parts import ALL, LAYERS, NOT_QUANTIZED, kind_of, parts_of
+from earbit.quantize.selector import Selector
 from earbit.quantize.student import noise_clips
 
 SHAPE = {"n_layers": 2, "d_model": 16, "n_heads": 2, "d_ffn": 32, "layer_drop": 0.0}
@@ -91,7 +92,7 @@ def test_alone_is_the_quantized_leaf_on_the_full_precision_models_input():
 
 @pytest.mark.parametrize("name", ["encoder.layers.1.attention.scores", "front_end.convs.2"])
 def test_with_one_quantized_leaf_accumulated_is_alone_and_what_is_before_is_exact(name):
-    _, _, errors = measured("transformer", Plan("one", ((name, W1A1),)))
+    _, _, errors = measured("transformer", Plan("one", ((Selector(name=name), W1A1),)))
     one = module(errors, name)
     assert one.alone.sqnr_db < 20
     assert one.accumulated.sqnr_db == one.alone.sqnr_db
@@ -204,7 +205,7 @@ def test_models_get_their_own_mode_back():
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("-tiny")])
 def test_every_leaf_of_a_layer_is_of_a_kind_and_no_leaf_is_in_two_parts(name):
     with torch.device("meta"):
-        model = random_model(PRESETS[name](), 0)
+        model = random_model(preset(name), 0)
         convert(model, dict.fromkeys(leaves_of(model), W1A1))
     kinds = {leaf: kind_of(model, leaf) for leaf in leaves_of(model)}
     assert {kind for leaf, kind in kinds.items() if ".layers." in leaf} == {

@@ -1,4 +1,4 @@
-"""`earbit errors`: figures for programs and for people, a picture, and one line for wrong calls."""
+"""`earbit propagation`: figures for programs and people, a picture, a line for wrong calls."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def models(tmp_path_factory):
 
 def test_the_json_has_every_figure_and_is_strict(result):
     out, _, found = result
-    text = (out / "errors.json").read_text()
+    text = (out / "propagation.json").read_text()
     assert not re.search(r"NaN|Infinity", text)
     assert json.loads(text) == found
     assert set(found) == {"audio", "clips", "seconds", "seed", "models", "comparisons"}
@@ -196,13 +196,13 @@ def test_the_table_says_what_the_json_says(result):
 
 def test_the_picture_is_made_and_has_the_same_bytes_again(result, tmp_path):
     out, _, _ = result
-    svg = (out / "errors.svg").read_text()
-    assert (out / "errors.png").read_bytes().startswith(b"\x89PNG")
+    svg = (out / "propagation.svg").read_text()
+    assert (out / "propagation.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in svg
     assert not re.search(r"20\d\d-\d\d-\d\d", svg)
     errors_of_models(NAMES, settings=ALIKE, out_dir=tmp_path, **QUICK)
-    assert (tmp_path / "errors.json").read_text() == (out / "errors.json").read_text()
-    assert (tmp_path / "errors.svg").read_text() == svg
+    assert (tmp_path / "propagation.json").read_text() == (out / "propagation.json").read_text()
+    assert (tmp_path / "propagation.svg").read_text() == svg
 
 
 def test_a_picture_without_a_pair_has_no_panel_of_pairs(tmp_path, monkeypatch):
@@ -218,7 +218,7 @@ def test_a_picture_of_one_leaf_can_be_drawn(tmp_path):
     plan = tmp_path / "position.json"
     plan.write_text('{"encoder.position.conv": "w1a1"}')
     errors_of_models(["hubert-tiny"], plan=str(plan), out_dir=tmp_path / "out", **QUICK)
-    assert (tmp_path / "out" / "errors.svg").stat().st_size > 10_000
+    assert (tmp_path / "out" / "propagation.svg").stat().st_size > 10_000
 
 
 def test_a_trained_model_is_compared_with_its_teacher(models):
@@ -267,7 +267,9 @@ def test_what_does_not_go_together_is_explained(models, models_, options, named)
 
 
 def test_the_command_prints_json_alone(capsys):
-    main(["errors", "hubert-tiny", "--noise", "--clips", "1", "--seconds", "0.4", "--json", "-"])
+    main(
+        ["propagation", "hubert-tiny", "--noise", "--clips", "1", "--seconds", "0.4", "--json", "-"]
+    )
     found = json.loads(capsys.readouterr().out)
     assert found["models"][0]["name"] == "hubert-tiny"
 

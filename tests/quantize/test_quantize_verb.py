@@ -1,10 +1,10 @@
-"""`earbit binarize` as a whole: the 1-bit model learns, from its teacher and on its units."""
+"""`earbit quantize` as a whole: the 1-bit model learns, from its teacher and on its units."""
 
 import json
 
 import pytest
 import torch
-from binarize_runs import MODEL, run
+from quantize_runs import MODEL, run
 
 from earbit.config import from_dict
 from earbit.errors import ConfigError
@@ -15,7 +15,7 @@ from earbit.model_file import read_model_file
 from earbit.nn.precision import Precision
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.plan import PLANS
-from earbit.quantize.stages import BinarizeConfig
+from earbit.quantize.stages import QuantizeConfig
 from earbit.quantize.student import noise_clips, quantized_copy, student_of
 
 
@@ -29,7 +29,7 @@ def test_a_one_bit_model_learns_what_its_teacher_knows(teacher, melodies, tmp_pa
 def test_batches_and_masks_are_those_of_the_pre_training(teacher, melodies, tmp_path):
     run(teacher, melodies, tmp_path, seed=3)
     origin = read_model_file(tmp_path / "model.safetensors").origin
-    config: BinarizeConfig = from_dict(BinarizeConfig, origin["config"])
+    config: QuantizeConfig = from_dict(QuantizeConfig, origin["config"])
     assert (config.train.batch_s, config.train.unmasked_weight) == (8.0, 1.0)
     assert (config.train.seed, config.train.optimiser.n_steps) == (3, 3)
 

@@ -1,10 +1,10 @@
-"""`earbit binarize` refuses what it cannot do before it trains, and leaves what is there alone."""
+"""`earbit quantize` refuses what it cannot do before it trains, and leaves what is there alone."""
 
 import dataclasses
 import json
 
 import pytest
-from binarize_runs import run
+from quantize_runs import run
 
 from earbit.config import from_dict
 from earbit.errors import ConfigError, DataError

@@ -1,9 +1,9 @@
-"""Runs of `earbit binarize` on one small model."""
+"""Runs of `earbit quantize` on one small model."""
 
 from earbit.encoders.transformer import TransformerConfig
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
-from earbit.quantize.verb import binarize
+from earbit.quantize.verb import quantize
 
 MODEL = ModelConfig(
     encoder=TransformerConfig(
@@ -15,6 +15,6 @@ MODEL = ModelConfig(
 
 def run(teacher, corpus, out_dir, *, plans=("w1a1-encoder",), n_steps=3, seed=0, settings=()):
     steps = n_steps if isinstance(n_steps, tuple) else (n_steps,)
-    return binarize(
+    return quantize(
         str(teacher), plans, str(corpus), out_dir, n_steps=steps, seed=seed, settings=settings
     )

@@ -1,8 +1,8 @@
-"""`earbit binarize` in stages: plan by plan, each from where the last one ended."""
+"""`earbit quantize` in stages: plan by plan, each from where the last one ended."""
 
 import pytest
 import torch
-from binarize_runs import run
+from quantize_runs import run
 
 from earbit.errors import ConfigError
 from earbit.load import load_model
