@@ -48,7 +48,7 @@ def write_figure(measured: Sequence[Measured], path: Path) -> None:
         gap = GAP_IN / ROW_IN / (sum(rows) / len(rows))
         figure.subplots_adjust(0.2, bottom, 0.9, top, wspace=0.2, hspace=gap)
         for (alone, accumulated, states), one in zip(axes, measured, strict=True):
-            alone.set_title(f"{one.stack.name}, {one.stack.plan}\nSQNR of modules alone, dB")
+            alone.set_title(f"{one.subject.name}, {one.subject.plan}\nSQNR of modules alone, dB")
             _heat_map(alone, one.errors, "alone")
             accumulated.set_title("accumulated, dB")
             _heat_map(accumulated, one.errors, "accumulated")

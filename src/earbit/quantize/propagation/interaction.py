@@ -9,7 +9,7 @@ them, where a block is one role in one layer.  docs/errors.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from earbit.nn.roles import Role
@@ -18,6 +18,8 @@ from earbit.quantize.propagation.measure import Errors
 
 LastErrors = Mapping[Group, float]
 """Log error of the last state, by what is quantized or noisy."""
+Figures = tuple[float | None, float | None]
+"""Decibels and coherence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,64 +57,33 @@ class StackInteraction:
     """Within each role, the others in full precision."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A mixed encoder over an attention-only one of the same depth and width: differences.
-
-    `excess_db`, of the last state's error, is `alone_db + within_db + between_db`.
-    """
-
-    mixed: str
-    attention_only: str
-    n_layers: int
-    d_model: int
-    excess_db: float | None
-    alone_db: float | None
-    within_db: float | None
-    between_db: float | None
-    net_between_db: float | None
-    net_coherence_between: float | None
-    """The hypothesis predicts a value above 0."""
-    net_coherence_within: float | None
-
-
-def interaction_of(errors: Errors) -> StackInteraction | None:
-    """The interaction in a model's layers; None if nothing in them is quantized."""
-    stack = stack_of(errors.groups)
-    if not stack.roles:
-        return None
+def interaction_of(errors: Errors) -> StackInteraction:
+    """The interaction in a model's layers."""
     found, noise = (
         {group: states[-1].log_error for group, states in by_group.items()}
         for by_group in (errors.groups, errors.noise)
     )
+
+    def interaction(figures: Callable[..., Figures], roles: tuple[Role, ...]) -> Interaction:
+        (db, coherence), (noise_db, noise_coherence) = figures(found, roles), figures(noise, roles)
+        return Interaction(
+            db=db,
+            noise_db=noise_db,
+            net_db=minus(db, noise_db),
+            coherence=coherence,
+            noise_coherence=noise_coherence,
+            net_coherence=minus(coherence, noise_coherence),
+        )
+
+    stack = stack_of(errors.groups)
     pairs = [group for group in errors.groups if len(group.roles) == 2]
     return StackInteraction(
-        log_error=found[stack],
+        log_error=found.get(stack, 0.0),
         alone=math.fsum(error for role in stack.roles for error in _blocks(found, role)),
-        between=_net(_between(found, stack.roles), _between(noise, stack.roles)),
-        within=_net(_within(found, stack.roles), _within(noise, stack.roles)),
-        pairs={
-            str(pair): _net(_between(found, pair.roles), _between(noise, pair.roles))
-            for pair in pairs
-        },
-        roles={role: _net(_within(found, [role]), _within(noise, [role])) for role in stack.roles},
-    )
-
-
-def compare(
-    mixed: StackInteraction, plain: StackInteraction, names: tuple[str, str], shape: tuple[int, int]
-) -> Comparison:
-    """Compares a mixed and an attention-only encoder; names: of both, shape: layers and width."""
-    return Comparison(
-        *names,
-        *shape,
-        excess_db=over_db(mixed.log_error, [plain.log_error]),
-        alone_db=over_db(mixed.alone, [plain.alone]),
-        within_db=_minus(mixed.within.db, plain.within.db),
-        between_db=_minus(mixed.between.db, plain.between.db),
-        net_between_db=_minus(mixed.between.net_db, plain.between.net_db),
-        net_coherence_between=_minus(mixed.between.net_coherence, plain.between.net_coherence),
-        net_coherence_within=_minus(mixed.within.net_coherence, plain.within.net_coherence),
+        between=interaction(_between, stack.roles),
+        within=interaction(_within, stack.roles),
+        pairs={str(pair): interaction(_between, pair.roles) for pair in pairs},
+        roles={role: interaction(_within, (role,)) for role in stack.roles},
     )
 
 
@@ -124,16 +95,12 @@ def over_db(together: float, alone: Iterable[float]) -> float | None:
     return 10 * math.log10(together / total)
 
 
-Figures = tuple[float | None, float | None]
-"""Decibels and coherence."""
-
-
 def _between(errors: LastErrors, roles: Sequence[Role]) -> Figures:
     """Different roles together, against the sum of every role alone."""
-    together, alone = errors[Group(tuple(roles))], [errors[Group((role,))] for role in roles]
+    alone = [errors[Group((role,))] for role in roles]
     blocks = [_blocks(errors, role) for role in roles]
     most = _most([error for one in blocks for error in one]) - math.fsum(map(_most, blocks))
-    return over_db(together, alone), _coherence(together - math.fsum(alone), most)
+    return _figures(errors.get(Group(tuple(roles)), 0.0), alone, most)
 
 
 def _within(errors: LastErrors, roles: Sequence[Role]) -> Figures:
@@ -141,8 +108,7 @@ def _within(errors: LastErrors, roles: Sequence[Role]) -> Figures:
     together = math.fsum(errors[Group((role,))] for role in roles)
     blocks = [_blocks(errors, role) for role in roles]
     alone = [error for one in blocks for error in one]
-    most = math.fsum(map(_most, blocks))
-    return over_db(together, alone), _coherence(together - math.fsum(alone), most)
+    return _figures(together, alone, math.fsum(map(_most, blocks)))
 
 
 def _blocks(errors: LastErrors, role: Role) -> list[float]:
@@ -155,23 +121,13 @@ def _most(errors: Sequence[float]) -> float:
     return math.fsum(math.sqrt(error) for error in errors) ** 2 - math.fsum(errors)
 
 
-def _coherence(gain: float, most: float) -> float | None:
+def _figures(together: float, alone: Sequence[float], most: float) -> Figures:
+    gain = together - math.fsum(alone)
     # Without pairs, `most` is 0 but for rounding errors.
     is_known = math.isfinite(gain) and 1e-9 * abs(gain) < most < math.inf
-    return gain / most if is_known else None
+    return over_db(together, alone), gain / most if is_known else None
 
 
-def _net(found: Figures, noise: Figures) -> Interaction:
-    (db, coherence), (noise_db, noise_coherence) = found, noise
-    return Interaction(
-        db=db,
-        noise_db=noise_db,
-        net_db=_minus(db, noise_db),
-        coherence=coherence,
-        noise_coherence=noise_coherence,
-        net_coherence=_minus(coherence, noise_coherence),
-    )
-
-
-def _minus(left: float | None, right: float | None) -> float | None:
+def minus(left: float | None, right: float | None) -> float | None:
+    """The difference; None if either is undefined."""
     return None if left is None or right is None else left - right

@@ -1,8 +1,9 @@
-"""Ways to look into a model and to change parts of it for one forward pass."""
+"""Changes of a model for one forward pass: hooks, noise and leaves of another model."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,13 +15,14 @@ import torch
 from torch import Tensor
 
 from earbit.model import AudioModel
-from earbit.nn.leaves import leaves_of
+from earbit.nn.evaluation import evaluating
+from earbit.nn.leaves import leaf_modules, leaves_of
 from earbit.quantize.calibrate import calibrate
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import Plan
 
-See = Callable[[str, Tensor, tuple[Any, ...], dict[str, Any]], None]
-"""Receives name, output, positional and keyword arguments of a module's call."""
+Hook = Callable[[str, torch.nn.Module, tuple[Any, ...], dict[str, Any], Any], Tensor | None]
+"""Receives name, module, arguments and output of a call; may return another output."""
 
 
 def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]) -> AudioModel:
@@ -29,43 +31,34 @@ def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]
     `quantized_copy` calibrates leaf after leaf on quantized inputs.  Here a scale must not depend
     on what else is quantized.  The copy is in the teacher's mode.
     """
-    twin = copy.deepcopy(teacher)
+    twin, floats = copy.deepcopy(teacher), leaf_modules(teacher)
     convert(twin, plan.precisions(leaves_of(twin)))
-    if quantized_leaves_of(twin):
-        calibrate(_Beside(teacher, twin), [torch.from_numpy(clip)[None] for clip in clips])
+    quantized = quantized_leaves_of(twin)
+
+    def in_full_precision(name: str, _: Any, args: Any, kwargs: Any, __: Any) -> Tensor:
+        output: Tensor = floats[name](*args, **kwargs)
+        return output
+
+    if quantized:
+        with evaluating(teacher), hooked(twin, quantized, in_full_precision):
+            calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips])
     return twin
 
 
-class _Beside(torch.nn.Module):
-    """Runs the teacher and passes the inputs of its leaves to the quantized leaves of the twin."""
-
-    def __init__(self, teacher: AudioModel, twin: AudioModel) -> None:
-        super().__init__()
-        self.teacher, self.twin = teacher, twin
-
-    def forward(self, wave_BN: Tensor) -> None:
-        twins = quantized_leaves_of(self.twin)
-
-        def show(name: str, _: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            twins[name](*args, **kwargs)
-
-        with hooked(self.teacher, twins, show):
-            self.teacher(wave_BN)
-
-
 @contextmanager
-def hooked(model: torch.nn.Module, names: Iterable[str], see: See) -> Iterator[None]:
-    """Calls `see` for every call of the named modules that returns a tensor."""
-
-    def hook_of(name: str) -> Callable[..., None]:
-        def hook(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            if isinstance(output, Tensor):
-                see(name, output, args, kwargs)
-
-        return hook
-
-    with _forward_hooks(model, {name: hook_of(name) for name in names}):
+def hooked(model: torch.nn.Module, names: Iterable[str], hook: Hook) -> Iterator[None]:
+    """Calls `hook` after every call of the named modules."""
+    handles = [
+        model.get_submodule(name).register_forward_hook(
+            functools.partial(hook, name), with_kwargs=True
+        )
+        for name in names
+    ]
+    try:
         yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager
@@ -75,31 +68,13 @@ def noisy(model: torch.nn.Module, power: Mapping[str, float], seed: str) -> Iter
     The noise of a module depends on the seed and its name alone, not on other noisy modules.
     """
 
-    def hook_of(name: str) -> Callable[..., Tensor]:
-        def hook(_: Any, __: Any, ___: Any, output: Tensor) -> Tensor:
-            random = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
-            noise = torch.randn(output.shape, generator=random, dtype=output.dtype)
-            return output + math.sqrt(power[name]) * noise
+    def add_noise(name: str, _: Any, __: Any, ___: Any, output: Tensor) -> Tensor:
+        random = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
+        noise = torch.randn(output.shape, generator=random, dtype=output.dtype)
+        return output + math.sqrt(power[name]) * noise
 
-        return hook
-
-    with _forward_hooks(model, {name: hook_of(name) for name in power}):
+    with hooked(model, power, add_noise):
         yield
-
-
-@contextmanager
-def _forward_hooks(
-    model: torch.nn.Module, hooks: Mapping[str, Callable[..., Tensor | None]]
-) -> Iterator[None]:
-    handles = [
-        model.get_submodule(name).register_forward_hook(hook, with_kwargs=True)
-        for name, hook in hooks.items()
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

@@ -7,34 +7,64 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from earbit.nn.roles import label_of
+from earbit.presets import PRESETS
 from earbit.quantize.propagation.error_sums import ErrorSums
 from earbit.quantize.propagation.groups import stack_of
-from earbit.quantize.propagation.interaction import Comparison, compare, interaction_of
+from earbit.quantize.propagation.interaction import Interaction, interaction_of, minus, over_db
 from earbit.quantize.propagation.measure import Errors, ModuleErrors, States
-from earbit.quantize.propagation.subjects import Stack, pairs_of, why_not_compared
+from earbit.quantize.propagation.subjects import Subject, pairs_of
 from earbit.text_table import aligned
 
+MODULE_FIGURES = ("sqnr_db", "noise_to_signal", "cosine")
+STATE_FIGURES = (*MODULE_FIGURES, "correlation", "log_error")
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+
+class Measured(NamedTuple):
     """A model and its errors."""
 
-    stack: Stack
+    subject: Subject
     errors: Errors
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Differences between a mixed and an attention-only encoder of one depth, width and plan.
+
+    The error of the last state is larger by `excess_db = alone_db + within_db + between_db`.
+    """
+
+    mixed: str
+    attention_only: str
+    excess_db: float | None
+    alone_db: float | None
+    within_db: float | None
+    between_db: float | None
+    net_between_db: float | None
+    net_coherence_between: float | None
+    """The hypothesis predicts a value above 0."""
+    net_coherence_within: float | None
+
+
 def comparisons_of(measured: Sequence[Measured]) -> list[Comparison]:
-    """Every mixed encoder with every attention-only one of its depth, width and plan."""
+    """Compares every mixed encoder with every attention-only one of its depth, width and plan."""
     found = []
-    for i, j in pairs_of([one.stack for one in measured]):
-        mixed, plain = measured[i], measured[j]
-        ours, theirs = interaction_of(mixed.errors), interaction_of(plain.errors)
-        if ours and theirs:
-            shape = mixed.stack.n_layers, mixed.stack.d_model
-            found.append(compare(ours, theirs, (mixed.stack.name, plain.stack.name), shape))
+    for i, j in pairs_of([one.subject for one in measured]):
+        mixed, plain = (interaction_of(measured[place].errors) for place in (i, j))
+        comparison = Comparison(
+            measured[i].subject.name,
+            measured[j].subject.name,
+            excess_db=over_db(mixed.log_error, [plain.log_error]),
+            alone_db=over_db(mixed.alone, [plain.alone]),
+            within_db=minus(mixed.within.db, plain.within.db),
+            between_db=minus(mixed.between.db, plain.between.db),
+            net_between_db=minus(mixed.between.net_db, plain.between.net_db),
+            net_coherence_between=minus(mixed.between.net_coherence, plain.between.net_coherence),
+            net_coherence_within=minus(mixed.within.net_coherence, plain.within.net_coherence),
+        )
+        found.append(comparison)
     return found
 
 
@@ -52,49 +82,51 @@ def to_json(measured: Sequence[Measured], audio: Mapping[str, Any]) -> dict[str,
     """All figures as plain values; None where a figure is not finite (docs/errors.md)."""
     result = {
         **audio,
-        "models": [_model_json(one.stack, one.errors) for one in measured],
+        "models": [_model_json(*one) for one in measured],
         "comparisons": [dataclasses.asdict(one) for one in comparisons_of(measured)],
     }
     return {name: _finite(value) for name, value in result.items()}
 
 
-def _model_json(stack: Stack, errors: Errors) -> dict[str, Any]:
-    interaction = interaction_of(errors)
+def _model_json(subject: Subject, errors: Errors) -> dict[str, Any]:
+    n_layers, d_model = subject.shape
     return {
-        **dataclasses.asdict(stack),
+        "name": subject.name,
+        "plan": subject.plan,
+        "teacher": subject.teacher_name,
+        "n_layers": n_layers,
+        "d_model": d_model,
+        "is_mixed": subject.is_mixed,
         "modules": [
             {
                 "name": module.name,
                 "role": module.role,
                 "layer": module.layer,
                 "precision": str(module.precision) if module.precision else None,
-                "alone": _module_json(module.alone),
-                "accumulated": _module_json(module.accumulated),
+                "alone": _figures(module.alone, MODULE_FIGURES),
+                "accumulated": _figures(module.accumulated, MODULE_FIGURES),
             }
             for module in errors.modules
         ],
         "states": {
-            name: [_state_json(one) for one in states] for name, states in states_of(errors).items()
+            name: [_figures(one, STATE_FIGURES) for one in states]
+            for name, states in states_of(errors).items()
         },
         "single": [
-            {"role": group.roles[0], "layer": group.layer, "last_state": _state_json(states[-1])}
+            {
+                "role": group.roles[0],
+                "layer": group.layer,
+                "last_state": _figures(states[-1], STATE_FIGURES),
+            }
             for group, states in errors.groups.items()
             if group.layer is not None
         ],
-        "interaction": dataclasses.asdict(interaction) if interaction else None,
+        "interaction": dataclasses.asdict(interaction_of(errors)),
     }
 
 
-def _module_json(sums: ErrorSums) -> dict[str, float]:
-    return {
-        "sqnr_db": sums.sqnr_db,
-        "noise_to_signal": sums.noise_to_signal,
-        "cosine": sums.cosine,
-    }
-
-
-def _state_json(sums: ErrorSums) -> dict[str, float]:
-    return _module_json(sums) | {"correlation": sums.correlation, "log_error": sums.log_error}
+def _figures(sums: ErrorSums, names: Sequence[str]) -> dict[str, float]:
+    return {name: getattr(sums, name) for name in names}
 
 
 def _finite(value: Any) -> Any:
@@ -108,25 +140,21 @@ def _finite(value: Any) -> Any:
 
 def render(measured: Sequence[Measured], audio: Mapping[str, Any]) -> str:
     """The tables of every model, and that of the comparisons."""
-    clips = f"{audio['clips']} clip{'' if audio['clips'] == 1 else 's'}"
     lines = [
-        f"{clips} of {audio['audio']}, {audio['seconds']:.1f} s; signal-to-quantization-noise "
-        "ratios (SQNR) in dB, higher is better; docs/errors.md",
+        f"clips: {audio['clips']} of {audio['audio']}, {audio['seconds']:.1f} s; SQNR: signal-to-"
+        "quantization-noise ratio in dB, higher is better; docs/errors.md",
         "",
     ]
-    for one in measured:
-        stack = one.stack
-        against = f"against {stack.teacher}" if stack.teacher else "calibrated on float activations"
-        lines += [f"{stack.name}, {stack.plan}, {against}", ""]
-        lines += [*aligned(_modules_table(one.errors)), ""]
-        lines += [*aligned(_states_table(one.errors)), ""]
+    for subject, errors in measured:
+        against = subject.teacher_name or "itself, calibrated on float activations"
+        lines += [f"{subject.name}, {subject.plan}, against {against}", ""]
+        lines += [*aligned(_modules_table(errors)), "", *aligned(_states_table(errors)), ""]
     comparisons = comparisons_of(measured)
     if comparisons:
         lines += aligned(_comparison_table(comparisons))
-        if any(one.stack.is_random for one in measured):
+        if any(one.subject.name in PRESETS for one in measured):
             lines += ["random weights do not test the hypothesis; compare trained encoders"]
-    unlike = why_not_compared([one.stack for one in measured])
-    return "\n".join(lines + ([unlike] if unlike else [])).rstrip()
+    return "\n".join(lines).rstrip()
 
 
 def families_of(errors: Errors) -> dict[str, list[ModuleErrors]]:
@@ -175,29 +203,26 @@ def _modules_table(errors: Errors) -> list[list[str]]:
 def _states_table(errors: Errors) -> list[list[str]]:
     """Hidden states by what is quantized; interaction of roles with each other, or of one role."""
     found = interaction_of(errors)
-    interactions = {**found.roles, **found.pairs, "layers": found.between} if found else {}
+    interactions = {**found.roles, **found.pairs, "layers": found.between}
     rows = [
         ["SQNR of states; quantized:", "layer 0", "worst", "last", "together over sum, dB"]
         + ["noise", "net", "coherence", "noise", "net"]
     ]
     for name, states in states_of(errors).items():
-        one = interactions.get(name)
         sqnr = [state.sqnr_db for state in states[1:]]
-        figures = [signed(value) for value in dataclasses.astuple(one)] if one else [""] * 6
-        rows.append([label(name), *map(db, (sqnr[0], min(sqnr), sqnr[-1])), *figures])
-    if found:
-        figures = [signed(value) for value in dataclasses.astuple(found.within)]
-        rows.append(["within roles, between layers", "", "", "", *figures])
-    return rows
+        rows.append([label(name), *map(db, (sqnr[0], min(sqnr), sqnr[-1]))])
+        rows[-1] += _signed(interactions[name]) if name in interactions else [""] * 6
+    return [*rows, ["within roles, between layers", "", "", "", *_signed(found.within)]]
 
 
 def _comparison_table(comparisons: Sequence[Comparison]) -> list[list[str]]:
-    rows = [
-        ["mixed over attention-only", "layers x width", "more error, dB", "= alone"]
-        + ["+ within roles", "+ between roles", "net between"]
-        + ["net coherence between roles", "within"]
+    head = ["mixed over attention-only", "more error, dB", "= alone", "+ within roles"]
+    head += ["+ between roles", "net between", "net coherence between roles", "within"]
+    return [
+        head,
+        *([f"{one.mixed} over {one.attention_only}", *_signed(one)] for one in comparisons),
     ]
-    for one in comparisons:
-        mixed, plain, n_layers, d_model, *figures = dataclasses.astuple(one)
-        rows.append([f"{mixed} over {plain}", f"{n_layers} x {d_model}", *map(signed, figures)])
-    return rows
+
+
+def _signed(figures: Interaction | Comparison) -> list[str]:
+    return [signed(value) for value in dataclasses.astuple(figures) if not isinstance(value, str)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earbit.errors import ConfigError
@@ -12,38 +12,33 @@ from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
 from earbit.nn.leaves import leaves_of
-from earbit.nn.precision import Precision
 from earbit.presets import PRESETS
-from earbit.quantize.convert import precisions_of, quantized_leaves_of
+from earbit.quantize.convert import quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
-from earbit.quantize.propagation.groups import LAYER_ROLES
 
 DEFAULT_PLAN = "w1a1"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stack:
-    """The properties of a measured model that decide which others it is compared with."""
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A full-precision model, and its trained student or the plan that makes one of it."""
 
     name: str
     plan: str
-    teacher: str | None
-    """The full-precision model of a trained student."""
-    is_random: bool
-    is_mixed: bool
-    """Whether its layers hold convolution beside attention, quantized or not."""
-    quantizes_layers: bool
-    n_layers: int
-    d_model: int
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A full-precision model, and its student or the plan that makes one of it."""
-
-    stack: Stack
+    teacher_name: str | None
+    """Of the full-precision model of a trained student."""
     teacher: AudioModel
     student: AudioModel | Plan
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Layers and width of the encoder."""
+        return self.teacher.config.encoder.n_layers, self.teacher.config.encoder.d_model
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether its layers hold convolution beside attention, quantized or not."""
+        return {"attention", "convolution"} <= {leaf.role for leaf in leaves_of(self.teacher)}
 
 
 def opened(
@@ -55,8 +50,8 @@ def opened(
 ) -> list[Subject]:
     """Presets and full-precision models under a plan, or quantized models with their teachers.
 
-    Raises ConfigError for arguments that exclude each other, before any model is read, for models
-    that are not what they have to be, and for a plan that quantizes nothing.
+    Raises ConfigError for arguments that exclude each other, before any model is read, for a model
+    of the wrong precision or architecture, and for a plan that quantizes nothing.
     """
     if not models:
         raise ConfigError(f"no model; give trained models or presets: {', '.join(PRESETS)}")
@@ -76,13 +71,11 @@ def opened(
     return [_float_model(where, plan or DEFAULT_PLAN, settings, seed) for where in models]
 
 
-def _float_model(where: str, name_of_plan: str, settings: Sequence[str], seed: int) -> Subject:
-    plan = plan_named(name_of_plan)
+def _float_model(where: str, plan: str, settings: Sequence[str], seed: int) -> Subject:
     model = preset_or_model(where, seed, settings)
     refuse_quantized(where, model, "give its full-precision model by --teacher")
-    return Subject(
-        _stack(where, name_of_plan, None, model, plan.quantizing(leaves_of(model))), model, plan
-    )
+    plan_named(plan).quantizing(leaves_of(model))
+    return Subject(where, plan, None, model, plan_named(plan))
 
 
 def _student(where: str, teacher_where: str) -> Subject:
@@ -98,57 +91,33 @@ def _student(where: str, teacher_where: str) -> Subject:
             "was made from"
         )
     plan = str(read_model_file(model_path(where)).origin.get("plan", "unknown"))
-    stack = _stack(where, plan, teacher_where, teacher, precisions_of(student))
-    return Subject(stack, teacher, student)
+    return Subject(where, plan, teacher_where, teacher, student)
 
 
 def _without_head(config: ModelConfig) -> ModelConfig:
     return dataclasses.replace(config, n_units=None, d_unit=1)
 
 
-def _stack(
-    name: str,
-    plan: str,
-    teacher: str | None,
-    model: AudioModel,
-    precisions: Mapping[str, Precision],
-) -> Stack:
-    roles = {leaf.name: leaf.role for leaf in leaves_of(model)}
-    quantized = {roles[name] for name, precision in precisions.items() if not precision.is_float}
-    return Stack(
-        name=name,
-        plan=plan,
-        teacher=teacher,
-        is_random=name in PRESETS,
-        is_mixed={"attention", "convolution"} <= set(roles.values()),
-        quantizes_layers=not quantized.isdisjoint(LAYER_ROLES),
-        n_layers=model.config.encoder.n_layers,
-        d_model=model.config.encoder.d_model,
-    )
-
-
-def pairs_of(stacks: Sequence[Stack]) -> list[tuple[int, int]]:
-    """Indices of every mixed stack with every attention-only one of its shape and plan."""
+def pairs_of(subjects: Sequence[Subject]) -> list[tuple[int, int]]:
+    """Indices of every mixed encoder with every attention-only one of its shape and plan."""
     return [
         (i, j)
-        for i, mixed in enumerate(stacks)
-        for j, plain in enumerate(stacks)
+        for i, mixed in enumerate(subjects)
+        for j, plain in enumerate(subjects)
         if mixed.is_mixed and not plain.is_mixed
-        if mixed.quantizes_layers and plain.quantizes_layers
-        if (mixed.n_layers, mixed.d_model, mixed.plan)
-        == (plain.n_layers, plain.d_model, plain.plan)
+        if (mixed.shape, mixed.plan) == (plain.shape, plain.plan)
     ]
 
 
-def why_not_compared(stacks: Sequence[Stack]) -> str | None:
-    """One line about those of several stacks that are compared with none, or None."""
-    paired = {i for pair in pairs_of(stacks) for i in pair}
-    left = [one for i, one in enumerate(stacks) if i not in paired]
-    if len(stacks) < 2 or not left:
+def why_not_compared(subjects: Sequence[Subject]) -> str | None:
+    """One line about those of several models that are compared with none, or None."""
+    paired = {i for pair in pairs_of(subjects) for i in pair}
+    left = [one for i, one in enumerate(subjects) if i not in paired]
+    if len(subjects) < 2 or not left:
         return None
-    listed = ", ".join(f"{s.name} ({s.n_layers} x {s.d_model}, {s.plan})" for s in left)
+    listed = ", ".join("{} ({} x {}, {})".format(s.name, *s.shape, s.plan) for s in left)
     return (
         f"not compared: {listed}; a comparison needs a mixed encoder (conformer, squeezeformer) "
         "and an attention-only one (hubert, sparseformer) of equal layers x width (--set "
-        "encoder.n_layers=N encoder.d_model=D) and plan, with quantized layers"
+        "encoder.n_layers=N encoder.d_model=D) and plan"
     )

@@ -61,7 +61,7 @@ def errors_of_models(
     if is_noise and corpus is not None:
         raise ConfigError(f"--noise and --corpus {corpus}; give one of them")
     subjects = opened(models, plan, teachers, settings, seed)
-    unlike = why_not_compared([subject.stack for subject in subjects])
+    unlike = why_not_compared(subjects)
     if unlike is not None:
         say(unlike)
     if out_dir is not None:
@@ -91,11 +91,11 @@ def errors_of_models(
 
 
 def _measured(subject: Subject, clips: Clips, others: Clips, seed: int) -> Measured:
-    teacher, student, stack = subject.teacher, subject.student, subject.stack
+    teacher, student = subject.teacher, subject.student
     if isinstance(student, Plan):
         student = calibrated_twin(teacher, student, others)
-    errors = measure(teacher, student, clips, seed=seed, title=f"errors of {stack.name}")
-    return Measured(stack, errors)
+    errors = measure(teacher, student, clips, seed=seed, title=f"errors of {subject.name}")
+    return Measured(subject, errors)
 
 
 def _corpus_clips(where: str, seed: int, n_clips: int, n_samples: int) -> Clips:
