@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from earbit.nn.leaves import Leaf, NamedLeaf, layer_of, leaves_of
+from earbit.nn.leaves import NamedLeaf, layer_of, leaves_of
 from earbit.nn.roles import ROLES, Role
 
 LAYER_ROLES: tuple[Role, ...] = ("attention", "convolution", "feed_forward")
@@ -23,11 +23,6 @@ class Group(NamedTuple):
 
     def __str__(self) -> str:
         return "+".join(self.roles) + ("" if self.layer is None else f" of layer {self.layer}")
-
-    @property
-    def is_in_layers(self) -> bool:
-        """Whether all of it is in encoder layers."""
-        return set(self.roles) <= set(LAYER_ROLES)
 
     def contains(self, role: Role, layer: int | None) -> bool:
         """Whether a leaf or block of this role and layer belongs to the group."""
@@ -45,36 +40,25 @@ def groups_of(student: torch.nn.Module) -> list[Group]:
 
     Every role, every pair of roles in layers, all roles in layers, every role in every layer.
     """
-    places = {(leaf.role, leaf.layer) for leaf in _quantized(student)}
-    roles = [Group((role,)) for role in ROLES if any(role == found for found, _ in places)]
+    quantized = quantized_of(student)
+    roles = [Group((role,)) for role in ROLES if any(role == leaf.role for leaf in quantized)]
     stack = stack_of(roles)
     pairs = [Group(pair) for pair in itertools.combinations(stack.roles, 2)]
-    n_layers = 1 + max((layer or 0 for _, layer in places), default=0)
-    single = [
-        Group((role,), layer)
-        for role in stack.roles
-        for layer in range(n_layers)
-        if (role, layer) in places
-    ]
+    single = [Group((one.role,), one.layer) for one in quantized if one.role in stack.roles]
     return list(dict.fromkeys([*roles, *pairs, *([stack] if stack.roles else []), *single]))
-
-
-def leaves_in(student: torch.nn.Module, group: Group) -> dict[str, Leaf]:
-    """The quantized leaves of a group, by name."""
-    leaves = _quantized(student)
-    return {leaf.name: leaf.leaf for leaf in leaves if group.contains(leaf.role, leaf.layer)}
 
 
 def blocks_of(student: torch.nn.Module) -> dict[str, tuple[Role, int | None]]:
     """Role and layer of the blocks in encoder layers that hold a quantized leaf, by name."""
-    quantized = [leaf.name for leaf in _quantized(student)]
+    quantized = quantized_of(student)
     return {
         name: (role, layer_of(name))
         for name, module in student.named_modules()
         if (role := getattr(module, "role", None)) in LAYER_ROLES
-        and any(leaf.startswith(f"{name}.") for leaf in quantized)
+        and any(leaf.name.startswith(f"{name}.") for leaf in quantized)
     }
 
 
-def _quantized(student: torch.nn.Module) -> list[NamedLeaf]:
+def quantized_of(student: torch.nn.Module) -> list[NamedLeaf]:
+    """The quantized leaves of a model with their roles and layers."""
     return [leaf for leaf in leaves_of(student) if not leaf.leaf.precision.is_float]

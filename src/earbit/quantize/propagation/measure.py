@@ -23,8 +23,8 @@ from earbit.nn.precision import Precision
 from earbit.nn.roles import Role
 from earbit.progress import progress
 from earbit.quantize.propagation.error_sums import ErrorSums
-from earbit.quantize.propagation.groups import Group, blocks_of, groups_of, leaves_in
-from earbit.quantize.propagation.models import grafted, hooked, noisy
+from earbit.quantize.propagation.groups import Group, blocks_of, groups_of, quantized_of
+from earbit.quantize.propagation.models import hooked, noisy, replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,13 @@ States = list[ErrorSums]
 class Errors:
     """Errors of one model, as `measure` returns them."""
 
-    modules: list[ModuleErrors] = field(default_factory=list)
+    groups: dict[Group, States]
+    """With one group quantized, everything else in full precision."""
+    noise: dict[Group, States]
+    """With independent noise in its place; none for a group outside of layers."""
     student: States = field(default_factory=list)
     """With everything quantized."""
-    groups: dict[Group, States] = field(default_factory=dict)
-    """With one group quantized, everything else in full precision."""
-    noise: dict[Group, States] = field(default_factory=dict)
-    """With independent noise in place of a group that is in layers."""
+    modules: list[ModuleErrors] = field(default_factory=list)
 
 
 @torch.no_grad()
@@ -75,12 +75,12 @@ def measure(
     """
     if not clips:
         raise ConfigError("errors without audio; give at least one clip")
-    errors, groups, blocks = Errors(), groups_of(student), blocks_of(student)
-    in_layers = [group for group in groups if group.is_in_layers]
+    blocks, quantized, modules = blocks_of(student), quantized_of(student), _modules_of(student)
+    groups = groups_of(student)
+    errors = Errors(groups={group: [] for group in groups}, noise={group: [] for group in groups})
     waves = [torch.from_numpy(clip)[None] for clip in clips]
-    n_passes = len(clips) * (3 + len(groups) + len(in_layers))
+    n_passes = len(clips) * (3 + 2 * len(groups))
     with evaluating(teacher, student), progress(title, n_passes) as advance:
-        modules = _modules_of(student)
         for wave_BN in waves:
             expected, found = _compare_modules(teacher, student, modules, wave_BN)
             _compare_states(errors.student, expected, found, "everything quantized")
@@ -92,16 +92,15 @@ def measure(
             expected = teacher(wave_BN)
             advance()
             for group in groups:
-                with grafted(teacher, leaves_in(student, group)):
-                    states = errors.groups.setdefault(group, [])
+                names = [one.name for one in quantized if group.contains(one.role, one.layer)]
+                with replaced(teacher, student, names):
+                    states = errors.groups[group]
                     _compare_states(states, expected, teacher(wave_BN), f"{group} quantized")
-                advance()
-            for group in in_layers:
-                chosen = {name: power[name] for name, at in blocks.items() if group.contains(*at)}
-                with noisy(teacher, chosen, f"{seed} {i}"):
-                    states = errors.noise.setdefault(group, [])
+                noise = {name: power[name] for name, at in blocks.items() if group.contains(*at)}
+                with noisy(teacher, noise, f"{seed} {i}"):
+                    states = errors.noise[group]
                     _compare_states(states, expected, teacher(wave_BN), f"noise in {group}")
-                advance()
+                advance(2)
     return errors
 
 

@@ -1,4 +1,4 @@
-"""Changes of a model for one forward pass: hooks, noise and leaves of another model."""
+"""Temporary changes of a model: outputs of modules from another model, or with noise."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import copy
 import functools
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,33 +16,13 @@ from torch import Tensor
 
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
-from earbit.nn.leaves import leaf_modules, leaves_of
+from earbit.nn.leaves import leaves_of
 from earbit.quantize.calibrate import calibrate
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import Plan
 
 Hook = Callable[[str, torch.nn.Module, tuple[Any, ...], dict[str, Any], Any], Tensor | None]
 """Receives name, module, arguments and output of a call; may return another output."""
-
-
-def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]) -> AudioModel:
-    """A copy under a plan with scales from full-precision activations alone.
-
-    `quantized_copy` calibrates leaf after leaf on quantized inputs.  Here a scale must not depend
-    on what else is quantized.  The copy is in the teacher's mode.
-    """
-    twin, floats = copy.deepcopy(teacher), leaf_modules(teacher)
-    convert(twin, plan.precisions(leaves_of(twin)))
-    quantized = quantized_leaves_of(twin)
-
-    def in_full_precision(name: str, _: Any, args: Any, kwargs: Any, __: Any) -> Tensor:
-        output: Tensor = floats[name](*args, **kwargs)
-        return output
-
-    if quantized:
-        with evaluating(teacher), hooked(twin, quantized, in_full_precision):
-            calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips])
-    return twin
 
 
 @contextmanager
@@ -61,8 +41,21 @@ def hooked(model: torch.nn.Module, names: Iterable[str], hook: Hook) -> Iterator
             handle.remove()
 
 
-@contextmanager
-def noisy(model: torch.nn.Module, power: Mapping[str, float], seed: str) -> Iterator[None]:
+def replaced(
+    model: torch.nn.Module, other: torch.nn.Module, names: Iterable[str]
+) -> AbstractContextManager[None]:
+    """The named modules of a model return the outputs of the other model's, on the same inputs."""
+
+    def output_of_other(name: str, _: Any, args: Any, kwargs: Any, __: Any) -> Tensor:
+        output: Tensor = other.get_submodule(name)(*args, **kwargs)
+        return output
+
+    return hooked(model, names, output_of_other)
+
+
+def noisy(
+    model: torch.nn.Module, power: dict[str, float], seed: str
+) -> AbstractContextManager[None]:
     """Adds white noise to the outputs of modules; power: its mean square, by module name.
 
     The noise of a module depends on the seed and its name alone, not on other noisy modules.
@@ -73,22 +66,19 @@ def noisy(model: torch.nn.Module, power: Mapping[str, float], seed: str) -> Iter
         noise = torch.randn(output.shape, generator=random, dtype=output.dtype)
         return output + math.sqrt(power[name]) * noise
 
-    with hooked(model, power, add_noise):
-        yield
+    return hooked(model, power, add_noise)
 
 
-@contextmanager
-def grafted(host: torch.nn.Module, leaves: Mapping[str, torch.nn.Module]) -> Iterator[None]:
-    """Replaces some leaves of `host` by others within the context."""
-    own = {name: host.get_submodule(name) for name in leaves}
-    try:
-        _place(host, leaves)
-        yield
-    finally:
-        _place(host, own)
+def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]) -> AudioModel:
+    """A copy under a plan with scales from full-precision activations alone.
 
-
-def _place(host: torch.nn.Module, leaves: Mapping[str, torch.nn.Module]) -> None:
-    for name, leaf in leaves.items():
-        parent_name, _, child = name.rpartition(".")
-        setattr(host.get_submodule(parent_name), child, leaf)
+    `quantized_copy` calibrates leaf after leaf on quantized inputs.  Here a scale must not depend
+    on what else is quantized.  The copy is in the teacher's mode.
+    """
+    twin = copy.deepcopy(teacher)
+    convert(twin, plan.precisions(leaves_of(twin)))
+    quantized = quantized_leaves_of(twin)
+    if quantized:
+        with evaluating(teacher), replaced(twin, teacher, quantized):
+            calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips])
+    return twin

@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from earbit.nn.roles import label_of
 from earbit.presets import PRESETS
 from earbit.quantize.propagation.error_sums import ErrorSums
 from earbit.quantize.propagation.groups import stack_of
-from earbit.quantize.propagation.interaction import Interaction, interaction_of, minus, over_db
+from earbit.quantize.propagation.interaction import interaction_of, minus, over_db
 from earbit.quantize.propagation.measure import Errors, ModuleErrors, States
 from earbit.quantize.propagation.subjects import Subject, pairs_of
 from earbit.text_table import aligned
@@ -29,42 +28,30 @@ class Measured(NamedTuple):
     errors: Errors
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Differences between a mixed and an attention-only encoder of one depth, width and plan.
+def comparisons_of(measured: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Compares every mixed encoder with every attention-only one of its depth, width and plan.
 
-    The error of the last state is larger by `excess_db = alone_db + within_db + between_db`.
+    The error of the last state is larger by `excess_db = alone_db + within_db + between_db`.  The
+    hypothesis predicts a `net_coherence_between` above 0.
     """
-
-    mixed: str
-    attention_only: str
-    excess_db: float | None
-    alone_db: float | None
-    within_db: float | None
-    between_db: float | None
-    net_between_db: float | None
-    net_coherence_between: float | None
-    """The hypothesis predicts a value above 0."""
-    net_coherence_within: float | None
-
-
-def comparisons_of(measured: Sequence[Measured]) -> list[Comparison]:
-    """Compares every mixed encoder with every attention-only one of its depth, width and plan."""
     found = []
     for i, j in pairs_of([one.subject for one in measured]):
         mixed, plain = (interaction_of(measured[place].errors) for place in (i, j))
-        comparison = Comparison(
-            measured[i].subject.name,
-            measured[j].subject.name,
-            excess_db=over_db(mixed.log_error, [plain.log_error]),
-            alone_db=over_db(mixed.alone, [plain.alone]),
-            within_db=minus(mixed.within.db, plain.within.db),
-            between_db=minus(mixed.between.db, plain.between.db),
-            net_between_db=minus(mixed.between.net_db, plain.between.net_db),
-            net_coherence_between=minus(mixed.between.net_coherence, plain.between.net_coherence),
-            net_coherence_within=minus(mixed.within.net_coherence, plain.within.net_coherence),
-        )
-        found.append(comparison)
+        figures = {
+            "excess_db": over_db(mixed.log_error, [plain.log_error]),
+            "alone_db": over_db(mixed.alone, [plain.alone]),
+            "within_db": minus(mixed.within.db, plain.within.db),
+            "between_db": minus(mixed.between.db, plain.between.db),
+            "net_between_db": minus(mixed.between.net_db, plain.between.net_db),
+            "net_coherence_between": minus(
+                mixed.between.net_coherence, plain.between.net_coherence
+            ),
+            "net_coherence_within": minus(mixed.within.net_coherence, plain.within.net_coherence),
+        }
+        names = {
+            side: measured[k].subject.name for side, k in (("mixed", i), ("attention_only", j))
+        }
+        found.append({**names, **figures})
     return found
 
 
@@ -83,7 +70,7 @@ def to_json(measured: Sequence[Measured], audio: Mapping[str, Any]) -> dict[str,
     result = {
         **audio,
         "models": [_model_json(*one) for one in measured],
-        "comparisons": [dataclasses.asdict(one) for one in comparisons_of(measured)],
+        "comparisons": comparisons_of(measured),
     }
     return {name: _finite(value) for name, value in result.items()}
 
@@ -172,18 +159,12 @@ def label(name: str) -> str:
 
 
 def db(value: float) -> str:
-    """One decimal, or a word for what is not finite."""
-    if not math.isfinite(value):
-        return "exact" if value > 0 else "no signal"
-    return f"{round(value, 1) + 0.0:.1f}"
+    """One decimal; no zero is negative."""
+    return f"{value:z.1f}"
 
 
-def signed(value: float | None) -> str:
-    """Two decimals with a sign, except for zero; `-` for None."""
-    if value is None:
-        return "-"
-    rounded = round(value, 2)
-    return f"{rounded:+.2f}" if rounded else "0.00"
+def _signed(values: Iterable[float | None]) -> list[str]:
+    return ["-" if value is None else f"{value:+z.2f}" for value in values]
 
 
 def _modules_table(errors: Errors) -> list[list[str]]:
@@ -211,18 +192,18 @@ def _states_table(errors: Errors) -> list[list[str]]:
     for name, states in states_of(errors).items():
         sqnr = [state.sqnr_db for state in states[1:]]
         rows.append([label(name), *map(db, (sqnr[0], min(sqnr), sqnr[-1]))])
-        rows[-1] += _signed(interactions[name]) if name in interactions else [""] * 6
-    return [*rows, ["within roles, between layers", "", "", "", *_signed(found.within)]]
+        known = dataclasses.astuple(interactions[name]) if name in interactions else ()
+        rows[-1] += _signed(known) or [""] * 6
+    within = _signed(dataclasses.astuple(found.within))
+    return [*rows, ["within roles, between layers", "", "", "", *within]]
 
 
-def _comparison_table(comparisons: Sequence[Comparison]) -> list[list[str]]:
-    head = ["mixed over attention-only", "more error, dB", "= alone", "+ within roles"]
-    head += ["+ between roles", "net between", "net coherence between roles", "within"]
-    return [
-        head,
-        *([f"{one.mixed} over {one.attention_only}", *_signed(one)] for one in comparisons),
+def _comparison_table(comparisons: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    rows = [
+        ["mixed over attention-only", "more error, dB", "= alone", "+ within roles"]
+        + ["+ between roles", "net between", "net coherence between roles", "within"]
     ]
-
-
-def _signed(figures: Interaction | Comparison) -> list[str]:
-    return [signed(value) for value in dataclasses.astuple(figures) if not isinstance(value, str)]
+    for one in comparisons:
+        mixed, attention_only, *figures = one.values()
+        rows.append([f"{mixed} over {attention_only}", *_signed(figures)])
+    return rows
