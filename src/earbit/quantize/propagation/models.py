@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from earbit.model import AudioModel
-from earbit.nn.evaluation import evaluating
-from earbit.nn.leaves import leaves_of
-from earbit.quantize.calibrate import calibrate
-from earbit.quantize.convert import convert, quantized_leaves_of
-from earbit.quantize.plan import Plan
 
 Hook = Callable[[str, torch.nn.Module, tuple[Any, ...], dict[str, Any], Any], Tensor | None]
 """Receives name, module, arguments and output of a call; may return another output."""
@@ -67,18 +59,3 @@ def noisy(
         return output + math.sqrt(power[name]) * noise
 
     return hooked(model, power, add_noise)
-
-
-def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]) -> AudioModel:
-    """A copy under a plan with scales from full-precision activations alone.
-
-    `quantized_copy` calibrates leaf after leaf on quantized inputs.  Here a scale must not depend
-    on what else is quantized.  The copy is in the teacher's mode.
-    """
-    twin = copy.deepcopy(teacher)
-    convert(twin, plan.precisions(leaves_of(twin)))
-    quantized = quantized_leaves_of(twin)
-    if quantized:
-        with evaluating(teacher), replaced(twin, teacher, quantized):
-            calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips])
-    return twin

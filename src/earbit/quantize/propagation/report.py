@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple
 from typing import Any, NamedTuple
 
 from earbit.nn.roles import label_of
@@ -13,7 +12,7 @@ from earbit.presets import PRESETS
 from earbit.quantize.propagation.error_sums import ErrorSums
 from earbit.quantize.propagation.groups import stack_of
 from earbit.quantize.propagation.interaction import interaction_of, minus, over_db
-from earbit.quantize.propagation.measure import Errors, ModuleErrors, States
+from earbit.quantize.propagation.measure import Errors, States
 from earbit.quantize.propagation.subjects import Subject, pairs_of
 from earbit.text_table import aligned
 
@@ -37,21 +36,22 @@ def comparisons_of(measured: Sequence[Measured]) -> list[dict[str, Any]]:
     found = []
     for i, j in pairs_of([one.subject for one in measured]):
         mixed, plain = (interaction_of(measured[place].errors) for place in (i, j))
-        figures = {
-            "excess_db": over_db(mixed.log_error, [plain.log_error]),
-            "alone_db": over_db(mixed.alone, [plain.alone]),
-            "within_db": minus(mixed.within.db, plain.within.db),
-            "between_db": minus(mixed.between.db, plain.between.db),
-            "net_between_db": minus(mixed.between.net_db, plain.between.net_db),
-            "net_coherence_between": minus(
-                mixed.between.net_coherence, plain.between.net_coherence
-            ),
-            "net_coherence_within": minus(mixed.within.net_coherence, plain.within.net_coherence),
-        }
-        names = {
-            side: measured[k].subject.name for side, k in (("mixed", i), ("attention_only", j))
-        }
-        found.append({**names, **figures})
+        between, of_plain = mixed.between, plain.between
+        found.append(
+            {
+                "mixed": measured[i].subject.name,
+                "attention_only": measured[j].subject.name,
+                "excess_db": over_db(mixed.log_error, [plain.log_error]),
+                "alone_db": over_db(mixed.alone, [plain.alone]),
+                "within_db": minus(mixed.within.db, plain.within.db),
+                "between_db": minus(between.db, of_plain.db),
+                "net_between_db": minus(between.net_db, of_plain.net_db),
+                "net_coherence_between": minus(between.net_coherence, of_plain.net_coherence),
+                "net_coherence_within": minus(
+                    mixed.within.net_coherence, plain.within.net_coherence
+                ),
+            }
+        )
     return found
 
 
@@ -76,13 +76,12 @@ def to_json(measured: Sequence[Measured], audio: Mapping[str, Any]) -> dict[str,
 
 
 def _model_json(subject: Subject, errors: Errors) -> dict[str, Any]:
-    n_layers, d_model = subject.shape
     return {
         "name": subject.name,
         "plan": subject.plan,
         "teacher": subject.teacher_name,
-        "n_layers": n_layers,
-        "d_model": d_model,
+        "n_layers": subject.shape[0],
+        "d_model": subject.shape[1],
         "is_mixed": subject.is_mixed,
         "modules": [
             {
@@ -100,15 +99,11 @@ def _model_json(subject: Subject, errors: Errors) -> dict[str, Any]:
             for name, states in states_of(errors).items()
         },
         "single": [
-            {
-                "role": group.roles[0],
-                "layer": group.layer,
-                "last_state": _figures(states[-1], STATE_FIGURES),
-            }
+            {"role": group.roles[0], "layer": group.layer, **_figures(states[-1], STATE_FIGURES)}
             for group, states in errors.groups.items()
             if group.layer is not None
         ],
-        "interaction": dataclasses.asdict(interaction_of(errors)),
+        "interaction": asdict(interaction_of(errors)),
     }
 
 
@@ -135,7 +130,7 @@ def render(measured: Sequence[Measured], audio: Mapping[str, Any]) -> str:
     for subject, errors in measured:
         against = subject.teacher_name or "itself, calibrated on float activations"
         lines += [f"{subject.name}, {subject.plan}, against {against}", ""]
-        lines += [*aligned(_modules_table(errors)), "", *aligned(_states_table(errors)), ""]
+        lines += [*aligned(_table(errors)), ""]
     comparisons = comparisons_of(measured)
     if comparisons:
         lines += aligned(_comparison_table(comparisons))
@@ -144,58 +139,28 @@ def render(measured: Sequence[Measured], audio: Mapping[str, Any]) -> str:
     return "\n".join(lines).rstrip()
 
 
-def families_of(errors: Errors) -> dict[str, list[ModuleErrors]]:
-    """Modules whose names differ in the number of the layer alone, which is starred."""
-    families: dict[str, list[ModuleErrors]] = {}
-    for module in errors.modules:
-        family = re.sub(r"\.\d+(?=\.|$)", ".*", module.name, count=1)
-        families.setdefault(family, []).append(module)
-    return families
-
-
 def label(name: str) -> str:
     """A key of `states_of` in words."""
     return "all in layers" if name == "layers" else " + ".join(map(label_of, name.split("+")))
 
 
-def db(value: float) -> str:
-    """One decimal; no zero is negative."""
-    return f"{value:z.1f}"
-
-
-def _signed(values: Iterable[float | None]) -> list[str]:
-    return ["-" if value is None else f"{value:+z.2f}" for value in values]
-
-
-def _modules_table(errors: Errors) -> list[list[str]]:
-    """One row for all modules of a family."""
-    head = ["SQNR of modules", "precision", "alone: first", "last", "worst", "accumulated: first"]
-    rows = [[*head, "last", "last cosine"]]
-    for family, modules in families_of(errors).items():
-        alone = [module.alone.sqnr_db for module in modules]
-        accumulated = [module.accumulated.sqnr_db for module in modules]
-        figures = alone[0], alone[-1], min(alone), accumulated[0], accumulated[-1]
-        precisions = dict.fromkeys(str(module.precision or "") for module in modules)
-        cosine = f"{modules[-1].accumulated.cosine:.4f}"
-        rows.append([family, "/".join(precisions), *map(db, figures), cosine])
-    return rows
-
-
-def _states_table(errors: Errors) -> list[list[str]]:
+def _table(errors: Errors) -> list[list[str]]:
     """Hidden states by what is quantized; interaction of roles with each other, or of one role."""
     found = interaction_of(errors)
     interactions = {**found.roles, **found.pairs, "layers": found.between}
     rows = [
-        ["SQNR of states; quantized:", "layer 0", "worst", "last", "together over sum, dB"]
-        + ["noise", "net", "coherence", "noise", "net"]
+        ["SQNR of hidden states, dB; quantized:", "input", "layer 0", "last layer"]
+        + ["together over sum, dB", "noise", "net", "coherence", "noise", "net"]
     ]
     for name, states in states_of(errors).items():
-        sqnr = [state.sqnr_db for state in states[1:]]
-        rows.append([label(name), *map(db, (sqnr[0], min(sqnr), sqnr[-1]))])
-        known = dataclasses.astuple(interactions[name]) if name in interactions else ()
-        rows[-1] += _signed(known) or [""] * 6
-    within = _signed(dataclasses.astuple(found.within))
-    return [*rows, ["within roles, between layers", "", "", "", *within]]
+        sqnr = [f"{states[i].sqnr_db:z.1f}" for i in (0, 1, -1)]
+        rows.append([label(name), *sqnr])
+        rows[-1] += _signed(astuple(interactions[name])) if name in interactions else [""] * 6
+    return [*rows, ["within roles, between layers", *[""] * 3, *_signed(astuple(found.within))]]
+
+
+def _signed(values: Iterable[float | None]) -> list[str]:
+    return ["-" if value is None else f"{value:+z.2f}" for value in values]
 
 
 def _comparison_table(comparisons: Sequence[Mapping[str, Any]]) -> list[list[str]]:

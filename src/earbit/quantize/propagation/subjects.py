@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import torch
 
 from earbit.errors import ConfigError
 from earbit.load import preset_or_model, refuse_quantized, refuse_settings
 from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
+from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import leaves_of
 from earbit.presets import PRESETS
-from earbit.quantize.convert import quantized_leaves_of
+from earbit.quantize.calibrate import calibrate
+from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
+from earbit.quantize.propagation.models import replaced
 
 DEFAULT_PLAN = "w1a1"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A full-precision model, and its trained student or the plan that makes one of it."""
+    """A full-precision model, and its trained student or the plan that quantizes it."""
 
     name: str
     plan: str
     teacher_name: str | None
     """Of the full-precision model of a trained student."""
     teacher: AudioModel
-    student: AudioModel | Plan
+    trained: AudioModel | None = None
+
+    def student(self, clips: Sequence[np.ndarray]) -> AudioModel:
+        """The trained student, or the teacher under the plan, calibrated on clips."""
+        return self.trained or calibrated_twin(self.teacher, plan_named(self.plan), clips)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -55,8 +66,6 @@ def opened(
     """
     if not models:
         raise ConfigError(f"no model; give trained models or presets: {', '.join(PRESETS)}")
-    if len(set(models)) < len(models):
-        raise ConfigError(f"models {', '.join(models)}; give each of them once")
     if teachers and plan is not None:
         raise ConfigError(f"--plan {plan} with --teacher: quantized models have a plan already")
     if teachers and len(teachers) != len(models):
@@ -75,7 +84,7 @@ def _float_model(where: str, plan: str, settings: Sequence[str], seed: int) -> S
     model = preset_or_model(where, seed, settings)
     refuse_quantized(where, model, "give its full-precision model by --teacher")
     plan_named(plan).quantizing(leaves_of(model))
-    return Subject(where, plan, None, model, plan_named(plan))
+    return Subject(where, plan, None, model)
 
 
 def _student(where: str, teacher_where: str) -> Subject:
@@ -96,6 +105,21 @@ def _student(where: str, teacher_where: str) -> Subject:
 
 def _without_head(config: ModelConfig) -> ModelConfig:
     return dataclasses.replace(config, n_units=None, d_unit=1)
+
+
+def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]) -> AudioModel:
+    """A copy under a plan with scales from full-precision activations alone.
+
+    `quantized_copy` calibrates leaf after leaf on quantized inputs.  Here a scale must not depend
+    on what else is quantized.  The copy is in the teacher's mode.
+    """
+    twin = copy.deepcopy(teacher)
+    convert(twin, plan.precisions(leaves_of(twin)))
+    quantized = quantized_leaves_of(twin)
+    if quantized:
+        with evaluating(teacher), replaced(twin, teacher, quantized):
+            calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips])
+    return twin
 
 
 def pairs_of(subjects: Sequence[Subject]) -> list[tuple[int, int]]:

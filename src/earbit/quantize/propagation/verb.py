@@ -16,20 +16,16 @@ from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder, none_left_empty, write_json
 from earbit.nn.front_end import MIN_SAMPLES
 from earbit.progress import say
-from earbit.quantize.plan import Plan
 from earbit.quantize.propagation.figure import need_matplotlib, write_figure
 from earbit.quantize.propagation.measure import measure
-from earbit.quantize.propagation.models import calibrated_twin
 from earbit.quantize.propagation.report import Measured, render, to_json
-from earbit.quantize.propagation.subjects import Subject, opened, why_not_compared
+from earbit.quantize.propagation.subjects import opened, why_not_compared
 from earbit.quantize.student import noise_clips
 
 MAX_CLIPS = 1024
 MAX_SECONDS = 60.0
 RESULT_NAME = "propagation.json"
 FIGURE_NAMES = ("propagation.svg", "propagation.png")
-
-Clips = list[np.ndarray]
 
 
 def errors_of_models(
@@ -78,7 +74,19 @@ def errors_of_models(
         )
         # A corpus too small for both calibrates on the compared clips.
         clips, others = both[:n_clips], both[n_clips:] or both
-        measured = [_measured(subject, clips, others, seed) for subject in subjects]
+        measured = [
+            Measured(
+                one,
+                measure(
+                    one.teacher,
+                    one.student(others),
+                    clips,
+                    seed=seed,
+                    title=f"errors of {one.name}",
+                ),
+            )
+            for one in subjects
+        ]
         total_s = sum(clip.size for clip in clips) / SAMPLE_RATE_HZ
         audio = {"audio": where, "clips": len(clips), "seconds": total_s, "seed": seed}
         text, result = render(measured, audio), to_json(measured, audio)
@@ -90,20 +98,12 @@ def errors_of_models(
     return text, result
 
 
-def _measured(subject: Subject, clips: Clips, others: Clips, seed: int) -> Measured:
-    teacher, student = subject.teacher, subject.student
-    if isinstance(student, Plan):
-        student = calibrated_twin(teacher, student, others)
-    errors = measure(teacher, student, clips, seed=seed, title=f"errors of {subject.name}")
-    return Measured(subject, errors)
-
-
-def _corpus_clips(where: str, seed: int, n_clips: int, n_samples: int) -> Clips:
+def _corpus_clips(where: str, seed: int, n_clips: int, n_samples: int) -> list[np.ndarray]:
     """Clips drawn from a corpus by the seed; files that cannot be decoded are reported."""
     cuts = {cut.id: cut for cut in open_corpus(where).cuts}
     ids = sorted(cuts)
     random.Random(seed).shuffle(ids)
-    clips: Clips = []
+    clips: list[np.ndarray] = []
     for name in ids:
         try:
             clips.append(load_waveform(cuts[name])[:n_samples])
