@@ -1,4 +1,4 @@
-"""Signal, noise and similarity of tensors against a reference, summed over clips in float64."""
+"""Signal, noise and correlation of tensors against a reference, summed over clips in float64."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class ErrorSums:
         self.signal = self.noise = self.found = self.product = 0.0
         """Sums of x^2, (y - x)^2, y^2 and x y for references x and compared values y."""
         self.n_elements = 0
-        self.channel_sums: tuple[Tensor, Tensor] | None = None
+        self.channel_sums = torch.zeros(2, 1, dtype=torch.double)
+        """Of x and y; (2, channels)."""
 
     def add(self, reference: Tensor, found: Tensor, counted: Tensor | None = None) -> None:
         """Compares two tensors of one shape.
@@ -33,16 +34,13 @@ class ErrorSums:
             reference, found = reference[counted], found[counted]
         x, y = reference.double(), found.double()
         if self.is_centred:
-            of_x, of_y = (values.flatten(0, -2).sum(0) for values in (x, y))
-            if self.channel_sums is not None:
-                of_x, of_y = of_x + self.channel_sums[0], of_y + self.channel_sums[1]
-            self.channel_sums = of_x, of_y
-        difference = y - x
+            sums = torch.stack([values.flatten(0, -2).sum(0) for values in (x, y)])
+            self.channel_sums = self.channel_sums + sums
         self.n_elements += x.numel()
         self.signal += _dot(x, x)
         self.found += _dot(y, y)
         self.product += _dot(x, y)
-        self.noise += _dot(difference, difference)
+        self.noise += _dot(y - x, y - x)
 
     def check(self, name: str) -> None:
         """Raises DataError, naming the module, if a compared value was not finite."""
@@ -65,25 +63,22 @@ class ErrorSums:
         return -10 * math.log10(ratio) if ratio < math.inf else -math.inf
 
     @property
-    def cosine(self) -> float:
-        """Cosine similarity: 1 without noise, 0 if one side is all zeros."""
-        return self._similarity(self.product, self.signal, self.found)
-
-    @property
     def correlation(self) -> float:
-        """Cosine similarity after subtracting the mean of every channel."""
-        x, y = self._channel_sums()
+        """Cosine similarity after subtracting the mean of every channel; 0 without a signal."""
+        if self.noise == 0:
+            return 1.0
+        x, y = self.channel_sums
         n_rows = self.n_elements / len(x)
-        return self._similarity(
-            self.product - _dot(x, y) / n_rows,
-            self.signal - _dot(x, x) / n_rows,
-            self.found - _dot(y, y) / n_rows,
-        )
+        signal = self.signal - _dot(x, x) / n_rows
+        found = self.found - _dot(y, y) / n_rows
+        if signal <= 0 or found <= 0:
+            return 0.0
+        return (self.product - _dot(x, y) / n_rows) / math.sqrt(signal * found)
 
     @property
     def varying_noise(self) -> float:
         """Mean square of the noise after subtracting its mean in every channel."""
-        x, y = self._channel_sums()
+        x, y = self.channel_sums
         constant = _dot(y - x, y - x) * len(x) / self.n_elements
         return max(self.noise - constant, 0.0) / self.n_elements
 
@@ -96,17 +91,6 @@ class ErrorSums:
         """
         r = self.correlation
         return -2 * math.log(min(r, 1.0)) + 0.0 if r > 0 else math.inf
-
-    def _channel_sums(self) -> tuple[Tensor, Tensor]:
-        assert self.channel_sums is not None, "not centred, or nothing compared"
-        return self.channel_sums
-
-    def _similarity(self, product: float, signal: float, found: float) -> float:
-        if self.noise == 0:
-            return 1.0
-        if signal <= 0 or found <= 0:
-            return 0.0
-        return product / math.sqrt(signal * found)
 
 
 def _dot(x: Tensor, y: Tensor) -> float:

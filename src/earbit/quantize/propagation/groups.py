@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from earbit.nn.leaves import NamedLeaf, layer_of, leaves_of
+from earbit.nn.leaves import leaves_of
 from earbit.nn.roles import ROLES, Role
 
 LAYER_ROLES: tuple[Role, ...] = ("attention", "convolution", "feed_forward")
@@ -24,7 +24,7 @@ class Group(NamedTuple):
     def __str__(self) -> str:
         return "+".join(self.roles) + ("" if self.layer is None else f" of layer {self.layer}")
 
-    def contains(self, role: Role, layer: int | None) -> bool:
+    def contains(self, role: Role | None, layer: int | None) -> bool:
         """Whether a leaf or block of this role and layer belongs to the group."""
         return role in self.roles and self.layer in (None, layer)
 
@@ -40,25 +40,9 @@ def groups_of(student: torch.nn.Module) -> list[Group]:
 
     Every role, every pair of roles in layers, all roles in layers, every role in every layer.
     """
-    quantized = quantized_of(student)
+    quantized = [leaf for leaf in leaves_of(student) if not leaf.leaf.precision.is_float]
     roles = [Group((role,)) for role in ROLES if any(role == leaf.role for leaf in quantized)]
     stack = stack_of(roles)
     pairs = [Group(pair) for pair in itertools.combinations(stack.roles, 2)]
     single = [Group((one.role,), one.layer) for one in quantized if one.role in stack.roles]
     return list(dict.fromkeys([*roles, *pairs, *([stack] if stack.roles else []), *single]))
-
-
-def blocks_of(student: torch.nn.Module) -> dict[str, tuple[Role, int | None]]:
-    """Role and layer of the blocks in encoder layers that hold a quantized leaf, by name."""
-    quantized = quantized_of(student)
-    return {
-        name: (role, layer_of(name))
-        for name, module in student.named_modules()
-        if (role := getattr(module, "role", None)) in LAYER_ROLES
-        and any(leaf.name.startswith(f"{name}.") for leaf in quantized)
-    }
-
-
-def quantized_of(student: torch.nn.Module) -> list[NamedLeaf]:
-    """The quantized leaves of a model with their roles and layers."""
-    return [leaf for leaf in leaves_of(student) if not leaf.leaf.precision.is_float]

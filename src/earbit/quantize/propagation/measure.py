@@ -18,13 +18,13 @@ from torch import Tensor
 from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelOutput
 from earbit.nn.evaluation import evaluating
-from earbit.nn.leaves import layer_of, leaves_of
+from earbit.nn.leaves import Leaf, layer_of, leaves_of
 from earbit.nn.precision import Precision
 from earbit.nn.roles import Role
 from earbit.progress import progress
 from earbit.quantize.propagation.error_sums import ErrorSums
-from earbit.quantize.propagation.groups import Group, blocks_of, groups_of, quantized_of
-from earbit.quantize.propagation.models import hooked, noisy, replaced
+from earbit.quantize.propagation.groups import LAYER_ROLES, Group, groups_of
+from earbit.quantize.propagation.hooks import hooked, noisy, replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class ModuleErrors:
     layer: int | None
     precision: Precision | None
     """Of a leaf."""
+    is_noisy: bool
+    """Whether it is a block in a layer with a quantized leaf, which noise can replace."""
     alone: ErrorSums
     accumulated: ErrorSums
 
@@ -75,8 +77,7 @@ def measure(
     """
     if not clips:
         raise ConfigError("errors without audio; give at least one clip")
-    blocks, quantized, modules = blocks_of(student), quantized_of(student), _modules_of(student)
-    groups = groups_of(student)
+    groups, modules = groups_of(student), _modules_of(student)
     errors = Errors(groups={group: [] for group in groups}, noise={group: [] for group in groups})
     waves = [torch.from_numpy(clip)[None] for clip in clips]
     n_passes = len(clips) * (3 + 2 * len(groups))
@@ -87,17 +88,19 @@ def measure(
             advance(2)
         # A module that the model does not run, as the unit head, has nothing to compare.
         errors.modules = [module for module in modules.values() if module.alone.n_elements]
-        power = {name: modules[name].alone.varying_noise for name in blocks}
         for i, wave_BN in enumerate(waves):
             expected = teacher(wave_BN)
             advance()
             for group in groups:
-                names = [one.name for one in quantized if group.contains(one.role, one.layer)]
-                with replaced(teacher, student, names):
+                inside = [one for one in modules.values() if group.contains(one.role, one.layer)]
+                leaves = [
+                    one.name for one in inside if one.precision and not one.precision.is_float
+                ]
+                with replaced(teacher, student, leaves):
                     states = errors.groups[group]
                     _compare_states(states, expected, teacher(wave_BN), f"{group} quantized")
-                noise = {name: power[name] for name, at in blocks.items() if group.contains(*at)}
-                with noisy(teacher, noise, f"{seed} {i}"):
+                power = {one.name: one.alone.varying_noise for one in inside if one.is_noisy}
+                with noisy(teacher, power, f"{seed} {i}"):
                     states = errors.noise[group]
                     _compare_states(states, expected, teacher(wave_BN), f"noise in {group}")
                 advance(2)
@@ -106,18 +109,20 @@ def measure(
 
 def _modules_of(student: AudioModel) -> dict[str, ModuleErrors]:
     """Every module that is or holds a leaf, by name."""
-    leaves, blocks = leaves_of(student), blocks_of(student)
-    precisions = {leaf.name: leaf.leaf.precision for leaf in leaves}
     modules = {}
-    for name, _ in student.named_modules():
-        roles = {leaf.role for leaf in leaves if f"{leaf.name}.".startswith(f"{name}.")}
-        if name and roles:
+    for name, module in student.named_modules():
+        leaves = [one for one in leaves_of(student) if f"{one.name}.".startswith(f"{name}.")]
+        if name and leaves:
+            roles = {one.role for one in leaves}
+            is_block = getattr(module, "role", None) in LAYER_ROLES
+            is_noisy = is_block and any(not one.leaf.precision.is_float for one in leaves)
             modules[name] = ModuleErrors(
                 name=name,
                 role=roles.pop() if len(roles) == 1 else None,
                 layer=layer_of(name),
-                precision=precisions.get(name),
-                alone=ErrorSums(is_centred=name in blocks),
+                precision=module.precision if isinstance(module, Leaf) else None,
+                is_noisy=is_noisy,
+                alone=ErrorSums(is_centred=is_noisy),
                 accumulated=ErrorSums(),
             )
     return modules

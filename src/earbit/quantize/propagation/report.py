@@ -16,7 +16,7 @@ from earbit.quantize.propagation.measure import Errors, States
 from earbit.quantize.propagation.subjects import Subject, pairs_of
 from earbit.text_table import aligned
 
-MODULE_FIGURES = ("sqnr_db", "noise_to_signal", "cosine")
+MODULE_FIGURES = ("sqnr_db", "noise_to_signal")
 STATE_FIGURES = (*MODULE_FIGURES, "correlation", "log_error")
 
 

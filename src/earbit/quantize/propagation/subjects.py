@@ -21,7 +21,7 @@ from earbit.presets import PRESETS
 from earbit.quantize.calibrate import calibrate
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
-from earbit.quantize.propagation.models import replaced
+from earbit.quantize.propagation.hooks import replaced
 
 DEFAULT_PLAN = "w1a1"
 
@@ -88,8 +88,6 @@ def _float_model(where: str, plan: str, settings: Sequence[str], seed: int) -> S
 
 
 def _student(where: str, teacher_where: str) -> Subject:
-    if where in PRESETS:
-        raise ConfigError(f"{where}: a preset with --teacher; give a trained quantized model")
     student, teacher = preset_or_model(where, 0), preset_or_model(teacher_where, 0)
     if not quantized_leaves_of(student):
         raise ConfigError(f"{where}: nothing in it is quantized; leave out --teacher, give --plan")
@@ -131,17 +129,3 @@ def pairs_of(subjects: Sequence[Subject]) -> list[tuple[int, int]]:
         if mixed.is_mixed and not plain.is_mixed
         if (mixed.shape, mixed.plan) == (plain.shape, plain.plan)
     ]
-
-
-def why_not_compared(subjects: Sequence[Subject]) -> str | None:
-    """One line about those of several models that are compared with none, or None."""
-    paired = {i for pair in pairs_of(subjects) for i in pair}
-    left = [one for i, one in enumerate(subjects) if i not in paired]
-    if len(subjects) < 2 or not left:
-        return None
-    listed = ", ".join("{} ({} x {}, {})".format(s.name, *s.shape, s.plan) for s in left)
-    return (
-        f"not compared: {listed}; a comparison needs a mixed encoder (conformer, squeezeformer) "
-        "and an attention-only one (hubert, sparseformer) of equal layers x width (--set "
-        "encoder.n_layers=N encoder.d_model=D) and plan"
-    )

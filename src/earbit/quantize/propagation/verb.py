@@ -19,7 +19,7 @@ from earbit.progress import say
 from earbit.quantize.propagation.figure import need_matplotlib, write_figure
 from earbit.quantize.propagation.measure import measure
 from earbit.quantize.propagation.report import Measured, render, to_json
-from earbit.quantize.propagation.subjects import opened, why_not_compared
+from earbit.quantize.propagation.subjects import opened, pairs_of
 from earbit.quantize.student import noise_clips
 
 MAX_CLIPS = 1024
@@ -57,9 +57,13 @@ def errors_of_models(
     if is_noise and corpus is not None:
         raise ConfigError(f"--noise and --corpus {corpus}; give one of them")
     subjects = opened(models, plan, teachers, settings, seed)
-    unlike = why_not_compared(subjects)
-    if unlike is not None:
-        say(unlike)
+    if len(subjects) > 1 and not pairs_of(subjects):
+        shapes = ", ".join("{} ({} x {})".format(one.name, *one.shape) for one in subjects)
+        say(
+            f"no comparison: {shapes}; give a mixed encoder (conformer, squeezeformer) and an "
+            "attention-only one (hubert, sparseformer) of equal layers x width (--set "
+            "encoder.n_layers=N encoder.d_model=D) and plan"
+        )
     if out_dir is not None:
         need_matplotlib()
     with nullcontext() if out_dir is None else none_left_empty(out_dir):

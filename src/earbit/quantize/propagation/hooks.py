@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 Hook = Callable[[str, torch.nn.Module, tuple[Any, ...], dict[str, Any], Any], Tensor | None]
 """Receives name, module, arguments and output of a call; may return another output."""
 
