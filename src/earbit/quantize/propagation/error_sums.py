@@ -13,12 +13,12 @@ from earbit.errors import DataError
 class ErrorSums:
     """Error figures over all elements compared so far.
 
-    is_centred: also sum by channel, the last axis; `correlation`, `log_error` and `varying_noise`
-    need it.
+    name: of the module, for errors;  is_centred: also sum by channel, the last axis, as
+    `correlation`, `log_error` and `varying_noise` need it.
     """
 
-    def __init__(self, *, is_centred: bool = False) -> None:
-        self.is_centred = is_centred
+    def __init__(self, name: str, *, is_centred: bool = False) -> None:
+        self.name, self.is_centred = name, is_centred
         self.signal = self.noise = self.found = self.product = 0.0
         """Sums of x^2, (y - x)^2, y^2 and x y for references x and compared values y."""
         self.n_elements = 0
@@ -28,7 +28,8 @@ class ErrorSums:
     def add(self, reference: Tensor, found: Tensor, counted: Tensor | None = None) -> None:
         """Compares two tensors of one shape.
 
-        counted: of the same shape, True for elements that count; all of them by default.
+        counted: of the same shape, True for elements that count; all of them by default.  Raises
+        DataError for values that are not finite.
         """
         if counted is not None:
             reference, found = reference[counted], found[counted]
@@ -41,11 +42,8 @@ class ErrorSums:
         self.found += _dot(y, y)
         self.product += _dot(x, y)
         self.noise += _dot(y - x, y - x)
-
-    def check(self, name: str) -> None:
-        """Raises DataError, naming the module, if a compared value was not finite."""
         if not math.isfinite(self.signal + self.found + self.noise):
-            raise DataError(f"non-finite output of {name!r}; check the model's weights")
+            raise DataError(f"non-finite output of {self.name!r}; check the model's weights")
 
     @property
     def noise_to_signal(self) -> float:
@@ -57,10 +55,9 @@ class ErrorSums:
     @property
     def sqnr_db(self) -> float:
         """Signal-to-quantization-noise ratio in dB: inf without noise, -inf without a signal."""
-        ratio = self.noise_to_signal
-        if ratio == 0:
+        if self.noise == 0:
             return math.inf
-        return -10 * math.log10(ratio) if ratio < math.inf else -math.inf
+        return -10 * math.log10(self.noise_to_signal) if self.signal > 0 else -math.inf
 
     @property
     def correlation(self) -> float:

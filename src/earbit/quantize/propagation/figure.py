@@ -19,8 +19,6 @@ from earbit.quantize.propagation.report import Measured, label, states_of
 
 WORST_DB, BEST_DB = -10.0, 30.0
 """Ends of the color scale; 0 dB, its middle, is as much noise as signal."""
-WIDTH_IN, ROW_IN, MIN_HEIGHT_IN = 14.0, 0.2, 3.0
-"""Inches: the figure, a row of a heat map, a model."""
 COLORS = {name: f"C{i}" for i, name in enumerate((*ROLES, "layers", "all"))}
 
 
@@ -34,32 +32,29 @@ def need_matplotlib() -> None:
 
 def write_figure(measured: Sequence[Measured], path: Path) -> None:
     """Draws a row for every model into an SVG or PNG file."""
-    need_matplotlib()
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    heights = [max(MIN_HEIGHT_IN, 1 + ROW_IN * len(_rows(one.errors))) for one in measured]
+    heights_in = [1.5 + 0.2 * len(_rows_of(errors)) for _, errors in measured]
     with rc_context({"svg.hashsalt": "earbit", "font.size": 7}):
-        figure = Figure(figsize=(WIDTH_IN, sum(heights)), layout="constrained")
-        axes = figure.subplots(
-            len(heights), 3, squeeze=False, gridspec_kw={"height_ratios": heights}
-        )
-        for (alone, accumulated, states), (subject, errors) in zip(axes, measured, strict=True):
-            alone.set_title(f"{subject.name}, {subject.plan}\nSQNR of modules alone, dB")
-            _heat_map(alone, errors, "alone")
-            accumulated.set_title("SQNR of modules accumulated, dB")
-            accumulated.sharey(alone)
-            figure.colorbar(_heat_map(accumulated, errors, "accumulated"), ax=accumulated)
-            _curves(states, errors)
+        figure = Figure(figsize=(14.0, sum(heights_in)), layout="constrained")
+        ratios = {"height_ratios": heights_in, "width_ratios": [1, 1, 1.5]}
+        axes = figure.subplots(len(measured), 3, squeeze=False, gridspec_kw=ratios)
+        for row, (subject, errors) in zip(axes, measured, strict=True):
+            row[0].set_title(f"{subject.name}, {subject.plan}: modules alone")
+            row[1].set_title("modules accumulated")
+            _heat_map(row[0], errors, "alone")
+            image = _heat_map(row[1], errors, "accumulated")
+            row[1].tick_params(labelleft=False)
+            figure.colorbar(image, ax=row[:2], label="SQNR, dB")
+            _curves(row[2], errors)
         metadata = {"Date": None} if path.suffix == ".svg" else {}
-        write_whole(
-            path,
-            lambda place: figure.savefig(place, format=path.suffix[1:], dpi=110, metadata=metadata),
-        )
+        file_format = path.suffix[1:]
+        write_whole(path, lambda to: figure.savefig(to, format=file_format, metadata=metadata))
 
 
-def _rows(errors: Errors) -> list[str]:
-    """Names of modules with a star for the layer, each once."""
+def _rows_of(errors: Errors) -> list[str]:
+    """The rows of a heat map: names of modules with a star for the layer."""
     return list(dict.fromkeys(_starred(module.name) for module in errors.modules))
 
 
@@ -71,13 +66,12 @@ def _heat_map(axes: Any, errors: Errors, which: str) -> Any:
     """A column for every layer; exact modules have no color."""
     from matplotlib.colors import TwoSlopeNorm
 
-    rows = _rows(errors)
-    n_columns = 1 + max(module.layer or 0 for module in errors.modules)
-    shown = [[math.nan] * n_columns for _ in rows]
-    for module in errors.modules:
-        value = getattr(module, which).sqnr_db
+    rows = _rows_of(errors)
+    shown = [[math.nan] * (1 + max(one.layer or 0 for one in errors.modules)) for _ in rows]
+    for one in errors.modules:
+        value = getattr(one, which).sqnr_db
         if math.isfinite(value):
-            shown[rows.index(_starred(module.name))][module.layer or 0] = value
+            shown[rows.index(_starred(one.name))][one.layer or 0] = value
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel("layer")
     norm = TwoSlopeNorm(0.0, WORST_DB, BEST_DB)
@@ -92,6 +86,7 @@ def _curves(axes: Any, errors: Errors) -> None:
             style = "--" if name in ("layers", "all") else "-"
             layers = range(-1, len(values) - 1)
             axes.plot(layers, values, style, color=COLORS[name], marker=".", label=label(name))
-    axes.set_title("SQNR of hidden states by what is quantized, dB")
-    axes.set_xlabel("output of layer; -1 is the input of the encoder")
+    axes.set_title("hidden states, by what is quantized")
+    axes.set(xlabel="layer; -1 is the input of the encoder", ylabel="SQNR, dB")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()

@@ -53,7 +53,7 @@ class StackInteraction:
     """Between blocks of one role in different layers."""
     pairs: dict[str, Interaction]
     """Between two roles, the others in full precision."""
-    roles: dict[Role, Interaction]
+    roles: dict[str, Interaction]
     """Within each role, the others in full precision."""
 
 
@@ -123,9 +123,9 @@ def _most(errors: Sequence[float]) -> float:
 
 def _figures(together: float, alone: Sequence[float], most: float) -> Figures:
     gain = together - math.fsum(alone)
-    # Without pairs, `most` is 0 but for rounding errors.
-    is_known = math.isfinite(gain) and 1e-9 * abs(gain) < most < math.inf
-    return over_db(together, alone), gain / most if is_known else None
+    # Without pairs, `most` is 0 except for rounding errors; where an error is infinite, both are nan.
+    has_pairs = 1e-9 * abs(gain) < most < math.inf
+    return over_db(together, alone), gain / most if has_pairs else None
 
 
 def minus(left: float | None, right: float | None) -> float | None:

@@ -19,7 +19,7 @@ from earbit.errors import ConfigError
 from earbit.model import AudioModel, ModelOutput
 from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import Leaf, layer_of, leaves_of
-from earbit.nn.precision import Precision
+from earbit.nn.precision import FLOAT, Precision
 from earbit.nn.roles import Role
 from earbit.progress import progress
 from earbit.quantize.propagation.error_sums import ErrorSums
@@ -84,7 +84,7 @@ def measure(
     with evaluating(teacher, student), progress(title, n_passes) as advance:
         for wave_BN in waves:
             expected, found = _compare_modules(teacher, student, modules, wave_BN)
-            _compare_states(errors.student, expected, found, "everything quantized")
+            _compare_states(errors.student, expected, found)
             advance(2)
         # A module that the model does not run, as the unit head, has nothing to compare.
         errors.modules = [module for module in modules.values() if module.alone.n_elements]
@@ -93,16 +93,12 @@ def measure(
             advance()
             for group in groups:
                 inside = [one for one in modules.values() if group.contains(one.role, one.layer)]
-                leaves = [
-                    one.name for one in inside if one.precision and not one.precision.is_float
-                ]
-                with replaced(teacher, student, leaves):
-                    states = errors.groups[group]
-                    _compare_states(states, expected, teacher(wave_BN), f"{group} quantized")
+                quantized = [one.name for one in inside if not (one.precision or FLOAT).is_float]
+                with replaced(teacher, student, quantized):
+                    _compare_states(errors.groups[group], expected, teacher(wave_BN))
                 power = {one.name: one.alone.varying_noise for one in inside if one.is_noisy}
                 with noisy(teacher, power, f"{seed} {i}"):
-                    states = errors.noise[group]
-                    _compare_states(states, expected, teacher(wave_BN), f"noise in {group}")
+                    _compare_states(errors.noise[group], expected, teacher(wave_BN))
                 advance(2)
     return errors
 
@@ -122,8 +118,8 @@ def _modules_of(student: AudioModel) -> dict[str, ModuleErrors]:
                 layer=layer_of(name),
                 precision=module.precision if isinstance(module, Leaf) else None,
                 is_noisy=is_noisy,
-                alone=ErrorSums(is_centred=is_noisy),
-                accumulated=ErrorSums(),
+                alone=ErrorSums(name, is_centred=is_noisy),
+                accumulated=ErrorSums(name),
             )
     return modules
 
@@ -140,13 +136,11 @@ def _compare_modules(
             expected[name].append((output, counted))
             found = student.get_submodule(name)(*args, **kwargs)
             modules[name].alone.add(output, found, counted)
-            modules[name].alone.check(name)
 
     def accumulated(name: str, _: Any, __: Any, ___: Any, output: Any) -> None:
         if isinstance(output, Tensor):
             reference, counted = expected[name].pop(0)
             modules[name].accumulated.add(reference, output, counted)
-            modules[name].accumulated.check(name)
 
     with hooked(teacher, modules, alone):
         reference: ModelOutput = teacher(wave_BN)
@@ -154,12 +148,11 @@ def _compare_modules(
         return reference, student(wave_BN)
 
 
-def _compare_states(states: States, expected: ModelOutput, found: ModelOutput, change: str) -> None:
+def _compare_states(states: States, expected: ModelOutput, found: ModelOutput) -> None:
     if not states:
-        states += [ErrorSums(is_centred=True) for _ in expected.states]
+        states += [ErrorSums("hidden states", is_centred=True) for _ in expected.states]
     for one, reference, state in zip(states, expected.states, found.states, strict=True):
         one.add(reference, state)
-        one.check(f"hidden states with {change}")
 
 
 def _real_products(output: Tensor, kwargs: Mapping[str, Any]) -> Tensor | None:

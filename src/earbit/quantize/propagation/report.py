@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple
-from typing import Any, NamedTuple
+from typing import Any
 
 from earbit.nn.roles import label_of
 from earbit.presets import PRESETS
@@ -19,12 +19,7 @@ from earbit.text_table import aligned
 MODULE_FIGURES = ("sqnr_db", "noise_to_signal")
 STATE_FIGURES = (*MODULE_FIGURES, "correlation", "log_error")
 
-
-class Measured(NamedTuple):
-    """A model and its errors."""
-
-    subject: Subject
-    errors: Errors
+Measured = tuple[Subject, Errors]
 
 
 def comparisons_of(measured: Sequence[Measured]) -> list[dict[str, Any]]:
@@ -34,22 +29,21 @@ def comparisons_of(measured: Sequence[Measured]) -> list[dict[str, Any]]:
     hypothesis predicts a `net_coherence_between` above 0.
     """
     found = []
-    for i, j in pairs_of([one.subject for one in measured]):
-        mixed, plain = (interaction_of(measured[place].errors) for place in (i, j))
-        between, of_plain = mixed.between, plain.between
+    for i, j in pairs_of([subject for subject, _ in measured]):
+        mixed, plain = (interaction_of(measured[place][1]) for place in (i, j))
+        between, plain_between = mixed.between, plain.between
+        within, plain_within = mixed.within, plain.within
         found.append(
             {
-                "mixed": measured[i].subject.name,
-                "attention_only": measured[j].subject.name,
+                "mixed": measured[i][0].name,
+                "attention_only": measured[j][0].name,
                 "excess_db": over_db(mixed.log_error, [plain.log_error]),
                 "alone_db": over_db(mixed.alone, [plain.alone]),
-                "within_db": minus(mixed.within.db, plain.within.db),
-                "between_db": minus(between.db, of_plain.db),
-                "net_between_db": minus(between.net_db, of_plain.net_db),
-                "net_coherence_between": minus(between.net_coherence, of_plain.net_coherence),
-                "net_coherence_within": minus(
-                    mixed.within.net_coherence, plain.within.net_coherence
-                ),
+                "within_db": minus(within.db, plain_within.db),
+                "between_db": minus(between.db, plain_between.db),
+                "net_between_db": minus(between.net_db, plain_between.net_db),
+                "net_coherence_between": minus(between.net_coherence, plain_between.net_coherence),
+                "net_coherence_within": minus(within.net_coherence, plain_within.net_coherence),
             }
         )
     return found
@@ -134,7 +128,7 @@ def render(measured: Sequence[Measured], audio: Mapping[str, Any]) -> str:
     comparisons = comparisons_of(measured)
     if comparisons:
         lines += aligned(_comparison_table(comparisons))
-        if any(one.subject.name in PRESETS for one in measured):
+        if any(subject.name in PRESETS for subject, _ in measured):
             lines += ["random weights do not test the hypothesis; compare trained encoders"]
     return "\n".join(lines).rstrip()
 

@@ -12,7 +12,7 @@ import torch
 
 from earbit.errors import ConfigError
 from earbit.load import preset_or_model, refuse_quantized, refuse_settings
-from earbit.model import AudioModel, ModelConfig
+from earbit.model import AudioModel
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
 from earbit.nn.evaluation import evaluating
@@ -92,17 +92,16 @@ def _student(where: str, teacher_where: str) -> Subject:
     if not quantized_leaves_of(student):
         raise ConfigError(f"{where}: nothing in it is quantized; leave out --teacher, give --plan")
     refuse_quantized(teacher_where, teacher, "give a full-precision model as --teacher")
-    if _without_head(student.config) != _without_head(teacher.config):
+    its, theirs = (
+        dataclasses.replace(model.config, n_units=None, d_unit=1) for model in (student, teacher)
+    )
+    if its != theirs:
         raise ConfigError(
             f"--teacher {teacher_where}: another architecture than {where}; give the model that it "
             "was made from"
         )
     plan = str(read_model_file(model_path(where)).origin.get("plan", "unknown"))
     return Subject(where, plan, teacher_where, teacher, student)
-
-
-def _without_head(config: ModelConfig) -> ModelConfig:
-    return dataclasses.replace(config, n_units=None, d_unit=1)
 
 
 def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]) -> AudioModel:

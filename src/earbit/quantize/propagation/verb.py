@@ -18,7 +18,7 @@ from earbit.nn.front_end import MIN_SAMPLES
 from earbit.progress import say
 from earbit.quantize.propagation.figure import need_matplotlib, write_figure
 from earbit.quantize.propagation.measure import measure
-from earbit.quantize.propagation.report import Measured, render, to_json
+from earbit.quantize.propagation.report import render, to_json
 from earbit.quantize.propagation.subjects import opened, pairs_of
 from earbit.quantize.student import noise_clips
 
@@ -57,17 +57,20 @@ def errors_of_models(
     if is_noise and corpus is not None:
         raise ConfigError(f"--noise and --corpus {corpus}; give one of them")
     subjects = opened(models, plan, teachers, settings, seed)
-    if len(subjects) > 1 and not pairs_of(subjects):
-        shapes = ", ".join("{} ({} x {})".format(one.name, *one.shape) for one in subjects)
+    compared = {subjects[i].name for pair in pairs_of(subjects) for i in pair}
+    left = [one for one in subjects if one.name not in compared]
+    if len(subjects) > 1 and left:
+        shapes = ", ".join(
+            "{} ({} x {}, {})".format(one.name, *one.shape, one.plan) for one in left
+        )
         say(
-            f"no comparison: {shapes}; give a mixed encoder (conformer, squeezeformer) and an "
-            "attention-only one (hubert, sparseformer) of equal layers x width (--set "
+            f"not compared: {shapes}; a comparison needs a mixed encoder (conformer, squeezeformer) "
+            "and an attention-only one (hubert, sparseformer) of equal layers x width (--set "
             "encoder.n_layers=N encoder.d_model=D) and plan"
         )
-    if out_dir is not None:
-        need_matplotlib()
     with nullcontext() if out_dir is None else none_left_empty(out_dir):
         if out_dir is not None:
+            need_matplotlib()
             make_folder(out_dir)
         where = "noise" if is_noise else corpus or SYNTHETIC
         n_samples = round(seconds * SAMPLE_RATE_HZ)
@@ -78,21 +81,12 @@ def errors_of_models(
         )
         # A corpus too small for both calibrates on the compared clips.
         clips, others = both[:n_clips], both[n_clips:] or both
-        measured = [
-            Measured(
-                one,
-                measure(
-                    one.teacher,
-                    one.student(others),
-                    clips,
-                    seed=seed,
-                    title=f"errors of {one.name}",
-                ),
-            )
-            for one in subjects
-        ]
-        total_s = sum(clip.size for clip in clips) / SAMPLE_RATE_HZ
-        audio = {"audio": where, "clips": len(clips), "seconds": total_s, "seed": seed}
+        measured = []
+        for one in subjects:
+            title, student = f"errors of {one.name}", one.student(others)
+            measured.append((one, measure(one.teacher, student, clips, seed=seed, title=title)))
+        seconds = sum(clip.size for clip in clips) / SAMPLE_RATE_HZ
+        audio = {"audio": where, "clips": len(clips), "seconds": seconds, "seed": seed}
         text, result = render(measured, audio), to_json(measured, audio)
         if out_dir is not None:
             write_json(out_dir / RESULT_NAME, result)
@@ -104,17 +98,16 @@ def errors_of_models(
 
 def _corpus_clips(where: str, seed: int, n_clips: int, n_samples: int) -> list[np.ndarray]:
     """Clips drawn from a corpus by the seed; files that cannot be decoded are reported."""
-    cuts = {cut.id: cut for cut in open_corpus(where).cuts}
-    ids = sorted(cuts)
-    random.Random(seed).shuffle(ids)
+    cuts = sorted(open_corpus(where).cuts, key=lambda cut: cut.id)
+    random.Random(seed).shuffle(cuts)
     clips: list[np.ndarray] = []
-    for name in ids:
+    for cut in cuts:
         try:
-            clips.append(load_waveform(cuts[name])[:n_samples])
+            clips.append(load_waveform(cut)[:n_samples])
         except DataError as error:
             say(f"left out: {error}")
         if len(clips) == n_clips:
             break
     if not clips:
-        raise DataError(f"corpus {where}: none of its {len(ids)} files can be decoded")
+        raise DataError(f"corpus {where}: none of its {len(cuts)} files can be decoded")
     return clips
