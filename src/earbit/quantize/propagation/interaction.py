@@ -123,7 +123,7 @@ def _most(errors: Sequence[float]) -> float:
 
 def _figures(together: float, alone: Sequence[float], most: float) -> Figures:
     gain = together - math.fsum(alone)
-    # Without pairs, `most` is 0 except for rounding errors; where an error is infinite, both are nan.
+    # Without pairs, `most` is 0 up to rounding; with an infinite error it is nan.
     has_pairs = 1e-9 * abs(gain) < most < math.inf
     return over_db(together, alone), gain / most if has_pairs else None
 

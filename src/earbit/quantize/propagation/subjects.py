@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -92,10 +91,9 @@ def _student(where: str, teacher_where: str) -> Subject:
     if not quantized_leaves_of(student):
         raise ConfigError(f"{where}: nothing in it is quantized; leave out --teacher, give --plan")
     refuse_quantized(teacher_where, teacher, "give a full-precision model as --teacher")
-    its, theirs = (
-        dataclasses.replace(model.config, n_units=None, d_unit=1) for model in (student, teacher)
-    )
-    if its != theirs:
+    # The unit head does not count.
+    its = teacher.config
+    if replace(student.config, n_units=its.n_units, d_unit=its.d_unit) != its:
         raise ConfigError(
             f"--teacher {teacher_where}: another architecture than {where}; give the model that it "
             "was made from"

@@ -51,8 +51,8 @@ def errors_of_models(
     that exclude each other, and the errors of opening models, plans and corpora.
     """
     require_range(1, MAX_CLIPS + 1, clips=n_clips)
-    if not MIN_SAMPLES / SAMPLE_RATE_HZ <= seconds <= MAX_SECONDS:
-        least = MIN_SAMPLES / SAMPLE_RATE_HZ
+    least = MIN_SAMPLES / SAMPLE_RATE_HZ
+    if not least <= seconds <= MAX_SECONDS:
         raise ConfigError(f"seconds={seconds}; give {least:g} (one frame) to {MAX_SECONDS:g}")
     if is_noise and corpus is not None:
         raise ConfigError(f"--noise and --corpus {corpus}; give one of them")
@@ -60,13 +60,10 @@ def errors_of_models(
     compared = {subjects[i].name for pair in pairs_of(subjects) for i in pair}
     left = [one for one in subjects if one.name not in compared]
     if len(subjects) > 1 and left:
-        shapes = ", ".join(
-            "{} ({} x {}, {})".format(one.name, *one.shape, one.plan) for one in left
-        )
+        shapes = ", ".join("{} ({} x {})".format(one.name, *one.shape) for one in left)
         say(
-            f"not compared: {shapes}; a comparison needs a mixed encoder (conformer, squeezeformer) "
-            "and an attention-only one (hubert, sparseformer) of equal layers x width (--set "
-            "encoder.n_layers=N encoder.d_model=D) and plan"
+            f"not compared: {shapes}; give a mixed encoder and an attention-only one of equal "
+            "layers x width (--set encoder.n_layers=N encoder.d_model=D) and plan"
         )
     with nullcontext() if out_dir is None else none_left_empty(out_dir):
         if out_dir is not None:
