@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from earbit.config import override
 from earbit.load import load_model
 from earbit.pretrain.corpus import decoded_corpus, training_data
 from earbit.pretrain.recipe import RecipeConfig
@@ -40,11 +41,9 @@ SUM_TOLERANCE_DB = 1e-6
 
 
 def recipe_of(encoder: str, scale: Scale, corpus: str, seed: int) -> RecipeConfig:
-    recipe = scale.recipe(encoder, corpus, seed)
-    same = dataclasses.replace(
-        recipe.model.encoder, n_layers=N_LAYERS, d_model=D_MODEL, d_ffn=D_FFN
-    )
-    return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, encoder=same))
+    shape = {"n_layers": N_LAYERS, "d_model": D_MODEL, "d_ffn": D_FFN}
+    settings = [f"model.encoder.{name}={value}" for name, value in shape.items()]
+    return override(scale.recipe(encoder, corpus, seed), settings)
 
 
 def run(scale: Scale, corpus_where: str, seed: int, out: Path) -> dict[str, dict[str, Any]]:

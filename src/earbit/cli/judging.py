@@ -194,16 +194,16 @@ def propagation(
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Where quantization noise arises and how it propagates, by module, kind and encoder.
+    """Measures how quantization errors propagate, by module, role and encoder.
 
       earbit propagation hubert-tiny --noise                          random weights
       earbit propagation float --plan w1a1 --corpus my-audio          quantized, not trained
       earbit propagation onebit --teacher float --corpus my-audio     trained quantized model
       earbit propagation conformer hubert --corpus my-audio --out DIR   two encoders compared
 
-    Levels are signal over quantization noise in dB: 0 is as much noise as signal, more is better.
-    Of a mixed encoder and one of attention alone, the number is how much more alike errors of
-    different kinds of module are in the mixed one: above 0 they add up more (docs/errors.md).
+    SQNR is the signal-to-quantization-noise ratio: at 0 dB noise and signal are equal.  A mixed
+    encoder is compared with an attention-only one: a net coherence between roles above 0 means that
+    errors of different roles add up more in the mixed one (docs/errors.md).
     """
     from earbit.quantize.propagation.verb import errors_of_models
 
