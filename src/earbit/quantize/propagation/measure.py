@@ -105,13 +105,13 @@ def measure(
 
 def _modules_of(student: AudioModel) -> dict[str, ModuleErrors]:
     """Every module that is or holds a leaf, by name."""
-    modules = {}
+    modules, leaves = {}, leaves_of(student)
     for name, module in student.named_modules():
-        leaves = [one for one in leaves_of(student) if f"{one.name}.".startswith(f"{name}.")]
-        if name and leaves:
-            roles = {one.role for one in leaves}
+        inside = [one for one in leaves if f"{one.name}.".startswith(f"{name}.")]
+        if name and inside:
+            roles = {one.role for one in inside}
             is_block = getattr(module, "role", None) in LAYER_ROLES
-            is_noisy = is_block and any(not one.leaf.precision.is_float for one in leaves)
+            is_noisy = is_block and any(not one.leaf.precision.is_float for one in inside)
             modules[name] = ModuleErrors(
                 name=name,
                 role=roles.pop() if len(roles) == 1 else None,
