@@ -29,6 +29,7 @@ struct LoadedProgram {
   std::map<std::string, int> bits;  // packed values by the leaf that reads them
   std::optional<Head> head;
   std::string origin;  // a JSON object: which model and plan it was made from
+  std::string digest;  // 16 hexadecimal digits that follow from every byte of the file
 };
 
 // Reads and checks a whole file; nothing of it is needed afterwards.  Tensors are read op by op,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,6 +23,7 @@ from earbit.files import make_folder, not_interrupted, write_whole
 from earbit.progress import progress, say
 from earbit.runtime.expected_time import expected_time
 from earbit.runtime.session import Session
+from earbit.runtime.waveform import LevelWarning, level_problem
 from earbit.text_table import aligned
 
 Keep = Callable[[str, np.ndarray], None]
@@ -167,13 +169,17 @@ def _run_one(
             raise DataError(f"no audio file in this folder; {readable_formats()} is read")
         waveform = read_audio(path)
         warning = silence_in(path, waveform)
+        if problem := level_problem(waveform):
+            say(f"{name}: {problem}")
         _announce_if_long(session, name, waveform)
         start_s = time.perf_counter()
         scores = None
-        if session.labels is None:
-            features = session.run(waveform, layers=layers)
-        else:
-            features, scores = session.run_with_scores(waveform, layers=layers)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LevelWarning)  # it has just been said, with the name
+            if session.labels is None:
+                features = session.run(waveform, layers=layers)
+            else:
+                features, scores = session.run_with_scores(waveform, layers=layers)
     except DataError as error:
         return {"audio": name, "error": str(error).removeprefix(f"{path}: ")}, {}
     elapsed_s = time.perf_counter() - start_s

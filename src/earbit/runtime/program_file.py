@@ -32,6 +32,8 @@ class ProgramFile:
     """Packed values by the name of the leaf that reads them."""
     origin: dict[str, Any]
     """Which model and plan it was made from."""
+    digest: str
+    """16 hexadecimal digits that follow from every byte of the file."""
     head: Head | None
 
 
@@ -39,12 +41,12 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
     """Reads and checks a program; FormatError says what is wrong with the file, and where."""
     path = _checked_path(path)
     try:
-        program, outputs, bits, origin, parts = _core.load_program(os.fsencode(path))
+        program, outputs, bits, origin, digest, parts = _core.load_program(os.fsencode(path))
         head = None
         if parts is not None:
             task, value, labels = parts
             head = Head(task, value, tuple(labels))
-        return ProgramFile(program, tuple(outputs), bits, json.loads(origin), head)
+        return ProgramFile(program, tuple(outputs), bits, json.loads(origin), digest, head)
     except ValueError as error:
         # The loader knows bytes, no names.
         problem = str(error).replace("export MODEL --out", f"export {path} --out")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,8 @@ class Session:
     depend on it.  Raises FormatError for a damaged or foreign file, ConfigError when EARBIT_ISA
     names an instruction set that is not available.
 
-    A copy, or what another process gets of it, reads the file anew.
+    A copy, and a session that is sent to another process, reads the file again.  FormatError when
+    the file has changed since.
     """
 
     def __init__(self, path: str | bytes | os.PathLike[str], threads: int = 1) -> None:
@@ -44,6 +45,7 @@ class Session:
         self.labels = None if file.head is None else file.head.labels
         """Labels that the program's head tells apart, in the order of `scores`; None without."""
         self._head = file.head
+        self._digest = file.digest
         self._program = file.program
 
     def __repr__(self) -> str:
@@ -53,8 +55,8 @@ class Session:
             of_model.append("+".join(map(str, precisions)))
         return f"<{', '.join([f'Session {self.path}', *of_model, f'threads={self.threads}'])}>"
 
-    def __reduce__(self) -> tuple[type[Session], tuple[str, int]]:
-        return type(self), (str(self.path), self.threads)
+    def __reduce__(self) -> tuple[Callable[..., Session], tuple[type[Session], str, int, str]]:
+        return _opened_again, (type(self), str(self.path), self.threads, self._digest)
 
     def run(
         self, waveform: NDArray[Any], layers: Literal["last", "all"] = "last"
@@ -64,7 +66,8 @@ class Session:
         Gives (frames, width) float32 of the last layer, or (layers + 1, frames, width) of all
         hidden states, the encoder's input first.  Raises DataError for audio that is too short,
         too long for the memory, not of floats or not finite, FormatError for a program whose
-        outputs are not floats of one shape, ConfigError for other `layers`.
+        outputs are not floats of one shape, ConfigError for other `layers`.  Warns with a
+        LevelWarning when the audio peaks at more than 8 times full scale.
         """
         wanted = self._wanted(layers)
         return _features(wanted, self.values(waveform, wanted), layers)
@@ -141,6 +144,17 @@ class Session:
     def kernels(self) -> dict[str, str]:
         """The kernels that are used on this CPU, by what they compute."""
         return {kernel["op"]: kernel["name"] for kernel in _core.kernels() if kernel["chosen"]}
+
+
+def _opened_again(kind: type[Session], path: str, threads: int, digest: str) -> Session:
+    """The session of a copied one's file; FormatError when that file holds something else now."""
+    session = kind(path, threads)
+    if session._digest != digest:
+        raise FormatError(
+            f"{path}: the file has changed since the session was made: its digest was {digest} "
+            f"and is {session._digest} now; restore the file, or make a new Session of it"
+        )
+    return session
 
 
 def chosen_isa() -> str:

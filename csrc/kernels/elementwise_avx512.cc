@@ -4,18 +4,18 @@
 #include <utility>
 
 #include "bits/layout.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 
 namespace earbit {
 namespace {
 
-#include "kernels/lanes_below.h"
-#include "kernels/lanes_loops.h"
+#include "kernels/elementwise_loops.h"
+#include "kernels/mask_below.h"
 
 uint64_t at_least_f32(const float* x, const float* threshold, int n) {
   uint64_t bits = 0;
   for (int i = 0; i < n; i += 16) {
-    const __mmask16 mask = lanes_below(i, n);
+    const __mmask16 mask = mask_below(i, n);
     const __mmask16 is_at_least =
         _mm512_mask_cmp_ps_mask(mask, _mm512_maskz_loadu_ps(mask, x + i),
                                 _mm512_maskz_loadu_ps(mask, threshold + i), _CMP_GE_OQ);
@@ -27,7 +27,7 @@ uint64_t at_least_f32(const float* x, const float* threshold, int n) {
 uint64_t at_least_i32(const int32_t* x, const int32_t* threshold, int n) {
   uint64_t bits = 0;
   for (int i = 0; i < n; i += 16) {
-    const __mmask16 mask = lanes_below(i, n);
+    const __mmask16 mask = mask_below(i, n);
     const __mmask16 is_at_least = _mm512_mask_cmpge_epi32_mask(
         mask, _mm512_maskz_loadu_epi32(mask, x + i), _mm512_maskz_loadu_epi32(mask, threshold + i));
     bits |= static_cast<uint64_t>(is_at_least) << i;
@@ -94,9 +94,9 @@ void fir_bits(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* w
 
 }  // namespace
 
-extern const LaneKernels kLanesAvx512;
-const LaneKernels kLanesAvx512 = {
-    .name = "lanes_avx512",
+extern const ElementwiseKernels kElementwiseAvx512;
+const ElementwiseKernels kElementwiseAvx512 = {
+    .name = "elementwise_avx512",
     .isa = Isa::avx512,
     .gelu = gelu,
     .at_least_f32 = at_least_f32,

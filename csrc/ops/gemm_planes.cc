@@ -8,21 +8,21 @@
 #include "bits/planes.h"
 #include "cpu/thread_pool.h"
 #include "graph/row_op.h"
+#include "kernels/elementwise.h"
 #include "kernels/gemm_b1.h"
-#include "kernels/lanes.h"
 #include "ops/weight_bits.h"
 #include "ops/windows.h"
 
 namespace earbit {
 namespace {
 
-class ProductPlanes : public RowOp {
+class GemmPlanes : public RowOp {
  public:
-  ProductPlanes(const std::vector<Type>& inputs, Attributes& attributes)
+  GemmPlanes(const std::vector<Type>& inputs, Attributes& attributes)
       : windows_(Windows::read(attributes)),
         set_(inputs[0].set),
         groups_(attributes.integer("groups", 1, std::max(1, inputs[0].cols))),
-        lanes_(lane_kernels(chosen_isa())) {
+        elementwise_(elementwise_kernels(chosen_isa())) {
     const int n_out = outputs_of(attributes);
     if (set_.bits < 2) throw std::invalid_argument("inputs of 1 bit; allowed are 2 to 8");
     if (inputs[0].cols % groups_ != 0 || n_out % groups_ != 0) {
@@ -131,15 +131,15 @@ class ProductPlanes : public RowOp {
       }
     }
     for (int i = 0; i < n; ++i) {
-      lanes_.scale_i32(dots + static_cast<ptrdiff_t>(i) * cols, scale_.data() + g * n_out,
-                       bias_.data() + g * n_out, y.row(first + i) + g * n_out, n_out);
+      elementwise_.scale_i32(dots + static_cast<ptrdiff_t>(i) * cols, scale_.data() + g * n_out,
+                             bias_.data() + g * n_out, y.row(first + i) + g * n_out, n_out);
     }
   }
 
   Windows windows_;
   CodeSet set_;
   int groups_;
-  const LaneKernels& lanes_;
+  const ElementwiseKernels& elementwise_;
   int n_in_ = 0;
   int n_words_ = 0;
   Type type_;
@@ -151,9 +151,13 @@ class ProductPlanes : public RowOp {
 
 }  // namespace
 
-std::unique_ptr<Op> make_product_planes(const std::vector<Type>& inputs, Attributes& attributes) {
+std::unique_ptr<Op> make_gemm_planes(const std::vector<Type>& inputs, Attributes& attributes) {
   expect_codes(inputs, 1);
-  return std::make_unique<ProductPlanes>(inputs, attributes);
+  return std::make_unique<GemmPlanes>(inputs, attributes);
+}
+
+std::unique_ptr<Op> make_conv_planes(const std::vector<Type>& inputs, Attributes& attributes) {
+  return make_gemm_planes(inputs, attributes);
 }
 
 }  // namespace earbit

@@ -1,5 +1,5 @@
-// The loops of lanes.h that the compiler vectorises by itself; each instruction set's file includes
-// them into its own anonymous namespace and is compiled with its own flags.
+// The loops of elementwise.h that the compiler vectorises by itself; each instruction set's file
+// includes them into its own anonymous namespace and is compiled with its own flags.
 
 // erf(z) = z P(z^2) / Q(z^2) on [-4, 4], our own least-squares fit, weighted towards equal errors.
 // At the ends it is 1 to the last bit, or gelu(-1e6) would not be 0.
@@ -232,7 +232,7 @@ template <int n_lanes>
 inline void dots_of(const uint8_t* x, const int16_t* w, int n, int n_taps, int32_t* dots) {
   int32_t sum[n_lanes] = {};
   for (int k = 0; k < n_taps; ++k, x += n, w += n) {
-    // The largest product, 255 * -128, fits into 16 bits, where a vector has twice the lanes.
+    // The largest product, 255 * -128, fits into 16 bits, where a vector has twice the elementwise.
     for (int l = 0; l < n_lanes; ++l) sum[l] += static_cast<int16_t>(x[l] * w[l]);
   }
   for (int l = 0; l < n_lanes; ++l) dots[l] = sum[l];

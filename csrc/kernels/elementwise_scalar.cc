@@ -1,12 +1,12 @@
 #include <cstring>
 
 #include "bits/layout.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 
 namespace earbit {
 namespace {
 
-#include "kernels/lanes_loops.h"
+#include "kernels/elementwise_loops.h"
 
 template <typename T>
 uint64_t at_least(const T* x, const T* threshold, int n) {
@@ -36,9 +36,9 @@ int64_t n_ones(const uint64_t* words, int64_t n) {
 
 }  // namespace
 
-extern const LaneKernels kLanesScalar;
-const LaneKernels kLanesScalar = {
-    .name = "lanes_scalar",
+extern const ElementwiseKernels kElementwiseScalar;
+const ElementwiseKernels kElementwiseScalar = {
+    .name = "elementwise_scalar",
     .isa = Isa::scalar,
     .gelu = gelu,
     .at_least_f32 = at_least<float>,

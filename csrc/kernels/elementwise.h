@@ -25,7 +25,7 @@ struct DotTile {
 constexpr int kMaxTaps = 32;
 constexpr int kFirCols = 64;
 
-struct LaneKernels {
+struct ElementwiseKernels {
   const char* name;
   Isa isa;
 
@@ -96,9 +96,9 @@ struct LaneKernels {
 };
 
 // Every set that was built, the scalar one first.
-const std::vector<const LaneKernels*>& all_lane_kernels();
+const std::vector<const ElementwiseKernels*>& all_elementwise_kernels();
 
 // The functions of an instruction set, or of the best lower one that has them.
-const LaneKernels& lane_kernels(Isa isa);
+const ElementwiseKernels& elementwise_kernels(Isa isa);
 
 }  // namespace earbit

@@ -4,7 +4,7 @@
 #include <random>
 
 #include "bits/layout.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 #include "self_test/self_test.h"
 
 namespace earbit {
@@ -29,7 +29,7 @@ bool is_right(uint64_t (*at_least)(const T*, const T*, int), int n, std::mt19937
 }
 
 // Many values against one limit.
-bool are_limits_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+bool are_limits_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   std::normal_distribution<float> normal(0.0f, 1.0f);
   std::vector<float> x(n);
   for (float& value : x) value = normal(random);
@@ -41,11 +41,11 @@ bool are_limits_right(const LaneKernels& lanes, int n, std::mt19937_64& random) 
     expected[i / kWordBits] |= uint64_t{x[i] >= limit} << (i % kWordBits);
     n_ones += x[i] >= limit;
   }
-  return lanes.not_below(x.data(), limit, n, bits.data()) == n_ones && bits == expected;
+  return elementwise.not_below(x.data(), limit, n, bits.data()) == n_ones && bits == expected;
 }
 
 // Dots of a tile of counts, compared and scaled.
-bool are_dots_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+bool are_dots_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   constexpr int kRows = 3;
   constexpr int kStride = 64;
   std::normal_distribution<float> normal(0.0f, 3.0f);
@@ -73,8 +73,8 @@ bool are_dots_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
     threshold[n_cols / 2] = -(1 << 30);
     uint64_t bits[kRows];
     std::vector<float> y(kRows * kStride);
-    lanes.pack_dots(tile, threshold.data(), bits, 1);
-    lanes.scale_dots(tile, scale.data(), bias.data(), y.data(), kStride);
+    elementwise.pack_dots(tile, threshold.data(), bits, 1);
+    elementwise.scale_dots(tile, scale.data(), bias.data(), y.data(), kStride);
     for (int i = 0; i < kRows; ++i) {
       uint64_t expected = 0;
       for (int j = 0; j < n_cols; ++j) {
@@ -91,7 +91,7 @@ bool are_dots_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
 }
 
 // What few bits need, on n values; the formulas in double, which the loops must round to.
-bool is_code_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+bool is_code_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   std::vector<float> x(n);
   std::vector<float> shift(n);
   // Quarters: every step below is exact, and ties are common.
@@ -100,7 +100,7 @@ bool is_code_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   }
   x.front() = std::numeric_limits<float>::quiet_NaN();
   std::vector<uint8_t> codes(n);
-  lanes.quantize(x.data(), shift.data(), 0.5f, 2.0f, -8, 7, codes.data(), n);
+  elementwise.quantize(x.data(), shift.data(), 0.5f, 2.0f, -8, 7, codes.data(), n);
   if (codes.front() != 0) return false;
   for (int i = 0; i < n; ++i) {
     const double rounded = std::nearbyint((0.5 * x[i] + shift[i]) / 2);
@@ -110,7 +110,7 @@ bool is_code_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
 }
 
 // Sums of n channels over a few taps, the largest products among them.
-bool are_channels_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+bool are_channels_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   const int n_taps = n % 5 + 1;
   std::vector<uint8_t> x(static_cast<size_t>(n_taps) * n);
   std::vector<int16_t> w(x.size());
@@ -121,14 +121,14 @@ bool are_channels_right(const LaneKernels& lanes, int n, std::mt19937_64& random
   std::vector<int32_t> expected(n);
   for (size_t i = 0; i < x.size(); ++i) expected[i % n] += x[i] * w[i];
   std::vector<int32_t> dots(n);
-  lanes.channel_dots(x.data(), w.data(), n, n_taps, dots.data());
+  elementwise.channel_dots(x.data(), w.data(), n, n_taps, dots.data());
   return dots == expected;
 }
 
 // Bits of a filter and its moments, the same as the scalar set gives.
-bool are_sums_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+bool are_sums_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   std::normal_distribution<float> normal;
-  const LaneKernels& scalar = lane_kernels(Isa::scalar);
+  const ElementwiseKernels& scalar = elementwise_kernels(Isa::scalar);
   const int n_taps = n % 13 + 1;
   const int n_rows = n % 14 + 1;
   std::vector<float> a(n_taps + 5 * n_rows);
@@ -143,7 +143,7 @@ bool are_sums_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   threshold[2] = std::numeric_limits<float>::quiet_NaN();
   std::vector<uint64_t> bits(2 * n_rows);
   std::vector<uint64_t> same(2 * n_rows);
-  lanes.fir_bits(a.data(), 5, n_rows, w.data(), n_taps, threshold.data(), bits.data(), 2);
+  elementwise.fir_bits(a.data(), 5, n_rows, w.data(), n_taps, threshold.data(), bits.data(), 2);
   scalar.fir_bits(a.data(), 5, n_rows, w.data(), n_taps, threshold.data(), same.data(), 2);
   if (bits != same || (bits[0] >> 1 & 1) == 0) return false;
   for (int i = 0; i < n_rows; ++i) {
@@ -157,7 +157,7 @@ bool are_sums_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   const size_t n_moments = static_cast<size_t>(n_taps) * (n_taps + 1);
   std::vector<double> moments(n_moments, 0.5);
   std::vector<double> same_moments(n_moments, 0.5);
-  lanes.add_moments(a.data(), 5, n_rows, n_taps, moments.data());
+  elementwise.add_moments(a.data(), 5, n_rows, n_taps, moments.data());
   scalar.add_moments(a.data(), 5, n_rows, n_taps, same_moments.data());
   double corner = 0.5;
   for (int i = 0; i < n_rows; ++i) corner += double{a[5 * i]} * a[5 * i + n_taps - 1];
@@ -165,11 +165,11 @@ bool are_sums_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   std::vector<uint64_t> words(n);
   int64_t ones = 0;
   for (uint64_t& word : words) ones += popcount(word = random());
-  return lanes.n_ones(words.data(), n) == ones;
+  return elementwise.n_ones(words.data(), n) == ones;
 }
 
 // What runs over n columns: the formulas in double, and the bits that the scalar set gives.
-bool are_columns_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+bool are_columns_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   constexpr int kTaps = 5;
   std::normal_distribution<float> normal;
   std::vector<float> x(static_cast<size_t>(kTaps) * n);
@@ -178,7 +178,7 @@ bool are_columns_right(const LaneKernels& lanes, int n, std::mt19937_64& random)
   for (auto* values : {&x, &w, &bias}) {
     for (float& value : *values) value = normal(random);
   }
-  const auto columns = [&](const LaneKernels& kernels) {
+  const auto columns = [&](const ElementwiseKernels& kernels) {
     std::vector<float> y(static_cast<size_t>(4) * n);
     std::copy_n(w.data(), 2 * n, y.data());
     kernels.add_distances(x.data(), bias.data(), y.data(), n);
@@ -187,7 +187,7 @@ bool are_columns_right(const LaneKernels& lanes, int n, std::mt19937_64& random)
     kernels.depthwise(x.data(), w.data(), kTaps, bias.data(), y.data() + 3 * n, n);
     return y;
   };
-  const std::vector<float> y = columns(lanes);
+  const std::vector<float> y = columns(elementwise);
   for (int j = 0; j < n; ++j) {
     const double distance = double{x[j]} - bias[j];
     double filtered = bias[j];
@@ -200,11 +200,11 @@ bool are_columns_right(const LaneKernels& lanes, int n, std::mt19937_64& random)
       }
     }
   }
-  return y == columns(lane_kernels(Isa::scalar));
+  return y == columns(elementwise_kernels(Isa::scalar));
 }
 
 // The other functions on n values; gelu also gives the bits that the scalar one gives.
-bool is_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
+bool is_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   std::normal_distribution<float> normal(0.0f, 3.0f);
   std::vector<float> x(n);
   std::vector<float> scale(n);
@@ -218,11 +218,12 @@ bool is_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   std::vector<float> gelu(n);
   std::vector<float> same(n);
   std::vector<float> scaled(n);
-  lanes.gelu(x.data(), gelu.data(), n);
-  lane_kernels(Isa::scalar).gelu(x.data(), same.data(), n);
-  lanes.scale_i32(counts.data(), scale.data(), bias.data(), scaled.data(), n);
+  elementwise.gelu(x.data(), gelu.data(), n);
+  elementwise_kernels(Isa::scalar).gelu(x.data(), same.data(), n);
+  elementwise.scale_i32(counts.data(), scale.data(), bias.data(), scaled.data(), n);
   std::vector<float> sums(n);
-  lanes.scale_sums(counts.data(), 2, counts.data(), scale.data(), bias.data(), sums.data(), n);
+  elementwise.scale_sums(counts.data(), 2, counts.data(), scale.data(), bias.data(), sums.data(),
+                         n);
   for (int i = 0; i < n; ++i) {
     const double expected = 0.5 * x[i] * (1 + std::erf(x[i] / std::sqrt(2.0)));
     if (!(std::abs(gelu[i] - expected) < 1e-6 * (1 + std::abs(x[i])))) return false;
@@ -235,28 +236,29 @@ bool is_right(const LaneKernels& lanes, int n, std::mt19937_64& random) {
   return gelu == same;
 }
 
-SelfTest tested(const LaneKernels& lanes, std::mt19937_64& random) {
+SelfTest tested(const ElementwiseKernels& elementwise, std::mt19937_64& random) {
   constexpr int kSizes = 130;
   for (int n = 1; n <= kSizes; ++n) {
     const int n_bits = std::min(n, kWordBits);
-    if (!is_right(lanes, n, random) || !are_dots_right(lanes, n, random) ||
-        !are_sums_right(lanes, n, random) || !is_code_right(lanes, n, random) ||
-        !are_columns_right(lanes, n, random) || !are_channels_right(lanes, n, random) ||
-        !are_limits_right(lanes, n, random) || !is_right(lanes.at_least_f32, n_bits, random) ||
-        !is_right(lanes.at_least_i32, n_bits, random)) {
-      return {lanes.name, false, "wrong at " + std::to_string(n) + " values"};
+    if (!is_right(elementwise, n, random) || !are_dots_right(elementwise, n, random) ||
+        !are_sums_right(elementwise, n, random) || !is_code_right(elementwise, n, random) ||
+        !are_columns_right(elementwise, n, random) || !are_channels_right(elementwise, n, random) ||
+        !are_limits_right(elementwise, n, random) ||
+        !is_right(elementwise.at_least_f32, n_bits, random) ||
+        !is_right(elementwise.at_least_i32, n_bits, random)) {
+      return {elementwise.name, false, "wrong at " + std::to_string(n) + " values"};
     }
   }
-  return {lanes.name, true, std::to_string(kSizes) + " sizes"};
+  return {elementwise.name, true, std::to_string(kSizes) + " sizes"};
 }
 
 }  // namespace
 
-std::vector<SelfTest> self_test_lanes() {
+std::vector<SelfTest> self_test_elementwise() {
   std::mt19937_64 random(4);
   std::vector<SelfTest> tests;
-  for (const LaneKernels* lanes : all_lane_kernels()) {
-    if (is_available(lanes->isa)) tests.push_back(tested(*lanes, random));
+  for (const ElementwiseKernels* elementwise : all_elementwise_kernels()) {
+    if (is_available(elementwise->isa)) tests.push_back(tested(*elementwise, random));
   }
   return tests;
 }

@@ -4,25 +4,26 @@
 //   dot = step * s + low * (the sum of the output's weights),  y = scale * dot + bias.
 // Padding frames are the code 0, or the lower value of a set without zero, as in training.
 // In the file, the codes of an output's weights lie 8 / weight_bits to a byte.
+#include "kernels/gemm_i8.h"
+
 #include <algorithm>
 
 #include "cpu/thread_pool.h"
 #include "graph/row_op.h"
-#include "kernels/gemm_i8.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 #include "ops/weight_codes.h"
 #include "ops/windows.h"
 
 namespace earbit {
 namespace {
 
-class ProductI8 : public RowOp {
+class GemmI8 : public RowOp {
  public:
-  ProductI8(const std::vector<Type>& inputs, Attributes& attributes)
+  GemmI8(const std::vector<Type>& inputs, Attributes& attributes)
       : windows_(Windows::read(attributes)),
         in_(inputs[0]),
         groups_(attributes.integer("groups", 1, std::max(1, inputs[0].cols))),
-        lanes_(lane_kernels(chosen_isa())) {
+        elementwise_(elementwise_kernels(chosen_isa())) {
     const int n_out = outputs_of(attributes);
     if (in_.cols % groups_ != 0 || n_out % groups_ != 0) {
       throw std::invalid_argument("groups=" + std::to_string(groups_) + " must divide " +
@@ -105,16 +106,16 @@ class ProductI8 : public RowOp {
     const int step = in_.set.step();
     const int32_t* offset = offset_.data() + g * n_out;
     for (int i = 0; i < n; ++i) {
-      lanes_.scale_sums(sums + static_cast<ptrdiff_t>(i) * panels.padded_cols(), step, offset,
-                        scale_.data() + g * n_out, bias_.data() + g * n_out,
-                        y.row(first + i) + g * n_out, n_out);
+      elementwise_.scale_sums(sums + static_cast<ptrdiff_t>(i) * panels.padded_cols(), step, offset,
+                              scale_.data() + g * n_out, bias_.data() + g * n_out,
+                              y.row(first + i) + g * n_out, n_out);
     }
   }
 
   Windows windows_;
   Type in_;
   int groups_;
-  const LaneKernels& lanes_;
+  const ElementwiseKernels& elementwise_;
   Type type_;
   std::vector<float> scale_;
   std::vector<float> bias_;
@@ -124,9 +125,13 @@ class ProductI8 : public RowOp {
 
 }  // namespace
 
-std::unique_ptr<Op> make_product_i8(const std::vector<Type>& inputs, Attributes& attributes) {
+std::unique_ptr<Op> make_gemm_i8(const std::vector<Type>& inputs, Attributes& attributes) {
   expect_codes(inputs, 1);
-  return std::make_unique<ProductI8>(inputs, attributes);
+  return std::make_unique<GemmI8>(inputs, attributes);
+}
+
+std::unique_ptr<Op> make_conv_i8(const std::vector<Type>& inputs, Attributes& attributes) {
+  return make_gemm_i8(inputs, attributes);
 }
 
 }  // namespace earbit

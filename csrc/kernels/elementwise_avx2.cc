@@ -3,12 +3,12 @@
 #include <cstring>
 
 #include "bits/layout.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 
 namespace earbit {
 namespace {
 
-#include "kernels/lanes_loops.h"
+#include "kernels/elementwise_loops.h"
 
 uint64_t at_least_f32(const float* x, const float* threshold, int n) {
   uint64_t bits = 0;
@@ -43,9 +43,9 @@ int64_t n_ones(const uint64_t* words, int64_t n) {
 
 }  // namespace
 
-extern const LaneKernels kLanesAvx2;
-const LaneKernels kLanesAvx2 = {
-    .name = "lanes_avx2",
+extern const ElementwiseKernels kElementwiseAvx2;
+const ElementwiseKernels kElementwiseAvx2 = {
+    .name = "elementwise_avx2",
     .isa = Isa::avx2,
     .gelu = gelu,
     .at_least_f32 = at_least_f32,

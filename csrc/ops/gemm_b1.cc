@@ -6,12 +6,13 @@
 // Padding frames are zero words: bit 0, the lower value of the set, as in training.
 // What comes out is y = scale * dot + bias, or the bit dot >= threshold, which is where a scale, a
 // bias, an activation and the next binarizer have been folded to.
+#include "kernels/gemm_b1.h"
+
 #include <algorithm>
 
 #include "cpu/thread_pool.h"
 #include "graph/row_op.h"
-#include "kernels/gemm_b1.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 #include "ops/bit_groups.h"
 #include "ops/thresholds.h"
 #include "ops/weight_bits.h"
@@ -20,14 +21,14 @@
 namespace earbit {
 namespace {
 
-class ProductB1 : public RowOp {
+class GemmB1 : public RowOp {
  public:
-  ProductB1(const std::vector<Type>& inputs, Attributes& attributes)
+  GemmB1(const std::vector<Type>& inputs, Attributes& attributes)
       : windows_(Windows::read(attributes)),
         in_(inputs[0]),
         groups_(attributes.integer("groups", 1, 1 << 20)),
         is_unsigned_(attributes.integer("unsigned", 0, 1) == 1),
-        lanes_(lane_kernels(chosen_isa())) {
+        elementwise_(elementwise_kernels(chosen_isa())) {
     const int out_groups = attributes.integer("out_groups", 1, 1 << 20);
     if (groups_ != in_.groups) {
       throw std::invalid_argument("groups=" + std::to_string(groups_) + ", but the input has " +
@@ -108,8 +109,9 @@ class ProductB1 : public RowOp {
     const GemmB1Kernel& kernel = panels.kernel();
     int32_t offsets[kBlockRows];
     for (int i = 0; i < n_rows; ++i) {
-      offsets[i] =
-          is_unsigned_ ? -static_cast<int32_t>(lanes_.n_ones(a + i * stride, n_words_)) : n_bits_;
+      offsets[i] = is_unsigned_
+                       ? -static_cast<int32_t>(elementwise_.n_ones(a + i * stride, n_words_))
+                       : n_bits_;
     }
     const int n_out = n_out_ / groups_;
     const bool is_direct = kernel.cols == kWordBits && type_.bits_per_group % kWordBits == 0;
@@ -150,7 +152,7 @@ class ProductB1 : public RowOp {
   Type in_;
   int groups_;
   bool is_unsigned_;
-  const LaneKernels& lanes_;
+  const ElementwiseKernels& elementwise_;
   int n_out_ = 0;
   int n_words_ = 0;
   int n_bits_ = 0;
@@ -163,9 +165,13 @@ class ProductB1 : public RowOp {
 
 }  // namespace
 
-std::unique_ptr<Op> make_product_b1(const std::vector<Type>& inputs, Attributes& attributes) {
+std::unique_ptr<Op> make_gemm_b1(const std::vector<Type>& inputs, Attributes& attributes) {
   expect_bits(inputs, 1);
-  return std::make_unique<ProductB1>(inputs, attributes);
+  return std::make_unique<GemmB1>(inputs, attributes);
+}
+
+std::unique_ptr<Op> make_conv_b1(const std::vector<Type>& inputs, Attributes& attributes) {
+  return make_gemm_b1(inputs, attributes);
 }
 
 }  // namespace earbit

@@ -1,31 +1,16 @@
-// group_norm: every channel over all frames.  layer_norm: every frame, or the sum of two, over its
-// channels.
-// y = (x - mean) / sqrt(variance + eps) * weight + bias, with the biased variance.
+// group_norm: every channel over all frames.
 #include <algorithm>
 #include <cmath>
 
 #include "cpu/thread_pool.h"
-#include "graph/row_op.h"
-#include "kernels/lanes.h"
+#include "graph/op.h"
+#include "kernels/elementwise.h"
+#include "ops/norm_weights.h"
 
 namespace earbit {
 namespace {
 
 constexpr int kGrainRows = 64;
-
-// What both know of their columns.
-struct NormWeights {
-  NormWeights(const Type& type, Attributes& attributes)
-      : type_(type),
-        weight_(attributes.f32("weight", {type_.cols})),
-        bias_(attributes.f32("bias", {type_.cols})),
-        eps_(attributes.positive("eps")) {}
-
-  Type type_;
-  std::vector<float> weight_;
-  std::vector<float> bias_;
-  float eps_;
-};
 
 class GroupNorm : public Op, private NormWeights {
  public:
@@ -51,11 +36,11 @@ class GroupNorm : public Op, private NormWeights {
     for (int64_t block = 0; block < n_blocks; ++block) {
       const auto n_before = static_cast<double>(block * kGrainRows);
       const double n_more = static_cast<double>(rows_of(x, block));
-      const double share = n_more / (n_before + n_more);
+      const double fraction = n_more / (n_before + n_more);
       for (int j = 0; j < n; ++j) {
         const double step = means[block * n + j] - mean[j];
-        mean[j] += step * share;
-        square[j] += squares[block * n + j] + step * step * n_before * share;
+        mean[j] += step * fraction;
+        square[j] += squares[block * n + j] + step * step * n_before * fraction;
       }
     }
     std::vector<float> gain(n);
@@ -65,11 +50,11 @@ class GroupNorm : public Op, private NormWeights {
       gain[j] = static_cast<float>(scale);
       offset[j] = static_cast<float>(bias_[j] - mean[j] * scale);
     }
-    const LaneKernels& lanes = lane_kernels(chosen_isa());
+    const ElementwiseKernels& elementwise = elementwise_kernels(chosen_isa());
     Value y = work.buffer_of(x);
     parallel_for(x.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        lanes.affine(x.row(i), gain.data(), offset.data(), y.row(i), n);
+        elementwise.affine(x.row(i), gain.data(), offset.data(), y.row(i), n);
       }
     });
     return y;
@@ -88,40 +73,10 @@ class GroupNorm : public Op, private NormWeights {
     const float* first = x.row(block * kGrainRows);
     std::fill_n(mean, n, 0.0f);
     std::fill_n(square, n, 0.0f);
-    const LaneKernels& lanes = lane_kernels(chosen_isa());
-    for (int64_t i = 0; i < n_rows; ++i) lanes.add_distances(first + i * n, first, mean, n);
+    const ElementwiseKernels& elementwise = elementwise_kernels(chosen_isa());
+    for (int64_t i = 0; i < n_rows; ++i) elementwise.add_distances(first + i * n, first, mean, n);
     for (int j = 0; j < n; ++j) mean[j] = first[j] + mean[j] / static_cast<float>(n_rows);
-    for (int64_t i = 0; i < n_rows; ++i) lanes.add_squares(first + i * n, mean, square, n);
-  }
-};
-
-class LayerNorm : public RowOp, private NormWeights {
- public:
-  LayerNorm(const Type& type, Attributes& attributes) : NormWeights(type, attributes) {}
-
-  const Type& type() const override { return type_; }
-  bool is_row_by_row() const override { return true; }
-
-  Value output(const std::vector<Value>& inputs, const Workspace& work) const override {
-    if (inputs.back().rows != inputs[0].rows) {
-      throw std::invalid_argument("layer_norm of " + std::to_string(inputs[0].rows) + " and " +
-                                  std::to_string(inputs[1].rows) + " frames");
-    }
-    return work.buffer_of(inputs[0]);
-  }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
-    const LaneKernels& lanes = lane_kernels(chosen_isa());
-    const int n = type_.cols;
-    for (int64_t i = begin; i < end; ++i) {
-      const float* row = inputs[0].row(i);
-      if (inputs.size() == 2) {
-        lanes.add(row, inputs[1].row(i), y.row(i), n);
-        row = y.row(i);
-      }
-      lanes.layer_norm(row, weight_.data(), bias_.data(), eps_, y.row(i), n);
-    }
+    for (int64_t i = 0; i < n_rows; ++i) elementwise.add_squares(first + i * n, mean, square, n);
   }
 };
 
@@ -130,15 +85,6 @@ class LayerNorm : public RowOp, private NormWeights {
 std::unique_ptr<Op> make_group_norm(const std::vector<Type>& inputs, Attributes& attributes) {
   expect_floats(inputs, 1);
   return std::make_unique<GroupNorm>(inputs[0], attributes);
-}
-
-std::unique_ptr<Op> make_layer_norm(const std::vector<Type>& inputs, Attributes& attributes) {
-  expect_floats(inputs, inputs.size() == 2 ? 2 : 1);
-  if (inputs.size() == 2 && inputs[0].cols != inputs[1].cols) {
-    throw std::invalid_argument("layer_norm of " + std::to_string(inputs[0].cols) + " and " +
-                                std::to_string(inputs[1].cols) + " columns");
-  }
-  return std::make_unique<LayerNorm>(inputs[0], attributes);
 }
 
 }  // namespace earbit

@@ -1,17 +1,17 @@
-// The functions of lanes.h for NEON.  The compiler makes NEON vectors of the shared loops, as in
-// lanes_scalar.cc; what makes bits of comparisons is written here, for NEON has no instruction that
-// gathers them.
+// The functions of elementwise.h for NEON.  The compiler makes NEON vectors of the shared loops, as
+// in elementwise_scalar.cc; what makes bits of comparisons is written here, for NEON has no
+// instruction that gathers them.
 #include <arm_neon.h>
 
 #include <cstring>
 
 #include "bits/layout.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 
 namespace earbit {
 namespace {
 
-#include "kernels/lanes_loops.h"
+#include "kernels/elementwise_loops.h"
 
 // Outcomes of 16 comparisons, lanes of all ones or zeros, as the bits 2^(i % 8) of bytes.
 uint8x16_t bits_of(uint32x4_t a, uint32x4_t b, uint32x4_t c, uint32x4_t d) {
@@ -86,9 +86,9 @@ int64_t n_ones(const uint64_t* words, int64_t n) {
 
 }  // namespace
 
-extern const LaneKernels kLanesNeon;
-const LaneKernels kLanesNeon = {
-    .name = "lanes_neon",
+extern const ElementwiseKernels kElementwiseNeon;
+const ElementwiseKernels kElementwiseNeon = {
+    .name = "elementwise_neon",
     .isa = Isa::neon,
     .gelu = gelu,
     .at_least_f32 = at_least_f32,
