@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from earbit.superb.features import FrozenFeatures
-from earbit.superb.task import Example, Splits
+from earbit.superb.kinds.kind import Splits
+from earbit.superb.task import Example
 
 CLASSES = ("down", "left", "up")
 N_STATES, WIDTH = 3, 8
