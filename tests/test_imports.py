@@ -21,6 +21,7 @@ FOUNDATION = {
     "config",
     "errors",
     "files",
+    "frames",
     "progress",
     "terminal",
     "text_table",
@@ -48,10 +49,11 @@ CLOSED = {
     "errors": set(),
     "config": {"errors", "files"},
     "files": {"errors"},
+    "frames": set(),
     "progress": {"terminal"},
     "terminal": set(),
     "text_table": {"terminal"},
-    "nn": {"errors"},
+    "nn": {"errors", "frames"},
     "runtime": {"errors", "_core"},
 }
 
@@ -165,6 +167,7 @@ def test_no_file_is_longer_than_one_idea_needs(folder):
         ("import earbit", {"torch", "numpy", "lhotse", "sklearn"}),
         ("import earbit.runtime", {"torch", "lhotse", "sklearn", "soundfile"}),
         ("import earbit.run", {"torch", "lhotse", "sklearn"}),
+        ("import earbit.frames", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.cli.main", {"torch", "lhotse", "sklearn", "numpy", "argparse"}),
         ("import earbit.cli.commands", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.bench.peers.catalogue", {"torch", "lhotse", "sklearn", "numpy"}),

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earbit.audio.splits import class_splits, hold_out_speakers
 from earbit.errors import DataError
-from earbit.superb.splits import class_splits, hold_out_speakers
 from earbit.superb.task import Example
 
 WORDS = ("go", "no", "stop", "yes")

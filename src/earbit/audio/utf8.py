@@ -16,12 +16,7 @@ MARKS = {
     b"\xfe\xff": "UTF-16",
 }
 """Byte order marks; iconv takes the byte order from the mark."""
-ZEROS = {
-    (False, True, True, True): "UTF-32LE",
-    (True, True, True, False): "UTF-32BE",
-    (False, True, False, True): "UTF-16LE",
-    (True, False, True, False): "UTF-16BE",
-}
+ZEROS = {"x000": "UTF-32LE", "000x": "UTF-32BE", "x0x0": "UTF-16LE", "0x0x": "UTF-16BE"}
 """Which of the first four bytes are zero in a text that begins with two ASCII characters.
 
 Source: RFC 4627, section 3.
@@ -51,4 +46,4 @@ def _wide_encoding(content: bytes) -> str | None:
     for mark, encoding in MARKS.items():
         if content.startswith(mark):
             return encoding
-    return ZEROS.get(tuple(byte == 0 for byte in content[:4]))
+    return ZEROS.get("".join("x" if byte else "0" for byte in content[:4]))

@@ -19,7 +19,7 @@ from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import make_folder, write_whole
 from earbit.progress import progress
 from earbit.units.discover import discover_units, write_units
-from earbit.units.labels import UnitLabels, check_labels
+from earbit.units.labels import UnitLabels, check_all_used, check_labels
 
 LABELS = "labels.safetensors"
 
@@ -78,10 +78,12 @@ def labelled(
 
 
 def units_in(folder: Path) -> UnitLabels:
-    """The labels of a folder of `earbit units`; DataError for a folder without."""
+    """The labels of a folder of `earbit units`; DataError for a folder without, and dead units."""
     if not (folder / LABELS).is_file():
         raise DataError(f"{folder}: no {LABELS} in it; give a folder of `earbit units`")
-    return UnitLabels.load(folder / LABELS)
+    labels = UnitLabels.load(folder / LABELS)
+    check_all_used(labels)
+    return labels
 
 
 def copy_units(source: Path, into: Path) -> None:
