@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from earbit.audio.splits import Splits
 from earbit.superb.features import FrozenFeatures
-from earbit.superb.kinds.kind import Splits
 from earbit.superb.task import Example
 
 CLASSES = ("down", "left", "up")

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from earbit.audio.splits import Splits
 from earbit.errors import DataError
-from earbit.superb.kinds.kind import Splits
 from earbit.superb.kinds.table import KINDS
 from earbit.superb.task import Example, Task
 
 
-def task_splits(task: Task, cuts: Iterable[Any]) -> Splits:
+def task_splits(task: Task, cuts: Iterable[Any]) -> Splits[Example]:
     """Training, validation and test clips of a task; no audio is read.
 
     cuts: Lhotse cuts with the label of the task and `split` in their custom labels, and the speaker

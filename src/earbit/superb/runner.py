@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import earbit
+from earbit.audio.splits import Splits
 from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_json
 from earbit.progress import progress, say
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import TrainedHead, load_head, save_head
-from earbit.superb.kinds.kind import Splits
 from earbit.superb.kinds.table import KINDS
 from earbit.superb.metrics import METRICS
 from earbit.superb.task import Example, Task
@@ -28,7 +28,7 @@ SEED = 1337
 def run_task(
     task: Task,
     features: FrozenFeatures,
-    splits: Splits,
+    splits: Splits[Example],
     out_dir: Path,
     *,
     lrs: Sequence[float] | None = None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -20,10 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from earbit.audio.splits import Splits
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.heads import HEADS, Head, HeadShape
-from earbit.superb.kinds.kind import Slots, Splits
+from earbit.superb.kinds.kind import Slots
 from earbit.superb.kinds.table import KINDS
 from earbit.superb.metrics import METRICS
 from earbit.superb.task import Example, Task
@@ -35,7 +36,7 @@ class Training:
 
     task: Task
     features: FrozenFeatures
-    splits: Splits
+    splits: Splits[Example]
     n_steps: int
     batch_size: int
     seed: int
@@ -50,9 +51,12 @@ def train_head(training: Training, lr: float) -> TrainedHead:
     """
     task, splits, features = training.task, training.splits, training.features
     kind, metric = KINDS[task.kind], METRICS[task.metrics[0]]
-    slots = kind.slots_of([example.target for example in splits.train])
-    targets = [kind.encode(example.target, slots) for example in splits.train]
-    batches = _endless_batches(training)
+    targets = [example.target for example in splits.train]
+    slots = kind.slots_of(targets)
+    encoded = [kind.encode(target, slots) for target in targets]
+    batches = endless_batches(
+        targets, training.batch_size, is_balanced=task.is_balanced, seed=training.seed
+    )
     check_every = math.ceil(training.n_steps / task.n_checks)
     best_tensors: dict[str, Tensor] = {}
     best_value, best_step, n_skipped = math.nan, 0, 0
@@ -70,7 +74,7 @@ def train_head(training: Training, lr: float) -> TrainedHead:
             head.train()
             optimiser.zero_grad(set_to_none=True)
             outputs = head(states_LBTD, lengths)
-            kind.loss(outputs, lengths, [targets[i] for i in rows], slots).backward()  # type: ignore[no-untyped-call]
+            kind.loss(outputs, lengths, [encoded[i] for i in rows], slots).backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(head.parameters(), task.max_gradient_norm)
             if bool(torch.isfinite(norm)):
                 optimiser.step()
@@ -131,22 +135,23 @@ def collate(
     return torch.from_numpy(padded), torch.tensor(n_frames)
 
 
-def _endless_batches(training: Training) -> Iterator[list[int]]:
+def endless_batches(
+    targets: Sequence[Hashable], batch_size: int, *, is_balanced: bool, seed: int
+) -> Iterator[list[int]]:
     """Indices of training clips; every epoch is a permutation, and a batch may span two epochs.
 
-    For a balanced task an epoch is as many draws with replacement, every target equally often.
+    Balanced, an epoch is as many draws with replacement, every target equally often.
     """
-    targets = [example.target for example in training.splits.train]
     counts = Counter(targets)
     weights = torch.tensor([1 / counts[target] for target in targets])
-    generator = torch.Generator().manual_seed(training.seed)
+    generator = torch.Generator().manual_seed(seed)
     waiting: list[int] = []
     while True:
-        while len(waiting) < training.batch_size:
-            if training.task.is_balanced:
+        while len(waiting) < batch_size:
+            if is_balanced:
                 epoch = torch.multinomial(weights, len(targets), True, generator=generator)
             else:
                 epoch = torch.randperm(len(targets), generator=generator)
             waiting += epoch.tolist()
-        yield waiting[: training.batch_size]
-        waiting = waiting[training.batch_size :]
+        yield waiting[:batch_size]
+        waiting = waiting[batch_size:]

@@ -11,10 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
-from earbit.audio import splits
+from earbit.audio.splits import Splits
 from earbit.superb.task import Example
 
-Splits = splits.Splits[Example]
 Slots = tuple[tuple[str, ...], ...]
 """Names of the outputs of a head, for each softmax over a part of them."""
 
@@ -25,7 +24,7 @@ class Kind:
 
     target_of: Callable[[Any], Any]
     """Value of a manifest label -> target; None where the value cannot be one."""
-    splits: Callable[[Sequence[Example], Mapping[str, str | None]], Splits]
+    splits: Callable[[Sequence[Example], Mapping[str, str | None]], Splits[Example]]
     """(examples, split of the corpus by id) -> splits; DataError where they do not serve."""
     slots_of: Callable[[Sequence[Any]], Slots]
     """Training targets -> names of the outputs."""

@@ -6,8 +6,7 @@ Source: Graves et al. 2006, Connectionist Temporal Classification.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,10 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.audio.splits import HELD_OUT_SHARES, NAMES, hold_out_speakers
+from earbit.audio.splits import speaker_splits
 from earbit.errors import DataError
-from earbit.superb.kinds.kind import Kind, Slots, Splits
-from earbit.superb.task import Example
+from earbit.superb.kinds.kind import Kind, Slots
 
 BLANK = "<blank>"
 Target = tuple[str, ...]
@@ -31,39 +29,6 @@ def symbols_of(value: Any) -> Target | None:
     if isinstance(value, (list, tuple)) and all(isinstance(s, str) and s.strip() for s in value):
         return tuple(f"{' '.join(symbol.split())} " for symbol in value) or None
     return None
-
-
-def text_splits(examples: Sequence[Example], split_of: Mapping[str, str | None]) -> Splits:
-    """Splits of the corpus; valid or test, where it has none, are held-out speakers of the rest.
-
-    Raises DataError for a split without clips.
-    """
-    examples = sorted(examples, key=lambda example: example.id)
-    parts: dict[str, list[Example]] = {name: [] for name in NAMES}
-    for example in examples:
-        parts[split_of.get(example.id) or "train"].append(example)
-    missing = {name: share for name, share in HELD_OUT_SHARES.items() if not parts[name]}
-    if missing:
-        # No split has to hold every text, so all clips are of one class here.
-        alike = [replace(example, target="") for example in parts["train"]]
-        of_id = {example.id: example for example in examples}
-        drawn = hold_out_speakers(alike, missing)
-        parts |= {name: [of_id[clip.id] for clip in part] for name, part in drawn.items()}
-    speakers = {name: {e.speaker for e in part} - {None} for name, part in parts.items()}
-    if empty := [name for name in NAMES if not parts[name]]:
-        raise DataError(
-            f"no {' or '.join(empty)} clip among {len(examples)} with a text; give clips of at "
-            "least three speakers, or `split` train, valid and test in the manifest"
-        )
-    return Splits(
-        train=tuple(parts["train"]),
-        valid=tuple(parts["valid"]),
-        test=tuple(parts["test"]),
-        summary={
-            "drawn_by": f"{' and '.join(missing)} by speaker" if missing else "corpus",
-            "n_speakers": {name: len(found) for name, found in speakers.items()},
-        },
-    )
 
 
 def vocabulary(targets: Sequence[Target]) -> Slots:
@@ -103,7 +68,7 @@ def ctc_frames(target: Target) -> int:
 
 SEQUENCE = Kind(
     target_of=symbols_of,
-    splits=text_splits,
+    splits=speaker_splits,
     slots_of=vocabulary,
     encode=symbol_indices,
     loss=ctc_loss,
