@@ -148,8 +148,19 @@ void add_op(const Json& record, int i, Tensors& tensors, Program& program) {
 }
 
 Head read_head(const Json& record, const Program& program) {
-  const std::vector<Json> values = fields(record, "head", {"task", "value", "labels"});
-  Head head{values[0].name("head task"), value_id(values[1], "head", program.n_values()), {}};
+  std::vector<std::string> keys = {"task", "value", "labels"};
+  // Programs from before there were kinds have none.
+  const Json* kind = member(record.members("head"), "kind");
+  if (kind != nullptr) keys.push_back("kind");
+  const std::vector<Json> values = fields(record, "head", keys);
+  Head head{values[0].name("head task"),
+            kind == nullptr ? "class" : values[3].string("head kind"),
+            value_id(values[1], "head", program.n_values()),
+            {}};
+  if (head.kind != "class" && head.kind != "sequence") {
+    throw FormatError("head kind: " + values[3].excerpt() +
+                      ", this version knows 'class' and 'sequence'");
+  }
   const Type& type = program.type(head.value);
   const std::vector<Json> labels = values[2].items("head labels");
   if (type.kind != Kind::floats || labels.empty() ||

@@ -19,6 +19,7 @@ constexpr int kMaxLoadGrowth = 130;
 // What a program says of its audio, besides features.
 struct Head {
   std::string task;
+  std::string kind;                 // "class": one row for the clip; "sequence": a row per frame
   int value;                        // floats, a column per label
   std::vector<std::string> labels;  // distinct, in the order of the columns
 };

@@ -23,6 +23,7 @@ from earbit.files import make_folder, name_of, not_interrupted, write_whole
 from earbit.foreign import refuse_foreign
 from earbit.progress import progress, say
 from earbit.runtime.expected_time import expected_time
+from earbit.runtime.greedy_text import greedy_text
 from earbit.runtime.session import Session
 from earbit.runtime.waveform import LevelWarning, level_problem
 from earbit.text_table import aligned
@@ -171,9 +172,9 @@ def _run_one(
             raise DataError(f"no audio file in this folder; {readable_formats()} is read")
         waveform = read_audio(path)
         warning = silence_in(path, waveform)
-        _announce_if_long(session, name, waveform)
         if problem := level_problem(waveform):
             say(f"{name}: {problem}")
+        _announce_if_long(session, name, waveform)
         start_s = time.perf_counter()
         scores = None
         with warnings.catch_warnings():
@@ -198,7 +199,8 @@ def _run_one(
     }
     if session.labels is not None and scores is not None:
         arrays[f"{name}.scores"] = scores
-        entry |= _likeliest(session.labels, scores)
+        is_text = session.kind == "sequence"
+        entry |= (_text if is_text else _likeliest)(session.labels, scores)
     if warning is not None:
         entry["warning"] = warning
     return entry, arrays
@@ -236,23 +238,20 @@ def _keep_labels(session: Session, keep: Keep) -> None:
 
 
 def render_run(summary: Sequence[Mapping[str, Any]]) -> str:
-    """A line for every file that was used: its label if there is one, length, shape and time.
+    """A line for every file that was used: its label or text if any, length, shape and time.
 
     Nothing where none was.
     """
     used = [entry for entry in summary if "error" not in entry]
     if not used:
         return ""
-    has_labels = "label" in used[0]
-    rows = [
-        ("audio", *(("label", "probability") if has_labels else ()), "seconds", "frames", "width")
-        + ("ms", "time/audio")
-    ]
+    head = [key for key in ("label", "probability", "text") if key in used[0]]
+    rows = [("audio", *head, "seconds", "frames", "width", "ms", "time/audio")]
     for entry in used:
-        label = (entry["label"], f"{entry['probability']:.4f}") if has_labels else ()
+        of_head = [f"{entry[key]:.4f}" if key == "probability" else entry[key] for key in head]
         figures = (f"{entry['seconds']:.3f}", str(entry["frames"]), str(entry["width"]))
         times = (f"{entry['ms']:.2f}", f"{entry['rtf']:.5f}")
-        rows.append((entry["audio"], *label, *figures, *times))
+        rows.append((entry["audio"], *of_head, *figures, *times))
     return "\n".join(aligned(rows))
 
 
@@ -268,6 +267,10 @@ def _likeliest(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
     shares = np.exp(scores.astype(np.float64) - scores.max())
     best = int(np.argmax(scores))
     return {"label": labels[best], "probability": round(float(shares[best] / shares.sum()), 4)}
+
+
+def _text(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
+    return {"text": greedy_text(labels, scores)}
 
 
 def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:

@@ -16,6 +16,7 @@ from earbit.cli.options import (
     Seed,
 )
 from earbit.output import emit, goes_on, print_json
+from earbit.superb.tasks import TASKS
 
 
 def profile(
@@ -111,12 +112,15 @@ def profile(
 def superb(
     model: Model,
     out: Annotated[Path, Option("DIR", "Folder for the scores and the head.")],
-    task: Annotated[Literal["ks"], Option("", "The task; ks is keyword spotting.")] = "ks",
+    task: Annotated[
+        Literal[tuple(TASKS)],  # type: ignore[valid-type]
+        Option("", f"{'; '.join(f'{t.name}: {t.title}' for t in TASKS.values())}."),
+    ] = "ks",
     data: Annotated[
         str,
         Option(
             "CORPUS",
-            "'synthetic', or a folder of audio with keyword labels (docs/corpus.md).",
+            "'synthetic', or a folder of audio with the labels of the task (docs/corpus.md).",
         ),
     ] = "synthetic",
     seed: Seed = 0,

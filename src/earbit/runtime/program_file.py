@@ -17,9 +17,12 @@ class Head:
     """What a program says of its audio, besides features."""
 
     task: str
+    kind: str
+    """`class`: one row of scores for the clip; `sequence`: a row per frame, for CTC."""
     value: int
-    """Scores, one row of a column per label."""
+    """Scores, a column per label."""
     labels: tuple[str, ...]
+    """Classes; or symbols, of which the first is the blank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,8 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
         program, outputs, bits, origin, digest, parts = _core.load_program(os.fsencode(path))
         head = None
         if parts is not None:
-            task, value, labels = parts
-            head = Head(task, value, tuple(labels))
+            task, kind, value, labels = parts
+            head = Head(task, kind, value, tuple(labels))
         return ProgramFile(program, tuple(outputs), bits, json.loads(origin), digest, head)
     except ValueError as error:
         # The loader knows bytes, no names.

@@ -1,4 +1,4 @@
-"""Runs a program on audio: features, and labels where it has a head."""
+"""Runs a program on audio: features, and a label or a text where it has a head."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
+from earbit.runtime.greedy_text import greedy_text
 from earbit.runtime.program_file import Head, read_program
 from earbit.runtime.waveform import checked_waveform, no_waveform
 
@@ -43,7 +44,9 @@ class Session:
         self.outputs = file.outputs
         """Values of the hidden states, for `values`; the last layer comes last."""
         self.labels = None if file.head is None else file.head.labels
-        """Labels that the program's head tells apart, in the order of `scores`; None without."""
+        """Classes of the program's head, or its symbols, the columns of `scores`; None without."""
+        self.kind = None if file.head is None else file.head.kind
+        """Kind of output of the head: `class` (`label`) or `sequence` (`text`); None without."""
         self._head = file.head
         self._digest = file.digest
         self._program = file.program
@@ -73,17 +76,27 @@ class Session:
         return _features(wanted, self.values(waveform, wanted), layers)
 
     def scores(self, waveform: NDArray[Any]) -> NDArray[np.float32]:
-        """What the program's head gives: float32 (labels,), the largest for the likeliest label.
+        """Scores of the program's head: float32 (labels,) per clip, or (frames, labels) of symbols.
 
-        A softmax makes probabilities of them.  Raises DataError as `run` does, and ConfigError for
-        a program without a head.
+        The largest is that of the likeliest label; a softmax over the labels gives probabilities.
+        Raises DataError as `run` does, and ConfigError for a program without a head.
         """
         head = self._given_head()
         return _scores(head, self.values(waveform, [head.value])[0])
 
     def label(self, waveform: NDArray[Any]) -> str:
-        """The likeliest label of the audio; raises what `scores` raises."""
-        return self._given_head().labels[int(np.argmax(self.scores(waveform)))]
+        """The likeliest label of the audio, of a head of kind `class`.
+
+        Raises what `scores` raises, and ConfigError for a head of another kind.
+        """
+        return self._given_head("class").labels[int(np.argmax(self.scores(waveform)))]
+
+    def text(self, waveform: NDArray[Any]) -> str:
+        """The text of the audio by greedy CTC decoding, of a head of kind `sequence`.
+
+        Raises what `scores` raises, and ConfigError for a head of another kind.
+        """
+        return greedy_text(self._given_head("sequence").labels, self.scores(waveform))
 
     def run_with_scores(
         self, waveform: NDArray[Any], layers: Literal["last", "all"] = "last"
@@ -133,11 +146,16 @@ class Session:
             raise ConfigError(f"layers={layers!r}; allowed are 'last' and 'all'")
         return self.outputs if layers == "all" else self.outputs[-1:]
 
-    def _given_head(self) -> Head:
+    def _given_head(self, kind: Literal["class", "sequence"] | None = None) -> Head:
         if self._head is None:
             raise ConfigError(
                 "the program has no head, so no labels; `earbit superb MODEL --out DIR` trains one "
                 "and `earbit export MODEL --head DIR --out FILE` packs it"
+            )
+        if kind not in (None, self._head.kind):
+            method = {"class": "label", "sequence": "text"}[self._head.kind]
+            raise ConfigError(
+                f"the program's head is of kind {self._head.kind!r}; call `{method}` of the session"
             )
         return self._head
 
@@ -178,6 +196,8 @@ def _features(
 
 
 def _scores(head: Head, result: NDArray[np.float32]) -> NDArray[np.float32]:
+    if head.kind == "sequence":
+        return result
     if len(result) != 1:
         raise FormatError(
             f"head value {head.value} of the program has {len(result)} rows, expected 1; "

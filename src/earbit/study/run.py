@@ -40,6 +40,7 @@ from earbit.quantize.convert import precisions_of
 from earbit.quantize.stages import quantize_on
 from earbit.study.report import bits_equal, write_report
 from earbit.study.scale import Scale, scale_named
+from earbit.superb.examples import task_splits
 from earbit.superb.tasks import task_named
 from earbit.superb.verb import score_on
 from earbit.terminal import printable
@@ -104,7 +105,7 @@ class Study:
 
 def check_serves(corpus: Corpus) -> None:
     """DataError when labels and splits do not serve the score, or training; no audio is read."""
-    task_named("ks").splits(corpus.cuts)
+    task_splits(task_named("ks"), corpus.cuts)
     training_split(corpus)
 
 
