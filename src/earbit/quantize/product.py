@@ -112,23 +112,16 @@ def quantized_product(
     right: Tensor,
     left_quantizer: Quantizer | None,
     right_quantizer: Quantizer | None,
-    *,
-    real: tuple[Tensor, Tensor] | None = None,
-    share: float = 1.0,
 ) -> Tensor:
-    """`product` of the codes of both operands; an operand without quantizer is itself.
-
-    real: where elements of the operands count in calibration;  share: of a whole that this is a
-    part of, see `ActivationQuantizer.gradient`.
-    """
+    """`product` of the codes of both operands; an operand without quantizer is used as it is."""
     learned = tuple(p for q in (left_quantizer, right_quantizer) if q for p in q.learned)
     y: Tensor = _QuantizedProduct.apply(  # type: ignore[no-untyped-call]
-        product, left_quantizer, right_quantizer, real, share, left, right, *learned
+        product, left_quantizer, right_quantizer, left, right, *learned
     )
     return y
 
 
-N_FIXED = 5
+N_FIXED = 3
 """Arguments of `_QuantizedProduct` in front of its operands, without a gradient."""
 
 
@@ -139,18 +132,15 @@ class _QuantizedProduct(torch.autograd.Function):
         product: Product,
         left_quantizer: Quantizer | None,
         right_quantizer: Quantizer | None,
-        real: tuple[Tensor, Tensor] | None,
-        share: float,
         left: Tensor,
         right: Tensor,
         *learned: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(left, right)
-        ctx.product, ctx.share = product, share
+        ctx.product = product
         ctx.quantizers = (left_quantizer, right_quantizer)
-        real_left, real_right = real or (None, None)
         y: Tensor = product.forward(
-            _encoded(left_quantizer, left, real_left), _encoded(right_quantizer, right, real_right)
+            _encoded(left_quantizer, left), _encoded(right_quantizer, right)
         )
         return y
 
@@ -181,16 +171,14 @@ class _QuantizedProduct(torch.autograd.Function):
             else:
                 grad = ctx.product.right_gradient(*factors, grads[0])
             if quantizer is not None:
-                grad, of_its_own = quantizer.gradient(
-                    operand, found[i], grad, ctx.share, of_padding
-                )
+                grad, of_its_own = quantizer.gradient(operand, found[i], grad, of_padding)
                 of_learned += of_its_own
             of_operands.append(grad.to(operand.dtype))
         return (*(None,) * N_FIXED, *of_operands, *of_learned)
 
 
-def _encoded(quantizer: Quantizer | None, operand: Tensor, real: Tensor | None) -> Tensor:
+def _encoded(quantizer: Quantizer | None, operand: Tensor) -> Tensor:
     if quantizer is None:
         return operand
-    found: Tensor = quantizer(operand) if real is None else quantizer(operand, real=real)
+    found: Tensor = quantizer(operand)
     return found
