@@ -115,34 +115,40 @@ def quantized_product(
 ) -> Tensor:
     """`product` of the codes of both operands; an operand without quantizer is used as it is."""
     learned = tuple(p for q in (left_quantizer, right_quantizer) if q for p in q.learned)
-    y: Tensor = _QuantizedProduct.apply(  # type: ignore[no-untyped-call]
+    y: Tensor = _Quantized.apply(  # type: ignore[no-untyped-call]
         product, left_quantizer, right_quantizer, left, right, *learned
     )
     return y
 
 
+def quantized_codes(x: Tensor, quantizer: Quantizer) -> Tensor:
+    """The codes of x, with the gradients that they have in a product."""
+    y: Tensor = _Quantized.apply(None, quantizer, None, x, None, *quantizer.learned)  # type: ignore[no-untyped-call]
+    return y
+
+
 N_FIXED = 3
-"""Arguments of `_QuantizedProduct` in front of its operands, without a gradient."""
+"""Arguments of `_Quantized` in front of its operands, without a gradient."""
 
 
-class _QuantizedProduct(torch.autograd.Function):
+class _Quantized(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        product: Product,
+        product: Product | None,
         left_quantizer: Quantizer | None,
         right_quantizer: Quantizer | None,
         left: Tensor,
-        right: Tensor,
+        right: Tensor | None,
         *learned: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(left, right)
         ctx.product = product
         ctx.quantizers = (left_quantizer, right_quantizer)
-        y: Tensor = product.forward(
-            _encoded(left_quantizer, left), _encoded(right_quantizer, right)
-        )
-        return y
+        left = _encoded(left_quantizer, left)
+        if product is None or right is None:
+            return left
+        return product.forward(left, _encoded(right_quantizer, right))
 
     @staticmethod
     @once_differentiable
@@ -154,7 +160,7 @@ class _QuantizedProduct(torch.autograd.Function):
             for quantizer, operand in zip(quantizers, operands, strict=True)
         ]
         # Under autocast the product had fewer bits than its operands; codes fit into them.
-        factors = [x.to(grads[0].dtype) for x in found]
+        factors = [x if x is None else x.to(grads[0].dtype) for x in found]
         of_operands: list[Tensor | None] = []
         of_learned: list[Tensor | None] = []
         needed = list(ctx.needs_input_grad[N_FIXED:])
@@ -166,7 +172,9 @@ class _QuantizedProduct(torch.autograd.Function):
                 of_learned += [None] * n_learned
                 continue
             of_padding = None
-            if i == 0:
+            if ctx.product is None:
+                grad = grads[0]
+            elif i == 0:
                 grad, of_padding = ctx.product.left_gradient(*factors, grads[0])
             else:
                 grad = ctx.product.right_gradient(*factors, grads[0])

@@ -7,6 +7,8 @@ parameters; `calibrate` gives those of activations their first values.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -146,4 +148,37 @@ class WeightQuantizer(torch.nn.Module):
         return self.log_scale.detach().exp().view(-1, *(1,) * (weight.dim() - 1))
 
 
-Quantizer = ActivationQuantizer | WeightQuantizer
+@dataclass(frozen=True, slots=True)
+class GivenScale:
+    """Codes for a scale that someone else holds: a tensor > 0, broadcastable to the operand."""
+
+    scale: Tensor
+    bits: int
+    number_set: NumberSet
+    gradient_factor: float
+    """Multiplies the gradient of the scale."""
+
+    @property
+    def learned(self) -> tuple[Tensor | None, ...]:
+        """The tensors whose gradients `gradient` gives."""
+        return (self.scale,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes of x."""
+        return codes_of(x, self.scale.detach(), self.bits, self.number_set)
+
+    def gradient(
+        self, x: Tensor, found: Tensor, grad: Tensor, grad_padding: Tensor | None = None
+    ) -> Gradients:
+        """Gradients of x and of the scale, given its codes and their gradient.
+
+        grad_padding: not read, there is no padding.
+        """
+        scale = self.scale.detach()
+        grad_x, grad_scale = codes_gradient(x, scale, self.bits, self.number_set, found, grad)
+        return grad_x, (grad_scale * self.gradient_factor,)
+
+    __call__ = forward
+
+
+Quantizer = ActivationQuantizer | WeightQuantizer | GivenScale
