@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus
+from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
 from earbit.files import write_json
 from earbit.load import preset_or_model
 from earbit.model import AudioModel
@@ -39,6 +39,7 @@ def score_model(
     chosen = task_named(task)
     model = preset_or_model(where, seed)
     opened = open_corpus(data, resplit=resplit)
+    say_ignored(opened)
     chosen.splits(opened.cuts)
     corpus, waveforms = decoded_corpus(opened, out_dir)
     return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)
