@@ -33,8 +33,9 @@ def write_manifest(root: Path, table: Path) -> dict[str, Any]:
     """Writes `root/manifest.jsonl` from a table with a header and the column `path`.
 
     Paths are relative to `root`.  Empty cells are no labels.  Columns that are not in COLUMNS and
-    lines that cannot be used are left out, printed, and part of the figures that are returned.  Raises DataError when there is a manifest already, for a table
-    that cannot be read, and when no line can be used.
+    lines that cannot be used are left out, printed, and part of the figures that are returned.
+    Raises DataError when there is a manifest already, for a table that cannot be read, and when no
+    line can be used.
     """
     target = root / MANIFEST_NAME
     if not root.is_dir():
