@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,14 +15,17 @@ from typing import Any, Literal
 import numpy as np
 
 from earbit.audio.decode import read_audio, readable_formats
-from earbit.audio.given import files_given, name_of
+from earbit.audio.given import files_given
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.silence import silence_in
 from earbit.errors import ConfigError, DataError, Interrupted
-from earbit.files import make_folder, not_interrupted, write_whole
+from earbit.files import make_folder, name_of, not_interrupted, write_whole
+from earbit.foreign import refuse_foreign
 from earbit.progress import progress, say
 from earbit.runtime.expected_time import expected_time
+from earbit.runtime.greedy_text import greedy_text
 from earbit.runtime.session import Session
+from earbit.runtime.waveform import LevelWarning, level_problem
 from earbit.text_table import aligned
 
 Keep = Callable[[str, np.ndarray], None]
@@ -79,6 +83,7 @@ def run_files(
     if out is not None and out.suffix != ".npz":
         raise ConfigError(f"{out}: features are written as .npz; give a name that ends so")
     paths = files_given(paths)
+    refuse_foreign(program, "a program that `earbit export` wrote")
     session = Session(program, threads)
     if out is None:
         summary = _run_each(session, paths, layers, lambda name, array: None, out)
@@ -167,13 +172,17 @@ def _run_one(
             raise DataError(f"no audio file in this folder; {readable_formats()} is read")
         waveform = read_audio(path)
         warning = silence_in(path, waveform)
+        if problem := level_problem(waveform):
+            say(f"{name}: {problem}")
         _announce_if_long(session, name, waveform)
         start_s = time.perf_counter()
         scores = None
-        if session.labels is None:
-            features = session.run(waveform, layers=layers)
-        else:
-            features, scores = session.run_with_scores(waveform, layers=layers)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LevelWarning)  # it has just been said, with the name
+            if session.labels is None:
+                features = session.run(waveform, layers=layers)
+            else:
+                features, scores = session.run_with_scores(waveform, layers=layers)
     except DataError as error:
         return {"audio": name, "error": str(error).removeprefix(f"{path}: ")}, {}
     elapsed_s = time.perf_counter() - start_s
@@ -190,7 +199,8 @@ def _run_one(
     }
     if session.labels is not None and scores is not None:
         arrays[f"{name}.scores"] = scores
-        entry |= _likeliest(session.labels, scores)
+        is_text = session.kind == "sequence"
+        entry |= (_text if is_text else _likeliest)(session.labels, scores)
     if warning is not None:
         entry["warning"] = warning
     return entry, arrays
@@ -228,23 +238,20 @@ def _keep_labels(session: Session, keep: Keep) -> None:
 
 
 def render_run(summary: Sequence[Mapping[str, Any]]) -> str:
-    """A line for every file that was used: its label if there is one, length, shape and time.
+    """A line for every file that was used: its label or text if any, length, shape and time.
 
     Nothing where none was.
     """
     used = [entry for entry in summary if "error" not in entry]
     if not used:
         return ""
-    has_labels = "label" in used[0]
-    rows = [
-        ("audio", *(("label", "probability") if has_labels else ()), "seconds", "frames", "width")
-        + ("ms", "time/audio")
-    ]
+    head = [key for key in ("label", "probability", "text") if key in used[0]]
+    rows = [("audio", *head, "seconds", "frames", "width", "ms", "time/audio")]
     for entry in used:
-        label = (entry["label"], f"{entry['probability']:.4f}") if has_labels else ()
+        of_head = [f"{entry[key]:.4f}" if key == "probability" else entry[key] for key in head]
         figures = (f"{entry['seconds']:.3f}", str(entry["frames"]), str(entry["width"]))
         times = (f"{entry['ms']:.2f}", f"{entry['rtf']:.5f}")
-        rows.append((entry["audio"], *label, *figures, *times))
+        rows.append((entry["audio"], *of_head, *figures, *times))
     return "\n".join(aligned(rows))
 
 
@@ -260,6 +267,10 @@ def _likeliest(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
     shares = np.exp(scores.astype(np.float64) - scores.max())
     best = int(np.argmax(scores))
     return {"label": labels[best], "probability": round(float(shares[best] / shares.sum()), 4)}
+
+
+def _text(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
+    return {"text": greedy_text(labels, scores)}
 
 
 def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:

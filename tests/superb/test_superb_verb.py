@@ -97,7 +97,11 @@ def test_a_killed_run_goes_on_with_its_features_and_a_finished_one_leaves_none(
     assert list((tmp_path / SCRATCH).rglob("*.safetensors"))
     monkeypatch.setattr(verb, "model_features", lambda model: killed)
     assert score(model, data, tmp_path)["value"] == 1.0
-    assert {path.name for path in tmp_path.iterdir()} == {"head.safetensors", "scores.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "head.safetensors",
+        "scores.json",
+        "sweep",
+    }
 
 
 def test_splits_that_are_not_all_of_the_corpus_are_told(model, data, tmp_path, capsys):

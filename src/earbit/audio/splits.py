@@ -157,6 +157,47 @@ def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """A clip of a corpus whose splits need no classes."""
+
+    id: str
+    speaker: str | None
+    target: str = ""
+
+
+def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -> Splits[Clip]:
+    """Splits for clips without classes, such as texts: as `class_splits`, but for its classes.
+
+    Raises DataError for a split without clips.
+    """
+    of_id = {example.id: example for example in sorted(examples, key=lambda example: example.id)}
+    parts: dict[str, list[Clip]] = {name: [] for name in NAMES}
+    for example in of_id.values():
+        parts[split_of.get(example.id) or "train"].append(example)
+    missing = {name: share for name, share in HELD_OUT_SHARES.items() if not parts[name]}
+    if missing:
+        drawn = hold_out_speakers([_Alike(e.id, e.speaker) for e in parts["train"]], missing)
+        parts |= {name: [of_id[clip.id] for clip in part] for name, part in drawn.items()}
+    if empty := [name for name in NAMES if not parts[name]]:
+        raise DataError(
+            f"no {' and no '.join(empty)} clip among {len(of_id)} clips of "
+            f"{len({e.speaker for e in examples})} speakers; at least three speakers are needed, "
+            "or `split` train, valid and test in the manifest"
+        )
+    summary = {
+        "drawn_by": _drawn_by(missing, parts, [split_of.get(name) for name in of_id]),
+        "n_speakers": {n: len({e.speaker for e in parts[n]} - {None}) for n in NAMES},
+        "n_shared_speakers": _n_shared_speakers(parts),
+    }
+    return Splits(
+        train=tuple(parts["train"]),
+        valid=tuple(parts["valid"]),
+        test=tuple(parts["test"]),
+        summary=summary,
+    )
+
+
 def hold_out_speakers(
     examples: Sequence[Clip], shares: Mapping[str, float]
 ) -> dict[str, list[Clip]]:

@@ -19,6 +19,7 @@ from earbit.cli.options import (
 )
 from earbit.errors import UnsupportedError
 from earbit.output import emit, goes_on, print_json, print_text
+from earbit.superb.tasks import TASKS
 
 
 def study(
@@ -80,7 +81,6 @@ def prepare(
     """
     from earbit.audio.prepare import corpus_of
     from earbit.audio.prepare import prepare as prepare_corpus
-    from earbit.superb.tasks import TASKS
 
     needs = {task.name: task.label for task in TASKS.values()}
     print_json(prepare_corpus(corpus_of(corpus, root, labels), out, needs=needs, labels=labels))
