@@ -15,11 +15,12 @@ from typing import Any, Literal
 import numpy as np
 
 from earbit.audio.decode import read_audio, readable_formats
-from earbit.audio.given import files_given, name_of
+from earbit.audio.given import files_given
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.silence import silence_in
 from earbit.errors import ConfigError, DataError, Interrupted
-from earbit.files import make_folder, not_interrupted, write_whole
+from earbit.files import make_folder, name_of, not_interrupted, write_whole
+from earbit.foreign import refuse_foreign
 from earbit.progress import progress, say
 from earbit.runtime.expected_time import expected_time
 from earbit.runtime.greedy_text import greedy_text
@@ -82,6 +83,7 @@ def run_files(
     if out is not None and out.suffix != ".npz":
         raise ConfigError(f"{out}: features are written as .npz; give a name that ends so")
     paths = files_given(paths)
+    refuse_foreign(program, "a program that `earbit export` wrote")
     session = Session(program, threads)
     if out is None:
         summary = _run_each(session, paths, layers, lambda name, array: None, out)

@@ -1,11 +1,17 @@
+import hashlib
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lhotse import CutSet
 
-from earbit.audio.splits import class_splits, hold_out_speakers, speaker_splits
+from earbit.audio.corpus import Corpus
+from earbit.audio.cuts import cut_of
+from earbit.audio.manifest import Utterance
+from earbit.audio.splits import class_splits, hold_out_speakers, speaker_splits, training_split
 from earbit.errors import DataError
 from earbit.superb.task import Example
 
@@ -59,7 +65,7 @@ def test_any_labels_give_splits_without_leakage_or_an_error_that_names_the_class
     try:
         splits = class_splits(examples, {})
     except DataError as error:
-        assert any(f"{word!r} in " in str(error) for word in words)  # noqa: PT017
+        assert any(f"{word!r}" in str(error) for word in words)  # noqa: PT017
     else:
         n_speakers = Counter(word for word, _ in set(clips))
         assert min(n_speakers.values()) >= 3
@@ -121,7 +127,7 @@ def test_splits_that_nobody_drew_are_drawn_by_speaker_and_say_so():
 
 def test_a_corpus_without_train_clips_is_told_so():
     examples = corpus([1] * 10)
-    with pytest.raises(DataError, match="no train clip among 40; name some `train`"):
+    with pytest.raises(DataError, match="no clip with `split: train` among 40; --resplit"):
         class_splits(examples, {e.id: "test" for e in examples})
 
 
@@ -143,10 +149,51 @@ def test_a_valid_split_that_lacks_a_class_is_drawn_anew_and_says_so():
     assert parts(splits) == parts(class_splits(examples, {}))
 
 
-def test_clips_without_a_speaker_cannot_be_held_out():
-    examples = [*corpus([1, 1, 1]), example(99, "go", None)]
+def test_clips_without_a_speaker_are_split_by_id_among_the_rest():
+    nameless = [example(100 + i, "_silence_", None) for i in range(40)]
+    examples = [*corpus([1] * 20), *nameless]
     random.Random(0).shuffle(examples)
-    with pytest.raises(DataError, match="1 clips have no speaker, first '0099'"):
+    splits = class_splits(examples, {})
+    drawn = parts(splits)
+    assert sorted(e.id for part in drawn.values() for e in part) == sorted(e.id for e in examples)
+    for part in drawn.values():
+        assert {e.target for e in part} == {*WORDS, "_silence_"}
+    known = {name: speakers(part) - {None} for name, part in drawn.items()}
+    assert not known["train"] & known["test"] | known["train"] & known["valid"]
+    assert not known["valid"] & known["test"]
+    assert splits.summary["drawn_by"] == (
+        "test and valid by speaker, 40 clips without a speaker by id"
+    )
+    # About their share of 40: a fifth and a tenth.
+    silent = splits.summary["classes"]["_silence_"]
+    assert silent["train"] > silent["test"] > 1
+
+
+def test_speakers_are_split_as_without_the_clips_that_have_none():
+    examples = corpus([1] * 30)
+    alone = class_splits(examples, {})
+    joined = class_splits([*examples, example(999, "go", None)], {})
+    moved = sum(
+        len(speakers(parts(alone)[name]) - speakers(parts(joined)[name])) for name in parts(alone)
+    )
+    assert moved <= 2
+
+
+def test_a_corpus_without_any_speaker_is_split_by_id_and_says_so():
+    examples = [example(i, WORDS[i % 4], None) for i in range(40)]
+    splits = class_splits(examples, {})
+    assert splits.summary["drawn_by"] == "test and valid by id, 40 clips without a speaker"
+    assert splits.summary["n_speakers"] == {"train": 0, "valid": 0, "test": 0}
+    assert {name: len(part) for name, part in parts(splits).items()} == {
+        "train": 28,
+        "valid": 4,
+        "test": 8,
+    }
+
+
+def test_a_single_class_is_refused_by_its_name():
+    examples = [example(i, "yes", f"s{i}") for i in range(9)]
+    with pytest.raises(DataError, match="9 clips, all of the class 'yes'; at least two classes"):
         class_splits(examples, {})
 
 
@@ -182,3 +229,85 @@ def test_too_few_speakers_for_three_splits_are_an_error():
     examples = [example(i, "text", f"s{i % 2}") for i in range(6)]
     with pytest.raises(DataError, match="no test clip among 6 clips of 2 speakers"):
         speaker_splits(examples, {})
+
+
+def cuts(ids, n_samples=16_000, **split_of):
+    """A corpus that is not on disk: ids with their split, or None."""
+    made = [
+        cut_of(Utterance(i, Path(f"{i}.wav"), n_samples, 1, {"split": split_of.get(i)}))
+        for i in ids
+    ]
+    return Corpus("made", Path(), CutSet.from_cuts(made), (), "digest")
+
+
+def ids_of(split):
+    return [{cut.id for cut in part} for part in split]
+
+
+def first_byte(name):
+    return hashlib.sha256(name.encode()).digest()[0]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [f"New Recording {i}" for i in range(1, 21)],
+        [f"track{i:02d}" for i in range(1, 11)],
+        ["one", "two"],
+        ["yes/1", "yes/2", "yes/3"],
+    ],
+    ids=lambda ids: ids[0],
+)
+def test_a_small_corpus_has_a_validation_clip_and_one_to_train_on(ids):
+    train, valid = ids_of(training_split(cuts(ids)))
+    assert train | valid == set(ids)
+    assert not train & valid
+    assert 1 <= len(valid) <= max(1, len(ids) // 4)
+
+
+def test_the_clip_with_the_smallest_hash_validates_where_a_tenth_has_none():
+    ids = [f"clip {i}" for i in range(200) if first_byte(f"clip {i}") % 10][:8]
+    _, valid = ids_of(training_split(cuts(ids)))
+    assert valid == {min(ids, key=lambda i: hashlib.sha256(i.encode()).digest())}
+
+
+def test_in_a_large_corpus_each_clip_is_drawn_by_its_own_hash():
+    ids = [f"book/{i:04d}" for i in range(1_000)]
+    train, valid = ids_of(training_split(cuts(ids)))
+    assert valid == {i for i in ids if first_byte(i) % 10 == 0}
+    assert train == set(ids) - valid
+    assert 60 < len(valid) < 140
+
+
+def test_the_split_of_the_corpus_holds_and_test_clips_are_left_out():
+    ids = [f"{i}" for i in range(12)]
+    split_of = {i: ("train", "valid", "test")[int(i) % 3] for i in ids}
+    train, valid = ids_of(training_split(cuts(ids, **split_of)))
+    assert (train, valid) == ({"0", "3", "6", "9"}, {"1", "4", "7", "10"})
+
+
+def test_a_corpus_of_train_and_test_clips_validates_on_some_of_its_train_clips():
+    split_of = {f"{i}": "test" if i < 3 else "train" for i in range(9)}
+    train, valid = ids_of(training_split(cuts(split_of, **split_of)))
+    assert len(valid) == 1
+    assert train | valid == {f"{i}" for i in range(3, 9)}
+
+
+def test_a_corpus_of_test_clips_is_refused_with_the_way_out():
+    ids = [f"{i}" for i in range(30)]
+    corpus_of_test = cuts(ids, **dict.fromkeys(ids, "test"))
+    with pytest.raises(
+        DataError, match="0 clips to train on and 0 to validate.*30 `split: test`; --resplit"
+    ):
+        training_split(corpus_of_test)
+
+
+@pytest.mark.parametrize(("n_samples", "is_enough"), [(3_279, False), (3_280, True)])
+def test_clips_of_fewer_than_ten_frames_do_not_train(n_samples, is_enough):
+    # 400 samples for the first frame and 320 for each of nine more.
+    made = cuts(["a", "b"], n_samples)
+    if is_enough:
+        assert [len(part) for part in training_split(made)] == [1, 1]
+    else:
+        with pytest.raises(DataError, match="of 0.205 s or more"):
+            training_split(made)

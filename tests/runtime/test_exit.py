@@ -10,6 +10,7 @@ from test_session import op, write
 
 from earbit.errors import FormatError
 from earbit.runtime import Session
+from native_build import built, ran
 
 WORK = {
     "run": "session.run(audio)",
@@ -81,6 +82,11 @@ def test_an_exit_beside_daemon_threads_keeps_its_status_and_prints_nothing(files
 @pytest.mark.parametrize("work", WORK)
 def test_sixty_exits_beside_daemon_threads_keep_their_status_and_print_nothing(files, work):
     ends_well(files, work, 60)
+
+
+def test_a_program_in_c_may_exit_while_its_threads_run(files):
+    for _ in range(20):
+        assert ran(built("programs") / "exit_beside_runs", files[0]) == ""
 
 
 def test_a_daemon_thread_can_still_be_joined_by_an_exit_handler(files):

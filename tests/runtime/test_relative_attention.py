@@ -20,7 +20,7 @@ SHAPES = [
 
 def softmax(scores):
     weights = np.exp(scores - scores.max(-1, keepdims=True))
-    return weights / shares.sum(-1, keepdims=True)
+    return weights / weights.sum(-1, keepdims=True)
 
 
 def by_distance(products):

@@ -93,7 +93,8 @@ class _Walk:
                     waiting.append(path)
 
     def _skip_link(self, link: Path, first: Path) -> None:
-        is_loop = link.parent.resolve().is_relative_to(first.resolve())
+        parents = (link.parent, link.parent.resolve())
+        is_loop = any(p.is_relative_to(f) for p in parents for f in (first, first.resolve()))
         why = "leads back to" if is_loop else "the same folder as"
         self.skipped.append(f"{link}: not followed, {why} {first}")
 

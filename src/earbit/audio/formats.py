@@ -15,7 +15,6 @@ READ_SUFFIXES = frozenset(
         ".au", ".snd",
         ".caf",
         ".sph", ".nist",
-        ".voc",
     }
 )  # fmt: skip
 """Files with these suffixes are read when a folder is given.  A file that is named is read whatever
@@ -32,10 +31,10 @@ CONVERTIBLE_SUFFIXES = frozenset(
         ".amr", ".awb", ".gsm",
         ".ac3", ".eac3", ".dts", ".mlp", ".thd",
         ".ape", ".wv", ".tta", ".tak", ".mpc", ".shn", ".dsf", ".dff",
-        ".ra", ".ram", ".rm",
+        ".ra", ".ram", ".rm", ".voc",
     }
 )  # fmt: skip
-"""Files with sound that libsndfile cannot decode and ffmpeg can."""
+"""Files with sound that ffmpeg decodes, and libsndfile does not, or not reliably."""
 
 
 def looks_like_audio(path: PurePath) -> bool:
@@ -45,12 +44,10 @@ def looks_like_audio(path: PurePath) -> bool:
 
 def conversion_command(path: PurePath) -> str:
     """The ffmpeg command that converts one file to a wav file beside it, quoted for a shell."""
+    target = path.with_suffix(".flac" if path.suffix.lower() == ".wav" else ".wav")
     # A name that begins with - would be an option.
-    source = f"./{path}" if str(path).startswith("-") else str(path)
-    target = PurePath(source).with_suffix(".flac" if path.suffix.lower() == ".wav" else ".wav")
-    if source.startswith("./"):
-        target = PurePath(f"./{target}")
-    return f"ffmpeg -i {shlex.quote(source)} {shlex.quote(str(target))}"
+    names = (f"./{name}" if str(name).startswith("-") else str(name) for name in (path, target))
+    return f"ffmpeg -i {' '.join(map(shlex.quote, names))}"
 
 
 def folder_conversion_command(folder: Path, suffix: str) -> str:

@@ -25,11 +25,6 @@ def files_given(paths: Sequence[Path]) -> list[Path]:
     return list(first.values())
 
 
-def name_of(path: Path) -> str:
-    r"""The path as text that can be encoded; bytes that are not UTF-8 become `\xff`."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def _files_of(path: Path) -> list[Path]:
     if not os.path.isdir(path):
         return [path]

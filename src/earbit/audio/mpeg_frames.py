@@ -57,19 +57,22 @@ class MpegStream:
 
     rate_hz: int
     n_samples_per_frame: int
-    ranges: list[tuple[int, int]] = field(default_factory=list)
-    """Bytes of the frames."""
-    n_frames: int = 0
+    n_promised: int = 0
+    """Frames that an Xing, Info or VBRI frame at the beginning counts; 0 without one."""
     n_delay: int = 0
     """Samples at the beginning that are no sound."""
     n_padding: int = 0
     """Samples at the end that are no sound."""
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    """Bytes of the frames."""
+    n_frames: int = 0
 
     @property
     def n_samples(self) -> int:
-        """Of sound."""
+        """Of sound.  Where files were joined, the padding of the first is not at the end."""
         all_samples = self.n_frames * self.n_samples_per_frame
-        return max(0, all_samples - self.n_delay - self.n_padding)
+        n_padding = self.n_padding if self.n_frames == self.n_promised else 0
+        return max(0, all_samples - self.n_delay - n_padding)
 
     def add(self, start: int, end: int) -> None:
         """Adds a frame."""
@@ -85,39 +88,28 @@ class MpegFile:
     """All streams of a file, one unless files of different rates or channels were joined."""
 
     streams: list[MpegStream] = field(default_factory=list)
-    n_promised: int = 0
-    """Frames that the Xing, Info or VBRI frame at the beginning counts; 0 without one."""
     n_missing_bytes: int = 0
     """Of a last frame that is cut."""
-
-    @property
-    def n_frames(self) -> int:
-        """Of all streams."""
-        return sum(stream.n_frames for stream in self.streams)
 
 
 def mpeg_file(file: BinaryIO, start: int, end: int) -> MpegFile:
     """Finds every frame between two positions of a file; no stream when there is none.
 
-    The tag frame at the beginning is not sound and is left out, with the delay and the padding of
-    the encoder that it names.  Tags and other bytes between frames are skipped, as after joined
-    files.  A tag frame in the middle is a frame of silence, as for decoders that know no tags.
+    The tag frame at the beginning of a stream is not sound and is left out, with the delay and the
+    padding of the encoder that it names.  Tags and other bytes between frames are skipped, as after
+    joined files.  A tag frame within a stream is a frame of silence, as for decoders that know no
+    tags.
     """
-    found, tag = MpegFile(), None
+    found, kind = MpegFile(), None
     view = _View(file, end)
-    kind = None
     for header, at in _frames(view, start, found):
         if header.kind != kind:
-            if not found.streams and tag is None:
-                tag = _tag_of(view.bytes_at(at, min(header.n_bytes, 400)), header)
-                if tag is not None:
-                    found.n_promised = tag.n_frames
-                    continue
             kind = header.kind
-            found.streams.append(MpegStream(kind[2], header.n_samples))
+            stream = MpegStream(kind[2], header.n_samples)
+            found.streams.append(stream)
+            if _read_tag(view.bytes_at(at, min(header.n_bytes, 400)), header, stream):
+                continue
         found.streams[-1].add(at, at + header.n_bytes)
-    if tag is not None and found.streams and tag.has_delay:
-        _leave_out_delay(found, tag)
     return found
 
 
@@ -128,14 +120,6 @@ def begins_with_frames(file: BinaryIO, n_bytes: int) -> bool:
         at = after
     header = parse_header(view.int_at(at))
     return header is not None and header.n_bytes > 0 and _is_confirmed(view, at, header)
-
-
-def _leave_out_delay(found: MpegFile, tag: _Tag) -> None:
-    first = found.streams[0]
-    first.n_delay = tag.n_delay + DECODER_DELAY
-    # Where more follows, the padding of the first file is sound to a decoder, as the rest is.
-    if found.n_frames == found.n_promised:
-        first.n_padding = max(0, tag.n_padding - DECODER_DELAY)
 
 
 def _frames(view: _View, start: int, found: MpegFile) -> Iterator[tuple[Header, int]]:
@@ -214,35 +198,28 @@ def parse_header(word: int) -> Header | None:
     return Header((version, layer, rate_hz, is_mono), n_bytes, pad_bytes, n_samples)
 
 
-class _Tag(NamedTuple):
-    """What the frame before the first frame of sound says."""
-
-    n_frames: int
-    has_delay: bool = False
-    n_delay: int = 0
-    n_padding: int = 0
-
-
-def _tag_of(frame: bytes, header: Header) -> _Tag | None:
-    """An Xing, Info or VBRI tag; None for a frame of sound."""
+def _read_tag(frame: bytes, header: Header, stream: MpegStream) -> bool:
+    """Whether a frame is an Xing, Info or VBRI tag; says in `stream` what it says."""
     if header.kind[1] != 3:
-        return None
+        return False
     if frame[36:40] == b"VBRI":
-        return _Tag(int.from_bytes(frame[50:54]))
+        stream.n_promised = int.from_bytes(frame[50:54])
+        return True
     # A checksum of two bytes may stand behind the header.
     for at in (header.tag_at, header.tag_at + 2):
         if frame[at : at + 4] not in (b"Xing", b"Info"):
             continue
         flags = int.from_bytes(frame[at + 4 : at + 8])
-        n_frames = int.from_bytes(frame[at + 8 : at + 12]) if flags & 1 else 0
+        stream.n_promised = int.from_bytes(frame[at + 8 : at + 12]) if flags & 1 else 0
         # Fields that the flags name: frames, bytes, table of contents, quality.
         lame = at + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1)
         lame += 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
-        if len(frame) < lame + 24 or not frame[lame]:
-            return _Tag(n_frames)
         both = int.from_bytes(frame[lame + 21 : lame + 24])
-        return _Tag(n_frames, bool(both), both >> 12, both & 0xFFF)
-    return None
+        if len(frame) >= lame + 24 and frame[lame] and both:
+            stream.n_delay = (both >> 12) + DECODER_DELAY
+            stream.n_padding = max(0, (both & 0xFFF) - DECODER_DELAY)
+        return True
+    return False
 
 
 def _after_tag(view: _View, at: int) -> int:

@@ -23,6 +23,13 @@ class OggLink:
     """Serial numbers of streams of sound whose last page has not come."""
     has_data: bool = False
     """Whether a page follows those that begin streams."""
+    has_cut_page: bool = False
+    """Whether another file begins within a page."""
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether the end of some sound is missing."""
+        return self.has_cut_page or bool(self.open_streams)
 
 
 def ogg_links(file: BinaryIO, n_bytes: int) -> list[OggLink]:
@@ -37,6 +44,12 @@ def ogg_links(file: BinaryIO, n_bytes: int) -> list[OggLink]:
         end = at + body_at + sum(head[HEADER_BYTES:body_at])
         if end > n_bytes:
             break  # the page itself is cut
+        inner = _page_within(file, at, end)
+        if inner:
+            if links:
+                links[-1].has_cut_page = links[-1].has_data = True
+            at = inner
+            continue
         if flags & BEGINS:
             if not links or links[-1].has_data:
                 links.append(OggLink(at, end))
@@ -51,6 +64,15 @@ def ogg_links(file: BinaryIO, n_bytes: int) -> list[OggLink]:
                 links[-1].open_streams.discard(serial)
         at = end
     return links
+
+
+def _page_within(file: BinaryIO, at: int, end: int) -> int:
+    """Where another page begins inside of a page that no page follows; 0 where that is not so."""
+    file.seek(end)
+    if file.read(4) in (b"OggS", b""):
+        return 0
+    file.seek(at + 4)
+    return at + 4 + place if (place := file.read(end - at - 4).find(b"OggS")) >= 0 else 0
 
 
 def _find_page(file: BinaryIO, at: int, n_bytes: int) -> int:

@@ -29,9 +29,14 @@ class Source:
     n_bytes: int
 
     @property
+    def is_pipe(self) -> bool:
+        """Whether the bytes came from a pipe, and no longer exist outside this process."""
+        return isinstance(self.file, io.BytesIO)
+
+    @property
     def conversion(self) -> str:
         """The ffmpeg command that writes it as a format that is read."""
-        if isinstance(self.file, io.BytesIO):
+        if self.is_pipe:
             return "ffmpeg -i pipe: -f wav pipe:"
         return conversion_command(self.path)
 
@@ -42,7 +47,7 @@ def is_pipe(path: Path) -> bool:
         return True
     try:
         mode = path.stat().st_mode
-    except OSError:
+    except (OSError, ValueError):
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
 

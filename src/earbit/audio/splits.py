@@ -120,9 +120,10 @@ def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -
     examples = sorted(examples, key=lambda example: example.id)
     classes = sorted({str(example.target) for example in examples})
     if len(classes) < 2:
+        what = f"all of the class {classes[0]!r}" if classes else "so no class"
         raise DataError(
-            f"{len(examples)} clips with {len(classes)} classes ({', '.join(classes) or 'none'}); "
-            "at least two classes are needed, each with a clip in train, valid and test"
+            f"{len(examples)} clips, {what}; at least two classes are needed, each with a clip in "
+            "train, valid and test"
         )
     parts: dict[str, list[Clip]] = {name: [] for name in NAMES}
     for example in examples:

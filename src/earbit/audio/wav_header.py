@@ -5,11 +5,10 @@ It also keeps silent about sound that is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
-Order = Literal["little", "big"]
+from earbit.audio.chunks import Order, chunks
 
 PLACEHOLDERS = ((0, 0), (0x7FFF0000, 0x80010000), (0xFFFF0000, 0xFFFFFFFF))
 """Lengths from and to, that programs write which do not know yet how long their sound will be.
@@ -18,6 +17,7 @@ They write to a pipe, or were ended before they could correct the header.  Known
 0x7FFFF000 (sox, espeak-ng), 0x7FFFFFFF, 0x80000000 (arecord), 0xFFFFF000 and 0xFFFFFFFF (ffmpeg);
 some subtract the header, or round down to whole frames.
 """
+WAV_FORMS = (b"RIFF", b"RIFX", b"RF64")
 EXTENSIBLE_TAG = 0xFFFE
 MPEG_TAGS = (0x50, 0x55)
 """Format tags of MPEG layers 1 and 2, and 3 (RFC 2361)."""
@@ -33,10 +33,8 @@ class WavSound:
     n_missing_bytes: int
     """That the header promises and the file lacks."""
     format_tag: int
-    length_at: int
-    """Where the length of the chunk stands, four bytes."""
-    length: bytes
-    """The length in bytes as it should be there."""
+    corrections: tuple[tuple[int, bytes], ...]
+    """Positions in the header, and the bytes that should be there."""
 
 
 def wav_sound(file: BinaryIO, n_bytes: int) -> WavSound | None:
@@ -47,11 +45,11 @@ def wav_sound(file: BinaryIO, n_bytes: int) -> WavSound | None:
     """
     file.seek(0)
     head = file.read(12)
-    if head[:4] not in (b"RIFF", b"RIFX", b"RF64") or head[8:] != b"WAVE":
+    if head[:4] not in WAV_FORMS or head[8:] != b"WAVE":
         return None
     order: Order = "big" if head[:4] == b"RIFX" else "little"
     format_tag = long_length = 0
-    for name, at, length in _chunks(file, 12, order):
+    for name, at, length in chunks(file, 12, order):
         if name == b"ds64":
             # EBU Tech 3306: sizes of the file, of the sound, of samples, 64 bits each.
             long_length = int.from_bytes(file.read(16)[8:], "little")
@@ -65,12 +63,12 @@ def wav_sound(file: BinaryIO, n_bytes: int) -> WavSound | None:
             length = long_length if is_long else length
             there = max(0, n_bytes - at)
             n_missing = max(0, length - there)
-            if _is_open(file, at, length, there, order):
-                length, n_missing = there, 0
-            field = min(length, 0xFFFFFFFF) if not is_long else 0xFFFFFFFF
-            return WavSound(
-                at, min(length, there), n_missing, format_tag, at - 4, field.to_bytes(4, order)
-            )
+            if not _is_open(file, at, length, there, order):
+                return WavSound(at, min(length, there), n_missing, format_tag, ())
+            # As a plain RIFF file: what else an RF64 file says of its lengths is ignored there.
+            true_length = min(there, 0xFFFFFFFF).to_bytes(4, order)
+            form = b"RIFX" if order == "big" else b"RIFF"
+            return WavSound(at, there, 0, format_tag, ((0, form), (at - 4, true_length)))
     return None
 
 
@@ -84,20 +82,10 @@ def _is_open(file: BinaryIO, at: int, length: int, there: int, order: Order) -> 
 def _are_chunks(file: BinaryIO, start: int, end: int, order: Order) -> bool:
     """Whether the rest of the file is chunks to its last byte, as behind sound without samples."""
     at = start
-    for name, begin, length in _chunks(file, start, order):
+    for name, begin, length in chunks(file, start, order):
         if not name.isascii() or not name.decode("ascii").isprintable():
             return False
         at = begin + length
         if at >= end:
             break
     return end <= at + at % 2 <= end + 1
-
-
-def _chunks(file: BinaryIO, at: int, order: Order) -> Iterator[tuple[bytes, int, int]]:
-    """Name, position and length of chunk after chunk; the file stands at that position."""
-    file.seek(at)
-    while len(head := file.read(8)) == 8:
-        length = int.from_bytes(head[4:], order)
-        yield head[:4], at + 8, length
-        at += 8 + length + length % 2
-        file.seek(at)

@@ -183,17 +183,16 @@ def propagation(
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Measures quantization error by module: where it arises and how it propagates.
+    """Measures how quantization errors propagate, by module, role and encoder.
 
       earbit propagation hubert-tiny --noise                          random weights
       earbit propagation float --plan w1a1 --corpus my-audio          quantized, not trained
       earbit propagation onebit --teacher float --corpus my-audio     trained quantized model
       earbit propagation conformer hubert --corpus my-audio --out DIR   two encoders compared
 
-    Levels are signal-to-quantization-noise ratios in dB.  For an encoder with several kinds of
-    module beside one with attention alone, the last number compares how strongly errors of
-    different kinds of module correlate: above 0, they add up more in the mixed one
-    (docs/errors.md).
+    SQNR is the signal-to-quantization-noise ratio: at 0 dB noise and signal are equal.  A mixed
+    encoder is compared with an attention-only one: a net coherence between roles above 0 means that
+    errors of different roles add up more in the mixed one (docs/errors.md).
     """
     from earbit.quantize.propagation.verb import errors_of_models
 

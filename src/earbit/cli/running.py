@@ -22,6 +22,7 @@ from earbit.model_names import refuse_program, require_model
 from earbit.output import emit
 from earbit.progress import say
 from earbit.quantize.plan import plan_named
+from earbit.terminal import printable
 
 
 def export(
@@ -73,7 +74,7 @@ def export(
     emit(
         result,
         json,
-        f"{result['file']}: {result['bytes'] / 1e6:.2f} MB; against PyTorch on "
+        f"{printable(result['file'])}: {result['bytes'] / 1e6:.2f} MB; against PyTorch on "
         f"{agreement['n_frames']} frames: {bits if agreement['worst_leaf'] != 'none' else ''}"
         f"output cosine {agreement['output_cosine']:.6f}, "
         f"largest difference {agreement['max_abs_error']:.2g}"

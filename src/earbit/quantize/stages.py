@@ -33,7 +33,6 @@ from earbit.nn.precision import Granularity
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done
 from earbit.pretrain.loop import TrainConfig, train, validate
 from earbit.pretrain.objective import masked_units
-from earbit.pretrain.run_folder import CONFIG_NAME, check_kind, differences
 from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.convert import precisions_of, report_of
@@ -41,6 +40,7 @@ from earbit.quantize.plan import Plan, plan_name, plan_named
 from earbit.quantize.report import leaves_text
 from earbit.quantize.student import student_of
 from earbit.quantize.train import LossWeights, student_loss
+from earbit.run_folder import CONFIG_NAME, check_kind, differences
 from earbit.units.labelled import TrainingData, data_digests
 
 N_CALIBRATION_CLIPS = 16

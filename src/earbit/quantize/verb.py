@@ -9,7 +9,7 @@ from typing import Any
 
 from earbit.config import from_dict, override
 from earbit.errors import ConfigError, DataError
-from earbit.files import none_left_empty
+from earbit.folder_lock import only_process_in
 from earbit.load import preset_or_model, random_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.model_file import read_model_file
@@ -20,9 +20,9 @@ from earbit.presets import PRESETS, preset
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
-from earbit.pretrain.run_folder import check_is_ours
 from earbit.progress import say
 from earbit.quantize.stages import QuantizeConfig, quantize_on, stages_of
+from earbit.run_folder import check_is_ours
 from earbit.units.apply import label_with
 from earbit.units.kmeans import KMeans
 from earbit.units.labelled import (
@@ -105,7 +105,7 @@ def quantize(
                 "model.front_end.shortcut=true, or take the plan w1a1-encoder"
             )
             break
-    with none_left_empty(out_dir):
+    with only_process_in(out_dir):
         data = _data_for(corpus, out_dir, units, seed, resplit=config.resplit)
         return quantize_on(teacher, config, data, out_dir)
 

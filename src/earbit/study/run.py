@@ -31,6 +31,7 @@ from earbit.cost.records import to_json
 from earbit.errors import ConfigError
 from earbit.export.verb import export_to
 from earbit.files import make_folder, write_json
+from earbit.folder_lock import only_process_in
 from earbit.load import load_model, random_model
 from earbit.presets import preset
 from earbit.pretrain.verb import pretrain_on
@@ -42,6 +43,7 @@ from earbit.study.scale import Scale, scale_named
 from earbit.superb.examples import task_splits
 from earbit.superb.tasks import task_named
 from earbit.superb.verb import score_on
+from earbit.terminal import printable
 from earbit.units.labelled import TrainingData, training_data
 
 PLANS = ("fp32", "w1a1")
@@ -119,8 +121,8 @@ def run_study(
     """Runs or continues a study; writes results.json and report.html and returns a short text.
 
     resplit: ignores the `split` of the corpus and draws new ones.  Raises ConfigError when
-    `out_dir` holds a study with other settings, and DataError for a corpus whose labels do not
-    serve the score; before anything is trained.
+    `out_dir` holds a study with other settings or another process works in it, and DataError for a
+    corpus whose labels do not serve the score; before anything is trained.
     """
     if not encoders:
         raise ConfigError("--encoders without a name; give at least one preset")
@@ -130,33 +132,33 @@ def run_study(
     opened = open_corpus(corpus, resplit=resplit)
     check_serves(opened)
     study = Study(corpus, opened, out_dir, scale_named(scale), seed, n_stages, resplit)
-    make_folder(out_dir)
-    settings = {
-        "earbit": earbit.__version__,
-        "corpus": corpus,
-        "corpus_digest": opened.digest,
-        "resplit": resplit,
-        "encoders": list(encoders),
-        "scale": scale,
-        "scale_settings": to_dict(study.scale),
-        "seed": seed,
-    }
-    _check_settings(out_dir / "study.json", settings)
-    start_s = time.monotonic()
-    rows = [row for encoder in encoders for row in _encoder_rows(study, encoder)]
-    results = {
-        "settings": settings,
-        "scale": settings["scale_settings"],
-        "machine": _machine(),
-        "corpus": _corpus_figures(out_dir),
-        "wall_s_of_this_run": round(time.monotonic() - start_s, 1),
-        "rows": rows,
-        "cost_by_length": macs_by_length({encoder: preset(encoder) for encoder in encoders}),
-        "random_weights": {encoder: _score_untrained(study, encoder) for encoder in encoders},
-    }
-    write_json(out_dir / "results.json", results)
-    write_report(results, out_dir / "report.html")
-    return summary(results, out_dir)
+    with only_process_in(out_dir):
+        settings = {
+            "earbit": earbit.__version__,
+            "corpus": corpus,
+            "corpus_digest": opened.digest,
+            "resplit": resplit,
+            "encoders": list(encoders),
+            "scale": scale,
+            "scale_settings": to_dict(study.scale),
+            "seed": seed,
+        }
+        _check_settings(out_dir / "study.json", settings)
+        start_s = time.monotonic()
+        rows = [row for encoder in encoders for row in _encoder_rows(study, encoder)]
+        results = {
+            "settings": settings,
+            "scale": settings["scale_settings"],
+            "machine": _machine(),
+            "corpus": _corpus_figures(out_dir),
+            "wall_s_of_this_run": round(time.monotonic() - start_s, 1),
+            "rows": rows,
+            "cost_by_length": macs_by_length({encoder: preset(encoder) for encoder in encoders}),
+            "random_weights": {encoder: _score_untrained(study, encoder) for encoder in encoders},
+        }
+        write_json(out_dir / "results.json", results)
+        write_report(results, out_dir / "report.html")
+        return summary(results, out_dir)
 
 
 def _encoder_rows(study: Study, encoder: str) -> list[dict[str, Any]]:
@@ -284,5 +286,5 @@ def summary(results: dict[str, Any], out_dir: Path) -> str:
     lines.append(
         f"MB: program file; ms: measured, one thread, {results['scale']['seconds']:g} s of audio"
     )
-    lines.append(f"{out_dir}/report.html, {out_dir}/results.json")
+    lines.append(", ".join(printable(str(out_dir / n)) for n in ("report.html", "results.json")))
     return "\n".join(lines)

@@ -12,6 +12,7 @@ import numpy as np
 
 from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus
 from earbit.files import write_json
+from earbit.folder_lock import only_process_in
 from earbit.load import preset_or_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
@@ -40,8 +41,9 @@ def score_model(
     model = preset_or_model(where, seed)
     opened = open_corpus(data, resplit=resplit)
     task_splits(chosen, opened.cuts)
-    corpus, waveforms = decoded_corpus(opened, out_dir)
-    return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)
+    with only_process_in(out_dir):
+        corpus, waveforms = decoded_corpus(opened, out_dir)
+        return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)
 
 
 def score_on(
