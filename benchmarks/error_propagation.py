@@ -1,13 +1,12 @@
-"""Whether errors of different kinds of module add up in trained encoders: the paper's hypothesis.
+"""Tests whether errors of modules of different roles add up in trained encoders.
 
     python benchmarks/error_propagation.py --out DIR [--corpus synthetic] [--seeds 0 1 2]
         [--pretrain-steps 300] [--steps 200] [--json FILE or -]
 
 Four encoders of one depth and width (3 layers of 64) are pre-trained as in
 `earbit study --scale tiny`; then quantized under W1A1, without training and with, and compared
-with full precision as `earbit propagation` does.  What is printed is explained in docs/errors.md.
-Goes on where it was killed.  Ends with an error where the encoders have learned nothing, or figures
-do not add up.
+with full precision as `earbit propagation` does.  docs/errors.md explains the figures.  Resumes
+after interruption.  Fails if an encoder has learned nothing or figures do not add up.
 """
 
 from __future__ import annotations
@@ -22,36 +21,34 @@ from typing import Any
 import numpy as np
 import torch
 
+from earbit.config import override
 from earbit.load import load_model
-from earbit.pretrain.corpus import decoded_corpus, training_data
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain_on
-from earbit.quantize.propagation.parts import LAYERS
 from earbit.quantize.propagation.verb import errors_of_models
 from earbit.quantize.stages import quantize_on
 from earbit.study.scale import SCALES, Scale
+from earbit.units.labelled import training_corpus, training_data
 from earbit.units.labels import UnitLabels
 from report import machine, show
 
 ENCODERS = ("hubert-tiny", "sparseformer-dn-tiny", "conformer-tiny", "squeezeformer-tiny")
 N_LAYERS, D_MODEL, D_FFN = 3, 64, 256
-FIGURES = ("excess_db", "parts_db", "within_db", "between_db", "propagation_db")
-COHERENCE = ("coherence_between", "coherence_within")
-"""Of the mixed stack less that of attention alone, both beyond independent noise."""
+FIGURES = ("excess_db", "alone_db", "within_db", "between_db", "net_between_db")
+COHERENCE = ("net_coherence_between", "net_coherence_within")
+"""Of the mixed encoder less that of attention only, both net of independent noise."""
 SUM_TOLERANCE_DB = 1e-6
 
 
 def recipe_of(encoder: str, scale: Scale, corpus: str, seed: int) -> RecipeConfig:
-    recipe = scale.recipe(encoder, corpus, seed)
-    same = dataclasses.replace(
-        recipe.model.encoder, n_layers=N_LAYERS, d_model=D_MODEL, d_ffn=D_FFN
-    )
-    return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, encoder=same))
+    shape = {"n_layers": N_LAYERS, "d_model": D_MODEL, "d_ffn": D_FFN}
+    settings = [f"model.encoder.{name}={value}" for name, value in shape.items()]
+    return override(scale.recipe(encoder, corpus, seed), settings)
 
 
-def run(scale: Scale, corpus_where: str, seed: int, out: Path) -> dict[str, list[dict[str, Any]]]:
-    """Comparisons of a mixed with an attention-only encoder, without and with training."""
-    corpus, waveforms = decoded_corpus(corpus_where, out)
+def run(scale: Scale, corpus_where: str, seed: int, out: Path) -> dict[str, dict[str, Any]]:
+    """Comparisons and interactions of all encoders, without and with training."""
+    corpus, waveforms = training_corpus(corpus_where, out)
     units = out / f"units-{seed}"
     data = training_data(corpus, waveforms, units, n_units=scale.n_units, seed=seed)
     folders = {name: out / f"{name}-{seed}" for name in ENCODERS}
@@ -75,10 +72,15 @@ def run(scale: Scale, corpus_where: str, seed: int, out: Path) -> dict[str, list
     for errors in (untrained, trained):
         check_errors(errors)
     return {
-        way: [
-            one | {side: name_of(one[side]) for side in ("mixed", "attention_only")}
-            for one in errors["comparisons"]
-        ]
+        way: {
+            "comparisons": [
+                one | {side: name_of(one[side]) for side in ("mixed", "attention_only")}
+                for one in errors["comparisons"]
+            ],
+            "interactions": {
+                name_of(model["name"]): model["interaction"] for model in errors["models"]
+            },
+        }
         for way, errors in (("without training", untrained), ("with training", trained))
     }
 
@@ -106,15 +108,14 @@ def check_errors(errors: dict[str, Any]) -> None:
     if not errors["comparisons"]:
         raise SystemExit("no encoder was compared with another; nothing is printed")
     for model in errors["models"]:
-        for part, states in (model["states"] | model["independent"]).items():
+        for name, states in model["states"].items():
             if any(state["noise_to_signal"] is None for state in states):
-                raise SystemExit(f"{model['name']}: a state without a finite error with {part}")
-        # What the comparison is made from; with a front end quantized too, none may be left.
-        for states in (model["states"], model["independent"]):
-            if states[LAYERS][-1]["log_error"] is None:
-                raise SystemExit(f"{model['name']}: nothing is left of the signal; no comparison")
+                raise SystemExit(f"{model['name']}: a state without a finite error with {name}")
+        # The comparison needs it; without a float front end, no signal may be left.
+        if model["states"]["layers"][-1]["log_error"] is None:
+            raise SystemExit(f"{model['name']}: nothing is left of the signal; no comparison")
     for one in errors["comparisons"]:
-        parts = [one[name] for name in ("parts_db", "within_db", "between_db")]
+        parts = [one[name] for name in ("alone_db", "within_db", "between_db")]
         if None in (*parts, one["excess_db"]):
             raise SystemExit(f"{one['mixed']} over {one['attention_only']}: undefined figures")
         if abs(math.fsum(parts) - one["excess_db"]) > SUM_TOLERANCE_DB:
@@ -128,34 +129,25 @@ def name_of(where: str) -> str:
     return Path(where).parent.name.split("-")[0]
 
 
-def table(results: list[dict[str, list[dict[str, Any]]]]) -> list[str]:
-    lines = ["dB of a mixed stack over attention alone; coherence beyond independent noise"]
+def table(results: list[dict[str, dict[str, Any]]]) -> list[str]:
+    lines = ["dB of a mixed encoder over attention only; coherence net of independent noise"]
     for way in results[0]:
-        of_pairs = list(zip(*(result[way] for result in results), strict=True))
         lines.append(f"{way:<34}{'   '.join((*FIGURES, *COHERENCE))}")
-        for seeds in of_pairs:
+        for seeds in zip(*(result[way]["comparisons"] for result in results), strict=True):
             pair = f"{seeds[0]['mixed']} over {seeds[0]['attention_only']}"
             cells = [spread([one[figure] for one in seeds], 1) for figure in FIGURES]
             cells += [spread([one[figure] for one in seeds], 2) for figure in COHERENCE]
             lines.append(f"  {pair:<32}{'   '.join(cells)}")
-        lines.append(f"{way}, by encoder: c, of independent noise, beyond it")
-        for name, sides in by_encoder(of_pairs).items():
+        lines.append(f"{way}, by encoder: coherence, of independent noise, net")
+        for name in results[0][way]["interactions"]:
             for which in ("between", "within"):
+                found = [result[way]["interactions"][name][which] for result in results]
                 cells = [
-                    spread([one[source][which] for one in sides], 2)
-                    for source in ("found", "independent", "controlled")
+                    spread([one[figure] for one in found], 2)
+                    for figure in ("coherence", "noise_coherence", "net_coherence")
                 ]
-                lines.append(f"  {name + ', ' + which + ' kinds':<32}{'   '.join(cells)}")
+                lines.append(f"  {name + ', ' + which + ' roles':<32}{'   '.join(cells)}")
     return lines
-
-
-def by_encoder(of_pairs: list[tuple[dict[str, Any], ...]]) -> dict[str, list[dict[str, Any]]]:
-    """The coherence of every encoder, of all seeds; a stack is in several pairs, alike in each."""
-    return {
-        seeds[0][side]: [one[f"{side}_coherence"] for one in seeds]
-        for seeds in of_pairs
-        for side in ("mixed", "attention_only")
-    }
 
 
 def spread(values: list[float | None], digits: int) -> str:

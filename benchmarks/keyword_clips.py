@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from earbit.audio.corpus import decoded_corpus, open_corpus
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.pretrain.corpus import decoded_corpus
+from earbit.superb.examples import task_splits
 from earbit.superb.tasks import task_named
 
 BATCH, CLIP_SAMPLES = 24, SAMPLE_RATE_HZ
@@ -35,8 +36,8 @@ class Words:
 
 
 def words_of(corpus: str, folder: Path) -> Words:
-    opened, waveforms = decoded_corpus(corpus, folder)
-    splits = task_named("ks").splits(opened.cuts)
+    opened, waveforms = decoded_corpus(open_corpus(corpus), folder)
+    splits = task_splits(task_named("ks"), opened.cuts)
     names = sorted({example.target for example in splits.train})
 
     def clips(part: Any) -> list[tuple[np.ndarray, int]]:

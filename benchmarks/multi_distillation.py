@@ -27,13 +27,13 @@ import torch
 
 from earbit.config import to_dict
 from earbit.load import load_model
-from earbit.pretrain.corpus import decoded_corpus, training_data
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain_on
 from earbit.quantize.stages import QuantizeConfig, quantize_on
 from earbit.quantize.train import LossWeights
 from earbit.study.scale import SCALES, Scale
 from earbit.superb.verb import score_on
+from earbit.units.labelled import training_corpus, training_data
 from report import machine, show
 
 ENCODERS = ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer-dn-tiny")
@@ -56,7 +56,7 @@ def run(
 ) -> list[dict[str, Any]]:
     """A row for full precision and one for every way that was chosen."""
     seed, folder = recipe.seed, out / f"{encoder}-{recipe.seed}"
-    corpus, waveforms = decoded_corpus(recipe.corpus, out)
+    corpus, waveforms = training_corpus(recipe.corpus, out)
     units = out / f"units-{seed}"
     data = training_data(corpus, waveforms, units, n_units=recipe.n_units, seed=seed)
 

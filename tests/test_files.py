@@ -1,14 +1,23 @@
 """Files are whole or not there, and an error says why, whatever stands in the way."""
 
+import errno
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from earbit.errors import DataError
-from earbit.files import make_folder, require_place, write_json, write_text, write_whole
+from earbit.files import (
+    make_folder,
+    name_of,
+    require_place,
+    write_json,
+    write_text,
+    write_whole,
+)
 
 
 def test_a_parent_that_is_a_file_is_a_data_error(tmp_path):
@@ -69,3 +78,50 @@ def test_a_place_for_a_file_is_looked_at_and_left_as_it_was(tmp_path):
         require_place(tmp_path / "file" / "a.txt")
     with pytest.raises(DataError, match="a folder; give the name of a file"):
         require_place(tmp_path)
+
+
+def test_a_file_system_without_permissions_takes_files(tmp_path, monkeypatch):
+    def refuse(path, mode, **named):
+        raise PermissionError(errno.EPERM, "Operation not permitted", path)
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    write_whole(tmp_path / "x.safetensors", lambda path: save_file({"a": np.zeros(1)}, path))
+    write_text(tmp_path / "x.txt", "text")
+    assert (tmp_path / "x.txt").read_text() == "text"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.safetensors", "x.txt"}
+
+
+def fails_on_folders(code):
+    fsync = os.fsync
+
+    def refuse(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    return refuse
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EPERM])
+def test_a_file_system_that_flushes_no_folders_takes_files(tmp_path, monkeypatch, code):
+    monkeypatch.setattr(os, "fsync", fails_on_folders(code))
+    write_text(tmp_path / "x.txt", "text")
+    assert (tmp_path / "x.txt").read_text() == "text"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_disk_that_fails_is_not_taken_for_one_that_cannot_flush(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", fails_on_folders(errno.EIO))
+    with pytest.raises(DataError, match="x.txt: cannot be written .Input/output error"):
+        write_text(tmp_path / "x.txt", "text")
+
+
+def test_text_of_a_file_name_that_is_none_can_be_written(tmp_path):
+    write_text(tmp_path / "x.txt", os.fsdecode(b"\xff.wav \xc3\xa4"))
+    assert (tmp_path / "x.txt").read_bytes() == b"\\udcff.wav \xc3\xa4"
+
+
+def test_the_name_of_a_path_is_text_in_utf_8():
+    assert name_of(Path(os.fsdecode("ausgäbe".encode()))) == "ausgäbe"
+    assert name_of(Path(os.fsdecode(b"a\xff\n.wav"))) == "a\\xff\n.wav"

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from earbit.encoders.sparseformer import FixedConfig, StridedConfig
 from earbit.errors import ConfigError, DataError
+from earbit.frames import layer_lengths, n_frames_of
 from earbit.load import random_model
 from earbit.model import AudioModel, ModelConfig
-from earbit.nn.front_end import FrontEndConfig, layer_lengths, n_frames_of
+from earbit.nn.front_end import FrontEndConfig
 from earbit.presets import preset
 from earbit.quantize.student import noise_clips, quantized_copy
 from hugging_face import hugging_face_twin, their_name

@@ -1,7 +1,11 @@
 """What a person sees who waits; two seconds and ten are shortened, so that the tests are not."""
 
 import io
+import os
+import re
+import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -80,6 +84,63 @@ def test_work_within_work_has_a_bar_of_its_own_and_both_are_gone_afterwards(
     assert "2/2" in terminal.getvalue()
     with progress("next", 1):
         wait_for(lambda: "next" in terminal.getvalue())
+
+
+class NoThread(threading.Thread):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("stream_type", [io.StringIO, Terminal])
+def test_without_a_thread_progress_is_shown_as_units_are_done(
+    monkeypatch, short_waits, stream_type
+):
+    shown = standard_error(monkeypatch, stream_type())
+    monkeypatch.setattr(threading, "Thread", NoThread)
+    with progress("work", 9) as advance:
+        advance(3)
+        assert shown.getvalue() == ""
+        time.sleep(0.03)
+        advance(2, "loss 1")
+    assert "work" in shown.getvalue()
+    assert re.search("5(/| of )9", shown.getvalue())
+    assert "loss 1" in shown.getvalue()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes a user that has no thread yet")
+def test_a_limit_of_threads_is_not_an_error():
+    code = """
+import os, resource, threading
+from earbit import progress as module
+os.setgid(54321)
+os.setuid(54321)
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+module.SHOWN_AFTER_S = 0.0
+try:
+    threading.Thread(target=print).start()
+    raise SystemExit("this limit does not hold here")
+except RuntimeError:
+    pass
+with module.progress("work", 2) as advance:
+    advance()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("work: 1 of 2")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("stream_type", [io.StringIO, Terminal])
+def test_names_in_titles_and_notes_cannot_control_the_terminal(
+    monkeypatch, short_waits, stream_type
+):
+    shown = standard_error(monkeypatch, stream_type())
+    with progress("a\x1b]0;x\x07 [b]", 9) as advance:
+        advance(1, "c\x1b]0;y\x07 [/d]")
+        wait_for(lambda: "[/d]" in shown.getvalue())
+    assert r"a\x1b]0;x\x07 [b]" in shown.getvalue()
+    assert r"c\x1b]0;y\x07 [/d]" in shown.getvalue()
+    assert "\x07" not in shown.getvalue()
 
 
 def test_nothing_is_shown_once_the_work_has_failed(monkeypatch, short_waits):

@@ -28,6 +28,21 @@ def tone(path, n_samples=8000):
     return path, wave
 
 
+def test_a_file_of_floats_far_beyond_full_scale_is_named_once_and_runs(
+    program, tmp_path, capsys, recwarn
+):
+    good, wave = tone(tmp_path / "good.wav")
+    loud = tmp_path / "loud.wav"
+    soundfile.write(loud, wave * 32768, 16_000, format="WAV", subtype="FLOAT")
+    summary = run_files(program, [good, loud], None)
+    assert all("error" not in entry for entry in summary)
+    said = capsys.readouterr().err
+    assert said.count("full scale") == 1
+    assert f"{loud}: audio has a peak of 3276" in said
+    assert "divide it by 32768" in said
+    assert not recwarn.list
+
+
 def test_a_bad_file_is_left_out_by_name_and_all_others_are_written(program, tmp_path, capsys):
     good, wave = tone(tmp_path / "good.wav")
     (tmp_path / "text.wav").write_text("no audio")

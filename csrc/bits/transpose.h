@@ -22,7 +22,7 @@ inline void transpose_square(uint64_t* square) {
   }
 }
 
-// Rows [64 block, 64 block + 64) of bits (n_rows, words_for(n_cols)), turned: bit i of
+// Rows [64 block, 64 block + 64) of bits (n_rows, words_for(n_cols)), transposed: bit i of
 // out[j * stride] is column j of row 64 block + i, and 0 where there is no such row.
 inline void transpose_rows(const uint64_t* bits, int64_t n_rows, int n_cols, int64_t block,
                            uint64_t* out, int64_t stride) {
@@ -38,14 +38,14 @@ inline void transpose_rows(const uint64_t* bits, int64_t n_rows, int n_cols, int
   }
 }
 
-// All of bits (n_rows, words_for(n_cols)), turned: (n_cols, words_for(n_rows)).
+// All of bits (n_rows, words_for(n_cols)), transposed: (n_cols, words_for(n_rows)).
 inline std::vector<uint64_t> transposed(const uint64_t* bits, int64_t n_rows, int n_cols) {
   const int64_t n_words = words_for(n_rows);
-  std::vector<uint64_t> turned(static_cast<size_t>(n_cols * n_words));
+  std::vector<uint64_t> result(static_cast<size_t>(n_cols * n_words));
   for (int64_t block = 0; block < n_words; ++block) {
-    transpose_rows(bits, n_rows, n_cols, block, turned.data() + block, n_words);
+    transpose_rows(bits, n_rows, n_cols, block, result.data() + block, n_words);
   }
-  return turned;
+  return result;
 }
 
 }  // namespace earbit

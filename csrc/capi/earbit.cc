@@ -175,6 +175,10 @@ void run_head(const LoadedProgram& loaded, const float* samples, int64_t n_sampl
   require(samples != nullptr, "samples");
   require(scores != nullptr, "scores");
   const earbit::Head& head = head_of(loaded);
+  if (head.kind != "class") {
+    throw BadArgument("the program has a head of kind '" + head.kind +
+                      "', whose scores are per frame; earbit_scores is for kind 'class'");
+  }
   const auto n_labels = static_cast<int64_t>(head.labels.size());
   require_range("n_threads", n_threads, 1, EARBIT_MAX_THREADS);
   require_range("n_floats", n_floats, n_labels, n_labels);

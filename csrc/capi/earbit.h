@@ -88,7 +88,7 @@ EARBIT_API const char* earbit_label(const earbit_program* program, int i);
 
 /* Runs the model and its head: writes a score for each label to `scores`, which has room for
  * n_floats floats; they must be exactly earbit_n_labels.  The largest is of the likeliest label; a
- * softmax makes probabilities of them. */
+ * softmax makes probabilities of them.  EARBIT_BAD_ARGUMENT for a head that gives a text. */
 EARBIT_API earbit_status earbit_scores(const earbit_program* program, const float* samples,
                                        int64_t n_samples, int n_threads, float* scores,
                                        int64_t n_floats);

@@ -88,7 +88,8 @@ class Tensors {
     data.emplace_back(new uint64_t[n_words]);
     if (n_words > 0) data.back()[n_words - 1] = 0;
     source_.read(record.offset, record.n_bytes, data.back().get());
-    if (has_checksums_) check(name, checksum_text(checksum_of(data.back().get(), n_words)));
+    sums_.push_back(checksum_of(data.back().get(), n_words));
+    if (has_checksums_) check(name, checksum_text(sums_.back()));
     return {record.dtype, record.shape, data.back().get()};
   }
 
@@ -97,6 +98,9 @@ class Tensors {
       if (used_.count(name) == 0) throw FormatError("tensor '" + name + "': no op reads it");
     }
   }
+
+  // Checksums of what was read, in that order, which follows from the header.
+  const std::vector<uint64_t>& sums() const { return sums_; }
 
  private:
   void check(const std::string& name, const std::string& checksum) const {
@@ -112,6 +116,7 @@ class Tensors {
   bool has_checksums_;
   std::map<std::string, std::string> checksums_;
   std::set<std::string> used_;
+  std::vector<uint64_t> sums_;
 };
 
 void add_op(const Json& record, int i, Tensors& tensors, Program& program) {
@@ -143,8 +148,19 @@ void add_op(const Json& record, int i, Tensors& tensors, Program& program) {
 }
 
 Head read_head(const Json& record, const Program& program) {
-  const std::vector<Json> values = fields(record, "head", {"task", "value", "labels"});
-  Head head{values[0].name("head task"), value_id(values[1], "head", program.n_values()), {}};
+  std::vector<std::string> keys = {"task", "value", "labels"};
+  // Programs from before there were kinds have none.
+  const Json* kind = member(record.members("head"), "kind");
+  if (kind != nullptr) keys.push_back("kind");
+  const std::vector<Json> values = fields(record, "head", keys);
+  Head head{values[0].name("head task"),
+            kind == nullptr ? "class" : values[3].string("head kind"),
+            value_id(values[1], "head", program.n_values()),
+            {}};
+  if (head.kind != "class" && head.kind != "sequence") {
+    throw FormatError("head kind: " + values[3].excerpt() +
+                      ", this version knows 'class' and 'sequence'");
+  }
   const Type& type = program.type(head.value);
   const std::vector<Json> labels = values[2].items("head labels");
   if (type.kind != Kind::floats || labels.empty() ||
@@ -165,11 +181,22 @@ Head read_head(const Json& record, const Program& program) {
   return head;
 }
 
-// Throws FormatError where the program is not what its checksum says.
-void check_text(const std::string& text, const std::string& expected) {
+uint64_t checksum_of_text(const std::string& text) {
   std::vector<uint64_t> words((text.size() + 7) / 8);
   if (!text.empty()) std::memcpy(words.data(), text.data(), text.size());
-  if (checksum_text(checksum_of(words.data(), words.size())) == expected) return;
+  return checksum_of(words.data(), words.size());
+}
+
+// Of a file with that header: the header says where tensors lie, the tensors are all other bytes.
+std::string digest_of(const std::string& header, const std::vector<uint64_t>& sums) {
+  std::vector<uint64_t> words = {header.size(), checksum_of_text(header)};
+  words.insert(words.end(), sums.begin(), sums.end());
+  return checksum_text(checksum_of(words.data(), words.size()));
+}
+
+// Throws FormatError where the program is not what its checksum says.
+void check_text(const std::string& text, const std::string& expected) {
+  if (checksum_text(checksum_of_text(text)) == expected) return;
   throw FormatError(
       "the file is damaged: its program is not what its checksum says; copy or export it again");
 }
@@ -238,6 +265,7 @@ LoadedProgram load_program(const Source& source) {
   parts[4].members("origin");
   loaded.origin = parts[4].text();
   loaded.program = std::move(program);
+  loaded.digest = digest_of(header.text(), tensors.sums());
   return loaded;
 }
 

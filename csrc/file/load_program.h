@@ -19,6 +19,7 @@ constexpr int kMaxLoadGrowth = 130;
 // What a program says of its audio, besides features.
 struct Head {
   std::string task;
+  std::string kind;                 // "class": one row for the clip; "sequence": a row per frame
   int value;                        // floats, a column per label
   std::vector<std::string> labels;  // distinct, in the order of the columns
 };
@@ -29,6 +30,7 @@ struct LoadedProgram {
   std::map<std::string, int> bits;  // packed values by the leaf that reads them
   std::optional<Head> head;
   std::string origin;  // a JSON object: which model and plan it was made from
+  std::string digest;  // 16 hexadecimal digits that follow from every byte of the file
 };
 
 // Reads and checks a whole file; nothing of it is needed afterwards.  Tensors are read op by op,

@@ -38,6 +38,8 @@ class SafetensorsHeader {
   // in the file, is not as long as its shape says, or when two overlap or leave a hole.
   std::map<std::string, TensorRecord> tensors() const;
 
+  const std::string& text() const { return text_; }
+
  private:
   std::string text_;
   Json::Members members_;  // of text_

@@ -7,44 +7,11 @@ namespace earbit {
 
 std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& inputs,
                             Attributes& attributes) {
-  static const std::map<std::string, MakeOp> makers = {
-      {"waveform_bits", make_waveform_bits},
-      {"conv_f32", make_conv_f32},
-      {"group_norm", make_group_norm},
-      {"layer_norm", make_layer_norm},
-      {"gelu", make_gelu},
-      {"relu", make_relu},
-      {"add", make_add},
-      {"pack", make_pack},
-      {"gemm_b1", make_product_b1},
-      {"conv_b1", make_product_b1},
-      {"attention_b1", make_attention_b1},
-      {"attention_f32", make_attention_f32},
-      {"silu", make_silu},
-      {"glu", make_glu},
-      {"depthwise_f32", make_depthwise_f32},
-      {"depthwise_b1", make_depthwise_b1},
-      {"depthwise_i8", make_depthwise_i8},
-      {"sinusoids", make_sinusoids},
-      {"repeat", make_repeat},
-      {"relative_attention_b1", make_relative_attention_b1},
-      {"relative_attention_f32", make_relative_attention_f32},
-      {"relative_attention_i8", make_relative_attention_i8},
-      {"fixed_attention_b1", make_fixed_attention_b1},
-      {"fixed_attention_f32", make_fixed_attention_f32},
-      {"strided_attention_b1", make_strided_attention_b1},
-      {"strided_attention_f32", make_strided_attention_f32},
-      {"fixed_attention_i8", make_fixed_attention_i8},
-      {"strided_attention_i8", make_strided_attention_i8},
-      {"quantize", make_quantize},
-      {"unpack", make_unpack},
-      {"gemm_i8", make_product_i8},
-      {"conv_i8", make_product_i8},
-      {"gemm_planes", make_product_planes},
-      {"conv_planes", make_product_planes},
-      {"attention_i8", make_attention_i8},
-      {"mean_frames", make_mean_frames},
-      {"weighted_sum", make_weighted_sum},
+  // Never destroyed: a thread may still load a program while the process exits.
+  static const auto& makers = *new std::map<std::string, MakeOp>{
+#define OP(name) {#name, make_##name},
+#include "graph/ops.def"
+#undef OP
   };
   const auto found = makers.find(name);
   if (found == makers.end()) {

@@ -56,51 +56,12 @@ class Op {
 std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& inputs,
                             Attributes& attributes);
 
-// How ops/ is found: a maker per op.
+// How ops/ is found: a maker per op of ops.def.
 using MakeOp = std::unique_ptr<Op> (*)(const std::vector<Type>&, Attributes&);
-std::unique_ptr<Op> make_conv_f32(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_waveform_bits(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_group_norm(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_layer_norm(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_gelu(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_relu(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_add(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_pack(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_product_b1(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_attention_b1(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_attention_f32(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_silu(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_glu(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_depthwise_f32(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_depthwise_b1(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_depthwise_i8(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_sinusoids(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_repeat(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_relative_attention_b1(const std::vector<Type>& inputs,
-                                               Attributes& attributes);
-std::unique_ptr<Op> make_relative_attention_f32(const std::vector<Type>& inputs,
-                                                Attributes& attributes);
-std::unique_ptr<Op> make_relative_attention_i8(const std::vector<Type>& inputs,
-                                               Attributes& attributes);
-std::unique_ptr<Op> make_fixed_attention_b1(const std::vector<Type>& inputs,
-                                            Attributes& attributes);
-std::unique_ptr<Op> make_fixed_attention_f32(const std::vector<Type>& inputs,
-                                             Attributes& attributes);
-std::unique_ptr<Op> make_strided_attention_b1(const std::vector<Type>& inputs,
-                                              Attributes& attributes);
-std::unique_ptr<Op> make_strided_attention_f32(const std::vector<Type>& inputs,
-                                               Attributes& attributes);
-std::unique_ptr<Op> make_fixed_attention_i8(const std::vector<Type>& inputs,
-                                            Attributes& attributes);
-std::unique_ptr<Op> make_strided_attention_i8(const std::vector<Type>& inputs,
-                                              Attributes& attributes);
-std::unique_ptr<Op> make_quantize(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_unpack(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_product_i8(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_product_planes(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_attention_i8(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_mean_frames(const std::vector<Type>& inputs, Attributes& attributes);
-std::unique_ptr<Op> make_weighted_sum(const std::vector<Type>& inputs, Attributes& attributes);
+#define OP(name) \
+  std::unique_ptr<Op> make_##name(const std::vector<Type>& inputs, Attributes& attributes);
+#include "graph/ops.def"
+#undef OP
 
 // Checks that every maker uses on its inputs.
 void expect_floats(const std::vector<Type>& inputs, size_t n);

@@ -43,7 +43,7 @@ struct RunningRows {
   Value y;                    // owned elsewhere
 };
 
-// The memory of a value, without a share in it.
+// The memory of a value, without owning it.
 Value unowned(const Value& value);
 
 // Computes all rows of some ops, block by block, each block by one op after the other; all but the

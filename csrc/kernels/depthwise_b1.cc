@@ -11,7 +11,8 @@ namespace earbit {
 #undef KERNEL
 
 const std::vector<DepthwiseB1Kernel>& depthwise_b1_kernels() {
-  static const std::vector<DepthwiseB1Kernel> kernels = {
+  // Never destroyed: a thread may still compute while the process exits.
+  static const auto& kernels = *new std::vector<DepthwiseB1Kernel>{
 #define KERNEL(isa, name) {#name, Isa::isa, name},
 #include "kernels/depthwise_b1.def"
 #undef KERNEL

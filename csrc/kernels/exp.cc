@@ -11,7 +11,8 @@ extern const ExpKernels kExpAvx512;
 #endif
 
 const std::vector<const ExpKernels*>& all_exp_kernels() {
-  static const std::vector<const ExpKernels*> sets = {
+  // Never destroyed: a thread may still compute while the process exits.
+  static const auto& sets = *new std::vector<const ExpKernels*>{
       &kExpScalar,
 #if defined(__x86_64__)
       &kExpAvx2,

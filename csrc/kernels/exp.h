@@ -1,6 +1,6 @@
 // Element-wise functions made of exp, one set per instruction set.
 //
-// As in lanes.h: the same formulas in the same order without fused multiply-add, so every
+// As in elementwise.h: the same formulas in the same order without fused multiply-add, so every
 // instruction set gives the same bits.
 #pragma once
 

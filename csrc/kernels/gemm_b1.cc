@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/best_of.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 
 namespace earbit {
 
@@ -37,7 +37,8 @@ void count_tiles(const GemmB1Kernel& kernel, const DotsB1& dots, Use&& use) {
 }  // namespace
 
 const std::vector<GemmB1Kernel>& gemm_b1_kernels() {
-  static const std::vector<GemmB1Kernel> kernels = {
+  // Never destroyed: a thread may still compute while the process exits.
+  static const auto& kernels = *new std::vector<GemmB1Kernel>{
 #define KERNEL(isa, rows, cols, panel_words, name, bits, floats) \
   {#name, Isa::isa, rows, cols, panel_words, name##_pack, name, bits, floats},
 #include "kernels/gemm_b1.def"
@@ -51,18 +52,18 @@ const GemmB1Kernel& gemm_b1_kernel(Isa isa) { return best_of(gemm_b1_kernels(), 
 void to_bits(const GemmB1Kernel& kernel, const DotsB1& dots, const int32_t* threshold,
              uint64_t* bits, ptrdiff_t stride) {
   if (kernel.bits != nullptr) return kernel.bits(dots, threshold, bits, stride);
-  const LaneKernels& lanes = lane_kernels(kernel.isa);
+  const ElementwiseKernels& elementwise = elementwise_kernels(kernel.isa);
   count_tiles(kernel, dots, [&](const DotTile& tile, int first) {
-    lanes.pack_dots(tile, threshold, bits + first * stride, stride);
+    elementwise.pack_dots(tile, threshold, bits + first * stride, stride);
   });
 }
 
 void to_floats(const GemmB1Kernel& kernel, const DotsB1& dots, const float* scale,
                const float* bias, float* y, ptrdiff_t stride) {
   if (kernel.floats != nullptr) return kernel.floats(dots, scale, bias, y, stride);
-  const LaneKernels& lanes = lane_kernels(kernel.isa);
+  const ElementwiseKernels& elementwise = elementwise_kernels(kernel.isa);
   count_tiles(kernel, dots, [&](const DotTile& tile, int first) {
-    lanes.scale_dots(tile, scale, bias, y + first * stride, stride);
+    elementwise.scale_dots(tile, scale, bias, y + first * stride, stride);
   });
 }
 

@@ -16,7 +16,7 @@
 namespace earbit {
 namespace {
 
-#include "kernels/lanes_below.h"
+#include "kernels/mask_below.h"
 #include "kernels/with_rows.h"
 
 constexpr int kRows = 6;
@@ -109,7 +109,7 @@ struct WriteBits {
   }
 
   [[gnu::always_inline]] __mmask16 is_one(int v, __m512i count, __m512i offset) const {
-    const __mmask16 mask = lanes_below(16 * v, dots.n_cols);
+    const __mmask16 mask = mask_below(16 * v, dots.n_cols);
     const __m512i least = _mm512_maskz_loadu_epi32(mask, threshold + 16 * v);
     if (op == BitOp::exclusive_or) {
       return _mm512_mask_cmple_epi32_mask(mask, count, half(_mm512_sub_epi32(offset, least)));
@@ -135,7 +135,7 @@ struct WriteFloats {
   }
 
   [[gnu::always_inline]] void write(int v, __m512i count, __m512i offset, float* to) const {
-    const __mmask16 mask = lanes_below(16 * v, dots.n_cols);
+    const __mmask16 mask = mask_below(16 * v, dots.n_cols);
     const __m512i twice = _mm512_add_epi32(count, count);
     const __m512i dot = op == BitOp::exclusive_or ? _mm512_sub_epi32(offset, twice)
                                                   : _mm512_add_epi32(offset, twice);

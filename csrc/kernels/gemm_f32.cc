@@ -29,7 +29,8 @@ constexpr int kCopyGap = 16;
 }  // namespace
 
 const std::vector<GemmF32Kernel>& gemm_f32_kernels() {
-  static const std::vector<GemmF32Kernel> kernels = {
+  // Never destroyed: a thread may still compute while the process exits.
+  static const auto& kernels = *new std::vector<GemmF32Kernel>{
 #define KERNEL(isa, rows, cols, name) {#name, Isa::isa, rows, cols, name},
 #include "kernels/gemm_f32.def"
 #undef KERNEL
@@ -57,8 +58,8 @@ PanelsF32::PanelsF32(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stri
   }
 }
 
-PanelsF32 PanelsF32::of_turned(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride,
-                               int n_cols, int n_k) {
+PanelsF32 PanelsF32::of_transposed(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride,
+                                   int n_cols, int n_k) {
   PanelsF32 panels(kernel, n_cols, n_k);
   float* row = panels.weights_.data();
   for (int j = 0; j < n_cols; j += kernel.cols) {
@@ -71,9 +72,9 @@ PanelsF32 PanelsF32::of_turned(const GemmF32Kernel& kernel, const float* w, ptrd
 void PanelsF32::run_panels(int first, int last, const float* a, ptrdiff_t a_stride, int64_t n_rows,
                            const float* bias, float* c, ptrdiff_t c_stride, int n_threads) const {
   // Short inputs are split further, so that every thread has rows.
-  const int64_t share = (n_rows + n_threads - 1) / n_threads;
+  const int64_t rows_per_thread = (n_rows + n_threads - 1) / n_threads;
   const int64_t grain =
-      std::min(kBlockRows, (share + kernel_->rows - 1) / kernel_->rows * kernel_->rows);
+      std::min(kBlockRows, (rows_per_thread + kernel_->rows - 1) / kernel_->rows * kernel_->rows);
   parallel_for(n_rows, grain, n_threads, [&](int64_t begin, int64_t end) {
     const ptrdiff_t stride = std::min(n_k_, kBlockK) + kCopyGap;
     const auto copy = std::make_unique_for_overwrite<float[]>((end - begin) * stride);

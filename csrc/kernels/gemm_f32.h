@@ -34,9 +34,9 @@ class PanelsF32 {
  public:
   PanelsF32(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride, int n_cols, int n_k);
 
-  // Of weights that lie the other way around, (n_k, n_cols), rows `stride` apart.
-  static PanelsF32 of_turned(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride,
-                             int n_cols, int n_k);
+  // Of transposed weights, (n_k, n_cols), rows `stride` apart.
+  static PanelsF32 of_transposed(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride,
+                                 int n_cols, int n_k);
 
   int panel_cols() const { return kernel_->cols; }
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kRows = 12;
 
-#include "kernels/lanes_below.h"
+#include "kernels/mask_below.h"
 
 // Rows are a pack of constants, not a loop: the sums must live in registers.
 template <int... row>
@@ -28,8 +28,8 @@ void run_rows(std::integer_sequence<int, row...>, const float* a, ptrdiff_t a_st
       high[row] = _mm512_fmadd_ps(x, w1, high[row])),
      ...);
   }
-  const __mmask16 is_low = lanes_below(0, n_cols);
-  const __mmask16 is_high = lanes_below(16, n_cols);
+  const __mmask16 is_low = mask_below(0, n_cols);
+  const __mmask16 is_high = mask_below(16, n_cols);
   const auto finish = [&](float* out, __m512 first, __m512 second) {
     const float* before = start == nullptr ? out : start;
     first = _mm512_add_ps(_mm512_maskz_loadu_ps(is_low, before), first);

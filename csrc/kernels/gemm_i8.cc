@@ -14,7 +14,8 @@ namespace earbit {
 #undef KERNEL
 
 const std::vector<GemmI8Kernel>& gemm_i8_kernels() {
-  static const std::vector<GemmI8Kernel> kernels = {
+  // Never destroyed: a thread may still compute while the process exits.
+  static const auto& kernels = *new std::vector<GemmI8Kernel>{
 #define KERNEL(isa, rows, cols, panel_bytes, name) \
   {#name, Isa::isa, rows, cols, panel_bytes, name##_pack, name},
 #include "kernels/gemm_i8.def"

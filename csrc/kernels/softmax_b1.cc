@@ -9,14 +9,15 @@
 
 namespace earbit {
 
-#define KERNEL(isa, name)                                                                       \
-  void name(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys, void* room, \
+#define KERNEL(isa, name)                                                                     \
+  void name(const ExpTable& table, const QueriesB1& queries, const uint8_t* keys, void* room, \
             uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
 #include "kernels/softmax_b1.def"
 #undef KERNEL
 
 const std::vector<SoftmaxB1Kernel>& softmax_b1_kernels() {
-  static const std::vector<SoftmaxB1Kernel> kernels = {
+  // Never destroyed: a thread may still compute while the process exits.
+  static const auto& kernels = *new std::vector<SoftmaxB1Kernel>{
 #define KERNEL(isa, name) {#name, Isa::isa, name},
 #include "kernels/softmax_b1.def"
 #undef KERNEL
@@ -26,15 +27,15 @@ const std::vector<SoftmaxB1Kernel>& softmax_b1_kernels() {
 
 const SoftmaxB1Kernel& softmax_b1_kernel(Isa isa) { return best_of(softmax_b1_kernels(), isa); }
 
-Shares::Shares(std::vector<float> exp)
+ExpWeights::ExpWeights(std::vector<float> exp)
     : exp_(std::move(exp)),
-      fixed_(std::max<size_t>(exp_.size() + 1, kFixedShares), 0),
-      bytes_(sizeof(uint32_t) * kByteShares) {
+      fixed_(std::max<size_t>(exp_.size() + 1, kFixedWeights), 0),
+      bytes_(sizeof(uint32_t) * kByteWeights) {
   for (size_t k = 0; k < exp_.size(); ++k) {
     fixed_[k] = static_cast<uint32_t>(std::nearbyint(static_cast<double>(exp_[k]) * 0x1p31));
   }
   for (size_t i = 0; i < bytes_.size(); ++i) {
-    bytes_[i] = static_cast<uint8_t>(fixed_[i % kByteShares] >> (i / kByteShares * 8));
+    bytes_[i] = static_cast<uint8_t>(fixed_[i % kByteWeights] >> (i / kByteWeights * 8));
   }
 }
 

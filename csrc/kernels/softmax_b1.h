@@ -14,25 +14,25 @@
 
 namespace earbit {
 
-// What a count is worth before the division: exp[k] of the least count of a row plus k, falling
-// from 1, for k < size; what lies beyond is too small to count.
-struct ShareTable {
+// The weights of counts before the division by their sum: exp[k] of the least count of a row plus
+// k, falling from 1, for k < size; what lies beyond is too small to count.
+struct ExpTable {
   const float* exp;
-  const uint32_t* fixed;  // exp in units of 2^-31, rounded, then zeros up to kFixedShares at least
-  const uint8_t* bytes;   // byte b of fixed[k], for k < kByteShares, at kByteShares b + k
+  const uint32_t* fixed;  // exp in units of 2^-31, rounded, then zeros up to kFixedWeights at least
+  const uint8_t* bytes;   // byte b of fixed[k], for k < kByteWeights, at kByteWeights b + k
   int size;
-  float half;  // a bit is 1 where a share is above it
+  float half;  // a bit is 1 where a probability is above it
 };
 
-constexpr int kFixedShares = 256;
-constexpr int kByteShares = 128;
+constexpr int kFixedWeights = 256;
+constexpr int kByteWeights = 128;
 
 // What a table points to.
-class Shares {
+class ExpWeights {
  public:
-  explicit Shares(std::vector<float> exp);
+  explicit ExpWeights(std::vector<float> exp);
 
-  ShareTable table(float half) const {
+  ExpTable table(float half) const {
     return {exp_.data(), fixed_.data(), bytes_.data(), static_cast<int>(exp_.size()), half};
   }
 
@@ -77,13 +77,13 @@ struct SoftmaxB1Kernel {
   // bits_stride] from that of from[i] on to that of to[i] - 1, and ones[i], how many of their bits
   // are 1.  room: for a count of 16 bits, aligned as such, of every key of all queries, up to the
   // border of a word behind the last; a kernel may use it for counts in bytes.
-  void (*run)(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys, void* room,
+  void (*run)(const ExpTable& table, const QueriesB1& queries, const uint8_t* keys, void* room,
               uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
 };
 
 // The scalar kernel, which others call for queries of more words than their counts have bytes for.
 constexpr int kByteWords = 3;
-void softmax_b1_scalar(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys,
+void softmax_b1_scalar(const ExpTable& table, const QueriesB1& queries, const uint8_t* keys,
                        void* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
 
 // Every kernel that was built, the scalar one first.

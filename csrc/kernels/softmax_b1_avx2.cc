@@ -52,11 +52,11 @@ uint8_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t 
   return least_of(lowest);
 }
 
-// The sum of the shares of n counts; four sums, so that none waits for the one before.
-uint64_t total_of_shares(const uint32_t* shares, const uint8_t* counts, int64_t n) {
+// The sum of the weights of n counts; four sums, so that none waits for the one before.
+uint64_t total_of_weights(const uint32_t* weights, const uint8_t* counts, int64_t n) {
   uint64_t sums[4] = {};
   for (int64_t j = 0; j < n; j += 4) {
-    for (int s = 0; s < 4; ++s) sums[s] += shares[counts[j + s]];
+    for (int s = 0; s < 4; ++s) sums[s] += weights[counts[j + s]];
   }
   return sums[0] + sums[1] + sums[2] + sums[3];
 }
@@ -72,7 +72,7 @@ uint64_t below(const uint8_t* counts, int32_t end) {
 
 }  // namespace
 
-void softmax_b1_avx2(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys,
+void softmax_b1_avx2(const ExpTable& table, const QueriesB1& queries, const uint8_t* keys,
                      void* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones) {
   const int n_words = queries.n_words;
   if (n_words > kByteWords) {
@@ -86,9 +86,9 @@ void softmax_b1_avx2(const ShareTable& table, const QueriesB1& queries, const ui
     const int32_t least = count_keys(queries.bits + static_cast<ptrdiff_t>(i) * n_words, keys,
                                      n_words, queries.from[i], queries.to[i], counts);
     // By count instead of by distance from the least one: no subtraction for every key.
-    uint32_t shares[kHidden + 1] = {};
-    for (int k = 0; k < table.size && least + k < kHidden; ++k) shares[least + k] = table.fixed[k];
-    const uint64_t total = total_of_shares(shares, counts + first, last - first);
+    uint32_t weights[kHidden + 1] = {};
+    for (int k = 0; k < table.size && least + k < kHidden; ++k) weights[least + k] = table.fixed[k];
+    const uint64_t total = total_of_weights(weights, counts + first, last - first);
     const int32_t end = std::min(least + n_above(table, total), kHidden);
     ones[i] = 0;
     for (int64_t j = first; j < last; j += kWordBits) {

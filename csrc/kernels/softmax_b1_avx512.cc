@@ -1,7 +1,7 @@
 // softmax_b1 with counts in bytes: 64 keys to a vector, and a table that lies in registers.
 //
 // Per 64 keys of one word: 8 xor with memory, 8 vpopcntb, 7 additions and a minimum; then one
-// look-up for each of the four bytes of a share, vpdpbusd to add them, and one comparison.
+// look-up for each of the four bytes of a weight, vpdpbusd to add them, and one comparison.
 #include <immintrin.h>
 
 #include <algorithm>
@@ -23,19 +23,19 @@ uint8_t least_of(__m512i counts) {
                                   _mm512_maskz_extracti64x4_epi64(0xf, counts, 1)));
 }
 
-// The four bytes of up to 128 shares, each in two vectors.
+// The four bytes of up to 128 weights, each in two vectors.
 class TableInRegisters {
  public:
-  static constexpr int kSize = kByteShares - 1;  // and one for what is too far
+  static constexpr int kSize = kByteWeights - 1;  // and one for what is too far
 
-  explicit TableInRegisters(const ShareTable& table) {
+  explicit TableInRegisters(const ExpTable& table) {
     for (int b = 0; b < 4; ++b) {
-      part_[b][0] = _mm512_loadu_si512(table.bytes + kByteShares * b);
-      part_[b][1] = _mm512_loadu_si512(table.bytes + kByteShares * b + 64);
+      part_[b][0] = _mm512_loadu_si512(table.bytes + kByteWeights * b);
+      part_[b][1] = _mm512_loadu_si512(table.bytes + kByteWeights * b + 64);
     }
   }
 
-  // The sum of the shares of n counts.
+  // The sum of the weights of n counts.
   uint64_t total(const uint8_t* counts, int64_t from, int64_t to, uint8_t least) const {
     const __m512i first = _mm512_set1_epi8(static_cast<char>(least));
     const __m512i far = _mm512_set1_epi8(kSize);
@@ -72,8 +72,8 @@ class TableInRegisters {
   __m512i part_[4][2];
 };
 
-// The sum of the shares of the counts of [from, to), by a table of any size.
-uint64_t total_in_memory(const ShareTable& table, const uint8_t* counts, int64_t from, int64_t to,
+// The sum of the weights of the counts of [from, to), by a table of any size.
+uint64_t total_in_memory(const ExpTable& table, const uint8_t* counts, int64_t from, int64_t to,
                          uint8_t least) {
   uint64_t total = 0;
   for (int64_t j = from; j < to; ++j) total += table.fixed[counts[j] - least];
@@ -115,7 +115,7 @@ uint8_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t 
 }  // namespace
 
 // Step by step for all queries: what one waits for, its least count and its sum, the others fill.
-void softmax_b1_avx512(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys,
+void softmax_b1_avx512(const ExpTable& table, const QueriesB1& queries, const uint8_t* keys,
                        void* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones) {
   const int n_words = queries.n_words;
   if (n_words > kByteWords) {

@@ -41,7 +41,7 @@ uint16_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t
 
 }  // namespace
 
-void softmax_b1_scalar(const ShareTable& table, const QueriesB1& queries, const uint8_t* keys,
+void softmax_b1_scalar(const ExpTable& table, const QueriesB1& queries, const uint8_t* keys,
                        void* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones) {
   auto* counts = static_cast<uint16_t*>(room);
   const int n_words = queries.n_words;

@@ -3,8 +3,8 @@
 constexpr int32_t kHidden =
     255;  // counted of keys outside of the range: above every byte of a count
 
-// How many shares of the table are above what a bit needs, given the sum of all; they fall.
-inline int32_t n_above(const ShareTable& table, uint64_t total) {
+// How many weights of the table are above what a bit needs, given the sum of all; they fall.
+inline int32_t n_above(const ExpTable& table, uint64_t total) {
   const auto sum = static_cast<float>(static_cast<double>(total) * 0x1p-31);
   const float needed = table.half * sum;
   int32_t n = 0;

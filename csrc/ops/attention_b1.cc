@@ -26,7 +26,7 @@ class AttentionB1 : public Op {
       : in_(inputs[0]),
         d_(head_dim_of_bits(inputs, attributes)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
-        prob_half_(share_of(attributes, "prob_half")),
+        prob_half_(probability_step_of(attributes, "prob_half")),
         softmax_(softmax_b1_kernel(chosen_isa())),
         context_(attributes, in_.groups, d_) {
     const float score_scale = score_scale_of(attributes, "score_scale", d_);
@@ -35,11 +35,11 @@ class AttentionB1 : public Op {
     constexpr float kLeast = 0x1p-32f;
     std::vector<float> exp;
     for (int count = 0; count <= d_; ++count) {
-      const float share = std::exp(-2.0f * score_scale * static_cast<float>(count));
-      if (count > 0 && share < kLeast) break;
-      exp.push_back(share);
+      const float weight = std::exp(-2.0f * score_scale * static_cast<float>(count));
+      if (count > 0 && weight < kLeast) break;
+      exp.push_back(weight);
     }
-    shares_.emplace(std::move(exp));
+    exp_weights_.emplace(std::move(exp));
   }
 
   const Type& type() const override { return context_.type(); }
@@ -94,7 +94,7 @@ class AttentionB1 : public Op {
     // Keys are counted from a word border on.
     const int64_t base = low / kWordBits * kWordBits;
     const auto span = static_cast<int>(words_for(high - base));
-    const ShareTable table = shares_->table(prob_half_);
+    const ExpTable table = exp_weights_->table(prob_half_);
     QueriesB1 queries{q + first * words, n_rows, words, {}, {}};
     for (int i = 0; i < n_rows; ++i) {
       const int64_t row = first + i;
@@ -114,7 +114,7 @@ class AttentionB1 : public Op {
   float prob_half_;
   const SoftmaxB1Kernel& softmax_;
   ContextB1 context_;
-  std::optional<Shares> shares_;  // exp(-2 score_scale k), as far as it counts
+  std::optional<ExpWeights> exp_weights_;  // exp(-2 score_scale k), as far as it counts
 };
 
 }  // namespace

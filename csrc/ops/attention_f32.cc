@@ -80,7 +80,7 @@ class AttentionF32 : public Op {
     const auto n_keys = static_cast<int>(high - low);
     const GemmF32Kernel& kernel = gemm_f32_kernel(chosen_isa());
     return {low, high, PanelsF32(kernel, inputs[1].row(low) + h * d, width, n_keys, d),
-            PanelsF32::of_turned(kernel, inputs[2].row(low) + h * d, width, d, n_keys)};
+            PanelsF32::of_transposed(kernel, inputs[2].row(low) + h * d, width, d, n_keys)};
   }
 
   void run_block(const Value& q, int h, int64_t first, int64_t last, const Frames& frames,

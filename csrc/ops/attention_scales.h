@@ -1,5 +1,5 @@
 // The scales of attention, for every op that has some, checked so that scores, their sums and their
-// differences are finite, and that a frame which is hidden from a query gets no share.
+// differences are finite, and that sums of codes of probabilities fit an int32.
 #pragma once
 
 #include <cmath>
@@ -51,12 +51,11 @@ struct ScoreScales {
 
 // The step of the codes of probabilities, or half of that of their bits: a bit is 1 where p is
 // above it.  The codes of a row sum up to at most 2 / step, as p < step / 2 is 0: so int32 holds
-// their product with any values, however many keys there are.  Of what is hidden p is exp(-87) at
-// most.
-inline float share_of(Attributes& attributes, const std::string& name) {
-  const float share = attributes.number(name);
-  if (!(share >= 1e-6f)) throw std::invalid_argument(name + " must be at least 1e-6");
-  return share;
+// their product with any values, however many keys there are.
+inline float probability_step_of(Attributes& attributes, const std::string& name) {
+  const float step = attributes.number(name);
+  if (!(step >= 1e-6f)) throw std::invalid_argument(name + " must be at least 1e-6");
+  return step;
 }
 
 // The least number above x, as what is above x is not below that.

@@ -13,9 +13,9 @@
 
 #include "graph/attributes.h"
 #include "graph/value.h"
+#include "kernels/elementwise.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_i8.h"
-#include "kernels/lanes.h"
 #include "ops/attention_scales.h"
 #include "ops/keys_i8.h"
 
@@ -40,19 +40,17 @@ struct CodeRows {
 
 class ContextI8 {
  public:
-  // Heads of d columns each.  prefix: of the names of attributes.
-  ContextI8(Attributes& attributes, int d, const std::string& prefix = "")
+  // Heads of d columns each.
+  ContextI8(Attributes& attributes, int d)
       : d_(d),
-        prob_set_{attributes.integer(prefix + "prob_bits", 1, kMaxCodeBits), true},
-        prob_scale_(share_of(attributes, prefix + "prob_scale")),
-        v_scale_(attributes.positive(prefix + "v_scale")),
+        prob_set_{attributes.integer("prob_bits", 1, kMaxCodeBits), true},
+        prob_scale_(probability_step_of(attributes, "prob_scale")),
+        v_scale_(attributes.positive("v_scale")),
         exp_(exp_kernels(chosen_isa())),
-        lanes_(lane_kernels(chosen_isa())) {}
+        elementwise_(elementwise_kernels(chosen_isa())) {}
 
   // Values of a head as weights of probabilities.
-  PanelsI8 values_of(const Value& v, int head) const {
-    return value_panels(v, every_frame(v.rows), head, d_);
-  }
+  PanelsI8 values_of(const Value& v, int head) const { return value_panels(v, head, d_); }
 
   // Codes of the probabilities of n > 0 keys; their scores become the probabilities.
   void softmax(float* scores, int64_t n, const CodeRows& rows, uint8_t* codes) const {
@@ -60,10 +58,10 @@ class ContextI8 {
     to_codes(scores, sum, n, rows.no_shift.data(), codes);
   }
 
-  // Codes of the probabilities shares[i] / sum, which shares become.  no_shift: n zeros.
-  void to_codes(float* shares, float sum, int64_t n, const float* no_shift, uint8_t* codes) const {
-    exp_.divide(shares, sum, n);
-    lanes_.quantize(shares, no_shift, 1.0f, prob_scale_, 0, prob_set_.largest(), codes, n);
+  // Codes of the probabilities weights[i] / sum, which weights become.  no_shift: n zeros.
+  void to_codes(float* weights, float sum, int64_t n, const float* no_shift, uint8_t* codes) const {
+    exp_.divide(weights, sum, n);
+    elementwise_.quantize(weights, no_shift, 1.0f, prob_scale_, 0, prob_set_.largest(), codes, n);
   }
 
   // What a sum of codes times values stands for.  Two products, as in training: the product of the
@@ -93,7 +91,7 @@ class ContextI8 {
   float prob_scale_;
   float v_scale_;
   const ExpKernels& exp_;
-  const LaneKernels& lanes_;
+  const ElementwiseKernels& elementwise_;
 };
 
 }  // namespace earbit

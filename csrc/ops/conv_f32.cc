@@ -1,4 +1,4 @@
-// Convolution over time in float32, y[t] = bias + sum over taps and channels of w * x.
+// conv_f32: convolution over time, y[t] = bias + the sum over taps and channels of w * x.
 // A linear layer is a kernel of one frame.  Windows are overlapping rows of one matrix product.
 #include <algorithm>
 

@@ -1,8 +1,8 @@
 // depthwise_b1: every channel is convolved with a kernel of its own; weights and inputs are bits.
 //
-// Bits arrive frame by frame and are turned to lie along time, so that a window of up to 64 frames
-// is one word.  Padding frames are bit 0: the lower value of the set, as in training.  What comes
-// out is y = scale * dot + bias, or the bit dot >= threshold.
+// Bits arrive frame by frame and are transposed to lie along time, so that a window of up to 64
+// frames is one word.  Padding frames are bit 0: the lower value of the set, as in training.  What
+// comes out is y = scale * dot + bias, or the bit dot >= threshold.
 #include "kernels/depthwise_b1.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 #include "bits/transpose.h"
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 #include "ops/pack_row.h"
 #include "ops/thresholds.h"
 #include "ops/windows.h"
@@ -24,7 +24,7 @@ class DepthwiseB1 : public Op {
       : windows_(Windows::read(attributes)),
         in_(inputs[0]),
         is_unsigned_(attributes.integer("unsigned", 0, 1) == 1),
-        lanes_(lane_kernels(chosen_isa())),
+        elementwise_(elementwise_kernels(chosen_isa())),
         kernel_(depthwise_b1_kernel(chosen_isa())) {
     if (in_.groups != 1) {
       throw std::invalid_argument("the input has " + std::to_string(in_.groups) +
@@ -64,18 +64,18 @@ class DepthwiseB1 : public Op {
   Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
     Value y = work.make(type_, windows_.count(x.rows));
-    const std::vector<uint64_t> turned = along_time(x, work.n_threads);
+    const std::vector<uint64_t> transposed = along_time(x, work.n_threads);
     parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       std::vector<int32_t> dot(padded_channels());
       for (int64_t t = begin; t < end; ++t) {
         const int64_t start = t * windows_.stride;
-        kernel_.run(turned.data() + start / kWordBits * padded_channels(), weight_.data(),
+        kernel_.run(transposed.data() + start / kWordBits * padded_channels(), weight_.data(),
                     padded_channels(), windows_.kernel, static_cast<int>(start % kWordBits),
                     is_unsigned_, dot.data());
         if (type_.kind == Kind::bits) {
-          pack_row(lanes_.at_least_i32, dot.data(), threshold_.data(), t, y);
+          pack_row(elementwise_.at_least_i32, dot.data(), threshold_.data(), t, y);
         } else {
-          lanes_.scale_i32(dot.data(), scale_.data(), bias_.data(), y.row(t), type_.cols);
+          elementwise_.scale_i32(dot.data(), scale_.data(), bias_.data(), y.row(t), type_.cols);
         }
       }
     });
@@ -97,20 +97,20 @@ class DepthwiseB1 : public Op {
     std::vector<uint64_t> frames(static_cast<size_t>(n_frames * words), 0);
     std::copy_n(x.group(0), x.rows * words, frames.data() + windows_.pad_left * words);
     const int64_t n_blocks = words_for(n_frames);
-    std::vector<uint64_t> turned(static_cast<size_t>((n_blocks + 1) * padded_channels()), 0);
+    std::vector<uint64_t> transposed(static_cast<size_t>((n_blocks + 1) * padded_channels()), 0);
     parallel_for(n_blocks, 4, n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t block = begin; block < end; ++block) {
         transpose_rows(frames.data(), n_frames, in_.bits_per_group, block,
-                       turned.data() + block * padded_channels(), 1);
+                       transposed.data() + block * padded_channels(), 1);
       }
     });
-    return turned;
+    return transposed;
   }
 
   Windows windows_;
   Type in_;
   bool is_unsigned_;
-  const LaneKernels& lanes_;
+  const ElementwiseKernels& elementwise_;
   const DepthwiseB1Kernel& kernel_;
   std::vector<uint64_t> weight_;  // as `along_time`: word by word
   std::vector<float> scale_;

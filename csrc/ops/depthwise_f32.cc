@@ -4,7 +4,7 @@
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 #include "ops/windows.h"
 
 namespace earbit {
@@ -39,16 +39,16 @@ class DepthwiseF32 : public Op {
   Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
     Value y = work.make(type_, windows_.count(x.rows));
-    const LaneKernels& lanes = lane_kernels(chosen_isa());
+    const ElementwiseKernels& elementwise = elementwise_kernels(chosen_isa());
     parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         const int64_t start = t * windows_.stride - windows_.pad_left;
         // Taps that see a frame; the others see zeros.
         const int64_t first = std::max<int64_t>(0, -start);
         const int64_t last = std::min<int64_t>(windows_.kernel, x.rows - start);
-        lanes.depthwise(x.floats.get() + (start + first) * type_.cols,
-                        weight_.data() + first * type_.cols, last - first, bias_.data(), y.row(t),
-                        type_.cols);
+        elementwise.depthwise(x.floats.get() + (start + first) * type_.cols,
+                              weight_.data() + first * type_.cols, last - first, bias_.data(),
+                              y.row(t), type_.cols);
       }
     });
     return y;

@@ -8,7 +8,7 @@
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 #include "ops/weight_codes.h"
 #include "ops/windows.h"
 
@@ -23,7 +23,7 @@ class DepthwiseI8 : public Op {
       : windows_(Windows::read(attributes)),
         in_(inputs[0]),
         type_(Type::floats(in_.cols)),
-        lanes_(lane_kernels(chosen_isa())) {
+        elementwise_(elementwise_kernels(chosen_isa())) {
     const int n = in_.cols;
     const int n_taps = windows_.elements(1);
     const std::vector<int8_t> weight = weight_codes(attributes, in_.set, n, n_taps);
@@ -56,9 +56,10 @@ class DepthwiseI8 : public Op {
       std::vector<int32_t> dot(n);
       std::vector<uint8_t> padded;
       for (int64_t t = begin; t < end; ++t) {
-        lanes_.channel_dots(window(x, t, padded), weight_.data(), n, windows_.kernel, dot.data());
-        lanes_.scale_sums(dot.data(), step, offset_.data(), scale_.data(), bias_.data(), y.row(t),
-                          n);
+        elementwise_.channel_dots(window(x, t, padded), weight_.data(), n, windows_.kernel,
+                                  dot.data());
+        elementwise_.scale_sums(dot.data(), step, offset_.data(), scale_.data(), bias_.data(),
+                                y.row(t), n);
       }
     });
     return y;
@@ -83,7 +84,7 @@ class DepthwiseI8 : public Op {
   Windows windows_;
   Type in_;
   Type type_;
-  const LaneKernels& lanes_;
+  const ElementwiseKernels& elementwise_;
   std::vector<int16_t> weight_;  // tap by tap
   std::vector<float> scale_;
   std::vector<float> bias_;

@@ -11,7 +11,6 @@
 
 #include "graph/value.h"
 #include "kernels/gemm_i8.h"
-#include "ops/frame_list.h"
 
 namespace earbit {
 
@@ -35,36 +34,34 @@ inline int head_dim_of(const std::vector<Type>& inputs, int heads) {
   return d;
 }
 
-// Values of the codes of one head, of some frames: (frames, d).
-inline std::vector<int8_t> head_values(const Value& x, const FrameList& frames, int head, int d) {
-  std::vector<int8_t> values(frames.size() * d);
+// Values of the codes of one head: (frames, d).
+inline std::vector<int8_t> head_values(const Value& x, int head, int d) {
+  std::vector<int8_t> values(static_cast<size_t>(x.rows) * d);
   const int low = x.type.set.low();
   const int step = x.type.set.step();
   int8_t* row = values.data();
-  for (int64_t frame : frames) {
+  for (int64_t frame = 0; frame < x.rows; ++frame) {
     const uint8_t* codes = x.codes_row(frame) + head * d;
     for (int j = 0; j < d; ++j) *row++ = static_cast<int8_t>(low + step * codes[j]);
   }
   return values;
 }
 
-// The same as weights of the probabilities of these frames.
-inline PanelsI8 value_panels(const Value& v, const FrameList& frames, int head, int d) {
-  const auto n = static_cast<int>(frames.size());
-  const std::vector<int8_t> values = head_values(v, frames, head, d);
-  std::vector<int8_t> turned(values.size());
+// The same as weights of the probabilities of all frames.
+inline PanelsI8 value_panels(const Value& v, int head, int d) {
+  const auto n = static_cast<int>(v.rows);
+  const std::vector<int8_t> values = head_values(v, head, d);
+  std::vector<int8_t> transposed(values.size());
   for (int64_t j = 0; j < d; ++j) {
-    for (int64_t i = 0; i < n; ++i) turned[j * n + i] = values[i * d + j];
+    for (int64_t i = 0; i < n; ++i) transposed[j * n + i] = values[i * d + j];
   }
-  return PanelsI8(gemm_i8_kernel(chosen_isa()), turned.data(), n, d, n);
+  return PanelsI8(gemm_i8_kernel(chosen_isa()), transposed.data(), n, d, n);
 }
 
 class KeysI8 {
  public:
-  KeysI8(const Value& keys, const FrameList& frames, const CodeSet& q_set, int head, int d)
-      : KeysI8(head_values(keys, frames, head, d), static_cast<int>(frames.size()), q_set, d) {}
   KeysI8(const Value& keys, const CodeSet& q_set, int head, int d)
-      : KeysI8(keys, every_frame(keys.rows), q_set, head, d) {}
+      : KeysI8(head_values(keys, head, d), static_cast<int>(keys.rows), q_set, d) {}
 
   int64_t n() const { return static_cast<int64_t>(offset_.size()); }
   const PanelsI8& panels() const { return panels_; }

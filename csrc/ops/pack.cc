@@ -1,6 +1,6 @@
 // pack: floats to bits, bit = x >= threshold of its channel.
 #include "graph/row_op.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 #include "ops/pack_row.h"
 
 namespace earbit {
@@ -25,9 +25,9 @@ class Pack : public RowOp {
 
   void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
                 const Value& y) const override {
-    const LaneKernels& lanes = lane_kernels(chosen_isa());
+    const ElementwiseKernels& elementwise = elementwise_kernels(chosen_isa());
     for (int64_t i = begin; i < end; ++i) {
-      pack_row(lanes.at_least_f32, inputs[0].row(i), threshold_.data(), i, y);
+      pack_row(elementwise.at_least_f32, inputs[0].row(i), threshold_.data(), i, y);
     }
   }
 

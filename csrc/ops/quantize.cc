@@ -1,7 +1,6 @@
 // quantize: floats to codes, round((factor * x + shift) / scale) within the set of the codes.
-// unpack: bits to codes of one bit, for products that read nothing but codes.
 #include "graph/row_op.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 
 namespace earbit {
 namespace {
@@ -22,11 +21,11 @@ class Quantize : public RowOp {
 
   void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
                 const Value& y) const override {
-    const LaneKernels& lanes = lane_kernels(chosen_isa());
+    const ElementwiseKernels& elementwise = elementwise_kernels(chosen_isa());
     const CodeSet& set = type_.set;
     for (int64_t i = begin; i < end; ++i) {
-      lanes.quantize(inputs[0].row(i), shift_.data(), factor_, scale_, set.low(),
-                     set.value(set.largest()), y.codes_row(i), type_.cols);
+      elementwise.quantize(inputs[0].row(i), shift_.data(), factor_, scale_, set.low(),
+                           set.value(set.largest()), y.codes_row(i), type_.cols);
     }
   }
 
@@ -37,43 +36,11 @@ class Quantize : public RowOp {
   Type type_;
 };
 
-class Unpack : public RowOp {
- public:
-  Unpack(const Type& input, bool is_unsigned)
-      : in_(input), type_(Type::codes(input.groups * input.bits_per_group, {1, is_unsigned})) {}
-
-  const Type& type() const override { return type_; }
-
-  bool is_row_by_row() const override { return true; }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
-    for (int64_t i = begin; i < end; ++i) {
-      uint8_t* out = y.codes_row(i);
-      for (int g = 0; g < in_.groups; ++g) {
-        const uint64_t* words = inputs[0].group(g) + i * in_.words();
-        for (int j = 0; j < in_.bits_per_group; ++j) {
-          *out++ = static_cast<uint8_t>(words[j / kWordBits] >> (j % kWordBits) & 1);
-        }
-      }
-    }
-  }
-
- private:
-  Type in_;
-  Type type_;
-};
-
 }  // namespace
 
 std::unique_ptr<Op> make_quantize(const std::vector<Type>& inputs, Attributes& attributes) {
   expect_floats(inputs, 1);
   return std::make_unique<Quantize>(inputs, attributes);
-}
-
-std::unique_ptr<Op> make_unpack(const std::vector<Type>& inputs, Attributes& attributes) {
-  expect_bits(inputs, 1);
-  return std::make_unique<Unpack>(inputs[0], attributes.integer("unsigned", 0, 1) == 1);
 }
 
 }  // namespace earbit

@@ -9,9 +9,9 @@
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
+#include "kernels/elementwise.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_b1.h"
-#include "kernels/lanes.h"
 #include "ops/attention_scales.h"
 #include "ops/context_b1.h"
 #include "ops/head_bits.h"
@@ -29,8 +29,8 @@ class RelativeAttentionB1 : public Op {
         d_(head_dim_of_bits(inputs, attributes)),
         content_scale_(score_scale_of(attributes, "content_scale", d_)),
         position_scale_(score_scale_of(attributes, "position_scale", d_)),
-        prob_half_(share_of(attributes, "prob_half")),
-        lanes_(lane_kernels(chosen_isa())),
+        prob_half_(probability_step_of(attributes, "prob_half")),
+        elementwise_(elementwise_kernels(chosen_isa())),
         exp_(exp_kernels(chosen_isa())),
         context_(attributes, in_.groups, d_) {}
 
@@ -118,14 +118,14 @@ class RelativeAttentionB1 : public Op {
       const int32_t* by_content = block.by_content.data() + i * block.key_cols;
       const int32_t* by_distance =
           block.by_distance.data() + i * block.distance_cols + (n - 1 - first - i - base);
-      // The part of the score that all keys share falls out of the softmax.
+      // The part of the score that all keys have in common falls out of the softmax.
       const float most = exp_.weighted_sum(by_content, by_distance, -2.0f * content_scale_,
                                            -2.0f * position_scale_, block.scores.data(), n);
       const float sum = exp_.exp_below(block.scores.data(), most, n);
       const float limit = least_above(prob_half_ * sum);
       ContextRows& rows = block.context;
       rows.ones[i] = static_cast<int32_t>(
-          lanes_.not_below(block.scores.data(), limit, n, rows.p.data() + i * rows.p_words));
+          elementwise_.not_below(block.scores.data(), limit, n, rows.p.data() + i * rows.p_words));
     }
     context_.write(head.values, block.context, n_rows, 0, static_cast<int>(words_for(n)), first, h,
                    y);
@@ -136,7 +136,7 @@ class RelativeAttentionB1 : public Op {
   float content_scale_;
   float position_scale_;
   float prob_half_;
-  const LaneKernels& lanes_;
+  const ElementwiseKernels& elementwise_;
   const ExpKernels& exp_;
   ContextB1 context_;
 };

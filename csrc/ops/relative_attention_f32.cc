@@ -7,9 +7,9 @@
 #include <algorithm>
 
 #include "graph/op.h"
+#include "kernels/elementwise.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_f32.h"
-#include "kernels/lanes.h"
 #include "ops/head_blocks.h"
 
 namespace earbit {
@@ -24,7 +24,7 @@ class RelativeAttentionF32 : public Op {
         content_bias_(attributes.f32("content_bias", {type_.cols})),
         position_bias_(attributes.f32("position_bias", {type_.cols})),
         exp_(exp_kernels(chosen_isa())),
-        lanes_(lane_kernels(chosen_isa())) {
+        elementwise_(elementwise_kernels(chosen_isa())) {
     for (const Type& input : inputs) {
       if (input.cols != type_.cols || input.cols % heads_ != 0) {
         throw std::invalid_argument("q, k, v and r must have the same width, a multiple of heads=" +
@@ -83,7 +83,7 @@ class RelativeAttentionF32 : public Op {
     const GemmF32Kernel& kernel = gemm_f32_kernel(chosen_isa());
     return {PanelsF32(kernel, inputs[1].row(0) + h * d, width, n, d),
             PanelsF32(kernel, inputs[3].row(0) + h * d, width, 2 * n - 1, d),
-            PanelsF32::of_turned(kernel, inputs[2].row(0) + h * d, width, d, n)};
+            PanelsF32::of_transposed(kernel, inputs[2].row(0) + h * d, width, d, n)};
   }
 
   // Rows [first, first + n_rows) of one head, into its columns of y.
@@ -103,7 +103,7 @@ class RelativeAttentionF32 : public Op {
       float* row = block.scores.data() + i * n;
       const float* shifted =
           block.by_distance.data() + i * block.distance_cols + (n - 1 - first - i - base);
-      lanes_.add(row, shifted, row, n);
+      elementwise_.add(row, shifted, row, n);
       block.sums[i] = exp_.exp_below(row, exp_.most(row, n), n);
     }
     head.values.run(block.scores.data(), n, n_rows, nullptr, y.row(first) + h * d, type_.cols, 1);
@@ -130,7 +130,7 @@ class RelativeAttentionF32 : public Op {
   std::vector<float> content_bias_;
   std::vector<float> position_bias_;
   const ExpKernels& exp_;
-  const LaneKernels& lanes_;
+  const ElementwiseKernels& elementwise_;
 };
 
 }  // namespace

@@ -13,7 +13,7 @@
 
 #include "cpu/thread_pool.h"
 #include "graph/op.h"
-#include "kernels/lanes.h"
+#include "kernels/elementwise.h"
 #include "ops/windows.h"
 
 namespace earbit {
@@ -31,7 +31,7 @@ class WaveformBits : public Op {
         norm_weight_(attributes.f32("norm_weight", {n_out_})),
         norm_bias_(attributes.f32("norm_bias", {n_out_})),
         threshold_(attributes.f32("threshold", {n_out_})),
-        lanes_(lane_kernels(chosen_isa())) {
+        elementwise_(elementwise_kernels(chosen_isa())) {
     if (inputs[0].cols != 1) {
       throw std::invalid_argument("an input of " + std::to_string(inputs[0].cols) +
                                   " columns; samples have one");
@@ -51,10 +51,11 @@ class WaveformBits : public Op {
     parallel_for(y.rows, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
       // A panel of taps stays in L1 for all rows of a block.
       for (int column = 0; column < n_out_; column += kFirCols) {
-        lanes_.fir_bits(x + begin * stride_, stride_, end - begin,
-                        taps.panels.data() + static_cast<size_t>(column) * n_taps_, n_taps_,
-                        taps.threshold.data() + column,
-                        y.group(0) + begin * type_.words() + column / kWordBits, type_.words());
+        elementwise_.fir_bits(x + begin * stride_, stride_, end - begin,
+                              taps.panels.data() + static_cast<size_t>(column) * n_taps_, n_taps_,
+                              taps.threshold.data() + column,
+                              y.group(0) + begin * type_.words() + column / kWordBits,
+                              type_.words());
       }
     });
     return y;
@@ -86,8 +87,9 @@ class WaveformBits : public Op {
     parallel_for(n_blocks, 1, n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t block = begin; block < end; ++block) {
         const int64_t first = block * kMomentRows;
-        lanes_.add_moments(x + first * stride_, stride_, std::min(kMomentRows, n_rows - first),
-                           n_taps_, sums.data() + block * n);
+        elementwise_.add_moments(x + first * stride_, stride_,
+                                 std::min(kMomentRows, n_rows - first), n_taps_,
+                                 sums.data() + block * n);
       }
     });
     std::vector<double> total(n, 0.0);
@@ -133,7 +135,7 @@ class WaveformBits : public Op {
   std::vector<float> norm_weight_;
   std::vector<float> norm_bias_;
   std::vector<float> threshold_;
-  const LaneKernels& lanes_;
+  const ElementwiseKernels& elementwise_;
 };
 
 }  // namespace

@@ -17,12 +17,13 @@
 #include "file/load_program.h"
 #include "graph/program.h"
 #include "kernels/depthwise_b1.h"
+#include "kernels/elementwise.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_b1.h"
 #include "kernels/gemm_f32.h"
 #include "kernels/gemm_i8.h"
-#include "kernels/lanes.h"
 #include "kernels/softmax_b1.h"
+#include "python/unlocked.h"
 #include "self_test/self_test.h"
 
 namespace nb = nanobind;
@@ -82,21 +83,23 @@ int add(Program& program, const std::string& op, const std::vector<int>& inputs,
   return program.add(op, inputs, attributes);
 }
 
-using HeadParts = std::tuple<std::string, int, std::vector<std::string>>;
+using HeadParts = std::tuple<std::string, std::string, int, std::vector<std::string>>;
 
-// A loaded file: program, outputs, bits, the JSON text of its origin, and task, value and labels of
-// its head if it has one.
+// A loaded file: program, outputs, bits, the JSON text of its origin, its digest, and task, kind,
+// value and labels of its head if it has one.
 std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int>, std::string,
-           std::optional<HeadParts>>
+           std::string, std::optional<HeadParts>>
 load(const nb::bytes& path) {
   const std::string text(path.c_str(), path.size());
-  nb::gil_scoped_release release;
+  const Unlocked unlocked;
   const DefaultFloats default_floats;
   LoadedProgram loaded = load_program(FileSource(text));
   std::optional<HeadParts> head;
-  if (loaded.head) head.emplace(loaded.head->task, loaded.head->value, loaded.head->labels);
+  if (loaded.head) {
+    head.emplace(loaded.head->task, loaded.head->kind, loaded.head->value, loaded.head->labels);
+  }
   return {std::move(loaded.program), std::move(loaded.outputs), std::move(loaded.bits),
-          std::move(loaded.origin), std::move(head)};
+          std::move(loaded.origin),  std::move(loaded.digest),  std::move(head)};
 }
 
 void check(const Waveform& waveform, int threads) {
@@ -120,7 +123,7 @@ nb::list run(const Program& program, const Waveform& waveform, const std::vector
   check(waveform, threads);
   std::vector<Value> values;
   {
-    nb::gil_scoped_release release;
+    const Unlocked unlocked;
     const DefaultFloats default_floats;
     values =
         program.run(waveform.data(), static_cast<int64_t>(waveform.shape(0)), outputs, threads);
@@ -148,7 +151,7 @@ nb::list run(const Program& program, const Waveform& waveform, const std::vector
 std::vector<std::pair<std::string, double>> profile(const Program& program,
                                                     const Waveform& waveform, int threads) {
   check(waveform, threads);
-  nb::gil_scoped_release release;
+  const Unlocked unlocked;
   const DefaultFloats default_floats;
   return program.profile(waveform.data(), static_cast<int64_t>(waveform.shape(0)), threads);
 }
@@ -174,8 +177,8 @@ nb::list kernels() {
   for (const GemmI8Kernel& kernel : gemm_i8_kernels()) {
     append("gemm_i8", kernel.name, kernel.isa, &kernel == &gemm_i8_kernel(isa));
   }
-  for (const LaneKernels* set : all_lane_kernels()) {
-    append("lanes", set->name, set->isa, set == &lane_kernels(isa));
+  for (const ElementwiseKernels* set : all_elementwise_kernels()) {
+    append("elementwise", set->name, set->isa, set == &elementwise_kernels(isa));
   }
   for (const DepthwiseB1Kernel& kernel : depthwise_b1_kernels()) {
     append("depthwise_b1", kernel.name, kernel.isa, &kernel == &depthwise_b1_kernel(isa));
@@ -252,6 +255,8 @@ nb::object gemm_i8_sums(const Matrix<uint8_t>& a, const Matrix<int8_t>& w, const
 
 NB_MODULE(_core, m) {
   using namespace earbit;
+  // A daemon thread that is stopped at exit keeps what it refers to, which is no fault to report.
+  nb::set_leak_warnings(false);
   nb::class_<Program>(m, "Program")
       .def_prop_ro("n_values", &Program::n_values)
       .def(nb::init<>())

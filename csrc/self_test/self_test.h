@@ -17,7 +17,7 @@ std::vector<SelfTest> self_test();
 // Parts of it that have a file of their own.
 std::vector<SelfTest> self_test_depthwise_b1();
 std::vector<SelfTest> self_test_exp();
-std::vector<SelfTest> self_test_lanes();
+std::vector<SelfTest> self_test_elementwise();
 std::vector<SelfTest> self_test_softmax_b1();
 
 }  // namespace earbit

@@ -59,15 +59,15 @@ bool is_right(const ExpKernels& exp, int n, std::mt19937_64& random) {
       exp.weighted_sum(counts.data(), other_counts.data(), -0.37f, 0.11f, weighted.data(), n);
   scalar.weighted_sum(counts.data(), other_counts.data(), -0.37f, 0.11f, same_weighted.data(), n);
   std::vector<float> scores(n);
-  std::vector<float> shares = x;
+  std::vector<float> quotients = x;
   exp.scores({counts.data(), counts.data(), 2, 0.37f, 0.19f}, scores.data(), n);
-  exp.divide(shares.data(), 0.7f, n);
+  exp.divide(quotients.data(), 0.7f, n);
   for (int i = 0; i < n; ++i) {
     // In double a product is exact, and a quotient is rounded as in one step.
     const auto once = static_cast<float>(static_cast<double>(0.37f) * (3 * counts[i]));
     const auto score = static_cast<float>(static_cast<double>(0.19f) * once);
-    const auto share = static_cast<float>(static_cast<double>(x[i]) / static_cast<double>(0.7f));
-    if (scores[i] != score || shares[i] != share) return false;
+    const auto quotient = static_cast<float>(static_cast<double>(x[i]) / static_cast<double>(0.7f));
+    if (scores[i] != score || quotients[i] != quotient) return false;
   }
   const float most = exp.most(x.data(), n);
   if (most_weighted != *std::max_element(weighted.begin(), weighted.end())) return false;

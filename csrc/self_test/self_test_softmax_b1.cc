@@ -12,7 +12,7 @@ namespace {
 constexpr int kQueries = 5;
 
 // Whether the bits of one query are those of probabilities in double.
-bool are_bits_right(const ShareTable& table, const uint64_t* q, const std::vector<uint64_t>& keys,
+bool are_bits_right(const ExpTable& table, const uint64_t* q, const std::vector<uint64_t>& keys,
                     int n_words, int64_t from, int64_t to, const uint64_t* bits, int32_t ones) {
   std::vector<int> distance(to);
   int least = n_words * kWordBits;
@@ -20,16 +20,16 @@ bool are_bits_right(const ShareTable& table, const uint64_t* q, const std::vecto
     for (int w = 0; w < n_words; ++w) distance[j] += popcount(q[w] ^ keys[j * n_words + w]);
     least = std::min(least, distance[j]);
   }
-  const auto share = [&](int64_t j) {
+  const auto weight = [&](int64_t j) {
     const int k = distance[j] - least;
     return k < table.size ? double{table.exp[k]} : 0.0;
   };
   double sum = 0;
-  for (int64_t j = from; j < to; ++j) sum += share(j);
+  for (int64_t j = from; j < to; ++j) sum += weight(j);
   for (int64_t j = from / kWordBits * kWordBits; j < words_for(to) * kWordBits; ++j) {
     const bool bit = bits[j / kWordBits] >> (j % kWordBits) & 1;
     ones -= bit;
-    const double p = j < from || j >= to ? 0.0 : share(j) / sum;
+    const double p = j < from || j >= to ? 0.0 : weight(j) / sum;
     // Next to the limit it is rounding that decides.
     if (std::abs(p / table.half - 1) > 1e-5 && bit != (p > table.half)) return false;
   }
@@ -52,8 +52,8 @@ bool is_right(const SoftmaxB1Kernel& kernel, int n_words, int n_keys, int table_
   const KeysB1 laid_out(keys.data(), n_keys, n_words);
   std::vector<float> exp(table_size);
   for (int k = 0; k < table_size; ++k) exp[k] = std::exp(-0.11f * static_cast<float>(k));
-  const Shares shares(exp);
-  const ShareTable table = shares.table(0.9f / static_cast<float>(n_keys));
+  const ExpWeights weights(exp);
+  const ExpTable table = weights.table(0.9f / static_cast<float>(n_keys));
   QueriesB1 queries{q.data(), kQueries, n_words, {}, {}};
   for (int i = 0; i < kQueries; ++i) {
     queries.from[i] = i == 0 ? 0 : static_cast<int64_t>(random() % n_keys);
@@ -85,7 +85,7 @@ bool is_right(const SoftmaxB1Kernel& kernel, int n_words, int n_keys, int table_
 
 std::vector<SelfTest> self_test_softmax_b1() {
   const int kKeys[] = {1, 31, 32, 33, 63, 64, 65, 127, 200, 500};
-  // Up to 127 shares are in registers of AVX-512, and more in memory.
+  // Up to 127 weights are in registers of AVX-512, and more in memory.
   const int kTables[] = {1, 20, 64, 65, 127, 128, 129};
   std::mt19937_64 random(3);
   std::vector<SelfTest> tests;

@@ -23,7 +23,9 @@ class Program:
 
 def load_program(
     path: bytes,
-) -> tuple[Program, list[int], dict[str, int], str, tuple[str, int, list[str]] | None]: ...
+) -> tuple[
+    Program, list[int], dict[str, int], str, str, tuple[str, str, int, list[str]] | None
+]: ...
 
 class Kernel(TypedDict):
     op: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -14,6 +15,17 @@ from typing import Any
 from safetensors import SafetensorError
 
 from earbit.errors import DataError
+
+_CANNOT_FLUSH = {
+    errno.EINVAL,
+    errno.ENOTSUP,
+    errno.ENOSYS,
+    errno.EPERM,
+    errno.EACCES,
+    errno.EBADF,
+    errno.EISDIR,
+}
+"""What file systems answer that cannot flush a file or a folder; the data are whole anyway."""
 
 
 def make_folder(path: str | Path) -> Path:
@@ -71,7 +83,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         mode = temporary.stat().st_mode
         write(temporary)
         # safetensors makes a file of its own that nobody else may read; ours follow the umask.
-        temporary.chmod(mode)
+        # File systems without permissions (FAT, CIFS, FUSE) refuse to change them.
+        with contextlib.suppress(OSError):
+            temporary.chmod(mode)
         flush(temporary)
         temporary.replace(path)
         flush(path.parent)
@@ -108,18 +122,30 @@ def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text, whole or not at all."""
+    """Writes UTF-8 text, whole or not at all; what UTF-8 cannot hold is escaped."""
 
     def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     write_whole(path, write)
 
 
 def flush(path: Path) -> None:
-    """Forces a written file, or the names in a folder, onto the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Forces a written file, or the names in a folder, onto the disk, where that is possible.
+
+    Raises OSError when the disk fails (EIO, ENOSPC), and not where the file system has no such way.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
+
+
+def name_of(path: Path) -> str:
+    r"""A path as UTF-8 text; bytes of it that are no text are written out: `\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from earbit.encoders.table import EncoderConfig, build_encoder
 from earbit.errors import ConfigError, DataError, require_range
-from earbit.nn.front_end import MIN_SAMPLES, FrontEnd, FrontEndConfig, n_frames_of
+from earbit.frames import MIN_SAMPLES, n_frames_of
+from earbit.nn.front_end import FrontEnd, FrontEndConfig
 from earbit.nn.leaves import Linear
 from earbit.nn.lengths import length_mask
 from earbit.nn.norms import at_least_float32, centred_over_time

@@ -20,7 +20,9 @@ import earbit
 from earbit.config import from_dict, to_dict
 from earbit.errors import FormatError
 from earbit.files import write_whole
+from earbit.foreign import refuse_foreign
 from earbit.model import AudioModel, ModelConfig
+from earbit.model_names import WANTED
 from earbit.nn.leaves import MatMul, leaf_modules
 from earbit.nn.precision import Granularity, Precision
 
@@ -72,6 +74,7 @@ def read_model_file(path: Path) -> ModelFile:
     """Reads a model file; FormatError when it is damaged, foreign or of another version."""
     if not path.is_file():
         raise FormatError(f"{path}: no such file; give a model file of earbit or its folder")
+    refuse_foreign(path, WANTED)
     try:
         with safe_open(path, framework="pt") as file:
             header_text = (file.metadata() or {}).get(METADATA_KEY)
@@ -81,9 +84,7 @@ def read_model_file(path: Path) -> ModelFile:
             f"{path}: not a readable safetensors file ({error}); give a model that earbit wrote"
         ) from error
     if header_text is None:
-        raise FormatError(
-            f"{path}: a safetensors file, but without earbit's metadata; give a model of earbit"
-        )
+        raise FormatError(f"{path}: a file of earbit, but no model; give {WANTED}")
     try:
         header = json.loads(header_text)
         if header["format"] != FORMAT:

@@ -8,9 +8,11 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from earbit.errors import ConfigError
+from earbit.foreign import refuse_foreign
 from earbit.presets import PRESETS
 
 MODEL_FILE_NAME = "model.safetensors"
+WANTED = "a model folder or file that earbit trained, or a preset"
 
 
 def model_path(where: str | Path) -> Path:
@@ -20,8 +22,14 @@ def model_path(where: str | Path) -> Path:
 
 
 def require_model(where: str) -> None:
-    """ConfigError for what is neither the name of a preset nor the place of a model file."""
-    if where not in PRESETS and not model_path(where).exists():
+    """ConfigError for what is neither the name of a preset nor the place of a model file.
+
+    FormatError for a model of another program.
+    """
+    if where in PRESETS:
+        return
+    refuse_foreign(Path(where), WANTED)
+    if not model_path(where).exists():
         raise ConfigError(
             f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
         )

@@ -1,4 +1,4 @@
-"""What a verb found: text for people, JSON for programs."""
+"""Results of a command: text for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from earbit.errors import Interrupted
 from earbit.files import make_folder, write_json
+from earbit.terminal import printable_lines
 
 
 def print_json(value: Any) -> None:
@@ -28,16 +29,23 @@ def emit(value: Any, path: Path | None, text: str | None) -> None:
     if path is not None:
         make_folder(path.parent)
         write_json(path, value)
-    if text != "":
-        print(json.dumps(value, indent=2) if text is None else text)
+    if text is None:
+        print_json(value)
+    elif text:
+        print_text(text)
+
+
+def print_text(text: str) -> None:
+    """Text for people on standard output; what would control a terminal is escaped."""
+    print(printable_lines(text))
 
 
 @contextlib.contextmanager
 def goes_on(out: Path) -> Iterator[None]:
-    """Says of work that is ended by hand that the same command goes on, where `out` has some."""
+    """Says after Ctrl-C that the same command resumes, where `out` has anything to resume from."""
     try:
         yield
     except KeyboardInterrupt:
         if out.is_dir() and any(out.iterdir()):
-            raise Interrupted(f"the same command goes on with what is in {out}") from None
+            raise Interrupted(f"the same command resumes with what is in {out}") from None
         raise

@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from earbit.terminal import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 SHOWN_AFTER_S = 2.0
 PLAIN_LINE_EVERY_S = 10.0
+BAR_DRAWN_EVERY_S = 0.5
+"""More often would take time from what `bench` measures."""
 
 
 class Advance(Protocol):
@@ -24,8 +28,8 @@ class Advance(Protocol):
 
 
 def say(line: str) -> None:
-    """One plain line to the person who waits."""
-    print(line, file=sys.stderr, flush=True)
+    """One plain line to the person who waits; what would control a terminal is escaped."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -33,17 +37,23 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     """Shows how far work of `total` units has come; nothing is shown for work under two seconds.
 
     A line is due even while a single unit takes long, so that nobody takes the work for dead.
+    Where no thread can be started, it is shown as units are done.
     """
     shown: _Bar | _PlainLines
-    shown = (_Bar if sys.stderr.isatty() else _PlainLines)(title, total, done)
+    shown = (_Bar if sys.stderr.isatty() else _PlainLines)(printable(title), total, done)
     ended = threading.Event()
     watcher = threading.Thread(target=_watch, args=(shown, ended), daemon=True)
-    watcher.start()
     try:
-        yield shown
+        watcher.start()
+        is_watched = True
+    except RuntimeError:  # the limit of threads is reached
+        is_watched = False
+    try:
+        yield shown if is_watched else _Unwatched(shown)
     finally:
-        ended.set()
-        watcher.join()
+        if is_watched:
+            ended.set()
+            watcher.join()
         shown.close()
 
 
@@ -51,7 +61,21 @@ def _watch(shown: _Bar | _PlainLines, ended: threading.Event) -> None:
     wait_s = SHOWN_AFTER_S
     while not ended.wait(wait_s):
         shown.show()
-        wait_s = PLAIN_LINE_EVERY_S
+        wait_s = shown.every_s()
+
+
+class _Unwatched:
+    """Shows work that has no thread to show it, whenever a unit is done and it is due."""
+
+    def __init__(self, shown: _Bar | _PlainLines) -> None:
+        self.shown = shown
+        self.due_s = time.monotonic() + SHOWN_AFTER_S
+
+    def __call__(self, n: int = 1, note: str = "") -> None:
+        self.shown(n, note)
+        if time.monotonic() >= self.due_s:
+            self.shown.show()
+            self.due_s = time.monotonic() + self.shown.every_s()
 
 
 class _Bar:
@@ -65,11 +89,15 @@ class _Bar:
         self.row = self.bars.add_task(title, total=total, completed=done, note="", visible=False)
 
     def __call__(self, n: int = 1, note: str = "") -> None:
-        self.bars.update(self.row, advance=n, note=note)
+        self.bars.update(self.row, advance=n, note=printable(note))
 
     def show(self) -> None:
         self.bars.update(self.row, visible=True)
         self.bars.start()
+        self.bars.refresh()
+
+    def every_s(self) -> float:
+        return BAR_DRAWN_EVERY_S
 
     def close(self) -> None:
         if self.is_outermost:
@@ -89,14 +117,14 @@ def _new_display() -> Progress:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
-    # Twice a second: more often would take time from what `bench` measures.
-    return Progress(*columns, console=Console(stderr=True), refresh_per_second=2)
+    # Drawn by the thread that watches, which may be refused: no second one of rich's own.
+    return Progress(*columns, console=Console(stderr=True), auto_refresh=False)
 
 
 class _PlainLines:
@@ -118,6 +146,9 @@ class _PlainLines:
         left_s = elapsed_s / n_new * (self.total - self.done) if n_new else 0.0
         left = f", about {left_s:.0f} s left" if n_new else ""
         say(f"{self.title}: {counted}{elapsed_s:.0f} s{left} {self.note}".rstrip())
+
+    def every_s(self) -> float:
+        return PLAIN_LINE_EVERY_S
 
     def close(self) -> None:
         """Lines stay as they are."""

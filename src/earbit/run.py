@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,15 +15,24 @@ from typing import Any, Literal
 import numpy as np
 
 from earbit.audio.decode import read_audio, readable_formats
-from earbit.audio.manifest import AUDIO_SUFFIXES
+from earbit.audio.given import files_given
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.silence import silence_in
 from earbit.errors import ConfigError, DataError, Interrupted
-from earbit.files import make_folder, not_interrupted, write_whole
+from earbit.files import make_folder, name_of, not_interrupted, write_whole
+from earbit.foreign import refuse_foreign
 from earbit.progress import progress, say
+from earbit.runtime.expected_time import expected_time
+from earbit.runtime.greedy_text import greedy_text
 from earbit.runtime.session import Session
+from earbit.runtime.waveform import LevelWarning, level_problem
 from earbit.text_table import aligned
 
 Keep = Callable[[str, np.ndarray], None]
+MOST_WARNINGS = 10
+"""Of files, that are printed; the others are counted."""
+SAID_FROM_S = 60.0
+"""A run that is expected to take longer is announced."""
 
 
 class RunInterrupted(Interrupted):
@@ -58,10 +68,11 @@ def run_files(
 ) -> list[dict[str, Any]]:
     """Runs every file; features go to `out` (.npz, one array per file), a summary is returned.
 
-    paths: audio files, or folders, of which all audio files are taken.  A file that cannot be used,
-    or a folder without any, is left out, with its reason in the summary and on standard error;
-    NoneUsable, a DataError, when none is left.  A file that is given twice runs once, with a line
-    that says so.
+    paths: audio files, pipes, `-` for standard input, or folders, of which all audio files are
+    taken, linked folders included.  A file that cannot be used, or a folder without any, is left
+    out, with its reason in the summary and on standard error; NoneUsable, a DataError, when none is
+    left.  A file that is given twice runs once, with a line that says so.  A file of silence has a
+    `warning` in the summary, which is printed too.
     A program with a head also says the label of each file with its probability; then `out` has an
     array NAME.scores per file, and `labels`, the names of its columns.  Features are written as
     they come and kept nowhere else.  Ends by hand with RunInterrupted when some files are done;
@@ -71,13 +82,14 @@ def run_files(
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO...")
     if out is not None and out.suffix != ".npz":
         raise ConfigError(f"{out}: features are written as .npz; give a name that ends so")
-    paths = _once_each([file for path in paths for file in _audio_files(path)])
+    paths = files_given(paths)
+    refuse_foreign(program, "a program that `earbit export` wrote")
     session = Session(program, threads)
     if out is None:
         summary = _run_each(session, paths, layers, lambda name, array: None, out)
     else:
         if session.labels is not None:
-            _refuse_names_of_scores([str(path) for path in paths])
+            _refuse_names_of_scores([name_of(path) for path in paths])
         make_folder(out.parent)
         summary, out = _run_into(out, session, paths, layers)
     if len(summary) < len(paths):
@@ -143,6 +155,7 @@ def _run_each(
     # Of one file alone the error says it.
     for line in bad if len(paths) > 1 else ():
         say(f"left out {line}")
+    _say_warnings(summary)
     if not _n_used(summary):
         raise NoneUsable(summary, out)
     _keep_labels(session, keep)
@@ -153,17 +166,23 @@ def _run_one(
     session: Session, path: Path, layers: Literal["last", "all"]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What is said of a file, length, shape and time, or why it cannot be used; and its arrays."""
-    name = str(path)
+    name = name_of(path)
     try:
-        if path.is_dir():
+        if os.path.isdir(path):
             raise DataError(f"no audio file in this folder; {readable_formats()} is read")
         waveform = read_audio(path)
+        warning = silence_in(path, waveform)
+        if problem := level_problem(waveform):
+            say(f"{name}: {problem}")
+        _announce_if_long(session, name, waveform)
         start_s = time.perf_counter()
         scores = None
-        if session.labels is None:
-            features = session.run(waveform, layers=layers)
-        else:
-            features, scores = session.run_with_scores(waveform, layers=layers)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LevelWarning)  # it has just been said, with the name
+            if session.labels is None:
+                features = session.run(waveform, layers=layers)
+            else:
+                features, scores = session.run_with_scores(waveform, layers=layers)
     except DataError as error:
         return {"audio": name, "error": str(error).removeprefix(f"{path}: ")}, {}
     elapsed_s = time.perf_counter() - start_s
@@ -180,8 +199,33 @@ def _run_one(
     }
     if session.labels is not None and scores is not None:
         arrays[f"{name}.scores"] = scores
-        entry |= _likeliest(session.labels, scores)
+        is_text = session.kind == "sequence"
+        entry |= (_text if is_text else _likeliest)(session.labels, scores)
+    if warning is not None:
+        entry["warning"] = warning
     return entry, arrays
+
+
+def _announce_if_long(session: Session, name: str, waveform: np.ndarray) -> None:
+    expected = expected_time(session, waveform)
+    if expected is None or expected.total_s < SAID_FROM_S:
+        return
+    audio_min, run_min = waveform.size / SAMPLE_RATE_HZ / 60, expected.total_s / 60
+    line = f"{name}: {audio_min:.0f} min of audio, about {run_min:.0f} min to run"
+    if expected.square_s > expected.linear_s:
+        line += (
+            "; most of it is attention over all frames, whose time grows with the square of the "
+            "length, so shorter files take less"
+        )
+    say(line)
+
+
+def _say_warnings(summary: Sequence[Mapping[str, Any]]) -> None:
+    lines = [f"{entry['audio']}: {entry['warning']}" for entry in summary if "warning" in entry]
+    for line in lines[:MOST_WARNINGS]:
+        say(line)
+    if len(lines) > MOST_WARNINGS:
+        say(f"{len(lines) - MOST_WARNINGS} more files are silence")
 
 
 def _n_used(summary: Sequence[Mapping[str, Any]]) -> int:
@@ -194,43 +238,21 @@ def _keep_labels(session: Session, keep: Keep) -> None:
 
 
 def render_run(summary: Sequence[Mapping[str, Any]]) -> str:
-    """A line for every file that was used: its label if there is one, length, shape and time.
+    """A line for every file that was used: its label or text if any, length, shape and time.
 
     Nothing where none was.
     """
     used = [entry for entry in summary if "error" not in entry]
     if not used:
         return ""
-    has_labels = "label" in used[0]
-    rows = [
-        ("audio", *(("label", "probability") if has_labels else ()), "seconds", "frames", "width")
-        + ("ms", "time/audio")
-    ]
+    head = [key for key in ("label", "probability", "text") if key in used[0]]
+    rows = [("audio", *head, "seconds", "frames", "width", "ms", "time/audio")]
     for entry in used:
-        label = (entry["label"], f"{entry['probability']:.4f}") if has_labels else ()
+        of_head = [f"{entry[key]:.4f}" if key == "probability" else entry[key] for key in head]
         figures = (f"{entry['seconds']:.3f}", str(entry["frames"]), str(entry["width"]))
         times = (f"{entry['ms']:.2f}", f"{entry['rtf']:.5f}")
-        rows.append((entry["audio"], *label, *figures, *times))
+        rows.append((entry["audio"], *of_head, *figures, *times))
     return "\n".join(aligned(rows))
-
-
-def _audio_files(path: Path) -> list[Path]:
-    """The file itself, or all audio files below a folder, sorted; a folder that has none itself."""
-    if not path.is_dir():
-        return [path]
-    return sorted(f for f in path.rglob("*") if f.suffix.lower() in AUDIO_SUFFIXES) or [path]
-
-
-def _once_each(paths: Sequence[Path]) -> list[Path]:
-    """Files without those that are there already, by whatever path; each of these is named."""
-    first: dict[Path, Path] = {}
-    for path in paths:
-        # A link is a name that somebody chose; only its folder's links are followed.
-        place = path.parent.resolve() / path.name
-        if place in first:
-            say(f"{path}: given twice; it runs once, as {first[place]}")
-        first.setdefault(place, path)
-    return list(first.values())
 
 
 def _refuse_names_of_scores(names: Sequence[str]) -> None:
@@ -245,6 +267,10 @@ def _likeliest(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
     shares = np.exp(scores.astype(np.float64) - scores.max())
     best = int(np.argmax(scores))
     return {"label": labels[best], "probability": round(float(shares[best] / shares.sum()), 4)}
+
+
+def _text(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
+    return {"text": greedy_text(labels, scores)}
 
 
 def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:

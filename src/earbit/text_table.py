@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from earbit.terminal import printable
+
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Labels to the left, figures to the right."""
+    """Labels to the left, figures to the right; what would control a terminal is escaped."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

@@ -1,11 +1,19 @@
 import json
+import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from earbit.audio.corpus import decode_all, load_waveform, open_corpus, write_quarantine
+from earbit.audio.corpus import (
+    decode_all,
+    decoded_corpus,
+    load_waveform,
+    open_corpus,
+    write_quarantine,
+)
 from earbit.errors import DataError
 
 RATE_HZ = 16_000
@@ -130,7 +138,7 @@ def test_files_that_prove_broken_only_when_decoded_are_quarantined(damaged):
     reasons = {item.path: item.reason for item in corpus.quarantine}
     assert list(reasons) == ["1.flac", "2.flac", "3.flac", "4.flac"]
     assert "NaN" in reasons["1.flac"]
-    assert "8000 samples at 16 kHz, the corpus says 16000" in reasons["4.flac"]
+    assert "`num_samples` is 16000, the file has 8000 samples" in reasons["4.flac"]
 
 
 def test_the_digest_counts_out_what_was_quarantined(damaged):
@@ -152,7 +160,7 @@ def test_nothing_that_decodes_is_a_data_error(write_corpus):
     root, _ = write_corpus(n=2)
     for path in root.glob("*.flac"):
         path.write_bytes(b"x" * 1_000)
-    with pytest.raises(DataError, match="none of its 2 files can be decoded"):
+    with pytest.raises(DataError, match="none of its 2 files can be used"):
         decode_all(open_corpus(root))
 
 
@@ -173,3 +181,93 @@ def test_a_folder_that_cannot_be_written_is_named(write_corpus, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="file/out: cannot write there"):
         write_quarantine(open_corpus(root), tmp_path / "file" / "out")
+
+
+def test_a_wrong_length_in_the_manifest_is_not_called_broken_audio(write_corpus):
+    root, records = write_corpus(n=2)
+    rewrite(root, [{**record, "num_samples": 12_345} for record in records])
+    with pytest.raises(DataError) as error:
+        decode_all(open_corpus(root))
+    message = str(error.value)
+    assert "decoded" not in message
+    assert "0.flac: `num_samples` is 12345, the file has 16000 samples at 16 kHz" in message
+    assert "write 16000, or leave the field out" in message
+
+
+def test_linked_folders_and_all_readable_suffixes_of_a_folder_are_used(write_corpus, tmp_path):
+    root, _ = write_corpus(n=1)
+    (root / "manifest.jsonl").unlink()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    formats = {".aif": "AIFF", ".wave": "WAV", ".au": "AU", ".caf": "CAF", ".aiff": "AIFF"}
+    noise = np.random.default_rng(0).normal(size=RATE_HZ) * 0.1
+    for suffix, name in formats.items():
+        soundfile.write(elsewhere / f"x{suffix}", noise, RATE_HZ, format=name, subtype="PCM_16")
+    (root / "linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(root)
+    corpus = open_corpus(root)
+    paths = {cut.recording.sources[0].source for cut in corpus.cuts}
+    expected = {root / "0.flac", *(root / "linked" / f"x{suffix}" for suffix in formats)}
+    assert {Path(path) for path in paths} == expected
+    assert corpus.quarantine == ()
+    (note,) = corpus.ignored
+    assert "linked/back: not followed, " in note
+    waveforms, _ = decode_all(corpus)
+    assert {w.size for w in waveforms.values()} == {RATE_HZ}
+
+
+def test_what_looks_like_audio_and_is_not_read_is_counted_with_the_command_that_converts(
+    write_corpus, tmp_path, capsys
+):
+    root, _ = write_corpus(n=1)
+    (root / "manifest.jsonl").unlink()
+    for name in ("a.m4a", "b.M4A", "c.wma", "notes.txt"):
+        (root / name).write_bytes(b"x")
+    corpus = open_corpus(root)
+    m4a, wma = corpus.ignored
+    assert "2 .m4a files not read; convert with: find" in m4a
+    assert "ffmpeg" in m4a
+    assert "1 .wma file not read" in wma
+    decoded_corpus(corpus, tmp_path / "out")
+    said = capsys.readouterr().err
+    assert m4a in said
+    assert wma in said
+
+
+def test_a_folder_of_m4a_alone_is_told_what_it_holds_and_how_to_convert_it(tmp_path):
+    for i in range(3):
+        (tmp_path / f"{i}.m4a").write_bytes(b"x")
+    with pytest.raises(DataError) as error:
+        open_corpus(tmp_path)
+    message = str(error.value)
+    assert "3 .m4a files not read" in message
+    assert "ffmpeg" in message
+    assert "rejected" not in message
+    assert "\n" not in message
+
+
+def test_a_table_beside_audio_without_a_manifest_is_named_with_the_command_that_reads_it(
+    write_corpus,
+):
+    root, _ = write_corpus(n=1)
+    (root / "labels of clips.csv").write_text("path,keyword\n0.flac,yes\n")
+    assert open_corpus(root).ignored == ()
+    (root / "manifest.jsonl").unlink()
+    (note,) = open_corpus(root).ignored
+    assert "labels of clips.csv: not read, labels come from manifest.jsonl (docs/corpus.md)" in note
+    command = shlex.split(note.split("make it with: ")[1])
+    assert command[:6] == ["earbit", "prepare", "folder", "--root", str(root), "--labels"]
+    assert command[6] == str(root / "labels of clips.csv")
+
+
+def test_resplit_forgets_the_split_and_nothing_else(write_corpus):
+    root, _ = write_corpus(n=2, split="test", keyword="yes")
+    kept, anew = open_corpus(root), open_corpus(root, resplit=True)
+    assert [cut.custom for cut in kept.cuts] == [{"split": "test", "keyword": "yes"}] * 2
+    assert [cut.custom for cut in anew.cuts] == [{"keyword": "yes"}] * 2
+    assert kept.digest != anew.digest
+
+
+def test_resplit_of_a_corpus_without_splits_changes_nothing(write_corpus):
+    root, _ = write_corpus(n=2)
+    assert open_corpus(root, resplit=True).digest == open_corpus(root).digest

@@ -1,9 +1,12 @@
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
 import soundfile
 
+from earbit.audio.folder import audio_folder
 from earbit.audio.manifest import Rejected, Utterance, read_folder, read_manifest
 from earbit.errors import DataError
 
@@ -129,6 +132,66 @@ def test_an_empty_file_is_rejected_without_being_opened(root):
     assert isinstance(rejected, Rejected)
 
 
+ENCODED = {
+    "UTF-16": "utf-16",
+    "UTF-32": "utf-32",
+    "UTF-16LE": "utf-16-le",
+    "UTF-16BE": "utf-16-be",
+    "UTF-32LE": "utf-32-le",
+    "UTF-32BE": "utf-32-be",
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_another_unicode_encoding_is_refused_by_its_name_with_the_command_that_converts(root, name):
+    text = "\n".join(json.dumps(good(id=str(i))) for i in range(3))
+    (root / "manifest.jsonl").write_bytes(text.encode(ENCODED[name]))
+    with pytest.raises(DataError, match=f"the encoding is {name}, .*iconv -f {name} -t UTF-8") as e:
+        list(read_manifest(root))
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.skipif(shutil.which("iconv") is None, reason="no iconv")
+@pytest.mark.parametrize("name", ENCODED)
+def test_the_command_that_converts_does_so(root, name):
+    text = "\n".join(json.dumps(good(id=str(i))) for i in range(3))
+    (root / "manifest.jsonl").write_bytes(text.encode(ENCODED[name]))
+    with pytest.raises(DataError) as error:
+        list(read_manifest(root))
+    command = str(error.value).split("convert it with: ")[1]
+    subprocess.run(["sh", "-c", command], check=True)
+    assert [utterance.id for utterance in read_manifest(root)] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("breaks", ["\n", "\r\n"])
+def test_a_byte_order_mark_of_utf_8_is_no_part_of_the_first_line(root, breaks):
+    lines = [json.dumps(good(id=name, text="grüße"), ensure_ascii=False) for name in ("a", "b")]
+    (root / "manifest.jsonl").write_bytes(breaks.join(lines).encode("utf-8-sig"))
+    assert [(u.id, u.labels["text"]) for u in read_manifest(root)] == [
+        ("a", "grüße"),
+        ("b", "grüße"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "shown"), [(1, "1"), (-5, "-5"), (399, "399"), (10**400, "above 9007199254740992")]
+)
+def test_a_length_that_cannot_be_is_held_against_the_file(root, claimed, shown):
+    write_lines(root, good(num_samples=claimed))
+    (rejected,) = read_manifest(root)
+    assert rejected.reason == (
+        f"a.wav: `num_samples` is {shown}, the file has 800 samples at 16 kHz; write 800, or leave "
+        "the field out"
+    )
+
+
+def test_another_size_names_the_field_and_both_values(root):
+    size = (root / "a.wav").stat().st_size
+    write_lines(root, good(bytes=17))
+    (rejected,) = read_manifest(root)
+    assert rejected.reason.startswith(f"a.wav: `bytes` is 17, the file has {size}; write {size}")
+
+
 def test_line_breaks_of_unicode_do_not_end_a_line(root):
     record = json.dumps(good(text="one\u2028two\x85three"), ensure_ascii=False)
     write_lines(root, record.encode())
@@ -166,7 +229,7 @@ def test_a_folder_is_searched_to_its_leaves_and_named_by_paths(tmp_path):
         path.write_bytes(b"text") if name.endswith("txt") else soundfile.write(
             path, np.zeros(500), 8_000, format=path.suffix[1:].upper()
         )
-    found = list(read_folder(tmp_path))
+    found = list(read_folder(audio_folder(tmp_path)))
     assert [u.id for u in found] == ["b", "c", "sub/deep/a"]
     assert {u.n_samples for u in found} == {1_000}
 
@@ -175,23 +238,23 @@ def test_ids_of_files_that_differ_in_the_suffix_alone_stay_unique(tmp_path):
     names = ("a.flac", "a.flac.wav", "a.wav", "a.wav.flac")
     for name in names:
         soundfile.write(tmp_path / name, np.zeros(500), RATE_HZ)
-    found = list(read_folder(tmp_path))
+    found = list(read_folder(audio_folder(tmp_path)))
     assert all(isinstance(item, Utterance) for item in found)
     assert len({u.id for u in found}) == len({u.path for u in found}) == len(names)
 
 
 def test_a_file_name_that_is_not_utf_8_is_rejected(root):
     (root / "b\udcff.wav").write_bytes((root / "a.wav").read_bytes())
-    good_one, bad = read_folder(root)
+    good_one, bad = read_folder(audio_folder(root))
     assert good_one.id == "a"
     assert "UTF-8" in bad.reason
 
 
 def test_a_broken_file_of_a_folder_is_rejected_and_the_others_are_kept(root):
     (root / "broken.wav").write_bytes(b"nothing")
-    (root / "folder.wav").mkdir()
-    found = list(read_folder(root))
-    assert [i.path for i in found if isinstance(i, Rejected)] == ["broken.wav", "folder.wav"]
+    (root / "dangling.wav").symlink_to("nowhere.wav")
+    found = list(read_folder(audio_folder(root)))
+    assert [i.path for i in found if isinstance(i, Rejected)] == ["broken.wav", "dangling.wav"]
     assert [i.id for i in found if isinstance(i, Utterance)] == ["a"]
 
 

@@ -1,13 +1,20 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from earbit.audio.prepare import prepare
-from earbit.errors import DataError
+from earbit.audio.prepare import corpus_of
+from earbit.audio.prepare import prepare as prepare_for
+from earbit.errors import ConfigError, DataError
 
 RATE_HZ = 16_000
+NEEDS = {"ks": "keyword", "asr": "text", "sid": "speaker", "sf": "slots"}
+
+
+def prepare(where, out_dir, **options):
+    return prepare_for(where, out_dir, needs=NEEDS, **options)
 
 
 def test_the_report_counts_the_corpus_and_is_written(write_corpus, tmp_path):
@@ -33,12 +40,12 @@ def test_the_report_counts_the_corpus_and_is_written(write_corpus, tmp_path):
     ("labels", "tasks"),
     [
         ({}, []),
-        ({"keyword": "yes"}, ["KS"]),
-        ({"text": "a", "phones": "a"}, ["ASR", "PR"]),
-        ({"intent": "go", "slots": {"to": "x"}}, ["IC", "SF"]),
+        ({"keyword": "yes"}, ["ks"]),
+        ({"text": "a", "phones": "a"}, ["asr"]),
+        ({"keyword": "go", "slots": {"to": "x"}}, ["ks", "sf"]),
         ({"slots": {}, "text": "", "emotion": None}, []),
-        ({"emotion": "sad", "segments": [[0, 1, "a"]]}, ["ER", "SD"]),
-        ({"speaker": "anna"}, ["ASV", "SID"]),
+        ({"speaker": "anna"}, ["sid"]),
+        ({"pseudo_speaker": "anna"}, ["sid"]),
     ],
 )
 def test_labels_tell_which_tasks_can_be_run_and_what_the_others_miss(
@@ -47,8 +54,16 @@ def test_labels_tell_which_tasks_can_be_run_and_what_the_others_miss(
     root, _ = write_corpus(n=1, **labels)
     report = prepare(str(root), tmp_path / "out")
     assert report["tasks"] == tasks
-    everything = {"KS", "IC", "SF", "ER", "PR", "SD", "ASR", "SID", "ASV"}
-    assert set(report["tasks_without_labels"]) == everything - set(tasks)
+    assert report["tasks_without_labels"] == {
+        task: f"no utterance has '{need}'" for task, need in NEEDS.items() if task not in tasks
+    }
+
+
+def test_every_label_is_counted_whether_or_not_a_task_needs_it(write_corpus, tmp_path):
+    alignment = [["l", 0.1, 0.05]]
+    root, _ = write_corpus(n=2, emotion="sad", mine=7, split="train", phone_alignment=alignment)
+    report = prepare(str(root), tmp_path / "out")
+    assert report["labels"] == {"emotion": 2, "mine": 2, "phone_alignment": 2}
 
 
 def test_a_clean_corpus_leaves_no_quarantine(write_corpus, tmp_path):
@@ -72,7 +87,7 @@ def test_files_that_are_broken_within_are_quarantined_though_the_manifest_tells_
     reasons = {item["path"]: item["reason"] for item in map(json.loads, lines)}
     assert "cannot be decoded" in reasons["0.flac"]
     assert "NaN" in reasons["1.flac"]
-    assert "8000 samples at 16 kHz, the corpus says 16000" in reasons["2.flac"]
+    assert "`num_samples` is 16000, the file has 8000 samples" in reasons["2.flac"]
 
 
 def test_silence_and_clipping_are_counted_and_are_no_fault(write_corpus, tmp_path):
@@ -90,3 +105,56 @@ def test_an_output_folder_that_cannot_be_written_is_named(write_corpus, tmp_path
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="file/out: cannot write there"):
         prepare(str(root), tmp_path / "file" / "out")
+
+
+def test_silent_files_are_named_and_counted(write_corpus, tmp_path, capsys):
+    root, _ = write_corpus(n=4)
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE_HZ) / RATE_HZ)
+    soundfile.write(root / "0.flac", np.zeros(RATE_HZ), RATE_HZ)
+    soundfile.write(root / "1.flac", np.stack([tone, -tone], axis=1), RATE_HZ)
+    soundfile.write(root / "2.flac", 0.01 * tone, RATE_HZ)
+    report = prepare(str(root), tmp_path / "out")
+    names = [Path(item["path"]).name for item in report["silent_files"]]
+    assert names == ["0.flac", "1.flac"]
+    said = capsys.readouterr().err
+    assert "0.flac: silence: all samples are 0" in said
+    assert "1.flac: silence: its channels cancel" in said
+    assert "2.flac" not in said
+    assert report["n_quarantined"] == 0
+
+
+def test_of_many_silent_files_the_first_are_named_and_the_rest_counted(
+    write_corpus, tmp_path, capsys
+):
+    root, _ = write_corpus(n=13)
+    for path in root.glob("*.flac"):
+        soundfile.write(path, np.zeros(RATE_HZ), RATE_HZ)
+    assert len(prepare(str(root), tmp_path / "out")["silent_files"]) == 13
+    said = capsys.readouterr().err
+    assert said.count(": silence: ") == 10
+    assert "3 more silent files" in said
+
+
+def test_what_is_ignored_is_said_and_part_of_the_report(write_corpus, tmp_path, capsys):
+    root, _ = write_corpus(n=1)
+    (root / "manifest.jsonl").unlink()
+    (root / "a.m4a").write_bytes(b"x")
+    (line,) = prepare(str(root), tmp_path / "out")["ignored"]
+    assert "1 .m4a file not read" in line
+    assert line in capsys.readouterr().err
+
+
+def test_a_table_of_labels_makes_the_manifest_that_is_then_looked_over(write_corpus, tmp_path):
+    root, _ = write_corpus(n=2)
+    (root / "manifest.jsonl").unlink()
+    table = tmp_path / "labels.csv"
+    table.write_text("path,keyword\n0.flac,yes\n1.flac,no\n")
+    report = prepare(str(root), tmp_path / "out", labels=table)
+    assert report["labels"] == {"keyword": 2}
+    assert report["label_table"]["n_written"] == 2
+    assert (root / "manifest.jsonl").exists()
+
+
+def test_a_table_is_no_part_of_the_synthetic_corpus():
+    with pytest.raises(ConfigError, match="--labels x.csv: prepare synthetic takes none"):
+        corpus_of("synthetic", None, Path("x.csv"))

@@ -48,10 +48,10 @@ def test_work_that_goes_on_by_the_same_command_says_so_once_it_has_begun(
     (out / "config.json").write_text("{}")
     for args in commands:
         line = interrupted(capsys, *args, "--out", out)
-        assert line == f"earbit: interrupted; the same command goes on with what is in {out}"
+        assert line == f"earbit: interrupted; the same command resumes with what is in {out}"
 
 
-@pytest.mark.parametrize("module", ["tyro", "earbit.arguments", "earbit.cli.running"])
+@pytest.mark.parametrize("module", ["argparse", "earbit.cli.parse", "earbit.cli.running"])
 def test_an_end_by_hand_while_the_command_line_is_imported_is_one_line(module):
     code = f"""
 import sys

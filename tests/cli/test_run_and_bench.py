@@ -96,7 +96,7 @@ def test_run_is_a_table_on_a_terminal_and_json_elsewhere(tmp_path, program, caps
 
 
 def test_a_terminal_is_told_that_features_are_not_kept(tmp_path, program, capsys, monkeypatch):
-    soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    soundfile.write(tmp_path / "a.wav", np.full(16_000, 0.1), 16_000)
     args = ["run", str(program), str(tmp_path / "a.wav")]
     main(args)
     assert capsys.readouterr().err == ""

@@ -1,26 +1,27 @@
-// The self-tests of softmax_b1, lanes and exp for AVX-512 kernels that are compiled against
+// The self-tests of softmax_b1, elementwise and exp for AVX-512 kernels that are compiled against
 // emulated/immintrin.h, each beside the scalar one; tests/runtime/test_avx512_emulated.py loads it.
+#include "kernels/elementwise.h"
 #include "kernels/exp.h"
-#include "kernels/lanes.h"
 #include "kernels/softmax_b1.h"
 #include "self_test/self_test.h"
 
 namespace earbit {
 
-extern const LaneKernels kLanesScalar;
-extern const LaneKernels kLanesAvx512;
+extern const ElementwiseKernels kElementwiseScalar;
+extern const ElementwiseKernels kElementwiseAvx512;
 extern const ExpKernels kExpScalar;
 extern const ExpKernels kExpAvx512;
 
 bool is_available(Isa) { return true; }
 
-const std::vector<const LaneKernels*>& all_lane_kernels() {
-  static const std::vector<const LaneKernels*> sets = {&kLanesScalar, &kLanesAvx512};
+const std::vector<const ElementwiseKernels*>& all_elementwise_kernels() {
+  static const std::vector<const ElementwiseKernels*> sets = {&kElementwiseScalar,
+                                                              &kElementwiseAvx512};
   return sets;
 }
 
-const LaneKernels& lane_kernels(Isa isa) {
-  return isa == Isa::scalar ? kLanesScalar : kLanesAvx512;
+const ElementwiseKernels& elementwise_kernels(Isa isa) {
+  return isa == Isa::scalar ? kElementwiseScalar : kElementwiseAvx512;
 }
 
 const std::vector<const ExpKernels*>& all_exp_kernels() {
@@ -37,7 +38,7 @@ extern "C" const char* self_tested() {
   static std::string said;
   said.clear();
   for (const auto& tests :
-       {earbit::self_test_softmax_b1(), earbit::self_test_lanes(), earbit::self_test_exp()}) {
+       {earbit::self_test_softmax_b1(), earbit::self_test_elementwise(), earbit::self_test_exp()}) {
     for (const earbit::SelfTest& test : tests) {
       said += test.kernel + (test.is_ok ? " ok, " : " WRONG, ") + test.detail + "\n";
     }

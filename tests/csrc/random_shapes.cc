@@ -25,15 +25,14 @@ constexpr Family kFamilies[] = {
     {"gemm_i8 kernels", shapes::try_gemm_i8},
     {"depthwise_b1 kernels", shapes::try_depthwise_b1},
     {"softmax_b1 kernels", shapes::try_softmax_b1},
-    {"product_b1 op", shapes::try_product_b1_op},
-    {"product_i8 op", shapes::try_product_i8_op},
-    {"product_planes op", shapes::try_product_planes_op},
+    {"gemm_b1 op", shapes::try_gemm_b1_op},
+    {"gemm_i8 op", shapes::try_gemm_i8_op},
+    {"gemm_planes op", shapes::try_gemm_planes_op},
     {"depthwise_b1 op", shapes::try_depthwise_b1_op},
     {"depthwise_i8 op", shapes::try_depthwise_i8_op},
     {"attention_b1 op", shapes::try_attention_b1_op},
     {"attention_i8 op", shapes::try_attention_i8_op},
     {"relative_attention_i8 op", shapes::try_relative_attention_i8_op},
-    {"pattern_attention_i8 ops", shapes::try_pattern_attention_i8_op},
 };
 
 }  // namespace

@@ -5,6 +5,7 @@ from itertools import chain
 
 import pytest
 import torch
+from observed import observed
 from torch.nn import functional as F
 
 from earbit.encoders.conformer import ConformerConfig
@@ -37,7 +38,9 @@ every_encoder = pytest.mark.parametrize("name", CONFIGS)
 
 def build(name: str, dropout: float = 0.0, layer_drop: float = 0.0) -> torch.nn.Module:
     torch.manual_seed(0)
-    encoder = build_encoder(replace(CONFIGS[name], dropout=dropout, layer_drop=layer_drop))
+    encoder = observed(
+        build_encoder(replace(CONFIGS[name], dropout=dropout, layer_drop=layer_drop))
+    )
     for parameter in encoder.parameters():
         # Away from the ones and zeros that would make two norms one, or a bias nothing.
         torch.nn.init.normal_(parameter, std=0.5)
@@ -267,7 +270,8 @@ def small_model() -> AudioModel:
     torch.manual_seed(0)
     encoder = replace(CONFIGS["transformer"], dropout=0.25, layer_drop=0.0)
     front_end = FrontEndConfig(n_channels=8)
-    return AudioModel(ModelConfig(encoder=encoder, front_end=front_end, dropout_input=0.375))
+    config = ModelConfig(encoder=encoder, front_end=front_end, dropout_input=0.375)
+    return observed(AudioModel(config))
 
 
 def test_the_projected_features_are_dropped_at_a_rate_of_their_own(monkeypatch):

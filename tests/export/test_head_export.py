@@ -1,6 +1,7 @@
 """A head in a program says what PyTorch's head says; a head of another model is refused by name."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,16 +16,16 @@ from earbit.export.verb import export_model, export_to, model_of
 from earbit.model_digest import weights_digest
 from earbit.quantize.student import noise_clips
 from earbit.runtime import Session
-from earbit.superb.head_file import Sweep, TrainedHead, save_head
-from earbit.superb.heads import HeadShape, MeanPoolLinear
+from earbit.superb.head_file import GridPoint, TrainedHead, load_head, save_head
+from earbit.superb.heads import HEADS, HeadShape
 from earbit.superb.ks import KS
-from earbit.superb.task import GridPoint
+from earbit.superb.tasks import TASKS
 
 LABELS = ("_silence_", "down", "ä b")
 AUDIO = noise_clips(5, n_clips=1)[0]
 
 
-def head_for(model, folder, *, labels=LABELS, n_states=None, width=None, digest=None):
+def head_for(model, folder, *, labels=LABELS, n_states=None, width=None, digest=None, task=KS):
     """A head of random weights that differ in size, as if it were trained on the model."""
     encoder = model.config.encoder
     shape = HeadShape(
@@ -33,14 +34,14 @@ def head_for(model, folder, *, labels=LABELS, n_states=None, width=None, digest=
         n_outputs=len(labels),
     )
     random = torch.Generator().manual_seed(1)
-    module = MeanPoolLinear(shape)
+    module = HEADS[task.head](shape)
     for parameter in module.parameters():
         parameter.data = 0.5 * torch.randn(parameter.shape, generator=random)
     point = GridPoint(lr=1e-3, value=1.0, step=1, n_skipped=0)
     digest = weights_digest(model) if digest is None else digest
-    trained = TrainedHead(head=module, outputs=labels, model_digest=digest)
+    trained = TrainedHead(task=task, head=module, slots=(labels,), model_digest=digest, point=point)
     folder.mkdir(exist_ok=True)
-    save_head(folder / "head.safetensors", KS, trained, Sweep(key="k", points=(point,), best=0))
+    save_head(folder / "head.safetensors", trained)
     return module
 
 
@@ -124,13 +125,45 @@ def test_a_folder_without_a_head_is_refused_before_anything_is_packed(tmp_path):
         export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path / "nothing")
 
 
-def test_a_head_that_no_op_computes_is_refused_by_its_name(tmp_path, monkeypatch):
-    class Other(MeanPoolLinear):
-        pass
+@pytest.mark.parametrize("plan", [None, "w1a1"])
+def test_the_text_of_a_sequence_head_is_that_of_pytorch(tmp_path, monkeypatch, plan):
+    say = replace(KS, name="say", label="text", kind="sequence", head="frame_linear")
+    monkeypatch.setitem(TASKS, "say", say)
+    model = model_of("hubert-tiny", plan=plan, seed=0)
+    module = head_for(model, tmp_path, task=say, labels=("<blank>", " ", "a", "b ", "ä"))
+    path = tmp_path / "p.safetensors"
+    result = export_model("hubert-tiny", path, plan=plan, head=tmp_path)["head"]
+    session = Session(path)
+    assert session.kind == result["kind"] == "sequence"
+    states = torch.from_numpy(session.run(AUDIO, layers="all"))[:, None]
+    with torch.no_grad():
+        expected = module(states, torch.tensor([states.shape[2]]))[0].numpy()
+    scores = session.scores(AUDIO)
+    assert scores.shape == (session.run(AUDIO).shape[0], 5)
+    assert np.abs(scores - expected).max() < 1e-4 * np.ptp(expected)
+    text, before = "", 0
+    for symbol in expected.argmax(1):
+        text += session.labels[symbol] if symbol and symbol != before else ""
+        before = symbol
+    assert text.strip()
+    assert session.text(AUDIO) == text.strip()
+    if plan is None:
+        assert result["label"] == result["torch_label"]
 
+
+def test_a_head_that_no_op_computes_is_refused_by_its_name(tmp_path, monkeypatch):
     head_for(model_of("hubert-tiny", plan=None, seed=0), tmp_path)
-    monkeypatch.setattr(head_module, "MeanPoolLinear", Other)
-    with pytest.raises(UnsupportedError, match="a MeanPoolLinear; heads that can be packed"):
+    monkeypatch.delitem(head_module.LOWERINGS, HEADS[KS.head])
+    with pytest.raises(UnsupportedError, match="a MeanPoolLinear; .* packed: FrameLinear"):
+        export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)
+
+
+def test_a_head_of_several_slots_is_refused(tmp_path):
+    head_for(model_of("hubert-tiny", plan=None, seed=0), tmp_path)
+    trained = load_head(tmp_path)
+    slots = (LABELS[:1], LABELS[1:])
+    save_head(tmp_path / "head.safetensors", replace(trained, slots=slots))
+    with pytest.raises(UnsupportedError, match="2 slots"):
         export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)
 
 

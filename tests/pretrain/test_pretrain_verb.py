@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import soundfile
 from safetensors.torch import load_file
 
 from earbit.config import save
@@ -18,11 +21,13 @@ from earbit.errors import ConfigError, DataError
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
 from earbit.nn.front_end import FrontEndConfig
-from earbit.pretrain.corpus import decoded_corpus, discover
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain
+from earbit.units import labelled
+from earbit.units.labelled import discover, training_corpus
+from earbit.units.labels import UnitLabels
 
 SHAPE = {"n_layers": 1, "d_model": 32, "n_heads": 2, "d_ffn": 64, "position_kernel": 16}
 ENCODERS = {
@@ -111,7 +116,7 @@ def test_a_run_that_is_killed_at_any_time_ends_with_the_same_bits(melodies, tmp_
 
 
 def test_units_that_were_found_before_are_taken_as_they_are(melodies, tmp_path):
-    corpus, waveforms = decoded_corpus(str(melodies), tmp_path / "units")
+    corpus, waveforms = training_corpus(str(melodies), tmp_path / "units")
     discover(corpus, waveforms, tmp_path / "units", n_units=7, seed=5)
     given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
     pretrain(given, tmp_path / "run")
@@ -126,8 +131,73 @@ def test_units_that_are_not_there_or_differ_from_those_of_the_run_are_refused(me
     with pytest.raises(DataError, match="no labels.safetensors"):
         pretrain(dataclasses.replace(recipe(melodies), units=str(tmp_path)), tmp_path / "run")
     pretrain(recipe(melodies), tmp_path / "run")
-    corpus, waveforms = decoded_corpus(str(melodies), tmp_path / "units")
+    corpus, waveforms = training_corpus(str(melodies), tmp_path / "units")
     discover(corpus, waveforms, tmp_path / "units", n_units=7, seed=5)
     given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
     with pytest.raises(ConfigError, match="units=None.*here units="):
+        pretrain(given, tmp_path / "run")
+
+
+def never_decodes(*_, **__):
+    pytest.fail("audio was decoded")
+
+
+def with_manifest(melodies, root, **labels):
+    """The melodies with a manifest that has these labels in every line."""
+    shutil.copytree(melodies, root)
+    lines = [json.dumps({"path": path.name, **labels}) + "\n" for path in sorted(root.iterdir())]
+    (root / "manifest.jsonl").write_text("".join(lines))
+    return root
+
+
+def test_a_corpus_of_test_clips_alone_is_refused_before_it_is_decoded(
+    melodies, tmp_path, monkeypatch
+):
+    root = with_manifest(melodies, tmp_path / "corpus", split="test")
+    monkeypatch.setattr(labelled, "decoded_corpus", never_decodes)
+    with pytest.raises(DataError, match="24 `split: test`; --resplit .*--set resplit=true"):
+        pretrain(recipe(root), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_resplit_trains_on_a_corpus_of_test_clips_and_belongs_to_the_description_of_the_run(
+    melodies, tmp_path
+):
+    root = with_manifest(melodies, tmp_path / "corpus", split="test")
+    anew = dataclasses.replace(recipe(root), resplit=True)
+    pretrain(anew, tmp_path / "run")
+    origin = read_model_file(tmp_path / "run" / "model.safetensors").origin
+    assert origin["recipe"]["resplit"] is True
+    (root / "manifest.jsonl").unlink()
+    with pytest.raises(ConfigError, match="a run with resplit=True, here resplit=False"):
+        pretrain(recipe(root), tmp_path / "run")
+
+
+def test_units_found_without_resplit_do_not_serve_a_run_with_it(melodies, tmp_path):
+    root = with_manifest(melodies, tmp_path / "corpus", split="train")
+    corpus, waveforms = training_corpus(str(root), tmp_path / "units")
+    discover(corpus, waveforms, tmp_path / "units", n_units=4, seed=0)
+    anew = dataclasses.replace(recipe(root), resplit=True, units=str(tmp_path / "units"))
+    with pytest.raises(DataError, match="labels belong to corpus .*--resplit where the run has it"):
+        pretrain(anew, tmp_path / "run")
+
+
+def test_a_silent_corpus_is_refused_before_training(tmp_path):
+    root = tmp_path / "silence"
+    root.mkdir()
+    for i in range(4):
+        soundfile.write(root / f"{i}.wav", np.zeros((16_000, 2)), 16_000)
+    with pytest.raises(DataError, match="1 of 4 units found"):
+        pretrain(recipe(root), tmp_path / "run")
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+
+
+def test_given_units_of_which_some_are_dead_are_refused(melodies, tmp_path):
+    corpus, waveforms = training_corpus(str(melodies), tmp_path / "units")
+    discover(corpus, waveforms, tmp_path / "units", n_units=4, seed=0)
+    labels = UnitLabels.load(tmp_path / "units" / "labels.safetensors")
+    constant = {name: np.zeros_like(row) for name, row in labels.by_id.items()}
+    dataclasses.replace(labels, by_id=constant).save(tmp_path / "units" / "labels.safetensors")
+    given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
+    with pytest.raises(DataError, match="1 of 4 units found"):
         pretrain(given, tmp_path / "run")

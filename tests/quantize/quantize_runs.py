@@ -13,8 +13,17 @@ MODEL = ModelConfig(
 )
 
 
-def run(teacher, corpus, out_dir, *, plans=("w1a1-encoder",), n_steps=3, seed=0, settings=()):
+def run(
+    teacher, corpus, out_dir, *, plans=("w1a1-encoder",), n_steps=3, seed=0, settings=(), **options
+):
     steps = n_steps if isinstance(n_steps, tuple) else (n_steps,)
     return quantize(
-        str(teacher), plans, str(corpus), out_dir, n_steps=steps, seed=seed, settings=settings
+        str(teacher),
+        plans,
+        str(corpus),
+        out_dir,
+        n_steps=steps,
+        seed=seed,
+        settings=settings,
+        **options,
     )

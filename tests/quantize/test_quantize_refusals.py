@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 from quantize_runs import run
@@ -100,7 +101,7 @@ def test_a_run_of_one_stage_and_one_of_several_do_not_share_a_folder(
 def test_folders_of_other_things_are_refused_before_any_audio_is_read(
     teacher, melodies, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("earbit.quantize.verb.decoded_corpus", None)
+    monkeypatch.setattr("earbit.quantize.verb.training_corpus", None)
     with pytest.raises(ConfigError, match=r"holds a pre-training.*give another --out") as refusal:
         run(teacher, melodies, teacher)
     assert "delete" not in str(refusal.value)
@@ -142,3 +143,19 @@ def test_a_plan_file_that_is_none_says_why(text, message, tmp_path):
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         plan_named(str(path))
+
+
+def test_resplit_serves_a_corpus_of_test_clips_and_belongs_to_the_run(teacher, melodies, tmp_path):
+    root = tmp_path / "corpus"
+    shutil.copytree(melodies, root)
+    lines = [
+        json.dumps({"path": path.name, "split": "test"}) + "\n" for path in sorted(root.iterdir())
+    ]
+    (root / "manifest.jsonl").write_text("".join(lines))
+    with pytest.raises(DataError, match="24 `split: test`; --resplit"):
+        run(teacher, root, tmp_path / "out")
+    run(teacher, root, tmp_path / "out", resplit=True)
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["resplit"] is True
+    with pytest.raises(ConfigError, match="a run with --resplit True, here --resplit False"):
+        run(teacher, root, tmp_path / "out")

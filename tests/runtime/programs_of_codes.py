@@ -4,30 +4,6 @@ import numpy as np
 from program_parts import PLAIN, floats, front_end, packed, words
 
 
-def pattern_attention_on_codes(program):
-    value = front_end(program, 12)
-    heads = {"stride": 4, "near_heads": 2, "first_far_head": 1, "heads": 2}
-    numbers = {"q_scale": 0.1, "k_scale": 0.2, "prob_scale": 0.01, "v_scale": 0.5}
-    of_parts = {f"{part}_{name}": x for part in ("near", "far") for name, x in numbers.items()}
-    bits = {"near_prob_bits": 4, "far_prob_bits": 8}
-    one_bit = program.add("unpack", [packed(program, value, 12)], ints={"unsigned": 0})
-    for kind, more in (("fixed", {"expressivity": 2}), ("strided", {})):
-        codes = program.add(
-            "quantize",
-            [value],
-            ints={"bits": 4, "unsigned": 0},
-            floats={"scale": 0.1, "factor": 1.0},
-            tensors={"shift": floats(55, 12)},
-        )
-        value = program.add(
-            f"{kind}_attention_i8",
-            [codes, one_bit, codes, codes, codes, one_bit],
-            ints=heads | more | bits,
-            floats=of_parts,
-        )
-    return [value]
-
-
 def codes(program):
     def coded(value, bits, seed, *, unsigned=0):
         return program.add(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from program_parts import PLAIN, floats, front_end, limits, packed, words
-from programs_of_codes import codes, pattern_attention_on_codes
+from programs_of_codes import codes
 
 from earbit.export.program import WAVEFORM, Program, write_program
 
@@ -86,10 +86,10 @@ def convolution_module(program):
     shape = {"kernel": 5, "stride": 1, "pad_left": 2, "pad_right": 2}
     bits = packed(program, gated, 12)
     tensors = {"weight": words(23, 12, 1, 5), "threshold": limits(24, 12)}
-    turned = program.add("depthwise_b1", [bits], ints=shape | {"unsigned": 0}, tensors=tensors)
-    program.bits["depthwise"] = turned
+    transposed = program.add("depthwise_b1", [bits], ints=shape | {"unsigned": 0}, tensors=tensors)
+    program.bits["depthwise"] = transposed
     tensors = {"weight": words(25, 12, 1, 5), "scale": floats(26, 12), "bias": floats(27, 12)}
-    again = program.add("depthwise_b1", [turned], ints=shape | {"unsigned": 1}, tensors=tensors)
+    again = program.add("depthwise_b1", [transposed], ints=shape | {"unsigned": 1}, tensors=tensors)
     tensors = {"weight": floats(28, 12, 5), "bias": floats(29, 12)}
     half = shape | {"stride": 2}
     smooth = program.add(
@@ -115,25 +115,6 @@ def relative_attention(program):
     return [program.add("relative_attention_b1", operands, ints={"head_dim": 6}, floats=numbers)]
 
 
-def pattern_attention(program):
-    value = front_end(program, 12)
-    heads = {"stride": 4, "near_heads": 1, "first_far_head": 1}
-    numbers = {"score_scale": 0.1, "prob_half": 0.02, "scale": 0.5}
-    of_parts = {f"{part}_{name}": x for part in ("near", "far") for name, x in numbers.items()}
-    for kind, more in (("fixed", {"expressivity": 2}), ("strided", {})):
-        value = program.add(
-            f"{kind}_attention_f32",
-            [value] * 3,
-            ints=heads | more | {"heads": 2},
-            floats={"score_scale": 0.5},
-        )
-        bits = packed(program, value, 12, groups=2)
-        value = program.add(
-            f"{kind}_attention_b1", [bits] * 3, ints=heads | more | {"head_dim": 6}, floats=of_parts
-        )
-    return [value]
-
-
 def head(program):
     first = front_end(program, 12)
     states = [first, program.add("gelu", [first])]
@@ -155,8 +136,6 @@ PROGRAMS = (
     first_layer,
     convolution_module,
     relative_attention,
-    pattern_attention,
-    pattern_attention_on_codes,
     codes,
     head,
 )

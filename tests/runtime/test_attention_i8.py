@@ -39,7 +39,7 @@ def operand(program, rows, width, i, bits, heads):
 
 def attention(case, threads=2):
     """Results of the op, and the operands (3, heads, rows, d)."""
-    n_rows, heads, d, radius, bits, score, share = case
+    n_rows, heads, d, radius, bits, score, step = case
     random = np.random.default_rng(n_rows + d)
     width = heads * d
     q, k, v = (
@@ -51,7 +51,7 @@ def attention(case, threads=2):
         operand(program, rows, width, i, b, heads)
         for i, b in enumerate((bits[0], bits[1], bits[3]))
     ]
-    floats = {"q_scale": score / 0.3, "k_scale": 0.3, "prob_scale": share, "v_scale": 0.37}
+    floats = {"q_scale": score / 0.3, "k_scale": 0.3, "prob_scale": step, "v_scale": 0.37}
     ints = {"heads": heads, "radius": radius, "prob_bits": bits[2]}
     value = program.add("attention_i8", picked, ints, floats, {})
     wave = np.concatenate([q, k, v], axis=1).astype(np.float32)
@@ -61,7 +61,7 @@ def attention(case, threads=2):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_attention_on_codes_equals_a_softmax_of_numpy(case):
-    n_rows, heads, d, radius, bits, score, share = case
+    n_rows, heads, d, radius, bits, score, step = case
     y, (q, k, v) = attention(case)
     scores = score * np.einsum("hic,hjc->hij", q, k)
     distance = np.abs(np.subtract.outer(np.arange(n_rows), np.arange(n_rows)))
@@ -69,10 +69,10 @@ def test_attention_on_codes_equals_a_softmax_of_numpy(case):
         scores[:, distance > radius] = -np.inf
     p = np.exp(scores - scores.max(-1, keepdims=True))
     p /= p.sum(-1, keepdims=True)
-    steps = p / float(np.float32(share))
+    steps = p / float(np.float32(step))
     codes = np.minimum(np.rint(steps), 2 ** bits[2] - 1)
     context = np.einsum("hij,hjc->hic", codes, v).swapaxes(0, 1).reshape(n_rows, -1)
-    expected = context.astype(np.float32) * np.float32(share) * np.float32(0.37)
+    expected = context.astype(np.float32) * np.float32(step) * np.float32(0.37)
     # A row in which a probability lies on the border of two codes may have either of them.
     near = np.abs(steps - np.floor(steps) - 0.5) < 1e-5 * (1 + steps)
     is_sure = ~near.any(-1).T.repeat(d, axis=1)

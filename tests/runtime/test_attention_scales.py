@@ -14,13 +14,13 @@ OPS = [
     for i, op in enumerate(program.ops)
     if "attention" in op["op"] and not op["op"].endswith("_f32")
 ]
-SHARES = ("prob_half", "prob_scale")
+STEPS = ("prob_half", "prob_scale")
 
 
 def of_scores(op):
     """Names of what its dots are multiplied with."""
     return [name for name in op["floats"] if not name.endswith(("v_scale", "_half", "prob_scale"))
-            and name not in ("scale", "near_scale", "far_scale")]  # fmt: skip
+            and name != "scale"]  # fmt: skip
 
 
 def built(name, place, floats):
@@ -42,7 +42,7 @@ def cases(names_of):
 
 
 def test_every_attention_on_bits_or_codes_is_there():
-    assert len({op["op"] for _, _, op in OPS}) == 8
+    assert len({op["op"] for _, _, op in OPS}) == 4
     assert min(len(of_scores(op)) for _, _, op in OPS) == 1
 
 
@@ -64,13 +64,13 @@ def test_scales_whose_product_is_zero_are_refused_by_name(name, place, number):
 
 
 @pytest.mark.parametrize(
-    ("name", "place", "number"), cases(lambda op: [n for n in op["floats"] if n.endswith(SHARES)])
+    ("name", "place", "number"), cases(lambda op: [n for n in op["floats"] if n.endswith(STEPS)])
 )
-def test_shares_below_a_millionth_are_refused_by_name(name, place, number):
+def test_steps_of_probabilities_below_a_millionth_are_refused_by_name(name, place, number):
     built(name, place, {number: 1e-6})
-    for share in (9.9e-7, 1e-39, 0.0, -1.0):
+    for step in (9.9e-7, 1e-39, 0.0, -1.0):
         with pytest.raises(ValueError, match=f"{number} must be at least 1e-6"):
-            built(name, place, {number: share})
+            built(name, place, {number: step})
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from test_fuzz import known_ops
 from earbit import _core
 from native_build import ROOT
 
-KERNELS = ROOT / "csrc" / "kernels"
+CSRC = ROOT / "csrc"
+KERNELS = CSRC / "kernels"
+FORMAT = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
 
 
 def rows(document, first_column):
@@ -30,6 +32,26 @@ def test_the_format_names_every_op_that_the_loader_knows_once():
     assert sorted(documented) == sorted(known_ops())
 
 
+def test_an_op_has_the_name_of_its_file_and_all_are_listed_once():
+    listed = re.findall(r"^OP\((\w+)\)$", (CSRC / "graph" / "ops.def").read_text(), re.MULTILINE)
+    assert listed == sorted(listed)
+    assert set(listed) == known_ops()
+    assert len(set(listed)) == len(listed)
+    files = {path.stem: path.read_text(encoding="utf-8") for path in (CSRC / "ops").glob("*.cc")}
+    # The convolution of a product is the product over windows, in the same file.
+    holders = {op: op.replace("conv_", "gemm_") if op not in files else op for op in listed}
+    assert set(holders.values()) == set(files)
+    made = {op: f"std::unique_ptr<Op> make_{op}(" in files[file] for op, file in holders.items()}
+    assert all(made.values()), made
+    shared = sorted(op for op, file in holders.items() if op != file)
+    said = re.search(r"except that (.*) share the files", FORMAT)
+    assert said is not None
+    assert sorted(names(said[1])) == shared
+    for op, file in holders.items():
+        if op == file:
+            assert re.match(rf"// {op}\b", files[file]), f"{file}.cc begins with another name"
+
+
 def test_the_format_names_every_attribute_of_an_op():
     said = {
         name: set(re.findall(r"\w+", " ".join(cells[2:])))
@@ -39,8 +61,6 @@ def test_the_format_names_every_attribute_of_an_op():
     for _, program in small_programs():
         for op in program.ops:
             given = {*op["ints"], *op["floats"], *op["tensors"]}
-            if "near_" in said[op["op"]]:  # "each with `near_` and `far_` in front"
-                given = {n if n in said[op["op"]] else re.sub("^(near|far)_", "", n) for n in given}
             assert given <= said[op["op"]], op["op"]
 
 
@@ -54,7 +74,7 @@ def test_the_list_of_kernels_names_every_file_of_a_kernel():
 
 def test_the_list_of_kernels_names_every_kernel_under_what_it_computes():
     computes = {
-        file: names(cells[0]) or ["lanes", "exp"]  # element-wise
+        file: names(cells[0])
         for cells in rows("kernels.md", "op")
         for file in re.findall(r"`(\w+)\.cc`", cells[1])
     }

@@ -30,12 +30,10 @@ def layer():
     floats = {"content_scale": 0.06, "position_scale": 0.04, "prob_half": 0.006, "scale": 0.5}
     operands = [heads, heads, heads, distances, heads]
     attended = program.add("relative_attention_b1", operands, {"head_dim": 36}, floats, {})
-    shape = {"head_dim": 36, "near_heads": 2, "first_far_head": 0, "stride": 16}
-    sparse = {"near_score_scale": 0.06, "near_prob_half": 0.02, "near_scale": 0.5}
-    sparse |= {"far_score_scale": 0.05, "far_prob_half": 0.02, "far_scale": 0.3}
-    strided = program.add("strided_attention_b1", [heads] * 3, shape, sparse, {})
-    fixed = program.add("fixed_attention_b1", [heads] * 3, shape | {"expressivity": 5}, sparse, {})
-    return program, [gated, smooth, bits, mixed, attended, strided, fixed]
+    near = {"head_dim": 36, "radius": 16}
+    numbers = {"score_scale": 0.06, "prob_half": 0.02, "scale": 0.5}
+    local = program.add("attention_b1", [heads] * 3, near, numbers, {})
+    return program, [gated, smooth, bits, mixed, attended, local]
 
 
 def layer_digest(threads=2):

@@ -146,8 +146,8 @@ def test_relu_and_add_equal_numpy_exactly():
 
 
 def softmax(scores):
-    shares = np.exp(scores - scores.max(-1, keepdims=True))
-    return shares / shares.sum(-1, keepdims=True)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
 
 
 @pytest.mark.parametrize("radius", [-1, 0, 1, 16, 500])

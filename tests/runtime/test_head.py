@@ -111,6 +111,8 @@ REFUSED = [
     ({**HEAD, "labels": ["no", ""]}, 'head label 1: "" is no name'),
     ({**HEAD, "labels": ["a\u0000", "b"]}, "head label 0: .* is no name"),
     ({**HEAD, "labels": ["no", "no"]}, "head: label 'no' twice"),
+    ({**HEAD, "kind": "vector"}, "head kind: \"vector\", this version knows 'class' and"),
+    ({**HEAD, "kind": None}, "head kind: null, expected a string"),
 ]
 
 
@@ -125,3 +127,36 @@ def test_scores_of_more_than_one_row_are_refused_by_their_value(tmp_path):
     session = Session(write(tmp_path / "p", {**HEAD, "value": 1, "labels": ["a"]}))
     with pytest.raises(FormatError, match="head value 1 of the program has 3001 rows, expected 1"):
         session.scores(AUDIO)
+
+
+def test_a_program_from_before_there_were_kinds_has_classes(tmp_path):
+    session = Session(write(tmp_path / "p", HEAD))
+    assert session.kind == "class"
+    assert Session(write(tmp_path / "q", WITHOUT)).kind is None
+    with pytest.raises(ConfigError, match="head is of kind 'class'; call `label`"):
+        session.text(AUDIO)
+
+
+def test_a_head_of_kind_sequence_gives_a_row_of_scores_per_frame_and_a_text(tmp_path):
+    """The linear layer on every sample, relu(x) times 0, 1 and 2: blank where it is silent."""
+    program = {
+        "format": "earbit-program-1",
+        "ops": [RELU, {**LINEAR, "inputs": [1], "tensors": {"weight": "w", "bias": "b"}}],
+        "outputs": [1],
+        "bits": {},
+        "origin": {},
+        "head": {"task": "say", "kind": "sequence", "value": 2, "labels": ["<blank>", "a", "b "]},
+    }
+    tensors = {"w": np.float32([[0], [1], [2]]), "b": np.float32([0.3, 0.1, -0.4])}
+    save_file(tensors, tmp_path / "p", {"earbit": json.dumps(program)})
+    session = Session(tmp_path / "p")
+    audio = np.zeros(400, np.float32)  # blank up to 0.2, then a up to 0.5, then b
+    audio[10:20], audio[30:40], audio[40:60], audio[70:80] = 0.3, 0.9, 0.3, 0.4
+    audio[390:] = 0.8
+    assert session.kind == "sequence"
+    assert np.allclose(session.scores(audio)[35], [0.3, 1.0, 1.4])
+    assert session.scores(audio).shape == (400, 3)
+    assert session.text(audio) == "ab aab"
+    assert session.text(np.zeros(400, np.float32)) == ""
+    with pytest.raises(ConfigError, match="head is of kind 'sequence'; call `text`"):
+        session.label(audio)

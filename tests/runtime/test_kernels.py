@@ -103,14 +103,22 @@ def test_the_self_test_passes_for_every_kernel_that_runs_here():
         "depthwise",
         "exp",
         "gemm",
-        "lanes",
+        "elementwise",
         "softmax",
     }
     assert all(tested.values())
 
 
 def test_exactly_one_kernel_of_each_kind_is_chosen_and_it_runs_here():
-    for op in ("gemm_b1", "gemm_f32", "gemm_i8", "lanes", "depthwise_b1", "exp", "softmax_b1"):
+    for op in (
+        "gemm_b1",
+        "gemm_f32",
+        "gemm_i8",
+        "elementwise",
+        "depthwise_b1",
+        "exp",
+        "softmax_b1",
+    ):
         chosen = [k for k in _core.kernels() if k["op"] == op and k["chosen"]]
         assert len(chosen) == 1
         assert chosen[0]["available"]

@@ -68,7 +68,7 @@ def test_random_shapes_give_the_same_bits_on_another_cpu(emulator, preset, isas,
 def write_integer_program(path):
     """A program of bits and codes: its floats are sums and comparisons in one fixed order.
 
-    The first layer is a filter in the lanes of lanes.h; everything behind it is a product of
+    The first layer is a filter of elementwise.h; everything behind it is a product of
     integers, scaled, or a code of one. The table of the attention is exp of the C library, whose
     last bit may differ, but no probability here is that near to its limit.
     """

@@ -19,8 +19,8 @@ SHAPES = [
 
 
 def softmax(scores):
-    shares = np.exp(scores - scores.max(-1, keepdims=True))
-    return shares / shares.sum(-1, keepdims=True)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
 
 
 def by_distance(products):
@@ -68,8 +68,8 @@ def test_float_scores_see_content_and_distance(shape):
     qs, ks, vs = qs[:n], ks[:n], vs[:n]
     content = heads_of(qs + u, n_heads) @ heads_of(ks, n_heads).transpose(0, 2, 1)
     position = heads_of(qs + v_bias, n_heads) @ heads_of(rs, n_heads).transpose(0, 2, 1)
-    shares = softmax((content + by_distance(position)) * floats["score_scale"])
-    expected = (shares @ heads_of(vs, n_heads)).transpose(1, 0, 2).reshape(n, -1)
+    probabilities = softmax((content + by_distance(position)) * floats["score_scale"])
+    expected = (probabilities @ heads_of(vs, n_heads)).transpose(1, 0, 2).reshape(n, -1)
     assert np.abs(results[0] - expected).max() <= 2e-5
     assert np.array_equal(results[0], results[1]), "threads changed a bit"
 
@@ -91,9 +91,9 @@ def binary(shape, floats, ints, tensors, threads=2):
     scores = scores + np.float32(floats["position_scale"]).astype(float) * by_distance(
         ps @ rs.transpose(0, 2, 1)
     )
-    shares, half = softmax(scores), float(np.float32(floats["prob_half"]))
-    context = (shares > half).astype(int) @ vs
-    return result, context.transpose(1, 0, 2).reshape(n, -1), np.abs(shares / half - 1).min()
+    probabilities, half = softmax(scores), float(np.float32(floats["prob_half"]))
+    context = (probabilities > half).astype(int) @ vs
+    return result, context.transpose(1, 0, 2).reshape(n, -1), np.abs(probabilities / half - 1).min()
 
 
 FLOATS = {"content_scale": 0.0713, "position_scale": 0.0417}

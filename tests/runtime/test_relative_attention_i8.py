@@ -35,7 +35,7 @@ def coded(program, value, width, bits, heads):
 
 def attention(case, threads=2):
     """The op's result, its operands (heads, rows, d) by name, and the scales it was given."""
-    n, heads, d, bits, of_content, of_distance, share = case
+    n, heads, d, bits, of_content, of_distance, step = case
     width = heads * d
     random = np.random.default_rng(n + d)
     x = {
@@ -49,7 +49,7 @@ def attention(case, threads=2):
         coded(program, values[role], width, b, heads) for role, b in zip(ROLES, bits, strict=False)
     ]
     floats = {"q_scale": of_content / 0.3, "k_scale": 0.3, "p_scale": of_distance / 0.7}
-    floats |= {"r_scale": 0.7, "prob_scale": share, "v_scale": 0.37}
+    floats |= {"r_scale": 0.7, "prob_scale": step, "v_scale": 0.37}
     ints = {"heads": heads, "prob_bits": bits[5]}
     y = program.add("relative_attention_i8", operands, ints, floats, {})
     wave = np.concatenate([x[role] for role in ("q", "p", "k", "v", "r")], axis=1)

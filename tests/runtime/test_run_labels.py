@@ -45,9 +45,9 @@ def test_a_program_with_a_head_says_the_label_of_each_file_and_writes_its_scores
         scores = session.scores(wave)
         assert np.array_equal(written[f"{path}.scores"], scores)
         assert np.array_equal(written[str(path)], session.run(wave))
-        shares = scipy.special.softmax(scores.astype(float))
-        assert entry["label"] == session.labels[shares.argmax()]
-        assert entry["probability"] == pytest.approx(shares.max(), abs=1e-4)
+        probabilities = scipy.special.softmax(scores.astype(float))
+        assert entry["label"] == session.labels[probabilities.argmax()]
+        assert entry["probability"] == pytest.approx(probabilities.max(), abs=1e-4)
 
 
 def test_a_program_without_a_head_says_no_label(without_head, tmp_path):

@@ -14,8 +14,6 @@ OF_FLOATS = {
     "conv_f32",
     "attention_f32",
     "relative_attention_f32",
-    "fixed_attention_f32",
-    "strided_attention_f32",
 }
 """Ops that are products of floats: fused multiply-adds everywhere but on `scalar`."""
 
@@ -29,9 +27,6 @@ def plain_ops():
     """Ops that read only what products of floats or sums of few bits make in small programs."""
     program = Program()
     (value,) = first_layer(program)
-    heads = {"heads": 3, "near_heads": 1, "first_far_head": 1, "stride": 4}
-    score = {"score_scale": 0.5}
-    program.add("strided_attention_f32", [value] * 3, ints=heads, floats=score)
     program.outputs = [program.add("add", [value, program.add("relu", [value])])]
     return program
 

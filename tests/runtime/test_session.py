@@ -5,7 +5,6 @@ The programs here are written by hand, with numpy and safetensors alone.
 
 import copy
 import json
-import os
 import pickle
 import re
 import sys
@@ -17,10 +16,8 @@ from packed_reference import PLAIN
 from safetensors.numpy import save_file
 from test_kernels import ISAS, in_a_new_process
 
-from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.runtime import Session
-from earbit.runtime.doctor import advice, examine, render_doctor
 
 AUDIO = np.sin(np.arange(1600) / 9).astype(np.float32)
 NORM = {"weight": np.ones(1, np.float32), "bias": np.zeros(1, np.float32)}
@@ -36,11 +33,11 @@ def op(name, inputs, ints=None, floats=None, tensors=()):
     }
 
 
-def write(path, ops, outputs, tensors=None):
+def write(path, ops, outputs, tensors=None, origin=None):
     header = {"format": "earbit-program-1", "ops": ops, "outputs": outputs, "bits": {}}
     named = {name for record in ops for name in record["tensors"].values()}
     tensors = {name: t for name, t in (tensors or NORM).items() if name in named}
-    save_file(tensors, path, {"earbit": json.dumps({**header, "origin": {}})})
+    save_file(tensors, path, {"earbit": json.dumps({**header, "origin": origin or {}})})
     return path
 
 
@@ -186,6 +183,32 @@ def test_a_copy_of_a_session_reads_its_file_anew(tmp_path, monkeypatch):
     assert session.run(AUDIO).any(), "the session itself needs the file no more"
 
 
+@pytest.mark.parametrize("changed", ["op", "tensor", "header"])
+def test_a_copy_is_refused_when_its_file_holds_another_program_by_then(tmp_path, changed):
+    def written(name, scale=1.0, origin=None):
+        tensors = {"weight": np.full((3, 1), scale, np.float32)}
+        ops = [op("conv_f32", [0], PLAIN, tensors=["weight"]), op(name, [1])]
+        return write(tmp_path / "p.safetensors", ops, [1, 2], tensors, origin)
+
+    session = Session(written("relu"))
+    pickled = pickle.dumps(session)
+    written("relu")
+    assert copy.deepcopy(session).run(AUDIO).any(), "the same bytes are the same program"
+    other = {
+        "op": lambda: written("gelu"),
+        "tensor": lambda: written("relu", scale=np.nextafter(np.float32(1), np.float32(2))),
+        "header": lambda: written("relu", origin={"name": "other"}),
+    }
+    path = other[changed]()
+    now = Session(path)
+    digests = (session._digest, now._digest)
+    assert len(set(digests)) == 2
+    for again in (copy.copy, copy.deepcopy, lambda session: pickle.loads(pickled)):
+        with pytest.raises(FormatError, match=rf"p.safetensors: .*{digests[0]}.*{digests[1]}"):
+            again(session)
+    assert copy.deepcopy(now).run(AUDIO).any()
+
+
 def test_a_value_that_the_program_does_not_have_is_named_and_not_the_audio(session):
     for value in (-1, 10**6):
         with pytest.raises(ConfigError, match=rf"value {value} of the program; it has 0 to \d+"):
@@ -239,34 +262,6 @@ def test_a_batch_takes_the_layers_that_run_takes_and_names_the_waveform_that_fai
 def test_an_instruction_set_may_be_named_in_capitals(isa):
     done = in_a_new_process("from earbit import _core; print(_core.isa())", isa.upper())
     assert done.stdout.strip() == isa, done.stderr
-
-
-def test_the_doctor_says_how_many_threads_and_what_to_do_when_it_is_slow():
-    found = examine()
-    said = render_doctor(found)
-    assert f"{len(os.sched_getaffinity(0))} cores may be used" in said
-    assert "earbit bench" in said
-    assert found["isa"] in said
-    assert found["versions"]["earbit"] in said
-
-
-def test_the_doctor_blames_a_forced_instruction_set_or_the_cpu_for_slowness():
-    kernels = [{"isa": isa, "available": isa != "avx512"} for isa in ("scalar", "avx2", "avx512")]
-    assert "EARBIT_ISA forces scalar; unset it, and avx2 is used" in advice("scalar", kernels, 1)[0]
-    assert "no AVX-512" in advice("avx2", kernels, 1)[0]
-    kernels[-1]["available"] = True
-    assert "threads=4" in advice("avx512", kernels, 4)[0]
-    assert len(advice("avx512", kernels, 1)) == 1
-
-
-def test_the_doctor_tests_every_kernel_that_runs_here(monkeypatch):
-    found = examine()
-    assert found["ok"]
-    runnable = {kernel["name"] for kernel in found["kernels"] if kernel["available"]}
-    assert {test["kernel"] for test in found["self_test"]} == runnable
-    wrong = [*_core.self_test(), {"kernel": "broken", "ok": False, "detail": "wrong at 1 x 1 x 1"}]
-    monkeypatch.setattr(_core, "self_test", lambda: wrong)
-    assert not examine()["ok"]
 
 
 @pytest.mark.parametrize("ids", [["x"], [0, None], [1.0], [True], "x", None, 1])

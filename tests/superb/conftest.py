@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from earbit.audio.splits import Splits
 from earbit.superb.features import FrozenFeatures
-from earbit.superb.task import Example, Splits
+from earbit.superb.task import Example
 
 CLASSES = ("down", "left", "up")
 N_STATES, WIDTH = 3, 8

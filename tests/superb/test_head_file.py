@@ -1,6 +1,6 @@
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -8,9 +8,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from earbit.errors import ConfigError, FormatError
-from earbit.superb.head_file import load_head, load_head_of_any_task, predict, score_with
+from earbit.superb.head_file import load_head, save_head
 from earbit.superb.ks import KS
-from earbit.superb.runner import run_task
+from earbit.superb.runner import run_task, score_with
 
 
 @pytest.fixture(scope="module")
@@ -31,55 +31,59 @@ def run(finished, tmp_path):
 def test_a_saved_head_scores_as_it_did(run):
     folder, features, splits, score = run
     for where in (folder, str(folder / "head.safetensors")):
-        assert score_with(KS, load_head(where, KS), features, splits.test) == score.metrics
+        assert score_with(load_head(where), features, splits.test) == score["metrics"]
 
 
-def test_a_saved_head_says_what_a_clip_is(run):
-    folder, features, _, _ = run
-    head = load_head(folder, KS)
-    assert head.outputs == ("down", "left", "up")
-    assert predict(KS, head, features, "test-left-3") == "left"
-
-
-def test_a_saved_head_says_its_task_and_the_model_it_was_trained_on(run):
-    folder, features, _, _ = run
-    task, head = load_head_of_any_task(folder)
-    assert task is KS
+def test_a_saved_head_has_its_task_its_outputs_and_the_model_it_was_trained_on(run):
+    folder, features, _, score = run
+    head = load_head(folder)
+    assert head.task is KS
+    assert head.slots == (("down", "left", "up"),)
     assert head.model_digest == features.model_digest == "m"
-    assert head.outputs == load_head(folder, KS).outputs
+    assert asdict(head.point) == score["grid"][0]
 
 
-def test_a_head_from_before_models_were_named_is_read_without_one(run):
-    path = run[0] / "head.safetensors"
+def test_several_slots_are_kept_apart(run, tmp_path):
+    slots = (("down",), ("left", "up"))
+    save_head(tmp_path / "slots.safetensors", replace(load_head(run[0]), slots=slots))
+    assert load_head(tmp_path / "slots.safetensors").slots == slots
+
+
+def header_and_tensors(path):
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        header = json.loads(file.metadata()["earbit"])
-    del header["model_digest"]
+        return json.loads(file.metadata()["earbit"]), tensors
+
+
+def test_a_head_of_an_early_version_is_read_with_the_best_point_of_its_sweep(run):
+    path = run[0] / "head.safetensors"
+    header, tensors = header_and_tensors(path)
+    point = header["point"]
+    header["sweep"] = {"key": "k", "points": [{**point, "lr": 9.0}, point], "best": 1}
+    for name in ("model_digest", "slots", "point"):
+        del header[name]
     save_file(tensors, path, {"earbit": json.dumps(header)})
-    assert load_head(path, KS).model_digest == ""
+    head = load_head(path)
+    assert (head.model_digest, head.slots) == ("", (("down", "left", "up"),))
+    assert asdict(head.point) == point
 
 
 def test_a_head_scores_other_features_of_the_same_shape(run, toy):
     folder, _, splits, _ = run
-    metrics = score_with(KS, load_head(folder, KS), toy.constant(splits), splits.test)
+    metrics = score_with(load_head(folder), toy.constant(splits), splits.test)
     assert metrics["accuracy"] == pytest.approx(1 / 3)
 
 
 def test_features_of_another_shape_are_an_error(run):
     folder, features, splits, _ = run
     with pytest.raises(ConfigError, match="trained on 3 x 8"):
-        score_with(KS, load_head(folder, KS), replace(features, n_states=5), splits.test)
+        score_with(load_head(folder), replace(features, n_states=5), splits.test)
 
 
 def test_loading_leaves_the_global_generator_alone(run):
     before = torch.random.get_rng_state()
-    load_head(run[0], KS)
+    load_head(run[0])
     assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_a_head_of_another_task_is_refused(run):
-    with pytest.raises(FormatError, match="a head of task 'ks', not of 'sid'"):
-        load_head(run[0], replace(KS, name="sid"))
 
 
 @pytest.mark.parametrize("n_bytes", [0, 7, 100, 5000])
@@ -87,7 +91,7 @@ def test_a_truncated_file_is_refused(run, n_bytes):
     path = run[0] / "head.safetensors"
     path.write_bytes(path.read_bytes()[:n_bytes])
     with pytest.raises(FormatError, match="not a readable head"):
-        load_head(run[0], KS)
+        load_head(run[0])
 
 
 @pytest.mark.parametrize(
@@ -100,23 +104,25 @@ def test_a_truncated_file_is_refused(run, n_bytes):
         ("shape", {"depth": 3}),
         ("outputs", None),
         ("outputs", ["down"]),
-        ("sweep", {"key": "", "points": [], "best": 0}),
-        ("sweep", 3),
+        ("slots", [2]),
+        ("slots", [2, 2]),
+        ("slots", 3),
+        ("task", "sid"),
+        ("point", {"lr": 1e-2}),
+        ("point", 3),
     ],
 )
 def test_metadata_that_does_not_fit_is_refused(run, key, value):
     path = run[0] / "head.safetensors"
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        header = json.loads(file.metadata()["earbit"])
+    header, tensors = header_and_tensors(path)
     save_file(tensors, path, {"earbit": json.dumps({**header, key: value})})
     with pytest.raises(FormatError):
-        load_head(path, KS)
+        load_head(path)
 
 
 def test_a_foreign_or_missing_file_is_refused(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "head.safetensors")
     with pytest.raises(FormatError, match="not a head of earbit"):
-        load_head(tmp_path, KS)
+        load_head(tmp_path)
     with pytest.raises(FormatError, match="finished `superb` run"):
-        load_head(tmp_path / "nothing", KS)
+        load_head(tmp_path / "nothing")

@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earbit.errors import ConfigError
-from earbit.superb.clip_batches import collate
-from earbit.superb.heads import HeadShape, MeanPoolLinear, WeightedSum
+from earbit.superb.heads import FrameLinear, HeadShape, MeanPoolLinear, WeightedSum
+from earbit.superb.training import collate
 
 
-def head(n_states=3, width=8, n_outputs=4):
+def head(n_states=3, width=8, n_outputs=4, kind=MeanPoolLinear):
     torch.manual_seed(0)
-    return MeanPoolLinear(HeadShape(n_states=n_states, width=width, n_outputs=n_outputs)).eval()
+    return kind(HeadShape(n_states=n_states, width=width, n_outputs=n_outputs)).eval()
 
 
 def clip(n_frames, seed):
@@ -70,6 +70,16 @@ def test_the_projection_is_256_wide():
         "output.weight": (4, 256),
         "output.bias": (4,),
     }
+
+
+def test_frame_linear_is_two_affine_maps_of_every_frame():
+    module, x = head(kind=FrameLinear), clip(5, seed=1)
+    w1, b1 = (t.detach().double().numpy() for t in module.projection.parameters())
+    w2, b2 = (t.detach().double().numpy() for t in module.output.parameters())
+    expected = (x.astype(np.float64).mean(0) @ w1.T + b1) @ w2.T + b2
+    got = module(*collate({"a": x}, ["a"]))
+    assert got.shape == (1, 5, 4)
+    np.testing.assert_allclose(got[0].detach().numpy(), expected, atol=1e-6)
 
 
 @settings(max_examples=30, deadline=None)

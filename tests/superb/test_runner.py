@@ -4,47 +4,57 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
+from earbit.audio.splits import Splits
 from earbit.errors import ConfigError, DataError
 from earbit.superb import runner
-from earbit.superb.heads import Head
 from earbit.superb.ks import KS
+from earbit.superb.metrics import METRICS, Metric
 from earbit.superb.runner import run_task
-from earbit.superb.task import Fitted, GridPoint, new_head
 from earbit.superb.tasks import TASKS
 from earbit.superb.training import train_head
 
 SETTINGS = {"n_steps": 40, "batch_size": 12, "seed": 0}
 
 
-def counted(task, lrs_seen, stop_at=None):
-    """The task, which notes what it trains, and is killed at one learning rate."""
+@pytest.fixture
+def seen(monkeypatch):
+    """Learning rates that were trained; training is killed at `seen.stop_at`."""
 
-    def fit(request):
-        if request.lr == stop_at:
+    class Seen(list):
+        stop_at = None
+
+    lrs = Seen()
+
+    def train(training, lr):
+        if lr == lrs.stop_at:
             raise KeyboardInterrupt
-        lrs_seen.append(request.lr)
-        return train_head(request)
+        lrs.append(lr)
+        return train_head(training, lr)
 
-    return replace(task, fit=fit)
+    monkeypatch.setattr(runner, "train_head", train)
+    return lrs
 
 
-def valid_values(task, values):
-    """The task with heads that are trained, and validation values from a table."""
+@pytest.fixture
+def valid_values(monkeypatch):
+    """Heads that are trained, with validation values from a table."""
 
-    def fit(request):
-        fitted = train_head(request)
-        return Fitted(head=fitted.head, point=replace(fitted.point, value=values[request.lr]))
+    def give(values):
+        def train(training, lr):
+            trained = train_head(training, lr)
+            return replace(trained, point=replace(trained.point, value=values[lr]))
 
-    return replace(task, fit=fit)
+        monkeypatch.setattr(runner, "train_head", train)
+
+    return give
 
 
 def test_a_separable_problem_scores_one_and_the_result_says_how(toy, tmp_path):
     splits = replace(toy.splits(), summary={"drawn_by": "hand"})
     score = run_task(KS, toy.separable(splits), splits, tmp_path, lrs=(1e-2, 1e-4), **SETTINGS)
     written = json.loads((tmp_path / "scores.json").read_text())
-    assert written["value"] == score.value == 1.0
+    assert written["value"] == score["value"] == 1.0
     assert (written["n_train"], written["n_valid"], written["n_test"]) == (24, 12, 15)
     assert written["metric"] == "accuracy"
     assert written["outputs"] == ["down", "left", "up"]
@@ -57,7 +67,7 @@ def test_a_separable_problem_scores_one_and_the_result_says_how(toy, tmp_path):
 def test_constant_features_score_chance(toy, tmp_path):
     splits = toy.splits()
     score = run_task(KS, toy.constant(splits), splits, tmp_path, lrs=(1e-2,), **SETTINGS)
-    assert score.value == pytest.approx(1 / 3)
+    assert score["value"] == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(
@@ -68,120 +78,87 @@ def test_constant_features_score_chance(toy, tmp_path):
         ({1e-1: float("nan"), 1e-2: 0.1, 1e-3: 0.05}, 1e-2),
     ],
 )
-def test_the_learning_rate_is_chosen_on_the_validation_clips(toy, tmp_path, values, best):
+def test_the_learning_rate_is_chosen_on_the_validation_clips(
+    toy, tmp_path, valid_values, values, best
+):
     splits = toy.splits()
-    task = valid_values(KS, values)
-    score = run_task(task, toy.separable(splits), splits, tmp_path, lrs=tuple(values), **SETTINGS)
-    assert score.lr == best
-    assert score.valid_value == values[best]
+    valid_values(values)
+    score = run_task(KS, toy.separable(splits), splits, tmp_path, lrs=tuple(values), **SETTINGS)
+    assert score["lr"] == best
+    assert score["valid_value"] == values[best]
     alone = run_task(KS, toy.separable(splits), splits, tmp_path / "1", lrs=(best,), **SETTINGS)
-    assert score.value == alone.value
-    assert score.layer_weights == alone.layer_weights
+    assert score["value"] == alone["value"]
+    assert score["layer_weights"] == alone["layer_weights"]
 
 
-def test_where_less_is_better_the_least_wins(toy, tmp_path):
+def test_where_less_is_better_the_least_wins(toy, tmp_path, valid_values, monkeypatch):
     splits = toy.splits()
-    task = replace(valid_values(KS, {1e-1: 0.2, 1e-2: 0.1, 1e-3: 0.5}), higher_is_better=False)
+    valid_values({1e-1: 0.2, 1e-2: 0.1, 1e-3: 0.5})
+    monkeypatch.setitem(METRICS, "miss", Metric(lambda p, r: 0.0, higher_is_better=False))
+    task = replace(KS, metrics=("miss",))
     score = run_task(
         task, toy.separable(splits), splits, tmp_path, lrs=(1e-1, 1e-2, 1e-3), **SETTINGS
     )
-    assert score.lr == 1e-2
+    assert score["lr"] == 1e-2
+    assert score["higher_is_better"] is False
 
 
-def test_the_test_clips_are_scored_once(toy, tmp_path):
+def test_the_test_clips_are_scored_once(toy, tmp_path, monkeypatch):
     splits = toy.splits()
     scored = []
 
-    def score(predictions, examples):
-        scored.append(examples == splits.test)
-        return KS.score(predictions, examples)
+    def score(predictions, references):
+        scored.append(len(references) == len(splits.test))
+        return METRICS["accuracy"].of(predictions, references)
 
-    task = replace(KS, score=score)
+    monkeypatch.setitem(METRICS, "noted", Metric(score, higher_is_better=True))
+    task = replace(KS, metrics=("noted",))
     run_task(task, toy.separable(splits), splits, tmp_path, lrs=(1e-2, 1e-3), **SETTINGS)
     assert scored.count(True) == 1
     assert scored[-1]
 
 
-def test_a_rerun_trains_nothing_and_writes_the_same_bytes(toy, tmp_path):
-    splits, seen = toy.splits(), []
+def test_a_rerun_trains_nothing_and_writes_the_same_bytes(toy, tmp_path, seen):
+    splits = toy.splits()
     features = toy.separable(splits)
-    run_task(counted(KS, seen), features, splits, tmp_path, lrs=(1e-2, 1e-3), **SETTINGS)
+    run_task(KS, features, splits, tmp_path, lrs=(1e-2, 1e-3), **SETTINGS)
     before = (tmp_path / "scores.json").read_bytes()
-    run_task(counted(KS, seen), features, splits, tmp_path, lrs=(1e-2, 1e-3), **SETTINGS)
+    run_task(KS, features, splits, tmp_path, lrs=(1e-2, 1e-3), **SETTINGS)
     assert seen == [1e-2, 1e-3]
     assert (tmp_path / "scores.json").read_bytes() == before
 
 
-def test_a_killed_sweep_goes_on_where_it_was_and_ends_as_if_it_had_not_been(toy, tmp_path):
-    splits, seen, lrs = toy.splits(), [], (1e-2, 1e-3, 1e-4)
+def test_a_killed_sweep_goes_on_where_it_was_and_ends_as_if_it_had_not_been(toy, tmp_path, seen):
+    splits, lrs = toy.splits(), (1e-2, 1e-3, 1e-4)
     features = toy.separable(splits)
-    task = counted(KS, seen, stop_at=1e-4)
+    seen.stop_at = 1e-4
     with pytest.raises(KeyboardInterrupt):
-        run_task(task, features, splits, tmp_path / "a", lrs=lrs, **SETTINGS)
+        run_task(KS, features, splits, tmp_path / "a", lrs=lrs, **SETTINGS)
     assert not (tmp_path / "a" / "scores.json").exists()
-    run_task(counted(KS, seen), features, splits, tmp_path / "a", lrs=lrs, **SETTINGS)
+    seen.stop_at = None
+    run_task(KS, features, splits, tmp_path / "a", lrs=lrs, **SETTINGS)
     assert seen == [1e-2, 1e-3, 1e-4]
     run_task(KS, features, splits, tmp_path / "b", lrs=lrs, **SETTINGS)
     for name in ("scores.json", "head.safetensors"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-@pytest.mark.parametrize("changed", ["n_steps", "batch_size", "seed", "model", "clips"])
-def test_a_run_of_another_kind_starts_anew(toy, tmp_path, changed, capsys):
-    splits, seen = toy.splits(), []
+@pytest.mark.parametrize("changed", ["n_steps", "batch_size", "seed", "model", "clips", "task"])
+def test_a_run_of_another_kind_starts_anew(toy, tmp_path, changed, seen):
+    splits, task = toy.splits(), KS
     features, settings = toy.separable(splits), dict(SETTINGS)
-    run_task(KS, features, splits, tmp_path, lrs=(1e-2,), **settings)
+    run_task(task, features, splits, tmp_path, lrs=(1e-2,), **settings)
     match changed:
         case "model":
             features = replace(features, model_digest="another")
         case "clips":
             splits = replace(splits, train=splits.train[:-1])
+        case "task":
+            task = replace(task, max_gradient_norm=0.5)
         case _:
             settings[changed] += 1
-    run_task(counted(KS, seen), features, splits, tmp_path, lrs=(1e-2,), **settings)
-    assert seen == [1e-2]
-    assert "starting anew" in capsys.readouterr().err
-
-
-def test_a_task_without_training_runs_like_any_other(toy, tmp_path):
-    """As a search by example would: no learning rate, the layer is what is chosen on valid."""
-
-    class LayerMean(Head):
-        def forward(self, states_LBTD, lengths):
-            return self.layers(states_LBTD).sum(1) / lengths[:, None]
-
-    def choose_layer(request):
-        head = new_head(request)
-        best = None
-        for layer in range(head.shape.n_states):
-            logits = torch.full((head.shape.n_states,), -1e9)
-            logits[layer] = 0.0
-            predictions = {}
-            for e in request.splits.valid:
-                predictions[e.id] = request.outputs[
-                    int(request.features.clips[e.id][layer].mean(0)[:3].argmax())
-                ]
-            examples = request.splits.valid
-            value = KS.metrics([predictions[e.id] for e in examples], examples)["accuracy"]
-            if best is None or value > best[0]:
-                best = (value, logits)
-        head.layers.logits.data.copy_(best[1])
-        return Fitted(head=head, point=GridPoint(lr=None, value=best[0], step=0, n_skipped=0))
-
-    task = replace(
-        KS,
-        head=LayerMean,
-        fit=choose_layer,
-        encode=None,
-        loss=None,
-        decode=lambda outputs_D, names: names[int(outputs_D[:3].argmax())],
-        defaults=replace(KS.defaults, lrs=()),
-    )
-    splits = toy.splits()
-    score = run_task(task, toy.separable(splits), splits, tmp_path)
-    assert score.lr is None
-    assert score.layer_weights == [0.0, 1.0, 0.0]
-    assert score.value == 1.0
+    run_task(task, features, splits, tmp_path, lrs=(1e-2,), **settings)
+    assert seen == [1e-2, 1e-2]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +166,8 @@ def test_a_task_without_training_runs_like_any_other(toy, tmp_path):
     [
         ({"lrs": (0.0,)}, "lr=0.0"),
         ({"lrs": (float("nan"),)}, "lr=nan"),
-        ({"lrs": (1e-2, 1e-2)}, "occurs twice"),
+        ({"lrs": (1e-2, 1e-2)}, "each once"),
+        ({"lrs": ()}, "at least one"),
         ({"n_steps": 0}, "n_steps=0"),
         ({"batch_size": 0}, "batch_size=0"),
     ],
@@ -210,11 +188,21 @@ def test_an_empty_split_and_a_clip_without_features_are_errors(toy, tmp_path):
         run_task(KS, features, few, tmp_path)
 
 
-def test_a_task_that_lacks_its_own_metric_is_an_error(toy, tmp_path):
-    splits = toy.splits()
-    task = replace(KS, metric="eer")
-    with pytest.raises(ConfigError, match="no metric 'eer' among accuracy"):
-        run_task(task, toy.separable(splits), splits, tmp_path, lrs=(1e-2,), **SETTINGS)
+def test_training_clips_too_short_for_their_text_are_counted(toy, tmp_path, capsys):
+    pytest.importorskip("jiwer")
+    splits = toy.splits()  # ids are not words: targets are spelt, 2 to 5 symbols in 2 to 11 frames
+    spelt = {
+        name: tuple(replace(e, target=tuple(e.target)) for e in getattr(splits, name))
+        for name in ("train", "valid", "test")
+    }
+    task = replace(KS, kind="sequence", head="frame_linear", metrics=("cer", "wer"))
+    features = toy.separable(splits)
+    n_short = sum(features.clips[e.id].shape[1] < len(e.target) for e in spelt["train"])
+    assert n_short
+    score = run_task(task, features, Splits(**spelt), tmp_path, lrs=(1e-2,), **SETTINGS)
+    assert f"{n_short} of 24 training clips have fewer frames" in capsys.readouterr().err
+    assert (score["metric"], score["higher_is_better"]) == ("cer", False)
+    assert set(score["metrics"]) == {"cer", "wer"}
 
 
 def test_a_folder_that_cannot_be_is_an_error(toy, tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,11 @@ import soundfile
 from lhotse import CutSet
 
 from earbit.audio.corpus import decode_all, open_corpus
+from earbit.errors import DataError
 from earbit.load import random_model
 from earbit.presets import preset
 from earbit.superb import verb
+from earbit.superb.tasks import task_named
 from earbit.superb.verb import SCRATCH, score_on
 
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
@@ -94,7 +97,11 @@ def test_a_killed_run_goes_on_with_its_features_and_a_finished_one_leaves_none(
     assert list((tmp_path / SCRATCH).rglob("*.safetensors"))
     monkeypatch.setattr(verb, "model_features", lambda model: killed)
     assert score(model, data, tmp_path)["value"] == 1.0
-    assert {path.name for path in tmp_path.iterdir()} == {"head.safetensors", "scores.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "head.safetensors",
+        "scores.json",
+        "sweep",
+    }
 
 
 def test_splits_that_are_not_all_of_the_corpus_are_told(model, data, tmp_path, capsys):
@@ -107,3 +114,42 @@ def test_splits_that_are_not_all_of_the_corpus_are_told(model, data, tmp_path, c
     without_test = replace(corpus, cuts=CutSet.from_cuts(cuts))
     score(model, (without_test, waveforms), tmp_path / "b")
     assert "splits for ks: corpus; test by speaker\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"keyword": "low"}, "36 clips, all of the class 'low'"),
+        ({"keyword": None}, "none of the 36 clips has a keyword.*manifest.jsonl"),
+        ({"split": "test"}, "no clip with `split: train` among 36; --resplit"),
+    ],
+)
+def test_labels_and_splits_are_checked_before_anything_is_decoded(
+    folder, tmp_path, monkeypatch, changes, problem
+):
+    monkeypatch.setattr(verb, "decoded_corpus", lambda *_: pytest.fail("audio was decoded"))
+    root = relabelled(folder, tmp_path / "corpus", changes)
+    with pytest.raises(DataError, match=problem):
+        verb.score_model("hubert-tiny", "ks", str(root), tmp_path / "out", seed=0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_resplit_holds_out_speakers_of_a_corpus_that_has_splits(folder, tmp_path, monkeypatch):
+    seen = []
+
+    def score(model, corpus, waveforms, out_dir, **options):
+        seen.append(task_named("ks").splits(corpus.cuts).summary["drawn_by"])
+        return {}
+
+    monkeypatch.setattr(verb, "score_on", score)
+    root = relabelled(folder, tmp_path / "corpus", {"split": "test"})
+    verb.score_model("hubert-tiny", "ks", str(root), tmp_path / "out", seed=0, resplit=True)
+    assert seen == ["test and valid by speaker"]
+
+
+def relabelled(folder, root, changes):
+    shutil.copytree(folder, root)
+    records = map(json.loads, (folder / "manifest.jsonl").read_text().splitlines())
+    lines = [json.dumps({**record, **changes}) + "\n" for record in records]
+    (root / "manifest.jsonl").write_text("".join(lines))
+    return root

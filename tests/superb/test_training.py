@@ -1,28 +1,34 @@
+from collections import Counter
 from dataclasses import replace
+from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 
-from earbit.errors import ConfigError
-from earbit.superb.heads import MeanPoolLinear
+from earbit.audio.splits import Splits
+from earbit.superb.heads import FrameLinear
+from earbit.superb.kinds.classes import CLASS
+from earbit.superb.kinds.table import KINDS
 from earbit.superb.ks import KS
-from earbit.superb.task import FitRequest
-from earbit.superb.training import predict_all, train_head
+from earbit.superb.metrics import METRICS, Metric
+from earbit.superb.task import Example
+from earbit.superb.training import Training, collate, endless_batches, predict, train_head
+
+LR = 1e-2
 
 
 @pytest.fixture
-def request_(toy):
+def training(toy):
     splits = toy.splits()
-    return FitRequest(
-        task=KS,
-        features=toy.separable(splits),
-        splits=splits,
-        outputs=KS.outputs(splits.train),
-        lr=1e-2,
-        n_steps=60,
-        batch_size=12,
-        seed=0,
+    return Training(
+        task=KS, features=toy.separable(splits), splits=splits, n_steps=60, batch_size=12, seed=0
     )
+
+
+def predicted(trained, training, examples, batch_size=32):
+    parts = trained.task, trained.head, trained.slots
+    return predict(*parts, training.features, examples, batch_size)
 
 
 def tensors(fitted):
@@ -33,39 +39,42 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_a_separable_problem_is_learned_completely(request_):
-    fitted = train_head(request_)
-    predictions = predict_all(
-        KS, fitted.head, request_.outputs, request_.features, request_.splits.test
-    )
-    assert predictions == [e.target for e in request_.splits.test]
-    assert fitted.point.value == 1.0
-    assert fitted.point.n_skipped == 0
+def test_a_separable_problem_is_learned_completely(training):
+    trained = train_head(training, LR)
+    test = training.splits.test
+    assert predicted(trained, training, test) == [e.target for e in test]
+    assert (trained.point.value, trained.point.n_skipped) == (1.0, 0)
+    assert trained.outputs == ("down", "left", "up")
 
 
-def test_the_informative_state_gets_the_largest_weight(request_):
-    shares = train_head(replace(request_, n_steps=200)).head.layers.shares()
+def test_the_informative_state_gets_the_largest_weight(training):
+    shares = train_head(replace(training, n_steps=200), LR).head.layers.shares()
     assert shares.index(max(shares)) == 1
 
 
-def test_the_seed_decides_everything_and_the_global_generator_stays(request_):
+def test_the_seed_decides_everything_and_the_global_generator_stays(training):
     before = torch.random.get_rng_state()
-    one = tensors(train_head(request_))
+    one = tensors(train_head(training, LR))
     torch.manual_seed(99)
-    assert same(one, tensors(train_head(request_)))
-    assert not same(one, tensors(train_head(replace(request_, seed=1))))
+    assert same(one, tensors(train_head(training, LR)))
+    assert not same(one, tensors(train_head(replace(training, seed=1), LR)))
     torch.random.set_rng_state(before)
-    train_head(request_)
+    train_head(training, LR)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def scripted(values):
-    """Keyword spotting whose validation metric is a script, one value per check."""
-    script = iter(values)
-    defaults = replace(KS.defaults, n_checks=len(values))
-    return replace(
-        KS, score=lambda predictions, examples: {"accuracy": next(script)}, defaults=defaults
-    )
+@pytest.fixture
+def scripted(training, monkeypatch):
+    """Training whose validation metric is a script, one value per check."""
+
+    def make(values, n_steps, higher_is_better=True):
+        script = iter(values)
+        metric = Metric(lambda predictions, references: next(script), higher_is_better)
+        monkeypatch.setitem(METRICS, "scripted", metric)
+        task = replace(KS, metrics=("scripted",), n_checks=len(values))
+        return replace(training, task=task, n_steps=n_steps)
+
+    return make
 
 
 @pytest.mark.parametrize(
@@ -77,55 +86,111 @@ def scripted(values):
         ([0.4, 0.5, 0.6, 0.7], 4, 0.7),
     ],
 )
-def test_the_head_is_that_of_the_first_best_check(request_, values, best_step, best):
-    whole = train_head(replace(request_, task=scripted(values), n_steps=4))
+def test_the_head_is_that_of_the_first_best_check(scripted, values, best_step, best):
+    whole = train_head(scripted(values, 4), LR)
     assert (whole.point.step, whole.point.value) == (best_step, best)
-    until_then = train_head(replace(request_, task=scripted([1.0]), n_steps=best_step))
+    until_then = train_head(scripted([1.0], best_step), LR)
     assert same(tensors(whole), tensors(until_then))
 
 
-def test_a_metric_where_less_is_better_picks_the_least(request_):
-    task = replace(scripted([0.3, 0.1, 0.2]), higher_is_better=False)
-    assert train_head(replace(request_, task=task, n_steps=3)).point.value == 0.1
+def test_a_metric_where_less_is_better_picks_the_least(scripted):
+    assert train_head(scripted([0.3, 0.1, 0.2], 3, higher_is_better=False), LR).point.value == 0.1
 
 
-def test_updates_with_a_gradient_that_is_not_finite_are_left_out_and_counted(request_):
+def test_updates_with_a_gradient_that_is_not_finite_are_left_out_and_counted(scripted, monkeypatch):
     steps = iter(range(100))
 
-    def sometimes_nan(outputs, lengths, targets):
+    def sometimes_nan(*arguments):
         factor = {1: float("nan"), 3: float("inf")}.get(next(steps), 1.0)
-        return KS.loss(outputs, lengths, targets) * factor
+        return CLASS.loss(*arguments) * factor
 
-    task = replace(scripted([0.1, 0.2, 0.3, 0.4, 0.5]), loss=sometimes_nan)
-    fitted = train_head(replace(request_, task=task, n_steps=5))
-    assert fitted.point.n_skipped == 2
-    assert all(bool(t.isfinite().all()) for t in tensors(fitted).values())
+    monkeypatch.setitem(KINDS, "class", replace(CLASS, loss=sometimes_nan))
+    trained = train_head(scripted([0.1, 0.2, 0.3, 0.4, 0.5], 5), LR)
+    assert trained.point.n_skipped == 2
+    assert all(bool(t.isfinite().all()) for t in tensors(trained).values())
 
 
-def test_predictions_come_in_the_order_of_the_examples_whatever_their_lengths(request_):
-    fitted = train_head(request_)
-    examples = request_.splits.test
-    at_once = predict_all(KS, fitted.head, request_.outputs, request_.features, examples, 4)
-    alone = [
-        predict_all(KS, fitted.head, request_.outputs, request_.features, [e])[0] for e in examples
-    ]
+def test_predictions_come_in_the_order_of_the_examples_whatever_their_lengths(training):
+    trained = train_head(training, LR)
+    examples = training.splits.test
+    at_once = predicted(trained, training, examples, 4)
+    alone = [predicted(trained, training, [example])[0] for example in examples]
     assert at_once == alone
     assert len(set(at_once)) == 3
 
 
-def test_outputs_per_frame_reach_decode_without_padding(request_, toy):
-    class FrameHead(MeanPoolLinear):
-        def forward(self, states_LBTD, lengths):
-            return self.output(self.projection(self.layers(states_LBTD)))
-
-    task = replace(KS, head=FrameHead, decode=lambda outputs_TC, names: tuple(outputs_TC.shape))
-    head = FrameHead(train_head(request_).head.shape)
-    clips = request_.features.clips
-    got = predict_all(task, head, request_.outputs, request_.features, request_.splits.test)
-    assert got == [(clips[e.id].shape[1], 3) for e in request_.splits.test]
+def test_outputs_per_frame_reach_decode_without_padding(training, monkeypatch):
+    shapes = replace(CLASS, decode=lambda outputs_TC, slots: tuple(outputs_TC.shape))
+    monkeypatch.setitem(KINDS, "class", shapes)
+    trained = train_head(training, LR)
+    head = FrameLinear(trained.head.shape)
+    clips, test = training.features.clips, training.splits.test
+    got = predict(KS, head, trained.slots, training.features, test)
+    assert got == [(clips[e.id].shape[1], 3) for e in test]
 
 
-@pytest.mark.parametrize("missing", ["loss", "encode"])
-def test_a_task_that_cannot_be_trained_says_so(request_, missing):
-    with pytest.raises(ConfigError, match="task ks has no encode, loss or lr"):
-        train_head(replace(request_, task=replace(KS, **{missing: None})))
+def test_a_text_is_learned_from_clips_without_times(toy, training):
+    """Each symbol is a direction of width for two frames, then two frames of nothing."""
+    pytest.importorskip("jiwer")
+    rng = np.random.default_rng(0)
+    clips, parts = {}, {"train": [], "valid": [], "test": []}
+    for name, n in (("train", 24), ("valid", 6), ("test", 6)):
+        for i in range(n):
+            symbols = rng.integers(0, 3, size=rng.integers(1, 4))
+            clip = 0.1 * rng.normal(size=(3, 4 * len(symbols), 8)).astype(np.float32)
+            for k, symbol in enumerate(symbols):
+                clip[1, 4 * k : 4 * k + 2, symbol] += 1.0
+            clips[f"{name}{i}"] = clip
+            target = tuple("abc"[symbol] for symbol in symbols)
+            parts[name].append(Example(id=f"{name}{i}", target=target, speaker=None))
+    splits = Splits(**{name: tuple(part) for name, part in parts.items()})
+    fields = {"kind": "sequence", "head": "frame_linear", "metrics": ("cer",)}
+    task = replace(KS, is_balanced=False, **fields)
+    features = toy.frozen(clips)
+    trained = train_head(
+        replace(training, task=task, features=features, splits=splits, n_steps=200), LR
+    )
+    assert trained.outputs == ("<blank>", "a", "b", "c")
+    assert trained.point.value == 0.0
+    test = splits.test
+    predictions = predict(task, trained.head, trained.slots, features, test)
+    assert predictions == [example.target for example in test]
+
+
+def test_clips_are_padded_with_zeros_behind_their_frames():
+    clips = {"a": np.ones((2, 1, 3), np.float32), "b": np.full((2, 4, 3), 2, np.float32)}
+    states_LBTD, lengths = collate(clips, ["a", "b"])
+    assert states_LBTD.shape == (2, 2, 4, 3)
+    assert lengths.tolist() == [1, 4]
+    assert states_LBTD[:, 0].sum((0, 2)).tolist() == [6, 0, 0, 0]
+    assert states_LBTD[:, 1].sum((0, 2)).tolist() == [12, 12, 12, 12]
+
+
+def batches(targets, batch_size, n_batches, is_balanced=False, seed=0):
+    drawn = endless_batches(targets, batch_size, is_balanced=is_balanced, seed=seed)
+    return list(islice(drawn, n_batches))
+
+
+def test_every_clip_comes_once_per_epoch_though_batches_span_epochs():
+    drawn = [i for batch in batches("a" * 10, 4, 5) for i in batch]
+    assert Counter(drawn[:10]) == Counter(drawn[10:]) == Counter(range(10))
+    assert drawn[:10] != drawn[10:]
+
+
+def test_a_batch_larger_than_the_set_repeats_it():
+    (batch,) = batches("abc", 9, 1)
+    assert Counter(batch) == {0: 3, 1: 3, 2: 3}
+
+
+def test_balanced_every_target_is_drawn_equally_often():
+    targets = "a" * 9 + "b"
+    drawn = Counter(targets[i] for b in batches(targets, 100, 40, is_balanced=True) for i in b)
+    assert drawn["a"] + drawn["b"] == 4000
+    assert 0.9 < drawn["a"] / drawn["b"] < 1.1
+
+
+def test_the_order_follows_from_the_seed_and_leaves_the_global_generator_alone():
+    before = torch.random.get_rng_state()
+    one, again, other = (batches("a" * 10, 4, 5, seed=seed) for seed in (1, 1, 2))
+    assert one == again != other
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -207,3 +207,49 @@ def test_labels_are_not_written_beside_another_model(tmp_path):
     with pytest.raises(DataError, match="one call of discover_units"):
         write_units(tmp_path, foreign, labels, quality, seed=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def never_fits(*_, **__):
+    pytest.fail("k-means was fitted")
+
+
+def test_silence_is_refused_before_k_means_with_the_number_of_units_found(monkeypatch):
+    monkeypatch.setattr(module, "fit_kmeans", never_fits)
+    silent = {name: np.zeros_like(waveform) for name, waveform in WAVEFORMS.items()}
+    with pytest.raises(DataError, match="1 of 3 units found: .*give n_units=1 or less"):
+        discovered(silent)
+
+
+def test_as_many_units_as_different_frames_are_found(monkeypatch):
+    # A steady tone whose period divides the hop, so that inner frames are alike.
+    t_s = np.arange(16_000) / 16_000
+    tones = {f"{hz}": np.sin(2 * np.pi * hz * t_s).astype(np.float32) for hz in (200, 800)}
+
+    def loud(waveform):
+        return np.full((98, 1), np.abs(waveform[:80]).sum().round(2), np.float32)
+
+    _, labels, quality = discovered(tones, features=loud, n_units=2)
+    assert quality.n_dead_units == 0
+    assert labels.by_id["200"][0] != labels.by_id["800"][0]
+    monkeypatch.setattr(module, "fit_kmeans", never_fits)
+    with pytest.raises(DataError, match="2 of 3 units found"):
+        discovered(tones, features=loud, n_units=3)
+
+
+def test_units_that_no_frame_gets_are_refused(monkeypatch):
+    def with_a_far_centre(frames, n_units, seed):
+        centres = fit(frames, n_units=n_units, seed=seed).centroids.copy()
+        centres[1] = 1e6
+        return KMeans(centres)
+
+    fit = module.fit_kmeans
+    monkeypatch.setattr(module, "fit_kmeans", with_a_far_centre)
+    with pytest.raises(DataError, match="2 of 3 units found: the audio has too few different"):
+        discovered()
+
+
+def test_a_silent_file_among_others_is_no_reason_to_refuse():
+    some = {**WAVEFORMS, "e": np.zeros(16_000, np.float32)}
+    _, labels, quality = discovered(some, n_units=4)
+    assert quality.n_dead_units == 0
+    assert len(np.unique(labels.by_id["e"])) == 1

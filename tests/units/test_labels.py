@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from earbit.errors import DataError, FormatError
-from earbit.nn.front_end import n_frames_of
+from earbit.frames import n_frames_of
 from earbit.units.labels import (
     FORMAT,
     METADATA_KEY,

@@ -5,31 +5,33 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
-from lhotse.supervision import AlignmentItem
+from lhotse import CutSet, MonoCut
 
-from earbit.audio.decode import read_audio
+from earbit.audio.cuts import cut_of
+from earbit.audio.decode import audio_info, read_audio, readable_formats
+from earbit.audio.folder import audio_folder
 from earbit.audio.manifest import (
     MANIFEST_NAME,
-    NAME_LABELS,
     Rejected,
     Utterance,
+    check_n_samples,
     read_folder,
     read_manifest,
 )
-from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
 from earbit.files import make_folder, write_text
-from earbit.nn.front_end import MIN_SAMPLES
+from earbit.frames import MIN_SAMPLES
+from earbit.progress import progress, say
 
 SYNTHETIC = "synthetic"
 QUARANTINE_NAME = "quarantine.jsonl"
+TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,17 @@ class Corpus:
     quarantine: tuple[Rejected, ...]
     digest: str
     """SHA-256 over ids, lengths, file sizes and labels; moving or reordering does not change it."""
+    ignored: tuple[str, ...] = ()
+    """One line for the user about each kind of file that is not read, and each folder left out."""
 
 
-def open_corpus(where: str | Path) -> Corpus:
+def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
     """Opens 'synthetic', a folder with manifest.jsonl, or any folder of audio files.
 
-    What cannot be used is put into the quarantine.  Raises DataError when nothing is left, and for
-    a manifest with a path that leaves its folder.
+    resplit: ignores the `split` of all utterances, so that splits are drawn; the digest is then
+    that of a corpus without splits.  What cannot be used is put into the quarantine.  Raises
+    DataError when nothing is left, and for a manifest with a path that leaves its folder or in
+    another encoding than UTF-8.
     """
     if where == SYNTHETIC:
         from earbit.audio.synthetic.build import synthetic_corpus_folder
@@ -61,26 +67,84 @@ def open_corpus(where: str | Path) -> Corpus:
         name = root.resolve().name
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give a folder of audio, or 'synthetic'")
-    has_manifest = (root / MANIFEST_NAME).is_file()
+    ignored: tuple[str, ...] = ()
+    if (root / MANIFEST_NAME).is_file():
+        items = read_manifest(root)
+    else:
+        folder = audio_folder(root)
+        items = read_folder(folder)
+        ignored = (*folder.notes(), *_tables_in(root))
     utterances: list[Utterance] = []
     rejected: list[Rejected] = []
-    for item in read_manifest(root) if has_manifest else read_folder(root):
+    for item in items:
         if isinstance(item, Rejected):
             rejected.append(item)
-            continue
-        if item.n_samples < MIN_SAMPLES:
+        elif item.n_samples < MIN_SAMPLES:
             reason = f"{item.n_samples} samples; one frame needs {MIN_SAMPLES} (25 ms)"
             rejected.append(Rejected(item.path.relative_to(root).as_posix(), reason))
-            continue
-        utterances.append(item)
+        else:
+            if resplit:
+                item.labels.pop("split", None)
+            utterances.append(item)
     if not utterances:
-        first = f"; the first: {rejected[0].path}: {rejected[0].reason}" if rejected else ""
-        raise DataError(
-            f"{root}: no usable audio in it ({len(rejected)} files or lines rejected{first}); "
-            "wav, flac, ogg, opus and mp3 can be read"
+        raise DataError(f"{root}: no usable audio in it ({_why_nothing(rejected, ignored)})")
+    cuts = CutSet.from_cuts(cut_of(utterance) for utterance in utterances)
+    return Corpus(name, root, cuts, tuple(rejected), _digest(utterances), ignored)
+
+
+def _why_nothing(rejected: list[Rejected], ignored: tuple[str, ...]) -> str:
+    found = []
+    if rejected:
+        first = rejected[0]
+        found.append(
+            f"{len(rejected)} files or lines rejected, the first: {first.path}: {first.reason}"
         )
-    cuts = CutSet.from_cuts(_cut(utterance) for utterance in utterances)
-    return Corpus(name, root, cuts, tuple(rejected), _digest(utterances))
+    return "; ".join((*found, *ignored)) or f"no {readable_formats()} file"
+
+
+def _tables_in(root: Path) -> list[str]:
+    """Notes about tables beside the audio: labels are read from manifest.jsonl alone."""
+    tables = sorted(p for p in root.iterdir() if p.suffix.lower() in TABLE_SUFFIXES and p.is_file())
+    return [
+        f"{table}: not read, labels come from {MANIFEST_NAME} (docs/corpus.md); make it with: "
+        + manifest_command(root, table)
+        for table in tables
+    ]
+
+
+def manifest_command(root: Path, table: Path) -> str:
+    """The command that makes manifest.jsonl from a table of labels, quoted for a shell."""
+    words = [
+        "earbit",
+        "prepare",
+        "folder",
+        "--root",
+        root,
+        "--labels",
+        table,
+        "--out",
+        "looked-over",
+    ]
+    return shlex.join(map(str, words))
+
+
+def say_ignored(corpus: Corpus) -> None:
+    """Prints what is not read in the folder of a corpus."""
+    for line in corpus.ignored:
+        say(line)
+
+
+def decoded_corpus(corpus: Corpus, out_dir: Path) -> tuple[Corpus, Mapping[str, np.ndarray]]:
+    """Decodes a corpus as `decode_all` does, for training, and says what is ignored.
+
+    What cannot be used is listed in quarantine.jsonl in `out_dir`.
+    """
+    make_folder(out_dir)
+    say_ignored(corpus)
+    with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
+        waveforms, corpus = decode_all(corpus, progress=advance)
+    write_quarantine(corpus, out_dir)
+    return corpus, waveforms
 
 
 def load_waveform(cut: MonoCut) -> np.ndarray:
@@ -90,10 +154,13 @@ def load_waveform(cut: MonoCut) -> np.ndarray:
     """
     path = cut.recording.sources[0].source
     waveform = read_audio(path)
-    if waveform.size != cut.recording.num_samples:
+    claimed = cut.recording.num_samples
+    if waveform.size != claimed:
+        if audio_info(path).n_samples == waveform.size:
+            check_n_samples(path, claimed, waveform.size)
         raise DataError(
-            f"{path}: {waveform.size} samples at 16 kHz, the corpus says "
-            f"{cut.recording.num_samples}; write the manifest again or leave it out"
+            f"{path}: {waveform.size} samples at 16 kHz, its header says {claimed}; write it again "
+            "or leave it out"
         )
     return waveform
 
@@ -140,7 +207,7 @@ def without(corpus: Corpus, reason_of: Mapping[str, str]) -> Corpus:
     lost = [cut for cut in corpus.cuts if cut.id in reason_of]
     if len(lost) == len(corpus.cuts):
         raise DataError(
-            f"corpus {corpus.name}: none of its {len(lost)} files can be decoded; "
+            f"corpus {corpus.name}: none of its {len(lost)} files can be used; "
             f"the first: {reason_of[lost[0].id]}"
         )
     rejected = [Rejected(_relative_path(corpus, cut), reason_of[cut.id]) for cut in lost]
@@ -166,46 +233,6 @@ def write_quarantine(corpus: Corpus, out_dir: Path) -> None:
 
 def _relative_path(corpus: Corpus, cut: MonoCut) -> str:
     return Path(cut.recording.sources[0].source).relative_to(corpus.root).as_posix()
-
-
-def _cut(utterance: Utterance) -> MonoCut:
-    duration_s = utterance.n_samples / SAMPLE_RATE_HZ
-    labels = dict(utterance.labels)
-    names = (labels.get(key) for key in NAME_LABELS)
-    speaker = next((str(name) for name in names if name not in (None, "")), None)
-    alignment = labels.pop("phone_alignment", None)
-    supervision = SupervisionSegment(
-        id=utterance.id,
-        recording_id=utterance.id,
-        start=0.0,
-        duration=duration_s,
-        text=labels.get("text"),
-        speaker=speaker,
-        language=labels.get("lang"),
-        gender=labels.get("gender"),
-        alignment=None if alignment is None else {"phone": list(_alignment(alignment))},
-    )
-    recording = Recording(
-        id=utterance.id,
-        sources=[AudioSource(type="file", channels=[0], source=str(utterance.path))],
-        sampling_rate=SAMPLE_RATE_HZ,
-        num_samples=utterance.n_samples,
-        duration=duration_s,
-    )
-    return MonoCut(
-        id=utterance.id,
-        start=0.0,
-        duration=duration_s,
-        channel=0,
-        recording=recording,
-        supervisions=[supervision],
-        custom=labels,
-    )
-
-
-def _alignment(items: Any) -> Iterable[AlignmentItem]:
-    for phone, start_s, duration_s in items:
-        yield AlignmentItem(symbol=str(phone), start=float(start_s), duration=float(duration_s))
 
 
 def _digest(utterances: list[Utterance]) -> str:

@@ -10,156 +10,244 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
-from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.wav_header import missing_bytes
+from earbit.audio.formats import CONVERTIBLE_SUFFIXES, MPEG_SUFFIXES, READ_SUFFIXES
+from earbit.audio.parts import Part, mpeg_parts, parts_of, refuse_joined
+from earbit.audio.resampling import Resampled, resample, resampled_length
+from earbit.audio.source import Source, is_pipe, opened
 from earbit.errors import DataError
+
+__all__ = ["AudioInfo", "audio_info", "read_audio", "readable_formats", "resample"]
 
 MIN_RATE_HZ = 1_000
 """A lower rate is a damaged header: one second of it would become a thousand or more."""
-BLOCK_FRAMES = 1 << 20
-MP3_FRAMES_PER_BYTE = 64
-"""More than any mp3 holds: 24 at 8 kbit/s and 24 kHz."""
+BLOCK_SAMPLES = 1 << 18
+"""Samples of all channels that are decoded at a time."""
 UNKNOWN_FRAMES = (1 << 63) - 1
 """What libsndfile says of a stream whose header leaves its length open."""
-FOREIGN_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma", ".webm", ".amr", ".3gp", ".mkv"})
-"""Of files with sound that libsndfile cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What the header of an audio file says."""
+    """What an audio file holds, without its samples."""
 
     n_samples: int
     """Samples that `read_audio` gives, at 16 kHz."""
     rate_hz: int
-    """Sampling rate of the file."""
+    """Sampling rate of the file, of its first part where several files were joined."""
     n_channels: int
 
 
-def resampled_length(n_samples: int, rate_hz: int) -> int:
-    """Samples at 16 kHz of `n_samples` at `rate_hz`; what soxr gives, rounding halves up."""
-    return (2 * n_samples * SAMPLE_RATE_HZ + rate_hz) // (2 * rate_hz)
-
-
 def audio_info(path: str | Path) -> AudioInfo:
-    """Reads the header only; DataError when it is not audio."""
-    with _opened(path) as file:
-        n_samples = resampled_length(file.frames, file.samplerate)
-        return AudioInfo(n_samples, file.samplerate, file.channels)
+    """Length, rate and channels of a file; the samples are not decoded.
+
+    Reads the header, of mp3 and Ogg all frames or pages.  Raises DataError when it is not audio,
+    and for a pipe, which can be read only once.
+    """
+    if is_pipe(_path(path)):
+        raise DataError(f"{path}: a pipe, whose length is not known before it is read")
+    n_samples_of: list[tuple[int, int]] = []
+    n_channels = 0
+    with _source(path) as source:
+        for stream in _streams(source):
+            n_channels = n_channels or stream.channels
+            if n_samples_of and n_samples_of[-1][0] == stream.samplerate:
+                rate_hz, n_before = n_samples_of.pop()
+                n_samples_of.append((rate_hz, n_before + stream.n_samples))
+            else:
+                n_samples_of.append((stream.samplerate, stream.n_samples))
+    n_samples = sum(resampled_length(n, rate_hz) for rate_hz, n in n_samples_of)
+    return AudioInfo(n_samples, n_samples_of[0][0], n_channels)
 
 
 def read_audio(path: str | Path) -> np.ndarray:
     """Decodes wav, flac, ogg, opus or mp3: float32 (n_samples,), mean of the channels, 16 kHz.
 
+    path: a file, a pipe, or `-` for standard input; a pipe is read into memory, up to 1 GiB.
     Silence is legal.  Raises DataError for what is no path, and for a file that is missing, is not
     audio, breaks off before the end that its header promises, is empty, or holds NaN, infinite or
     absurdly large samples.
-    Memory: a file is decoded block by block (mp3: whole, but not beyond what its bytes can hold),
-    so a few bytes that claim hours cost nothing.
+    Memory: a file is decoded and resampled block by block, so memory is that of the result, at most
+    a quarter more, whatever its rate and its channels.
     """
-    with _opened(path) as file:
-        n_frames, rate_hz = file.frames, file.samplerate
-        mono = _mono(path, file)
-    if not mono.size:
-        raise DataError(f"{path}: no samples in it; leave it out")
-    if mono.size != n_frames:
+    result = Resampled()
+    peak = 0.0
+    n_bad = n_before = 0
+    before_s = 0.0
+    first_bad = (0, 0.0)
+    with _source(path) as source:
+        refuse_joined(source)
+        for stream in _streams(source):
+            for block in stream.blocks():
+                bad = _not_numbers(block)
+                if bad.size and not n_bad:
+                    place = n_before + int(bad[0])
+                    first_bad = (place, before_s + int(bad[0]) / stream.samplerate)
+                n_bad += bad.size
+                n_before += len(block)
+                before_s += len(block) / stream.samplerate
+                if not n_bad:
+                    mono = _mean_of_channels(block)
+                    peak = max(peak, float(np.abs(mono).max()))
+                    result.add(mono, stream.samplerate)
+    if n_bad:
         raise DataError(
-            f"{path}: breaks off after {mono.size} of {n_frames} samples; "
-            "copy it again or leave it out"
+            f"{path}: {n_bad} samples are NaN or infinite, the first is sample {first_bad[0]} "
+            f"({first_bad[1]:.3f} s); leave it out or write it again"
         )
-    waveform = resample(mono, rate_hz)
+    if not n_before:
+        raise DataError(f"{path}: no samples in it; leave it out")
+    waveform = result.whole()
     if not np.isfinite(waveform).all():
         raise DataError(
-            f"{path}: samples up to {np.abs(mono).max():.3g}, full scale is 1; "
-            "scale it or leave it out"
+            f"{path}: samples up to {peak:.3g}, full scale is 1; scale it or leave it out"
         )
     return waveform
 
 
-def resample(mono: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Float32 (n,) at `rate_hz` to 16 kHz (soxr, high quality)."""
-    if rate_hz == SAMPLE_RATE_HZ:
-        return mono
-    # soxr may give one sample more or less than the rounded ratio; lengths must be predictable.
-    n_samples = resampled_length(len(mono), rate_hz)
-    moved = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ, quality="HQ").astype(np.float32)
-    return np.pad(moved[:n_samples], (0, max(0, n_samples - len(moved))))
+def _not_numbers(block: np.ndarray) -> np.ndarray:
+    """Positions in a block, (n, n_channels), where any channel is NaN or infinite."""
+    is_finite = np.isfinite(block)
+    if is_finite.all():  # many times faster than along the short axis
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(~is_finite.all(axis=1))
 
 
-def _mono(path: str | Path, file: soundfile.SoundFile) -> np.ndarray:
-    """All that can be read, float32 (n,) at the rate of the file; DataError for NaN and Inf."""
-    block_frames = BLOCK_FRAMES
-    if file.format == "MP3":
-        # Between blocks soundfile seeks, and an mp3 decoder that seeks has lost its past.
-        block_frames = MP3_FRAMES_PER_BYTE * Path(path).stat().st_size
-    blocks = [np.zeros(0, np.float32)]
-    n_frames = n_bad = first_bad = 0
-    while True:
+def _mean_of_channels(block: np.ndarray) -> np.ndarray:
+    """Float32 (n,) of (n, n_channels); infinite where the sum leaves the range."""
+    total = block[:, 0].copy()
+    with np.errstate(over="ignore"):
+        for channel in range(1, block.shape[1]):
+            total += block[:, channel]
+    total /= block.shape[1]
+    return total
+
+
+def channel_peak(path: Path) -> float:
+    """The largest absolute sample of any channel, before they are averaged; DataError as above."""
+    peak = 0.0
+    with _source(path) as source:
+        for stream in _streams(source):
+            for block in stream.blocks():
+                peak = max(peak, float(np.abs(block).max()))
+    return peak
+
+
+class _Stream(soundfile.SoundFile):  # type: ignore[misc]
+    """A part of a file, decoded from its beginning to its end."""
+
+    def __init__(self, source: Source, part: Part) -> None:
+        self._source, self._part = source, part
+        self._bytes = part.opened(source)
         try:
-            block = file.read(min(block_frames, file.frames), dtype="float32", always_2d=True)
+            super().__init__(self._bytes)
         except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise _unreadable(path, error) from error
-        bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
-        if bad.size and not n_bad:
-            first_bad = n_frames + int(bad[0])
-        n_bad += bad.size
-        with np.errstate(over="ignore", invalid="ignore"):
-            blocks.append(block.mean(axis=1, dtype=np.float32))
-        n_frames += len(block)
-        if not len(block) or n_frames >= file.frames:
-            break
-    if n_bad:
-        raise DataError(
-            f"{path}: {n_bad} samples are NaN or infinite, the first is sample {first_bad} "
-            f"({first_bad / file.samplerate:.3f} s); leave it out or write it again"
-        )
-    return np.concatenate(blocks)
+            raise self._failed(error) from error
+        self._refuse_bad_header()
+
+    def seekable(self) -> bool:
+        """No: soundfile seeks after each block, and an mp3 decoder that seeks loses its past."""
+        return False
+
+    @property
+    def n_samples(self) -> int:
+        """Of each channel, by the header, or by the frames that were counted."""
+        mpeg = self._part.mpeg
+        return int(self.frames) if mpeg is None else mpeg.n_samples
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All samples, float32 (n, n_channels); an array is used again for the next block.
+
+        Raises DataError when there are fewer than `n_samples`.
+        """
+        buffer = np.empty((max(1, BLOCK_SAMPLES // self.channels), self.channels), np.float32)
+        n_delay = 0 if self._part.mpeg is None else self._part.mpeg.n_delay
+        n_done, end = 0, n_delay + self.n_samples
+        while n_done < end:
+            try:
+                block = self.read(out=buffer[: min(len(buffer), end - n_done)])
+            except (soundfile.LibsndfileError, RuntimeError) as error:
+                raise self._failed(error) from error
+            if not len(block):
+                break
+            is_sound = block[max(0, n_delay - n_done) :]
+            n_done += len(block)
+            if len(is_sound):
+                yield is_sound
+        if self._bytes.error is not None:
+            raise self._failed(self._bytes.error)
+        if n_done < end:
+            raise DataError(
+                f"{self._source.path}: breaks off after {max(0, n_done - n_delay)} of "
+                f"{self.n_samples} samples; copy it again or leave it out"
+            )
+
+    def _refuse_bad_header(self) -> None:
+        path = self._source.path
+        if self._part.mpeg is None and self.frames == UNKNOWN_FRAMES:
+            raise DataError(
+                f"{path}: its header does not say how long it is; write it again, as with "
+                f"`{self._source.conversion}`"
+            )
+        if self.samplerate < MIN_RATE_HZ:
+            raise DataError(
+                f"{path}: {self.samplerate} Hz, at least {MIN_RATE_HZ} Hz is allowed; "
+                "its header may be damaged, leave it out"
+            )
+
+    def _failed(self, error: Exception) -> DataError:
+        if self._bytes.error is not None:
+            return DataError(f"{self._source.path}: cannot be read ({self._bytes.error.strerror})")
+        return _unreadable(self._source, getattr(error, "error_string", str(error)))
 
 
-@contextmanager
-def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
+def _streams(source: Source) -> Iterator[_Stream]:
+    """The parts of a file, each open until the next one is asked for."""
+    suffix = source.path.suffix.lower()
+    if suffix == ".raw":
+        raise DataError(f"{source.path}: raw samples have no header; write them as wav or flac")
+    if suffix == ".safetensors":
+        raise DataError(f"{source.path}: a program or model, not audio; give {readable_formats()}")
+    for part in parts_of(source):
+        for stream in _streams_of_part(source, part):
+            with stream:
+                yield stream
+
+
+def _streams_of_part(source: Source, part: Part) -> Iterator[_Stream]:
+    try:
+        stream = _Stream(source, part)
+    except DataError:
+        # Bytes that no decoder knows may stand before the first frame.
+        if part.mpeg is not None or source.path.suffix.lower() not in MPEG_SUFFIXES:
+            raise
+        parts = mpeg_parts(source, 0, source.n_bytes) if "mp3" in readable_formats() else []
+        if not parts:
+            raise
+    else:
+        if part.mpeg is not None or stream.format != "MP3":
+            yield stream
+            return
+        stream.close()
+        parts = mpeg_parts(source, 0, source.n_bytes)
+        if not parts:
+            raise _unreadable(source, "no mp3 in it")
+    for mpeg_part in parts:
+        yield _Stream(source, mpeg_part)
+
+
+def _path(path: str | Path) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         raise DataError(
             f"an audio file of type {type(path).__name__}; give its path, a str or pathlib.Path"
         )
-    _check_is_file(Path(path))
-    try:
-        file = soundfile.SoundFile(str(path))
-    except (soundfile.LibsndfileError, RuntimeError, UnicodeError) as error:
-        raise _unreadable(path, error) from error
-    with file:
-        if n_missing := missing_bytes(Path(path)):
-            raise DataError(
-                f"{path}: breaks off {n_missing} bytes before the end that its header promises; "
-                "copy it again or leave it out"
-            )
-        if file.frames == UNKNOWN_FRAMES:
-            raise DataError(f"{path}: its header does not say how long it is; write it again")
-        if file.samplerate < MIN_RATE_HZ:
-            raise DataError(
-                f"{path}: {file.samplerate} Hz, at least {MIN_RATE_HZ} Hz is allowed; "
-                "its header may be damaged, leave it out"
-            )
-        yield file
+    return Path(path)
 
 
-def _check_is_file(path: Path) -> None:
-    try:
-        is_file, is_folder = path.is_file(), path.is_dir()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be looked at ({error.strerror})") from error
-    if is_folder:
-        raise DataError(f"{path}: is a folder; give an audio file")
-    if not is_file:
-        raise DataError(f"{path}: no such file; give {readable_formats()}")
-    suffix = path.suffix.lower()
-    if suffix == ".raw":
-        # By this suffix soundfile takes any file for bare samples.
-        raise DataError(f"{path}: raw samples have no header; write them as wav or flac")
-    if suffix == ".safetensors":
-        raise DataError(f"{path}: a program or model, not audio; give {readable_formats()}")
+@contextmanager
+def _source(path: str | Path) -> Iterator[Source]:
+    with opened(_path(path), readable_formats()) as source:
+        yield source
 
 
 def readable_formats() -> str:
@@ -177,17 +265,21 @@ def readable_formats() -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _unreadable(path: str | Path, error: Exception) -> DataError:
-    reason = str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(".")
+def _unreadable(source: Source, reason: str) -> DataError:
+    path, reason = source.path, reason.rstrip(".")
     allowed = readable_formats()
-    suffix = Path(path).suffix.lower()
-    if Path(path).stat().st_size == 0:
+    suffix = path.suffix.lower()
+    if not source.n_bytes:
         reason = "an empty file"
-    elif suffix == ".mp3" and "mp3" not in allowed:
+    elif suffix in MPEG_SUFFIXES and "mp3" not in allowed:
         reason = f"libsndfile {soundfile.__libsndfile_version__} has no mp3; 1.1 or later has"
-    elif suffix == ".mp3" and "not a regular file" in reason:
-        # What libsndfile says of an mp3 without a frame, where the decoder gave no reason.
+    elif suffix in MPEG_SUFFIXES:
         reason = "no mp3 in it"
-    elif suffix in FOREIGN_SUFFIXES:
-        reason = f"{suffix[1:]} is not read; ffmpeg -i FILE{suffix} FILE.wav makes a wav of it"
-    return DataError(f"{path}: cannot be decoded ({reason}); give {allowed}, or leave it out")
+    elif suffix in CONVERTIBLE_SUFFIXES:
+        reason = f"{suffix[1:]} is not read"
+    convert = ""
+    if source.n_bytes and (source.is_pipe or suffix in READ_SUFFIXES | CONVERTIBLE_SUFFIXES):
+        convert = f"if it is audio, convert it with `{source.conversion}`; "
+    return DataError(
+        f"{path}: cannot be decoded ({reason}); {convert}give {allowed}, or leave it out"
+    )

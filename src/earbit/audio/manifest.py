@@ -9,11 +9,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from earbit.audio.decode import audio_info
+from earbit.audio.folder import AudioFolder
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.utf8 import read_utf8
 from earbit.errors import DataError
+from earbit.frames import MIN_SAMPLES
 
 MANIFEST_NAME = "manifest.jsonl"
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 MAX_SAMPLES = 2**53
 """More cannot be counted exactly in a float."""
 MAX_TIME_S = 1e9
@@ -56,36 +58,33 @@ class Rejected:
 def read_manifest(root: Path) -> Iterator[Utterance | Rejected]:
     """The lines of `root/manifest.jsonl`; audio is not opened where the line says its length.
 
-    Raises DataError for a path that leaves the folder: such a manifest is not to be trusted.
+    Raises DataError for a file that is not UTF-8, and for a path that leaves the folder: such a
+    manifest is not to be trusted.
     """
     seen: set[str] = set()
-    try:
-        # Bytes: a line of damaged text spoils itself only, and no break but \n ends a line.
-        lines = (root / MANIFEST_NAME).read_bytes().split(b"\n")
-    except OSError as error:
-        raise DataError(f"{root / MANIFEST_NAME}: cannot be read ({error.strerror})") from error
-    for number, line in enumerate(lines, start=1):
+    # Bytes: a line of damaged text spoils itself only, and no break but \n ends a line.
+    for number, line in enumerate(read_utf8(root / MANIFEST_NAME).split(b"\n"), start=1):
         if not line.strip():
             continue
         where = f"{MANIFEST_NAME}:{number}"
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode())
         except (ValueError, RecursionError) as error:
             yield Rejected(where, f"not valid JSON: {error}")
             continue
-        _check_stays_inside(where, record)
+        if isinstance(record, dict) and isinstance(record.get("path"), str):
+            check_stays_inside(where, record["path"])
         try:
             yield _utterance(root, record, seen)
         except (DataError, OSError) as error:
             yield Rejected(where, str(error))
 
 
-def read_folder(root: Path) -> Iterator[Utterance | Rejected]:
-    """All audio files below `root`, sorted; the id is the relative path without its suffix."""
-    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+def read_folder(folder: AudioFolder) -> Iterator[Utterance | Rejected]:
+    """The audio files of a folder; the id is the relative path without its suffix."""
     seen: set[str] = set()
-    for path in paths:
-        relative = path.relative_to(root)
+    for path in folder.files:
+        relative = path.relative_to(folder.root)
         name = relative.with_suffix("").as_posix()
         if name in seen:
             # The second of two files that differ in the suffix alone keeps it.
@@ -99,10 +98,8 @@ def read_folder(root: Path) -> Iterator[Utterance | Rejected]:
             yield Rejected(relative.as_posix(), str(error))
 
 
-def _check_stays_inside(where: str, record: Any) -> None:
-    path = record.get("path") if isinstance(record, dict) else None
-    if not isinstance(path, str):
-        return
+def check_stays_inside(where: str, path: str) -> None:
+    """DataError for a path that is absolute or has `..`, in the notation of any system."""
     for pure in (PurePosixPath(path), PureWindowsPath(path)):
         if pure.is_absolute() or pure.drive or pure.root or ".." in pure.parts:
             raise DataError(
@@ -129,13 +126,27 @@ def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
     if type(n_samples) is not int or rate_hz != SAMPLE_RATE_HZ:
         n_samples = audio_info(path).n_samples
     elif record.get("bytes") not in (None, n_bytes):
-        raise DataError(f"{relative}: {n_bytes} bytes, the manifest says {record['bytes']}")
-    if n_samples > MAX_SAMPLES:
-        raise DataError(f"num_samples is above {MAX_SAMPLES}; correct it, or leave it out")
+        raise DataError(
+            f"{relative}: `bytes` is {record['bytes']!r}, the file has {n_bytes}; write {n_bytes}, "
+            "or leave the field out"
+        )
+    elif not MIN_SAMPLES <= n_samples <= MAX_SAMPLES:
+        check_n_samples(relative, n_samples, audio_info(path).n_samples)
     known = {"id", "path", "num_samples", "sample_rate", "bytes", "duration"}
     labels = _labels({key: value for key, value in record.items() if key not in known})
     seen.add(name)
     return Utterance(name, path, n_samples, n_bytes, labels)
+
+
+def check_n_samples(name: str, claimed: int, found: int) -> None:
+    """DataError when `num_samples` of a manifest is not the length of the audio at 16 kHz."""
+    if claimed != found:
+        # A number of hundreds of digits is not printed.
+        shown = claimed if abs(claimed) <= MAX_SAMPLES else f"above {MAX_SAMPLES}"
+        raise DataError(
+            f"{name}: `num_samples` is {shown}, the file has {found} samples at 16 kHz; write "
+            f"{found}, or leave the field out"
+        )
 
 
 def _text_of(record: dict[str, Any], key: str) -> str:
@@ -157,10 +168,11 @@ def _labels(labels: dict[str, Any]) -> dict[str, Any]:
     if alignment is not None and not _is_alignment(alignment):
         raise DataError("phone_alignment is not a list of [phone, start_s, duration_s]")
     split = labels.pop("split", None)
-    return {**labels, "split": _split_named(split)} if split else labels
+    return {**labels, "split": split_named(split)} if split else labels
 
 
-def _split_named(name: str) -> str:
+def split_named(name: str) -> str:
+    """train, valid or test, by any of the names in SPLIT_NAMES; DataError for other names."""
     for split, names in SPLIT_NAMES.items():
         if name.lower() in names:
             return split

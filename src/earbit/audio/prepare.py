@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,54 +14,60 @@ from earbit.audio.corpus import (
     Corpus,
     for_each_waveform,
     open_corpus,
+    say_ignored,
     write_quarantine,
 )
+from earbit.audio.label_table import write_manifest
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.silence import silence_in
 from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
-from earbit.progress import progress
+from earbit.progress import progress, say
 
-TASK_NEEDS = {
-    "KS": "keyword",
-    "IC": "intent",
-    "SF": "slots",
-    "ER": "emotion",
-    "PR": "phones",
-    "SD": "segments",
-    "ASR": "text",
-    "SID": "speaker",
-    "ASV": "speaker",
-}
-"""The label that a SUPERB task is made from."""
 SILENCE_PEAK = 1e-3
 """60 dB below full scale."""
 SILENCE_SAMPLES = SAMPLE_RATE_HZ // 10
 CLIPPED_PEAK = 0.9999
+N_SAID = 10
+"""Silent files that are named on the terminal."""
 
 
-def prepare(where: str, out_dir: Path) -> dict[str, Any]:
+def prepare(
+    where: str, out_dir: Path, *, needs: Mapping[str, str], labels: Path | None = None
+) -> dict[str, Any]:
     """Writes manifest.json and quarantine.jsonl to `out_dir`; returns the former.
 
-    Every file is decoded, one at a time, to find those that are broken.  The report says what the
-    corpus holds, which labels how many utterances have, and which SUPERB tasks those labels serve.
-    Raises DataError when nothing can be used.
+    needs: the label that each task is made from.  labels: a table, from which manifest.jsonl is
+    made first.  Every file is decoded, one at a time, to find those that are broken or silent.  The
+    report has the contents of the corpus, how many utterances have which label, and which tasks
+    those labels serve.  Raises DataError when nothing can be used.
     """
+    table = {} if labels is None else {"label_table": write_manifest(Path(where), labels)}
     corpus = open_corpus(where)
     make_folder(out_dir)
-    levels = _Levels()
+    say_ignored(corpus)
+    path_of = {cut.id: Path(cut.recording.sources[0].source) for cut in corpus.cuts}
+    levels = _Levels(path_of)
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
         corpus = for_each_waveform(corpus, levels.add, advance)
     write_quarantine(corpus, out_dir)
-    silence_s = round(levels.n_silent_samples / SAMPLE_RATE_HZ, 1)
-    report = look_over(corpus) | {"silence_s": silence_s, "n_clipped": levels.n_clipped}
+    levels.say_silent()
+    report = {
+        **look_over(corpus, needs),
+        "silence_s": round(levels.n_silent_samples / SAMPLE_RATE_HZ, 1),
+        "silent_files": levels.silent_files,
+        "n_clipped": levels.n_clipped,
+        **table,
+    }
     write_json(out_dir / "manifest.json", report)
     return report
 
 
-def corpus_of(kind: str, root: Path | None) -> str:
+def corpus_of(kind: str, root: Path | None, labels: Path | None = None) -> str:
     """What `open_corpus` takes: 'synthetic', or `root` for the kind 'folder'.
 
-    Raises ConfigError for another kind, a folder without its root, and a root too many.
+    Raises ConfigError for another kind, a folder without its root, and a root or a table of labels
+    too many.
     """
     if kind not in ("folder", SYNTHETIC):
         raise ConfigError(
@@ -71,14 +78,18 @@ def corpus_of(kind: str, root: Path | None) -> str:
         raise ConfigError("prepare folder needs --root DIR, the folder of the audio")
     if kind == SYNTHETIC and root is not None:
         raise ConfigError(f"--root {root}: prepare synthetic takes none; earbit makes its audio")
+    if kind == SYNTHETIC and labels is not None:
+        raise ConfigError(f"--labels {labels}: prepare synthetic takes none; its clips have labels")
     return SYNTHETIC if root is None else str(root)
 
 
 class _Levels:
     """Counts samples of silence, a tenth of a second at a time, and files with cut-off peaks."""
 
-    def __init__(self) -> None:
+    def __init__(self, path_of: Mapping[str, Path]) -> None:
         self.n_silent_samples = self.n_clipped = 0
+        self.path_of = path_of
+        self.silent_files: list[dict[str, str]] = []
 
     def add(self, cut_id: str, waveform: np.ndarray) -> None:
         size = np.abs(waveform)
@@ -88,21 +99,35 @@ class _Levels:
         # A sound that just reaches full scale does so for a sample; one that is cut off stays.
         is_full = size >= CLIPPED_PEAK
         self.n_clipped += bool((is_full[:-2] & is_full[1:-1] & is_full[2:]).any())
+        path = self.path_of[cut_id]
+        if (reason := silence_in(path, waveform)) is not None:
+            self.silent_files.append({"path": str(path), "reason": reason})
+
+    def say_silent(self) -> None:
+        """Prints a line for each silent file, or for the first of many."""
+        for item in self.silent_files[:N_SAID]:
+            say(f"{item['path']}: {item['reason']}")
+        if (n_more := len(self.silent_files) - N_SAID) > 0:
+            say(f"{n_more} more silent files; all are in manifest.json in --out")
 
 
-def look_over(corpus: Corpus) -> dict[str, Any]:
-    """Counts, hours and labels of a corpus, and the tasks that they serve or miss."""
+def look_over(corpus: Corpus, needs: Mapping[str, str]) -> dict[str, Any]:
+    """Counts, hours and labels of a corpus, and the tasks that they serve or miss.
+
+    needs: the label that each task is made from.
+    """
     splits: Counter[str] = Counter()
     labels: Counter[str] = Counter()
     speakers = set()
     for cut in corpus.cuts:
         custom = cut.custom or {}
         splits[custom.get("split") or "none"] += 1
-        labels.update(name for name in set(TASK_NEEDS.values()) if custom.get(name))
+        labels.update(name for name, value in custom.items() if value and name != "split")
         for supervision in cut.supervisions:
             if supervision.speaker:
                 speakers.add(supervision.speaker)
                 labels["speaker"] += not custom.get("speaker")
+            labels["phone_alignment"] += bool(supervision.alignment)
     return {
         "corpus": corpus.name,
         "digest": corpus.digest,
@@ -110,12 +135,13 @@ def look_over(corpus: Corpus) -> dict[str, Any]:
         "hours": round(sum(cut.duration for cut in corpus.cuts) / 3600, 3),
         "n_speakers": len(speakers),
         "n_quarantined": len(corpus.quarantine),
+        "ignored": list(corpus.ignored),
         "splits": dict(sorted(splits.items())),
-        "labels": dict(sorted(labels.items())),
-        "tasks": sorted(task for task, need in TASK_NEEDS.items() if labels[need]),
+        "labels": {name: n for name, n in sorted(labels.items()) if n},
+        "tasks": sorted(task for task, need in needs.items() if labels[need]),
         "tasks_without_labels": {
             task: f"no utterance has {need!r}"
-            for task, need in sorted(TASK_NEEDS.items())
+            for task, need in sorted(needs.items())
             if not labels[need]
         },
     }

@@ -1,39 +1,91 @@
-"""How much of a wav file is missing: libsndfile reads what is there and keeps silent."""
+"""Where the sound of a wav file stands: libsndfile believes lengths that are placeholders.
+
+It also keeps silent about sound that is missing.
+"""
 
 from __future__ import annotations
 
-import os
-import struct
-from pathlib import Path
+from dataclasses import dataclass
 from typing import BinaryIO
 
-OPEN_LENGTHS = (0, 2**32 - 1)
-"""What a program writes that does not know yet how long its sound will be."""
+from earbit.audio.chunks import Order, chunks
+
+PLACEHOLDERS = ((0, 0), (0x7FFF0000, 0x80010000), (0xFFFF0000, 0xFFFFFFFF))
+"""Lengths from and to, that programs write which do not know yet how long their sound will be.
+
+They write to a pipe, or were ended before they could correct the header.  Known values are 0,
+0x7FFFF000 (sox, espeak-ng), 0x7FFFFFFF, 0x80000000 (arecord), 0xFFFFF000 and 0xFFFFFFFF (ffmpeg);
+some subtract the header, or round down to whole frames.
+"""
+WAV_FORMS = (b"RIFF", b"RIFX", b"RF64")
+EXTENSIBLE_TAG = 0xFFFE
+MPEG_TAGS = (0x50, 0x55)
+"""Format tags of MPEG layers 1 and 2, and 3 (RFC 2361)."""
 
 
-def missing_bytes(path: Path) -> int:
-    """Bytes of sound that the header of a RIFF or RF64 wav file promises and the file lacks.
+@dataclass(frozen=True, slots=True)
+class WavSound:
+    """The chunk of sound of a wav file."""
 
-    0 for other formats and for a header that leaves the length open.
+    start: int
+    n_bytes: int
+    """That are there."""
+    n_missing_bytes: int
+    """That the header promises and the file lacks."""
+    format_tag: int
+    corrections: tuple[tuple[int, bytes], ...]
+    """Positions in the header, and the bytes that should be there."""
+
+
+def wav_sound(file: BinaryIO, n_bytes: int) -> WavSound | None:
+    """Finds the sound in a RIFF, RIFX or RF64 file of `n_bytes`.
+
+    Where the length is a placeholder and longer than the file, or 0 and no other chunk follows, the
+    sound goes on to the end of the file.  None for other files and for one without sound.
     """
-    with path.open("rb") as file:
-        kind, _, form = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-        if kind not in (b"RIFF", b"RF64") or form != b"WAVE":
-            return 0
-        return _missing_data(file, os.fstat(file.fileno()).st_size)
-
-
-def _missing_data(file: BinaryIO, file_bytes: int) -> int:
-    """Looks for the chunk of sound; a file without one is for the decoder to refuse."""
-    long_size = 0
-    while len(head := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", head)
-        start = file.tell()
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] not in WAV_FORMS or head[8:] != b"WAVE":
+        return None
+    order: Order = "big" if head[:4] == b"RIFX" else "little"
+    format_tag = long_length = 0
+    for name, at, length in chunks(file, 12, order):
         if name == b"ds64":
             # EBU Tech 3306: sizes of the file, of the sound, of samples, 64 bits each.
-            _, long_size = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
-        if name == b"data":
-            size = long_size if size in OPEN_LENGTHS else size
-            return max(0, start + size - file_bytes)
-        file.seek(start + size + size % 2)
-    return 0
+            long_length = int.from_bytes(file.read(16)[8:], "little")
+        elif name == b"fmt ":
+            form = file.read(26)
+            format_tag = int.from_bytes(form[:2], order)
+            if format_tag == EXTENSIBLE_TAG:
+                format_tag = int.from_bytes(form[24:26], order)
+        elif name == b"data":
+            is_long = head[:4] == b"RF64" and length in (0, 0xFFFFFFFF)
+            length = long_length if is_long else length
+            there = max(0, n_bytes - at)
+            n_missing = max(0, length - there)
+            if not _is_open(file, at, length, there, order):
+                return WavSound(at, min(length, there), n_missing, format_tag, ())
+            # As a plain RIFF file: what else an RF64 file says of its lengths is ignored there.
+            true_length = min(there, 0xFFFFFFFF).to_bytes(4, order)
+            form = b"RIFX" if order == "big" else b"RIFF"
+            return WavSound(at, there, 0, format_tag, ((0, form), (at - 4, true_length)))
+    return None
+
+
+def _is_open(file: BinaryIO, at: int, length: int, there: int, order: Order) -> bool:
+    if length == 0:
+        return there > 0 and not _are_chunks(file, at, at + there, order)
+    is_placeholder = any(low <= length <= high for low, high in PLACEHOLDERS)
+    return length > there and (is_placeholder or length >= 1 << 62)
+
+
+def _are_chunks(file: BinaryIO, start: int, end: int, order: Order) -> bool:
+    """Whether the rest of the file is chunks to its last byte, as behind sound without samples."""
+    at = start
+    for name, begin, length in chunks(file, start, order):
+        if not name.isascii() or not name.decode("ascii").isprintable():
+            return False
+        at = begin + length
+        if at >= end:
+            break
+    return end <= at + at % 2 <= end + 1

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from earbit.progress import say
-from earbit.runtime.doctor import usable_cores
+from earbit.runtime.cores import usable_cores
 
 SPARE_LOAD = 0.5
 """Load beyond the processors that are asked for, which passes for noise."""

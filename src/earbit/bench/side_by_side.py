@@ -24,10 +24,10 @@ from earbit.bench.points import Point, check_runs
 from earbit.bench.turns import take_turns
 from earbit.config import from_dict
 from earbit.errors import ConfigError, FormatError, UnsupportedError
+from earbit.frames import n_frames_of
 from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.model_file import save_model
-from earbit.nn.front_end import n_frames_of
 from earbit.nn.precision import FLOAT
 from earbit.runtime.program_file import read_program
 

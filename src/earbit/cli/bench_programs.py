@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from earbit.errors import ConfigError
+from earbit.foreign import refuse_foreign
 from earbit.model_names import refuse_program, require_model
 from earbit.presets import PRESETS
 
@@ -27,6 +28,7 @@ def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) ->
     if is_program:
         from earbit.runtime.program_file import read_program
 
+        refuse_foreign(Path(where), "a program that `earbit export` wrote")
         read_program(where)
         return
     for plan in plans:

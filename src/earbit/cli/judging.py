@@ -1,97 +1,87 @@
-"""Verbs that judge models: what they cost, what they are worth, where their error comes from."""
+"""Commands that judge models: profile, SUPERB scores, propagation of quantization error."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
-
+from earbit.cli.arguments import Option, Positional
 from earbit.cli.options import (
-    NO_DEFAULT,
     PLANS_ARE,
     PRESETS_ARE,
     Json,
     Model,
     PresetSettings,
+    Resplit,
     Seed,
-    flat,
 )
 from earbit.output import emit, goes_on, print_json
+from earbit.superb.tasks import TASKS
 
 
 def profile(
     models: Annotated[
-        Positional[tuple[str, ...]],
-        arg(
-            metavar="[MODEL ...]",
-            help="Presets, or folders or files of models that earbit trained; without any, all "
-            f"presets. {PRESETS_ARE}",
-            help_behavior_hint=NO_DEFAULT,
-        ),
-    ],
-    plan: Annotated[
         tuple[str, ...],
-        arg(
-            metavar="PLAN ...",
-            help=f"Profile each preset under these; without it fp32. {PLANS_ARE}",
-            help_behavior_hint=NO_DEFAULT,
+        Positional(
+            "MODEL",
+            "Presets, or model folders or files that earbit trained. Without any: all presets. "
+            f"{PRESETS_ARE}",
         ),
     ] = (),
-    seconds: Annotated[float, arg(metavar="S", help="Length of the audio.")] = 10.0,
+    plan: Annotated[
+        tuple[str, ...],
+        Option(
+            "PLAN",
+            f"Profile each preset under these plans. Without it: fp32. {PLANS_ARE}",
+        ),
+    ] = (),
+    seconds: Annotated[float, Option("S", "Length of the audio.")] = 10.0,
     rest_bits: Annotated[
         Literal[32, 16] | None,
-        arg(
-            metavar="32|16",
-            help="Bits of what stays in float, in the JSON's storage_bytes; the table has both.",
-            help_behavior_hint=NO_DEFAULT,
+        Option(
+            "32|16",
+            "Bits per float value in storage_bytes of the JSON; the table shows both.",
         ),
     ] = None,
     accounting: Annotated[
         Literal["earbit", "yeh"] | None,
-        arg(
-            metavar="earbit|yeh",
-            help="How storage is counted: yeh is as arXiv 2301.00652 does, in fp16; without it "
-            "earbit.",
-            help_behavior_hint=NO_DEFAULT,
+        Option(
+            "earbit|yeh",
+            "How storage is counted. Without it: earbit. yeh counts as arXiv 2301.00652, in fp16.",
         ),
     ] = None,
     devices: Annotated[
         tuple[str, ...],
-        arg(
-            metavar="DEVICE ...",
-            help="Estimate times for these; without it all that earbit knows. this-cpu is this "
+        Option(
+            "DEVICE",
+            "Estimate times for these devices. Without it: all known ones. this-cpu is this "
             "machine, measured first.",
-            help_behavior_hint=NO_DEFAULT,
         ),
     ] = (),
-    modules: Annotated[
-        int, arg(metavar="DEPTH", help="Depth to which modules are listed; 0 lists none.")
-    ] = 0,
+    modules: Annotated[int, Option("DEPTH", "List modules down to this depth; 0 lists none.")] = 0,
     set: PresetSettings = (),
     all: Annotated[
-        bool, arg(help="Our presets under all plans, beside what the paper's Table 1 prints.")
+        bool, Option("", "All presets under all plans, beside Table 1 of the paper.")
     ] = False,
     figure: Annotated[
         Path | None,
-        arg(
-            metavar="FILE.svg",
-            help="Draw where the cost sits and how it grows.",
-            help_behavior_hint=NO_DEFAULT,
+        Option(
+            "FILE.svg",
+            "Draw the cost by part and by length of the audio.",
         ),
     ] = None,
     json: Json = None,
 ) -> None:
-    """What a model costs: parameters, storage, MACs, FLOPs, BOPs, memory, estimated times.
+    """Profiles models: parameters, storage, MACs, FLOPs, BOPs, memory, estimated times.
 
       earbit profile hubert-base --plan fp32 w1a1
       earbit profile --all
 
-    No model is run, so it is quick; times are estimates, `earbit bench` measures (docs/cost.md).
+    No model is run, so times are estimates; `earbit bench` measures them (docs/cost.md).
     """
     from earbit.cost.verb import profile_as_the_paper, profile_models
 
-    settings = flat(set)
+    settings = set
     if all:
         others = {
             "models": models,
@@ -121,89 +111,88 @@ def profile(
 
 def superb(
     model: Model,
-    out: Annotated[Path, arg(metavar="DIR", help="A folder for the scores and the head.")],
-    task: Annotated[Literal["ks"], arg(help="ks is keyword spotting.")] = "ks",
+    out: Annotated[Path, Option("DIR", "Folder for the scores and the head.")],
+    task: Annotated[
+        Literal[tuple(TASKS)],  # type: ignore[valid-type]
+        Option("", f"{'; '.join(f'{t.name}: {t.title}' for t in TASKS.values())}."),
+    ] = "ks",
     data: Annotated[
         str,
-        arg(
-            metavar="CORPUS",
-            help="'synthetic', or a folder of audio with keyword labels (docs/corpus.md).",
+        Option(
+            "CORPUS",
+            "'synthetic', or a folder of audio with the labels of the task (docs/corpus.md).",
         ),
     ] = "synthetic",
     seed: Seed = 0,
+    resplit: Resplit = False,
 ) -> None:
-    """What a model is worth: a small head on frozen features.  Result: OUT/scores.json.
+    """Evaluates a model: trains a small head on frozen features.  Result: OUT/scores.json.
 
       earbit superb onebit --task ks --data my-audio --out onebit-ks
 
-    `earbit export MODEL --head DIR` packs the head that was trained.
+    `earbit export MODEL --head DIR` packs the trained head.
     """
     from earbit.superb.verb import score_model
 
     with goes_on(out):
-        print_json(score_model(model, task, data, out, seed=seed))
+        print_json(score_model(model, task, data, out, seed=seed, resplit=resplit))
 
 
 def propagation(
     models: Annotated[
-        Positional[tuple[str, ...]],
-        arg(
-            metavar="MODEL ...",
-            help="Presets, or folders or files of models that earbit trained; several are "
-            f"compared. {PRESETS_ARE}",
-            help_behavior_hint=NO_DEFAULT,
+        tuple[str, ...],
+        Positional(
+            "MODEL",
+            "Presets, or model folders or files that earbit trained; several are compared. "
+            f"{PRESETS_ARE}",
         ),
     ],
     plan: Annotated[
         str | None,
-        arg(
-            metavar="PLAN",
-            help=f"Quantizes them, without training; without it w1a1. {PLANS_ARE}",
-            help_behavior_hint=NO_DEFAULT,
+        Option(
+            "PLAN",
+            f"Quantize the models under this plan, without training. Without it: w1a1. {PLANS_ARE}",
         ),
     ] = None,
     teacher: Annotated[
         tuple[str, ...],
-        arg(
-            metavar="MODEL ...",
-            help="Of models that are quantized already: what each was made from.",
-            help_behavior_hint=NO_DEFAULT,
+        Option(
+            "MODEL",
+            "For models that are already quantized: the full-precision model of each.",
         ),
     ] = (),
     corpus: Annotated[
         str | None,
-        arg(
-            metavar="CORPUS",
-            help="A folder of audio; without it 'synthetic'.",
-            help_behavior_hint=NO_DEFAULT,
+        Option(
+            "CORPUS",
+            "A folder of audio. Without it: 'synthetic'.",
         ),
     ] = None,
-    noise: Annotated[bool, arg(help="Seeded noise instead of a corpus, for a quick look.")] = False,
-    clips: Annotated[int, arg(metavar="N", help="Clips that are compared.")] = 8,
-    seconds: Annotated[float, arg(metavar="S", help="Of each clip, from its start.")] = 4.0,
+    noise: Annotated[bool, Option("", "Use seeded noise instead of a corpus.")] = False,
+    clips: Annotated[int, Option("N", "Number of clips to compare.")] = 8,
+    seconds: Annotated[float, Option("S", "Seconds of each clip, from its start.")] = 4.0,
     set: PresetSettings = (),
     out: Annotated[
         Path | None,
-        arg(
-            metavar="DIR",
-            help="A folder for propagation.json and the figure, SVG and PNG; without it only the "
+        Option(
+            "DIR",
+            "Folder for propagation.json and the figure (SVG and PNG). Without it: only the "
             "table is printed.",
-            help_behavior_hint=NO_DEFAULT,
         ),
     ] = None,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Where quantization noise arises and how it propagates, by module, kind and encoder.
+    """Measures how quantization errors propagate, by module, role and encoder.
 
       earbit propagation hubert-tiny --noise                          random weights
       earbit propagation float --plan w1a1 --corpus my-audio          quantized, not trained
       earbit propagation onebit --teacher float --corpus my-audio     trained quantized model
       earbit propagation conformer hubert --corpus my-audio --out DIR   two encoders compared
 
-    Levels are signal over quantization noise in dB: 0 is as much noise as signal, more is better.
-    Of a mixed encoder and one of attention alone, the number is how much more alike errors of
-    different kinds of module are in the mixed one: above 0 they add up more (docs/errors.md).
+    SQNR is the signal-to-quantization-noise ratio: at 0 dB noise and signal are equal.  A mixed
+    encoder is compared with an attention-only one: a net coherence between roles above 0 means that
+    errors of different roles add up more in the mixed one (docs/errors.md).
     """
     from earbit.quantize.propagation.verb import errors_of_models
 
@@ -215,7 +204,7 @@ def propagation(
         is_noise=noise,
         n_clips=clips,
         seconds=seconds,
-        settings=flat(set),
+        settings=set,
         seed=seed,
         out_dir=out,
     )

@@ -10,12 +10,17 @@ import sys
 from collections.abc import Sequence
 
 from earbit import __version__
+from earbit.cli.environment import complete_environment
 from earbit.errors import EarbitError
+from earbit.progress import say
+from earbit.terminal import accept_any_text
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Runs one verb and exits."""
+    """Runs one command and exits."""
     args = sys.argv[1:] if args is None else args
+    accept_any_text()
+    complete_environment()
     if list(args) == ["--version"]:
         print(f"earbit {__version__}")
         return
@@ -24,18 +29,18 @@ def main(args: Sequence[str] | None = None) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         # Here, as they take most of a short command's time, in which it may be interrupted.
-        from earbit.arguments import parse
-        from earbit.cli.verbs import VERBS
+        from earbit.cli.commands import COMMANDS
+        from earbit.cli.parse import parse
 
-        parse(VERBS, args)()
+        parse(COMMANDS, args)()
     except EarbitError as error:
-        print(f"earbit: {' '.join(str(error).split())}", file=sys.stderr)
+        say(f"earbit: {error}")
         raise SystemExit(2) from None
     except BrokenPipeError:
         # The reader of our output has gone (`earbit doctor | head`); that is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     except KeyboardInterrupt as end:
-        # Of what is kept the verb knows, if anything is.
-        print(f"earbit: interrupted{f'; {end}' if str(end) else ''}", file=sys.stderr)
+        # The command knows what is kept, if anything is.
+        say(f"earbit: interrupted{f'; {end}' if str(end) else ''}")
         raise SystemExit(130) from None

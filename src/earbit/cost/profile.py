@@ -19,8 +19,8 @@ from earbit.cost.op import Op
 from earbit.cost.storage import RestBits
 from earbit.cost.trace import Trace, trace
 from earbit.errors import ConfigError
+from earbit.frames import MIN_SAMPLES
 from earbit.model import AudioModel, ModelConfig
-from earbit.nn.front_end import MIN_SAMPLES
 from earbit.nn.leaves import NamedLeaf, leaf_modules, leaves_of, roles_of
 from earbit.nn.precision import Precision
 from earbit.nn.roles import ROLES

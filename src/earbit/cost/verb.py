@@ -22,10 +22,10 @@ from earbit.cost.this_cpu import NAME as THIS_CPU
 from earbit.cost.this_cpu import this_cpu
 from earbit.errors import ConfigError
 from earbit.files import write_text
+from earbit.frames import MIN_SAMPLES
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path, require_model
-from earbit.nn.front_end import MIN_SAMPLES
 from earbit.nn.precision import Precision
 from earbit.presets import PRESETS, preset
 from earbit.quantize.plan import plan_named

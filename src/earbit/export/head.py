@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from earbit.model_digest import weights_digest
 from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import Linear
 from earbit.runtime.session import Session
-from earbit.superb.head_file import TrainedHead, head_path, load_head_of_any_task
-from earbit.superb.heads import MeanPoolLinear
+from earbit.superb.head_file import TrainedHead, head_path, load_head
+from earbit.superb.heads import FrameLinear, Head, MeanPoolLinear
+from earbit.superb.kinds.table import KINDS
+from earbit.superb.metrics import text_of
 
 MAX_LABEL_BYTES = 256
 """Of a name in a program file (docs/format.md)."""
@@ -31,15 +34,16 @@ class ModelHead:
     """A head that was trained on the model it is packed with."""
 
     where: Path
-    task: str
     trained: TrainedHead
 
 
 @dataclass(frozen=True, slots=True)
 class HeadAgreement:
-    """What program and PyTorch say of the same audio, each from the waveform on."""
+    """Outputs of program and PyTorch for the same audio, each from the waveform on."""
 
+    kind: str
     label: str
+    """Label or text, as the kind of output is."""
     torch_label: str
     max_abs_error: float
     """Largest difference of the scores."""
@@ -54,9 +58,9 @@ def head_of(model: AudioModel, where: Path, *, name: str) -> ModelHead:
 
     Raises ConfigError for a head of another model, FormatError for a damaged one.
     """
-    task, trained = load_head_of_any_task(where)
+    trained = load_head(where)
     where, shape, encoder = head_path(where), trained.head.shape, model.config.encoder
-    remedy = f"train one on this model: earbit superb {name} --task {task.name} --out DIR"
+    remedy = f"train one on this model: earbit superb {name} --task {trained.task.name} --out DIR"
     if (shape.n_states, shape.width) != (encoder.n_layers + 1, encoder.d_model):
         raise ConfigError(
             f"{where}: a head for {shape.n_states} hidden states x {shape.width}, {name} has "
@@ -75,7 +79,9 @@ def head_of(model: AudioModel, where: Path, *, name: str) -> ModelHead:
                 f"{where}: label {label[:60]!r}; a program holds labels of 1 to {MAX_LABEL_BYTES} "
                 "bytes without control characters; rename it in the corpus and train again"
             )
-    return ModelHead(where, task.name, trained)
+    if len(trained.slots) > 1:
+        raise UnsupportedError(f"{where}: {len(trained.slots)} slots; a program holds heads of one")
+    return ModelHead(where, trained)
 
 
 def lower_head(program: Program, head: ModelHead) -> None:
@@ -83,34 +89,59 @@ def lower_head(program: Program, head: ModelHead) -> None:
 
     Raises UnsupportedError for a head that no op computes.
     """
-    module = head.trained.head
-    if not isinstance(module, MeanPoolLinear):
+    module, trained = head.trained.head, head.trained
+    if type(module) not in LOWERINGS:
         raise UnsupportedError(
-            f"{head.where}: a {type(module).__name__}; heads that can be packed: MeanPoolLinear"
+            f"{head.where}: a {type(module).__name__}; heads that can be packed: "
+            f"{', '.join(kind.__name__ for kind in LOWERINGS)}"
         )
+    scores = LOWERINGS[type(module)](program, module)
+    program.head = {
+        "task": trained.task.name,
+        "kind": trained.task.kind,
+        "value": scores,
+        "labels": list(trained.outputs),
+    }
+
+
+def _mean_pool_linear(program: Program, module: MeanPoolLinear) -> int:
     # Means first, then a row is all that is left of each state.
     means = [program.add("mean_frames", [state]) for state in program.outputs]
+    return _scores_of(program, module, means)
+
+
+def _frame_linear(program: Program, module: FrameLinear) -> int:
+    return _scores_of(program, module, program.outputs)
+
+
+def _scores_of(program: Program, module: MeanPoolLinear | FrameLinear, states: list[int]) -> int:
     weight = {"weight": array(torch.softmax(module.layers.logits, dim=0))}
-    mixed = program.add("weighted_sum", means, tensors=weight)
-    scores = program.add(
+    mixed = program.add("weighted_sum", states, tensors=weight)
+    return program.add(
         "conv_f32",
         [mixed],
         ints={"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1},
         tensors=_one_linear(module.projection, module.output),
     )
-    labels = list(head.trained.outputs)
-    program.head = {"task": head.task, "value": scores, "labels": labels}
+
+
+LOWERINGS: dict[type[Head], Callable[[Program, Any], int]] = {
+    MeanPoolLinear: _mean_pool_linear,
+    FrameLinear: _frame_linear,
+}
+"""Appends the ops of a head and gives the value of its scores."""
 
 
 @torch.no_grad()
 def verify_head(
     head: ModelHead, model: AudioModel, session: Session, waveform: np.ndarray
 ) -> HeadAgreement:
-    """Compares labels and scores on `waveform` (samples,).
+    """Compares scores, and label or text, on `waveform` (samples,).
 
     Raises RuntimeError, our bug, where the scores are not those of the head on the hidden states
     of the program.  From the waveform on they may differ by the bits that fall the other way.
     """
+    kind, slots = head.trained.task.kind, head.trained.slots
     scores = session.scores(waveform)
     own = _torch_scores(head, torch.from_numpy(session.run(waveform, layers="all")))
     with evaluating(model):
@@ -118,10 +149,12 @@ def verify_head(
     expected = _torch_scores(head, states)
     if not np.allclose(scores, own, rtol=0, atol=TOLERANCE * (1 + float(np.abs(own).max()))):
         raise RuntimeError(f"{head.where}: the program's scores {scores} are not those of {own}")
-    labels = head.trained.outputs
+    found = KINDS[kind].decode(torch.from_numpy(expected), slots)
+    is_class = kind == "class"
     return HeadAgreement(
-        label=session.label(waveform),
-        torch_label=labels[int(expected.argmax())],
+        kind=kind,
+        label=session.label(waveform) if is_class else session.text(waveform),
+        torch_label=found if is_class else text_of(found),
         max_abs_error=float(np.abs(scores - expected).max()),
     )
 

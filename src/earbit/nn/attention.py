@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from earbit.errors import ConfigError, require_count
 from earbit.nn.leaves import Linear, MatMul
@@ -27,6 +28,19 @@ def check_heads(d_model: int, n_heads: int) -> None:
 def nearest_multiple(value: int, step: int) -> str:
     """The end of a message about a value that had to be a multiple of `step`."""
     return f"the nearest that fits is {max(1, round(value / step)) * step}"
+
+
+def is_fusable(product: MatMul) -> bool:
+    """Whether a product may run inside a fused kernel: both operands in float, and no hook."""
+    hooks = (product._forward_pre_hooks, product._forward_hooks, product._backward_hooks)
+    return product.precision.is_float and not any(hooks)
+
+
+def _masked(scores_BHTS: Tensor, is_key_B11S: Tensor | None) -> Tensor:
+    """Scores of keys that are padding become -inf."""
+    if is_key_B11S is None:
+        return scores_BHTS
+    return scores_BHTS.masked_fill(~is_key_B11S, float("-inf"))
 
 
 class SelfAttention(torch.nn.Module):
@@ -58,16 +72,33 @@ class SelfAttention(torch.nn.Module):
         y_BTD: Tensor = self.out_proj(context_BHTK.transpose(1, 2).flatten(2))
         return y_BTD
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None) -> Tensor:
-        """Softmax attention over all real frames; q, k, v and the result are (B, H, T, K)."""
-        return self.weighted_values(self.scores(q, k.transpose(-1, -2)), v, lengths)
+    def attend(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        lengths: Tensor | None,
+        bias_BHTS: Tensor | None = None,
+    ) -> Tensor:
+        """Softmax attention over all real frames; q, k, v and the result are (B, H, T, K).
 
-    def weighted_values(self, scores_BHTS: Tensor, v: Tensor, lengths: Tensor | None) -> Tensor:
-        """Values (B, H, S, K) weighted by the softmax of scores over all real frames."""
+        bias_BHTS: added to the scores.  PyTorch's fused kernel runs where both products are in
+        float and no hook observes them.
+        """
+        is_key_B11S = None
         if lengths is not None:
-            mask_B11S = length_mask(lengths, v.shape[-2])[:, None, None, :]
-            scores_BHTS = scores_BHTS.masked_fill(~mask_B11S, float("-inf"))
-        context_BHTK: Tensor = self.context(self.dropout(scores_BHTS.softmax(-1)), v)
+            is_key_B11S = length_mask(lengths, v.shape[-2])[:, None, None, :]
+        if is_fusable(self.scores) and is_fusable(self.context):
+            mask = is_key_B11S
+            if bias_BHTS is not None:
+                mask = _masked(bias_BHTS, is_key_B11S)
+            dropout = self.dropout.p if self.training else 0.0
+            return F.scaled_dot_product_attention(q, k, v, mask, dropout, scale=1.0)
+        scores_BHTS = self.scores(q, k.transpose(-1, -2))
+        if bias_BHTS is not None:
+            scores_BHTS = scores_BHTS + bias_BHTS
+        p_BHTS = _masked(scores_BHTS, is_key_B11S).softmax(-1)
+        context_BHTK: Tensor = self.context(self.dropout(p_BHTS), v)
         return context_BHTK
 
     def _split_heads(self, x_BTD: Tensor) -> Tensor:

@@ -6,30 +6,23 @@ Letters: B batch, N samples, C channels, T frames.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.errors import DataError, require_choice, require_count
+from earbit.frames import KERNELS, MIN_SAMPLES, STRIDES, layer_lengths
 from earbit.nn.leaves import Conv1d
 from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
 from earbit.nn.roles import Role
-
-KERNELS = (10, 3, 3, 3, 3, 2, 2)
-STRIDES = (5, 2, 2, 2, 2, 2, 2)
-HOP_SAMPLES = 320
-"""Samples from one frame to the next: the product of the strides, 20 ms."""
-MIN_SAMPLES = 400
-"""Samples that the first frame sees, 25 ms; shorter audio has no frame."""
 
 FrontEndNorm = Literal["channel", "layer", "batch"]
 """HuBERT Base norms each channel over time, once, after the first convolution (`default` in
 fairseq); Large norms each frame over its channels, after every convolution (`layer_norm`).  `batch`
 is ours, for few bits: as Base, and batch norm after every other convolution, whose scale and bias
 it becomes in use."""
-Count = TypeVar("Count", int, Tensor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,20 +40,6 @@ class FrontEndConfig:
     def __post_init__(self) -> None:
         require_count(n_channels=self.n_channels)
         require_choice(get_args(FrontEndNorm), norm=self.norm)
-
-
-def layer_lengths(n_samples: Count) -> list[Count]:
-    """Lengths after each of the seven convolutions: `floor((n - kernel) / stride) + 1`."""
-    lengths = []
-    for kernel, stride in zip(KERNELS, STRIDES, strict=True):
-        n_samples = (n_samples - kernel) // stride + 1
-        lengths.append(n_samples)
-    return lengths
-
-
-def n_frames_of(n_samples: Count) -> Count:
-    """Frames of audio of `n_samples`: 16,000 samples give 49."""
-    return layer_lengths(n_samples)[-1]
 
 
 class FrontEnd(torch.nn.Module):

@@ -37,10 +37,10 @@ class RelativeAttention(SelfAttention):
         r_1HRK = self._split_heads(self.position_proj(table_RD[None]))
         with_content = (q_BHTK + self.content_bias[:, None]) * self.q_scale
         with_position = (q_BHTK + self.position_bias[:, None]) * self.q_scale
-        by_content = self.scores(with_content, k_BHTK.transpose(-1, -2))
         by_position = self.position_scores(with_position, r_1HRK.transpose(-1, -2))
-        scores_BHTS = by_content + relative_shift(by_position)
-        context_BHTK = self.weighted_values(scores_BHTS, v_BHTK, lengths)
+        context_BHTK = self.attend(
+            with_content, k_BHTK, v_BHTK, lengths, bias_BHTS=relative_shift(by_position)
+        )
         y_BTD: Tensor = self.out_proj(context_BHTK.transpose(1, 2).flatten(2))
         return y_BTD
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import flush
-from earbit.pretrain.run_folder import differences
+from earbit.run_folder import differences
 
 CHECKPOINTS = "checkpoints"
 """The folder of them in the folder of a run."""

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lhotse import CutSet
 from torch import Tensor
@@ -23,16 +21,17 @@ from earbit.audio.batches import Batch, collate, epoch_batches
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError, require_range
 from earbit.files import make_folder, write_text
+from earbit.frames import MIN_SAMPLES, n_frames_of
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
 from earbit.nn.finite import first_non_finite
-from earbit.nn.front_end import MIN_SAMPLES, n_frames_of
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.checkpoint import CHECKPOINTS, Position, load_newest, save_checkpoint
 from earbit.pretrain.masking import MaskConfig, batch_mask
 from earbit.pretrain.objective import Loss, Objective
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
 from earbit.progress import progress
+from earbit.units.labelled import TrainingData
 from earbit.units.labels import UnitLabels
 
 
@@ -63,16 +62,6 @@ class TrainConfig:
             checkpoint_every_steps=self.checkpoint_every_steps,
             log_every_steps=self.log_every_steps,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """Utterances in memory or behind any mapping, and the unit labels of their frames."""
-
-    train: CutSet
-    valid: CutSet
-    waveforms: Mapping[str, np.ndarray]
-    labels: UnitLabels
 
 
 def train(

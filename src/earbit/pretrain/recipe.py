@@ -23,6 +23,8 @@ class RecipeConfig:
     train: TrainConfig
     corpus: str = "synthetic"
     """'synthetic', or a folder of audio."""
+    resplit: bool = False
+    """Whether the `split` of the corpus is ignored, and a new one is drawn."""
     n_units: int = 100
     units: str | None = None
     """Folder of `earbit units`, made from this corpus; None finds `n_units` units in OUT/units."""
@@ -86,7 +88,7 @@ def _from_python(path: Path) -> RecipeConfig:
         config = recipe() if callable(recipe) else None
     except Exception as error:
         # It is the user's code: whatever it raises is the user's to mend.
-        reason = f"{type(error).__name__}: {error}"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"{path}: the recipe does not run ({reason}); mend it") from error
     if not isinstance(config, RecipeConfig):
         raise ConfigError(f"{path}: it must define recipe() -> RecipeConfig")

@@ -8,37 +8,40 @@ from typing import Any
 import torch
 
 from earbit.config import override, save, to_dict
-from earbit.files import make_folder, none_left_empty, write_json
+from earbit.files import make_folder, write_json
+from earbit.folder_lock import only_process_in
 from earbit.model import AudioModel
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run
-from earbit.pretrain.corpus import (
+from earbit.pretrain.loop import train
+from earbit.pretrain.objective import masked_units
+from earbit.pretrain.recipe import RecipeConfig
+from earbit.run_folder import CONFIG_NAME, check_is_ours, check_kind
+from earbit.units.labelled import (
+    TrainingData,
     copy_units,
     data_digests,
-    decoded_corpus,
     labelled,
+    training_corpus,
     training_data,
     units_in,
 )
-from earbit.pretrain.loop import TrainingData, train
-from earbit.pretrain.objective import masked_units
-from earbit.pretrain.recipe import RecipeConfig
-from earbit.pretrain.run_folder import CONFIG_NAME, check_is_ours, check_kind
 from earbit.units.labels import UnitLabels
 
 
 def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
-    """Runs a recipe into `out_dir`, or goes on where a killed run stopped; returns its figures.
+    """Runs a recipe into `out_dir`, or resumes an interrupted run; returns its figures.
 
-    Raises ConfigError when `out_dir` holds another run or other files, before any audio is read.
+    Raises ConfigError when `out_dir` holds another run or other files, or when another
+    process works in it, before any audio is read.
     """
     given = None if recipe.units is None else units_in(Path(recipe.units))
     check_is_ours(out_dir, "recipe")
     check_same_run(out_dir / CHECKPOINTS, _description(recipe, given))
     units_dir = out_dir / "units"
-    with none_left_empty(out_dir):
-        corpus, waveforms = decoded_corpus(recipe.corpus, out_dir)
+    with only_process_in(out_dir):
+        corpus, waveforms = training_corpus(recipe.corpus, out_dir, resplit=recipe.resplit)
         if recipe.units is None:
             n_units, seed = recipe.n_units, recipe.seed
             data = training_data(corpus, waveforms, units_dir, n_units=n_units, seed=seed)

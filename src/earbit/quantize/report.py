@@ -7,6 +7,7 @@ from typing import Any
 
 from earbit.nn.precision import FLOAT
 from earbit.quantize.convert import LeafReport
+from earbit.terminal import printable
 from earbit.text_table import aligned
 
 HEADER = ("", "unit accuracy", "cross-entropy", "distance to its teacher")
@@ -32,8 +33,9 @@ def render(result: Mapping[str, Any], out_dir: str) -> str:
     return "\n".join(
         (
             *aligned(rows),
-            f"{n_quantized} of {len(precisions)} leaves quantized, see {out_dir}/leaves.txt",
-            f"the model is {result['model']}",
+            f"{n_quantized} of {len(precisions)} leaves quantized, see "
+            f"{printable(out_dir)}/leaves.txt",
+            f"the model is {printable(result['model'])}",
         )
     )
 

@@ -23,18 +23,16 @@ import numpy as np
 from earbit.config import load, save, to_dict
 from earbit.errors import ConfigError, require_choice
 from earbit.files import make_folder, write_json, write_text
+from earbit.frames import MIN_SAMPLES
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file, save_model
 from earbit.model_names import MODEL_FILE_NAME
-from earbit.nn.front_end import MIN_SAMPLES
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import Granularity
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done
-from earbit.pretrain.corpus import data_digests
-from earbit.pretrain.loop import TrainConfig, TrainingData, train, validate
+from earbit.pretrain.loop import TrainConfig, train, validate
 from earbit.pretrain.objective import masked_units
-from earbit.pretrain.run_folder import CONFIG_NAME, check_kind, differences
 from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.convert import precisions_of, report_of
@@ -42,6 +40,8 @@ from earbit.quantize.plan import Plan, plan_name, plan_named
 from earbit.quantize.report import leaves_text
 from earbit.quantize.student import student_of
 from earbit.quantize.train import LossWeights, student_loss
+from earbit.run_folder import CONFIG_NAME, check_kind, differences
+from earbit.units.labelled import TrainingData, data_digests
 
 N_CALIBRATION_CLIPS = 16
 
@@ -62,6 +62,8 @@ class QuantizeConfig:
     calibration: CalibrationConfig = CalibrationConfig()
     granularity: Granularity = "channel"
     """What a quantized weight has one scale for: each output channel, or all of it (BiT)."""
+    resplit: bool = False
+    """Whether the `split` of the corpus is ignored, and a new one is drawn."""
 
     def __post_init__(self) -> None:
         if not self.plans:

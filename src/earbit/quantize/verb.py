@@ -9,7 +9,7 @@ from typing import Any
 
 from earbit.config import from_dict, override
 from earbit.errors import ConfigError, DataError
-from earbit.files import none_left_empty
+from earbit.folder_lock import only_process_in
 from earbit.load import preset_or_model, random_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.model_file import read_model_file
@@ -17,15 +17,21 @@ from earbit.model_names import model_path
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import W1A1
 from earbit.presets import PRESETS, preset
-from earbit.pretrain.corpus import LABELS, decoded_corpus, labelled, training_data
-from earbit.pretrain.loop import TrainConfig, TrainingData
+from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
-from earbit.pretrain.run_folder import check_is_ours
 from earbit.progress import say
 from earbit.quantize.stages import QuantizeConfig, quantize_on, stages_of
+from earbit.run_folder import check_is_ours
 from earbit.units.apply import label_with
 from earbit.units.kmeans import KMeans
+from earbit.units.labelled import (
+    LABELS,
+    TrainingData,
+    labelled,
+    training_corpus,
+    training_data,
+)
 from earbit.units.labels import UnitLabels
 
 N_UNITS_OF_PRESETS = 100
@@ -62,14 +68,16 @@ def quantize(
     n_steps: tuple[int, ...],
     seed: int,
     settings: Sequence[str] = (),
+    resplit: bool = False,
 ) -> dict[str, Any]:
     """Quantizes a trained model of ours on a corpus; units are those of its own pre-training.
 
     A preset has random weights from the seed, and finds units of its own, to try things out.
     n_steps: one number for all stages, or one for each.  settings: `a.b=value` changes of the
-    `QuantizeConfig`.  Before any audio is read it raises ConfigError for a model without a unit
-    head or that is quantized already, for what `stages_of` refuses and for a folder of other files,
-    and DataError for a model whose folder lacks its units.
+    `QuantizeConfig`.  resplit: ignores the `split` of the corpus and draws a new one.  Before any
+    audio is read it raises ConfigError for a model without a unit head or that is quantized
+    already, for what `stages_of` refuses and for a folder of other files, and DataError for a model
+    whose folder lacks its units.
     """
     if len(n_steps) > 1 and any(setting.startswith(STEPS_SETTING) for setting in settings):
         steps = " ".join(map(str, n_steps))
@@ -83,6 +91,7 @@ def quantize(
         cure = "give the full-precision model that it was made from"
         refuse_quantized(where, teacher, cure)
     config = override(default_config(plans, n_steps, seed, origin), settings)
+    config = dataclasses.replace(config, resplit=config.resplit or resplit)
     if teacher.config.n_units is None:
         raise ConfigError(f"{where}: no unit head; give a model that was pre-trained")
     check_is_ours(out_dir, "quantize")
@@ -96,8 +105,8 @@ def quantize(
                 "model.front_end.shortcut=true, or take the plan w1a1-encoder"
             )
             break
-    with none_left_empty(out_dir):
-        data = _data_for(corpus, out_dir, units, seed)
+    with only_process_in(out_dir):
+        data = _data_for(corpus, out_dir, units, seed, resplit=config.resplit)
         return quantize_on(teacher, config, data, out_dir)
 
 
@@ -125,9 +134,11 @@ def _units_beside(path: Path, kmeans_digest: str | None) -> Path:
     )
 
 
-def _data_for(corpus: str, out_dir: Path, units: Path | None, seed: int) -> TrainingData:
+def _data_for(
+    corpus: str, out_dir: Path, units: Path | None, seed: int, *, resplit: bool
+) -> TrainingData:
     """The corpus with labels of the k-means model in `units`, or of one of its own."""
-    opened, waveforms = decoded_corpus(corpus, out_dir)
+    opened, waveforms = training_corpus(corpus, out_dir, resplit=resplit)
     if units is None:
         n_units = N_UNITS_OF_PRESETS
         return training_data(opened, waveforms, out_dir / "units", n_units=n_units, seed=seed)

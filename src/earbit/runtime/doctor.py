@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from importlib import metadata
 from typing import Any
 
 from earbit import _core
+from earbit.runtime.cores import affinity_cores, cpu_quota, usable_cores
 from earbit.runtime.session import chosen_isa
 
 BEST_FIRST = ("avx512", "avx2", "dotprod", "neon", "scalar")
@@ -35,6 +35,8 @@ def examine() -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu": cpu_name(),
         "cores": usable_cores(),
+        "affinity_cores": affinity_cores(),
+        "cpu_quota": cpu_quota(),
         "if_slow": advice(isa, kernels, usable_cores()),
         "python": sys.version.split()[0],
         "versions": {name: metadata.version(name) for name in ("earbit", "numpy", "safetensors")},
@@ -53,12 +55,20 @@ def render_doctor(found: dict[str, Any]) -> str:
             f"cpu        {found['cpu']} ({found['machine']})",
             f"isa        {found['isa']}; EARBIT_ISA forces one of {', '.join(others)}",
             f"kernels    {chosen}",
-            f"threads    {found['cores']} cores may be used; a Session uses one unless told",
+            f"threads    {_cores(found)} may be used; a Session uses one unless told",
             f"self-test  {len(found['self_test'])} kernels: {verdict}",
             f"versions   {versions}, Python {found['python']}",
             *(f"if slow    {line}" for line in found["if_slow"]),
         ]
     )
+
+
+def _cores(found: dict[str, Any]) -> str:
+    """The number of cores, and the limits that it follows from where there are two."""
+    if found["cpu_quota"] is None:
+        return f"{found['cores']} cores"
+    quota, allowed = found["cpu_quota"], found["affinity_cores"]
+    return f"{found['cores']} cores (cgroup quota {quota:g}, affinity {allowed})"
 
 
 def cpu_name() -> str:
@@ -69,13 +79,6 @@ def cpu_name() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.processor()
-
-
-def usable_cores() -> int:
-    """Cores that the operating system lets this process use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def advice(isa: str, kernels: Sequence[Mapping[str, Any]], n_cores: int) -> list[str]:

@@ -17,9 +17,12 @@ class Head:
     """What a program says of its audio, besides features."""
 
     task: str
+    kind: str
+    """`class`: one row of scores for the clip; `sequence`: a row per frame, for CTC."""
     value: int
-    """Scores, one row of a column per label."""
+    """Scores, a column per label."""
     labels: tuple[str, ...]
+    """Classes; or symbols, of which the first is the blank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class ProgramFile:
     """Packed values by the name of the leaf that reads them."""
     origin: dict[str, Any]
     """Which model and plan it was made from."""
+    digest: str
+    """16 hexadecimal digits that follow from every byte of the file."""
     head: Head | None
 
 
@@ -39,12 +44,12 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
     """Reads and checks a program; FormatError says what is wrong with the file, and where."""
     path = _checked_path(path)
     try:
-        program, outputs, bits, origin, parts = _core.load_program(os.fsencode(path))
+        program, outputs, bits, origin, digest, parts = _core.load_program(os.fsencode(path))
         head = None
         if parts is not None:
-            task, value, labels = parts
-            head = Head(task, value, tuple(labels))
-        return ProgramFile(program, tuple(outputs), bits, json.loads(origin), head)
+            task, kind, value, labels = parts
+            head = Head(task, kind, value, tuple(labels))
+        return ProgramFile(program, tuple(outputs), bits, json.loads(origin), digest, head)
     except ValueError as error:
         # The loader knows bytes, no names.
         problem = str(error).replace("export MODEL --out", f"export {path} --out")

@@ -1,9 +1,9 @@
-"""Runs a program on audio: features, and labels where it has a head."""
+"""Runs a program on audio: features, and a label or a text where it has a head."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
+from earbit.runtime.greedy_text import greedy_text
 from earbit.runtime.program_file import Head, read_program
 from earbit.runtime.waveform import checked_waveform, no_waveform
 
@@ -26,7 +27,8 @@ class Session:
     depend on it.  Raises FormatError for a damaged or foreign file, ConfigError when EARBIT_ISA
     names an instruction set that is not available.
 
-    A copy, or what another process gets of it, reads the file anew.
+    A copy, and a session that is sent to another process, reads the file again.  FormatError when
+    the file has changed since.
     """
 
     def __init__(self, path: str | bytes | os.PathLike[str], threads: int = 1) -> None:
@@ -42,8 +44,11 @@ class Session:
         self.outputs = file.outputs
         """Values of the hidden states, for `values`; the last layer comes last."""
         self.labels = None if file.head is None else file.head.labels
-        """Labels that the program's head tells apart, in the order of `scores`; None without."""
+        """Classes of the program's head, or its symbols, the columns of `scores`; None without."""
+        self.kind = None if file.head is None else file.head.kind
+        """Kind of output of the head: `class` (`label`) or `sequence` (`text`); None without."""
         self._head = file.head
+        self._digest = file.digest
         self._program = file.program
 
     def __repr__(self) -> str:
@@ -53,8 +58,8 @@ class Session:
             of_model.append("+".join(map(str, precisions)))
         return f"<{', '.join([f'Session {self.path}', *of_model, f'threads={self.threads}'])}>"
 
-    def __reduce__(self) -> tuple[type[Session], tuple[str, int]]:
-        return type(self), (str(self.path), self.threads)
+    def __reduce__(self) -> tuple[Callable[..., Session], tuple[type[Session], str, int, str]]:
+        return _opened_again, (type(self), str(self.path), self.threads, self._digest)
 
     def run(
         self, waveform: NDArray[Any], layers: Literal["last", "all"] = "last"
@@ -64,23 +69,34 @@ class Session:
         Gives (frames, width) float32 of the last layer, or (layers + 1, frames, width) of all
         hidden states, the encoder's input first.  Raises DataError for audio that is too short,
         too long for the memory, not of floats or not finite, FormatError for a program whose
-        outputs are not floats of one shape, ConfigError for other `layers`.
+        outputs are not floats of one shape, ConfigError for other `layers`.  Warns with a
+        LevelWarning when the audio peaks at more than 8 times full scale.
         """
         wanted = self._wanted(layers)
         return _features(wanted, self.values(waveform, wanted), layers)
 
     def scores(self, waveform: NDArray[Any]) -> NDArray[np.float32]:
-        """What the program's head gives: float32 (labels,), the largest for the likeliest label.
+        """Scores of the program's head: float32 (labels,) per clip, or (frames, labels) of symbols.
 
-        A softmax makes probabilities of them.  Raises DataError as `run` does, and ConfigError for
-        a program without a head.
+        The largest is that of the likeliest label; a softmax over the labels gives probabilities.
+        Raises DataError as `run` does, and ConfigError for a program without a head.
         """
         head = self._given_head()
         return _scores(head, self.values(waveform, [head.value])[0])
 
     def label(self, waveform: NDArray[Any]) -> str:
-        """The likeliest label of the audio; raises what `scores` raises."""
-        return self._given_head().labels[int(np.argmax(self.scores(waveform)))]
+        """The likeliest label of the audio, of a head of kind `class`.
+
+        Raises what `scores` raises, and ConfigError for a head of another kind.
+        """
+        return self._given_head("class").labels[int(np.argmax(self.scores(waveform)))]
+
+    def text(self, waveform: NDArray[Any]) -> str:
+        """The text of the audio by greedy CTC decoding, of a head of kind `sequence`.
+
+        Raises what `scores` raises, and ConfigError for a head of another kind.
+        """
+        return greedy_text(self._given_head("sequence").labels, self.scores(waveform))
 
     def run_with_scores(
         self, waveform: NDArray[Any], layers: Literal["last", "all"] = "last"
@@ -130,17 +146,33 @@ class Session:
             raise ConfigError(f"layers={layers!r}; allowed are 'last' and 'all'")
         return self.outputs if layers == "all" else self.outputs[-1:]
 
-    def _given_head(self) -> Head:
+    def _given_head(self, kind: Literal["class", "sequence"] | None = None) -> Head:
         if self._head is None:
             raise ConfigError(
                 "the program has no head, so no labels; `earbit superb MODEL --out DIR` trains one "
                 "and `earbit export MODEL --head DIR --out FILE` packs it"
+            )
+        if kind not in (None, self._head.kind):
+            method = {"class": "label", "sequence": "text"}[self._head.kind]
+            raise ConfigError(
+                f"the program's head is of kind {self._head.kind!r}; call `{method}` of the session"
             )
         return self._head
 
     def kernels(self) -> dict[str, str]:
         """The kernels that are used on this CPU, by what they compute."""
         return {kernel["op"]: kernel["name"] for kernel in _core.kernels() if kernel["chosen"]}
+
+
+def _opened_again(kind: type[Session], path: str, threads: int, digest: str) -> Session:
+    """The session of a copied one's file; FormatError when that file holds something else now."""
+    session = kind(path, threads)
+    if session._digest != digest:
+        raise FormatError(
+            f"{path}: the file has changed since the session was made: its digest was {digest} "
+            f"and is {session._digest} now; restore the file, or make a new Session of it"
+        )
+    return session
 
 
 def chosen_isa() -> str:
@@ -164,6 +196,8 @@ def _features(
 
 
 def _scores(head: Head, result: NDArray[np.float32]) -> NDArray[np.float32]:
+    if head.kind == "sequence":
+        return result
     if len(result) != 1:
         raise FormatError(
             f"head value {head.value} of the program has {len(result)} rows, expected 1; "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,19 @@ from earbit.errors import DataError
 
 MIN_SAMPLES = 400
 MAX_SAMPLES = 16_000 * 3600 * 4
+MAX_PEAK = 8.0
+"""Full scale is 1; what is far louder was most likely not divided by the full scale of integers."""
+
+
+class LevelWarning(UserWarning):
+    """Audio whose level is implausible; it runs, but its features may be meaningless."""
 
 
 def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
-    """The samples as float32 (samples,); DataError for what cannot be run, with what to do."""
+    """The samples as float32 (samples,); DataError for what cannot be run, with what to do.
+
+    Warns with a LevelWarning when the peak is above MAX_PEAK.
+    """
     if isinstance(waveform, (str, bytes, bytearray, memoryview, os.PathLike)):
         raise no_waveform(waveform)
     try:
@@ -37,7 +48,28 @@ def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
     n_bad = int(np.count_nonzero(~np.isfinite(audio)))
     if n_bad:
         raise DataError(f"audio has {n_bad} samples that are NaN or infinite; clean it first")
+    if problem := level_problem(audio):
+        warnings.warn(problem, LevelWarning, stacklevel=_depth_of_caller())
     return audio
+
+
+def level_problem(audio: NDArray[np.float32]) -> str | None:
+    """What to say of audio that is implausibly loud, with what to do; None for any other."""
+    peak = max(float(audio.max()), -float(audio.min()))
+    if peak <= MAX_PEAK:
+        return None
+    # Of integers that became floats as they were: the narrowest samples that reach so far.
+    bits = next((bits for bits in (16, 24, 32) if peak <= 2 ** (bits - 1)), None)
+    likely = f"; if it was {bits}-bit samples, divide it by {2 ** (bits - 1)}" if bits else ""
+    return f"audio has a peak of {peak:.6g}, full scale is 1: features may be wrong{likely}"
+
+
+def _depth_of_caller() -> int:
+    """How many frames above the function that asks the first one outside of earbit.runtime is."""
+    frame, depth = sys._getframe(1), 1
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("earbit.runtime."):
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 def no_waveform(given: str | bytes | bytearray | memoryview | os.PathLike[str]) -> DataError:

@@ -11,7 +11,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 import earbit
-from earbit.audio.corpus import Corpus, open_corpus
+from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.splits import training_split
 from earbit.bench.side_by_side import bench
 from earbit.config import to_dict
 from earbit.cost.lengths import macs_by_length
@@ -30,18 +31,20 @@ from earbit.cost.records import to_json
 from earbit.errors import ConfigError
 from earbit.export.verb import export_to
 from earbit.files import make_folder, write_json
+from earbit.folder_lock import only_process_in
 from earbit.load import load_model, random_model
 from earbit.presets import preset
-from earbit.pretrain.corpus import decoded_corpus, training_data
-from earbit.pretrain.loop import TrainingData
 from earbit.pretrain.verb import pretrain_on
 from earbit.progress import say
 from earbit.quantize.convert import precisions_of
 from earbit.quantize.stages import quantize_on
 from earbit.study.report import bits_equal, write_report
 from earbit.study.scale import Scale, scale_named
+from earbit.superb.examples import task_splits
 from earbit.superb.tasks import task_named
 from earbit.superb.verb import score_on
+from earbit.terminal import printable
+from earbit.units.labelled import TrainingData, training_data
 
 PLANS = ("fp32", "w1a1")
 UNTRAINED = "random weights"
@@ -51,19 +54,24 @@ STAGES_OF_PLAN = ("train", "cost", "export", "ks", "bench")
 
 @dataclass(frozen=True)
 class Study:
-    """One study: its corpus is opened, decoded and labelled only when a stage needs it."""
+    """One study: its corpus is decoded and labelled only when a stage needs it."""
 
     corpus_where: str
+    opened: Corpus
     out_dir: Path
     scale: Scale
     seed: int
     n_stages: int
+    resplit: bool = False
     stage_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @cached_property
     def corpus(self) -> tuple[Corpus, Mapping[str, np.ndarray]]:
         """The corpus and its audio, decoded once."""
-        return decoded_corpus(self.corpus_where, self.out_dir)
+        decoded, waveforms = decoded_corpus(self.opened, self.out_dir)
+        # Without the files that proved broken, a class may be missing.
+        check_serves(decoded)
+        return decoded, waveforms
 
     @cached_property
     def data(self) -> TrainingData:
@@ -95,46 +103,62 @@ class Study:
         return json.loads(done.read_text(encoding="utf-8"))
 
 
-def run_study(corpus: str, encoders: Sequence[str], *, scale: str, out_dir: Path, seed: int) -> str:
+def check_serves(corpus: Corpus) -> None:
+    """DataError when labels and splits do not serve the score, or training; no audio is read."""
+    task_splits(task_named("ks"), corpus.cuts)
+    training_split(corpus)
+
+
+def run_study(
+    corpus: str,
+    encoders: Sequence[str],
+    *,
+    scale: str,
+    out_dir: Path,
+    seed: int,
+    resplit: bool = False,
+) -> str:
     """Runs or continues a study; writes results.json and report.html and returns a short text.
 
-    Raises ConfigError when `out_dir` holds a study with other settings, and DataError for a corpus
-    whose labels do not serve the score; before anything is trained.
+    resplit: ignores the `split` of the corpus and draws new ones.  Raises ConfigError when
+    `out_dir` holds a study with other settings or another process works in it, and DataError for a
+    corpus whose labels do not serve the score; before anything is trained.
     """
     if not encoders:
         raise ConfigError("--encoders without a name; give at least one preset")
     for name in encoders:
         preset(name)
     n_stages = len(encoders) * (1 + len(PLANS) * len(STAGES_OF_PLAN))
-    study = Study(corpus, out_dir, scale_named(scale), seed, n_stages)
-    opened = open_corpus(corpus)
-    task_named("ks").splits(opened.cuts)
-    make_folder(out_dir)
-    settings = {
-        "earbit": earbit.__version__,
-        "corpus": corpus,
-        "corpus_digest": opened.digest,
-        "encoders": list(encoders),
-        "scale": scale,
-        "scale_settings": to_dict(study.scale),
-        "seed": seed,
-    }
-    _check_settings(out_dir / "study.json", settings)
-    start_s = time.monotonic()
-    rows = [row for encoder in encoders for row in _encoder_rows(study, encoder)]
-    results = {
-        "settings": settings,
-        "scale": settings["scale_settings"],
-        "machine": _machine(),
-        "corpus": _corpus_figures(out_dir),
-        "wall_s_of_this_run": round(time.monotonic() - start_s, 1),
-        "rows": rows,
-        "cost_by_length": macs_by_length({encoder: preset(encoder) for encoder in encoders}),
-        "random_weights": {encoder: _score_untrained(study, encoder) for encoder in encoders},
-    }
-    write_json(out_dir / "results.json", results)
-    write_report(results, out_dir / "report.html")
-    return summary(results, out_dir)
+    opened = open_corpus(corpus, resplit=resplit)
+    check_serves(opened)
+    study = Study(corpus, opened, out_dir, scale_named(scale), seed, n_stages, resplit)
+    with only_process_in(out_dir):
+        settings = {
+            "earbit": earbit.__version__,
+            "corpus": corpus,
+            "corpus_digest": opened.digest,
+            "resplit": resplit,
+            "encoders": list(encoders),
+            "scale": scale,
+            "scale_settings": to_dict(study.scale),
+            "seed": seed,
+        }
+        _check_settings(out_dir / "study.json", settings)
+        start_s = time.monotonic()
+        rows = [row for encoder in encoders for row in _encoder_rows(study, encoder)]
+        results = {
+            "settings": settings,
+            "scale": settings["scale_settings"],
+            "machine": _machine(),
+            "corpus": _corpus_figures(out_dir),
+            "wall_s_of_this_run": round(time.monotonic() - start_s, 1),
+            "rows": rows,
+            "cost_by_length": macs_by_length({encoder: preset(encoder) for encoder in encoders}),
+            "random_weights": {encoder: _score_untrained(study, encoder) for encoder in encoders},
+        }
+        write_json(out_dir / "results.json", results)
+        write_report(results, out_dir / "report.html")
+        return summary(results, out_dir)
 
 
 def _encoder_rows(study: Study, encoder: str) -> list[dict[str, Any]]:
@@ -169,9 +193,10 @@ def _score_untrained(study: Study, encoder: str) -> dict[str, Any]:
 def _train(study: Study, encoder: str, plan: str, folder: Path) -> dict[str, Any]:
     if plan == "fp32":
         recipe = study.scale.recipe(encoder, study.corpus_where, study.seed)
-        return pretrain_on(recipe, study.data, folder)
+        return pretrain_on(replace(recipe, resplit=study.resplit), study.data, folder)
     teacher = load_model(study.out_dir / encoder / "fp32")
-    return quantize_on(teacher, study.scale.quantize(plan, study.seed), study.data, folder)
+    config = replace(study.scale.quantize(plan, study.seed), resplit=study.resplit)
+    return quantize_on(teacher, config, study.data, folder)
 
 
 def _worth_and_cost(study: Study, folder: Path, encoder: str, plan: str) -> dict[str, Any]:
@@ -261,5 +286,5 @@ def summary(results: dict[str, Any], out_dir: Path) -> str:
     lines.append(
         f"MB: program file; ms: measured, one thread, {results['scale']['seconds']:g} s of audio"
     )
-    lines.append(f"{out_dir}/report.html, {out_dir}/results.json")
+    lines.append(", ".join(printable(str(out_dir / n)) for n in ("report.html", "results.json")))
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Frozen features: computed once per clip, used by every head of a sweep.
+"""Frozen features: computed once per clip, kept on disk, used by every head of a sweep.
 
 Letters: L hidden states, T frames, D width.
 """
@@ -7,32 +7,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 import earbit
-from earbit.errors import DataError
-from earbit.files import make_folder
+from earbit.errors import DataError, FormatError
+from earbit.files import make_folder, write_whole
 from earbit.model import AudioModel
 from earbit.progress import progress
-from earbit.superb.feature_shards import ShardedFeatures
 
 Features = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Waveform (n_samples,) at 16 kHz -> all hidden states (L, T, D)."""
-
+Clips = Mapping[str, NDArray[np.float32]]
 SHARD_BYTES = 64 * 10**6
+KEY = "earbit-features"
+PREFIX = "clip:"
+"""In front of every id: safetensors keeps some names for itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrozenFeatures:
-    """Features of clips, and what they were made from."""
+    """Features of clips and their origin."""
 
-    clips: Mapping[str, NDArray[np.float32]]
+    clips: Clips
     """(n_states, n_frames, width) by id."""
     n_states: int
     width: int
@@ -57,7 +62,7 @@ def model_features(model: AudioModel) -> Features:
 
 def cached_features(
     features: Features,
-    waveforms: Mapping[str, NDArray[np.float32]],
+    waveforms: Clips,
     ids: Iterable[str],
     *,
     model_digest: str,
@@ -66,10 +71,10 @@ def cached_features(
 ) -> FrozenFeatures:
     """Features of every clip in `ids`, each computed alone, so that nothing depends on padding.
 
-    Full frames are kept as float32 below `cache_dir`, in a folder named by model, corpus and
-    version, where a second call finds them.  model_digest: of the weights, or of the program that
-    computes instead of them.  Raises DataError for an id without audio, for features that are not
-    finite, and for a full disk.
+    They are kept as float32 below `cache_dir`, in a folder named by model, corpus and version, and
+    a second call finds them there.  model_digest: of the weights, or of the program that computes
+    the features.  Raises DataError for an id without audio, for features that are not finite, and
+    for a full disk.
     """
     wanted = sorted(set(ids))
     if not wanted:
@@ -80,7 +85,10 @@ def cached_features(
             f"{len(missing)} of {len(wanted)} clips have no audio, first {missing[0]!r}; "
             "decode the whole corpus"
         )
-    store = _shards(cache_dir, model_digest, corpus_digest)
+    key = hashlib.sha256(
+        json.dumps([earbit.__version__, model_digest, corpus_digest]).encode()
+    ).hexdigest()
+    store = ShardedFeatures(make_folder(cache_dir / key[:24]), key)
     todo = [i for i in wanted if i not in store]
     first = features(waveforms[todo[0]]) if todo else store[wanted[0]]
     shape = (first.shape[0], first.shape[-1])
@@ -88,9 +96,8 @@ def cached_features(
     n_bytes = 0
     with progress("features", len(wanted), len(wanted) - len(todo)) as advance:
         for i in todo:
-            clip = first if i == todo[0] else features(waveforms[i])
-            pending[i] = _checked(clip, i, shape)
-            n_bytes += clip.nbytes
+            pending[i] = _checked(first if i == todo[0] else features(waveforms[i]), i, shape)
+            n_bytes += pending[i].nbytes
             if n_bytes >= SHARD_BYTES:
                 store.add(pending)
                 pending, n_bytes = {}, 0
@@ -106,10 +113,49 @@ def cached_features(
     )
 
 
-def _shards(cache_dir: Path, model_digest: str, corpus_digest: str) -> ShardedFeatures:
-    parts = [earbit.__version__, model_digest, corpus_digest]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    return ShardedFeatures(make_folder(cache_dir / key[:24]), key)
+class ShardedFeatures(Mapping[str, NDArray[np.float32]]):
+    """Features by clip in the safetensors files of one folder, read clip by clip.
+
+    A shard is written whole or not at all and never changes, so an interrupted run resumes with
+    what it finds and two runs at once do no harm.  Raises FormatError for a shard that is damaged
+    or has another key.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder = folder
+        self.key = key
+        self._shard_of: dict[str, Any] = {}
+        for path in sorted(folder.glob("shard-*.safetensors")):
+            self._open(path)
+
+    def add(self, clips: Clips) -> None:
+        """Writes one more shard; the same clips always get the same file."""
+        names = hashlib.sha256("\n".join(sorted(clips)).encode()).hexdigest()
+        path = self.folder / f"shard-{names[:16]}.safetensors"
+        tensors = {PREFIX + i: np.ascontiguousarray(clip) for i, clip in clips.items()}
+        write_whole(path, lambda temporary: save_file(tensors, temporary, {KEY: self.key}))
+        self._open(path)
+
+    def _open(self, path: Path) -> None:
+        try:
+            shard: Any = safe_open(path, framework="numpy")
+            key = (shard.metadata() or {}).get(KEY)
+            names = shard.keys()
+        except (SafetensorError, OSError) as error:
+            raise FormatError(f"{path}: damaged feature cache ({error}); delete it") from error
+        if key != self.key:
+            raise FormatError(f"{path}: a feature cache of other features; delete this file")
+        self._shard_of |= {name.removeprefix(PREFIX): shard for name in names}
+
+    def __getitem__(self, clip_id: str) -> NDArray[np.float32]:
+        clip: NDArray[np.float32] = self._shard_of[clip_id].get_tensor(PREFIX + clip_id)
+        return clip
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shard_of)
+
+    def __len__(self) -> int:
+        return len(self._shard_of)
 
 
 def _checked(

@@ -1,12 +1,9 @@
-"""A trained head as one safetensors file: tensors, and as JSON metadata what is needed to use it.
-
-The same file carries the sweep that chose the head, so that a sweep can go on after a kill.
-"""
+"""A trained head as one safetensors file: its tensors, and what is needed to use it as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,72 +16,69 @@ from torch import Tensor
 
 from earbit.errors import ConfigError, FormatError
 from earbit.files import write_whole
-from earbit.superb.features import FrozenFeatures
-from earbit.superb.heads import Head, HeadShape
-from earbit.superb.task import Example, GridPoint, Task
+from earbit.superb.heads import HEADS, Head, HeadShape
+from earbit.superb.kinds.kind import Slots
+from earbit.superb.task import Task
 from earbit.superb.tasks import task_named
-from earbit.superb.training import predict_all
 
 FORMAT = "earbit-head-1"
 METADATA_KEY = "earbit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainedHead:
-    """A head with the names of its outputs."""
+class GridPoint:
+    """The result of one learning rate on the validation clips."""
 
-    head: Head
-    outputs: tuple[str, ...]
-    model_digest: str = ""
-    """Of the model whose features it was trained on; empty in files before this was written."""
+    lr: float
+    value: float
+    """First metric of the task at the best check."""
+    step: int
+    """Updates until then."""
+    n_skipped: int
+    """Updates left out because the gradient was not finite."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sweep:
-    """What a file says beside its head: the run it belongs to and the points done so far."""
+class TrainedHead:
+    """A head with its task and the names of its outputs."""
 
-    key: str
-    points: tuple[GridPoint, ...]
-    best: int
-    """Index of the point whose head this is."""
+    task: Task
+    head: Head
+    slots: Slots
+    model_digest: str
+    """Of the model whose features it was trained on; empty in files of early versions."""
+    point: GridPoint
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all outputs in order."""
+        return tuple(name for slot in self.slots for name in slot)
 
 
-def save_head(path: Path, task: Task, trained: TrainedHead, sweep: Sweep) -> None:
-    """Writes a head and its sweep; whole or not at all."""
+def save_head(path: Path, trained: TrainedHead) -> None:
+    """Writes a head, whole or not at all."""
     header = {
         "format": FORMAT,
-        "task": task.name,
+        "task": trained.task.name,
         "shape": asdict(trained.head.shape),
-        "outputs": list(trained.outputs),
+        "outputs": trained.outputs,
+        "slots": [len(slot) for slot in trained.slots],
         "model_digest": trained.model_digest,
-        "sweep": asdict(sweep),
+        "point": asdict(trained.point),
     }
     tensors = {name: t.detach().contiguous() for name, t in trained.head.state_dict().items()}
     metadata = {METADATA_KEY: json.dumps(header)}
     write_whole(path, lambda temporary: save_file(tensors, temporary, metadata))
 
 
-def load_head(where: str | Path, task: Task) -> TrainedHead:
+def load_head(where: str | Path) -> TrainedHead:
     """A head that `run_task` trained, from its file or its folder, ready to use.
 
-    Raises FormatError for a file that is damaged, foreign or of another task.
+    Raises FormatError for a file that is damaged, foreign or of an unknown task.
     """
-    return read_head(head_path(where), task)[0]
-
-
-def load_head_of_any_task(where: str | Path) -> tuple[Task, TrainedHead]:
-    """A head and the task that it says it is of; raises FormatError as `load_head` does."""
     path = head_path(where)
     with _damage_named(path):
-        header, tensors = _opened(path)
-        task = task_named(header["task"])
-        return task, _parsed(path, task, header, tensors)[0]
-
-
-def read_head(path: Path, task: Task) -> tuple[TrainedHead, Sweep]:
-    """A head and the sweep it comes from; raises FormatError as `load_head` does."""
-    with _damage_named(path):
-        return _parsed(path, task, *_opened(path))
+        return _parsed(*_opened(path))
 
 
 def head_path(where: str | Path) -> Path:
@@ -97,10 +91,7 @@ def _opened(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
-            tensors: dict[str, Tensor] = {
-                name: file.get_tensor(name)
-                for name in file.keys()  # noqa: SIM118
-            }
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise FormatError(
             f"{path}: not a readable head ({error}); give the folder of a finished `superb` run"
@@ -114,57 +105,36 @@ def _opened(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
+    except FormatError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
-        if isinstance(error, FormatError):
-            raise
         reason = " ".join(str(error).split())
         raise FormatError(f"{path}: damaged head ({reason}); delete it, train again") from error
 
 
-def _parsed(
-    path: Path, task: Task, header: dict[str, Any], tensors: dict[str, Tensor]
-) -> tuple[TrainedHead, Sweep]:
+def _parsed(header: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedHead:
     if header["format"] != FORMAT:
-        raise FormatError(f"{path}: format {header['format']!r}, this version reads {FORMAT!r}")
-    if header["task"] != task.name:
-        raise FormatError(
-            f"{path}: a head of task {header['task']!r}, not of {task.name!r}; give another folder"
-        )
-    outputs = tuple(str(name) for name in header["outputs"])
+        raise ValueError(f"format {header['format']!r}, this version reads {FORMAT!r}")
+    task = task_named(header["task"])
+    names = iter([str(name) for name in header["outputs"]])
+    sizes = header.get("slots", [len(header["outputs"])])
+    slots = tuple(tuple(next(names) for _ in range(size)) for size in sizes)
     shape = HeadShape(**header["shape"])
-    if shape.n_outputs != len(outputs):
-        raise FormatError(f"{path}: {len(outputs)} names for {shape.n_outputs} outputs; damaged")
-    stored = header["sweep"]
-    points = tuple(GridPoint(**point) for point in stored["points"])
-    if not 0 <= stored["best"] < len(points):
-        raise FormatError(f"{path}: best point {stored['best']} of {len(points)}; damaged")
-    sweep = Sweep(key=str(stored["key"]), points=points, best=stored["best"])
+    if sum(map(len, slots)) != shape.n_outputs or next(names, None) is not None:
+        raise ValueError(
+            f"{len(header['outputs'])} names in slots of {sizes} for {shape.n_outputs} outputs"
+        )
+    # Early versions keep the whole sweep.
+    sweep = header.get("sweep", {})
+    point = header["point"] if "point" in header else sweep["points"][sweep["best"]]
     # The random weights of a new head are overwritten; they must not move the global generator.
     with torch.random.fork_rng(devices=[]):
-        head = task.head(shape)
+        head = HEADS[task.head](shape)
     head.load_state_dict(tensors)
-    digest = str(header.get("model_digest", ""))
-    return TrainedHead(head=head.eval(), outputs=outputs, model_digest=digest), sweep
-
-
-def predict(task: Task, trained: TrainedHead, features: FrozenFeatures, clip_id: str) -> Any:
-    """What a head says about one clip: a class, a text, ... as the task decodes it."""
-    example = Example(id=clip_id, target=None, speaker=None)
-    return predict_all(task, trained.head, trained.outputs, features, [example])[0]
-
-
-def score_with(
-    task: Task, trained: TrainedHead, features: FrozenFeatures, examples: Sequence[Example]
-) -> dict[str, float]:
-    """Every metric of a trained head on other features, as those of the packed runtime.
-
-    Raises ConfigError when the features do not have the shape that the head was trained on.
-    """
-    shape = trained.head.shape
-    if (features.n_states, features.width) != (shape.n_states, shape.width):
-        raise ConfigError(
-            f"features of {features.n_states} states x {features.width}, the head was trained on "
-            f"{shape.n_states} x {shape.width}; use the model or program that it was trained with"
-        )
-    predictions = predict_all(task, trained.head, trained.outputs, features, examples)
-    return task.metrics(predictions, examples)
+    return TrainedHead(
+        task=task,
+        head=head.eval(),
+        slots=slots,
+        model_digest=str(header.get("model_digest", "")),
+        point=GridPoint(**point),
+    )

@@ -14,6 +14,8 @@ from earbit.errors import ConfigError
 from earbit.nn.leaves import Linear
 from earbit.nn.lengths import length_mask
 
+D_PROJECTION = 256
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadShape:
@@ -45,7 +47,7 @@ class WeightedSum(torch.nn.Module):
         return (weights_L @ states.flatten(1)).view(states.shape[1:])
 
     def shares(self) -> list[float]:
-        """What every hidden state contributes; they sum to 1."""
+        """The weight of every hidden state; they sum to 1."""
         return torch.softmax(self.logits.detach().double(), dim=0).tolist()
 
 
@@ -66,12 +68,10 @@ class MeanPoolLinear(Head):
     Source: SUPERB, arXiv 2105.01051 (keyword, intent, speaker and emotion tasks).
     """
 
-    D_PROJECTION = 256
-
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
-        self.projection = Linear(shape.width, self.D_PROJECTION)
-        self.output = Linear(self.D_PROJECTION, shape.n_outputs)
+        self.projection = Linear(shape.width, D_PROJECTION)
+        self.output = Linear(D_PROJECTION, shape.n_outputs)
 
     def forward(self, states_LBTD: Tensor, lengths: Tensor) -> Tensor:
         real_BT = length_mask(lengths, states_LBTD.shape[2]).to(states_LBTD.dtype)
@@ -80,3 +80,25 @@ class MeanPoolLinear(Head):
         means_LBD = sums_LBD / lengths[:, None]
         y_BC: Tensor = self.output(self.projection(self.layers(means_LBD)))
         return y_BC
+
+
+class FrameLinear(Head):
+    """Weighted sum, linear, linear, for every frame: (L, B, T, D) -> (B, T, C).
+
+    Source: SUPERB, arXiv 2105.01051 (phoneme recognition).
+    """
+
+    def __init__(self, shape: HeadShape) -> None:
+        super().__init__(shape)
+        self.projection = Linear(shape.width, D_PROJECTION)
+        self.output = Linear(D_PROJECTION, shape.n_outputs)
+
+    def forward(self, states_LBTD: Tensor, lengths: Tensor) -> Tensor:
+        y_BTC: Tensor = self.output(self.projection(self.layers(states_LBTD)))
+        return y_BTC
+
+
+HEADS: dict[str, type[Head]] = {
+    "mean_pool_linear": MeanPoolLinear,
+    "frame_linear": FrameLinear,
+}

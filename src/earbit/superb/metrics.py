@@ -1,37 +1,90 @@
-"""Metrics as pure functions over lists."""
+"""Metrics as pure functions over lists of predictions and references, and their table."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from earbit.errors import DataError
+from earbit.errors import DataError, UnsupportedError
 
 
 def accuracy(predictions: Sequence[Hashable], references: Sequence[Hashable]) -> float:
-    """Share of predictions that equal their reference; DataError when there is none."""
+    """Share of predictions that equal their reference, in all slots where there are several."""
     _check(predictions, references)
     pairs = zip(predictions, references, strict=True)
     return sum(p == r for p, r in pairs) / len(references)
 
 
-def recall_of_class(
-    predictions: Sequence[Hashable], references: Sequence[Hashable]
-) -> dict[Hashable, float]:
-    """For every class among the references: the share of its clips that were recognised."""
-    _check(predictions, references)
-    pairs = zip(predictions, references, strict=True)
-    hits = Counter(r for p, r in pairs if p == r)
-    return {label: hits[label] / n for label, n in Counter(references).items()}
-
-
 def mean_class_accuracy(predictions: Sequence[Hashable], references: Sequence[Hashable]) -> float:
-    """Mean recall over the classes, so that a frequent class does not hide a rare one."""
-    recalls = recall_of_class(predictions, references)
-    return sum(recalls.values()) / len(recalls)
+    """Mean over the classes of the references of their recall, so that rare classes count."""
+    _check(predictions, references)
+    hits = Counter(r for p, r in zip(predictions, references, strict=True) if p == r)
+    recalls = [hits[label] / n for label, n in Counter(references).items()]
+    return sum(recalls) / len(recalls)
 
 
-def _check(predictions: Sequence[Hashable], references: Sequence[Hashable]) -> None:
+def word_error_rate(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
+) -> float:
+    """Word edits over words of all references; of symbols that end in a space, their error rate."""
+    _check(predictions, references)
+    rate: float = _jiwer().wer(_texts(references), _texts(predictions))
+    return rate
+
+
+def character_error_rate(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
+) -> float:
+    """Character edits over characters of all references."""
+    _check(predictions, references)
+    rate: float = _jiwer().cer(_texts(references), _texts(predictions))
+    return rate
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A row of the table: (predictions, references) -> value."""
+
+    of: Callable[[Sequence[Any], Sequence[Any]], float]
+    higher_is_better: bool
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Whether one value beats another: NaN beats nothing, any number beats NaN."""
+        if value != value or than != than:
+            return value == value
+        return value > than if self.higher_is_better else value < than
+
+
+METRICS = {
+    "accuracy": Metric(accuracy, higher_is_better=True),
+    "mean_class_accuracy": Metric(mean_class_accuracy, higher_is_better=True),
+    "wer": Metric(word_error_rate, higher_is_better=False),
+    "cer": Metric(character_error_rate, higher_is_better=False),
+}
+
+
+def text_of(symbols: Sequence[str]) -> str:
+    """Symbols as text; a symbol that ends a word brings its own space."""
+    return "".join(symbols).strip()
+
+
+def _texts(sequences: Sequence[Sequence[str]]) -> list[str]:
+    return [text_of(symbols) for symbols in sequences]
+
+
+def _jiwer() -> Any:
+    try:
+        import jiwer
+    except ImportError as error:
+        raise UnsupportedError(
+            'error rates of text need jiwer, which is not installed; pip install "earbit[eval]"'
+        ) from error
+    return jiwer
+
+
+def _check(predictions: Sequence[Any], references: Sequence[Any]) -> None:
     if len(predictions) != len(references) or not references:
         raise DataError(
             f"{len(predictions)} predictions for {len(references)} references; a metric needs "

@@ -1,4 +1,4 @@
-"""Every task by name."""
+"""The table of tasks: a row for each."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from earbit.errors import ConfigError
 from earbit.superb.ks import KS
 from earbit.superb.task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (KS,)}
+TASKS: dict[str, Task] = {
+    "ks": KS,
+}
 
 
 def task_named(name: str) -> Task:
-    """The task called `name`; ConfigError with near names when there is none."""
+    """The task called `name`; ConfigError with near names if there is none."""
     if name not in TASKS:
         raise ConfigError(f"unknown task {name!r}{suggest(name, list(TASKS))}")
     return TASKS[name]

@@ -2,87 +2,111 @@
 
 Differs from s3prl: batches are as large as batch x accumulation there, and an infinite gradient is
 left out as a NaN gradient is.
+
+Letters: L hidden states, B batch, T frames, D width.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from earbit.errors import ConfigError
-from earbit.superb.clip_batches import collate, endless_batches
+from earbit.audio.splits import Splits
 from earbit.superb.features import FrozenFeatures
-from earbit.superb.heads import Head
-from earbit.superb.task import Example, FitRequest, Fitted, GridPoint, Task, new_head
+from earbit.superb.head_file import GridPoint, TrainedHead
+from earbit.superb.heads import HEADS, Head, HeadShape
+from earbit.superb.kinds.kind import Slots
+from earbit.superb.kinds.table import KINDS
+from earbit.superb.metrics import METRICS
+from earbit.superb.task import Example, Task
 
 
-def train_head(request: FitRequest) -> Fitted:
-    """Trains a head with Adam at a constant rate and gives it back as it was at its best check.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """How the heads of a sweep are trained, apart from their learning rate."""
 
-    Among equal checks the earliest counts.  The same request gives the same bits on a CPU; the
+    task: Task
+    features: FrozenFeatures
+    splits: Splits[Example]
+    n_steps: int
+    batch_size: int
+    seed: int
+
+
+def train_head(training: Training, lr: float) -> TrainedHead:
+    """Trains a head with Adam at a constant rate and returns it as it was at its best check.
+
+    Among equal checks the earliest counts.  The same arguments give the same bits on a CPU, and the
     global random state is left as it was.  Source: SUPERB, arXiv 2105.01051; gradient clipping and
     the check intervals are those of s3prl.
     """
-    task, splits, features = request.task, request.splits, request.features
-    if task.encode is None or task.loss is None or request.lr is None:
-        raise ConfigError(f"task {task.name} has no encode, loss or lr; give it another `fit`")
-    targets = [task.encode(example.target, request.outputs) for example in splits.train]
-    weights = None if task.weights is None else task.weights(splits.train)
-    generator = torch.Generator().manual_seed(request.seed)
-    batches = endless_batches(len(splits.train), request.batch_size, weights, generator)
-    check_every = math.ceil(request.n_steps / task.defaults.n_checks)
-    head = new_head(request)
-    # With a weight decay of zero AdamW is Adam.
-    optimiser = torch.optim.AdamW(
-        head.parameters(), lr=request.lr, weight_decay=task.defaults.weight_decay
+    task, splits, features = training.task, training.splits, training.features
+    kind, metric = KINDS[task.kind], METRICS[task.metrics[0]]
+    targets = [example.target for example in splits.train]
+    slots = kind.slots_of(targets)
+    encoded = [kind.encode(target, slots) for target in targets]
+    batches = endless_batches(
+        targets, training.batch_size, is_balanced=task.is_balanced, seed=training.seed
     )
-    best: GridPoint | None = None
+    check_every = math.ceil(training.n_steps / task.n_checks)
     best_tensors: dict[str, Tensor] = {}
-    n_skipped = 0
-    # Dropout draws from torch's global generator; it is lent a seed and given back.
+    best_value, best_step, n_skipped = math.nan, 0, 0
+    # Initial weights and dropout draw from torch's global generator; it is lent a seed.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(request.seed)
-        for step, rows in enumerate(islice(batches, request.n_steps), start=1):
+        torch.manual_seed(training.seed)
+        n_outputs = sum(map(len, slots))
+        sizes = {"n_states": features.n_states, "width": features.width, "n_outputs": n_outputs}
+        head = HEADS[task.head](HeadShape(**sizes))
+        # With a weight decay of zero AdamW is Adam.
+        optimiser = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=task.weight_decay)
+        torch.manual_seed(training.seed)
+        for step, rows in enumerate(islice(batches, training.n_steps), start=1):
             states_LBTD, lengths = collate(features.clips, [splits.train[i].id for i in rows])
             head.train()
             optimiser.zero_grad(set_to_none=True)
-            loss = task.loss(head(states_LBTD, lengths), lengths, [targets[i] for i in rows])
-            loss.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(
-                head.parameters(), task.defaults.max_gradient_norm
-            )
+            outputs = head(states_LBTD, lengths)
+            kind.loss(outputs, lengths, [encoded[i] for i in rows], slots).backward()  # type: ignore[no-untyped-call]
+            norm = torch.nn.utils.clip_grad_norm_(head.parameters(), task.max_gradient_norm)
             if bool(torch.isfinite(norm)):
                 optimiser.step()
             else:
                 n_skipped += 1
-            if step % check_every and step != request.n_steps:
+            if step % check_every and step != training.n_steps:
                 continue
-            predictions = predict_all(task, head, request.outputs, features, splits.valid)
-            value = task.metrics(predictions, splits.valid)[task.metric]
-            if best is None or task.is_better(value, best.value):
-                best = GridPoint(lr=request.lr, value=value, step=step, n_skipped=0)
+            predictions = predict(task, head, slots, features, splits.valid)
+            value = metric.of(predictions, [example.target for example in splits.valid])
+            if not best_tensors or metric.is_better(value, best_value):
+                best_value, best_step = float(value), step
                 best_tensors = {name: t.clone() for name, t in head.state_dict().items()}
-    assert best is not None, "the last step is always checked"
     head.load_state_dict(best_tensors)
-    point = GridPoint(lr=best.lr, value=best.value, step=best.step, n_skipped=n_skipped)
-    return Fitted(head=head.eval(), point=point)
+    return TrainedHead(
+        task=task,
+        head=head.eval(),
+        slots=slots,
+        model_digest=features.model_digest,
+        point=GridPoint(lr=lr, value=best_value, step=best_step, n_skipped=n_skipped),
+    )
 
 
-def predict_all(
+def predict(
     task: Task,
     head: Head,
-    outputs: Sequence[str],
+    slots: Slots,
     features: FrozenFeatures,
     examples: Sequence[Example],
     batch_size: int = 32,
 ) -> list[Any]:
     """Predictions of a head for clips, in their order; clips of like length share a batch."""
-    clips = features.clips
+    clips, kind = features.clips, KINDS[task.kind]
     by_length = sorted(range(len(examples)), key=lambda i: clips[examples[i].id].shape[1])
     predictions: dict[int, Any] = {}
     head.eval()
@@ -94,5 +118,40 @@ def predict_all(
             for i, result, n_frames in zip(rows, results, lengths.tolist(), strict=True):
                 # A result per frame loses its padding, a result per clip has none.
                 real = result[:n_frames] if results.dim() == 3 else result
-                predictions[i] = task.decode(real, outputs)
+                predictions[i] = kind.decode(real, slots)
     return [predictions[i] for i in range(len(examples))]
+
+
+def collate(
+    features: Mapping[str, NDArray[np.float32]], ids: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """Features (L, T_i, D) of clips -> (L, B, T, D) padded with zeros, and lengths int64 (B,)."""
+    clips = [features[i] for i in ids]
+    n_frames = [clip.shape[1] for clip in clips]
+    n_states, _, width = clips[0].shape
+    padded = np.zeros((n_states, len(clips), max(n_frames), width), np.float32)
+    for row, clip in enumerate(clips):
+        padded[:, row, : clip.shape[1]] = clip
+    return torch.from_numpy(padded), torch.tensor(n_frames)
+
+
+def endless_batches(
+    targets: Sequence[Hashable], batch_size: int, *, is_balanced: bool, seed: int
+) -> Iterator[list[int]]:
+    """Indices of training clips; every epoch is a permutation, and a batch may span two epochs.
+
+    Balanced, an epoch is as many draws with replacement, every target equally often.
+    """
+    counts = Counter(targets)
+    weights = torch.tensor([1 / counts[target] for target in targets])
+    generator = torch.Generator().manual_seed(seed)
+    waiting: list[int] = []
+    while True:
+        while len(waiting) < batch_size:
+            if is_balanced:
+                epoch = torch.multinomial(weights, len(targets), True, generator=generator)
+            else:
+                epoch = torch.randperm(len(targets), generator=generator)
+            waiting += epoch.tolist()
+        yield waiting[:batch_size]
+        waiting = waiting[batch_size:]

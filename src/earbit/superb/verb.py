@@ -5,38 +5,45 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from earbit.audio.corpus import Corpus
+from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus
 from earbit.files import write_json
+from earbit.folder_lock import only_process_in
 from earbit.load import preset_or_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.pretrain.corpus import decoded_corpus
 from earbit.progress import say
 from earbit.runtime.session import Session
+from earbit.superb.examples import task_splits
 from earbit.superb.features import cached_features, model_features
-from earbit.superb.head_file import load_head, score_with
-from earbit.superb.runner import run_task
+from earbit.superb.head_file import load_head
+from earbit.superb.runner import run_task, score_with
 from earbit.superb.tasks import task_named
 
 SCRATCH = "superb-features"
-"""Folder of features in OUT, there until the score is."""
+"""Folder of features in OUT, removed when the score is written."""
 
 
-def score_model(where: str, task: str, data: str, out_dir: Path, *, seed: int) -> dict[str, Any]:
+def score_model(
+    where: str, task: str, data: str, out_dir: Path, *, seed: int, resplit: bool = False
+) -> dict[str, Any]:
     """Trains the heads of a task on frozen features of a model and scores the best one.
 
-    The steps are those for a small corpus.  A preset is scored with random weights from the seed.
+    Updates and learning rates are those for a small corpus.  A preset has random weights from the
+    seed.  resplit: ignores the `split` of the corpus and draws a new one.  Raises DataError, before
+    any audio is decoded, when labels or splits do not serve the task.
     """
-    task_named(task)
+    chosen = task_named(task)
     model = preset_or_model(where, seed)
-    corpus, waveforms = decoded_corpus(data, out_dir)
-    return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)
+    opened = open_corpus(data, resplit=resplit)
+    task_splits(chosen, opened.cuts)
+    with only_process_in(out_dir):
+        corpus, waveforms = decoded_corpus(opened, out_dir)
+        return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)
 
 
 def score_on(
@@ -52,25 +59,24 @@ def score_on(
 ) -> dict[str, Any]:
     """`score_model` on data in memory; `program`: its features are scored with the same head.
 
-    A run that was killed goes on with the features that it finds; a finished one has removed them.
+    An interrupted run resumes with the features that it finds; a finished one removes them.
     """
     chosen = task_named(task)
-    splits = chosen.splits(corpus.cuts)
-    ids = [example.id for part in (splits.train, splits.valid, splits.test) for example in part]
+    splits = task_splits(chosen, corpus.cuts)
     if (drawn_by := splits.summary.get("drawn_by", "corpus")) != "corpus":
         say(f"splits for {task}: {drawn_by}")
     scratch = out_dir / SCRATCH
     features = cached_features(
         model_features(model),
         waveforms,
-        ids,
+        [example.id for part in (splits.train, splits.valid, splits.test) for example in part],
         model_digest=weights_digest(model),
         corpus_digest=corpus.digest,
         cache_dir=scratch,
     )
-    n_steps = chosen.defaults.n_proxy_steps if n_steps is None else n_steps
-    lrs = chosen.defaults.proxy_lrs
-    score = asdict(run_task(chosen, features, splits, out_dir, lrs=lrs, n_steps=n_steps, seed=seed))
+    n_steps = chosen.n_proxy_steps if n_steps is None else n_steps
+    lrs = chosen.proxy_lrs
+    score = run_task(chosen, features, splits, out_dir, lrs=lrs, n_steps=n_steps, seed=seed)
     if program is not None:
         session = Session(program)
         packed = cached_features(
@@ -81,8 +87,7 @@ def score_on(
             corpus_digest=corpus.digest,
             cache_dir=scratch,
         )
-        head = load_head(out_dir / "head.safetensors", chosen)
-        score["packed_value"] = score_with(chosen, head, packed, splits.test)[chosen.metric]
+        score["packed_value"] = score_with(load_head(out_dir), packed, splits.test)[score["metric"]]
         write_json(out_dir / "scores.json", score)
     shutil.rmtree(scratch, ignore_errors=True)
     return score

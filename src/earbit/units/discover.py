@@ -13,7 +13,7 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
 from earbit.files import make_folder, write_json
 from earbit.units.kmeans import KMeans, fit_kmeans
-from earbit.units.labels import MAX_DRIFT_S, LabelHeader, UnitLabels
+from earbit.units.labels import MAX_DRIFT_S, LabelHeader, UnitLabels, check_all_used, too_few_units
 from earbit.units.mfcc import MFCC_RATE_HZ, WINDOW_SAMPLES, mfcc
 from earbit.units.quality import UnitQuality, phones_at_rate, unit_quality
 
@@ -24,6 +24,8 @@ Alignment = Sequence[tuple[str, float, float]]
 
 FIRST_CENTRE_S = WINDOW_SAMPLES / 2 / SAMPLE_RATE_HZ
 """The middle of what frame 0 sees, of MFCC as of a hidden layer."""
+DISTINCT = 1e-5
+"""Of the largest value: frames that differ by less are the same sound."""
 MAX_FIT_FRAMES = 2_000_000
 """K-means sees a random part of more frames than this: 312 MB of 39-dimensional MFCC."""
 
@@ -46,7 +48,8 @@ def discover_units(
 
     `features` of the second iteration are those of a hidden layer of the first model.  All features
     are held in memory, 56 MB per hour of audio for MFCC.  The order of the utterances does not
-    matter.  Raises DataError for too little audio, unknown fit_ids and features at another rate.
+    matter.  Raises DataError for too little audio, unknown fit_ids, features at another rate, and
+    when fewer than `n_units` units are found, as in silence.
     """
     by_id: dict[str, np.ndarray] = {}
     # Sorted, so that the order of the corpus does not change the units.
@@ -69,9 +72,11 @@ def discover_units(
     if len(frames) > MAX_FIT_FRAMES:
         random = np.random.default_rng(seed)
         frames = frames[np.sort(random.choice(len(frames), MAX_FIT_FRAMES, replace=False))]
+    _check_distinct(frames, n_units)
     kmeans = fit_kmeans(frames, n_units=n_units, seed=seed)
     header = LabelHeader(feature_name, layer, rate_hz, n_units, kmeans.digest, corpus_digest)
     labels = UnitLabels(header, {name: kmeans.assign(x) for name, x in by_id.items()})
+    check_all_used(labels)
     return kmeans, labels, _quality(labels, phone_alignments)
 
 
@@ -103,6 +108,20 @@ def write_units(
     # Last: whoever finds the labels finds the rest too.
     labels.save(out_dir / "labels.safetensors")
     return report
+
+
+def _check_distinct(frames: np.ndarray, n_units: int) -> None:
+    """DataError where k-means must leave units without a frame, before its time is spent."""
+    step = DISTINCT * float(np.abs(frames).max(initial=0.0))
+    if len(frames) < n_units or not np.isfinite(step):
+        return  # k-means has errors of its own for those
+    distinct: set[bytes] = set()
+    for row in frames:
+        # Frames of silence differ in their last bits by their place in a block.
+        distinct.add((np.round(row / step if step else row) + 0.0).tobytes())  # -0 is 0
+        if len(distinct) == n_units:
+            return
+    raise too_few_units(len(distinct), n_units)
 
 
 def _check_rate(name: str, n_frames: int, rate_hz: float, n_samples: int) -> None:

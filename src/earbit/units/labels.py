@@ -20,10 +20,10 @@ from safetensors.numpy import save_file
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError, FormatError
 from earbit.files import write_whole
+from earbit.frames import FRAME_RATE_HZ
 
 FORMAT = "earbit-labels-1"
 METADATA_KEY = "earbit"
-FRAME_RATE_HZ = 50
 MAX_DRIFT_S = 0.1
 """Labels and audio may differ by so much: windows at the end that are not whole."""
 
@@ -127,6 +127,22 @@ class UnitLabels:
         return UnitLabels(parsed, rows)
 
 
+def check_all_used(labels: UnitLabels) -> None:
+    """DataError when there are units that no frame has, as in silence."""
+    used = set().union(*(np.unique(row).tolist() for row in labels.by_id.values()))
+    if len(used) < labels.n_units:
+        raise too_few_units(len(used), labels.n_units)
+
+
+def too_few_units(n_found: int, n_units: int) -> DataError:
+    """What to do when the audio has fewer different sounds than units are asked for."""
+    return DataError(
+        f"{n_found} of {n_units} units found: the audio has too few different sounds, as silence "
+        f"has; leave silent files out (`earbit prepare` names them), or give n_units={n_found} or "
+        "less"
+    )
+
+
 def check_labels(labels: UnitLabels, *, corpus_digest: str, n_samples: Mapping[str, int]) -> None:
     """Refuses labels that do not belong to this audio.
 
@@ -136,7 +152,8 @@ def check_labels(labels: UnitLabels, *, corpus_digest: str, n_samples: Mapping[s
     if labels.corpus_digest != corpus_digest:
         raise DataError(
             f"labels belong to corpus {labels.corpus_digest[:12]}, this one is "
-            f"{corpus_digest[:12]}; make them anew with `earbit units`"
+            f"{corpus_digest[:12]}; make them anew with `earbit units`, with --resplit where the "
+            "run has it"
         )
     missing = [name for name in n_samples if name not in labels.by_id]
     if missing:

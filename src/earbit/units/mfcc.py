@@ -12,9 +12,10 @@ import numpy as np
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
+from earbit.frames import MIN_SAMPLES
 
 MFCC_RATE_HZ = 100
-WINDOW_SAMPLES = 400
+WINDOW_SAMPLES = MIN_SAMPLES
 """25 ms: the window of an MFCC frame, and what one frame of the model's front end sees."""
 HOP_SAMPLES = SAMPLE_RATE_HZ // MFCC_RATE_HZ
 N_COEFFICIENTS = 13

@@ -41,14 +41,13 @@ void try_depthwise_b1(Draw& draw, Digest& digest);
 void try_softmax_b1(Draw& draw, Digest& digest);
 
 // ops_of_products.cc and op_*.cc: the chosen instruction set, on 1, 2, 3 and 7 threads.
-void try_product_b1_op(Draw& draw, Digest& digest);
-void try_product_i8_op(Draw& draw, Digest& digest);
-void try_product_planes_op(Draw& draw, Digest& digest);
+void try_gemm_b1_op(Draw& draw, Digest& digest);
+void try_gemm_i8_op(Draw& draw, Digest& digest);
+void try_gemm_planes_op(Draw& draw, Digest& digest);
 void try_depthwise_b1_op(Draw& draw, Digest& digest);
 void try_depthwise_i8_op(Draw& draw, Digest& digest);
 void try_attention_b1_op(Draw& draw, Digest& digest);
 void try_attention_i8_op(Draw& draw, Digest& digest);
 void try_relative_attention_i8_op(Draw& draw, Digest& digest);
-void try_pattern_attention_i8_op(Draw& draw, Digest& digest);
 
 }  // namespace shapes

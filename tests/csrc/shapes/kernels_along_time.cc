@@ -11,9 +11,9 @@
 namespace shapes {
 namespace {
 
+using earbit::ExpTable;
 using earbit::kWordBits;
 using earbit::QueriesB1;
-using earbit::ShareTable;
 using earbit::words_for;
 
 std::string text(int n) { return std::to_string(n); }
@@ -28,15 +28,15 @@ struct Worth {
   double sum = 0;
 };
 
-// Queries, the keys that they see, and the table of their shares.
+// Queries, the keys that they see, and the table of their weights.
 struct Attention {
   int n_words;
   int n_keys;
   std::vector<uint64_t> q;
   std::vector<uint64_t> keys;
   std::vector<float> exp;
-  std::optional<earbit::Shares> shares_of;
-  ShareTable table;
+  std::optional<earbit::ExpWeights> weights_of;
+  ExpTable table;
   QueriesB1 queries;
 
   explicit Attention(Draw& draw) {
@@ -55,12 +55,12 @@ struct Attention {
     const float ratio = draw.one_in(2) ? 0.96f : (draw.one_in(2) ? 0.5f : 0.8f);
     const int longest = n_words * kWordBits + 1;
     const int size = draw.one_in(3) ? longest : draw.size(1, longest);
-    for (float share = 1.0f; static_cast<int>(exp.size()) < size; share *= ratio) {
-      exp.push_back(share);
+    for (float weight = 1.0f; static_cast<int>(exp.size()) < size; weight *= ratio) {
+      exp.push_back(weight);
     }
-    shares_of.emplace(exp);
+    weights_of.emplace(exp);
     table =
-        shares_of->table(static_cast<float>(1 + draw.below(16)) / static_cast<float>(4 * n_keys));
+        weights_of->table(static_cast<float>(1 + draw.below(16)) / static_cast<float>(4 * n_keys));
     queries = {q.data(), n, n_words, {}, {}};
     for (int i = 0; i < n; ++i) {
       queries.from[i] = draw.one_in(2) ? 0 : draw.below(n_keys);
@@ -70,9 +70,9 @@ struct Attention {
     }
     if (draw.one_in(2)) {
       // Where the last bit of a sum decides, which shows the order in which it was made.
-      const Worth shares(*this, 0);
-      const float share = exp[draw.below(std::min(size, 8))];
-      if (share > 0) table.half = static_cast<float>(share / shares.sum);
+      const Worth weights(*this, 0);
+      const float weight = exp[draw.below(std::min(size, 8))];
+      if (weight > 0) table.half = static_cast<float>(weight / weights.sum);
     }
   }
   // Pointers into itself.
@@ -125,14 +125,14 @@ Worth::Worth(const Attention& attention, int query) : of(attention.n_keys) {
 // Whether the bits of query i are those of probabilities in double.
 bool are_near(const Attention& attention, int i, const Bits& bits) {
   const QueriesB1& queries = attention.queries;
-  const Worth shares(attention, i);
+  const Worth weights(attention, i);
   int32_t ones = 0;
   for (int64_t j = queries.from[i] / kWordBits * kWordBits;
        j < words_for(queries.to[i]) * kWordBits; ++j) {
     const uint64_t word = bits.words[i * attention.out_words() + j / kWordBits];
     const bool bit = word >> (j % kWordBits) & 1;
     ones += bit;
-    const double p = j < attention.n_keys ? shares.of[j] / shares.sum : 0.0;
+    const double p = j < attention.n_keys ? weights.of[j] / weights.sum : 0.0;
     // Next to the limit it is rounding that decides.
     if (std::abs(p / attention.table.half - 1) > 1e-4 && bit != (p > attention.table.half)) {
       return false;

@@ -27,11 +27,11 @@ bool add_context(const Attention& a, const Matrix& q, const Matrix& k, const Mat
     for (int c = 0; c < a.head_dim; ++c) score[j] += q.at(row, first + c) * k.at(j, first + c);
     most = std::max(most, score[j]);
   }
-  const auto share = [&](int j) { return std::exp(a.score_scale * (score[j] - most)); };
+  const auto weight = [&](int j) { return std::exp(a.score_scale * (score[j] - most)); };
   double sum = 0;
-  for (int j = low; j < high; ++j) sum += share(j);
+  for (int j = low; j < high; ++j) sum += weight(j);
   for (int j = low; j < high; ++j) {
-    const double p = share(j) / sum;
+    const double p = weight(j) / sum;
     if (std::abs(p / a.prob_half - 1) < 1e-3) return false;
     if (p < a.prob_half) continue;
     for (int c = 0; c < a.head_dim; ++c) dots[first + c] += v.at(j, first + c);

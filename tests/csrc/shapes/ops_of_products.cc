@@ -118,7 +118,7 @@ void try_on_codes(const std::string& name, const Windows& windows, const Channel
 
 }  // namespace
 
-void try_product_b1_op(Draw& draw, Digest& digest) {
+void try_gemm_b1_op(Draw& draw, Digest& digest) {
   const Windows windows = drawn_windows(draw, 9);
   const Channels channels = drawn_channels(draw, draw.one_in(30) ? 4000 : 200, 150);
   const CodeSet set{1, draw.one_in(2)};
@@ -150,7 +150,7 @@ void try_product_b1_op(Draw& draw, Digest& digest) {
   digest.add(dots);
 }
 
-void try_product_i8_op(Draw& draw, Digest& digest) {
+void try_gemm_i8_op(Draw& draw, Digest& digest) {
   const CodeSet set{1 + draw.below(8), draw.one_in(2)};
   const CodeSet of_weights{1 << draw.below(4), false};
   Windows windows = drawn_windows(draw, 9);
@@ -179,7 +179,7 @@ void try_product_i8_op(Draw& draw, Digest& digest) {
   try_on_codes(name_of("i8", windows), windows, channels, parts, x, set, dots, digest);
 }
 
-void try_product_planes_op(Draw& draw, Digest& digest) {
+void try_gemm_planes_op(Draw& draw, Digest& digest) {
   const CodeSet set{2 + draw.below(7), draw.one_in(2)};
   Windows windows = drawn_windows(draw, 9);
   Channels channels = drawn_channels(draw, 200, 80);

@@ -1,4 +1,4 @@
-"""What kinds do to each other: by hand, and in models in which it is next to nothing."""
+"""Interaction of errors: by hand, and in models in which errors are nearly additive."""
 
 import math
 
@@ -6,64 +6,49 @@ import pytest
 import torch
 
 from earbit.encoders.conformer import ConformerConfig
-from earbit.encoders.transformer import TransformerConfig
 from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
-from earbit.nn.leaves import Linear, leaves_of
+from earbit.nn.leaves import Linear, leaf_modules
 from earbit.nn.precision import Precision
 from earbit.quantize.plan import Plan
-from earbit.quantize.propagation.coherence import coherence_of
-from earbit.quantize.propagation.interaction import compare, interaction_of, over_db
+from earbit.quantize.propagation.groups import LAYER_ROLES, Group
+from earbit.quantize.propagation.interaction import interaction_of, over_db
 from earbit.quantize.propagation.measure import Errors, measure
-from earbit.quantize.propagation.models import calibrated_twin
-from earbit.quantize.propagation.parts import LAYERS
+from earbit.quantize.propagation.subjects import calibrated_twin
 from earbit.quantize.selector import Selector
 from earbit.quantize.student import noise_clips
 
-SHAPE = {"n_layers": 2, "d_model": 16, "n_heads": 2, "d_ffn": 32, "position_kernel": 8}
-PLAN = Plan("w8a8", ((Selector(name="encoder.layers.*"), Precision(8, 8)),))
+PLAN = Plan("w8a8", tuple((Selector(role), Precision(8, 8)) for role in LAYER_ROLES))
 
 
-def measured(encoder, clips):
+def test_small_errors_have_no_interaction_and_their_noise_is_as_large():
+    encoder = ConformerConfig(
+        n_layers=2, d_model=16, n_heads=2, d_ffn=32, position_kernel=8, conv_kernel=5
+    )
     model = random_model(ModelConfig(encoder=encoder, front_end=FrontEndConfig(n_channels=16)), 0)
     torch.manual_seed(0)
     with torch.no_grad():
-        for name, leaf in leaves_of(model).items():
+        for name, leaf in leaf_modules(model).items():
             if isinstance(leaf, Linear) and "layers" in name:
                 torch.nn.init.kaiming_uniform_(leaf.weight, a=math.sqrt(5))
-    return measure(model, calibrated_twin(model, PLAN, noise_clips(1, 2, 9000)), clips)
-
-
-@pytest.fixture(scope="module")
-def two():
-    """Errors of a mixed stack and of one of attention alone."""
-    clips = noise_clips(2, 3, 48_000)
-    return (
-        measured(ConformerConfig(**SHAPE, conv_kernel=5), clips),
-        measured(TransformerConfig(**SHAPE), clips),
-    )
-
-
-def test_kinds_that_add_up_have_no_interaction_and_excess_is_the_sum_of_its_parts(two):
-    mixed, plain = two
-    ours, theirs = interaction_of(mixed), interaction_of(plain)
+    student = calibrated_twin(model, PLAN, noise_clips(1, 2, 9000))
+    errors = measure(model, student, noise_clips(2, 3, 48_000))
+    found = interaction_of(errors)
     # Errors of 8 bits are so small that the model is linear in them.
-    for found in (*ours.between_db, *ours.independent_db, ours.within_db, *ours.pairs_db.values()):
-        assert abs(found) < 0.3
-    assert abs(ours.coherence.found.everything) < 0.03
-    assert abs(ours.coherence.independent.everything) < 0.03
-    # The control's noise is about as large as that of quantization.
-    pair = (mixed.independent[LAYERS][-1].log_error, mixed.states[LAYERS][-1].log_error)
+    for one in (found.between, found.within, *found.pairs.values()):
+        assert abs(one.db) < 0.3
+        assert abs(one.noise_db) < 0.3
+        assert abs(one.coherence) < 0.06
+        assert abs(one.noise_coherence) < 0.06
+    layers = Group(LAYER_ROLES)
+    pair = errors.noise[layers][-1].log_error, errors.groups[layers][-1].log_error
     assert pair[0] == pytest.approx(pair[1], rel=0.3)
-    assert list(ours.pairs_db) == [
-        "attention + convolution",
-        "attention + feed-forward",
-        "convolution + feed-forward",
+    assert list(found.pairs) == [
+        "attention+convolution",
+        "attention+feed_forward",
+        "convolution+feed_forward",
     ]
-    one = compare(ours, theirs, ("a", "b"), (2, 16))
-    assert one.excess_db == pytest.approx(one.parts_db + one.within_db + one.between_db)
-    assert one.excess_db == pytest.approx(10 * math.log10(ours.log_error / theirs.log_error))
 
 
 class Sums:
@@ -73,79 +58,63 @@ class Sums:
         self.log_error = log_error
 
 
-def states(**errors: list[float]) -> dict[str, list[Sums]]:
-    """By what is quantized: the encoder's input, which is exact, and the layers."""
-    named = {"pair": "a + b", "layers": LAYERS}
-    return {
-        named.get(part, part): [Sums(0.0), *map(Sums, of_layers)]
-        for part, of_layers in errors.items()
-    }
+A, B = "attention", "feed_forward"
 
 
-def test_what_independent_noise_does_is_taken_off_by_hand():
-    """Quantization doubles what kinds make together, noise halves it."""
+def last_states(
+    a: float, b: float, both: float, alone: list[list[float]]
+) -> dict[Group, list[Sums]]:
+    """Errors of two roles, of both, and of each in every layer; the input is exact."""
+    errors = {Group((A,)): a, Group((B,)): b, Group((A, B)): both}
+    for role, values in zip((A, B), alone, strict=True):
+        errors |= {Group((role,), layer): value for layer, value in enumerate(values)}
+    return {group: [Sums(0.0), Sums(error)] for group, error in errors.items()}
+
+
+def test_the_interaction_of_independent_noise_is_subtracted_by_hand():
+    """Quantization doubles the error of both roles together, noise halves it."""
     errors = Errors(
-        modules=[],
-        kinds_in_layers=("a", "b"),
-        states=states(a=[1.0, 2.0], b=[1.0, 2.0], pair=[2.0, 8.0], layers=[2.0, 8.0]),
-        single={("a", 0): Sums(1.0), ("a", 1): Sums(1.0), ("b", 0): Sums(1.0), ("b", 1): Sums(1.0)},
-        independent=states(a=[1.0, 3.0], b=[1.0, 1.0], pair=[1.0, 2.0], layers=[1.0, 2.0]),
-        independent_single={
-            ("a", 0): Sums(1.0),
-            ("a", 1): Sums(1.0),
-            ("b", 0): Sums(0.25),
-            ("b", 1): Sums(0.25),
-        },  # fmt: skip
+        groups=last_states(2.0, 2.0, 8.0, [[1.0, 1.0], [1.0, 1.0]]),
+        noise=last_states(3.0, 1.0, 2.0, [[1.0, 1.0], [0.25, 0.25]]),
     )
     found = interaction_of(errors)
     once, twice = 10 * math.log10(2), 20 * math.log10(2)
-    assert found.between_db == pytest.approx([0, once])
-    assert found.independent_db == pytest.approx([-once, -once])
-    assert found.propagation_db == pytest.approx([once, twice])
-    assert found.pairs_db == {"a + b": pytest.approx(twice)}
+    between = found.between
+    assert (between.db, between.noise_db) == (pytest.approx(once), pytest.approx(-once))
+    assert between.net_db == pytest.approx(twice)
+    assert (found.log_error, found.alone) == (8.0, 4.0)
     # Between: (8 - 4) of 4 pairs of 2; of noise (2 - 4) of 4 pairs of 2 sqrt(1 / 4).
+    assert (between.coherence, between.noise_coherence, between.net_coherence) == (0.5, -0.5, 1.0)
+    assert found.pairs == {"attention+feed_forward": between}
     # Within: (4 - 4) of 2 pairs of 2; of noise (4 - 2.5) of 2 and 0.5.
-    like = found.coherence
-    assert (like.found.between, like.found.within) == (0.5, 0)
-    assert (like.independent.between, like.independent.within) == (-0.5, 0.6)
-    assert (like.controlled.between, like.controlled.within) == (1.0, -0.6)
-    assert like.controlled.pairs == {"a + b": 1.0}
-    assert like.controlled.within_kind == {"a": -0.5, "b": -1.0}
-    assert like.controlled.everything == like.found.everything - like.independent.everything
+    within = found.within
+    assert (within.coherence, within.noise_coherence, within.net_coherence) == (0, 0.6, -0.6)
+    assert within.noise_db == pytest.approx(10 * math.log10(4 / 2.5))
+    assert {role: one.net_coherence for role, one in found.roles.items()} == {A: -0.5, B: -1.0}
 
 
-def test_the_number_of_a_comparison_is_the_controlled_one(two):
-    ours, theirs = map(interaction_of, two)
-    one = compare(ours, theirs, ("a", "b"), (2, 16))
-    for name in ("between", "within"):
-        values = [
-            getattr(side.coherence.found, name) - getattr(side.coherence.independent, name)
-            for side in (ours, theirs)
-        ]
-        assert getattr(one, f"coherence_{name}") == pytest.approx(values[0] - values[1])
-    assert (one.mixed_coherence, one.attention_only_coherence) == (ours.coherence, theirs.coherence)
+@pytest.mark.parametrize(
+    ("a", "b", "both", "between", "within"),
+    [
+        # Parts with errors of 1: amplitudes that add give 2^2 and 3^2, independent ones 2 and 3.
+        (4.0, 1.0, 9.0, 1, 1),
+        (2.0, 1.0, 3.0, 0, 0),
+        # The two of one role cancel half of what they could, and do nothing to the other.
+        (1.0, 1.0, 2.0, 0, -0.5),
+    ],
+)
+def test_coherence_by_hand(a, b, both, between, within):
+    states = last_states(a, b, both, [[1.0, 1.0], [1.0]])
+    found = interaction_of(Errors(groups=states, noise=states))
+    assert (found.between.coherence, found.within.coherence) == (between, within)
+    assert found.roles[B].coherence is None, "one layer has no pair"
 
 
-def test_coherence_by_hand():
-    """Parts with errors of 1: amplitudes that add give 2^2 and 3^2, independent ones 2 and 3."""
-    single = {"a": [1.0, 1.0], "b": [1.0]}
-    added = coherence_of({"a": 4.0, "b": 1.0, "a + b": 9.0, LAYERS: 9.0}, single)
-    assert (added.everything, added.within, added.between) == (1, 1, 1)
-    assert (added.within_kind, added.pairs) == ({"a": 1, "b": None}, {"a + b": 1})
-    independent = coherence_of({"a": 2.0, "b": 1.0, "a + b": 3.0, LAYERS: 3.0}, single)
-    assert (independent.everything, independent.within, independent.between) == (0, 0, 0)
-    # The two of a kind cancel half of what they could, and do nothing to the other.
-    partly = coherence_of({"a": 1.0, "b": 1.0, "a + b": 2.0, LAYERS: 2.0}, single)
-    assert (partly.within, partly.between) == (-0.5, 0)
-    assert partly.everything == pytest.approx(-1 / 6)
-
-
-def test_coherence_of_what_is_lost_is_unknown():
-    lost = coherence_of(
-        {"a": math.inf, "b": 1.0, "a + b": math.inf, LAYERS: math.inf},
-        {"a": [1.0, math.inf], "b": [1.0]},
-    )
-    assert lost.everything is lost.within is lost.between is lost.pairs["a + b"] is None
+def test_coherence_without_a_signal_is_undefined():
+    states = last_states(math.inf, 1.0, math.inf, [[1.0, math.inf], [1.0]])
+    found = interaction_of(Errors(groups=states, noise=states))
+    for one in (found.between, found.within, found.roles[A]):
+        assert one.db is one.coherence is one.net_coherence is None
 
 
 def test_decibels_over_a_sum_by_hand():

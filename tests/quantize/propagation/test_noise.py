@@ -5,9 +5,12 @@ import torch
 from test_propagation_measure import CLIPS, OTHERS, float_model, module, wave
 
 from earbit.quantize.plan import PLANS
+from earbit.quantize.propagation.groups import Group
+from earbit.quantize.propagation.hooks import noisy
 from earbit.quantize.propagation.measure import measure
-from earbit.quantize.propagation.models import calibrated_twin, noisy
-from earbit.quantize.propagation.parts import LAYERS
+from earbit.quantize.propagation.subjects import calibrated_twin
+
+LAYERS = Group(("attention", "feed_forward"))
 
 
 def test_noise_has_its_power_and_does_not_depend_on_other_noise():
@@ -31,7 +34,8 @@ def test_noise_differs_from_clip_to_clip_and_by_the_seed():
 
     def noise(clips, seed):
         errors = measure(teacher, student, clips, seed=seed)
-        return errors.independent[LAYERS][-1].noise, errors.independent_single["attention", 1].noise
+        groups = (LAYERS, Group(("attention",), 1))
+        return [errors.noise[group][-1].noise for group in groups]
 
     once, again, other = noise(CLIPS[:1], 0), noise(CLIPS[:1], 0), noise(CLIPS[:1], 1)
     assert once == again
@@ -43,18 +47,17 @@ def test_noise_differs_from_clip_to_clip_and_by_the_seed():
         assert of_two == pytest.approx(2 * one, rel=0.3)
 
 
-def test_noise_in_one_part_is_that_parts_noise_and_of_its_power():
+def test_noise_in_one_group_is_that_of_its_blocks_and_of_its_power():
     """The two feed-forwards of one layer, each with as much noise as quantization makes in it."""
     teacher = float_model("conformer")
     student = calibrated_twin(teacher, PLANS["w1a1"], OTHERS)
     errors = measure(teacher, student, CLIPS[:1])
-    assert set(errors.independent_single) == set(errors.single)
     blocks = [f"encoder.layers.1.{name}_feed_forward" for name in ("first", "second")]
     power = {name: module(errors, name).alone.varying_noise for name in blocks}
     expected = teacher(wave(CLIPS[0])).states[-1]
     with noisy(teacher, power, "0 0"):
         found = teacher(wave(CLIPS[0])).states[-1]
-    noise = errors.independent_single["feed-forward", 1].noise
+    noise = errors.noise[Group(("feed_forward",), 1)][-1].noise
     assert noise == pytest.approx(
         float((found - expected).detach().double().square().sum()), rel=1e-5
     )

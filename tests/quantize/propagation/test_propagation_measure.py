@@ -1,5 +1,6 @@
 """Errors of modules and states, against direct computation and models that were converted anew."""
 
+import contextlib
 import copy
 import math
 
@@ -14,15 +15,16 @@ from earbit.errors import ConfigError, DataError
 from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
-from earbit.nn.leaves import Linear, leaves_of
+from earbit.nn.leaves import Linear, leaf_modules, leaves_of
 from earbit.nn.precision import FLOAT, W1A1
 from earbit.presets import PRESETS, preset
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import PLANS, Plan
+from earbit.quantize.propagation.groups import LAYER_ROLES, Group, groups_of, stack_of
+from earbit.quantize.propagation.hooks import replaced
 from earbit.quantize.propagation.interaction import interaction_of
-from earbit.quantize.propagation.measure import measure, n_passes
-from earbit.quantize.propagation.models import calibrated_twin, grafted
-from earbit.quantize.propagation.parts import ALL, LAYERS, NOT_QUANTIZED, kind_of, parts_of
+from earbit.quantize.propagation.measure import measure
+from earbit.quantize.propagation.subjects import calibrated_twin
 from earbit.quantize.selector import Selector
 from earbit.quantize.student import noise_clips
 
@@ -41,7 +43,7 @@ def float_model(encoder: str, seed: int = 0):
     # Weights as BERT's are so small that the residual stream hides whatever a layer does.
     torch.manual_seed(0)
     with torch.no_grad():
-        for name, leaf in leaves_of(model).items():
+        for name, leaf in leaf_modules(model).items():
             if isinstance(leaf, Linear) and "layers" in name:
                 torch.nn.init.kaiming_uniform_(leaf.weight, a=math.sqrt(5))
     return model
@@ -67,9 +69,9 @@ def test_full_precision_is_exact_everywhere(encoder):
     _, _, errors = measured(encoder, PLANS["fp32"])
     for one in errors.modules:
         assert one.alone.sqnr_db == one.accumulated.sqnr_db == math.inf, one.name
-        assert one.alone.cosine == one.accumulated.cosine == 1.0
-    assert all(state.log_error == 0 for state in errors.states[ALL])
-    assert interaction_of(errors) is None
+    assert all(state.log_error == 0 for state in errors.student)
+    assert errors.groups == errors.noise == {}
+    assert interaction_of(errors).between.db is None
 
 
 def test_alone_is_the_quantized_leaf_on_the_full_precision_models_input():
@@ -87,7 +89,7 @@ def test_alone_is_the_quantized_leaf_on_the_full_precision_models_input():
     assert one.alone.sqnr_db == pytest.approx(
         sqnr_db(torch.cat(expected, 1), torch.cat(found, 1)), rel=1e-9
     )
-    assert (one.level, one.kind, one.layer, one.precision) == ("leaf", "feed-forward", 1, "w1a1")
+    assert (one.role, one.layer, one.precision) == ("feed_forward", 1, W1A1)
 
 
 @pytest.mark.parametrize("name", ["encoder.layers.1.attention.scores", "front_end.convs.2"])
@@ -96,14 +98,13 @@ def test_with_one_quantized_leaf_accumulated_is_alone_and_what_is_before_is_exac
     one = module(errors, name)
     assert one.alone.sqnr_db < 20
     assert one.accumulated.sqnr_db == one.alone.sqnr_db
-    assert one.accumulated.cosine == one.alone.cosine
     assert module(errors, "front_end.convs.1").accumulated.sqnr_db == math.inf
     last = module(errors, "encoder.layers.1.feed_forward.output")
     assert last.alone.sqnr_db == math.inf
     assert last.accumulated.sqnr_db < math.inf
 
 
-def test_states_are_those_of_a_model_in_which_only_that_kind_was_converted():
+def test_states_are_those_of_a_model_in_which_only_that_role_was_converted():
     teacher, student, errors = measured("conformer", PLANS["w1a1"])
     only = copy.deepcopy(teacher)
     chosen = {n: W1A1 for n in quantized_leaves_of(student) if ".convolution." in n}
@@ -117,10 +118,11 @@ def test_states_are_those_of_a_model_in_which_only_that_kind_was_converted():
                 strict=True,
             ):
                 mine.copy_(its)
-    for part, model in (("convolution", only), (ALL, student)):
+    convolution = errors.groups[Group(("convolution",))]
+    for found, model in ((convolution, only), (errors.student, student)):
         pairs = [(teacher(w).states, model(w).states) for w in map(wave, CLIPS)]
-        for i, state in enumerate(errors.states[part]):
-            if part == "convolution" and i == 0:
+        for i, state in enumerate(found):
+            if model is only and i == 0:
                 assert state.noise == 0
                 continue
             x, y = (torch.cat([pair[j][i] for pair in pairs], 1) for j in (0, 1))
@@ -155,16 +157,19 @@ def test_measuring_leaves_both_models_as_they_were():
     assert [m.accumulated.noise for m in again.modules] == [
         m.accumulated.noise for m in first.modules
     ]
-    assert again.independent[LAYERS][-1].noise == first.independent[LAYERS][-1].noise
+    layers = Group(LAYER_ROLES)
+    assert again.noise[layers][-1].noise == first.noise[layers][-1].noise
 
 
-def test_a_graft_ends_with_an_error_too():
-    host = float_model("transformer")
-    name = "encoder.layers.0.attention.q_proj"
-    own = host.get_submodule(name)
-    with pytest.raises(ZeroDivisionError), grafted(host, {name: torch.nn.Identity()}):
-        raise ZeroDivisionError
-    assert host.get_submodule(name) is own
+def test_replaced_modules_are_the_own_ones_again_after_an_error_too():
+    host = torch.nn.Sequential(torch.nn.Identity())
+    other = torch.nn.Sequential(torch.nn.ReLU())
+    x = torch.tensor([-1.0, 2.0])
+    with replaced(host, other, ["0"]):
+        assert host(x).tolist() == [0.0, 2.0]
+    with pytest.raises(TypeError), replaced(host, other, ["0"]):
+        host()
+    assert host(x).tolist() == [-1.0, 2.0]
 
 
 @torch.no_grad()
@@ -203,42 +208,35 @@ def test_models_get_their_own_mode_back():
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("-tiny")])
-def test_every_leaf_of_a_layer_is_of_a_kind_and_no_leaf_is_in_two_parts(name):
+def test_every_leaf_of_a_layer_has_a_role_of_layers_and_is_in_one_group_of_one_layer(name):
     with torch.device("meta"):
         model = random_model(preset(name), 0)
-        convert(model, dict.fromkeys(leaves_of(model), W1A1))
-    kinds = {leaf: kind_of(model, leaf) for leaf in leaves_of(model)}
-    assert {kind for leaf, kind in kinds.items() if ".layers." in leaf} == {
-        "attention",
-        "feed-forward",
-    } | ({"convolution"} if "former-tiny" in name and "sparse" not in name else set())
-    parts = parts_of(model)
-    single = [leaf for part, leaves in parts.items() if isinstance(part, tuple) for leaf in leaves]
-    assert sorted(single) == sorted(parts[LAYERS])
-    assert kinds["encoder.position.conv"] == "position"
-    assert kinds["projection"] == "other"
+        convert(model, dict.fromkeys(leaf_modules(model), W1A1))
+    groups = groups_of(model)
+    single = [group for group in groups if group.layer is not None]
+    for leaf in leaves_of(model):
+        is_inside = ".layers." in leaf.name
+        assert (leaf.role in LAYER_ROLES) == is_inside, leaf.name
+        assert sum(group.contains(leaf.role, leaf.layer) for group in single) == is_inside
+        assert stack_of(groups).contains(leaf.role, leaf.layer) == is_inside
+    assert len(set(groups)) == len(groups)
 
 
-def test_what_training_moved_beside_the_leaves_is_told_apart():
-    teacher = float_model("transformer")
-    student = calibrated_twin(teacher, PLANS["w1a1-encoder"], OTHERS)
-    assert measure(teacher, student, CLIPS, is_trained=True).states[NOT_QUANTIZED][-1].noise == 0
-    with torch.no_grad():
-        student.encoder.layers[1].output_norm.weight.mul_(1.5)
-    moved = measure(teacher, student, CLIPS, is_trained=True).states[NOT_QUANTIZED]
-    assert moved[-2].noise == 0
-    # Half of the state again is added to it, up to the norm's shift, which is zero.
-    assert moved[-1].noise_to_signal == pytest.approx(0.25, rel=1e-4)
-
-
-def test_progress_counts_every_pass():
+def test_progress_counts_every_pass(monkeypatch):
     teacher = float_model("conformer")
     student = calibrated_twin(teacher, PLANS["w1a1"], OTHERS)
-    done, runs = [], []
+    totals, done, runs = [], [], []
+
+    @contextlib.contextmanager
+    def counted(title, total):
+        totals.append(total)
+        yield lambda n=1: done.append(n)
+
+    monkeypatch.setattr("earbit.quantize.propagation.measure.progress", counted)
     teacher.register_forward_hook(lambda *_: runs.append(1))
     student.register_forward_hook(lambda *_: runs.append(1))
-    measure(teacher, student, CLIPS, lambda n=1, note="": done.append(n), is_trained=True)
-    assert sum(done) == len(runs) == len(CLIPS) * n_passes(student, is_trained=True)
+    measure(teacher, student, CLIPS)
+    assert sum(done) == len(runs) == totals[0]
 
 
 def test_a_module_that_is_not_finite_is_named():
@@ -254,4 +252,4 @@ def test_no_clips_are_refused():
     teacher = float_model("transformer")
     with pytest.raises(ConfigError, match="at least one clip"):
         measure(teacher, copy.deepcopy(teacher), [])
-    assert all(leaf.precision == FLOAT for leaf in leaves_of(teacher).values())
+    assert all(leaf.precision == FLOAT for leaf in leaf_modules(teacher).values())

@@ -1,166 +1,133 @@
-"""Whether errors of several kinds of module add up, or do more (or less) than that.
+"""Interaction of errors: how far errors together exceed the sum of each alone, at the last state.
 
-The measure of error is `ErrorSums.log_error`, which adds up where errors are independent; what is
-found over that sum is the interaction, in decibels.  Since nothing adds up exactly in a model that
-is not linear, the same is measured of independent noise; what quantization does beyond it is
-propagation.  Decibels grow with the number of parts that interact; coherence is per pair of parts
-(`coherence.py`).  docs/errors.md says how to read it.
-
-A part is one kind in one layer.
+The error is `ErrorSums.log_error`, which is additive for independent errors.  A deep model is not
+linear, so independent noise in place of quantization is the control, and the net figures subtract
+it.  Decibels grow with the number of interacting blocks; coherence is an average over pairs of
+them, where a block is one role in one layer.  docs/errors.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from earbit.quantize.propagation.coherence import (
-    ControlledCoherence,
-    coherence_of,
-    controlled,
-    minus,
-)
+from earbit.nn.roles import Role
+from earbit.quantize.propagation.groups import Group, stack_of
 from earbit.quantize.propagation.measure import Errors
-from earbit.quantize.propagation.parts import LAYERS, PAIR
-from earbit.quantize.propagation.sums import ErrorSums
+
+LastErrors = Mapping[Group, float]
+"""Log error of the last state, by what is quantized or noisy."""
+Figures = tuple[float | None, float | None]
+"""Decibels and coherence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """Errors of the layers' leaves together, against those of each part alone.
+    """Figures of quantization, of independent noise, and net: the first less the second.
 
-    In decibels; None where there is no error, or so much that nothing is left of the signal.
+    None where a figure is undefined: no error, no signal left, or nothing to interact with.
     """
 
-    log_error: float
-    """Of the last state, with all leaves in layers quantized."""
-    parts: float
-    """The sum of the last state's errors over kinds and layers, each quantized alone."""
-    within_db: float | None
-    """Between layers of one kind: kinds alone over the sum of their layers alone, all kinds."""
-    within_kind_db: dict[str, float | None]
-    between_db: list[float | None]
-    """Between kinds: all of them over the sum of each alone; after every layer."""
-    independent_db: list[float | None]
-    """The same of independent noise in the place of quantization."""
-    propagation_db: list[float | None]
-    """`between_db - independent_db`: what the kinds do to each other, after every layer."""
-    pairs_db: dict[str, float | None]
-    """Propagation between two kinds, the others in full precision, at the last state."""
-    coherence: ControlledCoherence
+    db: float | None
+    """10 log10 of the error together over the sum of the errors alone."""
+    noise_db: float | None
+    net_db: float | None
+    coherence: float | None
+    """0 for independent errors, 1 if their amplitudes add, below 0 if they cancel."""
+    noise_coherence: float | None
+    net_coherence: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """A mixed stack against one of attention alone, of as many layers and as wide, in decibels.
+class StackInteraction:
+    """Interaction of all quantized leaves in encoder layers."""
 
-    `excess_db = parts_db + within_db + between_db`, exactly.
-    """
-
-    mixed: str
-    attention_only: str
-    n_layers: int
-    d_model: int
-    excess_db: float | None
-    """How much more error the last state of the mixed stack has."""
-    parts_db: float | None
-    """Of it, because its parts, each alone, make more error."""
-    within_db: float | None
-    """Of it, because its layers of one kind do more to each other."""
-    between_db: float | None
-    """Of it, because its kinds do more to each other."""
-    propagation_db: float | None
-    """The same beyond independent noise."""
-    coherence_between: float | None
-    """Coherence between kinds beyond independent noise, the mixed stack's less that of attention
-    alone; the hypothesis says that this is above 0."""
-    coherence_within: float | None
-    """Coherence within kinds likewise."""
-    mixed_coherence: ControlledCoherence
-    attention_only_coherence: ControlledCoherence
+    log_error: float
+    """With all of them quantized."""
+    alone: float
+    """Sum over all blocks, each quantized alone."""
+    between: Interaction
+    """Between blocks of different roles."""
+    within: Interaction
+    """Between blocks of one role in different layers."""
+    pairs: dict[str, Interaction]
+    """Between two roles, the others in full precision."""
+    roles: dict[str, Interaction]
+    """Within each role, the others in full precision."""
 
 
-def over_db(whole: float, parts: Iterable[float]) -> float | None:
-    """What is found over the sum of the parts, in decibels; None where either is 0 or infinite."""
-    total = math.fsum(parts)
-    if not (0 < whole < math.inf and 0 < total < math.inf):
-        return None
-    return 10 * math.log10(whole / total)
+def interaction_of(errors: Errors) -> StackInteraction:
+    """The interaction in a model's layers."""
+    found, noise = (
+        {group: states[-1].log_error for group, states in by_group.items()}
+        for by_group in (errors.groups, errors.noise)
+    )
 
-
-def interaction_of(errors: Errors) -> Interaction | None:
-    """The interaction in a model's layers; None where nothing in them is quantized."""
-    if LAYERS not in errors.states:
-        return None
-    kinds = errors.kinds_in_layers
-    last, single = _last_of(errors.states), _single_of(kinds, errors.single)
-    everything = [error for one in single.values() for error in one]
-    together = {kind: last[kind] for kind in kinds}
-    between = _between(errors.states, LAYERS, kinds)
-    independent = _between(errors.independent, LAYERS, kinds)
-    pairs = {}
-    for pair in (part for part in errors.states if PAIR in part):
-        both = (
-            _between(sums, pair, pair.split(PAIR)) for sums in (errors.states, errors.independent)
+    def interaction(figures: Callable[..., Figures], roles: tuple[Role, ...]) -> Interaction:
+        (db, coherence), (noise_db, noise_coherence) = figures(found, roles), figures(noise, roles)
+        return Interaction(
+            db=db,
+            noise_db=noise_db,
+            net_db=minus(db, noise_db),
+            coherence=coherence,
+            noise_coherence=noise_coherence,
+            net_coherence=minus(coherence, noise_coherence),
         )
-        pairs[pair] = minus(*(one[-1] for one in both))
-    return Interaction(
-        log_error=errors.states[LAYERS][-1].log_error,
-        parts=math.fsum(everything),
-        within_db=over_db(math.fsum(together.values()), everything),
-        within_kind_db={kind: over_db(together[kind], single[kind]) for kind in kinds},
-        between_db=between,
-        independent_db=independent,
-        propagation_db=[minus(*pair) for pair in zip(between, independent, strict=True)],
-        pairs_db=pairs,
-        coherence=controlled(
-            coherence_of(last, single),
-            coherence_of(
-                _last_of(errors.independent), _single_of(kinds, errors.independent_single)
-            ),
-        ),
+
+    stack = stack_of(errors.groups)
+    pairs = [group for group in errors.groups if len(group.roles) == 2]
+    return StackInteraction(
+        log_error=found.get(stack, 0.0),
+        alone=math.fsum(error for role in stack.roles for error in _blocks(found, role)),
+        between=interaction(_between, stack.roles),
+        within=interaction(_within, stack.roles),
+        pairs={str(pair): interaction(_between, pair.roles) for pair in pairs},
+        roles={role: interaction(_within, (role,)) for role in stack.roles},
     )
 
 
-def compare(
-    mixed: Interaction, attention_only: Interaction, names: tuple[str, str], shape: tuple[int, int]
-) -> Comparison:
-    """Two stacks of one shape (layers, width), by their names."""
-    ours, theirs = mixed.coherence.controlled, attention_only.coherence.controlled
-    return Comparison(
-        *names,
-        *shape,
-        excess_db=over_db(mixed.log_error, [attention_only.log_error]),
-        parts_db=over_db(mixed.parts, [attention_only.parts]),
-        within_db=minus(mixed.within_db, attention_only.within_db),
-        between_db=minus(mixed.between_db[-1], attention_only.between_db[-1]),
-        propagation_db=minus(mixed.propagation_db[-1], attention_only.propagation_db[-1]),
-        coherence_between=minus(ours.between, theirs.between),
-        coherence_within=minus(ours.within, theirs.within),
-        mixed_coherence=mixed.coherence,
-        attention_only_coherence=attention_only.coherence,
-    )
+def over_db(together: float, alone: Iterable[float]) -> float | None:
+    """10 log10 of an error over a sum of errors; None if either is 0 or infinite."""
+    total = math.fsum(alone)
+    if not (0 < together < math.inf and 0 < total < math.inf):
+        return None
+    return 10 * math.log10(together / total)
 
 
-def _last_of(states: Mapping[str, Sequence[ErrorSums]]) -> dict[str, float]:
-    return {part: sums[-1].log_error for part, sums in states.items()}
+def _between(errors: LastErrors, roles: Sequence[Role]) -> Figures:
+    """Different roles together, against the sum of every role alone."""
+    alone = [errors[Group((role,))] for role in roles]
+    blocks = [_blocks(errors, role) for role in roles]
+    most = _most([error for one in blocks for error in one]) - math.fsum(map(_most, blocks))
+    return _figures(errors.get(Group(tuple(roles)), 0.0), alone, most)
 
 
-def _single_of(
-    kinds: Sequence[str], single: Mapping[tuple[str, int], ErrorSums]
-) -> dict[str, list[float]]:
-    """Errors of every part alone, by kind."""
-    return {
-        kind: [one.log_error for (its, _), one in single.items() if its == kind] for kind in kinds
-    }
+def _within(errors: LastErrors, roles: Sequence[Role]) -> Figures:
+    """Every role in all layers, against the sum over single layers, summed over roles."""
+    together = math.fsum(errors[Group((role,))] for role in roles)
+    blocks = [_blocks(errors, role) for role in roles]
+    alone = [error for one in blocks for error in one]
+    return _figures(together, alone, math.fsum(map(_most, blocks)))
 
 
-def _between(
-    states: Mapping[str, Sequence[ErrorSums]], whole: str, kinds: Sequence[str]
-) -> list[float | None]:
-    """All over the sum of each alone, after every layer."""
-    of = {part: [one.log_error for one in states[part]] for part in (whole, *kinds)}
-    return [over_db(error, (of[kind][i] for kind in kinds)) for i, error in enumerate(of[whole])][
-        1:
-    ]
+def _blocks(errors: LastErrors, role: Role) -> list[float]:
+    """Errors of a role in every single layer."""
+    return [e for group, e in errors.items() if group.roles == (role,) and group.layer is not None]
+
+
+def _most(errors: Sequence[float]) -> float:
+    """The interaction of all pairs if amplitudes add: the sum of 2 sqrt(e_i e_j)."""
+    return math.fsum(math.sqrt(error) for error in errors) ** 2 - math.fsum(errors)
+
+
+def _figures(together: float, alone: Sequence[float], most: float) -> Figures:
+    gain = together - math.fsum(alone)
+    # Without pairs, `most` is 0 up to rounding; with an infinite error it is nan.
+    has_pairs = 1e-9 * abs(gain) < most < math.inf
+    return over_db(together, alone), gain / most if has_pairs else None
+
+
+def minus(left: float | None, right: float | None) -> float | None:
+    """The difference; None if either is undefined."""
+    return None if left is None or right is None else left - right

@@ -1,119 +1,168 @@
-"""Errors of models as JSON for programs."""
+"""Measured errors as JSON and as text tables."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple
 from typing import Any
 
-from earbit.quantize.propagation.interaction import (
-    Comparison,
-    compare,
-    interaction_of,
-)
-from earbit.quantize.propagation.measure import Errors
-from earbit.quantize.propagation.parts import ALL, LAYERS, NOT_QUANTIZED
-from earbit.quantize.propagation.stacks import Stack, pairs_of
-from earbit.quantize.propagation.sums import ErrorSums
+from earbit.nn.roles import label_of
+from earbit.presets import PRESETS
+from earbit.quantize.propagation.error_sums import ErrorSums
+from earbit.quantize.propagation.groups import stack_of
+from earbit.quantize.propagation.interaction import interaction_of, minus, over_db
+from earbit.quantize.propagation.measure import Errors, States
+from earbit.quantize.propagation.subjects import Subject, pairs_of
+from earbit.text_table import aligned
+
+MODULE_FIGURES = ("sqnr_db", "noise_to_signal")
+STATE_FIGURES = (*MODULE_FIGURES, "correlation", "log_error")
+
+Measured = tuple[Subject, Errors]
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A model, and the errors that were found in it."""
+def comparisons_of(measured: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Compares every mixed encoder with every attention-only one of its depth, width and plan.
 
-    stack: Stack
-    errors: Errors
-
-
-def comparisons_of(measured: Sequence[Measured]) -> list[Comparison]:
-    """Every mixed stack against every attention-only one of its depth and width and plan."""
+    The error of the last state is larger by `excess_db = alone_db + within_db + between_db`.  The
+    hypothesis predicts a `net_coherence_between` above 0.
+    """
     found = []
-    for i, j in pairs_of([one.stack for one in measured]):
-        mixed, plain = measured[i], measured[j]
-        ours, theirs = interaction_of(mixed.errors), interaction_of(plain.errors)
-        if ours and theirs:
-            names = mixed.stack.name, plain.stack.name
-            found.append(compare(ours, theirs, names, (mixed.stack.n_layers, mixed.stack.d_model)))
+    for i, j in pairs_of([subject for subject, _ in measured]):
+        mixed, plain = (interaction_of(measured[place][1]) for place in (i, j))
+        between, plain_between = mixed.between, plain.between
+        within, plain_within = mixed.within, plain.within
+        found.append(
+            {
+                "mixed": measured[i][0].name,
+                "attention_only": measured[j][0].name,
+                "excess_db": over_db(mixed.log_error, [plain.log_error]),
+                "alone_db": over_db(mixed.alone, [plain.alone]),
+                "within_db": minus(within.db, plain_within.db),
+                "between_db": minus(between.db, plain_between.db),
+                "net_between_db": minus(between.net_db, plain_between.net_db),
+                "net_coherence_between": minus(between.net_coherence, plain_between.net_coherence),
+                "net_coherence_within": minus(within.net_coherence, plain_within.net_coherence),
+            }
+        )
     return found
 
 
+def states_of(errors: Errors) -> dict[str, States]:
+    """Errors of hidden states by what is quantized: roles, pairs of roles, `layers`, `all`."""
+    shown = [group for group in errors.groups if group.layer is None and len(group.roles) <= 2]
+    states = {str(group): errors.groups[group] for group in shown}
+    stack = stack_of(errors.groups)
+    if stack.roles:
+        states["layers"] = errors.groups[stack]
+    return states | {"all": errors.student}
+
+
 def to_json(measured: Sequence[Measured], audio: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures as plain values; None stands for what is not finite (docs/errors.md)."""
-    return {
+    """All figures as plain values; None where a figure is not finite (docs/errors.md)."""
+    result = {
         **audio,
-        "models": [_model_json(one) for one in measured],
-        "comparisons": [dataclasses.asdict(one) for one in comparisons_of(measured)],
+        "models": [_model_json(*one) for one in measured],
+        "comparisons": comparisons_of(measured),
     }
+    return {name: _finite(value) for name, value in result.items()}
 
 
-def _model_json(one: Measured) -> dict[str, Any]:
-    interaction = interaction_of(one.errors)
+def _model_json(subject: Subject, errors: Errors) -> dict[str, Any]:
     return {
-        "name": one.stack.name,
-        "plan": one.stack.plan,
-        "teacher": one.stack.teacher,
-        "n_layers": one.stack.n_layers,
-        "d_model": one.stack.d_model,
-        "is_mixed": one.stack.is_mixed,
-        "is_random": one.stack.is_random,
+        "name": subject.name,
+        "plan": subject.plan,
+        "teacher": subject.teacher_name,
+        "n_layers": subject.shape[0],
+        "d_model": subject.shape[1],
+        "is_mixed": subject.is_mixed,
         "modules": [
             {
                 "name": module.name,
-                "level": module.level,
-                "kind": module.kind,
+                "role": module.role,
                 "layer": module.layer,
-                "precision": module.precision,
-                "alone": _sums_json(module.alone),
-                "accumulated": _sums_json(module.accumulated),
+                "precision": str(module.precision) if module.precision else None,
+                "alone": _figures(module.alone, MODULE_FIGURES),
+                "accumulated": _figures(module.accumulated, MODULE_FIGURES),
             }
-            for module in one.errors.modules
+            for module in errors.modules
         ],
-        "states": {part: [_state_json(s) for s in sums] for part, sums in rows_of(one.errors)},
-        "independent": {
-            part: [_state_json(s) for s in sums] for part, sums in one.errors.independent.items()
+        "states": {
+            name: [_figures(one, STATE_FIGURES) for one in states]
+            for name, states in states_of(errors).items()
         },
         "single": [
-            {"kind": kind, "layer": layer, "last_state": _state_json(sums)}
-            for (kind, layer), sums in one.errors.single.items()
+            {"role": group.roles[0], "layer": group.layer, **_figures(states[-1], STATE_FIGURES)}
+            for group, states in errors.groups.items()
+            if group.layer is not None
         ],
-        "interaction": None if interaction is None else _finite(dataclasses.asdict(interaction)),
+        "interaction": asdict(interaction_of(errors)),
     }
 
 
-def _sums_json(sums: ErrorSums) -> dict[str, float | None]:
-    figures = {
-        "sqnr_db": sums.sqnr_db,
-        "noise_to_signal": sums.noise_to_signal,
-        "cosine": sums.cosine,
-    }
-    return _finite(figures)
+def _figures(sums: ErrorSums, names: Sequence[str]) -> dict[str, float]:
+    return {name: getattr(sums, name) for name in names}
 
 
-def _state_json(sums: ErrorSums) -> dict[str, float | None]:
-    figures = {"correlation": sums.correlation, "log_error": sums.log_error}
-    return _sums_json(sums) | _finite(figures)
+def _finite(value: Any) -> Any:
+    """The same with None for every number that JSON cannot express."""
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in figures.items()
-    }
+def render(measured: Sequence[Measured], audio: Mapping[str, Any]) -> str:
+    """The tables of every model, and that of the comparisons."""
+    lines = [
+        f"clips: {audio['clips']} of {audio['audio']}, {audio['seconds']:.1f} s; SQNR: signal-to-"
+        "quantization-noise ratio in dB, higher is better; docs/errors.md",
+        "",
+    ]
+    for subject, errors in measured:
+        against = subject.teacher_name or "itself, calibrated on float activations"
+        lines += [f"{subject.name}, {subject.plan}, against {against}", ""]
+        lines += [*aligned(_table(errors)), ""]
+    comparisons = comparisons_of(measured)
+    if comparisons:
+        lines += aligned(_comparison_table(comparisons))
+        if any(subject.name in PRESETS for subject, _ in measured):
+            lines += ["random weights do not test the hypothesis; compare trained encoders"]
+    return "\n".join(lines).rstrip()
 
 
-def rows_of(errors: Errors) -> list[tuple[str, list[ErrorSums]]]:
-    """What was quantized and the errors of all states: kinds, pairs, all in layers, all."""
-    last = (LAYERS, NOT_QUANTIZED, ALL)
-    order = [*(name for name in errors.states if name not in last), *last]
-    return [(name, errors.states[name]) for name in order if name in errors.states]
+def label(name: str) -> str:
+    """A key of `states_of` in words."""
+    return "all in layers" if name == "layers" else " + ".join(map(label_of, name.split("+")))
 
 
-def family_of(name: str) -> tuple[str, int]:
-    """The name of a module with its index starred, and the index; 0 where it has none."""
-    found = re.search(r"(?<=\.)\d+(?![^.])", name)
-    if found is None:
-        return name, 0
-    return f"{name[: found.start()]}*{name[found.end() :]}", int(found[0])
+def _table(errors: Errors) -> list[list[str]]:
+    """Hidden states by what is quantized; interaction of roles with each other, or of one role."""
+    found = interaction_of(errors)
+    interactions = {**found.roles, **found.pairs, "layers": found.between}
+    rows = [
+        ["SQNR of hidden states, dB; quantized:", "input", "layer 0", "last layer"]
+        + ["together over sum, dB", "noise", "net", "coherence", "noise", "net"]
+    ]
+    for name, states in states_of(errors).items():
+        sqnr = [f"{states[i].sqnr_db:z.1f}" for i in (0, 1, -1)]
+        rows.append([label(name), *sqnr])
+        rows[-1] += _signed(astuple(interactions[name])) if name in interactions else [""] * 6
+    return [*rows, ["within roles, between layers", *[""] * 3, *_signed(astuple(found.within))]]
+
+
+def _signed(values: Iterable[float | None]) -> list[str]:
+    return ["-" if value is None else f"{value:+z.2f}" for value in values]
+
+
+def _comparison_table(comparisons: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    rows = [
+        ["mixed over attention-only", "more error, dB", "= alone", "+ within roles"]
+        + ["+ between roles", "net between", "net coherence between roles", "within"]
+    ]
+    for one in comparisons:
+        mixed, attention_only, *figures = one.values()
+        rows.append([f"{mixed} over {attention_only}", *_signed(figures)])
+    return rows

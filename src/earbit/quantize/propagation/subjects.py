@@ -1,32 +1,54 @@
-"""Opens the models of `earbit propagation`; what does not go together is refused first."""
+"""Opens the models to measure, and decides which encoders can be compared."""
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
 
 from earbit.errors import ConfigError
-from earbit.load import preset_or_model, refuse_settings
-from earbit.model import AudioModel, ModelConfig
+from earbit.load import preset_or_model, refuse_quantized, refuse_settings
+from earbit.model import AudioModel
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
+from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import leaves_of
 from earbit.presets import PRESETS
-from earbit.quantize.convert import quantized_leaves_of
+from earbit.quantize.calibrate import calibrate
+from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
-from earbit.quantize.propagation.stacks import Stack, stack_of
+from earbit.quantize.propagation.hooks import replaced
 
 DEFAULT_PLAN = "w1a1"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A full-precision model, and what it is compared with: a student, or itself under a plan."""
+    """A full-precision model, and its trained student or the plan that quantizes it."""
 
+    name: str
+    plan: str
+    teacher_name: str | None
+    """Of the full-precision model of a trained student."""
     teacher: AudioModel
-    compared_with: AudioModel | Plan
-    stack: Stack
+    trained: AudioModel | None = None
+
+    def student(self, clips: Sequence[np.ndarray]) -> AudioModel:
+        """The trained student, or the teacher under the plan, calibrated on clips."""
+        return self.trained or calibrated_twin(self.teacher, plan_named(self.plan), clips)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Layers and width of the encoder."""
+        return self.teacher.config.encoder.n_layers, self.teacher.config.encoder.d_model
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether its layers hold convolution beside attention, quantized or not."""
+        return {"attention", "convolution"} <= {leaf.role for leaf in leaves_of(self.teacher)}
 
 
 def opened(
@@ -38,78 +60,69 @@ def opened(
 ) -> list[Subject]:
     """Presets and full-precision models under a plan, or quantized models with their teachers.
 
-    Raises ConfigError for arguments that do not go together, before any model is read, for models
-    that are not what they have to be, and for a plan that quantizes nothing.
+    Raises ConfigError for arguments that exclude each other, before any model is read, for a model
+    of the wrong precision or architecture, and for a plan that quantizes nothing.
     """
-    _check(models, plan, teachers, settings)
+    if not models:
+        raise ConfigError(f"no model; give trained models or presets: {', '.join(PRESETS)}")
+    if teachers and plan is not None:
+        raise ConfigError(f"--plan {plan} with --teacher: quantized models have a plan already")
+    if teachers and len(teachers) != len(models):
+        raise ConfigError(
+            f"{len(models)} models and {len(teachers)} teachers; give one teacher per model, in "
+            "the same order"
+        )
+    if teachers or any(where not in PRESETS for where in models):
+        refuse_settings(settings, "a trained model")
     if teachers:
         return [_student(*pair) for pair in zip(models, teachers, strict=True)]
     return [_float_model(where, plan or DEFAULT_PLAN, settings, seed) for where in models]
 
 
-def _check(
-    models: Sequence[str], plan: str | None, teachers: Sequence[str], settings: Sequence[str]
-) -> None:
-    if not models:
-        raise ConfigError(f"no model; give models of ours or presets: {', '.join(PRESETS)}")
-    if len(set(models)) < len(models):
-        raise ConfigError(f"models {', '.join(models)}; give each of them once")
-    if teachers:
-        if plan is not None:
-            raise ConfigError(f"--plan {plan} with --teacher: quantized models have a plan already")
-        if len(teachers) != len(models):
-            raise ConfigError(
-                f"{len(models)} models and {len(teachers)} teachers; give one teacher per model, "
-                "in the same order"
-            )
-    if teachers or any(where not in PRESETS for where in models):
-        refuse_settings(settings, "a trained model")
-
-
-def _float_model(where: str, name_of_plan: str, settings: Sequence[str], seed: int) -> Subject:
-    plan = plan_named(name_of_plan)
+def _float_model(where: str, plan: str, settings: Sequence[str], seed: int) -> Subject:
     model = preset_or_model(where, seed, settings)
-    if quantized_leaves_of(model):
-        raise ConfigError(
-            f"{where}: quantized already; name the full-precision model that it is compared with "
-            "by --teacher, or give that model and --plan"
-        )
-    precisions = plan.quantizing(leaves_of(model))
-    quantized = [name for name, precision in precisions.items() if not precision.is_float]
-    stack = stack_of(
-        model,
-        quantized,
-        name=where,
-        plan=name_of_plan,
-        teacher=None,
-        is_random=where in PRESETS,
-    )
-    return Subject(model, plan, stack)
+    refuse_quantized(where, model, "give its full-precision model by --teacher")
+    plan_named(plan).quantizing(leaves_of(model))
+    return Subject(where, plan, None, model)
 
 
 def _student(where: str, teacher_where: str) -> Subject:
-    if where in PRESETS:
-        raise ConfigError(f"{where}: a preset with --teacher; give a quantized model of ours")
     student, teacher = preset_or_model(where, 0), preset_or_model(teacher_where, 0)
     if not quantized_leaves_of(student):
         raise ConfigError(f"{where}: nothing in it is quantized; leave out --teacher, give --plan")
-    if quantized_leaves_of(teacher):
-        raise ConfigError(f"--teacher {teacher_where}: quantized; give a full-precision model")
-    if _without_head(student.config) != _without_head(teacher.config):
+    refuse_quantized(teacher_where, teacher, "give a full-precision model as --teacher")
+    # The unit head does not count.
+    its = teacher.config
+    if replace(student.config, n_units=its.n_units, d_unit=its.d_unit) != its:
         raise ConfigError(
             f"--teacher {teacher_where}: another architecture than {where}; give the model that it "
             "was made from"
         )
-    stack = stack_of(
-        teacher,
-        quantized_leaves_of(student),
-        name=where,
-        plan=str(read_model_file(model_path(where)).origin.get("plan", "unknown")),
-        teacher=teacher_where,
-        is_random=False,
-    )
-    return Subject(teacher, student, stack)
+    plan = str(read_model_file(model_path(where)).origin.get("plan", "unknown"))
+    return Subject(where, plan, teacher_where, teacher, student)
 
 
-def _without_head(config: ModelConfig) -> ModelConfig:
-    return dataclasses.replace(config, n_units=None, d_unit=1)
+def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]) -> AudioModel:
+    """A copy under a plan with scales from full-precision activations alone.
+
+    `quantized_copy` calibrates leaf after leaf on quantized inputs.  Here a scale must not depend
+    on what else is quantized.  The copy is in the teacher's mode.
+    """
+    twin = copy.deepcopy(teacher)
+    convert(twin, plan.precisions(leaves_of(twin)))
+    quantized = quantized_leaves_of(twin)
+    if quantized:
+        with evaluating(teacher), replaced(twin, teacher, quantized):
+            calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips])
+    return twin
+
+
+def pairs_of(subjects: Sequence[Subject]) -> list[tuple[int, int]]:
+    """Indices of every mixed encoder with every attention-only one of its shape and plan."""
+    return [
+        (i, j)
+        for i, mixed in enumerate(subjects)
+        for j, plain in enumerate(subjects)
+        if mixed.is_mixed and not plain.is_mixed
+        if (mixed.shape, mixed.plan) == (plain.shape, plain.plan)
+    ]

@@ -1,4 +1,4 @@
-"""`earbit propagation`: where quantization noise arises and how it grows, by encoder."""
+"""Measures how quantization errors propagate through models, and writes the results."""
 
 from __future__ import annotations
 
@@ -14,16 +14,12 @@ from earbit.audio.corpus import SYNTHETIC, load_waveform, open_corpus
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder, none_left_empty, write_json
-from earbit.nn.front_end import MIN_SAMPLES
-from earbit.progress import progress, say
-from earbit.quantize.plan import Plan
+from earbit.frames import MIN_SAMPLES
+from earbit.progress import say
 from earbit.quantize.propagation.figure import need_matplotlib, write_figure
-from earbit.quantize.propagation.measure import measure, n_passes
-from earbit.quantize.propagation.models import calibrated_twin
-from earbit.quantize.propagation.report import Measured, to_json
-from earbit.quantize.propagation.stacks import why_not_compared
-from earbit.quantize.propagation.subjects import Subject, opened
-from earbit.quantize.propagation.tables import render
+from earbit.quantize.propagation.measure import measure
+from earbit.quantize.propagation.report import render, to_json
+from earbit.quantize.propagation.subjects import opened, pairs_of
 from earbit.quantize.student import noise_clips
 
 MAX_CLIPS = 1024
@@ -45,39 +41,49 @@ def errors_of_models(
     seed: int = 0,
     out_dir: Path | None = None,
 ) -> tuple[str, dict[str, Any]]:
-    """The table and the JSON of every model's errors, and of every fair pair of encoders.
+    """Measures the errors of models and compares encoders; returns text tables and JSON values.
 
-    models: presets (random weights from the seed) or models of ours in full precision, quantized
-    under `plan` (`w1a1` by default); or quantized models, with the full-precision model of each in
-    `teachers`.  corpus: 'synthetic' by default, or seeded noise.  n_clips: that are compared, as
-    many again give scales;  seconds: of each, from its start.  settings: `path=value` for presets.
-    out_dir: gets propagation.json and the figure.  Raises ConfigError for what does not go
-    together, and what opening models, plans and corpora raises.
+    models: presets (random weights from the seed) or full-precision models, quantized under `plan`
+    (`w1a1` by default); or quantized models, each with its full-precision model in `teachers`.
+    corpus: 'synthetic' by default;  is_noise: seeded noise instead;  n_clips: to compare, and as
+    many again to calibrate scales;  seconds: of each clip, from its start;  settings: `path=value`
+    for presets;  out_dir: for propagation.json and the figure.  Raises ConfigError for arguments
+    that exclude each other, and the errors of opening models, plans and corpora.
     """
     require_range(1, MAX_CLIPS + 1, clips=n_clips)
-    if not MIN_SAMPLES / SAMPLE_RATE_HZ <= seconds <= MAX_SECONDS:
-        least = MIN_SAMPLES / SAMPLE_RATE_HZ
+    least = MIN_SAMPLES / SAMPLE_RATE_HZ
+    if not least <= seconds <= MAX_SECONDS:
         raise ConfigError(f"seconds={seconds}; give {least:g} (one frame) to {MAX_SECONDS:g}")
     if is_noise and corpus is not None:
         raise ConfigError(f"--noise and --corpus {corpus}; give one of them")
     subjects = opened(models, plan, teachers, settings, seed)
-    unlike = why_not_compared([subject.stack for subject in subjects])
-    if unlike is not None:
-        say(unlike)
-    if out_dir is not None:
-        need_matplotlib()
+    compared = {subjects[i].name for pair in pairs_of(subjects) for i in pair}
+    left = [one for one in subjects if one.name not in compared]
+    if len(subjects) > 1 and left:
+        shapes = ", ".join("{} ({} x {})".format(one.name, *one.shape) for one in left)
+        say(
+            f"not compared: {shapes}; give a mixed encoder and an attention-only one of equal "
+            "layers x width (--set encoder.n_layers=N encoder.d_model=D) and plan"
+        )
     with nullcontext() if out_dir is None else none_left_empty(out_dir):
         if out_dir is not None:
+            need_matplotlib()
             make_folder(out_dir)
         where = "noise" if is_noise else corpus or SYNTHETIC
-        clips, others = (
-            _noise(seed, n_clips, round(seconds * SAMPLE_RATE_HZ))
+        n_samples = round(seconds * SAMPLE_RATE_HZ)
+        both = (
+            noise_clips(seed, 2 * n_clips, n_samples)
             if is_noise
-            else _clips(where, seed, n_clips, round(seconds * SAMPLE_RATE_HZ))
+            else _corpus_clips(where, seed, 2 * n_clips, n_samples)
         )
-        measured = [_measured(subject, clips, others, seed) for subject in subjects]
-        total_s = sum(clip.size for clip in clips) / SAMPLE_RATE_HZ
-        audio = {"audio": where, "clips": len(clips), "seconds": total_s, "seed": seed}
+        # A corpus too small for both calibrates on the compared clips.
+        clips, others = both[:n_clips], both[n_clips:] or both
+        measured = []
+        for one in subjects:
+            title, student = f"errors of {one.name}", one.student(others)
+            measured.append((one, measure(one.teacher, student, clips, seed=seed, title=title)))
+        seconds = sum(clip.size for clip in clips) / SAMPLE_RATE_HZ
+        audio = {"audio": where, "clips": len(clips), "seconds": seconds, "seed": seed}
         text, result = render(measured, audio), to_json(measured, audio)
         if out_dir is not None:
             write_json(out_dir / RESULT_NAME, result)
@@ -87,43 +93,18 @@ def errors_of_models(
     return text, result
 
 
-def _measured(
-    subject: Subject, clips: Sequence[np.ndarray], others: Sequence[np.ndarray], seed: int
-) -> Measured:
-    teacher, student = subject.teacher, subject.compared_with
-    is_trained = not isinstance(student, Plan)
-    if isinstance(student, Plan):
-        student = calibrated_twin(teacher, student, others)
-    total = len(clips) * n_passes(student, is_trained=is_trained)
-    with progress(f"errors of {subject.stack.name}", total) as advance:
-        errors = measure(teacher, student, clips, advance, is_trained=is_trained, seed=seed)
-    return Measured(subject.stack, errors)
-
-
-def _noise(seed: int, n_clips: int, n_samples: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    clips = noise_clips(seed, 2 * n_clips, n_samples)
-    return clips[:n_clips], clips[n_clips:]
-
-
-def _clips(
-    where: str, seed: int, n_clips: int, n_samples: int
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Clips to compare and clips to take scales from, drawn by the seed; what is broken is not.
-
-    A corpus that is too small for both gives its clips to the comparison, and the scales come from
-    those too.
-    """
-    cuts = {cut.id: cut for cut in open_corpus(where).cuts}
-    ids = sorted(cuts)
-    random.Random(seed).shuffle(ids)
+def _corpus_clips(where: str, seed: int, n_clips: int, n_samples: int) -> list[np.ndarray]:
+    """Clips drawn from a corpus by the seed; files that cannot be decoded are reported."""
+    cuts = sorted(open_corpus(where).cuts, key=lambda cut: cut.id)
+    random.Random(seed).shuffle(cuts)
     clips: list[np.ndarray] = []
-    for name in ids:
+    for cut in cuts:
         try:
-            clips.append(load_waveform(cuts[name])[:n_samples])
+            clips.append(load_waveform(cut)[:n_samples])
         except DataError as error:
             say(f"left out: {error}")
-        if len(clips) == 2 * n_clips:
+        if len(clips) == n_clips:
             break
     if not clips:
-        raise DataError(f"corpus {where}: none of its {len(ids)} files can be decoded")
-    return clips[:n_clips], clips[n_clips:] or clips
+        raise DataError(f"corpus {where}: none of its {len(cuts)} files can be decoded")
+    return clips

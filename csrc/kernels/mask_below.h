@@ -1,0 +1,6 @@
+// Kernels for AVX-512 include this into their anonymous namespaces.
+
+// Which of 16 lanes from i on lie below n.
+[[gnu::always_inline]] inline __mmask16 mask_below(int i, int n) {
+  return static_cast<__mmask16>(n - i >= 16 ? 0xffff : (n > i ? (1u << (n - i)) - 1 : 0));
+}

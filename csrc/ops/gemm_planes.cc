@@ -1,0 +1,163 @@
+// gemm_planes and conv_planes: weights are bits, inputs are codes of 2 to 8 bits, as bit planes.
+//
+// With counts c_p = popcount(plane p and w) of the binary kernel and ones_p bits in plane p
+//   dot = sum over planes of 2^p (2 c_p - ones_p) + low * (the sum of the output's signs)
+// and y = scale * dot + bias.  Padding frames are the code 0, as in training.
+#include <algorithm>
+
+#include "bits/planes.h"
+#include "cpu/thread_pool.h"
+#include "graph/row_op.h"
+#include "kernels/elementwise.h"
+#include "kernels/gemm_b1.h"
+#include "ops/weight_bits.h"
+#include "ops/windows.h"
+
+namespace earbit {
+namespace {
+
+class GemmPlanes : public RowOp {
+ public:
+  GemmPlanes(const std::vector<Type>& inputs, Attributes& attributes)
+      : windows_(Windows::read(attributes)),
+        set_(inputs[0].set),
+        groups_(attributes.integer("groups", 1, std::max(1, inputs[0].cols))),
+        elementwise_(elementwise_kernels(chosen_isa())) {
+    const int n_out = outputs_of(attributes);
+    if (set_.bits < 2) throw std::invalid_argument("inputs of 1 bit; allowed are 2 to 8");
+    if (inputs[0].cols % groups_ != 0 || n_out % groups_ != 0) {
+      throw std::invalid_argument("groups=" + std::to_string(groups_) + " must divide " +
+                                  std::to_string(inputs[0].cols) + " channels in and " +
+                                  std::to_string(n_out) + " out");
+    }
+    n_in_ = inputs[0].cols / groups_;
+    type_ = Type::floats(n_out);
+    const int n_bits = windows_.elements(n_in_);
+    const int most = INT32_MAX / set_.largest();
+    if (n_bits > most) {
+      throw std::invalid_argument("a window of " + std::to_string(n_bits) +
+                                  " elements, whose sum can exceed 32 bits; with " +
+                                  std::to_string(set_.bits) + "-bit inputs at most " +
+                                  std::to_string(most) + " are allowed");
+    }
+    n_words_ = windows_.kernel * static_cast<int>(words_for(n_in_));
+    const Elements<uint64_t> weight = attributes.u64("weight", {n_out, n_words_});
+    check_tails(weight, n_in_);
+    scale_ = attributes.f32("scale", {n_out});
+    bias_ = attributes.f32("bias", {n_out});
+    for (int j = 0; j < n_out; ++j) {
+      int32_t ones = 0;
+      for (int k = 0; k < n_words_; ++k) ones += popcount(weight[size_t(j) * n_words_ + k]);
+      offset_.push_back(set_.low() * (2 * ones - n_bits));
+    }
+    const int per_group = n_out / groups_;
+    for (int g = 0; g < groups_; ++g) {
+      panels_.emplace_back(gemm_b1_kernel(chosen_isa()),
+                           weight.data() + static_cast<size_t>(g) * per_group * n_words_, n_words_,
+                           per_group, n_words_);
+    }
+  }
+
+  const Type& type() const override { return type_; }
+
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return windows_.count(inputs[0]);
+  }
+
+  bool is_row_by_row() const override { return false; }
+
+  int64_t block_rows(int64_t n, int n_threads) const override {
+    return even_grain(n, 4 * rows_at_once(), panels_[0].kernel().rows, n_threads);
+  }
+
+  std::vector<Value> prepared(const std::vector<Value>& inputs,
+                              const Workspace& work) const override {
+    return {planes_of(inputs[0], work)};
+  }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
+    const int64_t step = rows_at_once();
+    const int64_t n = step * panels_[0].padded_cols();
+    const auto counts = std::make_unique_for_overwrite<int32_t[]>(n);
+    const auto dots = std::make_unique_for_overwrite<int32_t[]>(n);
+    for (int64_t i = begin; i < end; i += step) {
+      const int here = static_cast<int>(std::min(step, end - i));
+      for (int g = 0; g < groups_; ++g) {
+        multiply(inputs[0], g, i, here, counts.get(), dots.get(), y);
+      }
+    }
+  }
+
+ private:
+  // Rows for which a panel is read once: those of a few calls, whose counts stay in L2.
+  int64_t rows_at_once() const { return int64_t{4} * panels_[0].kernel().rows; }
+
+  // Planes 0, 1, ... of the first group, then of the next, with frames of padding.
+  Value planes_of(const Value& x, const Workspace& work) const {
+    const int64_t rows = x.rows + windows_.pad_left + windows_.pad_right;
+    Value y = work.make(Type::bits(groups_ * set_.bits, n_in_), rows);
+    const std::vector<uint8_t> zeros(n_in_, static_cast<uint8_t>(set_.padding()));
+    parallel_for(rows, 64, work.n_threads, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t t = i - windows_.pad_left;
+        const bool is_padding = t < 0 || t >= x.rows;
+        for (int g = 0; g < groups_; ++g) {
+          const uint8_t* codes = is_padding ? zeros.data() : x.codes_row(t) + g * n_in_;
+          for (int p = 0; p < set_.bits; ++p) {
+            write_plane(codes, n_in_, p, y.group(g * set_.bits + p) + i * y.type.words());
+          }
+        }
+      }
+    });
+    return y;
+  }
+
+  void multiply(const Value& x, int g, int64_t first, int n, int32_t* counts, int32_t* dots,
+                const Value& y) const {
+    const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * x.type.words();
+    const int n_out = type_.cols / groups_;
+    const int cols = panels_[g].padded_cols();
+    for (int i = 0; i < n; ++i) std::copy_n(offset_.data() + g * n_out, n_out, dots + i * cols);
+    for (int p = 0; p < set_.bits; ++p) {
+      const uint64_t* a = x.group(g * set_.bits + p) + first * stride;
+      panels_[g].run(a, stride, n, BitOp::conjunction, counts);
+      for (int i = 0; i < n; ++i) {
+        int32_t ones = 0;
+        for (int k = 0; k < n_words_; ++k) ones += popcount(a[i * stride + k]);
+        const int32_t* count = counts + static_cast<ptrdiff_t>(i) * cols;
+        int32_t* dot = dots + static_cast<ptrdiff_t>(i) * cols;
+        for (int j = 0; j < n_out; ++j) dot[j] += (2 * count[j] - ones) * (1 << p);
+      }
+    }
+    for (int i = 0; i < n; ++i) {
+      elementwise_.scale_i32(dots + static_cast<ptrdiff_t>(i) * cols, scale_.data() + g * n_out,
+                             bias_.data() + g * n_out, y.row(first + i) + g * n_out, n_out);
+    }
+  }
+
+  Windows windows_;
+  CodeSet set_;
+  int groups_;
+  const ElementwiseKernels& elementwise_;
+  int n_in_ = 0;
+  int n_words_ = 0;
+  Type type_;
+  std::vector<float> scale_;
+  std::vector<float> bias_;
+  std::vector<int32_t> offset_;
+  std::vector<PanelsB1> panels_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_gemm_planes(const std::vector<Type>& inputs, Attributes& attributes) {
+  expect_codes(inputs, 1);
+  return std::make_unique<GemmPlanes>(inputs, attributes);
+}
+
+std::unique_ptr<Op> make_conv_planes(const std::vector<Type>& inputs, Attributes& attributes) {
+  return make_gemm_planes(inputs, attributes);
+}
+
+}  // namespace earbit

@@ -1,0 +1,41 @@
+// unpack: bits to codes of one bit, for products that read nothing but codes.
+#include "graph/row_op.h"
+
+namespace earbit {
+namespace {
+
+class Unpack : public RowOp {
+ public:
+  Unpack(const Type& input, bool is_unsigned)
+      : in_(input), type_(Type::codes(input.groups * input.bits_per_group, {1, is_unsigned})) {}
+
+  const Type& type() const override { return type_; }
+
+  bool is_row_by_row() const override { return true; }
+
+  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
+                const Value& y) const override {
+    for (int64_t i = begin; i < end; ++i) {
+      uint8_t* out = y.codes_row(i);
+      for (int g = 0; g < in_.groups; ++g) {
+        const uint64_t* words = inputs[0].group(g) + i * in_.words();
+        for (int j = 0; j < in_.bits_per_group; ++j) {
+          *out++ = static_cast<uint8_t>(words[j / kWordBits] >> (j % kWordBits) & 1);
+        }
+      }
+    }
+  }
+
+ private:
+  Type in_;
+  Type type_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_unpack(const std::vector<Type>& inputs, Attributes& attributes) {
+  expect_bits(inputs, 1);
+  return std::make_unique<Unpack>(inputs[0], attributes.integer("unsigned", 0, 1) == 1);
+}
+
+}  // namespace earbit

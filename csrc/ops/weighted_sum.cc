@@ -1,0 +1,60 @@
+// weighted_sum: n values of one shape become one, the sum over i of weight[i] * x_i, in their
+// order.
+#include <algorithm>
+#include <vector>
+
+#include "cpu/thread_pool.h"
+#include "graph/op.h"
+
+namespace earbit {
+namespace {
+
+constexpr int64_t kGrainRows = 64;
+
+class WeightedSum : public Op {
+ public:
+  WeightedSum(const std::vector<Type>& inputs, Attributes& attributes)
+      : type_(inputs[0]),
+        weight_(attributes.f32("weight", {static_cast<int64_t>(inputs.size())})) {}
+
+  const Type& type() const override { return type_; }
+
+  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
+    for (const Value& x : inputs) {
+      if (x.rows == inputs[0].rows) continue;
+      throw std::invalid_argument("weighted_sum of " + std::to_string(inputs[0].rows) + " and " +
+                                  std::to_string(x.rows) + " frames");
+    }
+    Value y = work.buffer_of(inputs[0]);
+    parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        float* out = y.row(i);
+        const float* in = inputs[0].row(i);
+        for (int j = 0; j < type_.cols; ++j) out[j] = weight_[0] * in[j];
+        for (size_t k = 1; k < inputs.size(); ++k) {
+          in = inputs[k].row(i);
+          for (int j = 0; j < type_.cols; ++j) out[j] += weight_[k] * in[j];
+        }
+      }
+    });
+    return y;
+  }
+
+ private:
+  Type type_;
+  std::vector<float> weight_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_weighted_sum(const std::vector<Type>& inputs, Attributes& attributes) {
+  expect_floats(inputs, std::max<size_t>(inputs.size(), 1));
+  for (const Type& input : inputs) {
+    if (input.cols == inputs[0].cols) continue;
+    throw std::invalid_argument("weighted_sum of " + std::to_string(inputs[0].cols) + " and " +
+                                std::to_string(input.cols) + " columns");
+  }
+  return std::make_unique<WeightedSum>(inputs, attributes);
+}
+
+}  // namespace earbit

@@ -1,0 +1,165 @@
+"""manifest.jsonl from a table of labels (CSV) beside the audio."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+from earbit.audio.folder import audio_folder
+from earbit.audio.manifest import (
+    MANIFEST_NAME,
+    NAME_LABELS,
+    TEXT_LABELS,
+    check_stays_inside,
+    split_named,
+)
+from earbit.audio.utf8 import read_utf8
+from earbit.errors import DataError
+from earbit.files import write_text
+from earbit.progress import say
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
+COLUMNS = ("path", "id", "split", *NAME_LABELS, *TEXT_LABELS, "intent", "emotion", "phones")
+N_NAMED = 3
+"""Lines of a table that are named one by one."""
+
+
+def write_manifest(root: Path, table: Path) -> dict[str, Any]:
+    """Writes `root/manifest.jsonl` from a table with a header and the column `path`.
+
+    Paths are relative to `root`.  Empty cells are no labels.  Columns that are not in COLUMNS,
+    lines that cannot be used and audio files without a line are left out, printed, and part of the
+    figures that are returned.  Raises DataError when there is a manifest already, for a table
+    that cannot be read, and when no line can be used.
+    """
+    target = root / MANIFEST_NAME
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give the folder of the audio as --root")
+    if os.path.lexists(target):
+        raise DataError(
+            f"{target}: exists already and is not overwritten; move it away, or leave out --labels"
+        )
+    header, rows = _rows_of(table)
+    unknown = [name for name in header if name not in COLUMNS]
+    if not {*header} & {*COLUMNS} - {"path", "id"}:
+        raise DataError(
+            f"{table}: no column of labels among {', '.join(header)}; allowed are "
+            f"{', '.join(COLUMNS)}"
+        )
+    records: dict[str, dict[str, str]] = {}
+    line_of: dict[str, int] = {}
+    left_out: list[dict[str, Any]] = []
+    n_rows = 0
+    for line, row in rows:
+        n_rows += 1
+        try:
+            record = _record(root, header, row)
+            path = record["path"]
+            if path in line_of:
+                raise DataError(f"{path} is on line {line_of[path]} already, which is used")
+        except DataError as error:
+            left_out.append({"line": line, "reason": str(error)})
+        else:
+            line_of[path] = line
+            records[path] = record
+    if not records:
+        first = f"; line {left_out[0]['line']}: {left_out[0]['reason']}" if left_out else ""
+        raise DataError(f"{table}: none of its {n_rows} lines can be used{first}")
+    files = [path.relative_to(root).as_posix() for path in audio_folder(root).files]
+    without = [name for name in files if name not in records]
+    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records.values()]
+    write_text(target, "".join(lines))
+    _say_what_is_left_out(table, unknown, left_out, without)
+    return {
+        "manifest": str(target),
+        "n_lines": n_rows,
+        "n_written": len(records),
+        "unknown_columns": unknown,
+        "left_out": left_out,
+        "n_files_without_line": len(without),
+    }
+
+
+def _rows_of(table: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """Names of the columns, and all other rows with their line numbers; empty rows are skipped."""
+    content = read_utf8(table)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        name = shlex.quote(str(table))
+        raise DataError(
+            f"{table}: not UTF-8 at byte {error.start}; if it is of Windows: "
+            f"iconv -f WINDOWS-1252 -t UTF-8 {name} > {shlex.quote(f'{table}.utf8')}"
+        ) from error
+    first = next(iter(text.splitlines()), "")
+    for delimiter in DELIMITERS:
+        names = next(csv.reader([first], delimiter=delimiter), [])
+        header = [name.strip().lower() for name in names]
+        if "path" in header:
+            break
+    else:
+        raise DataError(
+            f"{table}: no column `path` in the first line, {first[:80]!r}; it must name the "
+            f"columns, separated by {', '.join(DELIMITERS.values())}"
+        )
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DataError(f"{table}: two columns are called {twice[0]!r}; rename or remove one")
+    return header, _numbered(table, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+
+
+def _numbered(table: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    line = 1
+    try:
+        for row in reader:
+            if line > 1 and any(cell.strip() for cell in row):
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{table}:{line}: {error}; correct the line") from error
+
+
+def _record(root: Path, header: list[str], row: list[str]) -> dict[str, str]:
+    """The line of the manifest; DataError for a row that cannot be one."""
+    if len(row) != len(header):
+        raise DataError(f"{len(row)} cells, the first line has {len(header)}")
+    cells = {name: cell.strip() for name, cell in zip(header, row, strict=True) if name in COLUMNS}
+    record = {name: cell for name, cell in cells.items() if cell}
+    if "path" not in record:
+        raise DataError("`path` is empty")
+    path = _relative(root, record["path"])
+    if not (root / path).is_file():
+        raise DataError(f"{path}: no such file below {root}")
+    if "split" in record:
+        record["split"] = split_named(record["split"])
+    return {**record, "path": path}
+
+
+def _relative(root: Path, path: str) -> str:
+    """A path below `root` as a manifest has it: relative, with /."""
+    if PurePath(path).is_absolute() and PurePath(path).is_relative_to(root.absolute()):
+        path = str(PurePath(path).relative_to(root.absolute()))
+    check_stays_inside("in this line", path)
+    if "\\" in path and not (root / path).exists():
+        path = path.replace("\\", "/")
+    return PurePath(path).as_posix()
+
+
+def _say_what_is_left_out(
+    table: Path, unknown: list[str], left_out: list[dict[str, Any]], without: list[str]
+) -> None:
+    if unknown:
+        names = ", ".join(map(repr, unknown))
+        say(f"{table}: columns not used: {names}; allowed are {', '.join(COLUMNS)}")
+    for item in left_out[:N_NAMED]:
+        say(f"{table}:{item['line']}: left out, {item['reason']}")
+    if len(left_out) > N_NAMED:
+        say(f"{table}: {len(left_out) - N_NAMED} more lines left out; see manifest.json in --out")
+    if without:
+        say(f"{table}: {len(without)} audio files have no line and are left out, as {without[0]}")

@@ -1,0 +1,92 @@
+"""Ogg files by their pages: joined files within one, and files that break off (RFC 3533)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+HEADER_BYTES = 27
+MAX_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255
+BEGINS, ENDS = 0x02, 0x04
+"""Flags of the first and of the last page of a logical stream."""
+SOUND = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
+"""First bytes of a logical stream of sound."""
+
+
+@dataclass(slots=True)
+class OggLink:
+    """Pages of logical streams that begin together; a chained file has several links."""
+
+    start: int
+    end: int
+    open_streams: set[int] = field(default_factory=set)
+    """Serial numbers of streams of sound whose last page has not come."""
+    has_data: bool = False
+    """Whether a page follows those that begin streams."""
+    has_cut_page: bool = False
+    """Whether another file begins within a page."""
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether the end of some sound is missing."""
+        return self.has_cut_page or bool(self.open_streams)
+
+
+def ogg_links(file: BinaryIO, n_bytes: int) -> list[OggLink]:
+    """The links of an Ogg file; the last page of a stream may be missing in each."""
+    links: list[OggLink] = []
+    at = 0
+    while (at := _find_page(file, at, n_bytes)) < n_bytes:
+        file.seek(at)
+        head = file.read(HEADER_BYTES + 255)
+        flags, serial = head[5], int.from_bytes(head[14:18], "little")
+        body_at = HEADER_BYTES + head[26]
+        end = at + body_at + sum(head[HEADER_BYTES:body_at])
+        if end > n_bytes:
+            break  # the page itself is cut
+        inner = _page_within(file, at, end)
+        if inner:
+            if links:
+                links[-1].has_cut_page = links[-1].has_data = True
+            at = inner
+            continue
+        if flags & BEGINS:
+            if not links or links[-1].has_data:
+                links.append(OggLink(at, end))
+            file.seek(at + body_at)
+            if file.read(8).startswith(SOUND):
+                links[-1].open_streams.add(serial)
+        elif links:
+            links[-1].has_data = True
+        if links:
+            links[-1].end = end
+            if flags & ENDS:
+                links[-1].open_streams.discard(serial)
+        at = end
+    return links
+
+
+def _page_within(file: BinaryIO, at: int, end: int) -> int:
+    """Where another page begins inside of a page that no page follows; 0 where that is not so."""
+    file.seek(end)
+    if file.read(4) in (b"OggS", b""):
+        return 0
+    file.seek(at + 4)
+    return at + 4 + place if (place := file.read(end - at - 4).find(b"OggS")) >= 0 else 0
+
+
+def _find_page(file: BinaryIO, at: int, n_bytes: int) -> int:
+    """The first position from `at` on of the header of a page, or the end of the file."""
+    file.seek(at)
+    if file.read(4) == b"OggS" and at + HEADER_BYTES <= n_bytes:
+        return at
+    while at < n_bytes:
+        file.seek(at)
+        block = file.read(MAX_PAGE_BYTES)
+        place = block.find(b"OggS")
+        if place >= 0 and at + place + HEADER_BYTES <= n_bytes:
+            return at + place
+        if place >= 0 or len(block) < MAX_PAGE_BYTES:
+            break
+        at += len(block) - 3
+    return n_bytes

@@ -1,0 +1,155 @@
+"""The parts of an audio file that are decoded one after another, by what its container says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from earbit.audio.byte_ranges import ByteRanges, Range
+from earbit.audio.mpeg_frames import MAX_FRAME_BYTES, MpegStream, begins_with_frames, mpeg_file
+from earbit.audio.ogg_pages import ogg_links
+from earbit.audio.promised_end import missing_bytes
+from earbit.audio.source import Source
+from earbit.audio.wav_header import MPEG_TAGS, WAV_FORMS, WavSound, wav_sound
+from earbit.errors import DataError
+
+FLAC_BEGINNING = b"fLaC\x00\x00\x00\x22"
+"""Of a flac file: its name, and a first block of 34 bytes that is not the last."""
+SEARCH_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one decoder reads."""
+
+    ranges: Sequence[Range]
+    mpeg: MpegStream | None = None
+    """The frames, where the part is MPEG audio."""
+
+    def opened(self, source: Source) -> ByteRanges:
+        """The bytes of the part, for the decoder."""
+        if self.mpeg is None:
+            return ByteRanges(source.file, self.ranges)
+        # libsndfile takes no stream of a single frame; what follows that frame is not asked for.
+        ranges = list(self.ranges) * (2 if self.mpeg.n_frames == 1 else 1)
+        # Without a tag frame libsndfile estimates the number of frames from the length of the file
+        # and stops there.  A length that no frames reach lets it go on to the last frame.
+        claimed_bytes = 64 * (self.mpeg.n_frames + 1) * MAX_FRAME_BYTES
+        return ByteRanges(source.file, ranges, claimed_bytes)
+
+
+def parts_of(source: Source) -> list[Part]:
+    """The parts of a file: one, or several where files were joined.
+
+    Raises DataError for an Ogg, wav or MPEG file that breaks off.
+    """
+    source.file.seek(0)
+    if source.file.read(4) == b"OggS":
+        return _ogg_parts(source)
+    wav = wav_sound(source.file, source.n_bytes)
+    if wav is not None:
+        return _wav_parts(source, wav)
+    if begins_with_frames(source.file, source.n_bytes):
+        return mpeg_parts(source, 0, source.n_bytes)
+    _refuse_missing(source, missing_bytes(source.file, source.n_bytes))
+    return [Part([(0, source.n_bytes)])]
+
+
+def mpeg_parts(source: Source, start: int, end: int) -> list[Part]:
+    """The streams of MPEG audio between two positions; none where there is no frame.
+
+    Raises DataError when it breaks off.
+    """
+    found = mpeg_file(source.file, start, end)
+    for stream in found.streams:
+        if stream.n_frames < stream.n_promised:
+            raise DataError(
+                f"{source.path}: breaks off after {stream.n_frames} of {stream.n_promised} frames; "
+                f"{_way_out(source)}"
+            )
+    streams = [stream for stream in found.streams if stream.n_frames]
+    # A file that has all that it promises may end in bytes that only look like a frame.
+    if streams and found.n_missing_bytes and streams[-1].n_frames != streams[-1].n_promised:
+        raise DataError(
+            f"{source.path}: breaks off inside a frame after {streams[-1].n_frames} frames; "
+            f"{_way_out(source)}"
+        )
+    return [Part(stream.ranges, stream) for stream in streams]
+
+
+def _ogg_parts(source: Source) -> list[Part]:
+    links = ogg_links(source.file, source.n_bytes)
+    if not links:
+        return [Part([(0, source.n_bytes)])]
+    for link in links:
+        if link.breaks_off:
+            raise DataError(
+                f"{source.path}: breaks off, the last page of its stream is missing; "
+                f"{_way_out(source)}"
+            )
+    return [Part([(link.start, link.end)]) for link in links]
+
+
+def _wav_parts(source: Source, wav: WavSound) -> list[Part]:
+    _refuse_missing(source, wav.n_missing_bytes)
+    if wav.format_tag in MPEG_TAGS:
+        parts = mpeg_parts(source, wav.start, wav.start + wav.n_bytes)
+        if not parts:
+            raise DataError(f"{source.path}: a wav file of mp3 without a frame; leave it out")
+        return parts
+    ranges: list[Range] = []
+    at = 0
+    for place, correction in wav.corrections:
+        ranges += [(at, place), correction]
+        at = place + len(correction)
+    return [Part([*ranges, (at, source.n_bytes)])]
+
+
+def refuse_joined(source: Source) -> None:
+    """DataError for wav or flac files that were joined byte by byte: decoders stop after the first.
+
+    Reads all bytes of a flac file.
+    """
+    wav = wav_sound(source.file, source.n_bytes)
+    at = 0
+    if wav is not None:
+        source.file.seek(wav.start + wav.n_bytes)
+        rest = source.file.read(16)
+        # A byte of padding may stand behind the sound, or be missing there.
+        is_file = rest[:4] in WAV_FORMS or rest[1:5] in WAV_FORMS
+        at = wav.start + wav.n_bytes if is_file and b"WAVE" in rest else 0
+    else:
+        source.file.seek(0)
+        if source.file.read(4) == FLAC_BEGINNING[:4]:
+            at = _find(source, FLAC_BEGINNING, 4)
+    if at:
+        raise DataError(
+            f"{source.path}: several files joined into one, the second begins at byte {at}; "
+            "split it there, or leave it out"
+        )
+
+
+def _find(source: Source, wanted: bytes, at: int) -> int:
+    """The first position from `at` on of some bytes; 0 where they are not."""
+    while at < source.n_bytes:
+        source.file.seek(at)
+        block = source.file.read(SEARCH_BYTES)
+        place = block.find(wanted)
+        if place >= 0:
+            return at + place
+        if len(block) < SEARCH_BYTES:
+            break
+        at += len(block) - len(wanted) + 1
+    return 0
+
+
+def _refuse_missing(source: Source, n_missing_bytes: int) -> None:
+    if n_missing_bytes:
+        raise DataError(
+            f"{source.path}: breaks off {n_missing_bytes} bytes before the end that its header "
+            f"promises; {_way_out(source)}"
+        )
+
+
+def _way_out(source: Source) -> str:
+    return f"copy it again, leave it out, or keep what is there with `{source.conversion}`"

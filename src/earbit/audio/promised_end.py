@@ -1,0 +1,75 @@
+"""Bytes that a file lacks by its header, for containers whose end libsndfile does not check."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from earbit.audio.chunks import Order, chunks
+
+OPEN_LENGTH = 0x7F000000
+"""From here on, and 0, a length of 32 bits stands for one that was not known (sox: 0x7F000008)."""
+W64_RIFF, W64_DATA = b"riff\x2e\x91\xcf\x11", b"data\xf3\xac\xd3\x11"
+"""First halves of their identifiers of 16 bytes."""
+
+
+def missing_bytes(file: BinaryIO, n_bytes: int) -> int:
+    """Bytes of sound that the header of AIFF, AU, W64 or SPHERE promises and the file lacks.
+
+    0 for other formats and for a header that leaves the length open.
+    """
+    file.seek(0)
+    head = file.read(32)
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        end = _end_of_aiff(file)
+    elif head[:4] in (b".snd", b"dns."):
+        end = _end_of_au(head)
+    elif head.startswith(W64_RIFF):
+        end = _end_of_w64(file)
+    elif head.startswith(b"NIST_1A\n"):
+        end = _end_of_sphere(file)
+    else:
+        end = 0
+    return max(0, end - n_bytes)
+
+
+def _end_of_aiff(file: BinaryIO) -> int:
+    for name, at, length in chunks(file, 12, "big"):
+        if name == b"SSND":
+            return at + length if length < OPEN_LENGTH else 0
+    return 0
+
+
+def _end_of_au(head: bytes) -> int:
+    order: Order = "big" if head[:4] == b".snd" else "little"
+    start, length = (int.from_bytes(head[at : at + 4], order) for at in (4, 8))
+    return start + length if length < OPEN_LENGTH else 0
+
+
+def _end_of_w64(file: BinaryIO) -> int:
+    at = 40  # behind the identifiers of file and form
+    while True:
+        file.seek(at)
+        head = file.read(24)
+        length = int.from_bytes(head[16:], "little")  # with these 24 bytes
+        if len(head) < 24 or length < 24 or length >= 1 << 62:
+            return 0
+        if head.startswith(W64_DATA):
+            return at + length
+        at += (length + 7) // 8 * 8
+
+
+def _end_of_sphere(file: BinaryIO) -> int:
+    """Where samples are not compressed; the header is lines of text, `name -type value`."""
+    file.seek(8)
+    size = file.read(8).strip()
+    file.seek(0)
+    n_header = int(size) if size.isdigit() else 1024
+    lines = file.read(min(n_header, 1 << 16)).decode("latin-1").splitlines()
+    values = {line.split()[0]: line.split()[-1] for line in lines if len(line.split()) == 3}
+    if values.get("sample_coding", "pcm") not in ("pcm", "ulaw", "alaw"):
+        return 0
+    counts = [values.get(f, "0") for f in ("sample_count", "sample_n_bytes", "channel_count")]
+    if not all(count.isdigit() for count in counts):
+        return 0
+    n_samples, n_sample_bytes, n_channels = map(int, counts)
+    return n_header + n_samples * n_sample_bytes * n_channels

@@ -1,0 +1,103 @@
+"""Where the bytes of an audio file come from: a file, a pipe or standard input."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from earbit.audio.formats import conversion_command
+from earbit.errors import DataError
+
+STANDARD_INPUT = "-"
+MAX_PIPE_BYTES = 1 << 30
+"""Of a pipe, which is read into memory: 9 hours of 16-bit sound at 16 kHz."""
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An audio file that is open; a pipe as its bytes in memory."""
+
+    path: Path
+    file: BinaryIO
+    n_bytes: int
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether the bytes came from a pipe, and no longer exist outside this process."""
+        return isinstance(self.file, io.BytesIO)
+
+    @property
+    def conversion(self) -> str:
+        """The ffmpeg command that writes it as a format that is read."""
+        if self.is_pipe:
+            return "ffmpeg -i pipe: -f wav pipe:"
+        return conversion_command(self.path)
+
+
+def is_pipe(path: Path) -> bool:
+    """Whether a path is `-`, a pipe or a device: it can be read once."""
+    if str(path) == STANDARD_INPUT:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
+
+
+@contextmanager
+def opened(path: Path, allowed: str) -> Iterator[Source]:
+    """Opens a file, a pipe, or standard input for `-`.
+
+    allowed: the formats to name.  Raises DataError for what is missing or a folder, for a pipe of
+    more than MAX_PIPE_BYTES, and for a terminal.
+    """
+    if is_pipe(path):
+        yield Source(path, *_all_of_pipe(path))
+        return
+    _require_file(path, allowed)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    with file:
+        yield Source(path, file, os.fstat(file.fileno()).st_size)
+
+
+def _require_file(path: Path, allowed: str) -> None:
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be looked at ({reason})") from error
+    if is_folder:
+        raise DataError(f"{path}: is a folder; give an audio file")
+    if not is_file:
+        raise DataError(f"{path}: no such file; give {allowed}")
+
+
+def _all_of_pipe(path: Path) -> tuple[BinaryIO, int]:
+    content = io.BytesIO()
+    try:
+        # 0 is standard input.
+        name = 0 if str(path) == STANDARD_INPUT else path
+        with open(name, "rb", closefd=name != 0) as pipe:
+            if pipe.isatty():
+                raise DataError(f"{path}: a terminal; pipe an audio file into it")
+            while block := pipe.read(BLOCK_BYTES):
+                if content.tell() + len(block) > MAX_PIPE_BYTES:
+                    raise DataError(
+                        f"{path}: more than {MAX_PIPE_BYTES >> 20} MiB from a pipe, which is read "
+                        "into memory; write it to a file and give its name"
+                    )
+                content.write(block)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return content, content.tell()

@@ -1,0 +1,282 @@
+"""Training, validation and test clips: by the labels of the corpus, or drawn by a hash.
+
+The same corpus always gives the same splits, in whatever order its files are listed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from lhotse import CutSet
+
+from earbit.audio.corpus import Corpus
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.errors import DataError
+from earbit.frames import n_frames_of, n_samples_of
+
+NAMES = ("train", "valid", "test")
+HELD_OUT_SHARES = {"test": 0.2, "valid": 0.1}
+"""Of the clips; a split may be larger when its speakers have many clips."""
+MIN_TRAINING_FRAMES = 10
+"""Shorter clips hold no span to predict."""
+
+
+class LabelledClip(Protocol):
+    """One clip with one class."""
+
+    @property
+    def id(self) -> str:
+        """A name of its own."""
+
+    @property
+    def target(self) -> Any:
+        """The class."""
+
+    @property
+    def speaker(self) -> str | None:
+        """None where it is not known."""
+
+
+Clip = TypeVar("Clip", bound=LabelledClip)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Splits(Generic[Clip]):
+    """The clips a head is trained on, chosen by, and scored on."""
+
+    train: tuple[Clip, ...]
+    valid: tuple[Clip, ...]
+    test: tuple[Clip, ...]
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    """What the result file should say about them, as JSON values: who drew them, counts."""
+
+
+def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
+    """Training and validation cuts of a corpus; no audio is read.
+
+    The corpus' own `split` holds.  Clips without one, and all training clips of a corpus without
+    validation clips, are drawn by a hash of their id: about a tenth, and where that is needed at
+    least one, is validation.  Test clips are left out, and so are clips too short to hold a span.
+    Raises DataError when no clip is left for one of the two.
+    """
+    usable = [
+        cut for cut in corpus.cuts if n_frames_of(cut.recording.num_samples) >= MIN_TRAINING_FRAMES
+    ]
+    part_of = {cut.id: (cut.custom or {}).get("split") for cut in usable}
+    given = Counter(part_of.values())
+    drawn_from = (None,) if given["valid"] else (None, "train")
+    pool = [name for name, part in part_of.items() if part in drawn_from]
+    drawn = _drawn_valid(pool, at_least=0 if given["valid"] else 1)
+    part_of |= {name: "valid" if name in drawn else "train" for name in pool}
+    train = CutSet.from_cuts(cut for cut in usable if part_of[cut.id] == "train")
+    valid = CutSet.from_cuts(cut for cut in usable if part_of[cut.id] == "valid")
+    if not len(train) or not len(valid):
+        raise DataError(
+            f"corpus {corpus.name}: {len(train)} clips to train on and {len(valid)} to validate; "
+            + _what_to_do(given)
+        )
+    return train, valid
+
+
+def _drawn_valid(ids: Collection[str], *, at_least: int) -> set[str]:
+    """Ids whose hash begins with a multiple of ten, at most half; or those with the least hash."""
+
+    def order(name: str) -> tuple[bool, bytes]:
+        digest = hashlib.sha256(name.encode()).digest()
+        return digest[0] % 10 != 0, digest
+
+    n_tenth = sum(not order(name)[0] for name in ids)
+    n_valid = min(max(n_tenth, at_least), len(ids) // 2)
+    return set(sorted(ids, key=order)[:n_valid])
+
+
+def _what_to_do(given: Mapping[str | None, int]) -> str:
+    least_s = n_samples_of(MIN_TRAINING_FRAMES) / SAMPLE_RATE_HZ
+    needed = f"at least one of each is needed, of {least_s:g} s or more"
+    n_all, n_test = sum(given.values()), given.get("test", 0)
+    if n_all > 1 and n_test + given.get("valid", 0):
+        counts = ", ".join(f"{n} `split: {name}`" for name, n in given.items() if name)
+        return (
+            f"{needed}, and of {n_all} clips {counts}; --resplit ignores `split` and draws anew "
+            "(pretrain: --set resplit=true)"
+        )
+    return needed
+
+
+def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -> Splits[Clip]:
+    """Splits for one class per clip.
+
+    split_of: what the corpus says of a clip by its id: train, valid, test or None.  That holds;
+    only valid or test clips that it lacks are drawn, by holding out speakers of the train clips and
+    of those without a split, and the rest of these is train.  Valid clips that lack a class are
+    taken as train, and drawn anew; test clips never are.  A clip without a speaker is held out
+    alone, by its id.  Raises DataError for a single class, without train clips, and for classes
+    that a split lacks, naming them.
+    """
+    examples = sorted(examples, key=lambda example: example.id)
+    classes = sorted({str(example.target) for example in examples})
+    if len(classes) < 2:
+        what = f"all of the class {classes[0]!r}" if classes else "so no class"
+        raise DataError(
+            f"{len(examples)} clips, {what}; at least two classes are needed, each with a clip in "
+            "train, valid and test"
+        )
+    parts: dict[str, list[Clip]] = {name: [] for name in NAMES}
+    for example in examples:
+        parts[split_of.get(example.id) or "train"].append(example)
+    if not parts["train"]:
+        raise DataError(
+            f"no clip with `split: train` among {len(examples)}; --resplit ignores `split` and "
+            "holds out speakers"
+        )
+    lacking = sorted({*classes} - {str(e.target) for e in parts["valid"]})
+    is_given_up = bool(parts["valid"] and lacking)
+    if is_given_up:
+        parts = {**parts, "train": parts["train"] + parts["valid"], "valid": []}
+    missing = {name: share for name, share in HELD_OUT_SHARES.items() if not parts[name]}
+    if missing:
+        parts |= hold_out_speakers(parts["train"], missing)
+    counts = {name: Counter(str(e.target) for e in part) for name, part in parts.items()}
+    _require_every_class(examples, counts, classes)
+    summary = {
+        "drawn_by": _drawn_by(missing, parts, [split_of.get(example.id) for example in examples])
+        + (f"; the corpus' valid lacks {', '.join(lacking[:8])}" if is_given_up else ""),
+        "n_speakers": {n: len({e.speaker for e in parts[n]} - {None}) for n in NAMES},
+        "n_shared_speakers": _n_shared_speakers(parts),
+        "classes": {c: {n: counts[n][c] for n in NAMES} for c in classes},
+    }
+    return Splits(
+        train=tuple(parts["train"]),
+        valid=tuple(parts["valid"]),
+        test=tuple(parts["test"]),
+        summary=summary,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """A clip of a corpus whose splits need no classes."""
+
+    id: str
+    speaker: str | None
+    target: str = ""
+
+
+def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -> Splits[Clip]:
+    """Splits for clips without classes, such as texts: as `class_splits`, but for its classes.
+
+    Raises DataError for a split without clips.
+    """
+    of_id = {example.id: example for example in sorted(examples, key=lambda example: example.id)}
+    parts: dict[str, list[Clip]] = {name: [] for name in NAMES}
+    for example in of_id.values():
+        parts[split_of.get(example.id) or "train"].append(example)
+    missing = {name: share for name, share in HELD_OUT_SHARES.items() if not parts[name]}
+    if missing:
+        drawn = hold_out_speakers([_Alike(e.id, e.speaker) for e in parts["train"]], missing)
+        parts |= {name: [of_id[clip.id] for clip in part] for name, part in drawn.items()}
+    if empty := [name for name in NAMES if not parts[name]]:
+        raise DataError(
+            f"no {' and no '.join(empty)} clip among {len(of_id)} clips of "
+            f"{len({e.speaker for e in examples})} speakers; at least three speakers are needed, "
+            "or `split` train, valid and test in the manifest"
+        )
+    summary = {
+        "drawn_by": _drawn_by(missing, parts, [split_of.get(name) for name in of_id]),
+        "n_speakers": {n: len({e.speaker for e in parts[n]} - {None}) for n in NAMES},
+        "n_shared_speakers": _n_shared_speakers(parts),
+    }
+    return Splits(
+        train=tuple(parts["train"]),
+        valid=tuple(parts["valid"]),
+        test=tuple(parts["test"]),
+        summary=summary,
+    )
+
+
+def hold_out_speakers(
+    examples: Sequence[Clip], shares: Mapping[str, float]
+) -> dict[str, list[Clip]]:
+    """Whole speakers for each name in `shares`, in its order; what is left is `train`.
+
+    Every split first takes speakers with a class that it lacks, those with few clips before others
+    so that train keeps the most; then any, by hash, until it has its share of the clips.  A speaker
+    is not taken when one of its classes would then have fewer speakers than there are splits to
+    follow.  A clip without a speaker counts as a speaker of its own.
+    """
+    clips_of: dict[tuple[bool, str], list[Clip]] = {}
+    for example in examples:
+        is_known = example.speaker is not None
+        key = (is_known, str(example.speaker) if is_known else example.id)
+        clips_of.setdefault(key, []).append(example)
+    classes_of = {s: {e.target for e in clips} for s, clips in clips_of.items()}
+    n_speakers_of = Counter(c for classes in classes_of.values() for c in classes)
+    waiting = sorted(clips_of, key=lambda s: hashlib.sha256(s[1].encode()).digest())
+    parts: dict[str, list[Clip]] = {}
+    for n_later, (name, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
+        parts[name] = []
+        n_wanted = share * len(examples)
+        covered: set[object] = set()
+        for only_new_classes in (True, False):
+            few_clips_first = sorted(waiting, key=lambda speaker: len(clips_of[speaker]))
+            for speaker in few_clips_first if only_new_classes else list(waiting):
+                is_new = bool(classes_of[speaker] - covered)
+                is_short = len(parts[name]) < n_wanted
+                is_spare = all(n_speakers_of[c] > n_later for c in classes_of[speaker])
+                if is_spare and (is_new if only_new_classes else is_short):
+                    parts[name] += clips_of[speaker]
+                    covered |= classes_of[speaker]
+                    n_speakers_of.subtract(classes_of[speaker])
+                    waiting.remove(speaker)
+    parts["train"] = [example for speaker in waiting for example in clips_of[speaker]]
+    return {name: sorted(part, key=lambda example: example.id) for name, part in parts.items()}
+
+
+def _require_every_class(
+    examples: Sequence[LabelledClip], counts: Mapping[str, Counter[str]], classes: Sequence[str]
+) -> None:
+    missing = [f"{c!r} in {n}" for n in NAMES for c in classes if not counts[n][c]]
+    if missing:
+        n_speakers = len({example.speaker for example in examples} - {None})
+        raise DataError(
+            f"no clip of {', '.join(missing[:8])}{' ...' if len(missing) > 8 else ''} "
+            f"({n_speakers} speakers); every class needs a clip in train, valid and test: add "
+            "clips of at least three speakers per class, leave the class out, or give --resplit "
+            "where the splits are those of the corpus"
+        )
+
+
+def _drawn_by(
+    missing: Collection[str],
+    parts: Mapping[str, Sequence[LabelledClip]],
+    given: Collection[str | None],
+) -> str:
+    """Who drew the splits, in words."""
+    by_speaker = ""
+    if missing:
+        drawn = [clip for name in ("train", *missing) for clip in parts[name]]
+        n_nameless = sum(clip.speaker is None for clip in drawn)
+        how = "id" if n_nameless == len(drawn) else "speaker"
+        by_speaker = f"{' and '.join(missing)} by {how}"
+        if n_nameless:
+            by_speaker += f", {n_nameless} clips without a speaker"
+            by_speaker += "" if how == "id" else " by id"
+    if not any(given):
+        return by_speaker
+    n_without = sum(split is None for split in given)
+    taken = f"{n_without} clips without a split taken as train" if n_without else ""
+    return "; ".join(filter(None, ("corpus", taken, by_speaker)))
+
+
+def _n_shared_speakers(parts: Mapping[str, Sequence[LabelledClip]]) -> int:
+    """Speakers in more than one split, which happens only in splits that the corpus drew."""
+    splits_of: dict[str, set[str]] = {}
+    for name, part in parts.items():
+        for example in part:
+            if example.speaker is not None:
+                splits_of.setdefault(example.speaker, set()).add(name)
+    return sum(len(names) > 1 for names in splits_of.values())

@@ -1,0 +1,49 @@
+"""Text files that must be UTF-8, and the name of the encoding where they are not."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from earbit.errors import DataError
+
+UTF8_MARK = b"\xef\xbb\xbf"
+MARKS = {
+    # UTF-32 before UTF-16: the mark of the first begins with that of the second.
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+"""Byte order marks; iconv takes the byte order from the mark."""
+ZEROS = {"x000": "UTF-32LE", "000x": "UTF-32BE", "x0x0": "UTF-16LE", "0x0x": "UTF-16BE"}
+"""Which of the first four bytes are zero in a text that begins with two ASCII characters.
+
+Source: RFC 4627, section 3.
+"""
+
+
+def read_utf8(path: Path) -> bytes:
+    """The bytes of a text file, without a UTF-8 byte order mark.
+
+    Raises DataError when the file cannot be read, and for UTF-16 and UTF-32, naming the encoding.
+    Other damage is left to the caller, line by line.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if (encoding := _wide_encoding(content)) is not None:
+        source, target = shlex.quote(str(path)), shlex.quote(f"{path}.utf8")
+        raise DataError(
+            f"{path}: the encoding is {encoding}, it must be UTF-8; convert it with: "
+            f"iconv -f {encoding} -t UTF-8 {source} > {target} && mv {target} {source}"
+        )
+    return content.removeprefix(UTF8_MARK)
+
+
+def _wide_encoding(content: bytes) -> str | None:
+    for mark, encoding in MARKS.items():
+        if content.startswith(mark):
+            return encoding
+    return ZEROS.get("".join("x" if byte else "0" for byte in content[:4]))

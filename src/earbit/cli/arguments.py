@@ -1,0 +1,105 @@
+"""Arguments of a command, as the typed signature of its function declares them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from earbit.errors import ConfigError
+
+Command = Callable[..., None]
+KINDS = {int: "whole numbers", float: "numbers"}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Describes the parameter that it annotates: `--name METAVAR`."""
+
+    metavar: str
+    """Stands for a value; empty for a flag and for a choice among words."""
+    help: str
+
+
+class Positional(Option):
+    """Describes a parameter that is given without a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument on the command line."""
+
+    name: str
+    """Of the parameter."""
+    metavar: str
+    help: str
+    kind: type
+    """Of one value: str, Path, int, float, or bool for a flag."""
+    choices: tuple[Any, ...]
+    """All values that are allowed; empty: no such list."""
+    is_positional: bool
+    is_many: bool
+    """Takes one or more values."""
+    default: Any
+    """`inspect.Parameter.empty` where a value is required."""
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the command needs a value."""
+        return self.default is inspect.Parameter.empty
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line: `--n-steps`, or the metavar of a positional one."""
+        return self.metavar if self.is_positional else f"--{self.name.replace('_', '-')}"
+
+    @property
+    def usage(self) -> str:
+        """The name and its value: `--out DIR`, `AUDIO ...`."""
+        words = [self.flag] if self.is_positional else [self.flag, self.metavar]
+        return " ".join(filter(None, (*words, "..." if self.is_many else "")))
+
+    def value_of(self, text: str) -> Any:
+        """One value from its text; ConfigError when the text is not allowed."""
+        if self.choices:
+            for choice in self.choices:
+                if str(choice) == text:
+                    return choice
+            allowed = ", ".join(map(str, self.choices))
+            raise ConfigError(f"{self.flag} {text!r}: allowed are {allowed}")
+        try:
+            return self.kind(text)
+        except ValueError:
+            raise ConfigError(f"{self.flag} {text!r}: {KINDS[self.kind]} are allowed") from None
+
+
+def arguments_of(command: Command) -> list[Argument]:
+    """The arguments of a function whose parameters are all annotated with an `Option`."""
+    parameters = inspect.signature(command, eval_str=True).parameters.values()
+    return [_argument(parameter) for parameter in parameters]
+
+
+def _argument(parameter: inspect.Parameter) -> Argument:
+    kind, *metadata = get_args(parameter.annotation)
+    (described,) = (one for one in metadata if isinstance(one, Option))
+    if NoneType in get_args(kind):
+        (kind,) = (one for one in get_args(kind) if one is not NoneType)
+    is_many = get_origin(kind) is tuple
+    if is_many:
+        kind = get_args(kind)[0]
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    if not choices and kind not in (str, Path, int, float, bool):
+        raise TypeError(f"{parameter}: no text of a command line becomes a {kind}")
+    return Argument(
+        name=parameter.name,
+        metavar=described.metavar or ("|".join(map(str, choices)) if choices else ""),
+        help=described.help,
+        kind=str if choices else kind,
+        choices=choices,
+        is_positional=isinstance(described, Positional),
+        is_many=is_many,
+        default=parameter.default,
+    )

@@ -1,0 +1,23 @@
+"""The commands of `earbit`, one per stage."""
+
+from __future__ import annotations
+
+from earbit.cli.arguments import Command
+from earbit.cli.judging import profile, propagation, superb
+from earbit.cli.running import bench, doctor, export, run
+from earbit.cli.training import prepare, pretrain, quantize, study, units
+
+COMMANDS: dict[str, Command] = {
+    "study": study,
+    "prepare": prepare,
+    "units": units,
+    "pretrain": pretrain,
+    "quantize": quantize,
+    "propagation": propagation,
+    "profile": profile,
+    "superb": superb,
+    "export": export,
+    "run": run,
+    "bench": bench,
+    "doctor": doctor,
+}

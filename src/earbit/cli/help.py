@@ -1,0 +1,86 @@
+"""Texts of `--help`: of one command, and of all of them."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import inspect
+import shutil
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from earbit.cli.arguments import Argument, Command
+
+ABOUT = """Pre-trains, quantizes, evaluates and runs speech encoders, down to 1 bit.
+
+`earbit COMMAND --help` explains a command; `earbit --version` prints the version."""
+WIDEST = 100
+INDENT = 26
+"""Where the text of an argument begins."""
+
+
+def add_help(
+    parser: argparse.ArgumentParser, command: Command, arguments: Sequence[Argument]
+) -> None:
+    """Gives a parser the arguments of a command, all optional, and the text of its docstring."""
+    required = [one.usage for one in arguments if one.is_positional or one.is_required]
+    parser.usage = " ".join((parser.prog, *required, "[options]")).replace("%", "%%")
+    parser.description = _filled(command.__doc__ or "")
+    parser.formatter_class = functools.partial(
+        argparse.RawTextHelpFormatter, width=_width(), max_help_position=INDENT
+    )
+    for one in arguments:
+        names = [one.name] if one.is_positional else [one.flag]
+        how: dict[str, object] = {"help": _told(one), "default": argparse.SUPPRESS}
+        if one.kind is bool:
+            how |= {"action": "store_true", "dest": one.name}
+        elif one.is_positional:
+            how |= {"nargs": "*" if one.is_many else "?", "metavar": one.metavar}
+        else:
+            how |= {"metavar": one.metavar, "dest": one.name}
+            if one.is_many:
+                how |= {"nargs": "+", "action": "extend"}
+        parser.add_argument(*names, **how)  # type: ignore[arg-type]
+    parser.add_argument("-h", "--help", action="help", help="Print this text.")
+
+
+def overview(commands: Mapping[str, Command]) -> str:
+    """What `earbit --help` prints: a line or two for every command."""
+    indent = max(map(len, commands)) + 4
+    lines = [
+        textwrap.indent(
+            _fill(inspect.cleandoc(command.__doc__ or "").partition("\n\n")[0], _width() - indent),
+            " " * indent,
+        ).replace(" " * indent, f"  {name}".ljust(indent), 1)
+        for name, command in commands.items()
+    ]
+    return "\n".join(("usage: earbit COMMAND ...", "", _filled(ABOUT), "", "commands:", *lines))
+
+
+def _told(argument: Argument) -> str:
+    default = argument.default
+    if argument.is_required:
+        told = f"{argument.help} (required)"
+    elif default is None or default is False or default == ():
+        told = argument.help
+    else:
+        values = default if argument.is_many else (default,)
+        told = f"{argument.help} (default: {' '.join(map(str, values))})"
+    return _fill(told.replace("%", "%%"), _width() - INDENT)
+
+
+def _filled(text: str) -> str:
+    """Paragraphs filled to the width of the terminal; indented ones, the examples, as they are."""
+    return "\n\n".join(
+        paragraph if paragraph.startswith(" ") else _fill(paragraph, _width())
+        for paragraph in inspect.cleandoc(text).split("\n\n")
+    )
+
+
+def _fill(text: str, width: int) -> str:
+    """Lines of words; names with hyphens are not broken, since people copy them."""
+    return textwrap.fill(" ".join(text.split()), width, break_on_hyphens=False)
+
+
+def _width() -> int:
+    return max(40, min(WIDEST, shutil.get_terminal_size().columns))

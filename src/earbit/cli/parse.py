@@ -1,0 +1,97 @@
+"""A command line becomes a call of a command's function; a mistake becomes a ConfigError."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from earbit.cli.arguments import Argument, Command, arguments_of
+from earbit.cli.help import add_help, overview
+from earbit.errors import ConfigError
+from earbit.files import require_place
+
+STDOUT = Path("-")
+RENAMED = {"binarize": "quantize", "errors": "propagation"}
+"""Commands by the names that they had before version 0.1."""
+
+
+def parse(commands: Mapping[str, Command], args: Sequence[str]) -> Callable[[], None]:
+    """The command that the arguments name, ready to be called; ConfigError when they do not fit.
+
+    Prints the help that is asked for, and ends with SystemExit.
+    """
+    name = args[0] if args else None
+    if name in ("-h", "--help"):
+        print(overview(commands))
+        raise SystemExit(0)
+    if name is None or name not in commands:
+        raise ConfigError(f"{_no_command(name, commands)}; see earbit --help")
+    arguments = arguments_of(commands[name])
+    try:
+        values = _values(name, commands[name], arguments, args[1:])
+    except ConfigError as error:
+        raise ConfigError(f"{error}; see earbit {name} --help") from None
+    # Options that are alike in all commands.
+    if not 0 <= values.get("seed", 0) < 2**32:
+        raise ConfigError(f"--seed {values['seed']}: 0 to {2**32 - 1} are allowed")
+    if values.get("json", STDOUT) != STDOUT:
+        require_place(values["json"])
+    return functools.partial(commands[name], **values)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Splits a command line into texts by argument, and judges none of them."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+def _values(
+    name: str, command: Command, arguments: Sequence[Argument], args: Sequence[str]
+) -> dict[str, Any]:
+    """The value of every argument that was given, by the name of its parameter."""
+    parser = _Parser(prog=f"earbit {name}", add_help=False, allow_abbrev=False, exit_on_error=False)
+    add_help(parser, command, arguments)
+    by_flag = {argument.flag: argument for argument in arguments}
+    try:
+        texts, unknown = parser.parse_known_intermixed_args(list(args))
+    except argparse.ArgumentError as error:
+        argument = by_flag[str(error.argument_name)]
+        takes = "takes no value" if argument.kind is bool else "without a value"
+        raise ConfigError(f"{argument.flag} {takes}") from None
+    if unknown:
+        raise ConfigError(_unknown(unknown, list(by_flag)))
+    given = vars(texts)
+    missing = [one.usage for one in arguments if one.is_required and one.name not in given]
+    if missing:
+        raise ConfigError(f"missing: {', '.join(missing)}")
+    return {one.name: _value(one, given[one.name]) for one in arguments if one.name in given}
+
+
+def _value(argument: Argument, given: Any) -> Any:
+    if argument.is_many:
+        return tuple(map(argument.value_of, given))
+    return given if argument.kind is bool else argument.value_of(given)
+
+
+def _unknown(tokens: Sequence[str], flags: Sequence[str]) -> str:
+    """What is said of arguments that the command does not have; the first option comes first."""
+    options = [token.partition("=")[0] for token in tokens if token.startswith("-")]
+    if not options:
+        return f"unexpected argument {tokens[0]!r}"
+    near = difflib.get_close_matches(options[0], flags, n=1)
+    return f"unknown option {options[0]}" + (f"; did you mean {near[0]}" if near else "")
+
+
+def _no_command(name: str | None, commands: Mapping[str, Command]) -> str:
+    allowed = f"commands are {', '.join(commands)}"
+    if name is None:
+        return f"no command given; {allowed}"
+    if name in RENAMED:
+        return f"{name}: this command is now called {RENAMED[name]}"
+    near = difflib.get_close_matches(name, commands, n=1)
+    return f"no command {name!r}; {f'did you mean {near[0]}' if near else allowed}"

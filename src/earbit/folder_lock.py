@@ -1,0 +1,88 @@
+"""One process at a time in the folder of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from earbit.errors import ConfigError
+from earbit.files import make_folder, none_left_empty
+from earbit.progress import say
+
+LOCK_NAME = ".lock"
+
+
+@contextlib.contextmanager
+def only_process_in(folder: Path) -> Iterator[None]:
+    """Creates a folder and keeps other processes of earbit out of it; gone again if left empty.
+
+    The lock is the kernel's (`flock`), so it ends with the process: a killed run blocks nobody.
+    Raises ConfigError that names the other process, and DataError where nothing can be written.
+    """
+    with none_left_empty(folder):
+        path = make_folder(folder) / LOCK_NAME
+        descriptor = _lock(path)
+        try:
+            yield
+        finally:
+            # Removed first: whoever opened it meanwhile finds another file, or none, in its place.
+            with contextlib.suppress(OSError):
+                path.unlink()
+            if descriptor is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # also where a forked child still has it
+                os.close(descriptor)
+
+
+def _lock(path: Path) -> int | None:
+    """A descriptor of the locked file, or None where the file system has no locks."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: cannot be opened ({error.strerror}); give another --out"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            raise ConfigError(
+                f"{path.parent}: in use by {holder}; wait for it to end, or give another --out"
+            ) from None
+        except OSError as error:  # NFS without its lock daemon, some FUSE file systems
+            os.close(descriptor)
+            say(f"{path.parent}: no locks there ({error.strerror}); start only one run in it")
+            return None
+        if _is_at(path, descriptor):
+            who = {"host": platform.node(), "pid": os.getpid(), "started": _now()}
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, json.dumps(who).encode())
+            return descriptor
+        os.close(descriptor)  # the process before has removed it
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holder(descriptor: int) -> str:
+    """The process that a lock names, in words."""
+    try:
+        who = json.loads(os.read(descriptor, 4096))
+        return f"process {who['pid']} on {who['host']}, started {who['started']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"  # it has not written its name yet
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,110 @@
+"""Recognises models and other files that earbit did not write, by what is in them; opens nothing.
+
+Formats: PyTorch (zip since 1.6, a pickle before), safetensors (huggingface.co/docs/safetensors),
+ONNX (onnx.proto: ir_version is field 1, a varint), GGUF and ggml (ggml-org/ggml/docs/gguf.md),
+TensorFlow Lite (its FlatBuffers identifier), HDF5, NumPy.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from earbit.errors import FormatError
+
+_HEAD_BYTES = 512
+_MAX_HEADER_BYTES = 2**27
+_BEGINNINGS = {
+    b"GGUF": "a GGUF model",
+    b"lmgg": "a ggml model",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x1f\x8b": "a gzip archive",
+    # torch.save before 1.6: the number 0x1950a86a20f9469cfc6c as a pickle of its own.
+    b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.": "a PyTorch checkpoint (a pickle)",
+    b"version https://git-lfs.github.com/spec/": "a Git LFS pointer (`git lfs pull` fetches it)",
+}
+
+
+def refuse_foreign(path: Path, wanted: str) -> None:
+    """FormatError about a file or folder of another program, by its kind; wanted: what to give.
+
+    Silent about files of earbit, about what is not there, and about what is not recognised.
+    """
+    kind = foreign_kind(path)
+    if kind is not None:
+        raise FormatError(f"{path}: {kind}, which earbit cannot read yet; give {wanted}")
+
+
+def foreign_kind(path: Path) -> str | None:
+    """What a file or folder of another program is, in words; None where that is not known."""
+    try:
+        if path.is_dir():
+            return _kind_of_folder(path)
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        if head.startswith(b"PK\x03\x04"):
+            return _kind_of_zip(path)
+        if len(head) > 8 and head[8:9] == b"{":
+            return _kind_of_safetensors(path, int.from_bytes(head[:8], "little"))
+    except (OSError, ValueError, RecursionError, zipfile.BadZipFile):
+        return None
+    return _kind_by_head(head)
+
+
+def _kind_by_head(head: bytes) -> str | None:
+    for beginning, kind in _BEGINNINGS.items():
+        if head.startswith(beginning):
+            return kind
+    if head[4:8] == b"TFL3":
+        return "a TensorFlow Lite model"
+    if head[257:262] == b"ustar":
+        return "a tar archive, as NeMo writes"
+    if re.match(rb"\x80[\x02-\x05]", head):
+        return "a Python pickle, as old PyTorch, fairseq and joblib write"
+    if re.match(rb"\x08[\x01-\x20][\x12\x1a\x22\x2a\x3a]", head):
+        return "an ONNX model"
+    if re.match(rb"\s*<(!doctype html|html)", head, re.IGNORECASE):
+        return "a web page"
+    return None
+
+
+def _kind_of_zip(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if any(name.endswith("/constants.pkl") for name in names):
+        return "a TorchScript program"
+    if any(name.endswith("data.pkl") for name in names):
+        return "a PyTorch checkpoint"
+    if names and all(name.endswith(".npy") for name in names):
+        return "a NumPy archive (.npz)"
+    return "a zip archive"
+
+
+def _kind_of_safetensors(path: Path, n_header_bytes: int) -> str | None:
+    """None for a header that is damaged, or that any program of earbit has written."""
+    if n_header_bytes > min(_MAX_HEADER_BYTES, path.stat().st_size - 8):
+        return None
+    with path.open("rb") as file:
+        file.seek(8)
+        header = json.loads(file.read(n_header_bytes))
+    if not isinstance(header, dict):
+        return None
+    said = header.get("__metadata__", {})
+    if not isinstance(said, dict):
+        return None
+    if any(str(text).startswith("earbit") for pair in said.items() for text in pair):
+        return None
+    return "a safetensors file without metadata of earbit"
+
+
+def _kind_of_folder(path: Path) -> str | None:
+    described: Any = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    if not isinstance(described, dict) or "model_type" not in described:
+        return None
+    return f"a Hugging Face model of type {described['model_type']!r}"

@@ -1,0 +1,60 @@
+"""Temporary changes of a model: outputs of modules from another model, or with noise."""
+
+from __future__ import annotations
+
+import functools
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Hook = Callable[[str, torch.nn.Module, tuple[Any, ...], dict[str, Any], Any], Tensor | None]
+"""Receives name, module, arguments and output of a call; may return another output."""
+
+
+@contextmanager
+def hooked(model: torch.nn.Module, names: Iterable[str], hook: Hook) -> Iterator[None]:
+    """Calls `hook` after every call of the named modules."""
+    handles = [
+        model.get_submodule(name).register_forward_hook(
+            functools.partial(hook, name), with_kwargs=True
+        )
+        for name in names
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def replaced(
+    model: torch.nn.Module, other: torch.nn.Module, names: Iterable[str]
+) -> AbstractContextManager[None]:
+    """The named modules of a model return the outputs of the other model's, on the same inputs."""
+
+    def output_of_other(name: str, _: Any, args: Any, kwargs: Any, __: Any) -> Tensor:
+        output: Tensor = other.get_submodule(name)(*args, **kwargs)
+        return output
+
+    return hooked(model, names, output_of_other)
+
+
+def noisy(
+    model: torch.nn.Module, power: dict[str, float], seed: str
+) -> AbstractContextManager[None]:
+    """Adds white noise to the outputs of modules; power: its mean square, by module name.
+
+    The noise of a module depends on the seed and its name alone, not on other noisy modules.
+    """
+
+    def add_noise(name: str, _: Any, __: Any, ___: Any, output: Tensor) -> Tensor:
+        random = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
+        noise = torch.randn(output.shape, generator=random, dtype=output.dtype)
+        return output + math.sqrt(power[name]) * noise
+
+    return hooked(model, power, add_noise)

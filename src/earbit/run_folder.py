@@ -1,0 +1,123 @@
+"""An output folder belongs to one run: what it holds, and how that differs from what is asked for.
+
+Differences are told in the words of the command line.  Nothing here ever advises to delete a
+folder: it may hold somebody's only model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from earbit.audio.corpus import QUARANTINE_NAME
+from earbit.errors import ConfigError
+
+CONFIG_NAME = "config.json"
+"""What a run was asked for: a configuration, whose `type` says which command it is of."""
+COMMANDS = {"recipe": "a pre-training", "quantize": "a run of `earbit quantize`"}
+"""What a folder holds, by that `type`."""
+LEFT_BEFORE = {QUARANTINE_NAME, "units"}
+"""What a run may leave in its folder before it has a configuration."""
+OPTIONS = {
+    "config.plans": "--plan",
+    "plan": "--plan",
+    "config.resplit": "--resplit",
+    "config.stage_steps": "--n-steps",
+    "config.train.optimiser.n_steps": "--n-steps",
+    "config.train.seed": "--seed",
+}
+"""Parts of a run's description that an option of the command line sets."""
+CONSEQUENCES = {
+    "teacher": "another model to start from",
+    "corpus": "another corpus",
+    "kmeans": "other units",
+    "labels": "other labels",
+    "rules": "other rules in the plan",
+}
+"""Parts that follow from what was given, in the order in which they are told."""
+N_NAMED = 3
+"""Differences between two runs that an error names."""
+
+
+def check_kind(folder: Path, kind: str) -> None:
+    """ConfigError when a folder belongs to a run of another command than `kind`."""
+    held = _kind_of(folder)
+    if held is not None and held != kind:
+        what = COMMANDS.get(held, f"a configuration of type {held!r}")
+        raise ConfigError(f"{folder}: holds {what}; give another --out")
+
+
+def check_is_ours(folder: Path, kind: str) -> None:
+    """ConfigError for a folder with files in it that no run of `kind` has put there."""
+    check_kind(folder, kind)
+    if folder.is_file():
+        raise ConfigError(f"{folder}: is a file; give a folder as --out")
+    if not folder.is_dir() or _kind_of(folder) == kind:
+        return
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    foreign = sorted(names - LEFT_BEFORE)
+    if foreign:
+        more = f" and {len(foreign) - N_NAMED} more" if len(foreign) > N_NAMED else ""
+        raise ConfigError(
+            f"{folder}: holds other files ({', '.join(foreign[:N_NAMED])}{more}); give a new or an "
+            "empty folder as --out"
+        )
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """How the description of a run differs from that of another, or None.
+
+    What was chosen comes before what follows from it, and shorter names before longer ones.
+    """
+    old, new = _flat(before), _flat(now)
+    changed = sorted(
+        (name for name in {*old, *new} if old.get(name) != new.get(name)),
+        key=lambda name: (name.count("."), name),
+    )
+    chosen: dict[str, tuple[Any, Any]] = {}
+    for name in changed:
+        if name not in CONSEQUENCES and name != "stage":
+            chosen.setdefault(OPTIONS.get(name, _setting(name)), (old.get(name), new.get(name)))
+    if chosen:
+        named = list(chosen.items())[:N_NAMED]
+        there, here = (
+            " ".join(_typed(option, pair[side]) for option, pair in named) for side in (0, 1)
+        )
+        more = f" and {len(chosen) - N_NAMED} more differences" if len(chosen) > N_NAMED else ""
+        return f"a run with {there}, here {here}{more}"
+    followed = [text for name, text in CONSEQUENCES.items() if name in changed]
+    if followed:
+        return f"a run with {followed[0]}"
+    return "another run" if changed else None
+
+
+def _kind_of(folder: Path) -> str | None:
+    """The command whose run a folder belongs to, by the `type` of its configuration."""
+    try:
+        held = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+        return str(held["type"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _setting(name: str) -> str:
+    """`config.a.b` as `--set` has it."""
+    return name.removeprefix("config.").removeprefix("recipe.")
+
+
+def _typed(option: str, value: Any) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f"{option} {text}" if option.startswith("--") else f"{option}={text}"
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested mappings as one: `{"a": {"b": 1}}` is `{"a.b": 1}`."""
+    if not isinstance(value, dict) or name == "rules":
+        return {name: value}
+    return {
+        path: item
+        for key, child in value.items()
+        for path, item in _flat(child, f"{name}.{key}" if name else key).items()
+    }

@@ -1,0 +1,1 @@
+"""Kinds of output: what heads, losses and programs know instead of tasks."""

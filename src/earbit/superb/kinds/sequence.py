@@ -1,0 +1,77 @@
+"""Kind `sequence`: a text without times, one distribution over symbols per frame, CTC.
+
+A symbol is a character of a text, or an item of a list such as phones, which ends in a space.
+Source: Graves et al. 2006, Connectionist Temporal Classification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from earbit.audio.splits import speaker_splits
+from earbit.errors import DataError
+from earbit.superb.kinds.kind import Kind, Slots
+
+BLANK = "<blank>"
+Target = tuple[str, ...]
+
+
+def symbols_of(value: Any) -> Target | None:
+    """Characters of a text, with single spaces, or items of a list; None for anything else."""
+    if isinstance(value, str):
+        return tuple(" ".join(value.split())) or None
+    if isinstance(value, (list, tuple)) and all(isinstance(s, str) and s.strip() for s in value):
+        return tuple(f"{' '.join(symbol.split())} " for symbol in value) or None
+    return None
+
+
+def vocabulary(targets: Sequence[Target]) -> Slots:
+    """The blank, and all symbols of the targets, sorted."""
+    return ((BLANK, *sorted({symbol for target in targets for symbol in target})),)
+
+
+def symbol_indices(target: Target, slots: Slots) -> Tensor:
+    """Indices of the symbols, int64 (n_symbols,)."""
+    index = {symbol: i for i, symbol in enumerate(slots[0])}
+    if unknown := [symbol for symbol in target if symbol not in index]:
+        raise DataError(f"symbol {unknown[0]!r} is in no training clip")
+    return torch.tensor([index[symbol] for symbol in target])
+
+
+def ctc_loss(
+    outputs_BTC: Tensor, lengths: Tensor, targets: Sequence[Tensor], slots: Slots
+) -> Tensor:
+    """CTC loss per symbol, mean over the batch; a clip with too few frames counts as 0."""
+    log_TBC = outputs_BTC.log_softmax(-1).transpose(0, 1)
+    n_symbols = torch.tensor([len(target) for target in targets])
+    return F.ctc_loss(
+        log_TBC, torch.cat(list(targets)), lengths, n_symbols, blank=0, zero_infinity=True
+    )
+
+
+def greedy_symbols(outputs_TC: Tensor, slots: Slots) -> Target:
+    """The likeliest symbol of each frame, repeats merged and blanks dropped."""
+    indices = torch.unique_consecutive(outputs_TC.argmax(-1)).tolist()
+    return tuple(slots[0][i] for i in indices if i)
+
+
+def ctc_frames(target: Target) -> int:
+    """Frames that CTC needs: one per symbol and one blank between equal neighbours."""
+    return len(target) + sum(a == b for a, b in pairwise(target))
+
+
+SEQUENCE = Kind(
+    target_of=symbols_of,
+    splits=speaker_splits,
+    slots_of=vocabulary,
+    encode=symbol_indices,
+    loss=ctc_loss,
+    decode=greedy_symbols,
+    min_frames=ctc_frames,
+)

@@ -1,0 +1,150 @@
+"""A decoded corpus made ready for training: split, with units discovered or read back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lhotse import CutSet
+
+from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus
+from earbit.audio.splits import training_split
+from earbit.errors import ConfigError, DataError, FormatError
+from earbit.files import make_folder, write_whole
+from earbit.progress import progress
+from earbit.units.discover import discover_units, write_units
+from earbit.units.labels import UnitLabels, check_all_used, check_labels
+
+LABELS = "labels.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Utterances in memory or behind any mapping, and the unit labels of their frames."""
+
+    train: CutSet
+    valid: CutSet
+    waveforms: Mapping[str, np.ndarray]
+    labels: UnitLabels
+
+
+def training_corpus(
+    where: str, out_dir: Path, *, resplit: bool = False
+) -> tuple[Corpus, Mapping[str, np.ndarray]]:
+    """Opens a corpus, checks that it can be split, and decodes it.
+
+    Raises DataError, before any audio is decoded, when no clip is left for training or validation.
+    """
+    corpus = open_corpus(where, resplit=resplit)
+    training_split(corpus)
+    return decoded_corpus(corpus, out_dir)
+
+
+def training_data(
+    corpus: Corpus, waveforms: Mapping[str, np.ndarray], units_dir: Path, *, n_units: int, seed: int
+) -> TrainingData:
+    """Splits a corpus and finds its units, or reads them from `units_dir` if they are there.
+
+    Units come from one k-means model, fitted on the training part.  Raises DataError when labels of
+    another corpus lie there, ConfigError when they were made with another number or seed.
+    """
+    labels_path = units_dir / LABELS
+    if not labels_path.exists():
+        discover(corpus, waveforms, units_dir, n_units=n_units, seed=seed)
+    labels = UnitLabels.load(labels_path)
+    there = (labels.n_units, _seed_of(units_dir))
+    if there != (n_units, seed):
+        raise ConfigError(
+            f"{units_dir}: holds {there[0]} units of seed {there[1]}, asked for are {n_units} of "
+            f"seed {seed}; give another --out, or delete this folder"
+        )
+    return labelled(corpus, waveforms, labels)
+
+
+def labelled(
+    corpus: Corpus, waveforms: Mapping[str, np.ndarray], labels: UnitLabels
+) -> TrainingData:
+    """Splits a corpus whose labels are known; DataError when they are those of another one."""
+    train, valid = training_split(corpus)
+    n_samples = {cut.id: waveforms[cut.id].size for cut in (*train, *valid)}
+    check_labels(labels, corpus_digest=corpus.digest, n_samples=n_samples)
+    return TrainingData(train, valid, waveforms, labels)
+
+
+def units_in(folder: Path) -> UnitLabels:
+    """The labels of a folder of `earbit units`; DataError for a folder without, and dead units."""
+    if not (folder / LABELS).is_file():
+        raise DataError(f"{folder}: no {LABELS} in it; give a folder of `earbit units`")
+    labels = UnitLabels.load(folder / LABELS)
+    check_all_used(labels)
+    return labels
+
+
+def copy_units(source: Path, into: Path) -> None:
+    """Copies the units of `earbit units` beside the model: what quantizes it later needs them.
+
+    Raises ConfigError where other units lie.
+    """
+    if (into / LABELS).exists():
+        here, there = (UnitLabels.load(folder / LABELS).digest for folder in (into, source))
+        if here != there:
+            raise ConfigError(f"{into}: holds other units than {source}; give another --out")
+        return
+    make_folder(into)
+    # The labels last: whoever finds them finds the rest too.
+    for name in ("kmeans.safetensors", "units.json", LABELS):
+        write_whole(into / name, partial(shutil.copyfile, source / name))
+
+
+def data_digests(labels: UnitLabels) -> dict[str, str]:
+    """What a run was trained on, for its description."""
+    return {
+        "labels": labels.digest,
+        "kmeans": labels.header.kmeans_digest,
+        "corpus": labels.corpus_digest,
+    }
+
+
+def _seed_of(units_dir: Path) -> Any:
+    try:
+        return json.loads((units_dir / "units.json").read_text(encoding="utf-8"))["seed"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(
+            f"{units_dir}/units.json: cannot be read ({error}); delete this folder"
+        ) from error
+
+
+def discover(
+    corpus: Corpus, waveforms: Mapping[str, np.ndarray], out_dir: Path, *, n_units: int, seed: int
+) -> dict[str, Any]:
+    """MFCC units of a whole corpus, k-means fitted on its training part; written to `out_dir`."""
+    make_folder(out_dir)
+    train, _ = training_split(corpus)
+    with progress(f"units of {corpus.name}", len(waveforms)) as advance:
+        kmeans, labels, quality = discover_units(
+            waveforms,
+            corpus_digest=corpus.digest,
+            n_units=n_units,
+            seed=seed,
+            fit_ids=[cut.id for cut in train],
+            phone_alignments=phone_alignments(corpus),
+            progress=advance,
+        )
+    return write_units(out_dir, kmeans, labels, quality, seed=seed)
+
+
+def phone_alignments(corpus: Corpus) -> dict[str, list[tuple[str, float, float]]] | None:
+    """Phones with their times (start_s, duration_s) by cut, or None when no cut has them."""
+    known = {}
+    for cut in corpus.cuts:
+        for supervision in cut.supervisions:
+            items = (supervision.alignment or {}).get("phone")
+            if items:
+                known[cut.id] = [(item.symbol, item.start, item.duration) for item in items]
+    return known or None

@@ -1,0 +1,56 @@
+"""The expected time of long runs, from times that are known."""
+
+import numpy as np
+import pytest
+
+from earbit.runtime import expected_time as module
+from earbit.runtime.expected_time import LONG_SAMPLES, expected_time
+
+
+class FakeSession:
+    """Notes the lengths that it is given."""
+
+    def __init__(self):
+        self.lengths = []
+
+    def run(self, waveform):
+        self.lengths.append(len(waveform))
+
+
+@pytest.fixture
+def takes(monkeypatch):
+    """Lets a run of n samples take the time of a formula."""
+
+    def set_formula(formula):
+        def time_s(session, waveform):
+            session.run(waveform)
+            return formula(len(waveform))
+
+        monkeypatch.setattr(module, "_time_s", time_s)
+
+    return set_formula
+
+
+@pytest.mark.parametrize(("linear", "square"), [(1e-7, 0.0), (1e-7, 2e-13), (0.0, 1e-12)])
+@pytest.mark.parametrize("minutes", [2, 120])
+def test_both_parts_are_found_from_two_pieces(takes, linear, square, minutes):
+    takes(lambda n: linear * n + square * n**2)
+    n_samples = minutes * 60 * 16_000
+    expected = expected_time(FakeSession(), np.zeros(n_samples, np.float32))
+    assert expected.linear_s == pytest.approx(linear * n_samples, rel=1e-6, abs=1e-6)
+    assert expected.square_s == pytest.approx(square * n_samples**2, rel=1e-6, abs=1e-6)
+
+
+def test_noise_in_the_times_gives_no_negative_part(takes):
+    takes(lambda n: 1.0)
+    expected = expected_time(FakeSession(), np.zeros(LONG_SAMPLES, np.float32))
+    assert expected.square_s == 0
+    assert expected.total_s == pytest.approx(LONG_SAMPLES / 64_000)
+
+
+def test_the_pieces_are_a_small_part_of_the_audio_and_short_audio_is_not_measured():
+    session = FakeSession()
+    assert expected_time(session, np.zeros(LONG_SAMPLES - 1, np.float32)) is None
+    assert session.lengths == []
+    expected_time(session, np.zeros(LONG_SAMPLES, np.float32))
+    assert sum(session.lengths) < LONG_SAMPLES / 14

@@ -1,0 +1,133 @@
+"""A text task costs one file and one row of the table: every command serves it at once."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import earbit
+from earbit import _core
+
+TASK = """
+from earbit.superb.task import Task
+
+SAY = Task(
+    name="say",
+    title="spoken text",
+    label="text",
+    kind="sequence",
+    head="frame_linear",
+    metrics=("cer", "wer"),
+    lrs=(3e-2,),
+    batch_size=8,
+    n_steps=1000,
+    proxy_lrs=(3e-2,),
+    n_proxy_steps=100,
+    n_checks=3,
+    source="a test",
+)
+"""
+ROW = '    "ks": KS,\n'
+USE = """
+import json, sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+# The copy in this folder, not the package that is installed.
+sys.meta_path[:] = [f for f in sys.meta_path if "Redirecting" not in type(f).__name__]
+sys.path.insert(0, ".")
+import earbit
+from earbit.cli.main import main
+
+assert Path(earbit.__file__).parent == Path("earbit").resolve()
+main(["prepare", "folder", "--root", "notes", "--out", "prepared"])
+main(["superb", "hubert-tiny", "--task", "say", "--data", "notes", "--out", "say"])
+program = "say.safetensors"
+main(["export", "hubert-tiny", "--head", "say", "--out", program, "--json", "report.json"])
+main(["run", program, "notes/fay-0.wav", "--json", "run.json"])
+
+from earbit.load import preset_or_model
+from earbit.runtime import Session
+from earbit.superb.head_file import load_head
+
+waveform, _ = soundfile.read("notes/fay-0.wav", dtype="float32")
+trained, model = load_head("say"), preset_or_model("hubert-tiny", 0).eval()
+with torch.no_grad():
+    states = torch.stack(list(model(torch.from_numpy(waveform)[None]).states))
+    best = trained.head(states, torch.tensor([states.shape[2]]))[0].argmax(1).tolist()
+text = "".join(trained.outputs[b] for a, b in zip([0, *best], best) if b and a != b).strip()
+Path("texts.json").write_text(
+    json.dumps({"session": Session(program).text(waveform), "torch": text})
+)
+"""
+NOTES_HZ = {"a": 250, "b": 1_000, " ": 3_500}
+SPEAKERS = {"anna": "train", "ben": "train", "cleo": "train", "eve": "valid", "fay": "test"}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the package with one more task, and a corpus of notes with a text each."""
+    package = tmp_path / "earbit"
+    shutil.copytree(
+        Path(earbit.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(_core.__file__, package)
+    (package / "superb" / "say.py").write_text(TASK)
+    table = package / "superb" / "tasks.py"
+    lines = table.read_text().replace(ROW, ROW + '    "say": SAY,\n')
+    table.write_text(lines.replace("import KS\n", "import KS\nfrom earbit.superb.say import SAY\n"))
+    _write_notes(tmp_path / "notes")
+    return tmp_path
+
+
+def _write_notes(folder):
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    t_s = np.arange(2_400) / 16_000
+    lines = []
+    for speaker, split in SPEAKERS.items():
+        for i in range(6):
+            text = "a" + "".join(random.choice(["a", "b", " a", " b"], size=2))
+            notes = [0.3 * np.sin(2 * np.pi * NOTES_HZ[c] * t_s) for c in text]
+            silence = np.zeros(1_600)
+            wave = np.concatenate([part for note in notes for part in (silence, note)] + [silence])
+            path = folder / f"{speaker}-{i}.wav"
+            soundfile.write(path, wave + 0.003 * random.standard_normal(wave.size), 16_000)
+            fields = {"speaker": speaker, "text": text, "split": split}
+            lines.append(json.dumps({"path": path.name, **fields}) + "\n")
+    (folder / "manifest.jsonl").write_text("".join(lines))
+
+
+def test_a_text_task_of_one_file_and_one_row_is_prepared_trained_packed_and_run(project):
+    pytest.importorskip("jiwer")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", USE],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "say" in json.loads((project / "prepared" / "manifest.json").read_text())["tasks"]
+    score = json.loads((project / "say" / "scores.json").read_text())
+    assert (score["task"], score["metric"]) == ("say", "cer")
+    assert score["value"] == score["metrics"]["cer"] < 1
+    packed = json.loads((project / "report.json").read_text())["head"]
+    assert packed["kind"] == "sequence"
+    assert packed["label"] == packed["torch_label"]
+    texts = json.loads((project / "texts.json").read_text())
+    assert texts["torch"]
+    assert texts["session"] == texts["torch"]
+    (entry,) = json.loads((project / "run.json").read_text())
+    assert entry["text"] == texts["torch"]
+    assert texts["torch"] in done.stdout
