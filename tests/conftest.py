@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from package_copy import package_copy
+
+__all__ = ["package_copy"]
+
 PITCHES_HZ = (300.0, 700.0, 1500.0, 3100.0)
 NOTE_SAMPLES = 3200
 

@@ -158,3 +158,15 @@ def test_a_table_of_labels_makes_the_manifest_that_is_then_looked_over(write_cor
 def test_a_table_is_no_part_of_the_synthetic_corpus():
     with pytest.raises(ConfigError, match="--labels x.csv: prepare synthetic takes none"):
         corpus_of("synthetic", None, Path("x.csv"))
+
+
+def test_audio_that_the_manifest_does_not_name_is_counted(write_corpus, tmp_path, capsys):
+    root, _ = write_corpus(n=2)
+    assert prepare(str(root), tmp_path / "out")["ignored"] == []
+    for name in ("new.flac", "newer.flac"):
+        soundfile.write(root / name, np.ones(RATE_HZ) / 2, RATE_HZ)
+    report = prepare(str(root), tmp_path / "out")
+    (line,) = report["ignored"]
+    assert "manifest.jsonl: no usable line for 2 audio files, the first: " in line
+    assert line in capsys.readouterr().err
+    assert report["n_utterances"] == 2

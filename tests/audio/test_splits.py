@@ -11,7 +11,7 @@ from lhotse import CutSet
 from earbit.audio.corpus import Corpus
 from earbit.audio.cuts import cut_of
 from earbit.audio.manifest import Utterance
-from earbit.audio.splits import class_splits, hold_out_speakers, training_split
+from earbit.audio.splits import class_splits, hold_out_speakers, speaker_splits, training_split
 from earbit.errors import DataError
 from earbit.superb.task import Example
 
@@ -203,6 +203,32 @@ def test_train_keeps_the_speaker_with_most_clips_of_a_rare_class():
     examples = [example(i, word, speaker) for i, (word, speaker) in enumerate([*many, *rare])]
     counts = class_splits(examples, {}).summary["classes"]["alexa"]
     assert counts == {"train": 70, "valid": 40, "test": 4}
+
+
+def test_splits_by_speaker_need_no_class_in_every_split():
+    examples = [example(i, f"text {i}", f"s{i // 4}") for i in range(40)]
+    splits = speaker_splits(examples, {})
+    drawn = parts(splits)
+    assert sorted(e.id for part in drawn.values() for e in part) == [e.id for e in examples]
+    assert (len(splits.test), len(splits.valid)) == (8, 4)
+    assert not speakers(drawn["train"]) & (speakers(drawn["valid"]) | speakers(drawn["test"]))
+    assert not speakers(drawn["valid"]) & speakers(drawn["test"])
+    assert splits.summary["drawn_by"] == "test and valid by speaker"
+    assert speaker_splits(examples[::-1], {}) == splits
+
+
+def test_splits_by_speaker_are_those_of_the_corpus_where_it_has_them():
+    examples = [example(i, "text", "s") for i in range(6)]
+    given = dict(zip([e.id for e in examples], ("train", "test", "valid") * 2, strict=True))
+    splits = speaker_splits(examples, given)
+    assert [e.id for e in splits.test] == ["0001", "0004"]
+    assert splits.summary["drawn_by"] == "corpus"
+
+
+def test_too_few_speakers_for_three_splits_are_an_error():
+    examples = [example(i, "text", f"s{i % 2}") for i in range(6)]
+    with pytest.raises(DataError, match="no test clip among 6 clips of 2 speakers"):
+        speaker_splits(examples, {})
 
 
 def cuts(ids, n_samples=16_000, **split_of):

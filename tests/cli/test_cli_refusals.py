@@ -47,7 +47,8 @@ def test_a_folder_that_is_not_there_is_named(capsys, tmp_path):
 
 def test_an_output_folder_that_cannot_be_written_is_named(capsys, tmp_path):
     (tmp_path / "file").write_text("x")
-    soundfile.write(tmp_path / "a.wav", np.zeros(16_000), 16_000)
+    for name in "abc":
+        soundfile.write(tmp_path / f"{name}.wav", 0.1 * np.sin(np.arange(16_000)), 16_000)
     out = tmp_path / "file" / "out"
     line = fails(capsys, "units", tmp_path, "--out", out)
     assert str(out) in line

@@ -160,6 +160,14 @@ def test_a_corpus_of_test_clips_alone_is_refused_before_it_is_decoded(
     assert not (tmp_path / "run").exists()
 
 
+def test_what_is_not_read_is_said_before_training(melodies, tmp_path, capsys):
+    root = tmp_path / "corpus"
+    shutil.copytree(melodies, root)
+    (root / "a.m4a").write_bytes(b"x")
+    pretrain(recipe(root), tmp_path / "run")
+    assert "1 .m4a file not read; convert with: " in capsys.readouterr().err
+
+
 def test_resplit_trains_on_a_corpus_of_test_clips_and_belongs_to_the_description_of_the_run(
     melodies, tmp_path
 ):

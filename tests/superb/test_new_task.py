@@ -1,18 +1,10 @@
 """A text task costs one file and one row of the table: every command serves it at once."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
-import earbit
-from earbit import _core
 
 TASK = """
 from earbit.superb.task import Task
@@ -35,20 +27,14 @@ SAY = Task(
 """
 ROW = '    "ks": KS,\n'
 USE = """
-import json, sys
+import json
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
-
-# The copy in this folder, not the package that is installed.
-sys.meta_path[:] = [f for f in sys.meta_path if "Redirecting" not in type(f).__name__]
-sys.path.insert(0, ".")
-import earbit
 from earbit.cli.main import main
 
-assert Path(earbit.__file__).parent == Path("earbit").resolve()
 main(["prepare", "folder", "--root", "notes", "--out", "prepared"])
 main(["superb", "hubert-tiny", "--task", "say", "--data", "notes", "--out", "say"])
 program = "say.safetensors"
@@ -73,22 +59,6 @@ NOTES_HZ = {"a": 250, "b": 1_000, " ": 3_500}
 SPEAKERS = {"anna": "train", "ben": "train", "cleo": "train", "eve": "valid", "fay": "test"}
 
 
-@pytest.fixture
-def project(tmp_path):
-    """A copy of the package with one more task, and a corpus of notes with a text each."""
-    package = tmp_path / "earbit"
-    shutil.copytree(
-        Path(earbit.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
-    )
-    shutil.copy(_core.__file__, package)
-    (package / "superb" / "say.py").write_text(TASK)
-    table = package / "superb" / "tasks.py"
-    lines = table.read_text().replace(ROW, ROW + '    "say": SAY,\n')
-    table.write_text(lines.replace("import KS\n", "import KS\nfrom earbit.superb.say import SAY\n"))
-    _write_notes(tmp_path / "notes")
-    return tmp_path
-
-
 def _write_notes(folder):
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -107,27 +77,26 @@ def _write_notes(folder):
     (folder / "manifest.jsonl").write_text("".join(lines))
 
 
-def test_a_text_task_of_one_file_and_one_row_is_prepared_trained_packed_and_run(project):
+def test_a_text_task_of_one_file_and_one_row_is_prepared_trained_packed_and_run(
+    package_copy,
+):
     pytest.importorskip("jiwer")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", USE],
-        cwd=project,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "say" in json.loads((project / "prepared" / "manifest.json").read_text())["tasks"]
-    score = json.loads((project / "say" / "scores.json").read_text())
+    package_copy.add_file("superb/say.py", TASK)
+    row = '    "say": SAY,\n'
+    package_copy.add_row("superb/tasks.py", ROW, row, "from earbit.superb.say import SAY\n")
+    folder = package_copy.folder
+    _write_notes(folder / "notes")
+    stdout = package_copy.run(USE)
+    assert "say" in json.loads((folder / "prepared" / "manifest.json").read_text())["tasks"]
+    score = json.loads((folder / "say" / "scores.json").read_text())
     assert (score["task"], score["metric"]) == ("say", "cer")
     assert score["value"] == score["metrics"]["cer"] < 1
-    packed = json.loads((project / "report.json").read_text())["head"]
+    packed = json.loads((folder / "report.json").read_text())["head"]
     assert packed["kind"] == "sequence"
     assert packed["label"] == packed["torch_label"]
-    texts = json.loads((project / "texts.json").read_text())
+    texts = json.loads((folder / "texts.json").read_text())
     assert texts["torch"]
     assert texts["session"] == texts["torch"]
-    (entry,) = json.loads((project / "run.json").read_text())
+    (entry,) = json.loads((folder / "run.json").read_text())
     assert entry["text"] == texts["torch"]
-    assert texts["torch"] in done.stdout
+    assert texts["torch"] in stdout

@@ -213,7 +213,7 @@ def test_a_folder_that_cannot_be_is_an_error(toy, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", sorted(Path(runner.__file__).parent.glob("*.py")), ids=lambda path: path.stem
+    "path", sorted(Path(runner.__file__).parent.rglob("*.py")), ids=lambda path: path.stem
 )
 def test_only_the_list_of_tasks_imports_a_task(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))

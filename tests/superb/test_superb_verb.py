@@ -15,6 +15,7 @@ from earbit.errors import DataError
 from earbit.load import random_model
 from earbit.presets import preset
 from earbit.superb import verb
+from earbit.superb.examples import task_splits
 from earbit.superb.tasks import task_named
 from earbit.superb.verb import SCRATCH, score_on
 
@@ -138,7 +139,7 @@ def test_resplit_holds_out_speakers_of_a_corpus_that_has_splits(folder, tmp_path
     seen = []
 
     def score(model, corpus, waveforms, out_dir, **options):
-        seen.append(task_named("ks").splits(corpus.cuts).summary["drawn_by"])
+        seen.append(task_splits(task_named("ks"), corpus.cuts).summary["drawn_by"])
         return {}
 
     monkeypatch.setattr(verb, "score_on", score)

@@ -87,7 +87,7 @@ def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
                 item.labels.pop("split", None)
             utterances.append(item)
     if not utterances:
-        raise DataError(f"{root}: no usable audio in it ({_why_nothing(rejected, ignored)})")
+        raise DataError(f"{root}: no usable audio in it: {_why_nothing(rejected, ignored)}")
     cuts = CutSet.from_cuts(cut_of(utterance) for utterance in utterances)
     return Corpus(name, root, cuts, tuple(rejected), _digest(utterances), ignored)
 
@@ -135,12 +135,11 @@ def say_ignored(corpus: Corpus) -> None:
 
 
 def decoded_corpus(corpus: Corpus, out_dir: Path) -> tuple[Corpus, Mapping[str, np.ndarray]]:
-    """Decodes a corpus as `decode_all` does, for training, and says what is ignored.
+    """Decodes a corpus as `decode_all` does, with a progress bar.
 
     What cannot be used is listed in quarantine.jsonl in `out_dir`.
     """
     make_folder(out_dir)
-    say_ignored(corpus)
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
         waveforms, corpus = decode_all(corpus, progress=advance)
     write_quarantine(corpus, out_dir)

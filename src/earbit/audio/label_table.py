@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
-from earbit.audio.folder import audio_folder
 from earbit.audio.manifest import (
     MANIFEST_NAME,
     NAME_LABELS,
@@ -33,10 +32,10 @@ N_NAMED = 3
 def write_manifest(root: Path, table: Path) -> dict[str, Any]:
     """Writes `root/manifest.jsonl` from a table with a header and the column `path`.
 
-    Paths are relative to `root`.  Empty cells are no labels.  Columns that are not in COLUMNS,
-    lines that cannot be used and audio files without a line are left out, printed, and part of the
-    figures that are returned.  Raises DataError when there is a manifest already, for a table
-    that cannot be read, and when no line can be used.
+    Paths are relative to `root`.  Empty cells are no labels.  Columns that are not in COLUMNS and
+    lines that cannot be used are left out, printed, and part of the figures that are returned.
+    Raises DataError when there is a manifest already, for a table that cannot be read, and when no
+    line can be used.
     """
     target = root / MANIFEST_NAME
     if not root.is_dir():
@@ -71,18 +70,15 @@ def write_manifest(root: Path, table: Path) -> dict[str, Any]:
     if not records:
         first = f"; line {left_out[0]['line']}: {left_out[0]['reason']}" if left_out else ""
         raise DataError(f"{table}: none of its {n_rows} lines can be used{first}")
-    files = [path.relative_to(root).as_posix() for path in audio_folder(root).files]
-    without = [name for name in files if name not in records]
     lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records.values()]
     write_text(target, "".join(lines))
-    _say_what_is_left_out(table, unknown, left_out, without)
+    _say_what_is_left_out(table, unknown, left_out)
     return {
         "manifest": str(target),
         "n_lines": n_rows,
         "n_written": len(records),
         "unknown_columns": unknown,
         "left_out": left_out,
-        "n_files_without_line": len(without),
     }
 
 
@@ -151,9 +147,7 @@ def _relative(root: Path, path: str) -> str:
     return PurePath(path).as_posix()
 
 
-def _say_what_is_left_out(
-    table: Path, unknown: list[str], left_out: list[dict[str, Any]], without: list[str]
-) -> None:
+def _say_what_is_left_out(table: Path, unknown: list[str], left_out: list[dict[str, Any]]) -> None:
     if unknown:
         names = ", ".join(map(repr, unknown))
         say(f"{table}: columns not used: {names}; allowed are {', '.join(COLUMNS)}")
@@ -161,5 +155,3 @@ def _say_what_is_left_out(
         say(f"{table}:{item['line']}: left out, {item['reason']}")
     if len(left_out) > N_NAMED:
         say(f"{table}: {len(left_out) - N_NAMED} more lines left out; see manifest.json in --out")
-    if without:
-        say(f"{table}: {len(without)} audio files have no line and are left out, as {without[0]}")

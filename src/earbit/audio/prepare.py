@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from earbit.audio.corpus import (
     say_ignored,
     write_quarantine,
 )
+from earbit.audio.folder import audio_folder
 from earbit.audio.label_table import write_manifest
+from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.silence import silence_in
 from earbit.errors import ConfigError
@@ -45,6 +48,7 @@ def prepare(
     table = {} if labels is None else {"label_table": write_manifest(Path(where), labels)}
     corpus = open_corpus(where)
     make_folder(out_dir)
+    corpus = replace(corpus, ignored=(*corpus.ignored, *_unlisted(corpus)))
     say_ignored(corpus)
     path_of = {cut.id: Path(cut.recording.sources[0].source) for cut in corpus.cuts}
     levels = _Levels(path_of)
@@ -81,6 +85,18 @@ def corpus_of(kind: str, root: Path | None, labels: Path | None = None) -> str:
     if kind == SYNTHETIC and labels is not None:
         raise ConfigError(f"--labels {labels}: prepare synthetic takes none; its clips have labels")
     return SYNTHETIC if root is None else str(root)
+
+
+def _unlisted(corpus: Corpus) -> list[str]:
+    """A line about audio files that a manifest does not name."""
+    if not (corpus.root / MANIFEST_NAME).is_file():
+        return []
+    named = {cut.recording.sources[0].source for cut in corpus.cuts}
+    others = [path for path in audio_folder(corpus.root).files if str(path) not in named]
+    if not others:
+        return []
+    count = f"{len(others)} audio file{'s' if len(others) > 1 else ''}"
+    return [f"{corpus.root / MANIFEST_NAME}: no usable line for {count}, the first: {others[0]}"]
 
 
 class _Levels:

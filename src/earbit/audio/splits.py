@@ -182,8 +182,8 @@ def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None])
     if empty := [name for name in NAMES if not parts[name]]:
         raise DataError(
             f"no {' and no '.join(empty)} clip among {len(of_id)} clips of "
-            f"{len({e.speaker for e in examples})} speakers; at least three speakers are needed, "
-            "or `split` train, valid and test in the manifest"
+            f"{len({e.speaker for e in examples} - {None})} speakers; at least three speakers are "
+            "needed, or `split` train, valid and test in the manifest; --resplit ignores `split`"
         )
     summary = {
         "drawn_by": _drawn_by(missing, parts, [split_of.get(name) for name in of_id]),

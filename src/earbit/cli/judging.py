@@ -192,7 +192,7 @@ def propagation(
 
     SQNR is the signal-to-quantization-noise ratio: at 0 dB noise and signal are equal.  A mixed
     encoder is compared with an attention-only one: a net coherence between roles above 0 means that
-    errors of different roles add up more in the mixed one (docs/errors.md).
+    errors of different roles add up more in the mixed one (docs/propagation.md).
     """
     from earbit.quantize.propagation.verb import errors_of_models
 

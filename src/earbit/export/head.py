@@ -19,7 +19,7 @@ from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import Linear
 from earbit.runtime.session import Session
 from earbit.superb.head_file import TrainedHead, head_path, load_head
-from earbit.superb.heads import FrameLinear, Head, MeanPoolLinear
+from earbit.superb.heads import FrameLinear, Head, LinearHead, MeanPoolLinear
 from earbit.superb.kinds.table import KINDS
 from earbit.superb.metrics import text_of
 
@@ -106,15 +106,14 @@ def lower_head(program: Program, head: ModelHead) -> None:
 
 def _mean_pool_linear(program: Program, module: MeanPoolLinear) -> int:
     # Means first, then a row is all that is left of each state.
-    means = [program.add("mean_frames", [state]) for state in program.outputs]
-    return _scores_of(program, module, means)
+    return _linear(program, module, [program.add("mean_frames", [s]) for s in program.outputs])
 
 
 def _frame_linear(program: Program, module: FrameLinear) -> int:
-    return _scores_of(program, module, program.outputs)
+    return _linear(program, module, program.outputs)
 
 
-def _scores_of(program: Program, module: MeanPoolLinear | FrameLinear, states: list[int]) -> int:
+def _linear(program: Program, module: LinearHead, states: list[int]) -> int:
     weight = {"weight": array(torch.softmax(module.layers.logits, dim=0))}
     mixed = program.add("weighted_sum", states, tensors=weight)
     return program.add(
@@ -129,7 +128,7 @@ LOWERINGS: dict[type[Head], Callable[[Program, Any], int]] = {
     MeanPoolLinear: _mean_pool_linear,
     FrameLinear: _frame_linear,
 }
-"""Appends the ops of a head and gives the value of its scores."""
+"""Functions that append the ops of a head and return the value of its scores."""
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import earbit
-from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus
+from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import training_split
 from earbit.bench.side_by_side import bench
@@ -130,6 +130,7 @@ def run_study(
         preset(name)
     n_stages = len(encoders) * (1 + len(PLANS) * len(STAGES_OF_PLAN))
     opened = open_corpus(corpus, resplit=resplit)
+    say_ignored(opened)
     check_serves(opened)
     study = Study(corpus, opened, out_dir, scale_named(scale), seed, n_stages, resplit)
     with only_process_in(out_dir):

@@ -60,18 +60,22 @@ class Head(torch.nn.Module):
         self.layers = WeightedSum(shape.n_states)
 
 
-class MeanPoolLinear(Head):
-    """Weighted sum, linear, mean over the real frames, linear: (L, B, T, D) -> (B, C).
-
-    Nothing is nonlinear in between, so the mean is taken first: the same function and gradients,
-    and the products no longer grow with the number of frames.
-    Source: SUPERB, arXiv 2105.01051 (keyword, intent, speaker and emotion tasks).
-    """
+class LinearHead(Head):
+    """A head of two linear layers with nothing nonlinear in between."""
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
         self.projection = Linear(shape.width, D_PROJECTION)
         self.output = Linear(D_PROJECTION, shape.n_outputs)
+
+
+class MeanPoolLinear(LinearHead):
+    """Weighted sum, linear, mean over the real frames, linear: (L, B, T, D) -> (B, C).
+
+    Everything is linear, so the mean is taken first: the same function and gradients, and the
+    products no longer grow with the number of frames.
+    Source: SUPERB, arXiv 2105.01051 (keyword, intent, speaker and emotion tasks).
+    """
 
     def forward(self, states_LBTD: Tensor, lengths: Tensor) -> Tensor:
         real_BT = length_mask(lengths, states_LBTD.shape[2]).to(states_LBTD.dtype)
@@ -82,16 +86,11 @@ class MeanPoolLinear(Head):
         return y_BC
 
 
-class FrameLinear(Head):
+class FrameLinear(LinearHead):
     """Weighted sum, linear, linear, for every frame: (L, B, T, D) -> (B, T, C).
 
     Source: SUPERB, arXiv 2105.01051 (phoneme recognition).
     """
-
-    def __init__(self, shape: HeadShape) -> None:
-        super().__init__(shape)
-        self.projection = Linear(shape.width, D_PROJECTION)
-        self.output = Linear(D_PROJECTION, shape.n_outputs)
 
     def forward(self, states_LBTD: Tensor, lengths: Tensor) -> Tensor:
         y_BTC: Tensor = self.output(self.projection(self.layers(states_LBTD)))

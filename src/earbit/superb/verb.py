@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus
+from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
 from earbit.files import write_json
 from earbit.folder_lock import only_process_in
 from earbit.load import preset_or_model
@@ -40,6 +40,7 @@ def score_model(
     chosen = task_named(task)
     model = preset_or_model(where, seed)
     opened = open_corpus(data, resplit=resplit)
+    say_ignored(opened)
     task_splits(chosen, opened.cuts)
     with only_process_in(out_dir):
         corpus, waveforms = decoded_corpus(opened, out_dir)

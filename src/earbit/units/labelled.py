@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from lhotse import CutSet
 
-from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus
+from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
 from earbit.audio.splits import training_split
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import make_folder, write_whole
@@ -42,6 +42,7 @@ def training_corpus(
     Raises DataError, before any audio is decoded, when no clip is left for training or validation.
     """
     corpus = open_corpus(where, resplit=resplit)
+    say_ignored(corpus)
     training_split(corpus)
     return decoded_corpus(corpus, out_dir)
 

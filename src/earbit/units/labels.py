@@ -136,10 +136,10 @@ def check_all_used(labels: UnitLabels) -> None:
 
 def too_few_units(n_found: int, n_units: int) -> DataError:
     """What to do when the audio has fewer different sounds than units are asked for."""
+    fewer = f", or give n_units={n_found} or less" if n_found > 1 else ""
     return DataError(
         f"{n_found} of {n_units} units found: the audio has too few different sounds, as silence "
-        f"has; leave silent files out (`earbit prepare` names them), or give n_units={n_found} or "
-        "less"
+        f"has; leave silent files out (`earbit prepare` names them){fewer}"
     )
 
 

@@ -84,7 +84,7 @@ class ErrorSums:
         """`-2 ln r` of the correlation r, which is additive for independent errors.
 
         0 without noise, about the noise-to-signal ratio while that is small, inf for r <= 0.
-        Derived in docs/errors.md.
+        Derived in docs/propagation.md.
         """
         r = self.correlation
         return -2 * math.log(min(r, 1.0)) + 0.0 if r > 0 else math.inf

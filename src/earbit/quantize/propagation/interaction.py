@@ -3,7 +3,7 @@
 The error is `ErrorSums.log_error`, which is additive for independent errors.  A deep model is not
 linear, so independent noise in place of quantization is the control, and the net figures subtract
 it.  Decibels grow with the number of interacting blocks; coherence is an average over pairs of
-them, where a block is one role in one layer.  docs/errors.md.
+them, where a block is one role in one layer.  docs/propagation.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every module is measured `alone`, quantized on the teacher's inputs, and `accumulated`, in the
 student.  Then groups of the student's leaves are put into the teacher, and its hidden states are
-compared.  As a control, independent noise takes the place of quantization.  docs/errors.md.
+compared.  As a control, independent noise takes the place of quantization.  docs/propagation.md.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def states_of(errors: Errors) -> dict[str, States]:
 
 
 def to_json(measured: Sequence[Measured], audio: Mapping[str, Any]) -> dict[str, Any]:
-    """All figures as plain values; None where a figure is not finite (docs/errors.md)."""
+    """All figures as plain values; None where a figure is not finite (docs/propagation.md)."""
     result = {
         **audio,
         "models": [_model_json(*one) for one in measured],
@@ -118,7 +118,7 @@ def render(measured: Sequence[Measured], audio: Mapping[str, Any]) -> str:
     """The tables of every model, and that of the comparisons."""
     lines = [
         f"clips: {audio['clips']} of {audio['audio']}, {audio['seconds']:.1f} s; SQNR: signal-to-"
-        "quantization-noise ratio in dB, higher is better; docs/errors.md",
+        "quantization-noise ratio in dB, higher is better; docs/propagation.md",
         "",
     ]
     for subject, errors in measured:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from earbit.audio.corpus import SYNTHETIC, load_waveform, open_corpus
+from earbit.audio.corpus import SYNTHETIC, load_waveform, open_corpus, say_ignored
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder, none_left_empty, write_json
@@ -95,7 +95,9 @@ def errors_of_models(
 
 def _corpus_clips(where: str, seed: int, n_clips: int, n_samples: int) -> list[np.ndarray]:
     """Clips drawn from a corpus by the seed; files that cannot be decoded are reported."""
-    cuts = sorted(open_corpus(where).cuts, key=lambda cut: cut.id)
+    corpus = open_corpus(where)
+    say_ignored(corpus)
+    cuts = sorted(corpus.cuts, key=lambda cut: cut.id)
     random.Random(seed).shuffle(cuts)
     clips: list[np.ndarray] = []
     for cut in cuts:
@@ -106,5 +108,5 @@ def _corpus_clips(where: str, seed: int, n_clips: int, n_samples: int) -> list[n
         if len(clips) == n_clips:
             break
     if not clips:
-        raise DataError(f"corpus {where}: none of its {len(cuts)} files can be decoded")
+        raise DataError(f"corpus {where}: none of its {len(cuts)} files can be used")
     return clips
