@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.errors import ConfigError
-from earbit.nn.attention import SelfAttention
+from earbit.nn.attention import SelfAttention, is_fusable
 from earbit.nn.chunks import attend_in_chunks
 from earbit.nn.sparse_pattern import SparsePattern
 
@@ -105,10 +105,13 @@ class WindowAttention(SelfAttention):
             for x in (k, v)
         )
         end = torch.full((1,), n_frames, device=q.device) if lengths is None else lengths
+        allowed = _allowed_keys(n_blocks, block, radius, first, end)
+        if is_fusable(self.scores) and is_fusable(self.context):
+            fused_BHMQK = self._fused(q_BHMQK, k_BHMKS, v_BHMKS, allowed)
+            return fused_BHMQK.flatten(-3, -2)[..., :n_queries, :]
         is_query = _real_queries(n_blocks, block, first, end)
         # Each frame is a key of its own block and, once more, of its neighbours' margins.
         is_own_key = F.pad(is_query, (radius, radius))
-        allowed = _allowed_keys(n_blocks, block, radius, first, end)
         n_pairs = window_pairs(n_frames, radius, first, n_queries)
         of_scores = SparsePattern(
             n_pairs=n_pairs,
@@ -132,6 +135,22 @@ class WindowAttention(SelfAttention):
         with self.context.on(of_context):
             context: Tensor = self.context(self.dropout(p_BHMQS), v_BHMKS.transpose(-1, -2))
         return context.flatten(-3, -2)[..., :n_queries, :]
+
+    def _fused(self, q_BHMQK: Tensor, k_BHMKS: Tensor, v_BHMKS: Tensor, allowed: Tensor) -> Tensor:
+        """The context of blocks by PyTorch's fused kernel, which takes four dimensions.
+
+        allowed: (B or 1, 1, M, Q, S);  returns (B, H, M, Q, K).
+        """
+        n_batch, _, n_blocks = q_BHMQK.shape[:3]
+        mask = allowed.expand(n_batch, -1, -1, -1, -1)
+        q, k, v, mask = (
+            x.transpose(1, 2).flatten(0, 1) for x in (q_BHMQK, k_BHMKS.mT, v_BHMKS.mT, mask)
+        )
+        dropout = self.dropout.p if self.training else 0.0
+        context = F.scaled_dot_product_attention(q, k, v, mask, dropout, scale=1.0)
+        # Rows without a key are zero, whatever the kernel makes of them.
+        context = context.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+        return context.view(n_batch, n_blocks, *context.shape[1:]).transpose(1, 2)
 
 
 def _real_queries(n_blocks: int, block: int, first: int, end: Tensor) -> Tensor:
