@@ -15,7 +15,7 @@ from earbit.export.program import write_program
 from earbit.export.verb import export_model, export_to, model_of
 from earbit.export.verify import verify
 from earbit.load import random_model
-from earbit.nn.leaves import Conv1d, Linear, MatMul, leaves_of
+from earbit.nn.leaves import Conv1d, Linear, MatMul, leaf_modules
 from earbit.nn.precision import Precision
 from earbit.presets import preset
 from earbit.quantize.convert import convert, quantized_leaves_of
@@ -55,7 +55,7 @@ def test_every_pair_of_bits_is_a_program_beside_every_other(tmp_path):
     turns = {kind: itertools.cycle(pairs[i:] + pairs[:i]) for i, kind in enumerate(kinds)}
     seen = set()
     for seed, name in enumerate(("hubert-tiny", "sparseformer-dn-tiny", "hubert-tiny")):
-        leaves = leaves_of(random_model(preset(name), 0))
+        leaves = leaf_modules(random_model(preset(name), 0))
         leaves.pop("front_end.convs.0")
         rules = {}
         for leaf_name, leaf in leaves.items():

@@ -46,7 +46,7 @@ def as_if_trained(config, precisions, seed=0):
         elif last == "scale":
             tensor.data += noise(tensor, 0.8)
     convert(model, precisions(leaves_of(model)) if callable(precisions) else precisions)
-    if any(not p.is_float for p in (leaf.precision for leaf in leaves_of(model).values())):
+    if any(not p.is_float for p in (one.leaf.precision for one in leaves_of(model))):
         (clip,) = noise_clips(seed, n_clips=1, n_samples=9_000)
         calibrate(model, [torch.from_numpy(clip)[None]])
     for name, parameter in model.named_parameters():
@@ -145,10 +145,11 @@ def test_a_leaf_whose_neighbours_have_another_precision_is_lowered(binary, of, o
     all_binary = plan_of("w1a1-encoder")(leaves_of(random_model(config, 0)))
 
     def precisions(leaves):
-        chosen = [name for name in leaves if fnmatch(name, binary)]
+        names = [one.name for one in leaves]
+        chosen = [name for name in names if fnmatch(name, binary)]
         chosen = [name for name in chosen if name != "encoder.reduction.depthwise"]
         if binary == "*scores":
-            chosen += [name for name in leaves if name.endswith(".context")]
+            chosen += [name for name in names if name.endswith(".context")]
         if others == "float":
             return dict.fromkeys(chosen, W1A1)
         return all_binary | {name: W1A1 if all_binary[name].is_float else FLOAT for name in chosen}

@@ -39,7 +39,7 @@ PresetSettings = Annotated[
     tuple[str, ...],
     Option(
         "KEY=VALUE",
-        "Changes the configuration of a preset, as encoder.n_layers=3 encoder.pattern=strided. "
+        "Changes the configuration of a preset, as encoder.n_layers=3 encoder.d_ffn=512. "
         "Can be repeated.",
     ),
 ]
