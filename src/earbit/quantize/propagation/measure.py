@@ -144,7 +144,7 @@ def _compare_modules(
             modules[name].accumulated.add(reference, output, counted)
 
     def observe(name: str, *_: Any) -> None:
-        """Keeps a product out of the fused kernel in both models, so that equal leaves are equal."""
+        """A hook keeps products out of the fused kernel, here as in the teacher."""
 
     with hooked(teacher, modules, alone), hooked(student, modules, observe):
         reference: ModelOutput = teacher(wave_BN)
