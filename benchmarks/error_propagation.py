@@ -5,8 +5,8 @@
 
 Four encoders of one depth and width (3 layers of 64) are pre-trained as in
 `earbit study --scale tiny`; then quantized under W1A1, without training and with, and compared
-with full precision as `earbit propagation` does.  docs/propagation.md explains the figures.  Resumes
-after interruption.  Fails if an encoder has learned nothing or figures do not add up.
+with full precision as `earbit propagation` does.  docs/propagation.md explains the figures.
+Resumes after interruption.  Fails if an encoder has learned nothing or figures do not add up.
 """
 
 from __future__ import annotations

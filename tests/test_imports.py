@@ -47,7 +47,7 @@ WAY = [
     "pretrain",
     "quantize",
 ]
-BRANCHES = [["cost"], ["superb"], ["export"], ["bench"]]
+BRANCHES = [["cost"], ["superb"], ["export"], ["bench"], ["hub"]]
 LAST = ["study", "run", "output", "cli", "__main__"]
 # Blocks that know nothing of what is built from them.
 CLOSED = {

@@ -36,7 +36,9 @@ def refuse_foreign(path: Path, wanted: str) -> None:
     """
     kind = foreign_kind(path)
     if kind is not None:
-        raise FormatError(f"{path}: {kind}, which earbit cannot read yet; give {wanted}")
+        raise FormatError(
+            f"{path}: {kind}; give {wanted}, or convert it (`earbit import --help` lists formats)"
+        )
 
 
 def foreign_kind(path: Path) -> str | None:

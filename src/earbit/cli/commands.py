@@ -5,13 +5,14 @@ from __future__ import annotations
 from earbit.cli.arguments import Command
 from earbit.cli.judging import profile, propagation, superb
 from earbit.cli.running import bench, doctor, export, run
-from earbit.cli.training import prepare, pretrain, quantize, study, units
+from earbit.cli.training import import_, prepare, pretrain, quantize, study, units
 
 COMMANDS: dict[str, Command] = {
     "study": study,
     "prepare": prepare,
     "units": units,
     "pretrain": pretrain,
+    "import": import_,
     "quantize": quantize,
     "propagation": propagation,
     "profile": profile,

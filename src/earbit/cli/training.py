@@ -139,6 +139,31 @@ def pretrain(
         print_json(pretrain_recipe(load_recipe(recipe, set), out))
 
 
+def import_(
+    source: Annotated[
+        Path,
+        Positional("SOURCE", "Hugging Face folder of a HuBERT, with model.safetensors."),
+    ],
+    out: Annotated[Path, Option("DIR", "Folder of the imported model.")],
+    json: Json = None,
+) -> None:
+    """Imports a model of another program.  Result: OUT/model.safetensors.
+
+      earbit import hubert-base-ls960 --out hubert
+      earbit export hubert --plan w8a8 --out hubert-w8a8.safetensors
+
+    Nothing in the source is executed.  Hidden states equal those of transformers for single clips.
+    """
+    from earbit.hub.verb import import_model
+
+    result = import_model(source, out)
+    text = (
+        f"{result['format']}: {result['n_layers']} layers of width {result['width']}, "
+        f"{result['parameters']:,} parameters\nthe model is {result['model']}"
+    )
+    emit(result, json, text)
+
+
 def quantize(
     model: Model,
     out: Annotated[Path, Option("DIR", "Folder of this run alone; the same command resumes it.")],
