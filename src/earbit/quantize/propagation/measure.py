@@ -25,7 +25,7 @@ from earbit.nn.sparse_pattern import SparsePattern
 from earbit.progress import progress
 from earbit.quantize.propagation.error_sums import ErrorSums
 from earbit.quantize.propagation.groups import LAYER_ROLES, Group, groups_of
-from earbit.quantize.propagation.hooks import hooked, noisy, replaced
+from earbit.quantize.propagation.hooks import hooked, noisy, replaced, unfused
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,12 @@ def measure(
     errors = Errors(groups={group: [] for group in groups}, noise={group: [] for group in groups})
     waves = [torch.from_numpy(clip)[None] for clip in clips]
     n_passes = len(clips) * (3 + 2 * len(groups))
-    with evaluating(teacher, student), progress(title, n_passes) as advance:
+    with (
+        evaluating(teacher, student),
+        unfused(teacher),
+        unfused(student),
+        progress(title, n_passes) as advance,
+    ):
         for wave_BN in waves:
             expected, found = _compare_modules(teacher, student, modules, wave_BN)
             _compare_states(errors.student, expected, found)
