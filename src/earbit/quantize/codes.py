@@ -1,4 +1,4 @@
-"""Quantizers of 1 to 8 bits as functions, with the gradients of BiT and LSQ.
+"""Codes of 1 to 8 bits and their gradients, those of BiT and LSQ.
 
 A quantized number is a code, a small integer, times a scale.  One bit is BiT's elastic binarization
 (arXiv 2205.13016), more bits are LSQ's (arXiv 1902.08153), as BiT uses them.  Departures from BiT's
@@ -15,17 +15,21 @@ Under autocast sums are rounded.
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from earbit.nn.leaves import NumberSet
 from earbit.nn.norms import at_least_float32
 
 MIN_SCALE = 1e-5
-"""Floor of every learned scale: a scale that trains through zero would turn its set around."""
+"""Floor of an activation's learned scale: training it through zero would turn its set around."""
+MIN_WEIGHT_SCALE = MIN_SCALE**2
+"""Floor of all other scales: codes and gradients are divided by them."""
+
+Gradients = tuple[Tensor, tuple[Tensor | None, ...]]
+"""Of an operand, and of the tensors in `learned`."""
 
 
 def code_range(bits: int, number_set: NumberSet) -> tuple[int, int]:
@@ -80,81 +84,60 @@ def lsq_factor(n_elements: float, bits: int = 1, number_set: NumberSet = "signed
     return 1 / math.sqrt(max(n_elements, 1) * code_range(bits, number_set)[1])
 
 
-def codes(
-    x: Tensor,
-    scale: Tensor,
-    bits: int,
-    number_set: NumberSet,
-    gradient_factor: float | None = None,
-) -> Tensor:
-    """`codes_of` with the gradient of `codes_gradient`; times `scale` it is the quantized x.
+@dataclass(frozen=True, slots=True, eq=False)
+class ScaledCodes:
+    """How one operand is quantized: to codes times a learned scale, after a learned shift.
 
-    x: any shape, shift already added;  scale: > 0, broadcastable to x;  gradient_factor: multiplies
-    the gradient of the scale, that of LSQ by default, elements of x per element of the scale.
+    Calling it gives the codes; `gradient` is the other half of the same definition.
     """
-    if gradient_factor is None:
-        gradient_factor = lsq_factor(x.numel() / max(scale.numel(), 1), bits, number_set)
-    found: Tensor = _Codes.apply(x, scale, bits, number_set, gradient_factor)  # type: ignore[no-untyped-call]
-    return found
 
+    scale: Tensor
+    """> 0, broadcastable to the operand."""
+    bits: int
+    number_set: NumberSet
+    shift: Tensor | None = None
+    """Added to the operand first; broadcastable to it."""
+    gradient_factor: float | None = None
+    """Multiplies the gradient of the scale; `lsq_factor` of the operand by default."""
+    min_scale: float = MIN_WEIGHT_SCALE
+    """A smaller scale counts as this one; its gradient still reaches it."""
 
-def quantize_signed(
-    x: Tensor, scale: Tensor, bits: int, gradient_factor: float | None = None
-) -> Tensor:
-    """To the nearest multiple of `scale` from -2^(bits-1) to 2^(bits-1) - 1; see `codes`."""
-    return codes(x, scale, bits, "signed", gradient_factor) * scale.detach()
+    @property
+    def learned(self) -> tuple[Tensor | None, ...]:
+        """The tensors whose gradients `gradient` returns."""
+        return self.scale, self.shift
 
+    @property
+    def step(self) -> Tensor:
+        """The value of one code, without a gradient."""
+        return self.scale.detach().clamp_min(self.min_scale)
 
-def quantize_unsigned(
-    x: Tensor, scale: Tensor, bits: int, gradient_factor: float | None = None
-) -> Tensor:
-    """To the nearest multiple of `scale` from 0 to 2^bits - 1; see `codes`."""
-    return codes(x, scale, bits, "unsigned", gradient_factor) * scale.detach()
+    @property
+    def zero_code(self) -> int:
+        """The code of padding: 0, or -1 (bit 0) for one signed bit, which has no zero."""
+        return code_range(self.bits, self.number_set)[0] if self.bits == 1 else 0
 
+    def __call__(self, x: Tensor) -> Tensor:
+        """Codes of x, of its shape."""
+        return codes_of(self._shifted(x), self.step, self.bits, self.number_set)
 
-def binarize_signed(
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor | float = 0.0,
-    gradient_factor: float | None = None,
-) -> Tensor:
-    """Elastic binarization to {-a, +a}: +a where x + shift >= 0.
+    def gradient(
+        self, x: Tensor, found: Tensor, grad: Tensor, share: float, grad_padding: Tensor | None
+    ) -> Gradients:
+        """Gradients of x, of the scale and of the shift, given its codes and their gradient.
 
-    scale: a > 0, scalar;  shift: broadcastable to x, in units of x, whose gradient is that of x,
-    summed;  gradient_factor: as in `codes`.
-    """
-    return quantize_signed(x + shift, scale, 1, gradient_factor)
+        share: of a tensor that x is a part of; the scale's gradient is then a part of the whole's.
+        grad_padding: summed over the padding with `zero_code`, which the scale multiplies too.
+        """
+        kind = (self.bits, self.number_set)
+        grad_x, grad_scale = codes_gradient(self._shifted(x), self.step, *kind, found, grad)
+        if grad_padding is not None:
+            grad_scale = grad_scale + self.zero_code * grad_padding / self.step
+        factor = self.gradient_factor
+        if factor is None:
+            factor = lsq_factor(x.numel() / share / max(self.scale.numel(), 1), *kind)
+        grad_shift = None if self.shift is None else grad_x.sum_to_size(self.shift.shape)
+        return grad_x, (grad_scale * factor, grad_shift)
 
-
-def binarize_unsigned(
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor | float = 0.0,
-    gradient_factor: float | None = None,
-) -> Tensor:
-    """Elastic binarization to {0, a}: a where x + shift > a/2; arguments as `binarize_signed`."""
-    return quantize_unsigned(x + shift, scale, 1, gradient_factor)
-
-
-class _Codes(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        scale: Tensor,
-        bits: int,
-        number_set: NumberSet,
-        gradient_factor: float,
-    ) -> Tensor:
-        ctx.save_for_backward(x, scale)
-        ctx.kind, ctx.gradient_factor = (bits, number_set), gradient_factor
-        return codes_of(x, scale, bits, number_set)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        x, scale = ctx.saved_tensors
-        bits, number_set = ctx.kind
-        found = codes_of(x, scale, bits, number_set)
-        grad_x, grad_scale = codes_gradient(x, scale, bits, number_set, found, grads[0])
-        return grad_x, grad_scale * ctx.gradient_factor, None, None, None
+    def _shifted(self, x: Tensor) -> Tensor:
+        return x if self.shift is None else x + self.shift

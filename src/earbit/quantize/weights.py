@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from earbit.nn.precision import Granularity
-from earbit.quantize.codes import MIN_SCALE
-
-MIN_WEIGHT_SCALE = MIN_SCALE**2
-"""All-zero channels keep a scale above zero: gradients are divided by it."""
-
-
-def binarize_weight(weight: Tensor, granularity: Granularity = "channel") -> Tensor:
-    """`m * sign(W - mean(W))` with m = mean|W| of each output channel, or of the tensor (BiT).
-
-    weight: output channels first.  The mean that is subtracted is the tensor's in both cases.
-    Gradient: straight through to W, nothing through m or the mean.
-    """
-    scale = weight_scale(weight, granularity)
-    signs: Tensor = _WeightSigns.apply(weight, scale)  # type: ignore[no-untyped-call]
-    return signs * scale
+from earbit.quantize.codes import MIN_WEIGHT_SCALE, Gradients
 
 
 def weight_bits(weight: Tensor) -> Tensor:
@@ -38,20 +24,39 @@ def weight_signs(weight: Tensor) -> Tensor:
 
 
 def weight_scale(weight: Tensor, granularity: Granularity) -> Tensor:
-    """The m of `binarize_weight`, without gradient, shaped to broadcast over the weight."""
+    """mean|W| of every output channel, or of the tensor, shaped to broadcast over the weight.
+
+    Without a gradient.  Channels of zeros keep a scale above zero.
+    """
     size: Tensor = weight.detach().flatten(1).abs().mean(dim=1)
     if granularity == "tensor":
         size = size.mean().expand(len(size))
     return size.clamp_min(MIN_WEIGHT_SCALE).view(-1, *[1] * (weight.dim() - 1))
 
 
-class _WeightSigns(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, scale: Tensor) -> Tensor:
-        ctx.save_for_backward(scale)
+@dataclass(frozen=True, slots=True)
+class SignCodes:
+    """How a weight is quantized to one bit: its signs around the mean, times `weight_scale`.
+
+    Calling it gives the codes; `gradient` is the other half of the same definition.
+    """
+
+    granularity: Granularity
+
+    @property
+    def learned(self) -> tuple[Tensor | None, ...]:
+        """Nothing but the weight is learned."""
+        return ()
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        """Codes of the weight, of its shape."""
         return weight_signs(weight)
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (scale,) = ctx.saved_tensors
-        return grads[0] / scale, None
+    def gradient(
+        self, weight: Tensor, found: Tensor, grad: Tensor, share: float, grad_padding: Tensor | None
+    ) -> Gradients:
+        """Gradient of the weight: straight through, and nothing through its mean or its scale.
+
+        A weight is no part of another and is not padded: share and grad_padding are not read.
+        """
+        return grad / weight_scale(weight, self.granularity), ()
