@@ -122,11 +122,10 @@ class ScaledCodes:
         return codes_of(self._shifted(x), self.step, self.bits, self.number_set)
 
     def gradient(
-        self, x: Tensor, found: Tensor, grad: Tensor, share: float, grad_padding: Tensor | None
+        self, x: Tensor, found: Tensor, grad: Tensor, grad_padding: Tensor | None = None
     ) -> Gradients:
         """Gradients of x, of the scale and of the shift, given its codes and their gradient.
 
-        share: of a tensor that x is a part of; the scale's gradient is then a part of the whole's.
         grad_padding: summed over the padding with `zero_code`, which the scale multiplies too.
         """
         kind = (self.bits, self.number_set)
@@ -135,7 +134,7 @@ class ScaledCodes:
             grad_scale = grad_scale + self.zero_code * grad_padding / self.step
         factor = self.gradient_factor
         if factor is None:
-            factor = lsq_factor(x.numel() / share / max(self.scale.numel(), 1), *kind)
+            factor = lsq_factor(x.numel() / max(self.scale.numel(), 1), *kind)
         grad_shift = None if self.shift is None else grad_x.sum_to_size(self.shift.shape)
         return grad_x, (grad_scale * factor, grad_shift)
 

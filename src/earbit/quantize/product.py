@@ -132,25 +132,18 @@ def quantized_product(
     right: Tensor,
     left_quantizer: Quantizer | Coding | None,
     right_quantizer: Quantizer | Coding | None,
-    *,
-    real: tuple[Tensor, Tensor] | None = None,
-    share: float = 1.0,
 ) -> Tensor:
-    """`product` of the codes of both operands; an operand without quantizer is itself.
-
-    real: where elements of the operands count in calibration;  share: of a whole that this is a
-    part of, see `ScaledCodes.gradient`.
-    """
+    """`product` of the codes of both operands; an operand without quantizer is used as it is."""
     quantizers = (left_quantizer, right_quantizer)
-    codings = tuple(_coding_of(quantizer) for quantizer in quantizers)
+    codings = (_coding_of(left_quantizer), _coding_of(right_quantizer))
     learned = tuple(x for coding in codings if coding is not None for x in coding.learned)
     y: Tensor = _QuantizedProduct.apply(  # type: ignore[no-untyped-call]
-        product, quantizers, codings, real or (None, None), share, left, right, *learned
+        product, quantizers, codings, left, right, *learned
     )
     return y
 
 
-N_FIXED = 5
+N_FIXED = 3
 """Arguments of `_QuantizedProduct` in front of its operands, without a gradient."""
 
 
@@ -159,19 +152,15 @@ class _QuantizedProduct(torch.autograd.Function):
     def forward(
         ctx: Any,
         product: Product,
-        quantizers: tuple[Quantizer | Coding | None, ...],
-        codings: tuple[Coding | None, ...],
-        real: tuple[Tensor | None, ...],
-        share: float,
+        quantizers: tuple[Quantizer | Coding | None, Quantizer | Coding | None],
+        codings: tuple[Coding | None, Coding | None],
         left: Tensor,
         right: Tensor,
         *learned: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(left, right)
-        ctx.product, ctx.codings, ctx.share = product, codings, share
-        y: Tensor = product.forward(
-            *(_encoded(*of_one) for of_one in zip(quantizers, (left, right), real, strict=True))
-        )
+        ctx.product, ctx.codings = product, codings
+        y: Tensor = product.forward(_encoded(quantizers[0], left), _encoded(quantizers[1], right))
         return y
 
     @staticmethod
@@ -200,7 +189,7 @@ class _QuantizedProduct(torch.autograd.Function):
             else:
                 grad = ctx.product.right_gradient(*factors, grads[0])
             if coding is not None:
-                grad, of_its_own = coding.gradient(operand, found[i], grad, ctx.share, of_padding)
+                grad, of_its_own = coding.gradient(operand, found[i], grad, of_padding)
                 of_learned += of_its_own
             of_operands.append(grad.to(operand.dtype))
         return (*(None,) * N_FIXED, *of_operands, *of_learned)
@@ -210,9 +199,9 @@ def _coding_of(quantizer: Quantizer | Coding | None) -> Coding | None:
     return quantizer.coding if isinstance(quantizer, Quantizer) else quantizer
 
 
-def _encoded(quantizer: Quantizer | Coding | None, operand: Tensor, real: Tensor | None) -> Tensor:
+def _encoded(quantizer: Quantizer | Coding | None, operand: Tensor) -> Tensor:
     if quantizer is None:
         return operand
     # A quantizer is called as a module, so that calibration and checks can hook it.
-    found: Tensor = quantizer(operand) if real is None else quantizer(operand, real=real)
+    found: Tensor = quantizer(operand)
     return found

@@ -49,11 +49,8 @@ class ActivationQuantizer(torch.nn.Module):
         """The value of one code: the scale, kept above zero."""
         return self.coding.step
 
-    def forward(self, x: Tensor, real: Tensor | None = None) -> Tensor:
-        """Codes of x.
-
-        real: broadcastable to x, True where an element counts in calibration, which reads it.
-        """
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes of x, of its shape."""
         return self.coding(x)
 
 

@@ -53,10 +53,10 @@ class SignCodes:
         return weight_signs(weight)
 
     def gradient(
-        self, weight: Tensor, found: Tensor, grad: Tensor, share: float, grad_padding: Tensor | None
+        self, weight: Tensor, found: Tensor, grad: Tensor, grad_padding: Tensor | None = None
     ) -> Gradients:
         """Gradient of the weight: straight through, and nothing through its mean or its scale.
 
-        A weight is no part of another and is not padded: share and grad_padding are not read.
+        grad_padding: not read, a weight is not padded.
         """
         return grad / weight_scale(weight, self.granularity), ()
