@@ -84,8 +84,10 @@ class WeightQuantizer(torch.nn.Module):
     def step(self, weight: Tensor) -> Tensor:
         """The value of one code of every output channel: (C_out,)."""
         coding = self.coding
-        is_scaled = isinstance(coding, ScaledCodes)
-        step = coding.step if is_scaled else weight_scale(weight, self.granularity)
+        if isinstance(coding, ScaledCodes):
+            step = coding.step
+        else:
+            step = weight_scale(weight, self.granularity)
         return step.flatten().expand(len(weight))
 
     def forward(self, weight: Tensor) -> Tensor:
