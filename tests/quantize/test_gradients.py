@@ -108,3 +108,15 @@ def test_dropout_of_an_input_ends_where_its_codes_begin(precision, kept):
     torch.manual_seed(0)
     outputs = {tuple(leaf(x).flatten().tolist()) for _ in range(8)}
     assert (len(outputs) > 1) == (kept > 0)
+
+
+def test_belong_to_the_parameters_that_the_product_was_computed_with():
+    torch.manual_seed(5)
+    leaf = settled(QuantizedMatMul(MatMul(), Precision(32, 1)))
+    left, right = random(3, 4).detach(), random(4, 2).detach()
+    scale = torch.tensor(0.9, dtype=torch.double, requires_grad=True)
+    product = with_tensors(leaf, ["left_quantizer.scale"], (left, right))(scale)
+    product.sum().backward()
+    expected = (left.sign() @ right).sum() * lsq_factor(left.numel())
+    assert scale.grad.item() == pytest.approx(expected.item())
+    assert leaf.left_quantizer.scale.grad is None

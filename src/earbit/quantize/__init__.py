@@ -1,12 +1,21 @@
-"""Quantization to 1, 2, 4 and 8 bits: quantizers, leaves, plans, conversion, calibration, training.
+"""Quantization: functions, leaves that use them, plans, conversion, calibration, training.
 
-The quantizers are documented functions: `binarize_signed`, `binarize_unsigned`, `binarize_weight`,
-`quantize_signed`, `quantize_unsigned`.  Leaves, plans, `convert` and `calibrate` know the three
-leaves of `earbit.nn.leaves` only; `train` and `verb` run whole models.
+`codes`, `leaves`, `plan`, `convert` and `calibrate` depend on nothing but `earbit.nn`; `student`,
+`train` and `verb` apply them to whole models.  The functions below are imported when they are first
+used, so that reading a plan does not import torch.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from earbit.quantize.functions import (
+        binarize_signed,
+        binarize_unsigned,
+        binarize_weight,
+        quantize_signed,
+        quantize_unsigned,
+    )
 
 __all__ = [
     "binarize_signed",
@@ -20,7 +29,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'earbit.quantize' has no attribute {name!r}")
-    # Found when asked for: `earbit.quantize.plan` is imported where torch is not installed.
     return getattr(import_module("earbit.quantize.functions"), name)
 
 

@@ -15,6 +15,7 @@ Under autocast sums are rounded.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,7 +24,12 @@ from earbit.nn.leaves import NumberSet
 from earbit.nn.norms import at_least_float32
 
 MIN_SCALE = 1e-5
-"""Floor of every learned scale: a scale that trains through zero would turn its set around."""
+"""Floor of an activation's learned scale: training it through zero would turn its set around."""
+MIN_WEIGHT_SCALE = MIN_SCALE**2
+"""Floor of all other scales: codes and gradients are divided by them."""
+
+Gradients = tuple[Tensor, tuple[Tensor | None, ...]]
+"""Of an operand, and of the tensors in `learned`."""
 
 
 def code_range(bits: int, number_set: NumberSet) -> tuple[int, int]:
@@ -76,3 +82,61 @@ def codes_gradient(
 def lsq_factor(n_elements: float, bits: int = 1, number_set: NumberSet = "signed") -> float:
     """What the gradient of a scale is multiplied by: 1/sqrt(elements x greatest code) (LSQ)."""
     return 1 / math.sqrt(max(n_elements, 1) * code_range(bits, number_set)[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScaledCodes:
+    """How one operand is quantized: to codes times a learned scale, after a learned shift.
+
+    Calling it gives the codes; `gradient` is the other half of the same definition.
+    """
+
+    scale: Tensor
+    """> 0, broadcastable to the operand."""
+    bits: int
+    number_set: NumberSet
+    shift: Tensor | None = None
+    """Added to the operand first; broadcastable to it."""
+    gradient_factor: float | None = None
+    """Multiplies the gradient of the scale; `lsq_factor` of the operand by default."""
+    min_scale: float = MIN_WEIGHT_SCALE
+    """A smaller scale counts as this one; its gradient still reaches it."""
+
+    @property
+    def learned(self) -> tuple[Tensor | None, ...]:
+        """The tensors whose gradients `gradient` returns."""
+        return self.scale, self.shift
+
+    @property
+    def step(self) -> Tensor:
+        """The value of one code, without a gradient."""
+        return self.scale.detach().clamp_min(self.min_scale)
+
+    @property
+    def zero_code(self) -> int:
+        """The code of padding: 0, or -1 (bit 0) for one signed bit, which has no zero."""
+        return code_range(self.bits, self.number_set)[0] if self.bits == 1 else 0
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Codes of x, of its shape."""
+        return codes_of(self._shifted(x), self.step, self.bits, self.number_set)
+
+    def gradient(
+        self, x: Tensor, found: Tensor, grad: Tensor, grad_padding: Tensor | None = None
+    ) -> Gradients:
+        """Gradients of x, of the scale and of the shift, given its codes and their gradient.
+
+        grad_padding: summed over the padding with `zero_code`, which the scale multiplies too.
+        """
+        kind = (self.bits, self.number_set)
+        grad_x, grad_scale = codes_gradient(self._shifted(x), self.step, *kind, found, grad)
+        if grad_padding is not None:
+            grad_scale = grad_scale + self.zero_code * grad_padding / self.step
+        factor = self.gradient_factor
+        if factor is None:
+            factor = lsq_factor(x.numel() / max(self.scale.numel(), 1), *kind)
+        grad_shift = None if self.shift is None else grad_x.sum_to_size(self.shift.shape)
+        return grad_x, (grad_scale * factor, grad_shift)
+
+    def _shifted(self, x: Tensor) -> Tensor:
+        return x if self.shift is None else x + self.shift

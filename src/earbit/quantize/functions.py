@@ -1,41 +1,41 @@
-"""Quantizers of 1 to 8 bits as functions, with the gradients of BiT and LSQ.
+"""Quantizers as functions: real numbers in, the real numbers that their codes stand for out.
 
-They run the same autograd function as the quantized leaves (`product.py`), so their values and
-gradients are those of training.
+Each is the product of `earbit.quantize.product` that the quantized leaves compute, of codes and
+their step: same codes, same gradients.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from earbit.nn.leaves import NumberSet
 from earbit.nn.precision import Granularity
-from earbit.quantize.codes import lsq_factor
-from earbit.quantize.product import quantized_codes
-from earbit.quantize.quantizers import GivenScale, WeightQuantizer
+from earbit.quantize.codes import ScaledCodes
+from earbit.quantize.product import ElementwiseProduct, quantized_product
+from earbit.quantize.weights import SignCodes, weight_scale
 
 
 def quantize_signed(
     x: Tensor, scale: Tensor, bits: int, gradient_factor: float | None = None
 ) -> Tensor:
-    """The multiple of `scale` nearest to x, from -2^(bits-1) to 2^(bits-1) - 1 (arXiv 1902.08153).
+    """Rounds to a multiple of `scale` from -2^(bits-1) to 2^(bits-1) - 1 (LSQ, arXiv 1902.08153).
 
-    One bit gives {-scale, +scale}, +scale where x >= 0 (arXiv 2205.13016).
-
-    x: any shape;  scale: > 0, broadcastable to x;  gradient_factor: multiplies the gradient of the
-    scale; by default LSQ's 1/sqrt(elements of x per element of the scale x greatest code).
+    x: any shape;  scale: > 0, broadcastable to x;  bits: 1 to 8, where one bit is
+    `binarize_signed`;  gradient_factor: multiplies the gradient of the scale, by default
+    1/sqrt(n 2^(bits-1) - n) (at least 1/sqrt(n)) with n elements of x per element of the scale.
+    Gradient: to x between the ends of the range; to the scale of LSQ.
     """
-    return _quantize(x, scale, bits, "signed", gradient_factor)
+    return _quantized(x, ScaledCodes(scale, bits, "signed", None, gradient_factor))
 
 
 def quantize_unsigned(
     x: Tensor, scale: Tensor, bits: int, gradient_factor: float | None = None
 ) -> Tensor:
-    """The multiple of `scale` nearest to x, from 0 to 2^bits - 1; arguments as `quantize_signed`.
+    """Rounds to a multiple of `scale` from 0 to 2^bits - 1; arguments as `quantize_signed`.
 
-    In one bit x = scale/2 gives 0.
+    One bit is `binarize_unsigned`.
     """
-    return _quantize(x, scale, bits, "unsigned", gradient_factor)
+    return _quantized(x, ScaledCodes(scale, bits, "unsigned", None, gradient_factor))
 
 
 def binarize_signed(
@@ -44,12 +44,13 @@ def binarize_signed(
     shift: Tensor | float = 0.0,
     gradient_factor: float | None = None,
 ) -> Tensor:
-    """Elastic binarization to {-a, +a}: +a where x + shift >= 0 (arXiv 2205.13016).
+    """Elastic binarization to {-a, +a}: +a where x + shift >= 0 (BiT, arXiv 2205.13016).
 
-    scale: a > 0, broadcastable to x;  shift: broadcastable to x, in units of x, whose gradient is
-    that of x, summed;  gradient_factor: as in `quantize_signed`.
+    x: any shape;  scale: a > 0, broadcastable to x;  shift: broadcastable to x, in units of x;
+    gradient_factor: as in `quantize_signed`.
+    Gradient: to x and to the shift where |x + shift| <= a; to the scale the sign of x + shift.
     """
-    return quantize_signed(x + shift, scale, 1, gradient_factor)
+    return _quantized(x, ScaledCodes(scale, 1, "signed", _shift(x, shift), gradient_factor))
 
 
 def binarize_unsigned(
@@ -58,25 +59,26 @@ def binarize_unsigned(
     shift: Tensor | float = 0.0,
     gradient_factor: float | None = None,
 ) -> Tensor:
-    """Elastic binarization to {0, a}: a where x + shift > a/2; arguments as `binarize_signed`."""
-    return quantize_unsigned(x + shift, scale, 1, gradient_factor)
+    """Elastic binarization to {0, a}: a where x + shift > a/2; arguments as `binarize_signed`.
+
+    Gradient: to x and to the shift where 0 <= x + shift <= a; to the scale of LSQ.
+    """
+    return _quantized(x, ScaledCodes(scale, 1, "unsigned", _shift(x, shift), gradient_factor))
 
 
 def binarize_weight(weight: Tensor, granularity: Granularity = "channel") -> Tensor:
     """`m * sign(W - mean(W))` with m = mean|W| of each output channel, or of the tensor (BiT).
 
-    weight: output channels first.  The mean that is subtracted is the tensor's in both cases.  The
-    gradient of the result is the gradient of W; m and the mean are constants.
+    weight: output channels first.  The mean that is subtracted is the tensor's in both cases.
+    Gradient: straight through to W, nothing through m or the mean.
     """
-    quantizer = WeightQuantizer(1, granularity, weight)
-    codes = quantized_codes(weight, quantizer)
-    return codes * quantizer.step(weight).view(-1, *(1,) * (weight.dim() - 1))
+    step = weight_scale(weight, granularity)
+    return quantized_product(ElementwiseProduct(), weight, step, SignCodes(granularity), None)
 
 
-def _quantize(
-    x: Tensor, scale: Tensor, bits: int, number_set: NumberSet, gradient_factor: float | None
-) -> Tensor:
-    if gradient_factor is None:
-        gradient_factor = lsq_factor(x.numel() / max(scale.numel(), 1), bits, number_set)
-    quantizer = GivenScale(scale, bits, number_set, gradient_factor)
-    return quantized_codes(x, quantizer) * scale.detach()
+def _quantized(x: Tensor, coding: ScaledCodes) -> Tensor:
+    return quantized_product(ElementwiseProduct(), x, coding.step, coding, None)
+
+
+def _shift(x: Tensor, shift: Tensor | float) -> Tensor:
+    return shift if isinstance(shift, Tensor) else torch.as_tensor(shift).to(x)

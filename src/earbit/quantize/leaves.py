@@ -134,7 +134,7 @@ class QuantizedConv1d(Conv1d):
             stride=self.stride[0],
             padding=cast(int, self.padding[0]),
             groups=self.groups,
-            zero_code=0 if self.input_quantizer is None else self.input_quantizer.zero_code,
+            zero_code=0 if self.input_quantizer is None else self.input_quantizer.coding.zero_code,
             lengths=lengths,
         )
         y_BCT = quantized_product(

@@ -17,7 +17,9 @@ from torch.nn.grad import conv1d_input, conv1d_weight
 
 from earbit.nn.lengths import zero_padding
 from earbit.nn.norms import at_least_float32
+from earbit.quantize.codes import ScaledCodes
 from earbit.quantize.quantizers import Quantizer
+from earbit.quantize.weights import SignCodes
 
 LeftGradient = tuple[Tensor, Tensor | None]
 """Of the left operand, and the sum over its padding where that is a code other than 0."""
@@ -55,6 +57,23 @@ class MatrixProduct:
     def right_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> Tensor:
         """Of the right operand, given that of the product."""
         return (left.mT @ grad).sum_to_size(right.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class ElementwiseProduct:
+    """(...) x broadcastable to it -> (...): codes times their step."""
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """The product."""
+        return left * right
+
+    def left_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> LeftGradient:
+        """Of the left operand, given that of the product."""
+        return grad * right, None
+
+    def right_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> Tensor:
+        """Of the right operand, given that of the product."""
+        return (grad * left).sum_to_size(right.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,90 +122,86 @@ class ConvProduct:
         return F.pad(x, (self.padding, self.padding), value=self.zero_code)
 
 
-Product = LinearProduct | MatrixProduct | ConvProduct
+Product = LinearProduct | MatrixProduct | ElementwiseProduct | ConvProduct
+Coding = ScaledCodes | SignCodes
 
 
 def quantized_product(
     product: Product,
     left: Tensor,
     right: Tensor,
-    left_quantizer: Quantizer | None,
-    right_quantizer: Quantizer | None,
+    left_quantizer: Quantizer | Coding | None,
+    right_quantizer: Quantizer | Coding | None,
 ) -> Tensor:
     """`product` of the codes of both operands; an operand without quantizer is used as it is."""
-    learned = tuple(p for q in (left_quantizer, right_quantizer) if q for p in q.learned)
-    y: Tensor = _Quantized.apply(  # type: ignore[no-untyped-call]
-        product, left_quantizer, right_quantizer, left, right, *learned
+    quantizers = (left_quantizer, right_quantizer)
+    codings = (_coding_of(left_quantizer), _coding_of(right_quantizer))
+    learned = tuple(x for coding in codings if coding is not None for x in coding.learned)
+    y: Tensor = _QuantizedProduct.apply(  # type: ignore[no-untyped-call]
+        product, quantizers, codings, left, right, *learned
     )
     return y
 
 
-def quantized_codes(x: Tensor, quantizer: Quantizer) -> Tensor:
-    """The codes of x, with the gradients that they have in a product."""
-    y: Tensor = _Quantized.apply(None, quantizer, None, x, None, *quantizer.learned)  # type: ignore[no-untyped-call]
-    return y
-
-
 N_FIXED = 3
-"""Arguments of `_Quantized` in front of its operands, without a gradient."""
+"""Arguments of `_QuantizedProduct` in front of its operands, without a gradient."""
 
 
-class _Quantized(torch.autograd.Function):
+class _QuantizedProduct(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        product: Product | None,
-        left_quantizer: Quantizer | None,
-        right_quantizer: Quantizer | None,
+        product: Product,
+        quantizers: tuple[Quantizer | Coding | None, Quantizer | Coding | None],
+        codings: tuple[Coding | None, Coding | None],
         left: Tensor,
-        right: Tensor | None,
+        right: Tensor,
         *learned: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(left, right)
-        ctx.product = product
-        ctx.quantizers = (left_quantizer, right_quantizer)
-        left = _encoded(left_quantizer, left)
-        if product is None or right is None:
-            return left
-        return product.forward(left, _encoded(right_quantizer, right))
+        ctx.product, ctx.codings = product, codings
+        y: Tensor = product.forward(_encoded(quantizers[0], left), _encoded(quantizers[1], right))
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        operands, quantizers = ctx.saved_tensors, ctx.quantizers
-        # Not by a call: hooks have seen this operand.
+        operands, codings = ctx.saved_tensors, ctx.codings
         found = [
-            operand if quantizer is None else quantizer.forward(operand)
-            for quantizer, operand in zip(quantizers, operands, strict=True)
+            operand if coding is None else coding(operand)
+            for coding, operand in zip(codings, operands, strict=True)
         ]
         # Under autocast the product had fewer bits than its operands; codes fit into them.
-        factors = [x if x is None else x.to(grads[0].dtype) for x in found]
+        factors = [x.to(grads[0].dtype) for x in found]
         of_operands: list[Tensor | None] = []
         of_learned: list[Tensor | None] = []
         needed = list(ctx.needs_input_grad[N_FIXED:])
-        for i, (quantizer, operand) in enumerate(zip(quantizers, operands, strict=True)):
-            n_learned = 0 if quantizer is None else len(quantizer.learned)
+        for i, (coding, operand) in enumerate(zip(codings, operands, strict=True)):
+            n_learned = 0 if coding is None else len(coding.learned)
             learned_here = needed[2 + len(of_learned) :][:n_learned]
             if not (needed[i] or any(learned_here)):
                 of_operands.append(None)
                 of_learned += [None] * n_learned
                 continue
             of_padding = None
-            if ctx.product is None:
-                grad = grads[0]
-            elif i == 0:
+            if i == 0:
                 grad, of_padding = ctx.product.left_gradient(*factors, grads[0])
             else:
                 grad = ctx.product.right_gradient(*factors, grads[0])
-            if quantizer is not None:
-                grad, of_its_own = quantizer.gradient(operand, found[i], grad, of_padding)
+            if coding is not None:
+                grad, of_its_own = coding.gradient(operand, found[i], grad, of_padding)
                 of_learned += of_its_own
             of_operands.append(grad.to(operand.dtype))
         return (*(None,) * N_FIXED, *of_operands, *of_learned)
 
 
-def _encoded(quantizer: Quantizer | None, operand: Tensor) -> Tensor:
+def _coding_of(quantizer: Quantizer | Coding | None) -> Coding | None:
+    return quantizer.coding if isinstance(quantizer, Quantizer) else quantizer
+
+
+def _encoded(quantizer: Quantizer | Coding | None, operand: Tensor) -> Tensor:
     if quantizer is None:
         return operand
+    # A quantizer is called as a module, so that calibration and checks can hook it.
     found: Tensor = quantizer(operand)
     return found

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from earbit.nn.leaves import NumberSet
-from earbit.quantize.codes import MIN_SCALE, code_range
-from earbit.quantize.weights import MIN_WEIGHT_SCALE
+from earbit.quantize.codes import MIN_SCALE, MIN_WEIGHT_SCALE, code_range
 
 N_CANDIDATES = 64
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from earbit.nn.precision import Granularity
-from earbit.quantize.codes import MIN_SCALE
-
-MIN_WEIGHT_SCALE = MIN_SCALE**2
-"""All-zero channels keep a scale above zero: gradients are divided by it."""
+from earbit.quantize.codes import MIN_WEIGHT_SCALE, Gradients
 
 
 def weight_bits(weight: Tensor) -> Tensor:
@@ -25,11 +24,39 @@ def weight_signs(weight: Tensor) -> Tensor:
 
 
 def weight_scale(weight: Tensor, granularity: Granularity) -> Tensor:
-    """mean|W| of each output channel or of the tensor (BiT), shaped to broadcast over the weight.
+    """mean|W| of every output channel, or of the tensor, shaped to broadcast over the weight.
 
-    Without gradient.
+    Without a gradient.  Channels of zeros keep a scale above zero.
     """
     size: Tensor = weight.detach().flatten(1).abs().mean(dim=1)
     if granularity == "tensor":
         size = size.mean().expand(len(size))
     return size.clamp_min(MIN_WEIGHT_SCALE).view(-1, *[1] * (weight.dim() - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class SignCodes:
+    """How a weight is quantized to one bit: its signs around the mean, times `weight_scale`.
+
+    Calling it gives the codes; `gradient` is the other half of the same definition.
+    """
+
+    granularity: Granularity
+
+    @property
+    def learned(self) -> tuple[Tensor | None, ...]:
+        """Nothing but the weight is learned."""
+        return ()
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        """Codes of the weight, of its shape."""
+        return weight_signs(weight)
+
+    def gradient(
+        self, weight: Tensor, found: Tensor, grad: Tensor, grad_padding: Tensor | None = None
+    ) -> Gradients:
+        """Gradient of the weight: straight through, and nothing through its mean or its scale.
+
+        grad_padding: not read, a weight is not padded.
+        """
+        return grad / weight_scale(weight, self.granularity), ()
