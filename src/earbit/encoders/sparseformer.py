@@ -1,7 +1,7 @@
-"""The Sparseformer (arXiv 2311.02772): a Transformer whose frames see some of the others only.
+"""Sparseformer encoder (arXiv 2311.02772): a Transformer with sparse self-attention.
 
-The pattern is a window of neighbours, or one of Child et al. (arXiv 1904.10509).  Nothing in the
-layers is convolutional.  Deep and narrow (DN) or shallow and wide (SW) is a matter of the numbers.
+The pattern is a window of neighbours, or a pattern of Child et al. (arXiv 1904.10509).  The layers
+have no convolution.  Deep-narrow (DN) and shallow-wide (SW) variants differ in sizes only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from earbit.nn.window_attention import WindowAttention
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowConfig:
-    """A frame sees the frames at most half a window away, on both sides; a frame is 20 ms."""
+    """Window pattern: a frame attends to frames at most half a window away; a frame is 20 ms."""
 
     frames: int = 32
 
@@ -37,11 +37,11 @@ class WindowConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FixedConfig:
-    """A frame sees its own block of `stride` frames, and the end of every block."""
+    """Fixed pattern: a frame attends to its block of `stride` frames and the end of all blocks."""
 
     stride: int = 32
     expressivity: int = 8
-    """Frames at the end of a block that all frames see."""
+    """Number of frames at the end of a block that all frames attend to."""
     heads: Heads = "merged"
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class FixedConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StridedConfig:
-    """A frame sees the frames at most `stride` away, and all at a multiple of it."""
+    """Strided pattern: a frame attends to distances up to `stride` and its multiples."""
 
     stride: int = 32
     heads: Heads = "merged"
@@ -67,7 +67,7 @@ PatternConfig = WindowConfig | FixedConfig | StridedConfig
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SparseformerConfig:
-    """Layers of sparse attention behind a convolutional position embedding."""
+    """Sparse self-attention layers after a convolutional position embedding."""
 
     n_layers: int
     d_model: int
@@ -75,7 +75,7 @@ class SparseformerConfig:
     d_ffn: int
     pattern: PatternConfig = WindowConfig()
     position_kernel: int = 128
-    """Frames that the positional convolution sees; it has 16 groups."""
+    """Kernel of the positional convolution in frames; it has 16 groups."""
     dropout: float = 0.1
     layer_drop: float = 0.05
 
