@@ -1,7 +1,7 @@
-"""The fixed and strided patterns of Child et al. (arXiv 1904.10509), without their causal half.
+"""Fixed and strided sparse attention of Child et al. (arXiv 1904.10509), without causal masks.
 
-Both have near keys, in blocks around a query, and far keys, all over the audio.  Each part is
-computed as dense products of blocks and nothing else, so time and memory follow the pattern.
+Both have near keys, in blocks around a query, and far keys, across the whole audio.  Each part is
+computed as dense products of blocks, so time and memory are proportional to the pattern.
 Letters: B batch, H heads, T frames, K head width, M blocks, L frames of a block, N near keys of a
 query, F far keys of a query.
 """
@@ -21,13 +21,13 @@ from earbit.nn.leaves import MatMul
 from earbit.nn.window_attention import window_pairs
 
 Heads = Literal["merged", "split"]
-"""Every head sees near and far keys under one softmax; or half of them near, half of them far."""
+"""`merged`: all heads have near and far keys in one softmax; `split`: half of the heads each."""
 
 
 class PatternAttention(SelfAttention):
-    """Attention of every frame to near and far keys; a subclass says which they are.
+    """Attention of every frame to near and far keys, which a subclass defines.
 
-    The far products are leaves of their own: binarized, they have scales of their own.
+    The far products are separate leaves, so quantizers give them separate scales.
     """
 
     def __init__(
@@ -43,46 +43,46 @@ class PatternAttention(SelfAttention):
 
     @abstractmethod
     def near_keys(self, x_BHMLK: Tensor) -> Tensor:
-        """Keys or values of every block's queries: (B, H, M, N, K)."""
+        """Near keys or values of the queries of every block: (B, H, M, N, K)."""
 
     @abstractmethod
     def far_operands(self, q_BHMLK: Tensor, k_BHMLK: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries (or shares) and keys (or values) as the far products take them."""
+        """Queries (or probabilities) and keys (or values) in the layout of the far products."""
 
     @abstractmethod
     def from_far(self, y: Tensor, n_blocks: int) -> Tensor:
-        """The result of a far product, by block and query again: (B, H, M, L, ...)."""
+        """Result of a far product in the layout of blocks and queries: (B, H, M, L, ...)."""
 
     @abstractmethod
     def near_pairs(self, n_blocks: int, length: int, device: torch.device) -> Tensor:
-        """True where a near key is in the pattern: (M, L, N)."""
+        """Mask of near keys in the pattern: (M, L, N)."""
 
     @abstractmethod
     def far_pairs(self, n_blocks: int, length: int, device: torch.device) -> Tensor:
-        """True where a far key is in the pattern and, in merged heads, not near: (M, L, F)."""
+        """Mask of far keys in the pattern that, in merged heads, are not near: (M, L, F)."""
 
     @abstractmethod
     def n_pairs(self, n_frames: int) -> tuple[int, int]:
-        """How many near and far pairs there are among `n_frames`, for the cost profile."""
+        """Numbers of near and far pairs of `n_frames` frames, for the cost profile."""
 
     @abstractmethod
     def own_keys(self, is_frame_BMLK: Tensor) -> Tensor:
-        """Of the near keys those of the block itself, each frame once: (B, 1, M, N, 1)."""
+        """Mask of the near keys that lie in the block itself, each frame once: (B, 1, M, N, 1)."""
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None) -> Tensor:
         """Softmax attention over the pattern; q, k, v and the result are (B, H, T, K).
 
-        A query for which there is no key at all gets zeros.
+        A query without keys gets zeros.
         """
         n_frames = q.shape[-2]
-        # Audio shorter than a block is a block of its own length.
+        # Audio shorter than a block is one block.
         length = min(self.stride, n_frames)
         tail = -n_frames % length
         q, k, v = (_in_blocks(F.pad(x, (0, 0, 0, tail)), length) for x in (q, k, v))
         n_blocks = q.shape[2]
         frame_ML = torch.arange(n_blocks * length, device=q.device).view(n_blocks, length)
         end = torch.full((1,), n_frames, device=q.device) if lengths is None else lengths
-        # A head axis and a width axis of one, to be laid out like queries and keys.
+        # Head and width axes of size 1, to match the layout of queries and keys.
         is_frame = (frame_ML < end[:, None, None])[:, None, ..., None]
         near, far = slice(None), slice(None)
         if self.heads == "split":
@@ -128,12 +128,12 @@ class PatternAttention(SelfAttention):
         return context.flatten(2, 3)[..., :n_frames, :]
 
     def _near_allowed(self, is_frame: Tensor, n_blocks: int) -> Tensor:
-        """(B or 1, 1, M, L, N)."""
+        """Mask of allowed near keys: (B or 1, 1, M, L, N)."""
         is_key = self.near_keys(is_frame).transpose(-1, -2)
         return is_key & self.near_pairs(n_blocks, is_frame.shape[3], is_frame.device)
 
     def _far_allowed(self, is_frame: Tensor, n_blocks: int) -> Tensor:
-        """(B or 1, 1, M, L, F)."""
+        """Mask of allowed far keys: (B or 1, 1, M, L, F)."""
         left, right = self.far_operands(torch.ones_like(is_frame), is_frame)
         is_key = self.from_far(left & right.transpose(-1, -2), n_blocks)
         return is_key & self.far_pairs(n_blocks, is_frame.shape[3], is_frame.device)
@@ -148,7 +148,7 @@ class PatternAttention(SelfAttention):
         return shares[..., : near.shape[-1]], shares[..., near.shape[-1] :]
 
     def _softmax(self, scores: Tensor, allowed: Tensor) -> Tensor:
-        # A finite floor, then zeros: rows without any key must neither be NaN nor count.
+        # A finite floor, then zeros: rows without keys must be zero, not NaN.
         floor = torch.finfo(scores.dtype).min
         shares = scores.masked_fill(~allowed, floor).softmax(-1).masked_fill(~allowed, 0.0)
         dropped: Tensor = self.dropout(shares)
@@ -156,13 +156,16 @@ class PatternAttention(SelfAttention):
 
 
 def _in_blocks(x_BHTK: Tensor, length: int) -> Tensor:
-    """(B, H, T, K) -> (B, H, M, L, K)."""
+    """Splits frames into blocks: (B, H, T, K) -> (B, H, M, L, K)."""
     n_batch, n_heads, n_frames, width = x_BHTK.shape
     return x_BHTK.reshape(n_batch, n_heads, n_frames // length, length, width)
 
 
 class FixedAttention(PatternAttention):
-    """Near: the query's own block; far: the last `expressivity` frames of every block."""
+    """Fixed pattern: near keys in the same block, far keys at the end of every block.
+
+    expressivity: number of far keys per block, its last frames.
+    """
 
     def __init__(
         self,
@@ -211,10 +214,10 @@ class FixedAttention(PatternAttention):
 
 
 class StridedAttention(PatternAttention):
-    """Near: at most `stride` frames away; far: any multiple of `stride` frames away."""
+    """Strided pattern: near keys up to `stride` frames away, far keys at its multiples."""
 
     def near_keys(self, x_BHMLK: Tensor) -> Tensor:
-        # The block before, the block itself, the block after.
+        # The previous, current and next block.
         around = F.pad(x_BHMLK, (0, 0, 0, 0, 1, 1))
         return torch.cat([around[:, :, :-2], x_BHMLK, around[:, :, 2:]], dim=-2)
 
@@ -243,7 +246,7 @@ class StridedAttention(PatternAttention):
 
     def n_pairs(self, n_frames: int) -> tuple[int, int]:
         n_whole, rest = divmod(n_frames, self.stride)
-        # Every phase has so many frames, all of them pairs of each other.
+        # Sizes of the phases; all frames of a phase are pairs.
         sizes = ((n_whole + 1, rest), (n_whole, self.stride - rest))
         far = sum(n_phases * size**2 for size, n_phases in sizes)
         if self.heads == "merged":
