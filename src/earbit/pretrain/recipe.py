@@ -76,7 +76,7 @@ def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig
 def _from_python(path: Path) -> RecipeConfig:
     if not path.is_file():
         raise ConfigError(
-            f"{path}: no such recipe; see recipes/ for the ones that come with earbit"
+            f"{path}: recipe not found; give a preset or a file like the examples in recipes/"
         )
     spec = importlib.util.spec_from_file_location("earbit_recipe", path)
     assert spec is not None
@@ -89,7 +89,7 @@ def _from_python(path: Path) -> RecipeConfig:
     except Exception as error:
         # The file is user code and can raise any exception.
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"{path}: the recipe does not run ({reason}); mend it") from error
+        raise ConfigError(f"{path}: the recipe raises an error ({reason}); fix it") from error
     if not isinstance(config, RecipeConfig):
-        raise ConfigError(f"{path}: it must define recipe() -> RecipeConfig")
+        raise ConfigError(f"{path}: the file must define recipe() -> RecipeConfig")
     return config

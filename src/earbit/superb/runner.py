@@ -149,7 +149,7 @@ def _check_clips(training: Training) -> None:
     splits, clips = training.splits, training.features.clips
     for name, part in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
         if not part:
-            raise DataError(f"no {name} clips; a score needs train, valid and test")
+            raise DataError(f"no {name} clips; scoring needs train, valid and test clips")
         missing = [example.id for example in part if example.id not in clips]
         if missing:
             raise DataError(
@@ -161,5 +161,5 @@ def _check_clips(training: Training) -> None:
     if n_short:
         say(
             f"{n_short} of {len(splits.train)} training clips have fewer frames than their "
-            f"{training.task.label} needs; nothing is learned from them"
+            f"{training.task.label} needs; they do not contribute to training"
         )
