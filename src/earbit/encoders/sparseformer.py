@@ -1,20 +1,17 @@
-"""Sparseformer encoder (arXiv 2311.02772): a Transformer with sparse self-attention.
+"""Sparseformer encoder (arXiv 2311.02772): a Transformer with window self-attention.
 
-The pattern is a window of neighbours, or a pattern of Child et al. (arXiv 1904.10509).  The layers
-have no convolution.  Deep-narrow (DN) and shallow-wide (SW) variants differ in sizes only.
+The layers have no convolution.  Deep-narrow (DN) and shallow-wide (SW) presets differ in their
+sizes only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never, get_args
 
 import torch
 from torch import Tensor
 
-from earbit.errors import require_choice, require_count, require_range
-from earbit.nn.attention import SelfAttention
-from earbit.nn.pattern_attention import FixedAttention, Heads, StridedAttention
+from earbit.errors import require_count
 from earbit.nn.positional import PositionalConv, check_width
 from earbit.nn.transformer_layer import (
     TransformerLayer,
@@ -36,44 +33,14 @@ class WindowConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FixedConfig:
-    """Fixed pattern: a frame attends to its block of `stride` frames and the end of all blocks."""
-
-    stride: int = 32
-    expressivity: int = 8
-    """Number of frames at the end of a block that all frames attend to."""
-    heads: Heads = "merged"
-
-    def __post_init__(self) -> None:
-        require_count(stride=self.stride, expressivity=self.expressivity)
-        require_range(1, self.stride + 1, expressivity=self.expressivity)
-        require_choice(get_args(Heads), heads=self.heads)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StridedConfig:
-    """Strided pattern: a frame attends to distances up to `stride` and its multiples."""
-
-    stride: int = 32
-    heads: Heads = "merged"
-
-    def __post_init__(self) -> None:
-        require_count(stride=self.stride)
-        require_choice(get_args(Heads), heads=self.heads)
-
-
-PatternConfig = WindowConfig | FixedConfig | StridedConfig
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class SparseformerConfig:
-    """Sparse self-attention layers after a convolutional position embedding."""
+    """Window self-attention layers after a convolutional position embedding."""
 
     n_layers: int
     d_model: int
     n_heads: int
     d_ffn: int
-    pattern: PatternConfig = WindowConfig()
+    pattern: WindowConfig = WindowConfig()
     position_kernel: int = 128
     """Kernel of the positional convolution in frames; it has 16 groups."""
     dropout: float = 0.1
@@ -82,8 +49,6 @@ class SparseformerConfig:
     def __post_init__(self) -> None:
         check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
         check_width(self.d_model, self.n_heads, self.position_kernel)
-        if getattr(self.pattern, "heads", "merged") == "split":
-            require_range(2, 2**20, n_heads=self.n_heads)
 
 
 class SparseformerEncoder(torch.nn.Module):
@@ -97,7 +62,9 @@ class SparseformerEncoder(torch.nn.Module):
         self.dropout = torch.nn.Dropout(config.dropout)
         self.layers = torch.nn.ModuleList(
             TransformerLayer(
-                _attention(config),
+                WindowAttention(
+                    config.d_model, config.n_heads, config.dropout, config.pattern.frames
+                ),
                 config.d_model,
                 config.d_ffn,
                 config.dropout,
@@ -112,15 +79,3 @@ class SparseformerEncoder(torch.nn.Module):
 
     def layer_inputs(self, states: list[Tensor]) -> list[Tensor]:
         return states[:-1]
-
-
-def _attention(config: SparseformerConfig) -> SelfAttention:
-    shape = (config.d_model, config.n_heads, config.dropout)
-    match config.pattern:
-        case WindowConfig(frames=frames):
-            return WindowAttention(*shape, frames)
-        case FixedConfig(stride=stride, expressivity=expressivity, heads=heads):
-            return FixedAttention(*shape, stride=stride, expressivity=expressivity, heads=heads)
-        case StridedConfig(stride=stride, heads=heads):
-            return StridedAttention(*shape, stride=stride, heads=heads)
-    assert_never(config.pattern)
