@@ -1,7 +1,7 @@
-// What a quantized number of 1 to 8 bits stands for: the one place that says so.
+// Definition of the values of quantized numbers of 1 to 8 bits.
 //
-// In memory a code is u, from 0 to 2^bits - 1; it stands for low + step * u, times a scale that is
-// kept elsewhere.  These are the sets of training (src/earbit/quantize/codes.py):
+// A code in memory is u, from 0 to 2^bits - 1.  Its value is low + step * u, times a scale that is
+// stored separately.  Training uses the same sets (src/earbit/quantize/codes.py):
 //   unsigned        0 to 2^bits - 1
 //   signed          -2^(bits - 1) to 2^(bits - 1) - 1
 //   signed, 1 bit   -1 and 1

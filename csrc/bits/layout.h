@@ -1,4 +1,4 @@
-// How bits lie in memory: the one place that says so.
+// Definition of the memory layout of packed bits.
 //
 // Element i of a row is bit (i % 64) of 64-bit word (i / 64), counted from the least significant.
 // Bit 1 is the upper value of a set: +a of {-a, +a}, a of {0, a}.  Bits beyond the length of a row

@@ -1,4 +1,4 @@
-// Turns bit matrices, so that what lay along channels lies along time.
+// Transposes bit matrices from channel order to time order.
 #pragma once
 
 #include <algorithm>

@@ -1,14 +1,13 @@
-/* libearbit: features and labels of speech by a packed program, from C or any language that calls
- * C.
+/* libearbit: C interface for speech features and labels from a packed program.
  *
- * A program is opened once and never changes; any number of threads may run it at the same time.
- * Every function that can fail says so by its status, and earbit_error() then says what was wrong.
- * No function ends the process, prints, or lets a C++ exception out.
+ * An open program is immutable, and any number of threads may run it at the same time.  A function
+ * that can fail returns a status, and earbit_error() returns the message of the last failure in the
+ * calling thread.  No function ends the process, prints, or throws a C++ exception.
  *
- * What stays behind a call: an open program keeps up to 256 MiB of the memory of its runs for the
- * next ones, also after a run that found too little, until it is closed.  Threads that a run has
- * started, at most EARBIT_MAX_THREADS - 1 in a process, sleep until another run needs them and end
- * with the process; so the library stays where it is after dlclose. */
+ * Resources kept after a call: an open program keeps up to 256 MiB of the memory of its runs for
+ * later runs, even after a run that failed for lack of memory, until it is closed.  Threads that a
+ * run has started, at most EARBIT_MAX_THREADS - 1 per process, sleep until another run needs them
+ * and end with the process, so dlclose does not unload the library. */
 #ifndef EARBIT_H
 #define EARBIT_H
 

@@ -1,6 +1,6 @@
-// How floats are computed on a thread: rounded to the nearest, denormal numbers kept, no exception
-// trapped, whatever the caller computes with; audio hosts flush denormal numbers to 0, and a new
-// thread computes as the one that started it.
+// Sets the floating-point environment of a thread: round to nearest, denormal numbers enabled,
+// exceptions not trapped.  It overrides the environment of the caller, since audio hosts flush
+// denormal numbers to 0 and a new thread inherits the environment of its parent.
 #pragma once
 
 #if defined(__x86_64__)

@@ -1,4 +1,4 @@
-// Instruction sets that kernels are written for, and which of them this CPU has.
+// Instruction sets of the kernels, and detection of CPU support for them.
 #pragma once
 
 #include <string>

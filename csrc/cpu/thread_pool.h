@@ -1,5 +1,5 @@
-// Splits work over threads.  Results never depend on how many there are: every index is computed
-// by exactly one call, on its own, with the default of how floats are computed.
+// Splits work over threads.  Results do not depend on the number of threads: every index is
+// computed by exactly one call, in the default floating-point environment.
 #pragma once
 
 #include <cstdint>

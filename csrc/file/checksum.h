@@ -1,6 +1,6 @@
-// What the data of a tensor amounts to, so that a damaged file is found: docs/format.md.
+// Checksum of the data of a tensor, which detects damaged files: docs/format.md.
 //
-// Not against who wants to deceive: it says that bytes are those which were written.
+// It detects accidental changes, not deliberate ones.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What is wrong with a program file.
+// Error of an invalid program file.
 #pragma once
 
 #include <stdexcept>

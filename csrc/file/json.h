@@ -1,4 +1,4 @@
-// Values of a JSON text, read with the types that they must have.
+// JSON values, read with checked types.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The grammar of JSON, RFC 8259 to the letter: no comments, no trailing commas, no NaN, only UTF-8.
+// Parser of strict JSON (RFC 8259): no comments, no trailing commas, no NaN, only UTF-8.
 #pragma once
 
 #include <cstddef>

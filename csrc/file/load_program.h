@@ -1,4 +1,4 @@
-// A program file becomes a program: docs/format.md says what it holds.
+// Loads a program from a program file, whose format is in docs/format.md.
 #pragma once
 
 #include <map>

@@ -1,7 +1,7 @@
 // The header of a safetensors file: https://github.com/huggingface/safetensors, "Format".
 //
-// 8 bytes, little-endian: the length of the header.  The header, JSON: a record per tensor, and
-// strings under __metadata__.  Then the data of the tensors, side by side without holes.
+// The first 8 bytes, little-endian, are the length of the header.  The header is JSON with a record
+// per tensor and strings under __metadata__.  The data of the tensors follows without gaps.
 #pragma once
 
 #include <cstdint>

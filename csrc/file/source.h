@@ -1,8 +1,8 @@
-// Where the bytes of a program come from.
+// Source of the bytes of a program.
 //
-// They are read, not mapped: a file that another process cuts short or overwrites while it is
-// loaded can then give an error or other numbers, but neither a signal nor a text that changes
-// after it was checked.
+// Files are read, not mapped.  If another process truncates or overwrites a file during loading,
+// the result is an error or other numbers, but never a signal or a header that changes after it
+// was checked.
 #pragma once
 
 #include <cstddef>

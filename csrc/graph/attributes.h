@@ -1,5 +1,5 @@
-// What an op is given when a program is built.  Every attribute must be asked for: what is missing,
-// out of range, of the wrong shape or left over is an error that names it.
+// Attributes of an op in a program file.  Every attribute must be read: an attribute that is
+// missing, out of range, of the wrong shape or unread is an error that names it.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Types of tensors: the one place that knows them, their sizes and what files call them.
+// Table of tensor types, their sizes and their names in files.
 #pragma once
 
 namespace earbit {

@@ -1,7 +1,7 @@
-// Memory of the values of runs, which the next run uses again.
+// Pool of memory for the values of runs, which later runs reuse.
 //
-// What a program needs follows from the length of its audio, so calls of like lengths find all of
-// their blocks there, and no page of them is touched for the first time again.
+// The memory of a run depends on the length of its audio, so runs of similar length find all of
+// their blocks in the pool and avoid page faults.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// A program: ops in order.  Built once, then immutable; any number of runs at the same time.
+// A program: an ordered list of ops, immutable after construction and safe for parallel runs.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// An op whose rows are computed apart from each other, so that it can run a block of rows at a
-// time, together with the ops behind it, while the block is near.
+// An op with independent rows, which runs on blocks of rows together with the ops that follow it,
+// while a block is in the cache.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What flows between ops: a float matrix, a stack of packed bit matrices, or a matrix of codes.
+// Values between ops: a float matrix, a stack of packed bit matrices, or a matrix of codes.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Which of several kernels an instruction set uses.
+// Selects the kernel for an instruction set.
 #pragma once
 
 #include <vector>

@@ -1,8 +1,8 @@
-// Binary depthwise convolution: one output frame of all channels, each with a kernel of its own.
+// Binary depthwise convolution: one output frame of all channels, with one kernel per channel.
 //
-// Bits lie along time: word k of channel c holds 64 frames, and channels lie side by side, so that
-// lanes are channels.  A window of `kernel` frames that starts at bit `shift` is cut out of two
-// words at a time.  With ones p of the window:
+// Bits are packed along time: word k of channel c holds 64 frames, and channels are adjacent, so
+// lanes are channels.  A window of `kernel` frames that starts at bit `shift` is extracted from two
+// words.  With p ones in the window:
 //   signed input    dot = kernel - 2 popcount(window xor w)
 //   unsigned input  dot = 2 popcount(window and w) - p
 // The reference is depthwise_b1_scalar.cc.

@@ -1,5 +1,5 @@
 // dot[c] = kernel - 2 popcount(window[c] xor w[c]), or 2 popcount(window[c] and w[c]) -
-// popcount(window[c]), for NEON: 8 channels at a time, a 64-bit word of each, two to a register.
+// popcount(window[c]), for NEON: 8 channels at a time, one 64-bit word each, two per register.
 #include <arm_neon.h>
 
 #include "kernels/depthwise_b1.h"

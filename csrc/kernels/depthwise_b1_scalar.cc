@@ -1,5 +1,5 @@
 // dot[c] = kernel - 2 popcount(window[c] xor w[c]), or 2 popcount(window[c] and w[c]) -
-// popcount(window[c]). Plain arithmetic on 64-bit words; the reference.
+// popcount(window[c]), in plain arithmetic on 64-bit words.  This is the reference.
 #include "bits/layout.h"
 #include "kernels/depthwise_b1.h"
 

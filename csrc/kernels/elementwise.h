@@ -1,7 +1,7 @@
-// Element-wise loops that run over many values, one set of functions per instruction set.
+// Element-wise functions, one set per instruction set.
 //
-// The same formulas in the same order and without fused multiply-add, so every instruction set
-// gives the same bits.
+// All sets use the same formulas in the same order without fused multiply-add, so results are
+// bit-identical.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The loops of elementwise.h that the compiler vectorises by itself; each instruction set's file
-// includes them into its own anonymous namespace and is compiled with its own flags.
+// Loops of elementwise.h that the compiler vectorises.  The file of each instruction set includes
+// them in its anonymous namespace and is compiled with its own flags.
 
 // erf(z) = z P(z^2) / Q(z^2) on [-4, 4], our own least-squares fit, weighted towards equal errors.
 // At the ends it is 1 to the last bit, or gelu(-1e6) would not be 0.

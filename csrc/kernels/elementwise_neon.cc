@@ -1,6 +1,6 @@
-// The functions of elementwise.h for NEON.  The compiler makes NEON vectors of the shared loops, as
-// in elementwise_scalar.cc; what makes bits of comparisons is written here, for NEON has no
-// instruction that gathers them.
+// Functions of elementwise.h for NEON.  The compiler vectorises the shared loops, as in
+// elementwise_scalar.cc.  Packing of comparison results is written by hand, since NEON has no
+// instruction that gathers bits.
 #include <arm_neon.h>
 
 #include <cstring>

@@ -1,7 +1,7 @@
-// Element-wise functions made of exp, one set per instruction set.
+// Element-wise functions that use exp, one set per instruction set.
 //
-// As in elementwise.h: the same formulas in the same order without fused multiply-add, so every
-// instruction set gives the same bits.
+// As in elementwise.h, all sets use the same formulas in the same order without fused multiply-add,
+// so results are bit-identical.
 #pragma once
 
 #include <cstdint>

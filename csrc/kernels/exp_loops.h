@@ -1,5 +1,5 @@
-// The loops of exp.h, in vectors of kVectorLanes floats: each instruction set's file says how many,
-// includes them into its own anonymous namespace and is compiled with its own flags.
+// Loops of exp.h in vectors of kVectorLanes floats.  The file of each instruction set defines
+// kVectorLanes, includes them in its anonymous namespace and is compiled with its own flags.
 
 typedef float Floats __attribute__((vector_size(4 * kVectorLanes)));
 typedef int32_t Counts __attribute__((vector_size(4 * kVectorLanes)));

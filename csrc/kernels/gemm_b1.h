@@ -1,9 +1,9 @@
 // Binary matrix product: c[i][j] = sum over words of popcount(a[i] OP w[j]), OP xor or and.
 //
-// A kernel computes a few rows against one panel: the weights of `cols` outputs, laid out once in
-// the kernel's own order.  Rows of A are a base pointer and a stride and may overlap, so a
-// convolution is a product over overlapping rows and needs no copy.  Counts are exact; int32
-// overflows only beyond 2^31 bits per row.  The reference is gemm_b1_4x8_scalar.cc.
+// A kernel multiplies a few rows with one panel, the weights of `cols` outputs in a layout that the
+// kernel defines.  Rows of A are a base pointer and a stride and may overlap, so a convolution is a
+// product over overlapping rows and needs no copy.  Counts are exact, and int32 overflows only
+// beyond 2^31 bits per row.  The reference is gemm_b1_4x8_scalar.cc.
 #pragma once
 
 #include <cstddef>

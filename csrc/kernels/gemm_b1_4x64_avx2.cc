@@ -1,11 +1,11 @@
-// c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for AVX2, which has no popcount: by table look-up.
+// c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for AVX2, which has no popcount, by table look-up.
 //
-// Four bits of a row leave 16 possible counts T[w4] = popcount(a4 OP w4); vpshufb looks the four
-// bits of 32 outputs up in one instruction, vpaddb adds them: 128 one-bit products in two
-// instructions.  A byte of a row picks its two tables (low and high half) from 256 pairs.
-// Panel: the low halves of byte b of the 64 outputs side by side, then the high ones, 16 x 64 bytes
-// per word.  A byte per half byte costs memory, but splitting them here would cost a fifth of the
-// speed.  Output 8 j + d of 32 lies at byte 4 d + j, where widening to int32 puts it in order.
+// Four bits of a row leave 16 possible counts T[w4] = popcount(a4 OP w4); vpshufb looks up the
+// four bits of 32 outputs in one instruction and vpaddb adds them: 128 one-bit products in two
+// instructions.  A byte of a row selects its two tables (low and high half) from 256 pairs.
+// Panel: the low halves of byte b of the 64 outputs, then the high halves, 16 x 64 bytes per word.
+// A byte per half byte costs memory, but splitting bytes in the kernel would cost a fifth of the
+// speed.  Output 8 j + d of 32 is at byte 4 d + j, so widening to int32 restores the order.
 // Counts stay in bytes for 3 words (24 bytes x 8 bits = 192 <= 255), in 16 bits for 1020 words.
 #include <immintrin.h>
 

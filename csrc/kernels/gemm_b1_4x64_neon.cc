@@ -1,12 +1,12 @@
 // c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for NEON.
 //
-// Lanes are outputs: a byte of a row is broadcast against that byte of 16 outputs, so nothing is
-// summed across lanes and short rows cost no more than long ones.  128 one-bit products take three
-// instructions, EOR (or AND), CNT and ADD, which bound it; a tile of 4 rows x 4 vectors adds a
-// quarter of a broadcast, a quarter of a load, and 1/18 to widen the counts.  Carry-save adders,
-// which pay where counting is dear, would take three instructions to save two.
+// Lanes are outputs: a byte of a row is broadcast against the same byte of 16 outputs, so there are
+// no sums across lanes, and short rows are as efficient as long ones.  128 one-bit products take
+// three instructions, EOR (or AND), CNT and ADD, which bound the speed.  A tile of 4 rows x 4
+// vectors adds a quarter of a broadcast, a quarter of a load, and 1/18 to widen the counts.
+// Carry-save adders would take three instructions to save two.
 // Counts stay in bytes for 3 words (24 bytes x 8 bits = 192 <= 255), then are added to int32.
-// Panel: byte b of the 64 outputs side by side, 8 x 64 bytes per word.
+// Panel: byte b of the 64 outputs, adjacent, 8 x 64 bytes per word.
 #include <arm_neon.h>
 
 #include <atomic>

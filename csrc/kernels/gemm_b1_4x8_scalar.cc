@@ -1,5 +1,5 @@
-// c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) in plain C++: the reference of all other kernels.
-// Panel: word k of the 8 outputs side by side.
+// c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) in plain C++, the reference of all other kernels.
+// Panel: word k of the 8 outputs, adjacent.
 #include "bits/layout.h"
 #include "kernels/gemm_b1.h"
 

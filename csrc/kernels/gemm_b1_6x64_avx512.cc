@@ -1,12 +1,12 @@
-// c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for AVX-512 with VPOPCNTDQ; dots of c as bits or
-// floats without c in memory.
+// c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for AVX-512 with VPOPCNTDQ.  Bits or floats of the
+// dots are computed without storing c in memory.
 //
 // 6 rows x 64 outputs = 24 accumulators of 16 int32 each.  A 32-bit word of a row is broadcast, so
-// lanes are outputs and nothing is ever summed across lanes.  Rows and vectors are unrolled by
-// templates: compilers keep arrays that loops walk over in memory, and half of the accumulators
-// with them.  Of the last panel of a product, `bits` and `floats` take the vectors that hold
-// outputs: one of four for the 9 outputs of a group of a narrow positional convolution.
-// Panel: half-word k (32 bits) of the 64 outputs side by side.
+// lanes are outputs and there are no sums across lanes.  Templates unroll rows and vectors, because
+// compilers keep arrays that are indexed in loops in memory, with half of the accumulators.  In the
+// last panel of a product, `bits` and `floats` skip vectors without outputs: the 9 outputs of a
+// group of a narrow positional convolution use one of four vectors.
+// Panel: half-word k (32 bits) of the 64 outputs, adjacent.
 #include <immintrin.h>
 
 #include <utility>

@@ -1,7 +1,7 @@
 // Float matrix product: c[i][j] (+)= sum_k a[i][k] * w[j][k].
 //
-// Like gemm_b1: a few rows against a panel of outputs, rows of A may overlap.  Sums run in the
-// order of k, so a result does not depend on threads or on how rows are grouped.
+// As in gemm_b1, a kernel multiplies a few rows with a panel of outputs, and rows of A may overlap.
+// Sums are in the order of k, so results do not depend on threads or on the grouping of rows.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// c[i][j] = start[j] + sum_k a[i][k] * w[k][j] in plain C++: the reference of the other kernels.
+// c[i][j] = start[j] + sum_k a[i][k] * w[k][j] in plain C++, the reference of the other kernels.
 #include "kernels/gemm_f32.h"
 
 namespace earbit {

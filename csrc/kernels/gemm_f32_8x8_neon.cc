@@ -1,6 +1,6 @@
 // c[i][j] = start[j] + sum_k a[i][k] * w[k][j] for NEON: 8 rows x 8 outputs in 16 sums.
 //
-// Four numbers of a row are loaded at once and FMLA takes them lane by lane: 16 loads for 64 FMLA.
+// A load takes four numbers of a row, and FMLA selects them by lane: 16 loads per 64 FMLA.
 #include <arm_neon.h>
 
 #include <utility>

@@ -1,7 +1,8 @@
 // Integer matrix product: c[i][j] = sum_k a[i][k] * w[j][k], a from 0 to 255, w from -128 to 127.
 //
-// Like gemm_b1: a few rows against a panel of outputs, rows of A may overlap.  Panels go through k
-// in fours.  Sums are exact; int32 overflows only beyond 65,793 products of the largest codes.
+// As in gemm_b1, a kernel multiplies a few rows with a panel of outputs, and rows of A may overlap.
+// Panels group k by four.  Sums are exact, and int32 overflows only beyond 65,793 products of the
+// largest codes.
 // The reference is gemm_i8_4x8_scalar.cc.
 #pragma once
 

@@ -2,7 +2,7 @@
 //
 // `vpmaddubsw` takes bytes but saturates at 32767, which two products of 8 bits exceed.  So codes
 // and weights are 16 bits wide, and `vpmaddwd` adds pairs of products into int32.  Four codes of a
-// row are broadcast as they are: codes 0 and 2 are left by a mask, 1 and 3 by a shift.
+// row are broadcast as bytes: a mask extracts codes 0 and 2, a shift codes 1 and 3.
 // Panel: per four k, weights 0 and 2 of the 16 outputs as pairs of int16, then weights 1 and 3.
 #include <immintrin.h>
 

@@ -1,10 +1,10 @@
 // c[i][j] = sum_k a[i][k] * w[j][k] for NEON with dot products: 4 rows x 16 outputs in 16 sums.
 //
-// UDOT wants bytes without a sign on both sides, SDOT with one on both; codes have none, weights
-// have one.  So weights are stored as w + 128, and sum a w = sum a (w + 128) - 128 sum a.  The sums
-// of the codes have a loop of their own before: with them in the main one registers do not suffice.
-// Sums wrap modulo 2^32, which leaves the difference exact.
-// Panel: per four k, the four weights of each of the 16 outputs side by side.
+// UDOT takes unsigned bytes, SDOT signed bytes, but codes are unsigned and weights are signed.  So
+// weights are stored as w + 128, and sum a w = sum a (w + 128) - 128 sum a.  A separate loop sums
+// the codes first, since the main loop has too few registers for them.  Sums wrap modulo 2^32, and
+// the difference is exact.
+// Panel: per four k, the four weights of each of the 16 outputs, adjacent.
 #include <arm_neon.h>
 
 #include <atomic>

@@ -1,8 +1,8 @@
 // c[i][j] = sum_k a[i][k] * w[j][k] for NEON: 4 rows x 16 outputs in 16 sums.
 //
-// Codes and weights are 16 bits wide: SMLAL multiplies four weights with one lane of a row's codes
-// and adds to int32, which never overflows between.
-// Panel: int16 weight k of the 16 outputs side by side.
+// Codes and weights are 16 bits wide: SMLAL multiplies four weights with one lane of the codes of a
+// row and adds to int32, without intermediate overflow.
+// Panel: int16 weight k of the 16 outputs, adjacent.
 #include <arm_neon.h>
 
 #include <cstring>

@@ -1,5 +1,5 @@
-// c[i][j] = sum_k a[i][k] * w[j][k] in plain C++: the reference of all other kernels.
-// Panel: weight k of the 8 outputs side by side.
+// c[i][j] = sum_k a[i][k] * w[j][k] in plain C++, the reference of all other kernels.
+// Panel: weight k of the 8 outputs, adjacent.
 #include "kernels/gemm_i8.h"
 
 namespace earbit {

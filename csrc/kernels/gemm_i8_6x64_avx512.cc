@@ -1,8 +1,8 @@
 // c[i][j] = sum_k a[i][k] * w[j][k] for AVX-512 with VNNI.
 //
-// 6 rows x 64 outputs = 24 accumulators of 16 int32 each.  Four codes of a row are broadcast;
-// `vpdpbusd` multiplies them with four weights of every output and adds all four products, exactly.
-// Panel: per four k, the four weights of each of the 64 outputs side by side.
+// 6 rows x 64 outputs = 24 accumulators of 16 int32 each.  Four codes of a row are broadcast.
+// `vpdpbusd` multiplies them with four weights of every output and adds the four products exactly.
+// Panel: per four k, the four weights of each of the 64 outputs, adjacent.
 #include <immintrin.h>
 
 #include <cstring>

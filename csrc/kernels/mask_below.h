@@ -1,4 +1,4 @@
-// Kernels for AVX-512 include this into their anonymous namespaces.
+// Lane mask for AVX-512 kernels, which include this in their anonymous namespaces.
 
 // Which of 16 lanes from i on lie below n.
 [[gnu::always_inline]] inline __mmask16 mask_below(int i, int n) {

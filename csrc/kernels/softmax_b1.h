@@ -1,9 +1,9 @@
-// Bits of the attention of one query to many keys: counts of differing bits, their softmax, and 1
-// where a probability is above a limit.
+// Binary attention of one query to many keys: counts of differing bits, their softmax, and a bit
+// that is 1 where a probability is above a limit.
 //
 // Counts c of d bits take few values, and a probability is exp(-2 scale c) / sum, so exp is a table
-// over (count - least count), and the limit of a row is one comparison of its counts.  Sums are of
-// integers, so that their order does not matter.  The reference is softmax_b1_scalar.cc.
+// over (count - least count), and the limit of a row is one comparison of its counts.  Sums are
+// integers and do not depend on their order.  The reference is softmax_b1_scalar.cc.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// softmax_b1 with counts in bytes: 32 keys to a vector, population counts by tables of four bits.
+// softmax_b1 with counts in bytes: 32 keys per vector, population counts from tables of four bits.
 #include <immintrin.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
-// softmax_b1 with counts in bytes: 64 keys to a vector, and a table that lies in registers.
+// softmax_b1 with counts in bytes: 64 keys per vector, with a table in registers.
 //
 // Per 64 keys of one word: 8 xor with memory, 8 vpopcntb, 7 additions and a minimum; then one
-// look-up for each of the four bytes of a weight, vpdpbusd to add them, and one comparison.
+// look-up for each of the four bytes of a weight, vpdpbusd to add them and one comparison.
 #include <immintrin.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// bits[j] = exp(-2 scale popcount(q xor k[j])) / sum over j > half.  The reference.
+// bits[j] = exp(-2 scale popcount(q xor k[j])) / sum over j > half.  This is the reference.
 #include <cstring>
 
 #include "bits/layout.h"

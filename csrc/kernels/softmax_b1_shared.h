@@ -1,4 +1,4 @@
-// What all kernels of softmax_b1 share; included into their anonymous namespaces.
+// Code of all softmax_b1 kernels, which include it in their anonymous namespaces.
 
 constexpr int32_t kHidden =
     255;  // counted of keys outside of the range: above every byte of a count

@@ -1,4 +1,4 @@
-// From a number of rows to code that is unrolled for it; kernels include this into their anonymous
+// Dispatches a number of rows to code unrolled for it.  Kernels include this in their anonymous
 // namespaces.
 
 // Calls run(a sequence of n_rows integers) for 1 to kMost rows.

@@ -1,9 +1,9 @@
 // attention_b1: Q, K, V and the softmax probabilities are bits.
 //
-// Per head: count = popcount(q xor k), score = score_scale * (d - 2 count).  A probability becomes
-// a bit by p > prob_half (kernels/softmax_b1.h): no probability is ever stored.  Bits meet the
-// values in ops/context_b1.h.
-// With a radius only the words of 64 keys that a row can see are touched.
+// Per head: count = popcount(q xor k), score = score_scale * (d - 2 count).  A probability is
+// binarized by p > prob_half and never stored (kernels/softmax_b1.h).  ops/context_b1.h multiplies
+// the bits with the values.
+// With a radius, only words of 64 keys inside the window of a row are read.
 #include <algorithm>
 #include <cmath>
 #include <optional>

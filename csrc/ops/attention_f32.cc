@@ -1,6 +1,6 @@
 // attention_f32: softmax(score_scale * q k^T) v per head, over all frames or a window.
-// A block of query rows, scaled before, is multiplied with the keys that any of them sees; what exp
-// makes of the scores is divided by its sum in the context, which has fewer columns.
+// A block of scaled query rows is multiplied with all keys in the windows of its rows.  The
+// division by the sum of exp(scores) is applied to the context, which has fewer columns.
 #include <algorithm>
 
 #include "graph/op.h"

@@ -1,8 +1,8 @@
 // attention_i8: Q, K and V are codes of 1 to 8 bits each, probabilities become unsigned codes.
 //
-// Per head: dot = q . k on codes (ops/keys_i8.h), p = softmax((q_scale * k_scale) * dot) in float,
-// which becomes codes that meet the values in ops/context_i8.h.  A few rows at a time, and with a
-// radius only the keys that they can see.
+// Per head: dot = q . k on codes (ops/keys_i8.h), p = softmax((q_scale * k_scale) * dot) in float.
+// ops/context_i8.h quantizes p and multiplies the codes with the values.  A few rows are computed
+// at a time, with a radius only against the keys in their windows.
 #include <algorithm>
 
 #include "graph/op.h"

@@ -1,5 +1,5 @@
-// The scales of attention, for every op that has some, checked so that scores, their sums and their
-// differences are finite, and that sums of codes of probabilities fit an int32.
+// Validated scales of all attention ops: scores, their sums and their differences are finite, and
+// sums of the codes of probabilities fit an int32.
 #pragma once
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// A row of bits to groups of bits, each of which starts at a word.
+// Splits a row of bits into groups that start at word boundaries.
 #pragma once
 
 #include <algorithm>

@@ -1,8 +1,7 @@
-// The product of attention's probabilities with its values, both bits, for every op that ends in
-// it.
+// Binary product of probabilities and values, for all attention ops that end in it.
 //
-// context = 2 popcount(p and v) - popcount(p), with V packed along time.  What comes out is
-// y = scale * context, or the bit context >= threshold, for all heads side by side.
+// context = 2 popcount(p and v) - popcount(p), with V packed along time.  The output is
+// y = scale * context, or the bit context >= threshold, with the heads concatenated.
 #pragma once
 
 #include <algorithm>

@@ -1,9 +1,8 @@
-// Scores to the codes of their softmax, and the product of these with the values, for every
-// attention on codes.
+// Quantized softmax of scores and its product with the values, for all attention ops on codes.
 //
 // The code of a probability p is min(round(p / prob_scale), 2^prob_bits - 1), and
-// context = (codes . v) * prob_scale * v_scale.  Integers are exact, and floats are summed in an
-// order that nothing changes.
+// context = (codes . v) * prob_scale * v_scale.  Integers are exact, and floats are summed in a
+// fixed order.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// conv_f32: convolution over time, y[t] = bias + the sum over taps and channels of w * x.
-// A linear layer is a kernel of one frame.  Windows are overlapping rows of one matrix product.
+// conv_f32: convolution over time, y[t] = bias + sum over taps and channels of w * x.
+// A linear layer has a kernel of one frame.  Windows are overlapping rows of a matrix product.
 #include <algorithm>
 
 #include "graph/op.h"

@@ -1,8 +1,8 @@
-// depthwise_b1: every channel is convolved with a kernel of its own; weights and inputs are bits.
+// depthwise_b1: depthwise convolution with one kernel per channel, weights and inputs are bits.
 //
-// Bits arrive frame by frame and are transposed to lie along time, so that a window of up to 64
-// frames is one word.  Padding frames are bit 0: the lower value of the set, as in training.  What
-// comes out is y = scale * dot + bias, or the bit dot >= threshold.
+// Input bits in frame order are transposed to time order, so a window of up to 64 frames is one
+// word.  Padding frames are bit 0, the lower value of the set, as in training.  The output is
+// y = scale * dot + bias, or the bit dot >= threshold.
 #include "kernels/depthwise_b1.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// depthwise_f32: every channel has a kernel of its own, y[t] = bias + sum over taps of w * x.
+// depthwise_f32: one kernel per channel, y[t] = bias + sum over taps of w * x.
 // A kernel of one frame is a scale and a shift per channel.
 #include <algorithm>
 

@@ -1,9 +1,9 @@
-// depthwise_i8: every channel has a kernel of its own; weights and inputs are codes of 1 to 8 bits.
+// depthwise_i8: one kernel per channel, weights and inputs are codes of 1 to 8 bits.
 //
-// A code u of the input stands for low + step * u, so with the sums s over u
+// The value of an input code u is low + step * u, so with the sums s over u
 //   dot = step * s + low * (the sum of the channel's weights),  y = scale * dot + bias.
-// Padding frames are the code 0, or the lower value of a set without zero, as in training; the few
-// windows that see them are copied.
+// Padding frames are the code 0, or the lower value of a set without zero, as in training.  The few
+// windows that contain padding are copied.
 #include <algorithm>
 
 #include "cpu/thread_pool.h"

@@ -1,11 +1,11 @@
 // gemm_b1 and conv_b1: weights and inputs are bits.
 //
-// With counts c of the kernel, n bits in a window and p ones in it:
+// With kernel counts c, and n bits and p ones in a window:
 //   signed input    dot = n - 2 c,  c = popcount(a xor w)
 //   unsigned input  dot = 2 c - p,  c = popcount(a and w)
 // Padding frames are zero words: bit 0, the lower value of the set, as in training.
-// What comes out is y = scale * dot + bias, or the bit dot >= threshold, which is where a scale, a
-// bias, an activation and the next binarizer have been folded to.
+// The output is y = scale * dot + bias, or the bit dot >= threshold, where the threshold combines a
+// scale, a bias, an activation and the next binarizer.
 #include "kernels/gemm_b1.h"
 
 #include <algorithm>

@@ -1,9 +1,9 @@
 // gemm_i8 and conv_i8: weights and inputs are codes of 1 to 8 bits each.
 //
-// A code u of the input stands for low + step * u, so with the kernel's sums s over u
+// The value of an input code u is low + step * u, so with the sums s of the kernel over u
 //   dot = step * s + low * (the sum of the output's weights),  y = scale * dot + bias.
 // Padding frames are the code 0, or the lower value of a set without zero, as in training.
-// In the file, the codes of an output's weights lie 8 / weight_bits to a byte.
+// The file packs the codes of the weights of an output, 8 / weight_bits per byte.
 #include "kernels/gemm_i8.h"
 
 #include <algorithm>

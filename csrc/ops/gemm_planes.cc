@@ -1,4 +1,4 @@
-// gemm_planes and conv_planes: weights are bits, inputs are codes of 2 to 8 bits, as bit planes.
+// gemm_planes and conv_planes: weights are bits, inputs are bit planes of codes of 2 to 8 bits.
 //
 // With counts c_p = popcount(plane p and w) of the binary kernel and ones_p bits in plane p
 //   dot = sum over planes of 2^p (2 c_p - ones_p) + low * (the sum of the output's signs)

@@ -1,4 +1,4 @@
-// glu: the left half of the columns times the sigmoid of the right half.
+// glu: left half of the columns times the sigmoid of the right half.
 #include "graph/row_op.h"
 #include "kernels/exp.h"
 

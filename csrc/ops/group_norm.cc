@@ -1,4 +1,4 @@
-// group_norm: every channel over all frames.
+// group_norm: normalises every channel over all frames.
 #include <algorithm>
 #include <cmath>
 

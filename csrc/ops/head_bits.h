@@ -1,4 +1,4 @@
-// Heads of bits: what every attention in one bit asks of its inputs.
+// Input check of all binary attention ops: packed heads of equal size.
 #pragma once
 
 #include <stdexcept>

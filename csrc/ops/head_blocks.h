@@ -1,5 +1,5 @@
-// How attention is split over threads: what all rows of a head share is made head by head, then
-// blocks of rows of every head are computed.
+// Parallel schedule of attention: first the shared data of every head, then blocks of rows of all
+// heads.
 #pragma once
 
 #include <algorithm>

@@ -1,7 +1,7 @@
-// Codes of one head as weights of its queries, for every attention on codes.
+// Packs key codes of one head as gemm weights, for all attention ops on codes.
 //
-// Queries are stored from 0 on, a code u standing for low + step * u: with the sums s of the kernel
-// over u, dot(q, k) = step * s + low * (the sum of the codes of k).
+// Query codes u start at 0 and have the value low + step * u.  With the sums s of the kernel over
+// u, dot(q, k) = step * s + low * (the sum of the codes of k).
 #pragma once
 
 #include <cstdint>

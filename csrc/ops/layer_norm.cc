@@ -1,4 +1,4 @@
-// layer_norm: every frame, or the sum of two, over its channels.
+// layer_norm: normalises every frame, or the sum of two inputs, over its channels.
 #include "graph/row_op.h"
 #include "kernels/elementwise.h"
 #include "ops/norm_weights.h"

@@ -1,4 +1,4 @@
-// mean_frames: every column's mean over all frames, one row.
+// mean_frames: mean of every column over all frames, as one row.
 #include <algorithm>
 
 #include "cpu/thread_pool.h"

@@ -1,4 +1,4 @@
-// What every norm knows of its columns.
+// Weights of all norm ops.
 #pragma once
 
 #include <vector>

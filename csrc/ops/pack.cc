@@ -1,4 +1,4 @@
-// pack: floats to bits, bit = x >= threshold of its channel.
+// pack: binarizes floats, bit = x >= threshold of its channel.
 #include "graph/row_op.h"
 #include "kernels/elementwise.h"
 #include "ops/pack_row.h"

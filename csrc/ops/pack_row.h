@@ -1,4 +1,4 @@
-// Comparisons to packed bits, for every op that makes bits.
+// Packs comparisons with thresholds into bits, for all ops with binary output.
 #pragma once
 
 #include <algorithm>

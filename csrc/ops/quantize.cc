@@ -1,4 +1,4 @@
-// quantize: floats to codes, round((factor * x + shift) / scale) within the set of the codes.
+// quantize: quantizes floats to codes, round((factor * x + shift) / scale) clamped to the code set.
 #include "graph/row_op.h"
 #include "kernels/elementwise.h"
 

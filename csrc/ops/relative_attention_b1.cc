@@ -2,9 +2,9 @@
 //
 // Per head, with dot(a, b) = d - 2 popcount(a xor b):
 //   score(i, j) = content_scale * dot(q_i, k_j) + position_scale * dot(p_i, r_(i-j))
-// Row m of r is distance n - 1 - m of n frames, so a row of scores reads the counts of its p from
-// n - 1 - i on.  A probability becomes a bit by p > prob_half, and bits meet the values in
-// ops/context_b1.h.  A few rows are computed at a time, and no more distances than they see.
+// Row m of r is distance n - 1 - m of n frames, so row i of scores reads the counts of its p from
+// index n - 1 - i.  A probability is binarized by p > prob_half, and ops/context_b1.h multiplies
+// the bits with the values.  A few rows are computed at a time, with only the distances they need.
 #include <algorithm>
 
 #include "cpu/thread_pool.h"

@@ -1,9 +1,9 @@
 // relative_attention_f32: softmax over j of score_scale * [(q_i + u) k_j + (q_i + v) r_(i-j)],
 // times values, per head.  Row m of r is distance n - 1 - m of n frames.
 //
-// A block of query rows, scaled before, is multiplied with all keys, and with the distances that
-// any of them sees: frames and block rows together, never all 2 n - 1 for every query.  What exp
-// makes of the scores is divided by its sum in the context, which has fewer columns.
+// A block of scaled query rows is multiplied with all keys, and with the distances of the block: as
+// many as frames and block rows together, not 2 n - 1 for every query.  The division by the sum of
+// exp(scores) is applied to the context, which has fewer columns.
 #include <algorithm>
 
 #include "graph/op.h"

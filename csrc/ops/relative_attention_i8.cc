@@ -3,9 +3,10 @@
 //
 // Per head, with dots on codes (ops/keys_i8.h):
 //   score(i, j) = dot(q_i, k_j) * q_scale * k_scale + dot(p_i, r_(i-j)) * p_scale * r_scale
-// rounded step by step, as in training.  Row m of r is distance n - 1 - m of n frames, so a row of
-// scores reads the dots of its p from n - 1 - i on.  A softmax over j becomes codes that meet the
-// values in ops/context_i8.h.  A few rows at a time, and no more distances than they see.
+// rounded after every operation, as in training.  Row m of r is distance n - 1 - m of n frames, so
+// row i of scores reads the dots of its p from index n - 1 - i.  ops/context_i8.h quantizes the
+// softmax over j and multiplies the codes with the values.  A few rows are computed at a time, with
+// only the distances they need.
 #include <algorithm>
 
 #include "graph/op.h"

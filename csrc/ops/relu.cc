@@ -1,4 +1,4 @@
-// relu: the larger of x and 0; NaN gives 0.
+// relu: max(x, 0), and 0 for NaN.
 #include "graph/row_op.h"
 
 namespace earbit {

@@ -1,4 +1,4 @@
-// repeat: every frame a few times over, cut to the frames of a second value.
+// repeat: repeats every frame and truncates to the number of frames of a second input.
 #include <algorithm>
 
 #include "cpu/thread_pool.h"

@@ -1,5 +1,5 @@
-// sinusoids: n frames of anything become a row for every distance n - 1, ..., 0, ..., -(n - 1),
-// sin and cos of distance * frequency side by side.
+// sinusoids: one row for every distance n - 1, ..., 0, ..., -(n - 1) of n input frames, the sine
+// and cosine of distance * frequency in adjacent columns.
 #include <cmath>
 
 #include "cpu/thread_pool.h"

@@ -1,4 +1,4 @@
-// Integer thresholds, for every op that makes bits of products.
+// Integer thresholds of all ops that binarize products.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// unpack: bits to codes of one bit, for products that read nothing but codes.
+// unpack: converts bits to 1-bit codes, for products that read only codes.
 #include "graph/row_op.h"
 
 namespace earbit {

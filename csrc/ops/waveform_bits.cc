@@ -1,12 +1,12 @@
-// waveform_bits: the first layer of a front end, from samples to bits in one pass.
+// waveform_bits: first layer of a front end, from samples to bits in one pass.
 //
 //   z = norm(y) over time, y[t][c] = sum_k w[c][k] x[stride t + k],  bit = z >= threshold[c]
 //
-// The convolution is linear in few taps, so the mean and variance that the norm needs of all
-// channels follow from the mean m[k] of the samples under every tap and their mean products
-// r[k][l], in double precision: mean(y) = w m, var(y) = w (r - m m^T) w^T.  With them known before
-// any y is, the norm's gain goes into the taps, its offset into the threshold, and no float of y
-// is ever written to memory.
+// The convolution is linear with few taps, so the means and variances of all channels follow from
+// the mean m[k] of the samples under every tap and their mean products r[k][l], in double
+// precision: mean(y) = w m, var(y) = w (r - m m^T) w^T.  They are known before y is computed, so
+// the gain of the norm is folded into the taps and its offset into the threshold, and y is never
+// stored.
 #include <algorithm>
 #include <cmath>
 #include <limits>

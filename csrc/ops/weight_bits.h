@@ -1,4 +1,4 @@
-// The check of packed one-bit weights, for every op that reads them.
+// Check of packed 1-bit weights, for all ops that read them.
 #pragma once
 
 #include <cstdint>

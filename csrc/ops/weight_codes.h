@@ -1,4 +1,4 @@
-// Weights of 1, 2, 4 or 8 bits as the file has them, for every op that reads them.
+// Reader of packed weights of 1, 2, 4 or 8 bits, for all ops that use them.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,4 @@
-// weighted_sum: n values of one shape become one, the sum over i of weight[i] * x_i, in their
-// order.
+// weighted_sum: sum over i of weight[i] * x_i for n inputs of equal shape, in input order.
 #include <algorithm>
 #include <vector>
 

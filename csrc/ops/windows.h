@@ -1,4 +1,4 @@
-// Windows over time: how a convolution reads frames.
+// Windows of a convolution over time.
 #pragma once
 
 #include <cstdint>

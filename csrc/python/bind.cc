@@ -1,5 +1,5 @@
-// The Python module earbit._core: checks types and shapes, releases the interpreter lock, calls one
-// C++ function.  Types are in src/earbit/_core.pyi.
+// Python module earbit._core: functions check types and shapes, release the interpreter lock and
+// call one C++ function.  Types are in src/earbit/_core.pyi.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>

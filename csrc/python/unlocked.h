@@ -1,4 +1,4 @@
-// Computes without the interpreter lock, also in a daemon thread that outlives the interpreter.
+// Runs code without the interpreter lock, safely in daemon threads that outlive the interpreter.
 #pragma once
 
 #include <nanobind/nanobind.h>

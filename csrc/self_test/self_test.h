@@ -1,4 +1,4 @@
-// Holds every kernel that this CPU can run against plain loops.
+// Compares every kernel that this CPU supports with plain loops.
 #pragma once
 
 #include <string>

@@ -1,1 +1,1 @@
-"""The encoders: one file each, a config and a stack; no encoder imports another."""
+"""Encoders, one file each, independent of each other."""

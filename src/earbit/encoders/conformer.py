@@ -1,7 +1,7 @@
-"""The Conformer (arXiv 2005.08100): attention with relative positions, and convolution, per layer.
+"""Conformer encoder (arXiv 2005.08100): relative attention and convolution in every layer.
 
-In HuBERT it stands behind the same front end and projection as every other encoder; the 2-D
-subsampling of the recogniser is left out, since frames are 20 ms apart already.
+The input comes from the same front end and projection as in every other encoder.  The 2-D
+subsampling of the original recogniser is omitted, since frames are already 20 ms apart.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from earbit.nn.transformer_layer import FeedForward, check_layers, run_layers
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConformerConfig:
-    """Layers of half a feed-forward, attention, convolution and half a feed-forward."""
+    """Layers of half-step feed-forward, attention, convolution and half-step feed-forward."""
 
     n_layers: int
     d_model: int
     n_heads: int
     d_ffn: int
     conv_kernel: int = 31
-    """Frames of the depthwise convolution; 32 in the paper, 31 in every implementation."""
+    """Kernel of the depthwise convolution in frames; 32 in the paper, 31 in implementations."""
     position_kernel: int | None = 128
-    """Frames of HuBERT's positional convolution in front; None leaves it out."""
+    """Kernel in frames of the positional convolution of HuBERT; None omits it."""
     dropout: float = 0.1
     layer_drop: float = 0.05
 
@@ -41,7 +41,7 @@ class ConformerConfig:
 class ConformerLayer(torch.nn.Module):
     """`x += FF1/2; x += attention; x += convolution; x += FF2/2; x = LN(x)`: (B, T, D) -> same.
 
-    Every part reads its input through a layer norm of its own.
+    Every part has its own layer norm on its input.
     """
 
     def __init__(self, config: ConformerConfig) -> None:

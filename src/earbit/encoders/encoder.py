@@ -1,4 +1,4 @@
-"""The contract of an encoder and of its configuration."""
+"""Protocols of an encoder and its configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class EncoderConfig(Protocol):
-    """The fields that other stages read; an encoder's frozen dataclass adds its own."""
+    """Configuration fields that other stages read; every encoder adds its own."""
 
     @property
     def n_layers(self) -> int: ...  # noqa: D102
@@ -18,9 +18,9 @@ class EncoderConfig(Protocol):
 
 
 class Encoder(Protocol):
-    """A stack of layers over frames: (B, T, D) -> its input and the output of every layer.
+    """Stack of layers that returns its input and the output of every layer, each (B, T, D).
 
-    It is a `torch.nn.Module`.  All hidden states have the rate of the input.
+    It is a `torch.nn.Module`.  All hidden states have the frame rate of the input.
     """
 
     layers: torch.nn.ModuleList
@@ -28,9 +28,9 @@ class Encoder(Protocol):
     """Probability of skipping a layer in training."""
 
     def __call__(self, x_BTD: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
-        """Encodes a batch; lengths: real frames of every row (B,), None without padding."""
+        """Encodes a batch; lengths: number of real frames per row (B,), None without padding."""
         ...
 
     def layer_inputs(self, states: list[Tensor]) -> list[Tensor]:
-        """The input of every layer at the layer's own rate, from the hidden states (B, T, D)."""
+        """Inputs of all layers at the frame rate of each layer, from hidden states (B, T, D)."""
         ...

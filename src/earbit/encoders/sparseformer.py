@@ -1,7 +1,7 @@
-"""The Sparseformer (arXiv 2311.02772): a Transformer whose frames attend to their neighbours.
+"""Sparseformer encoder (arXiv 2311.02772): a Transformer with window self-attention.
 
-The layers have no convolutions.  Deep and narrow (DN) and shallow and wide (SW) presets differ in
-their numbers.
+The layers have no convolution.  Deep-narrow (DN) and shallow-wide (SW) presets differ in their
+sizes only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from earbit.nn.window_attention import WindowAttention
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowConfig:
-    """A frame sees the frames at most half a window away, on both sides; a frame is 20 ms."""
+    """Window pattern: a frame attends to frames at most half a window away; a frame is 20 ms."""
 
     frames: int = 32
 
@@ -34,7 +34,7 @@ class WindowConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SparseformerConfig:
-    """Layers of window attention behind a convolutional position embedding."""
+    """Window self-attention layers after a convolutional position embedding."""
 
     n_layers: int
     d_model: int
@@ -42,7 +42,7 @@ class SparseformerConfig:
     d_ffn: int
     pattern: WindowConfig = WindowConfig()
     position_kernel: int = 128
-    """Frames that the positional convolution sees; it has 16 groups."""
+    """Kernel of the positional convolution in frames; it has 16 groups."""
     dropout: float = 0.1
     layer_drop: float = 0.05
 

@@ -1,7 +1,7 @@
-"""The Squeezeformer (arXiv 2206.00888): post-norm blocks, and a U-Net over time.
+"""Squeezeformer encoder (arXiv 2206.00888): post-norm blocks in a temporal U-Net.
 
-A block is attention and feed-forward, then convolution and feed-forward.  Learned scales stand in
-for the Conformer's pre-norms, swish for its gate.  In the middle of the stack frames are 40 ms.
+A block is attention and feed-forward, then convolution and feed-forward.  Learned scales replace
+the pre-norms of the Conformer, and swish replaces its gate.  Middle blocks have frames of 40 ms.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from earbit.nn.transformer_layer import FeedForward, check_layers, run_layers
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SqueezeformerConfig:
-    """Blocks at 20 ms, then at 40 ms, then at 20 ms again; indices of blocks count from 0."""
+    """Blocks at 20 ms, then at 40 ms, then at 20 ms; block indices start at 0."""
 
     n_layers: int
     d_model: int
     n_heads: int
     d_ffn: int
     reduce_before: int
-    """The first block at half the rate."""
+    """Index of the first block at half the frame rate."""
     recover_before: int
-    """The first block at the full rate again."""
+    """Index of the block that returns to the full frame rate."""
     conv_kernel: int = 31
-    """Frames of the depthwise convolution."""
+    """Kernel of the depthwise convolution in frames."""
     position_kernel: int | None = 128
-    """Frames of HuBERT's positional convolution in front; None leaves it out."""
+    """Kernel in frames of the positional convolution of HuBERT; None omits it."""
     dropout: float = 0.1
     layer_drop: float = 0.05
 
@@ -56,7 +56,7 @@ class SqueezeformerConfig:
 
 
 class LearnedScale(torch.nn.Module):
-    """`scale * x + shift` per channel, at the place of a pre-norm: (..., D) -> (..., D)."""
+    """`scale * x + shift` per channel, in place of a pre-norm: (..., D) -> (..., D)."""
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class LearnedScale(torch.nn.Module):
 
 
 class Residual(torch.nn.Module):
-    """`LN(x + dropout(inner(scale x + shift)))`, the unit that blocks are made of."""
+    """`LN(x + dropout(inner(scale x + shift)))`, the unit of a block."""
 
     def __init__(self, inner: torch.nn.Module, d_model: int, dropout: float) -> None:
         super().__init__()
@@ -105,9 +105,10 @@ class SqueezeformerBlock(torch.nn.Module):
 
 
 class TimeReduction(torch.nn.Module):
-    """Every second frame from five, the first two of them its own: (B, T, D) -> (B, ceil(T/2), D).
+    """Halves the frame rate with a depthwise kernel of 5: (B, T, D) -> (B, ceil(T/2), D).
 
-    Depthwise, stride 2, zeros behind the end; then pointwise, without an activation.
+    Depthwise with stride 2 and zero padding at the end, then pointwise, without an activation.
+    The first two frames of a window are the frames that its output replaces.
     """
 
     KERNEL = 5
@@ -119,7 +120,7 @@ class TimeReduction(torch.nn.Module):
 
     def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
         n_frames = x_BTD.shape[1]
-        # Three frames behind an even number, one more behind an odd one, whose last frame is alone.
+        # Pads 3 frames after an even number, 4 after an odd number, whose last frame is unpaired.
         n_pad = self.KERNEL - 2 + n_frames % 2
         x_BDT = F.pad(zero_padding(x_BTD.transpose(1, 2), lengths), (0, n_pad))
         y_BTD: Tensor = self.pointwise(self.depthwise(x_BDT).transpose(1, 2))
@@ -129,7 +130,7 @@ class TimeReduction(torch.nn.Module):
 class SqueezeformerEncoder(torch.nn.Module):
     """(B, T, D) -> the encoder's input and the output of every block, each (B, T, D).
 
-    Outputs at half the rate are repeated, so that all hidden states have a vector per 20 ms.
+    Outputs at half the rate are repeated, so all hidden states have one vector per 20 ms.
     """
 
     def __init__(self, config: SqueezeformerConfig) -> None:
@@ -170,7 +171,7 @@ class SqueezeformerEncoder(torch.nn.Module):
         first, last = self.reduce_before, self.recover_before
         inputs = states[:-1]
         inputs[first] = self.reduction(inputs[first])
-        # States at half the rate are repeated, so every second frame is the layer's own.
+        # States at half the rate are repeated; every second frame gives the input of the layer.
         inputs[first + 1 : last] = [state[:, ::2] for state in inputs[first + 1 : last]]
         inputs[last] = self.recovery(states[last]) + states[first]
         return inputs

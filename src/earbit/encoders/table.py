@@ -1,4 +1,4 @@
-"""The table of encoders: a row for each, a configuration and its stack."""
+"""Table of encoders: configuration class and stack."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ ENCODERS: dict[type, Callable[[Any], Encoder]] = {
 if TYPE_CHECKING:
     EncoderConfig = encoder.EncoderConfig
 else:
-    # A union of all rows, which `earbit.config` reads from and writes to files.
+    # The union of all configurations, which `earbit.config` reads and writes.
     EncoderConfig = Union[tuple(ENCODERS)]  # noqa: UP007
 
 
 def build_encoder(config: EncoderConfig) -> Encoder:
-    """The encoder that a configuration describes, freshly initialised."""
+    """Builds the encoder that a configuration describes, with new weights."""
     return ENCODERS[type(config)](config)

@@ -1,4 +1,4 @@
-"""The Transformer encoder of HuBERT (arXiv 2106.07447): full attention; post-norm or pre-norm."""
+"""Transformer encoder of HuBERT (arXiv 2106.07447) with full self-attention."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from earbit.nn.transformer_layer import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransformerConfig:
-    """Layers of full self-attention behind a convolutional position embedding."""
+    """Full self-attention layers after a convolutional position embedding."""
 
     n_layers: int
     d_model: int
     n_heads: int
     d_ffn: int
     norm: Literal["post", "pre"] = "post"
-    """Where the norms of a layer stand: behind its sums (Base), or before its parts (Large)."""
+    """Layer norm after each residual sum (`post`, Base) or before each part (`pre`, Large)."""
     position_kernel: int = 128
-    """Frames that the positional convolution sees; it has 16 groups."""
+    """Kernel of the positional convolution in frames; it has 16 groups."""
     dropout: float = 0.1
     layer_drop: float = 0.05
 

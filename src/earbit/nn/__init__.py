@@ -1,1 +1,1 @@
-"""Blocks that all encoders share; they know nothing of encoders, tasks or quantizers."""
+"""Building blocks of all encoders, independent of encoders, tasks and quantizers."""

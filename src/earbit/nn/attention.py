@@ -1,4 +1,4 @@
-"""Multi-head self-attention whose two products are leaves, so that they can be binarized.
+"""Multi-head self-attention with both products as leaves, so they can be quantized.
 
 Letters: B batch, T query frames, S key frames, D width, H heads, K head width.
 """
@@ -16,7 +16,7 @@ from earbit.nn.roles import Role
 
 
 def check_heads(d_model: int, n_heads: int) -> None:
-    """ConfigError, with the nearest width that fits, when the heads do not divide the width."""
+    """Raises ConfigError with the nearest valid width if the heads do not divide the width."""
     require_count(d_model=d_model, n_heads=n_heads)
     if d_model % n_heads:
         raise ConfigError(
@@ -26,27 +26,27 @@ def check_heads(d_model: int, n_heads: int) -> None:
 
 
 def nearest_multiple(value: int, step: int) -> str:
-    """The end of a message about a value that had to be a multiple of `step`."""
+    """Error message suffix with the multiple of `step` nearest to `value`."""
     return f"the nearest that fits is {max(1, round(value / step)) * step}"
 
 
 def is_fusable(product: MatMul) -> bool:
-    """Whether a product may run inside a fused kernel: both operands in float, and no hook."""
+    """Whether a product may run in a fused kernel: both operands are float, and it has no hook."""
     hooks = (product._forward_pre_hooks, product._forward_hooks, product._backward_hooks)
     return product.precision.is_float and not any(hooks)
 
 
 def _masked(scores_BHTS: Tensor, is_key_B11S: Tensor | None) -> Tensor:
-    """Scores of keys that are padding become -inf."""
+    """Sets the scores of padding keys to -inf."""
     if is_key_B11S is None:
         return scores_BHTS
     return scores_BHTS.masked_fill(~is_key_B11S, float("-inf"))
 
 
 class SelfAttention(torch.nn.Module):
-    """Every frame attends to every real frame: (B, T, D) -> (B, T, D).
+    """Full self-attention over the real frames: (B, T, D) -> (B, T, D).
 
-    Scores are `q k^T / sqrt(K)`, with the factor on q after its bias, as in HuBERT.
+    Scores are `q k^T / sqrt(K)`, with q scaled after its bias is added, as in HuBERT.
     """
 
     role: Role = "attention"
@@ -86,7 +86,7 @@ class SelfAttention(torch.nn.Module):
     ) -> Tensor:
         """Softmax attention over all real frames, with `bias_BHTS` added to the scores.
 
-        PyTorch's fused kernel runs where both products are in float and no hook observes them.
+        Uses the fused kernel of PyTorch if both products are float and have no hooks.
         """
         is_key_B11S = None
         if lengths is not None:

@@ -1,4 +1,4 @@
-"""The convolution module of the Conformer, and Squeezeformer's without a gate.
+"""Convolution modules of the Conformer (gated) and the Squeezeformer (ungated).
 
 Letters: B batch, T frames, D width, E width inside the module.
 """
@@ -16,7 +16,7 @@ from earbit.nn.roles import Role
 
 
 def check_kernel(kernel: int) -> None:
-    """ConfigError for a kernel that has no middle, with the next one that has."""
+    """Raises ConfigError with the next odd size if the kernel size is even."""
     require_count(conv_kernel=kernel)
     if kernel % 2 == 0:
         raise ConfigError(
@@ -48,7 +48,7 @@ class GatedConvolution(torch.nn.Module):
 
 
 class UngatedConvolution(torch.nn.Module):
-    """Pointwise to 2D, swish, depthwise on 2D, batch norm, swish, pointwise: (B, T, D) likewise.
+    """Pointwise to 2D, swish, depthwise on 2D, batch norm, swish, pointwise: (B, T, D) -> same.
 
     Source: Squeezeformer, arXiv 2206.00888, section 3.2.
     """

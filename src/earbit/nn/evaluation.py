@@ -1,4 +1,4 @@
-"""Evaluation mode for a while."""
+"""Temporary evaluation mode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def evaluating(*models: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; every module has its own mode again afterwards."""
+    """Context with the models in evaluation mode; restores the mode of every module on exit."""
     modes = [(module, module.training) for model in models for module in model.modules()]
     for model in models:
         model.eval()

@@ -1,4 +1,4 @@
-"""Which module a number that is not finite comes from."""
+"""Locates the module that computes the first non-finite value."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 @torch.no_grad()
 def first_non_finite(model: torch.nn.Module, forward: Callable[[], Any]) -> str | None:
-    """The name of the first module whose output is not finite when `forward` runs the model again.
+    """Name of the first module with a non-finite output when `forward` runs the model again.
 
-    None when all outputs are finite, so that what is not comes after the model.
+    None if all outputs are finite, so the non-finite value is computed after the model.
     """
     found: list[str] = []
 

@@ -1,4 +1,4 @@
-"""The convolutional front end: raw 16 kHz audio to one vector per 20 ms (wav2vec 2.0, HuBERT).
+"""Convolutional front end: raw 16 kHz audio to one vector per 20 ms (wav2vec 2.0, HuBERT).
 
 Letters: B batch, N samples, C channels, T frames.
 """
@@ -19,23 +19,27 @@ from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
 from earbit.nn.roles import Role
 
 FrontEndNorm = Literal["channel", "layer", "batch"]
-"""HuBERT Base norms each channel over time, once, after the first convolution (`default` in
-fairseq); Large norms each frame over its channels, after every convolution (`layer_norm`).  `batch`
-is ours, for few bits: as Base, and batch norm after every other convolution, whose scale and bias
-it becomes in use."""
+"""Normalisation of the front end.
+
+`channel` (HuBERT Base, `default` in fairseq): each channel over time, after the first convolution.
+`layer` (Large, `layer_norm` in fairseq): each frame over its channels, after every convolution.
+`batch` (not in HuBERT, for low precision): `channel`, and batch norm after convolutions 2 to 7,
+which folds into the scale and bias of the convolution for inference.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrontEndConfig:
-    """Seven convolutions without padding, and their norms."""
+    """Settings of the seven convolutions, which have no padding, and their norms."""
 
     n_channels: int = 512
     norm: FrontEndNorm = "channel"
     conv_bias: bool = False
     shortcut: bool = False
-    """Whether the mean of the frames that a convolution sees is added to what comes out of it, of
-    all but the first: the path without bits that binary networks need (Bi-Real Net, arXiv
-    1808.00278)."""
+    """Whether convolutions 2 to 7 add the mean of their input frames to their output.
+
+    This is the full-precision shortcut of binary networks (Bi-Real Net, arXiv 1808.00278).
+    """
 
     def __post_init__(self) -> None:
         require_count(n_channels=self.n_channels)
@@ -43,7 +47,7 @@ class FrontEndConfig:
 
 
 class FrontEnd(torch.nn.Module):
-    """Waveform (B, N) -> (B, C, T), with lengths (B,) in samples -> lengths in frames."""
+    """Waveform (B, N) with lengths (B,) in samples -> (B, C, T)."""
 
     role: Role = "front_end"
 

@@ -1,7 +1,7 @@
-"""Frames that are real and frames that only pad a batch.
+"""Masks of real and padded frames.
 
-Every module that mixes frames takes `lengths`, so that padding never changes a result.
-`None` means that no row is padded, which is cheaper than a full-length tensor.
+Every module that mixes frames takes `lengths`, so padding never changes a result.
+`None` means that no row is padded and is cheaper than a full-length tensor.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def length_mask(lengths: Tensor, n_frames: int) -> Tensor:
-    """True where a frame is real: lengths (B,) -> bool (B, n_frames)."""
+    """Mask of real frames: lengths (B,) -> bool (B, n_frames)."""
     return torch.arange(n_frames, device=lengths.device) < lengths[:, None]
 
 

@@ -1,4 +1,4 @@
-"""Normalisation that does not see the padding of a batch."""
+"""Normalisation layers that ignore the padding of a batch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from earbit.nn.lengths import length_mask
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Float32 instead of fewer bits, which sums over time would not fit; x itself otherwise."""
+    """Converts to float32 unless x is double; half precision cannot hold sums over time."""
     return x if x.dtype == torch.double else x.float()
 
 
 def centred_over_time(x: Tensor, real: Tensor, n_real: Tensor) -> tuple[Tensor, Tensor]:
-    """Numbers (..., T) less their mean, zero where not real, and their variance (..., 1).
+    """Centred values (..., T), zero at padded frames, and their variance (..., 1).
 
-    real: True where a frame is, n_real: how many are; both broadcastable to x.
+    real: mask of real frames.  n_real: their number.  Both are broadcastable to x.
     """
     mean = (x * real).sum(-1, keepdim=True) / n_real
     centred = (x - mean) * real
@@ -28,8 +28,8 @@ class ChannelNorm(torch.nn.Module):
     """Group norm with one channel per group: each channel over the real frames of its row.
 
     x (B, C, T), lengths (B,) -> (B, C, T).  The only norm in the front end of HuBERT Base
-    (`GroupNorm(512, 512)`).  With plain zero padding its statistics, and so every
-    later result, would depend on batch mates.
+    (`GroupNorm(512, 512)`).  Statistics over zero padding would make every result depend on the
+    other rows of the batch.
     """
 
     def __init__(self, n_channels: int, eps: float = 1e-5) -> None:
@@ -49,7 +49,7 @@ class ChannelNorm(torch.nn.Module):
 
 
 class FrameNorm(torch.nn.LayerNorm):
-    """Layer norm of each frame over its channels: x (B, C, T), any lengths -> (B, C, T)."""
+    """Layer norm of each frame over its channels: (B, C, T) -> (B, C, T); ignores lengths."""
 
     def forward(self, x_BCT: Tensor, lengths: Tensor | None = None) -> Tensor:
         return super().forward(x_BCT.transpose(1, 2)).transpose(1, 2)
@@ -58,8 +58,8 @@ class FrameNorm(torch.nn.LayerNorm):
 class FrameBatchNorm(torch.nn.BatchNorm1d):
     """Batch norm of channels over the real frames of all rows: x (B, C, T), lengths (B,) -> same.
 
-    Padded frames do not count in training; what comes out at them means nothing, and nothing that
-    follows looks at it.  A lone frame has no variance: it is normed by the running statistics.
+    Padded frames do not count in training.  Their outputs are undefined and must not be read.  A
+    single frame has no variance and is normalised by the running statistics.
     """
 
     def forward(self, x_BCT: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -83,7 +83,7 @@ class FrameBatchNorm(torch.nn.BatchNorm1d):
 
     @torch.no_grad()
     def _follow(self, mean_C: Tensor, squares_C: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """The running statistics, moved towards a batch's unless that is a lone frame."""
+        """Updates the running statistics, unless the batch is a single frame, and returns them."""
         assert self.momentum is not None
         assert self.running_mean is not None
         assert self.running_var is not None

@@ -1,4 +1,4 @@
-"""Positions from a wide grouped convolution (wav2vec 2.0): each frame sees 128 frames around it."""
+"""Convolutional position embedding with a wide grouped kernel (wav2vec 2.0)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ N_GROUPS = 16
 
 
 def check_width(d_model: int, n_heads: int, position_kernel: int | None) -> None:
-    """ConfigError, with the nearest width that fits, when heads or groups do not divide it.
+    """Raises ConfigError with the nearest valid width if heads or groups do not divide it.
 
-    position_kernel: frames of the positional convolution, None where there is none.
+    position_kernel: kernel of the positional convolution in frames, None if it is omitted.
     """
     if position_kernel is None:
         check_heads(d_model, n_heads)
@@ -38,8 +38,8 @@ def check_width(d_model: int, n_heads: int, position_kernel: int | None) -> None
 class PositionalConv(torch.nn.Module):
     """`x + GELU(conv(x))`: (B, T, D) -> (B, T, D); padded frames count as zeros.
 
-    The kernel is even and padded by half on both sides, so one frame too many comes out and the
-    last is dropped.  Weight norm has one gain per tap.
+    The kernel is even and padded by half on both sides, so the output has one extra frame, which is
+    dropped.  Weight norm has one gain per tap.
     """
 
     role: Role = "position"

@@ -1,4 +1,4 @@
-"""How many bits the two operands of a product have."""
+"""Precision of a product: the bit widths of its operands."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from earbit.errors import ConfigError
 
 BIT_WIDTHS = (1, 2, 4, 8, 32)
 Granularity = Literal["channel", "tensor"]
-"""What a quantized weight has one scale for: each output channel, or all of it (BiT)."""
+"""Weights have one scale per output channel, or one per tensor (BiT)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """Bits of the weight (the right operand, where both are activations) and of the activation."""
+    """Bit widths of the weight (or right operand) and of the activation (or left operand)."""
 
     weight_bits: int
     activation_bits: int
@@ -31,7 +31,7 @@ class Precision:
 
     @classmethod
     def parse(cls, text: str) -> Precision:
-        """The precision that `str` writes as `w1a8`; `fp32` is full precision."""
+        """Parses text such as `w1a8`; `fp32` is full precision."""
         if text == "fp32":
             return cls(32, 32)
         found = re.fullmatch(r"w(\d+)a(\d+)", text)

@@ -16,7 +16,7 @@ from earbit.nn.leaves import Linear, MatMul
 
 
 class RelativeAttention(SelfAttention):
-    """Full attention whose scores also see how far apart two frames are: (B, T, D) -> (B, T, D).
+    """Full self-attention with relative positions in the scores: (B, T, D) -> (B, T, D).
 
     `score(i, j) = [(q_i + u) k_j + (q_i + v) W r_(i-j)] / sqrt(K)`, u and v learned per head.
     """
@@ -48,7 +48,7 @@ class RelativeAttention(SelfAttention):
 def relative_positions(
     n_frames: int, d_model: int, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
-    """Sinusoids of the distances T - 1, ..., 0, ..., -(T - 1): (2T - 1, D), base 10000.
+    """Sinusoidal embeddings of distances T - 1, ..., 0, ..., -(T - 1): (2T - 1, D), base 10000.
 
     Sines at even dimensions, cosines at odd ones.
     """
@@ -60,9 +60,9 @@ def relative_positions(
 
 
 def relative_shift(x_BHTR: Tensor) -> Tensor:
-    """Row i, column r is distance T - 1 - r; becomes row i, column j = i - distance: (B, H, T, T).
+    """Moves scores of distance T - 1 - r from column r to j = i - distance: (B, H, T, T).
 
-    A row more of padding on the left moves every row one place further to the left than the last.
+    Padding on the left, reshaped to rows, shifts every row one place further left than the last.
     """
     n_batch, n_heads, n_frames, n_distances = x_BHTR.shape
     padded = F.pad(x_BHTR, (1, 0)).reshape(n_batch, n_heads, n_distances + 1, n_frames)

@@ -1,4 +1,4 @@
-"""Roles: the purpose of a leaf in a model.  Known without PyTorch."""
+"""Roles of the leaves of a model, importable without PyTorch."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Literal, get_args
 Role = Literal[
     "front_end", "projection", "position", "attention", "convolution", "feed_forward", "head"
 ]
-"""`projection` changes the width or the rate between two stages, `position` is the positional
-convolution, `head` predicts units or labels."""
+"""Purpose of a leaf in a model.
+
+`projection` changes the width or the frame rate between two stages, `position` is the positional
+convolution, `head` predicts units or labels.
+"""
 ROLES: tuple[Role, ...] = get_args(Role)
 DEFAULT_ROLE: Role = "projection"
-"""Role of a leaf that stands in no block with a role."""
+"""Role of a leaf outside of all blocks with a role."""
 
 
 def label_of(role: str) -> str:
-    """A role as tables and figures print it: `feed_forward` is "feed-forward"."""
+    """Label of a role in tables and figures, such as "feed-forward" for `feed_forward`."""
     return {"front_end": "front end", "feed_forward": "feed-forward"}.get(role, role)

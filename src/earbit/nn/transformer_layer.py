@@ -1,4 +1,4 @@
-"""The Transformer layers of HuBERT, post-norm and pre-norm, around any self-attention."""
+"""Transformer layers of HuBERT, post-norm and pre-norm, for any self-attention."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from earbit.nn.roles import Role
 
 
 def check_layers(n_layers: int, d_ffn: int, dropout: float, layer_drop: float) -> None:
-    """ConfigError when there is no such stack of layers."""
+    """Raises ConfigError for invalid sizes or probabilities of a stack of layers."""
     require_count(n_layers=n_layers, d_ffn=d_ffn)
     require_range(1, 2**10, n_layers=n_layers)
     require_range(0, 1, dropout=dropout, layer_drop=layer_drop)
 
 
 class FeedForward(torch.nn.Module):
-    """`W2 act(W1 x + b1) + b2`: (B, T, D) -> (B, T, D); the second leaf owns the activation."""
+    """Feed-forward `W2 act(W1 x + b1) + b2`: (B, T, D) -> (B, T, D).
+
+    The activation belongs to the second leaf.
+    """
 
     role: Role = "feed_forward"
 
@@ -42,7 +45,7 @@ class FeedForward(torch.nn.Module):
 
 
 class TransformerLayer(torch.nn.Module):
-    """`x = LN(x + attention(x)); x = LN(x + feed_forward(x))`: (B, T, D) -> (B, T, D)."""
+    """Post-norm layer `LN(x + attention(x))`, then `LN(x + feed_forward(x))`: (B, T, D) -> same."""
 
     def __init__(self, attention: SelfAttention, d_model: int, d_ffn: int, dropout: float) -> None:
         super().__init__()
@@ -59,10 +62,10 @@ class TransformerLayer(torch.nn.Module):
 
 
 class PreNormLayer(TransformerLayer):
-    """`x = x + attention(LN(x)); x = x + feed_forward(LN(x))`, as in HuBERT Large: same shapes.
+    """Pre-norm layer `x + attention(LN(x))`, then `x + feed_forward(LN(x))`: (B, T, D) -> same.
 
-    The names of its parts are those of the post-norm layer, as in fairseq: `output_norm` stands
-    before the feed-forward here.
+    As in HuBERT Large.  Module names equal the names in the post-norm layer, as in fairseq, so
+    `output_norm` precedes the feed-forward.
     """
 
     def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -74,7 +77,7 @@ class PreNormLayer(TransformerLayer):
 def run_layers(
     layers: torch.nn.ModuleList, x_BTD: Tensor, lengths: Tensor | None, layer_drop: float
 ) -> list[Tensor]:
-    """The input and the output of every layer; in training a layer is skipped with `layer_drop`."""
+    """Input and output of every layer; training skips a layer with probability `layer_drop`."""
     states = [x_BTD]
     for layer in layers:
         is_dropped = layer.training and layer_drop > 0 and float(torch.rand(())) < layer_drop
@@ -83,7 +86,7 @@ def run_layers(
 
 
 def init_like_bert(module: torch.nn.Module) -> None:
-    """Linear weights from N(0, 0.02), biases zero; convolutions keep their own initialisation."""
+    """Initialises linear weights from N(0, 0.02) and biases to 0; convolutions are unchanged."""
     for leaf in module.modules():
         if isinstance(leaf, Linear):
             torch.nn.init.normal_(leaf.weight, std=0.02)

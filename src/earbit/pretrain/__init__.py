@@ -1,1 +1,1 @@
-"""Masked prediction of acoustic units (HuBERT, arXiv 2106.07447): masks, objective, one loop."""
+"""Pre-training by masked prediction of acoustic units (HuBERT, arXiv 2106.07447)."""

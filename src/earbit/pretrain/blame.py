@@ -1,4 +1,4 @@
-"""Which parameter a gradient that is not finite belongs to."""
+"""Locates the parameter that a non-finite gradient starts at."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 
 
 def non_finite_gradient(model: torch.nn.Module) -> str:
-    """The last parameter whose gradient is not finite, by name: the first of a backward pass.
+    """Name of the last parameter with a non-finite gradient, the first in the backward pass.
 
-    Only their norm is not finite where all gradients are.
+    Returns "their norm" if all gradients are finite and only their norm overflows.
     """
     names = [
         name

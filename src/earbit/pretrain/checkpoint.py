@@ -1,7 +1,7 @@
-"""Checkpoints that survive `kill -9` at any time: a folder per step, complete or not there.
+"""Atomic training checkpoints, one folder per step, safe against `kill -9` at any time.
 
 `checkpoints/step-00000200/` holds model.safetensors, optimiser.safetensors and state.json.  It is
-written under a temporary name, flushed, and renamed; the two newest are kept.
+written under a temporary name, flushed and renamed.  The two newest checkpoints are kept.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from earbit.files import flush
 from earbit.run_folder import differences
 
 CHECKPOINTS = "checkpoints"
-"""The folder of them in the folder of a run."""
+"""Name of the checkpoint folder inside the folder of a run."""
 N_KEPT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a run has come: everything random follows from the seed and these."""
+    """Progress of a run; with the seed it determines all random state."""
 
     step: int
-    """Updates made."""
+    """Number of completed updates."""
     epoch: int
     batches_done: int
-    """Batches of this epoch that are used up."""
+    """Number of consumed batches of this epoch."""
 
 
 def save_checkpoint(
@@ -44,7 +44,7 @@ def save_checkpoint(
     position: Position,
     run: dict[str, Any],
 ) -> None:
-    """Writes a checkpoint below `folder`; `run` describes the run and is checked at resume."""
+    """Writes a checkpoint below `folder`; `run` describes the run and is compared at resume."""
     final = folder / f"step-{position.step:08d}"
     temporary = folder / f".{final.name}.tmp"
     try:
@@ -69,9 +69,9 @@ def save_checkpoint(
 def load_newest(
     folder: Path, model: torch.nn.Module, optimiser: torch.optim.Optimizer, run: dict[str, Any]
 ) -> Position | None:
-    """Restores the newest checkpoint into model and optimiser; None when there is none.
+    """Restores the newest checkpoint into model and optimiser; returns None without a checkpoint.
 
-    Raises ConfigError when it belongs to a run of another description, FormatError when damaged.
+    Raises ConfigError when its run has another description, FormatError when it is damaged.
     """
     newest = _newest(folder)
     if newest is None:
@@ -86,9 +86,9 @@ def load_newest(
 
 
 def check_same_run(folder: Path, run: dict[str, Any]) -> None:
-    """Refuses, before anything is written, to mix two runs: errors are those of `load_newest`.
+    """Checks, before anything is written, that the newest checkpoint belongs to `run`.
 
-    run: its description, or the part of it that is known already.
+    run: the description of the run, or its known part.  Raises the errors of `load_newest`.
     """
     newest = _newest(folder)
     if newest is not None:
@@ -96,7 +96,7 @@ def check_same_run(folder: Path, run: dict[str, Any]) -> None:
 
 
 def steps_done(folder: Path) -> int:
-    """Updates that the newest checkpoint below `folder` has behind it; 0 when there is none."""
+    """Number of updates in the newest checkpoint below `folder`; 0 without a checkpoint."""
     newest = _newest(folder)
     return 0 if newest is None else int(newest.name.removeprefix("step-"))
 
@@ -108,7 +108,7 @@ def _newest(folder: Path) -> Path | None:
 def _same_run(
     checkpoint: Path, run: dict[str, Any], names: tuple[str, ...] | None = None
 ) -> dict[str, Any]:
-    """The state.json of a checkpoint of this very run; names: the parts compared, None is all."""
+    """Reads state.json and compares it with `run`; names: parts to compare, None for all."""
     try:
         state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         before = {k: v for k, v in state["run"].items() if names is None or k in names}

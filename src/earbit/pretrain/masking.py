@@ -1,4 +1,4 @@
-"""Which frames are hidden from the encoder: random spans, as HuBERT draws them."""
+"""Random span masks, as in HuBERT."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from earbit.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MaskConfig:
-    """Spans that start at 8 % of the frames and hide 10 frames: about 57 % of all frames."""
+    """Parameters of span masks; the defaults mask about 57 % of all frames in spans of 10."""
 
     probability: float = 0.8
-    """Share of frames that spans would cover if they never overlapped."""
+    """Fraction of frames that spans would cover without overlap."""
     span_frames: int = 10
     min_spans: int = 2
 
@@ -28,12 +28,12 @@ class MaskConfig:
 
 
 def span_mask(n_frames: int, config: MaskConfig, generator: torch.Generator) -> Tensor:
-    """True where a frame of one utterance is hidden: bool (n_frames,).
+    """Draws the mask of one utterance, True where a frame is masked: bool (n_frames,).
 
-    The number of spans is rounded at random, their starts are drawn without replacement, spans may
-    overlap.  Differs from fairseq: rows of a batch keep their own number of hidden frames, instead
-    of being cut to the smallest, so a mask does not depend on batch mates.
-    An utterance of fewer than two frames is not masked at all.
+    The number of spans is rounded at random.  Starts are drawn without replacement, and spans may
+    overlap.  Differs from fairseq: rows of a batch keep their own number of masked frames, instead
+    of being cut to the smallest, so a mask does not depend on the rest of the batch.
+    Utterances of fewer than two frames are not masked.
     """
     mask = torch.zeros(n_frames, dtype=torch.bool)
     if n_frames < 2:
@@ -43,7 +43,7 @@ def span_mask(n_frames: int, config: MaskConfig, generator: torch.Generator) -> 
     n_spans = min(max(n_spans, config.min_spans), n_frames - 1)
     span = config.span_frames
     if n_frames - span <= n_spans:
-        # Too short for full spans everywhere: spans shrink, so that some frame stays visible.
+        # Spans shrink in short utterances, so that at least one frame stays visible.
         span = n_frames - n_spans - 1
         span = max(span, 1)
     starts = torch.randperm(n_frames - span, generator=generator)[:n_spans]
@@ -55,5 +55,5 @@ def span_mask(n_frames: int, config: MaskConfig, generator: torch.Generator) -> 
 def batch_mask(
     n_rows: int, n_frames: int, config: MaskConfig, generator: torch.Generator
 ) -> Tensor:
-    """A mask for every row of a batch: bool (n_rows, n_frames)."""
+    """Draws a mask for every row of a batch: bool (n_rows, n_frames)."""
     return torch.stack([span_mask(n_frames, config, generator) for _ in range(n_rows)])

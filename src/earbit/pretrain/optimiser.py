@@ -1,4 +1,4 @@
-"""AdamW with HuBERT's constants, and its learning rate over the steps."""
+"""AdamW with the constants of HuBERT and its learning rate schedule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from earbit.errors import ConfigError, require_range
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimiserConfig:
-    """Linear warm-up to `peak_lr`, then linear decay to zero at the last step."""
+    """Settings of AdamW; the rate rises linearly to `peak_lr`, then decays linearly to 0."""
 
     peak_lr: float
     n_steps: int
@@ -20,7 +20,7 @@ class OptimiserConfig:
     weight_decay: float = 0.01
     max_gradient_norm: float = 10.0
     quantizer_lr_factor: float = 1.0
-    """Learning rate of quantizers' scales and shifts over that of everything else."""
+    """Learning rate of quantizer scales and shifts, divided by the rate of other parameters."""
 
     def __post_init__(self) -> None:
         if self.n_steps < 1:
@@ -41,7 +41,7 @@ class OptimiserConfig:
 
 
 def lr_at(step: int, config: OptimiserConfig) -> float:
-    """Learning rate of update `step`, counted from 1: warm-up to the peak, then down to 0."""
+    """Learning rate of update `step`, counted from 1: linear warm-up, then linear decay to 0."""
     if step <= config.warmup_steps:
         return config.peak_lr * step / config.warmup_steps
     left = config.n_steps - step
@@ -49,7 +49,7 @@ def lr_at(step: int, config: OptimiserConfig) -> float:
 
 
 def build_optimiser(model: torch.nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
-    """AdamW; scales and shifts of quantizers do not decay and have a learning rate of their own."""
+    """Builds AdamW; quantizer parameters have their own learning rate and no weight decay."""
     names = dict(model.named_parameters())
     free = [p for name, p in names.items() if "_quantizer." in name]
     decayed = [p for name, p in names.items() if "_quantizer." not in name]
@@ -61,6 +61,6 @@ def build_optimiser(model: torch.nn.Module, config: OptimiserConfig) -> torch.op
 
 
 def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
-    """Gives every group of `build_optimiser` its learning rate, where that of weights is `lr`."""
+    """Sets the learning rates of all groups of `build_optimiser`; weights get `lr`."""
     for group in optimiser.param_groups:
         group["lr"] = lr * group["lr_factor"]

@@ -1,4 +1,4 @@
-"""A run as data: which corpus, which units, which model, how it is trained."""
+"""Recipes: the corpus, units, model and training settings of a pre-training run as data."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from earbit.pretrain.optimiser import OptimiserConfig
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeConfig:
-    """One pre-training run, complete."""
+    """Complete description of a pre-training run."""
 
     model: ModelConfig
     train: TrainConfig
     corpus: str = "synthetic"
-    """'synthetic', or a folder of audio."""
+    """`synthetic`, or a folder of audio."""
     resplit: bool = False
-    """Whether the `split` of the corpus is ignored, and a new one is drawn."""
+    """Whether to ignore the `split` of the corpus and draw a new one."""
     n_units: int = 100
     units: str | None = None
-    """Folder of `earbit units`, made from this corpus; None finds `n_units` units in OUT/units."""
+    """Folder of `earbit units` for this corpus; None computes `n_units` units in OUT/units."""
     seed: int = 0
-    """Seed of the model's first weights and of k-means."""
+    """Seed of the initial weights of the model and of k-means."""
 
     def __post_init__(self) -> None:
         require_range(2, 2**20, n_units=self.n_units)
@@ -42,24 +42,24 @@ BASE_TRAINING = TrainConfig(
     checkpoint_every_steps=1000,
     log_every_steps=100,
 )
-"""The first iteration of HuBERT Base, by fairseq's recipe: for an accelerator and 960 hours."""
+"""First iteration of HuBERT Base, from the recipe of fairseq, for a GPU and 960 hours."""
 TINY_TRAINING = TrainConfig(
     optimiser=OptimiserConfig(peak_lr=2e-3, n_steps=400, warmup_steps=80, max_gradient_norm=1.0),
     unmasked_weight=1.0,
     batch_s=24.0,
     crop_s=6.0,
 )
-"""Minutes on two cores."""
+"""Short training that takes minutes on two cores."""
 
 
 def preset_recipe(name: str) -> RecipeConfig:
-    """The recipe of a preset: `TINY_TRAINING` for the tiny ones, `BASE_TRAINING` for all others."""
+    """Recipe of a preset: `TINY_TRAINING` for tiny presets, `BASE_TRAINING` for all others."""
     training = TINY_TRAINING if name.endswith("-tiny") else BASE_TRAINING
     return RecipeConfig(model=preset(name), train=training)
 
 
 def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig:
-    """A recipe by a preset's name, from a `.py` file with `recipe()`, or a saved JSON or YAML one.
+    """Loads a recipe from a preset name, a `.py` file with `recipe()`, or a JSON or YAML file.
 
     settings: overrides such as `train.optimiser.n_steps=500`.  Raises ConfigError.
     """
@@ -76,7 +76,7 @@ def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig
 def _from_python(path: Path) -> RecipeConfig:
     if not path.is_file():
         raise ConfigError(
-            f"{path}: no such recipe; see recipes/ for the ones that come with earbit"
+            f"{path}: recipe not found; give a preset or a file like the examples in recipes/"
         )
     spec = importlib.util.spec_from_file_location("earbit_recipe", path)
     assert spec is not None
@@ -87,9 +87,9 @@ def _from_python(path: Path) -> RecipeConfig:
         recipe = getattr(module, "recipe", None)
         config = recipe() if callable(recipe) else None
     except Exception as error:
-        # It is the user's code: whatever it raises is the user's to mend.
+        # The file is user code and can raise any exception.
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"{path}: the recipe does not run ({reason}); mend it") from error
+        raise ConfigError(f"{path}: the recipe raises an error ({reason}); fix it") from error
     if not isinstance(config, RecipeConfig):
-        raise ConfigError(f"{path}: it must define recipe() -> RecipeConfig")
+        raise ConfigError(f"{path}: the file must define recipe() -> RecipeConfig")
     return config

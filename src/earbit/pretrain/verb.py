@@ -1,4 +1,4 @@
-"""`earbit pretrain`: corpus, units, training, model file."""
+"""Command `earbit pretrain`: trains a model on a corpus and its units."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from earbit.units.labels import UnitLabels
 
 
 def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
-    """Runs a recipe into `out_dir`, or resumes an interrupted run; returns its figures.
+    """Runs a recipe in `out_dir`, or resumes an interrupted run; returns its metrics.
 
-    Raises ConfigError when `out_dir` holds another run or other files, or when another
-    process works in it, before any audio is read.
+    Raises ConfigError, before any audio is read, when `out_dir` holds another run or other files,
+    or when another process uses it.
     """
     given = None if recipe.units is None else units_in(Path(recipe.units))
     check_is_ours(out_dir, "recipe")
@@ -53,7 +53,7 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
 
 
 def _description(recipe: RecipeConfig, labels: UnitLabels | None) -> dict[str, Any]:
-    """What decides the result of a run, as far as it is known; labels: None before they are."""
+    """Known settings and digests that determine the result; labels: None before labelling."""
     n_units = recipe.n_units if labels is None else labels.n_units
     complete = override(recipe, [f"model.n_units={n_units}"])
     known = {} if labels is None else label_digests(labels)
@@ -61,7 +61,7 @@ def _description(recipe: RecipeConfig, labels: UnitLabels | None) -> dict[str, A
 
 
 def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict[str, Any]:
-    """`pretrain` on data that is in memory already; ConfigError when that has no units."""
+    """Runs `pretrain` on data in memory; raises ConfigError if the data has no units."""
     if data.labels is None:
         raise ConfigError("the data has no units; label the corpus with `earbit units`")
     check_kind(out_dir, "recipe")
@@ -69,7 +69,7 @@ def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict
     recipe = override(recipe, [f"model.n_units={data.labels.n_units}"])
     check_same_run(make_folder(out_dir) / CHECKPOINTS, run)
     save(recipe, out_dir / CONFIG_NAME)
-    # Weights are drawn from torch's global generator; it is lent the recipe's seed.
+    # Weights are drawn from torch's global generator, seeded for this block.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = AudioModel(recipe.model)

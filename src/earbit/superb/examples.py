@@ -1,4 +1,4 @@
-"""From the labels of a corpus to the examples of a task."""
+"""Builds the examples of a task from the labels of a corpus."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from earbit.superb.task import Example, Task
 
 
 def task_splits(task: Task, cuts: Iterable[Any]) -> Splits[Example]:
-    """Training, validation and test clips of a task; no audio is read.
+    """Training, validation and test clips of a task, without reading audio.
 
     cuts: Lhotse cuts with the label of the task and `split` in their custom labels, and the speaker
-    in their supervision.  Clips without the label are left out and counted.  Raises DataError for
-    a corpus without the label, and for splits that do not serve the kind of the task.
+    in their supervision.  Clips without the label are skipped and counted.  Raises DataError for a
+    corpus without the label, and for splits that the kind of the task cannot use.
     """
     kind = KINDS[task.kind]
     examples: list[Example] = []

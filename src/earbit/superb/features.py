@@ -1,4 +1,4 @@
-"""Frozen features: computed once per clip, kept on disk, used by every head of a sweep.
+"""Computes frozen features once per clip and caches them for all heads of a sweep.
 
 Letters: L hidden states, T frames, D width.
 """
@@ -30,12 +30,12 @@ Clips = Mapping[str, NDArray[np.float32]]
 SHARD_BYTES = 64 * 10**6
 KEY = "earbit-features"
 PREFIX = "clip:"
-"""In front of every id: safetensors keeps some names for itself."""
+"""Prefix of every id, since safetensors reserves some names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrozenFeatures:
-    """Features of clips and their origin."""
+    """Features of clips and the model and corpus that they come from."""
 
     clips: Clips
     """(n_states, n_frames, width) by id."""
@@ -46,7 +46,7 @@ class FrozenFeatures:
 
 
 def model_features(model: AudioModel) -> Features:
-    """All hidden states of a PyTorch model, which is put into evaluation mode."""
+    """Extractor of all hidden states of a PyTorch model; puts the model into evaluation mode."""
     model.eval()
     device = next(model.parameters()).device
 
@@ -69,12 +69,12 @@ def cached_features(
     corpus_digest: str,
     cache_dir: Path,
 ) -> FrozenFeatures:
-    """Features of every clip in `ids`, each computed alone, so that nothing depends on padding.
+    """Computes the features of every clip in `ids`, or reads them from the cache.
 
-    They are kept as float32 below `cache_dir`, in a folder named by model, corpus and version, and
-    a second call finds them there.  model_digest: of the weights, or of the program that computes
-    the features.  Raises DataError for an id without audio, for features that are not finite, and
-    for a full disk.
+    Each clip is computed alone, so results do not depend on padding.  The cache is a folder below
+    `cache_dir`, named by model, corpus and version, and holds float32.  model_digest: digest of the
+    weights, or of the program that computes the features.  Raises DataError for an id without
+    audio, for features that are not finite, and for a full disk.
     """
     wanted = sorted(set(ids))
     if not wanted:
@@ -114,11 +114,10 @@ def cached_features(
 
 
 class ShardedFeatures(Mapping[str, NDArray[np.float32]]):
-    """Features by clip in the safetensors files of one folder, read clip by clip.
+    """Feature cache: safetensors shards in one folder, read clip by clip.
 
-    A shard is written whole or not at all and never changes, so an interrupted run resumes with
-    what it finds and two runs at once do no harm.  Raises FormatError for a shard that is damaged
-    or has another key.
+    Shards are written atomically and never change, so an interrupted run resumes and two runs may
+    share a folder.  Raises FormatError for a shard that is damaged or has another key.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -129,7 +128,7 @@ class ShardedFeatures(Mapping[str, NDArray[np.float32]]):
             self._open(path)
 
     def add(self, clips: Clips) -> None:
-        """Writes one more shard; the same clips always get the same file."""
+        """Writes a shard; its file name is determined by the clips."""
         names = hashlib.sha256("\n".join(sorted(clips)).encode()).hexdigest()
         path = self.folder / f"shard-{names[:16]}.safetensors"
         tensors = {PREFIX + i: np.ascontiguousarray(clip) for i, clip in clips.items()}

@@ -1,4 +1,4 @@
-"""A trained head as one safetensors file: its tensors, and what is needed to use it as JSON."""
+"""File format of a trained head: one safetensors file with tensors and JSON metadata."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class GridPoint:
 
     lr: float
     value: float
-    """First metric of the task at the best check."""
+    """First metric of the task at the best evaluation."""
     step: int
-    """Updates until then."""
+    """Updates before the best evaluation."""
     n_skipped: int
-    """Updates left out because the gradient was not finite."""
+    """Updates skipped because the gradient was not finite."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class TrainedHead:
     head: Head
     slots: Slots
     model_digest: str
-    """Of the model whose features it was trained on; empty in files of early versions."""
+    """Digest of the model that computed the training features; empty in early files."""
     point: GridPoint
 
     @property
@@ -56,7 +56,7 @@ class TrainedHead:
 
 
 def save_head(path: Path, trained: TrainedHead) -> None:
-    """Writes a head, whole or not at all."""
+    """Writes a head atomically."""
     header = {
         "format": FORMAT,
         "task": trained.task.name,
@@ -72,9 +72,9 @@ def save_head(path: Path, trained: TrainedHead) -> None:
 
 
 def load_head(where: str | Path) -> TrainedHead:
-    """A head that `run_task` trained, from its file or its folder, ready to use.
+    """Loads a head that `run_task` trained, from its file or its folder.
 
-    Raises FormatError for a file that is damaged, foreign or of an unknown task.
+    Raises FormatError for a file that is damaged, is not a head, or names an unknown task.
     """
     path = head_path(where)
     with _damage_named(path):
@@ -82,7 +82,7 @@ def load_head(where: str | Path) -> TrainedHead:
 
 
 def head_path(where: str | Path) -> Path:
-    """The file that a path means: itself, or `head.safetensors` in a folder."""
+    """Path of the head file: `path` itself, or `head.safetensors` in a folder."""
     path = Path(where)
     return path / "head.safetensors" if path.is_dir() else path
 
@@ -124,10 +124,10 @@ def _parsed(header: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedHead:
         raise ValueError(
             f"{len(header['outputs'])} names in slots of {sizes} for {shape.n_outputs} outputs"
         )
-    # Early versions keep the whole sweep.
+    # Early versions store the whole sweep.
     sweep = header.get("sweep", {})
     point = header["point"] if "point" in header else sweep["points"][sweep["best"]]
-    # The random weights of a new head are overwritten; they must not move the global generator.
+    # Building a head draws random weights; the global generator must keep its state.
     with torch.random.fork_rng(devices=[]):
         head = HEADS[task.head](shape)
     head.load_state_dict(tensors)

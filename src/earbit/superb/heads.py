@@ -19,10 +19,10 @@ D_PROJECTION = 256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadShape:
-    """Sizes that follow from the model and the labels."""
+    """Sizes of a head, which follow from the model and the labels."""
 
     n_states: int
-    """Hidden states of the model, the encoder's input included."""
+    """Number of hidden states of the model, including the input of the encoder."""
     width: int
     n_outputs: int
 
@@ -32,9 +32,9 @@ class HeadShape:
 
 
 class WeightedSum(torch.nn.Module):
-    """Mixes hidden states by learned weights, sum over l of softmax(w)_l * h_l: (L, ...) -> (...).
+    """Learned weighted sum of hidden states, sum over l of softmax(w)_l * h_l: (L, ...) -> (...).
 
-    The weights begin equal.  Source: SUPERB, arXiv 2105.01051, section on the weighted sum.
+    Weights are initially equal.  Source: SUPERB, arXiv 2105.01051, section on the weighted sum.
     """
 
     def __init__(self, n_states: int) -> None:
@@ -47,7 +47,7 @@ class WeightedSum(torch.nn.Module):
         return (weights_L @ states.flatten(1)).view(states.shape[1:])
 
     def shares(self) -> list[float]:
-        """The weight of every hidden state; they sum to 1."""
+        """Weight of every hidden state; the weights sum to 1."""
         return torch.softmax(self.logits.detach().double(), dim=0).tolist()
 
 
@@ -61,7 +61,7 @@ class Head(torch.nn.Module):
 
 
 class LinearHead(Head):
-    """A head of two linear layers with nothing nonlinear in between."""
+    """A head of two linear layers without a nonlinearity between them."""
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
@@ -72,14 +72,14 @@ class LinearHead(Head):
 class MeanPoolLinear(LinearHead):
     """Weighted sum, linear, mean over the real frames, linear: (L, B, T, D) -> (B, C).
 
-    Everything is linear, so the mean is taken first: the same function and gradients, and the
-    products no longer grow with the number of frames.
+    All steps are linear, so the mean is computed first.  Function and gradients are the same, and
+    the cost of the products does not depend on the number of frames.
     Source: SUPERB, arXiv 2105.01051 (keyword, intent, speaker and emotion tasks).
     """
 
     def forward(self, states_LBTD: Tensor, lengths: Tensor) -> Tensor:
         real_BT = length_mask(lengths, states_LBTD.shape[2]).to(states_LBTD.dtype)
-        # A sum as a product with the mask: eight times faster than masking a copy first.
+        # The sum is a product with the mask, eight times faster than masking a copy first.
         sums_LBD = (real_BT[:, None, :] @ states_LBTD).squeeze(2)
         means_LBD = sums_LBD / lengths[:, None]
         y_BC: Tensor = self.output(self.projection(self.layers(means_LBD)))
@@ -87,7 +87,7 @@ class MeanPoolLinear(LinearHead):
 
 
 class FrameLinear(LinearHead):
-    """Weighted sum, linear, linear, for every frame: (L, B, T, D) -> (B, T, C).
+    """Weighted sum, linear, linear for every frame: (L, B, T, D) -> (B, T, C).
 
     Source: SUPERB, arXiv 2105.01051 (phoneme recognition).
     """

@@ -1,4 +1,4 @@
-"""Metrics as pure functions over lists of predictions and references, and their table."""
+"""Table of metrics: pure functions of lists of predictions and references."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from earbit.errors import DataError, UnsupportedError
 
 
 def accuracy(predictions: Sequence[Hashable], references: Sequence[Hashable]) -> float:
-    """Share of predictions that equal their reference, in all slots where there are several."""
+    """Fraction of predictions that equal their reference, in all slots if there are several."""
     _check(predictions, references)
     pairs = zip(predictions, references, strict=True)
     return sum(p == r for p, r in pairs) / len(references)
 
 
 def mean_class_accuracy(predictions: Sequence[Hashable], references: Sequence[Hashable]) -> float:
-    """Mean over the classes of the references of their recall, so that rare classes count."""
+    """Mean recall over the classes of the references (unweighted average recall)."""
     _check(predictions, references)
     hits = Counter(r for p, r in zip(predictions, references, strict=True) if p == r)
     recalls = [hits[label] / n for label, n in Counter(references).items()]
@@ -28,7 +28,10 @@ def mean_class_accuracy(predictions: Sequence[Hashable], references: Sequence[Ha
 def word_error_rate(
     predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
 ) -> float:
-    """Word edits over words of all references; of symbols that end in a space, their error rate."""
+    """Word error rate: word edits divided by the number of words in all references.
+
+    For symbols that end in a space this is the symbol error rate.
+    """
     _check(predictions, references)
     rate: float = _jiwer().wer(_texts(references), _texts(predictions))
     return rate
@@ -37,7 +40,7 @@ def word_error_rate(
 def character_error_rate(
     predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
 ) -> float:
-    """Character edits over characters of all references."""
+    """Character error rate: character edits divided by the number of reference characters."""
     _check(predictions, references)
     rate: float = _jiwer().cer(_texts(references), _texts(predictions))
     return rate
@@ -45,13 +48,13 @@ def character_error_rate(
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A row of the table: (predictions, references) -> value."""
+    """Row of the table: (predictions, references) -> value."""
 
     of: Callable[[Sequence[Any], Sequence[Any]], float]
     higher_is_better: bool
 
     def is_better(self, value: float, than: float) -> bool:
-        """Whether one value beats another: NaN beats nothing, any number beats NaN."""
+        """Whether one value is better than another; any number is better than NaN."""
         if value != value or than != than:
             return value == value
         return value > than if self.higher_is_better else value < than
@@ -66,7 +69,7 @@ METRICS = {
 
 
 def text_of(symbols: Sequence[str]) -> str:
-    """Symbols as text; a symbol that ends a word brings its own space."""
+    """Concatenates symbols to text; a symbol that ends a word includes its space."""
     return "".join(symbols).strip()
 
 

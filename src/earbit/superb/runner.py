@@ -1,4 +1,4 @@
-"""Runs any task: a sweep of heads on frozen features, the best on valid, one look at test."""
+"""Trains a sweep of heads, selects one on the validation clips and scores it on the test clips."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def run_task(
     batch_size: int | None = None,
     seed: int = SEED,
 ) -> dict[str, Any]:
-    """Trains a head per learning rate, and scores the best one on the test clips, once.
+    """Trains a head per learning rate and scores the best one on the test clips.
 
     Defaults are the published protocol.  Ties go to the earlier of `lrs`.  Writes OUT/scores.json,
-    OUT/head.safetensors and all heads to OUT/sweep, where an interrupted run resumes.  Raises
-    ConfigError for impossible settings, DataError for empty splits or clips without features.
+    OUT/head.safetensors and all heads to OUT/sweep, from which an interrupted run resumes.  Raises
+    ConfigError for invalid settings, DataError for empty splits or clips without features.
     """
     lrs = task.lrs if lrs is None else lrs
     training = Training(
@@ -97,7 +97,7 @@ def run_task(
 def score_with(
     trained: TrainedHead, features: FrozenFeatures, examples: Sequence[Example]
 ) -> dict[str, float]:
-    """Every metric of a trained head on other features, as those of the packed runtime.
+    """All metrics of a trained head on other features, for example from the packed runtime.
 
     Raises ConfigError when the features do not have the shape that the head was trained on.
     """
@@ -113,7 +113,7 @@ def score_with(
 
 
 def _trained(training: Training, lr: float, sweep_dir: Path) -> TrainedHead:
-    """A head of the sweep: from an interrupted run with the same settings, or trained now."""
+    """Loads a head of the sweep from an interrupted run with equal settings, or trains it."""
     path = sweep_dir / f"{_key(training, lr)}.safetensors"
     if path.exists():
         return load_head(path)
@@ -123,7 +123,7 @@ def _trained(training: Training, lr: float, sweep_dir: Path) -> TrainedHead:
 
 
 def _key(training: Training, lr: float) -> str:
-    """A digest of everything that a head depends on."""
+    """Digest of all settings and data that a head depends on."""
     task, splits, features = training.task, training.splits, training.features
     parts = [[[e.id, e.target] for e in part] for part in (splits.train, splits.valid)]
     settings = [asdict(task), training.n_steps, training.batch_size, training.seed, lr]
@@ -149,7 +149,7 @@ def _check_clips(training: Training) -> None:
     splits, clips = training.splits, training.features.clips
     for name, part in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
         if not part:
-            raise DataError(f"no {name} clips; a score needs train, valid and test")
+            raise DataError(f"no {name} clips; scoring needs train, valid and test clips")
         missing = [example.id for example in part if example.id not in clips]
         if missing:
             raise DataError(
@@ -161,5 +161,5 @@ def _check_clips(training: Training) -> None:
     if n_short:
         say(
             f"{n_short} of {len(splits.train)} training clips have fewer frames than their "
-            f"{training.task.label} needs; nothing is learned from them"
+            f"{training.task.label} needs; they do not contribute to training"
         )

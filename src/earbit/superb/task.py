@@ -1,4 +1,4 @@
-"""A task as plain data, known without PyTorch. It names rows of the other tables."""
+"""Description of a task as plain data, importable without PyTorch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Example:
 
     id: str
     target: Any
-    """A class, a tuple of one class per slot, or a tuple of symbols: the kind decides."""
+    """A class, a tuple of one class per slot, or a tuple of symbols, depending on the kind."""
     speaker: str | None
 
 
@@ -25,26 +25,26 @@ class Task:
     name: str
     title: str
     label: str
-    """Label of the manifest that holds the target."""
+    """Field of the manifest that holds the target."""
     kind: KindName
     """Kind of output, a row of `earbit.superb.kinds.table.KINDS`."""
     head: str
     """A row of `earbit.superb.heads.HEADS`."""
     metrics: tuple[str, ...]
-    """Rows of `earbit.superb.metrics.METRICS`. The first picks checkpoint and learning rate."""
+    """Rows of `earbit.superb.metrics.METRICS`; the first selects checkpoint and learning rate."""
     lrs: tuple[float, ...]
     """Learning rates of the published sweep."""
     batch_size: int
     n_steps: int
-    """Updates of the published protocol."""
+    """Number of updates in the published protocol."""
     proxy_lrs: tuple[float, ...]
     """Learning rates for a small corpus."""
     n_proxy_steps: int
-    """Updates for a small corpus."""
+    """Number of updates for a small corpus."""
     n_checks: int
-    """Evaluations on the validation clips per training run."""
+    """Number of evaluations on the validation clips per training run."""
     max_gradient_norm: float = 1.0
     weight_decay: float = 0.0
     is_balanced: bool = False
-    """Training draws every target equally often, with replacement."""
+    """Whether training draws every target equally often, with replacement."""
     source: str

@@ -1,4 +1,4 @@
-"""The table of tasks: a row for each."""
+"""Table of the SUPERB tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TASKS: dict[str, Task] = {
 
 
 def task_named(name: str) -> Task:
-    """The task called `name`; ConfigError with near names if there is none."""
+    """Returns the task `name`; raises ConfigError with similar names if it is unknown."""
     if name not in TASKS:
         raise ConfigError(f"unknown task {name!r}{suggest(name, list(TASKS))}")
     return TASKS[name]

@@ -1,7 +1,7 @@
-"""Trains one head on frozen features: batch, forward, loss, backward, clip, step, check.
+"""Training loop of one head on frozen features.
 
-Differs from s3prl: batches are as large as batch x accumulation there, and an infinite gradient is
-left out as a NaN gradient is.
+Differs from s3prl: a batch has the size of batch x accumulation in s3prl, and updates with an
+infinite gradient are skipped, as updates with a NaN gradient are.
 
 Letters: L hidden states, B batch, T frames, D width.
 """
@@ -32,7 +32,7 @@ from earbit.superb.task import Example, Task
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
-    """How the heads of a sweep are trained, apart from their learning rate."""
+    """Training settings that all heads of a sweep share; only the learning rate differs."""
 
     task: Task
     features: FrozenFeatures
@@ -43,11 +43,11 @@ class Training:
 
 
 def train_head(training: Training, lr: float) -> TrainedHead:
-    """Trains a head with Adam at a constant rate and returns it as it was at its best check.
+    """Trains a head with Adam at a constant rate and returns its best checkpoint.
 
-    Among equal checks the earliest counts.  The same arguments give the same bits on a CPU, and the
-    global random state is left as it was.  Source: SUPERB, arXiv 2105.01051; gradient clipping and
-    the check intervals are those of s3prl.
+    Of equal evaluations the earliest counts.  Training is deterministic on a CPU and does not
+    change the global random state.  Source: SUPERB, arXiv 2105.01051; gradient clipping and
+    evaluation intervals follow s3prl.
     """
     task, splits, features = training.task, training.splits, training.features
     kind, metric = KINDS[task.kind], METRICS[task.metrics[0]]
@@ -60,7 +60,7 @@ def train_head(training: Training, lr: float) -> TrainedHead:
     check_every = math.ceil(training.n_steps / task.n_checks)
     best_tensors: dict[str, Tensor] = {}
     best_value, best_step, n_skipped = math.nan, 0, 0
-    # Initial weights and dropout draw from torch's global generator; it is lent a seed.
+    # Initial weights and dropout draw from torch's global generator, seeded for this block.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         n_outputs = sum(map(len, slots))
@@ -105,7 +105,7 @@ def predict(
     examples: Sequence[Example],
     batch_size: int = 32,
 ) -> list[Any]:
-    """Predictions of a head for clips, in their order; clips of like length share a batch."""
+    """Predictions of a head in the order of the clips; clips of similar length share a batch."""
     clips, kind = features.clips, KINDS[task.kind]
     by_length = sorted(range(len(examples)), key=lambda i: clips[examples[i].id].shape[1])
     predictions: dict[int, Any] = {}
@@ -116,7 +116,7 @@ def predict(
             states_LBTD, lengths = collate(clips, [examples[i].id for i in rows])
             results = head(states_LBTD, lengths)
             for i, result, n_frames in zip(rows, results, lengths.tolist(), strict=True):
-                # A result per frame loses its padding, a result per clip has none.
+                # Frame-level results are cut to their length; clip-level results have no padding.
                 real = result[:n_frames] if results.dim() == 3 else result
                 predictions[i] = kind.decode(real, slots)
     return [predictions[i] for i in range(len(examples))]
@@ -125,7 +125,7 @@ def predict(
 def collate(
     features: Mapping[str, NDArray[np.float32]], ids: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
-    """Features (L, T_i, D) of clips -> (L, B, T, D) padded with zeros, and lengths int64 (B,)."""
+    """Pads features (L, T_i, D) of clips to (L, B, T, D) with zeros; lengths are int64 (B,)."""
     clips = [features[i] for i in ids]
     n_frames = [clip.shape[1] for clip in clips]
     n_states, _, width = clips[0].shape
@@ -138,9 +138,10 @@ def collate(
 def endless_batches(
     targets: Sequence[Hashable], batch_size: int, *, is_balanced: bool, seed: int
 ) -> Iterator[list[int]]:
-    """Indices of training clips; every epoch is a permutation, and a batch may span two epochs.
+    """Endless batches of indices of training clips; a batch may span two epochs.
 
-    Balanced, an epoch is as many draws with replacement, every target equally often.
+    An epoch is a permutation.  With balanced targets it is as many draws with replacement, which
+    draw every target with equal probability.
     """
     counts = Counter(targets)
     weights = torch.tensor([1 / counts[target] for target in targets])

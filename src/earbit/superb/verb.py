@@ -1,4 +1,4 @@
-"""`earbit superb`: a task on a model and a corpus, and its head on the packed program."""
+"""Command `earbit superb`: trains and scores the heads of a task on a model and a corpus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from earbit.superb.runner import run_task, score_with
 from earbit.superb.tasks import task_named
 
 SCRATCH = "superb-features"
-"""Folder of features in OUT, removed when the score is written."""
+"""Folder of cached features in OUT, removed when the score is written."""
 
 
 def score_model(
@@ -33,9 +33,9 @@ def score_model(
 ) -> dict[str, Any]:
     """Trains the heads of a task on frozen features of a model and scores the best one.
 
-    Updates and learning rates are those for a small corpus.  A preset has random weights from the
+    Number of updates and learning rates suit a small corpus.  A preset has random weights from the
     seed.  resplit: ignores the `split` of the corpus and draws a new one.  Raises DataError, before
-    any audio is decoded, when labels or splits do not serve the task.
+    any audio is decoded, when the task cannot use the labels or splits.
     """
     chosen = task_named(task)
     model = preset_or_model(where, seed)
@@ -58,9 +58,10 @@ def score_on(
     seed: int,
     program: Path | None = None,
 ) -> dict[str, Any]:
-    """`score_model` on data in memory; `program`: its features are scored with the same head.
+    """Runs `score_model` on data in memory.
 
-    An interrupted run resumes with the features that it finds; a finished one removes them.
+    program: a packed program whose features are scored with the same head.  An interrupted run
+    resumes with the cached features; a finished run removes them.
     """
     chosen = task_named(task)
     splits = task_splits(chosen, corpus.cuts)

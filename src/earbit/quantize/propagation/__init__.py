@@ -1,1 +1,1 @@
-"""How the error of quantized modules grows on its way through a model."""
+"""Propagation of quantization errors through a model."""

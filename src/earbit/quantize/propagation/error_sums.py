@@ -11,10 +11,10 @@ from earbit.errors import DataError
 
 
 class ErrorSums:
-    """Error figures over all elements compared so far.
+    """Error metrics over all elements compared so far.
 
-    name: of the module, for errors;  is_centred: also sum by channel, the last axis, as
-    `correlation`, `log_error` and `varying_noise` need it.
+    name: module name for error messages.  is_centred: also sums by channel, the last axis, which
+    `correlation`, `log_error` and `varying_noise` require.
     """
 
     def __init__(self, name: str, *, is_centred: bool = False) -> None:
@@ -23,13 +23,13 @@ class ErrorSums:
         """Sums of x^2, (y - x)^2, y^2 and x y for references x and compared values y."""
         self.n_elements = 0
         self.channel_sums = torch.zeros(2, 1, dtype=torch.double)
-        """Of x and y; (2, channels)."""
+        """Sums of x and y by channel: (2, channels)."""
 
     def add(self, reference: Tensor, found: Tensor, counted: Tensor | None = None) -> None:
-        """Compares two tensors of one shape.
+        """Compares two tensors of equal shape.
 
-        counted: of the same shape, True for elements that count; all of them by default.  Raises
-        DataError for values that are not finite.
+        counted: mask of the elements to compare, of the same shape; all elements by default.
+        Raises DataError for values that are not finite.
         """
         if counted is not None:
             reference, found = reference[counted], found[counted]
@@ -47,7 +47,7 @@ class ErrorSums:
 
     @property
     def noise_to_signal(self) -> float:
-        """Noise power over signal power: 0 without noise, inf for noise without a signal."""
+        """Noise power divided by signal power: 0 without noise, inf for noise without a signal."""
         if self.noise == 0:
             return 0.0
         return self.noise / self.signal if self.signal > 0 else math.inf
@@ -83,7 +83,7 @@ class ErrorSums:
     def log_error(self) -> float:
         """`-2 ln r` of the correlation r, which is additive for independent errors.
 
-        0 without noise, about the noise-to-signal ratio while that is small, inf for r <= 0.
+        0 without noise, approximately the noise-to-signal ratio for small errors, inf for r <= 0.
         Derived in docs/propagation.md.
         """
         r = self.correlation

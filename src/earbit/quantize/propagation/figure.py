@@ -1,6 +1,6 @@
-"""One figure of measured errors: modules by layer, and hidden states by what is quantized.
+"""Figure of measured errors: heat maps of modules and curves of hidden states.
 
-Equal errors give equal bytes: no date, no random ids.
+The file has no date and no random ids, so equal errors give equal bytes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from earbit.quantize.propagation.measure import Errors
 from earbit.quantize.propagation.report import Measured, label, states_of
 
 WORST_DB, BEST_DB = -10.0, 30.0
-"""Ends of the color scale; 0 dB, its middle, is as much noise as signal."""
+"""Limits of the color scale; at 0 dB, its middle, noise and signal have equal power."""
 COLORS = {name: f"C{i}" for i, name in enumerate((*ROLES, "layers", "all"))}
 
 
 def need_matplotlib() -> None:
-    """Raises UnsupportedError without matplotlib, before any work is done for a figure."""
+    """Raises UnsupportedError if matplotlib is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -31,7 +31,7 @@ def need_matplotlib() -> None:
 
 
 def write_figure(measured: Sequence[Measured], path: Path) -> None:
-    """Draws a row for every model into an SVG or PNG file."""
+    """Plots a row for every model to an SVG or PNG file."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -54,7 +54,7 @@ def write_figure(measured: Sequence[Measured], path: Path) -> None:
 
 
 def _rows_of(errors: Errors) -> list[str]:
-    """The rows of a heat map: names of modules with a star for the layer."""
+    """Rows of a heat map: module names with a star in place of the layer index."""
     return list(dict.fromkeys(_starred(module.name) for module in errors.modules))
 
 
@@ -63,7 +63,7 @@ def _starred(name: str) -> str:
 
 
 def _heat_map(axes: Any, errors: Errors, which: str) -> Any:
-    """A column for every layer; exact modules have no color."""
+    """Plots a heat map with a column per layer; exact modules have no color."""
     from matplotlib.colors import TwoSlopeNorm
 
     rows = _rows_of(errors)
@@ -79,7 +79,7 @@ def _heat_map(axes: Any, errors: Errors, which: str) -> Any:
 
 
 def _curves(axes: Any, errors: Errors) -> None:
-    """SQNR of every hidden state; exact states have no point."""
+    """Plots the SQNR of every hidden state; exact states have no point."""
     for name, states in states_of(errors).items():
         if name in COLORS:
             values = [one.sqnr_db if math.isfinite(one.sqnr_db) else math.nan for one in states]

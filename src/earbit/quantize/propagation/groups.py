@@ -1,4 +1,4 @@
-"""Groups of leaves that are quantized together: roles, pairs of roles and roles in one layer."""
+"""Groups of leaves to quantize together: roles, pairs of roles and roles in one layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAYER_ROLES: tuple[Role, ...] = ("attention", "convolution", "feed_forward")
 
 
 class Group(NamedTuple):
-    """Every leaf or block of some roles, in all layers or in one."""
+    """All leaves or blocks of some roles, in all layers or in one."""
 
     roles: tuple[Role, ...]
     layer: int | None = None
@@ -30,15 +30,15 @@ class Group(NamedTuple):
 
 
 def stack_of(groups: Iterable[Group]) -> Group:
-    """The group of all quantized leaves in encoder layers; without roles if there are none."""
+    """Group of all quantized leaves in encoder layers; has no roles if no leaf is quantized."""
     found = {role for group in groups for role in group.roles}
     return Group(tuple(role for role in LAYER_ROLES if role in found))
 
 
 def groups_of(student: torch.nn.Module) -> list[Group]:
-    """The groups whose errors are measured, each once.
+    """Groups to measure, each once.
 
-    Every role, every pair of roles in layers, all roles in layers, every role in every layer.
+    Each role, each pair of roles in layers, all roles in layers, and each role in each layer.
     """
     quantized = [leaf for leaf in leaves_of(student) if not leaf.leaf.precision.is_float]
     roles = [Group((role,)) for role in ROLES if any(role == leaf.role for leaf in quantized)]

@@ -1,4 +1,4 @@
-"""Temporary changes of a model: outputs of modules from another model, or with noise."""
+"""Hooks that temporarily replace the outputs of modules or add noise to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from earbit.nn.leaves import MatMul, leaf_modules
 
 Hook = Callable[[str, torch.nn.Module, tuple[Any, ...], dict[str, Any], Any], Tensor | None]
-"""Receives name, module, arguments and output of a call; may return another output."""
+"""Receives name, module, arguments and output of a call and may return a new output."""
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def unfused(model: torch.nn.Module) -> AbstractContextManager[None]:
 def replaced(
     model: torch.nn.Module, other: torch.nn.Module, names: Iterable[str]
 ) -> AbstractContextManager[None]:
-    """The named modules of a model return the outputs of the other model's, on the same inputs."""
+    """Replaces outputs of the named modules by the outputs of `other` on the same inputs."""
 
     def output_of_other(name: str, _: Any, args: Any, kwargs: Any, __: Any) -> Tensor:
         output: Tensor = other.get_submodule(name)(*args, **kwargs)
@@ -58,9 +58,9 @@ def replaced(
 def noisy(
     model: torch.nn.Module, power: dict[str, float], seed: str
 ) -> AbstractContextManager[None]:
-    """Adds white noise to the outputs of modules; power: its mean square, by module name.
+    """Adds white noise to the outputs of modules; power: mean square of the noise by module name.
 
-    The noise of a module depends on the seed and its name alone, not on other noisy modules.
+    The noise of a module depends only on the seed and the name of the module.
     """
 
     def add_noise(name: str, _: Any, __: Any, ___: Any, output: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""Interaction of errors: how far errors together exceed the sum of each alone, at the last state.
+"""Interaction of errors at the last hidden state: joint error against the sum of single errors.
 
 The error is `ErrorSums.log_error`, which is additive for independent errors.  A deep model is not
 linear, so independent noise in place of quantization is the control, and the net figures subtract
-it.  Decibels grow with the number of interacting blocks; coherence is an average over pairs of
-them, where a block is one role in one layer.  docs/propagation.md.
+it.  A block is one role in one layer.  Decibels grow with the number of interacting blocks, and
+coherence is an average over pairs of blocks.  See docs/propagation.md.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from earbit.quantize.propagation.groups import Group, stack_of
 from earbit.quantize.propagation.measure import Errors
 
 LastErrors = Mapping[Group, float]
-"""Log error of the last state, by what is quantized or noisy."""
+"""Log error of the last state by quantized or noisy group."""
 Figures = tuple[float | None, float | None]
-"""Decibels and coherence."""
+"""Interaction in decibels, and coherence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """Figures of quantization, of independent noise, and net: the first less the second.
+    """Interaction of quantization errors, of independent noise, and their difference (net).
 
-    None where a figure is undefined: no error, no signal left, or nothing to interact with.
+    A figure is None if it is undefined: no error, no remaining signal, or a single block.
     """
 
     db: float | None
-    """10 log10 of the error together over the sum of the errors alone."""
+    """10 log10 of the joint error divided by the sum of the single errors."""
     noise_db: float | None
     net_db: float | None
     coherence: float | None
@@ -44,21 +44,21 @@ class StackInteraction:
     """Interaction of all quantized leaves in encoder layers."""
 
     log_error: float
-    """With all of them quantized."""
+    """Log error with all leaves quantized."""
     alone: float
-    """Sum over all blocks, each quantized alone."""
+    """Sum of the log errors of all blocks, each quantized alone."""
     between: Interaction
-    """Between blocks of different roles."""
+    """Interaction between blocks of different roles."""
     within: Interaction
-    """Between blocks of one role in different layers."""
+    """Interaction between blocks of one role in different layers."""
     pairs: dict[str, Interaction]
-    """Between two roles, the others in full precision."""
+    """Interaction between two roles, with other roles in full precision."""
     roles: dict[str, Interaction]
-    """Within each role, the others in full precision."""
+    """Interaction within each role, with other roles in full precision."""
 
 
 def interaction_of(errors: Errors) -> StackInteraction:
-    """The interaction in a model's layers."""
+    """Computes the interaction in the encoder layers of a model."""
     found, noise = (
         {group: states[-1].log_error for group, states in by_group.items()}
         for by_group in (errors.groups, errors.noise)
@@ -88,7 +88,7 @@ def interaction_of(errors: Errors) -> StackInteraction:
 
 
 def over_db(together: float, alone: Iterable[float]) -> float | None:
-    """10 log10 of an error over a sum of errors; None if either is 0 or infinite."""
+    """10 log10 of an error divided by a sum of errors; None if either is 0 or infinite."""
     total = math.fsum(alone)
     if not (0 < together < math.inf and 0 < total < math.inf):
         return None
@@ -96,7 +96,7 @@ def over_db(together: float, alone: Iterable[float]) -> float | None:
 
 
 def _between(errors: LastErrors, roles: Sequence[Role]) -> Figures:
-    """Different roles together, against the sum of every role alone."""
+    """Joint error of different roles against the sum of each role alone."""
     alone = [errors[Group((role,))] for role in roles]
     blocks = [_blocks(errors, role) for role in roles]
     most = _most([error for one in blocks for error in one]) - math.fsum(map(_most, blocks))
@@ -104,7 +104,7 @@ def _between(errors: LastErrors, roles: Sequence[Role]) -> Figures:
 
 
 def _within(errors: LastErrors, roles: Sequence[Role]) -> Figures:
-    """Every role in all layers, against the sum over single layers, summed over roles."""
+    """Error of each role in all layers against the sum over single layers, summed over roles."""
     together = math.fsum(errors[Group((role,))] for role in roles)
     blocks = [_blocks(errors, role) for role in roles]
     alone = [error for one in blocks for error in one]
@@ -112,22 +112,22 @@ def _within(errors: LastErrors, roles: Sequence[Role]) -> Figures:
 
 
 def _blocks(errors: LastErrors, role: Role) -> list[float]:
-    """Errors of a role in every single layer."""
+    """Errors of a role in each single layer."""
     return [e for group, e in errors.items() if group.roles == (role,) and group.layer is not None]
 
 
 def _most(errors: Sequence[float]) -> float:
-    """The interaction of all pairs if amplitudes add: the sum of 2 sqrt(e_i e_j)."""
+    """Maximum interaction, when the amplitudes of all pairs add: the sum of 2 sqrt(e_i e_j)."""
     return math.fsum(math.sqrt(error) for error in errors) ** 2 - math.fsum(errors)
 
 
 def _figures(together: float, alone: Sequence[float], most: float) -> Figures:
     gain = together - math.fsum(alone)
-    # Without pairs, `most` is 0 up to rounding; with an infinite error it is nan.
+    # `most` is 0 up to rounding without pairs, and nan with an infinite error.
     has_pairs = 1e-9 * abs(gain) < most < math.inf
     return over_db(together, alone), gain / most if has_pairs else None
 
 
 def minus(left: float | None, right: float | None) -> float | None:
-    """The difference; None if either is undefined."""
+    """Difference, or None if an operand is undefined."""
     return None if left is None or right is None else left - right

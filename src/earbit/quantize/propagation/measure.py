@@ -1,8 +1,9 @@
-"""Errors of a quantized model (student) against the full-precision model (teacher).
+"""Measures errors of a quantized model (student) against the full-precision model (teacher).
 
-Every module is measured `alone`, quantized on the teacher's inputs, and `accumulated`, in the
-student.  Then groups of the student's leaves are put into the teacher, and its hidden states are
-compared.  As a control, independent noise takes the place of quantization.  docs/propagation.md.
+Every module is measured `alone`, quantized on the inputs of the teacher, and `accumulated`, in the
+student.  Then groups of student leaves replace leaves of the teacher, and the hidden states of the
+teacher are compared.  As a control, independent noise replaces quantization.  See
+docs/propagation.md.
 """
 
 from __future__ import annotations
@@ -30,34 +31,34 @@ from earbit.quantize.propagation.hooks import hooked, noisy, replaced, unfused
 
 @dataclass(frozen=True, slots=True)
 class ModuleErrors:
-    """Errors of the output of a leaf or of a module that holds leaves."""
+    """Output errors of a leaf or of a module that contains leaves."""
 
     name: str
     role: Role | None
-    """None for several roles."""
+    """None if the leaves have several roles."""
     layer: int | None
     precision: Precision | None
-    """Of a leaf."""
+    """Precision of a leaf, None for other modules."""
     is_noisy: bool
-    """Whether it is a block in a layer with a quantized leaf, which noise can replace."""
+    """Whether noise can replace quantization: a block in a layer with a quantized leaf."""
     alone: ErrorSums
     accumulated: ErrorSums
 
 
 States = list[ErrorSums]
-"""Errors of the encoder's input and of the output of every layer."""
+"""Errors of the encoder input and of the output of every layer."""
 
 
 @dataclass(slots=True)
 class Errors:
-    """Errors of one model, as `measure` returns them."""
+    """Errors of one model, the result of `measure`."""
 
     groups: dict[Group, States]
-    """With one group quantized, everything else in full precision."""
+    """Errors with one group quantized and the rest in full precision."""
     noise: dict[Group, States]
-    """With independent noise in its place; none for a group outside of layers."""
+    """Errors with independent noise in place of quantization, zero for groups outside of layers."""
     student: States = field(default_factory=list)
-    """With everything quantized."""
+    """Errors with all leaves quantized."""
     modules: list[ModuleErrors] = field(default_factory=list)
 
 
@@ -72,9 +73,9 @@ def measure(
 ) -> Errors:
     """Compares a quantized model with the full-precision one, clip by clip, without padding.
 
-    clips: (samples,) each;  seed: of the noise;  title: of the progress that is shown.  Both models
-    run in evaluation mode and get their own mode back.  Raises ConfigError without clips, and
-    DataError for a non-finite output.
+    clips: shape (n_samples,) each.  seed: seed of the noise.  title: title of the progress bar.
+    Both models run in evaluation mode, and their previous mode is restored.  Raises ConfigError
+    without clips, and DataError for a non-finite output.
     """
     if not clips:
         raise ConfigError("errors without audio; give at least one clip")
@@ -92,7 +93,7 @@ def measure(
             expected, found = _compare_modules(teacher, student, modules, wave_BN)
             _compare_states(errors.student, expected, found)
             advance(2)
-        # A module that the model does not run, as the unit head, has nothing to compare.
+        # Modules that do not run, such as the unit head, have no output to compare.
         errors.modules = [module for module in modules.values() if module.alone.n_elements]
         for i, wave_BN in enumerate(waves):
             expected = teacher(wave_BN)
@@ -110,7 +111,7 @@ def measure(
 
 
 def _modules_of(student: AudioModel) -> dict[str, ModuleErrors]:
-    """Every module that is or holds a leaf, by name."""
+    """All modules that are or contain leaves, by name."""
     modules, leaves = {}, leaves_of(student)
     for name, module in student.named_modules():
         inside = [one for one in leaves if f"{one.name}.".startswith(f"{name}.")]
@@ -165,7 +166,7 @@ def _compare_states(states: States, expected: ModelOutput, found: ModelOutput) -
 
 
 def _real_products(module: torch.nn.Module, output: Tensor) -> Tensor | None:
-    """True where an element of a sparse product has real operands, once; None where all have."""
+    """Mask of elements of a sparse product with real operands; None for a dense product."""
     pattern = getattr(module, "pattern", None)
     if not isinstance(pattern, SparsePattern):
         return None

@@ -1,4 +1,4 @@
-"""Measured errors as JSON and as text tables."""
+"""JSON and text tables of measured errors."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ Measured = tuple[Subject, Errors]
 
 
 def comparisons_of(measured: Sequence[Measured]) -> list[dict[str, Any]]:
-    """Compares every mixed encoder with every attention-only one of its depth, width and plan.
+    """Compares mixed with attention-only encoders of equal depth, width and plan.
 
-    The error of the last state is larger by `excess_db = alone_db + within_db + between_db`.  The
-    hypothesis predicts a `net_coherence_between` above 0.
+    The error of the last state exceeds the error of the attention-only encoder by
+    `excess_db = alone_db + within_db + between_db`.  The hypothesis predicts a
+    `net_coherence_between` above 0.
     """
     found = []
     for i, j in pairs_of([subject for subject, _ in measured]):
@@ -50,7 +51,7 @@ def comparisons_of(measured: Sequence[Measured]) -> list[dict[str, Any]]:
 
 
 def states_of(errors: Errors) -> dict[str, States]:
-    """Errors of hidden states by what is quantized: roles, pairs of roles, `layers`, `all`."""
+    """Errors of hidden states by quantized group: roles, pairs of roles, `layers`, `all`."""
     shown = [group for group in errors.groups if group.layer is None and len(group.roles) <= 2]
     states = {str(group): errors.groups[group] for group in shown}
     stack = stack_of(errors.groups)
@@ -60,7 +61,7 @@ def states_of(errors: Errors) -> dict[str, States]:
 
 
 def to_json(measured: Sequence[Measured], audio: Mapping[str, Any]) -> dict[str, Any]:
-    """All figures as plain values; None where a figure is not finite (docs/propagation.md)."""
+    """All metrics as plain values, None if not finite (docs/propagation.md)."""
     result = {
         **audio,
         "models": [_model_json(*one) for one in measured],
@@ -106,7 +107,7 @@ def _figures(sums: ErrorSums, names: Sequence[str]) -> dict[str, float]:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for every number that JSON cannot express."""
+    """Replaces numbers that JSON cannot express by None."""
     if isinstance(value, dict):
         return {name: _finite(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -115,7 +116,7 @@ def _finite(value: Any) -> Any:
 
 
 def render(measured: Sequence[Measured], audio: Mapping[str, Any]) -> str:
-    """The tables of every model, and that of the comparisons."""
+    """Text tables of all models and of the comparisons."""
     lines = [
         f"clips: {audio['clips']} of {audio['audio']}, {audio['seconds']:.1f} s; SQNR: signal-to-"
         "quantization-noise ratio in dB, higher is better; docs/propagation.md",
@@ -134,12 +135,12 @@ def render(measured: Sequence[Measured], audio: Mapping[str, Any]) -> str:
 
 
 def label(name: str) -> str:
-    """A key of `states_of` in words."""
+    """Label for a key of `states_of`."""
     return "all in layers" if name == "layers" else " + ".join(map(label_of, name.split("+")))
 
 
 def _table(errors: Errors) -> list[list[str]]:
-    """Hidden states by what is quantized; interaction of roles with each other, or of one role."""
+    """Table of hidden states by quantized group, with interactions between and within roles."""
     found = interaction_of(errors)
     interactions = {**found.roles, **found.pairs, "layers": found.between}
     rows = [

@@ -1,4 +1,4 @@
-"""Opens the models to measure, and decides which encoders can be compared."""
+"""Opens the models to measure and selects comparable encoders."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ DEFAULT_PLAN = "w1a1"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A full-precision model, and its trained student or the plan that quantizes it."""
+    """A full-precision model with its trained student or the plan that quantizes it."""
 
     name: str
     plan: str
     teacher_name: str | None
-    """Of the full-precision model of a trained student."""
+    """Name of the full-precision model of a trained student."""
     teacher: AudioModel
     trained: AudioModel | None = None
 
     def student(self, clips: Sequence[np.ndarray]) -> AudioModel:
-        """The trained student, or the teacher under the plan, calibrated on clips."""
+        """The trained student, or a copy of the teacher quantized under the plan."""
         return self.trained or calibrated_twin(self.teacher, plan_named(self.plan), clips)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Layers and width of the encoder."""
+        """Number of layers and width of the encoder."""
         return self.teacher.config.encoder.n_layers, self.teacher.config.encoder.d_model
 
     @property
     def is_mixed(self) -> bool:
-        """Whether its layers hold convolution beside attention, quantized or not."""
+        """Whether the model has both convolution and attention blocks, quantized or not."""
         return {"attention", "convolution"} <= {leaf.role for leaf in leaves_of(self.teacher)}
 
 
@@ -58,10 +58,10 @@ def opened(
     settings: Sequence[str],
     seed: int,
 ) -> list[Subject]:
-    """Presets and full-precision models under a plan, or quantized models with their teachers.
+    """Opens full-precision models under a plan, or quantized models with their teachers.
 
-    Raises ConfigError for arguments that exclude each other, before any model is read, for a model
-    of the wrong precision or architecture, and for a plan that quantizes nothing.
+    Raises ConfigError for conflicting arguments, before any model is read, for a model of the wrong
+    precision or architecture, and for a plan that quantizes no leaf.
     """
     if not models:
         raise ConfigError(f"no model; give trained models or presets: {', '.join(PRESETS)}")
@@ -91,7 +91,7 @@ def _student(where: str, teacher_where: str) -> Subject:
     if not quantized_leaves_of(student):
         raise ConfigError(f"{where}: nothing in it is quantized; leave out --teacher, give --plan")
     refuse_quantized(teacher_where, teacher, "give a full-precision model as --teacher")
-    # The unit head does not count.
+    # The unit head may differ.
     its = teacher.config
     if replace(student.config, n_units=its.n_units, d_unit=its.d_unit) != its:
         raise ConfigError(
@@ -103,10 +103,10 @@ def _student(where: str, teacher_where: str) -> Subject:
 
 
 def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]) -> AudioModel:
-    """A copy under a plan with scales from full-precision activations alone.
+    """Quantized copy of the teacher with scales from full-precision activations only.
 
     `quantized_copy` calibrates leaf after leaf on quantized inputs.  Here a scale must not depend
-    on what else is quantized.  The copy is in the teacher's mode.
+    on the quantization of other leaves.  The copy has the training mode of the teacher.
     """
     twin = copy.deepcopy(teacher)
     convert(twin, plan.precisions(leaves_of(twin)))
@@ -118,7 +118,7 @@ def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]
 
 
 def pairs_of(subjects: Sequence[Subject]) -> list[tuple[int, int]]:
-    """Indices of every mixed encoder with every attention-only one of its shape and plan."""
+    """Index pairs of mixed and attention-only encoders with equal shape and plan."""
     return [
         (i, j)
         for i, mixed in enumerate(subjects)

@@ -1,4 +1,4 @@
-"""Measures how quantization errors propagate through models, and writes the results."""
+"""Command `earbit propagation`: measures the propagation of quantization errors in models."""
 
 from __future__ import annotations
 
@@ -44,11 +44,12 @@ def errors_of_models(
     """Measures the errors of models and compares encoders; returns text tables and JSON values.
 
     models: presets (random weights from the seed) or full-precision models, quantized under `plan`
-    (`w1a1` by default); or quantized models, each with its full-precision model in `teachers`.
-    corpus: 'synthetic' by default;  is_noise: seeded noise instead;  n_clips: to compare, and as
-    many again to calibrate scales;  seconds: of each clip, from its start;  settings: `path=value`
-    for presets;  out_dir: for propagation.json and the figure.  Raises ConfigError for arguments
-    that exclude each other, and the errors of opening models, plans and corpora.
+    (default `w1a1`), or quantized models, each with its full-precision model in `teachers`.
+    corpus: default `synthetic`.  is_noise: uses seeded noise instead of a corpus.  n_clips: number
+    of clips to compare, and of further clips to calibrate scales.  seconds: length of each clip,
+    from its start.  settings: `path=value` for presets.  out_dir: folder for propagation.json and
+    the figure.  Raises ConfigError for conflicting arguments, and the errors of opening models,
+    plans and corpora.
     """
     require_range(1, MAX_CLIPS + 1, clips=n_clips)
     least = MIN_SAMPLES / SAMPLE_RATE_HZ
@@ -76,7 +77,7 @@ def errors_of_models(
             if is_noise
             else _corpus_clips(where, seed, 2 * n_clips, n_samples)
         )
-        # A corpus too small for both calibrates on the compared clips.
+        # A corpus with too few clips for both calibrates on the compared clips.
         clips, others = both[:n_clips], both[n_clips:] or both
         measured = []
         for one in subjects:
@@ -94,7 +95,7 @@ def errors_of_models(
 
 
 def _corpus_clips(where: str, seed: int, n_clips: int, n_samples: int) -> list[np.ndarray]:
-    """Clips drawn from a corpus by the seed; files that cannot be decoded are reported."""
+    """Draws clips from a corpus by the seed; reports files that cannot be decoded."""
     corpus = open_corpus(where)
     say_ignored(corpus)
     cuts = sorted(corpus.cuts, key=lambda cut: cut.id)

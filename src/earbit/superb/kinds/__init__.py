@@ -1,1 +1,1 @@
-"""Kinds of output: what heads, losses and programs know instead of tasks."""
+"""Kinds of output, the task-independent interface of heads, losses and programs."""

@@ -1,6 +1,6 @@
-"""Kind `class`: one class per clip, or one in each of several slots.
+"""Kind `class`: one class per clip, or one class per slot.
 
-Several slots are several softmaxes over parts of one output vector, as intents need.
+Each slot is a softmax over a part of one output vector, for example for intents.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Target = str | tuple[str, ...]
 
 
 def class_target(value: Any) -> Target | None:
-    """A class, or a tuple of one per slot; None for anything else."""
+    """Parses a class or a tuple of one class per slot; returns None for other values."""
     parts = value if isinstance(value, (list, tuple)) else (value,)
     if not parts or not all(isinstance(part, str) and part for part in parts):
         return None
@@ -28,7 +28,7 @@ def class_target(value: Any) -> Target | None:
 
 
 def class_slots(targets: Sequence[Target]) -> Slots:
-    """The classes of every slot, sorted.
+    """Sorted classes of every slot.
 
     Raises DataError for a slot with fewer than two classes, and for targets with different numbers
     of slots.
@@ -59,7 +59,7 @@ def class_indices(target: Target, slots: Slots) -> Tensor:
 def class_loss(
     outputs_BC: Tensor, lengths: Tensor, targets: Sequence[Tensor], slots: Slots
 ) -> Tensor:
-    """Cross-entropy, the sum over the slots and the mean over the batch; lengths do not matter."""
+    """Cross-entropy, summed over slots and averaged over the batch; ignores lengths."""
     indices_BS = torch.stack(list(targets))
     parts = torch.split(outputs_BC, [len(slot) for slot in slots], dim=1)
     losses = [F.cross_entropy(part, indices_BS[:, i]) for i, part in enumerate(parts)]
@@ -67,7 +67,7 @@ def class_loss(
 
 
 def likeliest_class(outputs_C: Tensor, slots: Slots) -> Target:
-    """The class with the largest output, in every slot where there are several."""
+    """Class with the largest output, for every slot if there are several."""
     parts = torch.split(outputs_C, [len(slot) for slot in slots])
     found = tuple(slot[int(part.argmax())] for slot, part in zip(slots, parts, strict=True))
     return found[0] if len(found) == 1 else found

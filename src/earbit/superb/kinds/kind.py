@@ -1,4 +1,4 @@
-"""What a kind of output is: targets, splits, outputs, loss and decoding, as functions.
+"""Interface of a kind of output: functions for targets, splits, outputs, loss and decoding.
 
 Letters: B batch, T frames, C outputs.
 """
@@ -15,24 +15,24 @@ from earbit.audio.splits import Splits
 from earbit.superb.task import Example
 
 Slots = tuple[tuple[str, ...], ...]
-"""Names of the outputs of a head, for each softmax over a part of them."""
+"""Names of the outputs of a head by softmax, each over a part of the outputs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
-    """A kind of output, which any number of tasks share."""
+    """A kind of output, shared by tasks."""
 
     target_of: Callable[[Any], Any]
-    """Value of a manifest label -> target; None where the value cannot be one."""
+    """Value of a manifest label -> target, or None for an invalid value."""
     splits: Callable[[Sequence[Example], Mapping[str, str | None]], Splits[Example]]
-    """(examples, split of the corpus by id) -> splits; DataError where they do not serve."""
+    """(examples, corpus split by id) -> splits; raises DataError if they are unusable."""
     slots_of: Callable[[Sequence[Any]], Slots]
     """Training targets -> names of the outputs."""
     encode: Callable[[Any, Slots], Tensor]
-    """Target -> int64 vector; DataError for a name that training does not have."""
+    """Target -> int64 vector; raises DataError for a name without training examples."""
     loss: Callable[[Tensor, Tensor, Sequence[Tensor], Slots], Tensor]
     """(outputs, lengths in frames (B,), encoded targets, slots) -> mean loss of the batch."""
     decode: Callable[[Tensor, Slots], Any]
     """Outputs (C,) or (T, C) of one clip without padding -> prediction, comparable to a target."""
     min_frames: Callable[[Any], int]
-    """Frames that a clip needs for its target to have a probability."""
+    """Minimum number of frames for a nonzero probability of the target."""

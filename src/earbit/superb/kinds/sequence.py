@@ -1,4 +1,4 @@
-"""Kind `sequence`: a text without times, one distribution over symbols per frame, CTC.
+"""Kind `sequence`: unaligned text, with CTC over one symbol distribution per frame.
 
 A symbol is a character of a text, or an item of a list such as phones, which ends in a space.
 Source: Graves et al. 2006, Connectionist Temporal Classification.
@@ -23,7 +23,7 @@ Target = tuple[str, ...]
 
 
 def symbols_of(value: Any) -> Target | None:
-    """Characters of a text, with single spaces, or items of a list; None for anything else."""
+    """Symbols: characters of a text with single spaces, or list items; None for other values."""
     if isinstance(value, str):
         return tuple(" ".join(value.split())) or None
     if isinstance(value, (list, tuple)) and all(isinstance(s, str) and s.strip() for s in value):
@@ -32,12 +32,12 @@ def symbols_of(value: Any) -> Target | None:
 
 
 def vocabulary(targets: Sequence[Target]) -> Slots:
-    """The blank, and all symbols of the targets, sorted."""
+    """The blank and the sorted symbols of all targets."""
     return ((BLANK, *sorted({symbol for target in targets for symbol in target})),)
 
 
 def symbol_indices(target: Target, slots: Slots) -> Tensor:
-    """Indices of the symbols, int64 (n_symbols,)."""
+    """Indices of the symbols: int64 (n_symbols,)."""
     index = {symbol: i for i, symbol in enumerate(slots[0])}
     if unknown := [symbol for symbol in target if symbol not in index]:
         raise DataError(f"symbol {unknown[0]!r} is in no training clip")
@@ -47,7 +47,7 @@ def symbol_indices(target: Target, slots: Slots) -> Tensor:
 def ctc_loss(
     outputs_BTC: Tensor, lengths: Tensor, targets: Sequence[Tensor], slots: Slots
 ) -> Tensor:
-    """CTC loss per symbol, mean over the batch; a clip with too few frames counts as 0."""
+    """CTC loss per symbol, averaged over the batch; 0 for clips with too few frames."""
     log_TBC = outputs_BTC.log_softmax(-1).transpose(0, 1)
     n_symbols = torch.tensor([len(target) for target in targets])
     return F.ctc_loss(
@@ -56,13 +56,13 @@ def ctc_loss(
 
 
 def greedy_symbols(outputs_TC: Tensor, slots: Slots) -> Target:
-    """The likeliest symbol of each frame, repeats merged and blanks dropped."""
+    """Most likely symbol of each frame, with repeats merged and blanks removed."""
     indices = torch.unique_consecutive(outputs_TC.argmax(-1)).tolist()
     return tuple(slots[0][i] for i in indices if i)
 
 
 def ctc_frames(target: Target) -> int:
-    """Frames that CTC needs: one per symbol and one blank between equal neighbours."""
+    """Minimum number of frames for CTC: one per symbol, and one blank between equal neighbours."""
     return len(target) + sum(a == b for a, b in pairwise(target))
 
 

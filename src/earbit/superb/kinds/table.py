@@ -1,4 +1,4 @@
-"""The table of kinds of output."""
+"""Table of the kinds of output."""
 
 from __future__ import annotations
 
