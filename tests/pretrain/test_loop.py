@@ -16,8 +16,13 @@ from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
 from earbit.pretrain.checkpoint import load_newest
-from earbit.pretrain.loop import TrainConfig, TrainingData, train
-from earbit.pretrain.objective import FEATURE_PENALTY_WEIGHT, masked_units
+from earbit.pretrain.loop import TrainConfig, TrainingData, train, validate
+from earbit.pretrain.objective import (
+    FEATURE_PENALTY_WEIGHT,
+    Loss,
+    Objective,
+    masked_units,
+)
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
 from earbit.quantize.student import noise_clips, quantized_copy
 from earbit.units.discover import discover_units
@@ -52,7 +57,9 @@ def data() -> TrainingData:
     }
     _, labels, _ = discover_units(waveforms, corpus_digest="noise", n_units=4, seed=0)
     cuts = [cut(name, n) for name, n in sizes.items()]
-    return TrainingData(CutSet.from_cuts(cuts[:4]), CutSet.from_cuts(cuts[4:]), waveforms, labels)
+    return TrainingData(
+        CutSet.from_cuts(cuts[:4]), CutSet.from_cuts(cuts[4:]), waveforms, "noise", labels
+    )
 
 
 def run(data, out_dir, config=CONFIG):
@@ -75,7 +82,7 @@ def test_a_run_that_was_cut_short_ends_with_the_same_bits(data, tmp_path):
         calls += 1
         if calls == 6:
             raise Killed
-        return masked_units(0.0)(*args)
+        return masked_units(0.0).loss(*args)
 
     with pytest.raises(Killed):
         train(
@@ -83,7 +90,7 @@ def test_a_run_that_was_cut_short_ends_with_the_same_bits(data, tmp_path):
             data,
             CONFIG,
             tmp_path / "cut",
-            objective=dies,
+            objective=Objective(dies, needs_units=True),
             run=to_dict(CONFIG),
         )
     resumed, resumed_figures = run(data, tmp_path / "cut")
@@ -155,15 +162,16 @@ def test_the_loss_is_cross_entropy_and_ten_times_the_penalty(data, tmp_path):
 
 def test_a_gradient_that_is_not_finite_stops_before_it_is_applied(data, tmp_path):
     def broken(model, *args):
-        loss = masked_units(0.0)(model, *args)
+        loss = masked_units(0.0).loss(model, *args)
         # Its value is the loss, its derivative at 0 is not a number.
         zero = (model.mask_embedding * 0).sum().sqrt()
         return dataclasses.replace(loss, total=loss.total + zero)
 
     model = random_model(MODEL, seed=1)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    objective = Objective(broken, needs_units=True)
     with pytest.raises(DataError, match="step 1: the gradient is nan.*that of mask_embedding"):
-        train(model, data, CONFIG, tmp_path, objective=broken, run={})
+        train(model, data, CONFIG, tmp_path, objective=objective, run={})
     assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
 
 
@@ -176,3 +184,48 @@ def test_frames_that_are_not_hidden_weigh_as_much_as_they_are_told(data, tmp_pat
         + FEATURE_PENALTY_WEIGHT * line["feature_penalty"]
     )
     assert line["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_objective_without_units_gets_no_targets_from_data_with_or_without_labels(
+    data, tmp_path
+):
+    seen = []
+
+    def penalty(model, batch, mask_BT, targets_BT):
+        seen.append((mask_BT, targets_BT))
+        output = model(batch.waveforms, mask_BT=mask_BT)
+        return Loss(output.feature_penalty, {"frames": output.states[-1].detach().sum()})
+
+    objective = Objective(penalty, needs_units=False)
+    for labels in (data.labels, None):
+        out_dir = tmp_path / str(labels is None)
+        bare = dataclasses.replace(data, labels=labels)
+        model = random_model(MODEL, seed=1)
+        figures = train(model, bare, CONFIG, out_dir, objective=objective, run={})
+        assert set(figures) == {"valid_loss", "valid_frames"}
+    assert all(targets_BT is None for _, targets_BT in seen)
+    half = len(seen) // 2
+    for (a, _), (b, _) in zip(seen[:half], seen[half:], strict=True):
+        assert a.any()
+        assert torch.equal(a, b)
+
+
+def test_an_objective_that_needs_units_is_refused_before_training_on_data_without(data, tmp_path):
+    bare = dataclasses.replace(data, labels=None)
+    model = random_model(MODEL, seed=1)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(ConfigError, match="no units .* label the corpus with `earbit units`"):
+        train(model, bare, CONFIG, tmp_path / "out", objective=masked_units(0.0), run={})
+    with pytest.raises(ConfigError, match="the data has no units"):
+        validate(model, bare, CONFIG, masked_units(0.0))
+    assert not (tmp_path / "out").exists()
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+
+
+def test_data_is_described_by_its_corpus_and_by_its_units_if_there_are_any(data):
+    assert dataclasses.replace(data, labels=None).digests == {"corpus": "noise"}
+    assert data.digests == {
+        "corpus": "noise",
+        "labels": data.labels.digest,
+        "kmeans": data.labels.header.kmeans_digest,
+    }

@@ -19,7 +19,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from earbit.audio.batches import Batch, collate, epoch_batches
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.errors import DataError, require_range
+from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder, write_text
 from earbit.frames import MIN_SAMPLES, n_frames_of
 from earbit.model import AudioModel
@@ -77,9 +77,11 @@ def train(
     """Trains `model` in place to the last step and returns its validation figures.
 
     run: all that decides the result, as JSON values.  Continues from the newest checkpoint below
-    `out_dir`, where log.jsonl grows too; ConfigError when that belongs to another run.  Raises
-    DataError when loss or gradient stop being finite, naming the step.
+    `out_dir`, where log.jsonl grows too; ConfigError when that belongs to another run, and when
+    the objective needs units that `data` lacks.  Raises DataError when loss or gradient stop being
+    finite, naming the step.
     """
+    _check_units(data, objective)
     optimiser = build_optimiser(model, config.optimiser)
     checkpoints = out_dir / CHECKPOINTS
     position = load_newest(checkpoints, model, optimiser, run) or Position(0, 0, 0)
@@ -109,7 +111,11 @@ def train(
 def validate(
     model: AudioModel, data: TrainingData, config: TrainConfig, objective: Objective
 ) -> dict[str, float]:
-    """Mean figures of the objective over the validation cuts, with masks fixed by the seed."""
+    """Mean figures of the objective over the validation cuts, with masks fixed by the seed.
+
+    Raises ConfigError when the objective needs units that `data` lacks.
+    """
+    _check_units(data, objective)
     sums: dict[str, float] = {}
     batches = _epoch(data.valid, config, epoch=0)
     with evaluating(model):
@@ -119,6 +125,14 @@ def validate(
             for name, value in {"loss": loss.total, **loss.parts}.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
     return {f"valid_{name}": total / len(batches) for name, total in sums.items()}
+
+
+def _check_units(data: TrainingData, objective: Objective) -> None:
+    if objective.needs_units and data.labels is None:
+        raise ConfigError(
+            "the data has no units and the objective needs them; label the corpus with "
+            "`earbit units`, or choose an objective without units"
+        )
 
 
 def _step(
@@ -188,8 +202,10 @@ def _loss(
         raise DataError(
             f"batch {', '.join(ids[:5])}: no frame can be hidden; leave out clips under 2 frames"
         )
-    loss = objective(model, batch, mask_BT, _targets(batch, n_frames, data.labels))
-    return loss, int(mask_BT.sum())
+    targets_BT = None
+    if objective.needs_units and data.labels is not None:
+        targets_BT = _targets(batch, n_frames, data.labels)
+    return objective.loss(model, batch, mask_BT, targets_BT), int(mask_BT.sum())
 
 
 def _targets(batch: Batch, n_frames: int, labels: UnitLabels) -> Tensor:

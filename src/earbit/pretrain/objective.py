@@ -28,18 +28,28 @@ class Loss:
     """Scalars by name, without gradient."""
 
 
-Objective = Callable[[AudioModel, Batch, Tensor, Tensor], Loss]
-"""(model, batch, mask (B, T), targets (B, T)) -> Loss."""
+LossFunction = Callable[[AudioModel, Batch, Tensor, Tensor | None], Loss]
+"""(model, batch, mask (B, T), targets (B, T) or None) -> Loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A loss function and the data that it needs."""
+
+    loss: LossFunction
+    needs_units: bool
+    """Whether the loss function needs the unit of every frame; targets are None otherwise."""
 
 
 def masked_units(unmasked_weight: float) -> Objective:
     """HuBERT's objective; see `unit_loss`."""
 
-    def objective(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor) -> Loss:
+    def loss(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor | None) -> Loss:
+        assert targets_BT is not None
         output = model(batch.waveforms, mask_BT=mask_BT)
         return unit_loss(model, output, mask_BT, targets_BT, unmasked_weight)
 
-    return objective
+    return Objective(loss, needs_units=True)
 
 
 def unit_loss(

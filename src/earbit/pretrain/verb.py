@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from earbit.config import override, save, to_dict
+from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.model import AudioModel
@@ -21,7 +22,7 @@ from earbit.run_folder import CONFIG_NAME, check_is_ours, check_kind
 from earbit.units.labelled import (
     TrainingData,
     copy_units,
-    data_digests,
+    label_digests,
     labelled,
     training_corpus,
     training_data,
@@ -55,12 +56,14 @@ def _description(recipe: RecipeConfig, labels: UnitLabels | None) -> dict[str, A
     """What decides the result of a run, as far as it is known; labels: None before they are."""
     n_units = recipe.n_units if labels is None else labels.n_units
     complete = override(recipe, [f"model.n_units={n_units}"])
-    digests = {} if labels is None else data_digests(labels)
-    return {"stage": "pretrain", "recipe": to_dict(complete), **digests}
+    known = {} if labels is None else label_digests(labels)
+    return {"stage": "pretrain", "recipe": to_dict(complete), **known}
 
 
 def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict[str, Any]:
-    """`pretrain` on data that is in memory already."""
+    """`pretrain` on data that is in memory already; ConfigError when that has no units."""
+    if data.labels is None:
+        raise ConfigError("the data has no units; label the corpus with `earbit units`")
     check_kind(out_dir, "recipe")
     run = _description(recipe, data.labels)
     recipe = override(recipe, [f"model.n_units={data.labels.n_units}"])

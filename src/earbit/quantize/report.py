@@ -1,8 +1,8 @@
-"""What a run of stages came to, for people."""
+"""Text reports of a quantization run: the table of results and leaves.txt."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from earbit.nn.precision import FLOAT
@@ -10,7 +10,12 @@ from earbit.quantize.convert import LeafReport
 from earbit.terminal import printable
 from earbit.text_table import aligned
 
-HEADER = ("", "unit accuracy", "cross-entropy", "distance to its teacher")
+COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "valid_accuracy": ("unit accuracy", lambda share: f"{100 * share:.1f} %"),
+    "valid_cross_entropy": ("cross-entropy", lambda nats: f"{nats:.3f}"),
+    "valid_state_distance": ("distance to its teacher", lambda distance: f"{distance:.3g}"),
+}
+"""Header and format by the name of a figure."""
 
 
 def leaves_text(leaves: Sequence[LeafReport]) -> str:
@@ -23,11 +28,16 @@ def render(result: Mapping[str, Any], out_dir: str) -> str:
     """The teacher and every stage on the validation part, and what was quantized.
 
     result: of `quantize_on`.  Accuracy and cross-entropy are of hidden frames; the distance is the
-    sum of mean squared errors of all hidden states.
+    sum of mean squared errors of all hidden states.  A figure that no row has gets no column.
     """
-    rows = [HEADER, _row("teacher", result["teacher"])]
+    figures: dict[str, Mapping[str, float]] = {}
+    if "teacher" in result:
+        figures["teacher"] = result["teacher"]
     for i, stage in enumerate(result["stages"], start=1):
-        rows.append(_row(f"{i}-{stage['plan']}, {stage['n_steps']} steps", stage))
+        figures[f"{i}-{stage['plan']}, {stage['n_steps']} steps"] = stage
+    names = [name for name in COLUMNS if any(name in row for row in figures.values())]
+    rows = [("", *(COLUMNS[name][0] for name in names))]
+    rows += [(title, *(_cell(name, row) for name in names)) for title, row in figures.items()]
     precisions = list(result["precisions"].values())
     n_quantized = sum(precision != str(FLOAT) for precision in precisions)
     return "\n".join(
@@ -40,11 +50,5 @@ def render(result: Mapping[str, Any], out_dir: str) -> str:
     )
 
 
-def _row(name: str, figures: Mapping[str, float]) -> tuple[str, ...]:
-    distance = figures.get("valid_state_distance")
-    return (
-        name,
-        f"{100 * figures['valid_accuracy']:.1f} %",
-        f"{figures['valid_cross_entropy']:.3f}",
-        "-" if distance is None else f"{distance:.3g}",
-    )
+def _cell(name: str, figures: Mapping[str, float]) -> str:
+    return COLUMNS[name][1](figures[name]) if name in figures else "-"

@@ -8,6 +8,9 @@ A run has a folder of its own:
     OUT/model.safetensors    the model of the last stage
     OUT/leaves.txt           what became of every leaf in it
     OUT/result.json          figures of the teacher and of every stage
+
+Figures of units exist where the data has units and the model a unit head; those of the teacher are
+figures of units alone.  A figure that does not exist has no key in result.json.
 """
 
 from __future__ import annotations
@@ -39,9 +42,9 @@ from earbit.quantize.convert import precisions_of, report_of
 from earbit.quantize.plan import Plan, plan_name, plan_named
 from earbit.quantize.report import leaves_text
 from earbit.quantize.student import student_of
-from earbit.quantize.train import LossWeights, student_loss
+from earbit.quantize.train import LossWeights, check_weights, student_loss
 from earbit.run_folder import CONFIG_NAME, check_kind, differences
-from earbit.units.labelled import TrainingData, data_digests
+from earbit.units.labelled import TrainingData
 
 N_CALIBRATION_CLIPS = 16
 
@@ -105,12 +108,16 @@ class Stage:
     """The part of its description that is known before any data are."""
 
 
-def stages_of(config: QuantizeConfig, teacher: AudioModel, out_dir: Path) -> list[Stage]:
+def stages_of(
+    config: QuantizeConfig, teacher: AudioModel, out_dir: Path, *, has_units: bool
+) -> list[Stage]:
     """The stages of a run into `out_dir`, all of them checked before any is trained.
 
-    Raises ConfigError for a plan that is unknown, matches no leaf or quantizes nothing, for two
-    plans of one name, and when `out_dir` holds another run.
+    has_units: whether the data will have units.  Raises ConfigError for a plan that is unknown,
+    matches no leaf or quantizes nothing, for two plans of one name, for weights of losses that
+    need units or a unit head which do not exist, and when `out_dir` holds another run.
     """
+    check_weights(config.weights, teacher, has_units=has_units)
     plans = [plan_named(name) for name in config.plans]
     for plan in plans:
         plan.quantizing(leaves_of(teacher))
@@ -162,9 +169,9 @@ def quantize_on(
     Returns what result.json holds.  Raises what `stages_of` raises, and DataError when training
     fails; `teacher` stays as it is.
     """
-    stages = stages_of(config, teacher, out_dir)
+    stages = stages_of(config, teacher, out_dir, has_units=data.labels is not None)
     save(config, make_folder(out_dir) / CONFIG_NAME)
-    of_teacher = validate(teacher, data, config.train, masked_units(config.train.unmasked_weight))
+    of_teacher = _unit_figures(teacher, data, config.train)
     figures = []
     for stage in stages:
         teacher, of_stage = _train_stage(teacher, stage, config, data)
@@ -177,7 +184,7 @@ def quantize_on(
         "model": str(out_dir / MODEL_FILE_NAME),
         "precisions": precisions,
         **figures[-1],
-        "teacher": of_teacher,
+        **({"teacher": of_teacher} if of_teacher else {}),
         "stages": figures,
     }
     write_json(out_dir / "result.json", result)
@@ -188,7 +195,7 @@ def _train_stage(
     teacher: AudioModel, stage: Stage, config: QuantizeConfig, data: TrainingData
 ) -> tuple[AudioModel, dict[str, Any]]:
     """The student of one stage and its figures; goes on where the folder's checkpoints end."""
-    run = {**stage.run, **data_digests(data.labels)}
+    run = {**stage.run, **data.digests}
     if "teacher" not in run:
         run["teacher"] = weights_digest(teacher)
     training, folder = stage.training, make_folder(stage.folder)
@@ -206,10 +213,19 @@ def _train_stage(
         run=run,
         title=f"training {stage.title}",
     )
+    if not objective.needs_units:
+        figures = _unit_figures(student, data, training) | figures
     save_model(student, folder / MODEL_FILE_NAME, run | figures)
     write_text(folder / "leaves.txt", leaves_text(report_of(student)))
     steps = {"n_steps": training.optimiser.n_steps}
     return student, {"plan": stage.plan.name, **steps, **figures}
+
+
+def _unit_figures(model: AudioModel, data: TrainingData, training: TrainConfig) -> dict[str, float]:
+    """Validation figures of the units; empty without units or without a head."""
+    if data.labels is None or model.head is None:
+        return {}
+    return validate(model, data, training, masked_units(training.unmasked_weight))
 
 
 def _say_where_it_starts(stage: Stage) -> None:

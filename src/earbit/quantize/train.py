@@ -1,4 +1,4 @@
-"""Quantization-aware training: units, a teacher, or both."""
+"""Losses of quantization-aware training: units, a teacher, or both."""
 
 from __future__ import annotations
 
@@ -21,20 +21,41 @@ from earbit.pretrain.objective import Loss, Objective, unit_loss
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossWeights:
-    """What a student learns from; a part of weight 0 is left out."""
+    """What a student learns from; a part of weight 0 is not computed."""
 
     units: float = 1.0
-    """Of the pre-training loss: the units themselves, and the penalty on features."""
+    """Of the pre-training loss (units, and the penalty on features); needs units and a head."""
     states: float = 1.0
     """Of the mean squared errors of all hidden states against the teacher's, summed."""
     logits: float = 1.0
     """Of the Kullback-Leibler divergence of the unit probabilities from the teacher's, in nats per
-    frame (BiT divides by the number of classes, which would make it vanish among 504 units)."""
+    frame (BiT divides by the number of classes, which would make it vanish among 504 units); needs
+    a head and no units."""
 
     def __post_init__(self) -> None:
         require_range(0, math.inf, units=self.units, states=self.states, logits=self.logits)
         if not self.units + self.states + self.logits > 0:
             raise ConfigError("units=0, states=0, logits=0; at least one weight must be above 0")
+
+
+STATES_ALONE = LossWeights(units=0.0, states=1.0, logits=0.0)
+"""Distillation of hidden states, which needs neither units nor a unit head."""
+
+
+def check_weights(weights: LossWeights, teacher: AudioModel, *, has_units: bool) -> None:
+    """ConfigError for a part with a weight whose unit head or units do not exist."""
+    for name, needs_units in (("units", True), ("logits", False)):
+        weight = getattr(weights, name)
+        if weight > 0 and teacher.head is None:
+            raise ConfigError(
+                f"weights.{name}={weight:g} and the model has no unit head; set "
+                f"weights.{name}=0, or give a model of `earbit pretrain`"
+            )
+        if weight > 0 and needs_units and not has_units:
+            raise ConfigError(
+                f"weights.{name}={weight:g} and there are no units; set weights.{name}=0, or keep "
+                "the model in its folder of `earbit pretrain`, beside its units"
+            )
 
 
 def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: float) -> Objective:
@@ -46,13 +67,16 @@ def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: flo
     the teacher is not finite.  Source: BiT, arXiv 2205.13016, distillation.
     """
 
-    def objective(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor) -> Loss:
+    def loss(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor | None) -> Loss:
+        parts: dict[str, Tensor] = {}
+        terms: list[Tensor] = []
         with _all_layers(model) if weights.states > 0 else nullcontext():
             output = model(batch.waveforms, mask_BT=mask_BT)
-        # The accuracy of units is worth logging, whatever is learned from.
-        units = unit_loss(model, output, mask_BT, targets_BT, unmasked_weight)
-        parts = dict(units.parts)
-        terms = [weights.units * units.total] if weights.units > 0 else []
+        if weights.units > 0:
+            assert targets_BT is not None
+            units = unit_loss(model, output, mask_BT, targets_BT, unmasked_weight)
+            parts |= units.parts
+            terms.append(weights.units * units.total)
 
         def teach() -> tuple[list[Tensor], Tensor | None]:
             states = teacher(batch.waveforms, mask_BT=mask_BT).states
@@ -80,7 +104,7 @@ def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: flo
                 )
         return Loss(total, parts)
 
-    return objective
+    return Objective(loss, needs_units=weights.units > 0)
 
 
 @contextmanager

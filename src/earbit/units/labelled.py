@@ -1,4 +1,4 @@
-"""A decoded corpus made ready for training: split, with units discovered or read back."""
+"""A decoded corpus, split for training: without units, or with units discovered or read back."""
 
 from __future__ import annotations
 
@@ -26,12 +26,20 @@ LABELS = "labels.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Utterances in memory or behind any mapping, and the unit labels of their frames."""
+    """Utterances in memory or behind any mapping, and the units of their frames if known."""
 
     train: CutSet
     valid: CutSet
     waveforms: Mapping[str, np.ndarray]
-    labels: UnitLabels
+    corpus_digest: str
+    labels: UnitLabels | None = None
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What identifies the data in the description of a run."""
+        return {"corpus": self.corpus_digest} | (
+            {} if self.labels is None else label_digests(self.labels)
+        )
 
 
 def training_corpus(
@@ -68,6 +76,12 @@ def training_data(
     return labelled(corpus, waveforms, labels)
 
 
+def unlabelled(corpus: Corpus, waveforms: Mapping[str, np.ndarray]) -> TrainingData:
+    """Splits a corpus for an objective that needs no units."""
+    train, valid = training_split(corpus)
+    return TrainingData(train, valid, waveforms, corpus.digest)
+
+
 def labelled(
     corpus: Corpus, waveforms: Mapping[str, np.ndarray], labels: UnitLabels
 ) -> TrainingData:
@@ -75,7 +89,7 @@ def labelled(
     train, valid = training_split(corpus)
     n_samples = {cut.id: waveforms[cut.id].size for cut in (*train, *valid)}
     check_labels(labels, corpus_digest=corpus.digest, n_samples=n_samples)
-    return TrainingData(train, valid, waveforms, labels)
+    return TrainingData(train, valid, waveforms, corpus.digest, labels)
 
 
 def units_in(folder: Path) -> UnitLabels:
@@ -103,8 +117,8 @@ def copy_units(source: Path, into: Path) -> None:
         write_whole(into / name, partial(shutil.copyfile, source / name))
 
 
-def data_digests(labels: UnitLabels) -> dict[str, str]:
-    """What a run was trained on, for its description."""
+def label_digests(labels: UnitLabels) -> dict[str, str]:
+    """What identifies the units of a run and their corpus, for its description."""
     return {
         "labels": labels.digest,
         "kmeans": labels.header.kmeans_digest,
