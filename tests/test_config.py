@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earbit.config import from_dict, load, override, read, save, to_dict
-from earbit.encoders.sparseformer import SparseformerConfig, StridedConfig, WindowConfig
+from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
 from earbit.errors import ConfigError, DataError
 from earbit.model import AudioModel, ModelConfig
 from earbit.presets import PRESETS, preset
@@ -144,15 +144,35 @@ def test_the_smallest_legal_numbers_build_a_model(name):
     assert AudioModel(config)(torch.zeros(1, 720)).states[-1].shape == (1, 2, 16)
 
 
-def test_the_name_of_a_kind_alone_is_that_kind_with_its_defaults():
-    config = override(preset("sparseformer-dn-tiny"), ["encoder.pattern=strided"])
-    assert config.encoder.pattern == StridedConfig()
+@dataclasses.dataclass(frozen=True)
+class NearConfig:
+    frames: int = 3
 
 
-@pytest.mark.parametrize("value", ["3", "strode", '{"stride": 3}', '{"type": "strode"}'])
+@dataclasses.dataclass(frozen=True)
+class StridedConfig:
+    stride: int = 4
+
+
+@pytest.mark.parametrize("kind", [NearConfig | StridedConfig, StridedConfig])
+def test_the_name_of_a_kind_alone_is_that_kind_with_its_defaults(kind):
+    assert from_dict(kind, "strided") == StridedConfig(stride=4)
+
+
+@pytest.mark.parametrize("value", [3, "strode", {"frames": 3}, {"type": "strode"}])
 def test_a_kind_that_is_not_there_is_refused_with_those_that_are(value):
     with pytest.raises(ConfigError, match="strided"):
-        override(preset("sparseformer-dn-tiny"), [f"encoder.pattern={value}"])
+        from_dict(NearConfig | StridedConfig, value)
+
+
+@pytest.mark.parametrize("kind", ["fixed", "strided"])
+def test_a_saved_pattern_that_was_removed_is_refused_with_the_one_that_remains(kind):
+    tree = to_dict(preset("sparseformer-dn-tiny"))
+    tree["encoder"]["pattern"] = {"type": kind, "stride": 32, "heads": "merged"}
+    with pytest.raises(ConfigError, match=f"encoder.pattern.type: '{kind}', expected 'window'"):
+        from_dict(ModelConfig, tree, where="file.json")
+    with pytest.raises(ConfigError, match=f"pattern: '{kind}'.*WindowConfig"):
+        override(preset("sparseformer-dn-tiny"), [f"encoder.pattern={kind}"])
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_a_folder_of_transformers_says_its_type(weights, tmp_path, capsys):
             main(args)
         assert end.value.code == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert f"{folder}: a Hugging Face model of type 'hubert', which earbit" in line
+        assert f"{folder}: a Hugging Face model of type 'hubert'; give" in line
         assert "earbit export" not in line.replace("that `earbit export` wrote", "")
     assert {path.name for path in tmp_path.iterdir()} == {"hf"}
 
@@ -108,7 +108,7 @@ def test_a_checkpoint_in_the_place_of_a_program_is_named(tmp_path, capsys):
         with pytest.raises(SystemExit) as end:
             main(args)
         assert end.value.code == 2
-        assert f"{path}: a PyTorch checkpoint, which" in capsys.readouterr().err
+        assert f"{path}: a PyTorch checkpoint; give" in capsys.readouterr().err
 
 
 def test_safetensors_of_another_program_are_told_from_those_of_earbit(tmp_path):

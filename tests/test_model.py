@@ -7,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earbit.encoders.sparseformer import FixedConfig, StridedConfig
 from earbit.errors import ConfigError, DataError
 from earbit.frames import layer_lengths, n_frames_of
 from earbit.load import random_model
@@ -135,17 +134,12 @@ def test_frames_follow_the_convolutions(n_samples, n_frames):
     assert len(layer_lengths(n_samples)) == 7
 
 
-SPARSE = preset("sparseformer-dn-tiny")
 CONFIGS = {
     **{name: preset(name) for name in ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny")},
     "large-in-small": LARGE_IN_SMALL,
     "normalized": NORMALIZED,
     "shortcuts": replace(TINY, front_end=replace(TINY.front_end, norm="batch", shortcut=True)),
-    "window": SPARSE,
-    "fixed": replace(SPARSE, encoder=replace(SPARSE.encoder, pattern=FixedConfig(stride=16))),
-    "strided": replace(
-        SPARSE, encoder=replace(SPARSE.encoder, pattern=StridedConfig(stride=16, heads="split"))
-    ),
+    "window": preset("sparseformer-dn-tiny"),
 }
 MODELS = {
     (name, plan): quantized_copy(random_model(config, seed=3), plan, noise_clips(0)).eval()
@@ -158,7 +152,7 @@ MODELS = {
         ("conformer-tiny", "w2a2"),
         ("squeezeformer-tiny", "w8a8"),
         ("window", "w1a1-frontend4"),
-        ("strided", "w4a4"),
+        ("window", "w4a4"),
     )
 }
 

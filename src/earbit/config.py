@@ -239,6 +239,8 @@ def _parse_tuple(item_types: tuple[Any, ...], value: Any, where: str) -> tuple[A
 
 
 def _parse_dataclass(kind: type, value: Any, where: str) -> Any:
+    if value == type_name(kind):
+        value = {}  # as in a union: the name alone is the class with its defaults
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: {value!r} is not a mapping with the fields of {kind.__name__}")
     hints = typing.get_type_hints(kind)

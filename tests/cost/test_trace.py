@@ -5,8 +5,9 @@ import torch
 
 from earbit.cost.trace import trace
 from earbit.model import AudioModel
-from earbit.nn.leaves import Conv1d, Linear, MatMul, leaves_of
+from earbit.nn.leaves import Conv1d, Linear, MatMul, leaf_modules
 from earbit.nn.precision import FLOAT, W1A1, Precision
+from earbit.nn.sparse_pattern import SparsePattern
 from earbit.presets import preset
 from earbit.quantize.convert import convert
 
@@ -84,15 +85,19 @@ def test_precisions_come_from_the_mapping_else_from_the_leaf():
     assert [op.bops for op in ops] == [16 * 8 * 4, 16 * 2 * 2]
 
 
-@pytest.mark.parametrize(("left_set", "n_macs"), [("signed", 3 * 10 * 4), ("unsigned", 3 * 10 * 7)])
-def test_pairs_lie_in_the_result_or_where_attention_weights_are(left_set, n_macs):
+@pytest.mark.parametrize(("is_left", "n_macs"), [(False, 3 * 10 * 4), (True, 3 * 10 * 7)])
+def test_pairs_lie_in_the_result_or_where_attention_weights_are(is_left, n_macs):
+    everywhere = torch.ones(1, 1, dtype=torch.bool)
+    pattern = SparsePattern(n_pairs=10, is_left_sparse=is_left, left=everywhere, right=everywhere)
+
     class Sparse(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.product = MatMul(left_set)
+            self.product = MatMul()
 
         def forward(self, left, right):
-            return self.product(left, right, n_pairs=10)
+            with self.product.on(pattern):
+                return self.product(left, right)
 
     # One row, 3 heads; (5, 4) x (4, 7).
     (op,) = trace(Sparse(), torch.zeros(1, 3, 5, 4), torch.zeros(1, 3, 4, 7)).ops
@@ -111,7 +116,7 @@ def test_a_quantized_model_has_the_products_of_the_float_model_in_one_bit():
     model = AudioModel(preset("sparseformer-dn-tiny")).eval()
     wave_BN = torch.zeros(1, 1_000)
     before = {op.name: op.n_macs for op in trace(model, wave_BN).ops if op.n_macs}
-    convert(model, {name: W1A1 for name in leaves_of(model) if "layers" in name})
+    convert(model, {name: W1A1 for name in leaf_modules(model) if "layers" in name})
     products = [op for op in trace(model, wave_BN).ops if op.n_macs]
     assert {op.name: op.n_macs for op in products} == before
     assert {op.name for op in products if op.precision == W1A1} == {

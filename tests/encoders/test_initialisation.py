@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from earbit.encoders.conformer import ConformerConfig
-from earbit.encoders.sparseformer import FixedConfig, SparseformerConfig, StridedConfig
+from earbit.encoders.sparseformer import SparseformerConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig
 from earbit.encoders.table import build_encoder
 from earbit.encoders.transformer import TransformerConfig
@@ -30,8 +30,6 @@ LIKE_BERT = {
     "transformer": TransformerConfig(**SHAPE),
     "pre-norm": TransformerConfig(norm="pre", **SHAPE),
     "window": SparseformerConfig(**SHAPE),
-    "fixed": SparseformerConfig(pattern=FixedConfig(), **SHAPE),
-    "strided": SparseformerConfig(pattern=StridedConfig(heads="split"), **SHAPE),
 }
 CONVOLUTIONAL = {
     "conformer": ConformerConfig(conv_kernel=CONV_KERNEL, **SHAPE),

@@ -9,7 +9,7 @@ from observed import observed
 from torch.nn import functional as F
 
 from earbit.encoders.conformer import ConformerConfig
-from earbit.encoders.sparseformer import FixedConfig, SparseformerConfig, StridedConfig
+from earbit.encoders.sparseformer import SparseformerConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig, SqueezeformerEncoder
 from earbit.encoders.table import build_encoder
 from earbit.encoders.transformer import TransformerConfig
@@ -21,8 +21,6 @@ SHAPE = dict(n_layers=N_LAYERS, d_model=D_MODEL, n_heads=2, d_ffn=24, position_k
 POST_NORM = {
     "transformer": TransformerConfig(**SHAPE),
     "window": SparseformerConfig(**SHAPE),
-    "fixed": SparseformerConfig(pattern=FixedConfig(stride=4, expressivity=1), **SHAPE),
-    "strided": SparseformerConfig(pattern=StridedConfig(stride=4, heads="split"), **SHAPE),
 }
 PRE_NORM = {"pre-norm": TransformerConfig(norm="pre", **SHAPE)}
 CONFORMER = {"conformer": ConformerConfig(conv_kernel=3, **SHAPE)}
@@ -174,8 +172,7 @@ def places_of_layer(name: str, at: str) -> list[str]:
     def feed_forward(part: str) -> list[str]:
         return [f"silu {at}{part}.intermediate", f"{at}{part}"]
 
-    # Near keys and far keys have a softmax each, in heads of their own.
-    attention = ["probabilities"] * (2 if name == "strided" else 1) + [f"{at}attention"]
+    attention = ["probabilities", f"{at}attention"]
     if name in CONFORMER:
         first, second = feed_forward("first_feed_forward"), feed_forward("second_feed_forward")
         return [*first, *attention, f"{at}convolution", *second]

@@ -1,6 +1,5 @@
 """Programs of 2, 4 and 8 bits, and of any pair of bits, against the PyTorch model."""
 
-import dataclasses
 import itertools
 import json
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from earbit.encoders.sparseformer import FixedConfig, StridedConfig
 from earbit.errors import UnsupportedError
 from earbit.export.arrays import pack_codes
 from earbit.export.lower import lower_model
@@ -48,66 +46,6 @@ def test_every_plan_agrees_with_pytorch_code_by_code(name, plan, tmp_path):
     assert agreement["worst_bit_agreement"] >= 0.999
     assert agreement["bit_agreement"] >= 0.99999
     assert agreement["output_cosine"] >= 0.999
-
-
-PATTERNS = [FixedConfig(stride=16, expressivity=4), StridedConfig(stride=12)]
-
-
-def with_pattern(pattern):
-    config = preset("sparseformer-dn-tiny")
-    encoder = dataclasses.replace(config.encoder, n_layers=2, pattern=pattern)
-    return dataclasses.replace(config, encoder=encoder)
-
-
-@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: type(pattern).__name__)
-@pytest.mark.parametrize("plan", PLANS)
-def test_every_plan_of_a_pattern_agrees_with_pytorch_code_by_code(pattern, plan, tmp_path):
-    model = quantized_copy(random_model(with_pattern(pattern), 1), plan, noise_clips(1))
-    agreement = exported(model, tmp_path)
-    assert agreement["worst_bit_agreement"] >= 0.999
-    assert agreement["bit_agreement"] >= 0.99999
-    assert agreement["output_cosine"] >= 0.999
-
-
-@pytest.mark.parametrize("heads", ["merged", "split"])
-@pytest.mark.parametrize(
-    "bits",
-    [
-        # of scores, context, far_scores, far_context
-        ("w1a1", "w1a1", "w8a8", "w8a8"),
-        ("w4a2", "w8a4", "w1a1", "w1a1"),
-        ("w2a8", "w1a4", "w8a1", "w4a2"),
-    ],
-)
-def test_near_and_far_products_of_a_pattern_have_bits_of_their_own(bits, heads, tmp_path):
-    names = ("scores", "context", "far_scores", "far_context")
-    rules = {f"encoder.layers.*.{name}": b for name, b in zip(names, bits, strict=True)}
-    for pattern in PATTERNS:
-        model = random_model(with_pattern(dataclasses.replace(pattern, heads=heads)), 2)
-        model = quantized_copy(model, plan_file(tmp_path, rules), noise_clips(2))
-        agreement = exported(model, tmp_path)
-        assert agreement["worst_bit_agreement"] >= 0.999
-        assert agreement["output_cosine"] >= 0.9999
-
-
-@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: type(pattern).__name__)
-@pytest.mark.parametrize("leaf", ["scores", "far_scores", "far_context"])
-def test_a_pattern_with_a_product_in_float_is_refused_by_name(pattern, leaf):
-    model = random_model(with_pattern(pattern), 0)
-    convert(model, {f"encoder.layers.1.attention.{leaf}": Precision(4, 4)})
-    with pytest.raises(UnsupportedError, match=r"layers\.1\.attention: of scores.*far_context"):
-        lower_model(model)
-
-
-@pytest.mark.parametrize("plan", ["w1a1", "w8a8"])
-def test_far_codes_of_a_pattern_that_differ_are_seen(plan, tmp_path):
-    model = quantized_copy(random_model(with_pattern(PATTERNS[0]), 1), plan, noise_clips(1))
-    exported(model, tmp_path)
-    far = model.encoder.layers[1].attention.far_scores
-    with torch.no_grad():
-        far.right_quantizer.shift = torch.nn.Parameter(torch.full((1,), 1e6))
-    agreed = verify(model, Session(tmp_path / "p.safetensors"), AUDIO)
-    assert agreed.worst_leaf == "encoder.layers.1.attention.far_scores.right"
 
 
 def test_every_pair_of_bits_is_a_program_beside_every_other(tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from earbit.encoders.sparseformer import FixedConfig, StridedConfig
 from earbit.errors import UnsupportedError
 from earbit.export.lower import lower_model
 from earbit.export.verb import export_model, export_to, model_of
@@ -18,7 +17,6 @@ from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.presets import preset
 from earbit.quantize.calibrate import calibrate
 from earbit.quantize.convert import convert
-from earbit.quantize.plan import PLANS as NAMED_PLANS
 from earbit.quantize.plan import plan_named
 from earbit.quantize.student import noise_clips
 from earbit.runtime import Session
@@ -175,25 +173,6 @@ def test_the_rate_may_change_before_any_block(first, last, tmp_path):
     )
     model = as_if_trained(dataclasses.replace(config, encoder=encoder), plan_of("w1a1-encoder"))
     check(model, tmp_path, AUDIO[:16_001])
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        FixedConfig(stride=16, expressivity=4),
-        FixedConfig(stride=16, expressivity=4, heads="split"),
-        StridedConfig(stride=12),
-        StridedConfig(stride=12, heads="split"),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("plan", NAMED_PLANS)
-def test_patterns_of_a_sparseformer_are_lowered_in_every_plan(plan, pattern, tmp_path):
-    config = preset("sparseformer-dn-tiny")
-    encoder = dataclasses.replace(config.encoder, n_layers=2, pattern=pattern)
-    model = as_if_trained(dataclasses.replace(config, encoder=encoder), plan_of(plan))
-    # Less than a block, a block, a block and a rest.
-    check(model, tmp_path, *(AUDIO[:n] for n in (20_000, 400, 1700, 5200, 9999)))
 
 
 def test_operands_of_relative_scores_are_compared(tmp_path):

@@ -7,9 +7,15 @@ from torch.nn import functional as F
 from earbit.nn.attention import SelfAttention
 from earbit.nn.precision import W1A1
 from earbit.nn.relative_attention import RelativeAttention
+from earbit.nn.window_attention import WindowAttention
 from earbit.quantize.convert import convert
 
-KINDS = [SelfAttention, RelativeAttention]
+
+def window(d_model, n_heads, dropout):
+    return WindowAttention(d_model, n_heads, dropout, window_frames=9)
+
+
+KINDS = [SelfAttention, RelativeAttention, window]
 LENGTHS = torch.tensor([23, 9])
 
 
@@ -71,14 +77,27 @@ def test_a_quantized_or_observed_product_is_never_fused(kind, leaf, fused_calls)
     assert seen == [1]
 
 
-def test_padding_does_not_change_the_result_of_a_short_row():
-    block = attention(SelfAttention).eval()
+@pytest.mark.parametrize("kind", [SelfAttention, window])
+def test_padding_does_not_change_the_result_of_a_short_row(kind):
+    block = attention(kind).eval()
     x = torch.randn(2, 23, 32)
     alone = block(x[1:, :9])
     assert torch.allclose(block(x, LENGTHS)[1, :9], alone[0], atol=1e-5)
 
 
-def test_dropout_is_applied_in_training_alone(monkeypatch):
+def test_a_frame_without_a_real_frame_in_its_window_gets_zeros_and_finite_gradients(fused_calls):
+    block = attention(window)
+    q, k, v = (torch.randn(2, 4, 40, 8, requires_grad=True) for _ in range(3))
+    y = block.attend(q, k, v, torch.tensor([40, 9]))
+    assert len(fused_calls) == 1
+    # The window ends 4 frames after the query, and row 1 has 9 real frames.
+    assert (y[1] == 0).all(-1).any(0).tolist() == [False] * 13 + [True] * 27
+    for gradient in torch.autograd.grad(y.square().sum(), (q, k, v)):
+        assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", [SelfAttention, window])
+def test_dropout_is_applied_in_training_alone(kind, monkeypatch):
     rates = []
     fused = F.scaled_dot_product_attention
     monkeypatch.setattr(
@@ -88,7 +107,7 @@ def test_dropout_is_applied_in_training_alone(monkeypatch):
             rates.append(dropout) or fused(q, k, v, mask, dropout, **kw)
         ),
     )
-    block = SelfAttention(32, 4, 0.25)
+    block = kind(32, 4, 0.25)
     block.train()(torch.randn(1, 5, 32))
     block.eval()(torch.randn(1, 5, 32))
     assert rates == [0.25, 0.0]

@@ -51,7 +51,55 @@ def test_gradients_equal_those_of_the_masked_dense_product():
 @pytest.mark.parametrize(("n_frames", "radius"), [(1, 0), (1, 16), (6, 1), (50, 16), (10, 99)])
 def test_pairs_are_those_of_the_mask(n_frames, radius):
     index = torch.arange(n_frames)
-    assert window_pairs(n_frames, radius) == int(((index[:, None] - index).abs() <= radius).sum())
+    by_query = ((index[:, None] - index).abs() <= radius).sum(1)
+    assert window_pairs(n_frames, radius) == int(by_query.sum())
+    for first in range(n_frames):
+        for end in range(first, n_frames + 1):
+            expected = int(by_query[first:end].sum())
+            assert window_pairs(n_frames, radius, first, end - first) == expected
+
+
+@pytest.mark.parametrize(("n_frames", "window"), [(1, 9), (20, 9), (45, 9), (45, 40), (30, 100)])
+def test_the_pattern_of_a_call_marks_every_real_element_once_and_ends_with_the_call(
+    n_frames, window
+):
+    attention = WindowAttention(16, 2, 0.0, window)
+    seen = {}
+    for name in ("scores", "context"):
+        getattr(attention, name).register_forward_hook(
+            lambda leaf, args, y, name=name: seen.update({name: (leaf.pattern, args, y)})
+        )
+    attention(torch.randn(1, n_frames, 16))
+    for name, (pattern, (left, right), y) in seen.items():
+        is_left, is_right = (
+            mark.expand_as(x)[0, 0] for mark, x in ((pattern.left, left), (pattern.right, right))
+        )
+        n_pairs = window_pairs(n_frames, window // 2)
+        assert pattern.n_pairs == n_pairs
+        assert pattern.is_left_sparse == (name == "context")
+        assert int(is_left.sum()) == (n_frames * 8 if name == "scores" else n_pairs)
+        assert int(is_right.sum()) == n_frames * 8
+        if name == "context":
+            assert int(pattern.results().expand_as(y)[0, 0].sum()) == n_frames * 8
+    assert attention.scores.pattern is None
+    assert attention.context.pattern is None
+
+
+def test_the_pattern_of_a_call_that_fails_is_forgotten():
+    attention = WindowAttention(16, 2, 0.0, 9)
+    attention.context.register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        attention(torch.randn(1, 20, 16))
+    assert attention.context.pattern is None
+
+
+def test_chunks_have_together_the_pairs_of_the_whole(short_chunks):
+    attention = WindowAttention(32, 2, 0.0, 9)
+    pairs = []
+    attention.scores.register_forward_hook(lambda leaf, *_: pairs.append(leaf.pattern.n_pairs))
+    attention(torch.randn(1, 100, 32))
+    assert len(pairs) == 4
+    assert sum(pairs) == window_pairs(100, 4)
 
 
 def test_no_matrix_grows_with_the_square_of_the_frames():

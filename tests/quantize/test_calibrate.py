@@ -9,6 +9,7 @@ from earbit.load import random_model
 from earbit.nn.attention import SelfAttention
 from earbit.nn.leaves import Linear
 from earbit.nn.precision import W1A1
+from earbit.nn.sparse_pattern import SparsePattern
 from earbit.nn.window_attention import WindowAttention
 from earbit.presets import preset
 from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
@@ -32,7 +33,11 @@ class MaskedDense(SelfAttention):
         scores = self.scores(q, k.transpose(-1, -2)).masked_fill(far, float("-inf"))
         p = scores.softmax(-1)
         # Pairs outside the window are not computed at all, so they do not count.
-        return self.context(p, v, real=(~far, torch.ones_like(v, dtype=torch.bool)))
+        pattern = SparsePattern(
+            n_pairs=0, is_left_sparse=True, left=~far, right=torch.ones(1, 1, dtype=torch.bool)
+        )
+        with self.context.on(pattern):
+            return self.context(p, v)
 
 
 @pytest.mark.parametrize("n_frames", [1, 9, 24, 32, 49, 200])

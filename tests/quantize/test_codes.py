@@ -1,23 +1,25 @@
 """Quantizers of 1 to 8 bits: the hand-checkable vectors of BiT, and the definition of LSQ."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earbit.quantize.codes import (
-    MIN_SCALE,
+import earbit.quantize
+from earbit.nn.leaves import MatMul
+from earbit.nn.precision import Precision
+from earbit.quantize import (
     binarize_signed,
     binarize_unsigned,
-    code_range,
-    codes,
-    codes_gradient,
-    codes_of,
+    binarize_weight,
     quantize_signed,
     quantize_unsigned,
 )
+from earbit.quantize.codes import MIN_SCALE, code_range, codes_gradient, codes_of
+from earbit.quantize.leaves import QuantizedMatMul
 from earbit.quantize.quantizers import ActivationQuantizer
 
 X = [-0.9, -0.3, -0.1, 0.05, 0.2, 0.4, 0.6, 1.3]
@@ -66,7 +68,7 @@ def test_gradients_between_the_codes_are_those_of_the_definition(bits, number_se
     x = (torch.rand(500, dtype=torch.double) * (high - low + 2) + low - 1) * 0.3
     x.requires_grad_()
     g = torch.randn(500, dtype=torch.double)
-    (codes(x, scale, bits, number_set, 1.0) * scale.detach()).backward(g)
+    SETS[number_set](x, scale, bits, 1.0).backward(g)
     q = (x / scale).detach()
     is_inside = (q >= low) & (q <= high)
     assert torch.equal(x.grad != 0, is_inside)
@@ -181,3 +183,49 @@ def test_under_autocast_the_gradient_of_half_precision_products_reaches_codes_in
     assert (of_x.dtype, of_scale.dtype) == (torch.float32, torch.float32)
     assert torch.equal(of_x, whole_x)
     assert torch.equal(of_scale, whole_scale)
+
+
+def test_the_package_names_its_functions_and_refuses_others():
+    functions = (
+        binarize_signed,
+        binarize_unsigned,
+        binarize_weight,
+        quantize_signed,
+        quantize_unsigned,
+    )
+    assert earbit.quantize.__all__ == [f.__name__ for f in functions] == dir(earbit.quantize)
+    assert all(f.__doc__ for f in functions)
+    with pytest.raises(AttributeError, match="no attribute 'ternarize'"):
+        _ = earbit.quantize.ternarize
+
+
+@pytest.mark.parametrize("function", [quantize_signed, quantize_unsigned])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_the_functions_are_what_a_leaf_computes_value_and_gradient(bits, function):
+    torch.manual_seed(bits)
+    number_set = next(name for name, of_set in SETS.items() if of_set is function)
+    leaf = QuantizedMatMul(MatMul(left_set=number_set), Precision(32, bits))
+    leaf.left_quantizer.scale.data.fill_(0.37)
+    x, grad = torch.randn(6, 50), torch.randn(6, 50)
+    sides = []
+    for run in (lambda x, _: leaf(x, torch.eye(50)), lambda x, a: function(x, a, bits)):
+        leaf.zero_grad()
+        given = x.clone().requires_grad_()
+        scale = torch.tensor(0.37, requires_grad=True)
+        y = run(given, scale)
+        y.backward(grad)
+        sides.append(
+            (
+                y,
+                given.grad,
+                scale.grad if scale.grad is not None else leaf.left_quantizer.scale.grad,
+            )
+        )
+    for of_leaf, of_function in zip(*sides, strict=True):
+        assert torch.equal(of_leaf, of_function)
+
+
+def test_one_autograd_function_holds_the_gradients_of_all_quantizers():
+    folder = Path(earbit.quantize.__file__).parent
+    texts = [path.read_text(encoding="utf-8") for path in folder.rglob("*.py")]
+    assert sum(text.count("torch.autograd.Function)") for text in texts) == 1

@@ -10,7 +10,8 @@ from test_product import settled
 
 from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.nn.precision import Precision
-from earbit.quantize.codes import binarize_signed, lsq_factor
+from earbit.quantize import binarize_signed
+from earbit.quantize.codes import lsq_factor
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear, QuantizedMatMul
 
 

@@ -9,15 +9,14 @@ from earbit.model_file import save_model
 from earbit.nn.leaves import Conv1d, Linear, MatMul, leaves_of
 from earbit.nn.precision import W1A1
 from earbit.presets import preset
+from earbit.quantize import binarize_signed, binarize_unsigned, binarize_weight
 from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
-from earbit.quantize.codes import binarize_signed, binarize_unsigned
 from earbit.quantize.convert import convert, precisions_of, quantized_leaves_of
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear, QuantizedMatMul
 from earbit.quantize.plan import PLANS, Plan
 from earbit.quantize.product import LinearProduct
 from earbit.quantize.selector import Selector
 from earbit.quantize.student import noise_clips, quantized_copy, student_of
-from earbit.quantize.weights import binarize_weight
 
 
 def randomised(leaf):

@@ -6,9 +6,9 @@ from torch.nn import functional as F
 
 from earbit.nn.leaves import Conv1d, Linear, MatMul
 from earbit.nn.precision import Precision
-from earbit.quantize.codes import lsq_factor, quantize_signed, quantize_unsigned
+from earbit.quantize import binarize_weight, quantize_signed, quantize_unsigned
+from earbit.quantize.codes import lsq_factor
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear, QuantizedMatMul
-from earbit.quantize.weights import binarize_weight
 
 PRECISIONS = ["w1a1", "w1a2", "w2a2", "w4a4", "w8a8", "w1a32", "w32a1", "w4a8"]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from earbit.quantize.codes import quantize_signed, quantize_unsigned
+from earbit.quantize import quantize_signed, quantize_unsigned
 from earbit.quantize.scale_search import bit_scale, least_squares_scale
 
 SETS = {"signed": quantize_signed, "unsigned": quantize_unsigned}

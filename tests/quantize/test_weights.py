@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from earbit.quantize.weights import binarize_weight, weight_bits, weight_signs
+from earbit.quantize import binarize_weight
+from earbit.quantize.weights import weight_bits, weight_signs
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, cast
 
@@ -57,7 +57,7 @@ def trace(
     for name, module in model.named_modules():
         enter, leave = recorder.hooks_of(name)
         handles.append(module.register_forward_pre_hook(enter))
-        handles.append(module.register_forward_hook(leave, with_kwargs=True, always_call=True))
+        handles.append(module.register_forward_hook(leave, always_call=True))
     try:
         with torch.no_grad(), recorder:
             # Held until the end: results are not gone when the model has returned.
@@ -91,12 +91,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     self.memory.read(tensor, bits)
             self.running.append((name, module))
 
-        def leave(module: torch.nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        def leave(module: torch.nn.Module, args: Any, output: Any) -> None:
             self.running.pop()
             # A forward pass that raised has no output.
             if isinstance(module, Leaf) and isinstance(output, Tensor) and not self._in_leaf():
                 precision = self._precision(name, module)
-                self.ops.append(leaf_op(name, module, args, kwargs, output, precision))
+                self.ops.append(leaf_op(name, module, args, output, precision))
                 self.memory.made([output], name)
 
         return enter, leave
@@ -162,21 +162,20 @@ def leaf_op(
     name: str,
     leaf: Leaf,
     args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
     output: Tensor,
     precision: Precision,
 ) -> Op:
     """The record of one call of a leaf, from the shapes that went in and came out."""
-    inputs, shape = _shapes((*args, *kwargs.values())), tuple(output.shape)
+    inputs, shape = _shapes(args), tuple(output.shape)
     match leaf:
         case MatMul():
-            n_pairs = kwargs.get("n_pairs", args[2] if len(args) > 2 else None)
-            # Attention weights are the only left operand from the unsigned set, and where a
-            # pattern is sparse, they are its matrix; in the other product the result is.
-            is_left_sparse = leaf.left_set == "unsigned"
-            call = LeafCall(
-                inputs=inputs, output=shape, n_pairs=n_pairs, is_left_sparse=is_left_sparse
-            )
+            call = LeafCall(inputs=inputs, output=shape)
+            if leaf.pattern is not None:
+                call = replace(
+                    call,
+                    n_pairs=leaf.pattern.n_pairs,
+                    is_left_sparse=leaf.pattern.is_left_sparse,
+                )
         case Linear():
             call = LeafCall(
                 inputs=inputs,

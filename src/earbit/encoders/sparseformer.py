@@ -1,20 +1,17 @@
-"""The Sparseformer (arXiv 2311.02772): a Transformer whose frames see some of the others only.
+"""The Sparseformer (arXiv 2311.02772): a Transformer whose frames attend to their neighbours.
 
-The pattern is a window of neighbours, or one of Child et al. (arXiv 1904.10509).  Nothing in the
-layers is convolutional.  Deep and narrow (DN) or shallow and wide (SW) is a matter of the numbers.
+The layers have no convolutions.  Deep and narrow (DN) and shallow and wide (SW) presets differ in
+their numbers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never, get_args
 
 import torch
 from torch import Tensor
 
-from earbit.errors import require_choice, require_count, require_range
-from earbit.nn.attention import SelfAttention
-from earbit.nn.pattern_attention import FixedAttention, Heads, StridedAttention
+from earbit.errors import require_count
 from earbit.nn.positional import PositionalConv, check_width
 from earbit.nn.transformer_layer import (
     TransformerLayer,
@@ -36,44 +33,14 @@ class WindowConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FixedConfig:
-    """A frame sees its own block of `stride` frames, and the end of every block."""
-
-    stride: int = 32
-    expressivity: int = 8
-    """Frames at the end of a block that all frames see."""
-    heads: Heads = "merged"
-
-    def __post_init__(self) -> None:
-        require_count(stride=self.stride, expressivity=self.expressivity)
-        require_range(1, self.stride + 1, expressivity=self.expressivity)
-        require_choice(get_args(Heads), heads=self.heads)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StridedConfig:
-    """A frame sees the frames at most `stride` away, and all at a multiple of it."""
-
-    stride: int = 32
-    heads: Heads = "merged"
-
-    def __post_init__(self) -> None:
-        require_count(stride=self.stride)
-        require_choice(get_args(Heads), heads=self.heads)
-
-
-PatternConfig = WindowConfig | FixedConfig | StridedConfig
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class SparseformerConfig:
-    """Layers of sparse attention behind a convolutional position embedding."""
+    """Layers of window attention behind a convolutional position embedding."""
 
     n_layers: int
     d_model: int
     n_heads: int
     d_ffn: int
-    pattern: PatternConfig = WindowConfig()
+    pattern: WindowConfig = WindowConfig()
     position_kernel: int = 128
     """Frames that the positional convolution sees; it has 16 groups."""
     dropout: float = 0.1
@@ -82,8 +49,6 @@ class SparseformerConfig:
     def __post_init__(self) -> None:
         check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
         check_width(self.d_model, self.n_heads, self.position_kernel)
-        if getattr(self.pattern, "heads", "merged") == "split":
-            require_range(2, 2**20, n_heads=self.n_heads)
 
 
 class SparseformerEncoder(torch.nn.Module):
@@ -97,7 +62,9 @@ class SparseformerEncoder(torch.nn.Module):
         self.dropout = torch.nn.Dropout(config.dropout)
         self.layers = torch.nn.ModuleList(
             TransformerLayer(
-                _attention(config),
+                WindowAttention(
+                    config.d_model, config.n_heads, config.dropout, config.pattern.frames
+                ),
                 config.d_model,
                 config.d_ffn,
                 config.dropout,
@@ -112,15 +79,3 @@ class SparseformerEncoder(torch.nn.Module):
 
     def layer_inputs(self, states: list[Tensor]) -> list[Tensor]:
         return states[:-1]
-
-
-def _attention(config: SparseformerConfig) -> SelfAttention:
-    shape = (config.d_model, config.n_heads, config.dropout)
-    match config.pattern:
-        case WindowConfig(frames=frames):
-            return WindowAttention(*shape, frames)
-        case FixedConfig(stride=stride, expressivity=expressivity, heads=heads):
-            return FixedAttention(*shape, stride=stride, expressivity=expressivity, heads=heads)
-        case StridedConfig(stride=stride, heads=heads):
-            return StridedAttention(*shape, stride=stride, heads=heads)
-    assert_never(config.pattern)

@@ -14,7 +14,6 @@ from torch import Tensor
 from earbit.model import AudioModel
 from earbit.nn.attention import SelfAttention
 from earbit.nn.leaves import MatMul
-from earbit.nn.pattern_attention import PatternAttention
 from earbit.nn.relative_attention import RelativeAttention
 from earbit.quantize.codes import code_range
 from earbit.quantize.convert import quantized_leaves_of
@@ -49,25 +48,15 @@ def operands_of(model: AudioModel) -> dict[str, Operand]:
             if isinstance(block, RelativeAttention):
                 content_bias = block.content_bias.flatten()
                 operands |= _position_operands(name, block)
-            operands |= _product_operands(name, block, block.scores, block.context, content_bias)
-            if isinstance(block, PatternAttention):
-                far = (block.far_scores, block.far_context)
-                operands |= _product_operands(name, block, *far, None, prefix="far_")
+            operands |= _product_operands(name, block, content_bias)
     return operands
 
 
-def _product_operands(
-    name: str,
-    block: SelfAttention,
-    scores: MatMul,
-    context: MatMul,
-    q_bias: Tensor | None,
-    prefix: str = "",
-) -> dict[str, Operand]:
-    """Queries, keys and values of two products of an attention."""
+def _product_operands(name: str, block: SelfAttention, q_bias: Tensor | None) -> dict[str, Operand]:
+    """Queries, keys and values of the products of an attention."""
     # Read where they are made: before heads and blocks of a window rearrange them.
-    left, right = _quantizers(scores)
-    _, values = _quantizers(context)
+    left, right = _quantizers(block.scores)
+    _, values = _quantizers(block.context)
     operands = {}
     for role, of_product, projection, factor, bias in (
         ("scores.left", left, block.q_proj, block.q_scale, q_bias),
@@ -75,7 +64,7 @@ def _product_operands(
         ("context.right", values, block.v_proj, 1.0, None),
     ):
         if of_product is not None:
-            operands[f"{name}.{prefix}{role}"] = Operand(of_product, projection, factor, bias)
+            operands[f"{name}.{role}"] = Operand(of_product, projection, factor, bias)
     return operands
 
 

@@ -6,10 +6,7 @@ from earbit.encoders.sparseformer import SparseformerEncoder
 from earbit.encoders.transformer import TransformerEncoder
 from earbit.export.attention import lower_attention
 from earbit.export.blocks import lower_feed_forward, lower_norm, lower_position
-from earbit.export.pattern_attention import lower_pattern_attention
 from earbit.export.program import Program
-from earbit.nn.attention import SelfAttention
-from earbit.nn.pattern_attention import PatternAttention
 from earbit.nn.transformer_layer import PreNormLayer, TransformerLayer
 
 
@@ -30,7 +27,7 @@ def lower_transformer(
 
 
 def _layer(program: Program, name: str, layer: TransformerLayer, value: int) -> int:
-    attended = _attention(program, f"{name}.attention", layer.attention, value)
+    attended = lower_attention(program, f"{name}.attention", layer.attention, value)
     value = lower_norm(program, layer.attention_norm, attended, value)
     fed = lower_feed_forward(program, f"{name}.feed_forward", layer.feed_forward, value)
     return lower_norm(program, layer.output_norm, fed, value)
@@ -38,14 +35,8 @@ def _layer(program: Program, name: str, layer: TransformerLayer, value: int) -> 
 
 def _pre_norm_layer(program: Program, name: str, layer: TransformerLayer, value: int) -> int:
     read = lower_norm(program, layer.attention_norm, value)
-    attended = _attention(program, f"{name}.attention", layer.attention, read)
+    attended = lower_attention(program, f"{name}.attention", layer.attention, read)
     value = program.add("add", [value, attended])
     read = lower_norm(program, layer.output_norm, value)
     fed = lower_feed_forward(program, f"{name}.feed_forward", layer.feed_forward, read)
     return program.add("add", [value, fed])
-
-
-def _attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
-    if isinstance(block, PatternAttention):
-        return lower_pattern_attention(program, name, block, value)
-    return lower_attention(program, name, block, value)

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import FormatError, UnsupportedError
+from earbit.frames import KERNELS, STRIDES
 from earbit.hub.importer import Imported, Importer
 from earbit.model import AudioModel, ModelConfig
-from earbit.nn.front_end import KERNELS, STRIDES, FrontEndConfig
+from earbit.nn.front_end import FrontEndConfig
 from earbit.nn.positional import N_GROUPS
 
 CONFIG, WEIGHTS, PREPROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"

@@ -72,7 +72,11 @@ class SelfAttention(torch.nn.Module):
         y_BTD: Tensor = self.out_proj(context_BHTK.transpose(1, 2).flatten(2))
         return y_BTD
 
-    def attend(
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None) -> Tensor:
+        """Softmax attention over all real frames; q, k, v and the result are (B, H, T, K)."""
+        return self._attend_to_all(q, k, v, lengths)
+
+    def _attend_to_all(
         self,
         q: Tensor,
         k: Tensor,
@@ -80,10 +84,9 @@ class SelfAttention(torch.nn.Module):
         lengths: Tensor | None,
         bias_BHTS: Tensor | None = None,
     ) -> Tensor:
-        """Softmax attention over all real frames; q, k, v and the result are (B, H, T, K).
+        """Softmax attention over all real frames, with `bias_BHTS` added to the scores.
 
-        bias_BHTS: added to the scores.  PyTorch's fused kernel runs where both products are in
-        float and no hook observes them.
+        PyTorch's fused kernel runs where both products are in float and no hook observes them.
         """
         is_key_B11S = None
         if lengths is not None:

@@ -7,6 +7,7 @@ grows with the frames.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,15 +28,19 @@ def attend_in_chunks(
     v: Tensor,
     parameters: tuple[Tensor, ...],
     *,
-    chunk_frames: int,
+    block_frames: int,
+    chunk_blocks: int,
     margin_frames: int,
 ) -> Tensor:
-    """`attend` over chunks of queries, put together: (..., T, K) -> (..., T, K).
+    """`attend` over chunks of queries, concatenated: (..., T, K) -> (..., T, K).
 
-    parameters: whatever else `attend` computes with and that learns.  Random numbers that it draws
-    are drawn again, the same, in the backward pass.  Gradients of gradients are not to be had.
+    parameters: learned scales that `attend` reads.  The gradient of a scale is divided by the root
+    of the number of elements (LSQ), so a chunk's gradient is multiplied by the root of the share of
+    blocks in it, and the sum over chunks equals the gradient of the whole.  Random numbers are
+    drawn again, the same, in the backward pass.  Second derivatives are not supported.
     """
-    context: Tensor = _Chunked.apply(attend, chunk_frames, margin_frames, q, k, v, *parameters)  # type: ignore[no-untyped-call]
+    sizes = (block_frames, chunk_blocks * block_frames, margin_frames)
+    context: Tensor = _Chunked.apply(attend, sizes, q, k, v, *parameters)  # type: ignore[no-untyped-call]
     return context
 
 
@@ -44,19 +49,18 @@ class _Chunked(torch.autograd.Function):
     def forward(
         ctx: Any,
         attend: Attend,
-        chunk_frames: int,
-        margin_frames: int,
+        sizes: tuple[int, int, int],
         q: Tensor,
         k: Tensor,
         v: Tensor,
         *parameters: Tensor,
     ) -> Tensor:
         ctx.save_for_backward(q, k, v, *parameters)
-        ctx.attend, ctx.sizes = attend, (chunk_frames, margin_frames)
+        ctx.attend, ctx.sizes = attend, sizes
         ctx.random_state = _random_state(q.device)
         ctx.autocast = _autocast_of(q.device)
         context = torch.empty_like(q)
-        for own, around in _chunks(q.shape[-2], *ctx.sizes):
+        for own, around in _chunks(q.shape[-2], *ctx.sizes[1:]):
             context[..., own, :] = attend(
                 own.start, q[..., own, :], k[..., around, :], v[..., around, :]
             )
@@ -75,7 +79,7 @@ class _Chunked(torch.autograd.Function):
             torch.enable_grad(),
         ):
             end = 0
-            for own, around in _chunks(q.shape[-2], *ctx.sizes):
+            for own, around in _chunks(q.shape[-2], *ctx.sizes[1:]):
                 inputs = [
                     x[..., part, :].detach().requires_grad_()
                     for x, part in ((q, own), (k, around), (v, around))
@@ -91,10 +95,10 @@ class _Chunked(torch.autograd.Function):
                     total[..., around.start : end, :] += one[..., :n_shared, :]
                     total[..., end : around.stop, :] = one[..., n_shared:, :]
                 end = around.stop
+                n_blocks, n_all = (-(-x.shape[-2] // ctx.sizes[0]) for x in (inputs[0], q))
                 for parameter, one in zip(learning, found[3:], strict=True):
-                    grads_of[id(parameter)] += one
+                    grads_of[id(parameter)] += one * math.sqrt(n_blocks / n_all)
         return (
-            None,
             None,
             None,
             grad_q,

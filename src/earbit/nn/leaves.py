@@ -11,6 +11,8 @@ class attribute `role`; plans, profiles and reports select leaves by it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
 import torch
@@ -20,6 +22,7 @@ from torch.nn import functional as F
 from earbit.nn.lengths import zero_padding
 from earbit.nn.precision import FLOAT, Granularity, Precision
 from earbit.nn.roles import DEFAULT_ROLE, Role
+from earbit.nn.sparse_pattern import SparsePattern
 
 ActivationName = Literal["none", "gelu", "relu", "silu"]
 NumberSet = Literal["signed", "unsigned"]
@@ -110,27 +113,24 @@ class MatMul(torch.nn.Module):
     """
 
     precision: Precision = FLOAT
+    pattern: SparsePattern | None = None
+    """Of the operands of the call that is running; None where all elements are real."""
 
     def __init__(self, left_set: NumberSet = "signed") -> None:
         super().__init__()
         self.left_set: NumberSet = left_set
 
-    def forward(
-        self,
-        left: Tensor,
-        right: Tensor,
-        n_pairs: int | None = None,
-        real: tuple[Tensor, Tensor] | None = None,
-        share: float = 1.0,
-    ) -> Tensor:
-        """The product; what a sparse pattern does to its operands is told beside them.
-
-        n_pairs: the pairs (row, column) per matrix stack that the pattern really needs, for the
-        cost profile;  real: for both operands, broadcastable to them, True where an element is
-        neither padding nor a repetition, for calibration;  share: of the sequence that is in this
-        call, for gradients that depend on how many elements there are.  None changes the product.
-        """
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
         return left @ right
+
+    @contextmanager
+    def on(self, pattern: SparsePattern) -> Iterator[None]:
+        """Sets `pattern` for the calls inside, where hooks read it; it does not change a result."""
+        self.pattern = pattern
+        try:
+            yield
+        finally:
+            self.pattern = None
 
 
 Leaf = Linear | Conv1d | MatMul

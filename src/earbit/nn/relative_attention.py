@@ -38,7 +38,7 @@ class RelativeAttention(SelfAttention):
         with_content = (q_BHTK + self.content_bias[:, None]) * self.q_scale
         with_position = (q_BHTK + self.position_bias[:, None]) * self.q_scale
         by_position = self.position_scores(with_position, r_1HRK.transpose(-1, -2))
-        context_BHTK = self.attend(
+        context_BHTK = self._attend_to_all(
             with_content, k_BHTK, v_BHTK, lengths, bias_BHTS=relative_shift(by_position)
         )
         y_BTD: Tensor = self.out_proj(context_BHTK.transpose(1, 2).flatten(2))

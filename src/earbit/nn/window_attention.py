@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.errors import ConfigError
-from earbit.nn.attention import SelfAttention
+from earbit.nn.attention import SelfAttention, is_fusable
 from earbit.nn.chunks import attend_in_chunks
+from earbit.nn.sparse_pattern import SparsePattern
 
 MIN_BLOCK_FRAMES = 16
 LONG_FRAMES = 1024
@@ -22,10 +23,22 @@ CHUNK_FRAMES = 256
 """About this many queries at a time, whose matrices fit into a cache."""
 
 
-def window_pairs(n_frames: int, radius_frames: int) -> int:
-    """Pairs (query, key) with |query - key| <= radius among `n_frames` frames."""
-    radius = min(radius_frames, n_frames - 1)
-    return n_frames * (2 * radius + 1) - radius * (radius + 1)
+def window_pairs(
+    n_frames: int, radius_frames: int, first: int = 0, n_queries: int | None = None
+) -> int:
+    """Pairs (query, key) with |query - key| <= radius among `n_frames` frames.
+
+    first, n_queries: count the queries first, ..., first + n_queries - 1 only.
+    """
+    end = n_frames if n_queries is None else first + n_queries
+
+    def earlier(n: int) -> int:
+        """Pairs of the frames before `n` with keys before the query."""
+        n_edge = min(n, radius_frames + 1)
+        return n_edge * (n_edge - 1) // 2 + (n - n_edge) * radius_frames
+
+    n_later = earlier(n_frames - first) - earlier(n_frames - end)
+    return end - first + earlier(end) - earlier(first) + n_later
 
 
 class WindowAttention(SelfAttention):
@@ -53,7 +66,8 @@ class WindowAttention(SelfAttention):
             k,
             v,
             (*self.scores.parameters(), *self.context.parameters()),
-            chunk_frames=-(-CHUNK_FRAMES // block) * block,
+            block_frames=block,
+            chunk_blocks=-(-CHUNK_FRAMES // block),
             margin_frames=radius,
         )
         return context
@@ -81,8 +95,6 @@ class WindowAttention(SelfAttention):
         n_queries, (radius, block) = q.shape[-2], self._sizes(n_frames)
         n_blocks = -(-n_queries // block)
         tail = n_blocks * block - n_queries
-        # Of all blocks, for operands are made of blocks.
-        n_pairs, share = window_pairs(n_frames, radius), n_blocks / -(-n_frames // block)
         # Frames that a full margin would have and the sequence has not.
         before = max(0, radius - first)
         after = n_queries + 2 * radius - before - k.shape[-2]
@@ -93,30 +105,52 @@ class WindowAttention(SelfAttention):
             for x in (k, v)
         )
         end = torch.full((1,), n_frames, device=q.device) if lengths is None else lengths
+        allowed = _allowed_keys(n_blocks, block, radius, first, end)
+        if is_fusable(self.scores) and is_fusable(self.context):
+            fused_BHMQK = self._fused(q_BHMQK, k_BHMKS, v_BHMKS, allowed)
+            return fused_BHMQK.flatten(-3, -2)[..., :n_queries, :]
         is_query = _real_queries(n_blocks, block, first, end)
         # Each frame is a key of its own block and, once more, of its neighbours' margins.
         is_own_key = F.pad(is_query, (radius, radius))
-        scores_BHMQS = self.scores(
-            q_BHMQK,
-            k_BHMKS,
+        n_pairs = window_pairs(n_frames, radius, first, n_queries)
+        of_scores = SparsePattern(
             n_pairs=n_pairs,
-            real=(is_query[..., None], is_own_key[..., None, :]),
-            share=share,
+            is_left_sparse=False,
+            left=is_query[..., None],
+            right=is_own_key[..., None, :],
         )
-        allowed = _allowed_keys(n_blocks, block, radius, first, end)
+        of_context = SparsePattern(
+            n_pairs=n_pairs,
+            is_left_sparse=True,
+            left=allowed & is_query[..., None],
+            right=is_own_key[..., None],
+        )
+        with self.scores.on(of_scores):
+            scores_BHMQS = self.scores(q_BHMQK, k_BHMKS)
         # A finite floor: rows that only pad the last block have no key at all, and must not be NaN.
         floor = torch.finfo(scores_BHMQS.dtype).min
         p_BHMQS = scores_BHMQS.masked_fill(~allowed, floor).softmax(-1)
         # Rows without any key got equal shares of nothing; they are cut off below.
         p_BHMQS = p_BHMQS.masked_fill(~allowed, 0.0)
-        context: Tensor = self.context(
-            self.dropout(p_BHMQS),
-            v_BHMKS.transpose(-1, -2),
-            n_pairs=n_pairs,
-            real=(allowed & is_query[..., None], is_own_key[..., None]),
-            share=share,
-        )
+        with self.context.on(of_context):
+            context: Tensor = self.context(self.dropout(p_BHMQS), v_BHMKS.transpose(-1, -2))
         return context.flatten(-3, -2)[..., :n_queries, :]
+
+    def _fused(self, q_BHMQK: Tensor, k_BHMKS: Tensor, v_BHMKS: Tensor, allowed: Tensor) -> Tensor:
+        """The context of blocks by PyTorch's fused kernel, which takes four dimensions.
+
+        allowed: (B or 1, 1, M, Q, S);  returns (B, H, M, Q, K).
+        """
+        n_batch, _, n_blocks = q_BHMQK.shape[:3]
+        mask = allowed.expand(n_batch, -1, -1, -1, -1)
+        q, k, v, mask = (
+            x.transpose(1, 2).flatten(0, 1) for x in (q_BHMQK, k_BHMKS.mT, v_BHMKS.mT, mask)
+        )
+        dropout = self.dropout.p if self.training else 0.0
+        context = F.scaled_dot_product_attention(q, k, v, mask, dropout, scale=1.0)
+        # Rows without a key are zero, whatever the kernel makes of them.
+        context = context.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+        return context.view(n_batch, n_blocks, *context.shape[1:]).transpose(1, 2)
 
 
 def _real_queries(n_blocks: int, block: int, first: int, end: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from earbit.errors import ConfigError, DataError, require_choice
 from earbit.nn.evaluation import evaluating
 from earbit.nn.finite import first_non_finite
+from earbit.quantize.leaves import QuantizedMatMul
 from earbit.quantize.quantizers import ActivationQuantizer
 from earbit.quantize.scale_search import bit_scale, least_squares_scale
 
@@ -60,9 +61,13 @@ def calibrate(
     n_seen = dict.fromkeys(quantizers, 0)
 
     def observe(name: str) -> Callable[..., None]:
-        def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        owner = model.get_submodule(name.rpartition(".")[0])
+
+        def hook(module: Any, args: tuple[Any, ...]) -> None:
             shift = None if name in keep_shifts_of else config.shift
-            found = _first_values(name, module, args[0], kwargs.get("real"), config.scale, shift)
+            found = _first_values(
+                name, module, args[0], _real_elements(owner, module), config.scale, shift
+            )
             n_seen[name] += bool(found)
             for parameter, value in found.items():
                 totals[name][parameter] = totals[name].get(parameter, 0) + value
@@ -71,8 +76,7 @@ def calibrate(
         return hook
 
     handles = [
-        quantizer.register_forward_pre_hook(observe(name), with_kwargs=True)
-        for name, quantizer in quantizers.items()
+        quantizer.register_forward_pre_hook(observe(name)) for name, quantizer in quantizers.items()
     ]
     n_batches = 0
     try:
@@ -97,6 +101,13 @@ def calibrate(
     for name, values in totals.items():
         for parameter, total in values.items():
             getattr(quantizers[name], parameter).copy_(total / n_seen[name])
+
+
+def _real_elements(leaf: torch.nn.Module, quantizer: ActivationQuantizer) -> Tensor | None:
+    """True where an element of the leaf's operand counts; None where all do."""
+    if not isinstance(leaf, QuantizedMatMul) or leaf.pattern is None:
+        return None
+    return leaf.pattern.left if quantizer is leaf.left_quantizer else leaf.pattern.right
 
 
 def _run_finite(model: torch.nn.Module, wave_BN: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Quantizers of 1 to 8 bits as functions, with the gradients of BiT and LSQ.
+"""Codes of 1 to 8 bits and their gradients, those of BiT and LSQ.
 
 A quantized number is a code, a small integer, times a scale.  One bit is BiT's elastic binarization
 (arXiv 2205.13016), more bits are LSQ's (arXiv 1902.08153), as BiT uses them.  Departures from BiT's
@@ -15,11 +15,9 @@ Under autocast sums are rounded.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from earbit.nn.leaves import NumberSet
 from earbit.nn.norms import at_least_float32
@@ -78,83 +76,3 @@ def codes_gradient(
 def lsq_factor(n_elements: float, bits: int = 1, number_set: NumberSet = "signed") -> float:
     """What the gradient of a scale is multiplied by: 1/sqrt(elements x greatest code) (LSQ)."""
     return 1 / math.sqrt(max(n_elements, 1) * code_range(bits, number_set)[1])
-
-
-def codes(
-    x: Tensor,
-    scale: Tensor,
-    bits: int,
-    number_set: NumberSet,
-    gradient_factor: float | None = None,
-) -> Tensor:
-    """`codes_of` with the gradient of `codes_gradient`; times `scale` it is the quantized x.
-
-    x: any shape, shift already added;  scale: > 0, broadcastable to x;  gradient_factor: multiplies
-    the gradient of the scale, that of LSQ by default, elements of x per element of the scale.
-    """
-    if gradient_factor is None:
-        gradient_factor = lsq_factor(x.numel() / max(scale.numel(), 1), bits, number_set)
-    found: Tensor = _Codes.apply(x, scale, bits, number_set, gradient_factor)  # type: ignore[no-untyped-call]
-    return found
-
-
-def quantize_signed(
-    x: Tensor, scale: Tensor, bits: int, gradient_factor: float | None = None
-) -> Tensor:
-    """To the nearest multiple of `scale` from -2^(bits-1) to 2^(bits-1) - 1; see `codes`."""
-    return codes(x, scale, bits, "signed", gradient_factor) * scale.detach()
-
-
-def quantize_unsigned(
-    x: Tensor, scale: Tensor, bits: int, gradient_factor: float | None = None
-) -> Tensor:
-    """To the nearest multiple of `scale` from 0 to 2^bits - 1; see `codes`."""
-    return codes(x, scale, bits, "unsigned", gradient_factor) * scale.detach()
-
-
-def binarize_signed(
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor | float = 0.0,
-    gradient_factor: float | None = None,
-) -> Tensor:
-    """Elastic binarization to {-a, +a}: +a where x + shift >= 0.
-
-    scale: a > 0, scalar;  shift: broadcastable to x, in units of x, whose gradient is that of x,
-    summed;  gradient_factor: as in `codes`.
-    """
-    return quantize_signed(x + shift, scale, 1, gradient_factor)
-
-
-def binarize_unsigned(
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor | float = 0.0,
-    gradient_factor: float | None = None,
-) -> Tensor:
-    """Elastic binarization to {0, a}: a where x + shift > a/2; arguments as `binarize_signed`."""
-    return quantize_unsigned(x + shift, scale, 1, gradient_factor)
-
-
-class _Codes(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        scale: Tensor,
-        bits: int,
-        number_set: NumberSet,
-        gradient_factor: float,
-    ) -> Tensor:
-        ctx.save_for_backward(x, scale)
-        ctx.kind, ctx.gradient_factor = (bits, number_set), gradient_factor
-        return codes_of(x, scale, bits, number_set)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        x, scale = ctx.saved_tensors
-        bits, number_set = ctx.kind
-        found = codes_of(x, scale, bits, number_set)
-        grad_x, grad_scale = codes_gradient(x, scale, bits, number_set, found, grads[0])
-        return grad_x, grad_scale * ctx.gradient_factor, None, None, None

@@ -156,22 +156,9 @@ class QuantizedMatMul(MatMul):
         if precision.weight_bits < FLOAT_BITS:
             self.right_quantizer = ActivationQuantizer(precision.weight_bits, "signed")
 
-    def forward(
-        self,
-        left: Tensor,
-        right: Tensor,
-        n_pairs: int | None = None,
-        real: tuple[Tensor, Tensor] | None = None,
-        share: float = 1.0,
-    ) -> Tensor:
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
         y = quantized_product(
-            MatrixProduct(),
-            left,
-            right,
-            self.left_quantizer,
-            self.right_quantizer,
-            real=real,
-            share=share,
+            MatrixProduct(), left, right, self.left_quantizer, self.right_quantizer
         )
         for quantizer in (self.left_quantizer, self.right_quantizer):
             if quantizer is not None:

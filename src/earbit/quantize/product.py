@@ -112,47 +112,43 @@ def quantized_product(
     right: Tensor,
     left_quantizer: Quantizer | None,
     right_quantizer: Quantizer | None,
-    *,
-    real: tuple[Tensor, Tensor] | None = None,
-    share: float = 1.0,
 ) -> Tensor:
-    """`product` of the codes of both operands; an operand without quantizer is itself.
-
-    real: where elements of the operands count in calibration;  share: of a whole that this is a
-    part of, see `ActivationQuantizer.gradient`.
-    """
+    """`product` of the codes of both operands; an operand without quantizer is used as it is."""
     learned = tuple(p for q in (left_quantizer, right_quantizer) if q for p in q.learned)
-    y: Tensor = _QuantizedProduct.apply(  # type: ignore[no-untyped-call]
-        product, left_quantizer, right_quantizer, real, share, left, right, *learned
+    y: Tensor = _Quantized.apply(  # type: ignore[no-untyped-call]
+        product, left_quantizer, right_quantizer, left, right, *learned
     )
     return y
 
 
-N_FIXED = 5
-"""Arguments of `_QuantizedProduct` in front of its operands, without a gradient."""
+def quantized_codes(x: Tensor, quantizer: Quantizer) -> Tensor:
+    """The codes of x, with the gradients that they have in a product."""
+    y: Tensor = _Quantized.apply(None, quantizer, None, x, None, *quantizer.learned)  # type: ignore[no-untyped-call]
+    return y
 
 
-class _QuantizedProduct(torch.autograd.Function):
+N_FIXED = 3
+"""Arguments of `_Quantized` in front of its operands, without a gradient."""
+
+
+class _Quantized(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        product: Product,
+        product: Product | None,
         left_quantizer: Quantizer | None,
         right_quantizer: Quantizer | None,
-        real: tuple[Tensor, Tensor] | None,
-        share: float,
         left: Tensor,
-        right: Tensor,
+        right: Tensor | None,
         *learned: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(left, right)
-        ctx.product, ctx.share = product, share
+        ctx.product = product
         ctx.quantizers = (left_quantizer, right_quantizer)
-        real_left, real_right = real or (None, None)
-        y: Tensor = product.forward(
-            _encoded(left_quantizer, left, real_left), _encoded(right_quantizer, right, real_right)
-        )
-        return y
+        left = _encoded(left_quantizer, left)
+        if product is None or right is None:
+            return left
+        return product.forward(left, _encoded(right_quantizer, right))
 
     @staticmethod
     @once_differentiable
@@ -164,7 +160,7 @@ class _QuantizedProduct(torch.autograd.Function):
             for quantizer, operand in zip(quantizers, operands, strict=True)
         ]
         # Under autocast the product had fewer bits than its operands; codes fit into them.
-        factors = [x.to(grads[0].dtype) for x in found]
+        factors = [x if x is None else x.to(grads[0].dtype) for x in found]
         of_operands: list[Tensor | None] = []
         of_learned: list[Tensor | None] = []
         needed = list(ctx.needs_input_grad[N_FIXED:])
@@ -176,21 +172,21 @@ class _QuantizedProduct(torch.autograd.Function):
                 of_learned += [None] * n_learned
                 continue
             of_padding = None
-            if i == 0:
+            if ctx.product is None:
+                grad = grads[0]
+            elif i == 0:
                 grad, of_padding = ctx.product.left_gradient(*factors, grads[0])
             else:
                 grad = ctx.product.right_gradient(*factors, grads[0])
             if quantizer is not None:
-                grad, of_its_own = quantizer.gradient(
-                    operand, found[i], grad, ctx.share, of_padding
-                )
+                grad, of_its_own = quantizer.gradient(operand, found[i], grad, of_padding)
                 of_learned += of_its_own
             of_operands.append(grad.to(operand.dtype))
         return (*(None,) * N_FIXED, *of_operands, *of_learned)
 
 
-def _encoded(quantizer: Quantizer | None, operand: Tensor, real: Tensor | None) -> Tensor:
+def _encoded(quantizer: Quantizer | None, operand: Tensor) -> Tensor:
     if quantizer is None:
         return operand
-    found: Tensor = quantizer(operand) if real is None else quantizer(operand, real=real)
+    found: Tensor = quantizer(operand)
     return found

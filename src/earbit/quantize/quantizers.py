@@ -1,11 +1,13 @@
 """What a quantized leaf does to its operands: the state of a quantizer, its codes, their gradient.
 
-`encode` and `gradient` are the two halves of one step, apart so that a product can keep the operand
-itself for the backward pass and make its codes again there (`product.py`).  Scales and shifts are
-ordinary parameters; `calibrate` gives those of activations their first values.
+`forward` and `gradient` are separate, so that a product can keep the operand itself for the
+backward pass and compute its codes again there (`product.py`).  Scales and shifts are ordinary
+parameters; `calibrate` gives those of activations their first values.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -67,24 +69,15 @@ class ActivationQuantizer(torch.nn.Module):
         """The parameters whose gradients `gradient` gives."""
         return self.scale, self.shift
 
-    def forward(self, x: Tensor, real: Tensor | None = None) -> Tensor:
-        """Codes of x.
-
-        real: broadcastable to x, True where an element counts in calibration, which reads it.
-        """
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes of x."""
         return codes_of(self.shifted(x), self.step(), self.bits, self.number_set)
 
     def gradient(
-        self,
-        x: Tensor,
-        found: Tensor,
-        grad: Tensor,
-        share: float,
-        grad_padding: Tensor | None,
+        self, x: Tensor, found: Tensor, grad: Tensor, grad_padding: Tensor | None = None
     ) -> Gradients:
         """Gradients of x and of scale and shift, given its codes and their gradient.
 
-        share: of a tensor that x is a part of; the scale's gradient is then a part of the whole's.
         grad_padding: summed over what was padded with `zero_code`, which the scale multiplies too.
         """
         kind = (self.bits, self.number_set)
@@ -92,7 +85,7 @@ class ActivationQuantizer(torch.nn.Module):
         if grad_padding is not None:
             grad_scale = grad_scale + self.zero_code * grad_padding / self.step()
         # Also below its floor, so that a scale can come back from there.
-        grad_scale = grad_scale * lsq_factor(x.numel() / share, *kind)
+        grad_scale = grad_scale * lsq_factor(x.numel(), *kind)
         grad_shift = None
         if self.shift is not None:
             shape = (len(self.shift), *self.trailing)
@@ -134,16 +127,11 @@ class WeightQuantizer(torch.nn.Module):
         return codes_of(weight, self._step_of_rows(weight), self.bits, "signed")
 
     def gradient(
-        self,
-        weight: Tensor,
-        found: Tensor,
-        grad: Tensor,
-        share: float,
-        grad_padding: Tensor | None,
+        self, weight: Tensor, found: Tensor, grad: Tensor, grad_padding: Tensor | None = None
     ) -> Gradients:
         """Gradients of the weight and of the scale, given its codes and their gradient.
 
-        A weight is no part of another and is not padded: share, grad_padding are not read.
+        grad_padding: not read, a weight is not padded.
         """
         step = self._step_of_rows(weight)
         if self.log_scale is None:
@@ -160,4 +148,37 @@ class WeightQuantizer(torch.nn.Module):
         return self.log_scale.detach().exp().view(-1, *(1,) * (weight.dim() - 1))
 
 
-Quantizer = ActivationQuantizer | WeightQuantizer
+@dataclass(frozen=True, slots=True)
+class GivenScale:
+    """Codes for a scale that someone else holds: a tensor > 0, broadcastable to the operand."""
+
+    scale: Tensor
+    bits: int
+    number_set: NumberSet
+    gradient_factor: float
+    """Multiplies the gradient of the scale."""
+
+    @property
+    def learned(self) -> tuple[Tensor | None, ...]:
+        """The tensors whose gradients `gradient` gives."""
+        return (self.scale,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes of x."""
+        return codes_of(x, self.scale.detach(), self.bits, self.number_set)
+
+    def gradient(
+        self, x: Tensor, found: Tensor, grad: Tensor, grad_padding: Tensor | None = None
+    ) -> Gradients:
+        """Gradients of x and of the scale, given its codes and their gradient.
+
+        grad_padding: not read, there is no padding.
+        """
+        scale = self.scale.detach()
+        grad_x, grad_scale = codes_gradient(x, scale, self.bits, self.number_set, found, grad)
+        return grad_x, (grad_scale * self.gradient_factor,)
+
+    __call__ = forward
+
+
+Quantizer = ActivationQuantizer | WeightQuantizer | GivenScale

@@ -21,7 +21,7 @@ from earbit.presets import PRESETS, preset
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import PLANS, Plan
 from earbit.quantize.propagation.groups import LAYER_ROLES, Group, groups_of, stack_of
-from earbit.quantize.propagation.hooks import replaced
+from earbit.quantize.propagation.hooks import replaced, unfused
 from earbit.quantize.propagation.interaction import interaction_of
 from earbit.quantize.propagation.measure import measure
 from earbit.quantize.propagation.subjects import calibrated_twin
@@ -120,7 +120,8 @@ def test_states_are_those_of_a_model_in_which_only_that_role_was_converted():
                 mine.copy_(its)
     convolution = errors.groups[Group(("convolution",))]
     for found, model in ((convolution, only), (errors.student, student)):
-        pairs = [(teacher(w).states, model(w).states) for w in map(wave, CLIPS)]
+        with unfused(teacher), unfused(model):
+            pairs = [(teacher(w).states, model(w).states) for w in map(wave, CLIPS)]
         for i, state in enumerate(found):
             if model is only and i == 0:
                 assert state.noise == 0

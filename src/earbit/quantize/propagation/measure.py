@@ -21,10 +21,11 @@ from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import Leaf, layer_of, leaves_of
 from earbit.nn.precision import FLOAT, Precision
 from earbit.nn.roles import Role
+from earbit.nn.sparse_pattern import SparsePattern
 from earbit.progress import progress
 from earbit.quantize.propagation.error_sums import ErrorSums
 from earbit.quantize.propagation.groups import LAYER_ROLES, Group, groups_of
-from earbit.quantize.propagation.hooks import hooked, noisy, replaced
+from earbit.quantize.propagation.hooks import hooked, noisy, replaced, unfused
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,12 @@ def measure(
     errors = Errors(groups={group: [] for group in groups}, noise={group: [] for group in groups})
     waves = [torch.from_numpy(clip)[None] for clip in clips]
     n_passes = len(clips) * (3 + 2 * len(groups))
-    with evaluating(teacher, student), progress(title, n_passes) as advance:
+    with (
+        evaluating(teacher, student),
+        unfused(teacher),
+        unfused(student),
+        progress(title, n_passes) as advance,
+    ):
         for wave_BN in waves:
             expected, found = _compare_modules(teacher, student, modules, wave_BN)
             _compare_states(errors.student, expected, found)
@@ -130,9 +136,9 @@ def _compare_modules(
     """Runs both models once and compares their modules."""
     expected: dict[str, list[tuple[Tensor, Tensor | None]]] = {name: [] for name in modules}
 
-    def alone(name: str, _: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+    def alone(name: str, leaf: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
         if isinstance(output, Tensor):
-            counted = _real_products(output, kwargs)
+            counted = _real_products(leaf, output)
             expected[name].append((output, counted))
             found = student.get_submodule(name)(*args, **kwargs)
             modules[name].alone.add(output, found, counted)
@@ -155,11 +161,9 @@ def _compare_states(states: States, expected: ModelOutput, found: ModelOutput) -
         one.add(reference, state)
 
 
-def _real_products(output: Tensor, kwargs: Mapping[str, Any]) -> Tensor | None:
+def _real_products(module: torch.nn.Module, output: Tensor) -> Tensor | None:
     """True where an element of a sparse product has real operands, once; None where all have."""
-    real = kwargs.get("real")
-    if real is None:
+    pattern = getattr(module, "pattern", None)
+    if not isinstance(pattern, SparsePattern):
         return None
-    left, right = real
-    counted: Tensor = left.any(-1, keepdim=True) & right.any(-2, keepdim=True)
-    return counted.expand_as(output)
+    return pattern.results().expand_as(output)

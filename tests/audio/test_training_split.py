@@ -1,0 +1,95 @@
+"""Which clips train and which validate, where no labels of classes are needed."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from lhotse import CutSet
+
+from earbit.audio.corpus import Corpus
+from earbit.audio.cuts import cut_of
+from earbit.audio.manifest import Utterance
+from earbit.audio.splits import training_split
+from earbit.errors import DataError
+
+
+def cuts(ids, n_samples=16_000, **split_of):
+    """A corpus that is not on disk: ids with their split, or None."""
+    made = [
+        cut_of(Utterance(i, Path(f"{i}.wav"), n_samples, 1, {"split": split_of.get(i)}))
+        for i in ids
+    ]
+    return Corpus("made", Path(), CutSet.from_cuts(made), (), "digest")
+
+
+def ids_of(split):
+    return [{cut.id for cut in part} for part in split]
+
+
+def first_byte(name):
+    return hashlib.sha256(name.encode()).digest()[0]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [f"New Recording {i}" for i in range(1, 21)],
+        [f"track{i:02d}" for i in range(1, 11)],
+        ["one", "two"],
+        ["yes/1", "yes/2", "yes/3"],
+    ],
+    ids=lambda ids: ids[0],
+)
+def test_a_small_corpus_has_a_validation_clip_and_one_to_train_on(ids):
+    train, valid = ids_of(training_split(cuts(ids)))
+    assert train | valid == set(ids)
+    assert not train & valid
+    assert 1 <= len(valid) <= max(1, len(ids) // 4)
+
+
+def test_the_clip_with_the_smallest_hash_validates_where_a_tenth_has_none():
+    ids = [f"clip {i}" for i in range(200) if first_byte(f"clip {i}") % 10][:8]
+    _, valid = ids_of(training_split(cuts(ids)))
+    assert valid == {min(ids, key=lambda i: hashlib.sha256(i.encode()).digest())}
+
+
+def test_in_a_large_corpus_each_clip_is_drawn_by_its_own_hash():
+    ids = [f"book/{i:04d}" for i in range(1_000)]
+    train, valid = ids_of(training_split(cuts(ids)))
+    assert valid == {i for i in ids if first_byte(i) % 10 == 0}
+    assert train == set(ids) - valid
+    assert 60 < len(valid) < 140
+
+
+def test_the_split_of_the_corpus_holds_and_test_clips_are_left_out():
+    ids = [f"{i}" for i in range(12)]
+    split_of = {i: ("train", "valid", "test")[int(i) % 3] for i in ids}
+    train, valid = ids_of(training_split(cuts(ids, **split_of)))
+    assert (train, valid) == ({"0", "3", "6", "9"}, {"1", "4", "7", "10"})
+
+
+def test_a_corpus_of_train_and_test_clips_validates_on_some_of_its_train_clips():
+    split_of = {f"{i}": "test" if i < 3 else "train" for i in range(9)}
+    train, valid = ids_of(training_split(cuts(split_of, **split_of)))
+    assert len(valid) == 1
+    assert train | valid == {f"{i}" for i in range(3, 9)}
+
+
+def test_a_corpus_of_test_clips_is_refused_with_the_way_out():
+    ids = [f"{i}" for i in range(30)]
+    corpus_of_test = cuts(ids, **dict.fromkeys(ids, "test"))
+    with pytest.raises(
+        DataError, match="0 clips to train on and 0 to validate.*30 `split: test`; --resplit"
+    ):
+        training_split(corpus_of_test)
+
+
+@pytest.mark.parametrize(("n_samples", "is_enough"), [(3_279, False), (3_280, True)])
+def test_clips_of_fewer_than_ten_frames_do_not_train(n_samples, is_enough):
+    # 400 samples for the first frame and 320 for each of nine more.
+    made = cuts(["a", "b"], n_samples)
+    if is_enough:
+        assert [len(part) for part in training_split(made)] == [1, 1]
+    else:
+        with pytest.raises(DataError, match="of 0.205 s or more"):
+            training_split(made)
