@@ -36,7 +36,7 @@ def test_a_run_says_what_it_does_and_what_came_out(teacher, melodies, tmp_path, 
         "2-w1a1, 3 steps",
     ]
     listed = (tmp_path / "leaves.txt").read_text().splitlines()
-    assert listed[0].split() == ["leaf", "kind", "bits", "scales", "input"]
+    assert listed[0].split() == ["leaf", "role", "kind", "bits", "scales", "input"]
     n_quantized = sum("w1a1" in line for line in listed)
     assert leaves == f"{n_quantized} of {len(listed) - 1} leaves quantized, see OUT/leaves.txt"
     assert model.endswith("model.safetensors")
