@@ -47,7 +47,8 @@ def test_every_pair_of_bits_meets_every_other_in_relative_attention(tmp_path):
         turns = itertools.cycle(PAIRS[start:] + PAIRS[:start])
 
         def precisions(leaves, turns=turns):
-            chosen = [n for n in leaves if ".attention." in n and n.endswith(kinds)]
+            names = [leaf.name for leaf in leaves]
+            chosen = [n for n in names if ".attention." in n and n.endswith(kinds)]
             table = {name: next(turns) for name in chosen}
             seen.update((name.rsplit(".", 1)[1], p) for name, p in table.items())
             return table
@@ -65,7 +66,8 @@ def test_a_depthwise_convolution_of_any_bits_is_lowered_between_leaves_in_float(
     name, precision, tmp_path
 ):
     def precisions(leaves):
-        return dict.fromkeys((n for n in leaves if fnmatch(n, "*layers*.depthwise")), precision)
+        names = [leaf.name for leaf in leaves]
+        return dict.fromkeys((n for n in names if fnmatch(n, "*layers*.depthwise")), precision)
 
     check(as_if_trained(shallow(name), precisions), tmp_path, AUDIO[:9000], AUDIO[:400])
 
