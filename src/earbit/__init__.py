@@ -1,4 +1,4 @@
-"""earbit: audio language models in one bit, that really run in one bit.
+"""earbit: speech encoders with 1-bit weights and activations.
 
 The names below are imported when they are first used, so that `import earbit` costs nothing.
 """
