@@ -58,7 +58,7 @@ def test_a_study_writes_results_and_a_report_that_needs_nothing_else(study):
     assert binary["cost"]["bops"] < full["cost"]["bops"] / 20
     page = (out_dir / "report.html").read_text()
     assert page.count("<svg") == 3
-    assert "Where the cost sits" in page
+    assert "Cost by role" in page
     assert not re.search(r'(src|href)="http', page)
     assert "sparseformer-dn-tiny" in text
 
