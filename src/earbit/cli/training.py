@@ -68,7 +68,8 @@ def prepare(
         Option(
             "FILE.csv",
             "Table of labels, from which manifest.jsonl is made in --root. The first line names "
-            "the columns: path, and any of speaker, keyword, text, split and others (docs/corpus.md).",
+            "the columns: path, and any of speaker, keyword, text, split and others "
+            "(docs/corpus.md).",
         ),
     ] = None,
 ) -> None:
