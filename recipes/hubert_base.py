@@ -1,7 +1,7 @@
 """HuBERT Base, first iteration, with the numbers of the HuBERT paper and of fairseq's recipe.
 
-Written for a machine with an accelerator and a corpus of hundreds of hours; the paper this project
-implements (arXiv 2311.02772) trains 250,000 steps of at most 36.5 s of audio on each of 32 GPUs.
+It needs a corpus of hundreds of hours and far more than one CPU.  The paper that earbit implements
+(arXiv 2311.02772) trains 250,000 steps of at most 36.5 s of audio on each of 32 GPUs.
 """
 
 from earbit.presets import preset

@@ -1,7 +1,7 @@
-"""A HuBERT for two cores and a few minutes, as an example of a run that is written down.
+"""A small HuBERT that trains in minutes on two cores, as an example of a recipe.
 
-`earbit pretrain recipes/hubert_tiny.py --out DIR` is `earbit pretrain hubert-tiny --out DIR`;
-change whatever you like here.
+`earbit pretrain recipes/hubert_tiny.py --out DIR` does the same as `earbit pretrain hubert-tiny`.
+Copy this file and change its settings.
 """
 
 import dataclasses
