@@ -1,6 +1,6 @@
 """A small HuBERT that trains in minutes on two cores, as an example of a recipe.
 
-`earbit pretrain recipes/hubert_tiny.py --out DIR` does the same as `earbit pretrain hubert-tiny`.
+`earbit pretrain recipes/hubert_tiny.py --out DIR` trains the same model as `earbit pretrain hubert-tiny`.
 Copy this file and change its settings.
 """
 
