@@ -17,15 +17,15 @@ FIRST ?= 0
 .PHONY: help setup same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit clean
 
 help:
-	@echo "make setup   earbit in .venv, and nothing that only its developers need"
-	@echo "make study   the comparison, end to end, on synthetic speech: $(OUT)/report.html"
-	@echo "make test    all tests but the slow ones, linters and type checks included"
+	@echo "make setup   installs earbit into .venv"
+	@echo "make study   runs the full comparison on synthetic speech and writes $(OUT)/report.html"
+	@echo "make test    runs linters, type checks and all tests except slow ones"
 	@echo "make test-slow, make lint, make format, make bench, make clean"
-	@echo "make test-arm, make test-old-cpu    kernels on CPUs that qemu emulates"
-	@echo "make libearbit                  the library for C, which needs no Python package: docs/c.md"
-	@echo "make fuzz N=1000000 FIRST=0     damaged program files, with sanitizers"
-	@echo "make race                       many threads, with the thread sanitizer"
-	@echo "PYTHON=python3.12 picks the interpreter (3.11 to 3.13)"
+	@echo "make test-arm, make test-old-cpu    test the kernels on CPUs that qemu emulates"
+	@echo "make libearbit                  builds the C library, without Python packages (docs/c.md)"
+	@echo "make fuzz N=1000000 FIRST=0     loads damaged program files with sanitizers"
+	@echo "make race                       runs many threads with the thread sanitizer"
+	@echo "PYTHON=python3.12 selects the interpreter (3.11 to 3.13)"
 
 define make-venv
 @$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from earbit.cli.arguments import Argument, Command
 
-ABOUT = """Pre-trains, quantizes, evaluates and runs speech encoders, down to 1 bit.
+ABOUT = """Pre-trains, quantizes, evaluates and runs speech encoders in 1 to 8 bits and float.
 
-`earbit COMMAND --help` explains a command; `earbit --version` prints the version."""
+`earbit COMMAND --help` describes a command. `earbit --version` prints the version."""
 WIDEST = 100
 INDENT = 26
 """Where the text of an argument begins."""
@@ -41,7 +41,7 @@ def add_help(
             if one.is_many:
                 how |= {"nargs": "+", "action": "extend"}
         parser.add_argument(*names, **how)  # type: ignore[arg-type]
-    parser.add_argument("-h", "--help", action="help", help="Print this text.")
+    parser.add_argument("-h", "--help", action="help", help="Print this help and exit.")
 
 
 def overview(commands: Mapping[str, Command]) -> str:

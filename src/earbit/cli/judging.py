@@ -24,60 +24,59 @@ def profile(
         tuple[str, ...],
         Positional(
             "MODEL",
-            "Presets, or model folders or files that earbit trained. Without any: all presets. "
-            f"{PRESETS_ARE}",
+            f"Presets, or model folders or files of earbit. Default: all presets. {PRESETS_ARE}",
         ),
     ] = (),
     plan: Annotated[
         tuple[str, ...],
         Option(
             "PLAN",
-            f"Profile each preset under these plans. Without it: fp32. {PLANS_ARE}",
+            f"Profile each full-precision model under these plans. Default: fp32. {PLANS_ARE}",
         ),
     ] = (),
-    seconds: Annotated[float, Option("S", "Length of the audio.")] = 10.0,
+    seconds: Annotated[float, Option("S", "Length of the audio in seconds.")] = 10.0,
     rest_bits: Annotated[
         Literal[32, 16] | None,
         Option(
             "32|16",
-            "Bits per float value in storage_bytes of the JSON; the table shows both.",
+            "Bits of each float value in storage_bytes of the JSON. The table shows both.",
         ),
     ] = None,
     accounting: Annotated[
         Literal["earbit", "yeh"] | None,
         Option(
             "earbit|yeh",
-            "How storage is counted. Without it: earbit. yeh counts as arXiv 2301.00652, in fp16.",
+            "Rule for counting storage. Default: earbit. yeh follows arXiv 2301.00652, in fp16.",
         ),
     ] = None,
     devices: Annotated[
         tuple[str, ...],
         Option(
             "DEVICE",
-            "Estimate times for these devices. Without it: all known ones. this-cpu is this "
-            "machine, measured first.",
+            "Estimate times for these devices. Default: all listed in docs/cost.md. this-cpu is "
+            "this machine, whose speed is measured first.",
         ),
     ] = (),
-    modules: Annotated[int, Option("DEPTH", "List modules down to this depth; 0 lists none.")] = 0,
+    modules: Annotated[int, Option("DEPTH", "List modules down to this depth. 0 lists none.")] = 0,
     set: PresetSettings = (),
     all: Annotated[
-        bool, Option("", "All presets under all plans, beside Table 1 of the paper.")
+        bool, Option("", "Profile all presets under all plans, next to Table 1 of the paper.")
     ] = False,
     figure: Annotated[
         Path | None,
         Option(
             "FILE.svg",
-            "Draw the cost by part and by length of the audio.",
+            "Draw the cost by role and by length of the audio.",
         ),
     ] = None,
     json: Json = None,
 ) -> None:
-    """Profiles models: parameters, storage, MACs, FLOPs, BOPs, memory, estimated times.
+    """Counts parameters, storage, MACs, FLOPs, BOPs and memory of models, and estimates times.
 
       earbit profile hubert-base --plan fp32 w1a1
       earbit profile --all
 
-    No model is run, so times are estimates; `earbit bench` measures them (docs/cost.md).
+    No model is run, so times are estimates (docs/cost.md).  `earbit bench` measures times.
     """
     from earbit.cost.verb import profile_as_the_paper, profile_models
 
@@ -111,10 +110,12 @@ def profile(
 
 def superb(
     model: Model,
-    out: Annotated[Path, Option("DIR", "Folder for the scores and the head.")],
+    out: Annotated[
+        Path, Option("DIR", "Output folder. The same command resumes an interrupted run.")
+    ],
     task: Annotated[
         Literal[tuple(TASKS)],  # type: ignore[valid-type]
-        Option("", f"{'; '.join(f'{t.name}: {t.title}' for t in TASKS.values())}."),
+        Option("", f"Task: {', '.join(f'{t.name} ({t.title})' for t in TASKS.values())}."),
     ] = "ks",
     data: Annotated[
         str,
@@ -126,11 +127,11 @@ def superb(
     seed: Seed = 0,
     resplit: Resplit = False,
 ) -> None:
-    """Evaluates a model: trains a small head on frozen features.  Result: OUT/scores.json.
+    """Trains a head on frozen features of a model and scores it.  Result: OUT/scores.json.
 
       earbit superb onebit --task ks --data my-audio --out onebit-ks
 
-    `earbit export MODEL --head DIR` packs the trained head.
+    `earbit export MODEL --head DIR` adds the trained head to the program.
     """
     from earbit.superb.verb import score_model
 
@@ -143,7 +144,7 @@ def propagation(
         tuple[str, ...],
         Positional(
             "MODEL",
-            "Presets, or model folders or files that earbit trained; several are compared. "
+            "Presets, or model folders or files of earbit. Several models are compared. "
             f"{PRESETS_ARE}",
         ),
     ],
@@ -151,32 +152,32 @@ def propagation(
         str | None,
         Option(
             "PLAN",
-            f"Quantize the models under this plan, without training. Without it: w1a1. {PLANS_ARE}",
+            f"Quantize the models under this plan, without training. Default: w1a1. {PLANS_ARE}",
         ),
     ] = None,
     teacher: Annotated[
         tuple[str, ...],
         Option(
             "MODEL",
-            "For models that are already quantized: the full-precision model of each.",
+            "The full-precision model of each model that is already quantized.",
         ),
     ] = (),
     corpus: Annotated[
         str | None,
         Option(
             "CORPUS",
-            "A folder of audio. Without it: 'synthetic'.",
+            "A folder of audio. Default: 'synthetic'.",
         ),
     ] = None,
-    noise: Annotated[bool, Option("", "Use seeded noise instead of a corpus.")] = False,
+    noise: Annotated[bool, Option("", "Use noise from --seed instead of a corpus.")] = False,
     clips: Annotated[int, Option("N", "Number of clips to compare.")] = 8,
-    seconds: Annotated[float, Option("S", "Seconds of each clip, from its start.")] = 4.0,
+    seconds: Annotated[float, Option("S", "Length of each clip in seconds, from its start.")] = 4.0,
     set: PresetSettings = (),
     out: Annotated[
         Path | None,
         Option(
             "DIR",
-            "Folder for propagation.json and the figure (SVG and PNG). Without it: only the "
+            "Folder for propagation.json and the figure (SVG and PNG). Without it, only the "
             "table is printed.",
         ),
     ] = None,
@@ -190,9 +191,10 @@ def propagation(
       earbit propagation onebit --teacher float --corpus my-audio     trained quantized model
       earbit propagation conformer hubert --corpus my-audio --out DIR   two encoders compared
 
-    SQNR is the signal-to-quantization-noise ratio: at 0 dB noise and signal are equal.  A mixed
-    encoder is compared with an attention-only one: a net coherence between roles above 0 means that
-    errors of different roles add up more in the mixed one (docs/propagation.md).
+    SQNR is the signal-to-quantization-noise ratio.  At 0 dB, noise and signal have the same power.
+    A mixed encoder (attention and convolution) is compared with an attention-only encoder.  A net
+    coherence between roles above 0 means that errors of different roles add up more in the mixed
+    encoder (docs/propagation.md).
     """
     from earbit.quantize.propagation.verb import errors_of_models
 

@@ -10,13 +10,14 @@ from earbit.presets import PRESETS
 from earbit.quantize.plan import PLANS
 
 PRESETS_ARE = f"Presets: {', '.join(PRESETS)}."
-PLANS_ARE = f"Plans: {', '.join(PLANS)}; or your own .json or .yaml file."
+PLANS_ARE = f"Plans: {', '.join(PLANS)}, or your own .json or .yaml file."
 
 Model = Annotated[
     str,
     Positional(
         "MODEL",
-        "A model folder or file that earbit trained, or a preset (random weights from --seed). "
+        "A model folder or file of earbit (trained or imported), or a preset (random weights from "
+        "--seed). "
         f"{PRESETS_ARE}",
     ),
 ]
@@ -24,26 +25,29 @@ Corpus = Annotated[
     str,
     Option(
         "CORPUS",
-        "'synthetic', or a folder of audio; `earbit prepare` validates one (docs/corpus.md).",
+        "'synthetic', or a folder of audio. `earbit prepare` checks a folder (docs/corpus.md).",
     ),
 ]
 Json = Annotated[
     Path | None,
-    Option("FILE", "Also write the result as JSON to this file; - prints the JSON alone."),
+    Option("FILE", "Also write the result as JSON to this file. With -, print only the JSON."),
 ]
 Settings = Annotated[
     tuple[str, ...],
-    Option("KEY=VALUE", "Changes fields of OUT/config.json. Can be repeated."),
+    Option(
+        "KEY=VALUE",
+        "Change fields of the configuration, as saved in OUT/config.json. Can be repeated.",
+    ),
 ]
 PresetSettings = Annotated[
     tuple[str, ...],
     Option(
         "KEY=VALUE",
-        "Changes the configuration of a preset, as encoder.n_layers=3 encoder.d_ffn=512. "
+        "Change the configuration of a preset, for example encoder.n_layers=3 encoder.d_ffn=512. "
         "Can be repeated.",
     ),
 ]
 Resplit = Annotated[
     bool, Option("", "Ignore the `split` labels of the corpus and draw new splits.")
 ]
-Seed = Annotated[int, Option("N", "Seed of all random numbers.")]
+Seed = Annotated[int, Option("N", "Seed of the random numbers.")]

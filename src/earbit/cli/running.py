@@ -27,12 +27,12 @@ from earbit.terminal import printable
 
 def export(
     model: Model,
-    out: Annotated[Path, Option("FILE.safetensors", "Program file to write, for `earbit run`.")],
+    out: Annotated[Path, Option("FILE.safetensors", "Program file to write.")],
     plan: Annotated[
         str | None,
         Option(
             "PLAN",
-            "Quantize a full-precision model first, without training. Without it: the model is "
+            "Quantize a full-precision model first, without training. Without it, the model is "
             f"packed as it is. {PLANS_ARE}",
         ),
     ] = None,
@@ -40,19 +40,21 @@ def export(
         Path | None,
         Option(
             "DIR",
-            "Output folder of `earbit superb` on this model; its head is packed too.",
+            "Output folder of `earbit superb` on this model. The program gets its head.",
         ),
     ] = None,
     set: PresetSettings = (),
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Packs a model into a file that runs without PyTorch, and verifies it against PyTorch.
+    """Packs a model into a program file that runs without PyTorch, and verifies it.
 
       earbit export onebit --out onebit.safetensors
+      earbit export onebit --head onebit-ks --out words.safetensors
       earbit export hubert-base --plan w1a1 --out hubert.safetensors
 
-    Plans: docs/quantization.md.
+    The program is compared with the model in PyTorch, leaf by leaf.  docs/quantization.md describes
+    the plans.
     """
     # Before PyTorch is imported, which takes seconds.
     from earbit.export.out_file import require_program_place
@@ -97,37 +99,38 @@ def run(
         tuple[Path, ...],
         Positional(
             "AUDIO",
-            "Audio files (wav, flac, ogg, opus, mp3; any sample rate, any channels), or folders.",
+            "Audio files (wav, flac, ogg, opus, mp3 and others, of any sampling rate and number of "
+            "channels), folders, or - for standard input.",
         ),
     ],
     out: Annotated[
         Path | None,
         Option(
             "FILE.npz",
-            "Where to write features: an array (frames, width) per file, by its name, and the "
-            "scores of the program's head. Without it: features are not kept.",
+            "File for the features: one array (frames, width) for each audio file, under its name, "
+            "and the scores of the program's head. Without it, features are not kept.",
         ),
     ] = None,
     layers: Annotated[
         Literal["last", "all"],
         Option(
             "",
-            "Features of the last layer, or of all layers: an array (layers + 1, frames, width) "
-            "that begins with the encoder's input.",
+            "Write features of the last layer, or of all layers as an array (layers + 1, frames, "
+            "width) that begins with the encoder's input.",
         ),
     ] = "last",
-    threads: Annotated[int, Option("N", "Threads per file; results do not depend on it.")] = 1,
+    threads: Annotated[int, Option("N", "Number of threads. It does not change the results.")] = 1,
     json: Json = None,
 ) -> None:
-    """Computes features of audio files, and labels where the program has a head.
+    """Computes features of audio files, and labels or text if the program has a head.
 
       earbit run hubert.safetensors speech.wav --out features.npz
       earbit run words.safetensors my-audio --json words.json
 
-    Prints a table on a terminal, and JSON elsewhere, as with --json -.
-    Skips files that cannot be read: the others are written, and the exit status is 2.
-    After Ctrl-C, finished files are written; an existing FILE.npz is kept, and they go to
-    FILE.partial.npz.
+    Prints a table to a terminal, and JSON otherwise, as with --json -.  Files that cannot be read
+    are skipped.  The results of the others are written, and the exit status is 2.  After Ctrl-C,
+    the current file is computed to its end and dropped, and the results of the files before it are
+    written.  If FILE.npz existed before, it is kept, and the results go to FILE.partial.npz.
     """
     from earbit.run import NoneUsable, RunInterrupted, render_run, run_files
 
@@ -153,51 +156,51 @@ def bench(
         str,
         Positional(
             "WHAT",
-            "A program of `earbit export`, or a model folder that earbit trained; with --plan "
-            f"also a preset (random weights). {PRESETS_ARE}",
+            "A program of `earbit export`, or a model folder of earbit. With --plan, also a model "
+            f"file or a preset (random weights). {PRESETS_ARE}",
         ),
     ],
     plan: Annotated[
         tuple[str, ...],
         Option(
             "PLAN",
-            f"Export WHAT, a preset or model, under each plan first. {PLANS_ARE}",
+            f"Export the preset or model under each of these plans first. {PLANS_ARE}",
         ),
     ] = (),
     seconds: Annotated[
-        tuple[float, ...], Option("S", "Lengths of the audio in seconds; each is measured.")
+        tuple[float, ...], Option("S", "Lengths of the audio in seconds. Each is measured.")
     ] = (10.0,),
     threads: Annotated[
         tuple[int, ...],
-        Option("N", "Numbers of threads; each is measured."),
+        Option("N", "Numbers of threads. Each is measured."),
     ] = (1,),
     runs: Annotated[
         int | None,
         Option(
             "N",
-            "Runs per measurement, of which the median is reported. Without it: 15, or at least "
-            "5 when they take more than two minutes.",
+            "Runs for each measurement, of which the median is reported. Default: 15, or fewer "
+            "(at least 5) if they take more than two minutes.",
         ),
     ] = None,
     engines: Annotated[
         tuple[str, ...],
         Option(
             "ENGINE",
-            f"Other engines to measure: none, all, or some of {', '.join(PEERS)}.",
+            f"Other engines to measure: none, all, or any of {', '.join(PEERS)}.",
         ),
     ] = ("torch",),
     set: PresetSettings = (),
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Measures time and memory of programs, beside other engines on the same machine.
+    """Measures time and memory of programs, next to other engines on the same machine.
 
       earbit bench hubert.safetensors
       earbit bench hubert-base --plan w1a1 w8a8 --seconds 1 10 --threads 1 2 --json times.json
       earbit bench hubert-tiny --plan w1a1 --engines none --runs 5
 
-    Each length and number of threads is reported when it has been measured.  After Ctrl-C, the
-    table and the JSON hold the finished ones.
+    Each point (a length and a number of threads) is printed when it is finished.  After Ctrl-C, the
+    table and the JSON contain the finished points.
     """
     # What can be wrong is found before PyTorch is imported, which takes seconds.
     from earbit.bench.peers.catalogue import peers_named
@@ -219,7 +222,7 @@ def bench(
 
 
 def doctor(json: Json = None) -> None:
-    """Checks the installation: CPU features, chosen kernels, a self-test of each, versions."""
+    """Shows CPU, cores, kernels and versions, tests every kernel, and gives advice on speed."""
     from earbit.runtime.doctor import examine, render_doctor
 
     result = examine()

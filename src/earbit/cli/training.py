@@ -25,23 +25,23 @@ from earbit.superb.tasks import TASKS
 def study(
     corpus: Corpus = "synthetic",
     scale: Annotated[
-        Literal["tiny"], Option("", "Amount of training; tiny takes minutes on two cores.")
+        Literal["tiny"], Option("", "Amount of training. tiny takes minutes on two cores.")
     ] = "tiny",
-    encoders: Annotated[tuple[str, ...], Option("PRESET", f"Models to compare. {PRESETS_ARE}")] = (
+    encoders: Annotated[tuple[str, ...], Option("PRESET", f"Presets to compare. {PRESETS_ARE}")] = (
         "hubert-tiny",
         "sparseformer-dn-tiny",
     ),
-    out: Annotated[Path, Option("DIR", "Folder for all results.")] = Path("earbit-study"),
+    out: Annotated[Path, Option("DIR", "Output folder.")] = Path("earbit-study"),
     seed: Seed = 0,
     resplit: Resplit = False,
 ) -> None:
-    """Compares encoders end to end: pre-train, quantize, profile, evaluate, export, measure.
+    """Runs the full comparison: pre-trains, quantizes, evaluates, exports and times encoders.
 
       earbit study --out study
       earbit study --corpus my-audio --encoders hubert-tiny conformer-tiny --out study
 
     The corpus needs `keyword` labels for the evaluation (docs/corpus.md).  The same command resumes
-    after an interruption.  Results: OUT/results.json and OUT/report.html.
+    an interrupted study.  Results: OUT/results.json and OUT/report.html.
     """
     from earbit.study.run import run_study
 
@@ -53,9 +53,9 @@ def study(
 def prepare(
     corpus: Annotated[
         str,
-        Positional("KIND", "'folder', with --root, or 'synthetic'."),
+        Positional("KIND", "'folder' (with --root) or 'synthetic'."),
     ],
-    out: Annotated[Path, Option("DIR", "Folder for the results.")],
+    out: Annotated[Path, Option("DIR", "Output folder.")],
     root: Annotated[
         Path | None,
         Option(
@@ -67,12 +67,13 @@ def prepare(
         Path | None,
         Option(
             "FILE.csv",
-            "Make manifest.jsonl in --root from this table, with the columns path, speaker, "
-            "keyword, text, split (docs/corpus.md).",
+            "Table of labels, from which manifest.jsonl is made in --root. The first line names "
+            "the columns: path, and any of speaker, keyword, text, split and others "
+            "(docs/corpus.md).",
         ),
     ] = None,
 ) -> None:
-    """Validates a corpus: its contents, unreadable files, and the tasks that its labels serve.
+    """Validates a corpus: lists its contents, unusable files and the tasks that its labels allow.
 
       earbit prepare folder --root my-audio --out prepared
       earbit prepare folder --root my-audio --labels labels.csv --out prepared
@@ -88,15 +89,17 @@ def prepare(
 
 def units(
     corpus: Annotated[str, Positional("CORPUS", "'synthetic', or a folder of audio.")],
-    out: Annotated[Path, Option("DIR", "Folder for units, labels and figures.")],
+    out: Annotated[Path, Option("DIR", "Output folder.")],
     feature: Annotated[Literal["mfcc"], Option("", "Features to cluster.")] = "mfcc",
-    n_units: Annotated[int, Option("N", "Number of k-means clusters.")] = 100,
+    n_units: Annotated[int, Option("N", "Number of units (clusters of k-means).")] = 100,
     seed: Seed = 0,
     resplit: Resplit = False,
 ) -> None:
-    """Discovers acoustic units: features, k-means, a label per frame.  Result: OUT/units.json.
+    """Clusters features of a corpus with k-means and assigns a unit to every frame.
 
-    earbit units my-audio --n-units 100 --out units
+      earbit units my-audio --n-units 100 --out units
+
+    Results: OUT/labels.safetensors, OUT/kmeans.safetensors and OUT/units.json.
     """
     from earbit.units.labelled import discover, training_corpus
 
@@ -112,20 +115,25 @@ def pretrain(
             f"A preset, a .py file with recipe(), or a saved config.json. {PRESETS_ARE}",
         ),
     ],
-    out: Annotated[Path, Option("DIR", "Folder of this run alone; the same command resumes it.")],
+    out: Annotated[
+        Path, Option("DIR", "Output folder, for this run only. The same command resumes it.")
+    ],
     set: Annotated[
         tuple[str, ...],
         Option(
             "KEY=VALUE",
-            "Changes the recipe, as train.optimiser.n_steps=500 corpus=DIR. Can be repeated.",
+            "Change fields of the recipe, for example train.optimiser.n_steps=500 corpus=DIR. "
+            "Can be repeated.",
         ),
     ] = (),
 ) -> None:
-    """Pre-trains a model by masked prediction of units.  Result: OUT/model.safetensors, log.jsonl.
+    """Pre-trains a model by masked prediction of units.  Result: OUT/model.safetensors.
 
       earbit pretrain hubert-tiny --set corpus=my-audio --out float
 
-    --set changes every field of OUT/config.json; units=DIR takes the units of `earbit units`.
+    --set can change every field of the recipe, which is saved in OUT/config.json.  units=DIR uses
+    the output of `earbit units`, and resplit=true ignores the `split` labels of the corpus.
+    OUT/log.jsonl has the losses.
     """
     if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
         raise UnsupportedError(
@@ -142,17 +150,19 @@ def pretrain(
 def import_(
     source: Annotated[
         Path,
-        Positional("SOURCE", "Hugging Face folder of a HuBERT, with model.safetensors."),
+        Positional(
+            "SOURCE", "Hugging Face folder of a HuBERT, with config.json and model.safetensors."
+        ),
     ],
-    out: Annotated[Path, Option("DIR", "Folder of the imported model.")],
+    out: Annotated[Path, Option("DIR", "Output folder.")],
     json: Json = None,
 ) -> None:
-    """Imports a model of another program.  Result: OUT/model.safetensors.
+    """Imports a pre-trained HuBERT of Hugging Face.  Result: OUT/model.safetensors.
 
       earbit import hubert-base-ls960 --out hubert
       earbit export hubert --plan w8a8 --out hubert-w8a8.safetensors
 
-    Nothing in the source is executed.  Hidden states equal those of transformers for single clips.
+    No code in SOURCE is executed.  Hidden states equal those of transformers for single clips.
     """
     from earbit.hub.verb import import_model
 
@@ -166,38 +176,42 @@ def import_(
 
 def quantize(
     model: Model,
-    out: Annotated[Path, Option("DIR", "Folder of this run alone; the same command resumes it.")],
+    out: Annotated[
+        Path, Option("DIR", "Output folder, for this run only. The same command resumes it.")
+    ],
     plan: Annotated[
         tuple[str, ...],
-        Option("PLAN", f"One plan per stage, in order. {PLANS_ARE}"),
+        Option("PLAN", f"Plans of the stages, in order. {PLANS_ARE}"),
     ] = ("w1a2", "w1a1"),
     corpus: Corpus = "synthetic",
     n_steps: Annotated[
         tuple[int, ...],
-        Option("N", "Training steps of every stage, or one number per stage."),
+        Option("N", "Training steps: one number for all stages, or one for each stage."),
     ] = (300,),
     seed: Seed = 0,
     resplit: Resplit = False,
     set: Settings = (),
     json: Json = None,
 ) -> None:
-    """Quantizes a model: calibration, then quantization-aware training with distillation.
+    """Quantizes a model: calibrates it and trains it with quantization and distillation.
 
-    Each plan is a stage; its model is the teacher and the start of the next stage.  Without --plan
-    there are two: full precision teaches w1a2, which teaches w1a1 (multi-distillation).
+    Each plan is a stage.  The model of a stage is the starting point and the teacher of the next
+    stage.  By default there are two stages: the full-precision model is the teacher of w1a2, and
+    w1a2 is the teacher of w1a1 (multi-distillation).  Units are used if the folder of the model has
+    them, and are not required.
 
       earbit quantize float --corpus my-audio --out onebit
       earbit quantize float --corpus my-audio --plan w1a1-encoder --out onebit
       earbit quantize float --corpus my-audio --plan w4a4 w1a1 --n-steps 300 600 --out onebit
 
-    Plans, and how to write one: docs/quantization.md.
+    docs/quantization.md describes the plans and how to write your own.
 
-    Results: OUT/model.safetensors, OUT/result.json (figures) and OUT/leaves.txt (precision of every
+    Results: OUT/model.safetensors, OUT/result.json (metrics) and OUT/leaves.txt (precision of every
     leaf).  OUT/1-w1a2 and OUT/2-w1a1 are the stages, each with model.safetensors, log.jsonl,
-    leaves.txt and checkpoints.  OUT/config.json has all fields that --set changes, as in --set
-    weights.logits=1 calibration.scale=least-squares train.optimiser.peak_lr=5e-4.
+    leaves.txt and checkpoints.  OUT/config.json has all fields that --set can change, for example
+    --set weights.logits=1 calibration.scale=least-squares train.optimiser.peak_lr=5e-4.
 
-    The same command resumes after an interruption, bit for bit; a different one is refused.
+    The same command resumes an interrupted run bit-exactly.  A different command is refused.
     """
     from earbit.quantize.report import render
     from earbit.quantize.verb import quantize as quantize_model
