@@ -272,7 +272,7 @@ def _unknown_key(name: str, allowed: list[str], noun: str = "key") -> str:
 
 
 def suggest(name: str, allowed: Sequence[str]) -> str:
-    """The tail of an error about an unknown name: what was probably meant, else what is allowed."""
+    """End of an error about an unknown name: similar names, else all allowed names."""
     near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(near)}?"

@@ -29,7 +29,7 @@ def require_count(**values: int) -> None:
 
 
 def require_choice(allowed: tuple[str, ...], **values: str) -> None:
-    """ConfigError about the first value, by its name, that is none of those allowed."""
+    """Raises ConfigError about the first value that is not allowed, by its name."""
     for name, value in values.items():
         if value not in allowed:
             raise ConfigError(f"{name}={value!r}; allowed: {', '.join(allowed)}")
@@ -44,7 +44,7 @@ class FormatError(EarbitError, ValueError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The end by hand, where something is kept; its message says what."""
+    """Interruption by the user after which something is kept, as its message states."""
 
 
 class UnsupportedError(EarbitError, NotImplementedError):

@@ -25,7 +25,7 @@ _CANNOT_FLUSH = {
     errno.EBADF,
     errno.EISDIR,
 }
-"""What file systems answer that cannot flush a file or a folder; the data are whole anyway."""
+"""Errors of file systems that cannot flush a file or a folder. The data are complete anyway."""
 
 
 def make_folder(path: str | Path) -> Path:
@@ -101,7 +101,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 @contextlib.contextmanager
 def not_interrupted() -> Iterator[None]:
-    """Puts an end by hand off until what is written inside, which must be short, is whole."""
+    """Delays Ctrl-C until a short write inside the block is complete."""
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield

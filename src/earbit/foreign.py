@@ -42,7 +42,7 @@ def refuse_foreign(path: Path, wanted: str) -> None:
 
 
 def foreign_kind(path: Path) -> str | None:
-    """What a file or folder of another program is, in words; None where that is not known."""
+    """Description of a file or folder of another program. None if it is not recognised."""
     try:
         if path.is_dir():
             return _kind_of_folder(path)

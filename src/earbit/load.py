@@ -19,7 +19,7 @@ from earbit.quantize.convert import convert, quantized_leaves_of
 
 
 def load_model(where: str | Path) -> AudioModel:
-    """A model of ours in evaluation mode, from its file or folder.
+    """Loads a model in evaluation mode from its file or folder.
 
     Raises FormatError when the file is damaged or its tensors do not fit its configuration.
     """

@@ -35,7 +35,7 @@ class ModelConfig:
     normalize_waveform: bool = False
     """Whether audio is brought to zero mean and unit variance first (HuBERT Large; not Base)."""
     feature_gradient_scale: float = 0.1
-    """What the gradient into the front end is multiplied by: 0.1 in HuBERT Base, 1 in Large."""
+    """Factor on the gradient into the front end: 0.1 in HuBERT Base, 1 in Large."""
 
     def __post_init__(self) -> None:
         if self.n_units is not None:
@@ -47,7 +47,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """What one forward pass gives."""
+    """Result of one forward pass."""
 
     states: list[Tensor]
     """The encoder's input and the output of every layer, each (B, T, D).
@@ -138,7 +138,7 @@ class AudioModel(torch.nn.Module):
 
 
 def _check_batch(wave_BN: Tensor, lengths: Tensor | None, dtype: torch.dtype) -> None:
-    """DataError, with the numbers, for what is not a batch of audio with its lengths."""
+    """Raises DataError, with the numbers, for an invalid batch of audio or lengths."""
     if not isinstance(wave_BN, Tensor) or not isinstance(lengths, Tensor | None):
         raise DataError(
             f"audio is {type(wave_BN).__name__}, lengths {type(lengths).__name__}; give tensors, "

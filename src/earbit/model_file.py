@@ -32,15 +32,15 @@ METADATA_KEY = "earbit"
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """What a model file holds."""
+    """Content of a model file."""
 
     config: ModelConfig
     precisions: dict[str, Precision]
     """Leaves that are not in float."""
     granularities: dict[str, Granularity]
-    """Of the weights of those that have one."""
+    """Of the weights of quantized leaves."""
     origin: dict[str, Any]
-    """Where it comes from: name, plan, seed, steps, hashes; whatever the writer knew."""
+    """Provenance: name, plan, seed, steps, hashes."""
     tensors: dict[str, Tensor]
 
 

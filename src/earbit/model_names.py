@@ -1,4 +1,4 @@
-"""What names a model: a preset, or a file or folder of ours.  Known without PyTorch."""
+"""Names of models: presets, and files and folders written by earbit.  Known without PyTorch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def model_path(where: str | Path) -> Path:
 
 
 def require_model(where: str) -> None:
-    """ConfigError for what is neither the name of a preset nor the place of a model file.
+    """Raises ConfigError unless the argument is a preset or an existing model file.
 
     FormatError for a model of another program.
     """
@@ -36,7 +36,7 @@ def require_model(where: str) -> None:
 
 
 def refuse_program(where: str, cure: str) -> None:
-    """ConfigError for an exported program, which is no model any more; cure: what to do with it."""
+    """Raises ConfigError for an exported program.  cure: advice in the message."""
     if where not in PRESETS and Path(where).is_file() and _says_program(Path(where)):
         raise ConfigError(f"{where}: already a program; {cure}")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHOWN_AFTER_S = 2.0
 PLAIN_LINE_EVERY_S = 10.0
 BAR_DRAWN_EVERY_S = 0.5
-"""More often would take time from what `bench` measures."""
+"""More frequent updates would disturb the measurements of `bench`."""
 
 
 class Advance(Protocol):

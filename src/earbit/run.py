@@ -165,7 +165,7 @@ def _run_each(
 def _run_one(
     session: Session, path: Path, layers: Literal["last", "all"]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What is said of a file, length, shape and time, or why it cannot be used; and its arrays."""
+    """Record of a file (length, shape and time, or the error) and its arrays."""
     name = name_of(path)
     try:
         if os.path.isdir(path):

@@ -1,4 +1,4 @@
-"""An output folder belongs to one run: what it holds, and how that differs from what is asked for.
+"""Checks that an output folder belongs to this run, and describes differences.
 
 Differences are told in the words of the command line.  Nothing here ever advises to delete a
 folder: it may hold somebody's only model.
@@ -15,11 +15,11 @@ from earbit.audio.corpus import QUARANTINE_NAME
 from earbit.errors import ConfigError
 
 CONFIG_NAME = "config.json"
-"""What a run was asked for: a configuration, whose `type` says which command it is of."""
+"""Configuration of a run. Its `type` names the command."""
 COMMANDS = {"recipe": "a pre-training", "quantize": "a run of `earbit quantize`"}
-"""What a folder holds, by that `type`."""
+"""Description of a folder by that `type`."""
 LEFT_BEFORE = {QUARANTINE_NAME, "units"}
-"""What a run may leave in its folder before it has a configuration."""
+"""Files that a run may write before its configuration."""
 OPTIONS = {
     "config.plans": "--plan",
     "plan": "--plan",
@@ -36,7 +36,7 @@ CONSEQUENCES = {
     "labels": "other labels",
     "rules": "other rules in the plan",
 }
-"""Parts that follow from what was given, in the order in which they are told."""
+"""Derived parts of a description, in the order in which they are reported."""
 N_NAMED = 3
 """Differences between two runs that an error names."""
 

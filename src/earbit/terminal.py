@@ -1,4 +1,4 @@
-"""What is printed for people: in any encoding, and without characters that control a terminal."""
+"""Printed text: in any encoding, and without terminal control characters."""
 
 from __future__ import annotations
 

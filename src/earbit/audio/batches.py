@@ -101,7 +101,7 @@ class _PaddedDuration(TimeConstraint):  # type: ignore[misc]
 
 
 def _bucket_bounds(cuts: Sequence[MonoCut], max_duration_s: float) -> list[float]:
-    """Upper bounds of the buckets in s; what is longer than the last has a bucket of its own."""
+    """Upper bounds of the buckets in s. Longer clips have a bucket of their own."""
     fitting = [cut for cut in cuts if cut.duration <= max_duration_s]
     if not fitting:
         return [max_duration_s]

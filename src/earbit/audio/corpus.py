@@ -1,4 +1,4 @@
-"""A corpus as Lhotse cuts: what is in it, what its labels say, what had to be left out."""
+"""A corpus as Lhotse cuts: utterances, labels and unusable files."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def manifest_command(root: Path, table: Path) -> str:
 
 
 def say_ignored(corpus: Corpus) -> None:
-    """Prints what is not read in the folder of a corpus."""
+    """Prints the files that are skipped in the folder of a corpus."""
     for line in corpus.ignored:
         say(line)
 
@@ -200,7 +200,7 @@ def for_each_waveform(
 
 
 def without(corpus: Corpus, reason_of: Mapping[str, str]) -> Corpus:
-    """The corpus with some cuts, by id, moved to its quarantine; DataError when none is left."""
+    """The corpus with some cuts moved to quarantine by id. Raises DataError if no cut remains."""
     if not reason_of:
         return corpus
     lost = [cut for cut in corpus.cuts if cut.id in reason_of]
@@ -220,7 +220,7 @@ def without(corpus: Corpus, reason_of: Mapping[str, str]) -> Corpus:
 
 
 def write_quarantine(corpus: Corpus, out_dir: Path) -> None:
-    """Writes what had to be left out, one JSON object per line; no file when nothing was."""
+    """Writes unusable files, one JSON object per line. Writes no file if all are usable."""
     path = make_folder(out_dir) / QUARANTINE_NAME
     if corpus.quarantine:
         lines = [json.dumps(dataclasses.asdict(item)) + "\n" for item in corpus.quarantine]

@@ -24,12 +24,12 @@ MIN_RATE_HZ = 1_000
 BLOCK_SAMPLES = 1 << 18
 """Samples of all channels that are decoded at a time."""
 UNKNOWN_FRAMES = (1 << 63) - 1
-"""What libsndfile says of a stream whose header leaves its length open."""
+"""libsndfile's length of a stream whose header states none."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What an audio file holds, without its samples."""
+    """Format and length of an audio file, without its samples."""
 
     n_samples: int
     """Samples that `read_audio` gives, at 16 kHz."""

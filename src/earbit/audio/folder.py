@@ -1,4 +1,4 @@
-"""The audio files below a folder, with linked folders, and those that cannot be read."""
+"""Audio files below a folder, linked folders included, and files that cannot be read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from earbit.audio.formats import CONVERTIBLE_SUFFIXES, READ_SUFFIXES, folder_con
 
 @dataclass(frozen=True, slots=True)
 class AudioFolder:
-    """What a folder holds, subfolders included."""
+    """Content of a folder, subfolders included."""
 
     root: Path
     files: tuple[Path, ...]
@@ -28,7 +28,7 @@ class AudioFolder:
     """One line for each folder or file that was left out: loops, folders reached twice, pipes."""
 
     def notes(self) -> list[str]:
-        """Lines for the user: what was skipped, and how to convert what is not read."""
+        """Lines for the user: skipped files, and how to convert them."""
         return [
             *self.skipped,
             *(

@@ -1,4 +1,4 @@
-"""Audio files by suffix: those that are read, and those that ffmpeg converts."""
+"""Audio formats by suffix: readable ones, and ones that ffmpeg converts."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SPLIT_NAMES = {
     "valid": ("valid", "validation", "val", "dev", "development"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-"""The splits, and what others call them."""
+"""The splits, and their names in other corpora."""
 TEXT_LABELS = ("text", "keyword", "lang", "gender")
 NAME_LABELS = ("speaker", "pseudo_speaker")
 """Labels that may be numbers too."""
@@ -33,7 +33,7 @@ NAME_LABELS = ("speaker", "pseudo_speaker")
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One audio file and what is known of it."""
+    """One audio file and its labels."""
 
     id: str
     path: Path
@@ -181,7 +181,7 @@ def split_named(name: str) -> str:
 
 
 def _check_is_text(what: str, value: Any) -> None:
-    """DataError for what is no text, or has halves of characters, which no file can hold."""
+    """Raises DataError for a value that is not text or has unpaired surrogates."""
     if not isinstance(value, str) or any("\ud800" <= char <= "\udfff" for char in value):
         raise DataError(f"{what} is {ascii(value)[:80]}; it must be a text, in UTF-8")
 

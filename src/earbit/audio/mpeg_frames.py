@@ -35,7 +35,7 @@ RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025
 
 
 class Header(NamedTuple):
-    """What the four bytes before a frame say."""
+    """The four-byte header of a frame."""
 
     kind: tuple[int, int, int, bool]
     """Version bits, layer, rate in Hz, is mono: these do not change within a stream."""
@@ -93,7 +93,7 @@ class MpegFile:
 
 
 def mpeg_file(file: BinaryIO, start: int, end: int) -> MpegFile:
-    """Finds every frame between two positions of a file; no stream when there is none.
+    """Finds every frame between two positions of a file. Returns no stream without a frame.
 
     The tag frame at the beginning of a stream is not sound and is left out, with the delay and the
     padding of the encoder that it names.  Tags and other bytes between frames are skipped, as after
@@ -123,7 +123,7 @@ def begins_with_frames(file: BinaryIO, n_bytes: int) -> bool:
 
 
 def _frames(view: _View, start: int, found: MpegFile) -> Iterator[tuple[Header, int]]:
-    """Whole frames with their positions; says in `found` how much of the last one is missing."""
+    """Complete frames with their positions. Stores in `found` how much of the last is missing."""
     at, kind, free_bytes = start, None, 0
     is_contiguous = False
     junk_bytes = 0
@@ -199,7 +199,7 @@ def parse_header(word: int) -> Header | None:
 
 
 def _read_tag(frame: bytes, header: Header, stream: MpegStream) -> bool:
-    """Whether a frame is an Xing, Info or VBRI tag; says in `stream` what it says."""
+    """Whether a frame is an Xing, Info or VBRI tag. Copies its values to `stream`."""
     if header.kind[1] != 3:
         return False
     if frame[36:40] == b"VBRI":
@@ -223,7 +223,7 @@ def _read_tag(frame: bytes, header: Header, stream: MpegStream) -> bool:
 
 
 def _after_tag(view: _View, at: int) -> int:
-    """The end of a tag that begins at a position; 0 when there is none, or not all of it."""
+    """The end of a tag that begins at a position. 0 without a complete tag."""
     head = view.bytes_at(at, 32)
     end = 0
     if head[:3] == b"ID3" and len(head) >= 10 and max(head[6:10]) < 128:

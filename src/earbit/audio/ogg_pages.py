@@ -22,7 +22,7 @@ class OggLink:
     open_streams: set[int] = field(default_factory=set)
     """Serial numbers of streams of sound whose last page has not come."""
     has_data: bool = False
-    """Whether a page follows those that begin streams."""
+    """Whether a page follows the pages that begin streams."""
     has_cut_page: bool = False
     """Whether another file begins within a page."""
 

@@ -1,4 +1,4 @@
-"""The parts of an audio file that are decoded one after another, by what its container says."""
+"""Parts of an audio file that are decoded in sequence, found in its container."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEARCH_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one decoder reads."""
+    """The range of a file that one decoder reads."""
 
     ranges: Sequence[Range]
     mpeg: MpegStream | None = None
@@ -56,7 +56,7 @@ def parts_of(source: Source) -> list[Part]:
 
 
 def mpeg_parts(source: Source, start: int, end: int) -> list[Part]:
-    """The streams of MPEG audio between two positions; none where there is no frame.
+    """The MPEG audio streams between two positions. Empty without a frame.
 
     Raises DataError when it breaks off.
     """

@@ -68,7 +68,7 @@ def prepare(
 
 
 def corpus_of(kind: str, root: Path | None, labels: Path | None = None) -> str:
-    """What `open_corpus` takes: 'synthetic', or `root` for the kind 'folder'.
+    """The argument of `open_corpus`: 'synthetic', or `root` for the kind 'folder'.
 
     Raises ConfigError for another kind, a folder without its root, and a root or a table of labels
     too many.

@@ -11,7 +11,7 @@ QUALITY = "HQ"
 
 
 def resampled_length(n_samples: int, rate_hz: int) -> int:
-    """Samples at 16 kHz of `n_samples` at `rate_hz`; what soxr gives, rounding halves up."""
+    """Samples at 16 kHz of `n_samples` at `rate_hz`, rounded half up as in soxr."""
     return (2 * n_samples * SAMPLE_RATE_HZ + rate_hz) // (2 * rate_hz)
 
 

@@ -12,7 +12,7 @@ from earbit.audio.source import is_pipe
 DIGITAL_SILENCE_PEAK = 2.0**-15
 """The least step of 16 bits: zeros, with or without dither."""
 CANCELLED = 1e-3
-"""60 dB: what the mean of channels may lose to their differences before it is called silence."""
+"""60 dB: the mean of channels is silence below this fraction of their differences."""
 
 
 def silence_in(path: Path, waveform: np.ndarray) -> str | None:

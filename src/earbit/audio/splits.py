@@ -52,7 +52,7 @@ class Splits(Generic[Clip]):
     valid: tuple[Clip, ...]
     test: tuple[Clip, ...]
     summary: Mapping[str, Any] = field(default_factory=dict)
-    """What the result file should say about them, as JSON values: who drew them, counts."""
+    """JSON values for the result file: origin of the splits, counts."""
 
 
 def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
@@ -83,7 +83,7 @@ def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
 
 
 def _drawn_valid(ids: Collection[str], *, at_least: int) -> set[str]:
-    """Ids whose hash begins with a multiple of ten, at most half; or those with the least hash."""
+    """Ids whose first hash byte is a multiple of ten, at most half; else the smallest hashes."""
 
     def order(name: str) -> tuple[bool, bytes]:
         digest = hashlib.sha256(name.encode()).digest()
@@ -167,7 +167,7 @@ class _Alike:
 
 
 def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -> Splits[Clip]:
-    """Splits for clips without classes, such as texts: as `class_splits`, but for its classes.
+    """Splits for clips without classes, such as texts. Works like `class_splits` otherwise.
 
     Raises DataError for a split without clips.
     """

@@ -84,7 +84,7 @@ def started(
 
 
 def make_file(kind: str, source: Path, out: Path, *, seconds: float) -> None:
-    """What an engine reads, from what we have; UnsupportedError with the reason when it fails."""
+    """Makes the input file of an engine. Raises UnsupportedError with the reason if that fails."""
     command = [sys.executable, "-m", "earbit.bench.peers.onnx_model", kind, str(source), str(out)]
     with (
         progress(f"making {kind} for {seconds:g} s", 1),

@@ -23,7 +23,7 @@ OURS = "earbit"
 
 
 def speech_like(n_samples: int, seed: int = 0) -> np.ndarray:
-    """Seeded noise at the level of speech; times do not depend on what is said."""
+    """Seeded noise at the level of speech. Times do not depend on the content."""
     random = np.random.default_rng(seed)
     return (0.05 * random.standard_normal(n_samples)).astype(np.float32)
 

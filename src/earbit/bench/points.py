@@ -15,7 +15,7 @@ MAX_RUNS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where all programs and engines are measured together; ConfigError for what cannot be."""
+    """A point at which all programs and engines are measured; ConfigError for an invalid one."""
 
     seconds: float
     threads: int

@@ -37,7 +37,7 @@ MIN_COSINE = 0.9999
 
 @dataclass(frozen=True, slots=True)
 class _Entrant:
-    """A program of ours or a peer, and what it must be equal to."""
+    """An exported program or another engine, and its reference output."""
 
     engine: str
     plan: str | None
@@ -136,7 +136,7 @@ def _files(
     folder: Path,
     seconds: float,
 ) -> dict[FileKind, Path]:
-    """What the engines read, made where it is not there."""
+    """Input files of the engines, made if missing."""
     files: dict[FileKind, Path] = {}
     if model is not None:
         files["model"] = model

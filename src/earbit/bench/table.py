@@ -1,4 +1,4 @@
-"""What `earbit bench` measured, as text."""
+"""Results of `earbit bench` as text."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _have_other_weights(records: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def line_of(record: Mapping[str, Any]) -> str:
-    """A record in a few words, for those who wait."""
+    """A record in a few words, for progress lines."""
     return (
         f"{label_of(record)}: {record['median_ms']:.1f} ms "
         f"({record['p10_ms']:.1f}-{record['p90_ms']:.1f}), "

@@ -16,16 +16,16 @@ BUDGET_S = 120.0
 
 
 class Engine(Protocol):
-    """What can be run again and again."""
+    """A process that can be run repeatedly."""
 
     def run(self) -> dict[str, Any]:
-        """What it says of one run."""
+        """Figures of one run."""
 
 
 def take_turns(
     engines: Sequence[Engine], n_runs: int | None, title: str
 ) -> list[list[dict[str, Any]]]:
-    """What every engine says of every run, turn by turn, warm-ups left out.
+    """Figures of every engine and run in alternating order, without warm-ups.
 
     n_runs: so many turns, however long they take; None is N_RUNS, or fewer when time is over.
     """

@@ -1,4 +1,4 @@
-"""What `earbit bench` is given to measure: looked over first, exported where it is no program."""
+"""Arguments of `earbit bench`: validated first, exported if they are not programs."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def add_help(
 
 
 def overview(commands: Mapping[str, Command]) -> str:
-    """What `earbit --help` prints: a line or two for every command."""
+    """Output of `earbit --help`: one or two lines per command."""
     indent = max(map(len, commands)) + 4
     lines = [
         textwrap.indent(

@@ -44,7 +44,7 @@ def parse(commands: Mapping[str, Command], args: Sequence[str]) -> Callable[[], 
 
 
 class _Parser(argparse.ArgumentParser):
-    """Splits a command line into texts by argument, and judges none of them."""
+    """Splits a command line into texts by argument, without validation."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message)

@@ -1,1 +1,1 @@
-"""What a model costs: counted (MACs, FLOPs, BOPs, storage) and estimated for a device."""
+"""Cost of a model: counted (MACs, FLOPs, BOPs, storage) and estimated for a device."""

@@ -1,4 +1,4 @@
-"""Two ways to say what a quantized model stores: what ours stores, and what Yeh et al. print.
+"""Two storage accountings of a quantized model: that of earbit, and that of Yeh et al.
 
 `earbit`: every leaf that the plan quantizes, with all scales and shifts that it needs.
 `yeh` (arXiv 2301.00652): only the weight matrices of the encoder's layers are quantized, everything

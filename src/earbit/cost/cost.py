@@ -1,4 +1,4 @@
-"""What a part of a model needs: figures that add up, and the memory, which does not."""
+"""Cost of a part of a model: figures that add up, and peak memory, which does not."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from earbit.cost.devices import EstimatedTime
 from earbit.cost.storage import RestBits
 
 STORAGE_FORMATS: tuple[RestBits, ...] = (32, 16)
-"""Bits of what is not quantized, in storage: fp32 and fp16."""
+"""Storage formats of unquantized tensors: fp32 and fp16."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """What an operation, a module, a part or a whole model needs for one clip."""
+    """Cost of an operation, a module, a role or a whole model for one clip."""
 
     parameters: int = 0
     storage_bits: dict[int, int]

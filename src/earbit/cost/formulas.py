@@ -1,4 +1,4 @@
-"""What every operation costs, as pure functions on shapes.
+"""Cost of every operation, as pure functions on shapes.
 
 Products are counted at the leaves.  Everything else follows the conventions of DeepSpeed's FLOPs
 profiler: 5 per element of an affine norm (4 without), 1 per element of an activation function or

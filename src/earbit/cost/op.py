@@ -1,4 +1,4 @@
-"""One operation of a model and what it costs, in three units that never mix."""
+"""One operation of a model and its cost, in three units that never mix."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ DEVICE = "a100-fp32"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Printed:
-    """What the paper prints of a row, in % against full-precision vanilla; None where not."""
+    """Printed values of a row, in % relative to full-precision vanilla. None if not printed."""
 
     storage: float | None = None
     flops: float | None = None

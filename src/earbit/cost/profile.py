@@ -1,4 +1,4 @@
-"""The cost profile of a model: what it needs for one clip, in total, by role and by module.
+"""Cost profile of a model for one clip: in total, by role and by module.
 
 The full-precision model runs once on the meta device, where tensors have shapes and no numbers; a
 plan changes the bits of its operands and nothing else.
@@ -29,7 +29,7 @@ MAX_SAMPLES = 16_000 * 86_400
 """A day of audio; beyond it the attention matrices of some encoders outgrow 64-bit sizes."""
 CATALOGUE = tuple(DEVICES.values())
 REST = "rest"
-"""What stands in no block with a role: norms between blocks, residual sums."""
+"""Operations outside of blocks with a role: norms between blocks, residual sums."""
 PARTS = (*ROLES, REST)
 
 
@@ -118,7 +118,7 @@ def _costs_by_path(
     accounting: Accounting,
     devices: Sequence[Device],
 ) -> dict[str, Cost]:
-    """What every module needs by itself, without the modules inside it."""
+    """Cost of every module without the modules inside it."""
     costs: dict[str, list[Cost]] = {}
     formats = [list(stored(model, precisions, bits, accounting)) for bits in STORAGE_FORMATS]
     for rows in zip(*formats, strict=True):

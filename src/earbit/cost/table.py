@@ -74,7 +74,7 @@ def shown_modules(profile: Profile, depth: int) -> dict[str, Cost]:
 
 
 def notes(profiles: Sequence[Profile]) -> list[str]:
-    """What every unit means, where every rate is from, and what was not counted."""
+    """Meaning of units, sources of rates, and operations that were not counted."""
     first = profiles[0]
     rule = {
         "earbit": "what is not quantized, scales and shifts too, in that format",

@@ -33,7 +33,7 @@ from earbit.nn.precision import Precision
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What one forward pass did."""
+    """Operations and peak memory of one forward pass."""
 
     ops: tuple[Op, ...]
     """In the order of their ends; operations that cost nothing are left out."""
@@ -83,7 +83,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.running: list[tuple[str, torch.nn.Module]] = []
 
     def hooks_of(self, name: str) -> tuple[Any, Any]:
-        """What to call when the module of this name starts and ends."""
+        """Hooks for the start and the end of the module of this name."""
 
         def enter(module: torch.nn.Module, args: Any) -> None:
             if isinstance(module, Leaf) and not self._in_leaf():

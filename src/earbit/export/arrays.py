@@ -17,7 +17,7 @@ def array(tensor: Tensor) -> np.ndarray:
 
 
 def step_of(quantizer: ActivationQuantizer | None) -> np.float32:
-    """What a code of a quantizer is worth."""
+    """The value of one code of a quantizer."""
     assert quantizer is not None
     return np.float32(array(quantizer.step()))
 

@@ -26,11 +26,11 @@ from earbit.nn.window_attention import WindowAttention
 from earbit.quantize.leaves import QuantizedMatMul
 
 Operands = Literal["floats", "bits", "codes"]
-"""What the products of an attention multiply; bits where all of them have one on both sides."""
+"""Operands of attention products. `bits` if all products have 1 bit on both sides."""
 
 
 def lower_attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
-    """Attention to all frames, or to those of a window."""
+    """Lowers attention to all frames, or to the frames of a window."""
     kind = operands_of(name, block, "scores", "context")
     radius = block.radius_frames if isinstance(block, WindowAttention) else -1
     operands = lower_operands(program, name, block, value, has_bits=kind == "bits")
@@ -52,7 +52,7 @@ def lower_attention(program: Program, name: str, block: SelfAttention, value: in
 
 
 def operands_of(name: str, block: SelfAttention, *products: str) -> Operands:
-    """What the products of an attention multiply.
+    """Operands of the products of an attention.
 
     Raises UnsupportedError, naming the block or the leaf, where only some are in float.
     """
@@ -103,7 +103,7 @@ def _binary_attention(
 
 
 def product_scale(product: torch.nn.Module) -> float:
-    """What a unit of a binary product of two activations is worth."""
+    """The value of one unit of a binary product of two activations."""
     assert isinstance(product, QuantizedMatMul)
     return float(step_of(product.left_quantizer) * step_of(product.right_quantizer))
 
@@ -117,7 +117,7 @@ def context_of_bits(
     ints: dict[str, int],
     floats: dict[str, float],
 ) -> int:
-    """A binary attention op with what all of them have: heads, probabilities, what comes out.
+    """Adds a binary attention op with the attributes of all: heads, probabilities, output.
 
     ints, floats: what is the op's own.
     """

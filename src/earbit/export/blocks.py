@@ -51,7 +51,7 @@ def lower_position(program: Program, name: str, position: PositionalConv, value:
 def lower_feed_forward(
     program: Program, name: str, block: FeedForward, value: int, *, affine: Affine | None = None
 ) -> int:
-    """Two linear layers; `affine` is applied to what comes out."""
+    """Two linear layers. `affine` is applied to the output."""
     then = next_binarizer(f"{name}.output", block.output)
     value = input_bits(program, f"{name}.intermediate", block.intermediate, value)
     value = lower_linear(program, f"{name}.intermediate", block.intermediate, value, then=then)

@@ -9,7 +9,7 @@ FACTOR = np.uint64(0xD6E8FEB86659FD93)
 
 
 def checksum(tensor: np.ndarray) -> str:
-    """What the bytes of a tensor amount to, as 16 hexadecimal digits."""
+    """Checksum of the bytes of a tensor, as 16 hexadecimal digits."""
     octets = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8)
     words = np.pad(octets, (0, -len(octets) % 8)).view("<u8")
     x = words + np.arange(1, len(words) + 1, dtype=np.uint64) * STEP

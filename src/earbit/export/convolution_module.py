@@ -1,4 +1,4 @@
-"""Lowers the convolution modules of the Conformer and the Squeezeformer, and what is depthwise.
+"""Lowers convolution modules of Conformer and Squeezeformer, and depthwise convolutions.
 
 The batch norm behind a depthwise convolution becomes part of its scale and bias; where a binary
 leaf comes next, part of its integer thresholds.

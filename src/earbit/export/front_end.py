@@ -55,7 +55,7 @@ def lower_front_end(program: Program, name: str, front_end: FrontEnd, waveform: 
 def _first_layer(
     program: Program, name: str, front_end: FrontEnd, convs: list[Conv1d], waveform: int
 ) -> tuple[int, bool]:
-    """The first convolution and its norm, and whether what comes out are the second one's bits."""
+    """The first convolution and its norm, and whether the output is the second one's bits."""
     norm, second = front_end.norms[0], f"{name}.convs.1"
     if isinstance(norm, ChannelNorm) and not front_end.has_shortcut and is_binary(second, convs[1]):
         then = input_binarizer(second, convs[1])

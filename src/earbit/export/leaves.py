@@ -53,7 +53,7 @@ class Affine:
 
 
 def affine_of(norm: FrameBatchNorm) -> Affine:
-    """What a batch norm is in use."""
+    """A batch norm as an affine map, as in evaluation."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     gain = array(norm.weight) / np.sqrt(array(norm.running_var) + np.float32(norm.eps))
@@ -178,7 +178,7 @@ def frames_mean(program: Program, value: int, conv: Conv1d) -> int:
 
 
 def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -> int:
-    """What a leaf reads of a float value: its bits or codes, or the value itself in float."""
+    """Input of a leaf from a float value: bits, codes, or the value itself."""
     if is_binary(name, leaf):
         return pack(program, value, input_binarizer(name, leaf))
     if not isinstance(leaf, QuantizedWeightLeaf):
@@ -190,7 +190,7 @@ def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -
 
 
 def next_binarizer(name: str, leaf: Linear | Conv1d) -> Binarizer | None:
-    """What a product in front of a leaf may make for it; None where `input_bits` has to."""
+    """Binarizer that the preceding product may apply. None if `input_bits` must do it."""
     return input_binarizer(name, leaf) if is_binary(name, leaf) else None
 
 
@@ -231,7 +231,7 @@ def _quantized_product(
 def scale_and_bias(
     leaf: QuantizedWeightLeaf, affine: Affine | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a unit of a leaf's product is worth, and what is added, with `affine` applied to it."""
+    """Scale and bias of a leaf's product, with `affine` applied."""
     assert leaf.weight_quantizer is not None
     scale = array(leaf.weight_quantizer.step(leaf.weight)) * step_of(leaf.input_quantizer)
     bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)

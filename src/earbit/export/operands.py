@@ -23,7 +23,7 @@ from earbit.quantize.quantizers import ActivationQuantizer
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """Where a model computes what a leaf reads."""
+    """The place where a model computes the input of a leaf."""
 
     quantizer: ActivationQuantizer
     made_by: torch.nn.Module

@@ -60,7 +60,7 @@ def export_model(
     head: Path | None = None,
     settings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Exports a model and says how far the packed program agrees with PyTorch on seeded noise.
+    """Exports a model and measures the agreement of the program with PyTorch on seeded noise.
 
     head: a folder of `earbit superb` on this model, whose head is packed with it.
     settings: `path=value` for the configuration of a preset.

@@ -161,7 +161,7 @@ def _tensors(path: Path) -> tuple[dict[str, Tensor], str]:
 
 
 def _renamed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors by our names; those of heads (CTC, classification) are left out."""
+    """Tensors by our names, without CTC and classification heads."""
     prefix = "hubert." if any(name.startswith("hubert.") for name in theirs) else ""
     ours = {
         _our_name(name.removeprefix(prefix)): tensor

@@ -27,7 +27,7 @@ class CalibrationConfig:
     scale: ScaleRule = "bit"
     """BiT's rule, 2 or 4 mean|x|; or the scale whose quantized numbers are nearest to x."""
     shift: ShiftRule = "zero"
-    """Zero (BiT), or what brings the median of a signed channel to zero."""
+    """Zero (BiT), or the shift that centres the median of a signed channel."""
 
     def __post_init__(self) -> None:
         require_choice(get_args(ScaleRule), scale=self.scale)

@@ -80,7 +80,7 @@ def codes_gradient(
 
 
 def lsq_factor(n_elements: float, bits: int = 1, number_set: NumberSet = "signed") -> float:
-    """What the gradient of a scale is multiplied by: 1/sqrt(elements x greatest code) (LSQ)."""
+    """Factor on the gradient of a scale: 1/sqrt(elements x greatest code) (LSQ)."""
     return 1 / math.sqrt(max(n_elements, 1) * code_range(bits, number_set)[1])
 
 

@@ -28,13 +28,13 @@ def quantized_leaves_of(model: torch.nn.Module) -> dict[str, QuantizedLeaf]:
 
 
 def precisions_of(model: torch.nn.Module) -> dict[str, Precision]:
-    """The precision that every leaf of a model says it has."""
+    """The precision of every leaf of a model."""
     return {name: leaf.precision for name, leaf in leaf_modules(model).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class LeafReport:
-    """A leaf and what it is made of, after a conversion."""
+    """Description of a leaf after conversion."""
 
     name: str
     role: Role
@@ -62,7 +62,7 @@ def convert(
     precisions: Mapping[str, Precision],
     granularity: Granularity = "channel",
 ) -> list[LeafReport]:
-    """Gives the leaves of `model`, in place, the precisions that a plan says; reports all leaves.
+    """Converts leaves of `model` in place to the given precisions and reports all leaves.
 
     Raises ConfigError for a leaf that is not there or is quantized already.  Nothing is changed
     when it raises.

@@ -31,7 +31,7 @@ MAX_RELU_BITS = 4
 def quantized_activation(
     activation: ActivationName, activation_bits: int
 ) -> tuple[ActivationName, NumberSet]:
-    """What a leaf with this activation function applies instead, and the set of its input."""
+    """The activation function that replaces this one, and the set of the input."""
     if activation == "none" or activation_bits > MAX_RELU_BITS:
         return activation, "signed"
     return "relu", "unsigned"
@@ -64,7 +64,7 @@ def _copy_weights(leaf: Linear | Conv1d, into: Linear | Conv1d) -> None:
 
 
 def _step(leaf: QuantizedLinear | QuantizedConv1d) -> Tensor:
-    """What a unit of the product of every output channel is worth: (C_out,) or (1,)."""
+    """Step of the product for every output channel: (C_out,) or (1,)."""
     step = torch.ones(1, dtype=leaf.weight.dtype, device=leaf.weight.device)
     if leaf.weight_quantizer is not None:
         step = leaf.weight_quantizer.step(leaf.weight)

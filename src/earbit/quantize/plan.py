@@ -104,12 +104,12 @@ EXAMPLE = '{"attention": "w1a1", "feed_forward layers=0-5": "w4a4"}'
 
 
 def plan_name(where: str) -> str:
-    """What a plan is called: its name, or that of its file without folders and suffix."""
+    """Name of a plan: its own, or its file name without folders and suffix."""
     return Path(where).stem if Path(where).suffix in SUFFIXES else where
 
 
 def plan_named(where: str) -> Plan:
-    """A plan of ours by its name, or that of a `.json`, `.yaml` or `.yml` file.
+    """A named plan, or the plan in a `.json`, `.yaml` or `.yml` file.
 
     A file maps selectors to precisions, as `{"attention": "w1a1", "*.output": "w8a8"}`; the last
     matching selector applies.  Raises ConfigError for an unknown name and an invalid file.

@@ -84,7 +84,7 @@ class ConvProduct:
     padding: int
     groups: int
     zero_code: int
-    """What padding is, and padded frames of the batch."""
+    """The code of padding and of padded frames of the batch."""
     lengths: Tensor | None
     """Real frames of every row (B,)."""
 

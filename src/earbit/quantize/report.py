@@ -25,7 +25,7 @@ def leaves_text(leaves: Sequence[LeafReport]) -> str:
 
 
 def render(result: Mapping[str, Any], out_dir: str) -> str:
-    """The teacher and every stage on the validation part, and what was quantized.
+    """Text table of the teacher and every stage on the validation part.
 
     result: of `quantize_on`.  Accuracy and cross-entropy are of hidden frames; the distance is the
     sum of mean squared errors of all hidden states.  A figure that no row has gets no column.

@@ -64,7 +64,7 @@ class QuantizeConfig:
     weights: LossWeights = LossWeights()
     calibration: CalibrationConfig = CalibrationConfig()
     granularity: Granularity = "channel"
-    """What a quantized weight has one scale for: each output channel, or all of it (BiT)."""
+    """Scales of a quantized weight: one per output channel, or one per tensor (BiT)."""
     resplit: bool = False
     """Whether the `split` of the corpus is ignored, and a new one is drawn."""
 
@@ -164,7 +164,7 @@ def _check_folder(out_dir: Path, stages: list[Stage]) -> None:
 def quantize_on(
     teacher: AudioModel, config: QuantizeConfig, data: TrainingData, out_dir: Path
 ) -> dict[str, Any]:
-    """Trains the stages on data in memory, or goes on where a killed run stopped.
+    """Trains the stages on data in memory, or resumes an interrupted run.
 
     Returns what result.json holds.  Raises what `stages_of` raises, and DataError when training
     fails; `teacher` stays as it is.
@@ -194,7 +194,7 @@ def quantize_on(
 def _train_stage(
     teacher: AudioModel, stage: Stage, config: QuantizeConfig, data: TrainingData
 ) -> tuple[AudioModel, dict[str, Any]]:
-    """The student of one stage and its figures; goes on where the folder's checkpoints end."""
+    """Trains the student of one stage, or resumes it from the folder's checkpoints."""
     run = {**stage.run, **data.digests}
     if "teacher" not in run:
         run["teacher"] = weights_digest(teacher)

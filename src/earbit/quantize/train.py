@@ -21,7 +21,7 @@ from earbit.pretrain.objective import Loss, Objective, unit_loss
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossWeights:
-    """What a student learns from; a part of weight 0 is not computed."""
+    """Weights of the loss terms. A term of weight 0 is not computed."""
 
     units: float = 1.0
     """Of the pre-training loss (units, and the penalty on features); needs units and a head."""

@@ -1,4 +1,4 @@
-"""`earbit doctor`: what this CPU can do, whether every kernel computes right, what may be slow."""
+"""`earbit doctor`: features of this CPU, a self-test of all kernels, and advice on speed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def examine() -> dict[str, Any]:
 
 
 def render_doctor(found: dict[str, Any]) -> str:
-    """What `examine` found, in a few lines for people."""
+    """Result of `examine` as text."""
     failed = [check["kernel"] for check in found["self_test"] if not check["ok"]]
     others = dict.fromkeys(kernel["isa"] for kernel in found["kernels"] if kernel["available"])
     chosen = ", ".join(kernel["name"] for kernel in found["kernels"] if kernel["chosen"])
@@ -72,7 +72,7 @@ def _cores(found: dict[str, Any]) -> str:
 
 
 def cpu_name() -> str:
-    """What the operating system calls the processor."""
+    """Name of the processor according to the operating system."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.partition(":")[2].strip() for line in file if "model name" in line]
@@ -82,7 +82,7 @@ def cpu_name() -> str:
 
 
 def advice(isa: str, kernels: Sequence[Mapping[str, Any]], n_cores: int) -> list[str]:
-    """What a user may do where the runtime is slow, the most helpful first."""
+    """Advice where the runtime is slow, the most helpful first."""
     available = list(dict.fromkeys(kernel["isa"] for kernel in kernels if kernel["available"]))
     known = dict.fromkeys(kernel["isa"] for kernel in kernels)
     best = next(name for name in BEST_FIRST if name in available)

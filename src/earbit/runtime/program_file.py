@@ -14,7 +14,7 @@ from earbit.errors import ConfigError, FormatError
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a program says of its audio, besides features."""
+    """The head of a program: its kind and labels."""
 
     task: str
     kind: str
@@ -41,7 +41,7 @@ class ProgramFile:
 
 
 def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
-    """Reads and checks a program; FormatError says what is wrong with the file, and where."""
+    """Reads and checks a program. Raises FormatError with the fault and its place."""
     path = _checked_path(path)
     try:
         program, outputs, bits, origin, digest, parts = _core.load_program(os.fsencode(path))
@@ -59,7 +59,7 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
 
 
 def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
-    """The path of something that exists and may be a file; what it holds is for the loader."""
+    """The path of an existing file. The loader checks its content."""
     if not isinstance(given, (str, bytes, os.PathLike)):
         raise ConfigError(
             f"a program of type {type(given).__name__}; give the path of a file of `earbit export`"

@@ -109,7 +109,7 @@ class Session:
     def run_batch(
         self, waveforms: Iterable[NDArray[Any]], layers: Literal["last", "all"] = "last"
     ) -> list[NDArray[np.float32]]:
-        """`run` of every waveform; they may have different lengths, none is padded.
+        """`run` for every waveform. Lengths may differ; nothing is padded.
 
         Raises what `run` raises, with the number of the waveform, from 0 on.
         """
@@ -220,7 +220,7 @@ def _data_errors(audio: NDArray[np.float32]) -> Iterator[None]:
 
 
 def _value_ids(given: Any, n_values: int) -> list[int]:
-    """Ids of values; ConfigError for what is none, and for those that the program lacks."""
+    """Ids of values. Raises ConfigError for invalid ids and ids that the program lacks."""
     allowed = f"it has 0 to {n_values - 1}"
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise ConfigError(f"values {given!r} of the program; give a list of ids, {allowed}")
@@ -237,7 +237,7 @@ def _is_whole(given: Any) -> bool:
 
 
 def _n_threads(given: Any) -> int:
-    """A number of threads; ConfigError for what is none, and for one out of range."""
+    """A number of threads. Raises ConfigError for an invalid number."""
     n = int(given) if _is_whole(given) else 0
     if not 1 <= n <= MAX_THREADS:
         raise ConfigError(f"threads={given!r}; allowed are whole numbers from 1 to {MAX_THREADS}")

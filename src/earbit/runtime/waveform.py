@@ -1,4 +1,4 @@
-"""What a session accepts as audio, and what it says of everything else."""
+"""Validates the audio given to a session."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def level_problem(audio: NDArray[np.float32]) -> str | None:
-    """What to say of audio that is implausibly loud, with what to do; None for any other."""
+    """Message about implausibly loud audio, with a remedy. None for other audio."""
     peak = max(float(audio.max()), -float(audio.min()))
     if peak <= MAX_PEAK:
         return None
@@ -73,7 +73,7 @@ def _depth_of_caller() -> int:
 
 
 def no_waveform(given: str | bytes | bytearray | memoryview | os.PathLike[str]) -> DataError:
-    """What to do with a path, or with bytes, that were given as audio."""
+    """Advice for a path or bytes given as audio."""
     if isinstance(given, (bytes, bytearray, memoryview)):
         return DataError(
             f"audio is {len(given)} bytes; give numbers: of 16-bit samples, "
@@ -88,7 +88,7 @@ def no_waveform(given: str | bytes | bytearray | memoryview | os.PathLike[str]) 
 
 
 def _of_shape(shape: tuple[int, ...]) -> DataError:
-    """What to do about audio that is not of one dimension."""
+    """Advice for audio that does not have one dimension."""
     advice = "give one channel, shape (samples,)"
     if len(shape) == 2 and min(shape) == 1:
         advice = "give it without the axis of the one channel: waveform.ravel()"
@@ -99,7 +99,7 @@ def _of_shape(shape: tuple[int, ...]) -> DataError:
 
 
 def _of_type(dtype: np.dtype[Any]) -> DataError:
-    """What to do about audio that is not of floats."""
+    """Advice for audio that is not floating point."""
     advice = {
         "uint8": "(waveform.astype('float32') - 128) / 128",
         "int16": "waveform.astype('float32') / 32768",

@@ -44,7 +44,7 @@ def write_report(results: dict[str, Any], path: Path) -> None:
 
 
 def table_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the table shows, one flat record per model and plan, with ratios to the first row."""
+    """Rows of the table: one flat record per model and plan, with ratios to the first row."""
     rows = []
     for row in results["rows"]:
         cost = row["cost"]
@@ -80,14 +80,14 @@ def table_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def bits_equal(agreement: dict[str, Any]) -> str:
-    """Share of bits that are PyTorch's; a dash where a program has none."""
+    """Fraction of bits equal to PyTorch's. A dash for a program without bits."""
     if agreement["worst_leaf"] == "none":
         return "-"
     return f"{100 * agreement['bit_agreement']:.4f} %"
 
 
 def commonest_share(counts: Sequence[int]) -> float:
-    """What always guessing the commonest class scores."""
+    """Score of always predicting the most frequent class."""
     return max(counts) / sum(counts)
 
 

@@ -48,7 +48,7 @@ from earbit.units.labelled import TrainingData, training_data
 
 PLANS = ("fp32", "w1a1")
 UNTRAINED = "random weights"
-"""The folder of what training is held against."""
+"""Folder of the untrained baseline."""
 STAGES_OF_PLAN = ("train", "cost", "export", "ks", "bench")
 
 
@@ -176,7 +176,7 @@ def _encoder_rows(study: Study, encoder: str) -> list[dict[str, Any]]:
 
 
 def _score_untrained(study: Study, encoder: str) -> dict[str, Any]:
-    """The score of features of random weights: what is above it was learned."""
+    """Score of features of random weights, the baseline of training."""
     folder = study.out_dir / encoder / UNTRAINED
 
     def score(into: Path) -> Any:
@@ -232,7 +232,7 @@ def _worth_and_cost(study: Study, folder: Path, encoder: str, plan: str) -> dict
 
 
 def _check_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Results that lie there must be those that this study would give."""
+    """Raises ConfigError if the folder holds a study with other settings."""
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
         now = json.loads(json.dumps(settings))

@@ -23,7 +23,7 @@ Alignment = Sequence[tuple[str, float, float]]
 """Phones as (phone, start_s, duration_s)."""
 
 FIRST_CENTRE_S = WINDOW_SAMPLES / 2 / SAMPLE_RATE_HZ
-"""The middle of what frame 0 sees, of MFCC as of a hidden layer."""
+"""Centre of the receptive field of frame 0, for MFCC and hidden layers alike."""
 DISTINCT = 1e-5
 """Of the largest value: frames that differ by less are the same sound."""
 MAX_FIT_FRAMES = 2_000_000
@@ -134,7 +134,7 @@ def _check_rate(name: str, n_frames: int, rate_hz: float, n_samples: int) -> Non
 
 
 def _quality(labels: UnitLabels, alignments: Mapping[str, Alignment] | None) -> UnitQuality:
-    """Use of the units over all utterances; purities over those whose phones are known."""
+    """Use of units over all utterances. Purities over utterances with known phones."""
     whole = unit_quality(np.concatenate(list(labels.by_id.values())), labels.n_units)
     units, phones = [], []
     for name, alignment in (alignments or {}).items():

@@ -57,7 +57,7 @@ class KMeans:
 
     @staticmethod
     def load(path: Path) -> KMeans:
-        """Reads what `save` wrote; FormatError for any other file."""
+        """Reads a file of `save`. Raises FormatError for any other file."""
         try:
             with safe_open(path, framework="numpy") as file:
                 if (file.metadata() or {}).get("format") != FORMAT:

@@ -36,7 +36,7 @@ class TrainingData:
 
     @property
     def digests(self) -> dict[str, str]:
-        """What identifies the data in the description of a run."""
+        """Digests of the data for the description of a run."""
         return {"corpus": self.corpus_digest} | (
             {} if self.labels is None else label_digests(self.labels)
         )
@@ -85,7 +85,7 @@ def unlabelled(corpus: Corpus, waveforms: Mapping[str, np.ndarray]) -> TrainingD
 def labelled(
     corpus: Corpus, waveforms: Mapping[str, np.ndarray], labels: UnitLabels
 ) -> TrainingData:
-    """Splits a corpus whose labels are known; DataError when they are those of another one."""
+    """Splits a corpus with known labels. Raises DataError for labels of another corpus."""
     train, valid = training_split(corpus)
     n_samples = {cut.id: waveforms[cut.id].size for cut in (*train, *valid)}
     check_labels(labels, corpus_digest=corpus.digest, n_samples=n_samples)
@@ -118,7 +118,7 @@ def copy_units(source: Path, into: Path) -> None:
 
 
 def label_digests(labels: UnitLabels) -> dict[str, str]:
-    """What identifies the units of a run and their corpus, for its description."""
+    """Digests of the units of a run and of their corpus, for its description."""
     return {
         "labels": labels.digest,
         "kmeans": labels.header.kmeans_digest,

@@ -1,4 +1,4 @@
-"""Unit labels that know what they are: rate, units, feature, k-means model, corpus.
+"""Unit labels with their provenance: rate, units, feature, k-means model, corpus.
 
 Training refuses labels that do not belong to its audio: a wrong rate or dictionary that nobody
 notices has cost others months.
@@ -30,7 +30,7 @@ MAX_DRIFT_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class LabelHeader:
-    """What the labels of a file are."""
+    """Provenance of the labels in a file."""
 
     feature: str
     """"mfcc" or "hidden"; frame t of either sees 25 ms of audio, from t / rate_hz on."""
@@ -108,7 +108,7 @@ class UnitLabels:
 
     @staticmethod
     def load(path: Path) -> UnitLabels:
-        """Reads what `save` wrote; FormatError, saying why, for any other file."""
+        """Reads a file of `save`. Raises FormatError with the reason for any other file."""
         try:
             with safe_open(path, framework="numpy") as file:
                 header = dict(json.loads((file.metadata() or {})[METADATA_KEY]))
@@ -135,7 +135,7 @@ def check_all_used(labels: UnitLabels) -> None:
 
 
 def too_few_units(n_found: int, n_units: int) -> DataError:
-    """What to do when the audio has fewer different sounds than units are asked for."""
+    """Advice for audio with fewer distinct sounds than requested units."""
     fewer = f", or give n_units={n_found} or less" if n_found > 1 else ""
     return DataError(
         f"{n_found} of {n_units} units found: the audio has too few different sounds, as silence "

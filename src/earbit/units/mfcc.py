@@ -16,7 +16,7 @@ from earbit.frames import MIN_SAMPLES
 
 MFCC_RATE_HZ = 100
 WINDOW_SAMPLES = MIN_SAMPLES
-"""25 ms: the window of an MFCC frame, and what one frame of the model's front end sees."""
+"""25 ms: the window of an MFCC frame and of a frame of the front end."""
 HOP_SAMPLES = SAMPLE_RATE_HZ // MFCC_RATE_HZ
 N_COEFFICIENTS = 13
 N_FFT = 512

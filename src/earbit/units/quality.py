@@ -1,4 +1,4 @@
-"""How good units are: what they tell of the phones, and how evenly they are used.
+"""Quality of units: agreement with phones, and how evenly they are used.
 
 Letters: U units, P phones; the joint counts (U, P) say how often frames of a phone got a unit.
 Source: HuBERT (arXiv 2106.07447), section on cluster quality.
@@ -18,7 +18,7 @@ SILENCE = "sil"
 
 @dataclass(frozen=True, slots=True)
 class UnitQuality:
-    """Figures of merit; those that need phones are None where no phone is known."""
+    """Figures of merit. Phone-based figures are None without known phones."""
 
     n_frames: int
     n_dead_units: int

@@ -187,7 +187,7 @@ def build(folder: Path, config: SyntheticConfig) -> None:
 
 
 def _utterances(config: SyntheticConfig, random: Random) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What one speaker says, as (style, labels)."""
+    """The utterances of one speaker, as (style, labels)."""
     for i in range(config.sentences_per_speaker):
         sentence = random_sentence(random)
         labels = {"text": sentence.text, "intent": sentence.intent, "slots": sentence.slots}

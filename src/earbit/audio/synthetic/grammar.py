@@ -1,4 +1,4 @@
-"""What is said: commands from a small grammar with intents and slots, and keywords alone."""
+"""Texts of the synthetic corpus: commands with intents and slots, and single keywords."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TEMPLATES = {
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A command and what it means."""
+    """A command with its intent and slots."""
 
     text: str
     intent: str

@@ -1,4 +1,4 @@
-"""The engines that a program is measured beside, by name: what each computes in and needs.
+"""Engines to compare with, by name: precisions and requirements.
 
 A name is a family and, after a dash, a precision; without a dash it is float32.
 """
@@ -16,7 +16,7 @@ from earbit.errors import ConfigError
 from earbit.progress import say
 
 FileKind = Literal["model", "onnx", "onnx-int8", "openvino-int8"]
-"""What an engine reads: our model file, or what is made from it before anything is timed."""
+"""Input of an engine: our model file, or a file made from it before timing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Peer:
     extra: Literal["onnx", "openvino"] | None = None
     """The extra of earbit that installs it; PyTorch needs none."""
     packages: tuple[str, ...] = ()
-    """What must be there to import."""
+    """Modules that must be importable."""
 
 
 _ONNX = ("onnx", "onnxscript")
@@ -68,7 +68,7 @@ def peers_named(names: Sequence[str]) -> list[str]:
 
 
 def why_left_out(name: str) -> str | None:
-    """What an engine needs and does not find here; None where it can run."""
+    """Missing requirement of an engine. None if it can run."""
     peer = PEERS[name]
     missing = [package for package in peer.packages if not importlib.util.find_spec(package)]
     if missing:

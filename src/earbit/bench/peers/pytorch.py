@@ -1,4 +1,4 @@
-"""A model of ours in PyTorch on the CPU: float32, bfloat16, and int8 weights of linear layers.
+"""Our models in PyTorch on the CPU: float32, bfloat16, and int8 weights of linear layers.
 
 int8 is PyTorch's own dynamic quantization: weights of linear layers are int8, their inputs become
 8-bit integers with a scale per call, and everything else stays in float32.
