@@ -1,7 +1,7 @@
 """A small HuBERT that trains in minutes on two cores, as an example of a recipe.
 
-`earbit pretrain recipes/hubert_tiny.py --out DIR` trains the same model as `earbit pretrain hubert-tiny`.
-Copy this file and change its settings.
+`earbit pretrain recipes/hubert_tiny.py --out DIR` trains the same model as
+`earbit pretrain hubert-tiny --out DIR`.  Copy this file and change its settings.
 """
 
 import dataclasses
