@@ -62,8 +62,15 @@ def _lock(path: Path) -> int | None:
             return None
         if _is_at(path, descriptor):
             who = {"host": platform.node(), "pid": os.getpid(), "started": _now()}
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, json.dumps(who).encode())
+            try:
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, json.dumps(who).encode())
+            except OSError as error:
+                path.unlink(missing_ok=True)
+                os.close(descriptor)
+                raise ConfigError(
+                    f"{path}: cannot be written ({error.strerror}); give another --out"
+                ) from error
             return descriptor
         os.close(descriptor)  # the process before has removed it
 

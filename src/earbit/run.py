@@ -174,11 +174,11 @@ def _run_one(
         warning = silence_in(path, waveform)
         if problem := level_problem(waveform):
             say(f"{name}: {problem}")
-        _announce_if_long(session, name, waveform)
-        start_s = time.perf_counter()
         scores = None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LevelWarning)  # it has just been said, with the name
+            _announce_if_long(session, name, waveform)
+            start_s = time.perf_counter()
             if session.labels is None:
                 features = session.run(waveform, layers=layers)
             else:

@@ -110,3 +110,19 @@ def test_what_is_no_path_is_a_data_error(path):
     for read in (read_audio, audio_info):
         with pytest.raises(DataError, match=f"of type {type(path).__name__}; give its path"):
             read(path)
+
+
+def test_an_mp3_of_a_tag_alone_is_a_data_error(tmp_path):
+    frame = bytearray(417)
+    frame[:4] = b"\xff\xfb\x90\x64"
+    frame[36:40] = b"Info"
+    path = tmp_path / "tag.mp3"
+    path.write_bytes(bytes(frame))
+    for read in (read_audio, audio_info):
+        with pytest.raises(DataError, match=r"tag\.mp3: no frame of sound in it"):
+            read(path)
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_a_data_error():
+    with pytest.raises(DataError, match="/proc/self/mem: .*"):
+        read_audio("/proc/self/mem")

@@ -71,7 +71,9 @@ def test_a_quantized_or_observed_product_is_never_fused(kind, leaf, fused_calls)
     convert(quantized, {leaf: W1A1})
     observed, seen = attention(kind), []
     getattr(observed, leaf).register_forward_pre_hook(lambda *_: seen.append(1))
-    for block in (quantized, observed):
+    with_gradient_hook = attention(kind)
+    getattr(with_gradient_hook, leaf).register_full_backward_pre_hook(lambda *_: None)
+    for block in (quantized, observed, with_gradient_hook):
         block(torch.randn(1, 7, 32))
     assert not fused_calls
     assert seen == [1]

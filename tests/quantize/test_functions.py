@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import earbit.quantize
+from earbit.errors import ConfigError
 from earbit.nn.leaves import MatMul
 from earbit.nn.precision import W1A1
 from earbit.quantize import (
@@ -197,3 +198,24 @@ def test_the_package_names_its_functions_and_nothing_else():
         assert getattr(earbit.quantize, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = earbit.quantize.nonsense
+
+
+@pytest.mark.parametrize("bits", [-1, 0, 9, 33])
+@pytest.mark.parametrize("quantize", [quantize_signed, quantize_unsigned])
+def test_bits_beyond_1_to_8_are_refused(quantize, bits):
+    with pytest.raises(ConfigError, match=f"bits={bits}; allowed: 1 <= bits < 9"):
+        quantize(torch.randn(3), torch.tensor(0.5), bits)
+
+
+def test_a_granularity_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match="granularity='chanel'"):
+        binarize_weight(torch.randn(3, 4), "chanel")
+
+
+def test_a_scale_that_changes_before_the_backward_pass_is_refused_by_pytorch():
+    x, scale = torch.randn(5, requires_grad=True), torch.tensor(0.5, requires_grad=True)
+    y = binarize_signed(x, scale)
+    with torch.no_grad():
+        scale.mul_(10)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()

@@ -140,7 +140,8 @@ def test_a_rule_may_name_role_layers_and_leaf():
 
 
 @pytest.mark.parametrize(
-    "text", ["attention", "layers=3", "attention layers=0-3", "head layers=4- *.x", "a.*.[1-6]"]
+    "text",
+    ["attention", "layers=3 encoder.*", "attention layers=0-3", "head layers=4- *.x", "a.*.[1-6]"],
 )
 def test_a_selector_reads_what_it_writes(text):
     assert str(Selector.parse(text)) == text
@@ -152,8 +153,9 @@ def test_a_selector_reads_what_it_writes(text):
         ("", "selector '' is empty; give a role or a name"),
         ("attention head", "'attention' and 'head' both give a role"),
         ("a.* b.*", "both give a name"),
-        ("layers=3-1", "the last layer is before the first"),
-        ("layers=x", "'layers=x' names no layers; write layers=3, layers=0-3 or layers=4-"),
+        ("layers=3", "layers of the front end and of the encoder; add a role or a name"),
+        ("head layers=3-1", "the last layer is before the first"),
+        ("head layers=x", "'layers=x' names no layers; write layers=3, layers=0-3 or layers=4-"),
     ],
 )
 def test_a_selector_that_cannot_be_read_says_why(text, message):

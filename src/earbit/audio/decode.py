@@ -246,8 +246,11 @@ def _path(path: str | Path) -> Path:
 
 @contextmanager
 def _source(path: str | Path) -> Iterator[Source]:
-    with opened(_path(path), readable_formats()) as source:
-        yield source
+    try:
+        with opened(_path(path), readable_formats()) as source:
+            yield source
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def readable_formats() -> str:

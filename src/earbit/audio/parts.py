@@ -50,7 +50,10 @@ def parts_of(source: Source) -> list[Part]:
     if wav is not None:
         return _wav_parts(source, wav)
     if begins_with_frames(source.file, source.n_bytes):
-        return mpeg_parts(source, 0, source.n_bytes)
+        parts = mpeg_parts(source, 0, source.n_bytes)
+        if not parts:
+            raise DataError(f"{source.path}: no frame of sound in it; leave it out")
+        return parts
     _refuse_missing(source, missing_bytes(source.file, source.n_bytes))
     return [Part([(0, source.n_bytes)])]
 

@@ -60,9 +60,12 @@ def _values(
     try:
         texts, unknown = parser.parse_known_intermixed_args(list(args))
     except argparse.ArgumentError as error:
-        argument = by_flag[str(error.argument_name)]
-        takes = "takes no value" if argument.kind is bool else "without a value"
-        raise ConfigError(f"{argument.flag} {takes}") from None
+        flag = str(error.argument_name)
+        argument = by_flag.get(flag)
+        is_switch = argument is None or argument.kind is bool
+        raise ConfigError(
+            f"{flag} {'takes no value' if is_switch else 'without a value'}"
+        ) from None
     if unknown:
         raise ConfigError(_unknown(unknown, list(by_flag)))
     given = vars(texts)

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from earbit.config import from_dict
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import FormatError, UnsupportedError
 from earbit.frames import KERNELS, STRIDES
@@ -24,6 +25,7 @@ from earbit.hub.importer import Imported, Importer
 from earbit.model import AudioModel, ModelConfig
 from earbit.nn.front_end import FrontEndConfig
 from earbit.nn.positional import N_GROUPS
+from earbit.progress import say
 
 CONFIG, WEIGHTS, PREPROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"
 # What `AudioModel` has one value for, with the default of transformers' HubertConfig.
@@ -100,16 +102,17 @@ def _config(path: Path, described: Mapping[str, Any], normalizes: bool) -> Model
         )
     is_pre_norm = bool(described.get("do_stable_layer_norm", False))
     try:
-        encoder = TransformerConfig(
-            n_layers=described["num_hidden_layers"],
-            d_model=described["hidden_size"],
-            n_heads=described["num_attention_heads"],
-            d_ffn=described["intermediate_size"],
-            norm="pre" if is_pre_norm else "post",
-            position_kernel=described.get("num_conv_pos_embeddings", 128),
-            dropout=float(described.get("hidden_dropout", 0.1)),
-            layer_drop=float(described.get("layerdrop", 0.1)),
-        )
+        shape = {
+            "n_layers": described["num_hidden_layers"],
+            "d_model": described["hidden_size"],
+            "n_heads": described["num_attention_heads"],
+            "d_ffn": described["intermediate_size"],
+            "norm": "pre" if is_pre_norm else "post",
+            "position_kernel": described.get("num_conv_pos_embeddings", 128),
+            "dropout": described.get("hidden_dropout", 0.1),
+            "layer_drop": described.get("layerdrop", 0.1),
+        }
+        encoder: TransformerConfig = from_dict(TransformerConfig, shape, "encoder")
         return ModelConfig(
             encoder=encoder,
             front_end=FrontEndConfig(
@@ -129,6 +132,10 @@ def _config(path: Path, described: Mapping[str, Any], normalizes: bool) -> Model
 def _normalizes(path: Path) -> bool:
     """Whether audio is normalised first, as the folder's feature extractor does."""
     if not (path / PREPROCESSOR).is_file():
+        say(
+            f"{path}: no {PREPROCESSOR}, so the waveform is not normalized; if the model needs it, "
+            "save its feature extractor there (feature_extractor.save_pretrained) and import again"
+        )
         return False
     return bool(_json(path / PREPROCESSOR).get("do_normalize", True))
 
@@ -149,7 +156,7 @@ def _tensors(path: Path) -> tuple[dict[str, Tensor], str]:
         others = sorted(p.name for p in path.parent.glob("*.bin")) or ["none"]
         raise FormatError(
             f"{path}: not there (weights in other forms: {', '.join(others)}); save the model with "
-            "safetensors: model.save_pretrained(DIR)"
+            "safetensors: model.save_pretrained(DIR), feature_extractor.save_pretrained(DIR)"
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -206,7 +213,14 @@ def _check(path: Path, tensors: dict[str, Tensor], shapes: Mapping[str, torch.Si
         for name, shape in shapes.items()
         if name in tensors and tensors[name].shape != shape
     ]
-    for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", wrong)):
+    integers = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
+    faults = {
+        "missing": missing,
+        "unknown": unknown,
+        "of another shape": wrong,
+        "of integers (a quantized model?)": integers,
+    }
+    for what, names in faults.items():
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise FormatError(

@@ -32,7 +32,12 @@ def nearest_multiple(value: int, step: int) -> str:
 
 def is_fusable(product: MatMul) -> bool:
     """Whether a product may run in a fused kernel: both operands are float, and it has no hook."""
-    hooks = (product._forward_pre_hooks, product._forward_hooks, product._backward_hooks)
+    hooks = (
+        product._forward_pre_hooks,
+        product._forward_hooks,
+        product._backward_pre_hooks,
+        product._backward_hooks,
+    )
     return product.precision.is_float and not any(hooks)
 
 

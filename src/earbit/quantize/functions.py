@@ -6,9 +6,12 @@ their step: same codes, same gradients.
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 from torch import Tensor
 
+from earbit.errors import require_choice, require_range
 from earbit.nn.precision import Granularity
 from earbit.quantize.codes import ScaledCodes
 from earbit.quantize.product import ElementwiseProduct, quantized_product
@@ -72,11 +75,13 @@ def binarize_weight(weight: Tensor, granularity: Granularity = "channel") -> Ten
     weight: output channels first.  The mean that is subtracted is the tensor's in both cases.
     Gradient: straight through to W, nothing through m or the mean.
     """
+    require_choice(get_args(Granularity), granularity=granularity)
     step = weight_scale(weight, granularity)
     return quantized_product(ElementwiseProduct(), weight, step, SignCodes(granularity), None)
 
 
 def _quantized(x: Tensor, coding: ScaledCodes) -> Tensor:
+    require_range(1, 9, bits=coding.bits)
     return quantized_product(ElementwiseProduct(), x, coding.step, coding, None)
 
 

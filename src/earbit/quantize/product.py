@@ -158,7 +158,8 @@ class _QuantizedProduct(torch.autograd.Function):
         right: Tensor,
         *learned: Tensor | None,
     ) -> Tensor:
-        ctx.save_for_backward(left, right)
+        # The learned tensors too: PyTorch then refuses a change of them before the backward pass.
+        ctx.save_for_backward(left, right, *learned)
         ctx.product, ctx.codings = product, codings
         y: Tensor = product.forward(_encoded(quantizers[0], left), _encoded(quantizers[1], right))
         return y
@@ -166,7 +167,7 @@ class _QuantizedProduct(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        operands, codings = ctx.saved_tensors, ctx.codings
+        operands, codings = ctx.saved_tensors[:2], ctx.codings
         found = [
             operand if coding is None else coding(operand)
             for coding, operand in zip(codings, operands, strict=True)

@@ -46,6 +46,11 @@ class Selector:
             found[kind] = term
         if not found:
             raise ConfigError(f"selector {text!r} is empty; give a role or a name, as {EXAMPLE!r}")
+        if set(found) == {"layers"}:
+            raise ConfigError(
+                f"selector {text!r} names layers of the front end and of the encoder; add a role or a "
+                f"name, as {EXAMPLE!r} or 'encoder.* {text.strip()}'"
+            )
         first, last = _layers(found["layers"]) if "layers" in found else (None, None)
         return cls(cast("Role | None", found.get("role")), first, last, found.get("name"))
 

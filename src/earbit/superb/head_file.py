@@ -107,14 +107,16 @@ def _damage_named(path: Path) -> Iterator[None]:
         yield
     except FormatError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
+    except ConfigError as error:
+        raise FormatError(f"{path}: {error}; another version of earbit may read it") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise FormatError(f"{path}: damaged head ({reason}); delete it, train again") from error
 
 
 def _parsed(header: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedHead:
     if header["format"] != FORMAT:
-        raise ValueError(f"format {header['format']!r}, this version reads {FORMAT!r}")
+        raise ConfigError(f"head of format {header['format']!r}, this version reads {FORMAT!r}")
     task = task_named(header["task"])
     names = iter([str(name) for name in header["outputs"]])
     sizes = header.get("slots", [len(header["outputs"])])

@@ -24,7 +24,7 @@ def class_target(value: Any) -> Target | None:
     parts = value if isinstance(value, (list, tuple)) else (value,)
     if not parts or not all(isinstance(part, str) and part for part in parts):
         return None
-    return tuple(parts) if isinstance(value, (list, tuple)) else parts[0]
+    return tuple(parts) if len(parts) > 1 else parts[0]
 
 
 def class_slots(targets: Sequence[Target]) -> Slots:
