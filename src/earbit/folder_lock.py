@@ -23,7 +23,7 @@ def only_process_in(folder: Path) -> Iterator[None]:
     """Context that creates and locks a folder, and removes it if it is left empty.
 
     The lock is the kernel's (`flock`), so it ends with the process.
-    Raises ConfigError that names the process holding it, and DataError if the folder is read-only.
+    Raises ConfigError that names the process holding it, and DataError if it is not writable.
     """
     with none_left_empty(folder):
         path = make_folder(folder) / LOCK_NAME

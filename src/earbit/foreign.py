@@ -1,4 +1,4 @@
-"""Recognises foreign models and files by their first bytes, without loading them.
+"""Recognises foreign models and files by their content, without loading them.
 
 Formats: PyTorch (zip since 1.6, a pickle before), safetensors (huggingface.co/docs/safetensors),
 ONNX (onnx.proto: ir_version is field 1, a varint), GGUF and ggml (ggml-org/ggml/docs/gguf.md),

@@ -41,9 +41,9 @@ def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) ->
 def programs_of(
     where: str, plans: Sequence[str], seed: int, settings: Sequence[str]
 ) -> Iterator[tuple[dict[str, Path], Path | None]]:
-    """Yields a program file unchanged, or a model exported under every plan and in float.
+    """Yields programs by plan, and the file of the model in float that they were made from.
 
-    A folder must hold a model, which is exported unchanged without plans.
+    Without plans, a file is taken as a program and a folder as a model with its own precisions.
     """
     if not plans and not Path(where).is_dir():
         yield {"": Path(where)}, None
