@@ -1,6 +1,6 @@
 """earbit: speech encoders with 1-bit weights and activations.
 
-The names below are imported when they are first used, so that `import earbit` costs nothing.
+The names below are imported on first use, so that `import earbit` stays fast.
 """
 
 from importlib import import_module

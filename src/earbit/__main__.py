@@ -1,4 +1,4 @@
-"""`python -m earbit` is `earbit`."""
+"""Runs `earbit` as `python -m earbit`."""
 
 from earbit.cli.main import main
 

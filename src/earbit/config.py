@@ -2,7 +2,7 @@
 
 Every configuration in earbit is a frozen dataclass.  A member of a union is written with a `type`
 key, which is its class name without `Config`: `{"type": "sparseformer", "n_layers": 16, ...}`.
-An unknown key, a missing key and a value of the wrong type are errors that say where.
+Unknown keys, missing keys and values of the wrong type are errors that name the place.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ T = TypeVar("T")
 
 
 def type_name(config_class: type) -> str:
-    """The word for a class under the key `type`: `SparseformerConfig` is `sparseformer`."""
+    """The value of the key `type` for a class: `sparseformer` for `SparseformerConfig`."""
     return config_class.__name__.removesuffix("Config").lower()
 
 
 def to_dict(config: Any) -> Any:
-    """A configuration as plain JSON values; the inverse of `from_dict`."""
+    """Converts a configuration to plain JSON values; the inverse of `from_dict`."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         fields = {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
         return {"type": type_name(type(config)), **fields}
@@ -51,14 +51,14 @@ def from_dict(config_type: type[T] | Any, value: Any, where: str = "config") -> 
 
 
 def load(config_type: type[T], path: str | Path) -> T:
-    """Reads a `.json`, `.yaml` or `.yml` file; ConfigError when it cannot or does not fit."""
+    """Reads a configuration file (.json, .yaml, .yml); raises ConfigError if it is invalid."""
     return from_dict(config_type, read(path), where=str(path))
 
 
 def read(path: str | Path) -> Any:
-    """The plain values of a `.json`, `.yaml` or `.yml` file.
+    """Reads the plain values of a `.json`, `.yaml` or `.yml` file.
 
-    Raises ConfigError for a file that is absent, empty or damaged, or that has a key twice.
+    Raises ConfigError for a missing, empty or damaged file and for a duplicate key.
     """
     path = Path(path)
     try:
@@ -114,7 +114,7 @@ def _from_yaml(text: str, where: str) -> Any:
 
 
 def _check_keys(node: Any, where: str) -> None:
-    """ConfigError for a key that a mapping of a YAML tree has twice; YAML would keep the last."""
+    """Raises ConfigError for a duplicate key of a YAML mapping; YAML would keep the last."""
     if node is None or not isinstance(node.value, list):
         return  # an empty file, or a value
     pairs = [item for item in node.value if isinstance(item, tuple)]
@@ -131,12 +131,12 @@ def _check_keys(node: Any, where: str) -> None:
 
 
 def save(config: Any, path: str | Path) -> None:
-    """Writes a configuration as JSON, whole or not at all; DataError when it cannot."""
+    """Writes a configuration as JSON atomically; raises DataError on failure."""
     write_json(Path(path), to_dict(config))
 
 
 def override(config: T, settings: Sequence[str]) -> T:
-    """Applies `a.b=value` settings, as `--set` gives them; values are read as JSON, else as text.
+    """Applies settings `a.b=value` of `--set`; values are parsed as JSON, else taken as text.
 
     Raises ConfigError for an unknown path or a value of the wrong type.
     """
@@ -179,7 +179,7 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _parse_dataclass(typing.cast(type, kind), value, where)
     if kind is float and type(value) in (int, float):
-        # Compared as it is: an integer may be too large to become a float.
+        # Compared without conversion: an integer may be too large for a float.
         if not abs(value) <= sys.float_info.max:
             raise ConfigError(f"{where}: {value!r} is not a finite number")
         return float(value)
@@ -187,7 +187,7 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
         return Path(value)
     if kind is type(None) and value is None:
         return None
-    # bool is a subclass of int, and no count.
+    # bool is a subclass of int, but not a count.
     is_bool_for_int = kind is int and isinstance(value, bool)
     if not isinstance(kind, type) or not isinstance(value, kind) or is_bool_for_int:
         raise ConfigError(f"{where}: {value!r} is not of type {getattr(kind, '__name__', kind)}")
@@ -201,7 +201,7 @@ def _parse_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
         type_name(m): m for m in members if isinstance(m, type) and dataclasses.is_dataclass(m)
     }
     if isinstance(value, str) and value in classes:
-        # A name alone is that kind with its defaults.
+        # A name alone selects that type with its defaults.
         value = {"type": value}
     if isinstance(value, Mapping) and classes:
         if "type" not in value:

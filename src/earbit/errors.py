@@ -1,27 +1,27 @@
-"""The errors that earbit raises; each is also the matching builtin.
+"""Exceptions of earbit; each is also a subclass of the matching builtin.
 
-A message says what is wrong, the value, what is allowed and what to do, on one line.
-The command line prints it and exits with status 2; every other exception is our own bug.
+A message is one line with the fault, the value, the allowed values and the remedy.
+The command line prints it and exits with status 2.  Any other exception is a bug in earbit.
 """
 
 
 class EarbitError(Exception):
-    """Base of everything that a user can cause."""
+    """Base class of errors that a user can cause."""
 
 
 class ConfigError(EarbitError, ValueError):
-    """A configuration, preset, plan or option that cannot be."""
+    """An invalid configuration, preset, plan or option."""
 
 
 def require_range(low: float, below: float, **values: float) -> None:
-    """ConfigError about the first value, by its name, that is not in low <= value < below."""
+    """Raises ConfigError, naming it, for the first value outside low <= value < below."""
     for name, value in values.items():
         if not low <= value < below:
             raise ConfigError(f"{name}={value}; allowed: {low} <= {name} < {below}")
 
 
 def require_count(**values: int) -> None:
-    """ConfigError about the first value, by its name, that is no whole number from 1 on."""
+    """Raises ConfigError, naming it, for the first value that is not a positive integer."""
     for name, value in values.items():
         if not isinstance(value, int):
             raise ConfigError(f"{name}={value!r}; allowed: a whole number")
@@ -36,11 +36,11 @@ def require_choice(allowed: tuple[str, ...], **values: str) -> None:
 
 
 class DataError(EarbitError, ValueError):
-    """Audio, a corpus, labels or an output folder that cannot be used."""
+    """Unusable audio, corpus, labels or output folder."""
 
 
 class FormatError(EarbitError, ValueError):
-    """A model, program or label file that is damaged, foreign or of another version."""
+    """A damaged, foreign or incompatible model, program or label file."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -48,4 +48,4 @@ class Interrupted(KeyboardInterrupt):
 
 
 class UnsupportedError(EarbitError, NotImplementedError):
-    """A legal request that this version, this machine or this file cannot serve."""
+    """A valid request that this version, machine or file does not support."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, flushed to disk, then renamed."""
+"""Atomic writes: a temporary file in the same folder, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CANNOT_FLUSH = {
 
 
 def make_folder(path: str | Path) -> Path:
-    """Creates an output folder and its parents; DataError when it cannot be written to."""
+    """Creates an output folder and its parents; raises DataError if it is not writable."""
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -44,45 +44,45 @@ def make_folder(path: str | Path) -> Path:
 
 
 def require_place(path: Path) -> None:
-    """DataError where no file can be written, or where a folder is; nothing is left behind.
+    """Raises DataError if no file can be written at a path; leaves no file behind.
 
-    Folders on the way there that do not exist yet may be made later, by `make_folder`.
+    Missing parent folders are allowed, because `make_folder` creates them later.
     """
     if path.is_dir():
         raise DataError(f"{path}: a folder; give the name of a file")
     new = _not_there(path.parent)
     make_folder(path.parent)
     for folder in new:
-        with contextlib.suppress(OSError):  # somebody else has put something in it
+        with contextlib.suppress(OSError):  # another process has written to it
             folder.rmdir()
 
 
 @contextlib.contextmanager
 def none_left_empty(path: Path) -> Iterator[None]:
-    """Folders down to `path` that come into being inside go again if the work fails, when empty."""
+    """Context that removes new empty folders down to `path` if the work fails."""
     new = _not_there(path)
     try:
         yield
     except BaseException:
         for folder in new:
-            with contextlib.suppress(OSError):  # there is something in it
+            with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()
         raise
 
 
 def _not_there(folder: Path) -> list[Path]:
-    """The folder and its parents that do not exist, from the innermost on."""
+    """The missing folders among a folder and its parents, innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Lets `write` fill a temporary file next to `path`, then puts it in its place at once."""
+    """Calls `write` on a temporary file next to `path`, then renames it to `path`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.touch()
         mode = temporary.stat().st_mode
         write(temporary)
-        # safetensors makes a file of its own that nobody else may read; ours follow the umask.
+        # safetensors creates a file that only its owner can read; earbit follows the umask.
         # File systems without permissions (FAT, CIFS, FUSE) refuse to change them.
         with contextlib.suppress(OSError):
             temporary.chmod(mode)
@@ -90,11 +90,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
         flush(path.parent)
     except (OSError, SafetensorError) as error:
-        # safetensors has an error of its own for a folder that is not there or a disk that is full.
+        # safetensors raises its own error for a missing folder or a full disk.
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be written ({reason}); give another place") from error
     finally:
-        # Where nothing could be written there is nothing to remove, and the error above is the one.
+        # Without a written file there is nothing to remove; the error above is reported.
         with contextlib.suppress(OSError):
             temporary.unlink()
 
@@ -117,12 +117,12 @@ def not_interrupted() -> Iterator[None]:
 
 
 def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> None:
-    """Writes JSON, whole or not at all."""
+    """Writes JSON atomically."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text, whole or not at all; what UTF-8 cannot hold is escaped."""
+    """Writes UTF-8 text atomically; escapes characters that UTF-8 cannot encode."""
 
     def write(temporary: Path) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -131,9 +131,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def flush(path: Path) -> None:
-    """Forces a written file, or the names in a folder, onto the disk, where that is possible.
+    """Flushes a written file, or the names in a folder, to disk where the file system can.
 
-    Raises OSError when the disk fails (EIO, ENOSPC), and not where the file system has no such way.
+    Raises OSError if the disk fails (EIO, ENOSPC), but not if flushing is unsupported.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -147,5 +147,5 @@ def flush(path: Path) -> None:
 
 
 def name_of(path: Path) -> str:
-    r"""A path as UTF-8 text; bytes of it that are no text are written out: `\xff`."""
+    r"""A path as UTF-8 text, with undecodable bytes escaped as `\xff`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

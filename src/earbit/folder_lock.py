@@ -1,4 +1,4 @@
-"""One process at a time in the folder of a run."""
+"""A lock that allows one process at a time in the folder of a run."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LOCK_NAME = ".lock"
 
 @contextlib.contextmanager
 def only_process_in(folder: Path) -> Iterator[None]:
-    """Creates a folder and keeps other processes of earbit out of it; gone again if left empty.
+    """Context that creates and locks a folder, and removes it if it is left empty.
 
-    The lock is the kernel's (`flock`), so it ends with the process: a killed run blocks nobody.
-    Raises ConfigError that names the other process, and DataError where nothing can be written.
+    The lock is the kernel's (`flock`), so it ends with the process.
+    Raises ConfigError that names the process holding it, and DataError if it is not writable.
     """
     with none_left_empty(folder):
         path = make_folder(folder) / LOCK_NAME
@@ -31,16 +31,16 @@ def only_process_in(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # Removed first: whoever opened it meanwhile finds another file, or none, in its place.
+            # Removed before unlocking: a process that has opened it then sees that it is gone.
             with contextlib.suppress(OSError):
                 path.unlink()
             if descriptor is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # also where a forked child still has it
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # even if a forked child has it open
                 os.close(descriptor)
 
 
 def _lock(path: Path) -> int | None:
-    """A descriptor of the locked file, or None where the file system has no locks."""
+    """Descriptor of the locked file, or None if the file system has no locks."""
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -72,7 +72,7 @@ def _lock(path: Path) -> int | None:
                     f"{path}: cannot be written ({error.strerror}); give another --out"
                 ) from error
             return descriptor
-        os.close(descriptor)  # the process before has removed it
+        os.close(descriptor)  # the previous process has removed it
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
@@ -83,12 +83,12 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def _holder(descriptor: int) -> str:
-    """The process that a lock names, in words."""
+    """Description of the process that holds a lock."""
     try:
         who = json.loads(os.read(descriptor, 4096))
         return f"process {who['pid']} on {who['host']}, started {who['started']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "another process"  # it has not written its name yet
+        return "another process"  # it has not written its id yet
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""Recognises models and other files that earbit did not write, by what is in them; opens nothing.
+"""Recognises foreign models and files by their content, without loading them.
 
 Formats: PyTorch (zip since 1.6, a pickle before), safetensors (huggingface.co/docs/safetensors),
 ONNX (onnx.proto: ir_version is field 1, a varint), GGUF and ggml (ggml-org/ggml/docs/gguf.md),
@@ -23,16 +23,17 @@ _BEGINNINGS = {
     b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes",
     b"\x93NUMPY": "a NumPy array",
     b"\x1f\x8b": "a gzip archive",
-    # torch.save before 1.6: the number 0x1950a86a20f9469cfc6c as a pickle of its own.
+    # torch.save before 1.6: the pickled number 0x1950a86a20f9469cfc6c.
     b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.": "a PyTorch checkpoint (a pickle)",
     b"version https://git-lfs.github.com/spec/": "a Git LFS pointer (`git lfs pull` fetches it)",
 }
 
 
 def refuse_foreign(path: Path, wanted: str) -> None:
-    """FormatError about a file or folder of another program, by its kind; wanted: what to give.
+    """Raises FormatError, naming the format, for a file or folder of another program.
 
-    Silent about files of earbit, about what is not there, and about what is not recognised.
+    wanted: the expected input, for the message.  Returns for files of earbit, for missing files
+    and for unrecognised formats.
     """
     kind = foreign_kind(path)
     if kind is not None:
@@ -89,7 +90,7 @@ def _kind_of_zip(path: Path) -> str:
 
 
 def _kind_of_safetensors(path: Path, n_header_bytes: int) -> str | None:
-    """None for a header that is damaged, or that any program of earbit has written."""
+    """Format of a foreign safetensors header; None if it is damaged or written by earbit."""
     if n_header_bytes > min(_MAX_HEADER_BYTES, path.stat().st_size - 8):
         return None
     with path.open("rb") as file:

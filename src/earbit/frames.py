@@ -1,7 +1,7 @@
-"""Frames of audio: how many samples one sees, how far apart they are, how many a clip has.
+"""Frames of audio: receptive field, hop and number of frames of a clip.
 
-The values follow from the seven convolutions of wav2vec 2.0 and HuBERT.  Nothing is imported here,
-because light processes need these numbers too.
+The values follow from the seven convolutions of wav2vec 2.0 and HuBERT.  This module imports
+nothing, because processes without PyTorch use it too.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
 HOP_SAMPLES = math.prod(STRIDES)
-"""Samples from one frame to the next: 320, which is 20 ms."""
+"""Hop between frames in samples: 320, or 20 ms."""
 FRAME_RATE_HZ = 50
 """Frames per second at 16 kHz."""
 MIN_SAMPLES = 400
-"""Samples that one frame sees, 25 ms; shorter audio has no frame."""
+"""Receptive field of one frame in samples, 25 ms; shorter audio has no frame."""
 
 Count = TypeVar("Count", int, "Tensor")
 
@@ -34,10 +34,10 @@ def layer_lengths(n_samples: Count) -> list[Count]:
 
 
 def n_frames_of(n_samples: Count) -> Count:
-    """Frames of audio of `n_samples`: 16,000 samples give 49."""
+    """Number of frames of `n_samples` of audio: 49 for 16,000 samples."""
     return layer_lengths(n_samples)[-1]
 
 
 def n_samples_of(n_frames: int) -> int:
-    """The fewest samples that give `n_frames` frames, from 1 on: 49 frames need 15,760."""
+    """Minimum number of samples for `n_frames` frames (at least 1): 15,760 for 49 frames."""
     return MIN_SAMPLES + (n_frames - 1) * HOP_SAMPLES

@@ -27,7 +27,7 @@ def load_model(where: str | Path) -> AudioModel:
     file = read_model_file(path)
     try:
         model = _built(file)
-        # On the meta device first: a damaged configuration may ask for any amount of memory.
+        # On the meta device first: a damaged configuration may request any amount of memory.
         model.load_state_dict(file.tensors, assign=True)
     except (RuntimeError, ConfigError, UnsupportedError) as error:
         reason = " ".join(str(error).split())
@@ -36,7 +36,7 @@ def load_model(where: str | Path) -> AudioModel:
 
 
 def _built(file: ModelFile) -> AudioModel:
-    """The model of a file without its numbers."""
+    """Builds the model of a file without its weights."""
     with torch.device("meta"):
         model = AudioModel(file.config)
         for granularity in get_args(Granularity):
@@ -50,14 +50,14 @@ def _built(file: ModelFile) -> AudioModel:
 
 
 def random_model(config: ModelConfig, seed: int) -> AudioModel:
-    """A freshly initialised model; the same seed gives the same weights, nothing global moves."""
+    """A freshly initialised model, reproducible by seed; global random state is unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return AudioModel(config)
 
 
 def refuse_quantized(where: str, model: AudioModel, cure: str) -> None:
-    """ConfigError for a model, from a preset or path, that has been quantized; cure: what to do."""
+    """Raises ConfigError if the model of a preset or path is quantized; cure: the remedy."""
     if quantized_leaves_of(model):
         origin = read_model_file(model_path(where)).origin
         plan = f" under {origin['plan']}" if "plan" in origin else ""
@@ -65,7 +65,7 @@ def refuse_quantized(where: str, model: AudioModel, cure: str) -> None:
 
 
 def refuse_settings(settings: Sequence[str], where: str) -> None:
-    """ConfigError for settings of a model that is no preset; where: which."""
+    """Raises ConfigError if settings are given for a model file or folder `where`."""
     if settings:
         raise ConfigError(
             f"--set {' '.join(settings)} with {where}, whose configuration is what it was trained "
@@ -74,10 +74,10 @@ def refuse_settings(settings: Sequence[str], where: str) -> None:
 
 
 def preset_or_model(where: str, seed: int, settings: Sequence[str] = ()) -> AudioModel:
-    """A model by its preset, with random weights from the seed, or from its file or folder.
+    """Returns a model in evaluation mode, from a preset or from a file or folder.
 
-    In evaluation mode.  settings: `path=value` for the configuration of a preset.  Raises
-    ConfigError for what is neither, and for settings of a model.
+    A preset has random weights from the seed.  settings: `path=value` for the configuration of a
+    preset.  Raises ConfigError for unknown names, and for settings of a model file or folder.
     """
     if where in PRESETS:
         return random_model(override(preset(where), settings), seed).eval()

@@ -23,17 +23,17 @@ from earbit.nn.roles import Role
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """A whole model; `encoder` is a configuration of the table of encoders."""
+    """Configuration of a model; `encoder` is a configuration of the table of encoders."""
 
     encoder: EncoderConfig
     front_end: FrontEndConfig = FrontEndConfig()
     n_units: int | None = None
-    """Acoustic units that the head predicts; None builds no head."""
+    """Number of acoustic units that the head predicts; None builds no head."""
     d_unit: int = 256
     """Width of the unit embeddings."""
     dropout_input: float = 0.1
     normalize_waveform: bool = False
-    """Whether audio is brought to zero mean and unit variance first (HuBERT Large; not Base)."""
+    """Whether audio is normalised to zero mean and unit variance (HuBERT Large; not Base)."""
     feature_gradient_scale: float = 0.1
     """Factor on the gradient into the front end: 0.1 in HuBERT Base, 1 in Large."""
 
@@ -52,11 +52,11 @@ class ModelOutput:
     states: list[Tensor]
     """The encoder's input and the output of every layer, each (B, T, D).
 
-    Frames beyond a row's own hold numbers that mean nothing."""
+    Padded frames hold meaningless values."""
     lengths: Tensor | None
-    """Real frames of every row (B,); None when no row is padded."""
+    """Number of unpadded frames of every row (B,); None if no row is padded."""
     feature_penalty: Tensor
-    """Mean square of the front end's output over real frames (HuBERT's `features_pen`)."""
+    """Mean square of the front end's output over unpadded frames (HuBERT's `features_pen`)."""
 
 
 class UnitHead(torch.nn.Module):
@@ -74,14 +74,14 @@ class UnitHead(torch.nn.Module):
         self.embeddings = torch.nn.Parameter(torch.rand(n_units, d_unit))
 
     def forward(self, x: Tensor) -> Tensor:
-        # Normalised in float32: under autocast a short embedding would lose its direction.
+        # Normalised in float32: under autocast a small embedding would lose its direction.
         projected = F.normalize(self.projection(x).float(), dim=-1)
         embeddings = F.normalize(self.embeddings.float(), dim=-1)
         return F.linear(projected, embeddings) / self.TEMPERATURE
 
 
 class AudioModel(torch.nn.Module):
-    """Raw 16 kHz audio to one vector per 20 ms, and to unit logits in pre-training."""
+    """Encodes raw 16 kHz audio as one vector per 20 ms, and as unit logits in pre-training."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class AudioModel(torch.nn.Module):
         return ModelOutput(states, frame_lengths, penalty)
 
     def unit_logits(self, state: Tensor) -> Tensor:
-        """Logits of the units for frames (..., D) -> (..., U); ConfigError without a head."""
+        """Unit logits of frames, (..., D) -> (..., U); raises ConfigError without a head."""
         if self.head is None:
             raise ConfigError("this model has no unit head; build it with n_units set")
         logits: Tensor = self.head(state)
@@ -175,7 +175,7 @@ def _check_batch(wave_BN: Tensor, lengths: Tensor | None, dtype: torch.dtype) ->
 
 
 def _normalized(wave_BN: Tensor, lengths: Tensor | None) -> Tensor:
-    """Every row with zero mean and unit variance over its real samples, zeros behind them."""
+    """Normalises every row over its unpadded samples; padding stays zero."""
     if lengths is None:
         return F.layer_norm(wave_BN, wave_BN.shape[-1:])
     real_BN, n_B1 = length_mask(lengths, wave_BN.shape[1]), lengths[:, None]

@@ -1,4 +1,4 @@
-"""A trained model as one safetensors file: tensors, and its configuration as JSON metadata.
+"""A trained model as one safetensors file: tensors, and the configuration as JSON metadata.
 
 The metadata holds the precision of every leaf; `earbit.load` builds the model from it.
 """
@@ -36,16 +36,16 @@ class ModelFile:
 
     config: ModelConfig
     precisions: dict[str, Precision]
-    """Leaves that are not in float."""
+    """Precisions of quantized leaves."""
     granularities: dict[str, Granularity]
-    """Of the weights of quantized leaves."""
+    """Granularities of the weights of quantized leaves."""
     origin: dict[str, Any]
     """Provenance: name, plan, seed, steps, hashes."""
     tensors: dict[str, Tensor]
 
 
 def save_model(model: AudioModel, path: Path, origin: Mapping[str, Any]) -> None:
-    """Writes `model` with its configuration; whole or not at all."""
+    """Writes `model` with its configuration atomically."""
     precisions = {
         name: [leaf.precision.weight_bits, leaf.precision.activation_bits]
         for name, leaf in leaf_modules(model).items()
@@ -71,7 +71,7 @@ def save_model(model: AudioModel, path: Path, origin: Mapping[str, Any]) -> None
 
 
 def read_model_file(path: Path) -> ModelFile:
-    """Reads a model file; FormatError when it is damaged, foreign or of another version."""
+    """Reads a model file; raises FormatError if it is damaged, foreign or incompatible."""
     if not path.is_file():
         raise FormatError(f"{path}: no such file; give a model file of earbit or its folder")
     refuse_foreign(path, WANTED)

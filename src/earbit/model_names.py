@@ -16,7 +16,7 @@ WANTED = "a model folder or file that earbit trained, or a preset"
 
 
 def model_path(where: str | Path) -> Path:
-    """The model file that a path means: itself, or `model.safetensors` in a folder."""
+    """The model file of a path: the file itself, or `model.safetensors` in a folder."""
     path = Path(where)
     return path / MODEL_FILE_NAME if path.is_dir() else path
 
@@ -42,7 +42,7 @@ def refuse_program(where: str, cure: str) -> None:
 
 
 def _says_program(path: Path) -> bool:
-    """Whether a file's metadata say so; a damaged or foreign file is for its reader to judge."""
+    """Whether metadata mark a file as a program; False for damaged and foreign files."""
     try:
         with safe_open(path, framework="numpy") as file:
             kind = json.loads((file.metadata() or {})["earbit"])["format"]

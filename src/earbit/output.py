@@ -1,4 +1,4 @@
-"""Results of a command: text for people, JSON for programs."""
+"""Output of a command: text for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from earbit.terminal import printable_lines
 
 
 def print_json(value: Any) -> None:
-    """A result as JSON on standard output."""
+    """Prints a result as JSON on standard output."""
     print(json.dumps(value, indent=2))
 
 
 def emit(value: Any, path: Path | None, text: str | None) -> None:
-    """The text for people, or JSON alone on stdout (-), or JSON into a file beside the text.
+    """Prints the text, or only JSON on stdout (-), or the text with JSON in a file.
 
-    text: None where the JSON is what people read too; an empty one is not printed.
+    text: None to print the JSON instead; an empty text is not printed.
     """
     if path == Path("-"):
         print_json(value)
@@ -36,7 +36,7 @@ def emit(value: Any, path: Path | None, text: str | None) -> None:
 
 
 def print_text(text: str) -> None:
-    """Text for people on standard output; what would control a terminal is escaped."""
+    """Prints text on standard output with terminal control characters escaped."""
     print(printable_lines(text))
 
 

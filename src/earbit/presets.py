@@ -1,4 +1,4 @@
-"""Every model by name: its configuration as plain values, known without PyTorch."""
+"""Presets: configurations of models by name, as plain values that need no PyTorch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGE: Values = {
     "normalize_waveform": True,
     "feature_gradient_scale": 1.0,
 }
-"""HuBERT Large and X-Large: normalised audio, a layer norm after every convolution."""
+"""Front end of HuBERT Large and X-Large: normalised audio, layer norm after every convolution."""
 _TINY: Values = {"front_end": {"n_channels": 64}}
 """A front end that trains in seconds on two cores."""
 
@@ -52,8 +52,8 @@ PRESETS: dict[str, Values] = {
         "squeezeformer", 3, 64, 4, 256, reduce_before=1, recover_before=2, layer_drop=0.0
     )
     | _TINY,
-    # Deep and narrow, as Conformer-S; shallow and wide, half the layers and twice the width.  The
-    # paper's table of shapes was not readable: these are our choice.
+    # Deep and narrow like Conformer-S; shallow and wide: half the layers, twice the width.  The
+    # paper's table of shapes was not readable, so these shapes are earbit's choice.
     "sparseformer-dn-s": _encoder("sparseformer", 16, 144, 4, 576),
     "sparseformer-sw-s": _encoder("sparseformer", 8, 288, 8, 1152),
     "sparseformer-dn-tiny": _encoder("sparseformer", 4, 64, 4, 256, layer_drop=0.0) | _TINY,
@@ -62,7 +62,7 @@ PRESETS: dict[str, Values] = {
 
 
 def preset(name: str) -> ModelConfig:
-    """The configuration called `name`; raises ConfigError, with near names, if there is none."""
+    """The configuration of a preset; raises ConfigError with similar names if unknown."""
     if name not in PRESETS:
         raise ConfigError(f"unknown preset {name!r}{suggest(name, list(PRESETS))}")
     from earbit.model import ModelConfig

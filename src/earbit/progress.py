@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere, always on standard error."""
+"""Progress on standard error: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ BAR_DRAWN_EVERY_S = 0.5
 
 
 class Advance(Protocol):
-    """Reports that work went on."""
+    """Callback that reports progress."""
 
     def __call__(self, n: int = 1, note: str = "") -> None:
-        """`n` more units of work are done; `note` is shown beside them."""
+        """Reports `n` more finished units of work; `note` is shown beside them."""
 
 
 def say(line: str) -> None:
-    """One plain line to the person who waits; what would control a terminal is escaped."""
+    """Prints one line on standard error, with terminal control characters escaped."""
     print(printable(line), file=sys.stderr, flush=True)
 
 
 @contextmanager
 def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
-    """Shows how far work of `total` units has come; nothing is shown for work under two seconds.
+    """Shows the progress of `total` units of work, unless it takes less than two seconds.
 
-    A line is due even while a single unit takes long, so that nobody takes the work for dead.
-    Where no thread can be started, it is shown as units are done.
+    Lines also appear during a single long unit.  If no thread can be started, progress is shown
+    only when a unit is finished.
     """
     shown: _Bar | _PlainLines
     shown = (_Bar if sys.stderr.isatty() else _PlainLines)(printable(title), total, done)
@@ -65,7 +65,7 @@ def _watch(shown: _Bar | _PlainLines, ended: threading.Event) -> None:
 
 
 class _Unwatched:
-    """Shows work that has no thread to show it, whenever a unit is done and it is due."""
+    """Shows progress without a thread, when a unit is finished and a line is due."""
 
     def __init__(self, shown: _Bar | _PlainLines) -> None:
         self.shown = shown
@@ -79,7 +79,7 @@ class _Unwatched:
 
 
 class _Bar:
-    """A row of the one display that rich allows at a time; work within work adds a row to it."""
+    """A row of rich's only live display; nested work adds a row."""
 
     display: ClassVar[Progress | None] = None
 
@@ -123,7 +123,7 @@ def _new_display() -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    # Drawn by the thread that watches, which may be refused: no second one of rich's own.
+    # Drawn by the watching thread, without a second thread of rich.
     return Progress(*columns, console=Console(stderr=True), auto_refresh=False)
 
 
@@ -141,7 +141,7 @@ class _PlainLines:
         elapsed_s = time.monotonic() - self.start_s
         n_new = self.done - self.done_before
         if self.done >= self.total:
-            return  # what takes long now is work of another title
+            return  # the current work has another title
         counted = "" if self.total == 1 else f"{self.done} of {self.total}, "
         left_s = elapsed_s / n_new * (self.total - self.done) if n_new else 0.0
         left = f", about {left_s:.0f} s left" if n_new else ""
@@ -151,4 +151,4 @@ class _PlainLines:
         return PLAIN_LINE_EVERY_S
 
     def close(self) -> None:
-        """Lines stay as they are."""
+        """Closes without output."""

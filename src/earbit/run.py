@@ -30,23 +30,23 @@ from earbit.text_table import aligned
 
 Keep = Callable[[str, np.ndarray], None]
 MOST_WARNINGS = 10
-"""Of files, that are printed; the others are counted."""
+"""Maximum number of files that are listed; the others are counted."""
 SAID_FROM_S = 60.0
-"""A run that is expected to take longer is announced."""
+"""Runs expected to take longer are announced."""
 
 
 class RunInterrupted(Interrupted):
-    """The end by hand, when some files are done: their features are written."""
+    """Interruption by the user after some files; their features are written."""
 
     def __init__(self, summary: list[dict[str, Any]], n_asked: int, out: Path | None) -> None:
         kept = "" if out is None else f", their features are in {out}"
         super().__init__(f"{_n_used(summary)} of {n_asked} files are done{kept}")
         self.summary = summary
-        """Of the files that were done, or left out."""
+        """Records of finished and skipped files."""
 
 
 class NoneUsable(DataError):
-    """No file could be used; nothing is written."""
+    """Raised if no file is usable; nothing is written."""
 
     def __init__(self, summary: list[dict[str, Any]], out: Path | None) -> None:
         stays = "" if out is None or not out.exists() else f"; {out} stays as it was"
@@ -55,7 +55,7 @@ class NoneUsable(DataError):
             f"{summary[0]['audio']}: {summary[0]['error']}{stays}"
         )
         self.summary = summary
-        """Why each was left out."""
+        """The reason for each skipped file."""
 
 
 def run_files(
@@ -66,17 +66,17 @@ def run_files(
     layers: Literal["last", "all"] = "last",
     threads: int = 1,
 ) -> list[dict[str, Any]]:
-    """Runs every file; features go to `out` (.npz, one array per file), a summary is returned.
+    """Runs every file, writes features to `out` (.npz, one array per file), returns a summary.
 
-    paths: audio files, pipes, `-` for standard input, or folders, of which all audio files are
-    taken, linked folders included.  A file that cannot be used, or a folder without any, is left
-    out, with its reason in the summary and on standard error; NoneUsable, a DataError, when none is
-    left.  A file that is given twice runs once, with a line that says so.  A file of silence has a
-    `warning` in the summary, which is printed too.
-    A program with a head also says the label of each file with its probability; then `out` has an
-    array NAME.scores per file, and `labels`, the names of its columns.  Features are written as
-    they come and kept nowhere else.  Ends by hand with RunInterrupted when some files are done;
-    where `out` exists already it stays, and what is done goes to NAME.partial.npz beside it.
+    paths: audio files, pipes, `-` for standard input, or folders, whose audio files are all used,
+    including those in linked folders.  Unusable files and folders without audio are skipped; the
+    reason is printed and stored in the summary.  Files given twice run once, with a notice.  A
+    silent file has a `warning` in the summary, which is also printed.
+    With a head, the summary has the label of each file and its probability, and `out` has an array
+    NAME.scores per file and `labels`, the names of its columns.  Features are written file by file
+    and not kept in memory.  Raises NoneUsable, a DataError, if no file is usable, and
+    RunInterrupted after an interruption when some files are finished; an existing `out` is then
+    kept, and finished files are written to NAME.partial.npz beside it.
     """
     if not paths:
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO...")
@@ -100,9 +100,9 @@ def run_files(
 def _run_into(
     out: Path, session: Session, paths: Sequence[Path], layers: Literal["last", "all"]
 ) -> tuple[list[dict[str, Any]], Path]:
-    """Runs the files and writes their arrays; gives the summary, and the file that was written.
+    """Runs the files, writes their arrays, and returns the summary and the written file.
 
-    That is another than `out` after an end by hand, where a part would replace an older file.
+    After an interruption that file is not `out`, if a partial result would replace an older file.
     """
     summary: list[dict[str, Any]] = []
 
@@ -110,7 +110,7 @@ def _run_into(
         with zipfile.ZipFile(temporary, "w") as archive:
             summary.extend(_run_each(session, paths, layers, partial(_add_array, archive), out))
 
-    # Beside an older file first, so that only a whole one takes its place.
+    # Written beside an existing file first, so that only a complete file replaces it.
     place = _free_name_beside(out) if out.exists() else out
     write_whole(place, write)
     if place != out and len(summary) == len(paths):
@@ -120,7 +120,7 @@ def _run_into(
 
 
 def _free_name_beside(out: Path) -> Path:
-    """NAME.partial.npz, or NAME.partial-2.npz and so on: an older part stays too."""
+    """NAME.partial.npz, or NAME.partial-2.npz and so on, to keep older partial files."""
     names = (f"{out.stem}.partial{f'-{n}' if n > 1 else ''}{out.suffix}" for n in count(1))
     return next(path for path in map(out.with_name, names) if not path.exists())
 
@@ -132,10 +132,10 @@ def _run_each(
     keep: Keep,
     out: Path | None,
 ) -> list[dict[str, Any]]:
-    """Runs the files one by one and gives their arrays to `keep`.
+    """Runs the files one by one and passes their arrays to `keep`.
 
-    The summary is of fewer files after an end by hand, which goes its way when none is done.
-    out: where the arrays go, for what is said when there are none.
+    After an interruption the summary has fewer files; KeyboardInterrupt is raised if none is
+    finished.  out: destination of the arrays, for messages.
     """
     summary: list[dict[str, Any]] = []
     try:
@@ -152,7 +152,7 @@ def _run_each(
         if not _n_used(summary):
             raise
     bad = [f"{entry['audio']}: {entry['error']}" for entry in summary if "error" in entry]
-    # Of one file alone the error says it.
+    # For a single file, the error has the reason.
     for line in bad if len(paths) > 1 else ():
         say(f"left out {line}")
     _say_warnings(summary)
@@ -238,9 +238,9 @@ def _keep_labels(session: Session, keep: Keep) -> None:
 
 
 def render_run(summary: Sequence[Mapping[str, Any]]) -> str:
-    """A line for every file that was used: its label or text if any, length, shape and time.
+    """Text with a line per used file: label or text if any, length, shape and time.
 
-    Nothing where none was.
+    Empty without used files.
     """
     used = [entry for entry in summary if "error" not in entry]
     if not used:
@@ -263,7 +263,7 @@ def _refuse_names_of_scores(names: Sequence[str]) -> None:
 
 
 def _likeliest(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
-    """The label with the largest score, and its share of a softmax."""
+    """The label with the largest score, and its softmax probability."""
     shares = np.exp(scores.astype(np.float64) - scores.max())
     best = int(np.argmax(scores))
     return {"label": labels[best], "probability": round(float(shares[best] / shares.sum()), 4)}
@@ -274,6 +274,6 @@ def _text(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
 
 
 def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    """Not by `np.savez`, whose own arguments are names that no array may have."""
+    """Adds an array without `np.savez`, whose own parameters cannot be array names."""
     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
         np.lib.format.write_array(member, array, allow_pickle=False)

@@ -1,7 +1,7 @@
 """Checks that an output folder belongs to this run, and describes differences.
 
-Differences are told in the words of the command line.  Nothing here ever advises to delete a
-folder: it may hold somebody's only model.
+Differences are reported as command-line options.  No message advises to delete a folder, because
+it may hold the only copy of a model.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OPTIONS = {
     "config.train.optimiser.n_steps": "--n-steps",
     "config.train.seed": "--seed",
 }
-"""Parts of a run's description that an option of the command line sets."""
+"""Parts of a run's description that a command-line option sets."""
 CONSEQUENCES = {
     "teacher": "another model to start from",
     "corpus": "another corpus",
@@ -38,11 +38,11 @@ CONSEQUENCES = {
 }
 """Derived parts of a description, in the order in which they are reported."""
 N_NAMED = 3
-"""Differences between two runs that an error names."""
+"""Maximum number of differences that an error names."""
 
 
 def check_kind(folder: Path, kind: str) -> None:
-    """ConfigError when a folder belongs to a run of another command than `kind`."""
+    """Raises ConfigError if a folder belongs to a run of another command than `kind`."""
     held = _kind_of(folder)
     if held is not None and held != kind:
         what = COMMANDS.get(held, f"a configuration of type {held!r}")
@@ -50,7 +50,7 @@ def check_kind(folder: Path, kind: str) -> None:
 
 
 def check_is_ours(folder: Path, kind: str) -> None:
-    """ConfigError for a folder with files in it that no run of `kind` has put there."""
+    """Raises ConfigError if a folder has files that no run of `kind` has written."""
     check_kind(folder, kind)
     if folder.is_file():
         raise ConfigError(f"{folder}: is a file; give a folder as --out")
@@ -67,9 +67,9 @@ def check_is_ours(folder: Path, kind: str) -> None:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """How the description of a run differs from that of another, or None.
+    """Differences between the descriptions of two runs, or None.
 
-    What was chosen comes before what follows from it, and shorter names before longer ones.
+    Options come before derived values, and shorter names before longer ones.
     """
     old, new = _flat(before), _flat(now)
     changed = sorted(
@@ -94,7 +94,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
 
 
 def _kind_of(folder: Path) -> str | None:
-    """The command whose run a folder belongs to, by the `type` of its configuration."""
+    """The command that wrote a folder, by the `type` of its configuration."""
     try:
         held = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
         return str(held["type"])
@@ -103,7 +103,7 @@ def _kind_of(folder: Path) -> str | None:
 
 
 def _setting(name: str) -> str:
-    """`config.a.b` as `--set` has it."""
+    """Name of a setting in `--set`, from `config.a.b`."""
     return name.removeprefix("config.").removeprefix("recipe.")
 
 
@@ -113,7 +113,7 @@ def _typed(option: str, value: Any) -> str:
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested mappings as one: `{"a": {"b": 1}}` is `{"a.b": 1}`."""
+    """Flattens nested mappings: `{"a": {"b": 1}}` to `{"a.b": 1}`."""
     if not isinstance(value, dict) or name == "rules":
         return {name: value}
     return {

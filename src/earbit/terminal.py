@@ -8,18 +8,18 @@ import sys
 import unicodedata
 
 _ESCAPED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-"""Control characters, surrogates (bytes of a file name that are no text), ends of lines."""
+"""Control characters, surrogates (undecodable bytes of file names), line ends."""
 _DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 """Characters that change the order in which others are displayed."""
 
 
 def printable(text: str) -> str:
-    r"""`text` on one line that cannot control a terminal: `\x1b`, `\n`, `\xff` are written out."""
+    r"""Escapes control characters, line ends and undecodable bytes: `\x1b`, `\n`, `\xff`."""
     return text if text.isprintable() else "".join(map(_written, text))
 
 
 def printable_lines(text: str) -> str:
-    """The same for text of several lines, whose ends stay."""
+    """The same for text of several lines, with line ends kept."""
     return "\n".join(map(printable, text.split("\n")))
 
 
@@ -36,9 +36,9 @@ def _written(character: str) -> str:
 
 
 def accept_any_text() -> None:
-    """Lets standard output and error take every text: what their encoding lacks is escaped.
+    """Makes standard output and error escape characters that their encoding lacks.
 
-    A stream that was closed before the start takes it too, and drops it.
+    A stream that was closed before the start is replaced by one that discards its text.
     """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end

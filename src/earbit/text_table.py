@@ -8,7 +8,7 @@ from earbit.terminal import printable
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Labels to the left, figures to the right; what would control a terminal is escaped."""
+    """Aligns labels left and figures right, with terminal control characters escaped."""
     rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

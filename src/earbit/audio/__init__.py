@@ -1,4 +1,4 @@
-"""Sound in: decoding, corpora, the synthetic corpus, batches by duration.
+"""Audio input: decoding, corpora, the synthetic corpus, batches by duration.
 
-Nothing is imported here: `earbit.audio.decode` alone serves the runtime, and must stay light.
+This file imports nothing, so that the runtime can import `earbit.audio.decode` quickly.
 """

@@ -1,7 +1,7 @@
-"""Batches of like lengths, bounded by their total duration.
+"""Batches of utterances of similar length, with bounded total duration.
 
-Which utterances form the batches of an epoch is a pure function of the corpus, the seed and the
-epoch, so a run that is started again only skips the batches that it has used.
+The batches of an epoch are a pure function of the corpus, the seed and the epoch, so a resumed run
+only skips the batches that it has used.
 Letters: B batch, N samples.
 """
 
@@ -25,18 +25,18 @@ from earbit.errors import ConfigError
 
 MAX_BUCKETS = 8
 BUFFER_CUTS = 20_000
-"""Cuts that wait in the buckets; an epoch of more is shuffled before it gets there."""
+"""Maximum number of cuts in the buckets; larger epochs are shuffled beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Crops of utterances, all of the same length."""
+    """Crops of utterances with equal lengths."""
 
     ids: tuple[str, ...]
     waveforms: Tensor
     """Float32 (B, N)."""
     starts: tuple[int, ...]
-    """Where every row was cropped from its utterance, in samples."""
+    """Start of every row within its utterance, in samples."""
 
 
 def epoch_batches(
@@ -48,8 +48,8 @@ def epoch_batches(
 ) -> list[tuple[str, ...]]:
     """Ids of the batches of one epoch: every cut once, at most `max_duration_s` of padded audio.
 
-    A cut that is longer alone forms a batch of its own; the trainer crops it.  The result depends
-    on the ids, the durations and the arguments alone, and no global random state is touched.
+    A longer cut forms a batch of its own, which the trainer crops.  The result depends
+    only on the ids, the durations and the arguments, and global random state is unchanged.
     Raises ConfigError without cuts or duration.
     """
     n_cuts = len(cuts)
@@ -57,13 +57,13 @@ def epoch_batches(
         raise ConfigError(
             f"{n_cuts} cuts in batches of {max_duration_s} s; both must be above zero"
         )
-    # The sampler writes into the cuts that it is given, so it gets bare ones.
+    # The sampler modifies its cuts, so it gets copies.
     bare = [MonoCut(id=c.id, start=0.0, duration=c.duration, channel=0) for c in cuts]
     bare.sort(key=lambda cut: cut.id)
     random.Random(f"{seed} {epoch}").shuffle(bare)
     bounds = _bucket_bounds(bare, max_duration_s)
     with warnings.catch_warnings():
-        # It advises against eager cut sets, and warns of cuts that are batches of their own.
+        # The sampler warns of eager cut sets and of cuts that are batches of their own.
         warnings.simplefilter("ignore")
         sampler = DynamicBucketingSampler(
             CutSet.from_cuts(bare),
@@ -72,7 +72,7 @@ def epoch_batches(
             buffer_size=BUFFER_CUTS,
             shuffle=True,
             seed=seed,
-            # Else it would ask torch.distributed.
+            # By default the sampler asks torch.distributed.
             rank=0,
             world_size=1,
             drop_last=False,
@@ -85,8 +85,8 @@ def epoch_batches(
 class _PaddedDuration(TimeConstraint):  # type: ignore[misc]
     """Counts every cut as long as the longest that its bucket may hold.
 
-    Lhotse stops when one more cut of the longest length so far would be too much; a longer one
-    would then break the limit.
+    Lhotse closes a batch when one more cut of the longest length so far would exceed the limit, so
+    a longer cut could exceed it.
     """
 
     bounds: Sequence[float] = ()
@@ -119,10 +119,10 @@ def collate(
     crop_samples: int,
     generator: torch.Generator,
 ) -> Batch:
-    """Stacks utterances, all cropped to the shortest of them and at most to `crop_samples`.
+    """Stacks utterances, cropped to the shortest and to at most `crop_samples`.
 
-    Where a longer one is cut is drawn from `generator`.  No row is padded, as in HuBERT's own
-    training: with like lengths in a batch little is lost, and no statistic must leave padding out.
+    `generator` draws the start of each crop.  No row is padded, as in the training of HuBERT: with
+    similar lengths in a batch little audio is lost, and statistics need not exclude padding.
     """
     n_samples = min(crop_samples, *(waveforms[name].size for name in ids))
     rows, starts = [], []

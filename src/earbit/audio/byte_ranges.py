@@ -1,4 +1,4 @@
-"""A file made of ranges of another file and of bytes in memory, for a decoder to read."""
+"""A virtual file for decoders, made of ranges of a file and bytes in memory."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from itertools import accumulate
 from typing import BinaryIO
 
 Range = tuple[int, int] | bytes
-"""First byte and end of a part of the file, or bytes that stand for it."""
+"""Start and end of a range of the file, or bytes in its place."""
 
 
 class ByteRanges:
     """Ranges of `file` as one seekable file; soundfile opens it as a virtual file.
 
-    claimed_bytes: the length to report where it is not that of the ranges.  Reads end where the
-    ranges end, apart from the last 128 bytes of the claimed length, which are zero.
+    claimed_bytes: reported length, if it differs from that of the ranges.  Reads end where the
+    ranges end, except that the last 128 bytes of the claimed length are zero.
     """
 
     def __init__(
@@ -29,25 +29,25 @@ class ByteRanges:
         self._claimed_bytes = self._n_bytes if claimed_bytes is None else claimed_bytes
         self._at = 0
         self.error: OSError | None = None
-        """Why the file could not be read.  An exception cannot pass through the decoder."""
+        """The error of a failed read, since exceptions cannot pass through the decoder."""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves as `io.IOBase.seek` does."""
+        """Works like `io.IOBase.seek`."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._claimed_bytes}[whence]
         self._at = max(0, start + offset)
         return self._at
 
     def tell(self) -> int:
-        """The position, in bytes."""
+        """Position in bytes."""
         return self._at
 
     def read(self, n_bytes: int) -> bytes:
-        """At most `n_bytes`, fewer at the end or after an error."""
+        """Reads at most `n_bytes`, fewer at the end or after an error."""
         found = bytearray(n_bytes)
         return bytes(found[: self.readinto(memoryview(found))])
 
     def readinto(self, target: memoryview) -> int:
-        """Fills `target` as far as there are bytes; returns their number."""
+        """Fills `target` with the available bytes and returns their number."""
         done = 0
         while done < len(target) and self._at < self._n_bytes:
             index = bisect_right(self._ends, self._at)
@@ -64,7 +64,7 @@ class ByteRanges:
             self._at += len(chunk)
             if len(chunk) < n_bytes:
                 return done
-        # libsndfile looks for a tag at the end of what it takes for an mp3.
+        # libsndfile looks for a tag at the end of a supposed mp3.
         if not done and self._claimed_bytes - 128 <= self._at < self._claimed_bytes:
             done = min(len(target), self._claimed_bytes - self._at)
             target[:done] = bytes(done)

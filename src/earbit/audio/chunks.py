@@ -1,4 +1,4 @@
-"""Chunks of RIFF and IFF files: a name of four bytes, a length of four bytes, content, even."""
+"""Chunks of RIFF and IFF files: four-byte name, four-byte length, content padded to even length."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Order = Literal["little", "big"]
 
 
 def chunks(file: BinaryIO, at: int, order: Order) -> Iterator[tuple[bytes, int, int]]:
-    """Name, position and length of chunk after chunk; the file stands at that position."""
+    """Yields name, position and length of each chunk, with the file at that position."""
     file.seek(at)
     while len(head := file.read(8)) == 8:
         length = int.from_bytes(head[4:], order)

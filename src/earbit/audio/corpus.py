@@ -36,7 +36,7 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Utterances with their labels; audio stays on disk."""
+    """Utterances with their labels, without audio in memory."""
 
     name: str
     root: Path
@@ -53,9 +53,9 @@ def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
     """Opens 'synthetic', a folder with manifest.jsonl, or any folder of audio files.
 
     resplit: ignores the `split` of all utterances, so that splits are drawn; the digest is then
-    that of a corpus without splits.  What cannot be used is put into the quarantine.  Raises
-    DataError when nothing is left, and for a manifest with a path that leaves its folder or in
-    another encoding than UTF-8.
+    that of a corpus without splits.  Unusable files are moved to the quarantine.  Raises DataError
+    for a corpus without usable files, and for a manifest that is not UTF-8 or has a path outside of
+    its folder.
     """
     if where == SYNTHETIC:
         from earbit.audio.synthetic.build import synthetic_corpus_folder
@@ -103,7 +103,7 @@ def _why_nothing(rejected: list[Rejected], ignored: tuple[str, ...]) -> str:
 
 
 def _tables_in(root: Path) -> list[str]:
-    """Notes about tables beside the audio: labels are read from manifest.jsonl alone."""
+    """Notes about ignored tables beside the audio; labels are read from manifest.jsonl only."""
     tables = sorted(p for p in root.iterdir() if p.suffix.lower() in TABLE_SUFFIXES and p.is_file())
     return [
         f"{table}: not read, labels come from {MANIFEST_NAME} (docs/corpus.md); make it with: "
@@ -135,9 +135,9 @@ def say_ignored(corpus: Corpus) -> None:
 
 
 def decoded_corpus(corpus: Corpus, out_dir: Path) -> tuple[Corpus, Mapping[str, np.ndarray]]:
-    """Decodes a corpus as `decode_all` does, with a progress bar.
+    """Decodes a corpus like `decode_all`, with a progress bar.
 
-    What cannot be used is listed in quarantine.jsonl in `out_dir`.
+    Unusable files are listed in quarantine.jsonl in `out_dir`.
     """
     make_folder(out_dir)
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
@@ -147,9 +147,9 @@ def decoded_corpus(corpus: Corpus, out_dir: Path) -> tuple[Corpus, Mapping[str, 
 
 
 def load_waveform(cut: MonoCut) -> np.ndarray:
-    """Audio of a cut: float32 (n_samples,) at 16 kHz.
+    """Reads the audio of a cut: float32 (n_samples,) at 16 kHz.
 
-    Raises DataError when it cannot be decoded, or is not as long as the corpus says.
+    Raises DataError if it cannot be decoded or its length differs from that in the corpus.
     """
     path = cut.recording.sources[0].source
     waveform = read_audio(path)
@@ -169,8 +169,8 @@ def decode_all(
 ) -> tuple[dict[str, np.ndarray], Corpus]:
     """Decodes everything into memory, 230 MB per hour of audio, in the order of the corpus.
 
-    Files that turn out to be broken or not as long as the corpus says are moved to the quarantine
-    of the corpus that is returned; its digest does not count them.  DataError when none is left.
+    Files that are damaged or differ in length from the corpus are moved to the quarantine of the
+    returned corpus, whose digest excludes them.  Raises DataError if no file remains.
     """
     waveforms: dict[str, np.ndarray] = {}
     decoded = for_each_waveform(corpus, waveforms.__setitem__, progress)
@@ -182,9 +182,9 @@ def for_each_waveform(
     use: Callable[[str, np.ndarray], None],
     progress: Callable[[int], None] | None = None,
 ) -> Corpus:
-    """Decodes one file after another and hands id and audio to `use`, in the order of the corpus.
+    """Decodes file by file, in the order of the corpus, and passes id and audio to `use`.
 
-    Returns the corpus as `decode_all` does, and raises what it raises.
+    Returns the corpus and raises errors like `decode_all`.
     """
     reason_of: dict[str, str] = {}
     for cut in corpus.cuts:
@@ -226,7 +226,7 @@ def write_quarantine(corpus: Corpus, out_dir: Path) -> None:
         lines = [json.dumps(dataclasses.asdict(item)) + "\n" for item in corpus.quarantine]
         write_text(path, "".join(lines))
     else:
-        # The list of an earlier run would accuse files that are good by now.
+        # The list of an earlier run may name files that have been repaired.
         path.unlink(missing_ok=True)
 
 

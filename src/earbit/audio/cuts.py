@@ -13,7 +13,7 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 
 
 def cut_of(utterance: Utterance) -> MonoCut:
-    """One cut for the whole file: speaker and text in its supervision, all labels in `custom`."""
+    """Makes a cut of a whole file: speaker and text in its supervision, all labels in `custom`."""
     duration_s = utterance.n_samples / SAMPLE_RATE_HZ
     labels = dict(utterance.labels)
     names = (labels.get(key) for key in NAME_LABELS)

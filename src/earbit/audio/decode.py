@@ -20,9 +20,9 @@ from earbit.errors import DataError
 __all__ = ["AudioInfo", "audio_info", "read_audio", "readable_formats", "resample"]
 
 MIN_RATE_HZ = 1_000
-"""A lower rate is a damaged header: one second of it would become a thousand or more."""
+"""Minimum rate in Hz: a lower one, from a damaged header, would multiply the length."""
 BLOCK_SAMPLES = 1 << 18
-"""Samples of all channels that are decoded at a time."""
+"""Samples of all channels that are decoded per block."""
 UNKNOWN_FRAMES = (1 << 63) - 1
 """libsndfile's length of a stream whose header states none."""
 
@@ -34,15 +34,15 @@ class AudioInfo:
     n_samples: int
     """Samples that `read_audio` gives, at 16 kHz."""
     rate_hz: int
-    """Sampling rate of the file, of its first part where several files were joined."""
+    """Sampling rate of the file; of the first part of joined files."""
     n_channels: int
 
 
 def audio_info(path: str | Path) -> AudioInfo:
-    """Length, rate and channels of a file; the samples are not decoded.
+    """Reads length, rate and channels of a file without decoding its samples.
 
-    Reads the header, of mp3 and Ogg all frames or pages.  Raises DataError when it is not audio,
-    and for a pipe, which can be read only once.
+    Reads the header, and all frames or pages of mp3 and Ogg.  Raises DataError for files without
+    audio, and for a pipe, which can be read only once.
     """
     if is_pipe(_path(path)):
         raise DataError(f"{path}: a pipe, whose length is not known before it is read")
@@ -64,11 +64,11 @@ def read_audio(path: str | Path) -> np.ndarray:
     """Decodes wav, flac, ogg, opus or mp3: float32 (n_samples,), mean of the channels, 16 kHz.
 
     path: a file, a pipe, or `-` for standard input; a pipe is read into memory, up to 1 GiB.
-    Silence is legal.  Raises DataError for what is no path, and for a file that is missing, is not
-    audio, breaks off before the end that its header promises, is empty, or holds NaN, infinite or
-    absurdly large samples.
-    Memory: a file is decoded and resampled block by block, so memory is that of the result, at most
-    a quarter more, whatever its rate and its channels.
+    Silence is valid.  Raises DataError for an invalid path, and for a file that is missing, is not
+    audio, is shorter than its header states, is empty, or holds NaN, infinite or absurdly large
+    samples.
+    Memory: the file is decoded and resampled block by block, so memory is at most 1.25 times that
+    of the result at any rate and number of channels.
     """
     result = Resampled()
     peak = 0.0
@@ -124,7 +124,7 @@ def _mean_of_channels(block: np.ndarray) -> np.ndarray:
 
 
 def channel_peak(path: Path) -> float:
-    """The largest absolute sample of any channel, before they are averaged; DataError as above."""
+    """The largest absolute sample of all channels before averaging; raises DataError as above."""
     peak = 0.0
     with _source(path) as source:
         for stream in _streams(source):
@@ -134,7 +134,7 @@ def channel_peak(path: Path) -> float:
 
 
 class _Stream(soundfile.SoundFile):  # type: ignore[misc]
-    """A part of a file, decoded from its beginning to its end."""
+    """Decoder of a part of a file from start to end."""
 
     def __init__(self, source: Source, part: Part) -> None:
         self._source, self._part = source, part
@@ -146,17 +146,17 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]
         self._refuse_bad_header()
 
     def seekable(self) -> bool:
-        """No: soundfile seeks after each block, and an mp3 decoder that seeks loses its past."""
+        """Returns False, as soundfile would seek after each block and reset an mp3 decoder."""
         return False
 
     @property
     def n_samples(self) -> int:
-        """Of each channel, by the header, or by the frames that were counted."""
+        """Samples per channel, from the header or from counted frames."""
         mpeg = self._part.mpeg
         return int(self.frames) if mpeg is None else mpeg.n_samples
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """All samples, float32 (n, n_channels); an array is used again for the next block.
+        """Yields blocks of samples, float32 (n, n_channels), that share one reused array.
 
         Raises DataError when there are fewer than `n_samples`.
         """
@@ -202,7 +202,7 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]
 
 
 def _streams(source: Source) -> Iterator[_Stream]:
-    """The parts of a file, each open until the next one is asked for."""
+    """Yields the parts of a file, each open until the next one is requested."""
     suffix = source.path.suffix.lower()
     if suffix == ".raw":
         raise DataError(f"{source.path}: raw samples have no header; write them as wav or flac")
@@ -218,7 +218,7 @@ def _streams_of_part(source: Source, part: Part) -> Iterator[_Stream]:
     try:
         stream = _Stream(source, part)
     except DataError:
-        # Bytes that no decoder knows may stand before the first frame.
+        # Bytes that no decoder knows may precede the first frame.
         if part.mpeg is not None or source.path.suffix.lower() not in MPEG_SUFFIXES:
             raise
         parts = mpeg_parts(source, 0, source.n_bytes) if "mp3" in readable_formats() else []
@@ -254,7 +254,7 @@ def _source(path: str | Path) -> Iterator[Source]:
 
 
 def readable_formats() -> str:
-    """The formats of audio that the installed libsndfile decodes, as a list for people."""
+    """The audio formats that the installed libsndfile decodes, as a text."""
     major = set(soundfile.available_formats())
     of_ogg = set(soundfile.available_subtypes("OGG")) if "OGG" in major else set()
     is_there = {

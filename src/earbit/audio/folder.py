@@ -20,12 +20,12 @@ class AudioFolder:
     files: tuple[Path, ...]
     """Files with a suffix of READ_SUFFIXES, sorted; each path begins with `root`.
 
-    A link to a file that does not exist is among them, so that it is reported when it is opened.
+    Links to missing files are included, so that they are reported when they are opened.
     """
     unread: Mapping[str, int]
     """Number of files by suffix, for suffixes of CONVERTIBLE_SUFFIXES."""
     skipped: tuple[str, ...]
-    """One line for each folder or file that was left out: loops, folders reached twice, pipes."""
+    """One line for each skipped folder or file: loops, folders reached twice, pipes."""
 
     def notes(self) -> list[str]:
         """Lines for the user: skipped files, and how to convert them."""
@@ -42,12 +42,12 @@ class AudioFolder:
 def audio_folder(root: Path) -> AudioFolder:
     """Lists the audio files below `root`.
 
-    Linked folders are followed after all others.  Each real folder is read once, by the path that
-    comes first, and every other link to it is named in `skipped`.
+    Linked folders are followed after all others.  Each real folder is read once, by its first path,
+    and every other link to it is named in `skipped`.
     """
     walk = _Walk()
     walk.add_folder(root)
-    # In the order of their paths, and not before real folders: paths without links come first.
+    # Sorted by path, and after real folders: paths without links come first.
     while walk.links:
         walk.links.sort(reverse=True)
         walk.add_folder(walk.links.pop())
@@ -62,12 +62,12 @@ class _Walk:
     unread: Counter[str] = field(default_factory=Counter)
     skipped: list[str] = field(default_factory=list)
     links: list[Path] = field(default_factory=list)
-    """Links to folders that have not been followed yet."""
+    """Pending links to folders."""
     first_path: dict[tuple[int, int], Path] = field(default_factory=dict)
-    """Of a real folder, by device and inode."""
+    """Path of each real folder, by device and inode."""
 
     def add_folder(self, top: Path) -> None:
-        """Adds a folder and its subfolders; links to folders are kept for later."""
+        """Adds a folder and its subfolders, and queues links to folders."""
         waiting = [top]
         while waiting:
             folder = waiting.pop()
@@ -107,7 +107,7 @@ class _Walk:
         except OSError:
             mode = stat.S_IFREG
         if not stat.S_ISREG(mode):
-            # Opening a pipe would wait for its other end.
+            # Opening a pipe would block until its other end is opened.
             self.skipped.append(f"{path}: a pipe or device, not read from folders; name it")
         elif suffix in READ_SUFFIXES:
             self.files.append(path)

@@ -17,8 +17,7 @@ READ_SUFFIXES = frozenset(
         ".sph", ".nist",
     }
 )  # fmt: skip
-"""Files with these suffixes are read when a folder is given.  A file that is named is read whatever
-its suffix is."""
+"""Suffixes of files that are read in folders; files given by name may have any suffix."""
 MPEG_SUFFIXES = frozenset({".mp3", ".mp2", ".mpga"})
 CONVERTIBLE_SUFFIXES = frozenset(
     {
@@ -34,7 +33,7 @@ CONVERTIBLE_SUFFIXES = frozenset(
         ".ra", ".ram", ".rm", ".voc",
     }
 )  # fmt: skip
-"""Files with sound that ffmpeg decodes, and libsndfile does not, or not reliably."""
+"""Suffixes of files that ffmpeg decodes, and libsndfile does not decode reliably."""
 
 
 def looks_like_audio(path: PurePath) -> bool:
@@ -43,9 +42,9 @@ def looks_like_audio(path: PurePath) -> bool:
 
 
 def conversion_command(path: PurePath) -> str:
-    """The ffmpeg command that converts one file to a wav file beside it, quoted for a shell."""
+    """The ffmpeg command that converts a file to a wav file beside it, quoted for a shell."""
     target = path.with_suffix(".flac" if path.suffix.lower() == ".wav" else ".wav")
-    # A name that begins with - would be an option.
+    # A name that begins with - would be parsed as an option.
     names = (f"./{name}" if str(name).startswith("-") else str(name) for name in (path, target))
     return f"ffmpeg -i {' '.join(map(shlex.quote, names))}"
 

@@ -1,4 +1,4 @@
-"""The audio files that a user names: files, pipes, and folders of files."""
+"""Audio files given by the user: files, pipes and folders of files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from earbit.progress import say
 
 
 def files_given(paths: Sequence[Path]) -> list[Path]:
-    """Each file once, with all audio files below each folder; a folder without any as itself.
+    """Lists each given file once, with all audio files of given folders.
 
-    Prints a line for every file that is given twice, and for what is not read in a folder.
+    A folder without audio is listed itself.  Prints a line for every file that is given twice, and
+    for skipped files of folders.
     """
     first: dict[Path, Path] = {}
     for path in (file for given in paths for file in _files_of(given)):
-        # A link is a name that somebody chose; only its folder's links are followed.
+        # The user's name of a linked file is kept; only links of its folder are resolved.
         place = path.parent.resolve() / path.name
         if place in first:
             say(f"{path}: given twice; it runs once, as {first[place]}")

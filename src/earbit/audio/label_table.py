@@ -1,4 +1,4 @@
-"""manifest.jsonl from a table of labels (CSV) beside the audio."""
+"""Converts a table of labels (CSV) beside the audio to manifest.jsonl."""
 
 from __future__ import annotations
 
@@ -26,16 +26,15 @@ from earbit.progress import say
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
 COLUMNS = ("path", "id", "split", *NAME_LABELS, *TEXT_LABELS, "intent", "emotion", "phones")
 N_NAMED = 3
-"""Lines of a table that are named one by one."""
+"""Maximum number of rejected lines that are listed."""
 
 
 def write_manifest(root: Path, table: Path) -> dict[str, Any]:
     """Writes `root/manifest.jsonl` from a table with a header and the column `path`.
 
-    Paths are relative to `root`.  Empty cells are no labels.  Columns that are not in COLUMNS and
-    lines that cannot be used are left out, printed, and part of the figures that are returned.
-    Raises DataError when there is a manifest already, for a table that cannot be read, and when no
-    line can be used.
+    Paths are relative to `root`.  Empty cells are ignored.  Columns outside of COLUMNS and unusable
+    lines are skipped, printed and counted in the result.  Raises DataError for an existing
+    manifest, an unreadable table and a table without usable lines.
     """
     target = root / MANIFEST_NAME
     if not root.is_dir():
@@ -83,7 +82,7 @@ def write_manifest(root: Path, table: Path) -> dict[str, Any]:
 
 
 def _rows_of(table: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    """Names of the columns, and all other rows with their line numbers; empty rows are skipped."""
+    """Column names, and all other rows with line numbers; empty rows are skipped."""
     content = read_utf8(table)
     try:
         text = content.decode()
@@ -122,7 +121,7 @@ def _numbered(table: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
 
 
 def _record(root: Path, header: list[str], row: list[str]) -> dict[str, str]:
-    """The line of the manifest; DataError for a row that cannot be one."""
+    """Converts a row to a line of the manifest; raises DataError for invalid rows."""
     if len(row) != len(header):
         raise DataError(f"{len(row)} cells, the first line has {len(header)}")
     cells = {name: cell.strip() for name, cell in zip(header, row, strict=True) if name in COLUMNS}
@@ -138,7 +137,7 @@ def _record(root: Path, header: list[str], row: list[str]) -> dict[str, str]:
 
 
 def _relative(root: Path, path: str) -> str:
-    """A path below `root` as a manifest has it: relative, with /."""
+    """A path in the notation of manifests: relative to `root`, with /."""
     if PurePath(path).is_absolute() and PurePath(path).is_relative_to(root.absolute()):
         path = str(PurePath(path).relative_to(root.absolute()))
     check_stays_inside("in this line", path)

@@ -1,4 +1,4 @@
-"""A corpus on disk: `manifest.jsonl` with one utterance per line, or just a folder of audio."""
+"""Reads a corpus on disk: `manifest.jsonl` with one utterance per line, or a folder of audio."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from earbit.frames import MIN_SAMPLES
 
 MANIFEST_NAME = "manifest.jsonl"
 MAX_SAMPLES = 2**53
-"""More cannot be counted exactly in a float."""
+"""Largest count that a float represents exactly."""
 MAX_TIME_S = 1e9
-"""Of a phone; thirty years."""
+"""Maximum start and duration of a phone: thirty years."""
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "valid": ("valid", "validation", "val", "dev", "development"),
@@ -28,7 +28,7 @@ SPLIT_NAMES = {
 """The splits, and their names in other corpora."""
 TEXT_LABELS = ("text", "keyword", "lang", "gender")
 NAME_LABELS = ("speaker", "pseudo_speaker")
-"""Labels that may be numbers too."""
+"""Labels that may also be numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +38,31 @@ class Utterance:
     id: str
     path: Path
     n_samples: int
-    """At 16 kHz."""
+    """Length at 16 kHz."""
     n_bytes: int
     labels: dict[str, Any] = field(default_factory=dict)
     """Fields of the manifest: text, speaker, phones, keyword, intent, slots, emotion, split, ...
 
-    `split` is train, valid or test, or it is not there.
+    `split` is train, valid, test or missing.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A file, or a line of a manifest, that cannot be used, and why."""
+    """An unusable file or line of a manifest, and the reason."""
 
     path: str
     reason: str
 
 
 def read_manifest(root: Path) -> Iterator[Utterance | Rejected]:
-    """The lines of `root/manifest.jsonl`; audio is not opened where the line says its length.
+    """Reads `root/manifest.jsonl`, and opens audio only for lines without a length.
 
-    Raises DataError for a file that is not UTF-8, and for a path that leaves the folder: such a
-    manifest is not to be trusted.
+    Raises DataError for a file that is not UTF-8, and for a path outside of the folder, which makes
+    a manifest untrustworthy.
     """
     seen: set[str] = set()
-    # Bytes: a line of damaged text spoils itself only, and no break but \n ends a line.
+    # Read as bytes: damaged text affects only its own line, and only \n ends a line.
     for number, line in enumerate(read_utf8(root / MANIFEST_NAME).split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -81,13 +81,13 @@ def read_manifest(root: Path) -> Iterator[Utterance | Rejected]:
 
 
 def read_folder(folder: AudioFolder) -> Iterator[Utterance | Rejected]:
-    """The audio files of a folder; the id is the relative path without its suffix."""
+    """Lists the audio files of a folder; ids are relative paths without suffix."""
     seen: set[str] = set()
     for path in folder.files:
         relative = path.relative_to(folder.root)
         name = relative.with_suffix("").as_posix()
         if name in seen:
-            # The second of two files that differ in the suffix alone keeps it.
+            # Of two files that differ only in the suffix, the second keeps it in its id.
             name = relative.as_posix()
         seen.add(name)
         try:
@@ -99,7 +99,7 @@ def read_folder(folder: AudioFolder) -> Iterator[Utterance | Rejected]:
 
 
 def check_stays_inside(where: str, path: str) -> None:
-    """DataError for a path that is absolute or has `..`, in the notation of any system."""
+    """Raises DataError for a path that is absolute or has `..`, in the notation of any system."""
     for pure in (PurePosixPath(path), PureWindowsPath(path)):
         if pure.is_absolute() or pure.drive or pure.root or ".." in pure.parts:
             raise DataError(
@@ -139,9 +139,9 @@ def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
 
 
 def check_n_samples(name: str, claimed: int, found: int) -> None:
-    """DataError when `num_samples` of a manifest is not the length of the audio at 16 kHz."""
+    """Raises DataError if `num_samples` of a manifest is not the length of the audio at 16 kHz."""
     if claimed != found:
-        # A number of hundreds of digits is not printed.
+        # Numbers with hundreds of digits are not printed.
         shown = claimed if abs(claimed) <= MAX_SAMPLES else f"above {MAX_SAMPLES}"
         raise DataError(
             f"{name}: `num_samples` is {shown}, the file has {found} samples at 16 kHz; write "
@@ -158,7 +158,7 @@ def _text_of(record: dict[str, Any], key: str) -> str:
 
 
 def _labels(labels: dict[str, Any]) -> dict[str, Any]:
-    """Labels whose types can be relied on, with the split by our own name."""
+    """Labels with checked types, and the split by its name in earbit."""
     for key in (*TEXT_LABELS, *NAME_LABELS, "split"):
         value = labels.get(key)
         if value is None or (key in NAME_LABELS and type(value) is int):
@@ -172,7 +172,7 @@ def _labels(labels: dict[str, Any]) -> dict[str, Any]:
 
 
 def split_named(name: str) -> str:
-    """train, valid or test, by any of the names in SPLIT_NAMES; DataError for other names."""
+    """Maps a name in SPLIT_NAMES to train, valid or test; raises DataError for other names."""
     for split, names in SPLIT_NAMES.items():
         if name.lower() in names:
             return split

@@ -1,4 +1,4 @@
-"""MPEG audio (mp3, mp2, mp1) by its frames: where they are, how many, and which are sound.
+"""Frames of MPEG audio (mp3, mp2, mp1): positions, number, and encoder delay and padding.
 
 Sources: ISO/IEC 11172-3 and 13818-3 (frame header), id3.org (ID3v2), "MP3 Info Tag revision 1"
 (Xing, Info and LAME fields).
@@ -14,11 +14,11 @@ from typing import BinaryIO, NamedTuple
 
 BLOCK_BYTES = 1 << 18
 MAX_JUNK_BYTES = 1 << 20
-"""Before the first frame, tags apart.  More is another kind of file."""
+"""Maximum number of bytes before the first frame, except tags."""
 MAX_FRAME_BYTES = 4_608
-"""More than a frame of any layer and rate holds, at the most that free format allows."""
+"""Upper bound on the length of a frame of any layer and rate, including free format."""
 DECODER_DELAY = 529
-"""Samples that a layer 3 decoder gives before the first of the sound."""
+"""Delay of a layer 3 decoder in samples."""
 BITRATES_KBPS = {
     # (is MPEG-1, layer)
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -29,47 +29,47 @@ BITRATES_KBPS = {
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 BEGINNING = re.compile(rb"\xff[\xe0-\xff]|ID3|TAG|APETAGEX")
-"""Of a frame or a tag."""
+"""Start of a frame or a tag."""
 RATES_HZ = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
-"""By version bits: MPEG-1, MPEG-2, MPEG-2.5."""
+"""Sampling rates by version bits: MPEG-1, MPEG-2, MPEG-2.5."""
 
 
 class Header(NamedTuple):
     """The four-byte header of a frame."""
 
     kind: tuple[int, int, int, bool]
-    """Version bits, layer, rate in Hz, is mono: these do not change within a stream."""
+    """Version bits, layer, rate in Hz, is mono: constant within a stream."""
     n_bytes: int
-    """Of the frame with its header; 0 in free format, where the header does not say it."""
+    """Length of the frame with its header; 0 in free format, which does not state it."""
     pad_bytes: int
     n_samples: int
 
     @property
     def tag_at(self) -> int:
-        """Where an Xing or Info tag stands: after the side information of layer 3."""
+        """Offset of an Xing or Info tag, after the side information of layer 3."""
         version, _, _, is_mono = self.kind
         return 4 + ((17 if is_mono else 32) if version == 3 else (9 if is_mono else 17))
 
 
 @dataclass(slots=True)
 class MpegStream:
-    """Frames of one kind, in the order of the file."""
+    """Frames of one kind in file order."""
 
     rate_hz: int
     n_samples_per_frame: int
     n_promised: int = 0
-    """Frames that an Xing, Info or VBRI frame at the beginning counts; 0 without one."""
+    """Number of frames in the first Xing, Info or VBRI tag; 0 without a tag."""
     n_delay: int = 0
-    """Samples at the beginning that are no sound."""
+    """Encoder delay at the beginning, in samples."""
     n_padding: int = 0
-    """Samples at the end that are no sound."""
+    """Encoder padding at the end, in samples."""
     ranges: list[tuple[int, int]] = field(default_factory=list)
-    """Bytes of the frames."""
+    """Total length of the frames in bytes."""
     n_frames: int = 0
 
     @property
     def n_samples(self) -> int:
-        """Of sound.  Where files were joined, the padding of the first is not at the end."""
+        """Samples of sound.  In joined files, the padding of the first is not at the end."""
         all_samples = self.n_frames * self.n_samples_per_frame
         n_padding = self.n_padding if self.n_frames == self.n_promised else 0
         return max(0, all_samples - self.n_delay - n_padding)
@@ -85,20 +85,19 @@ class MpegStream:
 
 @dataclass(slots=True)
 class MpegFile:
-    """All streams of a file, one unless files of different rates or channels were joined."""
+    """All streams of a file: one, unless files of different rates or channels were joined."""
 
     streams: list[MpegStream] = field(default_factory=list)
     n_missing_bytes: int = 0
-    """Of a last frame that is cut."""
+    """Missing bytes of a truncated last frame."""
 
 
 def mpeg_file(file: BinaryIO, start: int, end: int) -> MpegFile:
     """Finds every frame between two positions of a file. Returns no stream without a frame.
 
-    The tag frame at the beginning of a stream is not sound and is left out, with the delay and the
-    padding of the encoder that it names.  Tags and other bytes between frames are skipped, as after
-    joined files.  A tag frame within a stream is a frame of silence, as for decoders that know no
-    tags.
+    The tag frame at the beginning of a stream is excluded, with the encoder delay and padding that
+    it states.  Tags and other bytes between frames are skipped, as in joined files.  A tag frame
+    within a stream counts as a frame of silence, as in decoders without support for tags.
     """
     found, kind = MpegFile(), None
     view = _View(file, end)
@@ -114,7 +113,7 @@ def mpeg_file(file: BinaryIO, start: int, end: int) -> MpegFile:
 
 
 def begins_with_frames(file: BinaryIO, n_bytes: int) -> bool:
-    """Whether a file begins with frames, tags apart."""
+    """Whether a file begins with frames after optional tags."""
     view, at = _View(file, n_bytes), 0
     while after := _after_tag(view, at):
         at = after
@@ -166,7 +165,7 @@ def _is_confirmed(view: _View, at: int, header: Header) -> bool:
 
 
 def _free_frame_bytes(view: _View, at: int, header: Header) -> int:
-    """Length of a frame in free format without padding: the distance to the next such header."""
+    """Length of a free-format frame without padding: the distance to the next header."""
     after = at + 4
     while (after := view.find_beginning(after)) < min(view.end, at + MAX_FRAME_BYTES):
         following = parse_header(view.int_at(after))
@@ -181,7 +180,7 @@ def _free_frame_bytes(view: _View, at: int, header: Header) -> int:
 
 @lru_cache(maxsize=4096)
 def parse_header(word: int) -> Header | None:
-    """The four bytes of a frame header, first byte highest; None when they are no header."""
+    """Parses a big-endian frame header of four bytes; None if it is invalid."""
     version, layer = word >> 19 & 3, 4 - (word >> 17 & 3)
     bitrate, rate = word >> 12 & 15, word >> 10 & 3
     if word >> 21 != 0x7FF or version == 1 or layer == 4 or bitrate == 15 or rate == 3:
@@ -205,13 +204,13 @@ def _read_tag(frame: bytes, header: Header, stream: MpegStream) -> bool:
     if frame[36:40] == b"VBRI":
         stream.n_promised = int.from_bytes(frame[50:54])
         return True
-    # A checksum of two bytes may stand behind the header.
+    # A checksum of two bytes may follow the header.
     for at in (header.tag_at, header.tag_at + 2):
         if frame[at : at + 4] not in (b"Xing", b"Info"):
             continue
         flags = int.from_bytes(frame[at + 4 : at + 8])
         stream.n_promised = int.from_bytes(frame[at + 8 : at + 12]) if flags & 1 else 0
-        # Fields that the flags name: frames, bytes, table of contents, quality.
+        # Optional fields by flag: frames, bytes, table of contents, quality.
         lame = at + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1)
         lame += 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
         both = int.from_bytes(frame[lame + 21 : lame + 24])
@@ -232,21 +231,21 @@ def _after_tag(view: _View, at: int) -> int:
     elif head[:3] == b"TAG":
         end = at + 128
     elif head[:8] == b"APETAGEX" and len(head) == 32:
-        # The size counts the footer.  A footer stands behind the rest, a header before it.
+        # The size includes the footer, which is last.  A header precedes the rest.
         is_header = int.from_bytes(head[20:24], "little") & 0x20000000
         end = at + 32 + (int.from_bytes(head[12:16], "little") if is_header else 0)
     return end if end <= view.end else 0
 
 
 class _View:
-    """Bytes of a file up to `end`, read in blocks."""
+    """Reads bytes of a file up to `end` in blocks."""
 
     def __init__(self, file: BinaryIO, end: int) -> None:
         self.file, self.end = file, end
         self.block, self.block_at = b"", 0
 
     def bytes_at(self, at: int, n_bytes: int) -> bytes:
-        """Fewer than `n_bytes` at the end."""
+        """Returns `n_bytes`, or fewer at the end."""
         start = at - self.block_at
         if start < 0 or start + n_bytes > len(self.block):
             self.file.seek(at)
@@ -255,13 +254,13 @@ class _View:
         return self.block[start : start + n_bytes]
 
     def int_at(self, at: int) -> int:
-        """Four bytes, the first highest; fewer at the end of the file, which is no header."""
+        """Big-endian value of four bytes, or of fewer at the end, which is not a header."""
         return int.from_bytes(self.bytes_at(at, 4))
 
     def find_beginning(self, at: int) -> int:
-        """The next position where a frame or a tag may begin, or the end."""
+        """Finds the next possible start of a frame or a tag, or the end."""
         while at < self.end:
-            # Never all of the block again: a search byte by byte would read it as many times.
+            # Never the whole block again: a bytewise search would read it as often.
             self.bytes_at(at, min(8, self.end - at))
             start = at - self.block_at
             match = BEGINNING.search(self.block, start)

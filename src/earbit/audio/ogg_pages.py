@@ -1,4 +1,4 @@
-"""Ogg files by their pages: joined files within one, and files that break off (RFC 3533)."""
+"""Pages of Ogg files: detects chained and truncated files (RFC 3533)."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ MAX_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255
 BEGINS, ENDS = 0x02, 0x04
 """Flags of the first and of the last page of a logical stream."""
 SOUND = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
-"""First bytes of a logical stream of sound."""
+"""First bytes of a logical audio stream."""
 
 
 @dataclass(slots=True)
 class OggLink:
-    """Pages of logical streams that begin together; a chained file has several links."""
+    """Logical streams that begin together; a chained file has several links."""
 
     start: int
     end: int
     open_streams: set[int] = field(default_factory=set)
-    """Serial numbers of streams of sound whose last page has not come."""
+    """Serial numbers of audio streams without a last page."""
     has_data: bool = False
     """Whether a page follows the pages that begin streams."""
     has_cut_page: bool = False
-    """Whether another file begins within a page."""
+    """Whether another file begins inside a page."""
 
     @property
     def breaks_off(self) -> bool:
-        """Whether the end of some sound is missing."""
+        """Whether the end of an audio stream is missing."""
         return self.has_cut_page or bool(self.open_streams)
 
 
 def ogg_links(file: BinaryIO, n_bytes: int) -> list[OggLink]:
-    """The links of an Ogg file; the last page of a stream may be missing in each."""
+    """Reads the links of an Ogg file, in each of which last pages may be missing."""
     links: list[OggLink] = []
     at = 0
     while (at := _find_page(file, at, n_bytes)) < n_bytes:
@@ -43,7 +43,7 @@ def ogg_links(file: BinaryIO, n_bytes: int) -> list[OggLink]:
         body_at = HEADER_BYTES + head[26]
         end = at + body_at + sum(head[HEADER_BYTES:body_at])
         if end > n_bytes:
-            break  # the page itself is cut
+            break  # the page itself is truncated
         inner = _page_within(file, at, end)
         if inner:
             if links:
@@ -67,7 +67,7 @@ def ogg_links(file: BinaryIO, n_bytes: int) -> list[OggLink]:
 
 
 def _page_within(file: BinaryIO, at: int, end: int) -> int:
-    """Where another page begins inside of a page that no page follows; 0 where that is not so."""
+    """Position of a page inside another page that no page follows; 0 if there is none."""
     file.seek(end)
     if file.read(4) in (b"OggS", b""):
         return 0
@@ -76,7 +76,7 @@ def _page_within(file: BinaryIO, at: int, end: int) -> int:
 
 
 def _find_page(file: BinaryIO, at: int, n_bytes: int) -> int:
-    """The first position from `at` on of the header of a page, or the end of the file."""
+    """Finds the first page header at or after `at`, or the end of the file."""
     file.seek(at)
     if file.read(4) == b"OggS" and at + HEADER_BYTES <= n_bytes:
         return at

@@ -14,7 +14,7 @@ from earbit.audio.wav_header import MPEG_TAGS, WAV_FORMS, WavSound, wav_sound
 from earbit.errors import DataError
 
 FLAC_BEGINNING = b"fLaC\x00\x00\x00\x22"
-"""Of a flac file: its name, and a first block of 34 bytes that is not the last."""
+"""Start of a flac file: its magic number, and a first block of 34 bytes that is not the last."""
 SEARCH_BYTES = 1 << 20
 
 
@@ -24,24 +24,24 @@ class Part:
 
     ranges: Sequence[Range]
     mpeg: MpegStream | None = None
-    """The frames, where the part is MPEG audio."""
+    """Frames of MPEG audio, else None."""
 
     def opened(self, source: Source) -> ByteRanges:
-        """The bytes of the part, for the decoder."""
+        """Opens the bytes of the part for a decoder."""
         if self.mpeg is None:
             return ByteRanges(source.file, self.ranges)
-        # libsndfile takes no stream of a single frame; what follows that frame is not asked for.
+        # libsndfile rejects streams of a single frame; data after that frame are not decoded.
         ranges = list(self.ranges) * (2 if self.mpeg.n_frames == 1 else 1)
         # Without a tag frame libsndfile estimates the number of frames from the length of the file
-        # and stops there.  A length that no frames reach lets it go on to the last frame.
+        # and stops there.  With a length beyond all frames it decodes the last frame too.
         claimed_bytes = 64 * (self.mpeg.n_frames + 1) * MAX_FRAME_BYTES
         return ByteRanges(source.file, ranges, claimed_bytes)
 
 
 def parts_of(source: Source) -> list[Part]:
-    """The parts of a file: one, or several where files were joined.
+    """Returns the parts of a file: one, or several for joined files.
 
-    Raises DataError for an Ogg, wav or MPEG file that breaks off.
+    Raises DataError for truncated Ogg, wav and MPEG files.
     """
     source.file.seek(0)
     if source.file.read(4) == b"OggS":
@@ -61,7 +61,7 @@ def parts_of(source: Source) -> list[Part]:
 def mpeg_parts(source: Source, start: int, end: int) -> list[Part]:
     """The MPEG audio streams between two positions. Empty without a frame.
 
-    Raises DataError when it breaks off.
+    Raises DataError for truncated audio.
     """
     found = mpeg_file(source.file, start, end)
     for stream in found.streams:
@@ -71,7 +71,7 @@ def mpeg_parts(source: Source, start: int, end: int) -> list[Part]:
                 f"{_way_out(source)}"
             )
     streams = [stream for stream in found.streams if stream.n_frames]
-    # A file that has all that it promises may end in bytes that only look like a frame.
+    # A complete file may end in bytes that only look like a frame.
     if streams and found.n_missing_bytes and streams[-1].n_frames != streams[-1].n_promised:
         raise DataError(
             f"{source.path}: breaks off inside a frame after {streams[-1].n_frames} frames; "
@@ -109,7 +109,7 @@ def _wav_parts(source: Source, wav: WavSound) -> list[Part]:
 
 
 def refuse_joined(source: Source) -> None:
-    """DataError for wav or flac files that were joined byte by byte: decoders stop after the first.
+    """Raises DataError for concatenated wav or flac files, of which decoders read only the first.
 
     Reads all bytes of a flac file.
     """
@@ -118,7 +118,7 @@ def refuse_joined(source: Source) -> None:
     if wav is not None:
         source.file.seek(wav.start + wav.n_bytes)
         rest = source.file.read(16)
-        # A byte of padding may stand behind the sound, or be missing there.
+        # A byte of padding may follow the sound or be missing.
         is_file = rest[:4] in WAV_FORMS or rest[1:5] in WAV_FORMS
         at = wav.start + wav.n_bytes if is_file and b"WAVE" in rest else 0
     else:
@@ -133,7 +133,7 @@ def refuse_joined(source: Source) -> None:
 
 
 def _find(source: Source, wanted: bytes, at: int) -> int:
-    """The first position from `at` on of some bytes; 0 where they are not."""
+    """Finds bytes at or after `at`; 0 if they are missing."""
     while at < source.n_bytes:
         source.file.seek(at)
         block = source.file.read(SEARCH_BYTES)

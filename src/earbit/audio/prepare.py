@@ -1,4 +1,4 @@
-"""`earbit prepare`: looks a corpus over before hours are spent on it."""
+"""`earbit prepare`: validates a corpus before training."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from earbit.files import make_folder, write_json
 from earbit.progress import progress, say
 
 SILENCE_PEAK = 1e-3
-"""60 dB below full scale."""
+"""Peak of silence: 60 dB below full scale."""
 SILENCE_SAMPLES = SAMPLE_RATE_HZ // 10
 CLIPPED_PEAK = 0.9999
 N_SAID = 10
-"""Silent files that are named on the terminal."""
+"""Maximum number of silent files that are listed."""
 
 
 def prepare(
     where: str, out_dir: Path, *, needs: Mapping[str, str], labels: Path | None = None
 ) -> dict[str, Any]:
-    """Writes manifest.json and quarantine.jsonl to `out_dir`; returns the former.
+    """Writes manifest.json and quarantine.jsonl to `out_dir` and returns the former.
 
-    needs: the label that each task is made from.  labels: a table, from which manifest.jsonl is
-    made first.  Every file is decoded, one at a time, to find those that are broken or silent.  The
-    report has the contents of the corpus, how many utterances have which label, and which tasks
-    those labels serve.  Raises DataError when nothing can be used.
+    needs: the label that each task requires.  labels: a table that is first converted to
+    manifest.jsonl.  Every file is decoded, one at a time, to find damaged and silent files.  The
+    report has the contents of the corpus, the number of utterances with each label, and the tasks
+    that the labels support.  Raises DataError without usable files.
     """
     table = {} if labels is None else {"label_table": write_manifest(Path(where), labels)}
     corpus = open_corpus(where)
@@ -70,8 +70,7 @@ def prepare(
 def corpus_of(kind: str, root: Path | None, labels: Path | None = None) -> str:
     """The argument of `open_corpus`: 'synthetic', or `root` for the kind 'folder'.
 
-    Raises ConfigError for another kind, a folder without its root, and a root or a table of labels
-    too many.
+    Raises ConfigError for an unknown kind, a missing root, and a superfluous root or label table.
     """
     if kind not in ("folder", SYNTHETIC):
         raise ConfigError(
@@ -88,7 +87,7 @@ def corpus_of(kind: str, root: Path | None, labels: Path | None = None) -> str:
 
 
 def _unlisted(corpus: Corpus) -> list[str]:
-    """A line about audio files that a manifest does not name."""
+    """Note about audio files that are missing in a manifest."""
     if not (corpus.root / MANIFEST_NAME).is_file():
         return []
     named = {cut.recording.sources[0].source for cut in corpus.cuts}
@@ -100,7 +99,7 @@ def _unlisted(corpus: Corpus) -> list[str]:
 
 
 class _Levels:
-    """Counts samples of silence, a tenth of a second at a time, and files with cut-off peaks."""
+    """Counts silence in steps of 0.1 s, and files with clipped peaks."""
 
     def __init__(self, path_of: Mapping[str, Path]) -> None:
         self.n_silent_samples = self.n_clipped = 0
@@ -112,7 +111,7 @@ class _Levels:
         whole = size[: size.size // SILENCE_SAMPLES * SILENCE_SAMPLES]
         peaks = whole.reshape(-1, SILENCE_SAMPLES).max(axis=1)
         self.n_silent_samples += SILENCE_SAMPLES * int((peaks < SILENCE_PEAK).sum())
-        # A sound that just reaches full scale does so for a sample; one that is cut off stays.
+        # Unclipped sound reaches full scale for a single sample, clipped sound for several.
         is_full = size >= CLIPPED_PEAK
         self.n_clipped += bool((is_full[:-2] & is_full[1:-1] & is_full[2:]).any())
         path = self.path_of[cut_id]
@@ -128,9 +127,9 @@ class _Levels:
 
 
 def look_over(corpus: Corpus, needs: Mapping[str, str]) -> dict[str, Any]:
-    """Counts, hours and labels of a corpus, and the tasks that they serve or miss.
+    """Counts, hours and labels of a corpus, and the tasks that they support or lack.
 
-    needs: the label that each task is made from.
+    needs: the label that each task requires.
     """
     splits: Counter[str] = Counter()
     labels: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Bytes that a file lacks by its header, for containers whose end libsndfile does not check."""
+"""Detects truncation in containers whose length libsndfile does not check."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import BinaryIO
 from earbit.audio.chunks import Order, chunks
 
 OPEN_LENGTH = 0x7F000000
-"""From here on, and 0, a length of 32 bits stands for one that was not known (sox: 0x7F000008)."""
+"""Minimum 32-bit length, besides 0, that means an unknown length (sox: 0x7F000008)."""
 W64_RIFF, W64_DATA = b"riff\x2e\x91\xcf\x11", b"data\xf3\xac\xd3\x11"
-"""First halves of their identifiers of 16 bytes."""
+"""First halves of the 16-byte identifiers of W64."""
 
 
 def missing_bytes(file: BinaryIO, n_bytes: int) -> int:
-    """Bytes of sound that the header of AIFF, AU, W64 or SPHERE promises and the file lacks.
+    """Number of bytes missing from the sound that an AIFF, AU, W64 or SPHERE header states.
 
-    0 for other formats and for a header that leaves the length open.
+    0 for other formats and for headers without a length.
     """
     file.seek(0)
     head = file.read(32)
@@ -46,11 +46,11 @@ def _end_of_au(head: bytes) -> int:
 
 
 def _end_of_w64(file: BinaryIO) -> int:
-    at = 40  # behind the identifiers of file and form
+    at = 40  # after the identifiers of file and form
     while True:
         file.seek(at)
         head = file.read(24)
-        length = int.from_bytes(head[16:], "little")  # with these 24 bytes
+        length = int.from_bytes(head[16:], "little")  # includes these 24 bytes
         if len(head) < 24 or length < 24 or length >= 1 << 62:
             return 0
         if head.startswith(W64_DATA):
@@ -59,7 +59,7 @@ def _end_of_w64(file: BinaryIO) -> int:
 
 
 def _end_of_sphere(file: BinaryIO) -> int:
-    """Where samples are not compressed; the header is lines of text, `name -type value`."""
+    """End of uncompressed samples, from the text header with lines `name -type value`."""
     file.seek(8)
     size = file.read(8).strip()
     file.seek(0)

@@ -1,3 +1,3 @@
-"""The one sampling rate; a file of its own, because light processes read nothing else of audio."""
+"""The sampling rate of all audio in earbit, in a module without imports."""
 
 SAMPLE_RATE_HZ = 16_000

@@ -1,4 +1,4 @@
-"""Any sampling rate to 16 kHz, whole or block by block with the same result."""
+"""Resampling to 16 kHz, whole or block by block with the same result."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def resampled_length(n_samples: int, rate_hz: int) -> int:
 
 
 def resample(mono: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Float32 (n,) at `rate_hz` to 16 kHz (soxr, high quality)."""
+    """Resamples float32 (n,) from `rate_hz` to 16 kHz (soxr, high quality)."""
     if rate_hz == SAMPLE_RATE_HZ:
         return mono
-    # soxr may give one sample more or less than the rounded ratio; lengths must be predictable.
+    # soxr may return one sample more or less than the rounded ratio; lengths must be predictable.
     n_samples = resampled_length(len(mono), rate_hz)
     moved = soxr.resample(mono, rate_hz, SAMPLE_RATE_HZ, quality=QUALITY).astype(np.float32)
     return np.pad(moved[:n_samples], (0, max(0, n_samples - len(moved))))
 
 
 class Resampled:
-    """Float32 samples at 16 kHz, made from blocks of sound at any rate.
+    """Resamples blocks of sound of any rate to float32 at 16 kHz.
 
-    Blocks of one rate in a row are one signal, as `resample` gives it whole.
+    Consecutive blocks of one rate are resampled as one signal, as by `resample`.
     """
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class Resampled:
         self._rate_hz = SAMPLE_RATE_HZ
         self._stream: soxr.ResampleStream | None = None
         self._n_at_rate = 0
-        """Samples of the rate now, before resampling."""
+        """Samples at the current rate, before resampling."""
         self._start = 0
-        """Where they begin in the result."""
+        """Start of these samples in the result."""
 
     def add(self, mono: np.ndarray, rate_hz: int) -> None:
         """Adds float32 (n,) at `rate_hz`."""
@@ -54,7 +54,7 @@ class Resampled:
         self._keep(mono if self._stream is None else self._stream.resample_chunk(mono))
 
     def whole(self) -> np.ndarray:
-        """All samples, float32 (n,); nothing can be added after it."""
+        """Returns all samples, float32 (n,), and ends the resampling."""
         self._end_of_rate()
         self._samples.resize(self._n_samples, refcheck=False)
         return self._samples
@@ -71,7 +71,7 @@ class Resampled:
     def _keep(self, block: np.ndarray) -> None:
         end = self._n_samples + len(block)
         if end > len(self._samples):
-            # In place where the system can: no second copy stands beside the first.
+            # In place where the system can, to avoid a second copy.
             self._samples.resize(max(end, len(self._samples) * 5 // 4), refcheck=False)
         self._samples[self._n_samples : end] = block
         self._n_samples = end

@@ -1,4 +1,4 @@
-"""Audio files whose sound is silence once it is mono."""
+"""Detects audio files whose mono sound is silence."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from earbit.audio.decode import channel_peak
 from earbit.audio.source import is_pipe
 
 DIGITAL_SILENCE_PEAK = 2.0**-15
-"""The least step of 16 bits: zeros, with or without dither."""
+"""One step of 16 bits: the peak of dithered zeros."""
 CANCELLED = 1e-3
-"""60 dB: the mean of channels is silence below this fraction of their differences."""
+"""60 dB: a mean of channels with a peak below this fraction of theirs is silence."""
 
 
 def silence_in(path: Path, waveform: np.ndarray) -> str | None:
-    """Why decoded audio is silence, for a warning after the name of its file; None where it is not.
+    """The reason why decoded audio is silence, for a warning; None for other audio.
 
-    path: of the file that `waveform`, float32 (n_samples,), was read from.  It is read again where
-    the waveform is nearly silent, because channels that cancel are found only in the file.
+    path: the file of `waveform`, float32 (n_samples,).  It is read again if the waveform is nearly
+    silent, because channels that cancel are found only in the file.
     """
     peak = float(np.abs(waveform).max(initial=0.0))
     if peak >= CANCELLED:

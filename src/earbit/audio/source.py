@@ -1,4 +1,4 @@
-"""Where the bytes of an audio file come from: a file, a pipe or standard input."""
+"""Sources of audio: a file, a pipe or standard input."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from earbit.errors import DataError
 
 STANDARD_INPUT = "-"
 MAX_PIPE_BYTES = 1 << 30
-"""Of a pipe, which is read into memory: 9 hours of 16-bit sound at 16 kHz."""
+"""Maximum size of a pipe, which is read into memory: 9 hours of 16-bit sound at 16 kHz."""
 BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An audio file that is open; a pipe as its bytes in memory."""
+    """An open audio file, or the bytes of a pipe in memory."""
 
     path: Path
     file: BinaryIO
@@ -30,19 +30,19 @@ class Source:
 
     @property
     def is_pipe(self) -> bool:
-        """Whether the bytes came from a pipe, and no longer exist outside this process."""
+        """Whether the bytes come from a pipe and exist only in this process."""
         return isinstance(self.file, io.BytesIO)
 
     @property
     def conversion(self) -> str:
-        """The ffmpeg command that writes it as a format that is read."""
+        """The ffmpeg command that converts the source to a readable format."""
         if self.is_pipe:
             return "ffmpeg -i pipe: -f wav pipe:"
         return conversion_command(self.path)
 
 
 def is_pipe(path: Path) -> bool:
-    """Whether a path is `-`, a pipe or a device: it can be read once."""
+    """Whether a path is `-`, a pipe or a device, which can be read only once."""
     if str(path) == STANDARD_INPUT:
         return True
     try:
@@ -56,8 +56,8 @@ def is_pipe(path: Path) -> bool:
 def opened(path: Path, allowed: str) -> Iterator[Source]:
     """Opens a file, a pipe, or standard input for `-`.
 
-    allowed: the formats to name.  Raises DataError for what is missing or a folder, for a pipe of
-    more than MAX_PIPE_BYTES, and for a terminal.
+    allowed: readable formats, for messages.  Raises DataError for a missing file, a folder, a pipe
+    of more than MAX_PIPE_BYTES, and a terminal.
     """
     if is_pipe(path):
         yield Source(path, *_all_of_pipe(path))
@@ -86,7 +86,7 @@ def _require_file(path: Path, allowed: str) -> None:
 def _all_of_pipe(path: Path) -> tuple[BinaryIO, int]:
     content = io.BytesIO()
     try:
-        # 0 is standard input.
+        # 0 is the descriptor of standard input.
         name = 0 if str(path) == STANDARD_INPUT else path
         with open(name, "rb", closefd=name != 0) as pipe:
             if pipe.isatty():

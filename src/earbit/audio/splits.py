@@ -1,6 +1,6 @@
 """Training, validation and test clips: by the labels of the corpus, or drawn by a hash.
 
-The same corpus always gives the same splits, in whatever order its files are listed.
+Splits depend on the corpus and not on the order of its files.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from earbit.frames import n_frames_of, n_samples_of
 
 NAMES = ("train", "valid", "test")
 HELD_OUT_SHARES = {"test": 0.2, "valid": 0.1}
-"""Of the clips; a split may be larger when its speakers have many clips."""
+"""Fractions of clips; a split may be larger if its speakers have many clips."""
 MIN_TRAINING_FRAMES = 10
-"""Shorter clips hold no span to predict."""
+"""Minimum length of training clips; shorter ones hold no masked span."""
 
 
 class LabelledClip(Protocol):
@@ -30,7 +30,7 @@ class LabelledClip(Protocol):
 
     @property
     def id(self) -> str:
-        """A name of its own."""
+        """Unique name."""
 
     @property
     def target(self) -> Any:
@@ -38,7 +38,7 @@ class LabelledClip(Protocol):
 
     @property
     def speaker(self) -> str | None:
-        """None where it is not known."""
+        """Speaker; None if unknown."""
 
 
 Clip = TypeVar("Clip", bound=LabelledClip)
@@ -46,7 +46,7 @@ Clip = TypeVar("Clip", bound=LabelledClip)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Splits(Generic[Clip]):
-    """The clips a head is trained on, chosen by, and scored on."""
+    """Clips for training, validation and test of a head."""
 
     train: tuple[Clip, ...]
     valid: tuple[Clip, ...]
@@ -56,12 +56,12 @@ class Splits(Generic[Clip]):
 
 
 def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
-    """Training and validation cuts of a corpus; no audio is read.
+    """Splits a corpus into training and validation cuts without reading audio.
 
-    The corpus' own `split` holds.  Clips without one, and all training clips of a corpus without
-    validation clips, are drawn by a hash of their id: about a tenth, and where that is needed at
-    least one, is validation.  Test clips are left out, and so are clips too short to hold a span.
-    Raises DataError when no clip is left for one of the two.
+    The `split` of the corpus is kept.  Clips without one, and all training clips of a corpus
+    without validation clips, are split by a hash of their id: about a tenth, or at least one if
+    there is no other, is validation.  Test clips and clips too short for a masked span are
+    excluded.  Raises DataError if no clip remains for training or validation.
     """
     usable = [
         cut for cut in corpus.cuts if n_frames_of(cut.recording.num_samples) >= MIN_TRAINING_FRAMES
@@ -108,14 +108,13 @@ def _what_to_do(given: Mapping[str | None, int]) -> str:
 
 
 def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -> Splits[Clip]:
-    """Splits for one class per clip.
+    """Splits clips with one class per clip.
 
-    split_of: what the corpus says of a clip by its id: train, valid, test or None.  That holds;
-    only valid or test clips that it lacks are drawn, by holding out speakers of the train clips and
-    of those without a split, and the rest of these is train.  Valid clips that lack a class are
-    taken as train, and drawn anew; test clips never are.  A clip without a speaker is held out
-    alone, by its id.  Raises DataError for a single class, without train clips, and for classes
-    that a split lacks, naming them.
+    split_of: the split in the corpus by clip id: train, valid, test or None.  It is kept.  Only a
+    missing valid or test split is drawn, by holding out speakers of train and unsplit clips; the
+    rest of these clips is train.  Valid clips that lack a class are taken as train and drawn anew;
+    test clips never are.  Clips without a speaker are held out one by one, by id.  Raises DataError
+    for a single class, for missing train clips, and, naming them, for classes missing in a split.
     """
     examples = sorted(examples, key=lambda example: example.id)
     classes = sorted({str(example.target) for example in examples})
@@ -159,7 +158,7 @@ def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -
 
 @dataclass(frozen=True, slots=True)
 class _Alike:
-    """A clip of a corpus whose splits need no classes."""
+    """A clip of a corpus that is split without classes."""
 
     id: str
     speaker: str | None
@@ -167,7 +166,7 @@ class _Alike:
 
 
 def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -> Splits[Clip]:
-    """Splits for clips without classes, such as texts. Works like `class_splits` otherwise.
+    """Splits clips without classes, for example with texts, like `class_splits`.
 
     Raises DataError for a split without clips.
     """
@@ -201,12 +200,12 @@ def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None])
 def hold_out_speakers(
     examples: Sequence[Clip], shares: Mapping[str, float]
 ) -> dict[str, list[Clip]]:
-    """Whole speakers for each name in `shares`, in its order; what is left is `train`.
+    """Assigns whole speakers to each split in `shares`, in order, and the rest to `train`.
 
-    Every split first takes speakers with a class that it lacks, those with few clips before others
-    so that train keeps the most; then any, by hash, until it has its share of the clips.  A speaker
-    is not taken when one of its classes would then have fewer speakers than there are splits to
-    follow.  A clip without a speaker counts as a speaker of its own.
+    Every split first takes speakers with a missing class, in order of increasing number of clips so
+    that train keeps the most; then others, in order of their hash, up to its fraction of the clips.
+    A speaker is not taken if one of its classes would be left with fewer speakers than remaining
+    splits.  A clip without a speaker counts as a speaker of its own.
     """
     clips_of: dict[tuple[bool, str], list[Clip]] = {}
     for example in examples:
@@ -255,7 +254,7 @@ def _drawn_by(
     parts: Mapping[str, Sequence[LabelledClip]],
     given: Collection[str | None],
 ) -> str:
-    """Who drew the splits, in words."""
+    """Text about the origin of the splits."""
     by_speaker = ""
     if missing:
         drawn = [clip for name in ("train", *missing) for clip in parts[name]]
@@ -273,7 +272,7 @@ def _drawn_by(
 
 
 def _n_shared_speakers(parts: Mapping[str, Sequence[LabelledClip]]) -> int:
-    """Speakers in more than one split, which happens only in splits that the corpus drew."""
+    """Number of speakers in more than one split, which only splits of the corpus can have."""
     splits_of: dict[str, set[str]] = {}
     for name, part in parts.items():
         for example in part:

@@ -1,4 +1,4 @@
-"""Text files that must be UTF-8, and the name of the encoding where they are not."""
+"""Reads text files that must be UTF-8, and names other encodings in errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from earbit.errors import DataError
 
 UTF8_MARK = b"\xef\xbb\xbf"
 MARKS = {
-    # UTF-32 before UTF-16: the mark of the first begins with that of the second.
+    # UTF-32 before UTF-16, whose mark is a prefix of that of UTF-32.
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
     b"\xff\xfe": "UTF-16",
@@ -17,17 +17,17 @@ MARKS = {
 }
 """Byte order marks; iconv takes the byte order from the mark."""
 ZEROS = {"x000": "UTF-32LE", "000x": "UTF-32BE", "x0x0": "UTF-16LE", "0x0x": "UTF-16BE"}
-"""Which of the first four bytes are zero in a text that begins with two ASCII characters.
+"""Encoding by the zeros among the first four bytes of a text that begins with ASCII.
 
 Source: RFC 4627, section 3.
 """
 
 
 def read_utf8(path: Path) -> bytes:
-    """The bytes of a text file, without a UTF-8 byte order mark.
+    """Reads the bytes of a text file without a UTF-8 byte order mark.
 
     Raises DataError when the file cannot be read, and for UTF-16 and UTF-32, naming the encoding.
-    Other damage is left to the caller, line by line.
+    The caller handles other damage line by line.
     """
     try:
         content = path.read_bytes()

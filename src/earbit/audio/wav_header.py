@@ -1,6 +1,6 @@
-"""Where the sound of a wav file stands: libsndfile believes lengths that are placeholders.
+"""Finds the sound of a wav file, because libsndfile trusts placeholder lengths.
 
-It also keeps silent about sound that is missing.
+It also ignores missing sound.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import BinaryIO
 from earbit.audio.chunks import Order, chunks
 
 PLACEHOLDERS = ((0, 0), (0x7FFF0000, 0x80010000), (0xFFFF0000, 0xFFFFFFFF))
-"""Lengths from and to, that programs write which do not know yet how long their sound will be.
+"""Ranges of placeholder lengths, written when the length of the sound is not known yet.
 
-They write to a pipe, or were ended before they could correct the header.  Known values are 0,
+Programs write them to a pipe, or are interrupted before they correct the header.  Known values: 0,
 0x7FFFF000 (sox, espeak-ng), 0x7FFFFFFF, 0x80000000 (arecord), 0xFFFFF000 and 0xFFFFFFFF (ffmpeg);
 some subtract the header, or round down to whole frames.
 """
@@ -25,23 +25,23 @@ MPEG_TAGS = (0x50, 0x55)
 
 @dataclass(frozen=True, slots=True)
 class WavSound:
-    """The chunk of sound of a wav file."""
+    """The data chunk of a wav file."""
 
     start: int
     n_bytes: int
-    """That are there."""
+    """Available bytes of sound."""
     n_missing_bytes: int
-    """That the header promises and the file lacks."""
+    """Bytes of sound that the header states and the file lacks."""
     format_tag: int
     corrections: tuple[tuple[int, bytes], ...]
-    """Positions in the header, and the bytes that should be there."""
+    """Positions in the header, and the correct bytes."""
 
 
 def wav_sound(file: BinaryIO, n_bytes: int) -> WavSound | None:
     """Finds the sound in a RIFF, RIFX or RF64 file of `n_bytes`.
 
-    Where the length is a placeholder and longer than the file, or 0 and no other chunk follows, the
-    sound goes on to the end of the file.  None for other files and for one without sound.
+    If the length is a placeholder beyond the end of the file, or 0 without another chunk after it,
+    the sound extends to the end of the file.  None for other files and for files without sound.
     """
     file.seek(0)
     head = file.read(12)
@@ -65,7 +65,7 @@ def wav_sound(file: BinaryIO, n_bytes: int) -> WavSound | None:
             n_missing = max(0, length - there)
             if not _is_open(file, at, length, there, order):
                 return WavSound(at, min(length, there), n_missing, format_tag, ())
-            # As a plain RIFF file: what else an RF64 file says of its lengths is ignored there.
+            # Written as plain RIFF, in which the other lengths of RF64 are ignored.
             true_length = min(there, 0xFFFFFFFF).to_bytes(4, order)
             form = b"RIFX" if order == "big" else b"RIFF"
             return WavSound(at, there, 0, format_tag, ((0, form), (at - 4, true_length)))
@@ -80,7 +80,7 @@ def _is_open(file: BinaryIO, at: int, length: int, there: int, order: Order) -> 
 
 
 def _are_chunks(file: BinaryIO, start: int, end: int, order: Order) -> bool:
-    """Whether the rest of the file is chunks to its last byte, as behind sound without samples."""
+    """Whether the rest of the file consists of chunks, as after empty sound."""
     at = start
     for name, begin, length in chunks(file, start, order):
         if not name.isascii() or not name.decode("ascii").isprintable():

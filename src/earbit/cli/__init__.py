@@ -1,1 +1,1 @@
-"""The command line; `main` runs one verb."""
+"""The command line: `main` runs one command."""

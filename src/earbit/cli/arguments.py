@@ -1,4 +1,4 @@
-"""Arguments of a command, as the typed signature of its function declares them."""
+"""Arguments of a command, declared by the typed signature of its function."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ KINDS = {int: "whole numbers", float: "numbers"}
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """Describes the parameter that it annotates: `--name METAVAR`."""
+    """Annotation of a parameter: `--name METAVAR`."""
 
     metavar: str
-    """Stands for a value; empty for a flag and for a choice among words."""
+    """Placeholder of the value; empty for flags and choices."""
     help: str
 
 
 class Positional(Option):
-    """Describes a parameter that is given without a name."""
+    """Annotation of a positional parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,16 @@ class Argument:
     """One argument on the command line."""
 
     name: str
-    """Of the parameter."""
+    """Name of the parameter."""
     metavar: str
     help: str
     kind: type
-    """Of one value: str, Path, int, float, or bool for a flag."""
+    """Type of one value: str, Path, int, float, or bool for a flag."""
     choices: tuple[Any, ...]
-    """All values that are allowed; empty: no such list."""
+    """Allowed values; empty if any value is allowed."""
     is_positional: bool
     is_many: bool
-    """Takes one or more values."""
+    """Whether it takes one or more values."""
     default: Any
     """`inspect.Parameter.empty` where a value is required."""
 
@@ -63,7 +63,7 @@ class Argument:
         return " ".join(filter(None, (*words, "..." if self.is_many else "")))
 
     def value_of(self, text: str) -> Any:
-        """One value from its text; ConfigError when the text is not allowed."""
+        """Parses one value; raises ConfigError if the text is not allowed."""
         if self.choices:
             for choice in self.choices:
                 if str(choice) == text:

@@ -14,7 +14,7 @@ from earbit.presets import PRESETS
 
 
 def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) -> None:
-    """ConfigError or FormatError for names and files that cannot be; PyTorch is not imported."""
+    """Raises ConfigError or FormatError for invalid names and files, without importing PyTorch."""
     from earbit.quantize.plan import PLANS, plan_named
 
     is_program = not plans and not Path(where).is_dir()
@@ -41,9 +41,9 @@ def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) ->
 def programs_of(
     where: str, plans: Sequence[str], seed: int, settings: Sequence[str]
 ) -> Iterator[tuple[dict[str, Path], Path | None]]:
-    """A program file as it is; or a model under every plan, and itself in float, while needed.
+    """Yields programs by plan, and the file of the model in float that they were made from.
 
-    A folder is a model's, which is taken as it is when there are no plans.
+    Without plans, a file is taken as a program and a folder as a model with its own precisions.
     """
     if not plans and not Path(where).is_dir():
         yield {"": Path(where)}, None

@@ -1,4 +1,4 @@
-"""Environment variables that libraries demand, where a bare environment lacks them."""
+"""Environment variables that libraries require."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pwd
 
 
 def complete_environment() -> None:
-    """Sets PATH, HOME and USER where they are missing and nothing else says them.
+    """Sets PATH, HOME and USER if they are missing and have no other source.
 
     lhotse reads PATH when it is imported; `Path.home()` and `getpass.getuser()` fail for a user id
     without an entry in the password database, as containers have.

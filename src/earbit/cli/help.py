@@ -1,4 +1,4 @@
-"""Texts of `--help`: of one command, and of all of them."""
+"""Texts of `--help`, for one command and for all commands."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ABOUT = """Pre-trains, quantizes, evaluates and runs speech encoders in 1 to 8 b
 `earbit COMMAND --help` describes a command. `earbit --version` prints the version."""
 WIDEST = 100
 INDENT = 26
-"""Where the text of an argument begins."""
+"""Column in which the text of an argument begins."""
 
 
 def add_help(
     parser: argparse.ArgumentParser, command: Command, arguments: Sequence[Argument]
 ) -> None:
-    """Gives a parser the arguments of a command, all optional, and the text of its docstring."""
+    """Adds the arguments of a command, all optional, and its docstring to a parser."""
     required = [one.usage for one in arguments if one.is_positional or one.is_required]
     parser.usage = " ".join((parser.prog, *required, "[options]")).replace("%", "%%")
     parser.description = _filled(command.__doc__ or "")
@@ -70,7 +70,7 @@ def _told(argument: Argument) -> str:
 
 
 def _filled(text: str) -> str:
-    """Paragraphs filled to the width of the terminal; indented ones, the examples, as they are."""
+    """Wraps paragraphs to the terminal's width; keeps indented paragraphs, the examples."""
     return "\n\n".join(
         paragraph if paragraph.startswith(" ") else _fill(paragraph, _width())
         for paragraph in inspect.cleandoc(text).split("\n\n")
@@ -78,7 +78,7 @@ def _filled(text: str) -> str:
 
 
 def _fill(text: str, width: int) -> str:
-    """Lines of words; names with hyphens are not broken, since people copy them."""
+    """Wraps words into lines without breaking hyphenated names, which users copy."""
     return textwrap.fill(" ".join(text.split()), width, break_on_hyphens=False)
 
 

@@ -1,4 +1,4 @@
-"""Commands that judge models: profile, SUPERB scores, propagation of quantization error."""
+"""Commands that evaluate models: profile, SUPERB scores, propagation of quantization error."""
 
 from __future__ import annotations
 

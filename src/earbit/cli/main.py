@@ -1,6 +1,6 @@
 """The command line.
 
-Exit status: 0 on success, 2 on a user's error (one line on standard error), 1 on a bug of ours.
+Exit status: 0 on success, 2 on a user's error (one line on standard error), 1 on a bug in earbit.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def main(args: Sequence[str] | None = None) -> None:
     if list(args) == ["--version"]:
         print(f"earbit {__version__}")
         return
-    # Threads of PyTorch that wait for each other spin for milliseconds; beside any other busy
-    # process that makes small steps a hundred times slower.  Read when PyTorch is imported.
+    # Waiting PyTorch threads spin for milliseconds.  Beside any other busy
+    # process, small steps become a hundred times slower.  Read when PyTorch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
-        # Here, as they take most of a short command's time, in which it may be interrupted.
+        # Imported here: this takes most of a short command's time and may be interrupted.
         from earbit.cli.commands import COMMANDS
         from earbit.cli.parse import parse
 
@@ -37,10 +37,10 @@ def main(args: Sequence[str] | None = None) -> None:
         say(f"earbit: {error}")
         raise SystemExit(2) from None
     except BrokenPipeError:
-        # The reader of our output has gone (`earbit doctor | head`); that is no error.
+        # The reader of the output has closed it (`earbit doctor | head`), which is not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     except KeyboardInterrupt as end:
-        # The command knows what is kept, if anything is.
+        # The message of the command names the results that are kept.
         say(f"earbit: interrupted{f'; {end}' if str(end) else ''}")
         raise SystemExit(130) from None

@@ -1,4 +1,4 @@
-"""Options that several commands share, and texts that several of their helps share."""
+"""Options and help texts shared by several commands."""
 
 from __future__ import annotations
 

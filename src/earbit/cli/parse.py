@@ -1,4 +1,4 @@
-"""A command line becomes a call of a command's function; a mistake becomes a ConfigError."""
+"""Parses a command line into a call of a command's function."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from earbit.files import require_place
 
 STDOUT = Path("-")
 RENAMED = {"binarize": "quantize", "errors": "propagation"}
-"""Commands by the names that they had before version 0.1."""
+"""Current names of commands that were renamed before version 0.1."""
 
 
 def parse(commands: Mapping[str, Command], args: Sequence[str]) -> Callable[[], None]:
-    """The command that the arguments name, ready to be called; ConfigError when they do not fit.
+    """Returns the requested command, ready to be called.
 
-    Prints the help that is asked for, and ends with SystemExit.
+    Raises ConfigError for invalid arguments.  Prints help on request and raises SystemExit.
     """
     name = args[0] if args else None
     if name in ("-h", "--help"):
@@ -35,7 +35,7 @@ def parse(commands: Mapping[str, Command], args: Sequence[str]) -> Callable[[], 
         values = _values(name, commands[name], arguments, args[1:])
     except ConfigError as error:
         raise ConfigError(f"{error}; see earbit {name} --help") from None
-    # Options that are alike in all commands.
+    # Options of all commands.
     if not 0 <= values.get("seed", 0) < 2**32:
         raise ConfigError(f"--seed {values['seed']}: 0 to {2**32 - 1} are allowed")
     if values.get("json", STDOUT) != STDOUT:
@@ -53,7 +53,7 @@ class _Parser(argparse.ArgumentParser):
 def _values(
     name: str, command: Command, arguments: Sequence[Argument], args: Sequence[str]
 ) -> dict[str, Any]:
-    """The value of every argument that was given, by the name of its parameter."""
+    """Values of the given arguments by the names of their parameters."""
     parser = _Parser(prog=f"earbit {name}", add_help=False, allow_abbrev=False, exit_on_error=False)
     add_help(parser, command, arguments)
     by_flag = {argument.flag: argument for argument in arguments}
@@ -82,7 +82,7 @@ def _value(argument: Argument, given: Any) -> Any:
 
 
 def _unknown(tokens: Sequence[str], flags: Sequence[str]) -> str:
-    """What is said of arguments that the command does not have; the first option comes first."""
+    """Error message for unknown arguments, with the first option first."""
     options = [token.partition("=")[0] for token in tokens if token.startswith("-")]
     if not options:
         return f"unexpected argument {tokens[0]!r}"

@@ -1,4 +1,4 @@
-"""Commands around a packed program: export, run and measure it; inspect the machine."""
+"""Commands for packed programs (export, run, bench) and for the machine (doctor)."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def bench(
     Each point (a length and a number of threads) is printed when it is finished.  After Ctrl-C, the
     table and the JSON contain the finished points.
     """
-    # What can be wrong is found before PyTorch is imported, which takes seconds.
+    # Arguments are checked before PyTorch is imported, which takes seconds.
     from earbit.bench.peers.catalogue import peers_named
     from earbit.bench.points import check_runs, points_of
     from earbit.bench.quiet import warn_of_disturbance

@@ -1,4 +1,4 @@
-"""Commands that make models: corpora, units, pre-training, quantization, the whole study."""
+"""Commands that make models: corpora, units, pre-training, quantization, study."""
 
 from __future__ import annotations
 

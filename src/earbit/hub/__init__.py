@@ -1,1 +1,1 @@
-"""Models of other programs: one importer per source format."""
+"""Importers of models from other programs, one per source format."""

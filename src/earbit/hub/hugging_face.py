@@ -2,7 +2,7 @@
 
 Hidden states equal those of transformers' `HubertModel` for single clips.  With a group norm in the
 front end (Base), transformers lets the padding of a batch change its results; earbit does not.
-Names of tensors: huggingface/transformers, HuBERT's conversion from fairseq.
+Tensor names: huggingface/transformers, conversion of HuBERT from fairseq.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from earbit.nn.positional import N_GROUPS
 from earbit.progress import say
 
 CONFIG, WEIGHTS, PREPROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"
-# What `AudioModel` has one value for, with the default of transformers' HubertConfig.
+# Fields with one value in `AudioModel`, and their defaults in transformers' HubertConfig.
 FIXED: dict[str, Any] = {
     "hidden_act": "gelu",
     "feat_extract_activation": "gelu",
@@ -40,7 +40,7 @@ FIXED: dict[str, Any] = {
     "layer_norm_eps": 1e-5,
 }
 NORMS = {"group": "channel", "layer": "layer"}
-"""Of the front end: theirs to ours."""
+"""Activation functions of the front end: name in transformers to name in earbit."""
 NAMES = {
     "masked_spec_embed": "mask_embedding",
     "feature_projection.layer_norm": "feature_norm",
@@ -57,7 +57,7 @@ LAYER_NAMES = {
 GAIN = "parametrizations.weight.original0"
 DIRECTION = "parametrizations.weight.original1"
 WEIGHT_NORM_NAMES = {"weight_g": GAIN, "weight_v": DIRECTION}
-"""Of PyTorch's older weight norm."""
+"""Tensor names of PyTorch's older weight norm."""
 
 
 def _recognises(path: Path) -> bool:
@@ -130,7 +130,7 @@ def _config(path: Path, described: Mapping[str, Any], normalizes: bool) -> Model
 
 
 def _normalizes(path: Path) -> bool:
-    """Whether audio is normalised first, as the folder's feature extractor does."""
+    """Whether the feature extractor of the folder normalises audio."""
     if not (path / PREPROCESSOR).is_file():
         say(
             f"{path}: no {PREPROCESSOR}, so the waveform is not normalized; if the model needs it, "
@@ -151,7 +151,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _tensors(path: Path) -> tuple[dict[str, Tensor], str]:
-    """All tensors of the weights, and the SHA-256 of the file."""
+    """Reads all tensors and the SHA-256 of the weight file."""
     if not path.is_file():
         others = sorted(p.name for p in path.parent.glob("*.bin")) or ["none"]
         raise FormatError(
@@ -178,7 +178,7 @@ def _renamed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     position = "encoder.position.conv."
     fused = ours.pop(f"{position}weight", None)
     if fused is not None:
-        # A weight without its norm is its own direction; its gain is the norm of every tap.
+        # A weight without weight norm is its own direction, and its gain is the norm of each tap.
         ours[position + GAIN] = fused.float().norm(dim=(0, 1), keepdim=True)
         ours[position + DIRECTION] = fused
     return ours
@@ -202,9 +202,9 @@ def _our_name(name: str) -> str:
 
 
 def _check(path: Path, tensors: dict[str, Tensor], shapes: Mapping[str, torch.Size]) -> None:
-    """FormatError for tensors that are missing, unknown or of another shape."""
+    """Raises FormatError for missing or unknown tensors and for wrong shapes."""
     if "mask_embedding" not in tensors:
-        # Left out by models that were fine-tuned without masking; nothing but masking reads it.
+        # Missing in models that were fine-tuned without masking; only masking reads it.
         tensors["mask_embedding"] = torch.zeros(shapes["mask_embedding"])
     missing = [name for name in shapes if name not in tensors]
     unknown = [name for name in tensors if name not in shapes]

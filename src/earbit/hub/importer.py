@@ -1,4 +1,4 @@
-"""The contract of an importer."""
+"""The interface of an importer."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ from earbit.model import ModelConfig
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A model of another program in the form of earbit."""
+    """A model of another program, converted to earbit."""
 
     config: ModelConfig
     tensors: Mapping[str, Tensor]
-    """The state dict of `AudioModel(config)`: every name, float32."""
+    """The complete state dict of `AudioModel(config)`, in float32."""
     origin: Mapping[str, Any]
-    """JSON values about the source, kept in the model file."""
+    """JSON values that describe the source, stored in the model file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """One source format."""
+    """Importer of one source format."""
 
     title: str
-    """For messages: `Hugging Face folder of a HuBERT`."""
+    """Name in messages: `Hugging Face folder of a HuBERT`."""
     recognises: Callable[[Path], bool]
-    """Whether a file or folder has this format; looks at its content and raises nothing."""
+    """Whether a file or folder has this format, by its content; raises no errors."""
     read: Callable[[Path], Imported]
-    """Reads it.  Raises FormatError for damaged or missing tensors, and UnsupportedError, naming
-    the field, for a model that `AudioModel` cannot express.  Executes nothing from the source."""
+    """Reads the model without executing anything from the source.
+
+    Raises FormatError for damaged or missing tensors, and UnsupportedError, naming the field, for a
+    model that `AudioModel` cannot express."""

@@ -1,4 +1,4 @@
-"""The table of importers: a row for each source format."""
+"""The table of importers, one row per source format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IMPORTERS: list[Importer] = [
 
 
 def importer_of(source: Path) -> Importer:
-    """The importer that recognises a file or folder; FormatError if there is none."""
+    """Finds the importer of a file or folder; raises FormatError for unknown formats."""
     if not source.exists():
         raise FormatError(f"{source}: no such file or folder; download the model, give its folder")
     for importer in IMPORTERS:

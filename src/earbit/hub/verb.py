@@ -1,4 +1,4 @@
-"""`earbit import`: a model of another program becomes a model folder."""
+"""`earbit import`: converts a model of another program to a model folder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from earbit.model_names import MODEL_FILE_NAME
 
 
 def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
-    """Reads a model of another program and writes OUT/model.safetensors, without a unit head.
+    """Converts a model of another program to OUT/model.safetensors, without a unit head.
 
-    Raises ConfigError where a model lies already, and what the importer raises.
+    Raises ConfigError if the folder has a model already, and the errors of the importer.
     """
     out = out_dir / MODEL_FILE_NAME
     if out.exists():

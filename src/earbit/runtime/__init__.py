@@ -1,4 +1,4 @@
-"""Runs programs with numpy and the compiled core alone; torch is never imported here."""
+"""Runs programs with numpy and the compiled core, without PyTorch."""
 
 from earbit.runtime.session import Session
 from earbit.runtime.waveform import LevelWarning

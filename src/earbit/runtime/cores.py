@@ -1,4 +1,4 @@
-"""How many processor cores this process may use: its affinity, and the CPU quota of its cgroup."""
+"""Number of processor cores of this process, by its affinity and the CPU quota of its cgroup."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 
 def usable_cores(root: str | os.PathLike[str] = "/") -> int:
-    """Cores that affinity and cgroup quota leave to this process; a part of a core counts as one.
+    """Usable cores by affinity and cgroup quota, rounded up.
 
-    root: below which /proc and /sys are looked for.
+    root: folder that contains /proc and /sys.
     """
     quota = cpu_quota(root)
     allowed = affinity_cores()
@@ -19,24 +19,24 @@ def usable_cores(root: str | os.PathLike[str] = "/") -> int:
 
 
 def affinity_cores() -> int:
-    """Cores that the scheduler may put this process on."""
+    """Number of cores in the affinity of this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def cpu_quota(root: str | os.PathLike[str] = "/") -> float | None:
-    """The CPU time per second that the cgroup allows, in cores; None without a limit.
+    """CPU quota of the cgroup in cores; None without a limit.
 
     Reads cgroup version 2 (`cpu.max`) and 1 (`cpu.cfs_quota_us`).  The smallest limit of the group
-    and the groups above it holds.
+    and its parent groups applies.
     """
     limits = [limit for folder in _groups(Path(root)) if (limit := _limit(folder)) is not None]
     return min(limits, default=None)
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Folders of the groups of this process that may limit its CPU time, inner ones first."""
+    """Folders of the cgroups that may limit the CPU time of this process, innermost first."""
     mounts = root / "sys/fs/cgroup"
     for line in _text(root / "proc/self/cgroup").splitlines():
         number, controllers, path = (line.split(":", 2) + ["", ""])[:3]
@@ -46,7 +46,7 @@ def _groups(root: Path) -> Iterator[Path]:
             tops = [mounts / controllers, mounts / "cpu"]
         else:
             continue
-        # In a container the path may be that of the host; then only the top of it is there.
+        # In a container the path may be that of the host, of which only the root exists.
         inner = PurePosixPath("/", path).relative_to("/")
         for top in tops:
             yield from (top / part for part in (inner, *inner.parents))
@@ -58,7 +58,7 @@ def _limit(folder: Path) -> float | None:
         quota = _text(folder / "cpu.cfs_quota_us").strip()
         period = _text(folder / "cpu.cfs_period_us").strip()
     if not (quota.isdecimal() and period.isdecimal()) or not int(quota) or not int(period):
-        return None  # "max" and -1 are no limit
+        return None  # "max" and -1 mean no limit
     return int(quota) / int(period)
 
 

@@ -20,7 +20,7 @@ NAMES = {
 
 
 def examine() -> dict[str, Any]:
-    """CPU, chosen instruction set, all kernels with the result of their self-test, cores, versions.
+    """Examines CPU, selected instruction set, kernels with their self-tests, cores and versions.
 
     Raises ConfigError when EARBIT_ISA names a set that is not available.
     """
@@ -64,7 +64,7 @@ def render_doctor(found: dict[str, Any]) -> str:
 
 
 def _cores(found: dict[str, Any]) -> str:
-    """The number of cores, and the limits that it follows from where there are two."""
+    """Text of the number of cores, with both limits if they differ."""
     if found["cpu_quota"] is None:
         return f"{found['cores']} cores"
     quota, allowed = found["cpu_quota"], found["affinity_cores"]

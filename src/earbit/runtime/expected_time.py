@@ -1,4 +1,4 @@
-"""How long a run on long audio takes, measured on short pieces of it."""
+"""Estimates the time of a run on long audio from short parts of it."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import numpy as np
 from earbit.runtime.session import Session
 
 LONG_SAMPLES = 120 * 16_000
-"""Shorter audio is not worth a measurement."""
+"""Minimum length of audio for an estimate."""
 FIRST_PIECE_SAMPLES = 2 * 16_000
 PIECES = 32
-"""The second piece is this part of the audio, so that its attention is a 1,024th."""
+"""Length of the audio over that of the second part, whose attention takes a 1,024th."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedTime:
-    """Of one run, in seconds."""
+    """Estimated time of one run in seconds."""
 
     linear_s: float
-    """Of the work that grows with the length."""
+    """Time of work that is linear in the length."""
     square_s: float
-    """Of the work that grows with the square of the length: attention over all frames."""
+    """Time of work that is quadratic in the length: attention over all frames."""
 
     @property
     def total_s(self) -> float:
-        """Of the whole run."""
+        """Total time."""
         return self.linear_s + self.square_s
 
 
 def expected_time(session: Session, waveform: np.ndarray) -> ExpectedTime | None:
-    """The time that `session.run(waveform)` will take; None for audio of less than two minutes.
+    """Estimates the time of `session.run(waveform)`; None for audio under two minutes.
 
-    Runs two pieces of the audio and takes the time of n samples for a n + b n^2.  This costs about
-    a twentieth of the run, less where attention is most of it.
+    Runs two parts of the audio and fits a n + b n^2 to the time of n samples.  This takes about a
+    twentieth of the run, and less if attention dominates.
     """
     n_samples = len(waveform)
     if n_samples < LONG_SAMPLES:

@@ -1,4 +1,4 @@
-"""Greedy CTC decoding: the text of per-frame scores."""
+"""Greedy CTC decoding of per-frame scores to text."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 
 def greedy_text(labels: Sequence[str], scores: NDArray[np.float32]) -> str:
-    """The likeliest symbol of each frame, repeats merged and blanks dropped, joined to a text.
+    """Joins the likeliest symbols of all frames after merging repeats and dropping blanks.
 
-    labels: symbols, the blank first; a symbol that ends a word brings its own space.
+    labels: symbols, the blank first; symbols that end a word include the space.
     scores: (frames, labels).
     """
     best = scores.argmax(axis=1)

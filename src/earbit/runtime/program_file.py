@@ -18,25 +18,25 @@ class Head:
 
     task: str
     kind: str
-    """`class`: one row of scores for the clip; `sequence`: a row per frame, for CTC."""
+    """`class`: one row of scores per clip; `sequence`: one row per frame, for CTC."""
     value: int
-    """Scores, a column per label."""
+    """Value of the scores, with a column per label."""
     labels: tuple[str, ...]
-    """Classes; or symbols, of which the first is the blank."""
+    """Classes, or symbols with the blank first."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramFile:
-    """A program as it was read."""
+    """Content of a program file."""
 
     program: _core.Program
     outputs: tuple[int, ...]
     bits: dict[str, int]
-    """Packed values by the name of the leaf that reads them."""
+    """Packed inputs by leaf name."""
     origin: dict[str, Any]
-    """Which model and plan it was made from."""
+    """Source model and plan."""
     digest: str
-    """16 hexadecimal digits that follow from every byte of the file."""
+    """Digest of the whole file, as 16 hexadecimal digits."""
     head: Head | None
 
 
@@ -51,7 +51,7 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
             head = Head(task, kind, value, tuple(labels))
         return ProgramFile(program, tuple(outputs), bits, json.loads(origin), digest, head)
     except ValueError as error:
-        # The loader knows bytes, no names.
+        # The loader receives bytes without a file name.
         problem = str(error).replace("export MODEL --out", f"export {path} --out")
         raise FormatError(f"{path}: {problem}") from error
     except MemoryError as error:
@@ -80,7 +80,7 @@ def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
         raise FormatError(
             f"{path}: a folder, without a model in it; give a file of `earbit export`"
         )
-    # A word alone may be meant for a preset.
+    # A single word may be the name of a preset.
     is_model = is_folder or path.name == str(path) and not path.suffix
     example = path if is_model else "hubert-base"
     raise FormatError(

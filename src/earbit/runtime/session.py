@@ -21,14 +21,13 @@ MAX_THREADS = 256
 
 
 class Session:
-    """A loaded program.  It never changes while it runs, so threads may share it.
+    """A loaded program, immutable and safe to share between threads.
 
-    path: a file of `earbit export`;  threads: how many cores one call may use; results do not
-    depend on it.  Raises FormatError for a damaged or foreign file, ConfigError when EARBIT_ISA
+    path: a file of `earbit export`;  threads: number of cores of one call; results do not depend
+    on it.  Raises FormatError for a damaged or foreign file, ConfigError when EARBIT_ISA
     names an instruction set that is not available.
 
-    A copy, and a session that is sent to another process, reads the file again.  FormatError when
-    the file has changed since.
+    Copies and pickled sessions read the file again and raise FormatError if it has changed.
     """
 
     def __init__(self, path: str | bytes | os.PathLike[str], threads: int = 1) -> None:
@@ -36,17 +35,17 @@ class Session:
         chosen_isa()
         file = read_program(path)
         self.path = Path(os.fsdecode(path)).absolute()
-        """Where the program was read from."""
+        """Path of the program."""
         self.origin: dict[str, Any] = file.origin
-        """Which model and plan the program was made from."""
+        """Source model and plan of the program."""
         self.bits = file.bits
-        """Packed values by the name of the leaf that reads them, for `values`."""
+        """Ids of packed inputs by leaf name, for `values`."""
         self.outputs = file.outputs
-        """Values of the hidden states, for `values`; the last layer comes last."""
+        """Ids of hidden states, for `values`, with the last layer last."""
         self.labels = None if file.head is None else file.head.labels
-        """Classes of the program's head, or its symbols, the columns of `scores`; None without."""
+        """Classes or symbols of the head, the columns of `scores`; None without a head."""
         self.kind = None if file.head is None else file.head.kind
-        """Kind of output of the head: `class` (`label`) or `sequence` (`text`); None without."""
+        """Kind of the head: `class` (`label`) or `sequence` (`text`); None without a head."""
         self._head = file.head
         self._digest = file.digest
         self._program = file.program
@@ -64,9 +63,9 @@ class Session:
     def run(
         self, waveform: NDArray[Any], layers: Literal["last", "all"] = "last"
     ) -> NDArray[np.float32]:
-        """Features of mono 16 kHz audio, floats in [-1, 1], one vector per 20 ms.
+        """Computes features of mono 16 kHz audio in [-1, 1], one vector per 20 ms.
 
-        Gives (frames, width) float32 of the last layer, or (layers + 1, frames, width) of all
+        Returns (frames, width) float32 of the last layer, or (layers + 1, frames, width) of all
         hidden states, the encoder's input first.  Raises DataError for audio that is too short,
         too long for the memory, not of floats or not finite, FormatError for a program whose
         outputs are not floats of one shape, ConfigError for other `layers`.  Warns with a
@@ -76,7 +75,7 @@ class Session:
         return _features(wanted, self.values(waveform, wanted), layers)
 
     def scores(self, waveform: NDArray[Any]) -> NDArray[np.float32]:
-        """Scores of the program's head: float32 (labels,) per clip, or (frames, labels) of symbols.
+        """Computes scores of the head: float32 (labels,) per clip, or (frames, labels) of symbols.
 
         The largest is that of the likeliest label; a softmax over the labels gives probabilities.
         Raises DataError as `run` does, and ConfigError for a program without a head.
@@ -85,14 +84,14 @@ class Session:
         return _scores(head, self.values(waveform, [head.value])[0])
 
     def label(self, waveform: NDArray[Any]) -> str:
-        """The likeliest label of the audio, of a head of kind `class`.
+        """The likeliest label of the audio, for a head of kind `class`.
 
         Raises what `scores` raises, and ConfigError for a head of another kind.
         """
         return self._given_head("class").labels[int(np.argmax(self.scores(waveform)))]
 
     def text(self, waveform: NDArray[Any]) -> str:
-        """The text of the audio by greedy CTC decoding, of a head of kind `sequence`.
+        """The text of the audio by greedy CTC decoding, for a head of kind `sequence`.
 
         Raises what `scores` raises, and ConfigError for a head of another kind.
         """
@@ -124,11 +123,11 @@ class Session:
         return results
 
     def values(self, waveform: NDArray[Any], ids: Sequence[int]) -> list[NDArray[Any]]:
-        """Any values of the program: float32 or uint8 codes (frames, columns), or bits.
+        """Values of the program by id: float32 or uint8 codes (frames, columns), or bits.
 
         Bits are uint64 (groups, frames, words), the first of a group in bit 0 of its first word.
-        ids: from `outputs` or `bits`, or any other; 0 is the audio.  Raises ConfigError for what is
-        no id, and for one that the program does not have, DataError for audio as `run` does.
+        ids: from `outputs` or `bits`, or any other; 0 is the audio.  Raises ConfigError for invalid
+        or unknown ids, and DataError for audio as `run` does.
         """
         checked = _value_ids(ids, self._program.n_values)
         audio = checked_waveform(waveform)
@@ -136,7 +135,7 @@ class Session:
             return self._program.run(audio, checked, self.threads)
 
     def profile(self, waveform: NDArray[Any]) -> list[tuple[str, float]]:
-        """Seconds of every op in order; ops that ran together, block by block, are one: `a+b`."""
+        """Seconds of every op in order; ops that ran together block by block are joined: `a+b`."""
         audio = checked_waveform(waveform)
         with _data_errors(audio):
             return self._program.profile(audio, self.threads)
@@ -160,12 +159,12 @@ class Session:
         return self._head
 
     def kernels(self) -> dict[str, str]:
-        """The kernels that are used on this CPU, by what they compute."""
+        """Names of the kernels selected for this CPU, by computation."""
         return {kernel["op"]: kernel["name"] for kernel in _core.kernels() if kernel["chosen"]}
 
 
 def _opened_again(kind: type[Session], path: str, threads: int, digest: str) -> Session:
-    """The session of a copied one's file; FormatError when that file holds something else now."""
+    """Opens the file of a copied session; raises FormatError if it has changed."""
     session = kind(path, threads)
     if session._digest != digest:
         raise FormatError(
@@ -176,7 +175,7 @@ def _opened_again(kind: type[Session], path: str, threads: int, digest: str) -> 
 
 
 def chosen_isa() -> str:
-    """The instruction set of the kernels; ConfigError when EARBIT_ISA names none of this CPU."""
+    """The instruction set of the kernels; raises ConfigError for an invalid EARBIT_ISA."""
     try:
         return _core.isa()
     except ValueError as error:

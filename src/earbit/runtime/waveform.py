@@ -15,15 +15,15 @@ from earbit.errors import DataError
 MIN_SAMPLES = 400
 MAX_SAMPLES = 16_000 * 3600 * 4
 MAX_PEAK = 8.0
-"""Full scale is 1; what is far louder was most likely not divided by the full scale of integers."""
+"""Full scale is 1; far louder audio was probably not divided by the full scale of integers."""
 
 
 class LevelWarning(UserWarning):
-    """Audio whose level is implausible; it runs, but its features may be meaningless."""
+    """Warning about audio of implausible level; its features may be meaningless."""
 
 
 def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
-    """The samples as float32 (samples,); DataError for what cannot be run, with what to do.
+    """Converts samples to float32 (samples,); raises DataError with a remedy for invalid audio.
 
     Warns with a LevelWarning when the peak is above MAX_PEAK.
     """
@@ -42,7 +42,7 @@ def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
             f"audio of {given.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "
             f"{MAX_SAMPLES} (4 h); pad it or cut it"
         )
-    # A float64 beyond float32 becomes infinite, and is counted as such below.
+    # A float64 beyond the range of float32 becomes infinite and is counted below.
     with np.errstate(over="ignore"):
         audio = np.ascontiguousarray(given, dtype=np.float32)
     n_bad = int(np.count_nonzero(~np.isfinite(audio)))
@@ -58,14 +58,14 @@ def level_problem(audio: NDArray[np.float32]) -> str | None:
     peak = max(float(audio.max()), -float(audio.min()))
     if peak <= MAX_PEAK:
         return None
-    # Of integers that became floats as they were: the narrowest samples that reach so far.
+    # Integers converted to floats without scaling: the narrowest type with this peak.
     bits = next((bits for bits in (16, 24, 32) if peak <= 2 ** (bits - 1)), None)
     likely = f"; if it was {bits}-bit samples, divide it by {2 ** (bits - 1)}" if bits else ""
     return f"audio has a peak of {peak:.6g}, full scale is 1: features may be wrong{likely}"
 
 
 def _depth_of_caller() -> int:
-    """How many frames above the function that asks the first one outside of earbit.runtime is."""
+    """Stack depth, from the calling function, of the first frame outside earbit.runtime."""
     frame, depth = sys._getframe(1), 1
     while frame.f_back and str(frame.f_globals.get("__name__")).startswith("earbit.runtime."):
         frame, depth = frame.f_back, depth + 1

@@ -1,1 +1,1 @@
-"""The whole comparison with one command: every stage in turn, then the report."""
+"""The study: all stages of the comparison with one command, then the report."""

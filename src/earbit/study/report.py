@@ -1,4 +1,4 @@
-"""The report of a study: one page, one table, two plots, nothing loaded from elsewhere."""
+"""The report of a study: a self-contained page with a table and two plots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLORS = ("#2457a7", "#c2571a", "#2e7d4f", "#7b3fa0", "#8a6d1f", "#b0306a")
 
 
 def write_report(results: dict[str, Any], path: Path) -> None:
-    """Renders `results` as a self-contained HTML page; UnsupportedError without matplotlib."""
+    """Writes `results` as a self-contained HTML page; UnsupportedError without matplotlib."""
     rows = table_rows(results)
     ks = results["rows"][0]["ks"]
     chance = commonest_share([counts["test"] for counts in ks["splits"]["classes"].values()])
@@ -92,7 +92,7 @@ def commonest_share(counts: Sequence[int]) -> float:
 
 
 def interval(share: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `n` clips (Wilson's score interval)."""
+    """The 95 % interval of an accuracy over `n` clips (Wilson score interval)."""
     z = 1.96
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -100,7 +100,7 @@ def interval(share: float, n: int) -> tuple[float, float]:
 
 
 def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str, chance: float) -> str:
-    """An SVG of keyword accuracy against one cost; colour is the model, shape is the plan."""
+    """SVG of keyword accuracy against one cost, with a colour per model and a shape per plan."""
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
@@ -150,7 +150,7 @@ def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str, chance: float
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2, fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     buffer = io.StringIO()
-    # No date and no random ids in the file: the same results give the same bytes.
+    # Without date and random ids, so that equal results give equal bytes.
     with rc_context({"svg.hashsalt": "earbit"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()

@@ -1,7 +1,7 @@
 """`earbit study`: pre-train, quantize, cost, score, export, measure; then results and report.
 
-Every stage writes its result whole into its own folder, and a stage whose result lies there is not
-run again, so a study that was killed goes on where it was.
+Every stage writes its result atomically into its own folder.  Stages with a result are skipped, so
+an interrupted study resumes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ STAGES_OF_PLAN = ("train", "cost", "export", "ks", "bench")
 
 @dataclass(frozen=True)
 class Study:
-    """One study: its corpus is decoded and labelled only when a stage needs it."""
+    """A study that decodes and labels its corpus when a stage first needs it."""
 
     corpus_where: str
     opened: Corpus
@@ -69,7 +69,7 @@ class Study:
     def corpus(self) -> tuple[Corpus, Mapping[str, np.ndarray]]:
         """The corpus and its audio, decoded once."""
         decoded, waveforms = decoded_corpus(self.opened, self.out_dir)
-        # Without the files that proved broken, a class may be missing.
+        # Without damaged files, a class may be missing.
         check_serves(decoded)
         return decoded, waveforms
 
@@ -83,13 +83,13 @@ class Study:
         )
 
     def longest_clip(self) -> np.ndarray:
-        """Real audio for `verify`."""
+        """Audio of the longest clip, for `verify`."""
         _, waveforms = self.corpus
         clips = [waveforms[cut.id] for cut in self.data.valid]
         return max(clips, key=lambda clip: clip.size)
 
     def stage(self, folder: Path, name: str, run: Callable[[Path], Any]) -> Any:
-        """The result of a stage, read back if it is there already."""
+        """Returns the result of a stage, run now or read from its folder."""
         number = next(self.stage_numbers)
         done = folder / f"{name}.json"
         if done.exists():
@@ -104,7 +104,7 @@ class Study:
 
 
 def check_serves(corpus: Corpus) -> None:
-    """DataError when labels and splits do not serve the score, or training; no audio is read."""
+    """Raises DataError, without reading audio, if labels or splits do not suffice for the study."""
     task_splits(task_named("ks"), corpus.cuts)
     training_split(corpus)
 
@@ -118,11 +118,11 @@ def run_study(
     seed: int,
     resplit: bool = False,
 ) -> str:
-    """Runs or continues a study; writes results.json and report.html and returns a short text.
+    """Runs or resumes a study, writes results.json and report.html, returns a short text.
 
-    resplit: ignores the `split` of the corpus and draws new ones.  Raises ConfigError when
-    `out_dir` holds a study with other settings or another process works in it, and DataError for a
-    corpus whose labels do not serve the score; before anything is trained.
+    resplit: ignores the `split` of the corpus and draws new ones.  Before training, raises
+    ConfigError if `out_dir` holds a study with other settings or is in use by another process, and
+    DataError for a corpus without the labels that scoring needs.
     """
     if not encoders:
         raise ConfigError("--encoders without a name; give at least one preset")
@@ -163,7 +163,7 @@ def run_study(
 
 
 def _encoder_rows(study: Study, encoder: str) -> list[dict[str, Any]]:
-    """One row per plan; the float model is trained first and teaches the others."""
+    """Makes a row per plan; the float model is trained first and teaches the others."""
     rows = []
     for plan in PLANS:
         folder = study.out_dir / encoder / plan

@@ -1,4 +1,4 @@
-"""How large a study is."""
+"""Scales of a study."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Scale:
     batch_s: float
     """Seconds of audio in a batch."""
     crop_s: float
-    """Longer utterances are cropped to this."""
+    """Maximum length of utterances in seconds; longer ones are cropped."""
     seconds: float
-    """Length of the audio in cost and time."""
+    """Length of the audio for cost and time, in seconds."""
 
     def recipe(self, encoder: str, corpus: str, seed: int) -> RecipeConfig:
-        """The full-precision run of one encoder."""
+        """Recipe of the full-precision run of one encoder."""
         return RecipeConfig(
             model=preset(encoder),
             train=self._train(2e-3, self.pretrain_steps, seed),
@@ -39,12 +39,12 @@ class Scale:
         )
 
     def quantize(self, plan: str, seed: int) -> QuantizeConfig:
-        """The quantization-aware run that follows."""
+        """Configuration of the following quantization-aware run."""
         return QuantizeConfig(plans=(plan,), train=self._train(2e-3, self.quantize_steps, seed))
 
     def _train(self, peak_lr: float, n_steps: int, seed: int) -> TrainConfig:
-        # HuBERT warms up over 8 % of its steps and clips at 10; few steps on small batches of noisy
-        # speech end lower with these.
+        # HuBERT warms up over 8 % of its steps and clips at 10.  Few steps on small batches of
+        # noisy speech reach a lower loss with these values.
         optimiser = OptimiserConfig(
             peak_lr=peak_lr,
             n_steps=n_steps,
@@ -75,7 +75,7 @@ SCALES = {
 
 
 def scale_named(name: str) -> Scale:
-    """The scale called `name`; ConfigError when there is none."""
+    """The scale of a name; raises ConfigError for unknown names."""
     if name not in SCALES:
         raise ConfigError(f"unknown scale {name!r}{suggest(name, list(SCALES))}")
     return SCALES[name]

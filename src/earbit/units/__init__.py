@@ -1,1 +1,1 @@
-"""Acoustic units: features of frames, clustered by k-means; one label per frame."""
+"""Acoustic units: one label per frame, from features clustered by k-means."""

@@ -1,4 +1,4 @@
-"""Units of a corpus by a k-means model that was fitted before, perhaps on another corpus."""
+"""Labels a corpus with an existing k-means model, possibly fitted on another corpus."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from earbit.units.mfcc import MFCC_RATE_HZ, mfcc
 def label_with(
     kmeans: KMeans, waveforms: Mapping[str, np.ndarray], *, corpus_digest: str
 ) -> UnitLabels:
-    """Labels every utterance by its nearest centre; the model must be one of MFCC.
+    """Labels every frame by its nearest centre in MFCC.
 
-    Raises DataError for a model of other features.
+    Raises DataError for a k-means model of other features.
     """
     n_dims = kmeans.centroids.shape[1]
     by_id = {}

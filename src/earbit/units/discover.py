@@ -1,4 +1,4 @@
-"""Units of a corpus: features, k-means on the training part, a label for every frame."""
+"""Discovers units of a corpus: features, k-means on the training part, a label per frame."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Alignment = Sequence[tuple[str, float, float]]
 FIRST_CENTRE_S = WINDOW_SAMPLES / 2 / SAMPLE_RATE_HZ
 """Centre of the receptive field of frame 0, for MFCC and hidden layers alike."""
 DISTINCT = 1e-5
-"""Of the largest value: frames that differ by less are the same sound."""
+"""Frames that differ by less than this fraction of the largest value count as equal."""
 MAX_FIT_FRAMES = 2_000_000
-"""K-means sees a random part of more frames than this: 312 MB of 39-dimensional MFCC."""
+"""Maximum number of frames for k-means, 312 MB of MFCC; more are subsampled randomly."""
 
 
 def discover_units(
@@ -44,12 +44,12 @@ def discover_units(
     phone_alignments: Mapping[str, Alignment] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[KMeans, UnitLabels, UnitQuality]:
-    """Labels every utterance; k-means is fitted on `fit_ids` only, where they are given.
+    """Labels every utterance after fitting k-means on `fit_ids`, or on all utterances.
 
-    `features` of the second iteration are those of a hidden layer of the first model.  All features
+    In the second iteration, `features` are a hidden layer of the first model.  All features
     are held in memory, 56 MB per hour of audio for MFCC.  The order of the utterances does not
     matter.  Raises DataError for too little audio, unknown fit_ids, features at another rate, and
-    when fewer than `n_units` units are found, as in silence.
+    fewer than `n_units` units, as in silence.
     """
     by_id: dict[str, np.ndarray] = {}
     # Sorted, so that the order of the corpus does not change the units.
@@ -85,7 +85,7 @@ def write_units(
 ) -> dict[str, Any]:
     """Writes kmeans.safetensors, labels.safetensors and units.json, and returns the last.
 
-    Raises DataError for labels of another k-means model and a folder that cannot be written to.
+    Raises DataError for labels of another k-means model and a folder that is not writable.
     """
     if labels.header.kmeans_digest != kmeans.digest:
         raise DataError(
@@ -105,19 +105,19 @@ def write_units(
         "histogram": np.bincount(units, minlength=labels.n_units).tolist(),
     }
     write_json(out_dir / "units.json", report)
-    # Last: whoever finds the labels finds the rest too.
+    # Written last: if the labels exist, so do the other files.
     labels.save(out_dir / "labels.safetensors")
     return report
 
 
 def _check_distinct(frames: np.ndarray, n_units: int) -> None:
-    """DataError where k-means must leave units without a frame, before its time is spent."""
+    """Raises DataError before k-means if there are fewer distinct frames than units."""
     step = DISTINCT * float(np.abs(frames).max(initial=0.0))
     if len(frames) < n_units or not np.isfinite(step):
-        return  # k-means has errors of its own for those
+        return  # k-means raises errors for these
     distinct: set[bytes] = set()
     for row in frames:
-        # Frames of silence differ in their last bits by their place in a block.
+        # Frames of silence differ in their last bits, depending on their place in a block.
         distinct.add((np.round(row / step if step else row) + 0.0).tobytes())  # -0 is 0
         if len(distinct) == n_units:
             return

@@ -22,21 +22,21 @@ BLOCK_FRAMES = 16_384
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KMeans:
-    """Centres of units."""
+    """A k-means model: centres of units."""
 
     centroids: np.ndarray
     """Float32 (units, dimensions)."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the centres: labels say which model they come from."""
+        """SHA-256 of the centres, which labels store to identify their model."""
         shape = np.array(self.centroids.shape, np.int64).tobytes()
         return hashlib.sha256(shape + np.ascontiguousarray(self.centroids).tobytes()).hexdigest()
 
     def assign(self, features: np.ndarray) -> np.ndarray:
         """The nearest centre of every frame: (frames, dimensions) -> int32 (frames,).
 
-        Distances are `||x||^2 - 2 x.c + ||c||^2`, of which the first term decides nothing.
+        Distances are `||x||^2 - 2 x.c + ||c||^2`.  The first term does not affect the nearest.
         """
         n_dims = self.centroids.shape[1]
         if features.ndim != 2 or features.shape[1] != n_dims:
@@ -51,7 +51,7 @@ class KMeans:
         return np.concatenate([np.empty(0, np.int64), *blocks]).astype(np.int32)
 
     def save(self, path: Path) -> None:
-        """Writes the centres as safetensors, whole or not at all."""
+        """Writes the centres as safetensors atomically."""
         tensors = {"centroids": np.ascontiguousarray(self.centroids)}
         write_whole(path, lambda temporary: save_file(tensors, temporary, {"format": FORMAT}))
 
@@ -73,7 +73,7 @@ class KMeans:
 
 
 def fit_kmeans(features: np.ndarray, *, n_units: int, seed: int) -> KMeans:
-    """Clusters frames (frames, dimensions), not normalised first, as HuBERT does.
+    """Clusters frames (frames, dimensions) without normalisation, as in HuBERT.
 
     k-means++, 20 starts, mini-batches of 10,000, at most 100 rounds, no reassignment.
     Raises DataError for fewer frames than units or values that are not finite.
@@ -101,8 +101,8 @@ def fit_kmeans(features: np.ndarray, *, n_units: int, seed: int) -> KMeans:
         compute_labels=False,
         random_state=seed,
     )
-    # Threads that wait for each other cost small corpora ten times the work, and the order in which
-    # they add up the inertia may decide which of the starts wins.
+    # Waiting threads make small corpora ten times slower, and the order in which
+    # they sum up the inertia may change the best of the starts.
     with threadpool_limits(limits=1), progress(f"k-means of {n_units} units", 1):
         model.fit(features)
     return KMeans(np.ascontiguousarray(model.cluster_centers_, dtype=np.float32))

@@ -47,7 +47,7 @@ def training_corpus(
 ) -> tuple[Corpus, Mapping[str, np.ndarray]]:
     """Opens a corpus, checks that it can be split, and decodes it.
 
-    Raises DataError, before any audio is decoded, when no clip is left for training or validation.
+    Raises DataError before decoding if no clip remains for training or validation.
     """
     corpus = open_corpus(where, resplit=resplit)
     say_ignored(corpus)
@@ -58,10 +58,10 @@ def training_corpus(
 def training_data(
     corpus: Corpus, waveforms: Mapping[str, np.ndarray], units_dir: Path, *, n_units: int, seed: int
 ) -> TrainingData:
-    """Splits a corpus and finds its units, or reads them from `units_dir` if they are there.
+    """Splits a corpus and discovers its units, or reads existing ones from `units_dir`.
 
-    Units come from one k-means model, fitted on the training part.  Raises DataError when labels of
-    another corpus lie there, ConfigError when they were made with another number or seed.
+    Units come from one k-means model, fitted on the training part.  Raises DataError for existing
+    labels of another corpus, and ConfigError for another number of units or seed.
     """
     labels_path = units_dir / LABELS
     if not labels_path.exists():
@@ -93,7 +93,7 @@ def labelled(
 
 
 def units_in(folder: Path) -> UnitLabels:
-    """The labels of a folder of `earbit units`; DataError for a folder without, and dead units."""
+    """Reads labels of `earbit units`; raises DataError for missing labels and dead units."""
     if not (folder / LABELS).is_file():
         raise DataError(f"{folder}: no {LABELS} in it; give a folder of `earbit units`")
     labels = UnitLabels.load(folder / LABELS)
@@ -102,9 +102,9 @@ def units_in(folder: Path) -> UnitLabels:
 
 
 def copy_units(source: Path, into: Path) -> None:
-    """Copies the units of `earbit units` beside the model: what quantizes it later needs them.
+    """Copies the units of `earbit units` beside the model, because quantization needs them.
 
-    Raises ConfigError where other units lie.
+    Raises ConfigError if the folder holds other units.
     """
     if (into / LABELS).exists():
         here, there = (UnitLabels.load(folder / LABELS).digest for folder in (into, source))
@@ -112,7 +112,7 @@ def copy_units(source: Path, into: Path) -> None:
             raise ConfigError(f"{into}: holds other units than {source}; give another --out")
         return
     make_folder(into)
-    # The labels last: whoever finds them finds the rest too.
+    # Labels are written last: if they exist, so do the other files.
     for name in ("kmeans.safetensors", "units.json", LABELS):
         write_whole(into / name, partial(shutil.copyfile, source / name))
 
@@ -138,7 +138,7 @@ def _seed_of(units_dir: Path) -> Any:
 def discover(
     corpus: Corpus, waveforms: Mapping[str, np.ndarray], out_dir: Path, *, n_units: int, seed: int
 ) -> dict[str, Any]:
-    """MFCC units of a whole corpus, k-means fitted on its training part; written to `out_dir`."""
+    """Writes MFCC units of a corpus to `out_dir`, with k-means fitted on its training part."""
     make_folder(out_dir)
     train, _ = training_split(corpus)
     with progress(f"units of {corpus.name}", len(waveforms)) as advance:
@@ -155,7 +155,7 @@ def discover(
 
 
 def phone_alignments(corpus: Corpus) -> dict[str, list[tuple[str, float, float]]] | None:
-    """Phones with their times (start_s, duration_s) by cut, or None when no cut has them."""
+    """Phones with start_s and duration_s by cut, or None if no cut has phones."""
     known = {}
     for cut in corpus.cuts:
         for supervision in cut.supervisions:

@@ -1,7 +1,7 @@
 """Unit labels with their provenance: rate, units, feature, k-means model, corpus.
 
-Training refuses labels that do not belong to its audio: a wrong rate or dictionary that nobody
-notices has cost others months.
+Training rejects labels that do not belong to its audio, because a wrong rate or dictionary would
+otherwise go unnoticed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from earbit.frames import FRAME_RATE_HZ
 FORMAT = "earbit-labels-1"
 METADATA_KEY = "earbit"
 MAX_DRIFT_S = 0.1
-"""Labels and audio may differ by so much: windows at the end that are not whole."""
+"""Maximum difference of labels and audio, due to incomplete windows at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class UnitLabels:
 
     @property
     def n_units(self) -> int:
-        """How many units there are."""
+        """Number of units."""
         return self.header.n_units
 
     @property
     def corpus_digest(self) -> str:
-        """The corpus that the labels belong to."""
+        """Digest of the corpus of the labels."""
         return self.header.corpus_digest
 
     @property
@@ -74,8 +74,8 @@ class UnitLabels:
         """Labels of `n_frames` frames of 20 ms, from a crop that starts at `start_sample`.
 
         Frame t takes label `floor(t * rate / 50)`, counted from `round(start * rate / 16000)`;
-        where labels run out the last one holds.  int64 (n_frames,); DataError for an unknown
-        utterance, a negative start, and labels that run out more than 0.1 s too early.
+        the last label is repeated beyond the end.  Returns int64 (n_frames,).  Raises DataError for an unknown
+        utterance, a negative start, and labels that end more than 0.1 s too early.
         """
         if name not in self.by_id:
             raise DataError(f"no labels for {name!r}; make them anew with `earbit units`")
@@ -95,7 +95,7 @@ class UnitLabels:
         return taken
 
     def save(self, path: Path) -> None:
-        """Writes one safetensors file: all labels in a row, offsets, ids and header as JSON."""
+        """Writes a safetensors file of concatenated labels, offsets, ids and header as JSON."""
         ids = list(self.by_id)
         arrays = [np.asarray(self.by_id[name], np.int32) for name in ids]
         if not arrays or min(len(a) for a in arrays) < 1:
@@ -128,7 +128,7 @@ class UnitLabels:
 
 
 def check_all_used(labels: UnitLabels) -> None:
-    """DataError when there are units that no frame has, as in silence."""
+    """Raises DataError for units without frames, as in silence."""
     used = set().union(*(np.unique(row).tolist() for row in labels.by_id.values()))
     if len(used) < labels.n_units:
         raise too_few_units(len(used), labels.n_units)
@@ -144,9 +144,9 @@ def too_few_units(n_found: int, n_units: int) -> DataError:
 
 
 def check_labels(labels: UnitLabels, *, corpus_digest: str, n_samples: Mapping[str, int]) -> None:
-    """Refuses labels that do not belong to this audio.
+    """Raises DataError for labels that do not belong to this audio.
 
-    n_samples: length of every utterance that will be used.  Raises DataError for another corpus,
+    n_samples: length of every used utterance.  Raises DataError for another corpus,
     for utterances without labels, and for labels whose duration is not that of the audio.
     """
     if labels.corpus_digest != corpus_digest:

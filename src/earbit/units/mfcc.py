@@ -27,11 +27,11 @@ PRE_EMPHASIS = 0.97
 LIFTER = 22
 FLOOR = float(np.finfo(np.float32).eps)
 BLOCK_FRAMES = 256
-"""Frames computed at once: few enough to stay in the cache, however long the audio."""
+"""Frames per block, few enough to fit into the cache."""
 
 
 def mfcc(waveform: np.ndarray) -> np.ndarray:
-    """13 MFCC, their deltas and the deltas' deltas: float32 (n_frames, 39) at 100 Hz.
+    """Computes 13 MFCC, their deltas and second deltas: float32 (n_frames, 39) at 100 Hz.
 
     waveform: float (n_samples,), mono, 16 kHz, about [-1, 1].  Frame t sees the 400 samples from
     160 t on; only whole windows count, so n_frames = 1 + (n_samples - 400) // 160.
@@ -52,9 +52,9 @@ def mfcc(waveform: np.ndarray) -> np.ndarray:
 
 
 def deltas(features_TC: np.ndarray) -> np.ndarray:
-    """Slope of every column over five frames, the edge frames repeated beyond the ends.
+    """Slope of every column over five frames, with edge frames repeated.
 
-    features_TC: float (n_frames, n_dims); so is the result.
+    features_TC: float (n_frames, n_dims), like the result.
     d_t = sum over n = 1, 2 of n (c_{t+n} - c_{t-n}) / 10.
     """
     padded = np.pad(features_TC, ((2, 2), (0, 0)), mode="edge")
@@ -96,7 +96,7 @@ def _povey_window() -> np.ndarray:
 
 @functools.cache
 def _mel_bands() -> np.ndarray:
-    """Triangles whose slopes are straight in mel, (F, M); the bin at 8 kHz has weight 0."""
+    """Triangular filters (F, M), linear in mel; the bin at 8 kHz has weight 0."""
     low, high = _mel(np.array([LOWEST_HZ, HIGHEST_HZ]))
     step = (high - low) / (N_MELS + 1)
     centre_M = low + step * np.arange(1, N_MELS + 1)
@@ -112,7 +112,7 @@ def _mel(frequency_hz: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _cosines() -> np.ndarray:
-    """Orthonormal DCT-II of the mel bands, first 13 columns, times the lifter: (M, C)."""
+    """First 13 columns of the orthonormal DCT-II, times the lifter: (M, C)."""
     i_C = np.arange(N_COEFFICIENTS)
     dct_MC = np.cos(np.pi / N_MELS * (np.arange(N_MELS)[:, None] + 0.5) * i_C)
     dct_MC *= np.where(i_C == 0, np.sqrt(1 / N_MELS), np.sqrt(2 / N_MELS))

@@ -1,6 +1,6 @@
 """Quality of units: agreement with phones, and how evenly they are used.
 
-Letters: U units, P phones; the joint counts (U, P) say how often frames of a phone got a unit.
+Letters: U units, P phones; the joint counts (U, P) are numbers of frames by unit and phone.
 Source: HuBERT (arXiv 2106.07447), section on cluster quality.
 """
 
@@ -22,23 +22,23 @@ class UnitQuality:
 
     n_frames: int
     n_dead_units: int
-    """Units that no frame has."""
+    """Number of units without frames."""
     entropy_bits: float
-    """Entropy of the units' shares; log2(units) when all are used alike."""
+    """Entropy of the unit distribution; log2(units) for uniform use."""
     phone_purity: float | None = None
-    """Share of frames whose phone is the commonest of their unit."""
+    """Fraction of frames whose phone is the most frequent of their unit."""
     cluster_purity: float | None = None
-    """Share of frames whose unit is the commonest of their phone."""
+    """Fraction of frames whose unit is the most frequent of their phone."""
     pnmi: float | None = None
-    """Share of the phones' entropy that knowing the unit removes."""
+    """Mutual information of phones and units over the entropy of phones."""
 
 
 def unit_quality(
     units: np.ndarray, n_units: int, phones: Sequence[str] | None = None
 ) -> UnitQuality:
-    """Quality of the labels of frames: units int (frames,), phones of the same frames if known.
+    """Quality of frame labels: units int (frames,), and phones of the same frames if known.
 
-    Raises DataError for a unit outside 0 to n_units - 1, and unless there is a phone per frame.
+    Raises DataError for a unit outside 0 to n_units - 1 and for a wrong number of phones.
     """
     if len(units) and not 0 <= units.min() <= units.max() < n_units:
         raise DataError(f"units {units.min()} to {units.max()}; 0 to {n_units - 1} are allowed")
@@ -71,9 +71,9 @@ def phones_at_rate(
     rate_hz: float,
     first_centre_s: float,
 ) -> list[str]:
-    """The phone in the middle of every frame, from (phone, start_s, duration_s); else silence.
+    """The phone at the centre of every frame, from (phone, start_s, duration_s); else silence.
 
-    first_centre_s: the middle of what frame 0 sees; that of frame t lies t / rate_hz later.
+    first_centre_s: centre of the receptive field of frame 0; that of frame t is t / rate_hz later.
     Raises DataError for a start or a duration that is negative or not finite.
     """
     phones = [SILENCE] * n_frames
@@ -93,5 +93,5 @@ def phones_at_rate(
 def _entropy(shares: np.ndarray) -> float:
     """Entropy in nats."""
     used = shares[shares > 0]
-    # Adding 0 turns the -0.0 of a single share of 1 into 0.0.
+    # Adding 0 turns the -0.0 of a single probability of 1 into 0.0.
     return float(-(used * np.log(used)).sum()) + 0.0

@@ -1,1 +1,1 @@
-"""The embedded corpus: synthetic speech with words, phones, intents, slots, keywords and styles."""
+"""The synthetic corpus: speech with words, phones, intents, slots, keywords and styles."""

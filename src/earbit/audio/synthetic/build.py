@@ -1,7 +1,7 @@
-"""Builds the embedded corpus once into the user's cache: FLAC files and a manifest.
+"""Builds the synthetic corpus in the user's cache: FLAC files and a manifest.
 
-`python -m earbit.audio.synthetic.build FOLDER JSON` does the work in a process of its own, because
-the speech engine's state is global.  The folder appears under its name only when it is whole.
+`python -m earbit.audio.synthetic.build FOLDER JSON` builds it in a separate process, because the
+state of the speech engine is global.  The folder is renamed to its final name when it is complete.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from earbit.errors import DataError, UnsupportedError
 from earbit.progress import Advance, progress, say
 
 VERSION = 2
-"""Of the generator: raised whenever the same seed gives other audio."""
+"""Version of the generator, raised whenever equal seeds give different audio."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A voice of espeak-ng with a pitch, a rate, a level and a room."""
+    """A voice of espeak-ng with pitch, rate, level and room."""
 
     name: str
     voice: str
@@ -77,7 +77,7 @@ STYLES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticConfig:
-    """How much is said: 16 speakers x (sentences + keywords + other words)."""
+    """Size of the corpus: 16 speakers x (sentences + keywords + other words)."""
 
     seed: int = 0
     sentences_per_speaker: int = 38
@@ -86,17 +86,17 @@ class SyntheticConfig:
 
     @property
     def n_clips(self) -> int:
-        """Of all speakers."""
+        """Number of clips of all speakers."""
         n_keywords = self.clips_per_keyword * len(KEYWORDS)
         return len(SPEAKERS) * (self.sentences_per_speaker + n_keywords + self.other_word_clips)
 
 
 def synthetic_corpus_folder(config: SyntheticConfig | None = None) -> Path:
-    """The folder of the corpus, built first if it is not in the cache yet (about 20 s).
+    """The folder of the corpus, built first if it is not cached (about 20 s).
 
-    The cache is $EARBIT_CACHE, else $XDG_CACHE_HOME/earbit, else ~/.cache/earbit.  Safe to be
-    killed and to run twice at once.  Raises UnsupportedError without espeak-ng, DataError when the
-    cache cannot be written.
+    The cache is $EARBIT_CACHE, else $XDG_CACHE_HOME/earbit, else ~/.cache/earbit.  Safe
+    against interruption and concurrent runs.  Raises UnsupportedError without espeak-ng, and
+    DataError if the cache cannot be written.
     """
     config = config or SyntheticConfig()
     text = json.dumps(asdict(config), sort_keys=True)
@@ -115,7 +115,7 @@ def synthetic_corpus_folder(config: SyntheticConfig | None = None) -> Path:
         if not final.exists():
             temporary.rename(final)
     except OSError as error:
-        if not (final / MANIFEST_NAME).is_file():  # else another process was faster
+        if not (final / MANIFEST_NAME).is_file():  # otherwise another process was faster
             raise DataError(
                 f"{final.parent}: the cache cannot be written ({error.strerror}); "
                 "set EARBIT_CACHE to a folder that can"
@@ -141,7 +141,7 @@ def _build_in_child(folder: Path, config_json: str, advance: Advance) -> None:
 
 
 def _remove_left_behind(cache: Path) -> None:
-    """Removes half-made corpora of processes that were killed on this very machine."""
+    """Removes incomplete corpora of dead processes of this machine."""
     prefix = f".{platform.node()}."
     for folder in cache.glob(".synthetic-*"):
         _, found, process_id = folder.name.rpartition(prefix)
@@ -155,12 +155,12 @@ def _is_alive(process_id: int) -> bool:
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):
-        pass  # somebody else's, or no number of a process: not ours to remove
+        pass  # a process of another user, or not a process id: kept
     return True
 
 
 def cache_folder() -> Path:
-    """Where things that can be made again are kept."""
+    """The folder for reproducible files."""
     if folder := os.environ.get("EARBIT_CACHE"):
         return Path(folder)
     if folder := os.environ.get("XDG_CACHE_HOME"):
@@ -169,9 +169,9 @@ def cache_folder() -> Path:
 
 
 def build(folder: Path, config: SyntheticConfig) -> None:
-    """Speaks the whole corpus into `folder`; the manifest is written last.
+    """Synthesises the corpus into `folder`, with the manifest last.
 
-    Prints a line for every clip, for whoever waits; nobody there to read them ends the work.
+    Prints a line for every clip, and stops if the reader of its output has exited.
     """
     engine = Espeak()
     lines = []
@@ -187,7 +187,7 @@ def build(folder: Path, config: SyntheticConfig) -> None:
 
 
 def _utterances(config: SyntheticConfig, random: Random) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The utterances of one speaker, as (style, labels)."""
+    """Utterances of one speaker as (style, labels)."""
     for i in range(config.sentences_per_speaker):
         sentence = random_sentence(random)
         labels = {"text": sentence.text, "intent": sentence.intent, "slots": sentence.slots}
@@ -239,7 +239,7 @@ def _write(
 
 
 def _in_a_room(audio: np.ndarray, random: Random) -> np.ndarray:
-    """A level and a noise floor of 20 to 35 dB below the speech: clean synthesis is too easy."""
+    """Scales speech and adds noise 20 to 35 dB below it, since clean synthesis is too easy."""
     noise = np.random.default_rng(random.getrandbits(32)).standard_normal(len(audio))
     level = float(np.sqrt(np.mean(np.square(audio)))) + 1e-6
     noisy = audio + noise * level * 10 ** (-random.uniform(20, 35) / 20)

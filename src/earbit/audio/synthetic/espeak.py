@@ -1,7 +1,7 @@
 """espeak-ng through ctypes: text to samples, with the phones and their times.
 
-The engine keeps one global state per process, and is loaded from a wheel (espeakng-loader), so
-nothing needs to be installed on the system.  `build.py` uses it in a process of its own.
+The engine has one global state per process, so `build.py` uses it in a separate process.  It is
+loaded from a wheel (espeakng-loader) and needs no system package.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from earbit.errors import UnsupportedError
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_PHONEME_EVENTS = 1
 _INITIALIZE_DONT_EXIT = 0x8000
-"""Without it, missing data would end the process without a word."""
+"""Without this option, missing data would end the process without a message."""
 _CHARS_UTF8 = 1
 _EVENT_LIST_TERMINATED = 0
 _EVENT_PHONEME = 7
@@ -47,13 +47,13 @@ _Callback = ctypes.CFUNCTYPE(
 
 @dataclass(frozen=True, slots=True)
 class Prosody:
-    """How something is said; the units are espeak's own."""
+    """Prosody of speech in units of espeak."""
 
     rate_words_per_minute: int
     pitch: int
     """0 to 99."""
     pitch_range: int
-    """0 is monotone, 99 is lively."""
+    """0 (monotone) to 99 (lively)."""
     volume: int = 100
 
 
@@ -67,7 +67,7 @@ class Spoken:
 
 
 class Espeak:
-    """The speech engine; one per process.  UnsupportedError when it is not installed."""
+    """The speech engine, one per process; raises UnsupportedError if it is not installed."""
 
     def __init__(self) -> None:
         try:
@@ -83,17 +83,17 @@ class Espeak:
         )
         if self.rate_hz <= 0:
             raise UnsupportedError(f"espeak-ng did not start (code {self.rate_hz})")
-        # The breath of some voices is noise; the engine would seed it with the time of day.
+        # The breath of some voices is noise, which the engine would seed with the time of day.
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self._chunks: list[np.ndarray] = []
         self._marks: list[tuple[str, float]] = []
-        # Kept: ctypes frees a callback that nothing refers to.
+        # Stored because ctypes frees callbacks without references.
         self._callback = _Callback(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
 
     def speak(self, text: str, voice: str, prosody: Prosody) -> Spoken:
-        """Says `text`; UnsupportedError when the voice does not exist."""
-        # A voice that is not found leaves the one before it in place, without any sound of it.
+        """Speaks `text`; raises UnsupportedError for an unknown voice."""
+        # For an unknown voice, the engine silently keeps the previous one.
         if code := self._library.espeak_SetVoiceByName(voice.encode()):
             raise UnsupportedError(f"espeak-ng has no voice {voice!r} (code {code})")
         for parameter, value in (
@@ -123,7 +123,7 @@ class Espeak:
         return 0
 
     def _phones(self, duration_s: float) -> list[tuple[str, float, float]]:
-        """Marks say where phones begin; each lasts until the next.  Pauses have no name."""
+        """Phones between their marks; pauses have no name."""
         ends = [start_s for _, start_s in self._marks[1:]] + [duration_s]
         return [
             (phone.strip("'_,:;|"), start_s, round(end_s - start_s, 4))

@@ -7,7 +7,7 @@ from random import Random
 
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 UNKNOWN = "_unknown_"
-"""Label of clips whose word is no keyword."""
+"""Label of clips without a keyword."""
 OTHER_WORDS = (
     "bed", "bird", "cat", "dog", "eight", "five", "happy", "house", "marvin", "nine",
     "seven", "sheila", "six", "three", "tree", "two", "wow", "zero", "water", "window",
@@ -52,7 +52,7 @@ class Sentence:
 
 
 def random_sentence(random: Random) -> Sentence:
-    """One command, every intent as likely as the others."""
+    """Draws a command, with all intents equally likely."""
     intent = random.choice(tuple(TEMPLATES))
     template = random.choice(TEMPLATES[intent])
     slots = {n: random.choice(v) for n, v in SLOT_VALUES.items() if f"{{{n}}}" in template}
