@@ -153,7 +153,7 @@ def test_a_selector_reads_what_it_writes(text):
         ("", "selector '' is empty; give a role or a name"),
         ("attention head", "'attention' and 'head' both give a role"),
         ("a.* b.*", "both give a name"),
-        ("layers=3", "layers of the front end and of the encoder; add a role or a name"),
+        ("layers=3", "layers of front end and encoder alike; add a role or a name"),
         ("head layers=3-1", "the last layer is before the first"),
         ("head layers=x", "'layers=x' names no layers; write layers=3, layers=0-3 or layers=4-"),
     ],

@@ -48,8 +48,8 @@ class Selector:
             raise ConfigError(f"selector {text!r} is empty; give a role or a name, as {EXAMPLE!r}")
         if set(found) == {"layers"}:
             raise ConfigError(
-                f"selector {text!r} names layers of the front end and of the encoder; add a role or a "
-                f"name, as {EXAMPLE!r} or 'encoder.* {text.strip()}'"
+                f"selector {text!r} means layers of front end and encoder alike; add a role or "
+                f"a name, as {EXAMPLE!r} or 'encoder.* {text.strip()}'"
             )
         first, last = _layers(found["layers"]) if "layers" in found else (None, None)
         return cls(cast("Role | None", found.get("role")), first, last, found.get("name"))
