@@ -126,3 +126,27 @@ def test_an_mp3_of_a_tag_alone_is_a_data_error(tmp_path):
 def test_a_file_that_cannot_be_read_to_its_end_is_a_data_error():
     with pytest.raises(DataError, match="/proc/self/mem: .*"):
         read_audio("/proc/self/mem")
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"),
+    [("AU", "au"), ("CAF", "caf"), ("W64", "w64"), ("NIST", "sph"), ("AIFF", "aiff")],
+)
+def test_cut_and_joined_files_of_every_container_are_refused(kind, suffix, tmp_path):
+    whole = tmp_path / f"whole.{suffix}"
+    wave = 0.1 * np.random.default_rng(0).standard_normal(8_000)
+    soundfile.write(whole, wave, RATE_HZ, format=kind, subtype="PCM_16")
+    assert read_audio(whole).size == 8_000
+    data = whole.read_bytes()
+    for name, content, message in (
+        ("cut", data[:-1_000], "breaks off"),
+        (
+            "joined",
+            data + data,
+            f"several files joined into one, the second begins at byte {len(data)}",
+        ),
+    ):
+        path = tmp_path / f"{name}.{suffix}"
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            read_audio(path)

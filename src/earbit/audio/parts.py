@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from earbit.audio.byte_ranges import ByteRanges, Range
 from earbit.audio.mpeg_frames import MAX_FRAME_BYTES, MpegStream, begins_with_frames, mpeg_file
 from earbit.audio.ogg_pages import ogg_links
-from earbit.audio.promised_end import missing_bytes
+from earbit.audio.promised_end import missing_bytes, promised_end
 from earbit.audio.source import Source
 from earbit.audio.wav_header import MPEG_TAGS, WAV_FORMS, WavSound, wav_sound
 from earbit.errors import DataError
@@ -109,7 +109,7 @@ def _wav_parts(source: Source, wav: WavSound) -> list[Part]:
 
 
 def refuse_joined(source: Source) -> None:
-    """Raises DataError for concatenated wav or flac files, of which decoders read only the first.
+    """Raises DataError for concatenated files, of which decoders read only the first.
 
     Reads all bytes of a flac file.
     """
@@ -123,8 +123,14 @@ def refuse_joined(source: Source) -> None:
         at = wav.start + wav.n_bytes if is_file and b"WAVE" in rest else 0
     else:
         source.file.seek(0)
-        if source.file.read(4) == FLAC_BEGINNING[:4]:
+        beginning = source.file.read(4)
+        if beginning == FLAC_BEGINNING[:4]:
             at = _find(source, FLAC_BEGINNING, 4)
+        elif end := promised_end(source.file):
+            source.file.seek(end)
+            # Up to seven bytes of padding may follow the sound.
+            place = source.file.read(len(beginning) + 7).find(beginning)
+            at = end + place if place >= 0 else 0
     if at:
         raise DataError(
             f"{source.path}: several files joined into one, the second begins at byte {at}; "

@@ -1,4 +1,4 @@
-"""Detects truncation in containers whose length libsndfile does not check."""
+"""Finds the end of the sound in containers whose length libsndfile does not check."""
 
 from __future__ import annotations
 
@@ -13,23 +13,28 @@ W64_RIFF, W64_DATA = b"riff\x2e\x91\xcf\x11", b"data\xf3\xac\xd3\x11"
 
 
 def missing_bytes(file: BinaryIO, n_bytes: int) -> int:
-    """Number of bytes missing from the sound that an AIFF, AU, W64 or SPHERE header states.
+    """Number of bytes missing from the sound whose length a header states; see `promised_end`."""
+    return max(0, promised_end(file) - n_bytes)
+
+
+def promised_end(file: BinaryIO) -> int:
+    """End of the sound that an AIFF, AU, CAF, W64 or SPHERE header states.
 
     0 for other formats and for headers without a length.
     """
     file.seek(0)
     head = file.read(32)
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        end = _end_of_aiff(file)
-    elif head[:4] in (b".snd", b"dns."):
-        end = _end_of_au(head)
-    elif head.startswith(W64_RIFF):
-        end = _end_of_w64(file)
-    elif head.startswith(b"NIST_1A\n"):
-        end = _end_of_sphere(file)
-    else:
-        end = 0
-    return max(0, end - n_bytes)
+        return _end_of_aiff(file)
+    if head[:4] in (b".snd", b"dns."):
+        return _end_of_au(head)
+    if head[:4] == b"caff":
+        return _end_of_caf(file)
+    if head.startswith(W64_RIFF):
+        return _end_of_w64(file)
+    if head.startswith(b"NIST_1A\n"):
+        return _end_of_sphere(file)
+    return 0
 
 
 def _end_of_aiff(file: BinaryIO) -> int:
@@ -43,6 +48,19 @@ def _end_of_au(head: bytes) -> int:
     order: Order = "big" if head[:4] == b".snd" else "little"
     start, length = (int.from_bytes(head[at : at + 4], order) for at in (4, 8))
     return start + length if length < OPEN_LENGTH else 0
+
+
+def _end_of_caf(file: BinaryIO) -> int:
+    at = 8
+    while True:
+        file.seek(at)
+        head = file.read(12)
+        length = int.from_bytes(head[4:], "big", signed=True)  # -1: to the end of the file
+        if len(head) < 12 or length < 0:
+            return 0
+        if head[:4] == b"data":
+            return at + 12 + length
+        at += 12 + length
 
 
 def _end_of_w64(file: BinaryIO) -> int:
