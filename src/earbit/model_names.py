@@ -42,10 +42,14 @@ def refuse_program(where: str, cure: str) -> None:
 
 
 def _says_program(path: Path) -> bool:
-    """Whether metadata mark a file as a program; False for damaged and foreign files."""
+    return (format_of(path) or "").startswith("earbit-program-")
+
+
+def format_of(path: Path) -> str | None:
+    """Format of a file of earbit by its metadata; None for damaged and foreign files."""
     try:
         with safe_open(path, framework="numpy") as file:
             kind = json.loads((file.metadata() or {})["earbit"])["format"]
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
-        return False
-    return str(kind).startswith("earbit-program-")
+        return None
+    return str(kind)

@@ -186,3 +186,11 @@ def test_a_program_is_neither_exported_again_nor_measured_under_a_plan(capsys, t
 )
 def test_the_kind_and_the_folder_of_a_corpus_are_not_mixed_up(args, named, capsys, tmp_path):
     assert named in fails(capsys, "prepare", *args, "--out", tmp_path / "o")
+
+
+def test_json_never_replaces_a_file_that_is_not_json(capsys, tmp_path):
+    plan = tmp_path / "mine.yaml"
+    plan.write_text("attention: w1a1")
+    line = fails(capsys, "profile", "hubert-tiny", "--json", plan)
+    assert "mine.yaml: there is a file already" in line
+    assert plan.read_text() == "attention: w1a1"

@@ -13,7 +13,10 @@ from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.export import head as head_module
 from earbit.export.head import head_of
 from earbit.export.verb import export_model, export_to, model_of
+from earbit.load import random_model
 from earbit.model_digest import weights_digest
+from earbit.model_file import save_model
+from earbit.presets import preset
 from earbit.quantize.student import noise_clips
 from earbit.runtime import Session
 from earbit.superb.head_file import GridPoint, TrainedHead, load_head, save_head
@@ -190,3 +193,12 @@ def test_a_head_of_an_unknown_task_is_refused_by_the_task(tmp_path):
     save_file(tensors, path, {"earbit": json.dumps({**header, "task": "asr"})})
     with pytest.raises(FormatError, match="unknown task 'asr'"):
         head_of(model, tmp_path, name="hubert-tiny")
+
+
+def test_a_program_never_replaces_a_model(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(random_model(preset("hubert-tiny"), 0), path, {})
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match=r"holds a trained model or head \(earbit-model-2\)"):
+        export_model("hubert-tiny", path)
+    assert path.read_bytes() == before

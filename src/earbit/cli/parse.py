@@ -39,7 +39,7 @@ def parse(commands: Mapping[str, Command], args: Sequence[str]) -> Callable[[], 
     if not 0 <= values.get("seed", 0) < 2**32:
         raise ConfigError(f"--seed {values['seed']}: 0 to {2**32 - 1} are allowed")
     if values.get("json", STDOUT) != STDOUT:
-        require_place(values["json"])
+        _require_json_place(values["json"])
     return functools.partial(commands[name], **values)
 
 
@@ -73,6 +73,16 @@ def _values(
     if missing:
         raise ConfigError(f"missing: {', '.join(missing)}")
     return {one.name: _value(one, given[one.name]) for one in arguments if one.name in given}
+
+
+def _require_json_place(path: Path) -> None:
+    """Raises ConfigError for an existing file that is not JSON by its name: it may be an input."""
+    require_place(path)
+    if path.is_file() and path.suffix != ".json":
+        raise ConfigError(
+            f"--json {path}: there is a file already, and its name does not end in .json; give "
+            "another name"
+        )
 
 
 def _value(argument: Argument, given: Any) -> Any:
