@@ -1,4 +1,4 @@
-"""Where a program goes, looked over before there is a model to write."""
+"""Checks the path of a program before the model is built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SUFFIX = ".safetensors"
 
 
 def require_program_place(out: Path) -> None:
-    """ConfigError for another suffix, DataError where no file can be written."""
+    """Raises ConfigError for another suffix, and DataError if no file can be written."""
     if out.suffix != SUFFIX:
         raise ConfigError(f"{out}: a program file ends in {SUFFIX}")
     require_place(out)

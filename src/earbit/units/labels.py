@@ -74,8 +74,8 @@ class UnitLabels:
         """Labels of `n_frames` frames of 20 ms, from a crop that starts at `start_sample`.
 
         Frame t takes label `floor(t * rate / 50)`, counted from `round(start * rate / 16000)`;
-        the last label is repeated beyond the end.  Returns int64 (n_frames,).  Raises DataError for an unknown
-        utterance, a negative start, and labels that end more than 0.1 s too early.
+        the last label is repeated beyond the end.  Returns int64 (n_frames,).  Raises DataError for
+        an unknown utterance, a negative start, and labels that end more than 0.1 s too early.
         """
         if name not in self.by_id:
             raise DataError(f"no labels for {name!r}; make them anew with `earbit units`")
