@@ -1,4 +1,4 @@
-"""Measured time and memory of programs, side by side with other engines.
+"""Measures time and memory of programs and other engines.
 
-Nothing is imported here: the processes that are measured must stay light.
+This file imports nothing, to keep the measured processes small.
 """

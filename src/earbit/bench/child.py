@@ -1,4 +1,4 @@
-"""Child processes of `earbit bench`: one for each engine, and one that makes a file for it."""
+"""Child processes of `earbit bench`: one runs each engine, another makes its input file."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from earbit.errors import UnsupportedError
 from earbit.progress import progress
 
 PAUSE_S = 0.02
-"""Threads that wait for work spin for some milliseconds, which the next engine must not pay."""
+"""Pause before a run, because idle threads of the previous engine spin for milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process that runs one engine on demand; UnsupportedError when it ends by itself."""
+    """A process that runs one engine on demand; raises UnsupportedError if it exits early."""
 
     name: str
     process: subprocess.Popen[str]
     errors: IO[str]
 
     def run(self) -> dict[str, Any]:
-        """Time and memory of one run, after a pause in which the engine before comes to rest."""
+        """Measures one run, after a pause in which the previous engine becomes idle."""
         assert self.process.stdin is not None
         time.sleep(PAUSE_S)
-        # If there is nobody to write to, nobody answers either, and that is an error below.
+        # If the process has exited, it does not answer either, which is an error below.
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write("run\n")
             self.process.stdin.flush()
         return self.answer()
 
     def answer(self) -> dict[str, Any]:
-        """The next line: first that it is ready, then of every run."""
+        """Reads the next line: first the ready message, then one line per run."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
@@ -57,12 +57,12 @@ class Child:
 def started(
     engine: str, file: Path, output: Path, *, seconds: float, threads: int, name: str | None = None
 ) -> Iterator[Child]:
-    """An engine with its file loaded, for as long as it is needed.
+    """Context of a process with an engine and its file loaded.
 
-    output: where the output of its first run goes (.npy);  name: for errors, if not `engine`.
+    output: file for the output of its first run (.npy);  name: for errors, if not `engine`.
     """
     command = [sys.executable, "-m", "earbit.bench.engine", engine, str(file)]
-    # Errors go to a file: of a pipe that nobody reads, a child could wait for ever.
+    # Errors go to a file, because a full pipe without a reader would block the child.
     with (
         tempfile.TemporaryFile("w+", errors="replace") as errors,
         tempfile.TemporaryDirectory() as cache,
@@ -107,19 +107,19 @@ def make_file(kind: str, source: Path, out: Path, *, seconds: float) -> None:
 
 
 def _environment(ours: Mapping[str, str], threads: int, cache: str) -> dict[str, str]:
-    """Of an engine: our own, with what limits threads and keeps foreign files out of the home.
+    """Environment of an engine: that of earbit, with limits on threads and files in the home.
 
-    Without what our command line asks of PyTorch's threads: a peer is timed at its best.
+    The thread settings of earbit's command line are removed, so that PyTorch is timed at its best.
     """
     kept = {name: value for name, value in ours.items() if name != "GOMP_SPINCOUNT"}
-    # Some math libraries read these before any of our code runs.
+    # Some math libraries read these before any code of earbit runs.
     limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return {
         **kept,
         **dict.fromkeys(limits, str(threads)),
         # ONNX Runtime writes a database of telemetry into the user's cache when it is imported.
         "XDG_CACHE_HOME": cache,
-        # NNCF and OpenVINO send and store none where they take the machine for one that tests.
+        # NNCF and OpenVINO neither send nor store telemetry on a supposed test machine.
         "CI": "true",
         "NNCF_CI": "1",
     }

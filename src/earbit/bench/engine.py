@@ -1,8 +1,8 @@
-"""One engine in a process of its own, so that its peak memory is its own and nothing else's.
+"""Runs one engine in a separate process, so that peak memory is that of the engine alone.
 
 `python -m earbit.bench.engine ENGINE FILE SECONDS THREADS OUTPUT` writes the output of its first
-run into OUTPUT (.npy), prints one JSON line when it is ready, then runs once for every line that it
-reads and answers with the milliseconds.  The earbit engine never imports torch.
+run to OUTPUT (.npy), prints one JSON line when it is ready, then runs once for every line that it
+reads and prints the milliseconds.  The earbit engine never imports torch.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def speech_like(n_samples: int, seed: int = 0) -> np.ndarray:
 
 
 def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
-    """An engine with its file loaded: every call is one run, giving (frames, width) float32."""
-    # The others import what they need and nothing that their neighbours do.
+    """Loads a file into an engine; every call of the result is one run: (frames, width) float32."""
+    # Each engine imports only its own packages.
     match engine.partition("-")[0]:
         case "earbit":
             session = Session(file, n_threads)
@@ -52,7 +52,7 @@ def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callab
 
 
 def main() -> None:
-    """Serves one engine until its input closes."""
+    """Runs one engine until standard input closes."""
     engine, file, seconds, threads, output_file = sys.argv[1:6]
     pin_to_cores(int(threads))
     audio = speech_like(int(float(seconds) * SAMPLE_RATE_HZ))

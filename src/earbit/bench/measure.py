@@ -1,4 +1,4 @@
-"""Measured time and memory; neither shares a type or a column with anything estimated."""
+"""Measured time and memory, in types and columns of their own, separate from estimates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredTime:
-    """Wall time of one call, over all runs."""
+    """Wall time per call over all runs."""
 
     median_ms: float
     p10_ms: float
@@ -25,15 +25,15 @@ class MeasuredTime:
 
     @staticmethod
     def of(times_ms: Sequence[float]) -> MeasuredTime:
-        """Sums up at least one run; quantiles lie linearly between the two nearest ranks."""
+        """Summarises at least one run, with linearly interpolated quantiles."""
         p10, median, p90 = map(float, np.percentile(times_ms, (10, 50, 90)))
         return MeasuredTime(median_ms=median, p10_ms=p10, p90_ms=p90)
 
 
 def peak_rss_bytes() -> int:
-    """The most memory that this process has held at once; measure an engine in its own process.
+    """Peak memory of this process; measure each engine in its own process.
 
-    On Linux it is VmHWM: the figure of getrusage starts at the peak of whoever started the process.
+    On Linux it is VmHWM, because the figure of getrusage includes the peak of the parent process.
     """
     if _STATUS.exists():
         lines = _STATUS.read_text(encoding="ascii").splitlines()
@@ -45,9 +45,9 @@ def peak_rss_bytes() -> int:
 
 
 def pin_to_cores(n_threads: int) -> None:
-    """Keeps this process on as many of its processors as it has threads, of distinct cores first.
+    """Pins this process to as many processors as it has threads, on distinct cores first.
 
-    Always the same ones, so that engines that take turns stand on the same cores.
+    The choice is deterministic, so that alternating engines run on the same cores.
     """
     if not hasattr(os, "sched_setaffinity"):
         return

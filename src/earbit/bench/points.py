@@ -1,4 +1,4 @@
-"""Points of `earbit bench`, each a length of audio and a number of threads; without PyTorch."""
+"""Points of `earbit bench`: lengths of audio and numbers of threads, without PyTorch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Point:
 
 
 def points_of(seconds: Sequence[float], threads: Sequence[int]) -> list[Point]:
-    """Every length with every number of threads, each once, length by length."""
+    """All distinct pairs of length and number of threads, ordered by length."""
     for option, values in (("--seconds", seconds), ("--threads", threads)):
         if not values:
             raise ConfigError(f"{option} without a number; give one or several")
@@ -41,6 +41,6 @@ def points_of(seconds: Sequence[float], threads: Sequence[int]) -> list[Point]:
 
 
 def check_runs(n_runs: int | None) -> None:
-    """ConfigError for a number of runs that cannot be."""
+    """Raises ConfigError for an invalid number of runs."""
     if n_runs is not None and not 1 <= n_runs <= MAX_RUNS:
         raise ConfigError(f"runs={n_runs}; allowed are 1 to {MAX_RUNS}")

@@ -1,4 +1,4 @@
-"""Whether this machine is quiet and large enough for times to mean something."""
+"""Warns if this machine is too busy or too small for reliable times."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from earbit.progress import say
 from earbit.runtime.cores import usable_cores
 
 SPARE_LOAD = 0.5
-"""Load beyond the processors that are asked for, which passes for noise."""
+"""Tolerated load average beyond the requested processors."""
 
 
 def warn_of_disturbance(threads: Sequence[int]) -> None:
-    """A line for more threads than processors, and one for a machine that is at work already."""
+    """Warns of more threads than processors, and of other work on the machine."""
     processors, load = usable_cores(), os.getloadavg()[0]
     if max(threads) > processors:
         say(

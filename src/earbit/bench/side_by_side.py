@@ -1,7 +1,7 @@
 """`earbit bench`: measured time and memory of programs, side by side with other engines.
 
-Every engine's output is held against PyTorch's before it is timed.  Then they take turns, A B A B,
-so that a machine whose speed drifts treats them alike.
+The output of every engine is compared with PyTorch's before timing.  Engines then alternate, A B A
+B, so that drifts of the machine's speed affect them equally.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from earbit.nn.precision import FLOAT
 from earbit.runtime.program_file import read_program
 
 MIN_COSINE = 0.9999
-"""Of a float32 engine's output and PyTorch's; the others' is reported, not judged."""
+"""Minimum cosine of float32 outputs and PyTorch's; for other precisions it is only reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class _Entrant:
     precision: str
     file: Path
     is_comparable: bool
-    """Whether it has the weights of the reference."""
+    """Whether its weights are those of the reference."""
 
     @property
     def name(self) -> str:
@@ -65,19 +65,19 @@ def bench(
     folder: Path | None = None,
     n_runs: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Times programs of one model, and engines that run it in PyTorch or beside it, on one clip.
+    """Times programs of one model, and other engines that run this model, on one clip.
 
-    programs: by plan; an empty name is a plan that is not known;  seconds: length of the audio;
-    engines: names of peers that are installed (`peers_named`);  model: file of the model in float
-    that the programs were made from, or None; then the engines run one of the same shape with
-    random weights, and the programs' outputs are compared with nothing;  folder: where what the
-    engines read is made, and found again by the next call for this model; None is a temporary one;
-    n_runs: how many count; None is 15, or fewer of long audio (`take_turns`).
+    programs: files by plan, with an empty name for an unknown plan;  seconds: length of the audio;
+    engines: names of installed peers (`peers_named`);  model: file of the source model in float, or
+    None.  With None, engines run a model of the same shape with random weights, and outputs of
+    programs are not compared;  folder: cache of the engines' input files for this model; None is a
+    temporary folder;  n_runs: number of timed runs; None is 15, or fewer for long audio
+    (`take_turns`).
 
-    Gives a record for every program, then one for every engine.  Raises ConfigError for an
-    impossible length, engine, number of threads or of runs, FormatError for a program that does not
-    say its shape or gives another one or what is not finite, UnsupportedError when an engine fails,
-    and for a float32 engine or program whose output is not PyTorch's.
+    Returns a record for every program, then one for every engine.  Raises ConfigError for an
+    invalid length, engine, number of threads or of runs, FormatError for a program with a missing
+    or wrong shape or output that is not finite, and UnsupportedError for a failing engine and for a
+    float32 engine or program whose output differs from PyTorch's.
     """
     point = Point(seconds, threads)
     check_runs(n_runs)
@@ -155,7 +155,7 @@ def _files(
             whole = folder / f"{kind}-{seconds:g}-s"
             files[kind] = whole / f"model.{suffix}"
             if not whole.exists():
-                # Under its name only when all of it is there: the next call takes what it finds.
+                # Renamed only when it is complete, because the next call reuses existing files.
                 with tempfile.TemporaryDirectory(dir=folder) as unfinished:
                     made_here = Path(unfinished) / "files"
                     made_here.mkdir()
@@ -171,7 +171,7 @@ def _reference(
     shape: list[int],
     seconds: float,
 ) -> np.ndarray | None:
-    """PyTorch's output in float32, (frames, width); None where nothing is compared with it."""
+    """Output of PyTorch in float32, (frames, width); None if no output is compared."""
     if model is None or not any(entrant.is_comparable for entrant in entrants):
         return None
     output = folder / f"{seconds:g}-s.npy"
@@ -194,7 +194,7 @@ def _check_ready(child: Child, shape: list[int]) -> None:
 def _agreement(
     entrant: _Entrant, output: Path, reference: np.ndarray | None
 ) -> dict[str, float | None]:
-    """How near an output is to PyTorch's; UnsupportedError where it should be equal and is not."""
+    """Compares an output with PyTorch's; raises UnsupportedError for an unexpected difference."""
     if reference is None or not entrant.is_comparable:
         return {"cosine": None, "max_abs_error": None}
     found = _read(output)
@@ -210,7 +210,7 @@ def _agreement(
 
 
 def _read(output: Path) -> np.ndarray:
-    # float64, as a sum over a million products loses digits in float32.
+    # float64, because a sum of a million products loses digits in float32.
     array: np.ndarray = np.load(output).astype(np.float64)
     return array
 
@@ -228,7 +228,7 @@ def _summary(runs: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any
 def _config_and_precisions(
     programs: Mapping[str, Path],
 ) -> tuple[ModelConfig, dict[str, str]]:
-    """Of the model that the programs were made from, and of its leaves, by plan."""
+    """Configuration of the source model, and precisions of its leaves by plan."""
     if not programs:
         raise ConfigError("no program to measure; give one file, or a preset and its plans")
     configs, precisions = dict(_origins(programs)), {}

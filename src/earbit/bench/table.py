@@ -38,9 +38,9 @@ NOT_COMPARED = (
 
 
 def render_bench(records: Sequence[dict[str, Any]]) -> str:
-    """Records as a plain table, with the ratio of every time to that of its point's first.
+    """Renders records as a table, with times relative to the first record of each point.
 
-    With a line below where the engines beside a program have other weights.
+    A line below notes engines whose weights differ from those of the program.
     """
     rows: list[Sequence[str]] = [HEADER]
     first: dict[tuple[float, int], float] = {}
@@ -71,7 +71,7 @@ def render_bench(records: Sequence[dict[str, Any]]) -> str:
 
 
 def _have_other_weights(records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether there are peers, and they are not what our programs were made from."""
+    """Whether there are peers with other weights than the programs."""
     ours = [record for record in records if record["engine"] == OURS]
     return len(ours) < len(records) and all(record["cosine"] is None for record in ours)
 
@@ -86,5 +86,5 @@ def line_of(record: Mapping[str, Any]) -> str:
 
 
 def label_of(record: Mapping[str, Any]) -> str:
-    """The name of a record in a table: a peer, or our program by its plan."""
+    """Label of a record in a table: name of a peer, or plan of a program."""
     return f"{OURS} {record['plan']}" if record["plan"] else str(record["engine"])

@@ -1,4 +1,4 @@
-"""Engines take turns, A B A B, so that a machine whose speed drifts treats them alike."""
+"""Alternates engines, A B A B, so that drifts of the machine's speed affect them equally."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ N_RUNS = 15
 N_WARM_UPS = 2
 MIN_RUNS = 5
 BUDGET_S = 120.0
-"""After MIN_RUNS turns no more are begun once this time is over: long audio has fewer runs."""
+"""Time in s after which no turn beyond MIN_RUNS begins, to limit runs on long audio."""
 
 
 class Engine(Protocol):
@@ -27,7 +27,7 @@ def take_turns(
 ) -> list[list[dict[str, Any]]]:
     """Figures of every engine and run in alternating order, without warm-ups.
 
-    n_runs: so many turns, however long they take; None is N_RUNS, or fewer when time is over.
+    n_runs: number of turns; None is N_RUNS, or fewer if they exceed BUDGET_S.
     """
     n_turns = n_runs or N_RUNS
     turns: list[list[dict[str, Any]]] = []

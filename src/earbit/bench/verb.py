@@ -1,4 +1,4 @@
-"""Every point of `earbit bench`: a table for people, JSON for programs, nothing lost on the way."""
+"""Runs all points of `earbit bench`, and keeps finished points on errors and interruptions."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def bench_all(
     engines: Sequence[str],
     n_runs: int | None = None,
 ) -> None:
-    """`bench` at every point, those of a length one after the other; `keep` is given what is found.
+    """Runs `bench` at every point, ordered by length, and passes the results to `keep`.
 
-    keep: called once, with a table and with machine, versions and records, also when the work ends
-    early, by an error or by hand, if a point is finished by then.  Each of several is said when it
-    is finished.  Other arguments and errors are those of `bench`.
+    keep: called once, with a table and with machine, versions and records; after an error or an
+    interruption, with the finished points if there are any.  With several points, each is printed
+    when it is finished.  Other arguments and errors are those of `bench`.
     """
     found_here = {"machine": machine(), "versions": versions()}
     records: list[dict[str, Any]] = []
@@ -64,7 +64,7 @@ def bench_all(
 
 
 def machine() -> dict[str, Any]:
-    """On what was measured, and how busy it is now."""
+    """Description and current load of the machine."""
     return {
         "cpu": cpu_name(),
         "isa": _core.isa(),

@@ -1,10 +1,10 @@
 """Two storage accountings of a quantized model: that of earbit, and that of Yeh et al.
 
-`earbit`: every leaf that the plan quantizes, with all scales and shifts that it needs.
+`earbit`: every leaf that the plan quantizes, with all its scales and shifts.
 `yeh` (arXiv 2301.00652): only the weight matrices of the encoder's layers are quantized, everything
-else is fp16, scales are not counted, the projection to the units is.  Its authors do not print the
-rule; it is inferred from their storage column, which it gives for HuBERT Base if the positional
-convolution has 64 taps instead of 128.
+else is fp16, scales are not counted, the projection to the units is counted.  The paper does not
+state this rule.  It is inferred from the storage column, which it reproduces for HuBERT Base if the
+positional convolution has 64 taps instead of 128.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from earbit.nn.precision import FLOAT, Precision
 
 Accounting = Literal["earbit", "yeh"]
 FLOAT_FORMATS: dict[Accounting, tuple[RestBits, ...]] = {"earbit": STORAGE_FORMATS, "yeh": (16,)}
-"""Bits in storage of what is not quantized; the first, unless another is asked for."""
+"""Storage bits of unquantized tensors; the first is the default."""
 _MATRICES = "encoder.layers.*"
 
 
 def float_format(accounting: Accounting, rest_bits: RestBits | None) -> RestBits:
-    """Bits in storage of what is not quantized, when so many are asked for; None leaves it open.
+    """Storage bits of unquantized tensors; None selects the default of the accounting.
 
-    Raises ConfigError for an accounting that is unknown or does not know this float format.
+    Raises ConfigError for an unknown accounting and for bits that it does not support.
     """
     if accounting not in FLOAT_FORMATS:
         raise ConfigError(
@@ -51,7 +51,7 @@ def float_format(accounting: Accounting, rest_bits: RestBits | None) -> RestBits
 def quantized_leaves(
     model: AudioModel, precisions: Mapping[str, Precision], accounting: Accounting
 ) -> dict[str, Precision]:
-    """The precisions of a plan that the accounting takes for quantized."""
+    """Precisions of the leaves that the accounting counts as quantized."""
     if accounting == "earbit":
         return dict(precisions)
     return {
@@ -64,9 +64,9 @@ def quantized_leaves(
 def stored(
     model: AudioModel, precisions: Mapping[str, Precision], rest_bits: int, accounting: Accounting
 ) -> Iterator[tuple[str, int, int]]:
-    """(path, parameters, bits) of everything that is stored, the unit head left out.
+    """Yields (path, parameters, bits) of all stored modules without the unit head.
 
-    precisions: of `quantized_leaves`.
+    precisions: result of `quantized_leaves`.
     """
     for path, owner in owners(model):
         precision = precisions.get(path, FLOAT)

@@ -18,23 +18,23 @@ class Cost:
 
     parameters: int = 0
     storage_bits: dict[int, int]
-    """By the bits of what is not quantized."""
+    """Storage by the bits of unquantized tensors."""
     macs: int = 0
     other_flops: int = 0
     """Floating-point operations that are not products."""
     flops: int = 0
-    """2 MACs and the others."""
+    """Two per MAC, plus the other FLOPs."""
     float_flops: int = 0
-    """FLOPs without the products that have a quantized operand."""
+    """FLOPs without products of quantized operands."""
     bops: int = 0
     activation_bits: int = 0
-    """The most bits of activations alive at once while it runs (`earbit.cost.memory`)."""
+    """Peak bits of live activations (`earbit.cost.memory`)."""
     estimates: dict[str, EstimatedTime]
-    """By device."""
+    """Estimated times by device."""
 
 
 def total(costs: Iterable[Cost]) -> Cost:
-    """The sum of at least one cost; of memory the largest, since it is used again."""
+    """The sum of at least one cost, with the maximum of memory, which is reused."""
     several = list(costs)
     first = several[0]
     return Cost(

@@ -1,7 +1,7 @@
-"""Estimated time on a named device: its peak rates and their source, products alone.
+"""Estimated time of products on a named device, from its peak rates with sources.
 
-This is a lower bound that no program reaches: it leaves out memory traffic, launches and whatever
-is not a product.  It shares neither type nor column with a measured time.
+This is a lower bound that no program reaches: it excludes memory traffic, launches and all other
+operations.  Estimates and measured times have separate types and columns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from earbit.nn.precision import Precision
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Device:
-    """A machine by its peak rates."""
+    """Peak rates of a machine."""
 
     name: str
     tops_of: dict[int, float]
@@ -25,9 +25,9 @@ class Device:
     source: str
 
     def tops(self, precision: Precision) -> float:
-        """The rate of the narrowest unit that holds the wider of the two operands.
+        """The rate of the narrowest unit that holds the wider operand.
 
-        2 bits run on the 4-bit unit, and a 1-bit weight beside a float input runs in float.
+        2 bits run on the 4-bit unit, and a 1-bit weight with a float input runs in float.
         """
         widest = max(precision.weight_bits, precision.activation_bits)
         return self.tops_of[min(bits for bits in self.tops_of if bits >= widest)]
@@ -35,7 +35,7 @@ class Device:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EstimatedTime:
-    """A time that nobody measured."""
+    """An estimated, not measured, time."""
 
     device: str
     ms: float
@@ -44,7 +44,7 @@ class EstimatedTime:
 A100 = "NVIDIA A100 SXM data sheet and Ampere white paper, dense"
 A100_INTEGERS = {1: 4992.0, 4: 1248.0, 8: 624.0}
 H200 = "NVIDIA H200 SXM data sheet, dense (half of the printed rates with sparsity)"
-# Its catalogue has no rate below 8 bits: whatever is narrower runs there.
+# Its data sheet has no rate below 8 bits, so narrower operands use that rate.
 H200_INTEGERS = {8: 1979.0}
 
 # Two vector pipes of 128 bits; each starts one of any of these instructions per cycle.  The guide
@@ -58,7 +58,7 @@ A76 = (
 _A76_GHZ = 2.4
 _A76_PIPES = 2
 _A76_MACS_PER_CYCLE = {
-    # Exclusive or, count per byte, and a dot product with ones that adds the counts up.
+    # Exclusive or, count per byte, and a dot product with ones that sums the counts.
     1: _A76_PIPES * 128 / 3,
     8: _A76_PIPES * 16.0,
     32: _A76_PIPES * 4.0,
@@ -67,7 +67,7 @@ _A76_MACS_PER_CYCLE = {
 DEVICES: dict[str, Device] = {
     device.name: device
     for device in (
-        # Several of each, because what runs in float sets every ratio, by up to a factor of 16.
+        # Several of each, because float operations set every ratio, by up to a factor of 16.
         Device(name="a100-fp32", tops_of={**A100_INTEGERS, 32: 19.5}, source=A100),
         Device(name="a100-tf32", tops_of={**A100_INTEGERS, 32: 156.0}, source=A100),
         Device(name="a100-fp16", tops_of={**A100_INTEGERS, 32: 312.0}, source=A100),
@@ -86,9 +86,9 @@ DEVICES: dict[str, Device] = {
 
 
 def devices_named(names: Sequence[str], *others: str) -> list[Device]:
-    """Devices of the catalogue by name; ConfigError with near names for one that is not there.
+    """Finds devices by name; raises ConfigError with similar names for unknown ones.
 
-    others: names that the caller takes beside those of the catalogue.
+    others: names that the caller accepts besides those of the catalogue.
     """
     for name in names:
         if name not in DEVICES:
@@ -97,7 +97,7 @@ def devices_named(names: Sequence[str], *others: str) -> list[Device]:
 
 
 def estimate(ops: Iterable[Op], device: Device) -> EstimatedTime:
-    """Sum over all products of 2 MACs / peak rate."""
+    """Estimates time as the sum over all products of 2 MACs / peak rate."""
     seconds = sum(
         OPERATIONS_PER_MAC * op.n_macs / (1e12 * device.tops(op.precision))
         for op in ops

@@ -1,6 +1,6 @@
-"""A picture of cost profiles: where the cost sits, and how it grows with the length of audio.
+"""A figure of cost profiles: cost by role, and growth with the length of audio.
 
-The same records give the same bytes: no date, no random ids.
+Without date and random ids, so that equal records give equal bytes.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ INK = "#1c2530"
 
 
 def draw(records: Sequence[dict[str, Any]], by_length: Sequence[dict[str, Any]]) -> str:
-    """An SVG element: shares of BOPs per model and plan, MACs per model, MACs against length.
+    """Draws an SVG element: fractions of BOPs per model and plan, MACs per model and length.
 
-    records: of `to_json`, of one length;  by_length: of `macs_by_length`.
+    records: from `to_json`, of one length;  by_length: from `macs_by_length`.
     Raises UnsupportedError without matplotlib.
     """
     try:
@@ -62,7 +62,7 @@ def draw(records: Sequence[dict[str, Any]], by_length: Sequence[dict[str, Any]])
 
 
 def _bars(axes: Any, records: Sequence[dict[str, Any]], key: str, *, is_share: bool) -> None:
-    """A bar for each record from the top down, a colour for each role; its total at the end."""
+    """Draws a bar for each record from the top down, coloured by role, with its total."""
     names = list(dict.fromkeys(record["name"] for record in records))
     # A gap between models.
     rows = [i + 0.4 * names.index(record["name"]) * is_share for i, record in enumerate(records)]
@@ -87,7 +87,7 @@ def _bars(axes: Any, records: Sequence[dict[str, Any]], key: str, *, is_share: b
         )
     labels = [f"{r['name']}  {r['plan']}" if is_share else r["name"] for r in records]
     axes.set_yticks(rows, labels)
-    # From the top down; few bars do not grow fat.
+    # From the top down, with a limited height of few bars.
     axes.set_ylim(max(rows[-1], MIN_BARS - 1 if is_share else 0) + 0.6, -0.6)
     seconds = f"for {records[0]['seconds']:g} s"
     axes.set_xlabel(f"share of BOPs {seconds}, %" if is_share else f"GMAC {seconds}")
@@ -99,7 +99,7 @@ def _bars(axes: Any, records: Sequence[dict[str, Any]], key: str, *, is_share: b
 
 
 def _lines(axes: Any, by_length: Sequence[dict[str, Any]]) -> None:
-    """Per second of audio, so that a cost that grows with the length alone is level."""
+    """Draws MACs per second of audio, which is constant for linear growth."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
     lowest, highest = math.inf, 0.0
@@ -116,7 +116,7 @@ def _lines(axes: Any, by_length: Sequence[dict[str, Any]]) -> None:
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
-    # Wide enough that what is level looks level.
+    # Wide enough that constant lines look level.
     axes.set_ylim(lowest / 2, highest * 2)
     axes.set_xticks([1, 10, 60, 600], ["1 s", "10 s", "1 min", "10 min"])
     axes.minorticks_off()

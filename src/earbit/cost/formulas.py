@@ -1,9 +1,9 @@
 """Cost of every operation, as pure functions on shapes.
 
-Products are counted at the leaves.  Everything else follows the conventions of DeepSpeed's FLOPs
+Products are counted at the leaves.  Other operations follow the conventions of DeepSpeed's FLOPs
 profiler: 5 per element of an affine norm (4 without), 1 per element of an activation function or
-a softmax, 1 per element of a sum.  Unlike there, the bias of every leaf is counted, and operations
-are counted however they are written; `benchmarks/deepspeed_flops.py` names the differences.
+a softmax, 1 per element of a sum.  In addition, the bias of every leaf is counted, and operations
+are counted in every notation; `benchmarks/deepspeed_flops.py` lists the differences.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class LeafCall:
     stride: int = 1
     padding: int = 0
     n_pairs: int | None = None
-    """Pairs (row, column) per matrix stack that a sparse pattern needs; None for all."""
+    """Pairs (row, column) per matrix stack in a sparse pattern; None for all."""
     is_left_sparse: bool = False
     """Whether the pattern is that of the left operand; else it is that of the result."""
 
 
 def needed_output(call: LeafCall) -> Shape:
-    """The output, without what a convolution computes beyond one frame per `stride` inputs.
+    """The output without frames of a convolution beyond one per `stride` inputs.
 
-    An even kernel padded by half on both sides gives one frame too many; a positional convolution
-    drops it, and a runtime never computes it.
+    An even kernel padded by half on both sides gives one extra frame, which a positional
+    convolution drops and a runtime does not compute.
     """
     if not call.padding:
         return call.output
@@ -50,12 +50,12 @@ def needed_output(call: LeafCall) -> Shape:
 
 
 def linear_macs(call: LeafCall) -> int:
-    """Weight (d_out, d_in): every output element is a product over d_in."""
+    """MACs with weight (d_out, d_in): every output element is a product over d_in."""
     return prod(call.output) * call.weight[1]
 
 
 def conv1d_macs(call: LeafCall) -> int:
-    """Weight (C_out, C_in / groups, kernel): every output element reads both; padding counts."""
+    """MACs with weight (C_out, C_in / groups, kernel), including products with padding."""
     return prod(needed_output(call)) * call.weight[1] * call.weight[2]
 
 
@@ -80,32 +80,32 @@ LEAF_MACS: dict[type[torch.nn.Module], Callable[[LeafCall], int]] = {
 
 
 def leaf_other_flops(call: LeafCall) -> int:
-    """One per output element for the bias, one per input element for the activation function."""
+    """FLOPs of a leaf: one per output element for the bias, one per input for the activation."""
     bias = prod(needed_output(call)) if call.has_bias else 0
     return bias + (prod(call.inputs[0]) if call.has_activation else 0)
 
 
 Formula = Callable[[tuple[Shape, ...], Shape], int]
-"""FLOPs from the shapes of the tensors that go in and of the first that comes out."""
+"""FLOPs from the shapes of the input tensors and of the first output tensor."""
 
 
 def per_output(inputs: tuple[Shape, ...], output: Shape) -> int:
-    """One per element that comes out."""
+    """One FLOP per output element."""
     return prod(output)
 
 
 def per_output_twice(inputs: tuple[Shape, ...], output: Shape) -> int:
-    """Two per element that comes out: a gate, or the affine map that batch norm is in use."""
+    """Two FLOPs per output element, for a gate or the affine map of a batch norm."""
     return 2 * prod(output)
 
 
 def per_input(inputs: tuple[Shape, ...], output: Shape) -> int:
-    """One per element that goes in: a reduction."""
+    """One FLOP per input element, for a reduction."""
     return prod(inputs[0])
 
 
 def per_normed(inputs: tuple[Shape, ...], output: Shape) -> int:
-    """Five per element with weight and bias, four without."""
+    """Five FLOPs per element with weight and bias, four without."""
     return (5 if len(inputs) > 1 else 4) * prod(output)
 
 
@@ -120,14 +120,14 @@ OTHER_FLOPS: dict[str, Formula] = {
     **dict.fromkeys(_words("add sub mul div neg abs pow sqrt rsqrt exp log sin cos"), per_output),
     **dict.fromkeys(_words("sum mean"), per_input),
 }
-"""Tensor operations by name.  Where integers come out it is index arithmetic: no FLOPs."""
+"""Tensor operations by name.  Integer outputs are index arithmetic without FLOPs."""
 
 FREE = frozenset(
     _words(
-        # Another look at the same numbers.
+        # Views of the same numbers.
         "view _unsafe_view reshape t transpose permute expand squeeze unsqueeze slice select split "
         "split_with_sizes unbind unfold alias detach as_strided "
-        # Numbers moved, or made from nothing.
+        # Numbers that are moved or created.
         "clone copy _to_copy cat stack constant_pad_nd arange zeros ones full empty empty_like "
         "zeros_like ones_like full_like scalar_tensor lift_fresh "
         # Masks: comparisons, logic on bits, choices between two numbers.

@@ -1,4 +1,4 @@
-"""Cost against length of audio: products of a model from 1 second to 10 minutes."""
+"""Cost against length of audio: MACs of a model from 1 second to 10 minutes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LENGTHS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
 def macs_by_length(configs: Mapping[str, ModelConfig]) -> list[dict[str, Any]]:
-    """`{name, seconds, macs}` of models by name, the latter two lists of the same length.
+    """Records `{name, seconds, macs}` of models by name, where the latter two are lists.
 
-    Plans do not change it.
+    MACs do not depend on plans.
     """
     rows = []
     with progress("profiling lengths", len(configs) * len(LENGTHS_S)) as advance:

@@ -1,13 +1,12 @@
-"""Memory of activations: how many bits are alive at once while a model runs, batch of 1.
+"""Memory of activations: peak number of live bits while a model runs with a batch of 1.
 
-A tensor lives from the operation that makes it until nobody holds it any more, as in PyTorch's
+A tensor lives from the operation that makes it until its last reference is dropped, as in PyTorch's
 forward pass without gradients; the hidden states, which are results, live to the end.  It has the
-bits of its most demanding reader: what only 1-bit leaves read is 1 bit per element, as in a packed
-program.  The clip, the weights and what a leaf needs inside itself are not counted, whichever way
-they are looked at.
+bits of its most demanding reader: a tensor that only 1-bit leaves read has 1 bit per element, as in
+a packed program.  The clip, the weights, their views, and memory inside a leaf are not counted.
 
-The peak and not the sum of all outputs: inference uses memory again, so the sum says nothing of
-what a device must have, and it would make the deep look worse than the wide for nothing.
+The peak is counted and not the sum of all outputs, because inference reuses memory: the sum does
+not tell the memory of a device, and it would penalise deep models against wide ones.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ class _Storage:
 
     n_elements: int
     fixed_bits: int | None
-    """Per element of masks and indices, which are what they are; None for numbers."""
+    """Fixed bits per element of masks and indices; None for numbers."""
     bits: int = 0
-    """Per element, as its readers so far ask for."""
+    """Bits per element that its readers require so far."""
     copies: list[int] = field(default_factory=list)
-    """Storages that hold the same numbers again: who reads them reads this."""
+    """Copies of the same numbers, whose readers count as readers of this storage."""
 
     @property
     def n_bits(self) -> int:
-        """Bits of all elements; in float where nobody reads them, for then they are a result."""
+        """Bits of all elements, in float without readers, because then they are a result."""
         return self.n_elements * (self.fixed_bits or self.bits or FLOAT_BITS)
 
 
@@ -46,18 +45,18 @@ class Memory:
     """Follows the activations of one run; only their shapes matter, so they may be on `meta`."""
 
     def __init__(self, given: Iterable[Tensor]) -> None:
-        """given: what is there before the run, the clip and the weights; it is not counted."""
+        """given: tensors that are not counted, the clip and the weights."""
         storages = [tensor.untyped_storage() for tensor in given]
-        # Held, so that nothing else can have their identity.
+        # References are held, so that no other object can get their identity.
         self._given = {id(storage): storage for storage in storages}
         self._storages: list[_Storage] = []
         self._alive: dict[int, int] = {}
-        """Which storage a living object of PyTorch's is."""
+        """Index of the storage of a live PyTorch object."""
         self._events: list[tuple[str | None, int]] = []
-        """(path of the module that made it, storage), or (None, storage) when it is gone."""
+        """(path of the module that made it, storage), or (None, storage) when it is freed."""
 
     def made(self, tensors: Iterable[Tensor], path: str) -> None:
-        """An operation of the module at `path` gave these; another look at old numbers is free."""
+        """Records the outputs of an operation of the module at `path`; views are free."""
         for tensor in tensors:
             storage = tensor.untyped_storage()
             if id(storage) in self._alive or id(storage) in self._given:
@@ -72,19 +71,19 @@ class Memory:
             weakref.finalize(storage, partial(self._gone, id(storage), index))
 
     def read(self, tensor: Tensor, bits: int) -> None:
-        """Somebody needs these numbers in so many bits."""
+        """Records a read of a tensor with a number of bits."""
         index = self._alive.get(id(tensor.untyped_storage()))
         if index is not None:
             self._storages[index].bits = max(self._storages[index].bits, bits)
 
     def copied(self, source: Tensor, copy: Tensor) -> None:
-        """The numbers were moved and not computed with: who reads the copy decides their bits."""
+        """Records a copy without computation, whose readers determine the bits of both."""
         indices = [self._alive.get(id(t.untyped_storage())) for t in (source, copy)]
         if indices[0] is not None and indices[1] is not None and indices[0] != indices[1]:
             self._storages[indices[0]].copies.append(indices[1])
 
     def end(self) -> None:
-        """Call it when the run is over: what is alive now is its result."""
+        """Ends the run; live tensors are its result."""
         for index in self._alive.values():
             self._storages[index].bits = max(self._storages[index].bits, FLOAT_BITS)
         # A copy is younger than its source.
@@ -93,7 +92,7 @@ class Memory:
             storage.bits = max([storage.bits, *copies])
 
     def peaks(self) -> dict[str, int]:
-        """The most bits alive when something was made, by the path of the module that made it."""
+        """Peak number of live bits at the allocations of each module, by its path."""
         peaks: dict[str, int] = {}
         n_alive = 0
         for path, index in self._events:

@@ -20,27 +20,27 @@ class Op:
     """`linear`, `conv1d` or `matmul` for a leaf, else the name of the tensor operation."""
     n_macs: int
     n_other_flops: int
-    """Floating-point operations that are not products: biases, activations, norms, sums."""
+    """Other floating-point operations than products: biases, activations, norms, sums."""
     precision: Precision = FLOAT
-    """Bits of both operands of the product; of no meaning where there is none."""
+    """Bits of both operands of the product; meaningless without a product."""
     n_weights: int = 0
     """Weights of the leaf, without its bias."""
     out_elements: int
 
     @property
     def flops(self) -> int:
-        """Two for each MAC, plus what is not a product."""
+        """Two per MAC, plus other operations."""
         return OPERATIONS_PER_MAC * self.n_macs + self.n_other_flops
 
     @property
     def float_flops(self) -> int:
-        """FLOPs that stay in floating point: a product with a quantized operand is none."""
+        """FLOPs that remain in floating point, without products of quantized operands."""
         return self.flops if self.precision.is_float else self.n_other_flops
 
     @property
     def bops(self) -> int:
         """MACs times the bits of both operands (Bayesian Bits, arXiv 2005.07093).
 
-        That paper counts layers with weights; for a product of two activations both have bits too.
+        That paper counts layers with weights; here the same holds for products of two activations.
         """
         return self.n_macs * self.precision.weight_bits * self.precision.activation_bits

@@ -1,4 +1,4 @@
-"""Table 1 of arXiv 2311.02772 for our presets and all plans, beside what the paper prints.
+"""Table 1 of arXiv 2311.02772 for earbit's presets and all plans, beside printed values.
 
 Only ratios against the full-precision Transformer are compared: the paper states neither the unit
 of its FLOP and BOP columns nor the length of its input, and its plans can only be inferred.
@@ -41,7 +41,7 @@ def _less(figure: float, of: float) -> float:
     return 100 * (figure / of - 1)
 
 
-# Full precision: 184.42 MB, 110.54 FLOP, 1228.64 BOP.  The 1-bit rows stand beside our plan
+# Full precision: 184.42 MB, 110.54 FLOP, 1228.64 BOP.  The 1-bit rows are compared with plan
 # `w1a1-encoder`, since the printed storage leaves no room for anything else in one bit.
 PRINTED: dict[tuple[str, str], Printed] = {
     ("hubert-base", "fp32"): Printed(storage=0.0, flops=0.0, bops=0.0, time=0.0),
@@ -73,9 +73,9 @@ NOTES = (
 
 
 def table_1(n_samples: int) -> tuple[str, list[Profile]]:
-    """The table as text and its profiles: every one of `MODELS` under every plan.
+    """Table 1 as text, and its profiles of all `MODELS` under all plans.
 
-    n_samples: length of the clip.  Raises ConfigError for an impossible length.
+    n_samples: length of the clip.  Raises ConfigError for an invalid length.
     """
     with progress("profiling", len(MODELS) * len(PLANS)) as advance:
         profiles = []
@@ -121,7 +121,7 @@ def _figures(profiles: Sequence[Profile]) -> list[list[str]]:
 
 
 def _ratios(profiles: Sequence[Profile]) -> list[list[str]]:
-    """In % against the first profile; in storage fp16 beside fp16, as the paper's."""
+    """Ratios in % against the first profile, with fp16 storage for both as in the paper."""
     columns = ["storage", "printed", "FLOP", "float FLOP", "printed", "BOP", "printed"]
     rows = [["% against the first row", *columns, "est. time", "printed"]]
     first = profiles[0].total

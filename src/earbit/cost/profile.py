@@ -1,7 +1,7 @@
 """Cost profile of a model for one clip: in total, by role and by module.
 
-The full-precision model runs once on the meta device, where tensors have shapes and no numbers; a
-plan changes the bits of its operands and nothing else.
+The full-precision model runs once on the meta device, where tensors have shapes and no numbers.  A
+plan changes only the bits of operands.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from earbit.nn.precision import Precision
 from earbit.nn.roles import ROLES
 
 MAX_SAMPLES = 16_000 * 86_400
-"""A day of audio; beyond it the attention matrices of some encoders outgrow 64-bit sizes."""
+"""A day of audio; beyond it the attention matrices of some encoders exceed 64-bit sizes."""
 CATALOGUE = tuple(DEVICES.values())
 REST = "rest"
 """Operations outside of blocks with a role: norms between blocks, residual sums."""
@@ -40,23 +40,23 @@ class Profile:
     name: str
     plan: str
     n_samples: int
-    """Length of the clip; 16,000 are a second."""
+    """Length of the clip, with 16,000 samples per second."""
     rest_bits: int
-    """Bits in storage of whatever is not quantized, in the figure that stands for all."""
+    """Storage bits of unquantized tensors, for the total storage."""
     accounting: Accounting
     total: Cost
     groups: dict[str, Cost]
-    """By role, and `rest`."""
+    """Cost by role, and `rest`."""
     modules: dict[str, Cost]
-    """By path, in the order of the model; each with all that is inside it."""
+    """Cost of modules by path, in model order, including their submodules."""
     devices: tuple[Device, ...]
     ops: tuple[Op, ...]
     unknown_ops: dict[str, int]
-    """Operations without a formula and how often they ran; their cost is missing above."""
+    """Counts of operations without a formula, whose cost is missing above."""
 
     @property
     def storage_bits(self) -> int:
-        """In the chosen float format."""
+        """Storage in the chosen float format."""
         return self.total.storage_bits[self.rest_bits]
 
 
@@ -71,12 +71,12 @@ def profile_model(
     accounting: Accounting = "earbit",
     devices: Sequence[Device] = CATALOGUE,
 ) -> Profile:
-    """The cost of features from one clip: batch of 1, no padding, without the unit head.
+    """Profiles the features of one clip: batch of 1, no padding, without the unit head.
 
     precisions: of leaves by name; the others stay in float.  name, plan: labels of the result.
-    rest_bits: None is 32, or 16 where the accounting knows nothing else.
-    Raises ConfigError for a leaf that the model does not have, a clip shorter than a frame or
-    longer than a day, and `rest_bits` that is no float format or none of the accounting.
+    rest_bits: storage bits of unquantized tensors; None is 32, or 16 if the accounting supports
+    only that.  Raises ConfigError for an unknown leaf, a clip shorter than a frame or longer than a
+    day, and `rest_bits` that the accounting does not support.
     """
     if not MIN_SAMPLES <= n_samples <= MAX_SAMPLES:
         raise ConfigError(
@@ -85,7 +85,7 @@ def profile_model(
     rest_bits = float_format(accounting, rest_bits)
     model = _without_numbers(config)
     _check_names(list(leaf_modules(model)), precisions)
-    # Only pre-training uses the head: neither features nor an exported program contain it.
+    # Only pre-training uses the head, so features and exported programs exclude it.
     model.head = None
     present = {leaf: p for leaf, p in precisions.items() if not leaf.startswith("head.")}
     counted = quantized_leaves(model, present, accounting)
@@ -107,7 +107,7 @@ def profile_model(
 
 
 def leaves_of_config(config: ModelConfig) -> list[NamedLeaf]:
-    """The leaves of a model in its order, for plans; no weights are allocated."""
+    """Leaves in model order, for plans, without allocating weights."""
     return leaves_of(_without_numbers(config))
 
 
@@ -150,7 +150,7 @@ def _cost(
     parameters: int = 0,
     activation_bits: int = 0,
 ) -> Cost:
-    """The cost of holding something, without computing anything."""
+    """The cost of storage without computation."""
     return Cost(
         parameters=parameters,
         storage_bits=storage_bits or dict.fromkeys(STORAGE_FORMATS, 0),
@@ -165,7 +165,7 @@ def _by_role(
     costs: dict[str, list[Cost]] = {part: [_cost(devices)] for part in PARTS}
     role_of_path = roles_of(model)
     for path, cost in own.items():
-        # The head is counted by one accounting only, and is no part of the traced model.
+        # Only one accounting counts the head, which the traced model lacks.
         role = "head" if path.startswith("head.") else role_of_path[path]
         costs[role or REST].append(cost)
     return {part: total(of_part) for part, of_part in costs.items()}
@@ -180,7 +180,7 @@ def _with_what_is_inside(own: Mapping[str, Cost]) -> dict[str, Cost]:
 
 
 def _ancestors(path: str) -> Iterator[str]:
-    """The model itself (an empty path), the modules around this one, and this one."""
+    """The model (an empty path), the modules that contain this one, and this one."""
     yield ""
     names = path.split(".") if path else []
     for n in range(1, len(names) + 1):

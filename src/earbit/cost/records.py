@@ -1,4 +1,4 @@
-"""Profiles as JSON values for programs."""
+"""Profiles as JSON values."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from earbit.cost.table import shown_modules
 
 
 def to_json(profiles: Sequence[Profile], module_depth: int = 0) -> list[dict[str, Any]]:
-    """One record for each profile; storage in whole bytes, times in milliseconds.
+    """Converts profiles to records, with storage in whole bytes and times in milliseconds.
 
-    module_depth: how many names of a module's path are listed; 0 lists no modules.
+    module_depth: maximum number of names in the path of listed modules; 0 lists no modules.
     """
     return [
         {

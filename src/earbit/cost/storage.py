@@ -1,8 +1,8 @@
-"""Bits that a model needs in a file: the numbers alone, without header and alignment.
+"""Storage of a model in a file in bits, without header and alignment.
 
-A quantized leaf keeps, in `rest_bits` each: a scale per output channel where the weight is
-quantized; a shift per input channel and one scale where the input is; its bias.  Everything else
-keeps `rest_bits` per parameter.
+A quantized leaf stores, in `rest_bits` each, a scale per output channel of a quantized weight, a
+shift per input channel and one scale of a quantized input, and its bias.  Everything else takes
+`rest_bits` per parameter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FLOAT_BITS = FLOAT.weight_bits
 
 
 def owners(model: torch.nn.Module, name: str = "") -> Iterator[tuple[str, torch.nn.Module]]:
-    """Every module with its path, but nothing inside a leaf: its parameters are the leaf's."""
+    """All modules with their paths, except modules inside a leaf."""
     yield name, model
     if isinstance(model, Leaf):
         return
@@ -31,13 +31,13 @@ def owners(model: torch.nn.Module, name: str = "") -> Iterator[tuple[str, torch.
 
 
 def n_parameters(owner: torch.nn.Module) -> int:
-    """Trainable parameters of a leaf with all that is inside it, or of any other module alone."""
+    """Trainable parameters of a leaf with its submodules, or of another module alone."""
     parameters = owner.parameters(recurse=isinstance(owner, Leaf))
     return sum(p.numel() for p in parameters if p.requires_grad)
 
 
 def storage_bits(owner: torch.nn.Module, precision: Precision, rest_bits: int) -> int:
-    """Bits of one of `owners`, given the precision that its leaf gets."""
+    """Storage bits of one of `owners` at the precision of its leaf."""
     if not isinstance(owner, Leaf) or precision.is_float:
         return n_parameters(owner) * rest_bits
     is_weight_quantized = precision.weight_bits < FLOAT_BITS

@@ -1,4 +1,4 @@
-"""Profiles as plain-text tables for people."""
+"""Profiles as plain-text tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from earbit.text_table import aligned
 Row = list[str]
 
 Figure = tuple[float, str, Callable[[Cost], float]]
-"""Unit, format, the figure of a cost."""
+"""Unit, format, and figure of a cost."""
 
 
 def _storage(rest_bits: int) -> Figure:
@@ -23,7 +23,7 @@ def _storage(rest_bits: int) -> Figure:
 
 
 def _figures_of(accounting: Accounting) -> dict[str, Figure]:
-    """By column; storage in every float format that the accounting knows."""
+    """Figures by column, with storage in all float formats of the accounting."""
     return {
         "params M": (1e6, ".3f", lambda cost: cost.parameters),
         **{f"MB fp{bits}": _storage(bits) for bits in FLOAT_FORMATS[accounting]},
@@ -35,10 +35,10 @@ def _figures_of(accounting: Accounting) -> dict[str, Figure]:
 
 
 def render(profiles: Sequence[Profile], module_depth: int = 0) -> str:
-    """Totals, how many times less than the first row they are, times, parts, modules, units.
+    """Renders totals, ratios to the first row, times, roles, modules and units.
 
-    module_depth: how many names of a module's path are shown; 0 shows no modules.  Raises
-    ConfigError for no profile, or for profiles of different clips or accountings, which cannot
+    module_depth: maximum number of names in the path of a shown module; 0 shows no modules.  Raises
+    ConfigError without profiles, and for profiles of different clips or accountings, which cannot
     share a table.
     """
     _check_alike(profiles)
@@ -65,7 +65,7 @@ def render(profiles: Sequence[Profile], module_depth: int = 0) -> str:
 
 
 def shown_modules(profile: Profile, depth: int) -> dict[str, Cost]:
-    """The modules whose path has at most `depth` names and that cost anything."""
+    """Modules whose path has at most `depth` names and whose cost is not zero."""
     return {
         path: cost
         for path, cost in profile.modules.items()
@@ -128,7 +128,7 @@ def _ratios(figures: Mapping[str, Figure], first: Cost, other: Cost) -> Row:
 
 
 def _modules(figures: Mapping[str, Figure], profile: Profile, depth: int) -> list[Row]:
-    """One row per module, indented by its depth; each with all that is inside it."""
+    """One row per module with its submodules, indented by depth."""
     devices = [device.name for device in profile.devices]
     rows = [[f"{profile.name} {profile.plan}", *figures, *(f"{name} est. ms" for name in devices)]]
     for path, cost in shown_modules(profile, depth).items():

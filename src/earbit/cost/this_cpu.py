@@ -1,6 +1,6 @@
-"""The CPU that runs this, as a device: rates that its kernels reach, measured in half a second.
+"""The CPU of this machine as a device, with kernel rates measured in half a second.
 
-A time that is estimated with them stays an estimate: every product at the rate of one large one.
+Times from these rates are estimates, since all products get the rate of one large product.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from earbit.runtime.doctor import cpu_name
 NAME = "this-cpu"
 N_RUNS = 5
 N_FRAMES, D_IN, D_OUT = 499, 768, 3072
-"""A feed-forward layer of HuBERT Base for 10 s."""
+"""Shape of the measured product: a feed-forward layer of HuBERT Base for 10 s."""
 
 
 def this_cpu() -> Device:
-    """The rates of one thread, in 1 bit and in float, of this runtime's kernels.
+    """Rates of the kernels of this runtime on one thread, in 1 bit and in float.
 
-    What has other bits runs in float: this runtime has no kernel for it.
+    Other precisions count as float.
     """
     n_macs = N_FRAMES * D_IN * D_OUT
     tops_of = {
@@ -38,7 +38,7 @@ def this_cpu() -> Device:
 
 
 def _float_seconds() -> float:
-    """A linear layer whose rows are stretches of the waveform."""
+    """Time of a float linear layer on rows cut from the waveform."""
     random = np.random.default_rng(0)
     program = _core.Program()
     weight = random.standard_normal((D_OUT, D_IN)).astype(np.float32)
@@ -47,7 +47,7 @@ def _float_seconds() -> float:
 
 
 def _binary_seconds() -> float:
-    """The same with random bits; the rows are those of a short convolution."""
+    """Time of the same product on random bits, with the rows of a short convolution."""
     random = np.random.default_rng(0)
     program = _core.Program()
     weight = random.standard_normal((D_IN, 8)).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Runs a model once and notes every operation, with the module that it belongs to.
+"""Runs a model once and records every operation with its module.
 
-The leaves are counted by their own formulas; whatever runs inside a leaf is part of it.  That
-includes the preparation of its weight (weight norm), which a deployed model has behind it.
+Leaves are counted by their own formulas, and operations inside a leaf are part of it.  This also
+holds for the preparation of its weight (weight norm), which a deployed model does not repeat.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ class Trace:
     """Operations and peak memory of one forward pass."""
 
     ops: tuple[Op, ...]
-    """In the order of their ends; operations that cost nothing are left out."""
+    """Operations in order of completion, without free ones."""
     unknown_ops: dict[str, int]
-    """Operations that have no formula, and how often they ran: their cost is missing above."""
+    """Counts of operations without a formula, whose cost is missing above."""
     peak_bits: dict[str, int]
-    """The most bits of activations alive at once, by the path of the module that was running."""
+    """Peak number of live activation bits by the path of the running module."""
 
 
 def trace(
     model: torch.nn.Module, *inputs: Tensor, precisions: Mapping[str, Precision] | None = None
 ) -> Trace:
-    """Counts one forward pass of `model` as it is (put it into evaluation mode), gradients off.
+    """Counts one forward pass of `model` without gradients; set evaluation mode first.
 
     inputs: arguments of the model, on its device; the meta device needs no memory.
-    precisions: of leaves by name; a leaf that is not named has the precision that it states.
+    precisions: of leaves by name; other leaves have their own precision.
     """
     given = (*inputs, *model.parameters(), *model.buffers())
     recorder = _Recorder(precisions or {}, Memory(given))
@@ -60,7 +60,7 @@ def trace(
         handles.append(module.register_forward_hook(leave, always_call=True))
     try:
         with torch.no_grad(), recorder:
-            # Held until the end: results are not gone when the model has returned.
+            # Held until the end, because results live on when the model has returned.
             result = model(*inputs)
             recorder.memory.end()
             del result
@@ -72,7 +72,7 @@ def trace(
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every tensor operation; the hooks tell it which modules are running."""
+    """Receives every tensor operation, and tracks running modules by hooks."""
 
     def __init__(self, precisions: Mapping[str, Precision], memory: Memory) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -93,7 +93,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         def leave(module: torch.nn.Module, args: Any, output: Any) -> None:
             self.running.pop()
-            # A forward pass that raised has no output.
+            # A forward pass that has raised has no output.
             if isinstance(module, Leaf) and isinstance(output, Tensor) and not self._in_leaf():
                 precision = self._precision(name, module)
                 self.ops.append(leaf_op(name, module, args, output, precision))
@@ -104,13 +104,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Runs the operation and counts it, unless a leaf does."""
+        """Runs the operation, and counts it outside of leaves."""
         out = func(*args, **(kwargs or {}))
         if self._in_leaf():
             return out
         path = self.running[-1][0] if self.running else ""
         namespace, name = func._schema.name.split("::")
-        operation = name.removesuffix("_")  # In place or not costs the same.
+        operation = name.removesuffix("_")  # In-place operations cost the same.
         is_free = namespace == "aten" and operation in FREE
         self._follow(args, out, path, is_free)
         if is_free:
@@ -133,7 +133,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
     def _follow(self, args: tuple[Any, ...], out: Any, path: str, is_free: bool) -> None:
-        """Tells the memory what an operation read and made; one that is free moves numbers."""
+        """Reports inputs and outputs of an operation to the memory; free ones move numbers."""
         outputs = _tensors(out if isinstance(out, tuple | list) else (out,))
         self.memory.made(outputs, path)
         for tensor in _tensors(_flat(args)):
@@ -152,7 +152,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def operand_bits(
     leaf: Leaf, args: tuple[Any, ...], precision: Precision
 ) -> list[tuple[Tensor, int]]:
-    """The activations that a leaf multiplies, and the bits that it reads of each."""
+    """Activation operands of a leaf with the bits that it reads of each."""
     bits = (precision.activation_bits, precision.weight_bits)
     n_operands = 2 if isinstance(leaf, MatMul) else 1
     return list(zip(args[:n_operands], bits, strict=False))
@@ -165,7 +165,7 @@ def leaf_op(
     output: Tensor,
     precision: Precision,
 ) -> Op:
-    """The record of one call of a leaf, from the shapes that went in and came out."""
+    """Record of one call of a leaf, from the shapes of inputs and outputs."""
     inputs, shape = _shapes(args), tuple(output.shape)
     match leaf:
         case MatMul():
@@ -207,7 +207,7 @@ def leaf_op(
 
 
 def weight_shape(leaf: Linear | Conv1d) -> Shape:
-    """(d_out, d_in) or (C_out, C_in / groups, kernel), from the settings of the leaf."""
+    """Weight shape (d_out, d_in) or (C_out, C_in / groups, kernel) of a leaf."""
     if isinstance(leaf, Linear):
         return (leaf.out_features, leaf.in_features)
     return (leaf.out_channels, leaf.in_channels // leaf.groups, leaf.kernel_size[0])
@@ -222,5 +222,5 @@ def _tensors(values: Iterable[Any]) -> list[Tensor]:
 
 
 def _flat(args: tuple[Any, ...]) -> list[Any]:
-    """Arguments, and what is in those that are lists (`cat`, `stack`)."""
+    """Arguments, with lists flattened (`cat`, `stack`)."""
     return [one for arg in args for one in (arg if isinstance(arg, tuple | list) else (arg,))]

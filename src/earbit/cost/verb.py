@@ -1,4 +1,4 @@
-"""`earbit profile`: the cost of presets and models of ours, under plans."""
+"""`earbit profile`: the cost of presets and models under plans."""
 
 from __future__ import annotations
 
@@ -46,16 +46,15 @@ def profile_models(
     settings: Sequence[str] = (),
     figure: Path | None = None,
 ) -> tuple[str, list[dict[str, Any]]]:
-    """The table and the JSON records of every model under every plan.
+    """Profiles every model under every plan; returns the table and the JSON records.
 
-    models: presets, or files or folders of ours; none means every preset.  A model that is
-    quantized already is profiled once, as it is.  plans: none means `fp32`.  seconds: length of the
-    clip.  rest_bits: None is 32, or 16 where the accounting knows nothing else.  accounting: None
-    is `earbit`.  devices: of the catalogue, or `this-cpu`,
-    which is measured; none means the catalogue.  settings: `path=value` for the configuration of
-    every model.  figure: where to draw it.  Raises ConfigError for what is neither a preset nor a
-    file, for an unknown plan, device or setting, for a plan on a quantized model, and for an
-    impossible length or depth; FormatError for a damaged file.
+    models: presets, model files or folders; empty selects every preset.  A quantized model is
+    profiled once at its own precisions.  plans: empty selects `fp32`.  seconds: length of the clip.
+    rest_bits: None is 32, or 16 if the accounting supports only that.  accounting: None is
+    `earbit`.  devices: of the catalogue, or `this-cpu`, which is measured; empty selects the
+    catalogue.  settings: `path=value` for the configuration of every model.  figure: path of the
+    figure.  Raises ConfigError for an unknown model, plan, device or setting, for a plan on a
+    quantized model, and for an invalid length or depth, and FormatError for a damaged file.
     """
     _check_figure(figure)
     n_samples = _n_samples(seconds)
@@ -90,11 +89,10 @@ def profile_models(
 def profile_as_the_paper(
     *, seconds: float = 10.0, others: Mapping[str, object] = MappingProxyType({})
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Table 1 of the paper for our presets under all plans: text and JSON records.
+    """Table 1 of the paper for all presets and plans, as text and JSON records.
 
-    seconds: length of the clip.  others: what else was asked for, by the name of the option.
-    Raises ConfigError for any of it that is not empty, since nothing else can be chosen here, and
-    for an impossible length.
+    seconds: length of the clip.  others: values of the other options by name.  Raises ConfigError
+    if one of them is not empty, because they do not apply here, and for an invalid length.
     """
     refused = [f"{option} {_as_typed(value)}" for option, value in others.items() if value]
     if refused:
@@ -111,7 +109,7 @@ def _as_typed(value: object) -> str:
 
 
 def _n_samples(seconds: float) -> int:
-    # Compared before it is rounded: neither infinity nor what is no number has a whole number.
+    # Compared before it is rounded, because infinity and NaN cannot be rounded.
     if not MIN_SAMPLES <= seconds * SAMPLE_RATE_HZ <= MAX_SAMPLES:
         raise ConfigError(
             f"seconds={seconds}; give the length of a clip, {MIN_SAMPLES / SAMPLE_RATE_HZ:g} "

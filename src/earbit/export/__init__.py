@@ -1,1 +1,1 @@
-"""A trained model becomes a program: a list of ops over packed tensors, in one safetensors file."""
+"""Exports a trained model as a program: ops over packed tensors in one safetensors file."""

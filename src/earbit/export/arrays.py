@@ -1,4 +1,4 @@
-"""Tensors of a model as the numpy arrays that a program holds."""
+"""Converts tensors of a model to the numpy arrays of a program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def step_of(quantizer: ActivationQuantizer | None) -> np.float32:
 def pack_weight(weight: Tensor, sign: np.ndarray | None = None) -> np.ndarray:
     """Signs of (C_out, C_in[, taps]) as uint64 (C_out, taps * words), taps at word borders.
 
-    sign: (C_out,), below 0 where all signs of an output are turned around, and its product so too.
+    sign: (C_out,), negative for outputs whose weight signs, and thus products, are inverted.
     """
     bits: np.ndarray = weight_bits(weight.detach()).cpu().numpy()
     if bits.ndim == 2:
@@ -36,7 +36,7 @@ def pack_weight(weight: Tensor, sign: np.ndarray | None = None) -> np.ndarray:
 
 
 def packed_rows(bits: np.ndarray) -> np.ndarray:
-    """Bools (..., n) as uint64 (..., words), zeros behind them."""
+    """Packs bools (..., n) into uint64 (..., words), padded with zeros."""
     n_words = -(-bits.shape[-1] // 64)
     padded = np.zeros((*bits.shape[:-1], n_words * 64), np.uint8)
     padded[..., : bits.shape[-1]] = bits
@@ -46,11 +46,11 @@ def packed_rows(bits: np.ndarray) -> np.ndarray:
 def pack_codes(weight: Tensor, quantizer: WeightQuantizer) -> np.ndarray:
     """Codes of (C_out, C_in[, taps]) as uint8 (C_out, bytes), tap by tap, 8 / bits to a byte.
 
-    A code is stored as how many of its set lie below it; the first is in a byte's lowest bits.
+    A code is stored as its rank in its set, with the first code in the lowest bits of a byte.
     """
     bits = quantizer.bits
     codes = array(quantizer(weight.detach())).astype(np.int64)
-    # The two codes of one bit are 2 apart.
+    # The two codes of one bit, -1 and 1, differ by 2.
     stored = codes > 0 if bits == 1 else codes - code_range(bits, "signed")[0]
     rows = tap_by_tap(stored.astype(np.uint8))
     per_byte = 8 // bits

@@ -54,12 +54,12 @@ def lower_attention(program: Program, name: str, block: SelfAttention, value: in
 def operands_of(name: str, block: SelfAttention, *products: str) -> Operands:
     """Operands of the products of an attention.
 
-    Raises UnsupportedError, naming the block or the leaf, where only some are in float.
+    Raises UnsupportedError, naming the block or the leaf, if only some are in float.
     """
     precisions = []
     for product in products:
         leaf = getattr(block, product)
-        is_binary(f"{name}.{product}", leaf)  # refuses a leaf with a single operand in float
+        is_binary(f"{name}.{product}", leaf)  # raises for a leaf with a single operand in float
         precisions.append(leaf.precision)
     n_float = sum(precision.is_float for precision in precisions)
     if 0 < n_float < len(products):
@@ -119,7 +119,7 @@ def context_of_bits(
 ) -> int:
     """Adds a binary attention op with the attributes of all: heads, probabilities, output.
 
-    ints, floats: what is the op's own.
+    ints, floats: attributes of this op only.
     """
     context = block.context
     assert isinstance(context, QuantizedMatMul)
@@ -131,7 +131,7 @@ def context_of_bits(
         made = program.add(op, operands, ints=ints, floats=floats | {"scale": float(scale)})
         return input_bits(program, f"{name}.out_proj", block.out_proj, made)
     then = input_binarizer(f"{name}.out_proj", block.out_proj)
-    # The product over keys has no fixed length; no sequence is longer than this many frames.
+    # The length of the product over keys varies, but no sequence has more frames than this.
     thresholds = product_bits(then, 2**24, lambda dot: scale * dot.astype(np.float32))
     made = program.add(op, operands, ints=ints, floats=floats, tensors={"threshold": thresholds})
     program.bits[then.leaf_name] = made

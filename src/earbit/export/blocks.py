@@ -23,9 +23,9 @@ from earbit.nn.transformer_layer import FeedForward
 def lower_norm(
     program: Program, norm: torch.nn.Module, value: int, residual: int | None = None
 ) -> int:
-    """A norm of every frame, or of every channel over all frames.
+    """Lowers a norm of every frame, or of every channel over all frames.
 
-    residual: a value that is added first, by the same op; of norms of frames.
+    residual: a value that the same op adds first, for norms of frames only.
     """
     assert isinstance(norm, (torch.nn.LayerNorm, ChannelNorm))
     is_of_channels = isinstance(norm, ChannelNorm)
@@ -39,11 +39,11 @@ def lower_norm(
 
 
 def lower_position(program: Program, name: str, position: PositionalConv, value: int) -> int:
-    """The convolution over many frames that tells them where they are."""
+    """Lowers the positional convolution."""
     conv = position.conv
     assert isinstance(conv, Conv1d)
     read = input_bits(program, f"{name}.conv", conv, value)
-    # An even kernel padded by half on both sides gives one frame too many.
+    # An even kernel padded by half on both sides gives one extra frame.
     moved = lower_conv(program, f"{name}.conv", conv, read, drop=1 - conv.kernel_size[0] % 2)
     return program.add("add", [value, activation(program, moved, "gelu")])
 
@@ -51,7 +51,7 @@ def lower_position(program: Program, name: str, position: PositionalConv, value:
 def lower_feed_forward(
     program: Program, name: str, block: FeedForward, value: int, *, affine: Affine | None = None
 ) -> int:
-    """Two linear layers. `affine` is applied to the output."""
+    """Lowers two linear layers. `affine` is applied to the output."""
     then = next_binarizer(f"{name}.output", block.output)
     value = input_bits(program, f"{name}.intermediate", block.intermediate, value)
     value = lower_linear(program, f"{name}.intermediate", block.intermediate, value, then=then)

@@ -1,4 +1,4 @@
-"""Checksums of the tensors of a program file (docs/format.md), which the loader compares."""
+"""Checksums of the tensors of a program file (docs/format.md), verified by the loader."""
 
 from __future__ import annotations
 

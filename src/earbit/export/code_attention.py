@@ -1,4 +1,4 @@
-"""Lowers the products of attention on codes: 1 to 8 bits for each of their operands."""
+"""Lowers the products of attention on codes of 1 to 8 bits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from earbit.quantize.quantizers import ActivationQuantizer
 def code_attention(
     program: Program, name: str, block: SelfAttention, projected: list[int], radius: int
 ) -> int:
-    """The context in float, of q before its factor, k and v in float."""
+    """Lowers attention to its context in float, from q before its factor, k and v in float."""
     width = block.out_proj.in_features
     q, k, v = projected
     left, right = quantizers_of(block.scores)
@@ -45,14 +45,14 @@ def code_attention(
 def relative_code_attention(
     program: Program, name: str, block: RelativeAttention, projected: list[int]
 ) -> int:
-    """The context in float, of q before its biases and factor, k, v and distances in float."""
+    """The context in float, from q before its biases and factor, k, v and distances in float."""
     width = block.out_proj.in_features
     q, k, v, r = projected
     left, right = quantizers_of(block.scores)
     position_left, position_right = quantizers_of(block.position_scores)
     of_prob, of_values = quantizers_of(block.context)
     one = np.ones(width, np.float32)
-    # Biases are added before the factor, as in training: after it they would be rounded again.
+    # Biases are added before the factor as in training, which avoids another rounding.
     of_content, of_position = (
         lower_affine(program, q, Affine(one, array(bias).reshape(-1)))
         for bias in (block.content_bias, block.position_bias)
@@ -81,7 +81,7 @@ def relative_code_attention(
 
 
 def quantizers_of(product: torch.nn.Module) -> tuple[ActivationQuantizer, ActivationQuantizer]:
-    """Those of the left and the right operand of a quantized product."""
+    """Quantizers of the left and the right operand of a quantized product."""
     assert isinstance(product, QuantizedMatMul)
     assert product.left_quantizer is not None
     assert product.right_quantizer is not None
@@ -96,9 +96,9 @@ def code_operand(
     width: int,
     factor: float = 1.0,
 ) -> int:
-    """Codes of queries, keys or values, of 1 to 8 bits, from their floats times `factor`."""
+    """Quantizes queries, keys or values times `factor` to codes of 1 to 8 bits."""
     if quantizer.bits > 1:
         return quantize(program, value, name, quantizer, width, factor)
-    # A factor above zero changes no sign.
+    # A positive factor changes no sign.
     bits = pack(program, value, Binarizer(name, signed_bits(np.zeros(width, np.float32)), width))
     return unpack(program, bits, quantizer)

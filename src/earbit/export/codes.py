@@ -1,8 +1,7 @@
-"""Lowers products on codes of 1 to 8 bits, all but those with one bit on both sides.
+"""Lowers products on codes of 1 to 8 bits, except 1-bit weights with 1-bit inputs.
 
-Which op computes a product follows from its bits alone: bit planes where weights have one bit and
-inputs 2 or 4, else 8-bit integers.  Inputs of one bit are bits everywhere; 8-bit products read them
-unpacked.
+The bits of a product determine its op: bit planes for 1-bit weights with inputs of 2 or 4 bits, and
+8-bit integers otherwise.  1-bit inputs are always packed; 8-bit products unpack them.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear
 from earbit.quantize.quantizers import ActivationQuantizer
 
 PLANE_BITS = (2, 4)
-"""Bits of an input that one-bit weights read as planes; 8 planes cost more than 8-bit products."""
+"""Input bits for bit planes with 1-bit weights; 8 planes are slower than 8-bit products."""
 
 
 def quantize(
@@ -30,7 +29,7 @@ def quantize(
     n_channels: int,
     factor: float = 1.0,
 ) -> int:
-    """Codes of a float value times `factor`, in at least 2 bits; `verify` knows them as `name`."""
+    """Quantizes a float value times `factor` to codes of 2 bits or more, `name` in `verify`."""
     shift = quantizer.shift
     made = program.add(
         "quantize",
@@ -44,7 +43,7 @@ def quantize(
 
 
 def unpack(program: Program, bits: int, quantizer: ActivationQuantizer) -> int:
-    """Bits of a quantizer as codes, for ops that read nothing else."""
+    """Unpacks bits of a quantizer to codes, for ops that read only codes."""
     return program.add("unpack", [bits], ints={"unsigned": int(quantizer.number_set == "unsigned")})
 
 
@@ -58,10 +57,10 @@ def code_product(
     scale: np.ndarray,
     bias: np.ndarray,
 ) -> int:
-    """Floats `scale * product + bias` of the codes, or bits, that a leaf reads.
+    """Computes floats `scale * product + bias` from the codes or bits that a leaf reads.
 
-    scale, bias: float32 (C_out,).  Raises UnsupportedError, naming the leaf, for windows whose sum
-    may exceed 32 bits.
+    scale, bias: float32 (C_out,).  Raises UnsupportedError, naming the leaf, if the sum of a
+    window may exceed 32 bits.
     """
     quantizer, weights = leaf.input_quantizer, leaf.weight_quantizer
     assert quantizer is not None

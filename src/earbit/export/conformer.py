@@ -17,7 +17,7 @@ from earbit.nn.transformer_layer import FeedForward
 def lower_conformer(
     program: Program, name: str, encoder: ConformerEncoder, value: int
 ) -> list[int]:
-    """The hidden states of an encoder: its input, and the output of every layer."""
+    """Lowers an encoder to its hidden states: its input, and the output of every layer."""
     if encoder.position is not None and encoder.norm is not None:
         value = lower_position(program, f"{name}.position", encoder.position, value)
         value = lower_norm(program, encoder.norm, value)
@@ -50,7 +50,7 @@ def _layer(program: Program, name: str, layer: ConformerLayer, value: int, dista
 def _half(
     program: Program, name: str, norm: torch.nn.LayerNorm, block: FeedForward, value: int
 ) -> int:
-    """`value + block(norm(value)) / 2`; halves are exact, so the last leaf makes them."""
+    """Lowers `value + block(norm(value)) / 2`; the last leaf halves its output, which is exact."""
     width = block.output.out_features
     half = Affine(np.full(width, 0.5, np.float32), np.zeros(width, np.float32))
     read = lower_norm(program, norm, value)

@@ -1,7 +1,7 @@
 """Lowers convolution modules of Conformer and Squeezeformer, and depthwise convolutions.
 
-The batch norm behind a depthwise convolution becomes part of its scale and bias; where a binary
-leaf comes next, part of its integer thresholds.
+The batch norm after a depthwise convolution is folded into its scale and bias, or into its integer
+thresholds if a binary leaf follows.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from earbit.quantize.weights import weight_scale
 def lower_gated_convolution(
     program: Program, name: str, block: GatedConvolution, value: int
 ) -> int:
-    """Pointwise, gate, depthwise, batch norm, pointwise."""
+    """Lowers pointwise, gate, depthwise, batch norm, pointwise."""
     value = input_bits(program, f"{name}.expand", block.expand, value)
     value = lower_linear(program, f"{name}.expand", block.expand, value)
     value = program.add("glu", [value])
@@ -49,7 +49,7 @@ def lower_gated_convolution(
 def lower_ungated_convolution(
     program: Program, name: str, block: UngatedConvolution, value: int
 ) -> int:
-    """Pointwise, depthwise, batch norm, pointwise; depthwise and the last own their activations."""
+    """Lowers pointwise, depthwise, batch norm, pointwise; the latter leaves have activations."""
     value = input_bits(program, f"{name}.expand", block.expand, value)
     then = _depthwise_binarizer(f"{name}.depthwise", block.depthwise)
     value = lower_linear(program, f"{name}.expand", block.expand, value, then=then)
@@ -78,7 +78,7 @@ def _depthwise_and_project(
 
 def _depthwise_binarizer(name: str, leaf: Conv1d) -> Binarizer | None:
     then = next_binarizer(name, leaf)
-    # Not as in other convolutions: the bits of all groups, which are channels, lie side by side.
+    # Unlike in other convolutions, the bits of all groups, which are channels, are adjacent.
     return None if then is None else replace(then, n_groups=1)
 
 
@@ -97,9 +97,9 @@ def lower_depthwise(
     affine: Affine | None = None,
     then: Binarizer | None = None,
 ) -> int:
-    """A convolution of every channel by itself; with `then`, the bits of what comes out.
+    """Lowers a depthwise convolution; with `then`, to the bits of its output.
 
-    value: floats, or, for a quantized leaf, its bits or codes;  affine: applied to what comes out.
+    value: floats, or the bits or codes of a quantized leaf;  affine: applied to the output.
     """
     assert leaf.groups == leaf.in_channels == leaf.out_channels
     ints = {
@@ -143,7 +143,7 @@ def _binary_depthwise(
             "bias": bias * affine.gain + affine.offset,
         }
         return program.add("depthwise_b1", [value], ints=ints, tensors=tensors)
-    # A threshold needs what grows with the product; the norm may turn a channel around.
+    # Thresholds require increasing functions of the product; the norm may invert a channel.
     sign = np.where(affine.gain < 0, np.float32(-1), np.float32(1))
     thresholds = product_bits(
         then,

@@ -24,10 +24,10 @@ from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
 
 
 def lower_front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) -> int:
-    """The features of a waveform, a vector per 20 ms; the first convolution stays in float.
+    """Lowers the front end to features, a vector per 20 ms; the first convolution is in float.
 
-    From one binary convolution to the next bits are passed, where nothing between needs floats: a
-    batch norm becomes a part of the thresholds, a layer norm or a shortcut does not.
+    Consecutive binary convolutions pass bits if no operation between them needs floats: a batch
+    norm is folded into the thresholds, while a layer norm or a shortcut needs floats.
     """
     convs = [conv for conv in front_end.convs if isinstance(conv, Conv1d)]
     if not convs[0].precision.is_float:
@@ -55,7 +55,7 @@ def lower_front_end(program: Program, name: str, front_end: FrontEnd, waveform: 
 def _first_layer(
     program: Program, name: str, front_end: FrontEnd, convs: list[Conv1d], waveform: int
 ) -> tuple[int, bool]:
-    """The first convolution and its norm, and whether the output is the second one's bits."""
+    """Lowers the first convolution and its norm; also whether the result is the second's bits."""
     norm, second = front_end.norms[0], f"{name}.convs.1"
     if isinstance(norm, ChannelNorm) and not front_end.has_shortcut and is_binary(second, convs[1]):
         then = input_binarizer(second, convs[1])
@@ -67,7 +67,7 @@ def _first_layer(
 def _waveform_bits(
     program: Program, conv: Conv1d, norm: ChannelNorm, then: Binarizer, waveform: int
 ) -> int:
-    """The bits of a normed convolution of the waveform, whose bias such a norm takes off."""
+    """Bits of a normalised convolution of the waveform, whose bias the norm cancels."""
     tensors = {
         "weight": array(conv.weight)[:, 0],
         "norm_weight": array(norm.weight),

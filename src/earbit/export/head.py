@@ -1,4 +1,4 @@
-"""A trained head behind the hidden states of a program: lowered, and held against PyTorch."""
+"""Lowers a trained head on the hidden states of a program, and verifies it against PyTorch."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from earbit.superb.kinds.table import KINDS
 from earbit.superb.metrics import text_of
 
 MAX_LABEL_BYTES = 256
-"""Of a name in a program file (docs/format.md)."""
+"""Maximum length of a label in a program file (docs/format.md)."""
 TOLERANCE = 1e-4
-"""Of scores on equal hidden states, where only sums are in another order, beside their size."""
+"""Relative tolerance of scores on equal hidden states, where only the order of sums differs."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelHead:
-    """A head that was trained on the model it is packed with."""
+    """A head that was trained on the exported model."""
 
     where: Path
     trained: TrainedHead
@@ -39,11 +39,11 @@ class ModelHead:
 
 @dataclass(frozen=True, slots=True)
 class HeadAgreement:
-    """Outputs of program and PyTorch for the same audio, each from the waveform on."""
+    """Outputs of program and PyTorch for the same audio."""
 
     kind: str
     label: str
-    """Label or text, as the kind of output is."""
+    """Label or text, depending on the kind of output."""
     torch_label: str
     max_abs_error: float
     """Largest difference of the scores."""
@@ -54,7 +54,7 @@ class HeadAgreement:
 
 
 def head_of(model: AudioModel, where: Path, *, name: str) -> ModelHead:
-    """The head in a folder of `earbit superb`; name: of the model, for what to do.
+    """Loads the head in a folder of `earbit superb`; name: of the model, for messages.
 
     Raises ConfigError for a head of another model, FormatError for a damaged one.
     """
@@ -87,7 +87,7 @@ def head_of(model: AudioModel, where: Path, *, name: str) -> ModelHead:
 def lower_head(program: Program, head: ModelHead) -> None:
     """Appends a head to a program whose outputs are the hidden states.
 
-    Raises UnsupportedError for a head that no op computes.
+    Raises UnsupportedError for a head without a matching op.
     """
     module, trained = head.trained.head, head.trained
     if type(module) not in LOWERINGS:
@@ -105,7 +105,7 @@ def lower_head(program: Program, head: ModelHead) -> None:
 
 
 def _mean_pool_linear(program: Program, module: MeanPoolLinear) -> int:
-    # Means first, then a row is all that is left of each state.
+    # Means are taken first, which leaves one row per state.
     return _linear(program, module, [program.add("mean_frames", [s]) for s in program.outputs])
 
 
@@ -137,8 +137,8 @@ def verify_head(
 ) -> HeadAgreement:
     """Compares scores, and label or text, on `waveform` (samples,).
 
-    Raises RuntimeError, our bug, where the scores are not those of the head on the hidden states
-    of the program.  From the waveform on they may differ by the bits that fall the other way.
+    Raises RuntimeError, a bug in earbit, if the scores differ from those of the head on the hidden
+    states of the program.  For the whole model, scores may differ by flipped bits.
     """
     kind, slots = head.trained.task.kind, head.trained.slots
     scores = session.scores(waveform)
@@ -164,7 +164,7 @@ def _torch_scores(head: ModelHead, states_LTD: torch.Tensor) -> np.ndarray:
 
 
 def _one_linear(first: Linear, second: Linear) -> dict[str, np.ndarray]:
-    """Weight and bias of two linear layers with nothing in between, multiplied in float64."""
+    """Weight and bias of the product of two linear layers, computed in float64."""
     weight = array(second.weight).astype(np.float64)
     assert first.bias is not None
     assert second.bias is not None

@@ -1,8 +1,8 @@
-"""Lowers leaves: a linear, convolution or attention product to the ops that compute it.
+"""Lowers linear layers, convolutions and attention products to ops.
 
-A leaf whose input has one bit reads bits, one with 2 to 8 bits reads codes.  Where bits come
-straight from a leaf with one bit on both sides, they are made inside that leaf's op by integer
-thresholds, and no float ever exists between the two.
+A leaf reads bits if its input has 1 bit, and codes if it has 2 to 8 bits.  Bits that come directly
+from a leaf with 1 bit on both sides are made in the op of that leaf by integer thresholds, without
+floats between the two.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear
 
 @dataclass(frozen=True, slots=True)
 class Binarizer:
-    """How a float (T, channels) becomes the bits that a binary operand is."""
+    """Conversion of a float (T, channels) to the bits of a binary operand."""
 
     leaf_name: str
     bits: Bits
     n_channels: int
     n_groups: int = 1
-    """Groups that start at word borders: heads, or groups of a convolution."""
+    """Number of groups that start at word boundaries: heads, or groups of a convolution."""
 
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """`gain * y + offset` of every channel: float32 (channels,) both."""
+    """An affine map `gain * y + offset` of every channel, both float32 (channels,)."""
 
     gain: np.ndarray
     offset: np.ndarray
@@ -64,9 +64,9 @@ QuantizedWeightLeaf = QuantizedLinear | QuantizedConv1d
 
 
 def is_binary(name: str, leaf: torch.nn.Module) -> bool:
-    """Whether a leaf reads bits: its input has one, whatever its weight.
+    """Whether a leaf reads bits, which is so if its input has 1 bit.
 
-    Raises UnsupportedError, naming the leaf, for one with a single operand in float.
+    Raises UnsupportedError, naming the leaf, if only one operand is in float.
     """
     precision = leaf.precision
     assert isinstance(precision, Precision)
@@ -93,7 +93,7 @@ def input_binarizer(name: str, leaf: Linear | Conv1d) -> Binarizer:
 
 
 def pack(program: Program, value: int, binarizer: Binarizer) -> int:
-    """Bits of a float value."""
+    """Packs a float value to bits."""
     threshold = float_threshold(binarizer.bits, binarizer.n_channels)
     packed = program.add(
         "pack", [value], ints={"groups": binarizer.n_groups}, tensors={"threshold": threshold}
@@ -103,13 +103,13 @@ def pack(program: Program, value: int, binarizer: Binarizer) -> int:
 
 
 def activation(program: Program, value: int, name: ActivationName) -> int:
-    """An activation function on a float value."""
+    """Applies an activation function to a float value."""
     return value if name == "none" else program.add(name, [value])
 
 
 def lower_affine(program: Program, value: int, affine: Affine) -> int:
-    """A gain and an offset for every column of a float value."""
-    # A depthwise convolution over one frame.
+    """Applies an affine map to every column of a float value."""
+    # Computed as a depthwise convolution over one frame.
     ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0}
     tensors = {"weight": affine.gain[:, None], "bias": affine.offset}
     return program.add("depthwise_f32", [value], ints=ints, tensors=tensors)
@@ -125,10 +125,10 @@ def lower_linear(
     factor: float = 1.0,
     affine: Affine | None = None,
 ) -> int:
-    """A linear layer; with `then`, the bits of its output times `factor`.
+    """Lowers a linear layer; with `then`, to the bits of its output times `factor`.
 
-    value: floats, or, for a quantized leaf, what `input_bits` gave for it;  affine: of every
-    output, applied to what comes out, before `then`.
+    value: floats, or the result of `input_bits` for a quantized leaf;  affine: applied to every
+    output before `then`.
     """
     ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
     if isinstance(leaf, QuantizedLinear):
@@ -150,9 +150,9 @@ def lower_conv(
     drop: int = 0,
     affine: Affine | None = None,
 ) -> int:
-    """A convolution without its last `drop` frames; with `then`, the bits of its output.
+    """Lowers a convolution without its last `drop` frames; with `then`, to bits of its output.
 
-    affine: of every output channel, applied to what comes out, before `then`.
+    affine: applied to every output channel before `then`.
     """
     n_pad = int(leaf.padding[0])
     ints = {
@@ -170,7 +170,7 @@ def lower_conv(
 
 
 def frames_mean(program: Program, value: int, conv: Conv1d) -> int:
-    """The mean of the frames that every output of a convolution sees, channel by channel."""
+    """Mean over the receptive field of every output of a convolution, per channel."""
     kernel, n_channels = conv.kernel_size[0], conv.in_channels
     shape = {"kernel": kernel, "stride": conv.stride[0], "pad_left": 0, "pad_right": 0}
     weight = np.full((n_channels, kernel), 1 / kernel, np.float32)
@@ -197,7 +197,7 @@ def next_binarizer(name: str, leaf: Linear | Conv1d) -> Binarizer | None:
 def product_bits(
     then: Binarizer, n_bits: int, of_product: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Integer thresholds of `then` behind a binary product."""
+    """Integer thresholds of `then` after a binary product."""
     return integer_threshold(then.bits, of_product, n_bits, then.n_channels)
 
 
@@ -251,7 +251,7 @@ def _binary_product(
     bias: np.ndarray,
 ) -> int:
     n_bits = leaf.weight[0].numel()
-    # A threshold needs what grows with the product; a norm may turn an output around.
+    # Thresholds require increasing functions of the product; a norm may invert an output.
     sign = np.where(scale < 0, np.float32(-1), np.float32(1))
     tensors = {"weight": pack_weight(leaf.weight, sign if then else None)}
     is_unsigned = leaf.input_quantizer is not None and leaf.input_quantizer.number_set == "unsigned"
@@ -270,7 +270,7 @@ def _binary_product(
 
 
 def float_weights(leaf: Linear | Conv1d, affine: Affine | None = None) -> dict[str, np.ndarray]:
-    """Weight, tap by tap, and bias of a float leaf, with `affine` applied to what comes out."""
+    """Weight, tap by tap, and bias of a float leaf, with `affine` folded in."""
     tensors = {"weight": tap_by_tap(array(leaf.weight))}
     if leaf.bias is not None:
         tensors["bias"] = array(leaf.bias)

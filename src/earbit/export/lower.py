@@ -1,4 +1,4 @@
-"""Lowers a model, module type by module type: one explicit function each, nothing is traced."""
+"""Lowers a model with one explicit function per module type, without tracing."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ LOWERINGS: dict[type, Callable[[Program, str, Any, int], list[int]]] = {
 
 
 def lower_model(model: AudioModel) -> Program:
-    """The program of a model in evaluation mode; its outputs are all hidden states.
+    """Lowers a model in evaluation mode to a program whose outputs are all hidden states.
 
-    Raises UnsupportedError, naming the module, for what no op computes.
+    Raises UnsupportedError, naming the module, for computations without an op.
     """
     program = Program()
     value = WAVEFORM
     if model.config.normalize_waveform:
-        # One column: its group norm over all samples is the layer norm of the waveform.
+        # With one column, a group norm over all samples is the layer norm of the waveform.
         one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
         value = program.add(
             "group_norm", [value], floats={"eps": 1e-5}, tensors={"weight": one, "bias": zero}

@@ -1,4 +1,4 @@
-"""The quantized operands of a model, compared with those of its program leaf by leaf."""
+"""Compares the quantized operands of a model and of its program leaf by leaf."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Operand:
 
     quantizer: ActivationQuantizer
     made_by: torch.nn.Module
-    """The quantizer itself, or the projection whose output plus `bias`, times `factor`, it gets."""
+    """The quantizer, or the projection whose output plus `bias`, times `factor`, is quantized."""
     factor: float = 1.0
     bias: Tensor | None = None
     is_conv: bool = False
-    """Whether its channels come before its frames."""
+    """Whether channels precede frames."""
 
 
 def operands_of(model: AudioModel) -> dict[str, Operand]:
-    """Every quantized operand but probabilities, by the name that a program gives it."""
+    """All quantized operands except probabilities, by their names in a program."""
     operands = {}
     for name, leaf in quantized_leaves_of(model).items():
         if not isinstance(leaf, QuantizedMatMul) and leaf.input_quantizer is not None:
@@ -54,7 +54,7 @@ def operands_of(model: AudioModel) -> dict[str, Operand]:
 
 def _product_operands(name: str, block: SelfAttention, q_bias: Tensor | None) -> dict[str, Operand]:
     """Queries, keys and values of the products of an attention."""
-    # Read where they are made: before heads and blocks of a window rearrange them.
+    # Read where they are computed, before heads and window blocks rearrange them.
     left, right = _quantizers(block.scores)
     _, values = _quantizers(block.context)
     operands = {}
@@ -91,10 +91,10 @@ def _quantizers(
 def comparing(
     operands: Mapping[str, Operand], found: Mapping[str, np.ndarray], equal: dict[str, np.ndarray]
 ) -> Iterator[None]:
-    """While it lasts, what the model computes is compared with `found`, a program's values.
+    """Context that compares operands of the model with `found`, the values of a program.
 
-    equal: gets, for every operand that is computed, where both agree, bool (T, channels).  A leaf
-    goes on with what was found, so one code that differs is not counted again in later leaves.
+    equal: filled with bool (T, channels) for every computed operand, True where both agree.  Leaves
+    continue with the program's values, so a different code is not counted again in later leaves.
     """
     hooks = [
         operand.made_by.register_forward_hook(_hook(operand, name, found[name], equal))
@@ -114,7 +114,7 @@ def _hook(
 
     def compare(module: torch.nn.Module, _: Any, output: Tensor) -> Tensor | None:
         is_code = module is quantizer
-        # Not by a call: this is no use of the quantizer that anyone else should see.
+        # `forward` is called directly, so that hooks of observers do not run.
         read = output if operand.bias is None else output + operand.bias
         codes = output if is_code else quantizer.forward(read * operand.factor)
         rows = codes[0].T if operand.is_conv else codes[0]
@@ -128,7 +128,7 @@ def _hook(
 
 
 def values_of(found: np.ndarray, quantizer: ActivationQuantizer, n_channels: int) -> np.ndarray:
-    """Codes int16 (T, channels) of packed bits (groups, T, words) or of stored codes."""
+    """Converts packed bits (groups, T, words) or stored codes to codes int16 (T, channels)."""
     low, high = code_range(quantizer.bits, quantizer.number_set)
     if found.dtype != np.uint64:
         return found.astype(np.int16) + np.int16(low)

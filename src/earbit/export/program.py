@@ -1,4 +1,4 @@
-"""A program while it is written, and the file that holds it (docs/format.md)."""
+"""Builder of a program, and its file (docs/format.md)."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ FORMAT = "earbit-program-1"
 METADATA_KEY = "earbit"
 CHECKSUM_KEY = "earbit-checksum"
 WAVEFORM = 0
-"""The value that every program starts from: the audio, float32 (samples, 1)."""
+"""The input value of every program: the audio, float32 (samples, 1)."""
 
 
 @dataclass(slots=True)
 class Program:
-    """Ops in the order in which they run; op n makes value n + 1."""
+    """Ops in order of execution; op n makes value n + 1."""
 
     ops: list[dict[str, Any]] = field(default_factory=list)
     tensors: dict[str, np.ndarray] = field(default_factory=dict)
     outputs: list[int] = field(default_factory=list)
-    """Values of the hidden states, the encoder's input first."""
+    """Values of the hidden states, with the encoder's input first."""
     bits: dict[str, int] = field(default_factory=dict)
-    """Packed operands by the name of the leaf that reads them: what `verify` compares."""
+    """Packed operands by leaf name, which `verify` compares."""
     head: dict[str, Any] | None = None
-    """Task, value of the scores and labels, where the program has a head."""
+    """Task, value of the scores and labels of a head, else None."""
 
     def add(
         self,
@@ -61,7 +61,7 @@ class Program:
 
 
 def write_program(program: Program, path: Path, origin: Mapping[str, Any]) -> None:
-    """Writes a program, whole or not at all; `origin` says which model and plan it comes from."""
+    """Writes a program atomically, with its source model and plan as `origin`."""
     header = {
         "format": FORMAT,
         "ops": program.ops,

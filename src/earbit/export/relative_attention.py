@@ -22,8 +22,8 @@ from earbit.nn.relative_attention import RelativeAttention
 
 
 def lower_distances(program: Program, value: int, d_model: int) -> int:
-    """The sinusoids of all distances between the frames of a value, for every layer of its rate."""
-    # The very numbers of `relative_positions`: a rounding more would grow with the distance.
+    """Sinusoids of all distances between frames of a value, for all layers of its rate."""
+    # Equal to `relative_positions`, since another rounding would grow with the distance.
     step = torch.arange(0, d_model, 2).float()
     frequency = torch.exp(step * (-math.log(10_000.0) / d_model))
     return program.add(
@@ -34,7 +34,7 @@ def lower_distances(program: Program, value: int, d_model: int) -> int:
 def lower_relative_attention(
     program: Program, name: str, block: RelativeAttention, value: int, distances: int
 ) -> int:
-    """Full attention; distances: what `lower_distances` gave for values of this rate."""
+    """Lowers full attention; distances: result of `lower_distances` for values of this rate."""
     kind = operands_of(name, block, "scores", "position_scores", "context")
     n_heads, width = block.n_heads, block.out_proj.in_features
     zero = np.zeros(width, np.float32)

@@ -24,7 +24,7 @@ from earbit.nn.transformer_layer import FeedForward
 def lower_squeezeformer(
     program: Program, name: str, encoder: SqueezeformerEncoder, value: int
 ) -> list[int]:
-    """The hidden states of an encoder at the full rate: its input, the output of every block."""
+    """Lowers an encoder to hidden states at the full rate: its input, the output of every block."""
     if encoder.position is not None and encoder.norm is not None:
         value = lower_position(program, f"{name}.position", encoder.position, value)
         value = lower_norm(program, encoder.norm, value)
@@ -54,7 +54,7 @@ def _reduction(program: Program, name: str, block: TimeReduction, value: int) ->
             f"{name}.depthwise: zeros behind the audio come before its bits, and no op adds them; "
             "leave it in float in the plan"
         )
-    # Of the zeros behind an even number of frames the last is never seen.
+    # After an even number of frames, the last zero of the padding is never read.
     n_zeros = block.KERNEL - 1
     value = lower_depthwise(program, f"{name}.depthwise", block.depthwise, value, pad_right=n_zeros)
     value = input_bits(program, f"{name}.pointwise", block.pointwise, value)

@@ -1,8 +1,8 @@
-"""Binarizers as comparisons, found exactly: same arithmetic as in training, no rounding argument.
+"""Exact thresholds of binarizers, found with the arithmetic of training.
 
-A bit of an activation is a monotone function of the float, or the integer product, that it comes
-from.  So it is one comparison with a threshold, and the threshold is found by bisection over all
-float32 numbers, or over all values that the product can take.
+A bit of an activation is a monotone function of a float or of an integer product.  So it equals one
+comparison with a threshold, which is found by bisection over all float32 numbers, or over all
+values of the product.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def signed_bits(shift: Floats) -> Bits:
 
 
 def unsigned_bits(shift: Floats, scale: np.float32) -> Bits:
-    """Bits of the set {0, a} behind a ReLU: 1 where relu(x) + shift > a/2."""
+    """Bits of the set {0, a} after a ReLU: 1 where relu(x) + shift > a/2."""
     return lambda x: (np.maximum(x, np.float32(0)) + shift) > scale / np.float32(2)
 
 
 def float_threshold(bits: Bits, n_channels: int) -> Floats:
-    """The smallest float32 of every channel whose bit is 1; -inf if all are 1, +inf if none is."""
+    """The smallest float32 with bit 1 per channel; -inf if all bits are 1, +inf if all are 0."""
     low = np.full(n_channels, _ordinal(np.float32(-np.inf)))
     high = np.full(n_channels, _ordinal(np.float32(np.inf)))
     always = bits(np.full(n_channels, -np.inf, np.float32))
@@ -47,10 +47,10 @@ def float_threshold(bits: Bits, n_channels: int) -> Floats:
 def integer_threshold(
     bits: Bits, of_product: Callable[[np.ndarray], Floats], n_bits: int, n_channels: int
 ) -> np.ndarray:
-    """The smallest integer product of every channel whose bit is 1: int32 (channels,).
+    """The smallest integer product with bit 1 per channel: int32 (channels,).
 
-    of_product: the float that follows from an integer product, increasing;  n_bits: length of the
-    product, whose values lie in [-n_bits, n_bits].  n_bits + 1 where no product gives a 1.
+    of_product: increasing function from an integer product to a float;  n_bits: length of the
+    product, whose values lie in [-n_bits, n_bits].  The result is n_bits + 1 if all bits are 0.
     """
     low = np.full(n_channels, -n_bits - 1, np.int64)
     high = np.full(n_channels, n_bits + 1, np.int64)
@@ -63,7 +63,7 @@ def integer_threshold(
 
 
 def _ordinal(x: np.float32) -> np.int64:
-    """The place of a float32 in the order of all float32 numbers."""
+    """Rank of a float32 in the order of all float32 numbers."""
     pattern = np.int64(np.frombuffer(np.float32(x).tobytes(), np.int32)[0])
     return pattern if pattern >= 0 else np.int64(-(2**31)) - pattern
 

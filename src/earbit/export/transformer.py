@@ -13,7 +13,7 @@ from earbit.nn.transformer_layer import PreNormLayer, TransformerLayer
 def lower_transformer(
     program: Program, name: str, encoder: TransformerEncoder | SparseformerEncoder, value: int
 ) -> list[int]:
-    """The hidden states of an encoder: its input, and the output of every layer."""
+    """Lowers an encoder to its hidden states: its input, and the output of every layer."""
     value = lower_position(program, f"{name}.position", encoder.position, value)
     is_pre_norm = isinstance(encoder.layers[0], PreNormLayer)
     states = [value if is_pre_norm else lower_norm(program, encoder.norm, value)]

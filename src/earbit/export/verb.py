@@ -27,22 +27,22 @@ from earbit.quantize.student import noise_clips, quantized_copy
 from earbit.runtime.session import Session
 
 MIN_BIT_AGREEMENT = 0.999
-"""Equal layers on equal inputs differ at most where floats sum up in another order."""
+"""Minimum fraction of equal bits, because equal layers differ only by the order of float sums."""
 
 
 def _float_agreement(agreement: Agreement) -> float:
-    """Cosine of the outputs where no bit can flip; after one that does they may part."""
+    """Cosine of the outputs of a float model; else 1, because flipped bits change outputs."""
     return agreement.output_cosine if agreement.worst_leaf == "none" else 1.0
 
 
 def model_of(
     where: str, *, plan: str | None, seed: int, settings: Sequence[str] = ()
 ) -> AudioModel:
-    """A model by preset (random weights from the seed) or path, quantized by `plan` if given.
+    """Builds a model by preset (random weights from the seed) or path, quantized by `plan`.
 
-    Scales of a model that is quantized here come from seeded noise: right for costs and times, not
-    for quality.  settings: `path=value` for a preset.  Raises ConfigError for what is neither a
-    preset nor a file, for settings of a file, and for a plan of a model that is quantized already.
+    The plan is calibrated on seeded noise, which suffices for costs and times, but not for quality.
+    settings: `path=value` for a preset.  Raises ConfigError for unknown names, for settings of a
+    file, and for a plan on a quantized model.
     """
     model = preset_or_model(where, seed, settings)
     if plan is None:
@@ -64,8 +64,8 @@ def export_model(
 
     head: a folder of `earbit superb` on this model, whose head is packed with it.
     settings: `path=value` for the configuration of a preset.
-    What makes its features worthless, random weights or a plan without training, is said.
-    Whether `out` can be written is seen before the model is built.
+    Warns of random weights and of plans without training, whose features are useless.
+    Checks that `out` can be written before the model is built.
     """
     require_program_place(out)
     model = model_of(where, plan=plan, seed=seed, settings=settings)
@@ -89,10 +89,10 @@ def export_to(
     waveform: np.ndarray,
     head: ModelHead | None = None,
 ) -> dict[str, Any]:
-    """Writes the program of a model, and its head, to `out`, once it is verified on `waveform`.
+    """Verifies the program of a model with its head on `waveform`, and writes it to `out`.
 
-    Raises DataError for a model whose output is not finite; RuntimeError, our bug, for a program
-    that does not agree with its model.
+    Raises DataError for a model whose output is not finite, and RuntimeError, a bug in earbit, for
+    a program that differs from its model.
     """
     require_program_place(out)
     make_folder(out.parent)

@@ -1,4 +1,4 @@
-"""Holds a packed program against the PyTorch model that it was made from."""
+"""Compares a packed program with its PyTorch model."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from earbit.runtime.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far program and model agree on the same audio."""
+    """Agreement of program and model on the same audio."""
 
     bit_agreement: float
-    """Share of equal bits and codes over the inputs of all quantized leaves; 1 without any.
+    """Fraction of equal bits and codes over the inputs of all quantized leaves; 1 without any.
 
-    Of the attention products that is q, k and v; the codes of probabilities never leave the kernel.
-    Every encoder layer of the model is given the hidden state of the program, and every leaf its
-    bits or codes, so one that falls the other way is counted where it does, and not again in all
-    leaves after it.
+    For attention products these are q, k and v, because codes of probabilities never leave the
+    kernel.  Every encoder layer of the model gets the hidden state of the program, and every leaf
+    its bits or codes, so a flipped bit is counted once and not again in later leaves.
     """
     worst_leaf: str
     worst_bit_agreement: float
     output_cosine: float
-    """Cosine of the last hidden states, all frames as one vector, each side on its own results."""
+    """Cosine of the last hidden states of both complete models, all frames as one vector."""
     max_abs_error: float
     """Largest difference of the last hidden states."""
     n_frames: int
@@ -43,10 +42,10 @@ class Agreement:
 
 
 def run_layers_alone(encoder: Encoder, states_LBTD: Tensor) -> list[Tensor]:
-    """The output of every layer, each computed from the given hidden state before it.
+    """Computes the output of every layer from the given hidden state before it.
 
-    states_LBTD: the encoder's input and the output of every layer.  A difference in one layer is
-    not seen again in the layers after it.
+    states_LBTD: the encoder's input and the output of every layer.  A difference in one layer does
+    not propagate to later layers.
     """
     inputs = encoder.layer_inputs(list(states_LBTD))
     return [layer(x_BTD) for layer, x_BTD in zip(encoder.layers, inputs, strict=True)]
@@ -57,7 +56,7 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
     """Runs both on `waveform` (samples,) and compares the codes of every leaf and the output.
 
     Raises DataError for a model whose output is not finite, and RuntimeError, naming it, for a
-    quantized leaf whose input the program does not list: a bug of ours.
+    quantized leaf whose input the program does not list, which is a bug in earbit.
     """
     states = session.run(waveform, layers="all")
     with evaluating(model):

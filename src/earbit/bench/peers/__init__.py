@@ -1,1 +1,1 @@
-"""Other programs that run our models, for `earbit bench` alone; each in its own process."""
+"""Other engines that run models of earbit in `earbit bench`, each in its own process."""

@@ -1,6 +1,6 @@
 """Engines to compare with, by name: precisions and requirements.
 
-A name is a family and, after a dash, a precision; without a dash it is float32.
+A name is an engine and, after a dash, a precision; without a dash it is float32.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from earbit.errors import ConfigError
 from earbit.progress import say
 
 FileKind = Literal["model", "onnx", "onnx-int8", "openvino-int8"]
-"""Input of an engine: our model file, or a file made from it before timing."""
+"""Input of an engine: the model file, or a file made from it before timing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,14 @@ PEERS: dict[str, Peer] = {
 }
 _CPU = Path("/proc/cpuinfo")
 REFERENCE = "torch"
-"""The engine whose output is the right one."""
+"""The engine that gives the reference output."""
 
 
 def peers_named(names: Sequence[str]) -> list[str]:
-    """The engines of these names, each once; `all` is all of them, `none` alone is none of them.
+    """Selects engines by name, each once; `all` selects all, and `none` alone selects no engine.
 
-    One that cannot run here is left out, with a line that says why and what to install.  Raises
-    ConfigError for a name that is none.
+    An engine that cannot run is skipped, with a line about the reason and the package to install.
+    Raises ConfigError for an unknown name.
     """
     if tuple(names) == ("none",):
         return []
@@ -73,25 +73,25 @@ def why_left_out(name: str) -> str | None:
     missing = [package for package in peer.packages if not importlib.util.find_spec(package)]
     if missing:
         return f"there is no {', no '.join(missing)}; pip install 'earbit[{peer.extra}]' adds it"
-    # OpenVINO would compute in float32 and not say so; PyTorch does what it is told, slowly.
+    # OpenVINO would silently compute in float32; PyTorch computes in bfloat16, slowly.
     if peer.extra == "openvino" and peer.precision == "bf16" and not _has_bfloat16():
         return "this CPU has no instructions for bfloat16"
     return None
 
 
 def versions() -> dict[str, str]:
-    """Of earbit and of every package of an engine that is installed."""
+    """Versions of earbit and of the installed packages of all engines."""
     packages = {package for peer in PEERS.values() for package in peer.packages}
     names = ["earbit", "numpy", "torch", *sorted(packages)]
     return {name: _version(name) for name in names if importlib.util.find_spec(name)}
 
 
 def _version(package: str) -> str:
-    """Of the distribution that brought a package: onnxruntime comes by several names."""
+    """Version of a package by its distribution, since onnxruntime has several."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        # A look through all that is installed, for the few whose name is another.
+        # Searches all installed distributions if the name differs.
         names = metadata.packages_distributions().get(package, [])
     return metadata.version(names[0]) if names else "unknown"
 

@@ -1,8 +1,8 @@
-"""Our models in the files that other engines read, for `earbit bench` alone.
+"""Exports models to the file formats of other engines, for `earbit bench`.
 
-`python -m earbit.bench.peers.onnx_model KIND SOURCE OUT SECONDS` makes one file and ends: what this
-takes in memory is then no engine's.  The length of the audio is fixed in the graph: loops over
-windows become plain graphs, and shapes are constants that an engine folds away before it is timed.
+`python -m earbit.bench.peers.onnx_model KIND SOURCE OUT SECONDS` makes one file in a separate
+process, so that its memory is not counted for an engine.  The length of the audio is fixed in the
+graph: loops over windows are unrolled, and shapes are constants that engines fold before timing.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class _LastState(nn.Module):
         self.model = model
 
     def forward(self, wave_BN: Tensor) -> Tensor:
-        """(1, samples) -> (1, frames, width)."""
+        """Computes features: (1, samples) -> (1, frames, width)."""
         state: Tensor = self.model(wave_BN).states[-1]
         return state
 
 
 def to_onnx(model_file: Path, out: Path, n_samples: int) -> None:
-    """A model file as ONNX, float32, for one clip of n_samples; weights lie in a file beside it."""
+    """Exports a model file to ONNX in float32 for n_samples, with weights in a file beside it."""
     model = _LastState(load_model(model_file).requires_grad_(False)).eval()
     program = torch.onnx.export(model, (torch.zeros(1, n_samples),), dynamo=True, verbose=False)
     assert program is not None
@@ -42,7 +42,7 @@ def to_onnx(model_file: Path, out: Path, n_samples: int) -> None:
 
 
 def to_onnx_int8(onnx_file: Path, out: Path) -> None:
-    """ONNX with int8 matrix products, their inputs quantized as they come.
+    """Quantizes ONNX to int8 matrix products with dynamically quantized inputs.
 
     Convolutions stay in float32: ONNX Runtime's integer convolution takes several times as long.
     """
@@ -58,7 +58,7 @@ def to_onnx_int8(onnx_file: Path, out: Path) -> None:
 
 
 def to_openvino_int8(onnx_file: Path, out: Path, n_samples: int) -> None:
-    """OpenVINO's model with int8 products and convolutions, calibrated by NNCF on seeded noise."""
+    """Makes an OpenVINO model with int8 products and convolutions, calibrated on seeded noise."""
     import nncf
     import openvino
 
@@ -75,7 +75,7 @@ def to_openvino_int8(onnx_file: Path, out: Path, n_samples: int) -> None:
 
 
 def main() -> None:
-    """Makes one file."""
+    """Makes one file from command-line arguments."""
     kind, source, out, seconds = sys.argv[1:5]
     n_samples = int(float(seconds) * SAMPLE_RATE_HZ)
     match kind:

@@ -10,7 +10,7 @@ import onnxruntime
 
 
 def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
-    """One call of the model; its output as (frames, width) float32.
+    """Loads a model; a call of the result returns (frames, width) float32.
 
     The precision of `engine` is that of the file.
     """

@@ -10,20 +10,20 @@ import openvino
 
 from earbit.bench.peers.catalogue import PEERS
 
-# By default OpenVINO computes in bfloat16 where the CPU can: float32 has to be asked for.
-# Beside int8 products it may choose, as it would for any user.
+# By default OpenVINO computes in bfloat16 if the CPU can, so float32 is requested.
+# For int8 models it may choose the other precisions, as by default.
 _PRECISION_HINT = {"fp32": "f32", "bf16": "bf16"}
 
 
 def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
-    """One call of the model; its output as (frames, width) float32."""
+    """Loads a model; a call of the result returns (frames, width) float32."""
     core = openvino.Core()
     precision = PEERS[engine].precision
     settings: dict[str, str | int | bool] = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": n_threads,
-        # The process is pinned as all engines are; cores that are not its own must not be chosen.
+        # The process is pinned like all engines, so OpenVINO must not choose other cores.
         "ENABLE_CPU_PINNING": False,
     }
     if precision in _PRECISION_HINT:

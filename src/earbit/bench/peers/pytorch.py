@@ -1,4 +1,4 @@
-"""Our models in PyTorch on the CPU: float32, bfloat16, and int8 weights of linear layers.
+"""Models in PyTorch on the CPU: float32, bfloat16, and int8 linear layers.
 
 int8 is PyTorch's own dynamic quantization: weights of linear layers are int8, their inputs become
 8-bit integers with a scale per call, and everything else stays in float32.
@@ -21,7 +21,7 @@ from earbit.nn.leaves import Linear, activate
 
 
 def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callable[[], np.ndarray]:
-    """One call of the model of a file; its last hidden state as (frames, width) float32."""
+    """Loads a model; a call of the result returns the last hidden state, (frames, width)."""
     torch.set_num_threads(n_threads)
     model = load_model(file).requires_grad_(False)
     wave_BN = torch.from_numpy(audio)[None]
@@ -43,7 +43,7 @@ def loaded(engine: str, file: Path, audio: np.ndarray, n_threads: int) -> Callab
 
 
 class _Int8Linear(nn.Module):
-    """Our linear leaf with PyTorch's int8 product: (..., d_in) -> (..., d_out)."""
+    """A linear leaf with PyTorch's int8 product: (..., d_in) -> (..., d_out)."""
 
     def __init__(self, leaf: Linear) -> None:
         super().__init__()
@@ -69,6 +69,6 @@ def _quantize_linear_layers(module: nn.Module) -> None:
 
 
 def _choose_integer_kernels() -> None:
-    # The default of x86 hands most shapes to FBGEMM, which takes twice as long here and more.
+    # The default of x86 runs most shapes in FBGEMM, which takes at least twice as long here.
     if "onednn" in torch.backends.quantized.supported_engines:
         torch.backends.quantized.engine = "onednn"
