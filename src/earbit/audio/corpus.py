@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from lhotse import CutSet, MonoCut
@@ -30,6 +31,13 @@ from earbit.frames import MIN_SAMPLES
 from earbit.progress import progress, say
 
 SYNTHETIC = "synthetic"
+SYNTHETIC_CONTENTS: dict[str | Path, Literal["clips", "voices", "queries", "mixtures"]] = {
+    SYNTHETIC: "clips",
+    "synthetic-voices": "voices",
+    "synthetic-queries": "queries",
+    "synthetic-mixtures": "mixtures",
+}
+"""Synthetic corpora by name."""
 QUARANTINE_NAME = "quarantine.jsonl"
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
@@ -57,11 +65,12 @@ def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
     for a corpus without usable files, and for a manifest that is not UTF-8 or has a path outside of
     its folder.
     """
-    if where == SYNTHETIC:
+    if where in SYNTHETIC_CONTENTS:
         from earbit.audio.synthetic.build import synthetic_corpus_folder
+        from earbit.audio.synthetic.contents import SyntheticConfig
 
-        root = synthetic_corpus_folder()
-        name = SYNTHETIC
+        root = synthetic_corpus_folder(SyntheticConfig(contents=SYNTHETIC_CONTENTS[where]))
+        name = str(where)
     else:
         root = Path(where)
         name = root.resolve().name

@@ -51,6 +51,8 @@ class Splits(Generic[Clip]):
     train: tuple[Clip, ...]
     valid: tuple[Clip, ...]
     test: tuple[Clip, ...]
+    trials: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """Pairs of clips to compare, by split, for tasks that compare clips."""
     summary: Mapping[str, Any] = field(default_factory=dict)
     """JSON values for the result file: origin of the splits, counts."""
 

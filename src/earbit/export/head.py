@@ -13,13 +13,15 @@ import torch
 from earbit.errors import ConfigError, UnsupportedError
 from earbit.export.arrays import array
 from earbit.export.program import Program
+from earbit.frames import HOP_SAMPLES
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import Linear
 from earbit.runtime.session import Session
 from earbit.superb.head_file import TrainedHead, head_path, load_head
-from earbit.superb.heads import FrameLinear, Head, LinearHead, MeanPoolLinear
+from earbit.superb.heads.head import Head
+from earbit.superb.heads.linear import FrameLinear, LinearHead, MeanPoolLinear
 from earbit.superb.kinds.table import KINDS
 from earbit.superb.metrics import text_of
 
@@ -148,7 +150,7 @@ def verify_head(
     expected = _torch_scores(head, states)
     if not np.allclose(scores, own, rtol=0, atol=TOLERANCE * (1 + float(np.abs(own).max()))):
         raise RuntimeError(f"{head.where}: the program's scores {scores} are not those of {own}")
-    found = KINDS[kind].decode(torch.from_numpy(expected), slots)
+    found = KINDS[kind].decode(torch.from_numpy(expected), slots, HOP_SAMPLES, None)
     is_class = kind == "class"
     return HeadAgreement(
         kind=kind,

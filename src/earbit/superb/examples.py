@@ -2,42 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from earbit.audio.corpus import Corpus
 from earbit.audio.splits import Splits
+from earbit.audio.utf8 import read_utf8
 from earbit.errors import DataError
 from earbit.superb.kinds.table import KINDS
-from earbit.superb.task import Example, Task
+from earbit.superb.task import Example, Task, Trial
+
+TRIALS_NAME = "trials.txt"
+"""Pairs of clips beside the manifest, in the format of VoxCeleb: `1 FILE FILE` for a match."""
 
 
-def task_splits(task: Task, cuts: Iterable[Any]) -> Splits[Example]:
+def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
     """Training, validation and test clips of a task, without reading audio.
 
-    cuts: Lhotse cuts with the label of the task and `split` in their custom labels, and the speaker
-    in their supervision.  Clips without the label are skipped and counted.  Raises DataError for a
-    corpus without the label, and for splits that the kind of the task cannot use.
+    Cuts have the label of the task and `split` in their custom labels, and the speaker in their
+    supervision.  Clips without the label are skipped and counted.  Raises DataError for a corpus
+    without the label, and for splits that the kind of the task cannot use.
     """
     kind = KINDS[task.kind]
+    labels = [_labels_of(cut) for cut in corpus.cuts]
+    targets = [kind.target_of(value) for value in task.targets_of(labels)]
     examples: list[Example] = []
     split_of: dict[str, str | None] = {}
-    n_without = 0
-    for cut in cuts:
-        labels = cut.custom or {}
-        target = kind.target_of(labels.get(task.label))
+    for cut, clip, target in zip(corpus.cuts, labels, targets, strict=True):
         if target is None:
-            n_without += 1
             continue
-        speaker = next((s.speaker for s in cut.supervisions if s.speaker), None)
-        examples.append(Example(id=cut.id, target=target, speaker=speaker))
-        split = labels.get("split")
+        examples.append(Example(id=cut.id, target=target, speaker=clip["speaker"]))
+        split = clip.get("split")
         split_of[cut.id] = split if isinstance(split, str) else None
+    n_without = len(labels) - len(examples)
     if not examples:
         raise DataError(
             f"none of the {n_without} clips has a {task.label}; {task.title} needs `{task.label}` "
             "in manifest.jsonl beside the audio (docs/corpus.md); `earbit prepare folder --root "
             "DIR --labels FILE.csv --out OUT` makes it from a table"
         )
+    trials: tuple[Trial, ...] = ()
+    if task.kind == "vector" and (corpus.root / TRIALS_NAME).is_file():
+        trials = _trials(corpus)
+        tried = {clip for trial in trials for clip in (trial.first, trial.second)}
+        held_out = {e.speaker for e in examples if e.id in tried}
+        split_of |= {e.id: "test" for e in examples if e.id in tried}
+        examples = [e for e in examples if e.id in tried or e.speaker not in held_out]
     splits = kind.splits(examples, split_of)
-    return replace(splits, summary={**splits.summary, f"n_without_{task.label}": n_without})
+    summary = {**splits.summary, f"n_without_{task.label}": n_without}
+    return replace(splits, trials={"test": trials} if trials else {}, summary=summary)
+
+
+def _labels_of(cut: Any) -> Mapping[str, Any]:
+    speaker = next((s.speaker for s in cut.supervisions if s.speaker), None)
+    return {**(cut.custom or {}), "speaker": speaker}
+
+
+def _trials(corpus: Corpus) -> tuple[Trial, ...]:
+    """Trials whose two files are in the corpus; raises DataError for other lines."""
+    path = corpus.root / TRIALS_NAME
+    id_of = {_relative(corpus.root, cut): cut.id for cut in corpus.cuts}
+    trials = []
+    for number, line in enumerate(read_utf8(path).decode("utf-8", "replace").splitlines(), start=1):
+        if not line.strip():
+            continue
+        label, *files = line.split()
+        if label not in ("0", "1") or len(files) != 2:
+            raise DataError(
+                f"{path}:{number}: {line[:60]!r}; expected `1 FILE FILE` or `0 FILE FILE`"
+            )
+        unknown = [file for file in files if file not in id_of]
+        if unknown:
+            raise DataError(
+                f"{path}:{number}: {unknown[0]} is not in the corpus; add it to manifest.jsonl or "
+                "remove the line"
+            )
+        first, second = (id_of[file] for file in files)
+        trials.append(Trial(first=first, second=second, is_match=label == "1"))
+    return tuple(trials)
+
+
+def _relative(root: Path, cut: Any) -> str:
+    return Path(cut.recording.sources[0].source).relative_to(root).as_posix()

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -21,14 +20,16 @@ from safetensors.numpy import save_file
 import earbit
 from earbit.errors import DataError, FormatError
 from earbit.files import make_folder, write_whole
-from earbit.model import AudioModel
-from earbit.progress import progress
+from earbit.frames import HOP_SAMPLES
+from earbit.progress import progress, say
+from earbit.superb.upstream import Upstream
 
-Features = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Waveform (n_samples,) at 16 kHz -> all hidden states (L, T, D)."""
-Clips = Mapping[str, NDArray[np.float32]]
+Array = NDArray[np.float32]
+Clips = Mapping[str, Array]
 SHARD_BYTES = 64 * 10**6
 KEY = "earbit-features"
+SAID_FROM_BYTES = 10**9
+"""Caches from this size on are announced."""
 PREFIX = "clip:"
 """Prefix of every id, since safetensors reserves some names."""
 
@@ -43,77 +44,77 @@ class FrozenFeatures:
     width: int
     model_digest: str
     corpus_digest: str
+    hop_samples: int = HOP_SAMPLES
+    """Hop between frames at 16 kHz."""
 
 
-def model_features(model: AudioModel) -> Features:
-    """Extractor of all hidden states of a PyTorch model; puts the model into evaluation mode."""
-    model.eval()
-    device = next(model.parameters()).device
-
-    @torch.inference_mode()
-    def features(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-        wave_1N = torch.from_numpy(np.asarray(waveform, np.float32))[None].to(device)
-        states = model(wave_1N).states
-        states_LTD: NDArray[np.float32] = torch.cat(states).float().cpu().numpy()
-        return states_LTD
-
-    return features
-
-
-def cached_features(
-    features: Features,
-    waveforms: Clips,
-    ids: Iterable[str],
+def frozen_features(
+    upstream: Upstream,
+    waveform_of: Callable[[str], Array],
+    n_frames_of: Mapping[str, int],
     *,
-    model_digest: str,
     corpus_digest: str,
     cache_dir: Path,
-) -> FrozenFeatures:
-    """Computes the features of every clip in `ids`, or reads them from the cache.
+) -> tuple[FrozenFeatures, dict[str, str]]:
+    """Computes the features of clips, or reads them from the cache.
 
-    Each clip is computed alone, so results do not depend on padding.  The cache is a folder below
-    `cache_dir`, named by model, corpus and version, and holds float32.  model_digest: digest of the
-    weights, or of the program that computes the features.  Raises DataError for an id without
-    audio, for features that are not finite, and for a full disk.
+    waveform_of: id -> waveform; raises DataError for unusable audio.  n_frames_of: expected frames
+    of every clip to compute, at the hop of the upstream.  Each clip is computed alone, so results
+    do not depend on padding.  The cache is a folder below `cache_dir`, named by upstream,
+    corpus and version, and holds float32.  Returns the features, and the reason for each unusable
+    clip.  Raises DataError for features that are not finite, and for a full disk.
     """
-    wanted = sorted(set(ids))
+    wanted = sorted(n_frames_of)
     if not wanted:
         raise DataError("no clips to compute features of; the splits are empty")
-    missing = [i for i in wanted if i not in waveforms]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {len(wanted)} clips have no audio, first {missing[0]!r}; "
-            "decode the whole corpus"
-        )
     key = hashlib.sha256(
-        json.dumps([earbit.__version__, model_digest, corpus_digest]).encode()
+        json.dumps([earbit.__version__, upstream.digest, corpus_digest]).encode()
     ).hexdigest()
     store = ShardedFeatures(make_folder(cache_dir / key[:24]), key)
     todo = [i for i in wanted if i not in store]
-    first = features(waveforms[todo[0]]) if todo else store[wanted[0]]
-    shape = (first.shape[0], first.shape[-1])
-    pending: dict[str, NDArray[np.float32]] = {}
+    shape = next((store[i].shape for i in wanted if i in store), None)
+    unusable: dict[str, str] = {}
+    pending: dict[str, Array] = {}
     n_bytes = 0
     with progress("features", len(wanted), len(wanted) - len(todo)) as advance:
         for i in todo:
-            pending[i] = _checked(first if i == todo[0] else features(waveforms[i]), i, shape)
-            n_bytes += pending[i].nbytes
+            try:
+                waveform = waveform_of(i)
+            except DataError as error:
+                unusable[i] = str(error)
+                continue
+            clip = upstream.features(i, lambda waveform=waveform: waveform)  # type: ignore[misc]
+            if shape is None:
+                shape = clip.shape
+                _say_disk(cache_dir, sum(n_frames_of[i] for i in todo) * shape[0] * shape[-1] * 4)
+            pending[i] = _checked(clip, i, (shape[0], shape[-1]))
+            n_bytes += clip.nbytes
             if n_bytes >= SHARD_BYTES:
                 store.add(pending)
                 pending, n_bytes = {}, 0
             advance(1)
         if pending:
             store.add(pending)
-    return FrozenFeatures(
+    if shape is None:
+        first = next(iter(unusable))
+        raise DataError(f"no usable clip among {len(wanted)}; the first: {unusable[first]}")
+    frozen = FrozenFeatures(
         clips=store,
         n_states=shape[0],
-        width=shape[1],
-        model_digest=model_digest,
+        width=shape[-1],
+        model_digest=upstream.digest,
         corpus_digest=corpus_digest,
+        hop_samples=upstream.hop_samples,
     )
+    return frozen, unusable
 
 
-class ShardedFeatures(Mapping[str, NDArray[np.float32]]):
+def _say_disk(cache_dir: Path, n_bytes: int) -> None:
+    if n_bytes >= SAID_FROM_BYTES:
+        say(f"{cache_dir}: features take {n_bytes / 1e9:.1f} GB until the score is written")
+
+
+class ShardedFeatures(Mapping[str, Array]):
     """Feature cache: safetensors shards in one folder, read clip by clip.
 
     Shards are written atomically and never change, so an interrupted run resumes and two runs may
@@ -146,8 +147,8 @@ class ShardedFeatures(Mapping[str, NDArray[np.float32]]):
             raise FormatError(f"{path}: a feature cache of other features; delete this file")
         self._shard_of |= {name.removeprefix(PREFIX): shard for name in names}
 
-    def __getitem__(self, clip_id: str) -> NDArray[np.float32]:
-        clip: NDArray[np.float32] = self._shard_of[clip_id].get_tensor(PREFIX + clip_id)
+    def __getitem__(self, clip_id: str) -> Array:
+        clip: Array = self._shard_of[clip_id].get_tensor(PREFIX + clip_id)
         return clip
 
     def __iter__(self) -> Iterator[str]:
@@ -157,9 +158,7 @@ class ShardedFeatures(Mapping[str, NDArray[np.float32]]):
         return len(self._shard_of)
 
 
-def _checked(
-    clip: NDArray[np.float32], clip_id: str, shape: tuple[int, int]
-) -> NDArray[np.float32]:
+def _checked(clip: Array, clip_id: str, shape: tuple[int, int]) -> Array:
     if clip.ndim != 3 or not clip.shape[1] or (clip.shape[0], clip.shape[2]) != shape:
         raise DataError(
             f"features of {clip_id!r} have shape {clip.shape}, expected "

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from earbit.errors import ConfigError, FormatError
 from earbit.files import write_whole
-from earbit.superb.heads import HEADS, Head, HeadShape
+from earbit.superb.heads.head import Head, HeadShape
+from earbit.superb.heads.table import HEADS
 from earbit.superb.kinds.kind import Slots
 from earbit.superb.task import Task
 from earbit.superb.tasks import task_named

@@ -12,7 +12,7 @@ training draws every class equally often.  Differs from s3prl:
 
 from __future__ import annotations
 
-from earbit.superb.task import Task
+from earbit.superb.task import PUBLISHED_LRS, Protocol, Task
 
 KS = Task(
     name="ks",
@@ -21,12 +21,10 @@ KS = Task(
     kind="class",
     head="mean_pool_linear",
     metrics=("accuracy", "mean_class_accuracy"),
-    lrs=(1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7),
-    batch_size=32,
-    n_steps=200_000,
-    proxy_lrs=(1e-1, 1e-2, 1e-3),
-    n_proxy_steps=600,
-    n_checks=40,
+    published=Protocol(
+        lrs=PUBLISHED_LRS, batch_size=32, n_steps=200_000, n_checks=40, d_hidden=256
+    ),
+    proxy=Protocol(lrs=(1e-1, 1e-2, 1e-3), batch_size=32, n_steps=600, n_checks=40, d_hidden=256),
     is_balanced=True,
     source="SUPERB, arXiv 2105.01051",
 )

@@ -1,57 +1,43 @@
-"""Table of metrics: pure functions of lists of predictions and references."""
+"""Table of metrics: functions of predictions and references."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from earbit.errors import DataError, UnsupportedError
+import numpy as np
+from numpy.typing import NDArray
 
+from earbit.errors import UnsupportedError
+from earbit.superb.cases import Blocks, Cases, blocks_of, interval
 
-def accuracy(predictions: Sequence[Hashable], references: Sequence[Hashable]) -> float:
-    """Fraction of predictions that equal their reference, in all slots if there are several."""
-    _check(predictions, references)
-    pairs = zip(predictions, references, strict=True)
-    return sum(p == r for p, r in pairs) / len(references)
-
-
-def mean_class_accuracy(predictions: Sequence[Hashable], references: Sequence[Hashable]) -> float:
-    """Mean recall over the classes of the references (unweighted average recall)."""
-    _check(predictions, references)
-    hits = Counter(r for p, r in zip(predictions, references, strict=True) if p == r)
-    recalls = [hits[label] / n for label, n in Counter(references).items()]
-    return sum(recalls) / len(recalls)
-
-
-def word_error_rate(
-    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
-) -> float:
-    """Word error rate: word edits divided by the number of words in all references.
-
-    For symbols that end in a space this is the symbol error rate.
-    """
-    _check(predictions, references)
-    rate: float = _jiwer().wer(_texts(references), _texts(predictions))
-    return rate
-
-
-def character_error_rate(
-    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
-) -> float:
-    """Character error rate: character edits divided by the number of reference characters."""
-    _check(predictions, references)
-    rate: float = _jiwer().cer(_texts(references), _texts(predictions))
-    return rate
+Rows = NDArray[np.float64]
+TWV_BETA = 12.49
+"""Cost of a false alarm over that of a miss in QUESST 2014: 1/100 x (1/0.0008 - 1)."""
+SLOT = re.compile(r"B-(\S+) (.+?) E-\1(?= |$)")
+"""A slot and its value in a text with markers."""
+MARKER = re.compile(r"[BE]-\S+ ?")
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Row of the table: (predictions, references) -> value."""
+    """Row of the table: a value of the rows of all cases."""
 
-    of: Callable[[Sequence[Any], Sequence[Any]], float]
+    rows: Callable[[Sequence[Any], Sequence[Any]], Rows]
+    """(predictions, references) -> (cases, columns)."""
+    value: Callable[[Blocks], float]
+    """Rows of every group of cases -> value."""
     higher_is_better: bool
+
+    def of(self, cases: Cases) -> float:
+        """Value of all cases."""
+        return self.value(self._blocks(cases))
+
+    def interval(self, cases: Cases, seed: int) -> tuple[float, float] | None:
+        """Bootstrap interval of 95 % over the groups; None if there is none."""
+        return interval(self._blocks(cases), self.value, seed)
 
     def is_better(self, value: float, than: float) -> bool:
         """Whether one value is better than another; any number is better than NaN."""
@@ -59,13 +45,8 @@ class Metric:
             return value == value
         return value > than if self.higher_is_better else value < than
 
-
-METRICS = {
-    "accuracy": Metric(accuracy, higher_is_better=True),
-    "mean_class_accuracy": Metric(mean_class_accuracy, higher_is_better=True),
-    "wer": Metric(word_error_rate, higher_is_better=False),
-    "cer": Metric(character_error_rate, higher_is_better=False),
-}
+    def _blocks(self, cases: Cases) -> Blocks:
+        return blocks_of(self.rows(cases.predictions, cases.references), cases.groups)
 
 
 def text_of(symbols: Sequence[str]) -> str:
@@ -73,23 +54,183 @@ def text_of(symbols: Sequence[str]) -> str:
     return "".join(symbols).strip()
 
 
-def _texts(sequences: Sequence[Sequence[str]]) -> list[str]:
-    return [text_of(symbols) for symbols in sequences]
+def _ratio(blocks: Blocks) -> float:
+    """Sum of the first column over that of the second."""
+    total = np.concatenate(blocks).sum(axis=0)
+    return float(total[0] / total[1])
+
+
+def _equal(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
+    """(equal, 1): all slots are equal if there are several."""
+    return np.array([(p == r, 1) for p, r in zip(predictions, references, strict=True)], float)
+
+
+def _equal_of_class(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
+    """(equal, number of the class)."""
+    number: dict[Any, int] = {}
+    pairs = zip(predictions, references, strict=True)
+    return np.array([(p == r, number.setdefault(r, len(number))) for p, r in pairs], float)
+
+
+def _mean_recall(blocks: Blocks) -> float:
+    """Unweighted mean over the classes of the fraction of equal pairs."""
+    rows = np.concatenate(blocks)
+    n_of_class = np.bincount(rows[:, 1].astype(int))
+    hits = np.bincount(rows[:, 1].astype(int), weights=rows[:, 0])
+    return float((hits[n_of_class > 0] / n_of_class[n_of_class > 0]).mean())
+
+
+def _word_edits(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
+    """(edits, words of the reference); a symbol that ends in a space is a word."""
+    return _edits(predictions, references, _jiwer().process_words)
+
+
+def _character_edits(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
+    """(edits, characters of the reference)."""
+    return _edits(predictions, references, _jiwer().process_characters)
+
+
+def _edits(predictions: Sequence[Any], references: Sequence[Any], process: Any) -> Rows:
+    rows = []
+    for prediction, reference in zip(predictions, references, strict=True):
+        counted = process(text_of(reference), text_of(prediction))
+        edits = counted.substitutions + counted.deletions + counted.insertions
+        rows.append((edits, counted.hits + counted.substitutions + counted.deletions))
+    return np.array(rows, float)
+
+
+def _slot_types(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
+    """(F1 of the sets of slots, 1): 1 if both are empty, 0 if one is."""
+    rows = []
+    for prediction, reference in zip(predictions, references, strict=True):
+        found, wanted = ({name for name, _ in slots_in(text)} for text in (prediction, reference))
+        n_both = len(found & wanted)
+        rows.append((2 * n_both / (len(found) + len(wanted)) if found or wanted else 1.0, 1))
+    return np.array(rows, float)
+
+
+def _slot_values(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
+    """(edits, characters) of the values of the reference.
+
+    Each is compared with the value of the same slot that is nearest, or with an empty one.
+    """
+    rows = []
+    for prediction, reference in zip(predictions, references, strict=True):
+        found = slots_in(prediction)
+        n_edits = n_characters = 0.0
+        for name, value in slots_in(reference):
+            candidates = [other for slot, other in found if slot == name] or [""]
+            edits = _edits(candidates, [value] * len(candidates), _jiwer().process_characters)
+            n_edits += edits[:, 0].min()
+            n_characters += len(value)
+        rows.append((n_edits, n_characters))
+    return np.array(rows, float)
+
+
+def slots_in(symbols: Sequence[str]) -> list[tuple[str, str]]:
+    """Slots and values of a text with markers: `B-room kitchen E-room`."""
+    return [(name, MARKER.sub("", value).strip()) for name, value in SLOT.findall(text_of(symbols))]
+
+
+def _scores(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
+    """(score, match)."""
+    return np.array(list(zip(predictions, references, strict=True)), float)
+
+
+def _equal_error_rate(blocks: Blocks) -> float:
+    """Rate at which false accepts equal misses, on the interpolated ROC; NaN without both."""
+    from sklearn.metrics import roc_curve
+
+    rows = np.concatenate(blocks)
+    if len(np.unique(rows[:, 1])) < 2:
+        return float("nan")
+    false_accepts, hits, _ = roc_curve(rows[:, 1], rows[:, 0], drop_intermediate=False)
+    gap = false_accepts - (1 - hits)  # increases from -1 to 1
+    after = int(np.argmax(gap >= 0))
+    share = -gap[after - 1] / (gap[after] - gap[after - 1])
+    rise = false_accepts[after] - false_accepts[after - 1]
+    return float(false_accepts[after - 1] + share * rise)
+
+
+def _max_term_weighted_value(blocks: Blocks) -> float:
+    """Largest term-weighted value over all thresholds; queries without a match are left out.
+
+    TWV = 1 - mean over the queries of (misses / matches + beta x false alarms / other documents).
+    Source: NIST STD; MediaEval QUESST 2014.
+    """
+    counted = [rows for rows in blocks if 0 < rows[:, 1].sum() < len(rows)]
+    if not counted:
+        return float("nan")
+    scores = np.concatenate([rows[:, 0] for rows in counted])
+    gains = np.concatenate([_gains(rows[:, 1]) for rows in counted]) / len(counted)
+    order = np.argsort(-scores, kind="stable")
+    values = np.cumsum(gains[order])
+    ends = np.append(scores[order][1:] != scores[order][:-1], True)  # equal scores share a decision
+    return max(0.0, float(values[ends].max()))
+
+
+def _gains(is_match: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Change of the value of one query by accepting each document."""
+    n_matches = is_match.sum()
+    gains = np.where(is_match > 0, 1 / n_matches, -TWV_BETA / (len(is_match) - n_matches))
+    return np.asarray(gains, np.float64)
+
+
+def _diarization_errors(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
+    """(missed + false + confused seconds, seconds of speech), overlaps counted, without collar."""
+    core, metrics = _pyannote()
+    rate = metrics.DiarizationErrorRate(collar=0.0, skip_overlap=False)
+    rows = []
+    for prediction, reference in zip(predictions, references, strict=True):
+        end_s = max((end for _, end, _ in (*prediction, *reference)), default=1.0)
+        parts = rate(
+            _annotation(core, reference),
+            _annotation(core, prediction),
+            uem=core.Timeline([core.Segment(0, end_s)]),
+            detailed=True,
+        )
+        errors = parts["missed detection"] + parts["false alarm"] + parts["confusion"]
+        rows.append((errors, parts["total"]))
+    return np.array(rows, float)
+
+
+def _annotation(core: Any, segments: Sequence[tuple[float, float, str]]) -> Any:
+    annotation = core.Annotation()
+    for track, (start_s, end_s, name) in enumerate(segments):
+        annotation[core.Segment(start_s, end_s), track] = name
+    return annotation
+
+
+METRICS = {
+    "accuracy": Metric(_equal, _ratio, higher_is_better=True),
+    "mean_class_accuracy": Metric(_equal_of_class, _mean_recall, higher_is_better=True),
+    "wer": Metric(_word_edits, _ratio, higher_is_better=False),
+    "cer": Metric(_character_edits, _ratio, higher_is_better=False),
+    "per": Metric(_word_edits, _ratio, higher_is_better=False),
+    "slot_type_f1": Metric(_slot_types, _ratio, higher_is_better=True),
+    "slot_value_cer": Metric(_slot_values, _ratio, higher_is_better=False),
+    "eer": Metric(_scores, _equal_error_rate, higher_is_better=False),
+    "mtwv": Metric(_scores, _max_term_weighted_value, higher_is_better=True),
+    "der": Metric(_diarization_errors, _ratio, higher_is_better=False),
+}
 
 
 def _jiwer() -> Any:
     try:
         import jiwer
     except ImportError as error:
-        raise UnsupportedError(
-            'error rates of text need jiwer, which is not installed; pip install "earbit[eval]"'
-        ) from error
+        raise _missing("error rates of text need jiwer") from error
     return jiwer
 
 
-def _check(predictions: Sequence[Any], references: Sequence[Any]) -> None:
-    if len(predictions) != len(references) or not references:
-        raise DataError(
-            f"{len(predictions)} predictions for {len(references)} references; a metric needs "
-            "one prediction for each of at least one reference"
-        )
+def _pyannote() -> tuple[Any, Any]:
+    try:
+        import pyannote.core
+        import pyannote.metrics.diarization
+    except ImportError as error:
+        raise _missing("diarization error rates need pyannote.metrics") from error
+    return pyannote.core, pyannote.metrics.diarization
+
+
+def _missing(what: str) -> UnsupportedError:
+    return UnsupportedError(f'{what}, which is not installed; pip install "earbit[eval]"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from earbit.audio.splits import Splits
 from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_json
 from earbit.progress import progress, say
+from earbit.superb.cases import Cases
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import TrainedHead, load_head, save_head
 from earbit.superb.kinds.table import KINDS
 from earbit.superb.metrics import METRICS
-from earbit.superb.task import Example, Task
-from earbit.superb.training import Training, predict, train_head
+from earbit.superb.task import Example, Protocol, Task
+from earbit.superb.training import Training, predictions_by_setting, train_head
 
 SEED = 1337
 
@@ -31,33 +32,25 @@ def run_task(
     splits: Splits[Example],
     out_dir: Path,
     *,
-    lrs: Sequence[float] | None = None,
-    n_steps: int | None = None,
-    batch_size: int | None = None,
+    protocol: Protocol | None = None,
     seed: int = SEED,
 ) -> dict[str, Any]:
     """Trains a head per learning rate and scores the best one on the test clips.
 
-    Defaults are the published protocol.  Ties go to the earlier of `lrs`.  Writes OUT/scores.json,
-    OUT/head.safetensors and all heads to OUT/sweep, from which an interrupted run resumes.  Raises
-    ConfigError for invalid settings, DataError for empty splits or clips without features.
+    The protocol is the published one by default.  Ties go to the earlier learning rate.  Writes
+    OUT/scores.json, OUT/head.safetensors and all heads to OUT/sweep, from which an interrupted run
+    resumes.  Raises ConfigError for invalid settings, DataError for empty splits or clips without
+    features.
     """
-    lrs = task.lrs if lrs is None else lrs
-    training = Training(
-        task=task,
-        features=features,
-        splits=splits,
-        n_steps=task.n_steps if n_steps is None else n_steps,
-        batch_size=task.batch_size if batch_size is None else batch_size,
-        seed=seed,
-    )
-    _check_settings(training, lrs)
+    protocol = protocol or task.published
+    training = Training(task=task, protocol=protocol, features=features, splits=splits, seed=seed)
+    _check_protocol(task, protocol)
     _check_clips(training)
     metric = METRICS[task.metrics[0]]
     sweep_dir = make_folder(make_folder(out_dir) / "sweep")
     sweep = []
-    with progress(f"{task.name} heads", len(lrs)) as advance:
-        for lr in lrs:
+    with progress(f"{task.name} heads", len(protocol.lrs)) as advance:
+        for lr in protocol.lrs:
             trained = _trained(training, lr, sweep_dir)
             sweep.append(trained)
             advance(1, f"lr {lr}: {task.metrics[0]} {trained.point.value:.4g} on valid")
@@ -66,38 +59,60 @@ def run_task(
         if metric.is_better(trained.point.value, best.point.value):
             best = trained
     save_head(out_dir / "head.safetensors", best)
-    metrics = score_with(best, features, splits.test)
+    setting = _best_setting(best, features, splits)
+    cases = cases_by_setting(best, features, splits, "test")
     score = {
-        "task": task.name,
-        "metric": task.metrics[0],
-        "value": metrics[task.metrics[0]],
-        "metrics": metrics,
-        "higher_is_better": metric.higher_is_better,
+        **scored(task, cases[setting], seed),
+        **_picked_on_test(task, cases),
         "valid_value": best.point.value,
         "n_train": len(splits.train),
         "n_valid": len(splits.valid),
         "n_test": len(splits.test),
         "lr": best.point.lr,
         "grid": [asdict(trained.point) for trained in sweep],
-        "n_steps": training.n_steps,
-        "batch_size": training.batch_size,
+        "setting": setting,
+        "protocol": asdict(protocol),
         "seed": seed,
         "layer_weights": best.head.layers.shares(),
         "outputs": list(best.outputs),
-        "splits": dict(splits.summary),
-        "model_digest": features.model_digest,
-        "corpus_digest": features.corpus_digest,
-        "source": task.source,
-        "earbit": earbit.__version__,
+        **origin(task, features, splits.summary),
     }
     write_json(out_dir / "scores.json", score)
     return score
 
 
-def score_with(
-    trained: TrainedHead, features: FrozenFeatures, examples: Sequence[Example]
-) -> dict[str, float]:
-    """All metrics of a trained head on other features, for example from the packed runtime.
+def scored(task: Task, cases: Cases, seed: int) -> dict[str, Any]:
+    """All metrics of a task with their 95 % intervals, for scores.json."""
+    values = {name: METRICS[name].of(cases) for name in task.metrics}
+    intervals = {name: METRICS[name].interval(cases, seed) for name in task.metrics}
+    first = task.metrics[0]
+    return {
+        "task": task.name,
+        "metric": first,
+        "value": values[first],
+        "interval": intervals[first],
+        "metrics": values,
+        "intervals": intervals,
+        "higher_is_better": METRICS[first].higher_is_better,
+        "n_groups": len(set(cases.groups)),
+    }
+
+
+def origin(task: Task, features: FrozenFeatures, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What a score was computed from, for scores.json."""
+    return {
+        "splits": dict(summary),
+        "model_digest": features.model_digest,
+        "corpus_digest": features.corpus_digest,
+        "source": task.source,
+        "earbit": earbit.__version__,
+    }
+
+
+def cases_by_setting(
+    trained: TrainedHead, features: FrozenFeatures, splits: Splits[Example], part: str
+) -> dict[Any, Cases]:
+    """Predictions and references of one part of the splits by setting of the kind of output.
 
     Raises ConfigError when the features do not have the shape that the head was trained on.
     """
@@ -107,9 +122,36 @@ def score_with(
             f"features of {features.n_states} states x {features.width}, the head was trained on "
             f"{shape.n_states} x {shape.width}; use the model or program that it was trained with"
         )
-    predictions = predict(trained.task, trained.head, trained.slots, features, examples)
-    references = [example.target for example in examples]
-    return {name: METRICS[name].of(predictions, references) for name in trained.task.metrics}
+    examples = getattr(splits, part)
+    task = trained.task
+    found = predictions_by_setting(task, trained.head, trained.slots, features, examples)
+    trials = splits.trials.get(part, ())
+    of = KINDS[task.kind].cases
+    return {setting: of(examples, found[setting], trials) for setting in found}
+
+
+def _best_setting(trained: TrainedHead, features: FrozenFeatures, splits: Splits[Example]) -> Any:
+    """The setting of the kind that is best on the validation clips."""
+    settings = KINDS[trained.task.kind].settings
+    best = settings[0]
+    if len(settings) == 1:
+        return best
+    metric = METRICS[trained.task.metrics[0]]
+    cases = cases_by_setting(trained, features, splits, "valid")
+    value_of = {setting: metric.of(cases[setting]) for setting in settings}
+    for setting in settings:
+        if metric.is_better(value_of[setting], value_of[best]):
+            best = setting
+    return best
+
+
+def _picked_on_test(task: Task, cases: Mapping[Any, Cases]) -> dict[str, Any]:
+    """The best value over all settings on the test clips, as the leaderboard reports it."""
+    if len(cases) == 1:
+        return {}
+    metric = METRICS[task.metrics[0]]
+    values = [metric.of(of_setting) for of_setting in cases.values()]
+    return {"value_picked_on_test": max(values) if metric.higher_is_better else min(values)}
 
 
 def _trained(training: Training, lr: float, sweep_dir: Path) -> TrainedHead:
@@ -126,23 +168,27 @@ def _key(training: Training, lr: float) -> str:
     """Digest of all settings and data that a head depends on."""
     task, splits, features = training.task, training.splits, training.features
     parts = [[[e.id, e.target] for e in part] for part in (splits.train, splits.valid)]
-    settings = [asdict(task), training.n_steps, training.batch_size, training.seed, lr]
-    origin = [features.model_digest, features.corpus_digest, earbit.__version__]
-    text = json.dumps([settings, origin, parts])
+    trials = [[t.first, t.second] for t in splits.trials.get("valid", ())]
+    of_protocol = {**asdict(training.protocol), "lrs": lr}
+    of_task = [task.name, task.kind, task.head, task.metrics, task.is_balanced]
+    of_optimiser = [task.max_gradient_norm, task.weight_decay, training.seed]
+    where = [features.model_digest, features.corpus_digest, earbit.__version__]
+    text = json.dumps([of_task, of_optimiser, of_protocol, where, parts, trials])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _check_settings(training: Training, lrs: Sequence[float]) -> None:
+def _check_protocol(task: Task, protocol: Protocol) -> None:
+    lrs = protocol.lrs
     for lr in lrs:
         if not (math.isfinite(lr) and lr > 0):
             raise ConfigError(
-                f"lr={lr}; a learning rate is above 0, {training.task.name} takes 1e-1 to 1e-7"
+                f"lr={lr}; a learning rate is above 0, {task.name} takes 1e-1 to 1e-7"
             )
     if not lrs or len(set(lrs)) < len(lrs):
         raise ConfigError(f"lrs={list(lrs)}; give at least one, and each once")
-    n_steps, batch_size = training.n_steps, training.batch_size
-    if n_steps < 1 or batch_size < 1:
-        raise ConfigError(f"n_steps={n_steps}, batch_size={batch_size}; both are at least 1")
+    for name in ("n_steps", "batch_size", "n_checks", "d_hidden"):
+        if getattr(protocol, name) < 1:
+            raise ConfigError(f"{name}={getattr(protocol, name)}; allowed are whole numbers from 1")
 
 
 def _check_clips(training: Training) -> None:

@@ -1,11 +1,16 @@
-"""Description of a task as plain data, importable without PyTorch."""
+"""Description of a task as data, importable without PyTorch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-KindName = Literal["class", "sequence"]
+KindName = Literal["class", "sequence", "vector", "segments", "match"]
+Labels = Mapping[str, Any]
+"""Fields of a clip in the manifest; `speaker` includes guesses."""
+PUBLISHED_LRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+"""Learning rates of the published sweep."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,8 +19,38 @@ class Example:
 
     id: str
     target: Any
-    """A class, a tuple of one class per slot, or a tuple of symbols, depending on the kind."""
+    """A class, a tuple of one class per slot, a tuple of symbols, or segments, by kind."""
     speaker: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """Two clips to compare."""
+
+    first: str
+    second: str
+    is_match: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protocol:
+    """Training settings of the heads of a task."""
+
+    lrs: tuple[float, ...]
+    """Learning rates of the sweep."""
+    batch_size: int
+    n_steps: int
+    """Number of updates."""
+    n_checks: int
+    """Number of evaluations on the validation clips per training run."""
+    d_hidden: int
+    """Width of the hidden layers of the head."""
+    max_s: float | None = None
+    """Length of training clips in seconds; longer ones are cropped at random in every batch."""
+
+
+NO_TRAINING = Protocol(lrs=(), batch_size=0, n_steps=0, n_checks=0, d_hidden=0)
+"""Protocol of a task without training."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,25 +61,28 @@ class Task:
     title: str
     label: str
     """Field of the manifest that holds the target."""
+    targets: Callable[[Sequence[Labels]], Sequence[Any]] | None = None
+    """(labels of every clip) -> target or None of every clip; by default the values of `label`."""
     kind: KindName
     """Kind of output, a row of `earbit.superb.kinds.table.KINDS`."""
     head: str
-    """A row of `earbit.superb.heads.HEADS`."""
+    """A row of `earbit.superb.heads.table.HEADS`; empty for a task without training."""
     metrics: tuple[str, ...]
     """Rows of `earbit.superb.metrics.METRICS`; the first selects checkpoint and learning rate."""
-    lrs: tuple[float, ...]
-    """Learning rates of the published sweep."""
-    batch_size: int
-    n_steps: int
-    """Number of updates in the published protocol."""
-    proxy_lrs: tuple[float, ...]
-    """Learning rates for a small corpus."""
-    n_proxy_steps: int
-    """Number of updates for a small corpus."""
-    n_checks: int
-    """Number of evaluations on the validation clips per training run."""
+    published: Protocol
+    """The protocol of the benchmark."""
+    proxy: Protocol
+    """A protocol for a small corpus."""
     max_gradient_norm: float = 1.0
     weight_decay: float = 0.0
     is_balanced: bool = False
     """Whether training draws every target equally often, with replacement."""
+    synthetic: str = "synthetic"
+    """Name of the synthetic corpus that has the labels of the task."""
     source: str
+
+    def targets_of(self, labels: Sequence[Labels]) -> Sequence[Any]:
+        """Values of the targets of all clips; None for a clip without one."""
+        if self.targets is not None:
+            return self.targets(labels)
+        return [clip.get(self.label) for clip in labels]

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from earbit.config import suggest
 from earbit.errors import ConfigError
+from earbit.superb.asr import ASR
+from earbit.superb.asv import ASV
+from earbit.superb.er import ER
+from earbit.superb.ic import IC
 from earbit.superb.ks import KS
+from earbit.superb.pr import PR
+from earbit.superb.qbe import QBE
+from earbit.superb.sd import SD
+from earbit.superb.sf import SF
+from earbit.superb.sid import SID
 from earbit.superb.task import Task
 
 TASKS: dict[str, Task] = {
+    "pr": PR,
+    "asr": ASR,
     "ks": KS,
+    "qbe": QBE,
+    "sid": SID,
+    "asv": ASV,
+    "sd": SD,
+    "ic": IC,
+    "sf": SF,
+    "er": ER,
 }
 
 

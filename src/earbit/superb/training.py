@@ -1,7 +1,8 @@
 """Training loop of one head on frozen features.
 
-Differs from s3prl: a batch has the size of batch x accumulation in s3prl, and updates with an
-infinite gradient are skipped, as updates with a NaN gradient are.
+Differs from s3prl: a batch has the size of batch x accumulation in s3prl, long clips are cropped at
+random for every kind of output, and updates with an infinite gradient are skipped, as updates with
+a NaN gradient are.
 
 Letters: L hidden states, B batch, T frames, D width.
 """
@@ -20,14 +21,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import Splits
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead
-from earbit.superb.heads import HEADS, Head, HeadShape
+from earbit.superb.heads.head import Head, HeadShape
+from earbit.superb.heads.table import HEADS
 from earbit.superb.kinds.kind import Slots
 from earbit.superb.kinds.table import KINDS
 from earbit.superb.metrics import METRICS
-from earbit.superb.task import Example, Task
+from earbit.superb.task import Example, Protocol, Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,11 +38,17 @@ class Training:
     """Training settings that all heads of a sweep share; only the learning rate differs."""
 
     task: Task
+    protocol: Protocol
     features: FrozenFeatures
     splits: Splits[Example]
-    n_steps: int
-    batch_size: int
     seed: int
+
+    @property
+    def max_frames(self) -> int | None:
+        """Longest training clip in frames; longer clips are cropped."""
+        if self.protocol.max_s is None:
+            return None
+        return max(1, round(self.protocol.max_s * SAMPLE_RATE_HZ / self.features.hop_samples))
 
 
 def train_head(training: Training, lr: float) -> TrainedHead:
@@ -49,41 +58,52 @@ def train_head(training: Training, lr: float) -> TrainedHead:
     change the global random state.  Source: SUPERB, arXiv 2105.01051; gradient clipping and
     evaluation intervals follow s3prl.
     """
-    task, splits, features = training.task, training.splits, training.features
-    kind, metric = KINDS[task.kind], METRICS[task.metrics[0]]
+    task, protocol, splits = training.task, training.protocol, training.splits
+    features, kind, metric = training.features, KINDS[task.kind], METRICS[task.metrics[0]]
     targets = [example.target for example in splits.train]
     slots = kind.slots_of(targets)
-    encoded = [kind.encode(target, slots) for target in targets]
+    encoded = [
+        kind.encode(e.target, slots, features.clips[e.id].shape[1], features.hop_samples)
+        for e in splits.train
+    ]
     batches = endless_batches(
-        targets, training.batch_size, is_balanced=task.is_balanced, seed=training.seed
+        targets, protocol.batch_size, is_balanced=task.is_balanced, seed=training.seed
     )
-    check_every = math.ceil(training.n_steps / task.n_checks)
+    check_every = math.ceil(protocol.n_steps / protocol.n_checks)
     best_tensors: dict[str, Tensor] = {}
     best_value, best_step, n_skipped = math.nan, 0, 0
+    crops = np.random.default_rng(training.seed)
     # Initial weights and dropout draw from torch's global generator, seeded for this block.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
-        n_outputs = sum(map(len, slots))
-        sizes = {"n_states": features.n_states, "width": features.width, "n_outputs": n_outputs}
-        head = HEADS[task.head](HeadShape(**sizes))
+        shape = HeadShape(
+            n_states=features.n_states,
+            width=features.width,
+            n_outputs=sum(map(len, slots)),
+            d_hidden=protocol.d_hidden,
+        )
+        head = HEADS[task.head](shape)
         # With a weight decay of zero AdamW is Adam.
         optimiser = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=task.weight_decay)
         torch.manual_seed(training.seed)
-        for step, rows in enumerate(islice(batches, training.n_steps), start=1):
-            states_LBTD, lengths = collate(features.clips, [splits.train[i].id for i in rows])
+        for step, rows in enumerate(islice(batches, protocol.n_steps), start=1):
+            ids = [splits.train[i].id for i in rows]
+            starts = _crop_starts(features.clips, ids, training.max_frames, crops)
+            states_LBTD, lengths = collate(features.clips, ids, starts, training.max_frames)
+            goals = _cropped([encoded[i] for i in rows], starts, lengths)
             head.train()
             optimiser.zero_grad(set_to_none=True)
             outputs = head(states_LBTD, lengths)
-            kind.loss(outputs, lengths, [encoded[i] for i in rows], slots).backward()  # type: ignore[no-untyped-call]
+            kind.loss(head, outputs, lengths, goals, slots).backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(head.parameters(), task.max_gradient_norm)
             if bool(torch.isfinite(norm)):
                 optimiser.step()
             else:
                 n_skipped += 1
-            if step % check_every and step != training.n_steps:
+            if step % check_every and step != protocol.n_steps:
                 continue
-            predictions = predict(task, head, slots, features, splits.valid)
-            value = metric.of(predictions, [example.target for example in splits.valid])
+            found = predict(task, head, slots, features, splits.valid)
+            value = metric.of(kind.cases(splits.valid, found, splits.trials.get("valid", ())))
             if not best_tensors or metric.is_better(value, best_value):
                 best_value, best_step = float(value), step
                 best_tensors = {name: t.clone() for name, t in head.state_dict().items()}
@@ -104,35 +124,80 @@ def predict(
     features: FrozenFeatures,
     examples: Sequence[Example],
     batch_size: int = 32,
-) -> list[Any]:
-    """Predictions of a head in the order of the clips; clips of similar length share a batch."""
+) -> dict[str, Any]:
+    """Predictions of a head by clip, under the first setting of its kind."""
+    (found,) = predictions_by_setting(task, head, slots, features, examples, batch_size, 1).values()
+    return found
+
+
+def predictions_by_setting(
+    task: Task,
+    head: Head,
+    slots: Slots,
+    features: FrozenFeatures,
+    examples: Sequence[Example],
+    batch_size: int = 32,
+    n_settings: int | None = None,
+) -> dict[Any, dict[str, Any]]:
+    """Predictions by setting of the kind and by clip; clips of similar length share a batch."""
     clips, kind = features.clips, KINDS[task.kind]
-    by_length = sorted(range(len(examples)), key=lambda i: clips[examples[i].id].shape[1])
-    predictions: dict[int, Any] = {}
+    settings = kind.settings[:n_settings]
+    ids = sorted((example.id for example in examples), key=lambda i: clips[i].shape[1])
+    found: dict[Any, dict[str, Any]] = {setting: {} for setting in settings}
     head.eval()
     with torch.inference_mode():
-        for start in range(0, len(by_length), batch_size):
-            rows = by_length[start : start + batch_size]
-            states_LBTD, lengths = collate(clips, [examples[i].id for i in rows])
+        for start in range(0, len(ids), batch_size):
+            batch = ids[start : start + batch_size]
+            states_LBTD, lengths = collate(clips, batch)
             results = head(states_LBTD, lengths)
-            for i, result, n_frames in zip(rows, results, lengths.tolist(), strict=True):
+            for i, result, n_frames in zip(batch, results, lengths.tolist(), strict=True):
                 # Frame-level results are cut to their length; clip-level results have no padding.
                 real = result[:n_frames] if results.dim() == 3 else result
-                predictions[i] = kind.decode(real, slots)
-    return [predictions[i] for i in range(len(examples))]
+                for setting in settings:
+                    found[setting][i] = kind.decode(real, slots, features.hop_samples, setting)
+    return found
 
 
 def collate(
-    features: Mapping[str, NDArray[np.float32]], ids: Sequence[str]
+    features: Mapping[str, NDArray[np.float32]],
+    ids: Sequence[str],
+    starts: Sequence[int] | None = None,
+    max_frames: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Pads features (L, T_i, D) of clips to (L, B, T, D) with zeros; lengths are int64 (B,)."""
-    clips = [features[i] for i in ids]
+    """Pads features (L, T_i, D) of clips to (L, B, T, D) with zeros; lengths are int64 (B,).
+
+    starts: first frame of each clip, 0 by default; at most `max_frames` are taken from there.
+    """
+    starts = starts or [0] * len(ids)
+    ends = [None if max_frames is None else start + max_frames for start in starts]
+    clips = [features[i][:, a:b] for i, a, b in zip(ids, starts, ends, strict=True)]
     n_frames = [clip.shape[1] for clip in clips]
     n_states, _, width = clips[0].shape
     padded = np.zeros((n_states, len(clips), max(n_frames), width), np.float32)
     for row, clip in enumerate(clips):
         padded[:, row, : clip.shape[1]] = clip
     return torch.from_numpy(padded), torch.tensor(n_frames)
+
+
+def _crop_starts(
+    clips: Mapping[str, NDArray[np.float32]],
+    ids: Sequence[str],
+    max_frames: int | None,
+    random: np.random.Generator,
+) -> list[int]:
+    """Random first frames of crops; 0 for clips that are not longer."""
+    if max_frames is None:
+        return [0] * len(ids)
+    spare = [max(0, clips[i].shape[1] - max_frames) for i in ids]
+    return [int(random.integers(n + 1)) for n in spare]
+
+
+def _cropped(encoded: Sequence[Tensor], starts: Sequence[int], lengths: Tensor) -> list[Tensor]:
+    """The crops of targets per frame (T, C); other targets belong to the whole clip."""
+    return [
+        target[start : start + n] if target.dim() == 2 else target
+        for target, start, n in zip(encoded, starts, lengths.tolist(), strict=True)
+    ]
 
 
 def endless_batches(

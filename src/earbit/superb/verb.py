@@ -1,56 +1,209 @@
-"""Command `earbit superb`: trains and scores the heads of a task on a model and a corpus."""
+"""Command `earbit superb`: trains and scores the heads of tasks on frozen features."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
-from earbit.files import write_json
+from earbit.audio.corpus import (
+    Corpus,
+    load_waveform,
+    open_corpus,
+    say_ignored,
+    without,
+    write_quarantine,
+)
+from earbit.audio.splits import Splits
+from earbit.errors import ConfigError, DataError
+from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
-from earbit.load import preset_or_model
 from earbit.model import AudioModel
-from earbit.model_digest import weights_digest
 from earbit.progress import say
-from earbit.runtime.session import Session
 from earbit.superb.examples import task_splits
-from earbit.superb.features import cached_features, model_features
+from earbit.superb.features import FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
-from earbit.superb.runner import run_task, score_with
-from earbit.superb.tasks import task_named
+from earbit.superb.match import run_match
+from earbit.superb.metrics import METRICS
+from earbit.superb.runner import cases_by_setting, run_task
+from earbit.superb.search import Search, searches_of
+from earbit.superb.task import Example, Protocol, Task
+from earbit.superb.tasks import TASKS, task_named
+from earbit.superb.upstream import Upstream, model_upstream, program_upstream, upstream_named
 
 SCRATCH = "superb-features"
-"""Folder of cached features in OUT, removed when the score is written."""
+"""Folder of cached features in OUT, removed when the scores are written."""
+SYNTHETIC = "synthetic"
+PROXY_HOURS = 20.0
+"""Corpora of fewer hours are scored by the proxy protocol, unless told."""
+ProtocolName = Literal["superb", "proxy"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Changes of the protocol of a task; None keeps a field."""
+
+    protocol: ProtocolName | None = None
+    n_steps: int | None = None
+    batch_size: int | None = None
+    lrs: tuple[float, ...] | None = None
+
+    def of(self, task: Task, hours: float) -> tuple[ProtocolName, Protocol]:
+        """Name and values of the protocol for a corpus."""
+        name = self.protocol or ("proxy" if hours < PROXY_HOURS else "superb")
+        chosen = task.proxy if name == "proxy" else task.published
+        changed = {
+            field: getattr(self, field)
+            for field in ("n_steps", "batch_size", "lrs")
+            if getattr(self, field) is not None
+        }
+        return name, replace(chosen, **changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A task on a corpus."""
+
+    task: Task
+    corpus: Corpus
+    of_task: Splits[Example] | Mapping[str, Search]
+
+    @property
+    def ids(self) -> set[str]:
+        """Clips that the task needs."""
+        if isinstance(self.of_task, Splits):
+            parts = (self.of_task.train, self.of_task.valid, self.of_task.test)
+            return {example.id for part in parts for example in part}
+        return {
+            i for s in self.of_task.values() for names in (s.queries, s.documents) for i in names
+        }
+
+
+def work_on(task: Task, corpus: Corpus) -> Work:
+    """Raises DataError when the task cannot use the labels or splits of the corpus."""
+    return Work(
+        task, corpus, searches_of(corpus) if task.kind == "match" else task_splits(task, corpus)
+    )
 
 
 def score_model(
-    where: str, task: str, data: str, out_dir: Path, *, seed: int, resplit: bool = False
-) -> dict[str, Any]:
-    """Trains the heads of a task on frozen features of a model and scores the best one.
+    where: str,
+    tasks: Sequence[str],
+    data: Sequence[str],
+    out_dir: Path,
+    *,
+    settings: Settings | None = None,
+    seed: int,
+    threads: int = 1,
+    resplit: bool = False,
+) -> list[dict[str, Any]]:
+    """Scores an upstream on tasks and returns their scores.
 
-    Number of updates and learning rates suit a small corpus.  A preset has random weights from the
-    seed.  resplit: ignores the `split` of the corpus and draws a new one.  Raises DataError, before
-    any audio is decoded, when the task cannot use the labels or splits.
+    where: a name for `upstream_named`.  data: a corpus for all tasks, or `TASK=CORPUS` for each.
+    Tasks on the same corpus share one pass over the audio.  One task is written to OUT, several are
+    written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task cannot use the
+    labels or splits.
     """
-    chosen = task_named(task)
-    model = preset_or_model(where, seed)
-    opened = open_corpus(data, resplit=resplit)
-    say_ignored(opened)
-    task_splits(chosen, opened.cuts)
+    names = list(TASKS) if tuple(tasks) == ("all",) else list(dict.fromkeys(tasks))
+    where_of = corpora_of([task_named(name) for name in names], data)
+    upstream = upstream_named(where, seed=seed, threads=threads)
+    opened = {
+        place: open_corpus(place, resplit=resplit) for place in dict.fromkeys(where_of.values())
+    }
+    for corpus in opened.values():
+        say_ignored(corpus)
+    works = [work_on(task_named(name), opened[where_of[name]]) for name in names]
+    scores = []
     with only_process_in(out_dir):
-        corpus, waveforms = decoded_corpus(opened, out_dir)
-        return score_on(model, corpus, waveforms, out_dir, task=task, seed=seed)
+        scratch = out_dir / SCRATCH
+        for corpus in opened.values():
+            of_corpus = [work for work in works if work.corpus is corpus]
+            ids = set().union(*(work.ids for work in of_corpus))
+            features, usable = corpus_features(upstream, corpus, ids, scratch)
+            write_quarantine(usable, out_dir)
+            for work in of_corpus:
+                into = out_dir if len(names) == 1 else out_dir / work.task.name
+                scores.append(
+                    score_work(work_on(work.task, usable), features, into, settings, seed)
+                )
+        shutil.rmtree(scratch, ignore_errors=True)
+    return sorted(scores, key=lambda score: names.index(score["task"]))
+
+
+def corpora_of(tasks: Sequence[Task], data: Sequence[str]) -> dict[str, str]:
+    """The corpus of every task; raises ConfigError for a task without one and for two.
+
+    `synthetic` is the synthetic corpus that has the labels of the task.  A folder with a folder
+    for each task has a corpus for each.
+    """
+    named = {word.partition("=")[0]: word.partition("=")[2] for word in data if "=" in word}
+    rest = [word for word in data if "=" not in word]
+    if unknown := [name for name in named if name not in TASKS]:
+        raise ConfigError(f"--data {unknown[0]}=...: no such task; tasks: {', '.join(TASKS)}")
+    if len(rest) > 1:
+        raise ConfigError(f"--data {' '.join(rest)}: give one corpus for all tasks, or TASK=CORPUS")
+    where_of = {}
+    for task in tasks:
+        place = named.get(task.name, rest[0] if rest else None)
+        if place is None:
+            raise ConfigError(f"--data has no corpus for {task.name}; give {task.name}=CORPUS")
+        if place == SYNTHETIC:
+            place = task.synthetic
+        elif (Path(place) / task.name).is_dir():
+            place = str(Path(place) / task.name)
+        where_of[task.name] = place
+    return where_of
+
+
+def corpus_features(
+    upstream: Upstream,
+    corpus: Corpus,
+    ids: set[str],
+    cache_dir: Path,
+    waveforms: Mapping[str, NDArray[np.float32]] | None = None,
+) -> tuple[FrozenFeatures, Corpus]:
+    """Features of clips of a corpus, and the corpus without the clips that cannot be decoded."""
+    cut_of = {cut.id: cut for cut in corpus.cuts if cut.id in ids}
+    hop = upstream.hop_samples
+    waveform_of: Callable[[str], NDArray[np.float32]] = (
+        waveforms.__getitem__ if waveforms is not None else lambda i: load_waveform(cut_of[i])
+    )
+    features, unusable = frozen_features(
+        upstream,
+        waveform_of,
+        {i: cut.recording.num_samples // hop for i, cut in cut_of.items()},
+        corpus_digest=corpus.digest,
+        cache_dir=make_folder(cache_dir),
+    )
+    return features, without(corpus, unusable)
+
+
+def score_work(
+    work: Work, features: FrozenFeatures, out_dir: Path, settings: Settings | None, seed: int
+) -> dict[str, Any]:
+    """Trains and scores the heads of one task; writes scores.json to `out_dir`."""
+    task, of_task = work.task, work.of_task
+    if not isinstance(of_task, Splits):
+        return run_match(task, features, of_task, out_dir, seed=seed, summary={})
+    if (drawn_by := of_task.summary.get("drawn_by", "corpus")) != "corpus":
+        say(f"splits for {task.name}: {drawn_by}")
+    hours = sum(cut.duration for cut in work.corpus.cuts if cut.id in work.ids) / 3600
+    name, protocol = (settings or Settings()).of(task, hours)
+    score = run_task(task, features, of_task, out_dir, protocol=protocol, seed=seed)
+    score = {**score, "protocol_name": name}
+    write_json(out_dir / "scores.json", score)
+    return score
 
 
 def score_on(
     model: AudioModel,
     corpus: Corpus,
-    waveforms: Mapping[str, np.ndarray],
+    waveforms: Mapping[str, NDArray[np.float32]],
     out_dir: Path,
     *,
     task: str = "ks",
@@ -58,38 +211,24 @@ def score_on(
     seed: int,
     program: Path | None = None,
 ) -> dict[str, Any]:
-    """Runs `score_model` on data in memory.
+    """Scores a model on data in memory, by the proxy protocol.
 
     program: a packed program whose features are scored with the same head.  An interrupted run
     resumes with the cached features; a finished run removes them.
     """
-    chosen = task_named(task)
-    splits = task_splits(chosen, corpus.cuts)
-    if (drawn_by := splits.summary.get("drawn_by", "corpus")) != "corpus":
-        say(f"splits for {task}: {drawn_by}")
+    work = work_on(task_named(task), corpus)
+    if not isinstance(work.of_task, Splits):
+        raise DataError(f"{task}: a task without a head; take score_model")
+    settings = Settings(protocol="proxy", n_steps=n_steps)
     scratch = out_dir / SCRATCH
-    features = cached_features(
-        model_features(model),
-        waveforms,
-        [example.id for part in (splits.train, splits.valid, splits.test) for example in part],
-        model_digest=weights_digest(model),
-        corpus_digest=corpus.digest,
-        cache_dir=scratch,
-    )
-    n_steps = chosen.n_proxy_steps if n_steps is None else n_steps
-    lrs = chosen.proxy_lrs
-    score = run_task(chosen, features, splits, out_dir, lrs=lrs, n_steps=n_steps, seed=seed)
+    upstream = model_upstream("model", model)
+    features, _ = corpus_features(upstream, corpus, work.ids, scratch, waveforms)
+    score = score_work(work, features, out_dir, settings, seed)
     if program is not None:
-        session = Session(program)
-        packed = cached_features(
-            lambda waveform: session.run(waveform, layers="all"),
-            waveforms,
-            [example.id for example in splits.test],
-            model_digest=hashlib.sha256(program.read_bytes()).hexdigest(),
-            corpus_digest=corpus.digest,
-            cache_dir=scratch,
-        )
-        score["packed_value"] = score_with(load_head(out_dir), packed, splits.test)[score["metric"]]
+        test = {example.id for example in work.of_task.test}
+        packed, _ = corpus_features(program_upstream(program, 1), corpus, test, scratch, waveforms)
+        cases = cases_by_setting(load_head(out_dir), packed, work.of_task, "test")
+        score["packed_value"] = METRICS[score["metric"]].of(cases[score["setting"]])
         write_json(out_dir / "scores.json", score)
     shutil.rmtree(scratch, ignore_errors=True)
     return score

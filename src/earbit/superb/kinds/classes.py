@@ -5,16 +5,19 @@ Each slot is a softmax over a part of one output vector, for example for intents
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.audio.splits import class_splits
+from earbit.audio.splits import NAMES, Splits, class_splits, speaker_splits
 from earbit.errors import DataError
-from earbit.superb.kinds.kind import Kind, Slots
+from earbit.superb.heads.head import Head
+from earbit.superb.kinds.kind import Kind, Slots, clip_cases
+from earbit.superb.task import Example
 
 Target = str | tuple[str, ...]
 
@@ -25,6 +28,34 @@ def class_target(value: Any) -> Target | None:
     if not parts or not all(isinstance(part, str) and part for part in parts):
         return None
     return tuple(parts) if len(parts) > 1 else parts[0]
+
+
+def class_or_slot_splits(
+    examples: Sequence[Example], split_of: Mapping[str, str | None]
+) -> Splits[Example]:
+    """Splits with every class in every part, or by speaker alone for several slots.
+
+    With several slots, a clip may have a combination that no training clip has.  Where speakers
+    are the classes, clips are held out instead of speakers, and splits of the corpus that hold out
+    speakers are not used.
+    """
+    if any(isinstance(example.target, tuple) for example in examples):
+        return speaker_splits(examples, split_of)
+    if any(example.target != example.speaker for example in examples):
+        return class_splits(examples, split_of)
+    part_of = {e.id: split_of.get(e.id) or "train" for e in examples}
+    speakers_of = {part: {e.target for e in examples if part_of[e.id] == part} for part in NAMES}
+    held_out = speakers_of["valid"] | speakers_of["test"]
+    is_usable = held_out <= speakers_of["train"]
+    splits = class_splits(
+        [replace(e, speaker=None) for e in examples], split_of if is_usable else {}
+    )
+    if is_usable:
+        return splits
+    note = (
+        "clips held out, since the corpus' splits hold out speakers; " + splits.summary["drawn_by"]
+    )
+    return replace(splits, summary={**splits.summary, "drawn_by": note})
 
 
 def class_slots(targets: Sequence[Target]) -> Slots:
@@ -47,8 +78,8 @@ def class_slots(targets: Sequence[Target]) -> Slots:
     return slots
 
 
-def class_indices(target: Target, slots: Slots) -> Tensor:
-    """Index of the class in every slot, int64 (n_slots,)."""
+def class_indices(target: Target, slots: Slots, n_frames: int, hop_samples: int) -> Tensor:
+    """Index of the class in every slot, int64 (n_slots,); ignores the length of the clip."""
     for part, slot in zip(_parts(target), slots, strict=True):
         if part not in slot:
             raise DataError(f"class {part!r} has no training clip; known are {', '.join(slot)}")
@@ -57,16 +88,16 @@ def class_indices(target: Target, slots: Slots) -> Tensor:
 
 
 def class_loss(
-    outputs_BC: Tensor, lengths: Tensor, targets: Sequence[Tensor], slots: Slots
+    head: Head, outputs_BC: Tensor, lengths: Tensor, targets: Sequence[Tensor], slots: Slots
 ) -> Tensor:
-    """Cross-entropy, summed over slots and averaged over the batch; ignores lengths."""
+    """Cross-entropy, summed over slots and averaged over the batch; ignores head and lengths."""
     indices_BS = torch.stack(list(targets))
     parts = torch.split(outputs_BC, [len(slot) for slot in slots], dim=1)
     losses = [F.cross_entropy(part, indices_BS[:, i]) for i, part in enumerate(parts)]
     return torch.stack(losses).sum()
 
 
-def likeliest_class(outputs_C: Tensor, slots: Slots) -> Target:
+def likeliest_class(outputs_C: Tensor, slots: Slots, hop_samples: int, setting: None) -> Target:
     """Class with the largest output, for every slot if there are several."""
     parts = torch.split(outputs_C, [len(slot) for slot in slots])
     found = tuple(slot[int(part.argmax())] for slot, part in zip(slots, parts, strict=True))
@@ -79,10 +110,11 @@ def _parts(target: Target) -> tuple[str, ...]:
 
 CLASS = Kind(
     target_of=class_target,
-    splits=class_splits,
+    splits=class_or_slot_splits,
     slots_of=class_slots,
     encode=class_indices,
     loss=class_loss,
     decode=likeliest_class,
+    cases=clip_cases,
     min_frames=lambda target: 1,
 )

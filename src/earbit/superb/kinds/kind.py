@@ -12,7 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from earbit.audio.splits import Splits
-from earbit.superb.task import Example
+from earbit.superb.cases import Cases
+from earbit.superb.heads.head import Head
+from earbit.superb.task import Example, Trial
 
 Slots = tuple[tuple[str, ...], ...]
 """Names of the outputs of a head by softmax, each over a part of the outputs."""
@@ -28,11 +30,29 @@ class Kind:
     """(examples, corpus split by id) -> splits; raises DataError if they are unusable."""
     slots_of: Callable[[Sequence[Any]], Slots]
     """Training targets -> names of the outputs."""
-    encode: Callable[[Any, Slots], Tensor]
-    """Target -> int64 vector; raises DataError for a name without training examples."""
-    loss: Callable[[Tensor, Tensor, Sequence[Tensor], Slots], Tensor]
-    """(outputs, lengths in frames (B,), encoded targets, slots) -> mean loss of the batch."""
-    decode: Callable[[Tensor, Slots], Any]
-    """Outputs (C,) or (T, C) of one clip without padding -> prediction, comparable to a target."""
+    encode: Callable[[Any, Slots, int, int], Tensor]
+    """(target, slots, frames of the clip, samples per frame) -> int64 vector, or float32
+    (frames, outputs) for a target per frame; raises DataError for a name without training clips."""
+    loss: Callable[[Head, Tensor, Tensor, Sequence[Tensor], Slots], Tensor]
+    """(head, its outputs, lengths in frames (B,), encoded targets, slots) -> mean loss."""
+    decode: Callable[[Tensor, Slots, int, Any], Any]
+    """(outputs (C,) or (T, C) of one clip without padding, slots, samples per frame, setting) ->
+    prediction."""
+    settings: tuple[Any, ...] = (None,)
+    """Settings of `decode`; validation checks use the first, the best on the validation clips
+    scores the test clips."""
+    cases: Callable[[Sequence[Example], Mapping[str, Any], Sequence[Trial]], Cases]
+    """(examples, predictions by id, trials) -> what the metrics compare."""
     min_frames: Callable[[Any], int]
     """Minimum number of frames for a nonzero probability of the target."""
+
+
+def clip_cases(
+    examples: Sequence[Example], predictions: Mapping[str, Any], trials: Sequence[Trial]
+) -> Cases:
+    """Compares each clip with its target; clips of one speaker are a group."""
+    return Cases(
+        [predictions[e.id] for e in examples],
+        [e.target for e in examples],
+        [f"clip {e.id}" if e.speaker is None else f"speaker {e.speaker}" for e in examples],
+    )

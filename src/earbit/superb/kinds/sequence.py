@@ -16,17 +16,23 @@ from torch.nn import functional as F
 
 from earbit.audio.splits import speaker_splits
 from earbit.errors import DataError
-from earbit.superb.kinds.kind import Kind, Slots
+from earbit.superb.heads.head import Head
+from earbit.superb.kinds.kind import Kind, Slots, clip_cases
 
 BLANK = "<blank>"
 Target = tuple[str, ...]
 
 
 def symbols_of(value: Any) -> Target | None:
-    """Symbols: characters of a text with single spaces, or list items; None for other values."""
+    """Symbols of a text (its characters, with single spaces) or of a list (its items).
+
+    A tuple holds symbols already.  None for other values.
+    """
+    if isinstance(value, tuple):
+        return value or None
     if isinstance(value, str):
         return tuple(" ".join(value.split())) or None
-    if isinstance(value, (list, tuple)) and all(isinstance(s, str) and s.strip() for s in value):
+    if isinstance(value, list) and all(isinstance(s, str) and s.strip() for s in value):
         return tuple(f"{' '.join(symbol.split())} " for symbol in value) or None
     return None
 
@@ -36,8 +42,8 @@ def vocabulary(targets: Sequence[Target]) -> Slots:
     return ((BLANK, *sorted({symbol for target in targets for symbol in target})),)
 
 
-def symbol_indices(target: Target, slots: Slots) -> Tensor:
-    """Indices of the symbols: int64 (n_symbols,)."""
+def symbol_indices(target: Target, slots: Slots, n_frames: int, hop_samples: int) -> Tensor:
+    """Indices of the symbols, int64 (n_symbols,); ignores the length of the clip."""
     index = {symbol: i for i, symbol in enumerate(slots[0])}
     if unknown := [symbol for symbol in target if symbol not in index]:
         raise DataError(f"symbol {unknown[0]!r} is in no training clip")
@@ -45,7 +51,7 @@ def symbol_indices(target: Target, slots: Slots) -> Tensor:
 
 
 def ctc_loss(
-    outputs_BTC: Tensor, lengths: Tensor, targets: Sequence[Tensor], slots: Slots
+    head: Head, outputs_BTC: Tensor, lengths: Tensor, targets: Sequence[Tensor], slots: Slots
 ) -> Tensor:
     """CTC loss per symbol, averaged over the batch; 0 for clips with too few frames."""
     log_TBC = outputs_BTC.log_softmax(-1).transpose(0, 1)
@@ -55,7 +61,7 @@ def ctc_loss(
     )
 
 
-def greedy_symbols(outputs_TC: Tensor, slots: Slots) -> Target:
+def greedy_symbols(outputs_TC: Tensor, slots: Slots, hop_samples: int, setting: None) -> Target:
     """Most likely symbol of each frame, with repeats merged and blanks removed."""
     indices = torch.unique_consecutive(outputs_TC.argmax(-1)).tolist()
     return tuple(slots[0][i] for i in indices if i)
@@ -73,5 +79,6 @@ SEQUENCE = Kind(
     encode=symbol_indices,
     loss=ctc_loss,
     decode=greedy_symbols,
+    cases=clip_cases,
     min_frames=ctc_frames,
 )

@@ -1,0 +1,1 @@
+"""Heads: small networks on frozen hidden states."""

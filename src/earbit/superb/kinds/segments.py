@@ -1,0 +1,117 @@
+"""Kind `segments`: who speaks when, a probability per frame and speaker.
+
+Outputs have no names: the loss and the metric match them with speakers in the best order.
+Source: Fujita et al. 2019, End-to-end neural speaker diarization with permutation-free objectives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import median_filter
+from torch import Tensor
+from torch.nn import functional as F
+
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.splits import speaker_splits
+from earbit.errors import DataError
+from earbit.superb.heads.head import Head
+from earbit.superb.kinds.kind import Kind, Slots, clip_cases
+
+MAX_SPEAKERS = 4
+"""Maximum number of speakers in a clip: 24 orders."""
+SETTINGS = tuple(
+    (window, threshold) for window in (11, 1) for threshold in (0.5, 0.3, 0.4, 0.6, 0.7)
+)
+"""Frames of the median filter and thresholds that s3prl scores."""
+Segment = tuple[float, float, str]
+
+
+def segments_of(value: Any) -> tuple[Segment, ...] | None:
+    """Parses a list of [start_s, end_s, speaker]; None for other values."""
+    if not isinstance(value, (list, tuple)) or not value:
+        return None
+    try:
+        segments = tuple((float(start), float(end), str(name)) for start, end, name in value)
+    except (TypeError, ValueError):
+        return None
+    return segments if all(0 <= start < end for start, end, _ in segments) else None
+
+
+def speaker_outputs(targets: Sequence[Sequence[Segment]]) -> Slots:
+    """One output for each of the most speakers in a clip.
+
+    Raises DataError for more than MAX_SPEAKERS.
+    """
+    n_speakers = max((len(_names(target)) for target in targets), default=0)
+    if n_speakers > MAX_SPEAKERS:
+        raise DataError(f"a clip with {n_speakers} speakers; up to {MAX_SPEAKERS} are allowed")
+    return (tuple(f"speaker {i + 1}" for i in range(max(2, n_speakers))),)
+
+
+def activity(target: Sequence[Segment], slots: Slots, n_frames: int, hop_samples: int) -> Tensor:
+    """1 where a speaker speaks, float32 (n_frames, speakers).
+
+    A segment reaches from the frame nearest to its start to the one nearest to its end.
+    """
+    active_TS = torch.zeros(n_frames, len(slots[0]))
+    column = {name: i for i, name in enumerate(_names(target))}
+    for start_s, end_s, name in target:
+        first, last = (round(s * SAMPLE_RATE_HZ / hop_samples) for s in (start_s, end_s))
+        active_TS[first:last, column[name]] = 1
+    return active_TS
+
+
+def permutation_free_loss(
+    head: Head, outputs_BTS: Tensor, lengths: Tensor, targets: Sequence[Tensor], slots: Slots
+) -> Tensor:
+    """Binary cross-entropy per frame and speaker in the best order of the speakers of each clip."""
+    total = outputs_BTS.new_zeros(())
+    orders = list(permutations(range(len(slots[0]))))
+    for outputs_TS, n_frames, active_TS in zip(outputs_BTS, lengths.tolist(), targets, strict=True):
+        real_TS = outputs_TS[:n_frames]
+        losses = [
+            F.binary_cross_entropy_with_logits(real_TS, active_TS[:, list(order)], reduction="sum")
+            for order in orders
+        ]
+        total = total + torch.stack(losses).min()
+    return total / (lengths.sum() * len(slots[0]))
+
+
+def speech_segments(
+    outputs_TS: Tensor, slots: Slots, hop_samples: int, setting: tuple[int, float]
+) -> tuple[Segment, ...]:
+    """Segments where the median-filtered probability exceeds a threshold.
+
+    setting: frames of the median filter, and the threshold.
+    """
+    window, threshold = setting
+    active_TS = (torch.sigmoid(outputs_TS) > threshold).numpy().astype(np.uint8)
+    active_TS = median_filter(active_TS, size=(window, 1), mode="constant")
+    frame_s = hop_samples / SAMPLE_RATE_HZ
+    segments = []
+    for name, active_T in zip(slots[0], active_TS.T, strict=True):
+        edges = np.flatnonzero(np.diff(active_T.astype(np.int8), prepend=0, append=0))
+        segments += [(a * frame_s, b * frame_s, name) for a, b in edges.reshape(-1, 2).tolist()]
+    return tuple(segments)
+
+
+def _names(target: Sequence[Segment]) -> list[str]:
+    return sorted({name for _, _, name in target})
+
+
+SEGMENTS = Kind(
+    target_of=segments_of,
+    splits=speaker_splits,
+    slots_of=speaker_outputs,
+    encode=activity,
+    loss=permutation_free_loss,
+    decode=speech_segments,
+    settings=SETTINGS,
+    cases=clip_cases,
+    min_frames=lambda target: 1,
+)

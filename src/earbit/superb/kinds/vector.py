@@ -1,0 +1,125 @@
+"""Kind `vector`: one vector per clip, compared by its cosine with that of another clip.
+
+Training tells the speakers of the training clips apart; speakers of other parts are others.
+Source: Wang et al. 2018, Additive margin softmax (loss).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from earbit.audio.splits import speaker_splits
+from earbit.errors import DataError
+from earbit.superb.cases import Cases
+from earbit.superb.heads.head import Head
+from earbit.superb.heads.xvector import XVector
+from earbit.superb.kinds.kind import Kind, Slots
+from earbit.superb.task import Example, Trial
+
+SCALE, MARGIN = 30.0, 0.4
+MAX_TRIALS = 2_000
+"""Maximum number of drawn trials, half of them matches."""
+
+
+def speaker_name(value: Any) -> str | None:
+    """A speaker; None for other values."""
+    return value if isinstance(value, str) and value else None
+
+
+def speaker_slots(targets: Sequence[str]) -> Slots:
+    """Sorted speakers; raises DataError for fewer than two."""
+    speakers = tuple(sorted(set(targets)))
+    if len(speakers) < 2:
+        raise DataError(
+            f"{len(speakers)} speakers among {len(targets)} training clips; at least two are needed"
+        )
+    return (speakers,)
+
+
+def speaker_index(target: str, slots: Slots, n_frames: int, hop_samples: int) -> Tensor:
+    """Index of the speaker, int64 (1,); ignores the length of the clip."""
+    return torch.tensor([slots[0].index(target)])
+
+
+def margin_loss(
+    head: Head, embeddings_BD: Tensor, lengths: Tensor, targets: Sequence[Tensor], slots: Slots
+) -> Tensor:
+    """Additive margin softmax over the training speakers, averaged over the batch."""
+    assert isinstance(head, XVector)
+    indices_B = torch.cat(list(targets))
+    margins_BC = MARGIN * F.one_hot(indices_B, len(slots[0]))
+    return F.cross_entropy(SCALE * (head.cosines(embeddings_BD) - margins_BC), indices_B)
+
+
+def unit_vector(embedding_D: Tensor, slots: Slots, hop_samples: int, setting: None) -> Tensor:
+    """The direction of an embedding: (D,)."""
+    return F.normalize(embedding_D, dim=0)
+
+
+def trial_cases(
+    examples: Sequence[Example], predictions: Mapping[str, Tensor], trials: Sequence[Trial]
+) -> Cases:
+    """Cosines of the trials; trials whose first clip has the same speaker are a group.
+
+    Without trials of the corpus, they are drawn from the clips.
+    """
+    trials = trials or drawn_trials(examples)
+    speaker_of = {example.id: example.target for example in examples}
+    return Cases(
+        [float(predictions[t.first] @ predictions[t.second]) for t in trials],
+        [t.is_match for t in trials],
+        [f"speaker {speaker_of[t.first]}" for t in trials],
+    )
+
+
+def drawn_trials(examples: Sequence[Example]) -> list[Trial]:
+    """Pairs of clips in the order of a hash: as many of one speaker as of two, up to MAX_TRIALS.
+
+    Raises DataError unless there are two speakers and one of them has two clips.
+    """
+    pairs: dict[bool, list[Trial]] = {True: [], False: []}
+    for a, b in _pairs(examples):
+        is_match = a.target == b.target
+        pairs[is_match].append(Trial(first=a.id, second=b.id, is_match=is_match))
+    n_each = min(MAX_TRIALS // 2, *map(len, pairs.values()))
+    if not n_each:
+        raise DataError(
+            f"{len(examples)} clips of {len({e.target for e in examples})} speakers; trials need "
+            "two clips of one speaker and a clip of another"
+        )
+    return [trial for group in pairs.values() for trial in sorted(group, key=_order)[:n_each]]
+
+
+def _pairs(examples: Sequence[Example]) -> Iterator[tuple[Example, Example]]:
+    """Pairs of clips; of many clips, each with its nearest in the order of a hash."""
+    if len(examples) <= 500:
+        yield from combinations(examples, 2)
+        return
+    for name in sorted({e.target for e in examples}):
+        own = [e for e in examples if e.target == name]
+        yield from zip(own, own[1:], strict=False)
+    mixed = sorted(examples, key=lambda e: hashlib.sha256(e.id.encode()).digest())
+    yield from ((a, b) for a, b in zip(mixed, mixed[1:], strict=False) if a.target != b.target)
+
+
+def _order(trial: Trial) -> bytes:
+    return hashlib.sha256(f"{trial.first}\n{trial.second}".encode()).digest()
+
+
+VECTOR = Kind(
+    target_of=speaker_name,
+    splits=speaker_splits,
+    slots_of=speaker_slots,
+    encode=speaker_index,
+    loss=margin_loss,
+    decode=unit_vector,
+    cases=trial_cases,
+    min_frames=lambda target: 1,
+)

@@ -1,0 +1,75 @@
+"""Slot filling: a transcript with marked slots, character by character, by CTC.
+
+Source: SUPERB, arXiv 2105.01051, as run by s3prl: the head of speech recognition, with the symbols
+`B-slot` and `E-slot` around the value of every slot, F1 of slot types and character error rate of
+slot values.  Differs from s3prl: the vocabulary is that of the training clips, and adjacent slots
+of one type are kept apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from earbit.superb.task import PUBLISHED_LRS, Labels, Protocol, Task
+
+
+def marked_texts(labels: Sequence[Labels]) -> list[Any]:
+    """Symbols of every clip: characters of `text` in upper case, and markers around slot values.
+
+    `slots` is a mapping, or a list of [slot, value] pairs.  Without `text`, the marked values stand
+    alone, in their order.  None where a value is not in the text.
+    """
+    return [_marked(clip.get("text"), clip.get("slots")) for clip in labels]
+
+
+def _marked(text: Any, slots: Any) -> tuple[str, ...] | None:
+    if not isinstance(slots, (Mapping, list, tuple)) or not slots:
+        return None
+    pairs = list(slots.items()) if isinstance(slots, Mapping) else list(slots)
+    if not all(len(pair) == 2 and all(isinstance(p, str) and p for p in pair) for pair in pairs):
+        return None
+    named = [(name, " ".join(value.upper().split())) for name, value in pairs]
+    if not isinstance(text, str):
+        values = [symbol for name, value in named for symbol in (*_span(name, value), " ")]
+        return tuple(values[:-1])
+    return _in_text(" ".join(text.upper().split()), named)
+
+
+def _in_text(text: str, named: Sequence[tuple[str, str]]) -> tuple[str, ...] | None:
+    """Marks every value where it first stands between spaces and outside of other values."""
+    padded = f" {text} "
+    spans: list[tuple[int, int, str]] = []
+    for name, value in named:
+        start = padded.find(f" {value} ")
+        while any(a < start + len(value) and start < b for a, b, _ in spans) and start >= 0:
+            start = padded.find(f" {value} ", start + 1)
+        if start < 0:
+            return None
+        spans.append((start, start + len(value), name))
+    symbols: list[str] = []
+    done = 0
+    for start, end, name in sorted(spans):
+        symbols += [*text[done:start], *_span(name, text[start:end])]
+        done = end
+    return (*symbols, *text[done:])
+
+
+def _span(name: str, value: str) -> list[str]:
+    return [f"B-{name} ", *value, f" E-{name}"]
+
+
+SF = Task(
+    name="sf",
+    title="slot filling",
+    label="slots",
+    targets=marked_texts,
+    kind="sequence",
+    head="blstm",
+    metrics=("slot_type_f1", "slot_value_cer"),
+    published=Protocol(
+        lrs=PUBLISHED_LRS, batch_size=32, n_steps=200_000, n_checks=100, d_hidden=1_024
+    ),
+    proxy=Protocol(lrs=(1e-3,), batch_size=16, n_steps=1_000, n_checks=5, d_hidden=128),
+    source="SUPERB, arXiv 2105.01051",
+)

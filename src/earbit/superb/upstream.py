@@ -1,0 +1,126 @@
+"""Upstreams: what computes the frozen features of a waveform."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from earbit.errors import DataError
+from earbit.frames import HOP_SAMPLES
+from earbit.load import preset_or_model
+from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
+from earbit.model_names import format_of
+from earbit.runtime.session import Session
+from earbit.units.mfcc import deltas
+
+N_MELS = 80
+FBANK_HOP_SAMPLES = 160
+FLOOR = 1e-9
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upstream:
+    """A source of frozen features."""
+
+    name: str
+    digest: str
+    """Identifies the weights, or the files, that the features come from."""
+    features: Callable[[str, Callable[[], Array]], Array]
+    """(id of the clip, function that returns its waveform) -> all hidden states (L, T, D)."""
+    hop_samples: int = HOP_SAMPLES
+
+
+def upstream_named(where: str, *, seed: int, threads: int) -> Upstream:
+    """An upstream by name: `fbank`, `features:DIR`, a program file, or a model or preset.
+
+    Raises ConfigError for an unknown name.
+    """
+    if where == "fbank":
+        return fbank_upstream()
+    if where.startswith("features:"):
+        return folder_upstream(Path(where.removeprefix("features:")))
+    if is_program(where):
+        return program_upstream(Path(where), threads)
+    return model_upstream(where, preset_or_model(where, seed))
+
+
+def is_program(where: str) -> bool:
+    """Whether a name is the file of an exported program."""
+    return Path(where).is_file() and (format_of(Path(where)) or "").startswith("earbit-program-")
+
+
+def model_upstream(name: str, model: AudioModel) -> Upstream:
+    """A model in PyTorch, in evaluation mode."""
+    model.eval()
+    device = next(model.parameters()).device
+
+    @torch.inference_mode()
+    def features(clip: str, waveform: Callable[[], Array]) -> Array:
+        wave_1N = torch.from_numpy(np.asarray(waveform(), np.float32))[None].to(device)
+        states_LTD: Array = torch.cat(model(wave_1N).states).float().cpu().numpy()
+        return states_LTD
+
+    return Upstream(name=name, digest=weights_digest(model), features=features)
+
+
+def program_upstream(program: Path, threads: int) -> Upstream:
+    """A program in the packed runtime."""
+    session = Session(program, threads)
+    return Upstream(
+        name=str(program),
+        digest=hashlib.sha256(program.read_bytes()).hexdigest(),
+        features=lambda clip, waveform: session.run(waveform(), layers="all"),
+    )
+
+
+def fbank_upstream() -> Upstream:
+    """Log mel energies: 80 bands of 25 ms every 10 ms, with two differences, standardised per clip.
+
+    Source: the baseline FBANK of SUPERB, arXiv 2105.01051.
+    """
+    from lhotse import Fbank, FbankConfig
+
+    extractor = Fbank(FbankConfig(num_filters=N_MELS))
+
+    def features(clip: str, waveform: Callable[[], Array]) -> Array:
+        static_TD = np.asarray(extractor.extract(waveform(), sampling_rate=16_000))
+        delta_TD = deltas(static_TD)
+        all_TD = np.concatenate([static_TD, delta_TD, deltas(delta_TD)], axis=1)
+        scale_D = np.maximum(all_TD.std(axis=0), FLOOR)
+        return np.asarray((all_TD - all_TD.mean(axis=0)) / scale_D, np.float32)[None]
+
+    return Upstream(
+        name="fbank", digest=f"fbank-{N_MELS}", features=features, hop_samples=FBANK_HOP_SAMPLES
+    )
+
+
+def folder_upstream(folder: Path) -> Upstream:
+    """Features of another system: ID.npy per clip, float (T, D) or (L, T, D), a frame per 20 ms.
+
+    Raises DataError for a missing folder.  Features of a missing clip raise DataError.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; features:DIR holds a file ID.npy for each clip")
+    files = sorted(path for path in folder.rglob("*.npy"))
+    listed = json.dumps([[str(p.relative_to(folder)), p.stat().st_size] for p in files])
+
+    def features(clip: str, waveform: Callable[[], Array]) -> Array:
+        path = folder / f"{clip}.npy"
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: no features for clip {clip!r} ({error})") from error
+        return np.asarray(array if array.ndim == 3 else array[None], np.float32)
+
+    digest = hashlib.sha256(listed.encode()).hexdigest()
+    return Upstream(name=f"features:{folder}", digest=digest, features=features)
