@@ -1,6 +1,7 @@
 #include "file/load_program.h"
 
 #include <algorithm>
+#include <array>
 #include <climits>
 #include <cstring>
 #include <set>
@@ -20,6 +21,8 @@ constexpr size_t kMaxOps = 100'000;
 // Bytes that all values together may take for a frame, for each byte of the file.  Models take less
 // than 1; without a limit a few lines of a file could ask for any amount of memory.
 constexpr int64_t kMaxGrowth = 16;
+constexpr std::array kHeadKinds = {"class", "sequence", "vector", "segments"};
+constexpr int64_t kMaxSlotLabels = int64_t{1} << 20;
 
 // The member of an object with that key, or null.
 const Json* member(const Json::Members& members, const std::string& key) {
@@ -147,37 +150,69 @@ void add_op(const Json& record, int i, Tensors& tensors, Program& program) {
   }
 }
 
+// Labels of every slot of a head: all labels without slots.
+std::vector<int> read_slots(const Json* slots, size_t n_labels) {
+  if (slots == nullptr) return {static_cast<int>(n_labels)};
+  std::vector<int> sizes;
+  int64_t n_named = 0;
+  for (const Json& size : slots->items("head slots")) {
+    sizes.push_back(static_cast<int>(size.integer("head slot", 1, kMaxSlotLabels)));
+    n_named += sizes.back();
+  }
+  if (n_named != static_cast<int64_t>(n_labels)) {
+    throw FormatError("head: slots of " + std::to_string(n_named) + " labels, there are " +
+                      std::to_string(n_labels));
+  }
+  return sizes;
+}
+
+void check_distinct(const std::vector<std::string>& labels, const std::vector<int>& slots) {
+  auto next = labels.begin();
+  for (const int size : slots) {
+    std::set<std::string> distinct;
+    for (int i = 0; i < size; ++i, ++next) {
+      if (!distinct.insert(*next).second) throw FormatError("head: label '" + *next + "' twice");
+    }
+  }
+}
+
 Head read_head(const Json& record, const Program& program) {
   std::vector<std::string> keys = {"task", "value", "labels"};
+  const auto members = record.members("head");
   // Programs from before there were kinds have none.
-  const Json* kind = member(record.members("head"), "kind");
+  const Json* kind = member(members, "kind");
+  const Json* slots = member(members, "slots");
   if (kind != nullptr) keys.push_back("kind");
+  if (slots != nullptr) keys.push_back("slots");
   const std::vector<Json> values = fields(record, "head", keys);
   Head head{values[0].name("head task"),
-            kind == nullptr ? "class" : values[3].string("head kind"),
+            kind == nullptr ? "class" : kind->string("head kind"),
             value_id(values[1], "head", program.n_values()),
+            {},
             {}};
-  if (head.kind != "class" && head.kind != "sequence") {
-    throw FormatError("head kind: " + values[3].excerpt() +
-                      ", this version knows 'class' and 'sequence'");
+  if (std::find(kHeadKinds.begin(), kHeadKinds.end(), head.kind) == kHeadKinds.end()) {
+    throw FormatError("head kind: " + kind->excerpt() +
+                      ", this version knows 'class', 'sequence', 'vector' and 'segments'");
   }
   const Type& type = program.type(head.value);
   const std::vector<Json> labels = values[2].items("head labels");
-  if (type.kind != Kind::floats || labels.empty() ||
-      labels.size() != static_cast<size_t>(type.cols)) {
+  const size_t n_expected = head.kind == "vector" ? 0 : static_cast<size_t>(type.cols);
+  if (type.kind != Kind::floats || labels.size() != n_expected) {
     throw FormatError("head: " + std::to_string(labels.size()) + " labels for value " +
                       std::to_string(head.value) +
                       (type.kind == Kind::floats
-                           ? " of " + std::to_string(type.cols) + " columns; each needs its own"
+                           ? " of " + std::to_string(type.cols) + " columns and kind '" +
+                                 head.kind + "', expected " + std::to_string(n_expected)
                            : ", which is not of floats"));
   }
-  std::set<std::string> distinct;
   for (const Json& label : labels) {
     head.labels.push_back(label.name("head label " + std::to_string(head.labels.size())));
-    if (!distinct.insert(head.labels.back()).second) {
-      throw FormatError("head: label '" + head.labels.back() + "' twice");
-    }
   }
+  if (slots != nullptr && head.kind != "class") {
+    throw FormatError("head: slots of kind '" + head.kind + "'; only a class has slots");
+  }
+  head.slots = read_slots(slots, labels.size());
+  check_distinct(head.labels, head.slots);
   return head;
 }
 

@@ -19,9 +19,11 @@ constexpr int kMaxLoadGrowth = 130;
 // What a program says of its audio, besides features.
 struct Head {
   std::string task;
-  std::string kind;                 // "class": one row for the clip; "sequence": a row per frame
-  int value;                        // floats, a column per label
-  std::vector<std::string> labels;  // distinct, in the order of the columns
+  // "class", "vector": one row for the clip; "sequence", "segments": a row per frame.
+  std::string kind;
+  int value;                        // floats, a column per label; a vector has no labels
+  std::vector<std::string> labels;  // in the order of the columns, distinct within a slot
+  std::vector<int> slots;           // labels of each slot of a class, in their order
 };
 
 struct LoadedProgram {

@@ -83,10 +83,11 @@ int add(Program& program, const std::string& op, const std::vector<int>& inputs,
   return program.add(op, inputs, attributes);
 }
 
-using HeadParts = std::tuple<std::string, std::string, int, std::vector<std::string>>;
+using HeadParts =
+    std::tuple<std::string, std::string, int, std::vector<std::string>, std::vector<int>>;
 
 // A loaded file: program, outputs, bits, the JSON text of its origin, its digest, and task, kind,
-// value and labels of its head if it has one.
+// value, labels and slots of its head if it has one.
 std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int>, std::string,
            std::string, std::optional<HeadParts>>
 load(const nb::bytes& path) {
@@ -96,7 +97,8 @@ load(const nb::bytes& path) {
   LoadedProgram loaded = load_program(FileSource(text));
   std::optional<HeadParts> head;
   if (loaded.head) {
-    head.emplace(loaded.head->task, loaded.head->kind, loaded.head->value, loaded.head->labels);
+    head.emplace(loaded.head->task, loaded.head->kind, loaded.head->value, loaded.head->labels,
+                 loaded.head->slots);
   }
   return {std::move(loaded.program), std::move(loaded.outputs), std::move(loaded.bits),
           std::move(loaded.origin),  std::move(loaded.digest),  std::move(head)};

@@ -24,7 +24,7 @@ class Program:
 def load_program(
     path: bytes,
 ) -> tuple[
-    Program, list[int], dict[str, int], str, str, tuple[str, str, int, list[str]] | None
+    Program, list[int], dict[str, int], str, str, tuple[str, str, int, list[str], list[int]] | None
 ]: ...
 
 class Kernel(TypedDict):

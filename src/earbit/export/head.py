@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,14 @@ import torch
 
 from earbit.errors import ConfigError, UnsupportedError
 from earbit.export.arrays import array
+from earbit.export.head_ops import LOWERINGS
 from earbit.export.program import Program
 from earbit.frames import HOP_SAMPLES
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.nn.evaluation import evaluating
-from earbit.nn.leaves import Linear
 from earbit.runtime.session import Session
 from earbit.superb.head_file import TrainedHead, head_path, load_head
-from earbit.superb.heads.head import Head
-from earbit.superb.heads.linear import FrameLinear, LinearHead, MeanPoolLinear
 from earbit.superb.kinds.table import KINDS
 from earbit.superb.metrics import text_of
 
@@ -81,15 +78,13 @@ def head_of(model: AudioModel, where: Path, *, name: str) -> ModelHead:
                 f"{where}: label {label[:60]!r}; a program holds labels of 1 to {MAX_LABEL_BYTES} "
                 "bytes without control characters; rename it in the corpus and train again"
             )
-    if len(trained.slots) > 1:
-        raise UnsupportedError(f"{where}: {len(trained.slots)} slots; a program holds heads of one")
     return ModelHead(where, trained)
 
 
 def lower_head(program: Program, head: ModelHead) -> None:
     """Appends a head to a program whose outputs are the hidden states.
 
-    Raises UnsupportedError for a head without a matching op.
+    Raises UnsupportedError for a head without a lowering.
     """
     module, trained = head.trained.head, head.trained
     if type(module) not in LOWERINGS:
@@ -102,35 +97,10 @@ def lower_head(program: Program, head: ModelHead) -> None:
         "task": trained.task.name,
         "kind": trained.task.kind,
         "value": scores,
-        "labels": list(trained.outputs),
+        "labels": [] if trained.task.kind == "vector" else list(trained.outputs),
     }
-
-
-def _mean_pool_linear(program: Program, module: MeanPoolLinear) -> int:
-    # Means are taken first, which leaves one row per state.
-    return _linear(program, module, [program.add("mean_frames", [s]) for s in program.outputs])
-
-
-def _frame_linear(program: Program, module: FrameLinear) -> int:
-    return _linear(program, module, program.outputs)
-
-
-def _linear(program: Program, module: LinearHead, states: list[int]) -> int:
-    weight = {"weight": array(torch.softmax(module.layers.logits, dim=0))}
-    mixed = program.add("weighted_sum", states, tensors=weight)
-    return program.add(
-        "conv_f32",
-        [mixed],
-        ints={"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1},
-        tensors=_one_linear(module.projection, module.output),
-    )
-
-
-LOWERINGS: dict[type[Head], Callable[[Program, Any], int]] = {
-    MeanPoolLinear: _mean_pool_linear,
-    FrameLinear: _frame_linear,
-}
-"""Functions that append the ops of a head and return the value of its scores."""
+    if len(trained.slots) > 1:
+        program.head["slots"] = [len(slot) for slot in trained.slots]
 
 
 @torch.no_grad()
@@ -150,30 +120,34 @@ def verify_head(
     expected = _torch_scores(head, states)
     if not np.allclose(scores, own, rtol=0, atol=TOLERANCE * (1 + float(np.abs(own).max()))):
         raise RuntimeError(f"{head.where}: the program's scores {scores} are not those of {own}")
-    found = KINDS[kind].decode(torch.from_numpy(expected), slots, HOP_SAMPLES, None)
-    is_class = kind == "class"
+    decode = KINDS[kind].decode
+    setting = KINDS[kind].settings[0]
+    found, wanted = (
+        decode(torch.from_numpy(values), slots, HOP_SAMPLES, setting)
+        for values in (scores, expected)
+    )
     return HeadAgreement(
         kind=kind,
-        label=session.label(waveform) if is_class else session.text(waveform),
-        torch_label=found if is_class else text_of(found),
+        label=_shown(kind, found),
+        torch_label=_shown(kind, wanted),
         max_abs_error=float(np.abs(scores - expected).max()),
     )
+
+
+def _shown(kind: str, prediction: Any) -> str:
+    """A prediction as a short text: label, labels, text, or sizes of what is not text."""
+    if kind == "sequence":
+        return text_of(prediction)
+    if kind == "vector":
+        return f"a vector of {len(prediction)}"
+    if kind == "segments":
+        return f"{len(prediction)} segments"
+    return prediction if isinstance(prediction, str) else ", ".join(prediction)
 
 
 def _torch_scores(head: ModelHead, states_LTD: torch.Tensor) -> np.ndarray:
     lengths = torch.tensor([states_LTD.shape[1]])
     return array(head.trained.head(states_LTD[:, None], lengths)[0])
-
-
-def _one_linear(first: Linear, second: Linear) -> dict[str, np.ndarray]:
-    """Weight and bias of the product of two linear layers, computed in float64."""
-    weight = array(second.weight).astype(np.float64)
-    assert first.bias is not None
-    assert second.bias is not None
-    return {
-        "weight": (weight @ array(first.weight)).astype(np.float32),
-        "bias": (weight @ array(first.bias) + array(second.bias)).astype(np.float32),
-    }
 
 
 def _is_control(character: str) -> bool:

@@ -18,11 +18,14 @@ class Head:
 
     task: str
     kind: str
-    """`class`: one row of scores per clip; `sequence`: one row per frame, for CTC."""
+    """`class`: scores of a clip; `sequence`: scores per frame, for CTC; `vector`: one vector per
+    clip; `segments`: scores per frame and speaker."""
     value: int
-    """Value of the scores, with a column per label."""
+    """Value of the scores, with a column per label, or of the vector."""
     labels: tuple[str, ...]
-    """Classes, or symbols with the blank first."""
+    """Classes, symbols with the blank first, or speakers; empty for a vector."""
+    slots: tuple[int, ...]
+    """Number of labels of every slot; a class has one label of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
         program, outputs, bits, origin, digest, parts = _core.load_program(os.fsencode(path))
         head = None
         if parts is not None:
-            task, kind, value, labels = parts
-            head = Head(task, kind, value, tuple(labels))
+            task, kind, value, labels, slots = parts
+            head = Head(task, kind, value, tuple(labels), tuple(slots))
         return ProgramFile(program, tuple(outputs), bits, json.loads(origin), digest, head)
     except ValueError as error:
         # The loader receives bytes without a file name.

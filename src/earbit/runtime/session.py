@@ -15,9 +15,17 @@ from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.runtime.greedy_text import greedy_text
 from earbit.runtime.program_file import Head, read_program
+from earbit.runtime.speech_segments import Segment, speech_segments
 from earbit.runtime.waveform import checked_waveform, no_waveform
 
 MAX_THREADS = 256
+METHODS = {
+    "class": "label",
+    "sequence": "text",
+    "vector": "embedding",
+    "segments": "segments",
+}
+"""Kinds of heads, and the method of a session for each."""
 
 
 class Session:
@@ -43,9 +51,10 @@ class Session:
         self.outputs = file.outputs
         """Ids of hidden states, for `values`, with the last layer last."""
         self.labels = None if file.head is None else file.head.labels
-        """Classes or symbols of the head, the columns of `scores`; None without a head."""
+        """Classes, symbols or speakers of the head, the columns of `scores`; empty for a head of
+        kind `vector`, None without a head."""
         self.kind = None if file.head is None else file.head.kind
-        """Kind of the head: `class` (`label`) or `sequence` (`text`); None without a head."""
+        """Kind of the head, a key of METHODS; None without a head."""
         self._head = file.head
         self._digest = file.digest
         self._program = file.program
@@ -78,17 +87,57 @@ class Session:
         """Computes scores of the head: float32 (labels,) per clip, or (frames, labels) of symbols.
 
         The largest is that of the likeliest label; a softmax over the labels gives probabilities.
+        For other kinds: (columns,) of a vector, or (frames, speakers) of log odds.
         Raises DataError as `run` does, and ConfigError for a program without a head.
         """
         head = self._given_head()
         return _scores(head, self.values(waveform, [head.value])[0])
 
     def label(self, waveform: NDArray[Any]) -> str:
-        """The likeliest label of the audio, for a head of kind `class`.
+        """The likeliest label of the audio, for a head of kind `class` with one slot.
+
+        Raises what `scores` raises, and ConfigError for a head of another kind or several slots.
+        """
+        head = self._given_head("class")
+        if len(head.slots) > 1:
+            raise ConfigError(f"the program's head has {len(head.slots)} slots; call `slot_labels`")
+        return self.slot_labels(waveform)[0]
+
+    def slot_labels(self, waveform: NDArray[Any]) -> tuple[str, ...]:
+        """The likeliest label of every slot, for a head of kind `class`.
 
         Raises what `scores` raises, and ConfigError for a head of another kind.
         """
-        return self._given_head("class").labels[int(np.argmax(self.scores(waveform)))]
+        head = self._given_head("class")
+        return likeliest_labels(head, self.scores(waveform))
+
+    def embedding(self, waveform: NDArray[Any]) -> NDArray[np.float32]:
+        """The vector of the audio, of length 1, for a head of kind `vector`: (columns,).
+
+        The product of two vectors is their cosine.  Raises what `scores` raises, and ConfigError
+        for a head of another kind.
+        """
+        self._given_head("vector")
+        vector = self.scores(waveform)
+        unit: NDArray[np.float32] = vector / max(float(np.linalg.norm(vector)), 1e-12)
+        return unit
+
+    def segments(
+        self, waveform: NDArray[Any], *, threshold: float = 0.5, window: int = 11
+    ) -> list[Segment]:
+        """Segments (start_s, end_s, speaker) of the audio, for a head of kind `segments`.
+
+        threshold: probability from which a frame counts as speech; window: frames of the median
+        filter, odd.  Raises what `scores` raises, and ConfigError for a head of another kind and
+        invalid parameters.
+        """
+        head = self._given_head("segments")
+        if not 0 < threshold < 1:
+            raise ConfigError(f"threshold={threshold!r}; allowed are numbers between 0 and 1")
+        if not _is_whole(window) or window < 1 or window % 2 == 0:
+            raise ConfigError(f"window={window!r}; allowed are odd numbers from 1")
+        scores = self.scores(waveform)
+        return speech_segments(scores, head.labels, threshold=threshold, window=window)
 
     def text(self, waveform: NDArray[Any]) -> str:
         """The text of the audio by greedy CTC decoding, for a head of kind `sequence`.
@@ -145,22 +194,31 @@ class Session:
             raise ConfigError(f"layers={layers!r}; allowed are 'last' and 'all'")
         return self.outputs if layers == "all" else self.outputs[-1:]
 
-    def _given_head(self, kind: Literal["class", "sequence"] | None = None) -> Head:
+    def _given_head(self, kind: str | None = None) -> Head:
         if self._head is None:
             raise ConfigError(
                 "the program has no head, so no labels; `earbit superb MODEL --out DIR` trains one "
                 "and `earbit export MODEL --head DIR --out FILE` packs it"
             )
         if kind not in (None, self._head.kind):
-            method = {"class": "label", "sequence": "text"}[self._head.kind]
             raise ConfigError(
-                f"the program's head is of kind {self._head.kind!r}; call `{method}` of the session"
+                f"the program's head is of kind {self._head.kind!r}; call "
+                f"`{METHODS[self._head.kind]}` of the session"
             )
         return self._head
 
     def kernels(self) -> dict[str, str]:
         """Names of the kernels selected for this CPU, by computation."""
         return {kernel["op"]: kernel["name"] for kernel in _core.kernels() if kernel["chosen"]}
+
+
+def likeliest_labels(head: Head, scores: NDArray[np.float32]) -> tuple[str, ...]:
+    """The label with the largest score in every slot."""
+    labels, start = [], 0
+    for size in head.slots:
+        labels.append(head.labels[start + int(np.argmax(scores[start : start + size]))])
+        start += size
+    return tuple(labels)
 
 
 def _opened_again(kind: type[Session], path: str, threads: int, digest: str) -> Session:
@@ -195,7 +253,7 @@ def _features(
 
 
 def _scores(head: Head, result: NDArray[np.float32]) -> NDArray[np.float32]:
-    if head.kind == "sequence":
+    if head.kind in ("sequence", "segments"):
         return result
     if len(result) != 1:
         raise FormatError(

@@ -5,6 +5,8 @@ Letters: L hidden states, B batch, T frames, D width, C speakers.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -36,7 +38,7 @@ class XVector(Head):
         widths = (width,) * len(CONTEXTS) + (d_pooled,)
         self.context = torch.nn.ModuleList(
             torch.nn.Conv1d(d_in, d_out, kernel, dilation=dilation)
-            for d_in, d_out, (kernel, dilation) in zip(widths, widths[1:], CONTEXTS, strict=True)
+            for (d_in, d_out), (kernel, dilation) in zip(pairwise(widths), CONTEXTS, strict=True)
         )
         self.embedding = Linear(2 * d_pooled, width)
         self.second = Linear(width, width)

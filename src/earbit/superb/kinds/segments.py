@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.ndimage import median_filter
 from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import speaker_splits
 from earbit.errors import DataError
+from earbit.runtime.speech_segments import Segment, speech_segments
 from earbit.superb.heads.head import Head
 from earbit.superb.kinds.kind import Kind, Slots, clip_cases
 
@@ -28,7 +27,6 @@ SETTINGS = tuple(
     (window, threshold) for window in (11, 1) for threshold in (0.5, 0.3, 0.4, 0.6, 0.7)
 )
 """Frames of the median filter and thresholds that s3prl scores."""
-Segment = tuple[float, float, str]
 
 
 def segments_of(value: Any) -> tuple[Segment, ...] | None:
@@ -82,22 +80,16 @@ def permutation_free_loss(
     return total / (lengths.sum() * len(slots[0]))
 
 
-def speech_segments(
+def decoded_segments(
     outputs_TS: Tensor, slots: Slots, hop_samples: int, setting: tuple[int, float]
 ) -> tuple[Segment, ...]:
-    """Segments where the median-filtered probability exceeds a threshold.
-
-    setting: frames of the median filter, and the threshold.
-    """
+    """Segments of all speakers.  setting: frames of the median filter, and the threshold."""
     window, threshold = setting
-    active_TS = (torch.sigmoid(outputs_TS) > threshold).numpy().astype(np.uint8)
-    active_TS = median_filter(active_TS, size=(window, 1), mode="constant")
-    frame_s = hop_samples / SAMPLE_RATE_HZ
-    segments = []
-    for name, active_T in zip(slots[0], active_TS.T, strict=True):
-        edges = np.flatnonzero(np.diff(active_T.astype(np.int8), prepend=0, append=0))
-        segments += [(a * frame_s, b * frame_s, name) for a, b in edges.reshape(-1, 2).tolist()]
-    return tuple(segments)
+    scores_TS = outputs_TS.numpy()
+    found = speech_segments(
+        scores_TS, slots[0], threshold=threshold, window=window, hop_samples=hop_samples
+    )
+    return tuple(found)
 
 
 def _names(target: Sequence[Segment]) -> list[str]:
@@ -110,7 +102,7 @@ SEGMENTS = Kind(
     slots_of=speaker_outputs,
     encode=activity,
     loss=permutation_free_loss,
-    decode=speech_segments,
+    decode=decoded_segments,
     settings=SETTINGS,
     cases=clip_cases,
     min_frames=lambda target: 1,
