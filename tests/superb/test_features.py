@@ -2,16 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from earbit.errors import DataError, FormatError
-from earbit.model import AudioModel
-from earbit.model_digest import weights_digest
-from earbit.presets import preset
 from earbit.superb import features as module
-from earbit.superb.features import cached_features, model_features
-
-ORIGIN = {"model_digest": "m", "corpus_digest": "c"}
+from earbit.superb.features import frozen_features
+from earbit.superb.upstream import Upstream
 
 
 def waveforms(n=5):
@@ -25,62 +20,49 @@ class Counted:
     def __init__(self):
         self.n_calls = 0
 
-    def __call__(self, waveform):
+    def __call__(self, clip, waveform):
         self.n_calls += 1
-        frames = waveform[: waveform.size // 320 * 320].reshape(-1, 320)[:, :4]
-        return np.stack([frames, 2 * frames])
+        return of_samples(waveform())
 
 
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    return AudioModel(preset("hubert-tiny"))
+def of_samples(waveform):
+    frames = waveform[: waveform.size // 320 * 320].reshape(-1, 320)[:, :4]
+    return np.stack([frames, 2 * frames])
 
 
-def test_features_of_a_model_are_all_its_states_for_every_frame(model):
-    model.train()
-    features = model_features(model)
-    wave = waveforms(1)["clip/0"]
-    got = features(np.tile(wave, 20))
-    assert got.shape == (model.config.encoder.n_layers + 1, 49, model.config.encoder.d_model)
-    assert got.dtype == np.float32
-    assert np.array_equal(got, features(np.tile(wave, 20)))
-    with torch.no_grad():
-        states = model(torch.from_numpy(np.tile(wave, 20))[None]).states
-    assert all(np.allclose(a, b[0].numpy()) for a, b in zip(got, states, strict=True))
-
-
-def test_the_digest_of_a_model_follows_its_weights(model):
-    before = weights_digest(model)
-    assert before == weights_digest(model)
-    with torch.no_grad():
-        model.mask_embedding[0] += 1e-6
-        changed = weights_digest(model)
-        model.mask_embedding[0] -= 1e-6
-    assert changed != before
+def cached(function, waves, ids, folder, *, model="m", corpus="c", hop=320):
+    """The features and the unusable clips."""
+    return frozen_features(
+        Upstream(name="test", digest=model, features=function, hop_samples=hop),
+        waves.__getitem__,
+        {i: waves[i].size // hop if i in waves else 1 for i in ids},
+        corpus_digest=corpus,
+        cache_dir=folder,
+    )
 
 
 def test_every_clip_is_computed_once(tmp_path):
-    counted = Counted()
-    ids = [*waveforms(), "clip/0"]
-    frozen = cached_features(counted, waveforms(), ids, cache_dir=tmp_path, **ORIGIN)
+    counted, waves = Counted(), waveforms()
+    frozen, unusable = cached(counted, waves, [*waves, "clip/0"], tmp_path)
     assert counted.n_calls == 5
-    assert (frozen.n_states, frozen.width) == (2, 4)
-    assert np.array_equal(frozen.clips["clip/3"], counted(waveforms()["clip/3"]))
+    assert unusable == {}
+    assert (frozen.n_states, frozen.width, frozen.hop_samples) == (2, 4, 320)
+    assert (frozen.model_digest, frozen.corpus_digest) == ("m", "c")
+    assert np.array_equal(frozen.clips["clip/3"], of_samples(waves["clip/3"]))
 
 
 def test_on_disk_a_second_call_computes_only_what_is_new(tmp_path):
     counted, waves = Counted(), waveforms()
     ids = list(waves)
-    cached_features(counted, waves, ids[:3], cache_dir=tmp_path, **ORIGIN)
+    cached(counted, waves, ids[:3], tmp_path)
     assert counted.n_calls == 3
-    frozen = cached_features(counted, waves, ids, cache_dir=tmp_path, **ORIGIN)
+    frozen, _ = cached(counted, waves, ids, tmp_path)
     assert counted.n_calls == 5
-    again = cached_features(counted, waves, ids, cache_dir=tmp_path, **ORIGIN)
+    again, _ = cached(counted, waves, ids, tmp_path)
     assert counted.n_calls == 5
     assert (again.n_states, again.width) == (frozen.n_states, frozen.width) == (2, 4)
     for i in ids:
-        assert np.array_equal(again.clips[i], Counted()(waves[i]))
+        assert np.array_equal(again.clips[i], of_samples(waves[i]))
 
 
 def test_a_killed_extraction_loses_only_the_shard_that_was_not_written(tmp_path, monkeypatch):
@@ -88,46 +70,70 @@ def test_a_killed_extraction_loses_only_the_shard_that_was_not_written(tmp_path,
     monkeypatch.setattr(module, "SHARD_BYTES", 1)
     counted = Counted()
 
-    def killed(waveform):
+    def killed(clip, waveform):
         if counted.n_calls == 3:
             raise KeyboardInterrupt
-        return counted(waveform)
+        return counted(clip, waveform)
 
     with pytest.raises(KeyboardInterrupt):
-        cached_features(killed, waves, waves, cache_dir=tmp_path, **ORIGIN)
-    cached_features(counted, waves, waves, cache_dir=tmp_path, **ORIGIN)
+        cached(killed, waves, waves, tmp_path)
+    cached(counted, waves, waves, tmp_path)
     assert counted.n_calls == 5
     assert not list(tmp_path.glob("*/.*"))
 
 
-@pytest.mark.parametrize("changed", ["model_digest", "corpus_digest"])
+@pytest.mark.parametrize("changed", ["model", "corpus"])
 def test_another_model_or_corpus_never_sees_a_stale_cache(tmp_path, changed):
     counted, waves = Counted(), waveforms()
-    cached_features(counted, waves, waves, cache_dir=tmp_path, **ORIGIN)
-    cached_features(counted, waves, waves, cache_dir=tmp_path, **{**ORIGIN, changed: "other"})
+    cached(counted, waves, waves, tmp_path)
+    cached(counted, waves, waves, tmp_path, **{changed: "other"})
     assert counted.n_calls == 10
 
 
 def test_a_damaged_or_foreign_shard_is_an_error(tmp_path):
     waves = waveforms()
-    cached_features(Counted(), waves, waves, cache_dir=tmp_path, **ORIGIN)
+    cached(Counted(), waves, waves, tmp_path)
     (shard_m,) = tmp_path.glob("*/*.safetensors")
-    cached_features(Counted(), waves, waves, cache_dir=tmp_path, **{**ORIGIN, "model_digest": "n"})
+    cached(Counted(), waves, waves, tmp_path, model="n")
     (shard_n,) = set(tmp_path.glob("*/*.safetensors")) - {shard_m}
     shard_m.write_bytes(shard_n.read_bytes())
     with pytest.raises(FormatError, match="of other features"):
-        cached_features(Counted(), waves, waves, cache_dir=tmp_path, **ORIGIN)
+        cached(Counted(), waves, waves, tmp_path)
     shard_m.write_bytes(shard_m.read_bytes()[:50])
     with pytest.raises(FormatError, match="damaged feature cache"):
-        cached_features(Counted(), waves, waves, cache_dir=tmp_path, **ORIGIN)
+        cached(Counted(), waves, waves, tmp_path)
 
 
-def test_clips_without_audio_and_no_clips_at_all_are_errors(tmp_path):
-    waves, origin = waveforms(), {**ORIGIN, "cache_dir": tmp_path}
-    with pytest.raises(DataError, match="1 of 6 clips have no audio, first 'ghost'"):
-        cached_features(Counted(), waves, [*waves, "ghost"], **origin)
+def test_no_clips_at_all_are_an_error(tmp_path):
     with pytest.raises(DataError, match="splits are empty"):
-        cached_features(Counted(), waves, [], **origin)
+        cached(Counted(), waveforms(), [], tmp_path)
+
+
+class Damaged(dict):
+    """Waveforms of which some cannot be decoded."""
+
+    def __getitem__(self, name):
+        if name not in self:
+            raise DataError(f"{name}: damaged")
+        return super().__getitem__(name)
+
+
+def test_clips_that_cannot_be_decoded_are_named_with_the_reason_and_the_others_stay(tmp_path):
+    waves = Damaged(waveforms())
+    frozen, unusable = cached(Counted(), waves, [*waves, "ghost"], tmp_path)
+    assert unusable == {"ghost": "ghost: damaged"}
+    assert set(frozen.clips) == set(waves)
+
+
+def test_if_no_clip_can_be_decoded_the_first_reason_is_told(tmp_path):
+    with pytest.raises(DataError, match="no usable clip among 2; the first: a: damaged"):
+        cached(Counted(), Damaged(), ["b", "a"], tmp_path)
+
+
+def test_waveforms_are_not_read_by_an_upstream_that_needs_none(tmp_path):
+    """Clips are decoded by name alone where features come from files."""
+    frozen, _ = cached(lambda clip, _: np.ones((1, 2, 3)), waveforms(), waveforms(), tmp_path)
+    assert (frozen.n_states, frozen.width) == (1, 3)
 
 
 @pytest.mark.parametrize(
@@ -140,9 +146,17 @@ def test_clips_without_audio_and_no_clips_at_all_are_errors(tmp_path):
     ],
 )
 def test_features_that_cannot_be_used_are_errors(tmp_path, spoil, message):
-    waves, origin = waveforms(), {**ORIGIN, "cache_dir": tmp_path}
+    waves = waveforms()
     with pytest.raises(DataError, match=message):
-        cached_features(lambda w: spoil(Counted()(w)), waves, waves, **origin)
+        cached(lambda _, w: spoil(of_samples(w())), waves, waves, tmp_path)
+
+
+def test_the_disk_space_of_a_large_cache_is_said_before_it_is_used(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "SAID_FROM_BYTES", 1)
+    waves = {"a": np.ones(320_000, np.float32)}
+    cached(Counted(), waves, waves, tmp_path)
+    # 1,000 frames x 2 states x 4 values x 4 bytes.
+    assert "features take 0.0 GB" in capsys.readouterr().err
 
 
 def test_a_frozen_set_of_features_cannot_be_changed_by_accident(toy):

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earbit.errors import ConfigError
-from earbit.superb.heads import FrameLinear, HeadShape, MeanPoolLinear, WeightedSum
+from earbit.superb.heads.head import HeadShape, WeightedSum
+from earbit.superb.heads.linear import FrameLinear, MeanPoolLinear
 from earbit.superb.training import collate
 
 

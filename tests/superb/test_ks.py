@@ -1,7 +1,9 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from earbit.audio.corpus import Corpus
 from earbit.errors import DataError
 from earbit.superb.examples import task_splits
 from earbit.superb.kinds.classes import CLASS
@@ -14,13 +16,17 @@ def cut(i, speaker, **labels):
     )
 
 
+def corpus(cuts, root="nowhere"):
+    return Corpus("notes", Path(root), cuts, (), "digest")
+
+
 def cuts(words=("yes", "no", "_unknown_", "_silence_"), n_speakers=6, **labels):
     pairs = [(word, f"s{s}") for s in range(n_speakers) for word in words]
     return [cut(i, s, keyword=word, **labels) for i, (word, s) in enumerate(pairs)]
 
 
 def test_unknown_and_silence_are_classes_like_any_word():
-    splits = task_splits(KS, cuts())
+    splits = task_splits(KS, corpus(cuts()))
     targets = [example.target for example in splits.train]
     assert CLASS.slots_of(targets) == (("_silence_", "_unknown_", "no", "yes"),)
     assert splits.summary["drawn_by"] == "test and valid by speaker"
@@ -28,7 +34,7 @@ def test_unknown_and_silence_are_classes_like_any_word():
 
 def test_clips_without_a_keyword_are_left_out_and_counted():
     others = [cut(900, "s1", text="a sentence"), cut(901, None), cut(902, "s1", keyword=None)]
-    splits = task_splits(KS, [*cuts(), *others])
+    splits = task_splits(KS, corpus([*cuts(), *others]))
     assert splits.summary["n_without_keyword"] == 3
     assert len(splits.train) + len(splits.valid) + len(splits.test) == 24
 
@@ -50,13 +56,13 @@ def test_lhotse_cuts_serve_as_they_are():
                 custom=plain.custom,
             )
         )
-    assert task_splits(KS, lhotse.CutSet.from_cuts(made)) == task_splits(KS, cuts())
+    assert task_splits(KS, corpus(lhotse.CutSet.from_cuts(made))) == task_splits(KS, corpus(cuts()))
 
 
 def test_a_corpus_without_keywords_is_told_how_to_get_them():
     with pytest.raises(DataError, match="none of the 2 clips has a keyword.*manifest.jsonl"):
-        task_splits(KS, [cut(0, "s0", text="hello"), cut(1, "s1")])
+        task_splits(KS, corpus([cut(0, "s0", text="hello"), cut(1, "s1")]))
 
 
 def test_a_split_label_that_is_no_text_is_no_label():
-    assert task_splits(KS, cuts(split=["train"])) == task_splits(KS, cuts())
+    assert task_splits(KS, corpus(cuts(split=["train"]))) == task_splits(KS, corpus(cuts()))

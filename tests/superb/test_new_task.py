@@ -7,7 +7,9 @@ import pytest
 import soundfile
 
 TASK = """
-from earbit.superb.task import Task
+from earbit.superb.task import Protocol, Task
+
+PROTOCOL = Protocol(lrs=(3e-2,), batch_size=8, n_steps=100, n_checks=3, d_hidden=256)
 
 SAY = Task(
     name="say",
@@ -16,12 +18,8 @@ SAY = Task(
     kind="sequence",
     head="frame_linear",
     metrics=("cer", "wer"),
-    lrs=(3e-2,),
-    batch_size=8,
-    n_steps=1000,
-    proxy_lrs=(3e-2,),
-    n_proxy_steps=100,
-    n_checks=3,
+    published=PROTOCOL,
+    proxy=PROTOCOL,
     source="a test",
 )
 """

@@ -11,6 +11,19 @@ from earbit.superb.metrics import text_of
 SLOTS = ((BLANK, "a", "b"),)
 
 
+def encode(target):
+    return SEQUENCE.encode(target, SLOTS, 9, 320)
+
+
+def decode(outputs_TC):
+    return SEQUENCE.decode(outputs_TC, SLOTS, 320, None)
+
+
+def loss_of(outputs_BTC, n_frames, target):
+    lengths = torch.tensor([n_frames])
+    return SEQUENCE.loss(None, outputs_BTC, lengths, [encode(target)], SLOTS).item()
+
+
 @pytest.mark.parametrize(
     ("value", "target"),
     [
@@ -40,9 +53,9 @@ def test_the_vocabulary_is_the_blank_and_the_symbols_of_the_training_clips():
 
 
 def test_symbols_are_numbered_from_one():
-    assert SEQUENCE.encode(("b", "a", "b"), SLOTS).tolist() == [2, 1, 2]
+    assert encode(("b", "a", "b")).tolist() == [2, 1, 2]
     with pytest.raises(DataError, match="'c' is in no training clip"):
-        SEQUENCE.encode(("a", "c"), SLOTS)
+        encode(("a", "c"))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +68,7 @@ def test_symbols_are_numbered_from_one():
     ],
 )
 def test_decoding_merges_repeats_and_drops_blanks(frames, symbols):
-    assert SEQUENCE.decode(torch.eye(3)[frames], SLOTS) == symbols
+    assert decode(torch.eye(3)[frames]) == symbols
 
 
 @pytest.mark.parametrize("target", [("a",), ("a", "b"), ("a", "a")])
@@ -66,22 +79,16 @@ def test_the_loss_is_minus_the_log_of_all_paths_that_decode_to_the_target(target
     total = sum(
         math.exp(sum(log_TC[t, symbol].item() for t, symbol in enumerate(path)))
         for path in itertools.product(range(3), repeat=4)
-        if SEQUENCE.decode(torch.eye(3)[list(path)], SLOTS) == target
+        if decode(torch.eye(3)[list(path)]) == target
     )
     # Frames behind the clip's four are padding.
     padded_BTC = torch.cat([outputs_TC, torch.full((2, 3), 9.0, dtype=torch.float64)])[None]
-    encoded = [SEQUENCE.encode(target, SLOTS)]
-    loss = SEQUENCE.loss(padded_BTC, torch.tensor([4]), encoded, SLOTS)
-    assert loss.item() == pytest.approx(-math.log(total) / len(target))
+    assert loss_of(padded_BTC, 4, target) == pytest.approx(-math.log(total) / len(target))
 
 
 @pytest.mark.parametrize(("target", "n"), [(("a",), 1), (("a", "b"), 2), (("a", "a", "a"), 5)])
 def test_a_target_in_too_few_frames_has_no_loss_and_says_how_many_it_needs(target, n):
     assert SEQUENCE.min_frames(target) == n
-    encoded = [SEQUENCE.encode(target, SLOTS)]
-    losses = [
-        SEQUENCE.loss(torch.zeros(1, n, 3), torch.tensor([n_frames]), encoded, SLOTS).item()
-        for n_frames in (n - 1, n)
-    ]
+    losses = [loss_of(torch.zeros(1, n, 3), n_frames, target) for n_frames in (n - 1, n)]
     assert losses[0] == 0
     assert losses[1] > 0

@@ -11,13 +11,13 @@ import soundfile
 from lhotse import CutSet
 
 from earbit.audio.corpus import decode_all, open_corpus
-from earbit.errors import DataError
+from earbit.errors import ConfigError, DataError
 from earbit.load import random_model
 from earbit.presets import preset
-from earbit.superb import verb
-from earbit.superb.examples import task_splits
-from earbit.superb.tasks import task_named
-from earbit.superb.verb import SCRATCH, score_on
+from earbit.superb import upstream, verb
+from earbit.superb.ks import KS
+from earbit.superb.tasks import TASKS, task_named
+from earbit.superb.verb import SCRATCH, Settings, corpora_of, score_model, score_on
 
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 SPLIT_OF = {"anna": "train", "ben": "train", "cleo": "train", "dan": "train", "eve": "valid"}
@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
                 noise = 0.01 * random.standard_normal(t_s.size)
                 tone = 0.3 * np.sin(2 * np.pi * hz * t_s)
                 soundfile.write(root / f"{name}.wav", tone + noise, 16_000)
-                fields = {"speaker": speaker, "keyword": word, "split": split}
+                fields = {"speaker": speaker, "keyword": word, "emotion": word, "split": split}
                 lines.append({"id": name, "path": f"{name}.wav", **fields})
     (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return root
@@ -62,7 +62,7 @@ def score(model, data, out_dir, **options):
 class Mute:
     """A program whose features say nothing."""
 
-    def __init__(self, path):
+    def __init__(self, path, threads):
         pass
 
     def run(self, waveform, layers):
@@ -73,30 +73,39 @@ class Mute:
 def test_a_program_is_scored_on_its_own_features_not_on_those_of_pytorch(
     model, data, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(verb, "Session", Mute)
+    monkeypatch.setattr(upstream, "Session", Mute)
     program = tmp_path / "program.safetensors"
     program.write_bytes(b"program")
     result = score(model, data, tmp_path / "out", program=program)
     assert result["value"] == 1.0
     assert result["packed_value"] == pytest.approx(1 / 3)
-    assert (
-        json.loads((tmp_path / "out" / "scores.json").read_text())["packed_value"]
-        == (result["packed_value"])
-    )
+    written = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert written["packed_value"] == result["packed_value"]
+
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
+def without_features(monkeypatch):
+    """Features come from the cache or not at all."""
+    right = verb.model_upstream
+
+    def only_named(*arguments):
+        return replace(right(*arguments), features=interrupted)
+
+    monkeypatch.setattr(verb, "model_upstream", only_named)
 
 
 def test_a_killed_run_goes_on_with_its_features_and_a_finished_one_leaves_none(
     model, data, tmp_path, monkeypatch
 ):
-    def killed(*_, **__):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(verb, "run_task", killed)
+        patch.setattr(verb, "run_task", interrupted)
         with pytest.raises(KeyboardInterrupt):
             score(model, data, tmp_path)
     assert list((tmp_path / SCRATCH).rglob("*.safetensors"))
-    monkeypatch.setattr(verb, "model_features", lambda model: killed)
+    without_features(monkeypatch)
     assert score(model, data, tmp_path)["value"] == 1.0
     assert {path.name for path in tmp_path.iterdir()} == {
         "head.safetensors",
@@ -128,24 +137,39 @@ def test_splits_that_are_not_all_of_the_corpus_are_told(model, data, tmp_path, c
 def test_labels_and_splits_are_checked_before_anything_is_decoded(
     folder, tmp_path, monkeypatch, changes, problem
 ):
-    monkeypatch.setattr(verb, "decoded_corpus", lambda *_: pytest.fail("audio was decoded"))
+    monkeypatch.setattr(verb, "load_waveform", lambda *_: pytest.fail("audio was decoded"))
     root = relabelled(folder, tmp_path / "corpus", changes)
     with pytest.raises(DataError, match=problem):
-        verb.score_model("hubert-tiny", "ks", str(root), tmp_path / "out", seed=0)
+        score_model("hubert-tiny", ("ks",), (str(root),), tmp_path / "out", seed=0)
     assert not (tmp_path / "out").exists()
 
 
-def test_resplit_holds_out_speakers_of_a_corpus_that_has_splits(folder, tmp_path, monkeypatch):
+def test_of_several_tasks_all_are_checked_before_anything_is_decoded(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(verb, "load_waveform", lambda *_: pytest.fail("audio was decoded"))
+    with pytest.raises(DataError, match="none of the 36 clips has a text"):
+        score_model("hubert-tiny", ("ks", "asr"), (str(folder),), tmp_path / "out", seed=0)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def only_splits(monkeypatch):
+    """Nothing is computed; for every task, its corpus, folder and splits are kept."""
     seen = []
 
-    def score(model, corpus, waveforms, out_dir, **options):
-        seen.append(task_splits(task_named("ks"), corpus.cuts).summary["drawn_by"])
-        return {}
+    def score(work, features, out_dir, settings, seed):
+        seen.append((work, out_dir))
+        return {"task": work.task.name}
 
-    monkeypatch.setattr(verb, "score_on", score)
+    monkeypatch.setattr(verb, "score_work", score)
+    monkeypatch.setattr(verb, "corpus_features", lambda _, corpus, *__: (None, corpus))
+    return seen
+
+
+def test_resplit_holds_out_speakers_of_a_corpus_that_has_splits(folder, tmp_path, only_splits):
     root = relabelled(folder, tmp_path / "corpus", {"split": "test"})
-    verb.score_model("hubert-tiny", "ks", str(root), tmp_path / "out", seed=0, resplit=True)
-    assert seen == ["test and valid by speaker"]
+    score_model("hubert-tiny", ("ks",), (str(root),), tmp_path / "out", seed=0, resplit=True)
+    ((work, _),) = only_splits
+    assert work.of_task.summary["drawn_by"] == "test and valid by speaker"
 
 
 def relabelled(folder, root, changes):
@@ -154,3 +178,131 @@ def relabelled(folder, root, changes):
     lines = [json.dumps({**record, **changes}) + "\n" for record in records]
     (root / "manifest.jsonl").write_text("".join(lines))
     return root
+
+
+FEW = Settings(n_steps=30, lrs=(1e-2,))
+
+
+def test_several_tasks_share_one_pass_over_the_audio_and_have_a_folder_each(
+    folder, tmp_path, monkeypatch
+):
+    decoded = []
+
+    def load(cut):
+        decoded.append(cut.id)
+        return right(cut)
+
+    right = verb.load_waveform
+    monkeypatch.setattr(verb, "load_waveform", load)
+    scores = score_model(
+        "hubert-tiny", ("er", "ks"), (str(folder),), tmp_path, settings=FEW, seed=0
+    )
+    assert [score["task"] for score in scores] == ["er", "ks"]
+    assert len(decoded) == len(set(decoded)) == 36
+    assert {path.name for path in tmp_path.iterdir()} == {"er", "ks"}
+    for score in scores:
+        own = tmp_path / score["task"]
+        written = json.loads((own / "scores.json").read_text())
+        assert (written["task"], written["value"]) == (score["task"], score["value"])
+        assert (own / "head.safetensors").is_file()
+        assert score["protocol"]["n_steps"] == 30
+        assert [point["lr"] for point in score["grid"]] == [1e-2]
+
+
+def test_one_task_is_written_to_the_folder_itself(folder, tmp_path):
+    score_model("hubert-tiny", ("ks",), (str(folder),), tmp_path, settings=FEW, seed=0)
+    assert {path.name for path in tmp_path.iterdir()} == {"head.safetensors", "scores.json", "sweep"}
+
+
+def test_an_interrupted_run_of_several_tasks_resumes(folder, tmp_path, monkeypatch):
+    where = ("hubert-tiny", ("ks", "er"), (str(folder),))
+    right, trained = verb.run_task, []
+
+    def run(task, *arguments, **options):
+        if task.name == "er" and not trained.count("er") and "again" not in trained:
+            raise KeyboardInterrupt
+        trained.append(task.name)
+        return right(task, *arguments, **options)
+
+    monkeypatch.setattr(verb, "run_task", run)
+    with pytest.raises(KeyboardInterrupt):
+        score_model(*where, tmp_path / "a", settings=FEW, seed=0)
+    trained.append("again")
+    monkeypatch.setattr(verb, "load_waveform", lambda *_: pytest.fail("audio was decoded"))
+    score_model(*where, tmp_path / "a", settings=FEW, seed=0)
+    monkeypatch.undo()
+    score_model(*where, tmp_path / "b", settings=FEW, seed=0)
+    for name in ("ks/scores.json", "er/scores.json", "er/head.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_clip_that_cannot_be_decoded_is_left_out_and_listed(folder, tmp_path):
+    root = relabelled(folder, tmp_path / "corpus", {})
+    broken = root / "anna-low-0.wav"
+    # The header stays, so that the fault shows when the clip is decoded.
+    broken.write_bytes(broken.read_bytes()[:2_000])
+    (score,) = score_model(
+        "hubert-tiny", ("ks",), (str(root),), tmp_path / "out", settings=FEW, seed=0
+    )
+    assert score["n_train"] == 23
+    assert "anna-low-0.wav" in (tmp_path / "out" / "quarantine.jsonl").read_text()
+
+
+def test_a_task_may_have_a_corpus_of_its_own(folder, tmp_path, only_splits):
+    other = relabelled(folder, tmp_path / "other", {})
+    places = (str(folder), f"er={other}")
+    score_model("hubert-tiny", ("ks", "er"), places, tmp_path / "out", seed=0)
+    found = {work.task.name: (work.corpus.root, out) for work, out in only_splits}
+    assert found == {
+        "ks": (folder, tmp_path / "out" / "ks"),
+        "er": (other, tmp_path / "out" / "er"),
+    }
+
+
+def test_a_folder_may_have_a_corpus_for_each_task(tmp_path):
+    (tmp_path / "ks").mkdir()
+    of = corpora_of([task_named("ks"), task_named("er")], [str(tmp_path)])
+    assert of == {"ks": str(tmp_path / "ks"), "er": str(tmp_path)}
+
+
+def test_the_synthetic_corpus_of_a_task_is_the_one_with_its_labels():
+    of = corpora_of(list(TASKS.values()), ["synthetic"])
+    others = {"qbe": "synthetic-queries", "asv": "synthetic-voices", "sd": "synthetic-mixtures"}
+    assert of == {name: others.get(name, "synthetic") for name in TASKS}
+    assert corpora_of([task_named("asv")], ["asv=synthetic"]) == {"asv": "synthetic-voices"}
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ((), "no corpus for ks; give ks=CORPUS"),
+        (("er=a",), "no corpus for ks; give ks=CORPUS"),
+        (("a", "b"), "one corpus for all tasks, or TASK=CORPUS"),
+        (("sing=a", "ks=b"), "sing=...: no such task; tasks: pr, asr"),
+    ],
+)
+def test_a_task_without_one_corpus_is_an_error(data, problem):
+    with pytest.raises(ConfigError, match=problem):
+        corpora_of([KS], data)
+
+
+def test_a_task_with_two_corpora_is_an_error():
+    with pytest.raises(ConfigError, match="ks"):
+        corpora_of([KS], ["ks=a", "ks=b"])
+
+
+def test_an_unknown_task_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="unknown task 'sk'"):
+        score_model("hubert-tiny", ("sk",), ("synthetic",), tmp_path / "out", seed=0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_protocol_is_the_published_one_from_twenty_hours_unless_told():
+    assert Settings().of(KS, 19.9) == ("proxy", KS.proxy)
+    assert Settings().of(KS, 20.1) == ("superb", KS.published)
+    assert Settings(protocol="superb").of(KS, 0.1) == ("superb", KS.published)
+    name, protocol = Settings(n_steps=7, batch_size=3, lrs=(0.5,)).of(KS, 0.1)
+    assert (name, protocol) == (
+        "proxy",
+        replace(KS.proxy, n_steps=7, batch_size=3, lrs=(0.5,)),
+    )

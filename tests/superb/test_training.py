@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from earbit.audio.splits import Splits
-from earbit.superb.heads import FrameLinear
+from earbit.superb.heads.linear import FrameLinear
 from earbit.superb.kinds.classes import CLASS
 from earbit.superb.kinds.table import KINDS
 from earbit.superb.ks import KS
@@ -21,14 +21,20 @@ LR = 1e-2
 @pytest.fixture
 def training(toy):
     splits = toy.splits()
+    protocol = replace(KS.published, n_steps=60, batch_size=12)
     return Training(
-        task=KS, features=toy.separable(splits), splits=splits, n_steps=60, batch_size=12, seed=0
+        task=KS, protocol=protocol, features=toy.separable(splits), splits=splits, seed=0
     )
+
+
+def with_protocol(training, **changes):
+    return replace(training, protocol=replace(training.protocol, **changes))
 
 
 def predicted(trained, training, examples, batch_size=32):
     parts = trained.task, trained.head, trained.slots
-    return predict(*parts, training.features, examples, batch_size)
+    found = predict(*parts, training.features, examples, batch_size)
+    return [found[example.id] for example in examples]
 
 
 def tensors(fitted):
@@ -48,7 +54,7 @@ def test_a_separable_problem_is_learned_completely(training):
 
 
 def test_the_informative_state_gets_the_largest_weight(training):
-    shares = train_head(replace(training, n_steps=200), LR).head.layers.shares()
+    shares = train_head(with_protocol(training, n_steps=200), LR).head.layers.shares()
     assert shares.index(max(shares)) == 1
 
 
@@ -69,10 +75,14 @@ def scripted(training, monkeypatch):
 
     def make(values, n_steps, higher_is_better=True):
         script = iter(values)
-        metric = Metric(lambda predictions, references: next(script), higher_is_better)
+        metric = Metric(
+            rows=lambda predictions, references: np.zeros((len(references), 1)),
+            value=lambda blocks: next(script),
+            higher_is_better=higher_is_better,
+        )
         monkeypatch.setitem(METRICS, "scripted", metric)
-        task = replace(KS, metrics=("scripted",), n_checks=len(values))
-        return replace(training, task=task, n_steps=n_steps)
+        scripted = replace(training, task=replace(KS, metrics=("scripted",)))
+        return with_protocol(scripted, n_steps=n_steps, n_checks=len(values))
 
     return make
 
@@ -120,13 +130,13 @@ def test_predictions_come_in_the_order_of_the_examples_whatever_their_lengths(tr
 
 
 def test_outputs_per_frame_reach_decode_without_padding(training, monkeypatch):
-    shapes = replace(CLASS, decode=lambda outputs_TC, slots: tuple(outputs_TC.shape))
+    shapes = replace(CLASS, decode=lambda outputs_TC, *_: tuple(outputs_TC.shape))
     monkeypatch.setitem(KINDS, "class", shapes)
     trained = train_head(training, LR)
     head = FrameLinear(trained.head.shape)
     clips, test = training.features.clips, training.splits.test
     got = predict(KS, head, trained.slots, training.features, test)
-    assert got == [(clips[e.id].shape[1], 3) for e in test]
+    assert got == {e.id: (clips[e.id].shape[1], 3) for e in test}
 
 
 def test_a_text_is_learned_from_clips_without_times(toy, training):
@@ -147,14 +157,13 @@ def test_a_text_is_learned_from_clips_without_times(toy, training):
     fields = {"kind": "sequence", "head": "frame_linear", "metrics": ("cer",)}
     task = replace(KS, is_balanced=False, **fields)
     features = toy.frozen(clips)
-    trained = train_head(
-        replace(training, task=task, features=features, splits=splits, n_steps=200), LR
-    )
+    made = replace(training, task=task, features=features, splits=splits)
+    trained = train_head(with_protocol(made, n_steps=200), LR)
     assert trained.outputs == ("<blank>", "a", "b", "c")
     assert trained.point.value == 0.0
     test = splits.test
     predictions = predict(task, trained.head, trained.slots, features, test)
-    assert predictions == [example.target for example in test]
+    assert predictions == {example.id: example.target for example in test}
 
 
 def test_clips_are_padded_with_zeros_behind_their_frames():

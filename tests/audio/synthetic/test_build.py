@@ -16,14 +16,10 @@ import soundfile
 
 from earbit.audio.corpus import decode_all, open_corpus
 from earbit.audio.synthetic import build
-from earbit.audio.synthetic.build import (
-    SPEAKERS,
-    STYLES,
-    SyntheticConfig,
-    cache_folder,
-    synthetic_corpus_folder,
-)
+from earbit.audio.synthetic.build import cache_folder, synthetic_corpus_folder
+from earbit.audio.synthetic.contents import SyntheticConfig
 from earbit.audio.synthetic.grammar import KEYWORDS, UNKNOWN
+from earbit.audio.synthetic.speakers import SPEAKERS, STYLES
 from earbit.errors import DataError, UnsupportedError
 
 pytest.importorskip("espeakng_loader")
@@ -31,7 +27,8 @@ pytest.importorskip("espeakng_loader")
 TINY = SyntheticConfig(sentences_per_speaker=4, clips_per_keyword=1, other_word_clips=1)
 LEAST = SyntheticConfig(sentences_per_speaker=1, clips_per_keyword=0, other_word_clips=0)
 BUILD = """
-from earbit.audio.synthetic.build import SyntheticConfig, synthetic_corpus_folder
+from earbit.audio.synthetic.build import synthetic_corpus_folder
+from earbit.audio.synthetic.contents import SyntheticConfig
 print(synthetic_corpus_folder(SyntheticConfig(
     sentences_per_speaker={0}, clips_per_keyword={1}, other_word_clips={1})))
 """

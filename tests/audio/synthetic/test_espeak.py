@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from earbit.audio.synthetic.build import SPEAKERS
+from earbit.audio.synthetic.speakers import SPEAKERS, many_speakers
 
 espeakng_loader = pytest.importorskip("espeakng_loader")
 
@@ -73,7 +73,7 @@ def test_a_voice_that_is_not_there_is_an_error_and_not_another_voice(voice):
     assert f"UnsupportedError: espeak-ng has no voice '{voice}'" in stderr
 
 
-@pytest.mark.parametrize("speaker", SPEAKERS, ids=lambda s: s.name)
+@pytest.mark.parametrize("speaker", [*SPEAKERS, *many_speakers()], ids=lambda s: s.name)
 def test_the_variant_of_every_speaker_exists(speaker):
     # For a variant that does not exist, the engine reports success and uses the plain voice.
     _, _, variant = speaker.voice.partition("+")
