@@ -32,6 +32,6 @@ ASR = Task(
     published=Protocol(
         lrs=PUBLISHED_LRS, batch_size=32, n_steps=200_000, n_checks=100, d_hidden=1_024
     ),
-    proxy=Protocol(lrs=(1e-3,), batch_size=16, n_steps=1_000, n_checks=5, d_hidden=128),
+    proxy=Protocol(lrs=(3e-3,), batch_size=16, n_steps=600, n_checks=4, d_hidden=64),
     source="SUPERB, arXiv 2105.01051",
 )

@@ -21,7 +21,7 @@ ASV = Task(
     published=Protocol(
         lrs=PUBLISHED_LRS, batch_size=50, n_steps=200_000, n_checks=20, d_hidden=512, max_s=8.0
     ),
-    proxy=Protocol(lrs=(1e-3,), batch_size=32, n_steps=600, n_checks=6, d_hidden=64, max_s=2.0),
+    proxy=Protocol(lrs=(1e-3,), batch_size=16, n_steps=400, n_checks=4, d_hidden=64, max_s=1.5),
     max_gradient_norm=1_000.0,
     weight_decay=0.01,
     synthetic="synthetic-voices",

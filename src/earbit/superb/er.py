@@ -18,6 +18,6 @@ ER = Task(
     head="mean_pool_linear",
     metrics=("accuracy", "mean_class_accuracy"),
     published=Protocol(lrs=PUBLISHED_LRS, batch_size=32, n_steps=30_000, n_checks=30, d_hidden=256),
-    proxy=Protocol(lrs=(1e-1, 1e-2, 1e-3), batch_size=32, n_steps=600, n_checks=30, d_hidden=256),
+    proxy=Protocol(lrs=(1e-1, 1e-2, 1e-3), batch_size=32, n_steps=600, n_checks=12, d_hidden=256),
     source="SUPERB, arXiv 2105.01051",
 )

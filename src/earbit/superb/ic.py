@@ -52,6 +52,6 @@ IC = Task(
     published=Protocol(
         lrs=PUBLISHED_LRS, batch_size=32, n_steps=200_000, n_checks=40, d_hidden=256
     ),
-    proxy=Protocol(lrs=(1e-1, 1e-2, 1e-3), batch_size=32, n_steps=600, n_checks=30, d_hidden=256),
+    proxy=Protocol(lrs=(1e-1, 1e-2, 1e-3), batch_size=32, n_steps=600, n_checks=12, d_hidden=256),
     source="SUPERB, arXiv 2105.01051",
 )

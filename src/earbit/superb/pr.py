@@ -30,6 +30,6 @@ PR = Task(
     published=Protocol(
         lrs=PUBLISHED_LRS, batch_size=32, n_steps=100_000, n_checks=100, d_hidden=256
     ),
-    proxy=Protocol(lrs=(1e-2, 1e-3), batch_size=16, n_steps=1_500, n_checks=10, d_hidden=256),
+    proxy=Protocol(lrs=(1e-2,), batch_size=16, n_steps=1_000, n_checks=5, d_hidden=256),
     source="SUPERB, arXiv 2105.01051",
 )
