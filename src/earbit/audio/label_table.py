@@ -20,7 +20,7 @@ from earbit.audio.manifest import (
 )
 from earbit.audio.utf8 import read_utf8
 from earbit.errors import DataError
-from earbit.files import write_text
+from earbit.files import name_of, path_named, writable, write_text
 from earbit.progress import say
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
@@ -69,7 +69,7 @@ def write_manifest(root: Path, table: Path) -> dict[str, Any]:
     if not records:
         first = f"; line {left_out[0]['line']}: {left_out[0]['reason']}" if left_out else ""
         raise DataError(f"{table}: none of its {n_rows} lines can be used{first}")
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records.values()]
+    lines = [json.dumps(r, ensure_ascii=False) + "\n" for r in writable(list(records.values()))]
     write_text(target, "".join(lines))
     _say_what_is_left_out(table, unknown, left_out)
     return {
@@ -129,7 +129,7 @@ def _record(root: Path, header: list[str], row: list[str]) -> dict[str, str]:
     if "path" not in record:
         raise DataError("`path` is empty")
     path = _relative(root, record["path"])
-    if not (root / path).is_file():
+    if not os.path.isfile(path_named(root, path)):
         raise DataError(f"{path}: no such file below {root}")
     if "split" in record:
         record["split"] = split_named(record["split"])
@@ -138,10 +138,11 @@ def _record(root: Path, header: list[str], row: list[str]) -> dict[str, str]:
 
 def _relative(root: Path, path: str) -> str:
     """A path in the notation of manifests: relative to `root`, with /."""
-    if PurePath(path).is_absolute() and PurePath(path).is_relative_to(root.absolute()):
-        path = str(PurePath(path).relative_to(root.absolute()))
+    top = name_of(root.absolute())
+    if PurePath(path).is_absolute() and PurePath(path).is_relative_to(top):
+        path = str(PurePath(path).relative_to(top))
     check_stays_inside("in this line", path)
-    if "\\" in path and not (root / path).exists():
+    if "\\" in path and not os.path.lexists(path_named(root, path)):
         path = path.replace("\\", "/")
     return PurePath(path).as_posix()
 

@@ -24,7 +24,7 @@ from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.silence import silence_in
 from earbit.errors import ConfigError
-from earbit.files import make_folder, write_json
+from earbit.files import make_folder, writable, write_json
 from earbit.progress import progress, say
 
 SILENCE_PEAK = 1e-3
@@ -56,13 +56,15 @@ def prepare(
         corpus = for_each_waveform(corpus, levels.add, advance)
     write_quarantine(corpus, out_dir)
     levels.say_silent()
-    report = {
-        **look_over(corpus, needs),
-        "silence_s": round(levels.n_silent_samples / SAMPLE_RATE_HZ, 1),
-        "silent_files": levels.silent_files,
-        "n_clipped": levels.n_clipped,
-        **table,
-    }
+    report: dict[str, Any] = writable(
+        {
+            **look_over(corpus, needs),
+            "silence_s": round(levels.n_silent_samples / SAMPLE_RATE_HZ, 1),
+            "silent_files": levels.silent_files,
+            "n_clipped": levels.n_clipped,
+            **table,
+        }
+    )
     write_json(out_dir / "manifest.json", report)
     return report
 
