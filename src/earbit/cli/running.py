@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from earbit.audio.formats import READ_FORMATS, listed
 from earbit.bench.peers.catalogue import PEERS
 from earbit.cli.arguments import Option, Positional
 from earbit.cli.bench_programs import check_programs, programs_of
@@ -99,8 +100,8 @@ def run(
         tuple[Path, ...],
         Positional(
             "AUDIO",
-            "Audio files (wav, flac, ogg, opus, mp3 and others, of any sampling rate and number of "
-            "channels), folders, or - for standard input.",
+            f"Audio files ({listed(READ_FORMATS)}, of any sampling rate and number of channels), "
+            "folders, or - for standard input.",
         ),
     ],
     out: Annotated[
