@@ -119,7 +119,7 @@ def test_a_run_of_more_than_a_minute_is_announced(
     program, tmp_path, monkeypatch, capsys, expected, line
 ):
     path = tone(tmp_path / "a.wav")
-    monkeypatch.setattr(run, "expected_time", lambda session, waveform: expected)
+    monkeypatch.setattr(run, "expected_time", lambda session, waveform, least_s: expected)
     run_files(program, [path], None)
     said = capsys.readouterr().err
     assert said == "" if line is None else said.startswith(f"{path}: 0 min") and line in said

@@ -206,7 +206,7 @@ def _run_one(
 
 
 def _announce_if_long(session: Session, name: str, waveform: np.ndarray) -> None:
-    expected = expected_time(session, waveform)
+    expected = expected_time(session, waveform, SAID_FROM_S)
     if expected is None or expected.total_s < SAID_FROM_S:
         return
     audio_min, run_min = waveform.size / SAMPLE_RATE_HZ / 60, expected.total_s / 60
