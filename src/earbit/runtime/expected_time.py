@@ -32,13 +32,13 @@ class ExpectedTime:
 
 
 def expected_time(session: Session, waveform: np.ndarray, least_s: float) -> ExpectedTime | None:
-    """Estimates the time of `session.run(waveform)`; None if it is below `least_s` for sure.
+    """Estimates the time of `session.run(waveform)`; None if it certainly is below `least_s`.
 
-    Audio under two minutes is not measured.  Otherwise 2 s of it are run once or twice.  If the run
-    would stay below `least_s` even with a time that is all quadratic, that is the cost: at most 3.3 %
-    of the run.  Else a 32nd of the audio is run too, and a n + b n^2 is fitted to the time of n
-    samples.  If time is linear, all parts together cost 7 % of the run for two minutes of audio,
-    3.8 % for ten and 3.2 % for an hour; if attention dominates, they cost less.
+    Audio under two minutes is not measured.  Otherwise 2 s of it are run once or twice, at most
+    3.3 % of the run.  This is all if the time stays below `least_s` even if it is only quadratic.
+    Else a 32nd of the audio is run too, and a n + b n^2 is fitted to the time of n samples.  If
+    time is linear, all parts cost 7 % of the run for two minutes of audio, 3.8 % for ten and 3.2 %
+    for an hour.  If attention dominates, they cost less.
     """
     n_samples = len(waveform)
     if n_samples < LONG_SAMPLES:
