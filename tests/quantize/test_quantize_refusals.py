@@ -149,5 +149,5 @@ def test_resplit_serves_a_corpus_of_test_clips_and_belongs_to_the_run(teacher, m
     run(teacher, root, tmp_path / "out", resplit=True)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["resplit"] is True
-    with pytest.raises(ConfigError, match="a run with --resplit True, here --resplit False"):
+    with pytest.raises(ConfigError, match="a run with --resplit, here no --resplit"):
         run(teacher, root, tmp_path / "out")

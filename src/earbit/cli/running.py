@@ -73,6 +73,8 @@ def export(
     bits = (
         f"{100 * agreement['bit_agreement']:.4f} % of bits equal "
         f"(worst {100 * agreement['worst_bit_agreement']:.4f} % at {agreement['worst_leaf']}), "
+        if agreement["worst_bit_agreement"] < 1
+        else "all bits equal, "
     )
     emit(
         result,
