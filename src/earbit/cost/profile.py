@@ -24,6 +24,7 @@ from earbit.model import AudioModel, ModelConfig
 from earbit.nn.leaves import NamedLeaf, leaf_modules, leaves_of, roles_of
 from earbit.nn.precision import Precision
 from earbit.nn.roles import ROLES
+from earbit.nn.shapes_only import shapes_only
 
 MAX_SAMPLES = 16_000 * 86_400
 """A day of audio; beyond it the attention matrices of some encoders exceed 64-bit sizes."""
@@ -227,7 +228,7 @@ def _ancestors(path: str) -> Iterator[str]:
 
 
 def _without_numbers(config: ModelConfig) -> AudioModel:
-    with torch.device("meta"):
+    with shapes_only():
         return AudioModel(config).eval()
 
 
