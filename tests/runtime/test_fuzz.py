@@ -28,7 +28,7 @@ def test_a_program_stays_what_it_was_when_memory_runs_out_while_it_gets_an_op():
 
 def test_memory_is_given_back_at_the_end_of_a_run_without_any_memory():
     # Not with the address sanitizer, with which no block is used twice.
-    said = ran(built("programs") / "given_back")
+    said = ran(built("debug") / "given_back")
     assert said == "3 kept, 0 after runs that took none\n"
 
 
