@@ -98,7 +98,7 @@ def test_a_model_file_knows_its_recipe_and_its_units(melodies, tmp_path):
 
 
 def test_a_run_that_is_killed_at_any_time_ends_with_the_same_bits(melodies, tmp_path):
-    config = recipe(melodies, n_steps=24, checkpoint_every_steps=3)
+    config = recipe(melodies, n_steps=8, checkpoint_every_steps=1)
     save(config, tmp_path / "recipe.json")
     killed = tmp_path / "killed"
     command = [sys.executable, "-m", "earbit", "pretrain", str(tmp_path / "recipe.json")]
