@@ -56,7 +56,7 @@ study: .venv/.base
 
 test: lint
 	@# Two workers with a thread each: threads of PyTorch that wait for each other eat the cores.
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -m "not slow and not arm and not old_cpu"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not arm and not old_cpu"
 
 test-slow: .venv/.dev
 	$(PY) -m pytest -m slow

@@ -1,5 +1,7 @@
 """Audio that is quick to make and quick to learn."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,6 +9,30 @@ import soundfile
 from package_copy import package_copy
 
 __all__ = ["package_copy"]
+
+# These begin first, so that no worker is left alone with one of them at the end.
+LONG_FILES = (
+    "runtime/test_fuzz.py",
+    "study/test_study.py",
+    "quantize/test_quantize_verb.py",
+    "pretrain/test_pretrain_verb.py",
+    "bench/test_peers.py",
+    "quantize/test_leaves.py",
+    "runtime/test_avx512_emulated.py",
+    "runtime/test_random_shapes.py",
+    "cli/test_run_and_bench.py",
+    "cost/test_paper.py",
+    "cost/test_figure.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    def rank(item):
+        name = item.path.relative_to(Path(__file__).parent).as_posix()
+        return LONG_FILES.index(name) if name in LONG_FILES else len(LONG_FILES)
+
+    items.sort(key=rank)
+
 
 PITCHES_HZ = (300.0, 700.0, 1500.0, 3100.0)
 NOTE_SAMPLES = 3200

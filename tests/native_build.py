@@ -3,13 +3,15 @@
 import fcntl
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
 
+@cache
 def built(preset: str) -> Path:
-    """The folder of the programs; a second call builds what has changed, which is quick."""
+    """The folder of the programs; only the first call of a process asks CMake what has changed."""
     cmake = str(Path(sys.executable).with_name("cmake"))
     folder = ROOT / "build" / preset
     folder.mkdir(parents=True, exist_ok=True)

@@ -181,8 +181,8 @@ def test_a_saved_pattern_that_was_removed_is_refused_with_the_one_that_remains(k
         ("a.yaml", "*: w1a1", r"line 1: a name that begins with \* must be in quotes"),
         ("a.yaml", "a: 1\nb: 2\na: 3", "line 3: key 'a' is there twice"),
         ("a.json", '{"a": 1, "b": {"c": 2, "c": 3}}', "key 'c' is there twice"),
-        ("a.yaml", "", "there is nothing in it"),
-        ("a.json", " ", "there is nothing in it"),
+        ("a.yaml", "", "empty; write keys and values"),
+        ("a.json", " ", "empty; write keys and values"),
     ],
 )
 def test_a_file_that_is_not_what_it_looks_like_says_why(name, text, message, tmp_path):

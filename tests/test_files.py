@@ -13,7 +13,9 @@ from earbit.errors import DataError
 from earbit.files import (
     make_folder,
     name_of,
+    path_named,
     require_place,
+    writable,
     write_json,
     write_text,
     write_whole,
@@ -125,3 +127,22 @@ def test_text_of_a_file_name_that_is_none_can_be_written(tmp_path):
 def test_the_name_of_a_path_is_text_in_utf_8():
     assert name_of(Path(os.fsdecode("ausgäbe".encode()))) == "ausgäbe"
     assert name_of(Path(os.fsdecode(b"a\xff\n.wav"))) == "a\\xff\n.wav"
+
+
+def test_a_name_leads_back_to_its_path(tmp_path):
+    for name in (b"a\xff.wav", "ü.wav".encode(), rb"b\xff.wav", b"c\x80\xc3.wav", rb"d\x41.wav"):
+        path = tmp_path / os.fsdecode(name)
+        path.touch()
+        assert path_named(tmp_path, name_of(path.relative_to(tmp_path))) == path
+    # A file with exactly this name comes before the file whose byte it could stand for.
+    (tmp_path / r"a\xff.wav").touch()
+    assert path_named(tmp_path, r"a\xff.wav") == tmp_path / r"a\xff.wav"
+
+
+def test_a_value_for_json_has_no_half_characters():
+    as_utf_8 = {"ü": ["ä\U0001f600", 1, None], "b": ("x",)}
+    assert writable(as_utf_8) == {"ü": ["ä\U0001f600", 1, None], "b": ["x"]}
+    half = {os.fsdecode(b"k\xff"): [os.fsdecode(b"\x80.wav"), "\ud800"]}
+    assert writable(half) == {r"k\xff": [r"\x80.wav", r"\ud800"]}
+    # The bytes of a character, one by one, as a process in the C locale has them.
+    assert writable("\udcc3\udca4") == "ä"

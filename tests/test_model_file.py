@@ -1,6 +1,8 @@
 """A model file whose metadata parses, but means nothing, is a FormatError that names the file."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from safetensors import safe_open
@@ -70,3 +72,14 @@ def test_a_precision_that_cannot_be_built_names_the_file(header, precisions, tmp
     path = with_metadata(tmp_path / "m.safetensors", json.dumps(broken))
     with pytest.raises(FormatError, match=r"m\.safetensors"):
         load_model(path)
+
+
+def test_loading_does_not_import_the_compiler_of_pytorch(tmp_path):
+    save_model(random_model(preset("sparseformer-dn-tiny"), 0), tmp_path / "m.safetensors", {})
+    code = (
+        "import sys; from earbit.load import load_model; load_model(sys.argv[1]);"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "m.safetensors")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

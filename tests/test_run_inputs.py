@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from earbit import run
+from earbit.errors import ConfigError
 from earbit.export.verb import export_model
 from earbit.run import NoneUsable, run_files
 from earbit.runtime.expected_time import ExpectedTime
@@ -77,6 +78,19 @@ def test_a_name_that_is_no_utf_8_is_the_name_of_an_array(program, tmp_path):
     assert set(np.load(tmp_path / "f.npz")) == set(names)
 
 
+@pytest.mark.parametrize(
+    "names", [(b"\xff.wav", rb"\xff.wav"), (b"a.wav", b"a.wav.npy")], ids=["bytes", "npy"]
+)
+def test_two_files_whose_arrays_would_have_one_name_are_refused(program, tmp_path, names):
+    paths = [tmp_path / os.fsdecode(name) for name in names]
+    for path in paths:
+        os.rename(tone(tmp_path / "x.wav"), path)
+    with pytest.raises(ConfigError, match="two audio files whose arrays have this name; rename"):
+        run_files(program, paths, tmp_path / "f.npz")
+    assert not (tmp_path / "f.npz").exists()
+    assert [entry["frames"] for entry in run_files(program, paths, None)] == [24, 24]
+
+
 def test_standard_input_is_a_file_called_minus(program, tmp_path):
     code = (
         "import sys; from pathlib import Path; from earbit.run import run_files;"
@@ -105,7 +119,7 @@ def test_a_run_of_more_than_a_minute_is_announced(
     program, tmp_path, monkeypatch, capsys, expected, line
 ):
     path = tone(tmp_path / "a.wav")
-    monkeypatch.setattr(run, "expected_time", lambda session, waveform: expected)
+    monkeypatch.setattr(run, "expected_time", lambda session, waveform, least_s: expected)
     run_files(program, [path], None)
     said = capsys.readouterr().err
     assert said == "" if line is None else said.startswith(f"{path}: 0 min") and line in said

@@ -22,9 +22,9 @@ struct CodeSet {
   int low() const { return is_unsigned ? 0 : -(1 << (bits - 1)); }
   int step() const { return bits == 1 && !is_unsigned ? 2 : 1; }
   int value(int u) const { return low() + step() * u; }
-  // The u of padding: of the value 0, or of -1 where there is no 0.
+  // The code of padding: that of value 0, or of -1 if the set has no 0.
   int padding() const { return bits == 1 ? 0 : -low(); }
-  // The greatest size of a value.
+  // The largest absolute value.
   int limit() const { return std::max(-low(), value(largest())); }
 };
 

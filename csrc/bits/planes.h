@@ -15,7 +15,7 @@ inline uint64_t plane_word(const uint8_t* codes, int n, int plane) {
   for (; i + 8 <= n; i += 8) {
     uint64_t eight = 0;
     for (int b = 0; b < 8; ++b) eight |= static_cast<uint64_t>(codes[i + b]) << (8 * b);
-    // The product moves bit 8 b to bit 56 + b, and nothing else there.
+    // The product moves bit 8 b to bit 56 + b; no other bits reach the top byte.
     const uint64_t bits = (eight >> plane) & 0x0101010101010101u;
     word |= ((bits * 0x0102040810204080u) >> 56) << i;
   }

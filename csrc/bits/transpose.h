@@ -8,9 +8,9 @@
 
 namespace earbit {
 
-// A square of 64 x 64 bits becomes its transpose: bit j of word i goes to bit i of word j.
+// Transposes 64 x 64 bits in place: bit j of word i moves to bit i of word j.
 inline void transpose_square(uint64_t* square) {
-  // Halves of ever smaller squares change places across the diagonal.
+  // Swaps off-diagonal quadrants of 64 x 64, then of 32 x 32 blocks, and so on.
   uint64_t mask = 0x00000000ffffffffu;
   for (int half = kWordBits / 2; half > 0; half /= 2, mask ^= mask << half) {
     for (int i = 0; i < kWordBits; ++i) {

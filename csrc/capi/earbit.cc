@@ -22,13 +22,13 @@ using earbit::LoadedProgram;
 using earbit::Program;
 using earbit::Value;
 
-// Of a fixed size: a message can be kept when there is no memory left.
+// Fixed size, so that a message can be stored when memory has run out.
 thread_local char last_error[1024] = "";
 
 earbit_status failed(earbit_status status, const char* message) noexcept {
   const size_t n = std::char_traits<char>::length(message);
   size_t n_kept = std::min(n, sizeof(last_error) - 1);
-  // No character may be cut in two.
+  // Truncates at a character boundary.
   while (n_kept < n && (static_cast<unsigned char>(message[n_kept]) & 0xC0) == 0x80) --n_kept;
   std::copy_n(message, n_kept, last_error);
   last_error[n_kept] = '\0';
@@ -39,15 +39,14 @@ struct BadArgument : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-// What is said when a call finds too little memory.
+// Message for a failed allocation.
 constexpr const char* kNoMemoryToOpen =
     "there is not enough memory to open the program; it takes about as much as its file";
 constexpr const char* kNoMemoryToRun =
     "there is not enough memory for this audio; give shorter audio, or fewer at the same time";
 constexpr const char* kNoMemory = "there is not enough memory";
 
-// Calls `work`, which returns nothing, with the default of how floats are computed; whatever it
-// throws becomes a status.
+// Calls `work` in the default floating-point environment and converts exceptions to a status.
 template <typename Work>
 earbit_status guarded(const char* no_memory, Work&& work) noexcept {
   const earbit::DefaultFloats floats;
@@ -111,7 +110,7 @@ int64_t n_frames(const LoadedProgram& loaded, int64_t n_samples) {
                         " frames, others " + std::to_string(n) + "; export it again");
     }
   }
-  // What a run would refuse, so that no product of sizes overflows.
+  // The limit of a run, so that products of sizes do not overflow.
   loaded.program->type(loaded.outputs.front()).bytes(n);
   return n;
 }
@@ -125,8 +124,8 @@ void require_finite(const float* samples, int64_t n_samples) {
   }
 }
 
-// Whether a value of the program, or what an op makes of one while it runs (padded, or a bit of a
-// code in a word of its own), may be larger than any is allowed to be.
+// Whether a value of the program, or an op's temporary copy of one (padded, or with a word per bit
+// of a code), may exceed the maximum size.
 bool may_be_too_large(const LoadedProgram& loaded, int64_t n_samples) {
   constexpr int64_t kMost = earbit::kMaxBytes / 64;
   const std::vector<int64_t> rows = loaded.program->rows(n_samples);
@@ -137,8 +136,8 @@ bool may_be_too_large(const LoadedProgram& loaded, int64_t n_samples) {
   return false;
 }
 
-// Some values for audio that has been checked: an op that refuses its inputs then does so because
-// they do not fit each other, which is the program's fault, or because the audio is too long.
+// Computes values for validated audio.  If an op refuses its inputs, either the program is invalid
+// or the audio is too long.
 std::vector<Value> values(const LoadedProgram& loaded, const float* samples, int64_t n_samples,
                           const std::vector<int>& ids, int n_threads) {
   try {

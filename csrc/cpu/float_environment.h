@@ -13,11 +13,11 @@
 
 namespace earbit {
 
-// While an object lives, its thread computes as by default; then as before.
+// Sets the default environment for the current thread and restores the previous one on destruction.
 class DefaultFloats {
  public:
 #if defined(__x86_64__)
-  // What is by default already costs no write, which is what takes time.
+  // Does not write registers that already have the default value, because writes are slow.
   DefaultFloats() : before_(_mm_getcsr()) {
     if ((before_ & ~kFlags) != kDefault) _mm_setcsr(kDefault);
   }
@@ -44,8 +44,8 @@ class DefaultFloats {
 
  private:
 #if defined(__x86_64__)
-  static constexpr unsigned kFlags = 0x3f;      // of what has happened so far
-  static constexpr unsigned kDefault = 0x1f80;  // every exception masked
+  static constexpr unsigned kFlags = 0x3f;      // exceptions raised so far
+  static constexpr unsigned kDefault = 0x1f80;  // all exceptions masked
   unsigned before_;
 #elif defined(__aarch64__)
   static void write(uint64_t control) { asm volatile("msr fpcr, %0" : : "r"(control) : "memory"); }

@@ -11,7 +11,7 @@
 namespace earbit {
 namespace {
 
-// Of ASCII letters, whatever the locale.
+// Lower case of ASCII letters, independent of the locale.
 std::string in_lower_case(std::string text) {
   for (char& letter : text) {
     if (letter >= 'A' && letter <= 'Z') letter += 'a' - 'A';
@@ -19,7 +19,7 @@ std::string in_lower_case(std::string text) {
   return text;
 }
 
-// A name from outside, as a message of one line can have it: the start of it, in printable ASCII.
+// A user's text for a one-line message: truncated, in printable ASCII.
 std::string excerpt(const std::string& name) {
   constexpr size_t kMost = 60;
   std::string excerpt = name.substr(0, kMost);
@@ -50,11 +50,11 @@ const char* name_of(Isa isa) {
 bool is_available(Isa isa) {
   if (isa == Isa::scalar) return true;
 #if defined(__x86_64__)
-  // The compiler's check asks CPUID and, by XGETBV, whether the system saves the registers.
+  // The builtin checks CPUID, and with XGETBV whether the operating system saves the registers.
   __builtin_cpu_init();
   if (isa == Isa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (isa == Isa::avx512) {
-    // All but the first CPUs with VPOPCNTDQ have the others too.
+    // Early CPUs with VPOPCNTDQ lack the other extensions.
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni") &&

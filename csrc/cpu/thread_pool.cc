@@ -22,8 +22,8 @@
 namespace earbit {
 namespace {
 
-// How long a thread looks for what it waits for before it sleeps.  Ops follow each other within
-// microseconds, and take tens of them; to wake a thread takes as long.
+// Time that a thread spins before it sleeps.  Ops follow each other within microseconds and take
+// tens of microseconds, and waking a thread takes as long.
 constexpr std::chrono::microseconds kPatience{50};
 
 inline void pause() {
@@ -34,7 +34,7 @@ inline void pause() {
 #endif
 }
 
-// Looks for a while whether `is_there` is true.
+// Spins until `is_there` is true or the time is over.
 template <typename IsThere>
 bool appears(IsThere&& is_there) {
   constexpr int kLooks = 64;
@@ -57,8 +57,8 @@ int processor() {
 #endif
 }
 
-// Moves this thread, which has just been woken, to another processor than `taken`, where the caller
-// computes: Linux likes to wake a thread beside the one that woke it, and leaves it there for
+// Moves this thread, which has just been woken, away from processor `taken`, on which the caller
+// computes.  Linux often wakes a thread on the processor of its waker and leaves it there for
 // milliseconds.
 void leave(int taken) {
 #if defined(__linux__)
@@ -76,7 +76,7 @@ void leave(int taken) {
 #endif
 }
 
-// One parallel_for: indices are taken from a counter, so no range is computed twice.
+// One parallel_for.  Threads take ranges from a counter, so no range is computed twice.
 struct Job {
   Job(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t)>& body)
       : n(n), grain(grain), body(body) {}
@@ -89,7 +89,7 @@ struct Job {
       try {
         body(begin, end);
       } catch (...) {
-        // Memory can run out on any thread; the caller is the one to hear of it.
+        // Any thread can run out of memory; the caller rethrows the exception.
         std::lock_guard<std::mutex> lock(mutex);
         if (!error) error = std::current_exception();
       }
@@ -110,7 +110,7 @@ struct Job {
   const int64_t n;
   const int64_t grain;
   const int caller = processor();
-  // A copy: a helper that comes late may look at the job after the caller has returned.
+  // A copy, because a late helper can read the job after the caller has returned.
   const std::function<void(int64_t, int64_t)> body;
   std::atomic<int64_t> next{0};
   std::atomic<int64_t> done{0};
@@ -121,8 +121,8 @@ struct Job {
 
 class Pool {
  public:
-  // Asks for helpers.  There may be fewer, or none, where the system gives no more threads or
-  // memory: the caller computes what no helper does.
+  // Requests helpers.  If the system has no more threads or memory, there are fewer or none, and
+  // the caller computes the remaining ranges.
   void add(const std::shared_ptr<Job>& job, int n_helpers) {
     try {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -133,7 +133,7 @@ class Pool {
       }
     } catch (const std::bad_alloc&) {
     }
-    // One that looks for work finds it by itself.
+    // Spinning threads find the job without a notification.
     wake_.notify_all();
   }
 
@@ -165,7 +165,7 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Job>> jobs_;
-  std::atomic<int> n_jobs_{0};  // of jobs_, for those who look without the lock
+  std::atomic<int> n_jobs_{0};  // size of jobs_, read without the lock
   int n_threads_ = 0;
 };
 

@@ -31,7 +31,8 @@ const char* kind_of(char first) {
   }
 }
 
-// The values of a checked array or object: calls element(begin) for each, which gives its end.
+// Calls element(begin), which returns the end of the value, for every value of a validated array or
+// object.
 template <typename Element>
 void for_each(std::string_view text, Element&& element) {
   size_t at = skip_space(text, 1);
@@ -127,7 +128,7 @@ double Json::number(const std::string& where) const {
 std::string Json::excerpt() const {
   std::string excerpt(text_.substr(0, kMaxExcerpt));
   if (excerpt.size() < text_.size()) {
-    // No character may be cut in two.
+    // Truncates at a character boundary.
     while ((static_cast<unsigned char>(text_[excerpt.size()]) & 0xC0) == 0x80) excerpt.pop_back();
     excerpt += "...";
   }

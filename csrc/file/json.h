@@ -9,33 +9,33 @@
 
 namespace earbit {
 
-// One value: a view into its text, which must outlive it.  Nothing is copied before it is asked
-// for, so a text costs no more memory than what is made of it.
+// One value: a view into its text, which must outlive it.  Values are copied only on
+// request, so parsing needs no memory beyond the results.
 //
-// `where` names the value in errors, "op 3 inputs" for example.  Every function throws FormatError
-// when the value is of another kind.
+// `where` names the value in errors, for example "op 3 inputs".  Every function throws FormatError
+// if the value has another type.
 class Json {
  public:
   using Members = std::vector<std::pair<std::string, Json>>;
 
-  // Checks a whole text, which holds one value.
+  // Validates a complete text with one value.
   static Json parse(std::string_view text);
 
-  // Of an object, in order; a key that occurs twice is an error.
+  // Members of an object, in order; a duplicate key is an error.
   Members members(const std::string& where) const;
-  // Of an array.
+  // Elements of an array.
   std::vector<Json> items(const std::string& where) const;
   std::string string(const std::string& where) const;
-  // A string that can stand in a message: 1 to 256 bytes without control characters.
+  // A string that is safe in a message: 1 to 256 bytes without control characters.
   std::string name(const std::string& where) const;
-  // Written without fraction and exponent, between `low` and `high`.
+  // An integer from `low` to `high`, written without fraction and exponent.
   int64_t integer(const std::string& where, int64_t low, int64_t high) const;
-  // A finite float64, written in any way.
+  // A finite float64 in any JSON notation.
   double number(const std::string& where) const;
 
-  // The value as it is written.
+  // The text of the value.
   std::string_view text() const { return text_; }
-  // The same for messages: cut short, on one line.
+  // The text for messages: truncated, on one line.
   std::string excerpt() const;
 
  private:

@@ -12,7 +12,7 @@ namespace {
   throw FormatError("byte " + std::to_string(at) + " of the JSON text: " + what);
 }
 
-// What may follow a backslash, besides u, and what it stands for.
+// Characters allowed after a backslash, except u, and the characters that they encode.
 constexpr std::string_view kEscapes = "\"\\/bfnrt";
 constexpr std::string_view kMeanings = "\"\\/\b\f\n\r\t";
 
@@ -51,7 +51,7 @@ class Scanner {
   }
 
  private:
-  // What stands at the place, 0 at the end: no JSON outside of strings has a byte 0.
+  // The current byte, or 0 at the end; JSON has no byte 0 outside of strings.
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
 
   void space() { at_ = skip_space(text_, at_); }
@@ -169,7 +169,7 @@ class Scanner {
     return unit;
   }
 
-  // One character of two to four bytes: no longer than it need be, no surrogate, below U+110000.
+  // One character of two to four bytes: not overlong, not a surrogate, below U+110000.
   void utf8() {
     const auto lead = static_cast<unsigned char>(text_[at_]);
     const int n_more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;

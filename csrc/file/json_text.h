@@ -7,17 +7,17 @@
 
 namespace earbit {
 
-// Arrays and objects inside each other at most; a program needs 8.
+// Maximum nesting of arrays and objects; a program needs 8.
 constexpr int kMaxJsonDepth = 32;
 
-// Where the value that starts at text[begin] ends; no memory is allocated.  Throws FormatError that
-// names the byte when there is no JSON value or when it is nested deeper than kMaxJsonDepth.
+// Returns the end of the value that starts at text[begin]; allocates no memory.  Throws FormatError
+// with the position if there is no JSON value or if it is nested deeper than kMaxJsonDepth.
 size_t end_of_json(std::string_view text, size_t begin);
 
-// The first byte from `begin` on that is not white space.
+// Position of the first byte from `begin` that is not white space.
 size_t skip_space(std::string_view text, size_t begin);
 
-// What a string stands for: `literal` is a JSON string as it is written, quotes included.
+// Decodes a JSON string; `literal` includes the quotes.
 std::string unescaped(std::string_view literal);
 
 }  // namespace earbit

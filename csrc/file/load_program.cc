@@ -14,24 +14,24 @@ namespace earbit {
 namespace {
 
 constexpr const char* kFormat = "earbit-program-1";
-constexpr const char* kModelFormats = "earbit-model-";  // of trained models, of any version
+constexpr const char* kModelFormats = "earbit-model-";  // prefix of formats of trained models
 constexpr const char* kMetadataKey = "earbit";
-constexpr const char* kChecksumKey = "earbit-checksum";  // of what stands by the other
+constexpr const char* kChecksumKey = "earbit-checksum";  // checksum of the other value
 constexpr size_t kMaxOps = 100'000;
-// Bytes that all values together may take for a frame, for each byte of the file.  Models take less
-// than 1; without a limit a few lines of a file could ask for any amount of memory.
+// Maximum memory of all values per frame, in bytes per byte of the file.  Models need less than 1.
+// Without a limit, a small file could request any amount of memory.
 constexpr int64_t kMaxGrowth = 16;
 constexpr std::array kHeadKinds = {"class", "sequence", "vector", "segments"};
 constexpr int64_t kMaxSlotLabels = int64_t{1} << 20;
 
-// The member of an object with that key, or null.
+// The member of an object with this key, or null.
 const Json* member(const Json::Members& members, const std::string& key) {
   const auto found =
       std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.first == key; });
   return found == members.end() ? nullptr : &found->second;
 }
 
-// The members of an object that has exactly these, in the order of `keys`.
+// The members of an object in the order of `keys`; throws if it has others or lacks any.
 std::vector<Json> fields(const Json& object, const std::string& where,
                          const std::vector<std::string>& keys) {
   const Json::Members members = object.members(where);
@@ -59,11 +59,11 @@ std::vector<int> value_ids(const Json& values, const std::string& where, int n_v
   return ids;
 }
 
-// The tensors of a file, each for one op: were they shared, a small file could ask for the memory
-// of many ops.
+// The tensors of a file.  Each can be read by one op only: with shared tensors, a small file could
+// request the memory of many ops.
 class Tensors {
  public:
-  // checksums: of every tensor by its name, or null.
+  // checksums: checksum of every tensor by name, or null.
   Tensors(const Source& source, std::map<std::string, TensorRecord> records, const Json* checksums)
       : source_(source), records_(std::move(records)), has_checksums_(checksums != nullptr) {
     if (!has_checksums_) return;
@@ -75,7 +75,7 @@ class Tensors {
     }
   }
 
-  // Reads the tensor that `where` asks for to the end of `data`.
+  // Appends the tensor requested by `where` to `data`.
   Tensor read(const std::string& where, const std::string& name,
               std::vector<std::unique_ptr<uint64_t[]>>& data) {
     const auto found = records_.find(name);
@@ -86,7 +86,7 @@ class Tensors {
       throw FormatError(where + " is '" + name + "', which another op has; each needs its own");
     }
     const TensorRecord& record = found->second;
-    // Words, so that elements of any type are aligned.
+    // Stored as words, so that elements of any type are aligned.
     const size_t n_words = (record.n_bytes + 7) / 8;
     data.emplace_back(new uint64_t[n_words]);
     if (n_words > 0) data.back()[n_words - 1] = 0;
@@ -102,7 +102,7 @@ class Tensors {
     }
   }
 
-  // Checksums of what was read, in that order, which follows from the header.
+  // Checksums of the tensors read so far, in reading order, which the header determines.
   const std::vector<uint64_t>& sums() const { return sums_; }
 
  private:
@@ -179,7 +179,7 @@ void check_distinct(const std::vector<std::string>& labels, const std::vector<in
 Head read_head(const Json& record, const Program& program) {
   std::vector<std::string> keys = {"task", "value", "labels"};
   const auto members = record.members("head");
-  // Programs from before there were kinds have none.
+  // Programs of older versions have no kind.
   const Json* kind = member(members, "kind");
   const Json* slots = member(members, "slots");
   if (kind != nullptr) keys.push_back("kind");
@@ -222,14 +222,15 @@ uint64_t checksum_of_text(const std::string& text) {
   return checksum_of(words.data(), words.size());
 }
 
-// Of a file with that header: the header says where tensors lie, the tensors are all other bytes.
+// Digest of a whole file: of its header and of the checksums of its tensors, which are all other
+// bytes.
 std::string digest_of(const std::string& header, const std::vector<uint64_t>& sums) {
   std::vector<uint64_t> words = {header.size(), checksum_of_text(header)};
   words.insert(words.end(), sums.begin(), sums.end());
   return checksum_text(checksum_of(words.data(), words.size()));
 }
 
-// Throws FormatError where the program is not what its checksum says.
+// Throws FormatError if the program does not match its checksum.
 void check_text(const std::string& text, const std::string& expected) {
   if (checksum_text(checksum_of_text(text)) == expected) return;
   throw FormatError(
@@ -258,7 +259,7 @@ LoadedProgram load_program(const Source& source) {
   }
   if (const auto checksum = header.metadata(kChecksumKey)) check_text(*text, *checksum);
   const Json json = Json::parse(*text);
-  // The format comes first: of another one nothing else is known.
+  // Checks the format first, because other formats have other fields.
   const Json::Members members = json.members("program");
   const Json* format = member(members, "format");
   if (format != nullptr) check_format(*format);

@@ -12,11 +12,11 @@
 
 namespace earbit {
 
-// What a load may allocate, in sizes of the file.  The most is 130: a tensor, its panel where 64
-// outputs of two words each hold a single one, and what belongs to the outputs.
+// Maximum allocation of a load, in file sizes.  The worst case is 130: a tensor, its panel that
+// pads one output to 64 outputs of two words, and the data per output.
 constexpr int kMaxLoadGrowth = 130;
 
-// What a program says of its audio, besides features.
+// The head of a program, which computes scores of labels.
 struct Head {
   std::string task;
   // "class", "vector": one row for the clip; "sequence", "segments": a row per frame.
@@ -28,17 +28,16 @@ struct Head {
 
 struct LoadedProgram {
   std::unique_ptr<Program> program;
-  std::vector<int> outputs;         // values of the hidden states, the encoder's input first
-  std::map<std::string, int> bits;  // packed values by the leaf that reads them
+  std::vector<int> outputs;         // ids of the hidden states, starting with the encoder's input
+  std::map<std::string, int> bits;  // ids of packed values by the name of the leaf that reads them
   std::optional<Head> head;
-  std::string origin;  // a JSON object: which model and plan it was made from
-  std::string digest;  // 16 hexadecimal digits that follow from every byte of the file
+  std::string origin;  // a JSON object with the model and the plan
+  std::string digest;  // 16 hexadecimal digits, a hash of the whole file
 };
 
-// Reads and checks a whole file; nothing of it is needed afterwards.  Tensors are read op by op,
-// straight to where an op is built from them.  What is allocated is bounded by the size of the
-// file: at most kMaxLoadGrowth times as much.
-// Throws FormatError that names the place, std::bad_alloc when memory is short.
+// Reads and validates a file, which is not needed afterwards.  Tensors are read op by op, directly
+// before the op is built.  Allocates at most kMaxLoadGrowth times the size of the file.
+// Throws FormatError with the position, and std::bad_alloc if memory runs out.
 LoadedProgram load_program(const Source& source);
 
 }  // namespace earbit

@@ -9,13 +9,13 @@ namespace earbit {
 namespace {
 
 constexpr uint64_t kLengthBytes = 8;
-constexpr uint64_t kMaxHeader = 100'000'000;  // that of the safetensors library
-constexpr size_t kMaxSides = 8;               // of a shape
+constexpr uint64_t kMaxHeader = 100'000'000;  // limit of the safetensors library
+constexpr size_t kMaxSides = 8;               // maximum number of dimensions
 constexpr int64_t kMaxInt64 = INT64_MAX;
 
 constexpr const char* kWhereFrom = "; give a file of `earbit export`";
 
-// How files of other kinds begin, which users give by mistake.
+// First bytes of other file types that users pass by mistake.
 struct Beginning {
   std::string_view bytes;
   const char* kind;
@@ -27,7 +27,7 @@ constexpr Beginning kForeign[] = {
     {"\xFF\xF3", "audio (mp3)"}, {"PK\x03\x04", "a zip archive (npz, or a checkpoint of PyTorch)"},
 };
 
-// Of a file whose first bytes are no length that a header can have.
+// Throws FormatError if the first bytes are those of another file type.
 void refuse_foreign(std::string_view start) {
   for (const Beginning& beginning : kForeign) {
     if (start.substr(0, beginning.bytes.size()) != beginning.bytes) continue;
@@ -81,7 +81,7 @@ struct Extent {
 Extent extent_of(const Json& value, const std::string& where) {
   const std::vector<Json> items = value.items(where);
   if (items.size() != 2) throw FormatError(where + ": " + value.excerpt() + ", expected two");
-  // No file is longer than an int64 can say.
+  // File sizes fit an int64.
   const int64_t begin = items[0].integer(where, 0, kMaxInt64);
   return {static_cast<uint64_t>(begin),
           static_cast<uint64_t>(items[1].integer(where, begin, kMaxInt64))};
@@ -98,7 +98,7 @@ std::vector<int64_t> shape_of(const Json& value, const std::string& where) {
   return shape;
 }
 
-// Bytes of a tensor; beyond int64 they are as many as no file has.
+// Size of a tensor in bytes, clamped on overflow to a value larger than any file.
 uint64_t size_of(const std::vector<int64_t>& shape, Dtype dtype) {
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
   int64_t n = info_of(dtype).n_bytes;

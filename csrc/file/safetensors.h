@@ -16,33 +16,34 @@
 
 namespace earbit {
 
-// Where a tensor lies in the file.
+// Position and shape of a tensor in the file.
 struct TensorRecord {
   Dtype dtype;
   std::vector<int64_t> shape;
-  uint64_t offset;   // from the beginning of the file
-  uint64_t n_bytes;  // of all its elements
+  uint64_t offset;   // from the start of the file
+  uint64_t n_bytes;  // total size
 };
 
 class SafetensorsHeader {
  public:
-  // Reads the header; throws FormatError when there is none.
+  // Reads the header; throws FormatError if it is missing or invalid.
   explicit SafetensorsHeader(const Source& source);
   SafetensorsHeader(const SafetensorsHeader&) = delete;
   SafetensorsHeader& operator=(const SafetensorsHeader&) = delete;
 
-  // What stands under __metadata__ by that key, if anything.
+  // The entry of __metadata__ with this key, if any.
   std::optional<std::string> metadata(const std::string& key) const;
 
-  // All tensors, by name.  Throws FormatError when one is not of a type of dtype.h, does not lie
-  // in the file, is not as long as its shape says, or when two overlap or leave a hole.
+  // All tensors by name.  Throws FormatError if a tensor has a type that dtype.h lacks, lies
+  // outside of the file, has a size that does not match its shape, overlaps another or leaves a
+  // gap.
   std::map<std::string, TensorRecord> tensors() const;
 
   const std::string& text() const { return text_; }
 
  private:
   std::string text_;
-  Json::Members members_;  // of text_
+  Json::Members members_;  // views into text_
   uint64_t n_data_;        // bytes after the header
 };
 

@@ -19,7 +19,7 @@ FormatError unreadable(int error) {
 
 }  // namespace
 
-// Without O_NONBLOCK a named pipe would be waited for before it can be refused.
+// O_NONBLOCK: without it, opening a named pipe would block before it can be refused.
 FileSource::FileSource(const std::string& path)
     : descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   if (descriptor_ < 0) throw unreadable(errno);

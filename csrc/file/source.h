@@ -17,15 +17,15 @@ class Source {
 
   virtual uint64_t size() const = 0;
 
-  // Copies bytes [offset, offset + n), which lie below size().  Throws FormatError when they are
-  // not there any more.
+  // Copies bytes [offset, offset + n), with offset + n <= size().  Throws FormatError if they no
+  // longer exist.
   virtual void read(uint64_t offset, size_t n, void* into) const = 0;
 };
 
-// A file, open as long as the object lives.
+// A file that is open during the lifetime of the object.
 class FileSource : public Source {
  public:
-  // Throws FormatError when there is no regular file that may be read.
+  // Throws FormatError unless the path is a readable regular file.
   explicit FileSource(const std::string& path);
   ~FileSource() override;
   FileSource(const FileSource&) = delete;
@@ -39,7 +39,7 @@ class FileSource : public Source {
   uint64_t size_ = 0;
 };
 
-// Bytes of the caller, at any address; they stay where they are while the object lives.
+// A buffer of the caller with any alignment, which must outlive the object.
 class MemorySource : public Source {
  public:
   MemorySource(const void* data, size_t size)

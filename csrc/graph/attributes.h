@@ -18,8 +18,8 @@ struct Tensor {
   const void* data;
 };
 
-// The elements of a tensor where they lie, for as long as an op is built.  What an op keeps it
-// copies: by assigning to a vector, or into a layout of its own.
+// The elements of a tensor, valid only while an op is built.  An op copies the data that it keeps,
+// to a vector or into its own layout.
 template <typename T>
 class Elements : public std::span<const T> {
  public:
@@ -29,7 +29,7 @@ class Elements : public std::span<const T> {
 
 class Attributes {
  public:
-  // Throws std::invalid_argument when a name is in two of them.
+  // Throws std::invalid_argument if a name occurs twice.
   Attributes(std::map<std::string, int64_t> ints, std::map<std::string, double> floats,
              std::map<std::string, Tensor> tensors);
 
@@ -42,10 +42,10 @@ class Attributes {
   Elements<int32_t> i32(const std::string& name, const std::vector<int64_t>& shape);
   Elements<uint64_t> u64(const std::string& name, const std::vector<int64_t>& shape);
   Elements<uint8_t> u8(const std::string& name, const std::vector<int64_t>& shape);
-  // Rows of a matrix whose other size is known; -1 when there is no such matrix.
+  // Number of rows of a matrix with a known number of columns; -1 if there is no such matrix.
   int64_t rows(const std::string& name) const;
 
-  // Throws when something was given that no one asked for.
+  // Throws if an attribute was not read.
   void finish() const;
 
  private:

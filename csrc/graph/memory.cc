@@ -19,16 +19,16 @@ namespace {
 #endif
 #endif
 
-// A block is used again for what is at least half as large.  With the address sanitizer none is, so
-// that it knows where every value ends.
+// A block is reused for values of at least half its size.  With the address sanitizer blocks are
+// never reused, so that it detects accesses beyond the end of a value.
 #if defined(EARBIT_ADDRESS_SANITIZER)
 constexpr bool kIsUsedAgain = false;
 #else
 constexpr bool kIsUsedAgain = true;
 #endif
 
-// From here on pages are asked of the system, which takes them back when they are freed; what lies
-// in the heap it may not get.
+// From this size on, blocks are mapped directly, so that freeing them returns memory to the system;
+// freed heap memory may stay in the process.
 constexpr size_t kMapped = size_t{1} << 18;
 
 bool is_mapped([[maybe_unused]] size_t n_bytes) {
@@ -51,7 +51,7 @@ void* allocate(size_t n_bytes) {
   return ::operator new(n_bytes, std::align_val_t{Memory::kAlignment});
 }
 
-// What is kept at most, in bytes.
+// Maximum size of unused blocks in bytes.
 constexpr size_t kMaxUnused = size_t{256} << 20;
 
 }  // namespace
@@ -78,7 +78,7 @@ std::shared_ptr<void> Memory::take(size_t n_bytes) {
     }
   }
   if (block.data == nullptr) block.data = allocate(n_bytes);
-  // When there is no memory for its count, the block is put back too.
+  // If the reference count cannot be allocated, the block returns to the pool.
   return {block.data, [owner = shared_from_this(), block](void*) { owner->put_back(block); }};
 }
 

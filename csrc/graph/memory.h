@@ -19,12 +19,12 @@ class Memory : public std::enable_shared_from_this<Memory> {
   Memory& operator=(const Memory&) = delete;
   ~Memory();
 
-  // A block of at least n_bytes, not initialised, at a multiple of kAlignment; it comes back when
-  // its last owner is gone, on whatever thread and also after the program.  Throws std::bad_alloc.
+  // A block of at least n_bytes, uninitialised, aligned to kAlignment.  It returns to the pool when
+  // its last owner is destroyed, on any thread, even after the program.  Throws std::bad_alloc.
   std::shared_ptr<void> take(size_t n_bytes);
 
-  // The end of a run: frees unused blocks that neither it nor the one before has taken.  Needs no
-  // memory, as there are results by then.
+  // Ends a run: frees blocks that neither this run nor the previous one has used.  Allocates no
+  // memory, because a failure would lose the results.
   void trim() noexcept;
 
   static constexpr size_t kAlignment = 64;
@@ -33,14 +33,14 @@ class Memory : public std::enable_shared_from_this<Memory> {
   struct Block {
     void* data;
     size_t size;
-    int64_t run;  // that took it last
+    int64_t run;  // the last run that used it
   };
 
   void put_back(const Block& block) noexcept;
   static void free(const Block& block) noexcept;
 
-  // Nobody waits for it: a forked child may find it held by a thread that it does not have, and
-  // whoever does not get it asks the system instead.
+  // Threads only try to lock it, and allocate from the system if that fails: in a forked child, it
+  // may be locked by a thread that does not exist.
   std::mutex mutex_;
   std::vector<Block> unused_;
   size_t n_unused_bytes_ = 0;

@@ -11,14 +11,14 @@
 
 namespace earbit {
 
-// What an op computes with, besides its inputs.
+// Resources of an op during a run, besides its inputs.
 struct Workspace {
   Memory& memory;
   int n_threads;
 
   Value make(const Type& type, int64_t rows) const { return Value::make(memory, type, rows); }
 
-  // The buffer of an input of floats that nobody else holds, else a new one of the same shape.
+  // The buffer of a float input without other owners, else a new one of the same shape.
   Value buffer_of(const Value& x) const {
     return x.floats.use_count() == 1 ? x : make(x.type, x.rows);
   }
@@ -28,16 +28,16 @@ class Op {
  public:
   virtual ~Op() = default;
 
-  // The type of the value that it makes, given those that it reads.
+  // Type of the result for given input types.
   virtual const Type& type() const = 0;
 
-  // How many rows it makes of inputs of so many rows, none of them beyond kMaxRows; only the input
-  // `rows_from` counts.  Throws std::invalid_argument when there are too few.
+  // Number of rows of the result for an input `rows_from` of n rows, at most kMaxRows.  Throws
+  // std::invalid_argument if there are too few rows.
   virtual int64_t rows(const std::vector<int64_t>& inputs) const { return inputs[rows_from()]; }
   virtual size_t rows_from() const { return 0; }
 
-  // Whether it makes twice as many rows as it reads.  No op doubles rows that follow from such an
-  // op, or a few of them in a chain would make any number of rows.
+  // Whether the result has twice as many rows as the input.  Rows are doubled only once along a
+  // path, since a chain of such ops could produce any number of rows.
   virtual bool doubles_rows() const { return false; }
 
   int64_t rows_of(const std::vector<Value>& inputs) const {
@@ -46,24 +46,24 @@ class Op {
     return rows(n);
   }
 
-  // Computes; inputs have the types that the op was built for.  It never changes itself, so several
-  // threads may run it at once.  Throws std::invalid_argument when there are too few rows.
+  // Computes the result; inputs have the types that the op was built for.  Ops are immutable, so
+  // several threads can run one.  Throws std::invalid_argument if there are too few rows.
   virtual Value run(const std::vector<Value>& inputs, const Workspace& work) const = 0;
 };
 
-// Builds the op called `name`; throws std::invalid_argument for an unknown name and for anything in
-// the attributes or the input types that does not fit.
+// Builds the op `name`; throws std::invalid_argument for an unknown name and for invalid attributes
+// or input types.
 std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& inputs,
                             Attributes& attributes);
 
-// How ops/ is found: a maker per op of ops.def.
+// Factories of the ops in ops/, one for each op of ops.def.
 using MakeOp = std::unique_ptr<Op> (*)(const std::vector<Type>&, Attributes&);
 #define OP(name) \
   std::unique_ptr<Op> make_##name(const std::vector<Type>& inputs, Attributes& attributes);
 #include "graph/ops.def"
 #undef OP
 
-// Checks that every maker uses on its inputs.
+// Input checks of the factories.
 void expect_floats(const std::vector<Type>& inputs, size_t n);
 void expect_bits(const std::vector<Type>& inputs, size_t n);
 void expect_codes(const std::vector<Type>& inputs, size_t n);

@@ -36,10 +36,10 @@ int Program::add(const std::string& name, const std::vector<int>& inputs, Attrib
   return n_values() - 1;
 }
 
-// Puts the last step into a chain; without memory for that nothing is changed.
+// Adds the last step to a chain; changes nothing if memory runs out.
 void Program::join_chain() {
   const int s = static_cast<int>(steps_.size()) - 1;
-  int last = -1;  // chain of those that make the inputs
+  int last = -1;  // last chain that computes an input
   for (int id : steps_[s].inputs) last = std::max(last, id == 0 ? -1 : steps_[id - 1].chain);
   const RowOp* op = steps_[s].row_op;
   const bool joins = op != nullptr && op->is_row_by_row() && last >= 0 &&
@@ -71,7 +71,7 @@ std::vector<int64_t> Program::rows(int64_t n) const {
   return rows;
 }
 
-// Uses of every value that are still to come.
+// Number of remaining uses of every value.
 std::vector<int> Program::uses(int n_steps, const std::vector<int>& outputs) const {
   std::vector<int> uses(n_values(), 0);
   for (int s = 0; s < n_steps; ++s) {
@@ -86,7 +86,7 @@ std::vector<Value> Program::inputs_of(const Step& step, std::vector<Value>& valu
   std::vector<Value> inputs;
   for (int id : step.inputs) {
     inputs.push_back(values[id]);
-    // At its last use a value is handed over, so that an op may write over it.
+    // Released at its last use, so that the op is the only owner and can overwrite it.
     if (--uses[id] == 0) values[id] = Value();
   }
   return inputs;
@@ -116,7 +116,7 @@ void Program::run_chain(const Chain& chain, int n_steps, std::vector<Value>& val
     Value y = op->output(inputs, work);
     const int64_t n_rows = op->rows_of(inputs);
     if (running.empty()) inputs = op->prepared(inputs, work);
-    // What is written over has one owner, its new value, so that the next op may do the same.
+    // An overwritten buffer keeps one owner, the result, so that the next op can overwrite it too.
     for (Value& input : inputs) {
       if (input.floats != nullptr && input.floats == y.floats) input = unowned(input);
     }

@@ -16,9 +16,9 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  // Appends an op that reads earlier values; returns the id of the value that it makes.
-  // Throws std::invalid_argument when anything does not fit, std::bad_alloc when memory is short;
-  // the program is then unchanged.
+  // Appends an op that reads earlier values; returns the id of its result.  Throws
+  // std::invalid_argument if anything is invalid and std::bad_alloc if memory runs out; the program
+  // is then unchanged.
   int add(const std::string& name, const std::vector<int>& inputs, Attributes& attributes);
 
   // Runs on n samples and returns the values asked for; others are freed after their last use.
@@ -45,12 +45,12 @@ class Program {
     std::vector<int> inputs;
     std::unique_ptr<Op> op;
     const RowOp* row_op = nullptr;  // the op, if it is one
-    bool is_doubled = false;  // its rows are, or follow from, those of an op that doubles them
+    bool is_doubled = false;        // whether it, or an op before it, doubles rows
     int chain = 0;
   };
 
-  // Steps that run together, block by block of rows, where they can: the first one, and those that
-  // follow from it or from earlier chains row by row.
+  // Steps that run together on blocks of rows: the first one, and row-wise steps that read only its
+  // results or those of earlier chains.
   using Chain = std::vector<int>;
 
   void join_chain();
@@ -66,7 +66,7 @@ class Program {
   const Type waveform_ = Type::floats(1);  // value 0
   std::vector<Step> steps_;
   std::vector<Chain> chains_;
-  // Not a part of what a program is: runs hand it on to each other.
+  // Shared by all runs; it does not affect results.
   std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();
 };
 

@@ -14,20 +14,22 @@ namespace earbit {
 
 enum class Kind { floats, bits, codes };
 
-// Largest value; beyond, a run is refused instead of exhausting memory.  32 GiB hold 87 minutes
-// behind the first convolution of HuBERT Base, 512 channels at 3200 Hz, the widest of any preset.
+// Maximum size of a value; larger runs are refused before they exhaust memory.  32 GiB hold 87
+// minutes after the first convolution of HuBERT Base (512 channels at 3200 Hz), the largest value
+// of all presets.
 constexpr int64_t kMaxBytes = int64_t{1} << 35;
 
-// A row takes a byte at least.
+// A row has at least one byte.
 constexpr int64_t kMaxRows = kMaxBytes;
 
-// What is known of a value before any audio: everything but the number of rows (frames, samples).
+// Properties of a value that do not depend on the audio: all but the number of rows (frames,
+// samples).
 struct Type {
   Kind kind = Kind::floats;
   int cols = 0;            // floats, codes: columns
   int groups = 0;          // bits: matrices, each starting at a word border
   int bits_per_group = 0;  // bits: columns of one of them
-  CodeSet set = {};        // codes: what they stand for
+  CodeSet set = {};        // codes: their values
 
   static Type floats(int cols) { return {Kind::floats, cols, 0, 0, {}}; }
   static Type bits(int groups, int bits_per_group) {
@@ -47,7 +49,7 @@ struct Type {
     return static_cast<int64_t>(cols) * int64_t{sizeof(float)};
   }
 
-  // Bytes of a value of so many rows.  Throws std::invalid_argument beyond kMaxBytes.
+  // Size of a value with n rows in bytes.  Throws std::invalid_argument above kMaxBytes.
   int64_t bytes(int64_t rows) const {
     if (rows < 0 || (rows > 0 && row_bytes() > kMaxBytes / rows)) {
       throw std::invalid_argument("a value of " + std::to_string(rows) + " rows of " +

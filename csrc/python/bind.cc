@@ -257,7 +257,7 @@ nb::object gemm_i8_sums(const Matrix<uint8_t>& a, const Matrix<int8_t>& w, const
 
 NB_MODULE(_core, m) {
   using namespace earbit;
-  // A daemon thread that is stopped at exit keeps what it refers to, which is no fault to report.
+  // Daemon threads that are stopped at exit keep their references; these are not leaks to report.
   nb::set_leak_warnings(false);
   nb::class_<Program>(m, "Program")
       .def_prop_ro("n_values", &Program::n_values)

@@ -8,7 +8,7 @@
 
 namespace earbit {
 
-// Stops this thread for as long as the process lives.
+// Stops this thread until the process ends.
 [[noreturn]] inline void stop_thread() {
   while (true) std::this_thread::sleep_for(std::chrono::hours(24));
 }
@@ -17,9 +17,9 @@ namespace earbit {
 // be.
 //
 // Before version 3.14 Python ends a thread that asks for the lock during finalization by unwinding
-// its stack, which C++ answers with std::terminate as soon as that meets a frame that is noexcept;
-// afterwards the thread's state is gone and the request itself crashes.  No frame of this thread
-// could do anything useful by then, so it stops here, as from 3.14 on it does within Python.
+// its stack, and C++ calls std::terminate when this reaches a noexcept frame.  After finalization
+// the thread's state does not exist, and the request itself crashes.  The thread can do nothing
+// useful by then, so it stops here, as it does inside Python from version 3.14 on.
 [[gnu::noinline]] inline void lock_again(PyThreadState* state) {
   if (Py_IsInitialized() == 0) stop_thread();
   struct StopsWhenUnwound {
@@ -32,7 +32,7 @@ namespace earbit {
   guard.is_armed = false;
 }
 
-// Releases the interpreter lock for as long as it lives.
+// Releases the interpreter lock during its lifetime.
 class Unlocked {
  public:
   Unlocked() : state_(PyEval_SaveThread()) {}

@@ -14,7 +14,7 @@ struct SelfTest {
 
 std::vector<SelfTest> self_test();
 
-// Parts of it that have a file of their own.
+// Parts of the self test in other files.
 std::vector<SelfTest> self_test_depthwise_b1();
 std::vector<SelfTest> self_test_exp();
 std::vector<SelfTest> self_test_elementwise();

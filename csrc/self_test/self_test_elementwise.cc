@@ -28,7 +28,7 @@ bool is_right(uint64_t (*at_least)(const T*, const T*, int), int n, std::mt19937
   return at_least(x.data(), threshold.data(), n) == expected;
 }
 
-// Many values against one limit.
+// Comparisons of many values with one limit.
 bool are_limits_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   std::normal_distribution<float> normal(0.0f, 1.0f);
   std::vector<float> x(n);
@@ -90,7 +90,7 @@ bool are_dots_right(const ElementwiseKernels& elementwise, int n, std::mt19937_6
   return true;
 }
 
-// What few bits need, on n values; the formulas in double, which the loops must round to.
+// Functions for codes on n values, against the formulas in double precision, rounded.
 bool is_code_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   std::vector<float> x(n);
   std::vector<float> shift(n);
@@ -125,7 +125,7 @@ bool are_channels_right(const ElementwiseKernels& elementwise, int n, std::mt199
   return dots == expected;
 }
 
-// Bits of a filter and its moments, the same as the scalar set gives.
+// Bits of a filter and its moments, against the scalar set.
 bool are_sums_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   std::normal_distribution<float> normal;
   const ElementwiseKernels& scalar = elementwise_kernels(Isa::scalar);
@@ -137,7 +137,7 @@ bool are_sums_right(const ElementwiseKernels& elementwise, int n, std::mt19937_6
   for (auto* values : {&a, &w, &threshold}) {
     for (float& value : *values) value = normal(random);
   }
-  // A tie, and what no sum reaches.
+  // A tie, and a threshold that no sum reaches.
   threshold[1] = 0;
   for (int k = 0; k < n_taps; ++k) threshold[1] += a[k] * w[k * kFirCols + 1];
   threshold[2] = std::numeric_limits<float>::quiet_NaN();
@@ -168,7 +168,7 @@ bool are_sums_right(const ElementwiseKernels& elementwise, int n, std::mt19937_6
   return elementwise.n_ones(words.data(), n) == ones;
 }
 
-// What runs over n columns: the formulas in double, and the bits that the scalar set gives.
+// Functions on n columns, against the formulas in double precision and the bits of the scalar set.
 bool are_columns_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   constexpr int kTaps = 5;
   std::normal_distribution<float> normal;
@@ -203,7 +203,7 @@ bool are_columns_right(const ElementwiseKernels& elementwise, int n, std::mt1993
   return y == columns(elementwise_kernels(Isa::scalar));
 }
 
-// The other functions on n values; gelu also gives the bits that the scalar one gives.
+// The other functions on n values; gelu is also compared bitwise with the scalar set.
 bool is_right(const ElementwiseKernels& elementwise, int n, std::mt19937_64& random) {
   std::normal_distribution<float> normal(0.0f, 3.0f);
   std::vector<float> x(n);

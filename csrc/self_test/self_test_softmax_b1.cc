@@ -30,21 +30,21 @@ bool are_bits_right(const ExpTable& table, const uint64_t* q, const std::vector<
     const bool bit = bits[j / kWordBits] >> (j % kWordBits) & 1;
     ones -= bit;
     const double p = j < from || j >= to ? 0.0 : weight(j) / sum;
-    // Next to the limit it is rounding that decides.
+    // Close to the limit, rounding decides.
     if (std::abs(p / table.half - 1) > 1e-5 && bit != (p > table.half)) return false;
   }
   return ones == 0;
 }
 
-// Queries of `n_words` words that see some of the keys each, with a table that ends early or not:
-// probabilities in double, and the bits that the scalar kernel gives.
+// Queries of `n_words` words with different ranges of keys and with short and long tables, against
+// probabilities in double precision and against the bits of the scalar kernel.
 bool is_right(const SoftmaxB1Kernel& kernel, int n_words, int n_keys, int table_size,
               std::mt19937_64& random) {
   std::vector<uint64_t> q(static_cast<size_t>(kQueries) * n_words);
   std::vector<uint64_t> keys(static_cast<size_t>(n_keys) * n_words);
   for (uint64_t& word : q) word = random();
   for (uint64_t& word : keys) word = random();
-  // A key that is near the first query, and one that is its opposite: as far as there is.
+  // A key close to the first query, and its complement, which has the largest distance.
   for (int w = 0; w < n_words; ++w) {
     keys[static_cast<size_t>(n_keys / 2) * n_words + w] = q[w] ^ (w == 0 ? 0x11 : 0);
     keys[w] = n_keys > 2 ? ~q[w] : keys[w];

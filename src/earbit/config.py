@@ -71,7 +71,7 @@ def read(path: str | Path) -> Any:
     is_yaml = path.suffix in {".yaml", ".yml"}
     value = _from_yaml(text, str(path)) if is_yaml else _from_json(text, str(path))
     if value is None:
-        raise ConfigError(f"{path}: there is nothing in it; write keys and values")
+        raise ConfigError(f"{path}: empty; write keys and values")
     return value
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,10 @@ _CANNOT_FLUSH = {
     errno.EISDIR,
 }
 """Errors of file systems that cannot flush a file or a folder. The data are complete anyway."""
+ESCAPED_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
+"""An undecodable byte of a file name, as `name_of` writes it."""
+_OTHER_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Half a character that stands for no byte."""
 
 
 def make_folder(path: str | Path) -> Path:
@@ -146,6 +151,34 @@ def flush(path: Path) -> None:
             raise
 
 
-def name_of(path: Path) -> str:
+def name_of(path: str | Path) -> str:
     r"""A path as UTF-8 text, with undecodable bytes escaped as `\xff`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def path_named(folder: Path, name: str) -> Path:
+    r"""The path in `folder` with a name in the notation of `name_of`, in any locale.
+
+    Where no file has this name, `\x80` to `\xff` are the bytes that they stand for.
+    """
+    path = folder / os.fsdecode(name.encode())
+    if os.path.lexists(path):
+        return path
+    return folder / os.fsdecode(ESCAPED_BYTE.sub(_byte_of, name.encode()))
+
+
+def _byte_of(escaped: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(escaped[1].decode())
+
+
+def writable(value: Any) -> Any:
+    r"""A JSON value whose texts UTF-8 can encode: bytes of file names as `\xff`.
+
+    Strict readers reject the surrogates that Python has for undecodable bytes.
+    """
+    if isinstance(value, str):
+        text = _OTHER_SURROGATE.sub(lambda found: ascii(found[0])[1:-1], value)
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if isinstance(value, Mapping):
+        return {writable(key): writable(item) for key, item in value.items()}
+    return [writable(item) for item in value] if isinstance(value, (list, tuple)) else value

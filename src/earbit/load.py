@@ -14,6 +14,7 @@ from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import ModelFile, read_model_file
 from earbit.model_names import model_path, require_model
 from earbit.nn.precision import Granularity
+from earbit.nn.shapes_only import shapes_only
 from earbit.presets import PRESETS, preset
 from earbit.quantize.convert import convert, quantized_leaves_of
 
@@ -37,7 +38,7 @@ def load_model(where: str | Path) -> AudioModel:
 
 def _built(file: ModelFile) -> AudioModel:
     """Builds the model of a file without its weights."""
-    with torch.device("meta"):
+    with shapes_only():
         model = AudioModel(file.config)
         for granularity in get_args(Granularity):
             chosen = {

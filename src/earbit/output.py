@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from earbit.errors import Interrupted
-from earbit.files import make_folder, write_json
+from earbit.files import make_folder, writable, write_json
 from earbit.terminal import printable_lines
 
 
 def print_json(value: Any) -> None:
     """Prints a result as JSON on standard output."""
-    print(json.dumps(value, indent=2))
+    print(json.dumps(writable(value), indent=2))
 
 
 def emit(value: Any, path: Path | None, text: str | None) -> None:
@@ -28,7 +28,7 @@ def emit(value: Any, path: Path | None, text: str | None) -> None:
         return
     if path is not None:
         make_folder(path.parent)
-        write_json(path, value)
+        write_json(path, writable(value))
     if text is None:
         print_json(value)
     elif text:

@@ -88,8 +88,7 @@ def run_files(
     if out is None:
         summary = _run_each(session, paths, layers, lambda name, array: None, out)
     else:
-        if session.labels is not None:
-            _refuse_names_of_scores([name_of(path) for path in paths])
+        _refuse_equal_names(paths, has_scores=session.labels is not None)
         make_folder(out.parent)
         summary, out = _run_into(out, session, paths, layers)
     if len(summary) < len(paths):
@@ -207,7 +206,7 @@ def _run_one(
 
 
 def _announce_if_long(session: Session, name: str, waveform: np.ndarray) -> None:
-    expected = expected_time(session, waveform)
+    expected = expected_time(session, waveform, SAID_FROM_S)
     if expected is None or expected.total_s < SAID_FROM_S:
         return
     audio_min, run_min = waveform.size / SAMPLE_RATE_HZ / 60, expected.total_s / 60
@@ -255,11 +254,20 @@ def render_run(summary: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(aligned(rows))
 
 
-def _refuse_names_of_scores(names: Sequence[str]) -> None:
-    taken = {"labels", *(f"{name}.scores" for name in names)}
-    clash = next((name for name in names if name in taken), None)
-    if clash is not None:
-        raise ConfigError(f"{clash}: an audio file with the name of an array of scores; rename it")
+def _refuse_equal_names(paths: Sequence[Path], *, has_scores: bool) -> None:
+    """Raises ConfigError if two arrays would have the same name: NumPy reads only one of them."""
+    names = [name_of(path) for path in paths]
+    scores = {"labels", *(f"{name}.scores" for name in names)} if has_scores else set()
+    seen: set[str] = set()
+    for name in names:
+        if name in scores:
+            raise ConfigError(
+                f"{name}: an audio file with the name of an array of scores; rename it"
+            )
+        # NumPy finds the array `a` also by the name `a.npy`.
+        if name in seen or f"{name}.npy" in seen or name.removesuffix(".npy") in seen:
+            raise ConfigError(f"{name}: two audio files whose arrays have this name; rename one")
+        seen.add(name)
 
 
 def _likeliest(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:

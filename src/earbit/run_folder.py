@@ -28,7 +28,12 @@ OPTIONS = {
     "config.train.optimiser.n_steps": "--n-steps",
     "config.train.seed": "--seed",
 }
-"""Parts of a run's description that a command-line option sets."""
+"""Parts of a run's description that a command-line option sets; the first non-empty one counts."""
+DERIVED = {
+    "config.train.optimiser.warmup_steps": "config.train.optimiser.n_steps",
+    "recipe.model.n_units": "recipe.n_units",
+}
+"""Parts that follow from another part, and are not reported beside it."""
 CONSEQUENCES = {
     "teacher": "another model to start from",
     "corpus": "another corpus",
@@ -69,21 +74,25 @@ def check_is_ours(folder: Path, kind: str) -> None:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """Differences between the descriptions of two runs, or None.
 
-    Options come before derived values, and shorter names before longer ones.
+    Options come before derived values, and shorter names before longer ones.  Only the cause is
+    reported where one difference follows from another: `DERIVED`, or fields of another `type`.
     """
     old, new = _flat(before), _flat(now)
     changed = sorted(
         (name for name in {*old, *new} if old.get(name) != new.get(name)),
         key=lambda name: (name.count("."), name),
     )
-    chosen: dict[str, tuple[Any, Any]] = {}
+    chosen: dict[str, tuple[str, ...]] = {}
     for name in changed:
-        if name not in CONSEQUENCES and name != "stage":
-            chosen.setdefault(OPTIONS.get(name, _setting(name)), (old.get(name), new.get(name)))
+        if name not in CONSEQUENCES and name != "stage" and not _follows(name, changed):
+            option = OPTIONS.get(name)
+            names = tuple(key for key, value in OPTIONS.items() if value == option)
+            chosen.setdefault(option or _setting(name), names or (name,))
     if chosen:
         named = list(chosen.items())[:N_NAMED]
         there, here = (
-            " ".join(_typed(option, pair[side]) for option, pair in named) for side in (0, 1)
+            " ".join(_typed(option, _first(flat, names)) for option, names in named)
+            for flat in (old, new)
         )
         more = f" and {len(chosen) - N_NAMED} more differences" if len(chosen) > N_NAMED else ""
         return f"a run with {there}, here {here}{more}"
@@ -91,6 +100,18 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
     if followed:
         return f"a run with {followed[0]}"
     return "another run" if changed else None
+
+
+def _follows(name: str, changed: list[str]) -> bool:
+    """Whether another difference is the cause of this one."""
+    parents = [name[:i] for i, letter in enumerate(name) if letter == "."]
+    kinds = [f"{parent}.type" for parent in parents]
+    return DERIVED.get(name) in changed or any(kind in changed and kind != name for kind in kinds)
+
+
+def _first(flat: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """The first value that is given and not an empty list; else None."""
+    return next((flat[name] for name in names if flat.get(name) not in (None, [])), None)
 
 
 def _kind_of(folder: Path) -> str | None:
@@ -108,8 +129,12 @@ def _setting(name: str) -> str:
 
 
 def _typed(option: str, value: Any) -> str:
-    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f"{option} {text}" if option.startswith("--") else f"{option}={text}"
+    """An option or a setting as it is written on the command line."""
+    if not option.startswith("--"):
+        return f"{option}={value if isinstance(value, str) else json.dumps(value)}"
+    if isinstance(value, bool):
+        return option if value else f"no {option}"
+    return f"{option} {' '.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

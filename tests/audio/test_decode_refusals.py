@@ -94,8 +94,36 @@ def test_a_libsndfile_without_mp3_is_named_and_mp3_is_not_offered(tmp_path, monk
     monkeypatch.setattr(soundfile, "available_formats", lambda: formats)
     path = tmp_path / "x.mp3"
     path.write_bytes(b"\xff\xfb" + bytes(300))
-    with pytest.raises(DataError, match=r"libsndfile \S+ has no mp3.*give wav, flac, ogg or opus,"):
+    with pytest.raises(
+        DataError, match=r"libsndfile \S+ has no mp3.*give wav, flac, ogg, opus, aiff, "
+    ):
         read_audio(path)
+
+
+@pytest.mark.parametrize("kind", ["AVR", "IRCAM", "PAF", "PVF", "SVX", "VOC"])
+@pytest.mark.parametrize("suffix", ["wav", "x"])
+def test_a_container_that_is_not_read_is_refused_by_its_name(kind, suffix, tmp_path, tone):
+    # libsndfile would read them, cut short or not.
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, tone, RATE_HZ, format=kind, subtype="PCM_16")
+    for read in (read_audio, audio_info):
+        with pytest.raises(DataError, match=rf": {kind} is not read; convert it with `ffmpeg -i "):
+            read(path)
+
+
+def test_every_container_that_libsndfile_writes_is_read_or_refused(tmp_path, tone):
+    kinds = {"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "W64", "NIST"}
+    for kind in soundfile.available_formats().keys() - {"RAW"}:
+        path = tmp_path / "a.x"
+        try:
+            soundfile.write(path, tone, RATE_HZ, format=kind)
+        except (soundfile.LibsndfileError, TypeError, ValueError):
+            continue
+        if kind in kinds:
+            assert read_audio(path).size >= tone.size
+        else:
+            with pytest.raises(DataError):
+                read_audio(path)
 
 
 def test_a_program_given_as_audio_is_called_one(tmp_path):

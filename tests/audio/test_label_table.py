@@ -95,8 +95,8 @@ BAD_ROWS = {
     ",yes,train": "`path` is empty",
     "anna/yes.wav,yes,train": "anna/yes.wav is on line 2 already",
     "./anna//yes.wav,yes,train": "anna/yes.wav is on line 2 already",
-    "anna/no.wav,no": "2 cells, the first line has 3",
-    "anna/no.wav,no,train,x": "4 cells, the first line has 3",
+    "anna/no.wav,no": "2 cells, the line of column names has 3",
+    "anna/no.wav,no,train,x": "4 cells, the line of column names has 3",
     "anna/no.wav,no,fold1": "split 'fold1'; allowed are train",
     "../audio/anna/no.wav,no,train": "leaves the folder",
     "/etc/passwd,no,train": "leaves the folder",
@@ -141,11 +141,12 @@ def test_a_manifest_is_never_overwritten(root):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "no column `path` in the first line, ''"),
-        ("file,keyword\nanna/yes.wav,yes\n", "no column `path` in the first line, 'file,keyword'"),
+        ("", "no column `path` in line 1, ''"),
+        ("file,keyword\nanna/yes.wav,yes\n", "no column `path` in line 1, 'file,keyword'"),
         ("anna/yes.wav,yes\n", "separated by comma, semicolon, tab"),
         ("path,keyword,Keyword\n", "two columns are called 'keyword'"),
         ("path,accent\nanna/yes.wav,scots\n", "no column of labels among path, accent; allowed"),
+        ("sep=;\npath,keyword\n", "no column `path` in line 2, 'path,keyword'"),
         ("path,keyword\n", "none of its 0 lines can be used"),
         ("path,keyword\ngone.wav,yes\n", "none of its 1 lines.*line 2: gone.wav: no such file"),
     ],
@@ -184,3 +185,39 @@ def test_a_cell_over_two_lines_does_not_shift_the_numbers_of_lines(root):
     figures = write_manifest(root, table(root, rows))
     assert records(root) == [{"path": "anna/yes.wav", "text": "one\ntwo"}]
     assert [item["line"] for item in figures["left_out"]] == [4]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("first", ["sep={}", '"sep={}"', "SEP={}"])
+def test_a_line_of_excel_sets_the_delimiter_and_is_no_line_of_labels(root, delimiter, first):
+    rows = [[first.format(delimiter)], ["path", "text"], ["anna/yes.wav", "a,b"], ["gone", ""]]
+    rows[2][1] = '"a,b"'
+    text = "\r\n".join(delimiter.join(row) for row in rows)
+    figures = write_manifest(root, table(root, text, "utf-8-sig"))
+    assert records(root) == [{"path": "anna/yes.wav", "text": "a,b"}]
+    assert [item["line"] for item in figures["left_out"]] == [4]
+
+
+def test_empty_cells_at_the_end_of_lines_are_no_cells(root, capsys):
+    rows = (
+        "path;keyword;split;;\n"
+        "anna/yes.wav;yes;train;;\n"
+        "anna/no.wav;no;;; ;;;\n"
+        "bo's, own/yes.wav;yes;train\n"
+        ";;;;\n"
+    )
+    figures = write_manifest(root, table(root, rows))
+    assert [record.get("split") for record in records(root)] == ["train", None, "train"]
+    assert (figures["unknown_columns"], figures["left_out"]) == ([], [])
+    assert capsys.readouterr().err == ""
+
+
+def test_an_extra_cell_that_is_not_empty_is_a_wrong_number_of_cells(root):
+    rows = "path;keyword;;\nanna/yes.wav;yes;;\nanna/no.wav;no;;x\n"
+    (left_out,) = write_manifest(root, table(root, rows))["left_out"]
+    assert left_out == {"line": 3, "reason": "4 cells, the line of column names has 2"}
+
+
+def test_phones_are_a_list_as_in_a_manifest(root):
+    write_manifest(root, table(root, "path,phones\nanna/yes.wav,  j  ɛ s\n"))
+    assert records(root) == [{"path": "anna/yes.wav", "phones": ["j", "ɛ", "s"]}]

@@ -243,11 +243,30 @@ def test_ids_of_files_that_differ_in_the_suffix_alone_stay_unique(tmp_path):
     assert len({u.id for u in found}) == len({u.path for u in found}) == len(names)
 
 
-def test_a_file_name_that_is_not_utf_8_is_rejected(root):
+def test_a_file_name_that_is_not_utf_8_is_read_and_has_its_bytes_in_the_id(root):
     (root / "b\udcff.wav").write_bytes((root / "a.wav").read_bytes())
-    good_one, bad = read_folder(audio_folder(root))
-    assert good_one.id == "a"
-    assert "UTF-8" in bad.reason
+    found = list(read_folder(audio_folder(root)))
+    assert [(u.id, u.path) for u in found] == [
+        ("a", root / "a.wav"),
+        (r"b\xff", root / "b\udcff.wav"),
+    ]
+
+
+def test_files_whose_ids_would_be_equal_have_different_ids_or_are_rejected(root):
+    for name in (r"b\xff.flac", "b\udcff.wav", r"b\xff.wav"):
+        (root / name).write_bytes((root / "a.wav").read_bytes())
+    found = list(read_folder(audio_folder(root)))
+    assert [u.id for u in found if isinstance(u, Utterance)] == ["a", r"b\xff", r"b\xff.wav"]
+    (rejected,) = (item for item in found if isinstance(item, Rejected))
+    assert "another file has the id" in rejected.reason
+
+
+@pytest.mark.parametrize("path", [r"\xff.wav", "\udcff.wav"])
+def test_a_line_names_a_file_that_is_not_utf_8_by_its_bytes(root, path):
+    (root / "\udcff.wav").write_bytes((root / "a.wav").read_bytes())
+    write_lines(root, {"path": path})
+    (utterance,) = read_manifest(root)
+    assert (utterance.id, utterance.path) == (r"\xff.wav", root / "\udcff.wav")
 
 
 def test_a_broken_file_of_a_folder_is_rejected_and_the_others_are_kept(root):

@@ -1,3 +1,4 @@
+import functools
 import json
 from pathlib import Path
 
@@ -8,13 +9,15 @@ import soundfile
 from earbit.audio.prepare import corpus_of
 from earbit.audio.prepare import prepare as prepare_for
 from earbit.errors import ConfigError, DataError
+from earbit.superb.examples import task_splits
+from earbit.superb.tasks import TASKS
 
 RATE_HZ = 16_000
-NEEDS = {"ks": "keyword", "asr": "text", "sid": "speaker", "sf": "slots"}
+CHECKS = {name: functools.partial(task_splits, task) for name, task in TASKS.items()}
 
 
-def prepare(where, out_dir, **options):
-    return prepare_for(where, out_dir, needs=NEEDS, **options)
+def prepare(where, out_dir, tasks=CHECKS, **options):
+    return prepare_for(where, out_dir, tasks=tasks, **options)
 
 
 def test_the_report_counts_the_corpus_and_is_written(write_corpus, tmp_path):
@@ -36,27 +39,45 @@ def test_the_report_counts_the_corpus_and_is_written(write_corpus, tmp_path):
     assert json.loads(line)["path"] == "manifest.jsonl:5"
 
 
+KEYWORDS = ["yes", "no"] * 3
+IN_ALL_SPLITS = ["train", "train", "valid", "valid", "test", "test"]
+
+
 @pytest.mark.parametrize(
-    ("labels", "tasks"),
+    ("keywords", "splits", "reason"),
     [
-        ({}, []),
-        ({"keyword": "yes"}, ["ks"]),
-        ({"text": "a", "phones": "a"}, ["asr"]),
-        ({"keyword": "go", "slots": {"to": "x"}}, ["ks", "sf"]),
-        ({"slots": {}, "text": "", "emotion": None}, []),
-        ({"speaker": "anna"}, ["sid"]),
-        ({"pseudo_speaker": "anna"}, ["sid"]),
+        (KEYWORDS, IN_ALL_SPLITS, None),
+        ([None] * 6, IN_ALL_SPLITS, "none of the 6 clips has a keyword"),
+        (["yes"] * 6, IN_ALL_SPLITS, "all of the class 'yes'; at least two classes are needed"),
+        (KEYWORDS, ["test"] * 6, "split: test"),
+        (KEYWORDS, ["train"] * 4 + ["valid", "test"], "no clip of 'yes' in test"),
     ],
+    ids=["all", "no label", "one class", "test alone", "a class is missing"],
 )
-def test_labels_tell_which_tasks_can_be_run_and_what_the_others_miss(
-    write_corpus, tmp_path, labels, tasks
+def test_a_task_is_named_where_it_can_use_labels_and_splits_and_else_the_reason(
+    write_corpus, tmp_path, keywords, splits, reason
 ):
-    root, _ = write_corpus(n=1, **labels)
+    root, records = write_corpus(n=6)
+    labels = zip(records, keywords, splits, "abcdef", strict=True)
+    lines = [{**r, "keyword": k, "split": s, "speaker": name} for r, k, s, name in labels]
+    (root / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
     report = prepare(str(root), tmp_path / "out")
-    assert report["tasks"] == tasks
-    assert report["tasks_without_labels"] == {
-        task: f"no utterance has '{need}'" for task, need in NEEDS.items() if task not in tasks
-    }
+    if reason is None:
+        assert (report["tasks"], report["tasks_without_labels"]) == (["ks"], {})
+    else:
+        assert (report["tasks"], list(report["tasks_without_labels"])) == ([], ["ks"])
+        assert reason in report["tasks_without_labels"]["ks"]
+
+
+def test_tasks_are_sorted_and_each_is_checked_by_itself(write_corpus, tmp_path):
+    def refuse(cuts):
+        raise DataError(f"{len(cuts)} clips are too few")
+
+    root, _ = write_corpus(n=1)
+    tasks = {"sf": len, "sid": refuse, "asr": len}
+    report = prepare(str(root), tmp_path / "out", tasks=tasks)
+    assert report["tasks"] == ["asr", "sf"]
+    assert report["tasks_without_labels"] == {"sid": "1 clips are too few"}
 
 
 def test_every_label_is_counted_whether_or_not_a_task_needs_it(write_corpus, tmp_path):

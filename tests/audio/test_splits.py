@@ -121,8 +121,18 @@ def test_splits_that_nobody_drew_are_drawn_by_speaker_and_say_so():
 
 def test_a_corpus_without_train_clips_is_told_so():
     examples = corpus([1] * 10)
-    with pytest.raises(DataError, match="no clip with `split: train` among 40; --resplit"):
+    with pytest.raises(DataError, match="^all 40 clips have `split: test`; .* --resplit"):
         class_splits(examples, {e.id: "test" for e in examples})
+
+
+@pytest.mark.parametrize("split", [class_splits, speaker_splits])
+def test_a_corpus_of_valid_and_test_clips_is_told_how_many(split):
+    examples = corpus([1] * 10)
+    given = {e.id: "valid" if e.target == "go" else "test" for e in examples}
+    with pytest.raises(
+        DataError, match="of 40 clips 10 have `split: valid`, 30 have `split: test`; .* --resplit"
+    ):
+        split(examples, given)
 
 
 def test_a_class_that_a_split_of_the_corpus_lacks_is_named():

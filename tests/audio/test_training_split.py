@@ -78,10 +78,21 @@ def test_a_corpus_of_train_and_test_clips_validates_on_some_of_its_train_clips()
 def test_a_corpus_of_test_clips_is_refused_with_the_way_out():
     ids = [f"{i}" for i in range(30)]
     corpus_of_test = cuts(ids, **dict.fromkeys(ids, "test"))
-    with pytest.raises(
-        DataError, match="0 clips to train on and 0 to validate.*30 `split: test`; --resplit"
-    ):
+    cause = "^corpus made: all 30 clips have `split: test`; .* needed, "
+    with pytest.raises(DataError, match=f"{cause}--resplit ignores"):
         training_split(corpus_of_test)
+    with pytest.raises(DataError, match=f"{cause}--set resplit=true ignores"):
+        training_split(corpus_of_test, resplit_option="--set resplit=true")
+
+
+def test_long_and_short_clips_are_told_apart_where_the_splits_are_the_cause():
+    made, short = cuts(["a", "b"], a="train", b="test"), cuts(["c"], 3_279)
+    both = Corpus("made", Path(), CutSet.from_cuts([*made.cuts, *short.cuts]), (), "digest")
+    with pytest.raises(
+        DataError,
+        match="of 2 clips of 0.205 s or more 1 have `split: train`, 1 have `split: test`; ",
+    ):
+        training_split(both)
 
 
 @pytest.mark.parametrize(("n_samples", "is_enough"), [(3_279, False), (3_280, True)])
@@ -91,5 +102,7 @@ def test_clips_of_fewer_than_ten_frames_do_not_train(n_samples, is_enough):
     if is_enough:
         assert [len(part) for part in training_split(made)] == [1, 1]
     else:
-        with pytest.raises(DataError, match="of 0.205 s or more"):
+        with pytest.raises(
+            DataError, match="^corpus made: 0 of 2 clips are of 0.205 s or more; at least two"
+        ):
             training_split(made)

@@ -202,3 +202,8 @@ def test_doctor_finds_every_kernel_right(capsys):
 def test_doctor_has_a_verdict_for_people(capsys):
     main(["doctor"])
     assert "kernels: all right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", [["--corpus", "notes"], ["--corpus=notes"], ["corpus=notes"]])
+def test_a_field_of_the_recipe_that_is_given_as_an_option_is_answered_with_set(given, capsys):
+    assert "configuration: --set corpus=notes;" in fails(capsys, "pretrain", "hubert-tiny", *given)

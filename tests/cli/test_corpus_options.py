@@ -9,6 +9,7 @@ from one_line import fails
 from earbit.cli.main import main
 
 RATE_HZ = 16_000
+SPLITS = ("train", "train", "valid", "valid", "test", "test")
 
 
 def write(root, n=3):
@@ -20,16 +21,18 @@ def write(root, n=3):
 
 
 def test_prepare_makes_a_manifest_of_a_table_and_looks_it_over(tmp_path, capsys):
-    root = write(tmp_path / "audio")
+    root = write(tmp_path / "audio", n=6)
     table = tmp_path / "labels.csv"
-    table.write_text("path,keyword\n0.wav,yes\n1.wav,no\n2.wav,no\n")
+    words = ("yes", "no")
+    rows = "".join(f"{i}.wav,{words[i % 2]},{split}\n" for i, split in enumerate(SPLITS))
+    table.write_text(f"path,keyword,split\n{rows}")
     args = ["prepare", "folder", "--root", root, "--labels", table, "--out", tmp_path / "o"]
     main([str(arg) for arg in args])
     report = json.loads(capsys.readouterr().out)
-    assert report["labels"] == {"keyword": 3}
+    assert report["labels"] == {"keyword": 6}
     assert report["tasks"] == ["ks"]
     assert report["tasks_without_labels"] == {}
-    assert len((root / "manifest.jsonl").read_text().splitlines()) == 3
+    assert len((root / "manifest.jsonl").read_text().splitlines()) == 6
     assert "manifest.jsonl: exists already and is not overwritten" in fails(capsys, *args)
 
 
@@ -38,7 +41,7 @@ def test_units_of_a_corpus_of_test_clips_need_resplit(tmp_path, capsys):
     lines = [json.dumps({"path": f"{i}.wav", "split": "test"}) for i in range(3)]
     (root / "manifest.jsonl").write_text("\n".join(lines))
     args = ["units", root, "--n-units", 4, "--out", tmp_path / "o"]
-    assert "3 `split: test`; --resplit ignores `split`" in fails(capsys, *args)
+    assert "all 3 clips have `split: test`; " in fails(capsys, *args)
     main([str(arg) for arg in (*args, "--resplit")])
     assert json.loads(capsys.readouterr().out)["n_units"] == 4
 

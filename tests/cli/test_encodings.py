@@ -59,6 +59,46 @@ def test_a_file_with_a_name_that_the_terminal_lacks_is_run(environment, tmp_path
         assert list(arrays) == [str(path)]
 
 
+def test_prepare_and_run_read_the_same_files_in_the_c_locale(tmp_path, program):
+    root = tmp_path / "in-ä"
+    root.mkdir()
+    names = ["ü.wav", r"\xff.wav"]
+    for name in ("ü.wav".encode(), b"\xff.wav"):
+        with open(os.fsencode(root) + b"/" + name, "wb") as file:
+            soundfile.write(file, np.zeros(8000), 16_000, format="WAV")
+    (root / "bad-ö.wav").write_bytes(b"nothing")
+    with open(os.fsencode(root) + b"/bad-\xfe.wav", "wb") as file:
+        file.write(b"nothing")
+    for lines in ([], [{"path": name} for name in (*names, "bad-ö.wav", r"bad-\xfe.wav")]):
+        manifest = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (root / "manifest.jsonl").write_text(manifest, encoding="utf-8")
+        if not lines:
+            (root / "manifest.jsonl").unlink()
+        out = tmp_path / "prepared"
+        done = earbit("prepare", "folder", "--root", str(root), "--out", str(out), **C_LOCALE)
+        assert done.returncode == 0, done.stderr
+        report = json.loads(strict(out / "manifest.json"))
+        assert json.loads(done.stdout) == report
+        assert report["corpus"] == "in-ä"
+        silent = {item["path"] for item in report["silent_files"]}
+        assert silent == {f"{root}/{name}" for name in names}
+        bad = strict(out / "quarantine.jsonl").splitlines()
+        reasons = [json.loads(line)["reason"] for line in bad]
+        assert len(reasons) == 2
+        assert any("/bad-ö.wav: " in reason for reason in reasons)
+        assert any(r"/bad-\xfe.wav: " in reason for reason in reasons)
+    done = earbit("run", str(program), str(root), **C_LOCALE)
+    audio = {r["audio"] for r in json.loads(done.stdout) if "error" not in r}
+    assert audio == silent
+
+
+def strict(path):
+    """The text of a file of JSON without half characters, which strict readers reject."""
+    text = path.read_bytes().decode("utf-8")
+    assert r"\ud" not in text
+    return text
+
+
 @pytest.fixture
 def hostile(tmp_path):
     path = tmp_path / HOSTILE

@@ -12,7 +12,20 @@ from earbit.cli.main import main
 
 
 def test_a_preset_is_timed_under_a_plan(capsys):
-    main(["bench", "sparseformer-dn-tiny", "--plan", "w1a1", "--seconds", "0.5", "--json", "-"])
+    main(
+        [
+            "bench",
+            "sparseformer-dn-tiny",
+            "--plan",
+            "w1a1",
+            "--seconds",
+            "0.5",
+            "--runs",
+            "3",
+            "--json",
+            "-",
+        ]
+    )
     result = json.loads(capsys.readouterr().out)
     assert [record["engine"] for record in result["records"]] == ["earbit", "torch"]
     assert result["records"][1]["cosine"] > 0.9999
@@ -58,7 +71,7 @@ def test_a_forced_instruction_set_gives_the_same_integers_and_an_unknown_one_is_
 
 
 def test_bench_puts_both_engines_side_by_side(program, capsys):
-    main(["bench", str(program), "--seconds", "1", "--json", "-"])
+    main(["bench", str(program), "--seconds", "1", "--runs", "3", "--json", "-"])
     records = json.loads(capsys.readouterr().out)["records"]
     assert [r["engine"] for r in records] == ["earbit", "torch"]
     wanted = {"precision", "threads", "seconds", "median_ms", "p10_ms", "p90_ms", "rtf"}

@@ -28,7 +28,7 @@ class Function(torch.nn.Module):
 def test_what_a_leaf_reads_has_its_bits_and_the_result_is_float(bits, n_bits):
     model = torch.nn.Sequential(Linear(4, 6), Linear(6, 5))
     precisions = {"1": Precision(bits, bits)}
-    peaks = trace(model, torch.zeros(1, 3, 4), precisions=precisions).peak_bits
+    peaks = trace(model, torch.zeros(1, 3, 4)).at(precisions).peak_bits
     # 3 x 6 between the leaves, 3 x 5 at the end.
     assert peaks == {"0": 18 * n_bits, "1": 18 * n_bits + 15 * 32}
 
@@ -40,7 +40,7 @@ def test_the_most_demanding_reader_decides():
 
     model = Function(twice_and_itself, first=Linear(4, 4), second=Linear(4, 4))
     precisions = {"first": W1A1, "second": W1A1}
-    peaks = trace(model, torch.zeros(2, 4), precisions=precisions).peak_bits
+    peaks = trace(model, torch.zeros(2, 4)).at(precisions).peak_bits
     # 1-bit leaves and the sum read exp; the second leaf alone reads what the first gives.
     assert peaks["first"] == 8 * 32 + 8 * 1
     assert peaks[""] == 3 * 8 * 32
@@ -64,7 +64,7 @@ def test_a_view_is_free_and_a_copy_has_the_bits_of_its_readers():
     model = Function(product, product=MatMul())
     x = torch.zeros(1, 1, 3, 5)
     for precision, bits in ((FLOAT, 32), (W1A1, 1)):
-        peaks = trace(model, x, precisions={"product": precision}).peak_bits
+        peaks = trace(model, x).at({"product": precision}).peak_bits
         # Left, right, the copy of right; then the result of 3 x 3 as well.
         assert peaks[""] == 3 * 15 * bits
         assert peaks["product"] == 3 * 15 * bits + 9 * 32

@@ -81,7 +81,7 @@ def test_precisions_come_from_the_mapping_else_from_the_leaf():
     x = torch.zeros(1, 4)
     assert [op.precision for op in trace(model, x).ops] == [FLOAT, W1A1]
     given = {"0": Precision(8, 4), "1": Precision(2, 2)}
-    ops = trace(model, x, precisions=given).ops
+    ops = trace(model, x).at(given).ops
     assert [op.bops for op in ops] == [16 * 8 * 4, 16 * 2 * 2]
 
 

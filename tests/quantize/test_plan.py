@@ -56,7 +56,9 @@ def test_a_misspelled_role_names_the_role():
 
 def test_a_layer_that_the_encoder_does_not_have_is_an_error():
     plan = Plan("mine", rules(**{"attention layers=7": "w1a1"}))
-    with pytest.raises(ConfigError, match="'attention layers=7' matches no leaf"):
+    with pytest.raises(
+        ConfigError, match="'attention layers=7' matches no leaf; 'attention' has layers 0 to 2"
+    ):
         plan.precisions(LEAVES)
 
 

@@ -28,7 +28,7 @@ def compiled(cxx, folder, sources, entry):
     library = folder / "libkernel.so"
     includes = [f"-I{ROOT / 'tests/csrc/emulated'}", f"-I{ROOT / 'csrc'}"]
     sources = [*(ROOT / "csrc" / source for source in sources), ROOT / "tests/csrc" / entry]
-    flags = ["-std=c++20", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-Wno-psabi"]
+    flags = ["-std=c++20", "-O0", "-shared", "-fPIC", "-ffp-contract=off", "-Wno-psabi"]
     command = [cxx, *flags, *includes, *sources, "-o", library]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -165,7 +165,7 @@ def test_the_library_says_the_version_of_the_package(folder):
 def test_the_library_shows_what_its_header_declares_and_nothing_else():
     header = (ROOT / "csrc" / "capi" / "earbit.h").read_text(encoding="utf-8")
     declared = re.findall(r"^EARBIT_API [^(]*?(\w+)\(", header, re.MULTILINE)
-    library = built("programs").parents[1] / "csrc" / "capi" / "libearbit.so"
+    library = built("debug").parents[1] / "csrc" / "capi" / "libearbit.so"
     shown = ran(Path("/usr/bin/env"), "nm", "-D", "--defined-only", library)
     assert sorted(line.split()[-1] for line in shown.splitlines()) == sorted(declared)
 
@@ -229,7 +229,7 @@ def test_what_has_too_little_memory_says_what_helps_and_works_when_there_is_enou
 
 
 def test_a_host_that_takes_the_library_out_after_two_threads_ran_lives_on(folder):
-    tests = built("programs")
+    tests = built("debug")
     library = tests.parents[1] / "csrc" / "capi" / "libearbit.so"
     said = ran(tests / "unload", library, folder / "float_attention.safetensors", 5)
     assert said == f"5 times the same {1599 * 12} values\n"

@@ -86,7 +86,7 @@ def test_sixty_exits_beside_daemon_threads_keep_their_status_and_print_nothing(f
 
 def test_a_program_in_c_may_exit_while_its_threads_run(files):
     for _ in range(20):
-        assert ran(built("programs") / "exit_beside_runs", files[0]) == ""
+        assert ran(built("debug") / "exit_beside_runs", files[0]) == ""
 
 
 def test_a_daemon_thread_can_still_be_joined_by_an_exit_handler(files):

@@ -36,21 +36,44 @@ def takes(monkeypatch):
 def test_both_parts_are_found_from_two_pieces(takes, linear, square, minutes):
     takes(lambda n: linear * n + square * n**2)
     n_samples = minutes * 60 * 16_000
-    expected = expected_time(FakeSession(), np.zeros(n_samples, np.float32))
+    expected = expected_time(FakeSession(), np.zeros(n_samples, np.float32), 0.0)
     assert expected.linear_s == pytest.approx(linear * n_samples, rel=1e-6, abs=1e-6)
     assert expected.square_s == pytest.approx(square * n_samples**2, rel=1e-6, abs=1e-6)
 
 
 def test_noise_in_the_times_gives_no_negative_part(takes):
     takes(lambda n: 1.0)
-    expected = expected_time(FakeSession(), np.zeros(LONG_SAMPLES, np.float32))
+    expected = expected_time(FakeSession(), np.zeros(LONG_SAMPLES, np.float32), 0.0)
     assert expected.square_s == 0
     assert expected.total_s == pytest.approx(LONG_SAMPLES / 64_000)
 
 
-def test_the_pieces_are_a_small_part_of_the_audio_and_short_audio_is_not_measured():
+def test_short_audio_is_not_measured():
     session = FakeSession()
-    assert expected_time(session, np.zeros(LONG_SAMPLES - 1, np.float32)) is None
+    assert expected_time(session, np.zeros(LONG_SAMPLES - 1, np.float32), 0.0) is None
     assert session.lengths == []
-    expected_time(session, np.zeros(LONG_SAMPLES, np.float32))
-    assert sum(session.lengths) < LONG_SAMPLES / 14
+
+
+@pytest.mark.parametrize(("minutes", "most"), [(2, 1 / 14), (10, 1 / 26), (60, 1 / 30)])
+def test_the_pieces_are_a_small_part_of_the_audio(takes, minutes, most):
+    takes(lambda n: 1.0)
+    session, n_samples = FakeSession(), minutes * 60 * 16_000
+    assert expected_time(session, np.zeros(n_samples, np.float32), 60.0) is not None
+    assert sum(session.lengths) < n_samples * most
+
+
+def test_one_piece_of_two_seconds_is_run_where_the_least_time_cannot_be_reached(takes):
+    # Two minutes are 60 times two seconds; all quadratic, that is 3,600 times the time.
+    waveform = np.zeros(120 * 16_000, np.float32)
+    for first_s, lengths in ((59 / 3600, [32_000]), (61 / 3600, [32_000, 32_000, 64_000])):
+        takes(lambda n, s=first_s: s * (n / 32_000) ** 2)
+        session = FakeSession()
+        expected = expected_time(session, waveform, 60.0)
+        assert session.lengths == lengths
+        assert expected is None or expected.total_s == pytest.approx(61.0)
+
+
+def test_a_slow_first_run_alone_leads_to_no_long_piece(monkeypatch):
+    times = iter([1.0, 1e-3])
+    monkeypatch.setattr(module, "_time_s", lambda session, waveform: next(times))
+    assert expected_time(FakeSession(), np.zeros(LONG_SAMPLES, np.float32), 60.0) is None

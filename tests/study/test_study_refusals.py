@@ -48,7 +48,7 @@ def study(root, out_dir, **options):
     [
         ({"keyword": "yes"}, "10 clips, all of the class 'yes'; at least two classes"),
         ({"keyword": None}, "`keyword` in manifest.jsonl beside the audio .docs/corpus.md"),
-        ({"split": "test"}, "no clip with `split: train` among 10; --resplit"),
+        ({"split": "test"}, "all 10 clips have `split: test`; .* --resplit"),
         ({"speaker": "s0"}, "no clip of 'no' in train|no clip of 'no' in valid"),
     ],
 )

@@ -131,7 +131,7 @@ def test_splits_that_are_not_all_of_the_corpus_are_told(model, data, tmp_path, c
     [
         ({"keyword": "low"}, "36 clips, all of the class 'low'"),
         ({"keyword": None}, "none of the 36 clips has a keyword.*manifest.jsonl"),
-        ({"split": "test"}, "no clip with `split: train` among 36; --resplit"),
+        ({"split": "test"}, "all 36 clips have `split: test`; .* --resplit"),
     ],
 )
 def test_labels_and_splits_are_checked_before_anything_is_decoded(

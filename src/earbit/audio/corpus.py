@@ -26,7 +26,7 @@ from earbit.audio.manifest import (
     read_manifest,
 )
 from earbit.errors import DataError
-from earbit.files import make_folder, write_text
+from earbit.files import make_folder, name_of, writable, write_text
 from earbit.frames import MIN_SAMPLES
 from earbit.progress import progress, say
 
@@ -73,7 +73,7 @@ def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
         name = str(where)
     else:
         root = Path(where)
-        name = root.resolve().name
+        name = name_of(root.resolve().name)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give a folder of audio, or 'synthetic'")
     ignored: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
             rejected.append(item)
         elif item.n_samples < MIN_SAMPLES:
             reason = f"{item.n_samples} samples; one frame needs {MIN_SAMPLES} (25 ms)"
-            rejected.append(Rejected(item.path.relative_to(root).as_posix(), reason))
+            rejected.append(Rejected(name_of(item.path.relative_to(root)), reason))
         else:
             if resplit:
                 item.labels.pop("split", None)
@@ -232,15 +232,15 @@ def write_quarantine(corpus: Corpus, out_dir: Path) -> None:
     """Writes unusable files, one JSON object per line. Writes no file if all are usable."""
     path = make_folder(out_dir) / QUARANTINE_NAME
     if corpus.quarantine:
-        lines = [json.dumps(dataclasses.asdict(item)) + "\n" for item in corpus.quarantine]
-        write_text(path, "".join(lines))
+        items = [writable(dataclasses.asdict(item)) for item in corpus.quarantine]
+        write_text(path, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
     else:
         # The list of an earlier run may name files that have been repaired.
         path.unlink(missing_ok=True)
 
 
 def _relative_path(corpus: Corpus, cut: MonoCut) -> str:
-    return Path(cut.recording.sources[0].source).relative_to(corpus.root).as_posix()
+    return name_of(Path(cut.recording.sources[0].source).relative_to(corpus.root))
 
 
 def _digest(utterances: list[Utterance]) -> str:

@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from earbit.audio.formats import CONVERTIBLE_SUFFIXES, MPEG_SUFFIXES, READ_SUFFIXES
+from earbit.audio.formats import (
+    CONVERTIBLE_SUFFIXES,
+    MPEG_SUFFIXES,
+    READ_CONTAINERS,
+    READ_FORMATS,
+    READ_SUFFIXES,
+    listed,
+)
 from earbit.audio.parts import Part, mpeg_parts, parts_of, refuse_joined
 from earbit.audio.resampling import Resampled, resample, resampled_length
 from earbit.audio.source import Source, is_pipe, opened
@@ -61,9 +68,10 @@ def audio_info(path: str | Path) -> AudioInfo:
 
 
 def read_audio(path: str | Path) -> np.ndarray:
-    """Decodes wav, flac, ogg, opus or mp3: float32 (n_samples,), mean of the channels, 16 kHz.
+    """Decodes a file to float32 (n_samples,): mean of the channels, 16 kHz.
 
-    path: a file, a pipe, or `-` for standard input; a pipe is read into memory, up to 1 GiB.
+    path: a file, a pipe, or `-` for standard input, in a format of `formats.READ_FORMATS`; a pipe
+    is read into memory, up to 1 GiB.
     Silence is valid.  Raises DataError for an invalid path, and for a file that is missing, is not
     audio, is shorter than its header states, is empty, or holds NaN, infinite or absurdly large
     samples.
@@ -184,6 +192,12 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]
 
     def _refuse_bad_header(self) -> None:
         path = self._source.path
+        # libsndfile reads files of other containers that are cut short as shorter audio.
+        if self.format not in READ_CONTAINERS:
+            raise DataError(
+                f"{path}: {self.format} is not read; convert it with `{self._source.conversion}`; "
+                f"give {readable_formats()}, or leave it out"
+            )
         if self._part.mpeg is None and self.frames == UNKNOWN_FRAMES:
             raise DataError(
                 f"{path}: its header does not say how long it is; write it again, as with "
@@ -254,18 +268,14 @@ def _source(path: str | Path) -> Iterator[Source]:
 
 
 def readable_formats() -> str:
-    """The audio formats that the installed libsndfile decodes, as a text."""
-    major = set(soundfile.available_formats())
-    of_ogg = set(soundfile.available_subtypes("OGG")) if "OGG" in major else set()
-    is_there = {
-        "wav": "WAV" in major,
-        "flac": "FLAC" in major,
-        "ogg": "VORBIS" in of_ogg,
-        "opus": "OPUS" in of_ogg,
-        "mp3": "MP3" in major,
-    }
-    *most, last = (name for name, is_readable in is_there.items() if is_readable)
-    return f"{', '.join(most)} or {last}" if most else last
+    """The formats of READ_FORMATS that the installed libsndfile decodes, as a text."""
+    containers = set(soundfile.available_formats())
+    of_ogg = set(soundfile.available_subtypes("OGG")) if "OGG" in containers else set()
+    return listed(
+        name
+        for name, one in READ_FORMATS.items()
+        if containers.intersection(one.containers) and (not one.codec or one.codec in of_ogg)
+    )
 
 
 def _unreadable(source: Source, reason: str) -> DataError:

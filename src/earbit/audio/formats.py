@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-READ_SUFFIXES = frozenset(
-    {
-        ".wav", ".wave", ".bwf", ".rf64", ".w64",
-        ".flac",
-        ".ogg", ".oga", ".opus",
-        ".mp3", ".mp2", ".mpga",
-        ".aif", ".aiff", ".aifc",
-        ".au", ".snd",
-        ".caf",
-        ".sph", ".nist",
-    }
-)  # fmt: skip
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A readable audio format."""
+
+    suffixes: tuple[str, ...]
+    containers: tuple[str, ...]
+    """Names of its containers in libsndfile."""
+    codec: str = ""
+    """Codec that libsndfile must have for it, if it does not follow from the container."""
+
+
+READ_FORMATS = {
+    "wav": Format((".wav", ".wave", ".bwf", ".rf64"), ("WAV", "WAVEX", "RF64")),
+    "flac": Format((".flac",), ("FLAC",)),
+    "ogg": Format((".ogg", ".oga"), ("OGG",), "VORBIS"),
+    "opus": Format((".opus",), ("OGG",), "OPUS"),
+    "mp3": Format((".mp3", ".mp2", ".mpga"), ("MP3",)),
+    "aiff": Format((".aif", ".aiff", ".aifc"), ("AIFF",)),
+    "au": Format((".au", ".snd"), ("AU",)),
+    "caf": Format((".caf",), ("CAF",)),
+    "w64": Format((".w64",), ("W64",)),
+    "sphere": Format((".sph", ".nist"), ("NIST",)),
+}
+"""Formats that are read, by name; parts.py recognizes files of each that are cut short."""
+READ_SUFFIXES = frozenset(suffix for one in READ_FORMATS.values() for suffix in one.suffixes)
 """Suffixes of files that are read in folders; files given by name may have any suffix."""
-MPEG_SUFFIXES = frozenset({".mp3", ".mp2", ".mpga"})
+READ_CONTAINERS = frozenset(name for one in READ_FORMATS.values() for name in one.containers)
+MPEG_SUFFIXES = frozenset(READ_FORMATS["mp3"].suffixes)
 CONVERTIBLE_SUFFIXES = frozenset(
     {
         ".m4a", ".m4b", ".m4p", ".m4r", ".m4v", ".mp4", ".mov", ".qt", ".3gp", ".3gpp", ".3g2",
@@ -30,10 +47,16 @@ CONVERTIBLE_SUFFIXES = frozenset(
         ".amr", ".awb", ".gsm",
         ".ac3", ".eac3", ".dts", ".mlp", ".thd",
         ".ape", ".wv", ".tta", ".tak", ".mpc", ".shn", ".dsf", ".dff",
-        ".ra", ".ram", ".rm", ".voc",
+        ".ra", ".ram", ".rm", ".voc", ".8svx", ".avr", ".ircam", ".paf", ".pvf",
     }
 )  # fmt: skip
 """Suffixes of files that ffmpeg decodes, and libsndfile does not decode reliably."""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a text: `wav, flac or ogg`."""
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def looks_like_audio(path: PurePath) -> bool:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path, PurePath
@@ -20,11 +21,13 @@ from earbit.audio.manifest import (
 )
 from earbit.audio.utf8 import read_utf8
 from earbit.errors import DataError
-from earbit.files import write_text
+from earbit.files import name_of, path_named, writable, write_text
 from earbit.progress import say
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "|"}
 COLUMNS = ("path", "id", "split", *NAME_LABELS, *TEXT_LABELS, "intent", "emotion", "phones")
+SEPARATOR_LINE = re.compile('"?sep=([,;\t|])"?', re.IGNORECASE)
+"""First line that Excel reads as the separator of the cells."""
 N_NAMED = 3
 """Maximum number of rejected lines that are listed."""
 
@@ -50,7 +53,7 @@ def write_manifest(root: Path, table: Path) -> dict[str, Any]:
             f"{table}: no column of labels among {', '.join(header)}; allowed are "
             f"{', '.join(COLUMNS)}"
         )
-    records: dict[str, dict[str, str]] = {}
+    records: dict[str, dict[str, Any]] = {}
     line_of: dict[str, int] = {}
     left_out: list[dict[str, Any]] = []
     n_rows = 0
@@ -69,7 +72,7 @@ def write_manifest(root: Path, table: Path) -> dict[str, Any]:
     if not records:
         first = f"; line {left_out[0]['line']}: {left_out[0]['reason']}" if left_out else ""
         raise DataError(f"{table}: none of its {n_rows} lines can be used{first}")
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records.values()]
+    lines = [json.dumps(r, ensure_ascii=False) + "\n" for r in writable(list(records.values()))]
     write_text(target, "".join(lines))
     _say_what_is_left_out(table, unknown, left_out)
     return {
@@ -92,56 +95,71 @@ def _rows_of(table: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
             f"{table}: not UTF-8 at byte {error.start}; if it is of Windows: "
             f"iconv -f WINDOWS-1252 -t UTF-8 {name} > {shlex.quote(f'{table}.utf8')}"
         ) from error
-    first = next(iter(text.splitlines()), "")
-    for delimiter in DELIMITERS:
+    lines = text.splitlines()
+    of_excel = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    n_before = 0 if of_excel is None else 1
+    first = next(iter(lines[n_before:]), "")
+    for delimiter in DELIMITERS if of_excel is None else (of_excel[1],):
         names = next(csv.reader([first], delimiter=delimiter), [])
-        header = [name.strip().lower() for name in names]
+        header = _without_empty_end([name.strip().lower() for name in names])
         if "path" in header:
             break
     else:
         raise DataError(
-            f"{table}: no column `path` in the first line, {first[:80]!r}; it must name the "
+            f"{table}: no column `path` in line {n_before + 1}, {first[:80]!r}; it must name the "
             f"columns, separated by {', '.join(DELIMITERS.values())}"
         )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise DataError(f"{table}: two columns are called {twice[0]!r}; rename or remove one")
-    return header, _numbered(table, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return header, _numbered(table, reader, n_skipped=n_before + 1)
 
 
-def _numbered(table: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+def _without_empty_end(cells: list[str]) -> list[str]:
+    """Cells without empty ones at the end, which spreadsheets add to every line."""
+    n_cells = max((i for i, cell in enumerate(cells, start=1) if cell.strip()), default=0)
+    return cells[:n_cells]
+
+
+def _numbered(table: Path, reader: Any, n_skipped: int) -> Iterator[tuple[int, list[str]]]:
     line = 1
     try:
         for row in reader:
-            if line > 1 and any(cell.strip() for cell in row):
+            if line > n_skipped and any(cell.strip() for cell in row):
                 yield line, row
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{table}:{line}: {error}; correct the line") from error
 
 
-def _record(root: Path, header: list[str], row: list[str]) -> dict[str, str]:
+def _record(root: Path, header: list[str], row: list[str]) -> dict[str, Any]:
     """Converts a row to a line of the manifest; raises DataError for invalid rows."""
+    if len(row) > len(header):
+        row = [*row[: len(header)], *_without_empty_end(row[len(header) :])]
     if len(row) != len(header):
-        raise DataError(f"{len(row)} cells, the first line has {len(header)}")
+        raise DataError(f"{len(row)} cells, the line of column names has {len(header)}")
     cells = {name: cell.strip() for name, cell in zip(header, row, strict=True) if name in COLUMNS}
-    record = {name: cell for name, cell in cells.items() if cell}
+    record: dict[str, Any] = {name: cell for name, cell in cells.items() if cell}
     if "path" not in record:
         raise DataError("`path` is empty")
     path = _relative(root, record["path"])
-    if not (root / path).is_file():
+    if not os.path.isfile(path_named(root, path)):
         raise DataError(f"{path}: no such file below {root}")
     if "split" in record:
         record["split"] = split_named(record["split"])
+    if "phones" in record:
+        record["phones"] = record["phones"].split()
     return {**record, "path": path}
 
 
 def _relative(root: Path, path: str) -> str:
     """A path in the notation of manifests: relative to `root`, with /."""
-    if PurePath(path).is_absolute() and PurePath(path).is_relative_to(root.absolute()):
-        path = str(PurePath(path).relative_to(root.absolute()))
+    top = name_of(root.absolute())
+    if PurePath(path).is_absolute() and PurePath(path).is_relative_to(top):
+        path = str(PurePath(path).relative_to(top))
     check_stays_inside("in this line", path)
-    if "\\" in path and not (root / path).exists():
+    if "\\" in path and not os.path.lexists(path_named(root, path)):
         path = path.replace("\\", "/")
     return PurePath(path).as_posix()
 

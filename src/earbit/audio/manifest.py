@@ -13,6 +13,7 @@ from earbit.audio.folder import AudioFolder
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.utf8 import read_utf8
 from earbit.errors import DataError
+from earbit.files import ESCAPED_BYTE, name_of, path_named, writable
 from earbit.frames import MIN_SAMPLES
 
 MANIFEST_NAME = "manifest.jsonl"
@@ -85,22 +86,25 @@ def read_folder(folder: AudioFolder) -> Iterator[Utterance | Rejected]:
     seen: set[str] = set()
     for path in folder.files:
         relative = path.relative_to(folder.root)
-        name = relative.with_suffix("").as_posix()
+        name = name_of(relative.with_suffix(""))
         if name in seen:
             # Of two files that differ only in the suffix, the second keeps it in its id.
-            name = relative.as_posix()
-        seen.add(name)
+            name = name_of(relative)
         try:
-            _check_is_text("the file name", name)
+            if name in seen:
+                raise DataError(f"{path}: another file has the id {name!r}; rename one of them")
+            seen.add(name)
             info = audio_info(path)
             yield Utterance(name, path, info.n_samples, path.stat().st_size)
         except (DataError, OSError) as error:
-            yield Rejected(relative.as_posix(), str(error))
+            yield Rejected(name_of(relative), str(error))
 
 
 def check_stays_inside(where: str, path: str) -> None:
     """Raises DataError for a path that is absolute or has `..`, in the notation of any system."""
-    for pure in (PurePosixPath(path), PureWindowsPath(path)):
+    # The bytes of a name, `\xff`, are no folders of Windows.
+    windows = ESCAPED_BYTE.sub(b"?", path.encode("utf-8", "replace")).decode()
+    for pure in (PurePosixPath(path), PureWindowsPath(windows)):
         if pure.is_absolute() or pure.drive or pure.root or ".." in pure.parts:
             raise DataError(
                 f"{where}: path {path!r} leaves the folder of the manifest; "
@@ -111,12 +115,12 @@ def check_stays_inside(where: str, path: str) -> None:
 def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
     if not isinstance(record, dict):
         raise DataError("not a JSON object")
-    relative = _text_of(record, "path")
+    relative = writable(_text_of(record, "path"))
     name = _text_of({"id": relative, **record}, "id")
     _check_is_text("id", name)
     if name in seen:
         raise DataError(f"id {name!r} is taken by an earlier line")
-    path = root / relative
+    path = path_named(root, relative)
     if not path.is_file():
         raise DataError(f"{relative}: no such file")
     n_bytes = path.stat().st_size

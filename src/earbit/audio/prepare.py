@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lhotse import CutSet
 
 from earbit.audio.corpus import (
     SYNTHETIC,
@@ -23,8 +24,8 @@ from earbit.audio.label_table import write_manifest
 from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.silence import silence_in
-from earbit.errors import ConfigError
-from earbit.files import make_folder, write_json
+from earbit.errors import ConfigError, DataError
+from earbit.files import make_folder, writable, write_json
 from earbit.progress import progress, say
 
 SILENCE_PEAK = 1e-3
@@ -34,16 +35,19 @@ CLIPPED_PEAK = 0.9999
 N_SAID = 10
 """Maximum number of silent files that are listed."""
 
+Check = Callable[[CutSet], object]
+"""Labels and splits of a corpus -> anything; raises DataError if a task cannot use them."""
+
 
 def prepare(
-    where: str, out_dir: Path, *, needs: Mapping[str, str], labels: Path | None = None
+    where: str, out_dir: Path, *, tasks: Mapping[str, Check], labels: Path | None = None
 ) -> dict[str, Any]:
     """Writes manifest.json and quarantine.jsonl to `out_dir` and returns the former.
 
-    needs: the label that each task requires.  labels: a table that is first converted to
-    manifest.jsonl.  Every file is decoded, one at a time, to find damaged and silent files.  The
-    report has the contents of the corpus, the number of utterances with each label, and the tasks
-    that the labels support.  Raises DataError without usable files.
+    tasks: the check of each task.  labels: a table that is first converted to manifest.jsonl.
+    Every file is decoded, one at a time, to find damaged and silent files.  The report has the
+    contents of the corpus, the number of utterances with each label, and the tasks that can use
+    labels and splits.  Raises DataError without usable files.
     """
     table = {} if labels is None else {"label_table": write_manifest(Path(where), labels)}
     corpus = open_corpus(where)
@@ -56,13 +60,15 @@ def prepare(
         corpus = for_each_waveform(corpus, levels.add, advance)
     write_quarantine(corpus, out_dir)
     levels.say_silent()
-    report = {
-        **look_over(corpus, needs),
-        "silence_s": round(levels.n_silent_samples / SAMPLE_RATE_HZ, 1),
-        "silent_files": levels.silent_files,
-        "n_clipped": levels.n_clipped,
-        **table,
-    }
+    report: dict[str, Any] = writable(
+        {
+            **look_over(corpus, tasks),
+            "silence_s": round(levels.n_silent_samples / SAMPLE_RATE_HZ, 1),
+            "silent_files": levels.silent_files,
+            "n_clipped": levels.n_clipped,
+            **table,
+        }
+    )
     write_json(out_dir / "manifest.json", report)
     return report
 
@@ -126,11 +132,8 @@ class _Levels:
             say(f"{n_more} more silent files; all are in manifest.json in --out")
 
 
-def look_over(corpus: Corpus, needs: Mapping[str, str]) -> dict[str, Any]:
-    """Counts, hours and labels of a corpus, and the tasks that they support or lack.
-
-    needs: the label that each task requires.
-    """
+def look_over(corpus: Corpus, tasks: Mapping[str, Check]) -> dict[str, Any]:
+    """Counts, hours and labels of a corpus, and the tasks that can use its labels and splits."""
     splits: Counter[str] = Counter()
     labels: Counter[str] = Counter()
     speakers = set()
@@ -143,6 +146,7 @@ def look_over(corpus: Corpus, needs: Mapping[str, str]) -> dict[str, Any]:
                 speakers.add(supervision.speaker)
                 labels["speaker"] += not custom.get("speaker")
             labels["phone_alignment"] += bool(supervision.alignment)
+    refused = _refused(corpus, tasks)
     return {
         "corpus": corpus.name,
         "digest": corpus.digest,
@@ -153,10 +157,17 @@ def look_over(corpus: Corpus, needs: Mapping[str, str]) -> dict[str, Any]:
         "ignored": list(corpus.ignored),
         "splits": dict(sorted(splits.items())),
         "labels": {name: n for name, n in sorted(labels.items()) if n},
-        "tasks": sorted(task for task, need in needs.items() if labels[need]),
-        "tasks_without_labels": {
-            task: f"no utterance has {need!r}"
-            for task, need in sorted(needs.items())
-            if not labels[need]
-        },
+        "tasks": sorted(task for task in tasks if task not in refused),
+        "tasks_without_labels": refused,
     }
+
+
+def _refused(corpus: Corpus, tasks: Mapping[str, Check]) -> dict[str, str]:
+    """The reason for each task that cannot use the labels or splits of a corpus."""
+    reasons = {}
+    for task, check in sorted(tasks.items()):
+        try:
+            check(corpus.cuts)
+        except DataError as error:
+            reasons[task] = str(error)
+    return reasons

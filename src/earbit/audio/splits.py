@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -57,13 +57,14 @@ class Splits(Generic[Clip]):
     """JSON values for the result file: origin of the splits, counts."""
 
 
-def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
+def training_split(corpus: Corpus, *, resplit_option: str = "--resplit") -> tuple[CutSet, CutSet]:
     """Splits a corpus into training and validation cuts without reading audio.
 
     The `split` of the corpus is kept.  Clips without one, and all training clips of a corpus
     without validation clips, are split by a hash of their id: about a tenth, or at least one if
     there is no other, is validation.  Test clips and clips too short for a masked span are
     excluded.  Raises DataError if no clip remains for training or validation.
+    resplit_option: the option that ignores `split`, for that error.
     """
     usable = [
         cut for cut in corpus.cuts if n_frames_of(cut.recording.num_samples) >= MIN_TRAINING_FRAMES
@@ -77,11 +78,28 @@ def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
     train = CutSet.from_cuts(cut for cut in usable if part_of[cut.id] == "train")
     valid = CutSet.from_cuts(cut for cut in usable if part_of[cut.id] == "valid")
     if not len(train) or not len(valid):
+        least_s = n_samples_of(MIN_TRAINING_FRAMES) / SAMPLE_RATE_HZ
+        n_all, long_enough = len(corpus.cuts), f"of {least_s:g} s or more"
         raise DataError(
-            f"corpus {corpus.name}: {len(train)} clips to train on and {len(valid)} to validate; "
-            + _what_to_do(given)
+            f"corpus {corpus.name}: "
+            + (
+                f"{len(usable)} of {n_all} clips are {long_enough}; at least two are needed, to "
+                "train on and to validate"
+                if len(usable) < 2
+                else _said_of(given, "clips" if len(usable) == n_all else f"clips {long_enough}")
+                + "; clips to train on and to validate are needed, "
+                f"{resplit_option} ignores `split` and draws new splits"
+            )
         )
     return train, valid
+
+
+def _said_of(given: Mapping[str | None, int], clips: str) -> str:
+    """Text about the splits of a corpus: `all 9 clips have split: test`."""
+    counts = [(f"`split: {name}`" if name else "no split", n) for name, n in given.items() if n]
+    if len(counts) == 1:
+        return f"all {counts[0][1]} {clips} have {counts[0][0]}"
+    return f"of {sum(given.values())} {clips} " + ", ".join(f"{n} have {s}" for s, n in counts)
 
 
 def _drawn_valid(ids: Collection[str], *, at_least: int) -> set[str]:
@@ -94,19 +112,6 @@ def _drawn_valid(ids: Collection[str], *, at_least: int) -> set[str]:
     n_tenth = sum(not order(name)[0] for name in ids)
     n_valid = min(max(n_tenth, at_least), len(ids) // 2)
     return set(sorted(ids, key=order)[:n_valid])
-
-
-def _what_to_do(given: Mapping[str | None, int]) -> str:
-    least_s = n_samples_of(MIN_TRAINING_FRAMES) / SAMPLE_RATE_HZ
-    needed = f"at least one of each is needed, of {least_s:g} s or more"
-    n_all, n_test = sum(given.values()), given.get("test", 0)
-    if n_all > 1 and n_test + given.get("valid", 0):
-        counts = ", ".join(f"{n} `split: {name}`" for name, n in given.items() if name)
-        return (
-            f"{needed}, and of {n_all} clips {counts}; --resplit ignores `split` and draws anew "
-            "(pretrain: --set resplit=true)"
-        )
-    return needed
 
 
 def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -> Splits[Clip]:
@@ -126,45 +131,18 @@ def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -
             f"{len(examples)} clips, {what}; at least two classes are needed, each with a clip in "
             "train, valid and test"
         )
-    parts: dict[str, list[Clip]] = {name: [] for name in NAMES}
-    for example in examples:
-        parts[split_of.get(example.id) or "train"].append(example)
-    if not parts["train"]:
-        raise DataError(
-            f"no clip with `split: train` among {len(examples)}; --resplit ignores `split` and "
-            "holds out speakers"
-        )
+    parts = _given_parts(examples, split_of)
     lacking = sorted({*classes} - {str(e.target) for e in parts["valid"]})
     is_given_up = bool(parts["valid"] and lacking)
     if is_given_up:
         parts = {**parts, "train": parts["train"] + parts["valid"], "valid": []}
-    missing = {name: share for name, share in HELD_OUT_SHARES.items() if not parts[name]}
-    if missing:
-        parts |= hold_out_speakers(parts["train"], missing)
+    parts, summary = _with_missing_drawn(parts, split_of, class_of=lambda clip: clip.target)
     counts = {name: Counter(str(e.target) for e in part) for name, part in parts.items()}
     _require_every_class(examples, counts, classes)
-    summary = {
-        "drawn_by": _drawn_by(missing, parts, [split_of.get(example.id) for example in examples])
-        + (f"; the corpus' valid lacks {', '.join(lacking[:8])}" if is_given_up else ""),
-        "n_speakers": {n: len({e.speaker for e in parts[n]} - {None}) for n in NAMES},
-        "n_shared_speakers": _n_shared_speakers(parts),
-        "classes": {c: {n: counts[n][c] for n in NAMES} for c in classes},
-    }
-    return Splits(
-        train=tuple(parts["train"]),
-        valid=tuple(parts["valid"]),
-        test=tuple(parts["test"]),
-        summary=summary,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Alike:
-    """A clip of a corpus that is split without classes."""
-
-    id: str
-    speaker: str | None
-    target: str = ""
+    if is_given_up:
+        summary["drawn_by"] += f"; the corpus' valid lacks {', '.join(lacking[:8])}"
+    summary["classes"] = {c: {n: counts[n][c] for n in NAMES} for c in classes}
+    return _splits(parts, summary)
 
 
 def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -> Splits[Clip]:
@@ -172,35 +150,60 @@ def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None])
 
     Raises DataError for a split without clips.
     """
-    of_id = {example.id: example for example in sorted(examples, key=lambda example: example.id)}
-    parts: dict[str, list[Clip]] = {name: [] for name in NAMES}
-    for example in of_id.values():
-        parts[split_of.get(example.id) or "train"].append(example)
-    missing = {name: share for name, share in HELD_OUT_SHARES.items() if not parts[name]}
-    if missing:
-        drawn = hold_out_speakers([_Alike(e.id, e.speaker) for e in parts["train"]], missing)
-        parts |= {name: [of_id[clip.id] for clip in part] for name, part in drawn.items()}
+    parts, summary = _with_missing_drawn(
+        _given_parts(examples, split_of), split_of, class_of=lambda clip: None
+    )
     if empty := [name for name in NAMES if not parts[name]]:
         raise DataError(
-            f"no {' and no '.join(empty)} clip among {len(of_id)} clips of "
+            f"no {' and no '.join(empty)} clip among {len(examples)} clips of "
             f"{len({e.speaker for e in examples} - {None})} speakers; at least three speakers are "
             "needed, or `split` train, valid and test in the manifest; --resplit ignores `split`"
         )
-    summary = {
-        "drawn_by": _drawn_by(missing, parts, [split_of.get(name) for name in of_id]),
-        "n_speakers": {n: len({e.speaker for e in parts[n]} - {None}) for n in NAMES},
-        "n_shared_speakers": _n_shared_speakers(parts),
+    return _splits(parts, summary)
+
+
+def _given_parts(
+    examples: Sequence[Clip], split_of: Mapping[str, str | None]
+) -> dict[str, list[Clip]]:
+    """Clips by split, sorted by id; those without a split are train. Raises DataError without."""
+    parts: dict[str, list[Clip]] = {name: [] for name in NAMES}
+    for example in sorted(examples, key=lambda example: example.id):
+        parts[split_of.get(example.id) or "train"].append(example)
+    if examples and not parts["train"]:
+        given = _said_of({name: len(part) for name, part in parts.items()}, "clips")
+        raise DataError(
+            f"{given}; clips to train on are needed, --resplit ignores `split` and draws new splits"
+        )
+    return parts
+
+
+def _with_missing_drawn(
+    parts: Mapping[str, list[Clip]],
+    split_of: Mapping[str, str | None],
+    class_of: Callable[[Clip], object],
+) -> tuple[dict[str, list[Clip]], dict[str, Any]]:
+    """Draws empty valid and test splits from train; returns the splits and their summary."""
+    missing = {name: share for name, share in HELD_OUT_SHARES.items() if not parts[name]}
+    drawn = dict(parts)
+    if missing:
+        drawn |= hold_out_speakers(parts["train"], missing, class_of)
+    given = [split_of.get(clip.id) for part in parts.values() for clip in part]
+    return drawn, {
+        "drawn_by": _drawn_by(missing, drawn, given),
+        "n_speakers": {n: len({e.speaker for e in drawn[n]} - {None}) for n in NAMES},
+        "n_shared_speakers": _n_shared_speakers(drawn),
     }
-    return Splits(
-        train=tuple(parts["train"]),
-        valid=tuple(parts["valid"]),
-        test=tuple(parts["test"]),
-        summary=summary,
-    )
+
+
+def _splits(parts: Mapping[str, Sequence[Clip]], summary: Mapping[str, Any]) -> Splits[Clip]:
+    train, valid, test = (tuple(parts[name]) for name in NAMES)
+    return Splits(train=train, valid=valid, test=test, summary=summary)
 
 
 def hold_out_speakers(
-    examples: Sequence[Clip], shares: Mapping[str, float]
+    examples: Sequence[Clip],
+    shares: Mapping[str, float],
+    class_of: Callable[[Clip], object] = lambda clip: clip.target,
 ) -> dict[str, list[Clip]]:
     """Assigns whole speakers to each split in `shares`, in order, and the rest to `train`.
 
@@ -214,7 +217,7 @@ def hold_out_speakers(
         is_known = example.speaker is not None
         key = (is_known, str(example.speaker) if is_known else example.id)
         clips_of.setdefault(key, []).append(example)
-    classes_of = {s: {e.target for e in clips} for s, clips in clips_of.items()}
+    classes_of = {s: {class_of(e) for e in clips} for s, clips in clips_of.items()}
     n_speakers_of = Counter(c for classes in classes_of.values() for c in classes)
     waiting = sorted(clips_of, key=lambda s: hashlib.sha256(s[1].encode()).digest())
     parts: dict[str, list[Clip]] = {}

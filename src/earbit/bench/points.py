@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError
+from earbit.frames import MIN_SAMPLES
 from earbit.runtime.session import MAX_THREADS
-from earbit.runtime.waveform import MAX_SAMPLES, MIN_SAMPLES
+from earbit.runtime.waveform import MAX_SAMPLES
 
 MAX_RUNS = 10_000
 

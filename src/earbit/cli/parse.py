@@ -67,7 +67,8 @@ def _values(
             f"{flag} {'takes no value' if is_switch else 'without a value'}"
         ) from None
     if unknown:
-        raise ConfigError(_unknown(unknown, list(by_flag)))
+        about = f"{command.__doc__} {by_flag['--set'].help}" if "--set" in by_flag else ""
+        raise ConfigError(_unknown(unknown, list(by_flag), about))
     given = vars(texts)
     missing = [one.usage for one in arguments if one.is_required and one.name not in given]
     if missing:
@@ -91,13 +92,26 @@ def _value(argument: Argument, given: Any) -> Any:
     return given if argument.kind is bool else argument.value_of(given)
 
 
-def _unknown(tokens: Sequence[str], flags: Sequence[str]) -> str:
-    """Error message for unknown arguments, with the first option first."""
+def _unknown(tokens: Sequence[str], flags: Sequence[str], about_set: str) -> str:
+    """Error message for unknown arguments, with the first option first.
+
+    about_set: help that names fields of `--set`.
+    """
     options = [token.partition("=")[0] for token in tokens if token.startswith("-")]
     if not options:
-        return f"unexpected argument {tokens[0]!r}"
-    near = difflib.get_close_matches(options[0], flags, n=1)
-    return f"unknown option {options[0]}" + (f"; did you mean {near[0]}" if near else "")
+        return f"unexpected argument {tokens[0]!r}{_as_setting(tokens, about_set)}"
+    near = difflib.get_close_matches(options[0], flags, n=1, cutoff=0.7)
+    hint = f"; did you mean {near[0]}" if near else _as_setting(tokens, about_set)
+    return f"unknown option {options[0]}{hint}"
+
+
+def _as_setting(tokens: Sequence[str], about_set: str) -> str:
+    """How to give `--name value` or `name=value` with `--set`, for a field that its help names."""
+    name, equals, value = tokens[0].lstrip("-").partition("=")
+    if f"{name}=" not in about_set:
+        return ""
+    value = value if equals else "VALUE" if len(tokens) < 2 else tokens[1]
+    return f"; it is a field of the configuration: --set {name}={value}"
 
 
 def _no_command(name: str | None, commands: Mapping[str, Command]) -> str:

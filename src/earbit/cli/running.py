@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from earbit.audio.formats import READ_FORMATS, listed
 from earbit.bench.peers.catalogue import PEERS
 from earbit.cli.arguments import Option, Positional
 from earbit.cli.bench_programs import check_programs, programs_of
@@ -72,6 +73,8 @@ def export(
     bits = (
         f"{100 * agreement['bit_agreement']:.4f} % of bits equal "
         f"(worst {100 * agreement['worst_bit_agreement']:.4f} % at {agreement['worst_leaf']}), "
+        if agreement["worst_bit_agreement"] < 1
+        else "all bits equal, "
     )
     emit(
         result,
@@ -99,8 +102,8 @@ def run(
         tuple[Path, ...],
         Positional(
             "AUDIO",
-            "Audio files (wav, flac, ogg, opus, mp3 and others, of any sampling rate and number of "
-            "channels), folders, or - for standard input.",
+            f"Audio files ({listed(READ_FORMATS)}, of any sampling rate and number of channels), "
+            "folders, or - for standard input.",
         ),
     ],
     out: Annotated[

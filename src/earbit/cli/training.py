@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -73,7 +74,7 @@ def prepare(
         ),
     ] = None,
 ) -> None:
-    """Validates a corpus: lists its contents, unusable files and the tasks that its labels allow.
+    """Validates a corpus: lists its contents, unusable files and the tasks that can use its labels.
 
       earbit prepare folder --root my-audio --out prepared
       earbit prepare folder --root my-audio --labels labels.csv --out prepared
@@ -82,9 +83,11 @@ def prepare(
     """
     from earbit.audio.prepare import corpus_of
     from earbit.audio.prepare import prepare as prepare_corpus
+    from earbit.superb.examples import task_splits
 
-    needs = {task.name: task.label for task in TASKS.values()}
-    print_json(prepare_corpus(corpus_of(corpus, root, labels), out, needs=needs, labels=labels))
+    where = corpus_of(corpus, root, labels)
+    tasks = {task.name: functools.partial(task_splits, task) for task in TASKS.values()}
+    print_json(prepare_corpus(where, out, tasks=tasks, labels=labels))
 
 
 def units(

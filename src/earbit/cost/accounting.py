@@ -14,8 +14,6 @@ from fnmatch import fnmatchcase
 from math import prod
 from typing import Literal
 
-import torch
-
 from earbit.cost.cost import STORAGE_FORMATS
 from earbit.cost.storage import RestBits, n_parameters, owners, storage_bits
 from earbit.cost.trace import weight_shape
@@ -23,6 +21,7 @@ from earbit.errors import ConfigError
 from earbit.model import AudioModel
 from earbit.nn.leaves import Linear
 from earbit.nn.precision import FLOAT, Precision
+from earbit.nn.shapes_only import shapes_only
 
 Accounting = Literal["earbit", "yeh"]
 FLOAT_FORMATS: dict[Accounting, tuple[RestBits, ...]] = {"earbit": STORAGE_FORMATS, "yeh": (16,)}
@@ -77,7 +76,7 @@ def stored(
         else:
             yield path, n_parameters(owner), storage_bits(owner, precision, rest_bits)
     if accounting == "yeh":
-        with torch.device("meta"):
+        with shapes_only():
             projection = Linear(model.config.encoder.d_model, model.config.d_unit)
         n = n_parameters(projection)
         yield "head.projection", n, n * rest_bits

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.cost.profile import profile_model
+from earbit.cost.profile import macs_of_lengths
 from earbit.model import ModelConfig
 from earbit.progress import progress
 
@@ -22,16 +22,8 @@ def macs_by_length(configs: Mapping[str, ModelConfig]) -> list[dict[str, Any]]:
     with progress("profiling lengths", len(configs) * len(LENGTHS_S)) as advance:
         for name, config in configs.items():
             macs = []
-            for seconds in LENGTHS_S:
-                profile = profile_model(
-                    config,
-                    {},
-                    n_samples=seconds * SAMPLE_RATE_HZ,
-                    name=name,
-                    plan="fp32",
-                    devices=(),
-                )
-                macs.append(profile.total.macs)
+            for n_macs in macs_of_lengths(config, [n * SAMPLE_RATE_HZ for n in LENGTHS_S]):
+                macs.append(n_macs)
                 advance()
             rows.append({"name": name, "seconds": list(LENGTHS_S), "macs": macs})
     return rows

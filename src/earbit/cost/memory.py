@@ -12,13 +12,14 @@ not tell the memory of a device, and it would penalise deep models against wide 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 
 from torch import Tensor
 
-from earbit.nn.precision import FLOAT
+from earbit.nn.precision import FLOAT, Precision
 
 FLOAT_BITS = FLOAT.activation_bits
 
@@ -31,14 +32,11 @@ class _Storage:
     fixed_bits: int | None
     """Fixed bits per element of masks and indices; None for numbers."""
     bits: int = 0
-    """Bits per element that its readers require so far."""
+    """Bits per element that readers other than leaves require so far."""
+    readers: set[tuple[str, int]] = field(default_factory=set)
+    """Leaves that read it, with the number of the operand."""
     copies: list[int] = field(default_factory=list)
     """Copies of the same numbers, whose readers count as readers of this storage."""
-
-    @property
-    def n_bits(self) -> int:
-        """Bits of all elements, in float without readers, because then they are a result."""
-        return self.n_elements * (self.fixed_bits or self.bits or FLOAT_BITS)
 
 
 class Memory:
@@ -72,9 +70,15 @@ class Memory:
 
     def read(self, tensor: Tensor, bits: int) -> None:
         """Records a read of a tensor with a number of bits."""
-        index = self._alive.get(id(tensor.untyped_storage()))
-        if index is not None:
-            self._storages[index].bits = max(self._storages[index].bits, bits)
+        storage = self._storage_of(tensor)
+        if storage is not None:
+            storage.bits = max(storage.bits, bits)
+
+    def read_by_leaf(self, tensor: Tensor, leaf: str, operand: int) -> None:
+        """Records a read by a leaf, whose bits `peaks` gets: operand 0 or, of a product, 1."""
+        storage = self._storage_of(tensor)
+        if storage is not None:
+            storage.readers.add((leaf, operand))
 
     def copied(self, source: Tensor, copy: Tensor) -> None:
         """Records a copy without computation, whose readers determine the bits of both."""
@@ -86,23 +90,45 @@ class Memory:
         """Ends the run; live tensors are its result."""
         for index in self._alive.values():
             self._storages[index].bits = max(self._storages[index].bits, FLOAT_BITS)
-        # A copy is younger than its source.
-        for storage in reversed(self._storages):
-            copies = [self._storages[index].bits for index in storage.copies]
-            storage.bits = max([storage.bits, *copies])
 
-    def peaks(self) -> dict[str, int]:
-        """Peak number of live bits at the allocations of each module, by its path."""
+    def peaks(self, precisions: Mapping[str, Precision] = MappingProxyType({})) -> dict[str, int]:
+        """Peak number of live bits at the allocations of each module, by its path.
+
+        precisions: of all leaves that read something.
+        """
+        n_bits = self._bits_of_storages(precisions)
         peaks: dict[str, int] = {}
         n_alive = 0
         for path, index in self._events:
             if path is None:
-                n_alive -= self._storages[index].n_bits
+                n_alive -= n_bits[index]
                 continue
-            n_alive += self._storages[index].n_bits
+            n_alive += n_bits[index]
             peaks[path] = max(peaks.get(path, 0), n_alive)
         return peaks
+
+    def _bits_of_storages(self, precisions: Mapping[str, Precision]) -> list[int]:
+        """Bits of all elements of every storage."""
+        bits = [0] * len(self._storages)
+        # A copy is younger than its source.
+        for index, storage in reversed(list(enumerate(self._storages))):
+            of_leaves = [_operand_bits(precisions[leaf])[k] for leaf, k in storage.readers]
+            of_copies = [bits[copy] for copy in storage.copies]
+            bits[index] = max([storage.bits, *of_leaves, *of_copies])
+        # What has no reader is a result, and in float.
+        return [
+            storage.n_elements * (storage.fixed_bits or n or FLOAT_BITS)
+            for storage, n in zip(self._storages, bits, strict=True)
+        ]
+
+    def _storage_of(self, tensor: Tensor) -> _Storage | None:
+        index = self._alive.get(id(tensor.untyped_storage()))
+        return None if index is None else self._storages[index]
 
     def _gone(self, key: int, index: int) -> None:
         self._alive.pop(key, None)
         self._events.append((None, index))
+
+
+def _operand_bits(precision: Precision) -> tuple[int, int]:
+    return precision.activation_bits, precision.weight_bits

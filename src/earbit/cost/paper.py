@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earbit.cost.devices import DEVICES
-from earbit.cost.profile import Profile, leaves_of_config, profile_model
+from earbit.cost.profile import Profile, leaves_of_config, profile_plans
 from earbit.cost.table import notes
 from earbit.presets import preset
 from earbit.progress import progress
@@ -82,18 +82,16 @@ def table_1(n_samples: int) -> tuple[str, list[Profile]]:
         for name in MODELS:
             config = preset(name)
             leaves = leaves_of_config(config)
-            for plan in PLANS.values():
-                profiles.append(
-                    profile_model(
-                        config,
-                        plan.precisions(leaves),
-                        n_samples=n_samples,
-                        name=name,
-                        plan=plan.name,
-                        rest_bits=16,
-                        devices=[DEVICES[DEVICE]],
-                    )
-                )
+            plans = [(plan.name, plan.precisions(leaves)) for plan in PLANS.values()]
+            for profile in profile_plans(
+                config,
+                plans,
+                n_samples=n_samples,
+                name=name,
+                rest_bits=16,
+                devices=[DEVICES[DEVICE]],
+            ):
+                profiles.append(profile)
                 advance()
     lines = [*aligned(_figures(profiles)), "", *aligned(_ratios(profiles)), ""]
     return "\n".join([*lines, *notes(profiles), *NOTES]), profiles

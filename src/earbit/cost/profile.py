@@ -6,7 +6,7 @@ plan changes only the bits of operands.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +24,7 @@ from earbit.model import AudioModel, ModelConfig
 from earbit.nn.leaves import NamedLeaf, leaf_modules, leaves_of, roles_of
 from earbit.nn.precision import Precision
 from earbit.nn.roles import ROLES
+from earbit.nn.shapes_only import shapes_only
 
 MAX_SAMPLES = 16_000 * 86_400
 """A day of audio; beyond it the attention matrices of some encoders exceed 64-bit sizes."""
@@ -78,32 +79,71 @@ def profile_model(
     only that.  Raises ConfigError for an unknown leaf, a clip shorter than a frame or longer than a
     day, and `rest_bits` that the accounting does not support.
     """
+    (profile,) = profile_plans(
+        config,
+        [(plan, precisions)],
+        n_samples=n_samples,
+        name=name,
+        rest_bits=rest_bits,
+        accounting=accounting,
+        devices=devices,
+    )
+    return profile
+
+
+def profile_plans(
+    config: ModelConfig,
+    plans: Sequence[tuple[str, Mapping[str, Precision]]],
+    *,
+    n_samples: int,
+    name: str,
+    rest_bits: RestBits | None = None,
+    accounting: Accounting = "earbit",
+    devices: Sequence[Device] = CATALOGUE,
+) -> Iterator[Profile]:
+    """Yields what `profile_model` returns for each of `plans`; the model runs once for all.
+
+    plans: names of plans with their precisions of leaves.
+    """
     if not MIN_SAMPLES <= n_samples <= MAX_SAMPLES:
         raise ConfigError(
             f"n_samples={n_samples}; give {MIN_SAMPLES} (25 ms, one frame) to {MAX_SAMPLES} (a day)"
         )
     rest_bits = float_format(accounting, rest_bits)
     model = _without_numbers(config)
-    _check_names(list(leaf_modules(model)), precisions)
+    leaf_names = list(leaf_modules(model))
+    for _, precisions in plans:
+        _check_names(leaf_names, precisions)
     # Only pre-training uses the head, so features and exported programs exclude it.
     model.head = None
-    present = {leaf: p for leaf, p in precisions.items() if not leaf.startswith("head.")}
-    counted = quantized_leaves(model, present, accounting)
-    traced = trace(model, torch.empty(1, n_samples, device="meta"), precisions=counted)
-    own = _costs_by_path(model, traced, counted, accounting, devices)
-    return Profile(
-        name=name,
-        plan=plan,
-        n_samples=n_samples,
-        rest_bits=rest_bits,
-        accounting=accounting,
-        total=total(own.values()),
-        groups=_by_role(model, own, devices),
-        modules=_with_what_is_inside(own),
-        devices=tuple(devices),
-        ops=traced.ops,
-        unknown_ops=traced.unknown_ops,
-    )
+    run = trace(model, torch.empty(1, n_samples, device="meta"))
+    for plan, precisions in plans:
+        present = {leaf: p for leaf, p in precisions.items() if not leaf.startswith("head.")}
+        counted = quantized_leaves(model, present, accounting)
+        traced = run.at(counted)
+        own = _costs_by_path(model, traced, counted, accounting, devices)
+        yield Profile(
+            name=name,
+            plan=plan,
+            n_samples=n_samples,
+            rest_bits=rest_bits,
+            accounting=accounting,
+            total=total(own.values()),
+            groups=_by_role(model, own, devices),
+            modules=_with_what_is_inside(own),
+            devices=tuple(devices),
+            ops=traced.ops,
+            unknown_ops=traced.unknown_ops,
+        )
+
+
+def macs_of_lengths(config: ModelConfig, lengths: Iterable[int]) -> Iterator[int]:
+    """Yields the MACs of `profile_model` for clips of these numbers of samples."""
+    model = _without_numbers(config)
+    model.head = None
+    for n_samples in lengths:
+        traced = trace(model, torch.empty(1, n_samples, device="meta"))
+        yield sum(op.n_macs for op in traced.ops)
 
 
 def leaves_of_config(config: ModelConfig) -> list[NamedLeaf]:
@@ -188,7 +228,7 @@ def _ancestors(path: str) -> Iterator[str]:
 
 
 def _without_numbers(config: ModelConfig) -> AudioModel:
-    with torch.device("meta"):
+    with shapes_only():
         return AudioModel(config).eval()
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from math import prod
 from typing import Any, cast
 
@@ -31,28 +32,44 @@ from earbit.nn.leaves import Conv1d, Leaf, Linear, MatMul
 from earbit.nn.precision import Precision
 
 
-@dataclass(frozen=True, slots=True)
 class Trace:
-    """Operations and peak memory of one forward pass."""
+    """Operations and peak memory of one forward pass; its `ops` have the leaves' own precisions."""
 
-    ops: tuple[Op, ...]
-    """Operations in order of completion, without free ones."""
-    unknown_ops: dict[str, int]
-    """Counts of operations without a formula, whose cost is missing above."""
-    peak_bits: dict[str, int]
-    """Peak number of live activation bits by the path of the running module."""
+    def __init__(
+        self,
+        ops: tuple[Op, ...],
+        unknown_ops: dict[str, int],
+        memory: Memory,
+        leaf_precisions: Mapping[str, Precision],
+    ) -> None:
+        self.ops = ops
+        """Operations in order of completion, without free ones."""
+        self.unknown_ops = unknown_ops
+        """Counts of operations without a formula, whose cost is missing above."""
+        self._memory = memory
+        self._leaf_precisions = leaf_precisions
+
+    @cached_property
+    def peak_bits(self) -> dict[str, int]:
+        """Peak number of live activation bits by the path of the running module."""
+        return self._memory.peaks(self._leaf_precisions)
+
+    def at(self, precisions: Mapping[str, Precision]) -> Trace:
+        """The same pass at other precisions of leaves by name; the others keep theirs."""
+        ops = tuple(
+            replace(op, precision=precisions[op.name]) if op.name in precisions else op
+            for op in self.ops
+        )
+        return Trace(ops, self.unknown_ops, self._memory, {**self._leaf_precisions, **precisions})
 
 
-def trace(
-    model: torch.nn.Module, *inputs: Tensor, precisions: Mapping[str, Precision] | None = None
-) -> Trace:
+def trace(model: torch.nn.Module, *inputs: Tensor) -> Trace:
     """Counts one forward pass of `model` without gradients; set evaluation mode first.
 
     inputs: arguments of the model, on its device; the meta device needs no memory.
-    precisions: of leaves by name; other leaves have their own precision.
     """
     given = (*inputs, *model.parameters(), *model.buffers())
-    recorder = _Recorder(precisions or {}, Memory(given))
+    recorder = _Recorder(Memory(given))
     handles = []
     for name, module in model.named_modules():
         enter, leave = recorder.hooks_of(name)
@@ -67,16 +84,15 @@ def trace(
     finally:
         for handle in handles:
             handle.remove()
-    peak_bits = recorder.memory.peaks()
-    return Trace(tuple(recorder.ops), dict(recorder.unknown_ops), peak_bits)
+    own = {n: leaf.precision for n, leaf in model.named_modules() if isinstance(leaf, Leaf)}
+    return Trace(tuple(recorder.ops), dict(recorder.unknown_ops), recorder.memory, own)
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Receives every tensor operation, and tracks running modules by hooks."""
 
-    def __init__(self, precisions: Mapping[str, Precision], memory: Memory) -> None:
+    def __init__(self, memory: Memory) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.precisions = precisions
         self.ops: list[Op] = []
         self.unknown_ops: Counter[str] = Counter()
         self.memory = memory
@@ -87,16 +103,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         def enter(module: torch.nn.Module, args: Any) -> None:
             if isinstance(module, Leaf) and not self._in_leaf():
-                for tensor, bits in operand_bits(module, args, self._precision(name, module)):
-                    self.memory.read(tensor, bits)
+                n_operands = 2 if isinstance(module, MatMul) else 1
+                for operand, tensor in enumerate(args[:n_operands]):
+                    self.memory.read_by_leaf(tensor, name, operand)
             self.running.append((name, module))
 
         def leave(module: torch.nn.Module, args: Any, output: Any) -> None:
             self.running.pop()
             # A forward pass that has raised has no output.
             if isinstance(module, Leaf) and isinstance(output, Tensor) and not self._in_leaf():
-                precision = self._precision(name, module)
-                self.ops.append(leaf_op(name, module, args, output, precision))
+                self.ops.append(leaf_op(name, module, args, output))
                 self.memory.made([output], name)
 
         return enter, leave
@@ -142,29 +158,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             elif len(outputs) == 1 and tensor.dtype == outputs[0].dtype:
                 self.memory.copied(tensor, outputs[0])
 
-    def _precision(self, name: str, leaf: Leaf) -> Precision:
-        return self.precisions.get(name, leaf.precision)
-
     def _in_leaf(self) -> bool:
         return any(isinstance(module, Leaf) for _, module in self.running)
 
 
-def operand_bits(
-    leaf: Leaf, args: tuple[Any, ...], precision: Precision
-) -> list[tuple[Tensor, int]]:
-    """Activation operands of a leaf with the bits that it reads of each."""
-    bits = (precision.activation_bits, precision.weight_bits)
-    n_operands = 2 if isinstance(leaf, MatMul) else 1
-    return list(zip(args[:n_operands], bits, strict=False))
-
-
-def leaf_op(
-    name: str,
-    leaf: Leaf,
-    args: tuple[Any, ...],
-    output: Tensor,
-    precision: Precision,
-) -> Op:
+def leaf_op(name: str, leaf: Leaf, args: tuple[Any, ...], output: Tensor) -> Op:
     """Record of one call of a leaf, from the shapes of inputs and outputs."""
     inputs, shape = _shapes(args), tuple(output.shape)
     match leaf:
@@ -200,7 +198,7 @@ def leaf_op(
         kind=kind.__name__.lower(),
         n_macs=LEAF_MACS[kind](call),
         n_other_flops=leaf_other_flops(call),
-        precision=precision,
+        precision=leaf.precision,
         n_weights=prod(call.weight) if call.weight else 0,
         out_elements=prod(needed_output(call)),
     )

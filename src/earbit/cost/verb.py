@@ -14,7 +14,7 @@ from earbit.cost.devices import DEVICES, Device, devices_named
 from earbit.cost.figure import draw
 from earbit.cost.lengths import macs_by_length
 from earbit.cost.paper import table_1
-from earbit.cost.profile import MAX_SAMPLES, Profile, leaves_of_config, profile_model
+from earbit.cost.profile import MAX_SAMPLES, Profile, leaves_of_config, profile_plans
 from earbit.cost.records import to_json
 from earbit.cost.storage import RestBits
 from earbit.cost.table import render
@@ -67,19 +67,15 @@ def profile_models(
     for where in models or tuple(PRESETS):
         config, own_precisions, own_plan = _model_of(where)
         config = configs[where] = override(config, settings)
-        for plan, precisions in _plans_for(where, config, own_precisions, own_plan, plans):
-            profiles.append(
-                profile_model(
-                    config,
-                    precisions,
-                    n_samples=n_samples,
-                    name=where,
-                    plan=plan,
-                    rest_bits=rest_bits,
-                    accounting=accounting,
-                    devices=named,
-                )
-            )
+        profiles += profile_plans(
+            config,
+            _plans_for(where, config, own_precisions, own_plan, plans),
+            n_samples=n_samples,
+            name=where,
+            rest_bits=rest_bits,
+            accounting=accounting,
+            devices=named,
+        )
     text, records = render(profiles, module_depth), to_json(profiles, module_depth)
     if figure is not None:
         write_text(figure, draw(records, macs_by_length(configs)) + "\n")

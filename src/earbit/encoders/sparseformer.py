@@ -48,6 +48,7 @@ class SparseformerConfig:
 
     def __post_init__(self) -> None:
         check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
+        require_count(position_kernel=self.position_kernel)
         check_width(self.d_model, self.n_heads, self.position_kernel)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from earbit.errors import require_choice
+from earbit.errors import require_choice, require_count
 from earbit.nn.attention import SelfAttention
 from earbit.nn.positional import PositionalConv, check_width
 from earbit.nn.transformer_layer import (
@@ -38,6 +38,7 @@ class TransformerConfig:
     def __post_init__(self) -> None:
         check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
         require_choice(("post", "pre"), norm=self.norm)
+        require_count(position_kernel=self.position_kernel)
         check_width(self.d_model, self.n_heads, self.position_kernel)
 
 

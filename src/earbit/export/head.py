@@ -69,8 +69,8 @@ def head_of(model: AudioModel, where: Path, *, name: str) -> ModelHead:
         raise ConfigError(f"{where}: does not say which model it was trained on; {remedy}")
     if trained.model_digest != weights_digest(model):
         raise ConfigError(
-            f"{where}: trained on another model than this {name}, or before --plan or --seed "
-            f"made another of it; {remedy}"
+            f"{where}: trained on a model with other weights than {name} (another model, plan or "
+            f"seed); {remedy}"
         )
     for label in trained.outputs:
         if not 0 < len(label.encode()) <= MAX_LABEL_BYTES or any(map(_is_control, label)):

@@ -25,6 +25,7 @@ from earbit.hub.importer import Imported, Importer
 from earbit.model import AudioModel, ModelConfig
 from earbit.nn.front_end import FrontEndConfig
 from earbit.nn.positional import N_GROUPS
+from earbit.nn.shapes_only import shapes_only
 from earbit.progress import say
 
 CONFIG, WEIGHTS, PREPROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"
@@ -72,7 +73,7 @@ def _read(path: Path) -> Imported:
     described = _json(path / CONFIG)
     config = _config(path, described, _normalizes(path))
     theirs, digest = _tensors(path / WEIGHTS)
-    with torch.device("meta"):
+    with shapes_only():
         shapes = {name: t.shape for name, t in AudioModel(config).state_dict().items()}
     tensors = _renamed(theirs)
     _check(path / WEIGHTS, tensors, shapes)

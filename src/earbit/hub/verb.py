@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from earbit.errors import ConfigError
 from earbit.files import make_folder
 from earbit.hub.table import importer_of
 from earbit.model import AudioModel
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
+from earbit.nn.shapes_only import shapes_only
 
 
 def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
@@ -25,7 +24,7 @@ def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
         raise ConfigError(f"{out}: there is a model already; give another --out")
     importer = importer_of(source)
     imported = importer.read(source)
-    with torch.device("meta"):
+    with shapes_only():
         model = AudioModel(imported.config)
     model.load_state_dict(dict(imported.tensors), assign=True)
     make_folder(out_dir)

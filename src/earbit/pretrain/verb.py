@@ -42,7 +42,12 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     check_same_run(out_dir / CHECKPOINTS, _description(recipe, given))
     units_dir = out_dir / "units"
     with only_process_in(out_dir):
-        corpus, waveforms = training_corpus(recipe.corpus, out_dir, resplit=recipe.resplit)
+        corpus, waveforms = training_corpus(
+            recipe.corpus,
+            out_dir,
+            resplit=recipe.resplit,
+            resplit_option="--set resplit=true",
+        )
         if recipe.units is None:
             n_units, seed = recipe.n_units, recipe.seed
             data = training_data(corpus, waveforms, units_dir, n_units=n_units, seed=seed)

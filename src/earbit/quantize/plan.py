@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ class Plan:
         table = {leaf.name: FLOAT for leaf in leaves}
         for selector, precision in self.rules:
             if not selector.fits(leaves):
-                near = suggest(selector.name or str(selector), [*ROLES, *_families(leaves)])
+                near = _near(selector, leaves)
                 raise ConfigError(f"plan {self.name!r}: {str(selector)!r} matches no leaf{near}")
             bits = precision.activation_bits
             of_products = Precision(bits, bits) if selector.name is None else precision
@@ -49,6 +49,11 @@ class Plan:
                 if selector.selects(leaf):
                     table[leaf.name] = precision if leaf.has_weight else of_products
         return table
+
+    def absent_roles(self, leaves: Iterable[NamedLeaf]) -> list[str]:
+        """Selectors that match nothing, because the model has no leaf of their role."""
+        leaves = list(leaves)
+        return [str(s) for s, _ in self.rules if not any(map(s.selects, leaves))]
 
     def quantizing(self, leaves: Iterable[NamedLeaf]) -> dict[str, Precision]:
         """Like `precisions`; raises ConfigError too if every leaf stays in float."""
@@ -60,9 +65,15 @@ class Plan:
         return table
 
 
-def _families(leaves: list[NamedLeaf]) -> list[str]:
-    """Leaf names with starred indices, each once: the usual form of a pattern."""
-    return list(dict.fromkeys(re.sub(r"\.\d+\.", ".*.", leaf.name) for leaf in leaves))
+def _near(selector: Selector, leaves: list[NamedLeaf]) -> str:
+    """End of an error: the layers that exist, or similar selectors."""
+    anywhere = replace(selector, first_layer=None, last_layer=None)
+    found = {leaf.layer for leaf in leaves if anywhere.selects(leaf)}
+    layers = sorted(layer for layer in found if layer is not None)
+    if selector.first_layer is not None and layers:
+        return f"; {str(anywhere)!r} has layers {layers[0]} to {layers[-1]}"
+    families = (re.sub(r"\.\d+\.", ".*.", leaf.name) for leaf in leaves)
+    return suggest(selector.name or str(selector), list(dict.fromkeys((*ROLES, *families))))
 
 
 def _front_end(precision: Precision) -> tuple[Rule, ...]:

@@ -30,6 +30,8 @@ def least_squares_scale(rows: Tensor, bits: int, number_set: NumberSet) -> Tenso
     Candidates lie between a fraction of what the greatest number of the row would need and all of
     it.  Rows of zeros get the smallest scale.
     """
+    if rows.is_meta:  # A model that is being loaded; the search would take seconds.
+        return rows.new_empty(len(rows))
     low, high = code_range(bits, number_set)
     greatest = rows.abs().amax(-1)
     best = (greatest / high).clamp_min(MIN_WEIGHT_SCALE)

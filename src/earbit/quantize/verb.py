@@ -104,6 +104,8 @@ def quantize(
     stages = stages_of(config, teacher, out_dir, has_units=has_units)
     if not has_units:
         lacks = f"{where} has no unit head" if teacher.head is None else f"no units beside {where}"
+        if where in PRESETS:
+            lacks = f"{where} is a preset with random weights and without a unit head"
         taught = "the teacher" if config.weights.logits else "the teacher's hidden states alone"
         say(f"{lacks}: learns from {taught}")
     for stage in stages:

@@ -86,8 +86,11 @@ def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
     # A single word may be the name of a preset.
     is_model = is_folder or path.name == str(path) and not path.suffix
     example = path if is_model else "hubert-base"
+    plan, note = " --plan w1a1", ""
+    if is_folder:
+        plan, note = "", " (with --plan w1a1 if it is not quantized)"
     raise FormatError(
         f"{path}: {'a folder' if is_folder else 'no such file'}; "
-        f"`earbit export {example} --plan w1a1 --out FILE.safetensors` makes a program of a "
-        "preset or model"
+        f"`earbit export {example}{plan} --out FILE.safetensors` makes a program of a "
+        f"preset or model{note}"
     )

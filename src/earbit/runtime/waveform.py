@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earbit.errors import DataError
+from earbit.frames import MIN_SAMPLES
 
-MIN_SAMPLES = 400
 MAX_SAMPLES = 16_000 * 3600 * 4
 MAX_PEAK = 8.0
 """Full scale is 1; far louder audio was probably not divided by the full scale of integers."""

@@ -43,15 +43,16 @@ class TrainingData:
 
 
 def training_corpus(
-    where: str, out_dir: Path, *, resplit: bool = False
+    where: str, out_dir: Path, *, resplit: bool = False, resplit_option: str = "--resplit"
 ) -> tuple[Corpus, Mapping[str, np.ndarray]]:
     """Opens a corpus, checks that it can be split, and decodes it.
 
     Raises DataError before decoding if no clip remains for training or validation.
+    resplit_option: the option of the command that sets `resplit`, for that error.
     """
     corpus = open_corpus(where, resplit=resplit)
     say_ignored(corpus)
-    training_split(corpus)
+    training_split(corpus, resplit_option=resplit_option)
     return decoded_corpus(corpus, out_dir)
 
 

@@ -83,8 +83,8 @@ def errors_of_models(
         for one in subjects:
             title, student = f"errors of {one.name}", one.student(others)
             measured.append((one, measure(one.teacher, student, clips, seed=seed, title=title)))
-        seconds = sum(clip.size for clip in clips) / SAMPLE_RATE_HZ
-        audio = {"audio": where, "clips": len(clips), "seconds": seconds, "seed": seed}
+        total_s = sum(clip.size for clip in clips) / SAMPLE_RATE_HZ
+        audio = {"audio": where, "clips": len(clips), "seconds": total_s, "seed": seed}
         text, result = render(measured, audio), to_json(measured, audio)
         if out_dir is not None:
             write_json(out_dir / RESULT_NAME, result)

@@ -45,17 +45,17 @@ def class_or_slot_splits(
         return class_splits(examples, split_of)
     part_of = {e.id: split_of.get(e.id) or "train" for e in examples}
     speakers_of = {part: {e.target for e in examples if part_of[e.id] == part} for part in NAMES}
-    held_out = speakers_of["valid"] | speakers_of["test"]
-    is_usable = held_out <= speakers_of["train"]
-    splits = class_splits(
-        [replace(e, speaker=None) for e in examples], split_of if is_usable else {}
+    is_usable = speakers_of["valid"] | speakers_of["test"] <= speakers_of["train"]
+    alone = [replace(example, speaker=None) for example in examples]
+    splits = class_splits(alone, split_of if is_usable else {})
+    of_id = {example.id: example for example in examples}
+    summary = dict(splits.summary)
+    if not is_usable:
+        summary["drawn_by"] += ", since the corpus' splits hold out speakers"
+    train, valid, test = (
+        tuple(of_id[e.id] for e in part) for part in (splits.train, splits.valid, splits.test)
     )
-    if is_usable:
-        return splits
-    note = (
-        "clips held out, since the corpus' splits hold out speakers; " + splits.summary["drawn_by"]
-    )
-    return replace(splits, summary={**splits.summary, "drawn_by": note})
+    return Splits(train=train, valid=valid, test=test, summary=summary)
 
 
 def class_slots(targets: Sequence[Target]) -> Slots:

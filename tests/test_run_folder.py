@@ -1,0 +1,73 @@
+"""Messages about a folder that holds another run name what the user changed, and only that."""
+
+import dataclasses
+
+import pytest
+
+from earbit.config import override, to_dict
+from earbit.presets import preset
+from earbit.pretrain.recipe import preset_recipe
+from earbit.quantize.verb import default_config
+from earbit.run_folder import differences
+
+
+def quantize(*settings, plans=("w1a1",), n_steps=(300,), seed=0):
+    return {"config": to_dict(override(default_config(plans, n_steps, seed), settings))}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "message"),
+    [
+        (quantize(), quantize(), None),
+        (
+            quantize(),
+            quantize(n_steps=(600,)),
+            "a run with --n-steps 300, here --n-steps 600",
+        ),
+        (
+            quantize(n_steps=(300, 600), plans=("w4a4", "w1a1")),
+            quantize(n_steps=(300,), plans=("w4a4", "w1a1")),
+            "a run with --n-steps 300 600, here --n-steps 300",
+        ),
+        (
+            quantize("train.optimiser.warmup_steps=7"),
+            quantize(),
+            "a run with train.optimiser.warmup_steps=7, here train.optimiser.warmup_steps=30",
+        ),
+        (
+            quantize("resplit=true"),
+            quantize(),
+            "a run with --resplit, here no --resplit",
+        ),
+    ],
+)
+def test_differences_of_quantization_are_the_options_that_cause_them(before, now, message):
+    assert differences(before, now) == message
+
+
+def pretraining(recipe):
+    return {"recipe": to_dict(recipe)}
+
+
+def test_of_another_number_of_units_only_the_setting_is_reported():
+    recipe = preset_recipe("hubert-tiny")
+    before, now = (
+        pretraining(override(recipe, [f"n_units={n}", f"model.n_units={n}"])) for n in (50, 100)
+    )
+    assert differences(before, now) == "a run with n_units=50, here n_units=100"
+
+
+def test_of_another_encoder_only_its_type_is_reported():
+    recipe = preset_recipe("hubert-tiny")
+    encoder = preset("conformer-tiny").encoder
+    other = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, encoder=encoder))
+    assert differences(pretraining(recipe), pretraining(other)) == (
+        "a run with model.encoder.type=transformer, here model.encoder.type=conformer"
+    )
+
+
+def test_settings_are_written_as_on_the_command_line():
+    recipe = preset_recipe("hubert-tiny")
+    other = override(recipe, ["resplit=true", "units=my-units"])
+    message = differences(pretraining(other), pretraining(recipe))
+    assert message == "a run with resplit=true units=my-units, here resplit=false units=null"
