@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lhotse import CutSet
 
 from earbit.audio.corpus import (
     SYNTHETIC,
@@ -35,7 +34,7 @@ CLIPPED_PEAK = 0.9999
 N_SAID = 10
 """Maximum number of silent files that are listed."""
 
-Check = Callable[[CutSet], object]
+Check = Callable[[Corpus], object]
 """Labels and splits of a corpus -> anything; raises DataError if a task cannot use them."""
 
 
@@ -167,7 +166,7 @@ def _refused(corpus: Corpus, tasks: Mapping[str, Check]) -> dict[str, str]:
     reasons = {}
     for task, check in sorted(tasks.items()):
         try:
-            check(corpus.cuts)
+            check(corpus)
         except DataError as error:
             reasons[task] = str(error)
     return reasons

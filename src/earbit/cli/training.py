@@ -83,10 +83,10 @@ def prepare(
     """
     from earbit.audio.prepare import corpus_of
     from earbit.audio.prepare import prepare as prepare_corpus
-    from earbit.superb.examples import task_splits
+    from earbit.superb.verb import work_on
 
     where = corpus_of(corpus, root, labels)
-    tasks = {task.name: functools.partial(task_splits, task) for task in TASKS.values()}
+    tasks = {task.name: functools.partial(work_on, task) for task in TASKS.values()}
     print_json(prepare_corpus(where, out, tasks=tasks, labels=labels))
 
 

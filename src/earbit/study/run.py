@@ -105,7 +105,7 @@ class Study:
 
 def check_serves(corpus: Corpus) -> None:
     """Raises DataError, without reading audio, if labels or splits do not suffice for the study."""
-    task_splits(task_named("ks"), corpus.cuts)
+    task_splits(task_named("ks"), corpus)
     training_split(corpus)
 
 
