@@ -7,12 +7,17 @@ from hypothesis import strategies as st
 from earbit.errors import ConfigError
 from earbit.superb.heads.head import HeadShape, WeightedSum
 from earbit.superb.heads.linear import FrameLinear, MeanPoolLinear
+from earbit.superb.heads.recurrent import Blstm, FrameLstm
+from earbit.superb.heads.spec_augment import spec_augment
+from earbit.superb.heads.table import HEADS
+from earbit.superb.heads.xvector import XVector
 from earbit.superb.training import collate
 
 
-def head(n_states=3, width=8, n_outputs=4, kind=MeanPoolLinear):
+def head(n_states=3, width=8, n_outputs=4, kind=MeanPoolLinear, d_hidden=256):
     torch.manual_seed(0)
-    return kind(HeadShape(n_states=n_states, width=width, n_outputs=n_outputs)).eval()
+    shape = HeadShape(n_states=n_states, width=width, n_outputs=n_outputs, d_hidden=d_hidden)
+    return kind(shape).eval()
 
 
 def clip(n_frames, seed):
@@ -83,26 +88,229 @@ def test_frame_linear_is_two_affine_maps_of_every_frame():
     np.testing.assert_allclose(got[0].detach().numpy(), expected, atol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+def real(outputs, n_frames):
+    """Outputs of a clip without padding: all, or those of its frames."""
+    return outputs[:n_frames] if outputs.dim() == 2 else outputs
+
+
+@pytest.mark.parametrize("kind", HEADS.values(), ids=HEADS)
+@settings(max_examples=20, deadline=None)
 @given(n_frames=st.lists(st.integers(1, 40), min_size=1, max_size=6))
-def test_a_clip_in_a_batch_gives_what_it_gives_alone(n_frames):
-    module = head()
+def test_a_clip_in_a_batch_gives_what_it_gives_alone(kind, n_frames):
+    module = head(kind=kind, d_hidden=16)
     clips = {str(i): clip(n, seed=i) for i, n in enumerate(n_frames)}
     batch = module(*collate(clips, list(clips)))
-    for row, i in zip(batch, clips, strict=True):
+    for row, i, n in zip(batch, clips, n_frames, strict=True):
         alone = module(*collate(clips, [i]))[0]
-        torch.testing.assert_close(row, alone, atol=1e-6, rtol=0)
+        torch.testing.assert_close(real(row, n), real(alone, n), atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("rubbish", [1e6, -1.0, 3e38])
-def test_what_finite_value_stands_in_the_padding_does_not_matter(rubbish):
-    module = head()
-    states_LBTD, lengths = collate({"a": clip(3, 0), "b": clip(9, 1)}, ["a", "b"])
+@pytest.mark.parametrize("rubbish", [1e6, -1.0, 3e30])
+@pytest.mark.parametrize("kind", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("n_frames", [3, 16])
+def test_what_finite_value_stands_in_the_padding_does_not_matter(kind, rubbish, n_frames):
+    module = head(kind=kind, d_hidden=16)
+    states_LBTD, lengths = collate({"a": clip(n_frames, 0), "b": clip(22, 1)}, ["a", "b"])
     clean = module(states_LBTD, lengths)
-    states_LBTD[:, 0, 3:] = rubbish
-    assert torch.equal(module(states_LBTD, lengths), clean)
+    states_LBTD[:, 0, n_frames:] = rubbish
+    spoilt = module(states_LBTD, lengths)
+    for row, expected, n in zip(spoilt, clean, lengths.tolist(), strict=True):
+        assert torch.equal(real(row, n), real(expected, n))
 
 
 def test_a_head_without_outputs_is_an_error():
     with pytest.raises(ConfigError, match="n_outputs=0"):
         HeadShape(n_states=1, width=1, n_outputs=0)
+
+
+def sizes(module):
+    return {name: tuple(p.shape) for name, p in module.named_parameters()}
+
+
+def test_the_published_recurrent_head_is_two_bidirectional_lstms_of_1024():
+    got = sizes(head(n_states=13, width=768, n_outputs=32, kind=Blstm, d_hidden=1_024))
+    assert got["projection.weight"] == (1_024, 768)
+    assert got["output.weight"] == (32, 2_048)
+    lstm = sum(np.prod(s) for name, s in got.items() if name.startswith("lstm"))
+    # Per direction: 4 gates x (inputs + 1,024 outputs + 2 biases) x 1,024.
+    assert lstm == 2 * 4 * 1_024 * (1_024 + 1_024 + 2) + 2 * 4 * 1_024 * (2_048 + 1_024 + 2)
+
+
+def test_the_published_head_of_diarization_is_one_lstm_of_512_without_a_projection():
+    got = sizes(head(n_states=13, width=768, n_outputs=2, kind=FrameLstm, d_hidden=512))
+    assert got == {
+        "layers.logits": (13,),
+        "lstm.weight_ih_l0": (2_048, 768),
+        "lstm.weight_hh_l0": (2_048, 512),
+        "lstm.bias_ih_l0": (2_048,),
+        "lstm.bias_hh_l0": (2_048,),
+        "output.weight": (2, 512),
+        "output.bias": (2,),
+    }
+
+
+def test_the_published_x_vector_has_layers_of_512_512_512_512_1500_and_two_of_512():
+    got = sizes(head(n_states=13, width=768, n_outputs=1_211, kind=XVector, d_hidden=512))
+    weights = {name: shape for name, shape in got.items() if not name.endswith("bias")}
+    assert weights == {
+        "layers.logits": (13,),
+        "projection.weight": (512, 768),
+        "context.0.weight": (512, 512, 5),
+        "context.1.weight": (512, 512, 3),
+        "context.2.weight": (512, 512, 3),
+        "context.3.weight": (512, 512, 1),
+        "context.4.weight": (1_500, 512, 1),
+        "embedding.weight": (512, 3_000),
+        "second.weight": (512, 512),
+        "speakers": (1_211, 512),
+    }
+
+
+@pytest.mark.parametrize(("kind", "shape"), [(Blstm, (2, 9, 4)), (FrameLstm, (2, 9, 4)), (XVector, (2, 16))])
+def test_shapes_of_the_outputs(kind, shape):
+    module = head(kind=kind, d_hidden=16)
+    assert module(*collate({"a": clip(3, 0), "b": clip(9, 1)}, ["a", "b"])).shape == shape
+
+
+def test_a_one_way_lstm_reads_no_future_and_a_two_way_one_does():
+    x = clip(12, 0)
+    later = x.copy()
+    later[:, 8:] += 1
+    for kind, is_equal in ((FrameLstm, True), (Blstm, False)):
+        module = head(kind=kind, d_hidden=16)
+        first, second = (module(*collate({"a": a}, ["a"]))[0, :8] for a in (x, later))
+        assert torch.allclose(first, second) is is_equal
+
+
+def lstm_by_hand(x_TD, w_ih, w_hh, b_ih, b_hh):
+    """Hochreiter and Schmidhuber 1997, gates in PyTorch's order: input, forget, cell, output."""
+    sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+    h = c = np.zeros(w_hh.shape[1])
+    rows = []
+    for x in x_TD:
+        i, f, g, o = np.split(w_ih @ x + b_ih + w_hh @ h + b_hh, 4)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        rows.append(h)
+    return np.stack(rows)
+
+
+def test_the_head_of_diarization_is_the_lstm_of_the_equations_on_the_weighted_sum():
+    module, x = head(kind=FrameLstm, d_hidden=5), clip(7, 0)
+    weights = [p.detach().double().numpy() for p in module.lstm.parameters()]
+    w, b = (t.detach().double().numpy() for t in module.output.parameters())
+    expected = lstm_by_hand(x.astype(np.float64).mean(0), *weights) @ w.T + b
+    got = module(*collate({"a": x}, ["a"]))[0].detach().numpy()
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_the_x_vector_is_what_its_layers_say_frame_by_frame():
+    """The layers are linear maps of the frames t - 2 to t + 2, of t - 2, t, t + 2, and so on."""
+    module, x = head(kind=XVector, d_hidden=6), clip(20, 3)
+    get = lambda t: t.detach().double().numpy()  # noqa: E731
+    h_TD = x.astype(np.float64).mean(0) @ get(module.projection.weight).T
+    h_TD = h_TD + get(module.projection.bias)
+    for layer, offsets in zip(
+        module.context, [(-2, -1, 0, 1, 2), (-2, 0, 2), (-3, 0, 3), (0,), (0,)], strict=True
+    ):
+        w, b = get(layer.weight), get(layer.bias)
+        reach = offsets[-1]
+        h_TD = np.stack(
+            [
+                np.maximum(sum(w[:, :, k] @ h_TD[t + o] for k, o in enumerate(offsets)) + b, 0)
+                for t in range(reach, len(h_TD) - reach)
+            ]
+        )
+    assert len(h_TD) == 20 - 14
+    pooled = np.concatenate([h_TD.mean(0), np.sqrt(h_TD.var(0) + 1e-5)])
+    w, b = get(module.embedding.weight), get(module.embedding.bias)
+    got = module(*collate({"a": x}, ["a"]))[0].detach().numpy()
+    np.testing.assert_allclose(got, np.maximum(w @ pooled + b, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("n_frames", [1, 14, 15, 16])
+def test_an_x_vector_of_a_short_clip_is_finite_and_has_a_gradient(n_frames):
+    module = head(kind=XVector, d_hidden=16).train()
+    embedding_BD = module(*collate({"a": clip(n_frames, 0)}, ["a"]))
+    module.cosines(embedding_BD).square().sum().backward()
+    assert embedding_BD.isfinite().all()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+def test_cosines_of_the_speakers_lie_between_minus_one_and_one():
+    module = head(kind=XVector, d_hidden=16)
+    embedding_BD = module(*collate({"a": clip(20, 0)}, ["a"]))
+    cosines_BC = module.cosines(embedding_BD)
+    assert cosines_BC.shape == (1, 4)
+    assert cosines_BC.abs().max() <= 1 + 1e-6
+    assert torch.allclose(module.cosines(embedding_BD), cosines_BC)
+
+
+# SpecAugment.
+
+
+def augmented(x_BTD, lengths, seed=0):
+    torch.manual_seed(seed)
+    return spec_augment(x_BTD, torch.tensor(lengths))
+
+
+def test_masks_are_zero_and_what_is_left_of_constant_features_is_constant():
+    """A warp of a constant is the constant."""
+    for seed in range(20):
+        y_BTD = augmented(torch.ones(2, 200, 300), [200, 90], seed)
+        assert y_BTD.shape == (2, 200, 300)
+        values = torch.unique((y_BTD * 1e5).round() / 1e5)
+        assert set(values.tolist()) <= {0.0, 1.0}
+
+
+def test_masks_are_whole_frames_and_whole_features_of_limited_width():
+    n_frames_masked, n_features_masked = [], []
+    for seed in range(40):
+        y_TD = augmented(torch.ones(1, 300, 400), [300], seed)[0].round()
+        masked_T, masked_D = y_TD.sum(1) == 0, y_TD.sum(0) == 0
+        n_frames_masked.append(int(masked_T.sum()))
+        n_features_masked.append(int(masked_D.sum()))
+        assert torch.equal(y_TD, (~masked_T).float()[:, None] * (~masked_D).float())
+    # Two masks of 0 to 39 frames, four of 0 to 49 features.
+    assert max(n_frames_masked) <= 2 * 39
+    assert max(n_features_masked) <= 4 * 49
+    assert 20 < np.mean(n_frames_masked) < 50
+    assert 50 < np.mean(n_features_masked) < 130
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 10, 11])
+def test_a_short_clip_is_never_masked_entirely(n_frames):
+    for seed in range(30):
+        y_TD = augmented(torch.ones(1, n_frames, 8), [n_frames], seed)[0]
+        assert y_TD.shape == (n_frames, 8)
+        assert y_TD.isfinite().all()
+
+
+def test_a_time_warp_keeps_the_ends_where_they_were():
+    ramp = torch.arange(100.0)[:, None].expand(100, 1)
+    seen = set()
+    for seed in range(20):
+        y_T = augmented(ramp[None], [100], seed)[0, :, 0]
+        kept = y_T > 0.5
+        seen.add(bool(torch.allclose(y_T[kept], ramp[:, 0][kept], atol=1e-3)))
+        moved = (y_T - ramp[:, 0])[kept].abs()
+        # A frame is moved by at most 4, and frames at the ends by half a step at most.
+        assert moved.max() < 5
+    assert seen == {True, False} or seen == {False}
+
+
+def test_padding_stays_zero():
+    y_BTD = augmented(torch.ones(2, 50, 20), [50, 30])
+    assert not y_BTD[1, 30:].any()
+
+
+def test_features_are_masked_in_training_and_left_alone_in_evaluation():
+    module = head(kind=Blstm, width=8, d_hidden=16)
+    batch = collate({"a": clip(40, 0)}, ["a"])
+    assert torch.equal(module(*batch), module(*batch))
+    module.train()
+    assert not torch.equal(module(*batch), module(*batch))
+    module.dropout.p, module.lstm.dropout = 0.0, 0.0
+    assert not torch.equal(module(*batch), module(*batch))
