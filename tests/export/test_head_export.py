@@ -1,5 +1,6 @@
 """A head in a program says what PyTorch's head says; a head of another model is refused by name."""
 
+import copy
 import json
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from earbit.errors import ConfigError, FormatError, UnsupportedError
+from earbit.errors import ConfigError, DataError, FormatError, UnsupportedError
 from earbit.export import head as head_module
 from earbit.export.head import head_of
 from earbit.export.verb import export_model, export_to, model_of
@@ -29,13 +30,16 @@ LABELS = ("_silence_", "down", "ä b")
 AUDIO = noise_clips(5, n_clips=1)[0]
 
 
-def head_for(model, folder, *, labels=LABELS, n_states=None, width=None, digest=None, task=KS):
+def head_for(
+    model, folder, *, labels=LABELS, n_states=None, width=None, digest=None, task=KS, d_hidden=256
+):
     """A head of random weights that differ in size, as if it were trained on the model."""
     encoder = model.config.encoder
     shape = HeadShape(
         n_states=n_states or encoder.n_layers + 1,
         width=width or encoder.d_model,
         n_outputs=len(labels),
+        d_hidden=d_hidden,
     )
     random = torch.Generator().manual_seed(1)
     module = HEADS[task.head](shape)
@@ -162,23 +166,86 @@ def test_a_head_that_no_op_computes_is_refused_by_its_name(tmp_path, monkeypatch
         export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)
 
 
-def test_a_head_of_several_slots_is_refused(tmp_path):
-    head_for(model_of("hubert-tiny", plan=None, seed=0), tmp_path)
-    trained = load_head(tmp_path)
-    slots = (LABELS[:1], LABELS[1:])
-    save_head(tmp_path / "head.safetensors", replace(trained, slots=slots))
-    with pytest.raises(UnsupportedError, match="2 slots"):
-        export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)
+def test_of_several_slots_the_likeliest_label_of_each_is_that_of_pytorch(tmp_path):
+    slots = (("dim", "raise"), ("heat", "light", "ä b"))
+    labels = tuple(label for slot in slots for label in slot)
+    model = model_of("hubert-tiny", plan=None, seed=0)
+    module = head_for(model, tmp_path, labels=labels)
+    save_head(tmp_path / "head.safetensors", replace(load_head(tmp_path), slots=slots))
+    result = export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)["head"]
+    session = Session(tmp_path / "p.safetensors")
+    expected = torch_scores(model, module, AUDIO)
+    wanted = (slots[0][expected[:2].argmax()], slots[1][expected[2:].argmax()])
+    assert session.slot_labels(AUDIO) == wanted
+    assert result["label"] == result["torch_label"] == ", ".join(wanted)
+    assert session.labels == labels
+    with pytest.raises(ConfigError, match="2 slots; call `slot_labels`"):
+        session.label(AUDIO)
+
+
+@pytest.mark.parametrize("name", ["asr", "asv", "sd", "pr"])
+@pytest.mark.parametrize("n_samples", [5_000, 32_000])
+def test_scores_of_every_trained_kind_are_those_of_pytorch_at_any_length(tmp_path, name, n_samples):
+    model = model_of("hubert-tiny", plan=None, seed=0)
+    module = head_for(model, tmp_path, task=TASKS[name], labels=("x", "y", "z", "w"), d_hidden=24)
+    result = export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)["head"]
+    session = Session(tmp_path / "p.safetensors")
+    assert session.kind == result["kind"] == TASKS[name].kind
+    audio = AUDIO[:n_samples]
+    expected = torch_scores(model, module.eval(), audio)
+    got = session.scores(audio)
+    assert got.shape == expected.shape
+    assert np.ptp(expected) > 0.01, "no score stands out"
+    assert np.abs(got - expected).max() < 1e-4 * (1 + np.abs(expected).max())
+
+
+def test_audio_of_fewer_frames_than_an_x_vector_sees_is_a_fault_of_the_data(tmp_path):
+    head_for(model_of("hubert-tiny", plan=None, seed=0), tmp_path, task=TASKS["asv"], d_hidden=24)
+    export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)
+    session = Session(tmp_path / "p.safetensors")
+    # 15 frames of 320 samples, of which the last has 400.
+    assert np.isfinite(session.embedding(AUDIO[: 14 * 320 + 400])).all()
+    for n_samples in (400, 14 * 320 + 399):
+        with pytest.raises(DataError, match=f"audio of {n_samples} samples: .* frames are too few"):
+            session.embedding(AUDIO[:n_samples])
+
+
+def test_the_embedding_of_a_program_is_the_direction_of_that_of_pytorch(tmp_path):
+    model = model_of("hubert-tiny", plan=None, seed=0)
+    module = head_for(model, tmp_path, task=TASKS["asv"], d_hidden=24)
+    export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)
+    expected = torch_scores(model, module.eval(), AUDIO)
+    got = Session(tmp_path / "p.safetensors").embedding(AUDIO)
+    assert got @ expected / np.linalg.norm(expected) == pytest.approx(1, abs=1e-5)
+    assert np.linalg.norm(got) == pytest.approx(1, abs=1e-5)
+
+
+def test_segments_of_a_program_are_those_of_pytorch(tmp_path):
+    model = model_of("hubert-tiny", plan=None, seed=0)
+    labels = ("speaker 1", "speaker 2")
+    module = head_for(model, tmp_path, task=TASKS["sd"], labels=labels, d_hidden=24)
+    export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)
+    session = Session(tmp_path / "p.safetensors")
+    odds_TS = torch_scores(model, module.eval(), AUDIO)
+    threshold = float(1 / (1 + np.exp(-np.median(odds_TS))))
+    is_active_TS = odds_TS > np.median(odds_TS)
+    found = session.segments(AUDIO, threshold=threshold, window=1)
+    assert found
+    got_TS = np.zeros_like(is_active_TS)
+    for start_s, end_s, name in found:
+        got_TS[round(start_s * 50) : round(end_s * 50), labels.index(name)] = True
+    assert np.count_nonzero(got_TS != is_active_TS) <= 1  # the median itself
 
 
 def test_a_program_whose_scores_are_wrong_is_not_written(tmp_path, monkeypatch):
-    def swapped(first, second):
-        tensors = right(first, second)
-        return {**tensors, "bias": tensors["bias"][::-1]}
+    def swapped(program, module):
+        wrong = copy.deepcopy(module)
+        wrong.output.bias.data = wrong.output.bias.data.flip(0)
+        return right(program, wrong)
 
-    right = head_module._one_linear
+    right = head_module.LOWERINGS[HEADS[KS.head]]
     head_for(model_of("hubert-tiny", plan=None, seed=0), tmp_path)
-    monkeypatch.setattr(head_module, "_one_linear", swapped)
+    monkeypatch.setitem(head_module.LOWERINGS, HEADS[KS.head], swapped)
     with pytest.raises(RuntimeError, match="scores"):
         export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path)
     assert not (tmp_path / "p.safetensors").exists()

@@ -95,7 +95,9 @@ def clip(name, target, speaker):
 
 
 def spoken(n_speakers=4, n_clips=20):
-    return [clip(f"s{s}-{i:02d}", f"s{s}", f"s{s}") for s in range(n_speakers) for i in range(n_clips)]
+    return [
+        clip(f"s{s}-{i:02d}", f"s{s}", f"s{s}") for s in range(n_speakers) for i in range(n_clips)
+    ]
 
 
 def speakers_in(part):

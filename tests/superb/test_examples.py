@@ -110,9 +110,7 @@ def test_a_clip_of_a_trial_without_a_speaker_is_named(root):
         with_trials(root, "1 anna/0.wav anna/1.wav\n0 anna/0.wav nobody.wav\n")
 
 
-@pytest.mark.parametrize(
-    "text", ["1 anna/0.wav anna/1.wav\n", "0 anna/0.wav ben/1.wav\n"], ids=str
-)
+@pytest.mark.parametrize("text", ["1 anna/0.wav anna/1.wav\n", "0 anna/0.wav ben/1.wav\n"], ids=str)
 def test_trials_of_one_kind_are_an_error(root, text):
     """An equal error rate needs matches and others."""
     with pytest.raises(DataError, match="trials.txt"):

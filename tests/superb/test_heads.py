@@ -166,7 +166,9 @@ def test_the_published_x_vector_has_layers_of_512_512_512_512_1500_and_two_of_51
     }
 
 
-@pytest.mark.parametrize(("kind", "shape"), [(Blstm, (2, 9, 4)), (FrameLstm, (2, 9, 4)), (XVector, (2, 16))])
+@pytest.mark.parametrize(
+    ("kind", "shape"), [(Blstm, (2, 9, 4)), (FrameLstm, (2, 9, 4)), (XVector, (2, 16))]
+)
 def test_shapes_of_the_outputs(kind, shape):
     module = head(kind=kind, d_hidden=16)
     assert module(*collate({"a": clip(3, 0), "b": clip(9, 1)}, ["a", "b"])).shape == shape

@@ -174,7 +174,9 @@ def test_a_constant_state_is_no_crash():
 
 def test_the_layer_is_picked_on_the_validation_queries_and_words_are_found(tmp_path):
     features, search = spoken()
-    score = run_match(QBE, features, {"valid": search, "test": search}, tmp_path, seed=0, summary={})
+    score = run_match(
+        QBE, features, {"valid": search, "test": search}, tmp_path, seed=0, summary={}
+    )
     assert score["layer"] == 1
     assert score["value"] == score["valid_value"] == max(score["layers"]) > 0.8
     assert score["layers"][0] < 0.3
@@ -239,7 +241,10 @@ def test_queries_and_documents_by_their_labels():
     [
         ([], "0 valid queries and 0 documents"),
         ([{"query": "fan", "split": "valid"}], "1 valid queries and 0 documents"),
-        ([{"query": "fan", "split": "valid"}, {"text": "a lamp"}], "1 valid queries and 1 documents"),
+        (
+            [{"query": "fan", "split": "valid"}, {"text": "a lamp"}],
+            "1 valid queries and 1 documents",
+        ),
         ([{"query": "fan", "split": "valid"}, {"text": "a fan"}], "0 test queries and 1 documents"),
         ([{"query": 3, "split": "valid"}, {"text": 4, "terms": {}}], "0 valid queries and 0 doc"),
     ],

@@ -240,7 +240,9 @@ def by_thresholds(scores, matches, groups):
     for threshold in scores:
         costs = []
         for query in sorted(set(groups)):
-            of_query = [(s, m) for s, m, g in zip(scores, matches, groups, strict=True) if g == query]
+            of_query = [
+                (s, m) for s, m, g in zip(scores, matches, groups, strict=True) if g == query
+            ]
             wanted = [s for s, m in of_query if m]
             others = [s for s, m in of_query if not m]
             if wanted and others:

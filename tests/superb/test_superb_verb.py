@@ -211,7 +211,11 @@ def test_several_tasks_share_one_pass_over_the_audio_and_have_a_folder_each(
 
 def test_one_task_is_written_to_the_folder_itself(folder, tmp_path):
     score_model("hubert-tiny", ("ks",), (str(folder),), tmp_path, settings=FEW, seed=0)
-    assert {path.name for path in tmp_path.iterdir()} == {"head.safetensors", "scores.json", "sweep"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "head.safetensors",
+        "scores.json",
+        "sweep",
+    }
 
 
 def test_an_interrupted_run_of_several_tasks_resumes(folder, tmp_path, monkeypatch):

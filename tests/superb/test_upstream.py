@@ -130,7 +130,12 @@ def test_a_file_that_is_no_array_of_numbers_is_a_fault_of_the_data(tmp_path, wri
 
 def test_the_digest_of_a_folder_follows_its_files(tmp_path):
     digests = set()
-    for name, array in (("a", np.ones(3)), ("b", np.ones(3)), ("b", np.ones(4)), ("b", np.zeros(4))):
+    for name, array in (
+        ("a", np.ones(3)),
+        ("b", np.ones(3)),
+        ("b", np.ones(4)),
+        ("b", np.zeros(4)),
+    ):
         np.save(tmp_path / f"{name}.npy", array)
         digests.add(folder_upstream(tmp_path).digest)
     assert len(digests) == 4
