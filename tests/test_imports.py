@@ -30,6 +30,7 @@ FOUNDATION = {
     "terminal",
     "text_table",
     "nn",
+    "rttm",
     "runtime",
     "_core",
 }

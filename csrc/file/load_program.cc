@@ -1,12 +1,12 @@
 #include "file/load_program.h"
 
 #include <algorithm>
-#include <array>
 #include <climits>
 #include <cstring>
 #include <set>
 
 #include "file/checksum.h"
+#include "file/fields.h"
 #include "file/format_error.h"
 #include "file/safetensors.h"
 
@@ -21,37 +21,6 @@ constexpr size_t kMaxOps = 100'000;
 // Maximum memory of all values per frame, in bytes per byte of the file.  Models need less than 1.
 // Without a limit, a small file could request any amount of memory.
 constexpr int64_t kMaxGrowth = 16;
-constexpr std::array kHeadKinds = {"class", "sequence", "vector", "segments"};
-constexpr int64_t kMaxSlotLabels = int64_t{1} << 20;
-
-// The member of an object with this key, or null.
-const Json* member(const Json::Members& members, const std::string& key) {
-  const auto found =
-      std::find_if(members.begin(), members.end(), [&](const auto& m) { return m.first == key; });
-  return found == members.end() ? nullptr : &found->second;
-}
-
-// The members of an object in the order of `keys`; throws if it has others or lacks any.
-std::vector<Json> fields(const Json& object, const std::string& where,
-                         const std::vector<std::string>& keys) {
-  const Json::Members members = object.members(where);
-  std::vector<Json> values;
-  for (const std::string& key : keys) {
-    const Json* value = member(members, key);
-    if (value == nullptr) throw FormatError(where + ": no '" + key + "'");
-    values.push_back(*value);
-  }
-  for (const auto& [key, value] : members) {
-    if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
-      throw FormatError(where + ": '" + key + "', which this version does not know");
-    }
-  }
-  return values;
-}
-
-int value_id(const Json& value, const std::string& where, int n_values) {
-  return static_cast<int>(value.integer(where + ": value", 0, n_values - 1));
-}
 
 std::vector<int> value_ids(const Json& values, const std::string& where, int n_values) {
   std::vector<int> ids;
@@ -148,72 +117,6 @@ void add_op(const Json& record, int i, Tensors& tensors, Program& program) {
   } catch (const std::invalid_argument& error) {
     throw FormatError(where + " (" + name + "): " + error.what());
   }
-}
-
-// Labels of every slot of a head: all labels without slots.
-std::vector<int> read_slots(const Json* slots, size_t n_labels) {
-  if (slots == nullptr) return {static_cast<int>(n_labels)};
-  std::vector<int> sizes;
-  int64_t n_named = 0;
-  for (const Json& size : slots->items("head slots")) {
-    sizes.push_back(static_cast<int>(size.integer("head slot", 1, kMaxSlotLabels)));
-    n_named += sizes.back();
-  }
-  if (n_named != static_cast<int64_t>(n_labels)) {
-    throw FormatError("head: slots of " + std::to_string(n_named) + " labels, there are " +
-                      std::to_string(n_labels));
-  }
-  return sizes;
-}
-
-void check_distinct(const std::vector<std::string>& labels, const std::vector<int>& slots) {
-  auto next = labels.begin();
-  for (const int size : slots) {
-    std::set<std::string> distinct;
-    for (int i = 0; i < size; ++i, ++next) {
-      if (!distinct.insert(*next).second) throw FormatError("head: label '" + *next + "' twice");
-    }
-  }
-}
-
-Head read_head(const Json& record, const Program& program) {
-  std::vector<std::string> keys = {"task", "value", "labels"};
-  const auto members = record.members("head");
-  // Programs of older versions have no kind.
-  const Json* kind = member(members, "kind");
-  const Json* slots = member(members, "slots");
-  if (kind != nullptr) keys.push_back("kind");
-  if (slots != nullptr) keys.push_back("slots");
-  const std::vector<Json> values = fields(record, "head", keys);
-  Head head{values[0].name("head task"),
-            kind == nullptr ? "class" : kind->string("head kind"),
-            value_id(values[1], "head", program.n_values()),
-            {},
-            {}};
-  if (std::find(kHeadKinds.begin(), kHeadKinds.end(), head.kind) == kHeadKinds.end()) {
-    throw FormatError("head kind: " + kind->excerpt() +
-                      ", this version knows 'class', 'sequence', 'vector' and 'segments'");
-  }
-  const Type& type = program.type(head.value);
-  const std::vector<Json> labels = values[2].items("head labels");
-  const size_t n_expected = head.kind == "vector" ? 0 : static_cast<size_t>(type.cols);
-  if (type.kind != Kind::floats || labels.size() != n_expected) {
-    throw FormatError("head: " + std::to_string(labels.size()) + " labels for value " +
-                      std::to_string(head.value) +
-                      (type.kind == Kind::floats
-                           ? " of " + std::to_string(type.cols) + " columns and kind '" +
-                                 head.kind + "', expected " + std::to_string(n_expected)
-                           : ", which is not of floats"));
-  }
-  for (const Json& label : labels) {
-    head.labels.push_back(label.name("head label " + std::to_string(head.labels.size())));
-  }
-  if (slots != nullptr && head.kind != "class") {
-    throw FormatError("head: slots of kind '" + head.kind + "'; only a class has slots");
-  }
-  head.slots = read_slots(slots, labels.size());
-  check_distinct(head.labels, head.slots);
-  return head;
 }
 
 uint64_t checksum_of_text(const std::string& text) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "file/head.h"
 #include "file/source.h"
 #include "graph/program.h"
 
@@ -15,16 +16,6 @@ namespace earbit {
 // Maximum allocation of a load, in file sizes.  The worst case is 130: a tensor, its panel that
 // pads one output to 64 outputs of two words, and the data per output.
 constexpr int kMaxLoadGrowth = 130;
-
-// The head of a program, which computes scores of labels.
-struct Head {
-  std::string task;
-  // "class", "vector": one row for the clip; "sequence", "segments": a row per frame.
-  std::string kind;
-  int value;                        // floats, a column per label; a vector has no labels
-  std::vector<std::string> labels;  // in the order of the columns, distinct within a slot
-  std::vector<int> slots;           // labels of each slot of a class, in their order
-};
 
 struct LoadedProgram {
   std::unique_ptr<Program> program;

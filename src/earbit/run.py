@@ -22,8 +22,9 @@ from earbit.errors import ConfigError, DataError, Interrupted
 from earbit.files import make_folder, name_of, not_interrupted, write_whole
 from earbit.foreign import refuse_foreign
 from earbit.progress import progress, say
+from earbit.rttm import write_rttm
 from earbit.runtime.expected_time import expected_time
-from earbit.runtime.greedy_text import greedy_text
+from earbit.runtime.head_fields import head_columns, head_fields
 from earbit.runtime.session import Session
 from earbit.runtime.waveform import LevelWarning, level_problem
 from earbit.text_table import aligned
@@ -72,25 +73,35 @@ def run_files(
     including those in linked folders.  Unusable files and folders without audio are skipped; the
     reason is printed and stored in the summary.  Files given twice run once, with a notice.  A
     silent file has a `warning` in the summary, which is also printed.
-    With a head, the summary has the label of each file and its probability, and `out` has an array
-    NAME.scores per file and `labels`, the names of its columns.  Features are written file by file
+    With a head, the summary has the fields of `head_fields`, and `out` has an array NAME.scores per
+    file and `labels`, the names of its columns.  Segments are written to `out` alone if it ends in
+    .rttm.  Features are written file by file
     and not kept in memory.  Raises NoneUsable, a DataError, if no file is usable, and
     RunInterrupted after an interruption when some files are finished; an existing `out` is then
     kept, and finished files are written to NAME.partial.npz beside it.
     """
     if not paths:
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO...")
-    if out is not None and out.suffix != ".npz":
-        raise ConfigError(f"{out}: features are written as .npz; give a name that ends so")
+    if out is not None and out.suffix not in (".npz", ".rttm"):
+        raise ConfigError(
+            f"{out}: features are written as .npz and segments as .rttm; give a name that ends so"
+        )
     paths = files_given(paths)
     refuse_foreign(program, "a program that `earbit export` wrote")
     session = Session(program, threads)
-    if out is None:
+    if out is not None and out.suffix == ".rttm" and session.kind != "segments":
+        raise ConfigError(
+            f"{out}: the program has no head of kind 'segments'; give a name that ends in .npz"
+        )
+    if out is None or out.suffix == ".rttm":
         summary = _run_each(session, paths, layers, lambda name, array: None, out)
     else:
         _refuse_equal_names(paths, has_scores=session.labels is not None)
         make_folder(out.parent)
         summary, out = _run_into(out, session, paths, layers)
+    if out is not None and out.suffix == ".rttm":
+        make_folder(out.parent)
+        write_rttm(out, summary)
     if len(summary) < len(paths):
         raise RunInterrupted(summary, len(paths), out)
     return summary
@@ -198,8 +209,8 @@ def _run_one(
     }
     if session.labels is not None and scores is not None:
         arrays[f"{name}.scores"] = scores
-        is_text = session.kind == "sequence"
-        entry |= (_text if is_text else _likeliest)(session.labels, scores)
+        assert session.head is not None
+        entry |= head_fields(session.head, scores)
     if warning is not None:
         entry["warning"] = warning
     return entry, arrays
@@ -244,13 +255,14 @@ def render_run(summary: Sequence[Mapping[str, Any]]) -> str:
     used = [entry for entry in summary if "error" not in entry]
     if not used:
         return ""
-    head = [key for key in ("label", "probability", "text") if key in used[0]]
-    rows = [("audio", *head, "seconds", "frames", "width", "ms", "time/audio")]
-    for entry in used:
-        of_head = [f"{entry[key]:.4f}" if key == "probability" else entry[key] for key in head]
+    titles, *of_files = zip(
+        ["audio", *(entry["audio"] for entry in used)], *head_columns(used), strict=True
+    )
+    rows = [(*titles, "seconds", "frames", "width", "ms", "time/audio")]
+    for entry, of_file in zip(used, of_files, strict=True):
         figures = (f"{entry['seconds']:.3f}", str(entry["frames"]), str(entry["width"]))
         times = (f"{entry['ms']:.2f}", f"{entry['rtf']:.5f}")
-        rows.append((entry["audio"], *of_head, *figures, *times))
+        rows.append((*of_file, *figures, *times))
     return "\n".join(aligned(rows))
 
 
@@ -268,17 +280,6 @@ def _refuse_equal_names(paths: Sequence[Path], *, has_scores: bool) -> None:
         if name in seen or f"{name}.npy" in seen or name.removesuffix(".npy") in seen:
             raise ConfigError(f"{name}: two audio files whose arrays have this name; rename one")
         seen.add(name)
-
-
-def _likeliest(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
-    """The label with the largest score, and its softmax probability."""
-    shares = np.exp(scores.astype(np.float64) - scores.max())
-    best = int(np.argmax(scores))
-    return {"label": labels[best], "probability": round(float(shares[best] / shares.sum()), 4)}
-
-
-def _text(labels: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
-    return {"text": greedy_text(labels, scores)}
 
 
 def _add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:

@@ -111,7 +111,11 @@ REFUSED = [
     ({**HEAD, "labels": ["no", ""]}, 'head label 1: "" is no name'),
     ({**HEAD, "labels": ["a\u0000", "b"]}, "head label 0: .* is no name"),
     ({**HEAD, "labels": ["no", "no"]}, "head: label 'no' twice"),
-    ({**HEAD, "kind": "vector"}, "head kind: \"vector\", this version knows 'class' and"),
+    ({**HEAD, "kind": "match"}, "head kind: \"match\", this version knows 'class', 'sequence', 'v"),
+    ({**HEAD, "kind": "vector"}, "head: 2 labels for value 4 of 2 columns and kind 'vector', expe"),
+    ({**HEAD, "slots": [1]}, "head: slots of 1 labels, there are 2"),
+    ({**HEAD, "slots": [0, 2]}, "head slot: 0 is no integer from 1 to"),
+    ({**HEAD, "kind": "sequence", "slots": [1, 1]}, "slots of kind 'sequence'; only a class has"),
     ({**HEAD, "kind": None}, "head kind: null, expected a string"),
 ]
 

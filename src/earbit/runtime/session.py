@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.runtime.greedy_text import greedy_text
+from earbit.runtime.likeliest import likeliest
 from earbit.runtime.program_file import Head, read_program
 from earbit.runtime.speech_segments import Segment, speech_segments
 from earbit.runtime.waveform import checked_waveform, no_waveform
@@ -55,7 +56,8 @@ class Session:
         kind `vector`, None without a head."""
         self.kind = None if file.head is None else file.head.kind
         """Kind of the head, a key of METHODS; None without a head."""
-        self._head = file.head
+        self.head = file.head
+        """Kind, labels and slots of the head; None without a head."""
         self._digest = file.digest
         self._program = file.program
 
@@ -109,7 +111,7 @@ class Session:
         Raises what `scores` raises, and ConfigError for a head of another kind.
         """
         head = self._given_head("class")
-        return likeliest_labels(head, self.scores(waveform))
+        return tuple(label for label, _ in likeliest(head, self.scores(waveform)))
 
     def embedding(self, waveform: NDArray[Any]) -> NDArray[np.float32]:
         """The vector of the audio, of length 1, for a head of kind `vector`: (columns,).
@@ -195,30 +197,21 @@ class Session:
         return self.outputs if layers == "all" else self.outputs[-1:]
 
     def _given_head(self, kind: str | None = None) -> Head:
-        if self._head is None:
+        if self.head is None:
             raise ConfigError(
                 "the program has no head, so no labels; `earbit superb MODEL --out DIR` trains one "
                 "and `earbit export MODEL --head DIR --out FILE` packs it"
             )
-        if kind not in (None, self._head.kind):
+        if kind not in (None, self.head.kind):
             raise ConfigError(
-                f"the program's head is of kind {self._head.kind!r}; call "
-                f"`{METHODS[self._head.kind]}` of the session"
+                f"the program's head is of kind {self.head.kind!r}; call "
+                f"`{METHODS[self.head.kind]}` of the session"
             )
-        return self._head
+        return self.head
 
     def kernels(self) -> dict[str, str]:
         """Names of the kernels selected for this CPU, by computation."""
         return {kernel["op"]: kernel["name"] for kernel in _core.kernels() if kernel["chosen"]}
-
-
-def likeliest_labels(head: Head, scores: NDArray[np.float32]) -> tuple[str, ...]:
-    """The label with the largest score in every slot."""
-    labels, start = [], 0
-    for size in head.slots:
-        labels.append(head.labels[start + int(np.argmax(scores[start : start + size]))])
-        start += size
-    return tuple(labels)
 
 
 def _opened_again(kind: type[Session], path: str, threads: int, digest: str) -> Session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from earbit.superb.metrics import METRICS
 from earbit.superb.tasks import TASKS
 from earbit.text_table import aligned
 
@@ -27,7 +28,7 @@ def scores_table(scores: Sequence[Mapping[str, Any]]) -> str:
                     f"{name} (%)" if name in PERCENT else name,
                     shown(name, value),
                     "" if between is None else " to ".join(shown(name, v) for v in between),
-                    "higher is better" if score["higher_is_better"] else "lower is better",
+                    "higher is better" if METRICS[name].higher_is_better else "lower is better",
                     score.get("protocol_name", ""),
                 )
             )

@@ -27,9 +27,12 @@ def _marked(text: Any, slots: Any) -> tuple[str, ...] | None:
     if not isinstance(slots, (Mapping, list, tuple)) or not slots:
         return None
     pairs = list(slots.items()) if isinstance(slots, Mapping) else list(slots)
-    if not all(len(pair) == 2 and all(isinstance(p, str) and p for p in pair) for pair in pairs):
+    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
         return None
-    named = [(name, " ".join(value.upper().split())) for name, value in pairs]
+    if not all(isinstance(part, str) and part.strip() for pair in pairs for part in pair):
+        return None
+    # A marker is found by its name up to the next space.
+    named = [("_".join(name.split()), " ".join(value.upper().split())) for name, value in pairs]
     if not isinstance(text, str):
         values = [symbol for name, value in named for symbol in (*_span(name, value), " ")]
         return tuple(values[:-1])

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -112,15 +113,17 @@ def folder_upstream(folder: Path) -> Upstream:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; features:DIR holds a file ID.npy for each clip")
     files = sorted(path for path in folder.rglob("*.npy"))
-    listed = json.dumps([[str(p.relative_to(folder)), p.stat().st_size] for p in files])
+    listed = json.dumps(
+        [[str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
+    )
 
     def features(clip: str, waveform: Callable[[], Array]) -> Array:
         path = folder / f"{clip}.npy"
         try:
-            array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+            array = np.asarray(np.load(path, allow_pickle=False), np.float32)
+        except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
             raise DataError(f"{path}: no features for clip {clip!r} ({error})") from error
-        return np.asarray(array if array.ndim == 3 else array[None], np.float32)
+        return array if array.ndim == 3 else array[None]
 
     digest = hashlib.sha256(listed.encode()).hexdigest()
     return Upstream(name=f"features:{folder}", digest=digest, features=features)

@@ -145,8 +145,8 @@ def corpora_of(tasks: Sequence[Task], data: Sequence[str]) -> dict[str, str]:
     rest = [word for word in data if "=" not in word]
     if unknown := [name for name in named if name not in TASKS]:
         raise ConfigError(f"--data {unknown[0]}=...: no such task; tasks: {', '.join(TASKS)}")
-    if len(rest) > 1:
-        raise ConfigError(f"--data {' '.join(rest)}: give one corpus for all tasks, or TASK=CORPUS")
+    if len(rest) > 1 or len(named) + len(rest) < len(data):
+        raise ConfigError(f"--data {' '.join(data)}: give one corpus for all tasks, or TASK=CORPUS")
     where_of = {}
     for task in tasks:
         place = named.get(task.name, rest[0] if rest else None)

@@ -6,6 +6,7 @@ Source: Fujita et al. 2019, End-to-end neural speaker diarization with permutati
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
@@ -35,9 +36,9 @@ def segments_of(value: Any) -> tuple[Segment, ...] | None:
         return None
     try:
         segments = tuple((float(start), float(end), str(name)) for start, end, name in value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-    return segments if all(0 <= start < end for start, end, _ in segments) else None
+    return segments if all(0 <= start < end < math.inf for start, end, _ in segments) else None
 
 
 def speaker_outputs(targets: Sequence[Sequence[Segment]]) -> Slots:

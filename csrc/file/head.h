@@ -1,0 +1,24 @@
+// The head of a program, which computes scores of labels, or a vector.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "file/json.h"
+#include "graph/program.h"
+
+namespace earbit {
+
+struct Head {
+  std::string task;
+  // "class", "vector": one row for the clip; "sequence", "segments": a row per frame.
+  std::string kind;
+  int value;                        // floats, a column per label; a vector has no labels
+  std::vector<std::string> labels;  // in the order of the columns, distinct within a slot
+  std::vector<int> slots;           // labels of each slot of a class, in their order
+};
+
+// Reads the record of a head; throws FormatError for one that does not fit the program.
+Head read_head(const Json& record, const Program& program);
+
+}  // namespace earbit
