@@ -130,10 +130,14 @@ def test_if_no_clip_can_be_decoded_the_first_reason_is_told(tmp_path):
         cached(Counted(), Damaged(), ["b", "a"], tmp_path)
 
 
-def test_waveforms_are_not_read_by_an_upstream_that_needs_none(tmp_path):
-    """Clips are decoded by name alone where features come from files."""
-    frozen, _ = cached(lambda clip, _: np.ones((1, 2, 3)), waveforms(), waveforms(), tmp_path)
-    assert (frozen.n_states, frozen.width) == (1, 3)
+def test_an_upstream_without_features_of_a_clip_is_an_error_and_no_clip_left_out(tmp_path):
+    def only_some(clip, waveform):
+        if clip == "clip/2":
+            raise DataError("no features for clip/2")
+        return np.ones((1, 2, 3))
+
+    with pytest.raises(DataError, match="no features for clip/2"):
+        cached(only_some, waveforms(), waveforms(), tmp_path)
 
 
 @pytest.mark.parametrize(

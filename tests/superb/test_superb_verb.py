@@ -252,6 +252,49 @@ def test_a_clip_that_cannot_be_decoded_is_left_out_and_listed(folder, tmp_path):
     assert "anna-low-0.wav" in (tmp_path / "out" / "quarantine.jsonl").read_text()
 
 
+def test_log_mel_energies_are_an_upstream_of_one_state(folder, tmp_path):
+    """They are standardised per clip, so a steady note is not told from another by its mean."""
+    (score,) = score_model("fbank", ("ks",), (str(folder),), tmp_path, settings=FEW, seed=0)
+    assert score["layer_weights"] == [1.0]
+    assert 0 <= score["value"] < 1
+    assert score["model_digest"].startswith("fbank")
+
+
+def test_features_of_another_system_are_an_upstream(folder, tmp_path):
+    """They hold the class alone, so the score is that of the features and not of the audio."""
+    features = tmp_path / "features"
+    features.mkdir()
+    for path in folder.glob("*.wav"):
+        word = path.stem.split("-")[1]
+        frames = np.zeros((3, 4), np.float32)
+        frames[:, list(NOTES_HZ).index(word)] = 1
+        np.save(features / f"{path.stem}.npy", frames)
+    where = (f"features:{features}", ("ks",), (str(folder),))
+    (score,) = score_model(*where, tmp_path / "a", settings=FEW, seed=0)
+    assert score["value"] == 1.0
+    (features / "fay-low-0.npy").unlink()
+    with pytest.raises(DataError, match="no features for clip 'fay-low-0'"):
+        score_model(*where, tmp_path / "b", settings=FEW, seed=0)
+    assert not (tmp_path / "b" / "scores.json").exists()
+
+
+def test_other_features_of_the_same_sizes_never_take_the_heads_of_an_earlier_run(folder, tmp_path):
+    features = tmp_path / "features"
+    features.mkdir()
+    values = []
+    for is_informative in (True, False):
+        for path in folder.glob("*.wav"):
+            frames = np.ones((3, 4), np.float32)
+            if is_informative:
+                frames[:, list(NOTES_HZ).index(path.stem.split("-")[1])] = 5
+            np.save(features / f"{path.stem}.npy", frames)
+        (score,) = score_model(
+            f"features:{features}", ("ks",), (str(folder),), tmp_path / "out", settings=FEW, seed=0
+        )
+        values.append(score["valid_value"])
+    assert values == [1.0, pytest.approx(1 / 3)]
+
+
 def test_a_task_may_have_a_corpus_of_its_own(folder, tmp_path, only_splits):
     other = relabelled(folder, tmp_path / "other", {})
     places = (str(folder), f"er={other}")
@@ -291,7 +334,7 @@ def test_a_task_without_one_corpus_is_an_error(data, problem):
 
 
 def test_a_task_with_two_corpora_is_an_error():
-    with pytest.raises(ConfigError, match="ks"):
+    with pytest.raises(ConfigError, match="ks=a ks=b: give one corpus for all tasks, or TASK="):
         corpora_of([KS], ["ks=a", "ks=b"])
 
 

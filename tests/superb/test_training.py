@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from earbit.audio.splits import Splits
+from earbit.superb import training as module
 from earbit.superb.heads.linear import FrameLinear
 from earbit.superb.kinds.classes import CLASS
 from earbit.superb.kinds.table import KINDS
@@ -173,6 +174,64 @@ def test_clips_are_padded_with_zeros_behind_their_frames():
     assert lengths.tolist() == [1, 4]
     assert states_LBTD[:, 0].sum((0, 2)).tolist() == [6, 0, 0, 0]
     assert states_LBTD[:, 1].sum((0, 2)).tolist() == [12, 12, 12, 12]
+
+
+def test_a_crop_takes_the_frames_of_the_clip_and_of_its_target_from_the_same_place(
+    toy, training, monkeypatch
+):
+    """State 0 holds the number of the frame, and so does the target."""
+    rng = np.random.default_rng(0)
+    n_frames = {e.id: int(rng.integers(2, 60)) for e in training.splits.train}
+    n_frames |= {e.id: 3 for e in (*training.splits.valid, *training.splits.test)}
+    clips = {
+        i: np.broadcast_to(np.arange(n, dtype=np.float32)[None, :, None], (3, n, 8))
+        for i, n in n_frames.items()
+    }
+    seen, longest = [], 10
+
+    def encode(target, slots, n, hop):
+        return torch.arange(n).float()[:, None].expand(n, 3)
+
+    def loss(head, outputs_BTC, lengths, goals, slots):
+        seen.extend(zip(states[-1].transpose(0, 1), lengths.tolist(), goals, strict=True))
+        return outputs_BTC.sum()
+
+    def collated(*arguments):
+        states_LBTD, lengths = collate(*arguments)
+        states.append(states_LBTD[0, :, :, 0].T)
+        return states_LBTD, lengths
+
+    states = []
+    monkeypatch.setattr(module, "collate", collated)
+    per_frame = replace(CLASS, encode=encode, loss=loss, decode=lambda *_: "up")
+    monkeypatch.setitem(KINDS, "class", per_frame)
+    made = replace(training, task=replace(KS, head="frame_linear"), features=toy.frozen(clips))
+    train_head(with_protocol(made, n_steps=6, n_checks=1, max_s=longest / 50), LR)
+    starts = set()
+    for frames_T, n, goal_TC in seen:
+        assert n <= longest
+        assert frames_T[:n].tolist() == goal_TC[:, 0].tolist()
+        assert goal_TC.shape == (n, 3)
+        assert torch.equal(goal_TC[:, 0].diff(), torch.ones(n - 1))
+        starts.add(int(goal_TC[0, 0]))
+    assert len(starts) > 5
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "starts", "most"), [(30, set(range(21)), 10), (10, {0}, 10), (4, {0}, 10)]
+)
+def test_crops_begin_anywhere_where_they_fit(n_frames, starts, most):
+    clips = {"a": np.zeros((1, n_frames, 1), np.float32)}
+    rng = np.random.default_rng(0)
+    drawn = {module._crop_starts(clips, ["a"], most, rng)[0] for _ in range(500)}
+    assert drawn == starts
+
+
+def test_without_a_longest_length_nothing_is_cropped(training):
+    assert training.max_frames is None
+    assert with_protocol(training, max_s=2.0).max_frames == 100
+    fbank = replace(training.features, hop_samples=160)
+    assert replace(with_protocol(training, max_s=2.0), features=fbank).max_frames == 200
 
 
 def batches(targets, batch_size, n_batches, is_balanced=False, seed=0):

@@ -121,7 +121,11 @@ def several(path):
         np.savez(file, a=np.ones(3), b=np.ones(3))
 
 
-@pytest.mark.parametrize("write", [text_file, empty_file, texts, objects, several])
+def broken_archive(path):
+    path.write_bytes(b"PK\x03\x04 and no more")
+
+
+@pytest.mark.parametrize("write", [text_file, empty_file, texts, objects, several, broken_archive])
 def test_a_file_that_is_no_array_of_numbers_is_a_fault_of_the_data(tmp_path, write):
     write(tmp_path / "a.npy")
     with pytest.raises(DataError, match="a.npy"):
