@@ -126,7 +126,7 @@ def test_nothing_to_learn_from_is_refused(teacher, melodies, tmp_path):
         ("{", "not valid JSON"),
         ('{"encoder.*": "w1b1"}', "w1b1.*write it as w1a8"),
         ('{"encoder.*": "w3a1"}', "weight of 3 bits; allowed are 1, 2, 4, 8, 32"),
-        ('{"encoder.*": 1}', "'encoder.*': 1 is no rule; write a selector and a precision"),
+        ('{"encoder.*": 1}', "'encoder.*': 1 is not a rule; write a selector and a precision"),
         ('["w1a1"]', "not a mapping"),
     ],
 )

@@ -39,7 +39,7 @@ from earbit.pretrain.objective import masked_units
 from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.convert import precisions_of, report_of
-from earbit.quantize.plan import PLANS, Plan, plan_name, plan_named
+from earbit.quantize.plan import Plan, plan_name, plan_named
 from earbit.quantize.report import leaves_text
 from earbit.quantize.student import student_of
 from earbit.quantize.train import LossWeights, check_weights, student_loss
@@ -121,8 +121,6 @@ def stages_of(
     plans = [plan_named(name) for name in config.plans]
     for plan in plans:
         plan.quantizing(leaves_of(teacher))
-        if plan.name not in PLANS and (absent := plan.absent_roles(leaves_of(teacher))):
-            say(f"plan {plan.name}: the model has no leaf for {', '.join(absent)}")
         if any(plan.name == other.name and plan != other for other in plans):
             raise ConfigError(
                 f"plans {' '.join(config.plans)}: two of them are called {plan.name!r} and differ; "

@@ -21,6 +21,7 @@ from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.progress import say
+from earbit.quantize.report import say_absent_roles
 from earbit.quantize.stages import QuantizeConfig, quantize_on, stages_of
 from earbit.quantize.train import STATES_ALONE, LossWeights
 from earbit.run_folder import check_is_ours
@@ -108,6 +109,8 @@ def quantize(
             lacks = f"{where} is a preset with random weights and without a unit head"
         taught = "the teacher" if config.weights.logits else "the teacher's hidden states alone"
         say(f"{lacks}: learns from {taught}")
+    for stage in stages:
+        say_absent_roles(stage.plan, leaves_of(teacher), where)
     for stage in stages:
         if _is_hopeless(teacher, stage.plan.precisions(leaves_of(teacher))):
             say(
