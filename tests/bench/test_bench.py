@@ -52,7 +52,7 @@ def test_a_program_is_measured_alone_where_no_other_engine_is_named(program):
 
 @pytest.mark.parametrize("seconds", [math.nan, math.inf, -1.0, 0.0, 0.024, 14_401.0])
 def test_a_length_that_cannot_be_is_an_error(program, seconds):
-    with pytest.raises(ConfigError, match=r"seconds=.*; allowed are 0\.025"):
+    with pytest.raises(ConfigError, match=r"seconds=.*; allowed: 0\.025"):
         bench({"": program}, seconds=seconds, threads=1, engines=("torch",))
 
 
@@ -64,7 +64,7 @@ def test_a_number_of_threads_that_cannot_be_is_an_error(program, threads):
 
 @pytest.mark.parametrize("n_runs", [0, -1, 10_001])
 def test_a_number_of_runs_that_cannot_be_is_an_error(program, n_runs):
-    with pytest.raises(ConfigError, match=f"runs={n_runs}; allowed are 1 to 10000"):
+    with pytest.raises(ConfigError, match=f"runs={n_runs}; allowed: 1 to 10000"):
         bench({"": program}, seconds=1.0, threads=1, engines=(), n_runs=n_runs)
 
 
