@@ -79,13 +79,15 @@ def test_an_engine_that_is_not_there_is_named_with_those_that_are(program, name)
 )
 def test_a_program_that_does_not_say_its_model_is_an_error(program, tmp_path, origin):
     foreign = with_origin(program, origin, tmp_path / "foreign.safetensors")
-    with pytest.raises(FormatError, match=r"foreign\.safetensors: does not say which model"):
+    with pytest.raises(
+        FormatError, match=r"foreign\.safetensors: its origin is missing or invalid"
+    ):
         bench_short(foreign)
 
 
 def test_precisions_that_are_no_list_are_an_error(program, tmp_path):
     origin = {**header_of(program)["origin"], "precisions": 3}
-    with pytest.raises(FormatError, match="does not say which model"):
+    with pytest.raises(FormatError, match="its origin is missing or invalid"):
         bench_short(with_origin(program, origin, tmp_path / "p.safetensors"))
 
 

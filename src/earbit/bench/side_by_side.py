@@ -250,5 +250,5 @@ def _origins(programs: Mapping[str, Path]) -> Iterator[tuple[str, tuple[ModelCon
             yield plan, (config, "+".join(origin["precisions"]))
         except (ConfigError, KeyError, TypeError) as error:
             raise FormatError(
-                f"{program}: does not say which model it was made from ({error}); export it again"
+                f"{program}: its origin is missing or invalid ({error}); export it again"
             ) from error
