@@ -15,7 +15,7 @@
 
 namespace earbit {
 
-// Channels are computed so many at a time: kernels are given a multiple of it.
+// Channels per step; numbers of channels are padded to a multiple of it.
 constexpr int kDepthwiseLanes = 8;
 
 struct DepthwiseB1Kernel {
@@ -28,7 +28,7 @@ struct DepthwiseB1Kernel {
               bool is_unsigned, int32_t* dot);
 };
 
-// Every kernel that was built, the scalar one first.
+// All kernels of this build, the scalar one first.
 const std::vector<DepthwiseB1Kernel>& depthwise_b1_kernels();
 
 // The kernel of an instruction set, or of the best lower one that has a kernel.

@@ -7,7 +7,7 @@
 namespace earbit {
 namespace {
 
-// The forms without a mask start from an undefined register, which GCC 12 warns of.
+// Uses masked forms, because GCC 12 warns about the undefined source register of the others.
 constexpr __mmask8 kAll = 0xff;
 
 template <bool is_unsigned>

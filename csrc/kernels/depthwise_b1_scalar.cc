@@ -11,7 +11,7 @@ void depthwise_b1_scalar(const uint64_t* x, const uint64_t* w, int n_channels, i
   for (int left = kernel; left > 0; left -= kWordBits, x += n_channels, w += n_channels) {
     const uint64_t mask = left < kWordBits ? (uint64_t{1} << left) - 1 : ~uint64_t{0};
     for (int c = 0; c < n_channels; ++c) {
-      // In two steps, for a word cannot be shifted by 64.
+      // Two shifts, because a shift by 64 is undefined.
       const uint64_t window = (x[c] >> shift | x[n_channels + c] << 1 << (63 - shift)) & mask;
       dot[c] += is_unsigned ? 2 * popcount(window & w[c]) - popcount(window)
                             : -2 * popcount(window ^ w[c]);

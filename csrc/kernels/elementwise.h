@@ -12,7 +12,7 @@
 
 namespace earbit {
 
-// Counts of a binary product, a kernel's tile, and what makes dots of them.
+// A tile of counts of a binary product, and the offsets that convert counts to dots.
 struct DotTile {
   const int32_t* counts;
   int stride;
@@ -58,7 +58,7 @@ struct ElementwiseKernels {
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, float* y,
                      int n);
 
-  // y[i] = a[i] + b[i]; y may be one of them.
+  // y[i] = a[i] + b[i]; y may be a or b.
   void (*add)(const float* a, const float* b, float* y, int64_t n);
 
   // One bits of n words.
@@ -78,7 +78,7 @@ struct ElementwiseKernels {
   void (*depthwise)(const float* x, const float* w, int64_t n_taps, const float* bias, float* y,
                     int n);
 
-  // What a norm of columns adds up, row by row: sum[j] += x[j] - from[j], and its square.
+  // Accumulates one row for a norm of columns: sum[j] += x[j] - from[j], and its square.
   void (*add_distances)(const float* x, const float* from, float* sum, int n);
   void (*add_squares)(const float* x, const float* from, float* sum, int n);
 
@@ -95,7 +95,7 @@ struct ElementwiseKernels {
                    uint8_t* codes, int64_t n);
 };
 
-// Every set that was built, the scalar one first.
+// All sets of this build, the scalar one first.
 const std::vector<const ElementwiseKernels*>& all_elementwise_kernels();
 
 // The functions of an instruction set, or of the best lower one that has them.

@@ -1,8 +1,8 @@
 // Loops of elementwise.h that the compiler vectorises.  The file of each instruction set includes
 // them in its anonymous namespace and is compiled with its own flags.
 
-// erf(z) = z P(z^2) / Q(z^2) on [-4, 4], our own least-squares fit, weighted towards equal errors.
-// At the ends it is 1 to the last bit, or gelu(-1e6) would not be 0.
+// erf(z) = z P(z^2) / Q(z^2) on [-4, 4], a least-squares fit, weighted towards equal errors.
+// At the limits it is exactly 1, so that gelu(-1e6) is 0.
 inline float erf_inside(float z) {
   const float s = z * z;
   float p = 1.9748281374631915e-06f;
@@ -20,7 +20,7 @@ inline float erf_inside(float z) {
   return z * p / q;
 }
 
-// z between -4 and 4, by its bits: of a limit in floats compilers make cases, and then no vectors.
+// Clamps z to [-4, 4] by its bits, because compilers do not vectorise the comparison of floats.
 inline float within_four(float z) {
   constexpr uint32_t kSign = 0x80000000;
   constexpr uint32_t kFour = 0x40800000;
@@ -104,7 +104,7 @@ inline void add(const float* a, const float* b, float* y, int64_t n) {
 
 inline void add_moments(const float* x, ptrdiff_t stride, int64_t n_rows, int n_taps,
                         double* sums) {
-  // Rows of a fixed width are what a compiler can keep in vectors.
+  // Rows have a fixed width, so that the compiler keeps them in vectors.
   double of_taps[kMaxTaps] = {};
   double of_pairs[kMaxTaps][kMaxTaps] = {};
   double window[kMaxTaps] = {};
@@ -128,7 +128,7 @@ struct Vector {
   typedef float Floats __attribute__((vector_size(4 * n_lanes)));
 };
 
-// Some rows and kVectors vectors of columns: as many sums as there are registers for.
+// A tile of rows and kVectors vectors of columns, whose sums fit the registers.
 template <int n_rows, int n_lanes>
 inline void fir_tile(const float* a, ptrdiff_t a_stride, const float* w, int n_taps, float* y) {
   using Floats = typename Vector<n_lanes>::Floats;
@@ -185,7 +185,7 @@ inline void fir_bits(const float* a, ptrdiff_t a_stride, int64_t n_rows, const f
   }
 }
 
-// As many vectors of columns as hide the latency of a sum.
+// Number of vectors of columns that hides the latency of additions.
 template <int n_vectors, int n_lanes>
 inline void depthwise_tile(const float* x, const float* w, int64_t n_taps, ptrdiff_t stride,
                            const float* bias, float* y) {
@@ -245,7 +245,7 @@ inline void channel_dots(const uint8_t* x, const int16_t* w, int n, int n_taps, 
   for (; c < n; ++c) dots_of<1>(x + c, w + c, n, n_taps, dots + c);
 }
 
-// 1.5 * 2^23: what is added to it is rounded to an integer, halves to even, in its lowest bits.
+// 1.5 * 2^23: adding x to it rounds x to an integer (halves to even) in the lowest bits.
 constexpr float kRounding = 12582912.0f;
 
 inline int32_t low_bits(float sum) {
@@ -257,7 +257,7 @@ inline void quantize(const float* x, const float* shift, float factor, float sca
   const auto least = static_cast<float>(low);
   const auto most = static_cast<float>(high);
   for (int64_t i = 0; i < n; ++i) {
-    // The ends are integers, so it does not matter that they come before rounding.
+    // Clamping before rounding is exact, because the limits are integers.
     float v = (factor * x[i] + shift[i]) / scale;
     v = v > least ? v : least;
     v = v < most ? v : most;

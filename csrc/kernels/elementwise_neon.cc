@@ -13,7 +13,7 @@ namespace {
 
 #include "kernels/elementwise_loops.h"
 
-// Outcomes of 16 comparisons, lanes of all ones or zeros, as the bits 2^(i % 8) of bytes.
+// Results of 16 comparisons (lanes of all ones or zeros) as the bits 2^(i % 8) of bytes.
 uint8x16_t bits_of(uint32x4_t a, uint32x4_t b, uint32x4_t c, uint32x4_t d) {
   constexpr uint8_t kBit[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
   const uint16x8_t ab = vuzp1q_u16(vreinterpretq_u16_u32(a), vreinterpretq_u16_u32(b));
@@ -21,7 +21,7 @@ uint8x16_t bits_of(uint32x4_t a, uint32x4_t b, uint32x4_t c, uint32x4_t d) {
   return vandq_u8(vuzp1q_u8(vreinterpretq_u8_u16(ab), vreinterpretq_u8_u16(cd)), vld1q_u8(kBit));
 }
 
-// A word of n <= 64 outcomes: four(i) compares values i to i + 3, one(i) compares value i.
+// A word of n <= 64 results: four(i) compares values i to i + 3, one(i) compares value i.
 template <typename Four, typename One>
 [[gnu::always_inline]] inline uint64_t word_of(int n, Four&& four, One&& one) {
   const auto sixteen = [&](int i) {

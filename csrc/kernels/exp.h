@@ -49,7 +49,7 @@ struct ExpKernels {
   void (*add_dots)(const ScaledDots& a, const ScaledDots& b, float* y, int64_t n);
 };
 
-// Every set that was built, the scalar one first.
+// All sets of this build, the scalar one first.
 const std::vector<const ExpKernels*>& all_exp_kernels();
 
 // The functions of an instruction set, or of the best lower one that has them.

@@ -5,7 +5,7 @@ typedef float Floats __attribute__((vector_size(4 * kVectorLanes)));
 typedef int32_t Counts __attribute__((vector_size(4 * kVectorLanes)));
 typedef uint32_t Integers __attribute__((vector_size(4 * kVectorLanes)));
 
-// Sums are made in as many lanes by every instruction set.
+// Number of lanes of sums, equal for all instruction sets.
 constexpr int kSumLanes = 16;
 constexpr int kVectors = kSumLanes / kVectorLanes;
 
@@ -34,14 +34,14 @@ inline void store(Floats value, float* y, int64_t n) {
   std::memcpy(y, &value, static_cast<size_t>(n) * sizeof(float));
 }
 
-// exp(x) = 2^n exp(r) with |r| <= ln(2) / 2; exp(r) is our own least-squares fit of its relative
+// exp(x) = 2^n exp(r) with |r| <= ln(2) / 2; exp(r) is a least-squares fit of its relative
 // error, below 1e-7 in float32.  For -87 <= x <= 88, where the result is a normal number.
 inline Floats exp_inside(Floats x) {
   constexpr float kLog2E = 1.44269504088896341f;
   // ln(2) in two parts: n times the first is exact.
   constexpr float kLn2High = 0.693359375f;
   constexpr float kLn2Low = -2.12194440054690583e-4f;
-  // Added to it, a number loses what is behind its point: the sum's last bits are n.
+  // Adding it rounds a number to an integer: the lowest bits of the sum are n.
   constexpr float kRounder = 12582912.0f;
   const Floats rounded = x * kLog2E + kRounder;
   const Floats n = rounded - kRounder;
@@ -62,8 +62,8 @@ inline Floats exp_of(Floats x) {
   return exp_inside(below < least ? least : below);
 }
 
-// The same for x <= 0: its bits, as integers, grow with its size.  A loop over lanes, as of a
-// choice between vectors compilers make two instructions, where there is one.
+// The same for x <= 0, whose bits as integers increase with |x|.  A loop over lanes, because
+// compilers make two instructions of a selection between vectors.
 inline Floats exp_of_negative(Floats x) {
   constexpr uint32_t kLeast = 0xc2ae0000;  // of -87
   Integers bits = reinterpret_cast<Integers>(x);
@@ -72,7 +72,7 @@ inline Floats exp_of_negative(Floats x) {
 }
 
 inline Floats gated(Floats x, Floats by) {
-  // Where exp stops to grow, a gate is closed, or gate(-3e38) would let something through.
+  // Beyond the range of exp the gate is 0, so that gate(-3e38) is exactly 0.
   return by < Floats{} - 87.0f ? Floats{} : x / (1.0f + exp_of(-by));
 }
 
@@ -136,7 +136,7 @@ inline float exp_below(float* x, float most, int64_t n) {
 }
 
 inline void scores(const ScaledDots& dots, float* y, int64_t n) {
-  // A copy, which no y can be: what a compiler has to know before it makes vectors.
+  // A local copy cannot alias y, so that the compiler can vectorise.
   const ScaledDots x = dots;
   for (int64_t i = 0; i < n; ++i) {
     y[i] = static_cast<float>(x.step * x.sums[i] + x.offset[i]) * x.left_scale * x.right_scale;

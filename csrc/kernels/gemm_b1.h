@@ -16,15 +16,15 @@ namespace earbit {
 
 enum class BitOp { exclusive_or, conjunction };
 
-// A few rows against one panel, and what makes dots of their counts c: offsets[i] - 2 c[i][j] of
-// signed operands, whose bits meet by xor, else offsets[i] + 2 c[i][j], by and.
+// A few rows and one panel, and the offsets that convert counts c to dots: offsets[i] - 2 c[i][j]
+// of signed operands (xor), else offsets[i] + 2 c[i][j] (and).
 struct DotsB1 {
   const uint64_t* a;
   ptrdiff_t a_stride;
   int n_rows;
   const uint64_t* panel;
   int n_words;
-  int n_cols;  // outputs of the panel that there are
+  int n_cols;  // outputs of the panel without padding
   bool is_signed;
   const int32_t* offsets;
 };
@@ -32,7 +32,7 @@ struct DotsB1 {
 struct GemmB1Kernel {
   const char* name;
   Isa isa;
-  int rows;         // rows of A per call at most
+  int rows;         // maximum number of rows of A per call
   int cols;         // outputs in a panel
   int panel_words;  // words of a panel per word of weights
 
@@ -45,7 +45,7 @@ struct GemmB1Kernel {
   void (*run)(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel, int n_words,
               BitOp op, int32_t* c, ptrdiff_t c_stride);
 
-  // `to_bits` and `to_floats` below without counts in memory, or null where a kernel has none.
+  // Implementations of `to_bits` and `to_floats` without counts in memory, or null.
   void (*bits)(const DotsB1& dots, const int32_t* threshold, uint64_t* bits, ptrdiff_t stride);
   void (*floats)(const DotsB1& dots, const float* scale, const float* bias, float* y,
                  ptrdiff_t stride);
@@ -60,7 +60,7 @@ void to_bits(const GemmB1Kernel& kernel, const DotsB1& dots, const int32_t* thre
 void to_floats(const GemmB1Kernel& kernel, const DotsB1& dots, const float* scale,
                const float* bias, float* y, ptrdiff_t stride);
 
-// Every kernel that was built, the scalar one first.
+// All kernels of this build, the scalar one first.
 const std::vector<GemmB1Kernel>& gemm_b1_kernels();
 
 // The kernel of an instruction set, or of the best lower one that has a kernel.
@@ -74,7 +74,7 @@ class PanelsB1 {
 
   int n_panels() const { return n_panels_; }
   int padded_cols() const { return n_panels_ * kernel_->cols; }
-  // Panel p, from one of its words on.
+  // Panel p from a given word.
   const uint64_t* panel(int p, int64_t first_word = 0) const {
     return words_.data() + (static_cast<size_t>(p) * n_words_ + first_word) * word_size();
   }

@@ -39,7 +39,7 @@ struct Tables {
   }
 };
 
-// Computed by the compiler: code of this file must not run before the CPU was asked for AVX2.
+// A compile-time constant, because code of this file must not run before AVX2 was detected.
 constexpr Tables kXor(BitOp::exclusive_or);
 constexpr Tables kAnd(BitOp::conjunction);
 
@@ -47,7 +47,7 @@ inline __m256i load(const void* from) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(from));
 }
 
-// Bytes of 64 outputs, two registers, onto 16-bit counts: even bytes, then odd ones.
+// Adds bytes of 64 outputs (two registers) to 16-bit counts: even bytes, then odd bytes.
 inline void widen(__m256i low, __m256i high, __m256i* wide) {
   const __m256i even = _mm256_set1_epi16(0xff);
   wide[0] = _mm256_add_epi16(wide[0], _mm256_and_si256(low, even));
@@ -86,7 +86,7 @@ void run_rows(std::integer_sequence<int, row...>, const uint64_t* a, ptrdiff_t a
         _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
     first = _mm256_add_epi8(first, _mm256_shuffle_epi8(counts, w0));
     second = _mm256_add_epi8(second, _mm256_shuffle_epi8(counts, w1));
-    // Empty, but no sum crosses it: added up in another order they would not fit the registers.
+    // A barrier without instructions: reordered sums would not fit the registers.
     asm("" : "+x"(first), "+x"(second));
   };
   const int n_bytes = 8 * n_words;

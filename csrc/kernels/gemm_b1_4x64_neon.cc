@@ -40,7 +40,7 @@ template <BitOp op>
   counts.of[3] = counted<op>(counts.of[3], x, w.of[3]);
 }
 
-// Four sums of 16 bits onto four int32, or in their place.
+// Adds four 16-bit sums to four int32, or replaces them.
 inline void put(int32_t* c, uint16x4_t sums, bool is_first) {
   const int32x4_t wide = vreinterpretq_s32_u32(vmovl_u16(sums));
   vst1q_s32(c, is_first ? wide : vaddq_s32(vld1q_s32(c), wide));
@@ -71,8 +71,8 @@ void run_rows(std::integer_sequence<int, row...>, const uint64_t* a, ptrdiff_t a
     Counts counts[] = {{(static_cast<void>(row), zero), zero, zero, zero}...};
     for (; b < last; ++b, w += kCols) {
       const Counts weight = {vld1q_u8(w), vld1q_u8(w + 16), vld1q_u8(w + 32), vld1q_u8(w + 48)};
-      // The fence is no instruction, but no load moves across it: the bytes of all rows at once
-      // would leave too few registers for counts.
+      // A barrier without instructions: loading the bytes of all rows at once would leave too few
+      // registers for counts.
       ((count_row<op>(counts[row], bytes[row][b], weight),
         std::atomic_signal_fence(std::memory_order_seq_cst)),
        ...);

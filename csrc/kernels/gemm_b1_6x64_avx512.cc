@@ -39,8 +39,8 @@ template <BitOp op, int... v>
   (count_bits<op>(count[v], x, weight[v]), ...);
 }
 
-// Asks the compiler to have these in registers here: what is done with them behind the loop moves
-// GCC to keep all of them in memory.
+// Forces the values into registers here.  Otherwise GCC keeps them in memory because of their use
+// after the loop.
 template <int... v>
 [[gnu::always_inline]] inline void keep(std::integer_sequence<int, v...>,
                                         [[maybe_unused]] __m512i* count) {
@@ -90,8 +90,8 @@ struct WriteCounts {
   }
 };
 
-// dot >= threshold, as a comparison of the count c itself: of offset - 2 c, c is at most half of
-// what is between, rounded down; of offset + 2 c, at least half of it, rounded up.
+// dot >= threshold as a comparison of the count c: c <= floor((offset - threshold) / 2) for dot =
+// offset - 2 c, and c >= ceil((threshold - offset) / 2) for dot = offset + 2 c.
 template <BitOp op>
 struct WriteBits {
   const DotsB1& dots;
@@ -146,7 +146,7 @@ struct WriteFloats {
   }
 };
 
-// All rows of a product, of the vectors that hold outputs.
+// Computes all rows of a product, skipping vectors without outputs.
 template <BitOp op, typename Write>
 void run_dots(const DotsB1& dots, const Write& write) {
   with_rows<kVectors>((dots.n_cols + 15) / 16, [&](auto vectors) {

@@ -19,11 +19,11 @@ namespace {
 // A panel of kBlockK and the rows that one kernel call reads stay in L1, a block of rows in L2.
 constexpr int64_t kBlockRows = 72;
 constexpr int kBlockK = 256;
-constexpr int kMaxCols = 32;  // of any kernel
+constexpr int kMaxCols = 32;  // maximum over all kernels
 
-// Rows of a block are copied side by side: rows that are a multiple of 4 KiB apart, as windows of a
-// convolution over 512 channels are, would push each other out of L1.  The gap keeps the copies
-// from doing the same.
+// Rows of a block are copied to a contiguous buffer, because rows at distances of multiples of 4
+// KiB, such as windows of a convolution over 512 channels, evict each other from L1.  The gap
+// between copies prevents the same conflict.
 constexpr int kCopyGap = 16;
 
 }  // namespace

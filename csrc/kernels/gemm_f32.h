@@ -15,11 +15,11 @@ namespace earbit {
 struct GemmF32Kernel {
   const char* name;
   Isa isa;
-  int rows;  // rows of A per call at most
+  int rows;  // maximum number of rows of A per call
   int cols;  // outputs in a panel
 
   // c[i * c_stride + j] = start[j] + products for i < n_rows, j < n_cols; panel: [n_k][cols].
-  // Without a start (null) the products are added to what c holds.
+  // If start is null, products are added to c.
   void (*run)(const float* a, ptrdiff_t a_stride, int n_rows, const float* panel, int n_k,
               const float* start, int n_cols, float* c, ptrdiff_t c_stride);
 };
@@ -34,7 +34,7 @@ class PanelsF32 {
  public:
   PanelsF32(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride, int n_cols, int n_k);
 
-  // Of transposed weights, (n_k, n_cols), rows `stride` apart.
+  // From transposed weights (n_k, n_cols) with row stride `stride`.
   static PanelsF32 of_transposed(const GemmF32Kernel& kernel, const float* w, ptrdiff_t stride,
                                  int n_cols, int n_k);
 
@@ -46,8 +46,8 @@ class PanelsF32 {
     run_panels(0, n_panels_, a, a_stride, n_rows, bias, c, c_stride, n_threads);
   }
 
-  // The same for the outputs [first_col, last_col) and those that share their panels: the first
-  // column of c is that of the panel in which first_col lies.
+  // The same for outputs [first_col, last_col), extended to whole panels: column 0 of c is the
+  // first output of the panel of first_col.
   void run_columns(int first_col, int last_col, const float* a, ptrdiff_t a_stride, int64_t n_rows,
                    float* c, ptrdiff_t c_stride) const {
     run_panels(first_col / kernel_->cols, (last_col - 1) / kernel_->cols + 1, a, a_stride, n_rows,

@@ -27,7 +27,7 @@ const std::vector<GemmI8Kernel>& gemm_i8_kernels() {
 const GemmI8Kernel& gemm_i8_kernel(Isa isa) { return best_of(gemm_i8_kernels(), isa); }
 
 const GemmI8Kernel& gemm_i8_kernel_for(Isa isa, int n_cols) {
-  // The scalar one comes first, and its panels are narrow enough for a single output.
+  // The first kernel is the scalar one, whose panels are narrow enough for a single output.
   const GemmI8Kernel* best = &gemm_i8_kernels().front();
   for (const GemmI8Kernel& kernel : gemm_i8_kernels()) {
     const int64_t padded = (int64_t{n_cols} + kernel.cols - 1) / kernel.cols * kernel.cols;

@@ -14,33 +14,33 @@
 
 namespace earbit {
 
-constexpr int kPanelStepI8 = 4;  // codes of a row that a panel takes at once
+constexpr int kPanelStepI8 = 4;  // codes of a row per step of a panel
 
 struct GemmI8Kernel {
   const char* name;
   Isa isa;
-  int rows;         // rows of A per call at most
+  int rows;         // maximum number of rows of A per call
   int cols;         // outputs in a panel
   int panel_bytes;  // bytes of a panel per weight
 
   // Lays out `n_cols` <= cols rows of n_k weights, `stride` apart, as one panel of cols * n_k *
-  // panel_bytes bytes, n_k rounded up to fours; what is missing is zeros.
+  // panel_bytes bytes, n_k padded with zeros to a multiple of four.
   void (*pack)(const int8_t* w, ptrdiff_t stride, int n_cols, int n_k, uint8_t* panel);
 
-  // c[i * c_stride + j] = sums for i < n_rows <= rows, j < cols.  The panel from its k-th weights
-  // on, k a multiple of four, starts at panel + k * cols * panel_bytes and is a panel too.
+  // c[i * c_stride + j] = sums for i < n_rows <= rows, j < cols.  For k a multiple of four,
+  // the part of a panel from weight k starts at panel + k * cols * panel_bytes and is a panel too.
   void (*run)(const uint8_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* panel, int n_k,
               int32_t* c, ptrdiff_t c_stride);
 };
 
-// Every kernel that was built, the scalar one first.
+// All kernels of this build, the scalar one first.
 const std::vector<GemmI8Kernel>& gemm_i8_kernels();
 
 // The kernel of an instruction set, or of the best lower one that has a kernel.
 const GemmI8Kernel& gemm_i8_kernel(Isa isa);
 
-// The same for weights of n_cols outputs that are kept: a kernel whose panels, filled up with
-// outputs that there are not, take at most kMaxPanelBytes for each weight.
+// The same for stored weights of n_cols outputs: a kernel whose panels, including padding outputs,
+// need at most kMaxPanelBytes per weight.
 constexpr int kMaxPanelBytes = 8;
 const GemmI8Kernel& gemm_i8_kernel_for(Isa isa, int n_cols);
 
@@ -51,7 +51,7 @@ class PanelsI8 {
 
   int n_panels() const { return n_panels_; }
   int padded_cols() const { return n_panels_ * kernel_->cols; }
-  // Panel p, from one of its k on, a multiple of four.
+  // Panel p from weight k, a multiple of four.
   const uint8_t* panel(int p, int64_t first_k = 0) const {
     return bytes_.data() + p * panel_size_ +
            static_cast<size_t>(first_k) * kernel_->cols * kernel_->panel_bytes;

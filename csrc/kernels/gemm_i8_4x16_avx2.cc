@@ -29,7 +29,7 @@ int32_t codes_at(const uint8_t* a, size_t n_codes) {
   return codes;
 }
 
-// Weights of four k: even and odd ones of the first 8 outputs, then of the last.
+// Weights of four k: even and odd weights of the first 8 outputs, then of the last 8.
 struct Weights {
   explicit Weights(const uint8_t* panel)
       : even{load(panel), load(panel + 32)}, odd{load(panel + 64), load(panel + 96)} {}
@@ -61,7 +61,7 @@ void run_rows(std::integer_sequence<int, row...>, const uint8_t* a, ptrdiff_t a_
     (weights.add_to(low[row], high[row], codes_at(a + row * a_stride, 4)), ...);
   }
   ((store(c + row * c_stride, low[row]), store(c + row * c_stride + 8, high[row])), ...);
-  // The last codes of a row, where they make no four: here they cost the sums no registers.
+  // The last one to three codes of a row, after the loop, where they need no registers of sums.
   for (int i = 0; n_k > 0 && i < static_cast<int>(sizeof...(row)); ++i) {
     int32_t* out = c + i * c_stride;
     __m256i first = load(out);

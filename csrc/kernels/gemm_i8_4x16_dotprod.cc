@@ -25,7 +25,7 @@ struct Sums {
   uint32x4_t of[4];
 };
 
-// Codes that a row does not have are zeros.
+// Codes beyond the end of a row are zeros.
 inline uint8x16_t codes_at(const uint8_t* a, size_t n_codes) {
   uint8_t codes[16] = {};
   std::memcpy(codes, a, n_codes);
@@ -49,7 +49,7 @@ template <int lane>
   sums.of[3] = vdotq_laneq_u32(sums.of[3], w.of[3], x, lane);
 }
 
-// What 128 in place of 0 adds to every sum of a row.
+// The contribution of the offset 128 to every sum of a row.
 inline uint32_t excess_of(const uint8_t* a, int n_k) {
   uint32x4_t sum = vdupq_n_u32(0);
   for (; n_k >= 16; n_k -= 16, a += 16) sum = vdotq_u32(sum, vld1q_u8(a), vdupq_n_u8(1));
@@ -57,7 +57,7 @@ inline uint32_t excess_of(const uint8_t* a, int n_k) {
   return 128 * vaddvq_u32(sum);
 }
 
-// Sum by sum, here too: what a loop indexes lies in memory from its first line on.
+// Unrolled, because compilers keep arrays that are indexed in loops in memory.
 inline void store(int32_t* out, const Sums& sums, uint32_t row_excess) {
   const uint32x4_t excess = vdupq_n_u32(row_excess);
   vst1q_s32(out, vreinterpretq_s32_u32(vsubq_u32(sums.of[0], excess)));
@@ -75,7 +75,7 @@ void run_rows(std::integer_sequence<int, row...>, const uint8_t* a, ptrdiff_t a_
   const auto add_four = [&]<int lane>(std::integer_sequence<int, lane>, const auto&... x) {
     const Weights w = weights_at(panel + lane * kFour);
     (add<lane>(sums[row], x, w), ...);
-    // No instruction, but no load moves across it: the weights of all lanes at once would leave no
+    // A barrier without instructions: loading the weights of all lanes at once would leave no
     // registers for sums.
     std::atomic_signal_fence(std::memory_order_seq_cst);
   };

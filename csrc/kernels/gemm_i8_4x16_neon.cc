@@ -21,7 +21,7 @@ struct Sums {
   int32x4_t of[4];
 };
 
-// Codes that a row does not have are zeros.
+// Codes beyond the end of a row are zeros.
 inline int16x8_t codes_at(const uint8_t* a, size_t n_codes) {
   uint8_t codes[8] = {};
   std::memcpy(codes, a, n_codes);

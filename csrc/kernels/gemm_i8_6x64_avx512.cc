@@ -50,7 +50,7 @@ void run_rows(std::integer_sequence<int, row...>, const uint8_t* a, ptrdiff_t a_
   };
   ((store(row, 0, s0[row]), store(row, 1, s1[row]), store(row, 2, s2[row]), store(row, 3, s3[row])),
    ...);
-  // The last codes of a row, where they make no four: here they cost the sums no registers.
+  // The last one to three codes of a row, after the loop, where they need no registers of sums.
   for (int i = 0; n_k > 0 && i < static_cast<int>(sizeof...(row)); ++i) {
     const __m512i x = _mm512_set1_epi32(codes_at(a + i * a_stride, static_cast<size_t>(n_k)));
     for (int v = 0; v < kVectors; ++v) {

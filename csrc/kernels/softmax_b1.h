@@ -14,8 +14,8 @@
 
 namespace earbit {
 
-// The weights of counts before the division by their sum: exp[k] of the least count of a row plus
-// k, falling from 1, for k < size; what lies beyond is too small to count.
+// Weights of counts before the division by their sum: exp[k] for the least count of a row plus k,
+// decreasing from 1, for k < size; weights beyond are negligible.
 struct ExpTable {
   const float* exp;
   const uint32_t* fixed;  // exp in units of 2^-31, rounded, then zeros up to kFixedWeights at least
@@ -27,7 +27,7 @@ struct ExpTable {
 constexpr int kFixedWeights = 256;
 constexpr int kByteWeights = 128;
 
-// What a table points to.
+// Owner of the data of a table.
 class ExpWeights {
  public:
   explicit ExpWeights(std::vector<float> exp);
@@ -42,15 +42,15 @@ class ExpWeights {
   std::vector<uint8_t> bytes_;
 };
 
-// Keys as the kernels read them: blocks of kKeyBlock, byte by byte; byte b of key j of a block lies
-// at 64 b + j, so that bytes of counts come out in order.
+// Keys in the layout of the kernels: blocks of kKeyBlock keys, with byte b of key j at 64 b + j, so
+// that counts in bytes are in the order of keys.
 constexpr int kKeyBlock = 64;
 
 class KeysB1 {
  public:
   KeysB1(const uint64_t* keys, int64_t n_keys, int n_words);
 
-  // From a key on, a multiple of kKeyBlock.
+  // Keys from a multiple of kKeyBlock.
   const uint8_t* block(int64_t key) const { return bytes_.data() + key * n_words_ * 8; }
 
  private:
@@ -58,13 +58,13 @@ class KeysB1 {
   std::vector<uint8_t> bytes_;
 };
 
-// A few queries of one head, and the keys [from, to) that each of them sees.
+// A few queries of one head, and the window [from, to) of keys of each.
 struct QueriesB1 {
   static constexpr int kMax = 8;
 
   const uint64_t* bits;  // (n, n_words)
   int n;
-  int n_words;  // of at most 2^15 bits
+  int n_words;  // at most 2^15 bits
   int64_t from[kMax];
   int64_t to[kMax];
 };
@@ -81,12 +81,12 @@ struct SoftmaxB1Kernel {
               uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
 };
 
-// The scalar kernel, which others call for queries of more words than their counts have bytes for.
+// The scalar kernel, which others call for queries whose counts do not fit a byte.
 constexpr int kByteWords = 3;
 void softmax_b1_scalar(const ExpTable& table, const QueriesB1& queries, const uint8_t* keys,
                        void* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones);
 
-// Every kernel that was built, the scalar one first.
+// All kernels of this build, the scalar one first.
 const std::vector<SoftmaxB1Kernel>& softmax_b1_kernels();
 
 // The kernel of an instruction set, or of the best lower one that has a kernel.

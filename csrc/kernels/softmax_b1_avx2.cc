@@ -27,7 +27,7 @@ __m256i ones_of_bytes(__m256i x) {
       _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
 }
 
-// Counts of the words in which [from, to) lie, kHidden outside of it; returns the least.
+// Counts of the words that contain [from, to), kHidden outside of the range; returns the least.
 uint8_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t from, int64_t to,
                    uint8_t* counts) {
   const int64_t first = first_of(from);
@@ -52,7 +52,7 @@ uint8_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t 
   return least_of(lowest);
 }
 
-// The sum of the weights of n counts; four sums, so that none waits for the one before.
+// Sum of the weights of n counts, in four independent sums.
 uint64_t total_of_weights(const uint32_t* weights, const uint8_t* counts, int64_t n) {
   uint64_t sums[4] = {};
   for (int64_t j = 0; j < n; j += 4) {
@@ -63,7 +63,7 @@ uint64_t total_of_weights(const uint32_t* weights, const uint8_t* counts, int64_
 
 // Bits of 32 counts that are below `end`.
 uint64_t below(const uint8_t* counts, int32_t end) {
-  // Nothing is below 0.
+  // No count is below 0.
   const __m256i most = _mm256_set1_epi8(static_cast<char>(end - 1));
   const __m256i some = load(counts);
   const __m256i is_below = _mm256_cmpeq_epi8(_mm256_min_epu8(some, most), some);
@@ -85,7 +85,7 @@ void softmax_b1_avx2(const ExpTable& table, const QueriesB1& queries, const uint
     const int64_t last = last_of(queries.to[i]);
     const int32_t least = count_keys(queries.bits + static_cast<ptrdiff_t>(i) * n_words, keys,
                                      n_words, queries.from[i], queries.to[i], counts);
-    // By count instead of by distance from the least one: no subtraction for every key.
+    // Indexed by count instead of by distance from the least count, which saves subtractions.
     uint32_t weights[kHidden + 1] = {};
     for (int k = 0; k < table.size && least + k < kHidden; ++k) weights[least + k] = table.fixed[k];
     const uint64_t total = total_of_weights(weights, counts + first, last - first);

@@ -14,11 +14,11 @@ namespace {
 
 #include "kernels/softmax_b1_shared.h"
 
-// Whether some keys of the block from j on lie outside of [from, to).
+// Whether some keys of the block at j are outside of [from, to).
 bool is_border(int64_t j, int64_t from, int64_t to) { return j < from || j + kKeyBlock > to; }
 
 uint8_t least_of(__m512i counts) {
-  // By masks of all lanes: GCC 12 takes the plain forms for uses of something uninitialized.
+  // Uses masked forms, because GCC 12 reports the plain forms as uses of uninitialized values.
   return least_of(_mm256_min_epu8(_mm512_maskz_extracti64x4_epi64(0xf, counts, 0),
                                   _mm512_maskz_extracti64x4_epi64(0xf, counts, 1)));
 }
@@ -26,7 +26,7 @@ uint8_t least_of(__m512i counts) {
 // The four bytes of up to 128 weights, each in two vectors.
 class TableInRegisters {
  public:
-  static constexpr int kSize = kByteWeights - 1;  // and one for what is too far
+  static constexpr int kSize = kByteWeights - 1;  // and one entry for larger distances
 
   explicit TableInRegisters(const ExpTable& table) {
     for (int b = 0; b < 4; ++b) {
@@ -80,8 +80,8 @@ uint64_t total_in_memory(const ExpTable& table, const uint8_t* counts, int64_t f
   return total;
 }
 
-// Counts of the words in which [from, to) lie, kHidden outside of it; returns the least.
-// kWords: of a query, 0 for any number.
+// Counts of the words that contain [from, to), kHidden outside of the range; returns the least.
+// kWords: number of words of a query, or 0 for any number.
 template <int kWords>
 uint8_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t from, int64_t to,
                    uint8_t* counts) {
@@ -114,7 +114,7 @@ uint8_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t 
 
 }  // namespace
 
-// Step by step for all queries: what one waits for, its least count and its sum, the others fill.
+// Each step runs for all queries, which hides the latency of the minimum and the sum of each.
 void softmax_b1_avx512(const ExpTable& table, const QueriesB1& queries, const uint8_t* keys,
                        void* room, uint64_t* bits, ptrdiff_t bits_stride, int32_t* ones) {
   const int n_words = queries.n_words;

@@ -16,7 +16,7 @@ uint64_t ones_of_bytes(uint64_t x) {
   return (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f;
 }
 
-// Counts of the words in which [from, to) lie, eight keys at a time; returns the least of
+// Counts of the words that contain [from, to), eight keys at a time; returns the least of
 // [from, to).
 uint16_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t from, int64_t to,
                     uint16_t* counts) {
@@ -25,7 +25,7 @@ uint16_t count_keys(const uint64_t* q, const uint8_t* keys, int n_words, int64_t
     const uint8_t* block = keys + j / kKeyBlock * kKeyBlock * 8 * n_words + j % kKeyBlock;
     for (int l = 0; l < kAtOnce; ++l) counts[j + l] = 0;
     for (int w = 0; w < n_words; ++w) {
-      uint64_t sums = 0;  // of up to 64 in every byte
+      uint64_t sums = 0;  // up to 64 in every byte
       for (int b = 0; b < 8; ++b) {
         uint64_t bytes;
         std::memcpy(&bytes, block + (8 * w + b) * kKeyBlock, sizeof(bytes));

@@ -30,8 +30,8 @@ class AttentionB1 : public Op {
         softmax_(softmax_b1_kernel(chosen_isa())),
         context_(attributes, in_.groups, d_) {
     const float score_scale = score_scale_of(attributes, "score_scale", d_);
-    // Sums are of units of 2^-31 and 1 at least: what is below half of one changes none, and is
-    // far below any limit.
+    // Sums are at least 1, in units of 2^-31.  Weights below half a unit do not change them, and
+    // are far below all limits.
     constexpr float kLeast = 0x1p-32f;
     std::vector<float> exp;
     for (int count = 0; count <= d_; ++count) {
@@ -53,7 +53,7 @@ class AttentionB1 : public Op {
       return Head{KeysB1(inputs[1].group(h), n, in_.words()), context_.values_of(inputs[2], h)};
     });
     Value y = work.make(type(), n);
-    // All heads of a row together: heads share words of the output when it is bits.
+    // One task computes all heads of a row, because heads share words of a binary output.
     parallel_for(n, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
       const GemmB1Kernel& kernel = heads[0]->values.kernel();
       const int step = std::min(kernel.rows, QueriesB1::kMax);
@@ -71,27 +71,27 @@ class AttentionB1 : public Op {
   }
 
  private:
-  // The operands that all rows share: keys, and values as weights of p.
+  // Operands shared by all rows: keys, and values as weights of p.
   struct Head {
     KeysB1 keys;
     PanelsB1 values;
   };
 
-  // Words of keys that a few of n rows see at most.
+  // Maximum number of words of keys in the windows of a few of n rows.
   int64_t words_seen(int64_t n, int n_rows) const {
     const int64_t every = words_for(n);
     if (radius_ < 0) return every;
-    // A word more at each side, as keys are read in whole words.
+    // One more word on each side, because keys are read in whole words.
     return std::min(every, words_for(2 * int64_t{radius_} + n_rows) + 1);
   }
 
-  // Rows [first, first + n_rows) of one head, into its columns of y.
+  // Computes rows [first, first + n_rows) of one head, in its columns of y.
   void attend(const uint64_t* q, const Head& head, int h, int64_t first, int n_rows, int64_t n,
               std::vector<uint16_t>& counts, ContextRows& rows, const Value& y) const {
     const int words = in_.words();
     const int64_t low = radius_ < 0 ? 0 : std::max<int64_t>(0, first - radius_);
     const int64_t high = radius_ < 0 ? n : std::min(n, first + n_rows + radius_);
-    // Keys are counted from a word border on.
+    // Key indices start at a word boundary.
     const int64_t base = low / kWordBits * kWordBits;
     const auto span = static_cast<int>(words_for(high - base));
     const ExpTable table = exp_weights_->table(prob_half_);
@@ -114,7 +114,7 @@ class AttentionB1 : public Op {
   float prob_half_;
   const SoftmaxB1Kernel& softmax_;
   ContextB1 context_;
-  std::optional<ExpWeights> exp_weights_;  // exp(-2 score_scale k), as far as it counts
+  std::optional<ExpWeights> exp_weights_;  // exp(-2 score_scale k) until it is negligible
 };
 
 }  // namespace

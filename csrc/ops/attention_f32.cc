@@ -36,7 +36,7 @@ class AttentionF32 : public Op {
     }
     Value y = work.make(type_, n);
     if (n == 0) return y;
-    // Without a window all blocks of a head multiply the same keys and values.
+    // Without a window, all blocks of a head use the same keys and values.
     const auto heads = make_heads<Frames>(radius_ < 0 ? heads_ : 0, work.n_threads,
                                           [&](int h) { return frames_of(inputs, h, 0, n); });
     for_head_blocks(
@@ -62,7 +62,7 @@ class AttentionF32 : public Op {
     PanelsF32 values;
   };
 
-  // What a block of rows needs while it is computed.
+  // Buffers for one block of rows.
   struct Block {
     Block(const AttentionF32& op, int64_t n)
         : q(static_cast<size_t>(kBlockRows) * (op.type_.cols / op.heads_)),
@@ -70,7 +70,7 @@ class AttentionF32 : public Op {
                  (op.radius_ < 0 ? n : std::min(n, kBlockRows + 2 * int64_t{op.radius_}))) {}
 
     std::vector<float> q;       // scaled
-    std::vector<float> scores;  // later exp of them
+    std::vector<float> scores;  // then exp(scores)
     float sums[kBlockRows];
   };
 

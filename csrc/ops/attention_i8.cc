@@ -51,13 +51,13 @@ class AttentionI8 : public Op {
   }
 
  private:
-  // The operands that all rows share.
+  // Operands shared by all rows.
   struct Head {
     KeysI8 keys;
     PanelsI8 values;
   };
 
-  // What a few rows need while they are computed: no more keys than they can see.
+  // Buffers for a few rows and the keys in their windows.
   struct Block {
     Block(const Head& head, int64_t n, int radius)
         : rows(head.values, most_keys(head.keys.kernel(), n, radius)),
@@ -66,7 +66,8 @@ class AttentionI8 : public Op {
 
     static int64_t most_keys(const GemmI8Kernel& kernel, int64_t n, int radius) {
       const int64_t seen = radius < 0 ? n : std::min(n, 2 * int64_t{radius} + kernel.rows);
-      // A panel more at the left, as keys are read in whole panels, and the rest of the last.
+      // One more panel on the left, because keys are read in whole panels, and the rest of the
+      // last.
       return (seen + 2 * kernel.cols - 1) / kernel.cols * kernel.cols + kernel.cols;
     }
 
@@ -75,7 +76,7 @@ class AttentionI8 : public Op {
     std::vector<float> scores;  // of one row
   };
 
-  // Rows [first, first + n_rows) of one head.
+  // Computes rows [first, first + n_rows) of one head.
   void attend(const Value& q, int h, const Head& head, int64_t first, int n_rows, Block& block,
               const Value& y) const {
     const GemmI8Kernel& kernel = head.keys.kernel();
@@ -83,7 +84,7 @@ class AttentionI8 : public Op {
     const int64_t n_keys = block.rows.n_keys;
     const int64_t low = radius_ < 0 ? 0 : std::max<int64_t>(0, first - radius_);
     const int64_t high = radius_ < 0 ? n : std::min<int64_t>(n, first + n_rows + int64_t{radius_});
-    // Keys are counted from the border of a panel on, which is a multiple of four too.
+    // Key indices start at a panel boundary, which is also a multiple of four.
     const int64_t base = low / kernel.cols * kernel.cols;
     for (int64_t j = base; j < high; j += kernel.cols) {
       kernel.run(q.codes_row(first) + h * d_, type_.cols, n_rows,
@@ -97,7 +98,7 @@ class AttentionI8 : public Op {
       const int64_t to = (radius_ < 0 ? n : std::min<int64_t>(n, row + radius_ + 1)) - base;
       const int32_t* dots = block.dots.data() + i * n_keys;
       const int32_t* offset = head.keys.offset(base);
-      // Both scales at once.
+      // One product of both scales.
       exp_.scores({dots + from, offset + from, q_set_.step(), score_scale_, 1.0f},
                   block.scores.data() + from, to - from);
       uint8_t* codes = block.rows.row(i);

@@ -13,7 +13,7 @@
 
 namespace earbit {
 
-// Far below the largest float32, 2^128, and far above any score of use.
+// Far below the largest float32 (2^128) and far above useful scores.
 constexpr double kMostScore = 0x1p120;
 
 inline void expect_score(double score, const std::string& scales) {
@@ -21,14 +21,14 @@ inline void expect_score(double score, const std::string& scales) {
   throw std::invalid_argument(scales + " makes scores of more than 2^120");
 }
 
-// What dots of at most most_dot are multiplied with.
+// The scale of dots of at most most_dot.
 inline float score_scale_of(Attributes& attributes, const std::string& name, int most_dot) {
   const float scale = attributes.positive(name);
   expect_score(static_cast<double>(scale) * most_dot, name);
   return scale;
 }
 
-// What dots of codes are multiplied with, one after the other: the scales of both operands.
+// The scales of both operands, applied to dots of codes one after the other.
 struct ScoreScales {
   float left;
   float right;
@@ -49,16 +49,16 @@ struct ScoreScales {
   float product() const { return left * right; }
 };
 
-// The step of the codes of probabilities, or half of that of their bits: a bit is 1 where p is
-// above it.  The codes of a row sum up to at most 2 / step, as p < step / 2 is 0: so int32 holds
-// their product with any values, however many keys there are.
+// The step of the codes of probabilities, or half the step of their bits: a bit is 1 where p is
+// above it.  The codes of a row sum to at most 2 / step, because p < step / 2 has code 0, so their
+// product with any values fits an int32 for any number of keys.
 inline float probability_step_of(Attributes& attributes, const std::string& name) {
   const float step = attributes.number(name);
   if (!(step >= 1e-6f)) throw std::invalid_argument(name + " must be at least 1e-6");
   return step;
 }
 
-// The least number above x, as what is above x is not below that.
+// The next float above x, since p > x is equivalent to p >= next(x).
 inline float least_above(float x) {
   return std::nextafter(x, std::numeric_limits<float>::infinity());
 }

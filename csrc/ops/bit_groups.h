@@ -8,7 +8,7 @@
 
 namespace earbit {
 
-// Row `row` of y, which is bits: its groups * bits_per_group columns, side by side in `bits`.
+// Writes row `row` of a binary y from its groups * bits_per_group columns, contiguous in `bits`.
 inline void into_groups(const uint64_t* bits, int64_t row, const Value& y) {
   const int n = y.type.bits_per_group;
   for (int g = 0; g < y.type.groups; ++g) {

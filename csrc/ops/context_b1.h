@@ -1,4 +1,4 @@
-// Binary product of probabilities and values, for all attention ops that end in it.
+// Binary product of probabilities and values, for all binary attention ops.
 //
 // context = 2 popcount(p and v) - popcount(p), with V packed along time.  The output is
 // y = scale * context, or the bit context >= threshold, with the heads concatenated.
@@ -15,7 +15,7 @@
 
 namespace earbit {
 
-// A few rows of one head: their probabilities, and what is needed while they are multiplied.
+// Probabilities of a few rows of one head, and buffers for their product with the values.
 struct ContextRows {
   ContextRows(const GemmB1Kernel& kernel, int64_t p_words)
       : p_words(p_words),
@@ -25,7 +25,7 @@ struct ContextRows {
 
   int64_t p_words;
   std::vector<uint64_t> p;    // (rows, p_words)
-  std::vector<int32_t> ones;  // (rows,): of p; `write` turns their sign
+  std::vector<int32_t> ones;  // (rows,): ones of p, negated by `write`
   std::vector<uint64_t> packed;
 };
 
@@ -53,14 +53,14 @@ class ContextB1 {
                     n_words, d_, n_words);
   }
 
-  // Before `write` is called for rows [begin, end) of y, whose bits of several heads share words.
+  // Clears rows [begin, end) of a binary y before `write`, because heads share words.
   void clear(int64_t begin, int64_t end, const Value& y) const {
     if (type_.kind != Kind::bits) return;
     std::fill_n(y.group(0) + begin * type_.words(), (end - begin) * type_.words(), uint64_t{0});
   }
 
-  // Rows [row, row + n_rows) of y, columns of one head.  first_word: of the values that the first
-  // word of p meets;  n_words: of p.
+  // Writes rows [row, row + n_rows) of y in the columns of one head.  first_word: word of the
+  // values for the first word of p;  n_words: number of words of p.
   void write(const PanelsB1& values, ContextRows& rows, int n_rows, int first_word, int n_words,
              int64_t row, int head, const Value& y) const {
     const GemmB1Kernel& kernel = values.kernel();
@@ -86,7 +86,7 @@ class ContextB1 {
     for (int i = 0; i < dots.n_rows; ++i) {
       uint64_t* out = y.group(0) + (row + i) * type_.words() + column / kWordBits;
       out[0] |= packed[i] << shift;
-      // Heads need not end where words do.
+      // A head can end inside a word.
       if (shift + dots.n_cols > kWordBits) out[1] |= packed[i] >> (kWordBits - shift);
     }
   }

@@ -20,8 +20,8 @@
 
 namespace earbit {
 
-// A few rows of one head: the codes of their probabilities, and what is needed while they are
-// multiplied.
+// Codes of the probabilities of a few rows of one head, and buffers for their product with the
+// values.
 struct CodeRows {
   CodeRows(const PanelsI8& values, int64_t n_keys)
       : n_keys(n_keys),
@@ -48,27 +48,27 @@ class ContextI8 {
         exp_(exp_kernels(chosen_isa())),
         elementwise_(elementwise_kernels(chosen_isa())) {}
 
-  // Values of a head as weights of probabilities.
+  // Values of a head in the layout of weights, for products with probabilities.
   PanelsI8 values_of(const Value& v, int head) const { return value_panels(v, head, d_); }
 
-  // Codes of the probabilities of n > 0 keys; their scores become the probabilities.
+  // Computes the codes of the probabilities of n > 0 keys; overwrites scores with probabilities.
   void softmax(float* scores, int64_t n, const CodeRows& rows, uint8_t* codes) const {
     const float sum = exp_.exp_below(scores, exp_.most(scores, n), n);
     to_codes(scores, sum, n, rows.no_shift.data(), codes);
   }
 
-  // Codes of the probabilities weights[i] / sum, which weights become.  no_shift: n zeros.
+  // Computes the codes of weights[i] / sum and overwrites weights with it.  no_shift: n zeros.
   void to_codes(float* weights, float sum, int64_t n, const float* no_shift, uint8_t* codes) const {
     exp_.divide(weights, sum, n);
     elementwise_.quantize(weights, no_shift, 1.0f, prob_scale_, 0, prob_set_.largest(), codes, n);
   }
 
-  // What a sum of codes times values stands for.  Two products, as in training: the product of the
-  // two scales would be rounded.
+  // The value of a sum of codes times values.  Applies the scales one by one, as training does,
+  // because the product of both would be rounded.
   float value(int32_t sum) const { return static_cast<float>(sum) * prob_scale_ * v_scale_; }
 
-  // Rows [row, row + n_rows) of y, columns of one head.  first_key: a multiple of four, of the
-  // value that the first code of a row meets;  n_keys: codes of a row.
+  // Writes rows [row, row + n_rows) of y in the columns of one head.  first_key: key of the first
+  // code of a row, a multiple of four;  n_keys: codes per row.
   void write(const PanelsI8& values, CodeRows& rows, int n_rows, int64_t first_key, int n_keys,
              int64_t row, int head, const Value& y) const {
     const GemmI8Kernel& kernel = values.kernel();

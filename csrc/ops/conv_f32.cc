@@ -46,7 +46,7 @@ class ConvF32 : public Op {
     const int n_out = type_.cols / groups_;
     const int64_t padded = x.rows + windows_.pad_left + windows_.pad_right;
     const bool is_direct = groups_ == 1 && !windows_.is_padded();
-    // The channels of one group side by side, between frames of zeros.
+    // Contiguous channels of one group, with frames of zeros before and after.
     const Value copy = work.make(Type::floats(n_in), is_direct ? 0 : padded);
     std::fill_n(copy.floats.get(), copy.size(), 0.0f);
     for (int g = 0; g < groups_; ++g) {

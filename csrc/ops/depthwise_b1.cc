@@ -89,8 +89,8 @@ class DepthwiseB1 : public Op {
     return (in_.bits_per_group + kDepthwiseLanes - 1) / kDepthwiseLanes * kDepthwiseLanes;
   }
 
-  // Word k of channel c, at [k * padded_channels() + c], holds frames from 64 k on, the zeros of
-  // the padding included; words enough for every window and one more.
+  // Word k of channel c, at [k * padded_channels() + c], holds 64 frames from 64 k, including zeros
+  // of the padding.  There is one word more than the windows need.
   std::vector<uint64_t> along_time(const Value& x, int n_threads) const {
     const int64_t words = in_.words();
     const int64_t n_frames = x.rows + windows_.pad_left + windows_.pad_right;

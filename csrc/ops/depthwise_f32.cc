@@ -43,7 +43,7 @@ class DepthwiseF32 : public Op {
     parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         const int64_t start = t * windows_.stride - windows_.pad_left;
-        // Taps that see a frame; the others see zeros.
+        // Taps inside the input; the others multiply zeros.
         const int64_t first = std::max<int64_t>(0, -start);
         const int64_t last = std::min<int64_t>(windows_.kernel, x.rows - start);
         elementwise.depthwise(x.floats.get() + (start + first) * type_.cols,

@@ -66,7 +66,7 @@ class DepthwiseI8 : public Op {
   }
 
  private:
-  // The frames that output t sees: the input's own, or a copy with padding around them.
+  // The window of output t: in the input, or a copy with padding.
   const uint8_t* window(const Value& x, int64_t t, std::vector<uint8_t>& padded) const {
     const int64_t start = t * windows_.stride - windows_.pad_left;
     if (start >= 0 && start + windows_.kernel <= x.rows) return x.codes_row(start);

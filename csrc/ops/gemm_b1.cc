@@ -67,7 +67,7 @@ class GemmB1 : public RowOp {
     return windows_.count(inputs[0]);
   }
 
-  // Its weights fill the cache: behind another op they would take turns in it.
+  // Weights fill the cache, so ops that run together would evict each other's weights.
   bool is_row_by_row() const override { return false; }
 
   int64_t block_rows(int64_t n, int n_threads) const override {
@@ -131,7 +131,7 @@ class GemmB1 : public RowOp {
         to_floats(kernel, dots, scale_.data() + at, bias_.data() + at, y.row(first) + at,
                   type_.cols);
       } else if (is_direct) {
-        // A panel is a word of a group.
+        // A panel corresponds to one word of a group.
         uint64_t* out = y.group(column / type_.bits_per_group) + first * type_.words() +
                         column % type_.bits_per_group / kWordBits;
         to_bits(kernel, dots, threshold_.data() + column, out, type_.words());

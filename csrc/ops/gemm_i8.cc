@@ -77,10 +77,10 @@ class GemmI8 : public RowOp {
   }
 
  private:
-  // Rows for which a panel is read once: those of a few calls, whose sums stay in L2.
+  // Rows per reading of a panel: those of a few kernel calls, whose sums stay in L2.
   int64_t rows_at_once() const { return int64_t{4} * panels_[0].kernel().rows; }
 
-  // The channels of every group side by side, group after group, between frames of padding.
+  // Contiguous channels of every group, group by group, with frames of padding before and after.
   Value grouped(const Value& x, const Workspace& work) const {
     const int n_in = in_.cols / groups_;
     const int64_t rows = x.rows + windows_.pad_left + windows_.pad_right;

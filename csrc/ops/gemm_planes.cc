@@ -90,7 +90,7 @@ class GemmPlanes : public RowOp {
   }
 
  private:
-  // Rows for which a panel is read once: those of a few calls, whose counts stay in L2.
+  // Rows per reading of a panel: those of a few kernel calls, whose counts stay in L2.
   int64_t rows_at_once() const { return int64_t{4} * panels_[0].kernel().rows; }
 
   // Planes 0, 1, ... of the first group, then of the next, with frames of padding.

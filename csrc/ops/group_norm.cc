@@ -21,7 +21,7 @@ class GroupNorm : public Op, private NormWeights {
   Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const Value& x = inputs[0];
     const int n = type_.cols;
-    // Blocks have a fixed size and are merged in order: results do not depend on threads, and
+    // Blocks have a fixed size and are merged in order, so results do not depend on threads and
     // memory is read once.
     const int64_t n_blocks = (x.rows + kGrainRows - 1) / kGrainRows;
     std::vector<float> means(static_cast<size_t>(n_blocks) * n);
@@ -65,8 +65,8 @@ class GroupNorm : public Op, private NormWeights {
     return std::min<int64_t>(kGrainRows, x.rows - block * kGrainRows);
   }
 
-  // Per channel, the mean of a block of rows and the sum of squared distances from it.  Sums are of
-  // distances from the first row: they stay exact when a channel is far from zero.
+  // Mean of a block of rows and sum of squared deviations from it, per channel.  Sums are relative
+  // to the first row, which keeps precision if the mean is far from zero.
   void moments(const Value& x, int64_t block, float* mean, float* square) const {
     const int n = type_.cols;
     const int64_t n_rows = rows_of(x, block);

@@ -10,8 +10,8 @@
 
 namespace earbit {
 
-// The attribute head_dim; throws std::invalid_argument unless all inputs have the same heads of so
-// many bits.  Before anything is sized by it.
+// Reads the attribute head_dim; throws std::invalid_argument unless all inputs have the same number
+// of heads with this many bits.  Called before any allocation that depends on it.
 inline int head_dim_of_bits(const std::vector<Type>& inputs, Attributes& attributes) {
   const int d = attributes.integer("head_dim", 1, 1 << 15);
   for (const Type& input : inputs) {

@@ -14,11 +14,11 @@ namespace earbit {
 
 constexpr int64_t kBlockRows = 48;
 
-// What all rows of a head share, of every head.
+// Data shared by all rows of a head, for every head.
 template <typename Head>
 using Heads = std::vector<std::unique_ptr<Head>>;
 
-// Heads as make(h) makes them.
+// Results of make(h) for every head.
 template <typename Head, typename Make>
 Heads<Head> make_heads(int n_heads, int n_threads, Make&& make) {
   Heads<Head> heads(n_heads);
@@ -30,11 +30,11 @@ Heads<Head> make_heads(int n_heads, int n_threads, Make&& make) {
   return heads;
 }
 
-// Calls run(block, h, first, last) for rows [first, last) of head h, for all of n rows, kBlockRows
-// at a time.  What such a block needs, make_block(), is allocated once for several.
+// Calls run(block, h, first, last) for rows [first, last) of head h, for all n rows of all heads,
+// kBlockRows at a time.  Several calls share the buffers of one make_block().
 template <typename MakeBlock, typename Run>
 void for_head_blocks(int n_heads, int64_t n, int n_threads, MakeBlock&& make_block, Run&& run) {
-  constexpr int64_t kMostBlocks = 16;  // of a range
+  constexpr int64_t kMostBlocks = 16;  // per range
   const int64_t n_blocks = (n + kBlockRows - 1) / kBlockRows;
   const int64_t grain = even_grain(n_heads * n_blocks, kMostBlocks, 1, n_threads);
   parallel_for(n_heads * n_blocks, grain, n_threads, [&](int64_t begin, int64_t end) {

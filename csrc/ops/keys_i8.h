@@ -47,7 +47,7 @@ inline std::vector<int8_t> head_values(const Value& x, int head, int d) {
   return values;
 }
 
-// The same as weights of the probabilities of all frames.
+// The same in the layout of weights, for products with the probabilities of all frames.
 inline PanelsI8 value_panels(const Value& v, int head, int d) {
   const auto n = static_cast<int>(v.rows);
   const std::vector<int8_t> values = head_values(v, head, d);
@@ -67,7 +67,7 @@ class KeysI8 {
   const PanelsI8& panels() const { return panels_; }
   const GemmI8Kernel& kernel() const { return panels_.kernel(); }
 
-  // What is added to step times the sums of key j on.
+  // Offsets that are added to step * sums, from key j.
   const int32_t* offset(int64_t j) const { return offset_.data() + j; }
 
  private:

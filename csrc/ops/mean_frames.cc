@@ -22,7 +22,7 @@ class MeanFrames : public Op {
     const Value& x = inputs[0];
     if (x.rows == 0) throw std::invalid_argument("mean_frames of 0 frames");
     const int n = type_.cols;
-    // Blocks have a fixed size and are added up in order: results do not depend on threads.
+    // Blocks have a fixed size and are added in order, so results do not depend on threads.
     const Value sums = work.make(type_, (x.rows + kGrainRows - 1) / kGrainRows);
     const auto add = elementwise_kernels(chosen_isa()).add;
     parallel_for(sums.rows, 1, work.n_threads, [&](int64_t begin, int64_t end) {

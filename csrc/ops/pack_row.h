@@ -7,7 +7,7 @@
 
 namespace earbit {
 
-// Row `row` of y, which is bits: x >= threshold, column by column over all groups.
+// Writes row `row` of a binary y: x >= threshold for every column of all groups.
 template <typename T>
 void pack_row(uint64_t (*at_least)(const T*, const T*, int), const T* x, const T* threshold,
               int64_t row, const Value& y) {

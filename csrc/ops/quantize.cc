@@ -9,7 +9,7 @@ class Quantize : public RowOp {
  public:
   Quantize(const std::vector<Type>& inputs, Attributes& attributes)
       : factor_(attributes.number("factor")), scale_(attributes.positive("scale")) {
-    // One bit is a comparison, which does not round as this does: it is made by `pack`.
+    // 1-bit codes are comparisons without rounding, computed by `pack`.
     const int bits = attributes.integer("bits", 2, kMaxCodeBits);
     type_ = Type::codes(inputs[0].cols, {bits, attributes.integer("unsigned", 0, 1) == 1});
     shift_ = attributes.f32("shift", {inputs[0].cols});

@@ -47,7 +47,7 @@ class RelativeAttentionB1 : public Op {
     const auto heads =
         make_heads<Head>(in_.groups, work.n_threads, [&](int h) { return head(inputs, h); });
     Value y = work.make(type(), n);
-    // All heads of a row together: heads share words of the output when it is bits.
+    // One task computes all heads of a row, because heads share words of a binary output.
     parallel_for(n, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
       const int step = heads[0]->keys.kernel().rows;
       Block block(*heads[0], n);
@@ -61,18 +61,18 @@ class RelativeAttentionB1 : public Op {
   }
 
  private:
-  // The operands that all rows share, as weights.
+  // Operands shared by all rows, in the layout of weights.
   struct Head {
     PanelsB1 keys;
     PanelsB1 distances;
     PanelsB1 values;
   };
 
-  // What a few rows need while they are computed.
+  // Buffers for a few rows.
   struct Block {
     Block(const Head& head, int64_t n)
         : key_cols(head.keys.padded_cols()),
-          // Distances are read in whole panels, from the one on in which the first lies.
+          // Distances are read in whole panels, from the panel of the first.
           distance_cols(n + head.keys.kernel().rows + 2 * head.keys.kernel().cols),
           context(head.values.kernel(), words_for(n)) {
       const int n_rows = head.keys.kernel().rows;
@@ -98,7 +98,7 @@ class RelativeAttentionB1 : public Op {
             context_.values_of(inputs[kValue], h)};
   }
 
-  // Rows [first, first + n_rows) of one head, into its columns of y.
+  // Computes rows [first, first + n_rows) of one head, in its columns of y.
   void attend(const std::vector<Value>& inputs, int h, const Head& head, int64_t first, int n_rows,
               Block& block, const Value& y) const {
     const int64_t n = inputs[kKey].rows;
@@ -106,8 +106,8 @@ class RelativeAttentionB1 : public Op {
     const int words = in_.words();
     head.keys.run(inputs[kContentQuery].group(h) + first * words, words, n_rows,
                   BitOp::exclusive_or, block.by_content.data());
-    // Of the last row the first key has the least row of r, of the first row the last key the
-    // greatest, 2 n - 2 - first.
+    // The smallest row of r is that of the last row and the first key, the largest that of the
+    // first row and the last key, 2 n - 2 - first.
     const int64_t base = (n - first - n_rows) / kernel.cols * kernel.cols;
     for (int64_t m = base; m < 2 * n - 1 - first; m += kernel.cols) {
       kernel.run(inputs[kPositionQuery].group(h) + first * words, words, n_rows,
@@ -118,7 +118,7 @@ class RelativeAttentionB1 : public Op {
       const int32_t* by_content = block.by_content.data() + i * block.key_cols;
       const int32_t* by_distance =
           block.by_distance.data() + i * block.distance_cols + (n - 1 - first - i - base);
-      // The part of the score that all keys have in common falls out of the softmax.
+      // The part of the score that is equal for all keys cancels in the softmax.
       const float most = exp_.weighted_sum(by_content, by_distance, -2.0f * content_scale_,
                                            -2.0f * position_scale_, block.scores.data(), n);
       const float sum = exp_.exp_below(block.scores.data(), most, n);

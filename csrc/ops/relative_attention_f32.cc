@@ -53,17 +53,17 @@ class RelativeAttentionF32 : public Op {
   }
 
  private:
-  // The operands that all rows share, as weights.
+  // Operands shared by all rows, in the layout of weights.
   struct Head {
     PanelsF32 keys;
     PanelsF32 distances;
     PanelsF32 values;
   };
 
-  // What a block of rows needs while it is computed.
+  // Buffers for one block of rows.
   struct Block {
     Block(int64_t n, int d, int panel_cols)
-        // Distances are read in whole panels, from the one on in which the first lies.
+        // Distances are read in whole panels, from the panel of the first.
         : distance_cols(n + kBlockRows + 2 * int64_t{panel_cols}),
           left(static_cast<size_t>(kBlockRows) * d),
           scores(static_cast<size_t>(kBlockRows) * n),
@@ -71,7 +71,7 @@ class RelativeAttentionF32 : public Op {
 
     int64_t distance_cols;
     std::vector<float> left;         // queries with a bias, scaled
-    std::vector<float> scores;       // (rows, n), later exp of them
+    std::vector<float> scores;       // (rows, n), then exp(scores)
     std::vector<float> by_distance;  // (rows, distance_cols)
     float sums[kBlockRows];
   };
@@ -86,7 +86,7 @@ class RelativeAttentionF32 : public Op {
             PanelsF32::of_transposed(kernel, inputs[2].row(0) + h * d, width, d, n)};
   }
 
-  // Rows [first, first + n_rows) of one head, into its columns of y.
+  // Computes rows [first, first + n_rows) of one head, in its columns of y.
   void run_block(const Value& q, int h, const Head& head, int64_t first, int64_t n_rows,
                  Block& block, Value& y) const {
     const int64_t n = q.rows;
@@ -94,7 +94,7 @@ class RelativeAttentionF32 : public Op {
     biased(q, h, first, n_rows, content_bias_, block);
     head.keys.run(block.left.data(), d, n_rows, nullptr, block.scores.data(), n, 1);
     biased(q, h, first, n_rows, position_bias_, block);
-    // Distances from that of the last row and the first key to that of the first row and the last.
+    // Distances from (last row, first key) to (first row, last key).
     const auto low = static_cast<int>(n - first - n_rows);
     const int base = low / head.distances.panel_cols() * head.distances.panel_cols();
     head.distances.run_columns(low, static_cast<int>(2 * n - 1 - first), block.left.data(), d,

@@ -63,18 +63,18 @@ class RelativeAttentionI8 : public Op {
   }
 
  private:
-  // The operands that all rows share.
+  // Operands shared by all rows.
   struct Head {
     KeysI8 keys;
     KeysI8 distances;
     PanelsI8 values;
   };
 
-  // What a few rows need while they are computed.
+  // Buffers for a few rows.
   struct Block {
     Block(const Head& head, int64_t n)
         : key_cols(head.keys.panels().padded_cols()),
-          // Distances are read in whole panels, from the one on in which the first lies.
+          // Distances are read in whole panels, from the panel of the first.
           distance_cols(n + head.keys.kernel().rows + 2 * head.keys.kernel().cols),
           rows(head.values, n),
           scores(n) {
@@ -91,15 +91,15 @@ class RelativeAttentionI8 : public Op {
     std::vector<float> scores;         // of one row
   };
 
-  // Rows [first, first + n_rows) of one head, into its columns of y.
+  // Computes rows [first, first + n_rows) of one head, in its columns of y.
   void attend(const std::vector<Value>& inputs, int h, const Head& head, int64_t first, int n_rows,
               Block& block, const Value& y) const {
     const int64_t n = inputs[kKey].rows;
     const GemmI8Kernel& kernel = head.keys.kernel();
     head.keys.panels().run(inputs[kContentQuery].codes_row(first) + h * d_, type_.cols, n_rows,
                            block.by_content.data());
-    // Of the last row the first key has the least row of r, of the first row the last key the
-    // greatest, 2 n - 2 - first.
+    // The smallest row of r is that of the last row and the first key, the largest that of the
+    // first row and the last key, 2 n - 2 - first.
     const int64_t base = (n - first - n_rows) / kernel.cols * kernel.cols;
     for (int64_t m = base; m < 2 * n - 1 - first; m += kernel.cols) {
       kernel.run(inputs[kPositionQuery].codes_row(first) + h * d_, type_.cols, n_rows,

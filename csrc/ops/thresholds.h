@@ -9,8 +9,8 @@
 
 namespace earbit {
 
-// The tensor `threshold` (n,), within what sums and differences of products fit; no product is
-// larger, so none of its bits changes.
+// The tensor `threshold` (n,), clamped so that sums and differences with dots do not overflow.  No
+// dot exceeds the limits, so no bit changes.
 inline std::vector<int32_t> thresholds_of(Attributes& attributes, int64_t n) {
   constexpr int32_t kMost = 1 << 30;
   std::vector<int32_t> thresholds = attributes.i32("threshold", {n});

@@ -72,8 +72,8 @@ class WaveformBits : public Op {
     std::vector<double> product;
   };
 
-  // Taps that a norm's gain has gone into, in panels (n_taps, kFirCols), and what they must reach;
-  // no sum reaches what stands for channels that are not there.
+  // Taps multiplied by the gain of the norm, in panels (n_taps, kFirCols), and their thresholds;
+  // the thresholds of padding channels are never reached.
   struct Taps {
     std::vector<float> panels;
     std::vector<float> threshold;

@@ -10,8 +10,7 @@
 
 namespace earbit {
 
-// Throws std::invalid_argument when a tap of n_channels has bits beyond them, which would be
-// counted as products.
+// Throws std::invalid_argument if a tap has bits beyond n_channels, which would be counted.
 inline void check_tails(std::span<const uint64_t> weight, int n_channels) {
   const int tail = n_channels % kWordBits;
   if (tail == 0) return;

@@ -11,8 +11,8 @@
 
 namespace earbit {
 
-// Values of the weights (n_out, n_k): codes of `weight_bits`, 8 / weight_bits to a byte, an output
-// from a byte on.  Throws std::invalid_argument for other bits, and where the sum of a window of
+// Reads weights (n_out, n_k): codes of `weight_bits`, 8 / weight_bits per byte; every output starts
+// at a byte.  Throws std::invalid_argument for other numbers of bits, and if the sum of a window of
 // codes of the set `in` can exceed int32.
 inline std::vector<int8_t> weight_codes(Attributes& attributes, const CodeSet& in, int n_out,
                                         int n_k) {

@@ -32,7 +32,7 @@ struct Windows {
   static Windows read(Attributes& attributes) {
     constexpr int kMax = 1 << 20;
     const int kernel = attributes.integer("kernel", 1, kMax);
-    // A window that sees nothing but padding is of no use, and padding costs memory.
+    // Windows of padding alone are useless, and padding needs memory.
     return {kernel, attributes.integer("stride", 1, kMax),
             attributes.integer("pad_left", 0, kernel - 1),
             attributes.integer("pad_right", 0, kernel - 1)};
@@ -50,7 +50,7 @@ struct Windows {
     return static_cast<int>(n);
   }
 
-  // Frames out of `rows` frames; throws std::invalid_argument when there is not even one.
+  // Number of output frames for `rows` frames; throws std::invalid_argument if there is none.
   int64_t count(int64_t rows) const {
     const int64_t padded = rows + pad_left + pad_right;
     if (padded < kernel) {

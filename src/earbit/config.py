@@ -21,6 +21,8 @@ from earbit.errors import ConfigError
 from earbit.files import write_json
 
 T = TypeVar("T")
+MAX_SHOWN = 80
+"""Length of a value in a message, in characters."""
 
 
 def type_name(config_class: type) -> str:
@@ -80,7 +82,7 @@ def _from_json(text: str, where: str) -> Any:
         there: dict[str, Any] = {}
         for key, value in pairs:
             if key in there:
-                raise ConfigError(f"{where}: key {key!r} is there twice; leave one of them")
+                raise ConfigError(f"{where}: duplicate key {shown(key)}; leave one of them")
             there[key] = value
         return there
 
@@ -123,7 +125,7 @@ def _check_keys(node: Any, where: str) -> None:
         if isinstance(key.value, str) and key.value in seen:
             line = key.start_mark.line + 1
             raise ConfigError(
-                f"{where}: line {line}: key {key.value!r} is there twice; leave one of them"
+                f"{where}: line {line}: duplicate key {shown(key.value)}; leave one of them"
             )
         seen.add(str(key.value))
     for child in [value for _, value in pairs] or node.value:
@@ -144,13 +146,13 @@ def override(config: T, settings: Sequence[str]) -> T:
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals:
-            raise ConfigError(f"setting {setting!r} has no '='; write it as a.b=value")
+            raise ConfigError(f"setting {shown(setting)} has no '='; write it as a.b=value")
         *parents, last = path.strip().split(".")
         node = tree
         for name in (*parents, last):
             if not isinstance(node, dict) or name not in node:
                 allowed = [k for k in node if k != "type"] if isinstance(node, dict) else []
-                raise ConfigError(f"setting {path!r}: {_unknown_key(name, allowed)}")
+                raise ConfigError(f"setting {shown(path)}: {_unknown_key(name, allowed)}")
             if name is not last:
                 node = node[name]
         try:
@@ -167,13 +169,13 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     if origin is typing.Literal:
         if value not in get_args(kind):
             allowed = ", ".join(map(repr, get_args(kind)))
-            raise ConfigError(f"{where}: {value!r} is not one of {allowed}")
+            raise ConfigError(f"{where}: {shown(value)}; allowed: {allowed}")
         return value
     if origin is tuple:
         return _parse_tuple(get_args(kind), value, where)
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: {value!r} is not a mapping")
+            raise ConfigError(f"{where}: {shown(value)} is not a mapping")
         item_type = get_args(kind)[1]
         return {key: _parse(item_type, item, f"{where}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(kind):
@@ -181,7 +183,7 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     if kind is float and type(value) in (int, float):
         # Compared without conversion: an integer may be too large for a float.
         if not abs(value) <= sys.float_info.max:
-            raise ConfigError(f"{where}: {value!r} is not a finite number")
+            raise ConfigError(f"{where}: {shown(value)} is not a finite number")
         return float(value)
     if kind is Path and isinstance(value, str):
         return Path(value)
@@ -190,7 +192,9 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     # bool is a subclass of int, but not a count.
     is_bool_for_int = kind is int and isinstance(value, bool)
     if not isinstance(kind, type) or not isinstance(value, kind) or is_bool_for_int:
-        raise ConfigError(f"{where}: {value!r} is not of type {getattr(kind, '__name__', kind)}")
+        raise ConfigError(
+            f"{where}: {shown(value)} is not of type {getattr(kind, '__name__', kind)}"
+        )
     return value
 
 
@@ -220,16 +224,16 @@ def _parse_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
     if classes:
         name = next(iter(classes))
         raise ConfigError(
-            f"{where}: {value!r}; allowed: {', '.join(classes)}, or with fields of theirs, as in "
+            f"{where}: {shown(value)}; allowed: {', '.join(classes)}, or with fields, as in "
             f'{{"type": "{name}", ...}}'
         )
     allowed = ", ".join(getattr(member, "__name__", str(member)) for member in members)
-    raise ConfigError(f"{where}: {value!r} fits none of {allowed}")
+    raise ConfigError(f"{where}: {shown(value)}; allowed: {allowed}")
 
 
 def _parse_tuple(item_types: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ConfigError(f"{where}: {value!r} is not a list")
+        raise ConfigError(f"{where}: {shown(value)} is not a list")
     if len(item_types) == 2 and item_types[1] is Ellipsis:
         item_types = (item_types[0],) * len(value)
     if len(item_types) != len(value):
@@ -242,12 +246,14 @@ def _parse_dataclass(kind: type, value: Any, where: str) -> Any:
     if value == type_name(kind):
         value = {}  # as in a union: the name alone is the class with its defaults
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: {value!r} is not a mapping with the fields of {kind.__name__}")
+        raise ConfigError(
+            f"{where}: {shown(value)} is not a mapping with the fields of {kind.__name__}"
+        )
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}
     given = {key: item for key, item in value.items() if key != "type"}
     if value.get("type", type_name(kind)) != type_name(kind):
-        raise ConfigError(f"{where}.type: {value['type']!r}, expected {type_name(kind)!r}")
+        raise ConfigError(f"{where}.type: {shown(value['type'])}, expected {type_name(kind)!r}")
     for key in given:
         if key not in fields:
             raise ConfigError(f"{where}: {_unknown_key(str(key), list(fields))}")
@@ -268,7 +274,13 @@ def _parse_dataclass(kind: type, value: Any, where: str) -> Any:
 
 
 def _unknown_key(name: str, allowed: list[str], noun: str = "key") -> str:
-    return f"unknown {noun} {name!r}{suggest(name, allowed)}"
+    return f"unknown {noun} {shown(name)}{suggest(name, allowed)}"
+
+
+def shown(value: Any) -> str:
+    """The `repr` of a value for a message, cut to `MAX_SHOWN` characters."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
 def suggest(name: str, allowed: Sequence[str]) -> str:

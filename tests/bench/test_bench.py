@@ -52,7 +52,7 @@ def test_a_program_is_measured_alone_where_no_other_engine_is_named(program):
 
 @pytest.mark.parametrize("seconds", [math.nan, math.inf, -1.0, 0.0, 0.024, 14_401.0])
 def test_a_length_that_cannot_be_is_an_error(program, seconds):
-    with pytest.raises(ConfigError, match=r"seconds=.*; allowed are 0\.025"):
+    with pytest.raises(ConfigError, match=r"seconds=.*; allowed: 0\.025"):
         bench({"": program}, seconds=seconds, threads=1, engines=("torch",))
 
 
@@ -64,7 +64,7 @@ def test_a_number_of_threads_that_cannot_be_is_an_error(program, threads):
 
 @pytest.mark.parametrize("n_runs", [0, -1, 10_001])
 def test_a_number_of_runs_that_cannot_be_is_an_error(program, n_runs):
-    with pytest.raises(ConfigError, match=f"runs={n_runs}; allowed are 1 to 10000"):
+    with pytest.raises(ConfigError, match=f"runs={n_runs}; allowed: 1 to 10000"):
         bench({"": program}, seconds=1.0, threads=1, engines=(), n_runs=n_runs)
 
 
@@ -79,13 +79,15 @@ def test_an_engine_that_is_not_there_is_named_with_those_that_are(program, name)
 )
 def test_a_program_that_does_not_say_its_model_is_an_error(program, tmp_path, origin):
     foreign = with_origin(program, origin, tmp_path / "foreign.safetensors")
-    with pytest.raises(FormatError, match=r"foreign\.safetensors: does not say which model"):
+    with pytest.raises(
+        FormatError, match=r"foreign\.safetensors: its origin is missing or invalid"
+    ):
         bench_short(foreign)
 
 
 def test_precisions_that_are_no_list_are_an_error(program, tmp_path):
     origin = {**header_of(program)["origin"], "precisions": 3}
-    with pytest.raises(FormatError, match="does not say which model"):
+    with pytest.raises(FormatError, match="its origin is missing or invalid"):
         bench_short(with_origin(program, origin, tmp_path / "p.safetensors"))
 
 

@@ -104,7 +104,7 @@ def test_all_is_every_engine_once_and_an_unknown_one_is_named(monkeypatch):
     assert peers_named(["torch", "all"]) == list(PEERS)
     assert peers_named(["openvino", "torch", "openvino"]) == ["openvino", "torch"]
     assert peers_named([]) == peers_named(["none"]) == []
-    with pytest.raises(ConfigError, match="none torch: 'none' stands alone"):
+    with pytest.raises(ConfigError, match="none torch: 'none' excludes others"):
         peers_named(["none", "torch"])
     with pytest.raises(ConfigError, match="no engine 'tensorflow' .*: none, all, torch, torch-"):
         peers_named(["tensorflow"])

@@ -1,14 +1,21 @@
 """`earbit run`, `bench` and `export` of a small program."""
 
 import json
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import soundfile
+from one_line import fails
 
+from earbit import _core
 from earbit.cli.main import main
+from earbit.load import random_model
+from earbit.model_file import save_model
+from earbit.presets import preset
+from earbit.quantize.student import noise_clips, quantized_copy
 
 
 def test_a_preset_is_timed_under_a_plan(capsys):
@@ -31,6 +38,23 @@ def test_a_preset_is_timed_under_a_plan(capsys):
     assert result["records"][1]["cosine"] > 0.9999
     assert result["versions"]["torch"]
     assert result["machine"]["cpu"]
+
+
+@pytest.mark.parametrize("is_quantized", [True, False])
+def test_the_export_that_run_advises_for_a_model_folder_works(
+    is_quantized, tmp_path, monkeypatch, capsys
+):
+    model = random_model(preset("hubert-tiny"), 0)
+    model = quantized_copy(model, "w1a1", noise_clips(0)) if is_quantized else model
+    (tmp_path / "model").mkdir()
+    save_model(model, tmp_path / "model" / "model.safetensors", {"plan": "w1a1"})
+    monkeypatch.chdir(tmp_path)
+    advice = re.search("`earbit (.*?)`", fails(capsys, "run", "model", "x.wav"))[1]
+    assert advice == "export model --out FILE.safetensors"
+    main(advice.split())
+    summary = capsys.readouterr().out
+    assert ("all bits equal" in summary) == is_quantized
+    assert _core.load_program(b"FILE.safetensors")
 
 
 def test_run_takes_any_rate_and_channels_and_writes_features(tmp_path, program, capsys):

@@ -66,7 +66,7 @@ def test_a_float_format_that_does_not_exist_or_that_yeh_et_al_do_not_use_is_an_e
     for rest_bits, accounting, words in (
         (8, "earbit", "rest_bits=8; accounting 'earbit' stores .* in 32 or 16 bits"),
         (32, "yeh", "rest_bits=32; accounting 'yeh' stores .* in 16 bits"),
-        (16, "yehh", "accounting='yehh'; allowed are 'earbit' and 'yeh'"),
+        (16, "yehh", "accounting='yehh'; allowed: 'earbit', 'yeh'"),
     ):
         with pytest.raises(ConfigError, match=words):
             profile_model(

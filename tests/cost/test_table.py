@@ -49,16 +49,16 @@ def test_the_first_row_is_one_times_itself():
 @pytest.mark.parametrize(
     "words",
     [
-        "input: 10 s (160000 samples)",
+        "input: One clip of 10 s (160000 samples).",
         "MAC: ",
-        "FLOP: 2 per MAC",
-        "BOP: MACs x bits",
-        "MB fp32, MB fp16: 10^6 bytes of numbers",
-        "what is not quantized, scales and shifts too, in that format",
-        "compute-bound, products alone, at the rates below; never measured",
+        "FLOP: Two per MAC",
+        "BOP: Each MAC counts the bits",
+        "MB fp32, MB fp16: Stored numbers in 10^6 bytes.",
+        "Values that are not quantized, including scales and shifts, have this format.",
+        "Compute-bound time of the products at the rates below. It is not measured.",
         "a100-fp32: 1-bit 4992, 4-bit 1248, 8-bit 624, float 19.5;",
         "h200-fp16: 8-bit 1979, float 989.5 (NVIDIA H200 SXM data sheet",
-        "act. MB: the most activations alive at once",
+        "act. MB: Peak memory of activations.",
     ],
 )
 def test_every_unit_is_explained_below_the_table(words):
@@ -92,7 +92,7 @@ def test_storage_stands_in_both_float_formats_whichever_the_record_has(rest_bits
 
 def test_storage_as_yeh_et_al_count_it_stands_in_their_format_alone():
     text = render([tiny(accounting="yeh")])
-    assert "MB fp16: 10^6 bytes of numbers; Yeh et al." in text
+    assert "MB fp16: Stored numbers in 10^6 bytes. As in Yeh et al." in text
     assert "MB fp32" not in text
 
 

@@ -3,12 +3,14 @@
 import re
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig
+from earbit.encoders.table import ENCODERS, build_encoder
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError
 from earbit.nn.front_end import FrontEndConfig
@@ -79,3 +81,19 @@ def test_the_blocks_of_the_u_net_that_are_suggested_fit(reduce_before, recover_b
 def test_a_configuration_that_cannot_be_names_its_value(build, fields, message):
     with pytest.raises(ConfigError, match=message):
         build(**fields)
+
+
+BLOCKS = {SqueezeformerConfig: {"reduce_before": 1, "recover_before": 2}}
+WITHOUT_POSITIONS = {ConformerConfig, SqueezeformerConfig}
+
+
+@pytest.mark.parametrize("kernel", [None, 0, -2, 1.5, "8", 1, 8])
+@pytest.mark.parametrize("config", ENCODERS)
+def test_a_positional_kernel_that_is_accepted_can_be_built(config, kernel):
+    fields = {**SHAPE, **BLOCKS.get(config, {}), "position_kernel": kernel}
+    if kernel in (1, 8) or (kernel is None and config in WITHOUT_POSITIONS):
+        encoder = build_encoder(config(**fields))
+        assert encoder(torch.zeros(1, 9, 64))[-1].shape == (1, 9, 64)
+    else:
+        with pytest.raises(ConfigError, match=f"position_kernel={kernel!r}; allowed: "):
+            config(**fields)

@@ -106,7 +106,7 @@ def test_features_of_a_program_with_a_head_are_those_without(tmp_path):
         ({"n_states": 7}, r"for 7 hidden states x 96, hubert-tiny has 4 x 96; train one on this"),
         ({"width": 32}, "for 4 hidden states x 32, hubert-tiny has 4 x 96"),
         ({"digest": "0" * 64}, "other weights than hubert-tiny.*earbit superb hubert-tiny"),
-        ({"digest": ""}, "does not say which model.*earbit superb hubert-tiny"),
+        ({"digest": ""}, "its model is not recorded.*earbit superb hubert-tiny"),
         ({"labels": ("a", "b\n")}, r"label 'b\\n'; a program holds labels of 1 to 256 bytes"),
         ({"labels": ("a", "ä" * 129)}, "label 'ä.*256 bytes"),
         ({"labels": ("a", "")}, "label ''"),

@@ -47,3 +47,5 @@ def test_the_same_seed_gives_the_same_mask():
 def test_impossible_settings_are_refused():
     with pytest.raises(ConfigError, match=r"probability=1\.5"):
         MaskConfig(probability=1.5)
+    with pytest.raises(ConfigError, match=r"min_spans=0; allowed: 1 <= min_spans"):
+        MaskConfig(min_spans=0)

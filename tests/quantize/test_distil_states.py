@@ -90,7 +90,7 @@ def test_logits_need_a_head_and_no_units(lonely, melodies, tmp_path):
 def test_a_preset_finds_no_units(melodies, tmp_path, capsys):
     run("hubert-tiny", melodies, tmp_path, n_steps=1, settings=QUICK)
     said = capsys.readouterr().err
-    assert "hubert-tiny has no unit head: learns from the teacher's hidden states alone" in said
+    assert "hubert-tiny is a preset with random weights and without a unit head: learns" in said
     assert not (tmp_path / "units").exists()
 
 

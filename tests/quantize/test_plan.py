@@ -1,12 +1,15 @@
 """Plans: which leaf gets which precision."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from earbit.cost.verb import profile_models
 from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig
 from earbit.errors import ConfigError
+from earbit.export.verb import model_of
 from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
@@ -14,6 +17,8 @@ from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.presets import PRESETS, preset
 from earbit.quantize.plan import PLANS, Plan, plan_named
+from earbit.quantize.propagation.subjects import opened
+from earbit.quantize.report import say_absent_roles
 from earbit.quantize.selector import Selector
 
 LEAVES = leaves_of(random_model(preset("conformer-tiny"), 0))
@@ -66,6 +71,33 @@ def test_a_role_that_the_encoder_does_not_have_is_none():
     transformer = leaves_of(random_model(preset("hubert-tiny"), 0))
     plan = Plan("mine", rules(convolution="w1a1", attention="w8a8"))
     assert {str(p) for p in plan.precisions(transformer).values()} == {"w32a32", "w8a8"}
+
+
+def test_a_rule_without_effect_is_reported_for_a_plan_of_the_user_alone(capsys):
+    transformer = leaves_of(random_model(preset("hubert-tiny"), 0))
+    say_absent_roles(Plan("mine", rules(convolution="w1a1", attention="w8a8")), transformer, "m")
+    assert (
+        capsys.readouterr().err == "plan 'mine': no effect of convolution, which m does not have\n"
+    )
+    say_absent_roles(Plan("mine", rules(attention="w8a8")), transformer, "m")
+    say_absent_roles(PLANS["w1a1"], transformer, "m")
+    assert capsys.readouterr().err == ""
+
+
+def test_every_command_with_a_plan_reports_a_rule_without_effect(tmp_path, capsys):
+    plan = tmp_path / "mine.json"
+    plan.write_text(json.dumps({"attention": "w8a8", "head": "w8a8"}))
+    model_of("hubert-tiny", plan=str(plan), seed=0)
+    opened(["hubert-tiny"], str(plan), (), (), 0)
+    profile_models(["hubert-tiny"], [str(plan)], seconds=1.0, devices=["cortex-a76"])
+    line = "plan 'mine': no effect of head, which hubert-tiny does not have"
+    assert capsys.readouterr().err.splitlines() == [line] * 3
+
+
+def test_a_suggestion_names_a_selector_once():
+    with pytest.raises(ConfigError) as error:
+        Plan("mine", rules(projektion="w1a1")).precisions(LEAVES)
+    assert str(error.value).count("projection") == 1
 
 
 def test_an_unknown_plan_names_its_neighbours():

@@ -148,7 +148,7 @@ def test_an_instruction_set_that_is_not_here_is_named_before_any_file_is_blamed(
 
 @pytest.mark.parametrize("threads", [0, 257, -1, 10**30, 1.5, 2.0, "2", True, None])
 def test_an_impossible_number_of_threads_is_a_config_error(tmp_path, threads):
-    with pytest.raises(ConfigError, match=re.escape(f"threads={threads!r}; allowed are whole")):
+    with pytest.raises(ConfigError, match=re.escape(f"threads={threads!r}; allowed: whole")):
         Session(write(tmp_path / "p.safetensors", [op("relu", [0])], [1]), threads)
 
 

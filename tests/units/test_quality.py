@@ -117,7 +117,7 @@ def test_times_that_cannot_be_are_refused(time_s):
 
 
 def test_units_out_of_range_and_phones_of_other_frames_are_refused():
-    with pytest.raises(DataError, match="0 to 1 are allowed"):
+    with pytest.raises(DataError, match="allowed: 0 to 1"):
         unit_quality(np.array([0, 2]), 2)
     with pytest.raises(DataError, match="1 phones for 2 units"):
         unit_quality(np.array([0, 1]), 2, ["a"])

@@ -23,11 +23,9 @@ class Point:
 
     def __post_init__(self) -> None:
         if not MIN_SAMPLES <= self.seconds * SAMPLE_RATE_HZ <= MAX_SAMPLES:
-            raise ConfigError(
-                f"seconds={self.seconds}; allowed are 0.025 (one frame) to 14400 (4 h)"
-            )
+            raise ConfigError(f"seconds={self.seconds}; allowed: 0.025 (one frame) to 14400 (4 h)")
         if not 1 <= self.threads <= MAX_THREADS:
-            raise ConfigError(f"threads={self.threads}; allowed are 1 to {MAX_THREADS}")
+            raise ConfigError(f"threads={self.threads}; allowed: 1 to {MAX_THREADS}")
 
     def __str__(self) -> str:
         return f"{self.seconds:g} s, {self.threads} thread{'s' if self.threads > 1 else ''}"
@@ -44,4 +42,4 @@ def points_of(seconds: Sequence[float], threads: Sequence[int]) -> list[Point]:
 def check_runs(n_runs: int | None) -> None:
     """Raises ConfigError for an invalid number of runs."""
     if n_runs is not None and not 1 <= n_runs <= MAX_RUNS:
-        raise ConfigError(f"runs={n_runs}; allowed are 1 to {MAX_RUNS}")
+        raise ConfigError(f"runs={n_runs}; allowed: 1 to {MAX_RUNS}")

@@ -23,5 +23,5 @@ def warn_of_disturbance(threads: Sequence[int]) -> None:
     if load + min(max(threads), processors) > processors + SPARE_LOAD:
         say(
             f"warning: other work is going on (load average {load:.1f} on {processors} "
-            "processor(s)), so times come out too long; measure again when it is quiet"
+            "processor(s)), so times are too long; measure again on an idle machine"
         )

@@ -204,7 +204,7 @@ def _agreement(
     if entrant.is_exact and not cosine >= MIN_COSINE:
         raise UnsupportedError(
             f"engine {entrant.name} gives another output than PyTorch in float32: cosine "
-            f"{cosine:.6f}, allowed are {MIN_COSINE} and more; leave it out, its time means nothing"
+            f"{cosine:.6f}, allowed: {MIN_COSINE} or more; leave this engine out"
         )
     return {"cosine": cosine, "max_abs_error": error}
 
@@ -250,5 +250,5 @@ def _origins(programs: Mapping[str, Path]) -> Iterator[tuple[str, tuple[ModelCon
             yield plan, (config, "+".join(origin["precisions"]))
         except (ConfigError, KeyError, TypeError) as error:
             raise FormatError(
-                f"{program}: does not say which model it was made from ({error}); export it again"
+                f"{program}: its origin is missing or invalid ({error}); export it again"
             ) from error

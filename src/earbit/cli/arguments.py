@@ -69,11 +69,11 @@ class Argument:
                 if str(choice) == text:
                     return choice
             allowed = ", ".join(map(str, self.choices))
-            raise ConfigError(f"{self.flag} {text!r}: allowed are {allowed}")
+            raise ConfigError(f"{self.flag} {text!r}; allowed: {allowed}")
         try:
             return self.kind(text)
         except ValueError:
-            raise ConfigError(f"{self.flag} {text!r}: {KINDS[self.kind]} are allowed") from None
+            raise ConfigError(f"{self.flag} {text!r}; allowed: {KINDS[self.kind]}") from None
 
 
 def arguments_of(command: Command) -> list[Argument]:

@@ -37,7 +37,7 @@ def parse(commands: Mapping[str, Command], args: Sequence[str]) -> Callable[[], 
         raise ConfigError(f"{error}; see earbit {name} --help") from None
     # Options of all commands.
     if not 0 <= values.get("seed", 0) < 2**32:
-        raise ConfigError(f"--seed {values['seed']}: 0 to {2**32 - 1} are allowed")
+        raise ConfigError(f"--seed {values['seed']}; allowed: 0 to {2**32 - 1}")
     if values.get("json", STDOUT) != STDOUT:
         _require_json_place(values["json"])
     return functools.partial(commands[name], **values)

@@ -89,9 +89,9 @@ def export(
 
 def _of_head(agreement: dict[str, Any]) -> str:
     label, torch_label = agreement["label"], agreement["torch_label"]
-    of_torch = "as PyTorch" if label == torch_label else f"but PyTorch says {torch_label!r}"
+    of_torch = "as PyTorch" if label == torch_label else f"but PyTorch gives {torch_label!r}"
     return (
-        f"; head says {label!r} {of_torch}, "
+        f"; the label of the head is {label!r} {of_torch}, "
         f"largest difference of scores {agreement['max_abs_error']:.2g}"
     )
 

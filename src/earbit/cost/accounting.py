@@ -36,7 +36,7 @@ def float_format(accounting: Accounting, rest_bits: RestBits | None) -> RestBits
     """
     if accounting not in FLOAT_FORMATS:
         raise ConfigError(
-            f"accounting={accounting!r}; allowed are {' and '.join(map(repr, FLOAT_FORMATS))}"
+            f"accounting={accounting!r}; allowed: {', '.join(map(repr, FLOAT_FORMATS))}"
         )
     allowed = FLOAT_FORMATS[accounting]
     if rest_bits is not None and rest_bits not in allowed:

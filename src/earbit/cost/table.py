@@ -60,7 +60,11 @@ def render(profiles: Sequence[Profile], module_depth: int = 0) -> str:
         tables += [_modules(figures, profile, module_depth) for profile in profiles]
     lines = [line for rows in tables for line in (*aligned(rows), "")]
     return "\n".join(
-        [*lines, *notes(profiles), "times less: the first row's figure over this row's"]
+        [
+            *lines,
+            *notes(profiles),
+            "times less: The value of the first row divided by that of this row.",
+        ]
     )
 
 
@@ -77,22 +81,23 @@ def notes(profiles: Sequence[Profile]) -> list[str]:
     """Meaning of units, sources of rates, and operations that were not counted."""
     first = profiles[0]
     rule = {
-        "earbit": "what is not quantized, scales and shifts too, in that format",
-        "yeh": "Yeh et al.: only matrices of the encoder's layers quantized, without scales, the "
-        "projection to the units counted; the rest in that format",
+        "earbit": "Values that are not quantized, including scales and shifts, have this format.",
+        "yeh": "As in Yeh et al., only matrices of encoder layers are quantized, scales are not "
+        "counted, the projection to units is, and other values have this format.",
     }[first.accounting]
     formats = ", ".join(f"MB fp{bits}" for bits in FLOAT_FORMATS[first.accounting])
     lines = [
-        f"input: {first.n_samples / SAMPLE_RATE_HZ:g} s ({first.n_samples} samples), batch of 1, "
-        "waveform to features",
-        "MAC: one multiplication and addition of a product; a sparse pattern counts at its pairs",
-        "FLOP: 2 per MAC, plus what is not a product: biases, activations, norms, softmax, sums; "
-        "at any precision",
-        "BOP: MACs x bits of one operand x bits of the other; for two activations too",
-        f"{formats}: 10^6 bytes of numbers; {rule}",
-        "act. MB: the most activations alive at once, each in the bits of its most demanding "
-        "reader; modules use the same memory in turn, so theirs do not add up",
-        "estimated ms: compute-bound, products alone, at the rates below; never measured",
+        f"input: One clip of {first.n_samples / SAMPLE_RATE_HZ:g} s ({first.n_samples} samples). "
+        "Costs are counted from the waveform to the features.",
+        "MAC: One multiplication and addition of a matrix product or convolution. Sparse attention "
+        "counts only its pairs.",
+        "FLOP: Two per MAC, plus operations outside of products (biases, activations, norms, "
+        "softmax, sums). Precisions do not matter.",
+        "BOP: Each MAC counts the bits of one operand times the bits of the other.",
+        f"{formats}: Stored numbers in 10^6 bytes. {rule}",
+        "act. MB: Peak memory of activations. Each has the bits of the reader that needs most. "
+        "Modules reuse memory, so their values do not add up to the total.",
+        "estimated ms: Compute-bound time of the products at the rates below. It is not measured.",
     ]
     sources = dict.fromkeys(device.source for device in first.devices)
     for source in sources:
@@ -105,11 +110,11 @@ def notes(profiles: Sequence[Profile]) -> list[str]:
             for device in first.devices
             if device.source == source
         )
-        lines.append(f"rates, 10^12 operations per second: {rates} ({source})")
+        lines.append(f"rates in 10^12 operations per second: {rates} ({source})")
     for profile in profiles:
         if profile.unknown_ops:
             ops = ", ".join(f"{name} x{n}" for name, n in sorted(profile.unknown_ops.items()))
-            lines.append(f"NOT COUNTED in {profile.name} {profile.plan}: {ops} (no formula)")
+            lines.append(f"NOT COUNTED in {profile.name} {profile.plan}: {ops}, without a formula.")
     return lines
 
 

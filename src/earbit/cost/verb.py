@@ -29,6 +29,7 @@ from earbit.model_names import model_path, require_model
 from earbit.nn.precision import Precision
 from earbit.presets import PRESETS, preset
 from earbit.quantize.plan import plan_named
+from earbit.quantize.report import say_absent_roles
 
 FLOAT_PLAN = "fp32"
 MAX_DEPTH = 16
@@ -147,4 +148,7 @@ def _plans_for(
             )
         return [(own_plan, own_precisions)]
     leaves = leaves_of_config(config)
-    return [(plan, plan_named(plan).precisions(leaves)) for plan in plans or (FLOAT_PLAN,)]
+    chosen = {plan: plan_named(plan) for plan in plans or (FLOAT_PLAN,)}
+    for plan in chosen.values():
+        say_absent_roles(plan, leaves, where)
+    return [(name, plan.precisions(leaves)) for name, plan in chosen.items()]

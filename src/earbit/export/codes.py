@@ -70,8 +70,8 @@ def code_product(
     most = (2**31 - 1) // ((high - low) * -code_range(weights.bits, "signed")[0])
     if n_terms > most:
         raise UnsupportedError(
-            f"{name}: the sum of {n_terms} products of {leaf.precision} may exceed 32 bits; at "
-            f"most {most} are allowed, give it fewer bits in the plan"
+            f"{name}: the sum of {n_terms} products of {leaf.precision} may exceed 32 bits; "
+            f"allowed: {most} or fewer; give it fewer bits in the plan"
         )
     tensors = {"scale": scale, "bias": bias}
     if kind != "depthwise" and weights.bits == 1 and quantizer.bits in PLANE_BITS:

@@ -66,7 +66,7 @@ def head_of(model: AudioModel, where: Path, *, name: str) -> ModelHead:
             f"{encoder.n_layers + 1} x {encoder.d_model}; {remedy}"
         )
     if not trained.model_digest:
-        raise ConfigError(f"{where}: does not say which model it was trained on; {remedy}")
+        raise ConfigError(f"{where}: its model is not recorded; {remedy}")
     if trained.model_digest != weights_digest(model):
         raise ConfigError(
             f"{where}: trained on a model with other weights than {name} (another model, plan or "

@@ -19,10 +19,12 @@ from earbit.export.verify import Agreement, verify
 from earbit.files import make_folder
 from earbit.load import preset_or_model, refuse_quantized
 from earbit.model import AudioModel
+from earbit.nn.leaves import leaves_of
 from earbit.presets import PRESETS
 from earbit.progress import say
 from earbit.quantize.convert import precisions_of
 from earbit.quantize.plan import plan_named
+from earbit.quantize.report import say_absent_roles
 from earbit.quantize.student import noise_clips, quantized_copy
 from earbit.runtime.session import Session
 
@@ -48,6 +50,7 @@ def model_of(
     if plan is None:
         return model
     refuse_quantized(where, model, "leave out --plan")
+    say_absent_roles(plan_named(plan), leaves_of(model), where)
     return quantized_copy(model, plan, noise_clips(seed)).eval()
 
 

@@ -99,7 +99,7 @@ def _config(path: Path, described: Mapping[str, Any], normalizes: bool) -> Model
     norm = described.get("feat_extract_norm", "group")
     if norm not in NORMS:
         raise UnsupportedError(
-            f"{path / CONFIG}: feat_extract_norm={norm!r}; allowed are {', '.join(NORMS)}"
+            f"{path / CONFIG}: feat_extract_norm={norm!r}; allowed: {', '.join(NORMS)}"
         )
     is_pre_norm = bool(described.get("do_stable_layer_norm", False))
     try:

@@ -1,4 +1,4 @@
-"""Attention in chunks of frames, whose inner matrices are computed again in the backward pass.
+"""Attention in chunks of frames, whose inner matrices are recomputed in the backward pass.
 
 Kept, those matrices would be three times the operands.  Gradients are written into place chunk by
 chunk, so that training holds the operands, the result and their gradients, and nothing else that
@@ -89,7 +89,7 @@ class _Chunked(torch.autograd.Function):
                     context, [*inputs, *learning], grad[..., own, :].to(context.dtype)
                 )
                 grad_q[..., own, :] = found[0]
-                # The frames up to `end` were a margin of the last chunk, or it of them.
+                # Frames before `end` were in the margin of the last chunk, or the reverse.
                 n_shared = end - around.start
                 for total, one in ((grad_k, found[1]), (grad_v, found[2])):
                     total[..., around.start : end, :] += one[..., :n_shared, :]
@@ -109,7 +109,7 @@ class _Chunked(torch.autograd.Function):
 
 
 def _chunks(n_frames: int, chunk_frames: int, margin_frames: int) -> Iterator[tuple[slice, slice]]:
-    """The frames of every chunk, and those with its margin."""
+    """Slices of the frames of every chunk, without and with its margin."""
     for first in range(0, n_frames, chunk_frames):
         end = min(n_frames, first + chunk_frames)
         around = slice(max(0, first - margin_frames), min(n_frames, end + margin_frames))
@@ -122,7 +122,7 @@ def _random_state(device: torch.device) -> Tensor:
 
 @contextmanager
 def _as_before(device: torch.device, random_state: Tensor) -> Iterator[None]:
-    """Random numbers go on from `random_state`, and afterwards from where they were."""
+    """Context with the given random state; restores the previous state on exit."""
     is_cuda = device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if is_cuda else []):
         if is_cuda:
@@ -133,7 +133,7 @@ def _as_before(device: torch.device, random_state: Tensor) -> Iterator[None]:
 
 
 def _autocast_of(device: torch.device) -> dict[str, Any]:
-    """The autocast that is in force, as arguments that put it in force again."""
+    """The current autocast settings as arguments of `torch.autocast`."""
     return {
         "enabled": torch.is_autocast_enabled(device.type),
         "dtype": torch.get_autocast_dtype(device.type),

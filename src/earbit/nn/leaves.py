@@ -26,7 +26,7 @@ from earbit.nn.sparse_pattern import SparsePattern
 
 ActivationName = Literal["none", "gelu", "relu", "silu"]
 NumberSet = Literal["signed", "unsigned"]
-"""The values of a quantized operand: around zero ({-a, +a} in one bit), or from zero ({0, a})."""
+"""Set of values of a quantized operand: around zero ({-a, +a} in one bit) or from zero ({0, a})."""
 
 
 def activate(x: Tensor, name: ActivationName) -> Tensor:
@@ -74,7 +74,7 @@ class Linear(torch.nn.Linear):
 class Conv1d(torch.nn.Conv1d):
     """Convolution over time of `activation(x)`: (B, C_in, T) -> (B, C_out, T_out).
 
-    Zero padding, and padded frames of the batch count as zero padding too (`lengths`, in frames).
+    Pads with zeros, and treats padded frames of the batch as zeros too (`lengths` in frames).
     """
 
     precision: Precision = FLOAT
@@ -114,7 +114,7 @@ class MatMul(torch.nn.Module):
 
     precision: Precision = FLOAT
     pattern: SparsePattern | None = None
-    """Of the operands of the call that is running; None where all elements are real."""
+    """Pattern of the operands of the current call; None if all elements are real."""
 
     def __init__(self, left_set: NumberSet = "signed") -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class MatMul(torch.nn.Module):
 
     @contextmanager
     def on(self, pattern: SparsePattern) -> Iterator[None]:
-        """Sets `pattern` for the calls inside, where hooks read it; it does not change a result."""
+        """Context that sets `pattern`, which hooks read; it does not change results."""
         self.pattern = pattern
         try:
             yield
@@ -152,7 +152,7 @@ class NamedLeaf(NamedTuple):
 
 
 def roles_of(model: torch.nn.Module) -> dict[str, Role | None]:
-    """The role of every module by name: its own, or that of the nearest module around it.
+    """The role of every module by name: its own, or that of the nearest parent module with a role.
 
     A leaf outside of all blocks with a role is a `projection`; other modules there have no role.
     """
@@ -180,6 +180,6 @@ def leaf_modules(model: torch.nn.Module) -> dict[str, Leaf]:
 
 
 def layer_of(name: str) -> int | None:
-    """The layer that a module's name is in: `encoder.layers.3.attention` is in layer 3."""
+    """The layer in a module's name: 3 for `encoder.layers.3.attention`."""
     found = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
     return None if found is None else int(found[1])

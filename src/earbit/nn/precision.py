@@ -24,7 +24,7 @@ class Precision:
         for name, bits in (("weight", self.weight_bits), ("activation", self.activation_bits)):
             if bits not in BIT_WIDTHS:
                 allowed = ", ".join(map(str, BIT_WIDTHS))
-                raise ConfigError(f"{name} of {bits} bits; allowed are {allowed} (32 is float)")
+                raise ConfigError(f"{name} of {bits} bits; allowed: {allowed} (32 is float)")
 
     def __str__(self) -> str:
         return f"w{self.weight_bits}a{self.activation_bits}"

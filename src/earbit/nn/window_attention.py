@@ -18,9 +18,9 @@ from earbit.nn.sparse_pattern import SparsePattern
 
 MIN_BLOCK_FRAMES = 16
 LONG_FRAMES = 1024
-"""Longer sequences are trained in chunks; shorter ones are, if compiled, one graph."""
+"""Longer sequences are trained in chunks; shorter ones are compiled as one graph."""
 CHUNK_FRAMES = 256
-"""About this many queries at a time, whose matrices fit into a cache."""
+"""Approximate number of queries per chunk, whose matrices fit into a cache."""
 
 
 def window_pairs(
@@ -33,7 +33,7 @@ def window_pairs(
     end = n_frames if n_queries is None else first + n_queries
 
     def earlier(n: int) -> int:
-        """Pairs of the frames before `n` with keys before the query."""
+        """Number of pairs of the first `n` frames with earlier keys."""
         n_edge = min(n, radius_frames + 1)
         return n_edge * (n_edge - 1) // 2 + (n - n_edge) * radius_frames
 
@@ -42,7 +42,7 @@ def window_pairs(
 
 
 class WindowAttention(SelfAttention):
-    """Each frame attends to the real frames at most `window_frames // 2` away, itself included.
+    """Each frame attends to itself and to real frames at most `window_frames // 2` away.
 
     A block of queries is multiplied with its own keys and a margin on both sides, so the matrices
     have T rows and a constant number of columns (arXiv 1904.10509, the local part, bidirectional).
@@ -73,7 +73,7 @@ class WindowAttention(SelfAttention):
         return context
 
     def _sizes(self, n_frames: int) -> tuple[int, int]:
-        """Frames on one side that a query sees, and queries of a block; no more than there are."""
+        """Radius of the window and queries per block, both limited by the number of frames."""
         radius = min(self.radius_frames, n_frames - 1)
         return radius, min(max(2 * radius, MIN_BLOCK_FRAMES), n_frames)
 
@@ -87,7 +87,7 @@ class WindowAttention(SelfAttention):
         n_frames: int,
         lengths: Tensor | None,
     ) -> Tensor:
-        """The context of queries from frame `first` on.
+        """The context of queries that start at frame `first`.
 
         k, v: of the same frames and a radius around them, as far as there are frames;  n_frames:
         of the whole sequence, beyond which nothing is real.
@@ -95,7 +95,7 @@ class WindowAttention(SelfAttention):
         n_queries, (radius, block) = q.shape[-2], self._sizes(n_frames)
         n_blocks = -(-n_queries // block)
         tail = n_blocks * block - n_queries
-        # Frames that a full margin would have and the sequence has not.
+        # Number of frames of the margin that are outside of the sequence.
         before = max(0, radius - first)
         after = n_queries + 2 * radius - before - k.shape[-2]
 
@@ -127,17 +127,17 @@ class WindowAttention(SelfAttention):
         )
         with self.scores.on(of_scores):
             scores_BHMQS = self.scores(q_BHMQK, k_BHMKS)
-        # A finite floor: rows that only pad the last block have no key at all, and must not be NaN.
+        # A finite minimum, because padding rows of the last block have no key and must not be NaN.
         floor = torch.finfo(scores_BHMQS.dtype).min
         p_BHMQS = scores_BHMQS.masked_fill(~allowed, floor).softmax(-1)
-        # Rows without any key got equal shares of nothing; they are cut off below.
+        # Rows without any key are uniform; they are removed below.
         p_BHMQS = p_BHMQS.masked_fill(~allowed, 0.0)
         with self.context.on(of_context):
             context: Tensor = self.context(self.dropout(p_BHMQS), v_BHMKS.transpose(-1, -2))
         return context.flatten(-3, -2)[..., :n_queries, :]
 
     def _fused(self, q_BHMQK: Tensor, k_BHMKS: Tensor, v_BHMKS: Tensor, allowed: Tensor) -> Tensor:
-        """The context of blocks by PyTorch's fused kernel, which takes four dimensions.
+        """The context of blocks, from PyTorch's fused kernel for four dimensions.
 
         allowed: (B or 1, 1, M, Q, S);  returns (B, H, M, Q, K).
         """
@@ -148,19 +148,19 @@ class WindowAttention(SelfAttention):
         )
         dropout = self.dropout.p if self.training else 0.0
         context = F.scaled_dot_product_attention(q, k, v, mask, dropout, scale=1.0)
-        # Rows without a key are zero, whatever the kernel makes of them.
+        # Sets rows without a key to zero, because the kernel's result for them is undefined.
         context = context.masked_fill(~mask.any(-1, keepdim=True), 0.0)
         return context.view(n_batch, n_blocks, *context.shape[1:]).transpose(1, 2)
 
 
 def _real_queries(n_blocks: int, block: int, first: int, end: Tensor) -> Tensor:
-    """True where a query of a block is a frame of the audio: (B or 1, 1, M, Q)."""
+    """Mask of queries of a block that are real frames: (B or 1, 1, M, Q)."""
     frame = torch.arange(first, first + n_blocks * block, device=end.device)
     return (frame.view(n_blocks, block) < end[:, None, None])[:, None]
 
 
 def _allowed_keys(n_blocks: int, block: int, radius: int, first: int, end: Tensor) -> Tensor:
-    """True where a key is real and inside the query's window: (B or 1, 1, M, Q, S)."""
+    """Mask of real keys inside the query's window: (B or 1, 1, M, Q, S)."""
     query_Q = torch.arange(block, device=end.device)
     key_S = torch.arange(-radius, block + radius, device=end.device)
     band_QS = (query_Q[:, None] - key_S).abs() <= radius

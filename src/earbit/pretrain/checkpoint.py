@@ -71,7 +71,7 @@ def load_newest(
 ) -> Position | None:
     """Restores the newest checkpoint into model and optimiser; returns None without a checkpoint.
 
-    Raises ConfigError when its run has another description, FormatError when it is damaged.
+    Raises ConfigError if its run has another description, and FormatError if it is damaged.
     """
     newest = _newest(folder)
     if newest is None:

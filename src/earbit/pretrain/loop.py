@@ -1,7 +1,7 @@
 """The training loop: batch, mask, forward, loss, backward, clip, step, log, save.
 
-Everything random in step n follows from the seed and n, so a run that is killed and started again
-gives, on a CPU, the same bits as one that was not.
+All random numbers of step n depend only on the seed and n, so on a CPU a resumed run gives the same
+bits as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class TrainConfig:
     optimiser: OptimiserConfig
     mask: MaskConfig = MaskConfig()
     unmasked_weight: float = 0.0
-    """Weight of the frames that are not hidden; HuBERT has 0, short runs learn nothing without."""
+    """Weight of the loss on unmasked frames: 0 in HuBERT; short runs need a positive weight."""
     batch_s: float = 87.5
-    """Seconds of audio in a batch, padding included."""
+    """Seconds of audio in a batch, including padding."""
     crop_s: float = 15.625
-    """Longer utterances are cropped to this, at a random place."""
+    """Longer utterances are cropped to this length at a random position."""
     seed: int = 1337
     checkpoint_every_steps: int = 100
     log_every_steps: int = 10
@@ -74,12 +74,12 @@ def train(
     run: dict[str, Any],
     title: str = "training",
 ) -> dict[str, float]:
-    """Trains `model` in place to the last step and returns its validation figures.
+    """Trains `model` in place to the last step and returns its validation metrics.
 
-    run: all that decides the result, as JSON values.  Continues from the newest checkpoint below
-    `out_dir`, where log.jsonl grows too; ConfigError when that belongs to another run, and when
-    the objective needs units that `data` lacks.  Raises DataError when loss or gradient stop being
-    finite, naming the step.
+    run: description of the run as JSON values, with all settings that determine the result.
+    Resumes from the newest checkpoint below `out_dir` and appends to its log.jsonl.  Raises
+    ConfigError if the checkpoint belongs to another run or if `data` lacks units that the objective
+    needs, and DataError with the step if the loss or a gradient is not finite.
     """
     _check_units(data, objective)
     optimiser = build_optimiser(model, config.optimiser)
@@ -111,9 +111,9 @@ def train(
 def validate(
     model: AudioModel, data: TrainingData, config: TrainConfig, objective: Objective
 ) -> dict[str, float]:
-    """Mean figures of the objective over the validation cuts, with masks fixed by the seed.
+    """Mean metrics of the objective over the validation cuts, with masks fixed by the seed.
 
-    Raises ConfigError when the objective needs units that `data` lacks.
+    Raises ConfigError if the objective needs units that `data` lacks.
     """
     _check_units(data, objective)
     sums: dict[str, float] = {}
@@ -149,7 +149,7 @@ def _step(
 
     def forward() -> tuple[Loss, int]:
         generator = torch.Generator().manual_seed((config.seed << 32) + step)
-        # Dropout draws from torch's global generator; it is lent a seed of this step.
+        # Dropout uses torch's global generator, which is seeded for this step and then restored.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed((config.seed << 32) + step)
             return _loss(model, objective, data, config, ids, generator)
@@ -173,7 +173,7 @@ def _step(
             f"{non_finite_gradient(model)}, batch {ids[0]}, ...; lower peak_lr or look at these "
             "files"
         )
-    # With a norm that is not finite, this would leave no gradient that is.
+    # A non-finite norm, refused above, would make all gradients non-finite here.
     clip_grads_with_norm_(model.parameters(), config.optimiser.max_gradient_norm, norm)
     optimiser.step()
     parts = {name: float(value) for name, value in loss.parts.items()}
@@ -225,7 +225,7 @@ def _batches(cuts: CutSet, config: TrainConfig, position: Position) -> list[tupl
 
 
 def _open_log(path: Path, step: int) -> Any:
-    """The log, open to append, without the lines of steps that a kill has undone."""
+    """Opens the log for appending, and removes lines of steps after the checkpoint."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     kept = [line for line in lines if _step_of(line) <= step]
     make_folder(path.parent)
@@ -237,4 +237,4 @@ def _step_of(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
-        return float("inf")  # a line that a kill cut short
+        return float("inf")  # a line that was cut by an interruption

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, require_count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,11 +20,9 @@ class MaskConfig:
     min_spans: int = 2
 
     def __post_init__(self) -> None:
-        if not 0 < self.probability <= 1 or self.span_frames < 1 or self.min_spans < 1:
-            raise ConfigError(
-                f"probability={self.probability}, span_frames={self.span_frames}, "
-                f"min_spans={self.min_spans}; allowed: 0 < probability <= 1, the others at least 1"
-            )
+        if not 0 < self.probability <= 1:
+            raise ConfigError(f"probability={self.probability}; allowed: 0 < probability <= 1")
+        require_count(span_frames=self.span_frames, min_spans=self.min_spans)
 
 
 def span_mask(n_frames: int, config: MaskConfig, generator: torch.Generator) -> Tensor:

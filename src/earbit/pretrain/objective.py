@@ -1,4 +1,4 @@
-"""What training minimises: cross-entropy of the hidden frames' units, and a penalty on features.
+"""The pre-training loss: cross-entropy of the units of masked frames, and a feature penalty.
 
 Letters: B batch, T frames, U units, M frames of the batch that are meant.
 """
@@ -20,12 +20,12 @@ FEATURE_PENALTY_WEIGHT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One step's loss and what is worth logging of it."""
+    """Loss of one training step and the scalars to log."""
 
     total: Tensor
-    """What is differentiated."""
+    """The loss to differentiate."""
     parts: dict[str, Tensor]
-    """Scalars by name, without gradient."""
+    """Scalars to log by name, without gradient."""
 
 
 LossFunction = Callable[[AudioModel, Batch, Tensor, Tensor | None], Loss]
@@ -59,7 +59,7 @@ def unit_loss(
     targets_BT: Tensor,
     unmasked_weight: float,
 ) -> Loss:
-    """Cross-entropy of hidden frames + weight x that of seen ones + 10 x mean squared feature.
+    """Cross-entropy of masked frames + weight x that of others + 10 x mean square of features.
 
     Source: HuBERT, arXiv 2106.07447, section II-B (its alpha), with fairseq's scale.
     """
@@ -80,7 +80,7 @@ def unit_loss(
 def _cross_entropy(
     model: AudioModel, output: ModelOutput, frames_BT: Tensor, targets_BT: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and accuracy over the frames that are True."""
+    """Cross-entropy and accuracy over the frames where the mask is True."""
     logits_MU = model.unit_logits(output.states[-1][frames_BT])
     targets_M = targets_BT[frames_BT]
     accuracy = (logits_MU.argmax(-1) == targets_M).float().mean()

@@ -24,7 +24,7 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         if self.n_steps < 1:
-            raise ConfigError(f"n_steps={self.n_steps}; give at least 1")
+            raise ConfigError(f"n_steps={self.n_steps}; allowed: 1 or more")
         if not 0 <= self.warmup_steps <= self.n_steps:
             raise ConfigError(
                 f"warmup_steps={self.warmup_steps} of n_steps={self.n_steps}; allowed: 0 <= "
@@ -33,11 +33,10 @@ class OptimiserConfig:
             )
         require_range(0, inf, weight_decay=self.weight_decay)
         require_range(0, inf, quantizer_lr_factor=self.quantizer_lr_factor)
-        if not (0 < self.peak_lr < inf and 0 < self.max_gradient_norm < inf):
-            raise ConfigError(
-                f"peak_lr={self.peak_lr}, max_gradient_norm={self.max_gradient_norm}; "
-                "both must be finite and above 0"
-            )
+        for name in ("peak_lr", "max_gradient_norm"):
+            value = getattr(self, name)
+            if not 0 < value < inf:
+                raise ConfigError(f"{name}={value}; allowed: 0 < {name} < inf")
 
 
 def lr_at(step: int, config: OptimiserConfig) -> float:

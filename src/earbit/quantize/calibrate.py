@@ -1,4 +1,4 @@
-"""First values of the learned scales, from data.  A verb of its own: `forward` never calibrates."""
+"""Initialises learned scales and shifts from data; `forward` never calibrates."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ ShiftRule = Literal["zero", "median"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationConfig:
-    """How scales and shifts get their first values."""
+    """Rules for initial values of scales and shifts."""
 
     scale: ScaleRule = "bit"
-    """BiT's rule, 2 or 4 mean|x|; or the scale whose quantized numbers are nearest to x."""
+    """BiT's rule (2 or 4 mean|x|), or the scale with the least squared quantization error."""
     shift: ShiftRule = "zero"
     """Zero (BiT), or the shift that centres the median of a signed channel."""
 
@@ -104,7 +104,7 @@ def calibrate(
 
 
 def _real_elements(leaf: torch.nn.Module, quantizer: ActivationQuantizer) -> Tensor | None:
-    """True where an element of the leaf's operand counts; None where all do."""
+    """Mask of real elements of the leaf's operand; None if all are real."""
     if not isinstance(leaf, QuantizedMatMul) or leaf.pattern is None:
         return None
     return leaf.pattern.left if quantizer is leaf.left_quantizer else leaf.pattern.right
@@ -126,7 +126,7 @@ def _first_values(
     scale_rule: ScaleRule,
     shift_rule: ShiftRule | None,
 ) -> dict[str, Tensor]:
-    """Scale, and shift where there is a rule for it, from one input; nothing from an empty one."""
+    """Scale, and shift if a rule sets it, from one input; empty if none is real."""
     found: dict[str, Tensor] = {}
     if real is not None and not bool(real.any()):
         return found

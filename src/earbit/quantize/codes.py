@@ -24,16 +24,16 @@ from earbit.nn.leaves import NumberSet
 from earbit.nn.norms import at_least_float32
 
 MIN_SCALE = 1e-5
-"""Floor of an activation's learned scale: training it through zero would turn its set around."""
+"""Minimum of an activation's learned scale, since a negative scale would reverse its set."""
 MIN_WEIGHT_SCALE = MIN_SCALE**2
-"""Floor of all other scales: codes and gradients are divided by them."""
+"""Minimum of all other scales, which are divisors of codes and gradients."""
 
 Gradients = tuple[Tensor, tuple[Tensor | None, ...]]
-"""Of an operand, and of the tensors in `learned`."""
+"""Gradients of an operand, and of the tensors in `learned`."""
 
 
 def code_range(bits: int, number_set: NumberSet) -> tuple[int, int]:
-    """The least and the greatest code: -2^(bits-1) and 2^(bits-1) - 1, or 0 and 2^bits - 1.
+    """Minimum and maximum code: -2^(bits-1) and 2^(bits-1) - 1, or 0 and 2^bits - 1.
 
     The signed set of one bit is -1 and 1.
     """
@@ -43,7 +43,7 @@ def code_range(bits: int, number_set: NumberSet) -> tuple[int, int]:
 
 
 def codes_of(x: Tensor, scale: Tensor, bits: int, number_set: NumberSet) -> Tensor:
-    """The code of every number of x, shift already added, without a gradient.
+    """Codes of x, which includes the shift, without a gradient.
 
     One signed bit: 1 where x >= 0, else -1.  One unsigned bit: 1 where x > scale/2, else 0.
     More: `clamp(round(x / scale))`; halves go to the even code.  What is not finite has no code: it
@@ -52,7 +52,7 @@ def codes_of(x: Tensor, scale: Tensor, bits: int, number_set: NumberSet) -> Tens
     zero = x.new_zeros(())
     if bits > 1:
         return (x / scale).round_().clamp_(*code_range(bits, number_set)).addcmul_(x, zero)
-    # Comparisons into floats: several times as fast as `where` or booleans on a CPU.
+    # Comparisons write floats, several times as fast as `where` or booleans on a CPU.
     into = torch.empty_like(x, memory_format=torch.contiguous_format)
     if number_set == "signed":
         torch.ge(x, 0, out=into)
@@ -86,7 +86,7 @@ def lsq_factor(n_elements: float, bits: int = 1, number_set: NumberSet = "signed
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScaledCodes:
-    """How one operand is quantized: to codes times a learned scale, after a learned shift.
+    """Quantization of one operand to codes times a learned scale, after a learned shift.
 
     Calling it gives the codes; `gradient` is the other half of the same definition.
     """
@@ -100,7 +100,7 @@ class ScaledCodes:
     gradient_factor: float | None = None
     """Multiplies the gradient of the scale; `lsq_factor` of the operand by default."""
     min_scale: float = MIN_WEIGHT_SCALE
-    """A smaller scale counts as this one; its gradient still reaches it."""
+    """Lower bound of the scale; smaller scales still receive gradients."""
 
     @property
     def learned(self) -> tuple[Tensor | None, ...]:

@@ -1,4 +1,4 @@
-"""Swaps leaves for quantized ones, loudly."""
+"""Replaces leaves by quantized leaves and reports all leaves."""
 
 from __future__ import annotations
 
@@ -64,8 +64,7 @@ def convert(
 ) -> list[LeafReport]:
     """Converts leaves of `model` in place to the given precisions and reports all leaves.
 
-    Raises ConfigError for a leaf that is not there or is quantized already.  Nothing is changed
-    when it raises.
+    Raises ConfigError, without changes, for a leaf that does not exist or is already quantized.
     """
     leaves = leaf_modules(model)
     for name in precisions:
@@ -75,7 +74,7 @@ def convert(
             raise ConfigError(
                 f"leaf {name!r} is {leaves[name].precision} already; convert a full-precision model"
             )
-    # Of the device and type that the new leaves get.
+    # Its device and dtype are those of the new leaves.
     reference = next(model.parameters(), None)
     for name, precision in precisions.items():
         if not precision.is_float:

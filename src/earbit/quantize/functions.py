@@ -1,4 +1,4 @@
-"""Quantizers as functions: real numbers in, the real numbers that their codes stand for out.
+"""Quantizers as functions from real values to quantized real values.
 
 Each is the product of `earbit.quantize.product` that the quantized leaves compute, of codes and
 their step: same codes, same gradients.

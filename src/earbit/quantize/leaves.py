@@ -1,6 +1,6 @@
-"""The leaves whose operands are quantized, each to bits of its own.
+"""Leaves with quantized operands; each operand has its own number of bits.
 
-An input that comes out of an activation function is non-negative once that function is a ReLU.  In
+An input after an activation function is non-negative if that function is a ReLU.  In
 up to 4 bits it gets the ReLU and the unsigned set; in 8 bits there is room for the negative side of
 the model's own activation function.  Every other input gets the signed set.
 """
@@ -25,13 +25,13 @@ from earbit.quantize.quantizers import ActivationQuantizer, WeightQuantizer
 
 FLOAT_BITS = FLOAT.weight_bits
 MAX_RELU_BITS = 4
-"""Bits up to which the activation function in front of an input becomes a ReLU."""
+"""Maximum bits of an input whose activation function is replaced by a ReLU."""
 
 
 def quantized_activation(
     activation: ActivationName, activation_bits: int
 ) -> tuple[ActivationName, NumberSet]:
-    """The activation function that replaces this one, and the set of the input."""
+    """The replacement of an activation function, and the set of values of its output."""
     if activation == "none" or activation_bits > MAX_RELU_BITS:
         return activation, "signed"
     return "relu", "unsigned"
@@ -54,7 +54,7 @@ def _weight_quantizer(
 
 @torch.no_grad()
 def _copy_weights(leaf: Linear | Conv1d, into: Linear | Conv1d) -> None:
-    """Weight and bias; a parametrized weight (weight norm) becomes the plain one it stands for."""
+    """Copies weight and bias; a parametrized weight (weight norm) becomes a plain weight."""
     into.weight.copy_(leaf.weight)
     learns = any(p.requires_grad for name, p in leaf.named_parameters() if "weight" in name)
     into.weight.requires_grad_(learns)
@@ -74,8 +74,8 @@ def _step(leaf: QuantizedLinear | QuantizedConv1d) -> Tensor:
 
 
 def with_bias(y: Tensor, step: Tensor, bias: Tensor | None) -> Tensor:
-    """`step * y + bias`, the numbers that a product of codes stands for."""
-    # Two roundings, as in the packed program, and not the one of a fused multiply-add.
+    """`step * y + bias`, the values of a product of codes."""
+    # Rounds twice, as the packed program does, without a fused multiply-add.
     return y * step if bias is None else (y * step).add_(bias)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earbit.config import read, suggest
+from earbit.config import read, shown, suggest
 from earbit.errors import ConfigError
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.nn.roles import ROLES
@@ -49,11 +49,6 @@ class Plan:
                 if selector.selects(leaf):
                     table[leaf.name] = precision if leaf.has_weight else of_products
         return table
-
-    def absent_roles(self, leaves: Iterable[NamedLeaf]) -> list[str]:
-        """Selectors that match nothing, because the model has no leaf of their role."""
-        leaves = list(leaves)
-        return [str(s) for s, _ in self.rules if not any(map(s.selects, leaves))]
 
     def quantizing(self, leaves: Iterable[NamedLeaf]) -> dict[str, Precision]:
         """Like `precisions`; raises ConfigError too if every leaf stays in float."""
@@ -141,12 +136,12 @@ def plan_named(where: str) -> Plan:
 def _rules_of(path: Path) -> Iterator[Rule]:
     rules = read(path)
     if not isinstance(rules, dict):
-        raise ConfigError(f"{path}: {rules!r} is not a mapping; a plan is one, as {EXAMPLE}")
+        raise ConfigError(f"{path}: {shown(rules)} is not a mapping; a plan is one, as {EXAMPLE}")
     for pattern, text in rules.items():
         if not isinstance(pattern, str) or not isinstance(text, str):
             raise ConfigError(
-                f"{path}: {pattern!r}: {text!r} is no rule; write a selector and a precision, "
-                f"as {EXAMPLE}"
+                f"{path}: {shown(pattern)}: {shown(text)} is not a rule; write a selector "
+                f"and a precision, as {EXAMPLE}"
             )
         try:
             yield Selector.parse(pattern), Precision.parse(text)

@@ -1,4 +1,4 @@
-"""A product of quantized operands that keeps the operands, and not their codes, for its gradient.
+"""A product of quantized operands that saves operands instead of codes for its gradient.
 
 Codes of a weight are as large as the weight, codes of an activation as large as it; what a float
 product keeps is there anyway.  Made again in the backward pass, codes cost one pass over memory.
@@ -22,7 +22,7 @@ from earbit.quantize.quantizers import Quantizer
 from earbit.quantize.weights import SignCodes
 
 LeftGradient = tuple[Tensor, Tensor | None]
-"""Of the left operand, and the sum over its padding where that is a code other than 0."""
+"""Gradient of the left operand, and its sum over the padding if the code of padding is not 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class ConvProduct:
     zero_code: int
     """The code of padding and of padded frames of the batch."""
     lengths: Tensor | None
-    """Real frames of every row (B,)."""
+    """Number of real frames of every row (B,)."""
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """The convolution."""
@@ -133,7 +133,7 @@ def quantized_product(
     left_quantizer: Quantizer | Coding | None,
     right_quantizer: Quantizer | Coding | None,
 ) -> Tensor:
-    """`product` of the codes of both operands; an operand without quantizer is used as it is."""
+    """`product` of the codes of both operands; an operand without quantizer is not quantized."""
     quantizers = (left_quantizer, right_quantizer)
     codings = (_coding_of(left_quantizer), _coding_of(right_quantizer))
     learned = tuple(x for coding in codings if coding is not None for x in coding.learned)

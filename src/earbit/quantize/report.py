@@ -1,12 +1,15 @@
-"""Text reports of a quantization run: the table of results and leaves.txt."""
+"""Text reports of quantization: the table of results, leaves.txt, and rules without effect."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from earbit.nn.leaves import NamedLeaf
 from earbit.nn.precision import FLOAT
+from earbit.progress import say
 from earbit.quantize.convert import LeafReport
+from earbit.quantize.plan import PLANS, Plan
 from earbit.terminal import printable
 from earbit.text_table import aligned
 
@@ -52,3 +55,14 @@ def render(result: Mapping[str, Any], out_dir: str) -> str:
 
 def _cell(name: str, figures: Mapping[str, float]) -> str:
     return COLUMNS[name][1](figures[name]) if name in figures else "-"
+
+
+def say_absent_roles(plan: Plan, leaves: Iterable[NamedLeaf], where: str) -> None:
+    """Reports selectors of a user's plan without effect, because model `where` lacks their role.
+
+    Named plans have roles of all encoders, so their absent roles are not reported.
+    """
+    leaves = list(leaves)
+    absent = [str(s) for s, _ in plan.rules if not any(map(s.selects, leaves))]
+    if absent and plan.name not in PLANS:
+        say(f"plan {plan.name!r}: no effect of {', '.join(absent)}, which {where} does not have")

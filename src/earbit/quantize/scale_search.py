@@ -1,4 +1,4 @@
-"""First values of scales: BiT's rule, or the scale whose quantized numbers are nearest."""
+"""Initial values of scales: BiT's rule, or the scale with the least squared error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ N_CANDIDATES = 64
 def bit_scale(x: Tensor, bits: int, number_set: NumberSet, real: Tensor | None = None) -> Tensor:
     """BiT's rule: 2 mean|x| / sqrt(greatest code) for the signed set, 4 mean|x| for the unsigned.
 
-    real: broadcastable to x, True for the elements that count; all of them by default.
+    real: mask of real elements, broadcastable to x; None if all are real.
     """
     size = x.abs()
     mean = size.mean() if real is None else (size * real).sum() / real.expand_as(size).sum()

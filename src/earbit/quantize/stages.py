@@ -1,4 +1,4 @@
-"""Training with quantization in it, in stages: each is the teacher and the start of the next.
+"""Quantization-aware training in stages; each is the teacher and starting point of the next.
 
 A run has a folder of its own:
 
@@ -39,7 +39,7 @@ from earbit.pretrain.objective import masked_units
 from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.convert import precisions_of, report_of
-from earbit.quantize.plan import PLANS, Plan, plan_name, plan_named
+from earbit.quantize.plan import Plan, plan_name, plan_named
 from earbit.quantize.report import leaves_text
 from earbit.quantize.student import student_of
 from earbit.quantize.train import LossWeights, check_weights, student_loss
@@ -51,22 +51,22 @@ N_CALIBRATION_CLIPS = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QuantizeConfig:
-    """Quantization-aware training in stages, each the teacher and the start of the next."""
+    """Configuration of quantization-aware training in stages."""
 
     plans: tuple[str, ...]
-    """One for each stage; the first learns from the full-precision model (multi-distillation)."""
+    """Plan of every stage; the teacher of the first is the full-precision model."""
     train: TrainConfig
-    """Of every stage."""
+    """Training settings of every stage."""
     stage_steps: tuple[int, ...] = ()
-    """Steps of each stage, with the same share of warm-up; empty: those of `train` for all."""
+    """Steps of each stage, with the same fraction of warm-up; empty: `train.optimiser.n_steps`."""
     stage_peak_lrs: tuple[float, ...] = ()
-    """Highest learning rate of each stage; empty: that of `train` for all."""
+    """Peak learning rate of each stage; empty: `train.optimiser.peak_lr`."""
     weights: LossWeights = LossWeights()
     calibration: CalibrationConfig = CalibrationConfig()
     granularity: Granularity = "channel"
     """Scales of a quantized weight: one per output channel, or one per tensor (BiT)."""
     resplit: bool = False
-    """Whether the `split` of the corpus is ignored, and a new one is drawn."""
+    """Whether to ignore the `split` of the corpus and draw a new one."""
 
     def __post_init__(self) -> None:
         if not self.plans:
@@ -82,7 +82,7 @@ class QuantizeConfig:
             self.training_of(i)
 
     def training_of(self, i: int) -> TrainConfig:
-        """The training of stage `i`, counted from 0; ConfigError where that cannot be."""
+        """Training settings of stage `i`, from 0; raises ConfigError if they are invalid."""
         optimiser = self.train.optimiser
         if self.stage_steps:
             share = optimiser.warmup_steps / optimiser.n_steps
@@ -101,34 +101,32 @@ class Stage:
 
     plan: Plan
     title: str
-    """For people: `stage 2 of 2: w1a1`."""
+    """Text for messages: `stage 2 of 2: w1a1`."""
     folder: Path
     training: TrainConfig
     run: dict[str, Any]
-    """The part of its description that is known before any data are."""
+    """The part of the description that does not depend on data."""
 
 
 def stages_of(
     config: QuantizeConfig, teacher: AudioModel, out_dir: Path, *, has_units: bool
 ) -> list[Stage]:
-    """The stages of a run into `out_dir`, all of them checked before any is trained.
+    """Builds and validates all stages of a run in `out_dir` before training.
 
     has_units: whether the data will have units.  Raises ConfigError for a plan that is unknown,
-    matches no leaf or quantizes nothing, for two plans of one name, for weights of losses that
-    need units or a unit head which do not exist, and when `out_dir` holds another run.
+    matches no leaf or quantizes nothing, for different plans with one name, for weights of losses
+    without the required units or unit head, and if `out_dir` holds another run.
     """
     check_weights(config.weights, teacher, has_units=has_units)
     plans = [plan_named(name) for name in config.plans]
     for plan in plans:
         plan.quantizing(leaves_of(teacher))
-        if plan.name not in PLANS and (absent := plan.absent_roles(leaves_of(teacher))):
-            say(f"plan {plan.name}: the model has no leaf for {', '.join(absent)}")
         if any(plan.name == other.name and plan != other for other in plans):
             raise ConfigError(
                 f"plans {' '.join(config.plans)}: two of them are called {plan.name!r} and differ; "
                 "rename one of the files"
             )
-    # By their names, since one file can be written in many ways; the rules are told apart anyway.
+    # Compared by name, because one file has many paths; rules are compared separately.
     named = dataclasses.replace(config, plans=tuple(plan.name for plan in plans))
     stages = []
     for i, plan in enumerate(plans):
@@ -148,7 +146,7 @@ def stages_of(
 
 
 def _check_folder(out_dir: Path, stages: list[Stage]) -> None:
-    """ConfigError when `out_dir` holds another run, of one stage or of several."""
+    """Raises ConfigError if `out_dir` holds another run."""
     check_kind(out_dir, "quantize")
     if (out_dir / CONFIG_NAME).exists():
         held = to_dict(load(QuantizeConfig, out_dir / CONFIG_NAME))
@@ -156,7 +154,7 @@ def _check_folder(out_dir: Path, stages: list[Stage]) -> None:
         differ = differences({"config": held}, {"config": stages[0].run["config"]})
         if differ is not None:
             raise ConfigError(f"{out_dir}: holds {differ}; give another --out")
-    # What a configuration does not say: rules of plans, the teacher, the data.
+    # Compares what the configuration lacks: rules of plans, teacher and data.
     for folder in sorted(out_dir.glob("[0-9]*-*")):
         number = int(folder.name.split("-")[0]) - 1
         mine = stages[number] if 0 <= number < len(stages) else stages[0]
@@ -168,8 +166,8 @@ def quantize_on(
 ) -> dict[str, Any]:
     """Trains the stages on data in memory, or resumes an interrupted run.
 
-    Returns what result.json holds.  Raises what `stages_of` raises, and DataError when training
-    fails; `teacher` stays as it is.
+    Returns the content of result.json.  Raises the errors of `stages_of`, and DataError if training
+    fails.  Does not modify `teacher`.
     """
     stages = stages_of(config, teacher, out_dir, has_units=data.labels is not None)
     save(config, make_folder(out_dir) / CONFIG_NAME)
@@ -224,7 +222,7 @@ def _train_stage(
 
 
 def _unit_figures(model: AudioModel, data: TrainingData, training: TrainConfig) -> dict[str, float]:
-    """Validation figures of the units; empty without units or without a head."""
+    """Validation metrics of the units; empty without units or without a head."""
     if data.labels is None or model.head is None:
         return {}
     return validate(model, data, training, masked_units(training.unmasked_weight))
@@ -241,7 +239,7 @@ def _say_where_it_starts(stage: Stage) -> None:
 
 
 def _calibration_clips(data: TrainingData, seed: int) -> list[np.ndarray]:
-    """Some clips of the training part, drawn by the seed: neighbours often share a speaker."""
+    """Random clips of the training part, because adjacent clips often have the same speaker."""
     ids = sorted(cut.id for cut in data.train if data.waveforms[cut.id].size >= MIN_SAMPLES)
     chosen = random.Random(seed).sample(ids, min(N_CALIBRATION_CLIPS, len(ids)))
     return [data.waveforms[name] for name in chosen]

@@ -1,4 +1,4 @@
-"""Copies of a model under another plan, which start where the model is."""
+"""Copies of a model under another plan, with the model's weights."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def student_of(
     calibration: CalibrationConfig,
     granularity: Granularity = "channel",
 ) -> AudioModel:
-    """A model under `plan` that starts where `model`, quantized or not, is.
+    """A copy of `model`, quantized or not, under `plan`.
 
-    Its weights are those of `model`, and so are its shifts where `model` has learned some.  Scales
-    are calibrated anew on unpadded clips (samples,): that of 2 bits is none for 1 (BiT keeps it).
+    It has the weights of `model`, and its learned shifts if any.  Scales are calibrated again on
+    unpadded clips (samples,), because a scale for 2 bits does not suit 1 bit (BiT keeps it).
     """
     twin = float_twin(model)
     convert(twin, plan.precisions(leaves_of(twin)), granularity)
@@ -63,7 +63,7 @@ def float_twin(model: AudioModel) -> AudioModel:
         into = leaves[name]
         if isinstance(leaf, MatMul) or isinstance(into, MatMul):
             continue
-        # An assignment, since it goes through weight norm where there is one.
+        # Assigned, so that weight norm is applied if there is one.
         weight = leaf.weight.detach().clone()
         into.weight = weight if is_parametrized(into) else Parameter(weight)
         if into.bias is not None and leaf.bias is not None:
@@ -72,6 +72,6 @@ def float_twin(model: AudioModel) -> AudioModel:
 
 
 def noise_clips(seed: int, n_clips: int = 2, n_samples: int = 32_000) -> list[np.ndarray]:
-    """Seeded noise to calibrate a model on when there is no corpus."""
+    """Seeded noise for calibration without a corpus."""
     random = np.random.default_rng(seed)
     return [(0.1 * random.standard_normal(n_samples)).astype(np.float32) for _ in range(n_clips)]

@@ -24,18 +24,18 @@ class LossWeights:
     """Weights of the loss terms. A term of weight 0 is not computed."""
 
     units: float = 1.0
-    """Of the pre-training loss (units, and the penalty on features); needs units and a head."""
+    """Weight of the pre-training loss (units and feature penalty); needs units and a head."""
     states: float = 1.0
-    """Of the mean squared errors of all hidden states against the teacher's, summed."""
+    """Weight of the sum over hidden states of the mean squared error to the teacher."""
     logits: float = 1.0
-    """Of the Kullback-Leibler divergence of the unit probabilities from the teacher's, in nats per
-    frame (BiT divides by the number of classes, which would make it vanish among 504 units); needs
-    a head and no units."""
+    """Weight of the Kullback-Leibler divergence of unit probabilities from the teacher's, in nats
+    per frame (BiT also divides by the number of classes, too small for 504 units); needs a head,
+    but no units."""
 
     def __post_init__(self) -> None:
         require_range(0, math.inf, units=self.units, states=self.states, logits=self.logits)
         if not self.units + self.states + self.logits > 0:
-            raise ConfigError("units=0, states=0, logits=0; at least one weight must be above 0")
+            raise ConfigError("units=0, states=0, logits=0; allowed: one or more weights above 0")
 
 
 STATES_ALONE = LossWeights(units=0.0, states=1.0, logits=0.0)
@@ -43,7 +43,7 @@ STATES_ALONE = LossWeights(units=0.0, states=1.0, logits=0.0)
 
 
 def check_weights(weights: LossWeights, teacher: AudioModel, *, has_units: bool) -> None:
-    """ConfigError for a part with a weight whose unit head or units do not exist."""
+    """Raises ConfigError for a positive weight without the required unit head or units."""
     for name, needs_units in (("units", True), ("logits", False)):
         weight = getattr(weights, name)
         if weight > 0 and teacher.head is None:

@@ -21,6 +21,7 @@ from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.progress import say
+from earbit.quantize.report import say_absent_roles
 from earbit.quantize.stages import QuantizeConfig, quantize_on, stages_of
 from earbit.quantize.train import STATES_ALONE, LossWeights
 from earbit.run_folder import check_is_ours
@@ -48,8 +49,8 @@ def default_config(
 ) -> QuantizeConfig:
     """Stages with a tenth of warm-up; batches and masks as in the pre-training.
 
-    n_steps: of all stages, or of each;  origin: of the model file, where it has one;  has_units:
-    whether the losses of units and of their logits have weights.
+    n_steps: steps of all stages, or of each;  origin: origin of the model file, if any;  has_units:
+    whether losses of units and logits have a positive weight.
     """
     if not n_steps:
         raise ConfigError("--n-steps without a number; give one for all stages, or one for each")
@@ -85,7 +86,7 @@ def quantize(
     weights from the seed.  n_steps: one number for all stages, or one for each.  settings:
     `a.b=value` changes of the `QuantizeConfig`.  resplit: ignores the `split` of the corpus and
     draws a new one.  Before any audio is read it raises ConfigError for a model that is quantized
-    already, for what `stages_of` refuses and for a folder of other files.
+    already, in the cases of `stages_of`, and for a folder with other files.
     """
     if len(n_steps) > 1 and any(setting.startswith(STEPS_SETTING) for setting in settings):
         steps = " ".join(map(str, n_steps))
@@ -109,6 +110,8 @@ def quantize(
         taught = "the teacher" if config.weights.logits else "the teacher's hidden states alone"
         say(f"{lacks}: learns from {taught}")
     for stage in stages:
+        say_absent_roles(stage.plan, leaves_of(teacher), where)
+    for stage in stages:
         if _is_hopeless(teacher, stage.plan.precisions(leaves_of(teacher))):
             say(
                 f"{stage.plan.name}: 1-bit convolutions learn little in a front end without batch "
@@ -122,7 +125,7 @@ def quantize(
 
 
 def _is_hopeless(model: AudioModel, precisions: Mapping[str, Any]) -> bool:
-    """Whether convolutions get one bit that have no path without bits; docs/quantization.md."""
+    """Whether 1-bit convolutions have no full-precision shortcut; see docs/quantization.md."""
     front_end = model.config.front_end
     is_binary = any(
         name.startswith("front_end.") and precision == W1A1
@@ -132,7 +135,7 @@ def _is_hopeless(model: AudioModel, precisions: Mapping[str, Any]) -> bool:
 
 
 def _units_beside(path: Path, origin: Mapping[str, Any]) -> Path | None:
-    """The folder of the units that a model was pre-trained on; None when it is not there."""
+    """The folder of the units that a model was pre-trained on; None if it does not exist."""
     # `pretrain` writes its units beside the model, `study` once for all its models.
     for folder in (parent / "units" for parent in path.absolute().parents[:3]):
         if (folder / LABELS).is_file():

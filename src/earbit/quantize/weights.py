@@ -1,4 +1,4 @@
-"""One-bit weights as BiT has them (arXiv 2205.13016): signs around the mean, times mean|W|."""
+"""One-bit weights of BiT (arXiv 2205.13016): signs around the mean, times mean|W|."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from earbit.quantize.codes import MIN_WEIGHT_SCALE, Gradients
 
 
 def weight_bits(weight: Tensor) -> Tensor:
-    """True where the binarized weight is +m: the bits that a packed file holds."""
+    """Mask of weights that are binarized to +m: the bits of a packed file."""
     return weight >= weight.mean()
 
 
@@ -36,7 +36,7 @@ def weight_scale(weight: Tensor, granularity: Granularity) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class SignCodes:
-    """How a weight is quantized to one bit: its signs around the mean, times `weight_scale`.
+    """Quantization of a weight to one bit: signs around the mean, times `weight_scale`.
 
     Calling it gives the codes; `gradient` is the other half of the same definition.
     """
@@ -45,7 +45,7 @@ class SignCodes:
 
     @property
     def learned(self) -> tuple[Tensor | None, ...]:
-        """Nothing but the weight is learned."""
+        """Empty, because only the weight is learned."""
         return ()
 
     def __call__(self, weight: Tensor) -> Tensor:

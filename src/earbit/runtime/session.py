@@ -193,7 +193,7 @@ class Session:
 
     def _wanted(self, layers: Literal["last", "all"]) -> tuple[int, ...]:
         if layers not in ("last", "all"):
-            raise ConfigError(f"layers={layers!r}; allowed are 'last' and 'all'")
+            raise ConfigError(f"layers={layers!r}; allowed: 'last', 'all'")
         return self.outputs if layers == "all" else self.outputs[-1:]
 
     def _given_head(self, kind: str | None = None) -> Head:
@@ -290,5 +290,5 @@ def _n_threads(given: Any) -> int:
     """A number of threads. Raises ConfigError for an invalid number."""
     n = int(given) if _is_whole(given) else 0
     if not 1 <= n <= MAX_THREADS:
-        raise ConfigError(f"threads={given!r}; allowed are whole numbers from 1 to {MAX_THREADS}")
+        raise ConfigError(f"threads={given!r}; allowed: whole numbers from 1 to {MAX_THREADS}")
     return n

@@ -79,7 +79,7 @@ def fit_kmeans(features: np.ndarray, *, n_units: int, seed: int) -> KMeans:
     Raises DataError for fewer frames than units or values that are not finite.
     """
     if not 0 <= seed < 2**32:
-        raise ConfigError(f"seed={seed}; 0 to {2**32 - 1} are allowed")
+        raise ConfigError(f"seed={seed}; allowed: 0 to {2**32 - 1}")
     if features.ndim != 2:
         raise DataError(f"features of shape {features.shape}; expected (frames, dimensions)")
     if len(features) < n_units or n_units < 1:

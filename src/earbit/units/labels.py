@@ -81,7 +81,7 @@ class UnitLabels:
             raise DataError(f"no labels for {name!r}; make them anew with `earbit units`")
         labels = self.by_id[name]
         if start_sample < 0:
-            raise DataError(f"start_sample={start_sample}; 0 or more is allowed")
+            raise DataError(f"start_sample={start_sample}; allowed: 0 or more")
         first = round(start_sample * self.header.rate_hz / SAMPLE_RATE_HZ)
         ratio = self.header.rate_hz / FRAME_RATE_HZ
         index = first + np.floor(np.arange(n_frames) * ratio).astype(np.int64)

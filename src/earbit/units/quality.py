@@ -41,7 +41,7 @@ def unit_quality(
     Raises DataError for a unit outside 0 to n_units - 1 and for a wrong number of phones.
     """
     if len(units) and not 0 <= units.min() <= units.max() < n_units:
-        raise DataError(f"units {units.min()} to {units.max()}; 0 to {n_units - 1} are allowed")
+        raise DataError(f"units {units.min()} to {units.max()}; allowed: 0 to {n_units - 1}")
     if phones is not None and len(phones) != len(units):
         raise DataError(f"{len(phones)} phones for {len(units)} units; give one per frame")
     shares = np.bincount(units, minlength=n_units) / max(len(units), 1)
@@ -80,8 +80,8 @@ def phones_at_rate(
     for phone, start_s, duration_s in alignment:
         if not (0 <= start_s < np.inf and 0 <= duration_s < np.inf):
             raise DataError(
-                f"phone {phone!r}: start_s={start_s}, duration_s={duration_s}; finite numbers of 0 "
-                "or more are allowed, correct the alignment"
+                f"phone {phone!r}: start_s={start_s}, duration_s={duration_s}; allowed: 0 or "
+                "more and finite; correct the alignment"
             )
         end_s = start_s + duration_s
         first = max(0, int(np.ceil((start_s - first_centre_s) * rate_hz)))

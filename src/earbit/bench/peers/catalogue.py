@@ -58,7 +58,7 @@ def peers_named(names: Sequence[str]) -> list[str]:
         return []
     for name in names:
         if name == "none":
-            raise ConfigError(f"engines {' '.join(names)}: 'none' stands alone; leave out the rest")
+            raise ConfigError(f"engines {' '.join(names)}: 'none' excludes others; leave them out")
         if name not in (*PEERS, "all"):
             raise ConfigError(
                 f"no engine {name!r} to measure beside; allowed: none, all, {', '.join(PEERS)}"
