@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from earbit.cli.arguments import Command
-from earbit.cli.judging import profile, propagation, superb
+from earbit.cli.judging import profile, propagation, superb, superb_report
 from earbit.cli.running import bench, doctor, export, run
 from earbit.cli.training import import_, prepare, pretrain, quantize, study, units
 
@@ -17,6 +17,7 @@ COMMANDS: dict[str, Command] = {
     "propagation": propagation,
     "profile": profile,
     "superb": superb,
+    "superb report": superb_report,
     "export": export,
     "run": run,
     "bench": bench,

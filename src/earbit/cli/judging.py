@@ -183,6 +183,26 @@ def superb(
     emit(scores, json, scores_table(scores))
 
 
+def superb_report(
+    folders: Annotated[
+        tuple[Path, ...],
+        Positional("DIR", "Output folders of `earbit superb`, one for each model."),
+    ],
+    out: Annotated[
+        Path | None, Option("FILE", "Also write the table to this .csv or .html file.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Prints the scores of several models, next to published scores.
+
+    earbit superb report float-superb onebit-superb --out scores.html
+    """
+    from earbit.superb.report import compare
+
+    text, rows = compare(folders, out)
+    emit(rows, json, text)
+
+
 def propagation(
     models: Annotated[
         tuple[str, ...],

@@ -30,6 +30,8 @@ def parse(commands: Mapping[str, Command], args: Sequence[str]) -> Callable[[], 
         raise SystemExit(0)
     if name is None or name not in commands:
         raise ConfigError(f"{_no_command(name, commands)}; see earbit --help")
+    if " ".join(args[:2]) in commands:
+        name, args = " ".join(args[:2]), args[1:]
     arguments = arguments_of(commands[name])
     try:
         values = _values(name, commands[name], arguments, args[1:])
