@@ -11,17 +11,16 @@ import soundfile
 from lhotse import CutSet
 
 from earbit.audio.corpus import decode_all, open_corpus
-from earbit.errors import ConfigError, DataError
+from earbit.errors import DataError
 from earbit.load import random_model
 from earbit.presets import preset
 from earbit.superb import upstream, verb
-from earbit.superb.ks import KS
-from earbit.superb.tasks import TASKS, task_named
-from earbit.superb.verb import SCRATCH, Settings, corpora_of, score_model, score_on
+from earbit.superb.verb import SCRATCH, Settings, score_model, score_on
 
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 SPLIT_OF = {"anna": "train", "ben": "train", "cleo": "train", "dan": "train", "eve": "valid"}
 N_STEPS = 60
+RESULTS = {"head.safetensors", "scores.json", "sweep"}
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +106,7 @@ def test_a_killed_run_goes_on_with_its_features_and_a_finished_one_leaves_none(
     assert list((tmp_path / SCRATCH).rglob("*.safetensors"))
     without_features(monkeypatch)
     assert score(model, data, tmp_path)["value"] == 1.0
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "head.safetensors",
-        "scores.json",
-        "sweep",
-    }
+    assert {path.name for path in tmp_path.iterdir()} == RESULTS
 
 
 def test_splits_that_are_not_all_of_the_corpus_are_told(model, data, tmp_path, capsys):
@@ -211,11 +206,7 @@ def test_several_tasks_share_one_pass_over_the_audio_and_have_a_folder_each(
 
 def test_one_task_is_written_to_the_folder_itself(folder, tmp_path):
     score_model("hubert-tiny", ("ks",), (str(folder),), tmp_path, settings=FEW, seed=0)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "head.safetensors",
-        "scores.json",
-        "sweep",
-    }
+    assert {path.name for path in tmp_path.iterdir()} == RESULTS
 
 
 def test_an_interrupted_run_of_several_tasks_resumes(folder, tmp_path, monkeypatch):
@@ -304,52 +295,3 @@ def test_a_task_may_have_a_corpus_of_its_own(folder, tmp_path, only_splits):
         "ks": (folder, tmp_path / "out" / "ks"),
         "er": (other, tmp_path / "out" / "er"),
     }
-
-
-def test_a_folder_may_have_a_corpus_for_each_task(tmp_path):
-    (tmp_path / "ks").mkdir()
-    of = corpora_of([task_named("ks"), task_named("er")], [str(tmp_path)])
-    assert of == {"ks": str(tmp_path / "ks"), "er": str(tmp_path)}
-
-
-def test_the_synthetic_corpus_of_a_task_is_the_one_with_its_labels():
-    of = corpora_of(list(TASKS.values()), ["synthetic"])
-    others = {"qbe": "synthetic-queries", "asv": "synthetic-voices", "sd": "synthetic-mixtures"}
-    assert of == {name: others.get(name, "synthetic") for name in TASKS}
-    assert corpora_of([task_named("asv")], ["asv=synthetic"]) == {"asv": "synthetic-voices"}
-
-
-@pytest.mark.parametrize(
-    ("data", "problem"),
-    [
-        ((), "no corpus for ks; give ks=CORPUS"),
-        (("er=a",), "no corpus for ks; give ks=CORPUS"),
-        (("a", "b"), "one corpus for all tasks, or TASK=CORPUS"),
-        (("sing=a", "ks=b"), "sing=...: no such task; tasks: pr, asr"),
-    ],
-)
-def test_a_task_without_one_corpus_is_an_error(data, problem):
-    with pytest.raises(ConfigError, match=problem):
-        corpora_of([KS], data)
-
-
-def test_a_task_with_two_corpora_is_an_error():
-    with pytest.raises(ConfigError, match="ks=a ks=b: give one corpus for all tasks, or TASK="):
-        corpora_of([KS], ["ks=a", "ks=b"])
-
-
-def test_an_unknown_task_is_an_error(tmp_path):
-    with pytest.raises(ConfigError, match="unknown task 'sk'"):
-        score_model("hubert-tiny", ("sk",), ("synthetic",), tmp_path / "out", seed=0)
-    assert not (tmp_path / "out").exists()
-
-
-def test_the_protocol_is_the_published_one_from_twenty_hours_unless_told():
-    assert Settings().of(KS, 19.9) == ("proxy", KS.proxy)
-    assert Settings().of(KS, 20.1) == ("superb", KS.published)
-    assert Settings(protocol="superb").of(KS, 0.1) == ("superb", KS.published)
-    name, protocol = Settings(n_steps=7, batch_size=3, lrs=(0.5,)).of(KS, 0.1)
-    assert (name, protocol) == (
-        "proxy",
-        replace(KS.proxy, n_steps=7, batch_size=3, lrs=(0.5,)),
-    )

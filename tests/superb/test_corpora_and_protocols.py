@@ -1,0 +1,59 @@
+"""Which corpus and which protocol a task gets."""
+
+from dataclasses import replace
+
+import pytest
+
+from earbit.errors import ConfigError
+from earbit.superb.ks import KS
+from earbit.superb.tasks import TASKS, task_named
+from earbit.superb.verb import Settings, corpora_of, score_model
+
+
+def test_a_folder_may_have_a_corpus_for_each_task(tmp_path):
+    (tmp_path / "ks").mkdir()
+    of = corpora_of([task_named("ks"), task_named("er")], [str(tmp_path)])
+    assert of == {"ks": str(tmp_path / "ks"), "er": str(tmp_path)}
+
+
+def test_the_synthetic_corpus_of_a_task_is_the_one_with_its_labels():
+    of = corpora_of(list(TASKS.values()), ["synthetic"])
+    others = {"qbe": "synthetic-queries", "asv": "synthetic-voices", "sd": "synthetic-mixtures"}
+    assert of == {name: others.get(name, "synthetic") for name in TASKS}
+    assert corpora_of([task_named("asv")], ["asv=synthetic"]) == {"asv": "synthetic-voices"}
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ((), "no corpus for ks; give ks=CORPUS"),
+        (("er=a",), "no corpus for ks; give ks=CORPUS"),
+        (("a", "b"), "one corpus for all tasks, or TASK=CORPUS"),
+        (("sing=a", "ks=b"), "sing=...: no such task; tasks: pr, asr"),
+    ],
+)
+def test_a_task_without_one_corpus_is_an_error(data, problem):
+    with pytest.raises(ConfigError, match=problem):
+        corpora_of([KS], data)
+
+
+def test_a_task_with_two_corpora_is_an_error():
+    with pytest.raises(ConfigError, match="ks=a ks=b: give one corpus for all tasks, or TASK="):
+        corpora_of([KS], ["ks=a", "ks=b"])
+
+
+def test_an_unknown_task_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="unknown task 'sk'"):
+        score_model("hubert-tiny", ("sk",), ("synthetic",), tmp_path / "out", seed=0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_protocol_is_the_published_one_from_twenty_hours_unless_told():
+    assert Settings().of(KS, 19.9) == ("proxy", KS.proxy)
+    assert Settings().of(KS, 20.1) == ("superb", KS.published)
+    assert Settings(protocol="superb").of(KS, 0.1) == ("superb", KS.published)
+    name, protocol = Settings(n_steps=7, batch_size=3, lrs=(0.5,)).of(KS, 0.1)
+    assert (name, protocol) == (
+        "proxy",
+        replace(KS.proxy, n_steps=7, batch_size=3, lrs=(0.5,)),
+    )

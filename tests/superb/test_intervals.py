@@ -1,0 +1,114 @@
+"""Bootstrap intervals of metrics."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from earbit.superb.cases import Cases
+from earbit.superb.metrics import METRICS
+
+
+def cases(predictions, references, groups=None):
+    return Cases(predictions, references, groups or [str(i) for i in range(len(references))])
+
+
+def value(name, predictions, references, groups=None):
+    return METRICS[name].of(cases(predictions, references, groups))
+
+
+def two_thirds(n_groups, n_per_group=1):
+    """Cases of which two thirds are right, in equal groups that are all right or all wrong."""
+    predictions, groups = [], []
+    for g in range(n_groups):
+        predictions += ["yes" if g % 3 else "no"] * n_per_group
+        groups += [f"g{g}"] * n_per_group
+    return cases(predictions, ["yes"] * len(predictions), groups)
+
+
+def width(of):
+    low, high = METRICS["accuracy"].interval(of, seed=0)
+    return high - low
+
+
+def test_an_interval_holds_the_value_and_is_narrower_for_more_groups():
+    for n_groups in (30, 300):
+        low, high = METRICS["accuracy"].interval(two_thirds(n_groups), seed=0)
+        assert low < 2 / 3 < high
+    # Of independent cases, the deviation is sqrt(p (1 - p) / n): 1.96 of it to both sides.
+    for n_groups in (300, 1_200):
+        expected = 2 * 1.96 * np.sqrt(2 / 9 / n_groups)
+        assert width(two_thirds(n_groups)) == pytest.approx(expected, rel=0.1)
+
+
+def test_more_clips_of_the_same_speakers_do_not_narrow_an_interval():
+    assert width(two_thirds(30, n_per_group=20)) == pytest.approx(width(two_thirds(30)))
+    assert width(two_thirds(600)) < 0.3 * width(two_thirds(30, n_per_group=20))
+
+
+def test_a_single_group_has_no_interval():
+    assert METRICS["accuracy"].interval(two_thirds(1, n_per_group=30), seed=0) is None
+
+
+def test_an_interval_follows_from_its_seed():
+    metric = METRICS["accuracy"]
+    sizes = [f"g{i}" for i in range(31) for _ in range(i + 1)]
+    of = cases(["yes" if "3" in g else "no" for g in sizes], ["yes"] * len(sizes), sizes)
+    intervals = [metric.interval(of, seed) for seed in (0, 0, 1)]
+    assert intervals[0] == intervals[1] != intervals[2]
+
+
+def test_an_interval_leaves_the_global_generator_alone():
+    np.random.seed(0)
+    before = np.random.get_state()[1].tolist()
+    METRICS["accuracy"].interval(two_thirds(30), seed=0)
+    assert np.random.get_state()[1].tolist() == before
+
+
+def test_samples_without_a_value_are_left_out_and_without_any_there_is_no_interval():
+    eer_metric = METRICS["eer"]
+    both = cases([0.9, 0.2, 0.4, 0.6], [True, False, True, False], ["a", "b", "c", "d"])
+    low, high = eer_metric.interval(both, seed=0)
+    assert 0 <= low <= high <= 1
+    only_matches = cases([0.9, 0.2], [True, True], ["a", "b"])
+    assert np.isnan(eer_metric.of(only_matches))
+    assert eer_metric.interval(only_matches, seed=0) is None
+
+
+def test_the_order_of_the_cases_does_not_matter():
+    of = two_thirds(10, n_per_group=3)
+    order = np.random.default_rng(0).permutation(30)
+    shuffled = Cases(
+        [of.predictions[i] for i in order],
+        [of.references[i] for i in order],
+        [of.groups[i] for i in order],
+    )
+    for metric in ("accuracy", "mean_class_accuracy"):
+        assert METRICS[metric].of(shuffled) == pytest.approx(METRICS[metric].of(of))
+
+
+@pytest.mark.parametrize("name", ["accuracy", "wer", "mtwv", "eer"])
+def test_the_value_is_that_of_the_cases_in_any_groups(name):
+    """Except for queries, groups are only for intervals."""
+    rng = np.random.default_rng(0)
+    if name in ("eer", "mtwv"):
+        pair = rng.normal(size=20).tolist(), ([True, False, False, False] * 5)
+    else:
+        references = [tuple(word) for word in ["yes", "no"] * 10]
+        pair = [references[i] for i in rng.permutation(20)], references
+    values = {round(value(name, *pair, groups), 9) for groups in (["a"] * 20, ["a", "b"] * 10)}
+    assert len(values) == 1 or name == "mtwv"
+
+
+def test_rows_of_a_metric_are_resampled_by_whole_groups():
+    """Every sample has its groups whole: sums of the two columns keep the ratio of a group."""
+    seen = []
+    metric = replace(
+        METRICS["accuracy"], value=lambda blocks: seen.append([len(b) for b in blocks]) or 0.0
+    )
+
+    metric.interval(cases(["a"] * 6, ["a"] * 6, ["x", "y", "y", "z", "z", "z"]), seed=0)
+    assert {n for sample in seen for n in sample} == {1, 2, 3}
+    assert {len(sample) for sample in seen} == {3}
+    assert len({tuple(sample) for sample in seen}) == len(list(product(range(3), repeat=3)))
