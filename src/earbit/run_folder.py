@@ -13,10 +13,15 @@ from typing import Any
 
 from earbit.audio.corpus import QUARANTINE_NAME
 from earbit.errors import ConfigError
+from earbit.files import make_folder, write_json
 
 CONFIG_NAME = "config.json"
 """Configuration of a run. Its `type` names the command."""
-COMMANDS = {"recipe": "a pre-training", "quantize": "a run of `earbit quantize`"}
+COMMANDS = {
+    "recipe": "a pre-training",
+    "quantize": "a run of `earbit quantize`",
+    "superb": "a run of `earbit superb`",
+}
 """Description of a folder by that `type`."""
 LEFT_BEFORE = {QUARANTINE_NAME, "units"}
 """Files that a run may write before its configuration."""
@@ -24,6 +29,13 @@ OPTIONS = {
     "config.plans": "--plan",
     "plan": "--plan",
     "config.resplit": "--resplit",
+    "superb.seed": "--seed",
+    "superb.resplit": "--resplit",
+    "superb.protocol": "--protocol",
+    "superb.n_steps": "--n-steps",
+    "superb.batch_size": "--batch-size",
+    "superb.lrs": "--lrs",
+    "superb.tasks": "--task",
     "config.stage_steps": "--n-steps",
     "config.train.optimiser.n_steps": "--n-steps",
     "config.train.seed": "--seed",
@@ -36,6 +48,7 @@ DERIVED = {
 """Parts that follow from another part, and are not reported beside it."""
 CONSEQUENCES = {
     "teacher": "another model to start from",
+    "model": "another model",
     "corpus": "another corpus",
     "kmeans": "other units",
     "labels": "other labels",
@@ -112,6 +125,23 @@ def _follows(name: str, changed: list[str]) -> bool:
 def _first(flat: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     """The first value that is given and not an empty list; else None."""
     return next((flat[name] for name in names if flat.get(name) not in (None, [])), None)
+
+
+def claim(folder: Path, kind: str, run: Mapping[str, Any]) -> None:
+    """Writes the description of a run to a folder, or checks that the same run has written it.
+
+    Raises ConfigError for a folder of another run or with other files.
+    """
+    check_is_ours(folder, kind)
+    path = folder / CONFIG_NAME
+    described = json.loads(json.dumps({"type": kind, **run}))
+    if path.is_file():
+        held = json.loads(path.read_text(encoding="utf-8"))
+        if differ := differences(held, described):
+            raise ConfigError(f"{folder}: holds {differ}; give another --out")
+    else:
+        make_folder(folder)
+        write_json(path, described)
 
 
 def _kind_of(folder: Path) -> str | None:

@@ -27,9 +27,9 @@ def test_the_synthetic_corpus_of_a_task_is_the_one_with_its_labels():
     ("data", "problem"),
     [
         ((), "no corpus for ks; give ks=CORPUS"),
-        (("er=a",), "no corpus for ks; give ks=CORPUS"),
+        (("er=a",), "er=...: not a task to score; tasks: ks"),
         (("a", "b"), "one corpus for all tasks, or TASK=CORPUS"),
-        (("sing=a", "ks=b"), "sing=...: no such task; tasks: pr, asr"),
+        (("sing=a", "ks=b"), "sing=...: not a task to score; tasks: ks"),
     ],
 )
 def test_a_task_without_one_corpus_is_an_error(data, problem):

@@ -54,10 +54,10 @@ def test_trials_are_read_by_the_paths_of_the_clips(root):
         Trial(first="anna0", second="ben0", is_match=False),
         Trial(first="ben0", second="ben2", is_match=True),
     )
-    assert with_trials(root, text).trials == {"test": expected}
+    assert with_trials(root, text).trials["test"] == expected
     # Windows line ends, tabs, and a mark of the byte order.
     other = b"\xef\xbb\xbf" + text.replace("\n", "\r\n").replace(" ", "\t").encode()
-    assert with_trials(root, other).trials == {"test": expected}
+    assert with_trials(root, other).trials["test"] == expected
 
 
 def test_speakers_of_trials_are_held_out_of_training(root):
@@ -73,7 +73,7 @@ def test_the_trials_of_the_corpus_are_scored_and_drawn_ones_where_it_has_none(ro
     assert len(VECTOR.cases(splits.test, directions, splits.trials["test"]).references) == 2
     (root / "trials.txt").unlink()
     splits = task_splits(ASV, open_corpus(root))
-    assert splits.trials == {}
+    assert len(splits.trials["test"]) > 2
     directions = {e.id: np.array([1.0, 0.0]) for e in splits.test}
     n_drawn = len(drawn_trials(splits.test))
     assert len(VECTOR.cases(splits.test, directions, ()).references) == n_drawn
@@ -102,7 +102,6 @@ def test_other_tasks_do_not_look_at_trials(root):
     assert task_splits(SID, open_corpus(root)).trials == {}
 
 
-@pytest.mark.xfail(strict=True, reason="the missing prediction of the clip ends the run")
 def test_a_clip_of_a_trial_without_a_speaker_is_named(root):
     """Its speaker cannot be held out, and it has no target."""
     lines = [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
@@ -111,7 +110,6 @@ def test_a_clip_of_a_trial_without_a_speaker_is_named(root):
         with_trials(root, "1 anna/0.wav anna/1.wav\n0 anna/0.wav nobody.wav\n")
 
 
-@pytest.mark.xfail(strict=True, reason="the score is NaN")
 @pytest.mark.parametrize("text", ["1 anna/0.wav anna/1.wav\n", "0 anna/0.wav ben/1.wav\n"], ids=str)
 def test_trials_of_one_kind_are_an_error(root, text):
     """An equal error rate needs matches and others."""

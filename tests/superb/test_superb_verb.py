@@ -20,7 +20,7 @@ from earbit.superb.verb import SCRATCH, Settings, score_model, score_on
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 SPLIT_OF = {"anna": "train", "ben": "train", "cleo": "train", "dan": "train", "eve": "valid"}
 N_STEPS = 60
-RESULTS = {"head.safetensors", "scores.json", "sweep"}
+RESULTS = {"config.json", "head.safetensors", "scores.json", "sweep"}
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_several_tasks_share_one_pass_over_the_audio_and_have_a_folder_each(
     )
     assert [score["task"] for score in scores] == ["er", "ks"]
     assert len(decoded) == len(set(decoded)) == 36
-    assert {path.name for path in tmp_path.iterdir()} == {"er", "ks"}
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "er", "ks"}
     for score in scores:
         own = tmp_path / score["task"]
         written = json.loads((own / "scores.json").read_text())
@@ -269,21 +269,22 @@ def test_features_of_another_system_are_an_upstream(folder, tmp_path):
     assert not (tmp_path / "b" / "scores.json").exists()
 
 
-def test_other_features_of_the_same_sizes_never_take_the_heads_of_an_earlier_run(folder, tmp_path):
-    features = tmp_path / "features"
-    features.mkdir()
-    values = []
-    for is_informative in (True, False):
-        for path in folder.glob("*.wav"):
-            frames = np.ones((3, 4), np.float32)
-            if is_informative:
-                frames[:, list(NOTES_HZ).index(path.stem.split("-")[1])] = 5
-            np.save(features / f"{path.stem}.npy", frames)
-        (score,) = score_model(
-            f"features:{features}", ("ks",), (str(folder),), tmp_path / "out", settings=FEW, seed=0
-        )
-        values.append(score["valid_value"])
-    assert values == [1.0, pytest.approx(1 / 3)]
+def test_a_folder_of_another_run_is_refused_and_stays(folder, tmp_path):
+    out, where = tmp_path / "out", (("ks",), (str(folder),), tmp_path / "out")
+    score_model("hubert-tiny", *where, settings=FEW, seed=0)
+    before = (out / "scores.json").read_bytes()
+    with pytest.raises(
+        ConfigError, match="out: holds a run with another model; give another --out"
+    ):
+        score_model("fbank", *where, settings=FEW, seed=0)
+    with pytest.raises(ConfigError, match="a run with --seed 0, here --seed 1"):
+        score_model("hubert-tiny", *where, settings=FEW, seed=1)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").touch()
+    with pytest.raises(ConfigError, match="holds other files"):
+        score_model("fbank", *where[:2], tmp_path / "notes", settings=FEW, seed=0)
+    score_model("hubert-tiny", *where, settings=FEW, seed=0)
+    assert (out / "scores.json").read_bytes() == before
 
 
 def test_a_task_may_have_a_corpus_of_its_own(folder, tmp_path, only_splits):

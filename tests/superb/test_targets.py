@@ -118,7 +118,6 @@ def test_a_slot_whose_name_has_a_space_is_found_again():
     assert slots_in(found) == [("my_city", "OSLO")]
 
 
-@pytest.mark.xfail(strict=True, reason="what looks like a marker is removed from values")
 def test_a_value_with_a_hyphen_is_found_as_it_is():
     for value in ("E-MAIL LIST", "CUBE-SHAPED", "B-SIDE"):
         found = target("sf", text=f"play {value}", slots={"what": value})

@@ -156,13 +156,7 @@ def test_clips_without_a_match_or_without_another_speaker_are_an_error(clips):
         drawn_trials(clips)
 
 
-ONE_SPEAKER = pytest.mark.xfail(strict=True, reason="a part may have one speaker")
-
-
-@pytest.mark.parametrize(
-    ("n_speakers", "n_clips"),
-    [pytest.param(10, 10, marks=ONE_SPEAKER), (40, 10), pytest.param(6, 30, marks=ONE_SPEAKER)],
-)
+@pytest.mark.parametrize(("n_speakers", "n_clips"), [(10, 10), (40, 10), (6, 30)])
 def test_drawn_splits_have_two_speakers_in_every_part(n_speakers, n_clips):
     """A part of one speaker has no trials."""
     clips = examples(n_speakers, n_clips)
@@ -172,7 +166,6 @@ def test_drawn_splits_have_two_speakers_in_every_part(n_speakers, n_clips):
     assert splits.summary["n_shared_speakers"] == 0
 
 
-@ONE_SPEAKER
 @pytest.mark.parametrize("part", ["valid", "test"])
 def test_given_splits_with_a_part_of_one_speaker_are_an_error_before_training(part):
     clips = examples(9, 4)

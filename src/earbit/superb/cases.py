@@ -13,7 +13,8 @@ from earbit.errors import DataError
 
 Blocks = Sequence[NDArray[np.float64]]
 """Rows of a metric, (cases, columns) for each group of cases."""
-N_RESAMPLES = 1_000
+N_RESAMPLES, MANY_ROWS = 1_000, 50_000
+"""Samples of an interval; a tenth for more rows than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,9 @@ def interval(blocks: Blocks, value: Any, seed: int) -> tuple[float, float] | Non
     if len(blocks) < 2:
         return None
     random = np.random.default_rng(seed)
-    draws = random.integers(len(blocks), size=(N_RESAMPLES, len(blocks)))
+    is_large = sum(map(len, blocks)) > MANY_ROWS
+    n_resamples = N_RESAMPLES // 10 if is_large else N_RESAMPLES
+    draws = random.integers(len(blocks), size=(n_resamples, len(blocks)))
     values = np.array([value([blocks[i] for i in draw]) for draw in draws])
     values = values[np.isfinite(values)]
     if not values.size:

@@ -45,14 +45,15 @@ def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
         )
     trials: tuple[Trial, ...] = ()
     if task.kind == "vector" and (corpus.root / TRIALS_NAME).is_file():
-        trials = _trials(corpus)
+        trials = _trials(corpus, {example.id for example in examples})
         tried = {clip for trial in trials for clip in (trial.first, trial.second)}
         held_out = {e.speaker for e in examples if e.id in tried}
         split_of |= {e.id: "test" for e in examples if e.id in tried}
         examples = [e for e in examples if e.id in tried or e.speaker not in held_out]
     splits = kind.splits(examples, split_of)
     summary = {**splits.summary, f"n_without_{task.label}": n_without}
-    return replace(splits, trials={"test": trials} if trials else {}, summary=summary)
+    of_parts = {**splits.trials, "test": trials} if trials else splits.trials
+    return replace(splits, trials=of_parts, summary=summary)
 
 
 def _labels_of(cut: Any) -> Mapping[str, Any]:
@@ -60,8 +61,12 @@ def _labels_of(cut: Any) -> Mapping[str, Any]:
     return {**(cut.custom or {}), "speaker": speaker}
 
 
-def _trials(corpus: Corpus) -> tuple[Trial, ...]:
-    """Trials whose two files are in the corpus; raises DataError for other lines."""
+def _trials(corpus: Corpus, with_speaker: set[str]) -> tuple[Trial, ...]:
+    """Trials of a corpus.
+
+    Raises DataError for lines that are no trial, files that are not in the corpus or have no
+    speaker, and trials that are all matches or all not.
+    """
     path = corpus.root / TRIALS_NAME
     id_of = {_relative(corpus.root, cut): cut.id for cut in corpus.cuts}
     trials = []
@@ -80,7 +85,14 @@ def _trials(corpus: Corpus) -> tuple[Trial, ...]:
                 "remove the line"
             )
         first, second = (id_of[file] for file in files)
+        if nameless := {first, second} - with_speaker:
+            raise DataError(
+                f"{path}:{number}: clip {min(nameless)!r} has no speaker; add it to manifest.jsonl "
+                "or remove the line"
+            )
         trials.append(Trial(first=first, second=second, is_match=label == "1"))
+    if len({trial.is_match for trial in trials}) < 2:
+        raise DataError(f"{path}: {len(trials)} trials; needed are lines with 1 and lines with 0")
     return tuple(trials)
 
 

@@ -5,6 +5,7 @@ Letters: L hidden states, T frames, D width.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -79,11 +80,10 @@ def frozen_features(
     with progress("features", len(wanted), len(wanted) - len(todo)) as advance:
         for i in todo:
             try:
-                waveform = waveform_of(i)
-            except DataError as error:
+                clip = upstream.features(i, functools.partial(_audio, waveform_of, i))
+            except _UnusableAudio as error:
                 unusable[i] = str(error)
                 continue
-            clip = upstream.features(i, lambda waveform=waveform: waveform)  # type: ignore[misc]
             if shape is None:
                 shape = clip.shape
                 _say_disk(cache_dir, sum(n_frames_of[i] for i in todo) * shape[0] * shape[-1] * 4)
@@ -98,6 +98,9 @@ def frozen_features(
     if shape is None:
         first = next(iter(unusable))
         raise DataError(f"no usable clip among {len(wanted)}; the first: {unusable[first]}")
+    if unusable:
+        first = next(iter(unusable))
+        say(f"{len(unusable)} of {len(wanted)} clips left out, the first: {unusable[first]}")
     frozen = FrozenFeatures(
         clips=store,
         n_states=shape[0],
@@ -107,6 +110,17 @@ def frozen_features(
         hop_samples=upstream.hop_samples,
     )
     return frozen, unusable
+
+
+class _UnusableAudio(Exception):
+    """Raised instead of the DataError of a waveform, to tell it from faults of the upstream."""
+
+
+def _audio(waveform_of: Callable[[str], Array], clip: str) -> Array:
+    try:
+        return waveform_of(clip)
+    except DataError as error:
+        raise _UnusableAudio(str(error)) from error
 
 
 def _say_disk(cache_dir: Path, n_bytes: int) -> None:

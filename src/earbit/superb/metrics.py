@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +15,6 @@ from earbit.superb.cases import Blocks, Cases, blocks_of, interval
 Rows = NDArray[np.float64]
 TWV_BETA = 12.49
 """Cost of a false alarm over that of a miss in QUESST 2014: 1/100 x (1/0.0008 - 1)."""
-SLOT = re.compile(r"B-(\S+) (.+?) E-\1(?= |$)")
-"""A slot and its value in a text with markers."""
-MARKER = re.compile(r"[BE]-\S+ ?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,9 @@ class Metric:
         return value > than if self.higher_is_better else value < than
 
     def _blocks(self, cases: Cases) -> Blocks:
-        return blocks_of(self.rows(cases.predictions, cases.references), cases.groups)
+        blocks = blocks_of(self.rows(cases.predictions, cases.references), cases.groups)
+        # The ratio of sums needs the sums of a group alone.
+        return [b.sum(axis=0, keepdims=True) for b in blocks] if self.value is _ratio else blocks
 
 
 def text_of(symbols: Sequence[str]) -> str:
@@ -55,9 +53,9 @@ def text_of(symbols: Sequence[str]) -> str:
 
 
 def _ratio(blocks: Blocks) -> float:
-    """Sum of the first column over that of the second."""
+    """Sum of the first column over that of the second; NaN without any."""
     total = np.concatenate(blocks).sum(axis=0)
-    return float(total[0] / total[1])
+    return float(total[0] / total[1]) if total[1] else float("nan")
 
 
 def _equal(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
@@ -128,8 +126,22 @@ def _slot_values(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
 
 
 def slots_in(symbols: Sequence[str]) -> list[tuple[str, str]]:
-    """Slots and values of a text with markers: `B-room kitchen E-room`."""
-    return [(name, MARKER.sub("", value).strip()) for name, value in SLOT.findall(text_of(symbols))]
+    """Slots and values of symbols with markers: `B-room `, K, I, T, ` E-room`.
+
+    Markers are the symbols of several characters.  A value ends at the first end marker of its
+    slot; other markers in it are left out.  Empty values and slots without an end do not count.
+    """
+    found, i = [], 0
+    while i < len(symbols):
+        if len(symbols[i]) > 1 and symbols[i].startswith("B-"):
+            name = symbols[i][2:].strip()
+            ends = (j for j in range(i, len(symbols)) if symbols[j] == f" E-{name}")
+            if (end := next(ends, None)) is not None:
+                value = "".join(symbol for symbol in symbols[i:end] if len(symbol) == 1).strip()
+                found += [(name, value)] if value else []
+                i = end
+        i += 1
+    return found
 
 
 def _scores(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def run_task(
     cases = cases_by_setting(best, features, splits, "test")
     score = {
         **scored(task, cases[setting], seed),
-        **_picked_on_test(task, cases),
+        **_picked_on_test(sweep, features, splits),
         "valid_value": best.point.value,
         "n_train": len(splits.train),
         "n_valid": len(splits.valid),
@@ -145,12 +145,19 @@ def _best_setting(trained: TrainedHead, features: FrozenFeatures, splits: Splits
     return best
 
 
-def _picked_on_test(task: Task, cases: Mapping[Any, Cases]) -> dict[str, Any]:
-    """The best value over all settings on the test clips, as the leaderboard reports it."""
-    if len(cases) == 1:
+def _picked_on_test(
+    sweep: Sequence[TrainedHead], features: FrozenFeatures, splits: Splits[Example]
+) -> dict[str, Any]:
+    """The best value of all heads and settings on the test clips, for tasks reported that way."""
+    task = sweep[0].task
+    if not task.is_picked_on_test:
         return {}
     metric = METRICS[task.metrics[0]]
-    values = [metric.of(of_setting) for of_setting in cases.values()]
+    values = [
+        metric.of(cases)
+        for head in sweep
+        for cases in cases_by_setting(head, features, splits, "test").values()
+    ]
     return {"value_picked_on_test": max(values) if metric.higher_is_better else min(values)}
 
 

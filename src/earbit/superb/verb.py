@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.model import AudioModel
 from earbit.progress import say
+from earbit.run_folder import claim
 from earbit.superb.examples import task_splits
 from earbit.superb.features import FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
@@ -109,7 +110,7 @@ def score_model(
     written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task cannot use the
     labels or splits.
     """
-    names = list(TASKS) if tuple(tasks) == ("all",) else list(dict.fromkeys(tasks))
+    names = list(TASKS) if "all" in tasks else list(dict.fromkeys(tasks))
     where_of = corpora_of([task_named(name) for name in names], data)
     upstream = upstream_named(where, seed=seed, threads=threads)
     opened = {
@@ -118,6 +119,13 @@ def score_model(
     for corpus in opened.values():
         say_ignored(corpus)
     works = [work_on(task_named(name), opened[where_of[name]]) for name in names]
+    chosen = asdict(settings or Settings())
+    run = {
+        "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen},
+        "model": upstream.digest,
+        "corpus": [corpus.digest for corpus in opened.values()],
+    }
+    claim(out_dir, "superb", run)
     scores = []
     with only_process_in(out_dir):
         scratch = out_dir / SCRATCH
@@ -141,10 +149,14 @@ def corpora_of(tasks: Sequence[Task], data: Sequence[str]) -> dict[str, str]:
     `synthetic` is the synthetic corpus that has the labels of the task.  A folder with a folder
     for each task has a corpus for each.
     """
-    named = {word.partition("=")[0]: word.partition("=")[2] for word in data if "=" in word}
-    rest = [word for word in data if "=" not in word]
-    if unknown := [name for name in named if name not in TASKS]:
-        raise ConfigError(f"--data {unknown[0]}=...: no such task; tasks: {', '.join(TASKS)}")
+    of_task = [word for word in data if "=" in word and not Path(word).exists()]
+    rest = [word for word in data if word not in of_task]
+    named = {name: place for name, _, place in (word.partition("=") for word in of_task)}
+    asked = [task.name for task in tasks]
+    if unknown := [name for name in named if name not in asked]:
+        raise ConfigError(
+            f"--data {unknown[0]}=...: not a task to score; tasks: {', '.join(asked)}"
+        )
     if len(rest) > 1 or len(named) + len(rest) < len(data):
         raise ConfigError(f"--data {' '.join(data)}: give one corpus for all tasks, or TASK=CORPUS")
     where_of = {}

@@ -133,11 +133,13 @@ def _turns(
 ) -> tuple[np.ndarray, list[tuple[float, float, str]]]:
     """Sentences of two speakers in turn, mixed, and the segments [start_s, end_s, speaker]."""
     audio = np.zeros(0, np.float32)
-    segments = []
+    segments: list[tuple[float, float, str]] = []
     for turn in range(TURNS):
         speaker = pair[turn % 2]
         spoken = utterance(engine, speaker, random_sentence(random).text, "neutral", random).audio
         start = max(0, len(audio) + round(random.uniform(*GAP_S) * SAMPLE_RATE_HZ))
+        if turn > 1:  # a speaker does not overlap with themselves
+            start = max(start, round(segments[turn - 2][1] * SAMPLE_RATE_HZ))
         audio = np.pad(audio, (0, max(0, start + len(spoken) - len(audio))))
         audio[start : start + len(spoken)] += spoken
         start_s, end_s = (n / SAMPLE_RATE_HZ for n in (start, start + len(spoken)))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.nn.leaves import Linear
-from earbit.nn.lengths import length_mask, zero_padding
+from earbit.nn.lengths import length_mask
 from earbit.superb.heads.head import Head, HeadShape
 
 CONTEXTS = ((5, 1), (3, 2), (3, 3), (1, 1), (1, 1))
@@ -46,7 +46,8 @@ class XVector(Head):
         torch.nn.init.xavier_normal_(self.speakers)
 
     def forward(self, states_LBTD: Tensor, lengths: Tensor) -> Tensor:
-        x_BDT = zero_padding(self.projection(self.layers(states_LBTD)).transpose(1, 2), lengths)
+        x_BDT = self.projection(self.layers(states_LBTD)).transpose(1, 2)
+        x_BDT = x_BDT.masked_fill(~length_mask(lengths, x_BDT.shape[2])[:, None], 0)
         lost = sum((kernel - 1) * dilation for kernel, dilation in CONTEXTS)
         if x_BDT.shape[2] <= lost:
             x_BDT = F.pad(x_BDT, (0, lost + 1 - x_BDT.shape[2]))

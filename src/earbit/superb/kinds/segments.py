@@ -7,7 +7,7 @@ Source: Fujita et al. 2019, End-to-end neural speaker diarization with permutati
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -16,11 +16,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.splits import speaker_splits
+from earbit.audio.splits import Splits, speaker_splits
 from earbit.errors import DataError
 from earbit.runtime.speech_segments import Segment, speech_segments
 from earbit.superb.heads.head import Head
 from earbit.superb.kinds.kind import Kind, Slots, clip_cases
+from earbit.superb.task import Example
 
 MAX_SPEAKERS = 4
 """Maximum number of speakers in a clip: 24 orders."""
@@ -50,6 +51,14 @@ def speaker_outputs(targets: Sequence[Sequence[Segment]]) -> Slots:
     if n_speakers > MAX_SPEAKERS:
         raise DataError(f"a clip with {n_speakers} speakers; up to {MAX_SPEAKERS} are allowed")
     return (tuple(f"speaker {i + 1}" for i in range(max(2, n_speakers))),)
+
+
+def segment_splits(
+    examples: Sequence[Example], split_of: Mapping[str, str | None]
+) -> Splits[Example]:
+    """Splits of `speaker_splits`; raises DataError as `speaker_outputs` does."""
+    speaker_outputs([example.target for example in examples])
+    return speaker_splits(examples, split_of)
 
 
 def activity(target: Sequence[Segment], slots: Slots, n_frames: int, hop_samples: int) -> Tensor:
@@ -99,7 +108,7 @@ def _names(target: Sequence[Segment]) -> list[str]:
 
 SEGMENTS = Kind(
     target_of=segments_of,
-    splits=speaker_splits,
+    splits=segment_splits,
     slots_of=speaker_outputs,
     encode=activity,
     loss=permutation_free_loss,

@@ -7,7 +7,9 @@ Source: Wang et al. 2018, Additive margin softmax (loss).
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.audio.splits import speaker_splits
+from earbit.audio.splits import NAMES, Splits, speaker_splits
 from earbit.errors import DataError
 from earbit.superb.cases import Cases
 from earbit.superb.heads.head import Head
@@ -31,6 +33,35 @@ MAX_TRIALS = 2_000
 def speaker_name(value: Any) -> str | None:
     """A speaker; None for other values."""
     return value if isinstance(value, str) and value else None
+
+
+def vector_splits(
+    examples: Sequence[Example], split_of: Mapping[str, str | None]
+) -> Splits[Example]:
+    """Splits that hold out speakers, at least two in each drawn part, with drawn trials.
+
+    Raises DataError if trials are impossible in a part.
+    """
+    splits = speaker_splits(examples, split_of)
+    parts = {name: list(getattr(splits, name)) for name in NAMES}
+    for name in set(NAMES[1:]) - set(split_of.values()):
+        while _n_speakers(parts[name]) < 2 < _n_speakers(parts["train"]):
+            clips_of = Counter(example.target for example in parts["train"])
+            moved = min(clips_of, key=lambda speaker: (clips_of[speaker], speaker))
+            parts[name] += [e for e in parts["train"] if e.target == moved]
+            parts["train"] = [e for e in parts["train"] if e.target != moved]
+    trials = {}
+    for name in NAMES[1:]:
+        try:
+            trials[name] = tuple(drawn_trials(parts[name]))
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
+    train, valid, test = (tuple(parts[name]) for name in NAMES)
+    return replace(splits, train=train, valid=valid, test=test, trials=trials)
+
+
+def _n_speakers(examples: Sequence[Example]) -> int:
+    return len({example.target for example in examples})
 
 
 def speaker_slots(targets: Sequence[str]) -> Slots:
@@ -68,7 +99,7 @@ def trial_cases(
 ) -> Cases:
     """Cosines of the trials; trials whose first clip has the same speaker are a group.
 
-    Without trials of the corpus, they are drawn from the clips.
+    Without trials they are drawn.
     """
     trials = trials or drawn_trials(examples)
     speaker_of = {example.id: example.target for example in examples}
@@ -91,8 +122,8 @@ def drawn_trials(examples: Sequence[Example]) -> list[Trial]:
     n_each = min(MAX_TRIALS // 2, *map(len, pairs.values()))
     if not n_each:
         raise DataError(
-            f"{len(examples)} clips of {len({e.target for e in examples})} speakers; trials need "
-            "two clips of one speaker and a clip of another"
+            f"{len(examples)} clips of {_n_speakers(examples)} speakers; trials need two "
+            "clips of one speaker and a clip of another"
         )
     return [trial for group in pairs.values() for trial in sorted(group, key=_order)[:n_each]]
 
@@ -115,7 +146,7 @@ def _order(trial: Trial) -> bytes:
 
 VECTOR = Kind(
     target_of=speaker_name,
-    splits=speaker_splits,
+    splits=vector_splits,
     slots_of=speaker_slots,
     encode=speaker_index,
     loss=margin_loss,
