@@ -11,7 +11,7 @@ import soundfile
 from lhotse import CutSet
 
 from earbit.audio.corpus import decode_all, open_corpus
-from earbit.errors import DataError
+from earbit.errors import ConfigError, DataError
 from earbit.load import random_model
 from earbit.presets import preset
 from earbit.superb import upstream, verb
@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on_with_its_features_and_a_finished_one_leaves_none(
     assert list((tmp_path / SCRATCH).rglob("*.safetensors"))
     without_features(monkeypatch)
     assert score(model, data, tmp_path)["value"] == 1.0
-    assert {path.name for path in tmp_path.iterdir()} == RESULTS
+    assert {path.name for path in tmp_path.iterdir()} == RESULTS - {"config.json"}
 
 
 def test_splits_that_are_not_all_of_the_corpus_are_told(model, data, tmp_path, capsys):
