@@ -13,7 +13,7 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -152,7 +152,10 @@ def override(config: T, settings: Sequence[str]) -> T:
         for name in (*parents, last):
             if not isinstance(node, dict) or name not in node:
                 allowed = [k for k in node if k != "type"] if isinstance(node, dict) else []
-                raise ConfigError(f"setting {shown(path)}: {_unknown_key(name, allowed)}")
+                unknown = _unknown_key(name, allowed)
+                if elsewhere := _ending_in(path.strip(), tree):
+                    unknown = f"unknown key {shown(name)}; did you mean {' or '.join(elsewhere)}?"
+                raise ConfigError(f"setting {shown(path)}: {unknown}")
             if name is not last:
                 node = node[name]
         try:
@@ -160,6 +163,22 @@ def override(config: T, settings: Sequence[str]) -> T:
         except (ValueError, RecursionError):
             node[last] = text
     return from_dict(type(config), tree)
+
+
+def _ending_in(path: str, tree: Mapping[str, Any]) -> list[str]:
+    """Paths of a tree, at most 3, that end in `path`, else in its last component."""
+    paths = list(_paths(tree))
+    ends = (path, path.rpartition(".")[2])
+    found = ([p for p in paths if f".{p}".endswith(f".{end}")] for end in ends)
+    return next(filter(None, found), [])[:3]
+
+
+def _paths(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        if key != "type":
+            yield f"{prefix}{key}"
+            if isinstance(value, Mapping):
+                yield from _paths(value, f"{prefix}{key}.")
 
 
 def _parse(kind: Any, value: Any, where: str) -> Any:
@@ -175,7 +194,7 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
         return _parse_tuple(get_args(kind), value, where)
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: {shown(value)} is not a mapping")
+            raise ConfigError(f"{where}: {shown(value)}; allowed: a mapping")
         item_type = get_args(kind)[1]
         return {key: _parse(item_type, item, f"{where}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(kind):
@@ -183,7 +202,7 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     if kind is float and type(value) in (int, float):
         # Compared without conversion: an integer may be too large for a float.
         if not abs(value) <= sys.float_info.max:
-            raise ConfigError(f"{where}: {shown(value)} is not a finite number")
+            raise ConfigError(f"{where}: {shown(value)}; allowed: a finite number")
         return float(value)
     if kind is Path and isinstance(value, str):
         return Path(value)
@@ -192,10 +211,21 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     # bool is a subclass of int, but not a count.
     is_bool_for_int = kind is int and isinstance(value, bool)
     if not isinstance(kind, type) or not isinstance(value, kind) or is_bool_for_int:
-        raise ConfigError(
-            f"{where}: {shown(value)} is not of type {getattr(kind, '__name__', kind)}"
-        )
+        raise ConfigError(f"{where}: {shown(value)}; allowed: {_described(kind)}")
     return value
+
+
+def _described(kind: Any) -> str:
+    """A type in a message."""
+    names = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+        Path: "a path",
+        type(None): "null",
+    }
+    return names.get(kind) or str(getattr(kind, "__name__", kind))
 
 
 def _parse_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -227,13 +257,13 @@ def _parse_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
             f"{where}: {shown(value)}; allowed: {', '.join(classes)}, or with fields, as in "
             f'{{"type": "{name}", ...}}'
         )
-    allowed = ", ".join(getattr(member, "__name__", str(member)) for member in members)
+    allowed = " or ".join(map(_described, members))
     raise ConfigError(f"{where}: {shown(value)}; allowed: {allowed}")
 
 
 def _parse_tuple(item_types: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ConfigError(f"{where}: {shown(value)} is not a list")
+        raise ConfigError(f"{where}: {shown(value)}; allowed: a list")
     if len(item_types) == 2 and item_types[1] is Ellipsis:
         item_types = (item_types[0],) * len(value)
     if len(item_types) != len(value):
@@ -247,7 +277,7 @@ def _parse_dataclass(kind: type, value: Any, where: str) -> Any:
         value = {}  # as in a union: the name alone is the class with its defaults
     if not isinstance(value, Mapping):
         raise ConfigError(
-            f"{where}: {shown(value)} is not a mapping with the fields of {kind.__name__}"
+            f"{where}: {shown(value)}; allowed: a mapping with the fields of {kind.__name__}"
         )
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}
