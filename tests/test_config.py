@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earbit.config import from_dict, load, override, read, save, to_dict
+from earbit.config import from_dict, load, override, save, to_dict
+from earbit.config_file import read
 from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
 from earbit.errors import ConfigError, DataError
 from earbit.model import AudioModel, ModelConfig

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earbit.config import read, shown, suggest
-from earbit.errors import ConfigError
+from earbit.config import suggest
+from earbit.config_file import read
+from earbit.errors import ConfigError, shown
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.nn.roles import ROLES
 from earbit.quantize.selector import Selector
