@@ -40,6 +40,7 @@ setup: .venv/.base
 # The environment: users' part first, then what only developers need.
 .venv/.base: pyproject.toml constraints.txt $(NATIVE) | same-python
 	$(make-venv)
+	@echo "compiling and installing earbit, which takes some minutes"
 	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[synth,report]"
 	@touch $@
 

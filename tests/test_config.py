@@ -6,11 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earbit.config import from_dict, load, override, read, save, to_dict
+from earbit.config import from_dict, load, override, save, to_dict
+from earbit.config_file import read
 from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
 from earbit.errors import ConfigError, DataError
 from earbit.model import AudioModel, ModelConfig
 from earbit.presets import PRESETS, preset
+from earbit.pretrain.recipe import preset_recipe
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -58,6 +60,42 @@ def test_overrides_follow_a_path_and_are_typed():
         override(config, ["encoder.n_layer=5"])
     with pytest.raises(ConfigError, match="no '='"):
         override(config, ["encoder.n_layers"])
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("n_steps", "train.optimiser.n_steps"),
+        ("optimiser.n_steps", "train.optimiser.n_steps"),
+        ("train.optimizer.n_steps", "train.optimiser.n_steps"),
+        ("n_channels", "model.front_end.n_channels"),
+        ("encoder", "model.encoder"),
+        ("train.sead", "seed"),
+    ],
+)
+def test_a_setting_without_its_path_names_the_path(path, meant):
+    with pytest.raises(ConfigError) as error:
+        override(preset_recipe("hubert-tiny"), [f"{path}=30"])
+    assert str(error.value).endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize(
+    ("setting", "allowed"),
+    [
+        ("train.optimiser.n_steps=abc", "'abc'; allowed: a whole number"),
+        ("train.optimiser.n_steps=true", "True; allowed: a whole number"),
+        ("train.optimiser.peak_lr=abc", "'abc'; allowed: a number"),
+        ("train.optimiser.peak_lr=1e999", "inf; allowed: a finite number"),
+        ("resplit=3", "3; allowed: true or false"),
+        ("corpus=3", "3; allowed: text"),
+        ("model.n_units=many", "'many'; allowed: a whole number or null"),
+        ("train=3", "3; allowed: a mapping with the fields of TrainConfig"),
+    ],
+)
+def test_a_value_of_the_wrong_type_names_what_is_allowed(setting, allowed):
+    with pytest.raises(ConfigError) as error:
+        override(preset_recipe("hubert-tiny"), [setting])
+    assert str(error.value) == f"config.{setting.partition('=')[0]}: {allowed}"
 
 
 def test_an_unreadable_file_is_a_config_error(tmp_path):

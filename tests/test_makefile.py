@@ -20,6 +20,7 @@ def test_setup_installs_earbit_and_nothing_for_developers():
     said = planned("setup")
     assert '--editable ".[synth,report]"' in said
     assert "--group dev" not in said
+    assert said.index("some minutes") < said.index("--editable")
 
 
 @pytest.mark.parametrize("system_cmake", ["", "cmake"])

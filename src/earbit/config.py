@@ -13,16 +13,15 @@ import json
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
-from earbit.errors import ConfigError
+from earbit.config_file import read
+from earbit.errors import ConfigError, shown
 from earbit.files import write_json
 
 T = TypeVar("T")
-MAX_SHOWN = 80
-"""Length of a value in a message, in characters."""
 
 
 def type_name(config_class: type) -> str:
@@ -57,81 +56,6 @@ def load(config_type: type[T], path: str | Path) -> T:
     return from_dict(config_type, read(path), where=str(path))
 
 
-def read(path: str | Path) -> Any:
-    """Reads the plain values of a `.json`, `.yaml` or `.yml` file.
-
-    Raises ConfigError for a missing, empty or damaged file and for a duplicate key.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(
-            f"{path}: cannot be read ({reason}); give a .json or .yaml file"
-        ) from error
-    is_yaml = path.suffix in {".yaml", ".yml"}
-    value = _from_yaml(text, str(path)) if is_yaml else _from_json(text, str(path))
-    if value is None:
-        raise ConfigError(f"{path}: empty; write keys and values")
-    return value
-
-
-def _from_json(text: str, where: str) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        there: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in there:
-                raise ConfigError(f"{where}: duplicate key {shown(key)}; leave one of them")
-            there[key] = value
-        return there
-
-    try:
-        return json.loads(text, object_pairs_hook=once) if text.strip() else None
-    except ConfigError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: not valid JSON: {error}") from error
-
-
-def _from_yaml(text: str, where: str) -> Any:
-    import yaml
-
-    try:
-        loader = yaml.SafeLoader(text)
-        tree = loader.get_single_node()
-        _check_keys(tree, where)
-        return None if tree is None else loader.construct_document(tree)
-    except ConfigError:
-        raise
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
-        if "alias" in f"{error.context} {error.problem}":
-            reason = "a name that begins with * must be in quotes"
-        else:
-            reason = " ".join(filter(None, (error.context, error.problem)))
-        raise ConfigError(f"{where}: not valid YAML: {line}{reason}") from error
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ConfigError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
-
-
-def _check_keys(node: Any, where: str) -> None:
-    """Raises ConfigError for a duplicate key of a YAML mapping; YAML would keep the last."""
-    if node is None or not isinstance(node.value, list):
-        return  # an empty file, or a value
-    pairs = [item for item in node.value if isinstance(item, tuple)]
-    seen = set()
-    for key, _ in pairs:
-        if isinstance(key.value, str) and key.value in seen:
-            line = key.start_mark.line + 1
-            raise ConfigError(
-                f"{where}: line {line}: duplicate key {shown(key.value)}; leave one of them"
-            )
-        seen.add(str(key.value))
-    for child in [value for _, value in pairs] or node.value:
-        _check_keys(child, where)
-
-
 def save(config: Any, path: str | Path) -> None:
     """Writes a configuration as JSON atomically; raises DataError on failure."""
     write_json(Path(path), to_dict(config))
@@ -152,7 +76,10 @@ def override(config: T, settings: Sequence[str]) -> T:
         for name in (*parents, last):
             if not isinstance(node, dict) or name not in node:
                 allowed = [k for k in node if k != "type"] if isinstance(node, dict) else []
-                raise ConfigError(f"setting {shown(path)}: {_unknown_key(name, allowed)}")
+                unknown = _unknown_key(name, allowed)
+                if elsewhere := _ending_in(path.strip(), tree):
+                    unknown = f"unknown key {shown(name)}; did you mean {' or '.join(elsewhere)}?"
+                raise ConfigError(f"setting {shown(path)}: {unknown}")
             if name is not last:
                 node = node[name]
         try:
@@ -160,6 +87,22 @@ def override(config: T, settings: Sequence[str]) -> T:
         except (ValueError, RecursionError):
             node[last] = text
     return from_dict(type(config), tree)
+
+
+def _ending_in(path: str, tree: Mapping[str, Any]) -> list[str]:
+    """Paths of a tree, at most 3, that end in `path`, else in its last component."""
+    paths = list(_paths(tree))
+    ends = (path, path.rpartition(".")[2])
+    found = ([p for p in paths if f".{p}".endswith(f".{end}")] for end in ends)
+    return next(filter(None, found), [])[:3]
+
+
+def _paths(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in tree.items():
+        if key != "type":
+            yield f"{prefix}{key}"
+            if isinstance(value, Mapping):
+                yield from _paths(value, f"{prefix}{key}.")
 
 
 def _parse(kind: Any, value: Any, where: str) -> Any:
@@ -175,7 +118,7 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
         return _parse_tuple(get_args(kind), value, where)
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: {shown(value)} is not a mapping")
+            raise ConfigError(f"{where}: {shown(value)}; allowed: a mapping")
         item_type = get_args(kind)[1]
         return {key: _parse(item_type, item, f"{where}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(kind):
@@ -183,7 +126,7 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     if kind is float and type(value) in (int, float):
         # Compared without conversion: an integer may be too large for a float.
         if not abs(value) <= sys.float_info.max:
-            raise ConfigError(f"{where}: {shown(value)} is not a finite number")
+            raise ConfigError(f"{where}: {shown(value)}; allowed: a finite number")
         return float(value)
     if kind is Path and isinstance(value, str):
         return Path(value)
@@ -192,10 +135,21 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     # bool is a subclass of int, but not a count.
     is_bool_for_int = kind is int and isinstance(value, bool)
     if not isinstance(kind, type) or not isinstance(value, kind) or is_bool_for_int:
-        raise ConfigError(
-            f"{where}: {shown(value)} is not of type {getattr(kind, '__name__', kind)}"
-        )
+        raise ConfigError(f"{where}: {shown(value)}; allowed: {_described(kind)}")
     return value
+
+
+def _described(kind: Any) -> str:
+    """A type in a message."""
+    names = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+        Path: "a path",
+        type(None): "null",
+    }
+    return names.get(kind) or str(getattr(kind, "__name__", kind))
 
 
 def _parse_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -227,13 +181,13 @@ def _parse_union(members: tuple[Any, ...], value: Any, where: str) -> Any:
             f"{where}: {shown(value)}; allowed: {', '.join(classes)}, or with fields, as in "
             f'{{"type": "{name}", ...}}'
         )
-    allowed = ", ".join(getattr(member, "__name__", str(member)) for member in members)
+    allowed = " or ".join(map(_described, members))
     raise ConfigError(f"{where}: {shown(value)}; allowed: {allowed}")
 
 
 def _parse_tuple(item_types: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ConfigError(f"{where}: {shown(value)} is not a list")
+        raise ConfigError(f"{where}: {shown(value)}; allowed: a list")
     if len(item_types) == 2 and item_types[1] is Ellipsis:
         item_types = (item_types[0],) * len(value)
     if len(item_types) != len(value):
@@ -247,7 +201,7 @@ def _parse_dataclass(kind: type, value: Any, where: str) -> Any:
         value = {}  # as in a union: the name alone is the class with its defaults
     if not isinstance(value, Mapping):
         raise ConfigError(
-            f"{where}: {shown(value)} is not a mapping with the fields of {kind.__name__}"
+            f"{where}: {shown(value)}; allowed: a mapping with the fields of {kind.__name__}"
         )
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}
@@ -275,12 +229,6 @@ def _parse_dataclass(kind: type, value: Any, where: str) -> Any:
 
 def _unknown_key(name: str, allowed: list[str], noun: str = "key") -> str:
     return f"unknown {noun} {shown(name)}{suggest(name, allowed)}"
-
-
-def shown(value: Any) -> str:
-    """The `repr` of a value for a message, cut to `MAX_SHOWN` characters."""
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
 def suggest(name: str, allowed: Sequence[str]) -> str:

@@ -4,6 +4,11 @@ A message is one line with the fault, the value, the allowed values and the reme
 The command line prints it and exits with status 2.  Any other exception is a bug in earbit.
 """
 
+from typing import Any
+
+MAX_SHOWN = 80
+"""Length of a value in a message, in characters."""
+
 
 class EarbitError(Exception):
     """Base class of errors that a user can cause."""
@@ -11,6 +16,12 @@ class EarbitError(Exception):
 
 class ConfigError(EarbitError, ValueError):
     """An invalid configuration, preset, plan or option."""
+
+
+def shown(value: Any) -> str:
+    """The `repr` of a value for a message, cut to `MAX_SHOWN` characters."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
 def require_range(low: float, below: float, **values: float) -> None:

@@ -42,10 +42,14 @@ def print_text(text: str) -> None:
 
 @contextlib.contextmanager
 def goes_on(out: Path) -> Iterator[None]:
-    """Says after Ctrl-C that the same command resumes, where `out` has anything to resume from."""
+    """Says after Ctrl-C that the same command resumes, where `out` has anything to resume from.
+
+    The message of an Interrupted from the work names the point where it resumes.
+    """
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
         if out.is_dir() and any(out.iterdir()):
-            raise Interrupted(f"the same command resumes with what is in {out}") from None
+            where = f" {end}" if isinstance(end, Interrupted) else ""
+            raise Interrupted(f"the same command resumes{where} with what is in {out}") from None
         raise

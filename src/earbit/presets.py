@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from earbit.config import from_dict, suggest
+from earbit.config import from_dict
 from earbit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ PRESETS: dict[str, Values] = {
 
 
 def preset(name: str) -> ModelConfig:
-    """The configuration of a preset; raises ConfigError with similar names if unknown."""
+    """The configuration of a preset; raises ConfigError with all names if unknown."""
     if name not in PRESETS:
-        raise ConfigError(f"unknown preset {name!r}{suggest(name, list(PRESETS))}")
+        raise ConfigError(f"unknown preset {name!r}; allowed: {', '.join(PRESETS)}")
     from earbit.model import ModelConfig
 
     config: ModelConfig = from_dict(ModelConfig, PRESETS[name], where=f"preset {name}")

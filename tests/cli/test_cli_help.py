@@ -114,6 +114,21 @@ def test_a_mistake_is_said_in_words_that_are_not_of_the_parser(args, said, capsy
     assert fails(capsys, *args) == f"earbit: {said}; see earbit {args[0]} --help"
 
 
+def test_a_file_whose_name_looks_like_an_option_is_named_with_its_folder(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    unknown = "earbit: unknown option -dash.wav"
+    assert "unknown option --xx" in fails(capsys, "run", "prog", "--" + "x" * 5000)
+    args = ["run", "prog", "-dash.wav", "b.wav"]
+    assert fails(capsys, *args) == f"{unknown}; see earbit run --help"
+    Path("-dash.wav").touch()
+    assert fails(capsys, *args) == (
+        f"{unknown}; if the file of this name is meant, write ./-dash.wav; see earbit run --help"
+    )
+    assert given("run", "prog", "./-dash.wav")["audio"] == (Path("-dash.wav"),)
+
+
 def test_a_mistyped_command_is_guessed(capsys):
     assert fails(capsys, "runn") == "earbit: no command 'runn'; did you mean run; see earbit --help"
 

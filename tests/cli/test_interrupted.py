@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from earbit.cli.main import main
+from earbit.errors import Interrupted
 
 
 def end_by_hand(*args, **named):
@@ -49,6 +50,18 @@ def test_work_that_goes_on_by_the_same_command_says_so_once_it_has_begun(
     for args in commands:
         line = interrupted(capsys, *args, "--out", out)
         assert line == f"earbit: interrupted; the same command resumes with what is in {out}"
+
+
+def test_training_that_ends_by_hand_names_the_step_it_resumes_from(capsys, monkeypatch, tmp_path):
+    def ends(*args, **named):
+        raise Interrupted("pre-training after step 37 of 400")
+
+    monkeypatch.setattr("earbit.pretrain.verb.pretrain", ends)
+    (tmp_path / "config.json").write_text("{}")
+    assert interrupted(capsys, "pretrain", "hubert-tiny", "--out", tmp_path) == (
+        "earbit: interrupted; the same command resumes pre-training after step 37 of 400 with what "
+        f"is in {tmp_path}"
+    )
 
 
 @pytest.mark.parametrize("module", ["argparse", "earbit.cli.parse", "earbit.cli.running"])

@@ -8,11 +8,13 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+import torch
 from one_line import fails
 
 from earbit import _core
+from earbit.cli.bench_programs import programs_of
 from earbit.cli.main import main
-from earbit.load import random_model
+from earbit.load import load_model, random_model
 from earbit.model_file import save_model
 from earbit.presets import preset
 from earbit.quantize.student import noise_clips, quantized_copy
@@ -38,6 +40,22 @@ def test_a_preset_is_timed_under_a_plan(capsys):
     assert result["records"][1]["cosine"] > 0.9999
     assert result["versions"]["torch"]
     assert result["machine"]["cpu"]
+
+
+@pytest.mark.parametrize("is_quantized", [True, False])
+def test_a_quantized_model_is_not_compared_with_its_weights_in_float(
+    is_quantized, tmp_path, monkeypatch
+):
+    model = random_model(preset("sparseformer-dn-tiny"), 0)
+    model = quantized_copy(model, "w1a1", noise_clips(0)) if is_quantized else model
+    save_model(model, tmp_path / "model.safetensors", {"plan": "w1a1"})
+    monkeypatch.setattr("earbit.export.verb.export_model", lambda *args, **named: None)
+    with programs_of(str(tmp_path), (), 0, ()) as (programs, in_float):
+        assert list(programs) == [""]
+        assert (in_float is None) == is_quantized
+        if in_float is not None:
+            saved = load_model(in_float).state_dict()
+            assert all(torch.equal(saved[name], t) for name, t in model.state_dict().items())
 
 
 @pytest.mark.parametrize("is_quantized", [True, False])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ from safetensors.torch import load_file
 
 from earbit.config import to_dict
 from earbit.encoders.transformer import TransformerConfig
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError, DataError, Interrupted
 from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
-from earbit.pretrain.checkpoint import load_newest
+from earbit.pretrain.checkpoint import load_newest, steps_done
 from earbit.pretrain.loop import TrainConfig, TrainingData, train, validate
 from earbit.pretrain.objective import (
     FEATURE_PENALTY_WEIGHT,
@@ -100,6 +101,40 @@ def test_a_run_that_was_cut_short_ends_with_the_same_bits(data, tmp_path):
     logs = [(tmp_path / d / "log.jsonl").read_text() for d in ("whole", "cut")]
     assert logs[0] == logs[1]
     assert [json.loads(line)["step"] for line in logs[0].splitlines()] == list(range(1, 9))
+
+
+@pytest.mark.parametrize(("n_signals", "n_kept"), [(1, 5), (2, 3)], ids=["once", "twice"])
+def test_ctrl_c_keeps_the_current_step_unless_it_is_repeated(data, tmp_path, n_signals, n_kept):
+    whole, figures = run(data, tmp_path / "whole")
+    n_steps_begun = 0
+
+    def interrupts(*args):
+        nonlocal n_steps_begun
+        n_steps_begun += 1
+        if n_steps_begun == 5:
+            for _ in range(n_signals):
+                signal.raise_signal(signal.SIGINT)
+        return masked_units(0.0).loss(*args)
+
+    with pytest.raises(Interrupted, match=f"^pre-training after step {n_kept} of 8$"):
+        train(
+            random_model(MODEL, seed=1),
+            data,
+            CONFIG,
+            tmp_path / "cut",
+            objective=Objective(interrupts, needs_units=True),
+            run=to_dict(CONFIG),
+            title="pre-training",
+        )
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert n_steps_begun == 5
+    assert steps_done(tmp_path / "cut" / "checkpoints") == n_kept
+    resumed, resumed_figures = run(data, tmp_path / "cut")
+    assert figures == resumed_figures
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    logs = [(tmp_path / d / "log.jsonl").read_text() for d in ("whole", "cut")]
+    assert logs[0] == logs[1]
 
 
 def test_training_moves_nothing_global(data, tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from earbit.config import save
 from earbit.errors import ConfigError
 from earbit.presets import PRESETS, preset
 from earbit.pretrain.recipe import load_recipe
@@ -53,6 +54,41 @@ def test_a_preset_is_a_recipe(name):
     assert recipe.corpus == "somewhere"
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "n_warmup"),
+    [
+        ("hubert-tiny", ["n_steps=30"], 6),  # 80 of 400
+        ("hubert-tiny", ["n_steps=4000"], 800),
+        ("hubert-base", ["n_steps=250"], 32),  # 32,000 of 250,000
+        ("hubert-base", [], 32_000),
+        ("hubert-tiny", ["n_steps=30", "warmup_steps=2"], 2),
+        ("hubert-tiny", ["n_steps=30", "n_steps=60"], 12),
+        ("hubert-tiny", ["warmup_steps=2"], 2),
+    ],
+)
+def test_the_warm_up_of_a_preset_keeps_its_share_unless_it_is_set(name, settings, n_warmup):
+    recipe = load_recipe(name, [f"train.optimiser.{setting}" for setting in settings])
+    assert recipe.train.optimiser.warmup_steps == n_warmup
+
+
+def test_a_warm_up_that_the_user_wrote_and_that_is_too_long_is_refused(tmp_path):
+    settings = ["train.optimiser.n_steps=30", "train.optimiser.warmup_steps=31"]
+    with pytest.raises(ConfigError, match="warmup_steps=31 of n_steps=30"):
+        load_recipe("hubert-tiny", settings)
+    save(load_recipe("hubert-tiny"), tmp_path / "mine.json")
+    with pytest.raises(ConfigError, match="warmup_steps=80 of n_steps=30"):
+        load_recipe(tmp_path / "mine.json", settings[:1])
+
+
+@pytest.mark.parametrize("text", ["abc", "-5", "1.5", "true"])
+def test_steps_that_are_no_count_are_refused_without_a_word_of_the_warm_up(text):
+    with pytest.raises(ConfigError, match="n_steps") as error:
+        load_recipe("hubert-tiny", [f"train.optimiser.n_steps={text}"])
+    assert "warmup" not in str(error.value)
+
+
 def test_what_is_neither_preset_nor_file_names_the_presets():
-    with pytest.raises(ConfigError, match="unknown preset 'hubert-tyni'; did you mean hubert-tiny"):
-        load_recipe("hubert-tyni")
+    for name in ("hubert-tyni", "hubert-small"):
+        with pytest.raises(ConfigError) as error:
+            load_recipe(name)
+        assert str(error.value) == f"unknown preset '{name}'; allowed: {', '.join(PRESETS)}"

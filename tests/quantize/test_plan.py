@@ -1,6 +1,7 @@
 """Plans: which leaf gets which precision."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -86,12 +87,56 @@ def test_a_rule_without_effect_is_reported_for_a_plan_of_the_user_alone(capsys):
 
 def test_every_command_with_a_plan_reports_a_rule_without_effect(tmp_path, capsys):
     plan = tmp_path / "mine.json"
-    plan.write_text(json.dumps({"attention": "w8a8", "head": "w8a8"}))
+    plan.write_text(json.dumps({"attention layers=0-9": "w8a8", "convolution": "w8a8"}))
     model_of("hubert-tiny", plan=str(plan), seed=0)
     opened(["hubert-tiny"], str(plan), (), (), 0)
     profile_models(["hubert-tiny"], [str(plan)], seconds=1.0, devices=["cortex-a76"])
-    line = "plan 'mine': no effect of head, which hubert-tiny does not have"
-    assert capsys.readouterr().err.splitlines() == [line] * 3
+    lines = [
+        "plan 'mine': no effect of convolution, which hubert-tiny does not have",
+        "plan 'mine': 'attention layers=0-9' includes layers that hubert-tiny does not have; its "
+        "last layer is 2",
+    ]
+    assert capsys.readouterr().err.splitlines() == lines * 3
+
+
+def test_layers_up_to_the_last_are_not_reported(capsys):
+    for text in ("attention layers=0-2", "attention layers=1-", "front_end layers=1-6"):
+        say_absent_roles(Plan("mine", rules(**{text: "w1a1"})), LEAVES, "m")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("n_units", [None, 4])
+@pytest.mark.parametrize("text", ["head", "head.*", "head layers=0-"])
+def test_a_rule_for_heads_alone_is_refused_with_and_without_a_head(text, n_units):
+    leaves = leaves_of(random_model(replace(preset("conformer-tiny"), n_units=n_units), 0))
+    plan = Plan("mine", rules(**{"attention": "w1a1", text: "w1a1"}))
+    if n_units is None and text == "head.*":
+        message = "matches no leaf"  # as for any other name
+    else:
+        message = f"plan 'mine': '{re.escape(text)}' selects heads alone, .* remove the rule"
+    with pytest.raises(ConfigError, match=message):
+        plan.precisions(leaves)
+
+
+def test_a_rule_for_all_leaves_leaves_heads_in_float():
+    leaves = leaves_of(random_model(replace(preset("conformer-tiny"), n_units=4), 0))
+    table = Plan("mine", rules(**{"*": "w8a8", "head": "w32a32"})).precisions(leaves)
+    assert {name for name, precision in table.items() if precision.is_float} == {"head.projection"}
+
+
+@pytest.mark.parametrize("command", ["model_of", "opened", "profile_models"])
+def test_every_command_with_a_plan_refuses_a_rule_for_heads(command, tmp_path):
+    plan = tmp_path / "mine.json"
+    plan.write_text(json.dumps({"attention": "w8a8", "head": "w8a8"}))
+    run = {
+        "model_of": lambda: model_of("hubert-tiny", plan=str(plan), seed=0),
+        "opened": lambda: opened(["hubert-tiny"], str(plan), (), (), 0),
+        "profile_models": lambda: profile_models(
+            ["hubert-tiny"], [str(plan)], seconds=1.0, devices=["cortex-a76"]
+        ),
+    }[command]
+    with pytest.raises(ConfigError, match="'head' selects heads alone, and heads stay in float"):
+        run()
 
 
 def test_a_suggestion_names_a_selector_once():

@@ -52,6 +52,12 @@ def test_every_stage_may_have_steps_of_its_own(teacher, melodies, tmp_path):
         run(teacher, melodies, tmp_path / "b", plans=("w1a2", "w1a1"), n_steps=(1, 2, 3))
 
 
+def test_steps_below_the_default_warm_up_can_be_set(teacher, melodies, tmp_path):
+    settings = ["train.optimiser.n_steps=1"]
+    result = run(teacher, melodies, tmp_path, n_steps=300, settings=settings)  # warm-up of 30
+    assert [stage["n_steps"] for stage in result["stages"]] == [1]
+
+
 def test_every_stage_starts_where_the_last_one_ended_and_learns_from_it(
     teacher, melodies, tmp_path
 ):

@@ -32,8 +32,9 @@ LEGEND = (
 
 
 NOT_COMPARED = (
-    "not compared: a program has no weights for other engines, they run random ones of its shape; "
-    "their times can be compared, outputs cannot"
+    "not compared: other engines cannot run the weights of a program or of a quantized model, so "
+    "they run random ones of its shape; their times can be compared, outputs cannot; earbit export "
+    "compares a program with PyTorch"
 )
 
 

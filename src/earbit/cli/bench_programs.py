@@ -44,6 +44,8 @@ def programs_of(
     """Yields programs by plan, and the file of the model in float that they were made from.
 
     Without plans, a file is taken as a program and a folder as a model with its own precisions.
+    There is no model in float for a program, and none for a model that was trained with
+    quantization: its weights without quantization give other features.
     """
     if not plans and not Path(where).is_dir():
         yield {"": Path(where)}, None
@@ -51,7 +53,7 @@ def programs_of(
     from earbit.export.verb import export_model
     from earbit.load import preset_or_model
     from earbit.model_file import save_model
-    from earbit.quantize.student import float_twin
+    from earbit.quantize.convert import quantized_leaves_of
 
     with tempfile.TemporaryDirectory() as folder:
         programs = {
@@ -60,6 +62,10 @@ def programs_of(
         }
         for plan, path in programs.items():
             export_model(where, path, plan=plan or None, seed=seed, settings=settings)
-        model = Path(folder) / "model.safetensors"
-        save_model(float_twin(preset_or_model(where, seed, settings)), model, {})
-        yield programs, model
+        model = preset_or_model(where, seed, settings)
+        if quantized_leaves_of(model):
+            yield programs, None
+            return
+        file = Path(folder) / "model.safetensors"
+        save_model(model, file, {})
+        yield programs, file

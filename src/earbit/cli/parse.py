@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -102,6 +103,11 @@ def _unknown(tokens: Sequence[str], flags: Sequence[str], about_set: str) -> str
     options = [token.partition("=")[0] for token in tokens if token.startswith("-")]
     if not options:
         return f"unexpected argument {tokens[0]!r}{_as_setting(tokens, about_set)}"
+    file = next(
+        (token for token in tokens if token.startswith("-") and os.path.exists(token)), None
+    )
+    if file is not None:
+        return f"unknown option {file}; if the file of this name is meant, write ./{file}"
     near = difflib.get_close_matches(options[0], flags, n=1, cutoff=0.7)
     hint = f"; did you mean {near[0]}" if near else _as_setting(tokens, about_set)
     return f"unknown option {options[0]}{hint}"

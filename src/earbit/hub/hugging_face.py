@@ -40,6 +40,7 @@ FIXED: dict[str, Any] = {
     "feat_proj_layer_norm": True,
     "layer_norm_eps": 1e-5,
 }
+NOT_IMPORTED = "this model cannot be imported"
 NORMS = {"group": "channel", "layer": "layer"}
 """Activation functions of the front end: name in transformers to name in earbit."""
 NAMES = {
@@ -90,16 +91,20 @@ def _read(path: Path) -> Imported:
 def _config(path: Path, described: Mapping[str, Any], normalizes: bool) -> ModelConfig:
     for field, ours in FIXED.items():
         if (value := described.get(field, ours)) != ours:
-            raise UnsupportedError(f"{path / CONFIG}: {field}={value!r}; earbit has {ours!r}")
+            raise UnsupportedError(
+                f"{path / CONFIG}: {field}={value!r}; allowed: {ours!r}; {NOT_IMPORTED}"
+            )
     channels = described.get("conv_dim", [512] * len(KERNELS))
     if not isinstance(channels, list) or len(channels) != len(KERNELS) or len(set(channels)) != 1:
         raise UnsupportedError(
-            f"{path / CONFIG}: conv_dim={channels!r}; earbit has {len(KERNELS)} equal widths"
+            f"{path / CONFIG}: conv_dim={channels!r}; allowed: {len(KERNELS)} equal widths; "
+            f"{NOT_IMPORTED}"
         )
     norm = described.get("feat_extract_norm", "group")
     if norm not in NORMS:
         raise UnsupportedError(
-            f"{path / CONFIG}: feat_extract_norm={norm!r}; allowed: {', '.join(NORMS)}"
+            f"{path / CONFIG}: feat_extract_norm={norm!r}; allowed: {', '.join(NORMS)}; "
+            f"{NOT_IMPORTED}"
         )
     is_pre_norm = bool(described.get("do_stable_layer_norm", False))
     try:

@@ -19,14 +19,21 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from earbit.audio.batches import Batch, collate, epoch_batches
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.errors import ConfigError, DataError, require_range
+from earbit.errors import ConfigError, DataError, Interrupted, require_range
 from earbit.files import make_folder, write_text
 from earbit.frames import MIN_SAMPLES, n_frames_of
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
 from earbit.nn.finite import first_non_finite
 from earbit.pretrain.blame import non_finite_gradient
-from earbit.pretrain.checkpoint import CHECKPOINTS, Position, load_newest, save_checkpoint
+from earbit.pretrain.checkpoint import (
+    CHECKPOINTS,
+    Position,
+    load_newest,
+    save_checkpoint,
+    steps_done,
+)
+from earbit.pretrain.interruption import delayed_interruption
 from earbit.pretrain.masking import MaskConfig, batch_mask
 from earbit.pretrain.objective import Loss, Objective
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
@@ -77,9 +84,10 @@ def train(
     """Trains `model` in place to the last step and returns its validation metrics.
 
     run: description of the run as JSON values, with all settings that determine the result.
-    Resumes from the newest checkpoint below `out_dir` and appends to its log.jsonl.  Raises
-    ConfigError if the checkpoint belongs to another run or if `data` lacks units that the objective
-    needs, and DataError with the step if the loss or a gradient is not finite.
+    Resumes from the newest checkpoint below `out_dir` and appends to its log.jsonl.  Ctrl-C ends it
+    after the current step with a checkpoint, and Interrupted names the step of that checkpoint.
+    Raises ConfigError if the checkpoint belongs to another run or if `data` lacks units that the
+    objective needs, and DataError with the step if the loss or a gradient is not finite.
     """
     _check_units(data, objective)
     optimiser = build_optimiser(model, config.optimiser)
@@ -88,22 +96,34 @@ def train(
     log = _open_log(out_dir / "log.jsonl", position.step)
     n_steps = config.optimiser.n_steps
     model.train()
-    with progress(title, n_steps, position.step) as advance, log:
-        while position.step < n_steps:
-            for ids in _batches(data.train, config, position):
-                position = Position(position.step + 1, position.epoch, position.batches_done + 1)
-                parts = _step(model, optimiser, objective, data, config, ids, position.step)
-                advance(1, f"loss {parts['loss']:.2f}")
-                if position.step % config.log_every_steps == 0 or position.step == n_steps:
-                    log.write(json.dumps({"step": position.step, **parts}) + "\n")
-                    log.flush()
-                is_due = position.step % config.checkpoint_every_steps == 0
-                if is_due or position.step == n_steps:
-                    save_checkpoint(checkpoints, model, optimiser, position, run)
-                if position.step == n_steps:
-                    break
-            else:
-                position = Position(position.step, position.epoch + 1, 0)
+    try:
+        with (
+            log,
+            progress(title, n_steps, position.step) as advance,
+            delayed_interruption() as is_interrupted,
+        ):
+            while position.step < n_steps:
+                for ids in _batches(data.train, config, position):
+                    position = Position(
+                        position.step + 1, position.epoch, position.batches_done + 1
+                    )
+                    parts = _step(model, optimiser, objective, data, config, ids, position.step)
+                    advance(1, f"loss {parts['loss']:.2f}")
+                    is_last = position.step == n_steps
+                    if position.step % config.log_every_steps == 0 or is_last:
+                        log.write(json.dumps({"step": position.step, **parts}) + "\n")
+                        log.flush()
+                    ends_here = is_interrupted()
+                    if position.step % config.checkpoint_every_steps == 0 or is_last or ends_here:
+                        save_checkpoint(checkpoints, model, optimiser, position, run)
+                    if ends_here:
+                        raise KeyboardInterrupt
+                    if is_last:
+                        break
+                else:
+                    position = Position(position.step, position.epoch + 1, 0)
+    except KeyboardInterrupt:
+        raise Interrupted(f"{title} after step {steps_done(checkpoints)} of {n_steps}") from None
     return validate(model, data, config, objective)
 
 

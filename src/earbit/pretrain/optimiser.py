@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
 import torch
 
 from earbit.errors import ConfigError, require_range
+
+PATH = "train.optimiser"
+"""Path of the settings in the configurations of `pretrain` and `quantize`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +41,22 @@ class OptimiserConfig:
             value = getattr(self, name)
             if not 0 < value < inf:
                 raise ConfigError(f"{name}={value}; allowed: 0 < {name} < inf")
+
+
+def with_warmup(settings: Sequence[str], optimiser: OptimiserConfig) -> list[str]:
+    """Settings that keep the share of warm-up of `optimiser` if they set the steps alone.
+
+    settings: `train.optimiser.n_steps=500` and others, as in `earbit.config.override`.
+    """
+    paths = [setting.partition("=")[0].strip() for setting in settings]
+    given = list(settings)
+    if f"{PATH}.n_steps" in paths and f"{PATH}.warmup_steps" not in paths:
+        last = max(i for i, path in enumerate(paths) if path == f"{PATH}.n_steps")
+        text = settings[last].partition("=")[2].strip()
+        if text.isdecimal():  # other texts are refused with the settings
+            n_warmup = int(text) * optimiser.warmup_steps // optimiser.n_steps
+            given.append(f"{PATH}.warmup_steps={n_warmup}")
+    return given
 
 
 def lr_at(step: int, config: OptimiserConfig) -> float:

@@ -12,7 +12,7 @@ from earbit.errors import ConfigError, require_range
 from earbit.model import ModelConfig
 from earbit.presets import preset
 from earbit.pretrain.loop import TrainConfig
-from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,8 @@ def preset_recipe(name: str) -> RecipeConfig:
 def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig:
     """Loads a recipe from a preset name, a `.py` file with `recipe()`, or a JSON or YAML file.
 
-    settings: overrides such as `train.optimiser.n_steps=500`.  Raises ConfigError.
+    settings: overrides such as `train.optimiser.n_steps=500`, with which the warm-up of a preset
+    keeps its share of the steps.  Raises ConfigError.
     """
     path = Path(where)
     if path.suffix == ".py":
@@ -70,6 +71,7 @@ def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig
         recipe = load(RecipeConfig, path)
     else:
         recipe = preset_recipe(str(where))
+        settings = with_warmup(settings, recipe.train.optimiser)
     return override(recipe, settings) if settings else recipe
 
 

@@ -96,7 +96,7 @@ def calibrate(
     if missed:
         raise ConfigError(
             f"nothing reaches quantizer {missed[0]!r} in calibration ({len(missed)} in all): give "
-            "longer audio, or leave this leaf out of the plan (heads stay in float)"
+            "longer audio, or leave this leaf out of the plan"
         )
     for name, values in totals.items():
         for parameter, total in values.items():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earbit.config import read, shown, suggest
-from earbit.errors import ConfigError
+from earbit.config import suggest
+from earbit.config_file import read
+from earbit.errors import ConfigError, shown
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.nn.roles import ROLES
 from earbit.quantize.selector import Selector
@@ -24,7 +25,7 @@ Rule = tuple[Selector, Precision]
 class Plan:
     """Rules (selector, precision); the last matching rule applies to a leaf.
 
-    Leaves that no rule selects stay in float.
+    Leaves that no rule selects stay in float, and so do heads, which are not part of the encoder.
     """
 
     name: str
@@ -35,18 +36,24 @@ class Plan:
 
         A rule without a name pattern gives both operands of an activation product (`MatMul`) the
         activation's bits, as BiT does.  Raises ConfigError for a rule that names a leaf or an
-        encoder layer that the model does not have; a role may be absent, since encoders differ.
+        encoder layer that the model does not have, and for one that quantizes heads alone; a role
+        may be absent, since encoders differ.
         """
         leaves = list(leaves)
         table = {leaf.name: FLOAT for leaf in leaves}
         for selector, precision in self.rules:
+            if not precision.is_float and selector.is_of_heads(leaves):
+                raise ConfigError(
+                    f"plan {self.name!r}: {str(selector)!r} selects heads alone, and heads stay in "
+                    "float; remove the rule"
+                )
             if not selector.fits(leaves):
                 near = _near(selector, leaves)
                 raise ConfigError(f"plan {self.name!r}: {str(selector)!r} matches no leaf{near}")
             bits = precision.activation_bits
             of_products = Precision(bits, bits) if selector.name is None else precision
             for leaf in leaves:
-                if selector.selects(leaf):
+                if selector.selects(leaf) and leaf.role != "head":
                     table[leaf.name] = precision if leaf.has_weight else of_products
         return table
 
@@ -62,11 +69,9 @@ class Plan:
 
 def _near(selector: Selector, leaves: list[NamedLeaf]) -> str:
     """End of an error: the layers that exist, or similar selectors."""
-    anywhere = replace(selector, first_layer=None, last_layer=None)
-    found = {leaf.layer for leaf in leaves if anywhere.selects(leaf)}
-    layers = sorted(layer for layer in found if layer is not None)
+    layers = selector.all_layers(leaves)
     if selector.first_layer is not None and layers:
-        return f"; {str(anywhere)!r} has layers {layers[0]} to {layers[-1]}"
+        return f"; {str(selector.of_all_layers())!r} has layers {layers[0]} to {layers[-1]}"
     families = (re.sub(r"\.\d+\.", ".*.", leaf.name) for leaf in leaves)
     return suggest(selector.name or str(selector), list(dict.fromkeys((*ROLES, *families))))
 

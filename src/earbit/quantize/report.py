@@ -58,11 +58,20 @@ def _cell(name: str, figures: Mapping[str, float]) -> str:
 
 
 def say_absent_roles(plan: Plan, leaves: Iterable[NamedLeaf], where: str) -> None:
-    """Reports selectors of a user's plan without effect, because model `where` lacks their role.
+    """Reports selectors of a user's plan with roles or layers that model `where` does not have.
 
     Named plans have roles of all encoders, so their absent roles are not reported.
     """
+    if plan.name in PLANS:
+        return
     leaves = list(leaves)
     absent = [str(s) for s, _ in plan.rules if not any(map(s.selects, leaves))]
-    if absent and plan.name not in PLANS:
+    if absent:
         say(f"plan {plan.name!r}: no effect of {', '.join(absent)}, which {where} does not have")
+    for selector, _ in plan.rules:
+        layers = selector.all_layers(leaves)
+        if selector.last_layer is not None and layers and selector.last_layer > layers[-1]:
+            say(
+                f"plan {plan.name!r}: {str(selector)!r} includes layers that {where} does not "
+                f"have; its last layer is {layers[-1]}"
+            )

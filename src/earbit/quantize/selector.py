@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, cast
 
@@ -80,6 +80,21 @@ class Selector:
         has_role = any(leaf.role == self.role for leaf in leaves)
         is_absent_role = self.role is not None and not has_role and self.name is None
         return is_absent_role or any(self.selects(leaf) for leaf in leaves)
+
+    def is_of_heads(self, leaves: Iterable[NamedLeaf]) -> bool:
+        """Whether it can select heads alone: by its role, or because it selects nothing else."""
+        roles = {leaf.role for leaf in leaves if self.selects(leaf)}
+        return self.role == "head" or roles == {"head"}
+
+    def of_all_layers(self) -> Selector:
+        """The selector without its limits on layers."""
+        return replace(self, first_layer=None, last_layer=None)
+
+    def all_layers(self, leaves: Iterable[NamedLeaf]) -> list[int]:
+        """Sorted layers of the leaves that `of_all_layers` selects."""
+        anywhere = self.of_all_layers()
+        found = {leaf.layer for leaf in leaves if anywhere.selects(leaf)}
+        return sorted(layer for layer in found if layer is not None)
 
 
 def _layers(term: str) -> tuple[int, int | None]:

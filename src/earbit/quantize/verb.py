@@ -18,7 +18,7 @@ from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import W1A1
 from earbit.presets import PRESETS
 from earbit.pretrain.loop import TrainConfig
-from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.progress import say
 from earbit.quantize.report import say_absent_roles
@@ -99,7 +99,8 @@ def quantize(
         origin = read_model_file(model_path(where)).origin
         units = _units_beside(model_path(where), origin) if teacher.head is not None else None
     has_units = units is not None
-    config = override(default_config(plans, n_steps, seed, origin, has_units=has_units), settings)
+    config = default_config(plans, n_steps, seed, origin, has_units=has_units)
+    config = override(config, with_warmup(settings, config.train.optimiser))
     config = dataclasses.replace(config, resplit=config.resplit or resplit)
     check_is_ours(out_dir, "quantize")
     stages = stages_of(config, teacher, out_dir, has_units=has_units)
