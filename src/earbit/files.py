@@ -9,13 +9,13 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
-from earbit.errors import DataError
+from earbit.errors import ConfigError, DataError
 
 _CANNOT_FLUSH = {
     errno.EINVAL,
@@ -29,6 +29,8 @@ _CANNOT_FLUSH = {
 """Errors of file systems that cannot flush a file or a folder. The data are complete anyway."""
 ESCAPED_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 """An undecodable byte of a file name, as `name_of` writes it."""
+N_NAMED = 3
+"""Maximum number of files that an error names."""
 _OTHER_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Half a character that stands for no byte."""
 
@@ -46,6 +48,25 @@ def make_folder(path: str | Path) -> Path:
             f"{path}: cannot write there ({error.strerror}); give another output folder"
         ) from error
     return path
+
+
+def refuse_other_files(folder: Path, own: Collection[str]) -> None:
+    """Raises ConfigError if an output folder is a file, or has entries that are not named in `own`.
+
+    Hidden files are ignored.
+    """
+    if folder.is_file():
+        raise ConfigError(f"{folder}: is a file; give a folder as --out")
+    if not folder.is_dir():
+        return
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    foreign = sorted(names - set(own))
+    if foreign:
+        more = f" and {len(foreign) - N_NAMED} more" if len(foreign) > N_NAMED else ""
+        raise ConfigError(
+            f"{folder}: holds other files ({', '.join(foreign[:N_NAMED])}{more}); give a new or an "
+            "empty folder as --out"
+        )
 
 
 def require_place(path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from earbit.audio.corpus import QUARANTINE_NAME
 from earbit.errors import ConfigError
-from earbit.files import make_folder, write_json
+from earbit.files import make_folder, refuse_other_files, write_json
 
 CONFIG_NAME = "config.json"
 """Configuration of a run. Its `type` names the command."""
@@ -70,18 +70,8 @@ def check_kind(folder: Path, kind: str) -> None:
 def check_is_ours(folder: Path, kind: str) -> None:
     """Raises ConfigError if a folder has files that no run of `kind` has written."""
     check_kind(folder, kind)
-    if folder.is_file():
-        raise ConfigError(f"{folder}: is a file; give a folder as --out")
-    if not folder.is_dir() or _kind_of(folder) == kind:
-        return
-    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    foreign = sorted(names - LEFT_BEFORE)
-    if foreign:
-        more = f" and {len(foreign) - N_NAMED} more" if len(foreign) > N_NAMED else ""
-        raise ConfigError(
-            f"{folder}: holds other files ({', '.join(foreign[:N_NAMED])}{more}); give a new or an "
-            "empty folder as --out"
-        )
+    if _kind_of(folder) != kind:
+        refuse_other_files(folder, LEFT_BEFORE)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:

@@ -143,14 +143,19 @@ def say_ignored(corpus: Corpus) -> None:
         say(line)
 
 
-def decoded_corpus(corpus: Corpus, out_dir: Path) -> tuple[Corpus, Mapping[str, np.ndarray]]:
+def decoded_corpus(
+    corpus: Corpus, out_dir: Path, check: Callable[[Corpus], object] | None = None
+) -> tuple[Corpus, Mapping[str, np.ndarray]]:
     """Decodes a corpus like `decode_all`, with a progress bar.
 
-    Unusable files are listed in quarantine.jsonl in `out_dir`.
+    Unusable files are listed in quarantine.jsonl in `out_dir`.  check: called with the decoded
+    corpus before that file is written; its errors leave the file as it is.
     """
     make_folder(out_dir)
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
         waveforms, corpus = decode_all(corpus, progress=advance)
+    if check is not None:
+        check(corpus)
     write_quarantine(corpus, out_dir)
     return corpus, waveforms
 

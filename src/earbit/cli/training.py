@@ -102,12 +102,12 @@ def units(
 
       earbit units my-audio --n-units 100 --out units
 
-    Results: OUT/labels.safetensors, OUT/kmeans.safetensors and OUT/units.json.
+    Results: OUT/labels.safetensors, OUT/kmeans.safetensors and OUT/units.json.  A folder with units
+    of another corpus, number or seed, or with other files, is refused.
     """
-    from earbit.units.labelled import discover, training_corpus
+    from earbit.units.verb import units as units_of
 
-    opened, waveforms = training_corpus(corpus, out, resplit=resplit)
-    print_json(discover(opened, waveforms, out, n_units=n_units, seed=seed))
+    print_json(units_of(corpus, out, n_units=n_units, seed=seed, resplit=resplit))
 
 
 def pretrain(

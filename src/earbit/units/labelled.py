@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -43,17 +43,23 @@ class TrainingData:
 
 
 def training_corpus(
-    where: str, out_dir: Path, *, resplit: bool = False, resplit_option: str = "--resplit"
+    where: str,
+    out_dir: Path,
+    *,
+    resplit: bool = False,
+    resplit_option: str = "--resplit",
+    check: Callable[[Corpus], object] | None = None,
 ) -> tuple[Corpus, Mapping[str, np.ndarray]]:
     """Opens a corpus, checks that it can be split, and decodes it.
 
     Raises DataError before decoding if no clip remains for training or validation.
-    resplit_option: the option of the command that sets `resplit`, for that error.
+    resplit_option: the option of the command that sets `resplit`, for that error.  check: called
+    with the decoded corpus before anything is written.
     """
     corpus = open_corpus(where, resplit=resplit)
     say_ignored(corpus)
     training_split(corpus, resplit_option=resplit_option)
-    return decoded_corpus(corpus, out_dir)
+    return decoded_corpus(corpus, out_dir, check)
 
 
 def training_data(
@@ -68,13 +74,23 @@ def training_data(
     if not labels_path.exists():
         discover(corpus, waveforms, units_dir, n_units=n_units, seed=seed)
     labels = UnitLabels.load(labels_path)
-    there = (labels.n_units, _seed_of(units_dir))
+    check_parameters(units_dir, labels, n_units=n_units, seed=seed)
+    return labelled(corpus, waveforms, labels)
+
+
+def check_parameters(units_dir: Path, labels: UnitLabels, *, n_units: int, seed: int) -> None:
+    """Raises ConfigError if the labels in a folder have another feature, number or seed."""
+    feature, there = labels.header.feature, (labels.n_units, _seed_of(units_dir))
+    if feature != "mfcc":
+        raise ConfigError(
+            f"{units_dir}: holds units of the feature {feature}, requested: mfcc; give another "
+            "--out"
+        )
     if there != (n_units, seed):
         raise ConfigError(
-            f"{units_dir}: holds {there[0]} units of seed {there[1]}, asked for are {n_units} of "
-            f"seed {seed}; give another --out, or delete this folder"
+            f"{units_dir}: holds {there[0]} units of seed {there[1]}, requested: {n_units} of "
+            f"seed {seed}; give another --out"
         )
-    return labelled(corpus, waveforms, labels)
 
 
 def unlabelled(corpus: Corpus, waveforms: Mapping[str, np.ndarray]) -> TrainingData:
@@ -132,7 +148,7 @@ def _seed_of(units_dir: Path) -> Any:
         return json.loads((units_dir / "units.json").read_text(encoding="utf-8"))["seed"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FormatError(
-            f"{units_dir}/units.json: cannot be read ({error}); delete this folder"
+            f"{units_dir}/units.json: cannot be read ({error}); give another --out"
         ) from error
 
 
