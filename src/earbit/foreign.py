@@ -38,8 +38,8 @@ def refuse_foreign(path: Path, wanted: str) -> None:
     kind = foreign_kind(path)
     if kind is not None:
         raise FormatError(
-            f"{path}: {kind}; give {wanted}. `earbit import` reads Hugging Face folders with "
-            "safetensors, as transformers writes them with model.save_pretrained(DIR)"
+            f"{path}: {kind}; give {wanted}. `earbit import` reads only HuBERT models in Hugging "
+            "Face folders, as model.save_pretrained(DIR) of transformers writes them"
         )
 
 

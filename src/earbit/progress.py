@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SHOWN_AFTER_S = 2.0
 PLAIN_LINE_EVERY_S = 10.0
+ESTIMATED_FROM = 5
+"""Minimum number of finished units for an estimate: the first ones may differ in size."""
 BAR_DRAWN_EVERY_S = 0.5
 """More frequent updates would disturb the measurements of `bench`."""
 
@@ -144,7 +146,7 @@ class _PlainLines:
             return  # the current work has another title
         counted = "" if self.total == 1 else f"{self.done} of {self.total}, "
         left_s = elapsed_s / n_new * (self.total - self.done) if n_new else 0.0
-        left = f", about {left_s:.0f} s left" if n_new else ""
+        left = f", about {left_s:.0f} s left" if n_new >= ESTIMATED_FROM else ""
         say(f"{self.title}: {counted}{elapsed_s:.0f} s{left} {self.note}".rstrip())
 
     def every_s(self) -> float:

@@ -183,10 +183,10 @@ def _run_one(
         waveform = read_audio(path)
         warning = silence_in(path, waveform)
         if problem := level_problem(waveform):
-            say(f"{name}: {problem}")
+            warning = problem if warning is None else f"{warning}; {problem}"
         scores = None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LevelWarning)  # it has just been said, with the name
+            warnings.simplefilter("ignore", LevelWarning)  # it is said with the name
             _announce_if_long(session, name, waveform)
             start_s = time.perf_counter()
             if session.labels is None:
@@ -235,7 +235,7 @@ def _say_warnings(summary: Sequence[Mapping[str, Any]]) -> None:
     for line in lines[:MOST_WARNINGS]:
         say(line)
     if len(lines) > MOST_WARNINGS:
-        say(f"{len(lines) - MOST_WARNINGS} more files are silence")
+        say(f"{len(lines) - MOST_WARNINGS} more files with warnings; --json has all")
 
 
 def _n_used(summary: Sequence[Mapping[str, Any]]) -> int:

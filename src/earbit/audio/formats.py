@@ -59,11 +59,6 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def looks_like_audio(path: PurePath) -> bool:
-    """Whether the suffix belongs to an audio or video format, readable or not."""
-    return path.suffix.lower() in READ_SUFFIXES | CONVERTIBLE_SUFFIXES
-
-
 def conversion_command(path: PurePath) -> str:
     """The ffmpeg command that converts a file to a wav file beside it, quoted for a shell."""
     target = path.with_suffix(".flac" if path.suffix.lower() == ".wav" else ".wav")

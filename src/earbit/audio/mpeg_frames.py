@@ -90,6 +90,8 @@ class MpegFile:
     streams: list[MpegStream] = field(default_factory=list)
     n_missing_bytes: int = 0
     """Missing bytes of a truncated last frame."""
+    n_damaged_bytes: int = 0
+    """Bytes within a stream that are neither frames nor tags."""
 
 
 def mpeg_file(file: BinaryIO, start: int, end: int) -> MpegFile:
@@ -125,7 +127,7 @@ def _frames(view: _View, start: int, found: MpegFile) -> Iterator[tuple[Header, 
     """Complete frames with their positions. Stores in `found` how much of the last is missing."""
     at, kind, free_bytes = start, None, 0
     is_contiguous = False
-    junk_bytes = 0
+    junk_bytes = junk_before = 0
     while at < view.end and (kind is not None or junk_bytes < MAX_JUNK_BYTES):
         header = parse_header(view.int_at(at))
         if header is not None and not header.n_bytes:
@@ -138,7 +140,10 @@ def _frames(view: _View, start: int, found: MpegFile) -> Iterator[tuple[Header, 
             if at + header.n_bytes > view.end:
                 found.n_missing_bytes = at + header.n_bytes - view.end
                 return
+            if header.kind == kind and not is_contiguous:
+                found.n_damaged_bytes += junk_bytes - junk_before
             yield header, at
+            junk_before = junk_bytes
             kind = header.kind
             at += header.n_bytes
             is_contiguous = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -9,6 +10,7 @@ HEADER_BYTES = 27
 MAX_PAGE_BYTES = HEADER_BYTES + 255 + 255 * 255
 BEGINS, ENDS = 0x02, 0x04
 """Flags of the first and of the last page of a logical stream."""
+REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 SOUND = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
 """First bytes of a logical audio stream."""
 
@@ -25,11 +27,21 @@ class OggLink:
     """Whether a page follows the pages that begin streams."""
     has_cut_page: bool = False
     """Whether another file begins inside a page."""
+    has_damage: bool = False
+    """Whether a page is missing, or the checksum of one is wrong."""
+    next_page: dict[int, int] = field(default_factory=dict)
+    """Expected sequence number of the next page by serial number."""
 
     @property
     def breaks_off(self) -> bool:
         """Whether the end of an audio stream is missing."""
         return self.has_cut_page or bool(self.open_streams)
+
+    def check_page(self, serial: int, number: int, page: bytes) -> None:
+        """Notes a page that is out of order or damaged; decoders drop it without an error."""
+        is_next = self.next_page.get(serial, number) == number
+        self.next_page[serial] = number + 1
+        self.has_damage |= not is_next or _checksum(page) != int.from_bytes(page[22:26], "little")
 
 
 def ogg_links(file: BinaryIO, n_bytes: int) -> list[OggLink]:
@@ -60,10 +72,22 @@ def ogg_links(file: BinaryIO, n_bytes: int) -> list[OggLink]:
             links[-1].has_data = True
         if links:
             links[-1].end = end
+            file.seek(at)
+            links[-1].check_page(serial, int.from_bytes(head[18:22], "little"), file.read(end - at))
             if flags & ENDS:
                 links[-1].open_streams.discard(serial)
         at = end
     return links
+
+
+def _checksum(page: bytes) -> int:
+    """CRC of a page with its own field as zeros: polynomial 0x04c11db7, from 0, not reflected.
+
+    zlib computes the reflected form, so bits are reversed before and after.
+    """
+    blank = page[:22] + bytes(4) + page[26:]
+    reflected = zlib.crc32(blank.translate(REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{reflected:032b}"[::-1], 2)
 
 
 def _page_within(file: BinaryIO, at: int, end: int) -> int:

@@ -70,6 +70,11 @@ def mpeg_parts(source: Source, start: int, end: int) -> list[Part]:
                 f"{source.path}: breaks off after {stream.n_frames} of {stream.n_promised} frames; "
                 f"{_way_out(source)}"
             )
+    if found.n_damaged_bytes:
+        raise DataError(
+            f"{source.path}: damaged, {found.n_damaged_bytes} bytes between its frames are neither "
+            f"frames nor tags; {_way_out(source)}"
+        )
     streams = [stream for stream in found.streams if stream.n_frames]
     # A complete file may end in bytes that only look like a frame.
     if streams and found.n_missing_bytes and streams[-1].n_frames != streams[-1].n_promised:
@@ -88,6 +93,11 @@ def _ogg_parts(source: Source) -> list[Part]:
         if link.breaks_off:
             raise DataError(
                 f"{source.path}: breaks off, the last page of its stream is missing; "
+                f"{_way_out(source)}"
+            )
+        if link.has_damage:
+            raise DataError(
+                f"{source.path}: damaged, a page is missing or its checksum is wrong; "
                 f"{_way_out(source)}"
             )
     return [Part([(link.start, link.end)]) for link in links]

@@ -50,7 +50,10 @@ def model_of(
     if plan is None:
         return model
     refuse_quantized(where, model, "leave out --plan")
-    say_absent_roles(plan_named(plan), leaves_of(model), where)
+    chosen, leaves = plan_named(plan), leaves_of(model)
+    if chosen.rules:
+        chosen.quantizing(leaves)
+    say_absent_roles(chosen, leaves, where)
     return quantized_copy(model, plan, noise_clips(seed)).eval()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.modules import module
 
 from earbit.errors import ConfigError, require_count
 from earbit.nn.leaves import Linear, MatMul
@@ -31,8 +32,12 @@ def nearest_multiple(value: int, step: int) -> str:
 
 
 def is_fusable(product: MatMul) -> bool:
-    """Whether a product may run in a fused kernel: both operands are float, and it has no hook."""
+    """Whether a product may run in a fused kernel: both operands are float, and no hook sees it."""
     hooks = (
+        module._global_forward_pre_hooks,
+        module._global_forward_hooks,
+        module._global_backward_pre_hooks,
+        module._global_backward_hooks,
         product._forward_pre_hooks,
         product._forward_hooks,
         product._backward_pre_hooks,
