@@ -116,7 +116,7 @@ def test_a_quantized_teacher_is_refused_before_anything_is_made(teacher, melodie
 
 def test_nothing_to_learn_from_is_refused(teacher, melodies, tmp_path):
     settings = [f"weights.{name}=0" for name in ("units", "states", "logits")]
-    with pytest.raises(ConfigError, match="at least one weight"):
+    with pytest.raises(ConfigError, match="allowed: one or more weights above 0"):
         run(teacher, melodies, tmp_path, settings=settings)
 
 
