@@ -55,10 +55,18 @@ def test_nothing_is_shown_for_short_work(monkeypatch, stream_type):
 def test_lines_come_while_a_single_unit_of_work_takes_long(monkeypatch, short_waits):
     lines = standard_error(monkeypatch, io.StringIO())
     with progress("work", 9, done=2) as advance:
-        advance(3, "loss 1")
+        advance(5, "loss 1")
         wait_for(lambda: lines.getvalue().count("\n") >= 3)
     shown = lines.getvalue().splitlines()
-    assert set(shown) == {"work: 5 of 9, 0 s, about 0 s left loss 1"}
+    assert set(shown) == {"work: 7 of 9, 0 s, about 0 s left loss 1"}
+
+
+def test_few_finished_units_give_no_estimate(monkeypatch, short_waits):
+    lines = standard_error(monkeypatch, io.StringIO())
+    with progress("files", 9) as advance:
+        advance(4)
+        wait_for(lambda: lines.getvalue())
+    assert lines.getvalue().splitlines()[0] == "files: 4 of 9, 0 s"
 
 
 def test_a_terminal_shows_a_bar_with_what_was_done_before_it_appeared(monkeypatch, short_waits):

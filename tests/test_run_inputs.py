@@ -65,7 +65,7 @@ def test_files_of_silence_are_named_and_from_ten_on_counted(program, tmp_path, c
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         *(f"{tmp_path / f'{number:02}.wav'}: silence: all samples are 0" for number in range(10)),
-        "2 more files are silence",
+        "2 more files with warnings; --json has all",
     ]
 
 

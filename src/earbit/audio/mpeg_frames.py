@@ -91,7 +91,7 @@ class MpegFile:
     n_missing_bytes: int = 0
     """Missing bytes of a truncated last frame."""
     n_damaged_bytes: int = 0
-    """Bytes within a stream that are neither frames nor tags."""
+    """Bytes between frames of layer 3, neither frames nor tags, that later frames refer to."""
 
 
 def mpeg_file(file: BinaryIO, start: int, end: int) -> MpegFile:
@@ -140,7 +140,7 @@ def _frames(view: _View, start: int, found: MpegFile) -> Iterator[tuple[Header, 
             if at + header.n_bytes > view.end:
                 found.n_missing_bytes = at + header.n_bytes - view.end
                 return
-            if header.kind == kind and not is_contiguous:
+            if header.kind == kind and not is_contiguous and _needs_earlier(view, at, header):
                 found.n_damaged_bytes += junk_bytes - junk_before
             yield header, at
             junk_before = junk_bytes
@@ -157,6 +157,18 @@ def _frames(view: _View, start: int, found: MpegFile) -> Iterator[tuple[Header, 
             after = view.find_beginning(at + 1)
             junk_bytes += after - at
         at = after
+
+
+def _needs_earlier(view: _View, at: int, header: Header) -> bool:
+    """Whether a frame of layer 3 uses bytes of earlier frames, which the first of a file never does.
+
+    So it tells damage within a stream from bytes between joined files.
+    """
+    if header.kind[1] != 3:
+        return False
+    is_protected = not view.int_at(at) >> 16 & 1
+    word = int.from_bytes(view.bytes_at(at + (6 if is_protected else 4), 2))
+    return word >> (7 if header.kind[0] == 3 else 8) > 0
 
 
 def _is_confirmed(view: _View, at: int, header: Header) -> bool:
