@@ -90,7 +90,7 @@ def read_model_file(path: Path) -> ModelFile:
         if header["format"] != FORMAT:
             raise FormatError(
                 f"{path}: format {header['format']!r}, this version reads {FORMAT!r}; "
-                "of an exported program, give the model that it was made from"
+                "for an exported program, give the model that it was exported from"
             )
         config: ModelConfig = from_dict(ModelConfig, header["config"], where="config")
         precisions = {n: Precision(*bits) for n, bits in header["precisions"].items()}

@@ -47,7 +47,7 @@ IN_ALL_SPLITS = ["train", "train", "valid", "valid", "test", "test"]
     ("keywords", "splits", "reason"),
     [
         (KEYWORDS, IN_ALL_SPLITS, None),
-        ([None] * 6, IN_ALL_SPLITS, "none of the 6 clips has a keyword"),
+        ([None] * 6, IN_ALL_SPLITS, "no clip among 6 has a usable `keyword`"),
         (["yes"] * 6, IN_ALL_SPLITS, "all of the class 'yes'; at least two classes are needed"),
         (KEYWORDS, ["test"] * 6, "split: test"),
         (KEYWORDS, ["train"] * 4 + ["valid", "test"], "no clip of 'yes' in test"),

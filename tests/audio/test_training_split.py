@@ -81,8 +81,6 @@ def test_a_corpus_of_test_clips_is_refused_with_the_way_out():
     cause = "^corpus made: all 30 clips have `split: test`; .* needed, "
     with pytest.raises(DataError, match=f"{cause}--resplit ignores"):
         training_split(corpus_of_test)
-    with pytest.raises(DataError, match=f"{cause}--set resplit=true ignores"):
-        training_split(corpus_of_test, resplit_option="--set resplit=true")
 
 
 def test_long_and_short_clips_are_told_apart_where_the_splits_are_the_cause():

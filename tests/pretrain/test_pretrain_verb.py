@@ -155,7 +155,7 @@ def test_a_corpus_of_test_clips_alone_is_refused_before_it_is_decoded(
 ):
     root = with_manifest(melodies, tmp_path / "corpus", split="test")
     monkeypatch.setattr(labelled, "decoded_corpus", never_decodes)
-    with pytest.raises(DataError, match="all 24 clips have `split: test`; .* --set resplit=true"):
+    with pytest.raises(DataError, match="all 24 clips have `split: test`; .* --resplit ignores"):
         pretrain(recipe(root), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -133,5 +133,5 @@ def test_clips_with_segments_are_split_by_clip_where_no_speaker_is_told(tmp_path
 
 
 def test_a_corpus_without_segments_is_told_what_is_needed(root):
-    with pytest.raises(DataError, match="none of the 24 clips has a segments"):
+    with pytest.raises(DataError, match="no clip among 24 has a usable `segments`"):
         task_splits(SD, open_corpus(root))

@@ -60,7 +60,7 @@ def test_lhotse_cuts_serve_as_they_are():
 
 
 def test_a_corpus_without_keywords_is_told_how_to_get_them():
-    with pytest.raises(DataError, match="none of the 2 clips has a keyword.*manifest.jsonl"):
+    with pytest.raises(DataError, match="no clip among 2 has a usable `keyword`.*manifest.jsonl"):
         task_splits(KS, corpus([cut(0, "s0", text="hello"), cut(1, "s1")]))
 
 

@@ -125,7 +125,7 @@ def test_splits_that_are_not_all_of_the_corpus_are_told(model, data, tmp_path, c
     ("changes", "problem"),
     [
         ({"keyword": "low"}, "36 clips, all of the class 'low'"),
-        ({"keyword": None}, "none of the 36 clips has a keyword.*manifest.jsonl"),
+        ({"keyword": None}, "no clip among 36 has a usable `keyword`.*manifest.jsonl"),
         ({"split": "test"}, "all 36 clips have `split: test`; .* --resplit"),
     ],
 )
@@ -141,7 +141,7 @@ def test_labels_and_splits_are_checked_before_anything_is_decoded(
 
 def test_of_several_tasks_all_are_checked_before_anything_is_decoded(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(verb, "load_waveform", lambda *_: pytest.fail("audio was decoded"))
-    with pytest.raises(DataError, match="none of the 36 clips has a text"):
+    with pytest.raises(DataError, match="no clip among 36 has a usable `text`"):
         score_model("hubert-tiny", ("ks", "asr"), (str(folder),), tmp_path / "out", seed=0)
     assert not (tmp_path / "out").exists()
 

@@ -244,7 +244,7 @@ def test_units_that_no_frame_gets_are_refused(monkeypatch):
 
     fit = module.fit_kmeans
     monkeypatch.setattr(module, "fit_kmeans", with_a_far_centre)
-    with pytest.raises(DataError, match="2 of 3 units found: the audio has too few different"):
+    with pytest.raises(DataError, match="2 of 3 units found: the audio has too little variety"):
         discovered()
 
 

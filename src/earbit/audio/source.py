@@ -80,7 +80,7 @@ def _require_file(path: Path, allowed: str) -> None:
     if is_folder:
         raise DataError(f"{path}: is a folder; give an audio file")
     if not is_file:
-        raise DataError(f"{path}: no such file; give {allowed}")
+        raise DataError(f"{path}: no such file; check the path")
 
 
 def _all_of_pipe(path: Path) -> tuple[BinaryIO, int]:

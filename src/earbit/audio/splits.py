@@ -57,14 +57,13 @@ class Splits(Generic[Clip]):
     """JSON values for the result file: origin of the splits, counts."""
 
 
-def training_split(corpus: Corpus, *, resplit_option: str = "--resplit") -> tuple[CutSet, CutSet]:
+def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
     """Splits a corpus into training and validation cuts without reading audio.
 
     The `split` of the corpus is kept.  Clips without one, and all training clips of a corpus
     without validation clips, are split by a hash of their id: about a tenth, or at least one if
     there is no other, is validation.  Test clips and clips too short for a masked span are
     excluded.  Raises DataError if no clip remains for training or validation.
-    resplit_option: the option that ignores `split`, for that error.
     """
     usable = [
         cut for cut in corpus.cuts if n_frames_of(cut.recording.num_samples) >= MIN_TRAINING_FRAMES
@@ -88,7 +87,7 @@ def training_split(corpus: Corpus, *, resplit_option: str = "--resplit") -> tupl
                 if len(usable) < 2
                 else _said_of(given, "clips" if len(usable) == n_all else f"clips {long_enough}")
                 + "; clips to train on and to validate are needed, "
-                f"{resplit_option} ignores `split` and draws new splits"
+                f"--resplit ignores `split` and draws new splits"
             )
         )
     return train, valid

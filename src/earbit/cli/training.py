@@ -129,14 +129,14 @@ def pretrain(
             "Can be repeated.",
         ),
     ] = (),
+    resplit: Resplit = False,
 ) -> None:
     """Pre-trains a model by masked prediction of units.  Result: OUT/model.safetensors.
 
       earbit pretrain hubert-tiny --set corpus=my-audio --out float
 
     --set can change every field of the recipe, which is saved in OUT/config.json.  units=DIR uses
-    the output of `earbit units`, and resplit=true ignores the `split` labels of the corpus.
-    OUT/log.jsonl has the losses.
+    the output of `earbit units`.  OUT/log.jsonl has the losses.
     """
     if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
         raise UnsupportedError(
@@ -146,8 +146,9 @@ def pretrain(
     from earbit.pretrain.recipe import load_recipe
     from earbit.pretrain.verb import pretrain as pretrain_recipe
 
+    settings = (*set, "resplit=true") if resplit else set
     with goes_on(out):
-        print_json(pretrain_recipe(load_recipe(recipe, set), out))
+        print_json(pretrain_recipe(load_recipe(recipe, settings), out))
 
 
 def import_(

@@ -60,12 +60,12 @@ PRINTED: dict[tuple[str, str], Printed] = {
 
 NOTES = (
     "ratios of storage are those of fp16",
-    "printed: what the paper says of that model; '-' is what it does not say, or we could not read",
+    "printed: figures of the paper; '-' means that it states none, or that we could not read it",
     "ours: the shapes of both Sparseformers, their window (32 frames), HuBERT's front end and "
     "positional convolution around every encoder, all plans; vanilla is HuBERT Base",
     "not known: the paper's length of input, its unit of FLOP and BOP, what it counts as FLOP of a "
-    "1-bit model (its FLOP fall with the bits; ours do not, so 'float FLOP', what stays in float, "
-    "stands beside them), which layers are 1-bit (its storage implies the encoder's matrices with "
+    "1-bit model (its FLOP fall with the bits; ours do not, so the table also has 'float FLOP', "
+    "the part that stays in float), which layers are 1-bit (its storage implies the encoder's matrices with "
     "the rest in fp16), the float rate of the A100 behind its time",
     "so no absolute figure of the paper is reproduced here, and the ratios are comparable only as "
     "far as these agree",

@@ -46,7 +46,6 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
             recipe.corpus,
             out_dir,
             resplit=recipe.resplit,
-            resplit_option="--set resplit=true",
         )
         if recipe.units is None:
             n_units, seed = recipe.n_units, recipe.seed

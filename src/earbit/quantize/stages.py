@@ -233,7 +233,7 @@ def _say_where_it_starts(stage: Stage) -> None:
     if n_done == n_steps:
         say(f"{stage.title}, is done already")
     elif n_done:
-        say(f"{stage.title}, goes on at step {n_done} of {n_steps}")
+        say(f"{stage.title}, resumes at step {n_done} of {n_steps}")
     else:
         say(f"{stage.title}, {n_steps} steps")
 

@@ -55,7 +55,7 @@ def render_doctor(found: dict[str, Any]) -> str:
             f"cpu        {found['cpu']} ({found['machine']})",
             f"isa        {found['isa']}; EARBIT_ISA forces one of {', '.join(others)}",
             f"kernels    {chosen}",
-            f"threads    {_cores(found)} may be used; a Session uses one unless told",
+            f"threads    {_cores(found)} may be used; a Session uses one by default",
             f"self-test  {len(found['self_test'])} kernels: {verdict}",
             f"versions   {versions}, Python {found['python']}",
             *(f"if slow    {line}" for line in found["if_slow"]),
@@ -90,7 +90,7 @@ def advice(isa: str, kernels: Sequence[Mapping[str, Any]], n_cores: int) -> list
     if isa != best:
         lines.append(f"EARBIT_ISA forces {isa}; unset it, and {best} is used")
     elif isa != (fastest := next(name for name in BEST_FIRST if name in known)):
-        lines.append(f"this CPU has no {NAMES[fastest]}; one that has is faster")
+        lines.append(f"this CPU has no {NAMES[fastest]}; a CPU that has it is faster")
     if n_cores > 1:
         lines.append(f"Session(path, threads={n_cores}), or earbit run --threads {n_cores}")
     lines.append(

@@ -130,7 +130,7 @@ def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str, chance: float
             )
     axes.axhline(100 * chance, color="#5b6773", linewidth=1, linestyle=":")
     axes.annotate(
-        "commonest class",
+        "most frequent class",
         (0.01, 100 * chance),
         xycoords=("axes fraction", "data"),
         xytext=(0, 3),

@@ -39,7 +39,7 @@ def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
     n_without = len(labels) - len(examples)
     if not examples:
         raise DataError(
-            f"none of the {n_without} clips has a {task.label}; {task.title} needs `{task.label}` "
+            f"no clip among {n_without} has a usable `{task.label}`, which {task.title} needs "
             "in manifest.jsonl beside the audio (docs/corpus.md); `earbit prepare folder --root "
             "DIR --labels FILE.csv --out OUT` makes it from a table"
         )

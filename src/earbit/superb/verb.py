@@ -41,7 +41,7 @@ SCRATCH = "superb-features"
 """Folder of cached features in OUT, removed when the scores are written."""
 SYNTHETIC = "synthetic"
 PROXY_HOURS = 20.0
-"""Corpora of fewer hours are scored by the proxy protocol, unless told."""
+"""Corpora of fewer hours are scored by the proxy protocol by default."""
 ProtocolName = Literal["superb", "proxy"]
 
 

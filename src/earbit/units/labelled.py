@@ -47,18 +47,16 @@ def training_corpus(
     out_dir: Path,
     *,
     resplit: bool = False,
-    resplit_option: str = "--resplit",
     check: Callable[[Corpus], object] | None = None,
 ) -> tuple[Corpus, Mapping[str, np.ndarray]]:
     """Opens a corpus, checks that it can be split, and decodes it.
 
     Raises DataError before decoding if no clip remains for training or validation.
-    resplit_option: the option of the command that sets `resplit`, for that error.  check: called
-    with the decoded corpus before anything is written.
+    check: called with the decoded corpus before anything is written.
     """
     corpus = open_corpus(where, resplit=resplit)
     say_ignored(corpus)
-    training_split(corpus, resplit_option=resplit_option)
+    training_split(corpus)
     return decoded_corpus(corpus, out_dir, check)
 
 

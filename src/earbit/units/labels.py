@@ -138,8 +138,8 @@ def too_few_units(n_found: int, n_units: int) -> DataError:
     """Advice for audio with fewer distinct sounds than requested units."""
     fewer = f", or give n_units={n_found} or less" if n_found > 1 else ""
     return DataError(
-        f"{n_found} of {n_units} units found: the audio has too few different sounds, as silence "
-        f"has; leave silent files out (`earbit prepare` names them){fewer}"
+        f"{n_found} of {n_units} units found: the audio has too little variety, for example "
+        f"silence; leave silent files out (`earbit prepare` names them){fewer}"
     )
 
 
