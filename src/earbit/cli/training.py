@@ -20,6 +20,7 @@ from earbit.cli.options import (
 )
 from earbit.errors import UnsupportedError
 from earbit.output import emit, goes_on, print_json, print_text
+from earbit.run_folder import check_kind
 from earbit.superb.tasks import TASKS
 
 
@@ -86,6 +87,7 @@ def prepare(
     from earbit.superb.examples import task_splits
 
     where = corpus_of(corpus, root, labels)
+    check_kind(out, "prepare")
     tasks = {task.name: functools.partial(task_splits, task) for task in TASKS.values()}
     print_json(prepare_corpus(where, out, tasks=tasks, labels=labels))
 
