@@ -153,7 +153,10 @@ def test_a_manifest_is_never_overwritten(root):
     [
         ("", "no column `path` in line 1, ''"),
         ("file,keyword\nanna/yes.wav,yes\n", "no column `path` in line 1, 'file,keyword'"),
-        ("anna/yes.wav,yes\n", "separated by comma, semicolon, tab, [|]; allowed are path, id, split"),
+        (
+            "anna/yes.wav,yes\n",
+            "separated by comma, semicolon, tab, [|]; allowed are path, id, split",
+        ),
         ("path,keyword,Keyword\n", "two columns are called 'keyword'"),
         ("path,accent\nanna/yes.wav,scots\n", "no column of labels among path, accent; allowed"),
         ("sep=;\npath,keyword\n", "no column `path` in line 2, 'path,keyword'"),

@@ -20,7 +20,6 @@ from earbit.cli.options import (
 )
 from earbit.errors import UnsupportedError
 from earbit.output import emit, goes_on, print_json, print_text
-from earbit.run_folder import check_kind
 from earbit.superb.tasks import TASKS
 
 
@@ -84,6 +83,7 @@ def prepare(
     """
     from earbit.audio.prepare import corpus_of
     from earbit.audio.prepare import prepare as prepare_corpus
+    from earbit.run_folder import check_kind
     from earbit.superb.examples import task_splits
 
     where = corpus_of(corpus, root, labels)
