@@ -98,9 +98,10 @@ earbit_program* opened(const earbit::Source& source) {
 
 int64_t n_frames(const LoadedProgram& loaded, int64_t n_samples) {
   if (n_samples < EARBIT_MIN_SAMPLES || n_samples > EARBIT_MAX_SAMPLES) {
+    const char* remedy = n_samples < EARBIT_MIN_SAMPLES ? "pad it or leave it out" : "cut it";
     throw std::invalid_argument("audio of " + std::to_string(n_samples) + " samples; allowed are " +
                                 std::to_string(EARBIT_MIN_SAMPLES) + " (25 ms, one frame) to " +
-                                std::to_string(EARBIT_MAX_SAMPLES) + " (4 h); pad it or cut it");
+                                std::to_string(EARBIT_MAX_SAMPLES) + " (4 h); " + remedy);
   }
   const std::vector<int64_t> rows = loaded.program->rows(n_samples);
   const int64_t n = rows[loaded.outputs.front()];

@@ -97,6 +97,11 @@ def test_a_clip_without_a_whole_frame_is_left_out(write_corpus, n_samples, is_us
     corpus = open_corpus(root)
     assert [cut.id for cut in corpus.cuts] == (["clip0", "long"] if is_used else ["long"])
     assert [item.path for item in corpus.quarantine] == ([] if is_used else ["0.flac"])
+    for item in corpus.quarantine:
+        assert item.reason == (
+            f"{root / '0.flac'}: {n_samples} samples at 16 kHz, one frame needs 400 (25 ms); "
+            "leave it out"
+        )
 
 
 def test_no_folder_an_empty_one_and_one_of_rubbish_are_data_errors(tmp_path):

@@ -3,16 +3,18 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from earbit.audio import label_table
 from earbit.audio.corpus import open_corpus
-from earbit.audio.label_table import write_manifest
 from earbit.errors import DataError
 
 RATE_HZ = 16_000
+REPORT = Path("report") / "manifest.json"
 FILES = ("anna/yes.wav", "anna/no.wav", "bo's, own/yes.wav")
 
 
@@ -29,6 +31,10 @@ def table(root, text, encoding="utf-8"):
     path = root.parent / "labels.csv"
     path.write_bytes(text.encode(encoding))
     return path
+
+
+def write_manifest(root, table):
+    return label_table.write_manifest(root, table, REPORT)
 
 
 def records(root):
@@ -116,13 +122,17 @@ def test_a_line_that_cannot_be_used_is_left_out_and_named(root, row, capsys):
     assert BAD_ROWS[row] in said
 
 
-def test_of_many_bad_lines_the_first_are_named_and_the_rest_counted(root, capsys):
-    bad = "".join(f"gone{i}.wav,yes\n" for i in range(8))
+@pytest.mark.parametrize(
+    ("n_bad", "more"), [(3, None), (4, "1 more line left out"), (8, "5 more lines left out")]
+)
+def test_of_many_bad_lines_the_first_are_named_and_the_rest_counted(root, capsys, n_bad, more):
+    bad = "".join(f"gone{i}.wav,yes\n" for i in range(n_bad))
     figures = write_manifest(root, table(root, f"path,keyword\nanna/yes.wav,yes\n{bad}"))
-    assert len(figures["left_out"]) == 8
+    assert len(figures["left_out"]) == n_bad
     said = capsys.readouterr().err
     assert said.count(": left out, ") == 3
-    assert "5 more lines left out" in said
+    assert ("more" in said) == (more is not None)
+    assert more is None or f"labels.csv: {more}; see report/manifest.json" in said
 
 
 def test_absolute_paths_below_the_folder_and_paths_of_windows_are_made_relative(root):
@@ -143,7 +153,10 @@ def test_a_manifest_is_never_overwritten(root):
     [
         ("", "no column `path` in line 1, ''"),
         ("file,keyword\nanna/yes.wav,yes\n", "no column `path` in line 1, 'file,keyword'"),
-        ("anna/yes.wav,yes\n", "separated by comma, semicolon, tab"),
+        (
+            "anna/yes.wav,yes\n",
+            "separated by comma, semicolon, tab, [|]; allowed are path, id, split",
+        ),
         ("path,keyword,Keyword\n", "two columns are called 'keyword'"),
         ("path,accent\nanna/yes.wav,scots\n", "no column of labels among path, accent; allowed"),
         ("sep=;\npath,keyword\n", "no column `path` in line 2, 'path,keyword'"),
@@ -158,10 +171,16 @@ def test_a_table_without_use_is_refused_and_nothing_is_written(root, text, probl
 
 
 def test_a_table_that_is_not_there_or_a_folder_that_is_not_is_named(root, tmp_path):
-    with pytest.raises(DataError, match=r"gone.csv: cannot be read \(No such file"):
+    with pytest.raises(DataError, match="gone.csv: no such file; give the table of labels"):
         write_manifest(root, tmp_path / "gone.csv")
     with pytest.raises(DataError, match="gone: no such folder; give the folder of the audio"):
         write_manifest(tmp_path / "gone", table(root, "path,keyword\n"))
+
+
+def test_a_missing_table_is_named_even_if_there_is_a_manifest(root, tmp_path):
+    (root / "manifest.jsonl").write_text("mine")
+    with pytest.raises(DataError, match="gone.csv: no such file"):
+        write_manifest(root, tmp_path / "gone.csv")
 
 
 def test_utf_16_of_a_spreadsheet_is_refused_by_its_name(root):
@@ -174,9 +193,9 @@ def test_an_encoding_of_windows_is_refused_with_a_command_that_converts_it(root)
     path = table(root, "path,text\nanna/yes.wav,grüße\n", "windows-1252")
     with pytest.raises(DataError, match="not UTF-8 at byte 25") as error:
         write_manifest(root, path)
-    command = str(error.value).split("if it is of Windows: ")[1]
+    command = str(error.value).split("if it is of Windows, convert it with: ")[1]
     subprocess.run(["sh", "-c", command], check=True)
-    write_manifest(root, path.with_name("labels.csv.utf8"))
+    write_manifest(root, path)
     assert records(root)[0]["text"] == "grüße"
 
 

@@ -121,6 +121,41 @@ def test_silence_and_clipping_are_counted_and_are_no_fault(write_corpus, tmp_pat
     assert (report["silence_s"], report["n_clipped"], report["n_quarantined"]) == (0.5, 1, 0)
 
 
+def test_unusable_files_are_counted_and_the_first_are_printed_with_one_path(
+    write_corpus, tmp_path, capsys
+):
+    root, _ = write_corpus(n=6)
+    (root / "manifest.jsonl").unlink()
+    for i in range(5):
+        (root / f"{i}.flac").write_bytes(b"garbage" * 100)
+    prepare(str(root), tmp_path / "out")
+    lines = capsys.readouterr().err.splitlines()
+    quarantine = tmp_path / "out" / "quarantine.jsonl"
+    first = lines.index(f"5 files cannot be used, see {quarantine}; the first:")
+    shown = lines[first + 1 :]
+    assert [line.split(": ")[0] for line in shown] == ["  0.flac", "  1.flac", "  2.flac"]
+    assert not any(str(root) in line.split("ffmpeg")[0] for line in shown)
+
+
+def test_nothing_is_printed_about_files_if_all_are_usable(write_corpus, tmp_path, capsys):
+    root, _ = write_corpus(n=1)
+    prepare(str(root), tmp_path / "out")
+    assert "cannot be used" not in capsys.readouterr().err
+
+
+def test_the_folder_of_the_corpus_is_refused_as_output_before_a_manifest_is_made(
+    write_corpus, tmp_path
+):
+    root, _ = write_corpus(n=1)
+    (root / "manifest.jsonl").unlink()
+    (tmp_path / "labels.csv").write_text("path,keyword\n0.flac,yes\n")
+    (tmp_path / "link").symlink_to(root)
+    for out in (root, tmp_path / "link"):
+        with pytest.raises(ConfigError, match="is the folder of the corpus"):
+            prepare(str(root), out, labels=tmp_path / "labels.csv")
+    assert [path.name for path in root.iterdir()] == ["0.flac"]
+
+
 def test_an_output_folder_that_cannot_be_written_is_named(write_corpus, tmp_path):
     root, _ = write_corpus(n=1)
     (tmp_path / "file").touch()
@@ -153,7 +188,7 @@ def test_of_many_silent_files_the_first_are_named_and_the_rest_counted(
     assert len(prepare(str(root), tmp_path / "out")["silent_files"]) == 13
     said = capsys.readouterr().err
     assert said.count(": silence: ") == 10
-    assert "3 more silent files" in said
+    assert f"3 more silent files; see {tmp_path / 'out' / 'manifest.json'}" in said
 
 
 def test_what_is_ignored_is_said_and_part_of_the_report(write_corpus, tmp_path, capsys):

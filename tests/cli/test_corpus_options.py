@@ -36,6 +36,15 @@ def test_prepare_makes_a_manifest_of_a_table_and_looks_it_over(tmp_path, capsys)
     assert "manifest.jsonl: exists already and is not overwritten" in fails(capsys, *args)
 
 
+def test_prepare_does_not_write_into_the_folder_of_a_run(tmp_path, capsys):
+    root, run = write(tmp_path / "audio"), tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text('{"type": "recipe"}')
+    line = fails(capsys, "prepare", "folder", "--root", root, "--out", run)
+    assert f"{run}: holds a pre-training; give another --out" in line
+    assert [path.name for path in run.iterdir()] == ["config.json"]
+
+
 def test_units_of_a_corpus_of_test_clips_need_resplit(tmp_path, capsys):
     root = write(tmp_path / "audio")
     lines = [json.dumps({"path": f"{i}.wav", "split": "test"}) for i in range(3)]

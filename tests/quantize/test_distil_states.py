@@ -1,5 +1,6 @@
 """`earbit quantize` without units: the teacher's hidden states are all that a student needs."""
 
+import dataclasses
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from earbit.model import AudioModel
 from earbit.model_file import read_model_file, save_model
 from earbit.pretrain import loop
 from earbit.quantize.report import render
+from earbit.units.labels import UnitLabels
 
 QUICK = ("train.batch_s=8", "train.crop_s=1")
 UNIT_FIGURES = ("valid_accuracy", "valid_cross_entropy", "valid_unmasked_accuracy")
@@ -79,6 +81,28 @@ def test_a_head_without_its_units_is_kept_as_it_is(lonely, melodies, tmp_path, c
     assert not set(UNIT_FIGURES) & set(result)
     before, after = (load_model(folder).head.state_dict() for folder in (lonely, tmp_path / "out"))
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("n_units", "reason"),
+    [
+        (7, "have 7 units, the model has 4: learns from the teacher's hidden states alone"),
+        (4, "are not those of the model's pre-training (k-means of another corpus or seed): "),
+    ],
+)
+def test_units_that_are_not_used_are_named_with_the_reason(
+    lonely, teacher, melodies, tmp_path, capsys, n_units, reason
+):
+    labels = UnitLabels.load(teacher / "units" / "labels.safetensors")
+    header = dataclasses.replace(labels.header, n_units=n_units, kmeans_digest="another")
+    (lonely / "units").mkdir()
+    other = dataclasses.replace(labels, header=header)
+    other.save(lonely / "units" / "labels.safetensors")
+    result = run(lonely, melodies, tmp_path / "out", n_steps=1, settings=QUICK)
+    said = capsys.readouterr().err
+    assert f"units in {lonely / 'units'} {reason}" in said
+    assert "no units beside" not in said
+    assert not set(UNIT_FIGURES) & set(result)
 
 
 def test_logits_need_a_head_and_no_units(lonely, melodies, tmp_path):

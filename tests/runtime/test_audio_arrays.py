@@ -87,8 +87,13 @@ def test_anything_but_one_channel_is_refused_with_its_shape_and_what_to_do(sessi
 def test_audio_that_is_too_long_is_refused_before_it_is_copied(session, n_samples):
     # One number, however long: only a copy would need memory.
     audio = np.broadcast_to(np.float64(0), n_samples)
-    with pytest.raises(DataError, match=f"{n_samples} samples; allowed are 400.*cut it"):
+    with pytest.raises(DataError, match=f"{n_samples} samples; allowed are 400.*[(]4 h[)]; cut it"):
         session.run(audio)
+
+
+def test_audio_that_is_too_short_cannot_be_cut(session):
+    with pytest.raises(DataError, match="399 samples; allowed are 400.*; pad it or leave it out$"):
+        session.run(np.zeros(399))
 
 
 def test_a_tensor_that_wants_a_gradient_is_a_data_error(session):

@@ -39,6 +39,8 @@ SYNTHETIC_CONTENTS: dict[str | Path, Literal["clips", "voices", "queries", "mixt
 }
 """Synthetic corpora by name."""
 QUARANTINE_NAME = "quarantine.jsonl"
+N_NAMED = 3
+"""Maximum number of unusable files that are printed."""
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
 
@@ -89,24 +91,27 @@ def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
         if isinstance(item, Rejected):
             rejected.append(item)
         elif item.n_samples < MIN_SAMPLES:
-            reason = f"{item.n_samples} samples; one frame needs {MIN_SAMPLES} (25 ms)"
+            reason = (
+                f"{item.path}: {item.n_samples} samples at 16 kHz, one frame needs {MIN_SAMPLES} "
+                "(25 ms); leave it out"
+            )
             rejected.append(Rejected(name_of(item.path.relative_to(root)), reason))
         else:
             if resplit:
                 item.labels.pop("split", None)
             utterances.append(item)
     if not utterances:
-        raise DataError(f"{root}: no usable audio in it: {_why_nothing(rejected, ignored)}")
+        raise DataError(f"{root}: no usable audio in it: {_why_nothing(root, rejected, ignored)}")
     cuts = CutSet.from_cuts(cut_of(utterance) for utterance in utterances)
     return Corpus(name, root, cuts, tuple(rejected), _digest(utterances), ignored)
 
 
-def _why_nothing(rejected: list[Rejected], ignored: tuple[str, ...]) -> str:
+def _why_nothing(root: Path, rejected: list[Rejected], ignored: tuple[str, ...]) -> str:
     found = []
     if rejected:
         first = rejected[0]
         found.append(
-            f"{len(rejected)} files or lines rejected, the first: {first.path}: {first.reason}"
+            f"{len(rejected)} files or lines rejected, the first: {_with_path(root, first)}"
         )
     return "; ".join((*found, *ignored)) or f"no {readable_formats()} file"
 
@@ -234,14 +239,29 @@ def without(corpus: Corpus, reason_of: Mapping[str, str]) -> Corpus:
 
 
 def write_quarantine(corpus: Corpus, out_dir: Path) -> None:
-    """Writes unusable files, one JSON object per line. Writes no file if all are usable."""
+    """Writes unusable files, one JSON object per line, and prints their number and the first few.
+
+    Writes no file if all are usable.
+    """
     path = make_folder(out_dir) / QUARANTINE_NAME
     if corpus.quarantine:
         items = [writable(dataclasses.asdict(item)) for item in corpus.quarantine]
         write_text(path, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
+        what = "1 file" if len(items) == 1 else f"{len(items)} files"
+        say(f"{what} cannot be used, see {path}; the first:")
+        for rejected in corpus.quarantine[:N_NAMED]:
+            say(f"  {_with_path(corpus.root, rejected)}")
     else:
         # The list of an earlier run may name files that have been repaired.
         path.unlink(missing_ok=True)
+
+
+def _with_path(root: Path, rejected: Rejected) -> str:
+    """The reason with the path in front, once."""
+    reason = rejected.reason
+    for path in (rejected.path, name_of(root / rejected.path)):
+        reason = reason.removeprefix(f"{path}: ")
+    return f"{rejected.path}: {reason}"
 
 
 def _relative_path(corpus: Corpus, cut: MonoCut) -> str:

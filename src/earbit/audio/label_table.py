@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -19,7 +18,7 @@ from earbit.audio.manifest import (
     check_stays_inside,
     split_named,
 )
-from earbit.audio.utf8 import read_utf8
+from earbit.audio.utf8 import conversion_to_utf8, read_utf8
 from earbit.errors import DataError
 from earbit.files import name_of, path_named, writable, write_text
 from earbit.progress import say
@@ -32,16 +31,19 @@ N_NAMED = 3
 """Maximum number of rejected lines that are listed."""
 
 
-def write_manifest(root: Path, table: Path) -> dict[str, Any]:
+def write_manifest(root: Path, table: Path, report_path: Path) -> dict[str, Any]:
     """Writes `root/manifest.jsonl` from a table with a header and the column `path`.
 
     Paths are relative to `root`.  Empty cells are ignored.  Columns outside of COLUMNS and unusable
-    lines are skipped, printed and counted in the result.  Raises DataError for an existing
-    manifest, an unreadable table and a table without usable lines.
+    lines are skipped, printed and counted in the result.  report_path: the file to which the caller
+    writes the result, for messages.  Raises DataError for a missing or unreadable table, an
+    existing manifest and a table without usable lines.
     """
     target = root / MANIFEST_NAME
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give the folder of the audio as --root")
+    if not os.path.exists(table):
+        raise DataError(f"{table}: no such file; give the table of labels as --labels")
     if os.path.lexists(target):
         raise DataError(
             f"{target}: exists already and is not overwritten; move it away, or leave out --labels"
@@ -74,7 +76,7 @@ def write_manifest(root: Path, table: Path) -> dict[str, Any]:
         raise DataError(f"{table}: none of its {n_rows} lines can be used{first}")
     lines = [json.dumps(r, ensure_ascii=False) + "\n" for r in writable(list(records.values()))]
     write_text(target, "".join(lines))
-    _say_what_is_left_out(table, unknown, left_out)
+    _say_what_is_left_out(table, unknown, left_out, report_path)
     return {
         "manifest": str(target),
         "n_lines": n_rows,
@@ -90,10 +92,9 @@ def _rows_of(table: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
-        name = shlex.quote(str(table))
         raise DataError(
-            f"{table}: not UTF-8 at byte {error.start}; if it is of Windows: "
-            f"iconv -f WINDOWS-1252 -t UTF-8 {name} > {shlex.quote(f'{table}.utf8')}"
+            f"{table}: not UTF-8 at byte {error.start}; if it is of Windows, convert it with: "
+            f"{conversion_to_utf8(table, 'WINDOWS-1252')}"
         ) from error
     lines = text.splitlines()
     of_excel = SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
@@ -107,7 +108,8 @@ def _rows_of(table: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     else:
         raise DataError(
             f"{table}: no column `path` in line {n_before + 1}, {first[:80]!r}; it must name the "
-            f"columns, separated by {', '.join(DELIMITERS.values())}"
+            f"columns, separated by {', '.join(DELIMITERS.values())}; allowed are "
+            f"{', '.join(COLUMNS)}"
         )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
@@ -164,11 +166,14 @@ def _relative(root: Path, path: str) -> str:
     return PurePath(path).as_posix()
 
 
-def _say_what_is_left_out(table: Path, unknown: list[str], left_out: list[dict[str, Any]]) -> None:
+def _say_what_is_left_out(
+    table: Path, unknown: list[str], left_out: list[dict[str, Any]], report_path: Path
+) -> None:
     if unknown:
         names = ", ".join(map(repr, unknown))
         say(f"{table}: columns not used: {names}; allowed are {', '.join(COLUMNS)}")
     for item in left_out[:N_NAMED]:
         say(f"{table}:{item['line']}: left out, {item['reason']}")
-    if len(left_out) > N_NAMED:
-        say(f"{table}: {len(left_out) - N_NAMED} more lines left out; see manifest.json in --out")
+    if (n_more := len(left_out) - N_NAMED) > 0:
+        more = "1 more line" if n_more == 1 else f"{n_more} more lines"
+        say(f"{table}: {more} left out; see {report_path}")

@@ -160,9 +160,9 @@ def _frames(view: _View, start: int, found: MpegFile) -> Iterator[tuple[Header, 
 
 
 def _needs_earlier(view: _View, at: int, header: Header) -> bool:
-    """Whether a frame of layer 3 uses bytes of earlier frames, which the first of a file never does.
+    """Whether a frame of layer 3 uses bytes of earlier frames.
 
-    So it tells damage within a stream from bytes between joined files.
+    The first frame of a file never does, so this tells damage from bytes between joined files.
     """
     if header.kind[1] != 3:
         return False

@@ -27,6 +27,7 @@ from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, writable, write_json
 from earbit.progress import progress, say
 
+REPORT_NAME = "manifest.json"
 SILENCE_PEAK = 1e-3
 """Peak of silence: 60 dB below full scale."""
 SILENCE_SAMPLES = SAMPLE_RATE_HZ // 10
@@ -46,9 +47,15 @@ def prepare(
     tasks: the check of each task.  labels: a table that is first converted to manifest.jsonl.
     Every file is decoded, one at a time, to find damaged and silent files.  The report has the
     contents of the corpus, the number of utterances with each label, and the tasks that can use
-    labels and splits.  Raises DataError without usable files.
+    labels and splits.  Raises DataError without usable files, and ConfigError if `out_dir` is the
+    folder of the corpus.
     """
-    table = {} if labels is None else {"label_table": write_manifest(Path(where), labels)}
+    report_path = out_dir / REPORT_NAME
+    if where != SYNTHETIC:
+        _refuse_corpus_as_output(Path(where), out_dir)
+    table = {}
+    if labels is not None:
+        table["label_table"] = write_manifest(Path(where), labels, report_path)
     corpus = open_corpus(where)
     make_folder(out_dir)
     corpus = replace(corpus, ignored=(*corpus.ignored, *_unlisted(corpus)))
@@ -58,7 +65,7 @@ def prepare(
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
         corpus = for_each_waveform(corpus, levels.add, advance)
     write_quarantine(corpus, out_dir)
-    levels.say_silent()
+    levels.say_silent(report_path)
     report: dict[str, Any] = writable(
         {
             **look_over(corpus, tasks),
@@ -68,8 +75,16 @@ def prepare(
             **table,
         }
     )
-    write_json(out_dir / "manifest.json", report)
+    write_json(report_path, report)
     return report
+
+
+def _refuse_corpus_as_output(root: Path, out_dir: Path) -> None:
+    if out_dir.resolve() == root.resolve():
+        raise ConfigError(
+            f"--out {out_dir}: is the folder of the corpus, whose labels are in {MANIFEST_NAME}; "
+            "give another folder as --out"
+        )
 
 
 def corpus_of(kind: str, root: Path | None, labels: Path | None = None) -> str:
@@ -123,12 +138,13 @@ class _Levels:
         if (reason := silence_in(path, waveform)) is not None:
             self.silent_files.append({"path": str(path), "reason": reason})
 
-    def say_silent(self) -> None:
+    def say_silent(self, report_path: Path) -> None:
         """Prints a line for each silent file, or for the first of many."""
         for item in self.silent_files[:N_SAID]:
             say(f"{item['path']}: {item['reason']}")
         if (n_more := len(self.silent_files) - N_SAID) > 0:
-            say(f"{n_more} more silent files; all are in manifest.json in --out")
+            more = "1 more silent file" if n_more == 1 else f"{n_more} more silent files"
+            say(f"{more}; see {report_path}")
 
 
 def look_over(corpus: Corpus, tasks: Mapping[str, Check]) -> dict[str, Any]:

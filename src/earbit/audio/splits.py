@@ -87,7 +87,7 @@ def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
                 if len(usable) < 2
                 else _said_of(given, "clips" if len(usable) == n_all else f"clips {long_enough}")
                 + "; clips to train on and to validate are needed, "
-                f"--resplit ignores `split` and draws new splits"
+                "--resplit ignores `split` and draws new splits"
             )
         )
     return train, valid

@@ -34,12 +34,17 @@ def read_utf8(path: Path) -> bytes:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if (encoding := _wide_encoding(content)) is not None:
-        source, target = shlex.quote(str(path)), shlex.quote(f"{path}.utf8")
         raise DataError(
             f"{path}: the encoding is {encoding}, it must be UTF-8; convert it with: "
-            f"iconv -f {encoding} -t UTF-8 {source} > {target} && mv {target} {source}"
+            f"{conversion_to_utf8(path, encoding)}"
         )
     return content.removeprefix(UTF8_MARK)
+
+
+def conversion_to_utf8(path: Path, encoding: str) -> str:
+    """The iconv command that converts a file in place, quoted for a shell."""
+    source, target = shlex.quote(str(path)), shlex.quote(f"{path}.utf8")
+    return f"iconv -f {encoding} -t UTF-8 {source} > {target} && mv {target} {source}"
 
 
 def _wide_encoding(content: bytes) -> str | None:

@@ -83,9 +83,11 @@ def prepare(
     """
     from earbit.audio.prepare import corpus_of
     from earbit.audio.prepare import prepare as prepare_corpus
+    from earbit.run_folder import check_kind
     from earbit.superb.verb import work_on
 
     where = corpus_of(corpus, root, labels)
+    check_kind(out, "prepare")
     tasks = {task.name: functools.partial(work_on, task) for task in TASKS.values()}
     print_json(prepare_corpus(where, out, tasks=tasks, labels=labels))
 

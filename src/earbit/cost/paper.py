@@ -65,8 +65,8 @@ NOTES = (
     "positional convolution around every encoder, all plans; vanilla is HuBERT Base",
     "not known: the paper's length of input, its unit of FLOP and BOP, what it counts as FLOP of a "
     "1-bit model (its FLOP fall with the bits; ours do not, so the table also has 'float FLOP', "
-    "the part that stays in float), which layers are 1-bit (its storage implies the encoder's matrices with "
-    "the rest in fp16), the float rate of the A100 behind its time",
+    "the part that stays in float), which layers are 1-bit (its storage implies the encoder's "
+    "matrices with the rest in fp16), the float rate of the A100 behind its time",
     "so no absolute figure of the paper is reproduced here, and the ratios are comparable only as "
     "far as these agree",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,8 @@ def quantize(
     stages = stages_of(config, teacher, out_dir, has_units=has_units)
     if not has_units:
         lacks = f"{where} has no unit head" if teacher.head is None else f"no units beside {where}"
+        if teacher.head is not None and where not in PRESETS:
+            lacks = _misfit(model_path(where), teacher.config.n_units) or lacks
         if where in PRESETS:
             lacks = f"{where} is a preset with random weights and without a unit head"
         taught = "the teacher" if config.weights.logits else "the teacher's hidden states alone"
@@ -137,13 +139,29 @@ def _is_hopeless(model: AudioModel, precisions: Mapping[str, Any]) -> bool:
 
 def _units_beside(path: Path, origin: Mapping[str, Any]) -> Path | None:
     """The folder of the units that a model was pre-trained on; None if it does not exist."""
+    for folder, labels in _all_units_beside(path):
+        if labels.header.kmeans_digest == origin.get("kmeans"):
+            return folder
+    return None
+
+
+def _misfit(path: Path, n_units: int | None) -> str | None:
+    """Why the nearest units beside a model are not those of its pre-training; None without any."""
+    for folder, labels in _all_units_beside(path):
+        if labels.n_units != n_units:
+            return f"units in {folder} have {labels.n_units} units, the model has {n_units}"
+        return (
+            f"units in {folder} are not those of the model's pre-training (k-means of another "
+            "corpus or seed)"
+        )
+    return None
+
+
+def _all_units_beside(path: Path) -> Iterator[tuple[Path, UnitLabels]]:
     # `pretrain` writes its units beside the model, `study` once for all its models.
     for folder in (parent / "units" for parent in path.absolute().parents[:3]):
         if (folder / LABELS).is_file():
-            labels = UnitLabels.load(folder / LABELS)
-            if labels.header.kmeans_digest == origin.get("kmeans"):
-                return folder
-    return None
+            yield folder, UnitLabels.load(folder / LABELS)
 
 
 def _data_for(corpus: str, out_dir: Path, units: Path | None, *, resplit: bool) -> TrainingData:

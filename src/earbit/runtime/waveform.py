@@ -38,9 +38,10 @@ def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
     if not np.issubdtype(given.dtype, np.floating):
         raise _of_type(given.dtype)
     if not MIN_SAMPLES <= given.size <= MAX_SAMPLES:
+        remedy = "pad it or leave it out" if given.size < MIN_SAMPLES else "cut it"
         raise DataError(
             f"audio of {given.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "
-            f"{MAX_SAMPLES} (4 h); pad it or cut it"
+            f"{MAX_SAMPLES} (4 h); {remedy}"
         )
     # A float64 beyond the range of float32 becomes infinite and is counted below.
     with np.errstate(over="ignore"):
