@@ -113,7 +113,7 @@ WRONG_AUDIO = {
     "empty": (wav_bytes(promised=0), "no samples in it"),
     "mp3": (b"ID3" + bytes(100), "no WAV file"),
     "nothing": (b"", "no WAV file"),
-    "short": (wav_bytes(promised=798), "399 samples; allowed are 400"),
+    "short": (wav_bytes(promised=798), "399 samples; allowed are 400.*; pad it or leave it out"),
 }
 
 
