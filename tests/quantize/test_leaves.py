@@ -137,10 +137,13 @@ def test_calibration_refuses_what_is_not_finite_behind_the_last_quantizer():
         calibrate(model, [torch.randn(1, 8000)])
 
 
-def test_a_quantizer_that_no_audio_reaches_is_an_error():
+def test_a_rule_for_all_leaves_keeps_the_unit_head_in_float():
     model = random_model(dataclasses.replace(preset("hubert-tiny"), n_units=5), 0)
-    with pytest.raises(ConfigError, match=r"nothing reaches quantizer '.*head.*heads stay in flo"):
-        student_of(model, Plan("all", ((Selector(), W1A1),)), noise_clips(0), CalibrationConfig())
+    student = student_of(
+        model, Plan("all", ((Selector(), W1A1),)), noise_clips(0), CalibrationConfig()
+    )
+    is_float = {leaf.role == "head": leaf.leaf.precision.is_float for leaf in leaves_of(student)}
+    assert is_float == {True: True, False: False}
 
 
 def test_calibration_without_audio_is_refused():

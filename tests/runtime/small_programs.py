@@ -123,6 +123,8 @@ def head(program):
     both = program.add("weighted_sum", states, tensors={"weight": floats(52, 2)})
     tensors = {"weight": floats(53, 3, 12), "bias": floats(54, 3)}
     scores = program.add("conv_f32", [mixed], ints=PLAIN, tensors=tensors)
+    gated = program.add("lstm", [first], ints={"reverse": 1}, tensors={"weight": floats(55, 12, 3)})
+    program.add("deviation_frames", [gated], floats={"eps": 1e-5})
     program.head = {"task": "ks", "value": scores, "labels": ["yes", "nö", "_silence_"]}
     return [first, both]
 

@@ -69,7 +69,7 @@ def test_a_model_given_as_a_program_is_called_one_with_the_command_to_export_it(
 def test_what_is_no_file_is_called_what_it_is(tmp_path):
     refused(tmp_path, "a folder, without a model in it; give a file of `earbit export`$")
     (tmp_path / "model.safetensors").touch()
-    refused(tmp_path, f"a folder; `earbit export {re.escape(str(tmp_path))} --plan")
+    refused(tmp_path, f"a folder; `earbit export {re.escape(str(tmp_path))} --out")
     refused(Path(os.devnull), "not a regular file; give a file of `earbit export`")
     refused(tmp_path / ("n" * 5000), "cannot be looked at")
 

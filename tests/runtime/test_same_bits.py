@@ -12,6 +12,7 @@ from earbit.export.program import WAVEFORM, Program, write_program
 
 OF_FLOATS = {
     "conv_f32",
+    "lstm",
     "attention_f32",
     "relative_attention_f32",
 }
@@ -27,7 +28,8 @@ def plain_ops():
     """Ops that read only what products of floats or sums of few bits make in small programs."""
     program = Program()
     (value,) = first_layer(program)
-    program.outputs = [program.add("add", [value, program.add("relu", [value])])]
+    both = program.add("add", [value, program.add("relu", [value])])
+    program.outputs = [both, program.add("deviation_frames", [both], floats={"eps": 1e-5})]
     return program
 
 

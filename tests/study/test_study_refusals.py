@@ -47,7 +47,7 @@ def study(root, out_dir, **options):
     ("labels", "problem"),
     [
         ({"keyword": "yes"}, "10 clips, all of the class 'yes'; at least two classes"),
-        ({"keyword": None}, "`keyword` in manifest.jsonl beside the audio .docs/corpus.md"),
+        ({"keyword": None}, "usable `keyword`, which keyword spotting needs in manifest.jsonl"),
         ({"split": "test"}, "all 10 clips have `split: test`; .* --resplit"),
         ({"speaker": "s0"}, "no clip of 'no' in train|no clip of 'no' in valid"),
     ],

@@ -259,7 +259,7 @@ def write_quarantine(corpus: Corpus, out_dir: Path) -> None:
 def _with_path(root: Path, rejected: Rejected) -> str:
     """The reason with the path in front, once."""
     reason = rejected.reason
-    for path in (rejected.path, name_of(root / rejected.path)):
+    for path in (rejected.path, f"{name_of(root)}/{rejected.path}"):
         reason = reason.removeprefix(f"{path}: ")
     return f"{rejected.path}: {reason}"
 

@@ -125,9 +125,9 @@ def score_model(
         "model": upstream.digest,
         "corpus": [corpus.digest for corpus in opened.values()],
     }
-    claim(out_dir, "superb", run)
     scores = []
     with only_process_in(out_dir):
+        claim(out_dir, "superb", run)
         scratch = out_dir / SCRATCH
         for corpus in opened.values():
             of_corpus = [work for work in works if work.corpus is corpus]
