@@ -74,11 +74,11 @@ def run_files(
     reason is printed and stored in the summary.  Files given twice run once, with a notice.  A
     silent file has a `warning` in the summary, which is also printed.
     With a head, the summary has the fields of `head_fields`, and `out` has an array NAME.scores per
-    file and `labels`, the names of its columns.  Segments are written to `out` alone if it ends in
-    .rttm.  Features are written file by file
-    and not kept in memory.  Raises NoneUsable, a DataError, if no file is usable, and
-    RunInterrupted after an interruption when some files are finished; an existing `out` is then
-    kept, and finished files are written to NAME.partial.npz beside it.
+    file and `labels`, the names of its columns.  If `out` ends in .rttm, it gets the segments
+    instead.  Features are written file by file and not kept in memory.  Raises NoneUsable, a
+    DataError, if no file is usable, and RunInterrupted after an interruption when some files are
+    finished; an existing `out` is then kept, and finished files are written to NAME.partial.npz
+    beside it.
     """
     if not paths:
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO...")
@@ -89,17 +89,18 @@ def run_files(
     paths = files_given(paths)
     refuse_foreign(program, "a program that `earbit export` wrote")
     session = Session(program, threads)
-    if out is not None and out.suffix == ".rttm" and session.kind != "segments":
+    is_rttm = out is not None and out.suffix == ".rttm"
+    if is_rttm and session.kind != "segments":
         raise ConfigError(
             f"{out}: the program has no head of kind 'segments'; give a name that ends in .npz"
         )
-    if out is None or out.suffix == ".rttm":
+    if out is None or is_rttm:
         summary = _run_each(session, paths, layers, lambda name, array: None, out)
     else:
         _refuse_equal_names(paths, has_scores=session.labels is not None)
         make_folder(out.parent)
         summary, out = _run_into(out, session, paths, layers)
-    if out is not None and out.suffix == ".rttm":
+    if out is not None and is_rttm:
         make_folder(out.parent)
         write_rttm(out, summary)
     if len(summary) < len(paths):

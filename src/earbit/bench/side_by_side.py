@@ -44,7 +44,7 @@ class _Entrant:
     precision: str
     file: Path
     is_comparable: bool
-    """Whether its weights are those of the reference."""
+    """Whether it has the weights of the reference."""
 
     @property
     def name(self) -> str:

@@ -135,7 +135,7 @@ def verify_head(
 
 
 def _shown(kind: str, prediction: Any) -> str:
-    """A prediction as a short text: label, labels, text, or sizes of what is not text."""
+    """Text for a prediction: its labels or text, or the size of a vector or of segments."""
     if kind == "sequence":
         return text_of(prediction)
     if kind == "vector":

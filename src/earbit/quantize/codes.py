@@ -1,4 +1,4 @@
-"""Codes of 1 to 8 bits and their gradients, those of BiT and LSQ.
+"""Codes of 1 to 8 bits with the gradients of BiT and LSQ.
 
 A quantized number is a code, a small integer, times a scale.  One bit is BiT's elastic binarization
 (arXiv 2205.13016), more bits are LSQ's (arXiv 1902.08153), as BiT uses them.  Departures from BiT's

@@ -146,7 +146,7 @@ def _units_beside(path: Path, origin: Mapping[str, Any]) -> Path | None:
 
 
 def _misfit(path: Path, n_units: int | None) -> str | None:
-    """Why the nearest units beside a model are not those of its pre-training; None without any."""
+    """Reason that the nearest units beside a model do not fit it; None without units."""
     for folder, labels in _all_units_beside(path):
         if labels.n_units != n_units:
             return f"units in {folder} have {labels.n_units} units, the model has {n_units}"

@@ -60,10 +60,12 @@ def run_task(
             best = trained
     save_head(out_dir / "head.safetensors", best)
     setting = _best_setting(best, features, splits)
-    cases = cases_by_setting(best, features, splits, "test")
+    heads = sweep if task.is_picked_on_test else [best]
+    tested = [cases_by_setting(head, features, splits, "test") for head in heads]
+    cases = next(found for head, found in zip(heads, tested, strict=True) if head is best)
     score = {
         **scored(task, cases[setting], seed),
-        **_picked_on_test(sweep, features, splits),
+        **_picked_on_test(task, tested),
         "valid_value": best.point.value,
         "n_train": len(splits.train),
         "n_valid": len(splits.valid),
@@ -145,19 +147,12 @@ def _best_setting(trained: TrainedHead, features: FrozenFeatures, splits: Splits
     return best
 
 
-def _picked_on_test(
-    sweep: Sequence[TrainedHead], features: FrozenFeatures, splits: Splits[Example]
-) -> dict[str, Any]:
+def _picked_on_test(task: Task, tested: Sequence[Mapping[Any, Cases]]) -> dict[str, Any]:
     """The best value of all heads and settings on the test clips, for tasks reported that way."""
-    task = sweep[0].task
     if not task.is_picked_on_test:
         return {}
     metric = METRICS[task.metrics[0]]
-    values = [
-        metric.of(cases)
-        for head in sweep
-        for cases in cases_by_setting(head, features, splits, "test").values()
-    ]
+    values = [metric.of(cases) for of_head in tested for cases in of_head.values()]
     return {"value_picked_on_test": max(values) if metric.higher_is_better else min(values)}
 
 

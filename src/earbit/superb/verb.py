@@ -136,9 +136,9 @@ def score_model(
             write_quarantine(usable, out_dir)
             for work in of_corpus:
                 into = out_dir if len(names) == 1 else out_dir / work.task.name
-                scores.append(
-                    score_work(work_on(work.task, usable), features, into, settings, seed)
-                )
+                # Splits stay as they are, unless clips could not be decoded.
+                left = work if usable is corpus else work_on(work.task, usable)
+                scores.append(score_work(left, features, into, settings, seed))
         shutil.rmtree(scratch, ignore_errors=True)
     return sorted(scores, key=lambda score: names.index(score["task"]))
 

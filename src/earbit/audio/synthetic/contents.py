@@ -1,4 +1,4 @@
-"""The synthetic corpora: what is spoken in each, and by whom."""
+"""Utterances and speakers of the synthetic corpora."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Kind:
     """Settings of `decode`; validation checks use the first, the best on the validation clips
     scores the test clips."""
     cases: Callable[[Sequence[Example], Mapping[str, Any], Sequence[Trial]], Cases]
-    """(examples, predictions by id, trials) -> what the metrics compare."""
+    """(examples, predictions by id, trials) -> predictions and references of the metrics."""
     min_frames: Callable[[Any], int]
     """Minimum number of frames for a nonzero probability of the target."""
 
