@@ -37,6 +37,8 @@ FOUNDATION = {
 }
 WAY = [
     "audio",
+    "corpora",
+    "heads",
     "units",
     "encoders",
     "model",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from earbit.audio.splits import class_splits, hold_out_speakers, speaker_splits
 from earbit.errors import DataError
-from earbit.superb.task import Example
+from earbit.heads.example import Example
 
 WORDS = ("go", "no", "stop", "yes")
 

@@ -14,6 +14,8 @@ from earbit.errors import ConfigError, DataError, FormatError, UnsupportedError
 from earbit.export import head as head_module
 from earbit.export.head import head_of
 from earbit.export.verb import export_model, export_to, model_of
+from earbit.heads.head import HeadShape
+from earbit.heads.table import HEADS
 from earbit.load import random_model
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
@@ -21,8 +23,6 @@ from earbit.presets import preset
 from earbit.quantize.student import noise_clips
 from earbit.runtime import Session
 from earbit.superb.head_file import GridPoint, TrainedHead, load_head, save_head
-from earbit.superb.heads.head import HeadShape
-from earbit.superb.heads.table import HEADS
 from earbit.superb.ks import KS
 from earbit.superb.tasks import TASKS
 

@@ -7,11 +7,11 @@ import torch
 
 from earbit.audio.splits import NAMES, Splits
 from earbit.errors import DataError
+from earbit.heads.example import Example
+from earbit.heads.kinds.classes import CLASS
 from earbit.superb.head_file import load_head
 from earbit.superb.ic import IC
-from earbit.superb.kinds.classes import CLASS
 from earbit.superb.runner import run_task
-from earbit.superb.task import Example
 
 WORDS = (("go", "no", "yes"),)
 INTENTS = (("dim", "raise"), ("heat", "light", "sound"))

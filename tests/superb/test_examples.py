@@ -8,12 +8,12 @@ import soundfile
 
 from earbit.audio.corpus import open_corpus
 from earbit.errors import DataError
+from earbit.heads.example import Trial
+from earbit.heads.kinds.vector import VECTOR, drawn_trials
 from earbit.superb.asv import ASV
 from earbit.superb.examples import task_splits
-from earbit.superb.kinds.vector import VECTOR, drawn_trials
 from earbit.superb.sd import SD
 from earbit.superb.sid import SID
-from earbit.superb.task import Trial
 
 SPEAKERS = ("anna", "ben", "cleo", "dan", "eve", "fay", "gus", "hal")
 

@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earbit.errors import ConfigError
-from earbit.superb.heads.head import HeadShape, WeightedSum
-from earbit.superb.heads.linear import FrameLinear, MeanPoolLinear
-from earbit.superb.heads.recurrent import Blstm, FrameLstm
-from earbit.superb.heads.table import HEADS
-from earbit.superb.heads.xvector import XVector
+from earbit.heads.head import HeadShape, WeightedSum
+from earbit.heads.linear import FrameLinear, MeanPoolLinear
+from earbit.heads.recurrent import Blstm, FrameLstm
+from earbit.heads.table import HEADS
+from earbit.heads.xvector import XVector
 from earbit.superb.training import collate
 
 

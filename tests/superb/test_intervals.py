@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from earbit.superb.cases import Cases
+from earbit.heads.cases import Cases
 from earbit.superb.metrics import METRICS
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from earbit.audio.corpus import Corpus
 from earbit.errors import DataError
+from earbit.heads.kinds.classes import CLASS
 from earbit.superb.examples import task_splits
-from earbit.superb.kinds.classes import CLASS
 from earbit.superb.ks import KS
 
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 
 from earbit.errors import DataError, UnsupportedError
-from earbit.superb.cases import Cases
+from earbit.heads.cases import Cases
 from earbit.superb.metrics import METRICS
 
 REFERENCES = ["yes", "yes", "yes", "no"]

@@ -8,11 +8,11 @@ from scipy.signal import medfilt
 
 from earbit.audio.splits import Splits
 from earbit.errors import DataError
-from earbit.superb.kinds.segments import SEGMENTS
+from earbit.heads.example import Example
+from earbit.heads.kinds.segments import SEGMENTS
 from earbit.superb.metrics import METRICS
 from earbit.superb.runner import run_task
 from earbit.superb.sd import SD
-from earbit.superb.task import Example
 
 TWO = (("speaker 1", "speaker 2"),)
 THREE = (("speaker 1", "speaker 2", "speaker 3"),)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from earbit.errors import DataError
-from earbit.superb.kinds.sequence import BLANK, SEQUENCE
+from earbit.heads.kinds.sequence import BLANK, SEQUENCE
 from earbit.superb.metrics import text_of
 
 SLOTS = ((BLANK, "a", "b"),)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from earbit.superb.heads.spec_augment import spec_augment
+from earbit.heads.spec_augment import spec_augment
 
 
 def augmented(x_BTD, lengths, seed=0):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from earbit.superb.kinds.table import KINDS
+from earbit.heads.kinds.table import KINDS
 from earbit.superb.metrics import slots_in, text_of
 from earbit.superb.tasks import TASKS
 

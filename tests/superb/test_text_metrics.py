@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from earbit.errors import UnsupportedError
-from earbit.superb.cases import Cases
+from earbit.heads.cases import Cases
 from earbit.superb.metrics import METRICS
 
 TEXTS = ["the cat sat", "a dog", "no", "turn the light on"]

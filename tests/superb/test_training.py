@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from earbit.audio.splits import Splits
+from earbit.heads.example import Example
+from earbit.heads.kinds.classes import CLASS
+from earbit.heads.kinds.table import KINDS
+from earbit.heads.linear import FrameLinear
 from earbit.superb import training as module
-from earbit.superb.heads.linear import FrameLinear
-from earbit.superb.kinds.classes import CLASS
-from earbit.superb.kinds.table import KINDS
 from earbit.superb.ks import KS
 from earbit.superb.metrics import METRICS, Metric
-from earbit.superb.task import Example
 from earbit.superb.training import Training, collate, endless_batches, predict, train_head
 
 LR = 1e-2

@@ -7,13 +7,13 @@ import torch
 
 from earbit.audio.splits import Splits
 from earbit.errors import DataError
+from earbit.heads.example import Example, Trial
+from earbit.heads.head import HeadShape
+from earbit.heads.kinds import vector
+from earbit.heads.kinds.vector import VECTOR, drawn_trials
+from earbit.heads.xvector import XVector
 from earbit.superb.asv import ASV
-from earbit.superb.heads.head import HeadShape
-from earbit.superb.heads.xvector import XVector
-from earbit.superb.kinds import vector
-from earbit.superb.kinds.vector import VECTOR, drawn_trials
 from earbit.superb.metrics import METRICS
-from earbit.superb.task import Example, Trial
 from earbit.superb.training import Training, predict, train_head
 
 SPEAKERS = (("anna", "ben", "cleo"),)

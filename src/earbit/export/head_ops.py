@@ -14,11 +14,11 @@ import torch
 
 from earbit.export.arrays import array
 from earbit.export.program import Program
+from earbit.heads.head import Head
+from earbit.heads.linear import FrameLinear, LinearHead, MeanPoolLinear
+from earbit.heads.recurrent import Blstm, FrameLstm
+from earbit.heads.xvector import CONTEXTS, VARIANCE_FLOOR, XVector
 from earbit.nn.leaves import Linear
-from earbit.superb.heads.head import Head
-from earbit.superb.heads.linear import FrameLinear, LinearHead, MeanPoolLinear
-from earbit.superb.heads.recurrent import Blstm, FrameLstm
-from earbit.superb.heads.xvector import CONTEXTS, VARIANCE_FLOOR, XVector
 
 PRODUCT = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
 DIRECTIONS = ("", "_reverse")

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from earbit.errors import ConfigError, FormatError
 from earbit.files import write_whole
-from earbit.superb.heads.head import Head, HeadShape
-from earbit.superb.heads.table import HEADS
-from earbit.superb.kinds.kind import Slots
+from earbit.heads.head import Head, HeadShape
+from earbit.heads.kinds.kind import Slots
+from earbit.heads.table import HEADS
 from earbit.superb.task import Task
 from earbit.superb.tasks import task_named
 

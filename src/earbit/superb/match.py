@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earbit.files import make_folder, write_json
+from earbit.heads.cases import Cases
 from earbit.progress import progress
-from earbit.superb.cases import Cases
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.metrics import METRICS
 from earbit.superb.runner import origin, scored

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earbit.errors import UnsupportedError
-from earbit.superb.cases import Blocks, Cases, blocks_of, interval
+from earbit.heads.cases import Blocks, Cases, blocks_of, interval
 
 Rows = NDArray[np.float64]
 TWV_BETA = 12.49

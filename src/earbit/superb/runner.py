@@ -14,13 +14,14 @@ import earbit
 from earbit.audio.splits import Splits
 from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_json
+from earbit.heads.cases import Cases
+from earbit.heads.example import Example
+from earbit.heads.kinds.table import KINDS
 from earbit.progress import progress, say
-from earbit.superb.cases import Cases
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import TrainedHead, load_head, save_head
-from earbit.superb.kinds.table import KINDS
 from earbit.superb.metrics import METRICS
-from earbit.superb.task import Example, Protocol, Task
+from earbit.superb.task import Protocol, Task
 from earbit.superb.training import Training, predictions_by_setting, train_head
 
 SEED = 1337

@@ -14,25 +14,6 @@ PUBLISHED_LRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Example:
-    """One clip of a task."""
-
-    id: str
-    target: Any
-    """A class, a tuple of one class per slot, a tuple of symbols, or segments, by kind."""
-    speaker: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
-    """Two clips to compare."""
-
-    first: str
-    second: str
-    is_match: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Protocol:
     """Training settings of the heads of a task."""
 
@@ -64,9 +45,9 @@ class Task:
     targets: Callable[[Sequence[Labels]], Sequence[Any]] | None = None
     """(labels of every clip) -> target or None of every clip; by default the values of `label`."""
     kind: KindName
-    """Kind of output, a row of `earbit.superb.kinds.table.KINDS`."""
+    """Kind of output, a row of `earbit.heads.kinds.table.KINDS`."""
     head: str
-    """A row of `earbit.superb.heads.table.HEADS`; empty for a task without training."""
+    """A row of `earbit.heads.table.HEADS`; empty for a task without training."""
     metrics: tuple[str, ...]
     """Rows of `earbit.superb.metrics.METRICS`; the first selects checkpoint and learning rate."""
     published: Protocol

@@ -23,14 +23,15 @@ from torch import Tensor
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import Splits
+from earbit.heads.example import Example
+from earbit.heads.head import Head, HeadShape
+from earbit.heads.kinds.kind import Slots
+from earbit.heads.kinds.table import KINDS
+from earbit.heads.table import HEADS
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead
-from earbit.superb.heads.head import Head, HeadShape
-from earbit.superb.heads.table import HEADS
-from earbit.superb.kinds.kind import Slots
-from earbit.superb.kinds.table import KINDS
 from earbit.superb.metrics import METRICS
-from earbit.superb.task import Example, Protocol, Task
+from earbit.superb.task import Protocol, Task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,6 +23,7 @@ from earbit.audio.splits import Splits
 from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
+from earbit.heads.example import Example
 from earbit.model import AudioModel
 from earbit.progress import say
 from earbit.run_folder import claim
@@ -33,7 +34,7 @@ from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
 from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.search import Search, searches_of
-from earbit.superb.task import Example, Protocol, Task
+from earbit.superb.task import Protocol, Task
 from earbit.superb.tasks import TASKS, task_named
 from earbit.superb.upstream import Upstream, model_upstream, program_upstream, upstream_named
 

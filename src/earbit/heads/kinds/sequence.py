@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from earbit.audio.splits import speaker_splits
 from earbit.errors import DataError
-from earbit.superb.heads.head import Head
-from earbit.superb.kinds.kind import Kind, Slots, clip_cases
+from earbit.heads.head import Head
+from earbit.heads.kinds.kind import Kind, Slots, clip_cases
 
 BLANK = "<blank>"
 Target = tuple[str, ...]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from earbit.heads.head import Head, HeadShape
 from earbit.nn.leaves import Linear
 from earbit.nn.lengths import length_mask
-from earbit.superb.heads.head import Head, HeadShape
 
 CONTEXTS = ((5, 1), (3, 2), (3, 3), (1, 1), (1, 1))
 """Kernel size and dilation of the layers over time."""

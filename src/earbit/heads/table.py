@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from earbit.superb.heads.head import Head
-from earbit.superb.heads.linear import FrameLinear, MeanPoolLinear
-from earbit.superb.heads.recurrent import Blstm, FrameLstm
-from earbit.superb.heads.xvector import XVector
+from earbit.heads.head import Head
+from earbit.heads.linear import FrameLinear, MeanPoolLinear
+from earbit.heads.recurrent import Blstm, FrameLstm
+from earbit.heads.xvector import XVector
 
 HEADS: dict[str, type[Head]] = {
     "mean_pool_linear": MeanPoolLinear,

@@ -12,9 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from earbit.audio.splits import Splits
-from earbit.superb.cases import Cases
-from earbit.superb.heads.head import Head
-from earbit.superb.task import Example, Trial
+from earbit.heads.cases import Cases
+from earbit.heads.example import Example, Trial
+from earbit.heads.head import Head
 
 Slots = tuple[tuple[str, ...], ...]
 """Names of the outputs of a head by softmax, each over a part of the outputs."""

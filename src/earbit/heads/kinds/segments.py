@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import Splits, speaker_splits
 from earbit.errors import DataError
+from earbit.heads.example import Example
+from earbit.heads.head import Head
+from earbit.heads.kinds.kind import Kind, Slots, clip_cases
 from earbit.runtime.speech_segments import Segment, speech_segments
-from earbit.superb.heads.head import Head
-from earbit.superb.kinds.kind import Kind, Slots, clip_cases
-from earbit.superb.task import Example
 
 MAX_SPEAKERS = 4
 """Maximum number of speakers in a clip: 24 orders."""

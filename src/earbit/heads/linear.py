@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from earbit.heads.head import Head, HeadShape
 from earbit.nn.leaves import Linear
 from earbit.nn.lengths import length_mask
-from earbit.superb.heads.head import Head, HeadShape
 
 
 class LinearHead(Head):

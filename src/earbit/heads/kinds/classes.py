@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from earbit.audio.splits import NAMES, Splits, class_splits, speaker_splits
 from earbit.errors import DataError
-from earbit.superb.heads.head import Head
-from earbit.superb.kinds.kind import Kind, Slots, clip_cases
-from earbit.superb.task import Example
+from earbit.heads.example import Example
+from earbit.heads.head import Head
+from earbit.heads.kinds.kind import Kind, Slots, clip_cases
 
 Target = str | tuple[str, ...]
 

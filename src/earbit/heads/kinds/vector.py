@@ -19,11 +19,11 @@ from torch.nn import functional as F
 
 from earbit.audio.splits import NAMES, Splits, speaker_splits
 from earbit.errors import DataError
-from earbit.superb.cases import Cases
-from earbit.superb.heads.head import Head
-from earbit.superb.heads.xvector import XVector
-from earbit.superb.kinds.kind import Kind, Slots
-from earbit.superb.task import Example, Trial
+from earbit.heads.cases import Cases
+from earbit.heads.example import Example, Trial
+from earbit.heads.head import Head
+from earbit.heads.kinds.kind import Kind, Slots
+from earbit.heads.xvector import XVector
 
 SCALE, MARGIN = 30.0, 0.4
 MAX_TRIALS = 2_000

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from earbit.heads.head import Head, HeadShape
+from earbit.heads.spec_augment import spec_augment
 from earbit.nn.leaves import Linear
-from earbit.superb.heads.head import Head, HeadShape
-from earbit.superb.heads.spec_augment import spec_augment
 
 BLSTM_DROPOUT = 0.2
 

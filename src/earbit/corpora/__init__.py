@@ -1,0 +1,1 @@
+"""Published corpora: readers of their files as distributed."""

@@ -1,1 +1,0 @@
-"""Heads: small networks on frozen hidden states."""
