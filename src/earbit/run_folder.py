@@ -21,6 +21,7 @@ COMMANDS = {
     "recipe": "a pre-training",
     "quantize": "a run of `earbit quantize`",
     "superb": "a run of `earbit superb`",
+    "finetune": "a fine-tuning",
 }
 """Description of a folder by that `type`."""
 LEFT_BEFORE = {QUARANTINE_NAME, "units"}
@@ -28,6 +29,13 @@ LEFT_BEFORE = {QUARANTINE_NAME, "units"}
 OPTIONS = {
     "config.plans": "--plan",
     "plan": "--plan",
+    "superb.plan": "--plan",
+    "superb.upstream": "--upstream",
+    "task": "--task",
+    "seed": "--seed",
+    "resplit": "--resplit",
+    "config.n_steps": "--n-steps",
+    "config.batch_size": "--batch-size",
     "config.resplit": "--resplit",
     "superb.seed": "--seed",
     "superb.resplit": "--resplit",
@@ -53,6 +61,7 @@ CONSEQUENCES = {
     "kmeans": "other units",
     "labels": "other labels",
     "rules": "other rules in the plan",
+    "distilled_from": "another teacher",
 }
 """Derived parts of a description, in the order in which they are reported."""
 N_NAMED = 3

@@ -14,6 +14,7 @@ from earbit.errors import ConfigError, FormatError
 from earbit.files import make_folder, write_text
 from earbit.superb.anchors import PUBLISHED
 from earbit.superb.metrics import METRICS
+from earbit.superb.task import FINETUNED
 from earbit.superb.tasks import TASKS
 from earbit.text_table import aligned
 
@@ -42,7 +43,7 @@ def scores_table(scores: Sequence[Mapping[str, Any]]) -> str:
                     shown(name, value),
                     "" if between is None else " to ".join(shown(name, v) for v in between),
                     "higher is better" if METRICS[name].higher_is_better else "lower is better",
-                    score.get("protocol_name", ""),
+                    FINETUNED if score.get("finetuned") else score.get("protocol_name", ""),
                 )
             )
     return "\n".join(aligned(rows))
@@ -56,9 +57,10 @@ def compare(folders: Sequence[Path], out: Path | None) -> tuple[str, list[dict[s
     """
     if out is not None and out.suffix not in (".csv", ".html"):
         raise ConfigError(f"{out}: a report is .csv or .html; give a name that ends so")
-    rows = [_row(folder) for folder in folders]
+    rows = [row for folder in folders for row in _rows(folder)]
+    n_own = len(rows)
     rows += [{"model": f"{name} (published)", **values} for name, values in PUBLISHED.items()]
-    used = [title for title in COLUMNS if any(title in row for row in rows[: len(folders)])]
+    used = [title for title in COLUMNS if any(title in row for row in rows[:n_own])]
     titles = ["model", *(f"{t} (%)" if COLUMNS[t][1] in PERCENT else t for t in used)]
     cells = [titles, *([row["model"], *(_cell(row, t) for t in used)] for row in rows)]
     if out is not None:
@@ -77,17 +79,24 @@ def _cell(row: Mapping[str, Any], title: str) -> str:
     return shown(COLUMNS[title][1], row[title]) if title in row else ""
 
 
-def _row(folder: Path) -> dict[str, Any]:
-    """Scores in a folder, or in its folders by task, by column."""
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    """Scores in a folder, or in its folders by task, by column; fine-tuned ones have their own."""
     places = [folder / SCORES_NAME, *(folder / task / SCORES_NAME for task in TASKS)]
     found = [path for path in places if path.is_file()]
     if not found:
         raise ConfigError(f"{folder}: no {SCORES_NAME} in it; give output folders of earbit superb")
-    row: dict[str, Any] = {"model": folder.name}
+    rows: dict[bool, dict[str, Any]] = {}
     for path in found:
         try:
             score = json.loads(path.read_text(encoding="utf-8"))
-            task, metrics = score["task"], score["metrics"]
+            task, metrics, is_finetuned = (
+                score["task"],
+                score["metrics"],
+                bool(score.get("finetuned")),
+            )
+            mark = f" ({FINETUNED})" if is_finetuned else ""
+            row = rows.setdefault(is_finetuned, {"model": f"{folder.name}{mark}"})
+            row |= {"finetuned": True} if is_finetuned else {}
             row |= {
                 title: float(metrics[metric])
                 for title, (of_task, metric) in COLUMNS.items()
@@ -95,7 +104,7 @@ def _row(folder: Path) -> dict[str, Any]:
             }
         except (ValueError, KeyError, TypeError) as error:
             raise FormatError(f"{path}: not a score of earbit superb ({error})") from error
-    return row
+    return list(rows.values())
 
 
 def _csv(cells: Sequence[Sequence[str]]) -> str:

@@ -32,6 +32,7 @@ from earbit.superb.features import FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
+from earbit.superb.planned import Export, Planned, planned
 from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.search import Search, searches_of
 from earbit.superb.task import Protocol, Task
@@ -85,6 +86,13 @@ class Work:
             i for s in self.of_task.values() for names in (s.queries, s.documents) for i in names
         }
 
+    @property
+    def train_ids(self) -> set[str]:
+        """Clips that a model may be calibrated or trained on."""
+        if isinstance(self.of_task, Splits):
+            return {example.id for example in self.of_task.train}
+        return set(self.of_task["valid"].documents)
+
 
 def work_on(task: Task, corpus: Corpus) -> Work:
     """Raises DataError when the task cannot use the labels or splits of the corpus."""
@@ -103,26 +111,30 @@ def score_model(
     seed: int,
     threads: int = 1,
     resplit: bool = False,
+    plan: str | None = None,
+    export: Export | None = None,
 ) -> list[dict[str, Any]]:
     """Scores an upstream on tasks and returns their scores.
 
-    where: a name for `upstream_named`.  data: a corpus for all tasks, or `TASK=CORPUS` for each.
-    Tasks on the same corpus share one pass over the audio.  One task is written to OUT, several are
-    written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task cannot use the
-    labels or splits.
+    where: a name for `upstream_named`.  plan: quantizes a model, calibrated on training clips.
+    export: scores a model from the packed runtime.  data: a corpus for all tasks, or `TASK=CORPUS`
+    for each.  Tasks on the same corpus share one pass over the audio.  One task is written to OUT,
+    several are written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task
+    cannot use the labels or splits.
     """
     names = list(TASKS) if "all" in tasks else list(dict.fromkeys(tasks))
     where_of = corpora_of([task_named(name) for name in names], data)
-    upstream = upstream_named(where, seed=seed, threads=threads)
+    made = planned(where, plan, export, seed) if plan or export else None
+    upstream = made or upstream_named(where, seed=seed, threads=threads)
     opened = {
         place: open_corpus(place, resplit=resplit) for place in dict.fromkeys(where_of.values())
     }
     for corpus in opened.values():
         say_ignored(corpus)
     works = [work_on(task_named(name), opened[where_of[name]]) for name in names]
-    chosen = asdict(settings or Settings())
+    chosen, record = asdict(settings or Settings()), made.record if made else {}
     run = {
-        "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen},
+        "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen, **record},
         "model": upstream.digest,
         "corpus": [corpus.digest for corpus in opened.values()],
     }
@@ -130,6 +142,9 @@ def score_model(
     with only_process_in(out_dir):
         claim(out_dir, "superb", run)
         scratch = out_dir / SCRATCH
+        if isinstance(upstream, Planned):
+            first = works[0]
+            upstream = upstream.upstream(first.corpus, first.train_ids, out_dir, seed, threads)
         for corpus in opened.values():
             of_corpus = [work for work in works if work.corpus is corpus]
             ids = set().union(*(work.ids for work in of_corpus))
@@ -139,7 +154,11 @@ def score_model(
                 into = out_dir if len(names) == 1 else out_dir / work.task.name
                 # Splits stay as they are, unless clips could not be decoded.
                 left = work if usable is corpus else work_on(work.task, usable)
-                scores.append(score_work(left, features, into, settings, seed))
+                score = score_work(left, features, into, settings, seed)
+                if record:
+                    score |= record
+                    write_json(into / "scores.json", score)
+                scores.append(score)
         shutil.rmtree(scratch, ignore_errors=True)
     return sorted(scores, key=lambda score: names.index(score["task"]))
 

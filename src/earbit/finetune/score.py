@@ -1,0 +1,70 @@
+"""Scores a fine-tuned network on the test clips, in PyTorch or from its packed program."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+from earbit.audio.corpus import Corpus
+from earbit.finetune.loop import Clips
+from earbit.finetune.network import Network
+from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.superb.features import FrozenFeatures
+from earbit.superb.head_file import GridPoint, TrainedHead, save_head
+from earbit.superb.metrics import METRICS
+from earbit.superb.planned import PROGRAM_NAME, Export
+from earbit.superb.runner import best_setting, cases_by_setting, score_of
+from earbit.superb.upstream import Upstream, model_upstream, program_upstream
+from earbit.superb.verb import SCRATCH, corpus_features
+
+
+def score_network(
+    network: Network,
+    clips: Clips,
+    corpus: Corpus,
+    optimiser: OptimiserConfig,
+    out_dir: Path,
+    export: Export | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Writes the head of a trained network to OUT and scores it on its own features.
+
+    export: scores the features of the packed program; `pytorch_value` is the first metric in
+    PyTorch, and `equal_to_pytorch` the share of clips (or trials) with the same prediction.
+    """
+    task, splits, scratch = clips.task, clips.splits, out_dir / SCRATCH
+    ids = {example.id for part in (splits.valid, splits.test) for example in part}
+
+    def features_of(upstream: Upstream) -> FrozenFeatures:
+        return corpus_features(upstream, corpus, ids, scratch, clips.waveforms)[0]
+
+    features = features_of(model_upstream("model", network.model))
+    trained = TrainedHead(
+        task=task,
+        head=network.head,
+        slots=clips.slots,
+        model_digest=features.model_digest,
+        point=GridPoint(lr=optimiser.peak_lr, value=0.0, step=optimiser.n_steps, n_skipped=0),
+    )
+    setting = best_setting(trained, features, splits)
+    valid = cases_by_setting(trained, features, splits, "valid")[setting]
+    value = METRICS[task.metrics[0]].of(valid)
+    trained = dataclasses.replace(trained, point=dataclasses.replace(trained.point, value=value))
+    save_head(out_dir / "head.safetensors", trained)
+    cases = cases_by_setting(trained, features, splits, "test")[setting]
+    score = score_of(trained, setting, cases, features, splits, seed)
+    if export is not None:
+        export(network.model, out_dir / PROGRAM_NAME, out_dir)
+        packed = features_of(program_upstream(out_dir / PROGRAM_NAME, 1))
+        of_packed = cases_by_setting(trained, packed, splits, "test")[setting]
+        same = [a == b for a, b in zip(of_packed.predictions, cases.predictions, strict=True)]
+        score = {
+            **score_of(trained, setting, of_packed, features, splits, seed),
+            "upstream": "runtime",
+            "pytorch_value": score["value"],
+            "equal_to_pytorch": sum(same) / len(same),
+        }
+    shutil.rmtree(scratch, ignore_errors=True)
+    return score

@@ -1,0 +1,267 @@
+"""`earbit superb --finetune`: opens and checks everything, fine-tunes, and scores the result."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lhotse import CutSet
+
+from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
+from earbit.audio.splits import Splits
+from earbit.config import override, to_dict
+from earbit.errors import ConfigError
+from earbit.files import write_json
+from earbit.finetune.config import FinetuneConfig
+from earbit.finetune.loop import Clips, fine_tune
+from earbit.finetune.network import Network
+from earbit.finetune.score import score_network
+from earbit.folder_lock import only_process_in
+from earbit.frames import MIN_SAMPLES
+from earbit.heads.example import Example
+from earbit.heads.head import HeadShape
+from earbit.heads.kinds.kind import Slots
+from earbit.heads.kinds.table import KINDS
+from earbit.heads.table import HEADS
+from earbit.load import load_model, preset_or_model
+from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
+from earbit.model_file import save_model
+from earbit.model_names import MODEL_FILE_NAME, require_model
+from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.quantize.calibrate import CalibrationConfig
+from earbit.quantize.clips import clips_among
+from earbit.quantize.plan import Plan
+from earbit.quantize.student import plan_for, student_of
+from earbit.run_folder import claim
+from earbit.superb.head_file import TrainedHead, load_head
+from earbit.superb.planned import Export, require_pytorch
+from earbit.superb.task import FINETUNED, Protocol, Task
+from earbit.superb.tasks import TASKS, task_named
+from earbit.superb.verb import Settings, corpora_of, work_on
+
+LR = 1e-3
+"""Peak learning rate of the head."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One fine-tuning, opened and checked."""
+
+    task: Task
+    corpus: Corpus
+    """Cuts of the task alone."""
+    splits: Splits[Example]
+    model: AudioModel
+    plan: Plan | None
+    teacher: tuple[AudioModel, TrainedHead] | None
+    config: FinetuneConfig
+    seed: int
+    resplit: bool
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """All that determines the result, for config.json and checkpoints."""
+        rules = () if self.plan is None else self.plan.rules
+        return {
+            "stage": "finetune",
+            "task": self.task.name,
+            "plan": None if self.plan is None else self.plan.name,
+            "rules": {str(selector): str(precision) for selector, precision in rules},
+            "seed": self.seed,
+            "resplit": self.resplit,
+            "config": to_dict(self.config),
+            "model": weights_digest(self.model),
+            "distilled_from": None if self.teacher is None else self.teacher[1].model_digest,
+            "corpus": self.corpus.digest,
+        }
+
+
+def fine_tune_model(
+    where: str,
+    tasks: Sequence[str],
+    data: Sequence[str],
+    out_dir: Path,
+    *,
+    settings: Settings,
+    changes: Sequence[str] = (),
+    plan: str | None = None,
+    teacher: str | None = None,
+    export: Export | None = None,
+    seed: int,
+    resplit: bool = False,
+) -> list[dict[str, Any]]:
+    """Fine-tunes a model on each task, in OUT for one task and in OUT/TASK for several.
+
+    where: a model folder or file, quantized or not, or a preset.  data: as for `score_model`.
+    changes: `field=value` of the `FinetuneConfig`.  plan: quantizes the model first, calibrated on
+    training clips.  teacher: folder of a fine-tuning on the same task and corpus, from whose head
+    the run starts.  export: scores the packed program.  Raises ConfigError and DataError, before
+    any audio is decoded, for arguments that do not fit together.
+    """
+    require_pytorch(where, "--finetune")
+    names = [task.name for task in TASKS.values() if task.head] if "all" in tasks else tasks
+    asked = [task_named(name) for name in dict.fromkeys(names)]
+    if unfit := [task.name for task in asked if not task.head]:
+        raise ConfigError(f"--task {unfit[0]} with --finetune: it has no head; leave it out")
+    where_of = corpora_of(asked, data)
+    runs = []
+    for task in asked:
+        corpus = open_corpus(where_of[task.name], resplit=resplit)
+        runs.append(_opened(where, task, corpus, settings, changes, plan, teacher, seed, resplit))
+    return [
+        _run(run, out_dir if len(runs) == 1 else out_dir / run.task.name, export) for run in runs
+    ]
+
+
+def _opened(
+    where: str,
+    task: Task,
+    corpus: Corpus,
+    settings: Settings,
+    changes: Sequence[str],
+    plan: str | None,
+    teacher: str | None,
+    seed: int,
+    resplit: bool,
+) -> Run:
+    """A run with all that is known before audio is decoded."""
+    work = work_on(task, corpus)
+    assert isinstance(work.of_task, Splits)
+    cuts = CutSet.from_cuts(cut for cut in corpus.cuts if cut.id in work.ids)
+    _, protocol = settings.of(task, sum(cut.duration for cut in cuts) / 3600)
+    model = preset_or_model(where, seed)
+    taught = None if teacher is None else _teacher(teacher, task)
+    config = _config(settings, task, protocol, None if taught is None else taught[1], changes)
+    if taught is not None:
+        shape, its = _shape(model, _slots(task, work.of_task), config), taught[1].head.shape
+        if (shape, _slots(task, work.of_task)) != (its, taught[1].slots):
+            raise ConfigError(
+                f"--teacher {teacher}: its outputs ({its.n_outputs}), layers ({its.n_states - 1}) "
+                f"or widths ({its.width}, {its.d_hidden}) are not those of model, labels and "
+                f"settings ({shape.n_outputs}, {shape.n_states - 1}, {shape.width}, "
+                f"{shape.d_hidden}); give a fine-tuning of such a model on this corpus"
+            )
+    return Run(
+        task=task,
+        corpus=dataclasses.replace(corpus, cuts=cuts),
+        splits=work.of_task,
+        model=model,
+        plan=None if plan is None else plan_for(where, model, plan),
+        teacher=taught,
+        config=config,
+        seed=seed,
+        resplit=resplit,
+    )
+
+
+def _teacher(where: str, task: Task) -> tuple[AudioModel, TrainedHead]:
+    """Model and head of a fine-tuning; raises ConfigError if they do not belong together."""
+    require_model(where)
+    model, trained = load_model(where), load_head(where)
+    if trained.task.name != task.name or trained.model_digest != weights_digest(model):
+        raise ConfigError(
+            f"--teacher {where}: no fine-tuning on {task.name}; make one with `earbit superb MODEL "
+            f"--task {task.name} --finetune --out DIR`"
+        )
+    return model, trained
+
+
+def _config(
+    settings: Settings,
+    task: Task,
+    protocol: Protocol,
+    teacher: TrainedHead | None,
+    changes: Sequence[str],
+) -> FinetuneConfig:
+    """Batches, steps and sizes of the protocol; raises ConfigError for invalid changes."""
+    lrs = settings.lrs or (LR,)
+    if len(lrs) > 1:
+        raise ConfigError(
+            f"--lrs {' '.join(map(str, lrs))} with --finetune; give one, the peak rate of the "
+            "head, and set that of the encoder by --set encoder_lr_factor=0.5"
+        )
+    weight = 0.0 if teacher is None else 1.0
+    config = override(
+        FinetuneConfig(
+            optimiser=OptimiserConfig(
+                peak_lr=lrs[0],
+                n_steps=protocol.n_steps,
+                warmup_steps=protocol.n_steps // 10,
+                max_gradient_norm=task.max_gradient_norm,
+            ),
+            batch_size=protocol.batch_size,
+            d_hidden=protocol.d_hidden if teacher is None else teacher.head.shape.d_hidden,
+            max_s=protocol.max_s,
+            states=weight,
+            logits=weight,
+        ),
+        changes,
+    )
+    if teacher is None and config.states + config.logits > 0:
+        raise ConfigError(
+            f"states={config.states:g}, logits={config.logits:g} without a teacher; give --teacher"
+        )
+    return config
+
+
+def _slots(task: Task, splits: Splits[Example]) -> Slots:
+    return KINDS[task.kind].slots_of([example.target for example in splits.train])
+
+
+def _shape(model: AudioModel, slots: Slots, config: FinetuneConfig) -> HeadShape:
+    encoder = model.config.encoder
+    return HeadShape(
+        n_states=encoder.n_layers + 1,
+        width=encoder.d_model,
+        n_outputs=sum(map(len, slots)),
+        d_hidden=config.d_hidden,
+    )
+
+
+def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
+    """Runs or resumes a fine-tuning; writes model, head, log and scores; returns the scores."""
+    say_ignored(run.corpus)
+    with only_process_in(out_dir):
+        claim(out_dir, "finetune", run.description)
+        corpus, waveforms = decoded_corpus(run.corpus, out_dir)
+        if corpus.digest != run.corpus.digest:
+            of_task = work_on(run.task, corpus).of_task
+            assert isinstance(of_task, Splits)
+            run = dataclasses.replace(run, corpus=corpus, splits=of_task)
+        clips = Clips(
+            task=run.task,
+            splits=run.splits,
+            slots=_slots(run.task, run.splits),
+            waveforms=waveforms,
+        )
+        network, described = _network(run, clips), run.description
+        teacher = None if run.teacher is None else Network(run.teacher[0], run.teacher[1].head)
+        fine_tune(network, teacher, clips, run.config, out_dir, seed=run.seed, run=described)
+        save_model(network.model, out_dir / MODEL_FILE_NAME, described)
+        score = score_network(
+            network, clips, run.corpus, run.config.optimiser, out_dir, export, run.seed
+        )
+        score |= {"finetuned": True, "protocol_name": FINETUNED, **described}
+        write_json(out_dir / "scores.json", score)
+    return score
+
+
+def _network(run: Run, clips: Clips) -> Network:
+    """The network before the first step, with the head of the teacher or a new one."""
+    model, seed = run.model, run.seed
+    if run.plan is not None:
+        audio = clips.waveforms
+        ids = (e.id for e in clips.splits.train if audio[e.id].size >= MIN_SAMPLES)
+        chosen = [audio[i] for i in clips_among(ids, seed)]
+        model = student_of(model, run.plan, chosen, CalibrationConfig())
+    if run.teacher is not None:
+        return Network(model, copy.deepcopy(run.teacher[1].head))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Network(model, HEADS[run.task.head](_shape(model, clips.slots, run.config)))
