@@ -1,4 +1,6 @@
-from earbit.superb.report import scores_table, shown
+import json
+
+from earbit.superb.report import compare, scores_table, shown
 
 
 def test_rates_are_printed_in_percent_and_term_weighted_values_are_not():
@@ -56,3 +58,24 @@ def test_each_metric_is_said_to_be_better_in_its_own_direction():
     _, f1, cer = table.splitlines()
     assert "higher is better" in f1
     assert "lower is better" in cer
+
+
+def test_a_fine_tuned_score_is_marked_wherever_it_appears(tmp_path):
+    """Also in a folder that has a frozen one too, where the two have a row each."""
+    frozen = score("asr", {"wer": 0.5, "cer": 0.25}, {"wer": None, "cer": None}, False)
+    tuned = score("ks", {"accuracy": 0.75}, {"accuracy": None}, True, finetuned=True)
+    mark = "fine-tuned, not SUPERB"
+    lines = scores_table([frozen, tuned]).splitlines()
+    assert [mark in line for line in lines] == [False, False, False, True]
+    for found in (frozen, tuned):
+        (tmp_path / "mine" / found["task"]).mkdir(parents=True)
+        (tmp_path / "mine" / found["task"] / "scores.json").write_text(json.dumps(found))
+    for suffix in (".csv", ".html"):
+        text, rows = compare([tmp_path / "mine"], tmp_path / f"report{suffix}")
+        assert mark in (tmp_path / f"report{suffix}").read_text()
+    assert [row.get("finetuned", False) for row in rows[:2]] == [False, True]
+    of_frozen, of_tuned = text.splitlines()[1:3]
+    assert of_frozen.split()[:2] == ["mine", "50.00"]
+    assert of_tuned.startswith(f"mine ({mark})")
+    assert "75.00" in of_tuned
+    assert "75.00" not in of_frozen

@@ -111,7 +111,9 @@ def superb(
 
     export = None
     if upstream == "runtime":
-        from earbit.export.verb import export_scored as export
+        from earbit.export.verb import export_scored
+
+        export = export_scored
     settings = Settings(
         protocol=protocol, n_steps=n_steps, batch_size=batch_size, lrs=tuple(lrs) or None
     )

@@ -37,7 +37,13 @@ from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.search import Search, searches_of
 from earbit.superb.task import Protocol, Task
 from earbit.superb.tasks import TASKS, task_named
-from earbit.superb.upstream import Upstream, model_upstream, program_upstream, upstream_named
+from earbit.superb.upstream import (
+    Upstream,
+    is_program,
+    model_upstream,
+    program_upstream,
+    upstream_named,
+)
 
 SCRATCH = "superb-features"
 """Folder of cached features in OUT, removed when the scores are written."""
@@ -124,7 +130,8 @@ def score_model(
     """
     names = list(TASKS) if "all" in tasks else list(dict.fromkeys(tasks))
     where_of = corpora_of([task_named(name) for name in names], data)
-    made = planned(where, plan, export, seed) if plan or export else None
+    needs_export = export is not None and not is_program(where)
+    made = planned(where, plan, export, seed) if plan or needs_export else None
     upstream = made or upstream_named(where, seed=seed, threads=threads)
     opened = {
         place: open_corpus(place, resplit=resplit) for place in dict.fromkeys(where_of.values())
