@@ -31,10 +31,7 @@ OPTIONS = {
     "plan": "--plan",
     "superb.plan": "--plan",
     "superb.upstream": "--upstream",
-    "task": "--task",
-    "seed": "--seed",
-    "resplit": "--resplit",
-    "config.n_steps": "--n-steps",
+    "config.optimiser.n_steps": "--n-steps",
     "config.batch_size": "--batch-size",
     "config.resplit": "--resplit",
     "superb.seed": "--seed",
@@ -51,6 +48,7 @@ OPTIONS = {
 """Parts of a run's description that a command-line option sets; the first non-empty one counts."""
 DERIVED = {
     "config.train.optimiser.warmup_steps": "config.train.optimiser.n_steps",
+    "config.optimiser.warmup_steps": "config.optimiser.n_steps",
     "recipe.model.n_units": "recipe.n_units",
 }
 """Parts that follow from another part, and are not reported beside it."""

@@ -29,5 +29,5 @@ def model(tmp_path_factory):
 def tuned(model, notes, tmp_path_factory):
     """The folder of a fine-tuning that has learned the notes."""
     folder = tmp_path_factory.mktemp("tuned") / "float-ks"
-    assert tune(model, notes, folder, n_steps=60)["value"] == 1.0
+    assert tune(model, notes, folder, n_steps=40)["value"] == 1.0
     return folder

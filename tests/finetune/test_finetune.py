@@ -26,7 +26,7 @@ def test_a_frozen_encoder_keeps_every_bit_and_its_head_learns(model, notes, tmp_
     before = tensors_of(model)
     tune(model, notes, tmp_path / "frozen", changes=("frozen_steps=6",))
     assert same(tensors_of(tmp_path / "frozen"), before)
-    tune(model, notes, tmp_path / "thawed", changes=("frozen_steps=5",))
+    tune(model, notes, tmp_path / "thawed", changes=("frozen_steps=4",))
     thawed = tensors_of(tmp_path / "thawed")
     moved = {name for name in before if not torch.equal(before[name], thawed[name])}
     assert {"projection.weight", "encoder.layers.1.attention.q_proj.weight"} <= moved
@@ -66,7 +66,7 @@ def test_one_bit_learns_from_a_float_teacher_and_its_program_gives_the_same_labe
     """Chance is 1/3.  Before training, the model under the plan does not know the notes."""
     out = tmp_path / "onebit"
     options = {"plan": "w1a1", "teacher": str(tuned), "export": export_scored}
-    score = tune(tuned, notes, out, n_steps=60, **options)
+    score = tune(tuned, notes, out, n_steps=40, **options)
     assert score["value"] == score["pytorch_value"] >= 5 / 6
     assert score["equal_to_pytorch"] == 1.0
     log = [json.loads(line) for line in (out / "log.jsonl").open()]
@@ -111,9 +111,9 @@ def test_the_result_says_what_it_is(tuned):
     assert (written["plan"], written["distilled_from"]) == (None, None)
     assert written["model_digest"] == load_head(tuned).model_digest
     assert written["valid_value"] == load_head(tuned).point.value
-    assert written["config"]["optimiser"]["n_steps"] == 60
+    assert written["config"]["optimiser"]["n_steps"] == 40
     config = json.loads((tuned / "config.json").read_text())
-    assert (config["type"], config["task"]) == ("finetune", "ks")
+    assert (config["type"], config["superb"]["tasks"]) == ("finetune", ["ks"])
 
 
 @pytest.mark.parametrize(
@@ -122,12 +122,12 @@ def test_the_result_says_what_it_is(tuned):
         ({"task": "qbe"}, "--task qbe with --finetune: it has no head"),
         ({"changes": ("states=1",)}, "states=1, logits=0 without a teacher; give --teacher"),
         ({"changes": ("labels=0",)}, "labels=0, logits=0, states=0.*nothing to train"),
-        ({"changes": ("layer_decay=2",)}, "layer_decay=2.0; allowed: 0 <= layer_decay <= 1"),
-        ({"changes": ("frozen_steps=7",)}, "frozen_steps=7; allowed: 0 <= frozen_steps <= 6"),
+        ({"changes": ("layer_decay=2",)}, "layer_decay=2.0; allowed: 0 < layer_decay <= 1"),
+        ({"changes": ("frozen_steps=7",)}, "frozen_steps=7; allowed: 0 <= frozen_steps < 7"),
         ({"changes": ("max_s=0",)}, "max_s=0"),
         ({"plan": "w3a7"}, "unknown plan 'w3a7'"),
         ({"task": "asr", "teacher": "TUNED"}, "no fine-tuning on asr"),
-        ({"teacher": "TUNED", "changes": ("d_hidden=8",)}, "widths .32, 16. are not .*32, 8"),
+        ({"teacher": "TUNED", "changes": ("d_hidden=8",)}, "widths .16, 16. are not .*16, 8"),
     ],
     ids=str,
 )

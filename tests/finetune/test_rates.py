@@ -11,7 +11,7 @@ from earbit.load import random_model
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, set_lr
 from earbit.quantize.student import noise_clips, quantized_copy
 
-HEAD = HeadShape(n_states=3, width=32, n_outputs=3, d_hidden=8)
+HEAD = HeadShape(n_states=3, width=16, n_outputs=3, d_hidden=8)
 CONFIG = FinetuneConfig(
     optimiser=OptimiserConfig(
         peak_lr=1e-2, n_steps=10, warmup_steps=0, quantizer_lr_factor=0.1, weight_decay=0.25
@@ -29,7 +29,7 @@ RATES = {
     "model.encoder.norm.weight": 2e-4,
     "model.projection.bias": 2e-4,
     "model.encoder.layers.0.attention.q_proj.input_quantizer.scale": 1e-4,
-    "model.projection.input_quantizer.scale": 2e-5,
+    "model.front_end.convs.1.input_quantizer.scale": 2e-5,
 }
 
 

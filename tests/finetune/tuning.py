@@ -17,8 +17,8 @@ from earbit.superb.verb import Settings
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 SPLIT_OF = {"anna": "train", "ben": "train", "cleo": "train", "dan": "train", "eve": "valid"}
 MODEL = ModelConfig(
-    encoder=TransformerConfig(n_layers=2, d_model=32, n_heads=2, d_ffn=64, position_kernel=16),
-    front_end=FrontEndConfig(n_channels=32, norm="batch", shortcut=True),
+    encoder=TransformerConfig(n_layers=2, d_model=16, n_heads=2, d_ffn=32, position_kernel=16),
+    front_end=FrontEndConfig(n_channels=16, norm="batch", shortcut=True),
 )
 
 
@@ -30,7 +30,7 @@ def write_notes(root):
         for word, hz in NOTES_HZ.items():
             for i in range(2):
                 name = f"{speaker}-{word}-{i}"
-                t_s = np.arange(4_000 + 300 * k + 170 * i) / 16_000
+                t_s = np.arange(2_000 + 300 * k + 170 * i) / 16_000
                 wave = 0.3 * np.sin(2 * np.pi * hz * t_s) + 0.01 * random.standard_normal(t_s.size)
                 soundfile.write(root / f"{name}.wav", wave, 16_000)
                 fields = {"speaker": speaker, "keyword": word, "text": word[0], "split": split}

@@ -43,10 +43,11 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         for name in ("batch_size", "d_hidden", "checkpoint_every_steps", "log_every_steps"):
             require_range(1, inf, **{name: getattr(self, name)})
-        require_range(0, self.optimiser.n_steps, frozen_steps=self.frozen_steps)
-        require_range(0, 1, layer_decay=self.layer_decay)
+        require_range(0, self.optimiser.n_steps + 1, frozen_steps=self.frozen_steps)
         require_range(0, inf, encoder_lr_factor=self.encoder_lr_factor)
         require_range(0, inf, labels=self.labels, states=self.states, logits=self.logits)
+        if not 0 < self.layer_decay <= 1:
+            raise ConfigError(f"layer_decay={self.layer_decay}; allowed: 0 < layer_decay <= 1")
         if self.max_s is not None and not 0 < self.max_s < inf:
             raise ConfigError(f"max_s={self.max_s}; allowed: 0 < max_s < inf, or null")
         of_model = 0 if self.frozen_steps else self.states

@@ -67,14 +67,11 @@ class Run:
     @property
     def description(self) -> dict[str, Any]:
         """All that determines the result, for config.json and checkpoints."""
-        rules = () if self.plan is None else self.plan.rules
         return {
             "stage": "finetune",
-            "task": self.task.name,
+            "superb": {"tasks": [self.task.name], "seed": self.seed, "resplit": self.resplit},
             "plan": None if self.plan is None else self.plan.name,
-            "rules": {str(selector): str(precision) for selector, precision in rules},
-            "seed": self.seed,
-            "resplit": self.resplit,
+            "rules": None if self.plan is None else self.plan.described(),
             "config": to_dict(self.config),
             "model": weights_digest(self.model),
             "distilled_from": None if self.teacher is None else self.teacher[1].model_digest,

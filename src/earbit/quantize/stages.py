@@ -131,7 +131,7 @@ def stages_of(
         run = {
             "stage": "quantize",
             "plan": plan.name,
-            "rules": {str(selector): str(precision) for selector, precision in plan.rules},
+            "rules": plan.described(),
             "config": to_dict(named),
         }
         if i == 0:

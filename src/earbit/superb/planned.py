@@ -46,10 +46,8 @@ class Planned:
     @property
     def record(self) -> dict[str, Any]:
         """What config.json and scores.json hold."""
-        rules = {} if self.plan is None else {str(s): str(p) for s, p in self.plan.rules}
         return {
             "plan": None if self.plan is None else self.plan.name,
-            "rules": rules,
             "upstream": "pytorch" if self.export is None else "runtime",
         }
 

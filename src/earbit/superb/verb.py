@@ -142,6 +142,7 @@ def score_model(
     chosen, record = asdict(settings or Settings()), made.record if made else {}
     run = {
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen, **record},
+        "rules": made.plan.described() if made and made.plan else None,
         "model": upstream.digest,
         "corpus": [corpus.digest for corpus in opened.values()],
     }
