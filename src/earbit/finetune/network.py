@@ -119,5 +119,5 @@ def output_distance(
     if kind not in SOFTMAX_KINDS:
         return F.mse_loss(ours, goals)
     sizes = [len(slot) for slot in slots]
-    pairs = zip(ours.split(sizes, -1), goals.split(sizes, -1), strict=True)
+    pairs = zip(torch.split(ours, sizes, -1), torch.split(goals, sizes, -1), strict=True)
     return torch.stack([divergence(a, b) for a, b in pairs]).sum()
