@@ -149,6 +149,14 @@ def superb(
         tuple[float, ...],
         Option("LR", "Learning rates to try; the validation clips select one."),
     ] = (),
+    cache: Annotated[
+        Literal["fp32", "fp16", "none"],
+        Option(
+            "fp32|fp16|none",
+            "Precision of the features on disk, in OUT/superb-features until the score is written. "
+            "Default: fp32. none takes no disk and computes the features of every batch anew.",
+        ),
+    ] = "fp32",
     threads: Annotated[int, Option("N", "Threads of a program file.")] = 1,
     seed: Seed = 0,
     resplit: Resplit = False,
@@ -179,6 +187,7 @@ def superb(
             seed=seed,
             threads=threads,
             resplit=resplit,
+            cache=cache,
         )
     emit(scores, json, scores_table(scores))
 

@@ -18,10 +18,11 @@ from earbit.heads.cases import Cases
 from earbit.heads.example import Example
 from earbit.heads.kinds.table import KINDS
 from earbit.progress import progress, say
+from earbit.superb.feature_store import frames_in
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import TrainedHead, load_head, save_head
 from earbit.superb.metrics import METRICS
-from earbit.superb.task import Protocol, Task
+from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.training import Training, predictions_by_setting, train_head
 
 SEED = 1337
@@ -34,6 +35,7 @@ def run_task(
     out_dir: Path,
     *,
     protocol: Protocol | None = None,
+    protocol_name: ProtocolName = "superb",
     seed: int = SEED,
 ) -> dict[str, Any]:
     """Trains a head per learning rate and scores the best one on the test clips.
@@ -74,6 +76,7 @@ def run_task(
         "lr": best.point.lr,
         "grid": [asdict(trained.point) for trained in sweep],
         "setting": setting,
+        "protocol_name": protocol_name,
         "protocol": asdict(protocol),
         "seed": seed,
         "layer_weights": best.head.layers.shares(),
@@ -107,6 +110,7 @@ def origin(task: Task, features: FrozenFeatures, summary: Mapping[str, Any]) -> 
         "splits": dict(summary),
         "model_digest": features.model_digest,
         "corpus_digest": features.corpus_digest,
+        "cache": features.cache,
         "source": task.source,
         "earbit": earbit.__version__,
     }
@@ -206,7 +210,7 @@ def _check_clips(training: Training) -> None:
                 "compute them for every clip of the splits"
             )
     min_frames = KINDS[training.task.kind].min_frames
-    n_short = sum(clips[e.id].shape[1] < min_frames(e.target) for e in splits.train)
+    n_short = sum(frames_in(clips, e.id) < min_frames(e.target) for e in splits.train)
     if n_short:
         say(
             f"{n_short} of {len(splits.train)} training clips have fewer frames than their "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 KindName = Literal["class", "sequence", "vector", "segments", "match"]
+ProtocolName = Literal["superb", "proxy"]
 Labels = Mapping[str, Any]
 """Fields of a clip in the manifest; `speaker` includes guesses."""
 PUBLISHED_LRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)

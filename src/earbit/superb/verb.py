@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,13 @@ from earbit.model import AudioModel
 from earbit.progress import say
 from earbit.run_folder import claim
 from earbit.superb.examples import task_splits
-from earbit.superb.features import FrozenFeatures, frozen_features
+from earbit.superb.features import CacheName, FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
 from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.search import Search, searches_of
-from earbit.superb.task import Protocol, Task
+from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.tasks import TASKS, task_named
 from earbit.superb.upstream import Upstream, model_upstream, program_upstream, upstream_named
 
@@ -43,7 +43,6 @@ SCRATCH = "superb-features"
 SYNTHETIC = "synthetic"
 PROXY_HOURS = 20.0
 """Corpora of fewer hours are scored by the proxy protocol by default."""
-ProtocolName = Literal["superb", "proxy"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +55,15 @@ class Settings:
     lrs: tuple[float, ...] | None = None
 
     def of(self, task: Task, hours: float) -> tuple[ProtocolName, Protocol]:
-        """Name and values of the protocol for a corpus."""
-        name = self.protocol or ("proxy" if hours < PROXY_HOURS else "superb")
+        """Name and values of the protocol for a corpus.
+
+        Another number of updates keeps the interval between evaluations.
+        """
+        name: ProtocolName = self.protocol or ("proxy" if hours < PROXY_HOURS else "superb")
         chosen = task.proxy if name == "proxy" else task.published
+        if self.n_steps is not None and chosen.n_steps:
+            n_checks = max(1, self.n_steps * chosen.n_checks // chosen.n_steps)
+            chosen = replace(chosen, n_checks=n_checks)
         changed = {
             field: getattr(self, field)
             for field in ("n_steps", "batch_size", "lrs")
@@ -103,10 +108,12 @@ def score_model(
     seed: int,
     threads: int = 1,
     resplit: bool = False,
+    cache: CacheName = "fp32",
 ) -> list[dict[str, Any]]:
     """Scores an upstream on tasks and returns their scores.
 
     where: a name for `upstream_named`.  data: a corpus for all tasks, or `TASK=CORPUS` for each.
+    cache: as in `frozen_features`.
     Tasks on the same corpus share one pass over the audio.  One task is written to OUT, several are
     written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task cannot use the
     labels or splits.
@@ -125,6 +132,7 @@ def score_model(
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen},
         "model": upstream.digest,
         "corpus": [corpus.digest for corpus in opened.values()],
+        "cache": "fp16" if cache == "fp16" else "fp32",  # without a cache, features are the same
     }
     scores = []
     with only_process_in(out_dir):
@@ -133,7 +141,7 @@ def score_model(
         for corpus in opened.values():
             of_corpus = [work for work in works if work.corpus is corpus]
             ids = set().union(*(work.ids for work in of_corpus))
-            features, usable = corpus_features(upstream, corpus, ids, scratch)
+            features, usable = corpus_features(upstream, corpus, ids, scratch, cache=cache)
             write_quarantine(usable, out_dir)
             for work in of_corpus:
                 into = out_dir if len(names) == 1 else out_dir / work.task.name
@@ -179,6 +187,7 @@ def corpus_features(
     ids: set[str],
     cache_dir: Path,
     waveforms: Mapping[str, NDArray[np.float32]] | None = None,
+    cache: CacheName = "fp32",
 ) -> tuple[FrozenFeatures, Corpus]:
     """Features of clips of a corpus, and the corpus without the clips that cannot be decoded."""
     cut_of = {cut.id: cut for cut in corpus.cuts if cut.id in ids}
@@ -192,6 +201,7 @@ def corpus_features(
         {i: cut.recording.num_samples // hop for i, cut in cut_of.items()},
         corpus_digest=corpus.digest,
         cache_dir=make_folder(cache_dir),
+        cache=cache,
     )
     return features, without(corpus, unusable)
 
@@ -207,10 +217,9 @@ def score_work(
         say(f"splits for {task.name}: {drawn_by}")
     hours = sum(cut.duration for cut in work.corpus.cuts if cut.id in work.ids) / 3600
     name, protocol = (settings or Settings()).of(task, hours)
-    score = run_task(task, features, of_task, out_dir, protocol=protocol, seed=seed)
-    score = {**score, "protocol_name": name}
-    write_json(out_dir / "scores.json", score)
-    return score
+    return run_task(
+        task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed
+    )
 
 
 def score_on(
