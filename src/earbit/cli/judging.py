@@ -14,6 +14,7 @@ from earbit.cli.options import (
     Resplit,
     Seed,
 )
+from earbit.errors import ConfigError
 from earbit.output import emit, goes_on
 from earbit.superb.tasks import TASKS
 
@@ -157,6 +158,22 @@ def superb(
             "Default: fp32. none takes no disk and computes the features of every batch anew.",
         ),
     ] = "fp32",
+    lm: Annotated[
+        Path | None,
+        Option(
+            "FILE.arpa",
+            "Also decode speech recognition with this n-gram, which may be gzipped, by beam search.",
+        ),
+    ] = None,
+    beam: Annotated[int, Option("N", "Texts that --lm keeps at a time.")] = 20,
+    lm_weight: Annotated[
+        float | None,
+        Option("X", "Weight of --lm. Default: the validation clips select it."),
+    ] = None,
+    word_score: Annotated[
+        float | None,
+        Option("X", "Score of each word with --lm. Default: the validation clips select it."),
+    ] = None,
     threads: Annotated[int, Option("N", "Threads of a program file.")] = 1,
     seed: Seed = 0,
     resplit: Resplit = False,
@@ -171,11 +188,17 @@ def superb(
     Results: OUT/scores.json and OUT/head.safetensors, or OUT/TASK/... for several tasks.
     `earbit export MODEL --head DIR` adds a trained head to the program.
     """
+    from earbit.superb.language_model import open_language_model
     from earbit.superb.report import scores_table
     from earbit.superb.verb import Settings, score_model
 
     settings = Settings(
         protocol=protocol, n_steps=n_steps, batch_size=batch_size, lrs=tuple(lrs) or None
+    )
+    if lm is None and (beam, lm_weight, word_score) != (20, None, None):
+        raise ConfigError("--beam, --lm-weight and --word-score need --lm FILE.arpa")
+    model_of_words = lm and open_language_model(
+        lm, n_beams=beam, lm_weight=lm_weight, word_score=word_score
     )
     with goes_on(out):
         scores = score_model(
@@ -188,6 +211,7 @@ def superb(
             threads=threads,
             resplit=resplit,
             cache=cache,
+            lm=model_of_words,
         )
     emit(scores, json, scores_table(scores))
 

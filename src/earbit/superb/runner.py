@@ -20,6 +20,7 @@ from earbit.heads.kinds.table import KINDS
 from earbit.progress import progress, say
 from earbit.superb.feature_store import frames_in
 from earbit.superb.features import FrozenFeatures
+from earbit.superb.language_model import LanguageModel, cases_with_lm
 from earbit.superb.head_file import TrainedHead, load_head, save_head
 from earbit.superb.metrics import METRICS
 from earbit.superb.task import Protocol, ProtocolName, Task
@@ -37,10 +38,11 @@ def run_task(
     protocol: Protocol | None = None,
     protocol_name: ProtocolName = "superb",
     seed: int = SEED,
+    lm: LanguageModel | None = None,
 ) -> dict[str, Any]:
     """Trains a head per learning rate and scores the best one on the test clips.
 
-    The protocol is the published one by default.  Ties go to the earlier learning rate.  Writes
+    The protocol is the published one by default.  lm: also decodes tasks of words with it.  Ties go to the earlier learning rate.  Writes
     OUT/scores.json, OUT/head.safetensors and all heads to OUT/sweep, from which an interrupted run
     resumes.  Raises ConfigError for invalid settings, DataError for empty splits or clips without
     features.
@@ -69,6 +71,7 @@ def run_task(
     score = {
         **scored(task, cases[setting], seed),
         **_picked_on_test(task, tested),
+        **_with_lm(best, features, splits, lm, seed),
         "valid_value": best.point.value,
         "n_train": len(splits.train),
         "n_valid": len(splits.valid),
@@ -159,6 +162,21 @@ def _picked_on_test(task: Task, tested: Sequence[Mapping[Any, Cases]]) -> dict[s
     metric = METRICS[task.metrics[0]]
     values = [metric.of(cases) for of_head in tested for cases in of_head.values()]
     return {"value_picked_on_test": max(values) if metric.higher_is_better else min(values)}
+
+
+def _with_lm(
+    trained: TrainedHead,
+    features: FrozenFeatures,
+    splits: Splits[Example],
+    lm: LanguageModel | None,
+    seed: int,
+) -> dict[str, Any]:
+    """The scores with a language model, for tasks of words."""
+    if lm is None or "wer" not in trained.task.metrics:
+        return {}
+    cases, used = cases_with_lm(trained, features, splits, lm)
+    score = scored(trained.task, cases, seed)
+    return {"with_lm": {name: score[name] for name in ("metrics", "intervals")} | used}
 
 
 def _trained(training: Training, lr: float, sweep_dir: Path) -> TrainedHead:

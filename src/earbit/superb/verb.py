@@ -30,6 +30,7 @@ from earbit.run_folder import claim
 from earbit.superb.examples import task_splits
 from earbit.superb.features import CacheName, FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
+from earbit.superb.language_model import LanguageModel
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
 from earbit.superb.runner import cases_by_setting, run_task
@@ -109,16 +110,19 @@ def score_model(
     threads: int = 1,
     resplit: bool = False,
     cache: CacheName = "fp32",
+    lm: LanguageModel | None = None,
 ) -> list[dict[str, Any]]:
     """Scores an upstream on tasks and returns their scores.
 
     where: a name for `upstream_named`.  data: a corpus for all tasks, or `TASK=CORPUS` for each.
-    cache: as in `frozen_features`.
+    cache: as in `frozen_features`.  lm: also decodes speech recognition with a language model.
     Tasks on the same corpus share one pass over the audio.  One task is written to OUT, several are
     written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task cannot use the
     labels or splits.
     """
     names = list(TASKS) if "all" in tasks else list(dict.fromkeys(tasks))
+    if lm is not None and not any("wer" in task_named(name).metrics for name in names):
+        raise ConfigError(f"--lm with --task {' '.join(names)}; only asr has words to decode")
     where_of = corpora_of([task_named(name) for name in names], data)
     upstream = upstream_named(where, seed=seed, threads=threads)
     opened = {
@@ -128,11 +132,11 @@ def score_model(
         say_ignored(corpus)
     works = [work_on(task_named(name), opened[where_of[name]]) for name in names]
     chosen = asdict(settings or Settings())
+    chosen["cache"] = "fp16" if cache == "fp16" else "fp32"  # without one, features are the same
     run = {
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen},
         "model": upstream.digest,
         "corpus": [corpus.digest for corpus in opened.values()],
-        "cache": "fp16" if cache == "fp16" else "fp32",  # without a cache, features are the same
     }
     scores = []
     with only_process_in(out_dir):
@@ -147,7 +151,7 @@ def score_model(
                 into = out_dir if len(names) == 1 else out_dir / work.task.name
                 # Splits stay as they are, unless clips could not be decoded.
                 left = work if usable is corpus else work_on(work.task, usable)
-                scores.append(score_work(left, features, into, settings, seed))
+                scores.append(score_work(left, features, into, settings, seed, lm))
         shutil.rmtree(scratch, ignore_errors=True)
     return sorted(scores, key=lambda score: names.index(score["task"]))
 
@@ -207,7 +211,12 @@ def corpus_features(
 
 
 def score_work(
-    work: Work, features: FrozenFeatures, out_dir: Path, settings: Settings | None, seed: int
+    work: Work,
+    features: FrozenFeatures,
+    out_dir: Path,
+    settings: Settings | None,
+    seed: int,
+    lm: LanguageModel | None = None,
 ) -> dict[str, Any]:
     """Trains and scores the heads of one task; writes scores.json to `out_dir`."""
     task, of_task = work.task, work.of_task
@@ -218,7 +227,7 @@ def score_work(
     hours = sum(cut.duration for cut in work.corpus.cuts if cut.id in work.ids) / 3600
     name, protocol = (settings or Settings()).of(task, hours)
     return run_task(
-        task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed
+        task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed, lm=lm
     )
 
 
