@@ -9,12 +9,15 @@ from earbit.cli.arguments import Option, Positional
 from earbit.cli.options import (
     PLANS_ARE,
     PRESETS_ARE,
+    Beam,
+    Cache,
     Json,
+    Lm,
+    LmWeights,
     PresetSettings,
     Resplit,
     Seed,
 )
-from earbit.errors import ConfigError
 from earbit.output import emit, goes_on
 from earbit.superb.tasks import TASKS
 
@@ -150,30 +153,10 @@ def superb(
         tuple[float, ...],
         Option("LR", "Learning rates to try; the validation clips select one."),
     ] = (),
-    cache: Annotated[
-        Literal["fp32", "fp16", "none"],
-        Option(
-            "fp32|fp16|none",
-            "Precision of the features on disk, in OUT/superb-features until the score is written. "
-            "Default: fp32. none takes no disk and computes the features of every batch anew.",
-        ),
-    ] = "fp32",
-    lm: Annotated[
-        Path | None,
-        Option(
-            "FILE.arpa",
-            "Also decode speech recognition with this n-gram, which may be gzipped, by beam search.",
-        ),
-    ] = None,
-    beam: Annotated[int, Option("N", "Texts that --lm keeps at a time.")] = 20,
-    lm_weight: Annotated[
-        float | None,
-        Option("X", "Weight of --lm. Default: the validation clips select it."),
-    ] = None,
-    word_score: Annotated[
-        float | None,
-        Option("X", "Score of each word with --lm. Default: the validation clips select it."),
-    ] = None,
+    cache: Cache = "fp32",
+    lm: Lm = None,
+    beam: Beam = 20,
+    lm_weights: LmWeights = (),
     threads: Annotated[int, Option("N", "Threads of a program file.")] = 1,
     seed: Seed = 0,
     resplit: Resplit = False,
@@ -195,11 +178,6 @@ def superb(
     settings = Settings(
         protocol=protocol, n_steps=n_steps, batch_size=batch_size, lrs=tuple(lrs) or None
     )
-    if lm is None and (beam, lm_weight, word_score) != (20, None, None):
-        raise ConfigError("--beam, --lm-weight and --word-score need --lm FILE.arpa")
-    model_of_words = lm and open_language_model(
-        lm, n_beams=beam, lm_weight=lm_weight, word_score=word_score
-    )
     with goes_on(out):
         scores = score_model(
             model,
@@ -211,7 +189,7 @@ def superb(
             threads=threads,
             resplit=resplit,
             cache=cache,
-            lm=model_of_words,
+            lm=open_language_model(lm, beam, lm_weights),
         )
     emit(scores, json, scores_table(scores))
 

@@ -22,45 +22,59 @@ from earbit.superb.head_file import TrainedHead
 from earbit.superb.metrics import METRICS
 from earbit.superb.training import outputs_by_clip
 
-LM_WEIGHTS, WORD_SCORES = (0.3, 0.6, 0.9, 1.2), (-1.0, 0.0, 1.0)
-"""Settings that the validation clips select from; the leaderboard uses 2 / ln(10) = 0.87 and -1."""
+N_BEAMS = 20
+SETTINGS = tuple(product((0.3, 0.6, 0.9, 1.2), (-1.0, 0.0, 1.0)))
+"""Weights of the language model and scores of a word that the validation clips select from."""
 N_SELECTING = 100
 """Maximum number of validation clips for that."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LanguageModel:
-    """A language model and how it is used; the validation clips select settings that are None."""
+    """A language model and how it is used."""
 
     lm: NGram
     name: str
     digest: str
-    n_beams: int = 20
-    lm_weight: float | None = None
-    word_score: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.n_beams < 1:
-            raise ConfigError(f"--beam {self.n_beams}; allowed are whole numbers from 1")
-        for option, value in (("--lm-weight", self.lm_weight), ("--word-score", self.word_score)):
-            if value is not None and not math.isfinite(value):
-                raise ConfigError(f"{option} {value}; allowed are finite numbers")
+    n_beams: int = N_BEAMS
+    settings: Sequence[tuple[float, float]] = SETTINGS
+    """Weights of the model and scores of a word; the validation clips select one."""
 
     def searches(self) -> list[BeamSearch]:
         """A search for every setting."""
-        weights = LM_WEIGHTS if self.lm_weight is None else (self.lm_weight,)
-        scores = WORD_SCORES if self.word_score is None else (self.word_score,)
         return [
             BeamSearch(lm=self.lm, n_beams=self.n_beams, lm_weight=weight, word_score=score)
-            for weight, score in product(weights, scores)
+            for weight, score in self.settings
         ]
 
 
-def open_language_model(path: Path, **settings: Any) -> LanguageModel:
-    """Reads an ARPA file; raises ConfigError for invalid settings and what `read_arpa` raises."""
+def open_language_model(
+    path: Path | None, n_beams: int = N_BEAMS, weights: Sequence[float] = ()
+) -> LanguageModel | None:
+    """Reads an ARPA file; None without one.
+
+    weights: of the model, and the score of each word; selected by default.  Raises ConfigError for
+    invalid settings, and what `read_arpa` raises.
+    """
+    if path is None:
+        if n_beams != N_BEAMS or weights:
+            raise ConfigError("--beam and --lm-weights need a language model; give --lm FILE.arpa")
+        return None
+    if n_beams < 1:
+        raise ConfigError(f"--beam {n_beams}; allowed are whole numbers from 1")
+    if len(weights) not in (0, 2) or not all(map(math.isfinite, weights)):
+        raise ConfigError(
+            f"--lm-weights {' '.join(map(str, weights))}; give the weight of the language model "
+            "and the score of each word, for example 0.87 -1"
+        )
     lm = read_arpa(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return LanguageModel(lm=lm, name=path.name, digest=digest, **settings)
+    return LanguageModel(
+        lm=lm,
+        name=path.name,
+        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        n_beams=n_beams,
+        settings=[(weights[0], weights[1])] if weights else SETTINGS,
+    )
 
 
 def cases_with_lm(

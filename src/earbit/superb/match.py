@@ -5,7 +5,7 @@ Letters: Q frames of a query, M frames of all documents, D width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
 from earbit.progress import progress
-from earbit.superb.feature_store import frames_in, state_of
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.metrics import METRICS
 from earbit.superb.runner import origin, scored
@@ -70,29 +69,22 @@ def match_cases(features: FrozenFeatures, search: Search, layer: int) -> Cases:
     query are a group.
     """
     documents = list(search.documents)
-
-    def frames_of(clip_id: str) -> Array:
-        return state_of(features.clips, clip_id, layer)
-
-    mean_D, scale_D = _moments(map(frames_of, (*search.queries, *documents)))
-
-    def directions_of(clip_id: str) -> Array:
-        return _directions((frames_of(clip_id) - mean_D) / scale_D)
-
-    queries = {name: directions_of(name) for name in search.queries}
-    parts: dict[str, list[Array]] = {name: [] for name in queries}
-    for names in _blocks(documents, features):  # one in memory at a time
-        frames = [directions_of(i) for i in names]
-        lengths, block_MD = [len(f) for f in frames], np.concatenate(frames)
-        for name, query_QD in queries.items():
-            if len(query_QD) >= MIN_QUERY_FRAMES:
-                parts[name].append(document_scores(query_QD, lengths, block_MD))
+    mean_D, scale_D = _moments([features.clips[i][layer] for i in (*search.queries, *documents)])
+    blocks = []
+    for names in _blocks(documents, features):
+        frames = [(features.clips[i][layer] - mean_D) / scale_D for i in names]
+        blocks.append(([len(f) for f in frames], _directions(np.concatenate(frames))))
     scores: list[float] = []
     matches: list[bool] = []
     groups: list[str] = []
     for name, term in search.queries.items():
-        raw = np.concatenate(parts[name]) if parts[name] else np.zeros(len(documents))
-        of_query = (raw - raw.mean()) / max(FLOOR, float(raw.std()))
+        query_QD = _directions((features.clips[name][layer] - mean_D) / scale_D)
+        if len(query_QD) < MIN_QUERY_FRAMES:
+            of_query = np.zeros(len(documents))
+        else:
+            parts = [document_scores(query_QD, lengths, frames) for lengths, frames in blocks]
+            raw = np.concatenate(parts)
+            of_query = (raw - raw.mean()) / max(FLOOR, float(raw.std()))
         scores += of_query.tolist()
         matches += [term in search.documents[i] for i in documents]
         groups += [name] * len(documents)
@@ -138,23 +130,15 @@ def _blocks(documents: Sequence[str], features: FrozenFeatures) -> list[list[str
             blocks.append([])
             n_frames = 0
         blocks[-1].append(name)
-        n_frames += frames_in(features.clips, name)
+        n_frames += features.clips[name].shape[1]
     return blocks
 
 
-def _moments(clips: Iterable[Array]) -> tuple[Array, Array]:
-    """Mean and standard deviation of every dimension over all frames, in one pass over the clips.
-
-    Each clip is merged with those before it, so that no large sums are subtracted.
-    """
-    n, mean_D, squares_D = 0, np.zeros(1), np.zeros(1)
-    for clip in clips:
-        own_D = clip.mean(axis=0, dtype=np.float64)
-        gap_D, total = own_D - mean_D, n + len(clip)
-        squares_D = squares_D + ((clip - own_D) ** 2).sum(axis=0) + gap_D**2 * n * len(clip) / total
-        mean_D = mean_D + gap_D * len(clip) / total
-        n = total
-    squares_D = squares_D / n
+def _moments(clips: Sequence[Array]) -> tuple[Array, Array]:
+    """Mean and standard deviation of every dimension over all frames."""
+    n = sum(map(len, clips))
+    mean_D = sum(clip.sum(axis=0, dtype=np.float64) for clip in clips) / n
+    squares_D = sum(((clip - mean_D) ** 2).sum(axis=0) for clip in clips) / n
     return np.asarray(mean_D, np.float32), np.asarray(np.sqrt(squares_D).clip(FLOOR), np.float32)
 
 
