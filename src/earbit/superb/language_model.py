@@ -68,10 +68,12 @@ def open_language_model(
             "and the score of each word, for example 0.87 -1"
         )
     lm = read_arpa(path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return LanguageModel(
         lm=lm,
         name=path.name,
-        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        digest=digest,
         n_beams=n_beams,
         settings=[(weights[0], weights[1])] if weights else SETTINGS,
     )
