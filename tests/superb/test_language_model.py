@@ -97,19 +97,6 @@ def test_paths_of_one_text_are_summed():
     assert found(p_TC) == ("A",)
 
 
-def test_a_language_model_turns_a_word_that_sounds_alike():
-    p_TC = np.full((1, 4), 0.01)
-    p_TC[0, 2:] = 0.48, 0.5
-    assert found(p_TC) == ("B",)
-    # P(A | <s>) is 0.5 and P(B | <s>) 0.08, but </s> follows B more often: 0.63 against 0.1.
-    after = {"A": log10_of(("<s>",), "A") + log10_of(("<s>", "A"), "</s>")}
-    after["B"] = log10_of(("<s>",), "B") + log10_of(("<s>", "B"), "</s>")
-    assert after["A"] == pytest.approx(-0.3 - 0.1 - 0.2 - 0.7)
-    assert after["B"] == pytest.approx(-0.3 - 0.8 - 0.2)
-    p_TC[0, 2:] = 0.495, 0.485  # and so both are as likely as the sound says
-    assert found(p_TC, weight=1.0) == ("A",)
-
-
 def test_a_score_of_words_makes_more_or_fewer_of_them():
     p_TC = np.full((3, 4), 0.001)
     p_TC[0, 2], p_TC[2, 3] = 0.997, 0.997
