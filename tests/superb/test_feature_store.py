@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from earbit.errors import FormatError
-from earbit.superb.feature_store import (
+from earbit.heads.feature_store import (
     KEY,
     PREFIX,
     ComputedFeatures,

@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from earbit.errors import DataError, FormatError
 from earbit.superb import features as module
-from earbit.superb.feature_store import frames_in
+from earbit.heads.feature_store import frames_in
 from earbit.superb.features import frozen_features
 from earbit.superb.upstream import Upstream
 

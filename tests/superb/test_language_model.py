@@ -20,9 +20,10 @@ from earbit.superb.asr import ASR
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.ks import KS
-from earbit.superb.language_model import LanguageModel, cases_with_lm, open_language_model
+from earbit.heads.language_model import LanguageModel, open_language_model
 from earbit.superb.runner import run_task
 from earbit.superb.verb import score_model
+from earbit.superb.with_lm import cases_with_lm
 
 NAMES = ("<blank>", " ", "A", "B")
 ENTRIES = {

@@ -171,7 +171,7 @@ def superb(
     Results: OUT/scores.json and OUT/head.safetensors, or OUT/TASK/... for several tasks.
     `earbit export MODEL --head DIR` adds a trained head to the program.
     """
-    from earbit.superb.language_model import open_language_model
+    from earbit.heads.language_model import open_language_model
     from earbit.superb.report import scores_table
     from earbit.superb.verb import Settings, score_model
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 PUBLISHED: dict[str, dict[str, float]] = {
     "HuBERT Base": {
         "per": 0.0541, "wer": 0.0642, "wer with LM": 0.0479, "ks accuracy": 0.9630, "mtwv": 0.0736,
-        "sid accuracy": 0.8142, "eer": 0.0511, "der": 0.0588, "ic accuracy": 0.9834, "slot_type_f1": 0.8853,
-        "slot_value_cer": 0.2520, "er accuracy": 0.6492,
+        "sid accuracy": 0.8142, "eer": 0.0511, "der": 0.0588, "ic accuracy": 0.9834,
+        "slot_type_f1": 0.8853, "slot_value_cer": 0.2520, "er accuracy": 0.6492,
     },
     "wav2vec 2.0 Base": {
         "per": 0.0574, "wer": 0.0643, "wer with LM": 0.0479, "ks accuracy": 0.9623, "mtwv": 0.0233,
-        "sid accuracy": 0.7518, "eer": 0.0602, "der": 0.0608, "ic accuracy": 0.9235, "slot_type_f1": 0.8830,
-        "slot_value_cer": 0.2477, "er accuracy": 0.6343,
+        "sid accuracy": 0.7518, "eer": 0.0602, "der": 0.0608, "ic accuracy": 0.9235,
+        "slot_type_f1": 0.8830, "slot_value_cer": 0.2477, "er accuracy": 0.6343,
     },
     "DistilHuBERT": {
         "per": 0.1627, "wer": 0.1337, "ks accuracy": 0.9598, "mtwv": 0.0511, "sid accuracy": 0.7354,
@@ -29,8 +29,8 @@ PUBLISHED: dict[str, dict[str, float]] = {
     },
     "FBANK": {
         "per": 0.8201, "wer": 0.2318, "wer with LM": 0.1521, "ks accuracy": 0.0863, "mtwv": 0.0058,
-        "sid accuracy": 8.5e-4, "eer": 0.0956, "der": 0.1005, "ic accuracy": 0.0910, "slot_type_f1": 0.6964,
-        "slot_value_cer": 0.5294, "er accuracy": 0.3539,
+        "sid accuracy": 8.5e-4, "eer": 0.0956, "der": 0.1005, "ic accuracy": 0.0910,
+        "slot_type_f1": 0.6964, "slot_value_cer": 0.5294, "er accuracy": 0.3539,
     },
 }  # fmt: skip
 """Value by column of the report, for each system."""

@@ -23,7 +23,7 @@ from earbit.errors import DataError
 from earbit.files import make_folder
 from earbit.frames import HOP_SAMPLES
 from earbit.progress import progress, say
-from earbit.superb.feature_store import Array, Clips, ComputedFeatures, ShardedFeatures
+from earbit.heads.feature_store import Array, Clips, ComputedFeatures, ShardedFeatures
 from earbit.superb.upstream import Upstream
 
 CacheName = Literal["fp32", "fp16", "none"]

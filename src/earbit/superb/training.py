@@ -28,7 +28,7 @@ from earbit.heads.head import Head, HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.table import HEADS
-from earbit.superb.feature_store import frames_in
+from earbit.heads.feature_store import frames_in
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.metrics import METRICS

@@ -30,7 +30,7 @@ from earbit.run_folder import claim
 from earbit.superb.examples import task_splits
 from earbit.superb.features import CacheName, FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
-from earbit.superb.language_model import LanguageModel
+from earbit.heads.language_model import LanguageModel
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
 from earbit.superb.runner import cases_by_setting, run_task
