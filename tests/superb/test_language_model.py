@@ -83,7 +83,7 @@ def found(p_TC, weight=0.0, word_score=0.0, n_beams=10_000):
 
 
 @pytest.mark.parametrize(("weight", "word_score"), [(0, 0), (0.5, 0), (2, -1), (1, 2)])
-@pytest.mark.parametrize("n_frames", [1, 3, 6])
+@pytest.mark.parametrize("n_frames", [1, 3, 5])
 def test_the_text_is_the_best_of_all_paths(n_frames, weight, word_score):
     for seed in range(8):
         p_TC = probabilities(n_frames, seed)
@@ -110,9 +110,9 @@ def test_a_score_of_words_makes_more_or_fewer_of_them():
 def test_thousands_of_frames_do_not_vanish():
     frames = np.full((4, 4), 0.1)
     frames[range(4), [2, 0, 1, 3]] = 0.7
-    p_TC = np.tile(frames, (1_000, 1))
+    p_TC = np.tile(frames, (500, 1))
     got = found(p_TC, weight=0.3, n_beams=4)
-    assert len(got) > 2_000
+    assert len(got) > 1_000
     assert set(got) == {"A", " ", "B"}
 
 

@@ -7,9 +7,8 @@ bi-directional recurrent DNNs, algorithm 1.  Letters: T frames, C symbols.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,22 @@ from earbit.heads.ngram import END, NGram, Words
 
 MIN_PROBABILITY = 1e-5
 """Less likely symbols of a frame are not tried."""
+
+
+@dataclass(eq=False, slots=True)
+class _Prefix:
+    """A node in the tree of all texts that were tried."""
+
+    score: float
+    """Score of the finished words."""
+    context: Words
+    """What the next word depends on."""
+    spelt: str = ""
+    """Start of the next word."""
+    before: _Prefix | None = None
+    symbol: int = 0
+    longer: dict[int, _Prefix] = field(default_factory=dict)
+    """Prefixes with one more symbol."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,73 +51,66 @@ class BeamSearch:
 
     def symbols(self, log_TC: NDArray[np.float32], names: Sequence[str]) -> tuple[str, ...]:
         """Symbols of the best text; log_TC: logarithms of probabilities, the blank first."""
-        prefixes: dict[tuple[int, ...], _Paths] = {(): _Paths(1.0, 0.0)}
-        texts = {(): _Text(0.0, self.lm.start, "")}
+        # Probabilities of all paths that end in a blank, and of all others.
+        paths_of = {_Prefix(0.0, self.lm.start): [1.0, 0.0]}
         for p_C in np.exp(log_TC.astype(np.float64)):
             likely = [int(c) for c in np.flatnonzero(p_C[1:] >= MIN_PROBABILITY) + 1]
-            reached = _after_frame(prefixes, p_C.tolist(), likely)
-            for prefix in reached:
-                if prefix not in texts:
-                    texts[prefix] = self._extended(texts[prefix[:-1]], names[prefix[-1]])
-            best = sorted(reached, key=lambda p: -_log(sum(reached[p])) - texts[p].score)
-            kept = best[: self.n_beams]
+            reached = self._after_frame(paths_of, p_C.tolist(), likely, names)
+            kept = sorted(reached, key=lambda p: -_log(sum(reached[p])) - p.score)[: self.n_beams]
             # Scaled, so that products of many frames stay above zero; ranks do not change.
-            scale = max(sum(reached[p]) for p in kept) or 1.0
-            prefixes = {p: _Paths(*(x / scale for x in reached[p])) for p in kept}
-            texts = {p: texts[p] for p in kept}
-        ends = {p: _log(sum(paths)) + self._end(texts[p]) for p, paths in prefixes.items()}
-        return tuple(names[c] for c in max(ends, key=ends.__getitem__))
+            scale = max(sum(reached[prefix]) for prefix in kept) or 1.0
+            paths_of = {prefix: [p / scale for p in reached[prefix]] for prefix in kept}
+        best = max(paths_of, key=lambda prefix: _log(sum(paths_of[prefix])) + self._ended(prefix))
+        return _symbols_of(best, names)
 
-    def _extended(self, text: _Text, symbol: str) -> _Text:
-        spelt = text.spelt + symbol
-        return self._with_word(text, spelt.strip()) if symbol.endswith(" ") else text.with_(spelt)
+    def _after_frame(
+        self,
+        paths_of: dict[_Prefix, list[float]],
+        p_C: Sequence[float],
+        likely: Sequence[int],
+        names: Sequence[str],
+    ) -> dict[_Prefix, list[float]]:
+        """Paths of all prefixes after one more frame."""
+        reached: dict[_Prefix, list[float]] = {}
+        for prefix, (blank, symbol) in paths_of.items():
+            stay = reached.setdefault(prefix, [0.0, 0.0])
+            stay[0] += (blank + symbol) * p_C[0]
+            stay[1] += symbol * p_C[prefix.symbol]
+            for c in likely:
+                if (longer := prefix.longer.get(c)) is None:
+                    longer = prefix.longer[c] = self._extended(prefix, c, names[c])
+                # The same symbol again is a new one only after a blank.
+                share = blank if c == prefix.symbol else blank + symbol
+                reached.setdefault(longer, [0.0, 0.0])[1] += share * p_C[c]
+        return reached
 
-    def _with_word(self, text: _Text, word: str) -> _Text:
-        if not word:
-            return text.with_("")
-        gain = self.lm_weight * self.lm.log_probability(text.context, word) + self.word_score
-        return _Text(text.score + gain, self.lm.after(text.context, word), "")
+    def _extended(self, prefix: _Prefix, c: int, name: str) -> _Prefix:
+        spelt = prefix.spelt + name
+        if not name.endswith(" "):
+            return _Prefix(prefix.score, prefix.context, spelt, prefix, c)
+        score, context = self._with_word(prefix, spelt)
+        return _Prefix(score, context, "", prefix, c)
 
-    def _end(self, text: _Text) -> float:
+    def _with_word(self, prefix: _Prefix, spelt: str) -> tuple[float, Words]:
+        """Score and context of a prefix after a word."""
+        if not (word := spelt.strip()):
+            return prefix.score, prefix.context
+        log_p = self.lm.log_probability(prefix.context, word)
+        score = prefix.score + self.lm_weight * log_p + self.word_score
+        return score, self.lm.after(prefix.context, word)
+
+    def _ended(self, prefix: _Prefix) -> float:
         """Score of a text with its last word and its end."""
-        whole = self._with_word(text, text.spelt.strip())
-        return whole.score + self.lm_weight * self.lm.log_probability(whole.context, END)
+        score, context = self._with_word(prefix, prefix.spelt)
+        return score + self.lm_weight * self.lm.log_probability(context, END)
 
 
-class _Paths(NamedTuple):
-    """Probability of all paths of a prefix, by whether they end in a blank."""
-
-    blank: float
-    symbol: float
-
-
-class _Text(NamedTuple):
-    """Score of the finished words of a prefix, what the next word depends on, and its start."""
-
-    score: float
-    context: Words
-    spelt: str
-
-    def with_(self, spelt: str) -> _Text:
-        return self._replace(spelt=spelt)
-
-
-def _after_frame(
-    prefixes: Mapping[tuple[int, ...], _Paths], p_C: Sequence[float], likely: Sequence[int]
-) -> dict[tuple[int, ...], list[float]]:
-    """Paths of all prefixes after one more frame."""
-    reached: dict[tuple[int, ...], list[float]] = {}
-    for prefix, paths in prefixes.items():
-        total = paths.blank + paths.symbol
-        last = prefix[-1] if prefix else 0
-        stay = reached.setdefault(prefix, [0.0, 0.0])
-        stay[0] += total * p_C[0]
-        stay[1] += paths.symbol * p_C[last]
-        for c in likely:
-            # The same symbol again is a new one only after a blank.
-            longer = reached.setdefault((*prefix, c), [0.0, 0.0])
-            longer[1] += (paths.blank if c == last else total) * p_C[c]
-    return reached
+def _symbols_of(prefix: _Prefix, names: Sequence[str]) -> tuple[str, ...]:
+    found = []
+    while prefix.before is not None:
+        found.append(names[prefix.symbol])
+        prefix = prefix.before
+    return tuple(reversed(found))
 
 
 def _log(probability: float) -> float:
