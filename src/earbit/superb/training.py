@@ -192,6 +192,7 @@ def collate(
         if not row:
             padded = np.zeros((len(clip), len(ids), max(n_frames), clip.shape[2]), np.float32)
         padded[:, row, :n] = clip[:, start : start + n]
+        del clip  # before the next one is read
     return torch.from_numpy(padded), torch.tensor(n_frames)
 
 
