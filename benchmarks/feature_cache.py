@@ -40,9 +40,7 @@ CLASSES = ("no", "yes")
 
 
 def examples(n_clips: int) -> tuple[Example, ...]:
-    return tuple(
-        Example(id=f"{i}", target=CLASSES[i % 2], speaker=None) for i in range(n_clips)
-    )
+    return tuple(Example(id=f"{i}", target=CLASSES[i % 2], speaker=None) for i in range(n_clips))
 
 
 def features_of(

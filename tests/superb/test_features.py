@@ -6,8 +6,8 @@ import pytest
 from safetensors import safe_open
 
 from earbit.errors import DataError, FormatError
-from earbit.superb import features as module
 from earbit.heads.feature_store import frames_in
+from earbit.superb import features as module
 from earbit.superb.features import frozen_features
 from earbit.superb.upstream import Upstream
 

@@ -14,13 +14,13 @@ from earbit.errors import ConfigError
 from earbit.heads.beam_search import BeamSearch
 from earbit.heads.example import Example
 from earbit.heads.head import HeadShape
+from earbit.heads.language_model import LanguageModel, open_language_model
 from earbit.heads.linear import FrameLinear
 from earbit.heads.ngram import NGram
 from earbit.superb.asr import ASR
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.ks import KS
-from earbit.heads.language_model import LanguageModel, open_language_model
 from earbit.superb.runner import run_task
 from earbit.superb.verb import score_model
 from earbit.superb.with_lm import cases_with_lm
@@ -93,7 +93,7 @@ def test_the_text_is_the_best_of_all_paths(n_frames, weight, word_score):
 
 
 def test_paths_of_one_text_are_summed():
-    """The likeliest path is two blanks (0.36), and three paths say A (0.64 - 0.36 < 0.36 < 0.64)."""
+    """The likeliest path is two blanks (0.36), and three others say A (0.16 + 0.24 + 0.24)."""
     p_TC = np.array([[0.6, 0.0, 0.4, 0.0]] * 2) + 1e-12
     assert found(p_TC) == ("A",)
 
@@ -154,18 +154,14 @@ def spoken():
     clips |= {f"train-{i}": clip("A B", None) for i in range(3)}
     texts = {i: tuple("A B" if i.startswith("train") else "A") for i in clips}
     parts = {
-        part: tuple(
-            Example(id=i, target=texts[i], speaker=i) for i in clips if i.startswith(part)
-        )
+        part: tuple(Example(id=i, target=texts[i], speaker=i) for i in clips if i.startswith(part))
         for part in ("train", "valid", "test")
     }
-    features = FrozenFeatures(
-        clips=clips, n_states=1, width=4, model_digest="m", corpus_digest="c"
-    )
+    features = FrozenFeatures(clips=clips, n_states=1, width=4, model_digest="m", corpus_digest="c")
     return features, Splits(**parts)
 
 
-OF_A = NGram({("<s>",): (-99.0, 0.0), ("</s>",): (-0.3, 0.0), ("A",): (-0.3, 0.0), ("B",): (-2.0, 0.0)})
+OF_A = NGram({(word,): (p, 0.0) for word, p in {"</s>": -0.3, "A": -0.3, "B": -2.0}.items()})
 
 
 def model(*settings, **more):
@@ -214,9 +210,7 @@ def toy_classes():
     parts = [
         tuple(Example(id=f"{part}-{c}", target=c, speaker=None) for c in "xy") for part in "abc"
     ]
-    features = FrozenFeatures(
-        clips=clips, n_states=1, width=4, model_digest="m", corpus_digest="c"
-    )
+    features = FrozenFeatures(clips=clips, n_states=1, width=4, model_digest="m", corpus_digest="c")
     return features, Splits(train=parts[0], valid=parts[1], test=parts[2])
 
 

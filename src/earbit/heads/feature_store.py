@@ -35,7 +35,7 @@ class FeatureStore(Mapping[str, Array]):
 
     def state(self, clip_id: str, layer: int) -> Array:
         """One hidden state of a clip: (T, D)."""
-        return self[clip_id][layer].copy()  # a view would keep all states in memory
+        return np.array(self[clip_id][layer])  # a view would keep all states in memory
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.n_frames)
@@ -51,14 +51,14 @@ def frames_in(clips: Clips, clip_id: str) -> int:
     """Number of frames of a clip."""
     if isinstance(clips, FeatureStore):
         return clips.n_frames[clip_id]
-    return clips[clip_id].shape[1]
+    return int(clips[clip_id].shape[1])
 
 
 def state_of(clips: Clips, clip_id: str, layer: int) -> Array:
     """One hidden state of a clip: (T, D)."""
     if isinstance(clips, FeatureStore):
         return clips.state(clip_id, layer)
-    return clips[clip_id][layer]
+    return np.asarray(clips[clip_id][layer])
 
 
 class ComputedFeatures(FeatureStore):
@@ -113,7 +113,7 @@ class ShardedFeatures(FeatureStore):
 
     def state(self, clip_id: str, layer: int) -> Array:
         """One hidden state of a clip: (T, D); no other is read."""
-        return self._read(clip_id, slice(layer, layer + 1))[0]
+        return np.asarray(self._read(clip_id, slice(layer, layer + 1))[0])
 
     def _index(self, path: Path) -> None:
         """Adds the clips of a shard, without reading their features."""

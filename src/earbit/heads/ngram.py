@@ -13,7 +13,7 @@ from earbit.errors import DataError, FormatError
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 MARKERS = {START, END, UNKNOWN, "<UNK>"}
 WITHOUT_UNKNOWN = -100.0
-"""Logarithm (base 10) of the probability of an unknown word in a model without <unk>, as in KenLM."""
+"""log10 of the probability of an unknown word in a model without <unk>, as in KenLM."""
 Words = tuple[str, ...]
 
 

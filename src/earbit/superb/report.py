@@ -96,7 +96,10 @@ def compare(folders: Sequence[Path], out: Path | None) -> tuple[str, list[dict[s
     ]
     used = [title for title in COLUMNS if any(title in row for row in rows[: len(folders)])]
     titles = ["model", "protocol", *map(_in_percent, used)]
-    cells = [titles, *([row["model"], row["protocol"], *(_cell(row, t) for t in used)] for row in rows)]
+    cells = [
+        titles,
+        *([row["model"], row["protocol"], *(_cell(row, t) for t in used)] for row in rows),
+    ]
     if out is not None:
         make_folder(out.parent)
         write_text(out, _csv(cells) if out.suffix == ".csv" else _html(cells))

@@ -16,10 +16,10 @@ from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
 from earbit.heads.example import Example
+from earbit.heads.feature_store import frames_in
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.language_model import LanguageModel
 from earbit.progress import progress, say
-from earbit.heads.feature_store import frames_in
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import TrainedHead, load_head, save_head
 from earbit.superb.metrics import METRICS
@@ -43,10 +43,10 @@ def run_task(
 ) -> dict[str, Any]:
     """Trains a head per learning rate and scores the best one on the test clips.
 
-    The protocol is the published one by default.  lm: also decodes tasks of words with it.  Ties go to the earlier learning rate.  Writes
-    OUT/scores.json, OUT/head.safetensors and all heads to OUT/sweep, from which an interrupted run
-    resumes.  Raises ConfigError for invalid settings, DataError for empty splits or clips without
-    features.
+    The protocol is the published one by default.  lm: also decodes tasks of words with it.  Ties go
+    to the earlier learning rate.  Writes OUT/scores.json, OUT/head.safetensors and all heads to
+    OUT/sweep, from which an interrupted run resumes.  Raises ConfigError for invalid settings,
+    DataError for empty splits or clips without features.
     """
     protocol = protocol or task.published
     training = Training(task=task, protocol=protocol, features=features, splits=splits, seed=seed)

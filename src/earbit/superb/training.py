@@ -24,11 +24,11 @@ from torch import Tensor
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import Splits
 from earbit.heads.example import Example
+from earbit.heads.feature_store import frames_in
 from earbit.heads.head import Head, HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.table import HEADS
-from earbit.heads.feature_store import frames_in
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.metrics import METRICS

@@ -24,13 +24,13 @@ from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.heads.example import Example
+from earbit.heads.language_model import LanguageModel
 from earbit.model import AudioModel
 from earbit.progress import say
 from earbit.run_folder import claim
 from earbit.superb.examples import task_splits
 from earbit.superb.features import CacheName, FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
-from earbit.heads.language_model import LanguageModel
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
 from earbit.superb.runner import cases_by_setting, run_task
