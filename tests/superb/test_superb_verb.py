@@ -11,11 +11,10 @@ import soundfile
 from lhotse import CutSet
 
 from earbit.audio.corpus import decode_all, open_corpus
-from earbit.cli.main import main
 from earbit.errors import ConfigError, DataError
 from earbit.load import random_model
 from earbit.presets import preset
-from earbit.superb import features, upstream, verb
+from earbit.superb import upstream, verb
 from earbit.superb.verb import SCRATCH, Settings, score_model, score_on
 
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
@@ -297,46 +296,3 @@ def test_a_task_may_have_a_corpus_of_its_own(folder, tmp_path, only_splits):
         "ks": (folder, tmp_path / "out" / "ks"),
         "er": (other, tmp_path / "out" / "er"),
     }
-
-
-def test_without_a_cache_scores_and_heads_are_the_same_and_half_precision_is_another_run(
-    folder, tmp_path, monkeypatch
-):
-    where = ("hubert-tiny", ("ks",), (str(folder),))
-    few = Settings(n_steps=3, lrs=(1e-2,))
-    (cached,) = score_model(*where, tmp_path / "a", settings=few, seed=0)
-    monkeypatch.setattr(
-        features.ShardedFeatures, "add", lambda *_: pytest.fail("a shard was written")
-    )
-    (computed,) = score_model(*where, tmp_path / "b", settings=few, seed=0, cache="none")
-    assert {**computed, "cache": "fp32"} == cached
-    heads = [(tmp_path / name / "head.safetensors").read_bytes() for name in "ab"]
-    assert heads[0] == heads[1]
-    score_model(*where, tmp_path / "a", settings=few, seed=0, cache="none")  # the same run
-    with pytest.raises(ConfigError, match="a run with --cache fp32, here --cache fp16"):
-        score_model(*where, tmp_path / "a", settings=few, seed=0, cache="fp16")
-
-
-def test_the_command_takes_a_language_model_and_prints_its_score(folder, tmp_path, capsys):
-    text = {"low": "LOW", "mid": "MID WAY", "high": "HIGH"}
-    root = relabelled(folder, tmp_path / "corpus", {})
-    records = map(json.loads, (root / "manifest.jsonl").read_text().splitlines())
-    lines = [json.dumps({**record, "text": text[record["keyword"]]}) + "\n" for record in records]
-    (root / "manifest.jsonl").write_text("".join(lines))
-    arpa = tmp_path / "words.arpa"
-    words = ("<unk>", "<s>", "</s>", "low", "mid", "way", "high")
-    entries = "".join(f"-1 {word}\n" for word in words)
-    arpa.write_text(f"\\data\\\nngram 1={len(words)}\n\n\\1-grams:\n{entries}\\end\\\n")
-    command = ["superb", "hubert-tiny", "--task", "asr", "--data", str(root), "--n-steps", "2"]
-    options = ["--lm", str(arpa), "--beam", "4", "--lm-weights", "0.87", "-1", "--cache", "fp16"]
-    main([*command, "--out", str(tmp_path / "out"), *options])
-    assert "wer with LM (%)" in capsys.readouterr().out
-    written = json.loads((tmp_path / "out" / "scores.json").read_text())
-    assert written["cache"] == "fp16"
-    assert (written["with_lm"]["lm_weight"], written["with_lm"]["word_score"]) == (0.87, -1)
-    assert written["with_lm"]["n_beams"] == 4
-    with pytest.raises(SystemExit) as done:
-        main([*command, "--out", str(tmp_path / "other"), "--beam", "4"])
-    assert done.value.code == 2
-    assert "give --lm FILE.arpa" in capsys.readouterr().err
-    assert not (tmp_path / "other").exists()
