@@ -53,7 +53,7 @@ def read_arpa(path: Path) -> NGram:
     """Reads an ARPA file, also one that gzip has compressed; words are turned to upper case.
 
     A word that occurs in several cases has the largest of their probabilities.  An n-gram takes
-    about 300 bytes of memory.  Raises DataError for a file that cannot be read, FormatError for one
+    about 200 bytes of memory.  Raises DataError for a file that cannot be read, FormatError for one
     that is damaged or binary.
     """
     entries: dict[Words, tuple[float, float]] = {}
