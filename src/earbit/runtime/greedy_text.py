@@ -16,4 +16,4 @@ def greedy_text(labels: Sequence[str], scores: NDArray[np.float32]) -> str:
     """
     best = scores.argmax(axis=1)
     is_new = np.diff(best, prepend=-1) != 0
-    return "".join(labels[i] for i in best[is_new] if i).strip()
+    return "".join(labels[i] for i in best[is_new] if i).strip(" ")
