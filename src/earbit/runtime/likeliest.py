@@ -57,16 +57,16 @@ def is_rejected(head: Head, found: Likeliest, threshold: float | None) -> bool:
     return least is not None and not found.log_odds >= least
 
 
-def check_threshold(head: Head, threshold: float | None) -> None:
+def check_threshold(head: Head | None, threshold: float | None) -> None:
     """Raises ConfigError for a threshold that is no probability, and for a head that takes none."""
     if threshold is None:
         return
     if not 0 <= threshold < 1:
         raise ConfigError(f"threshold={threshold!r}; allowed are probabilities from 0 to below 1")
-    if head.kind != "class" or len(head.slots) > 1:
+    if head is None or head.kind != "class" or len(head.slots) > 1:
         raise ConfigError(
-            f"threshold={threshold!r}: only a head of kind 'class' with one slot rejects labels; "
-            "leave it out"
+            f"threshold={threshold!r}: the program has no head of kind 'class' with one slot, "
+            "which alone rejects labels; leave it out"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -65,6 +66,11 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
         raise FormatError(f"{path}: {problem}") from error
     except MemoryError as error:
         raise FormatError(f"{path}: needs more memory than there is; free some") from error
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a program file, by which scores of it are known."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:

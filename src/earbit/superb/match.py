@@ -13,10 +13,11 @@ from earbit.heads.cases import Cases
 from earbit.progress import progress
 from earbit.runtime.match import match_scores
 from earbit.superb.features import FrozenFeatures
-from earbit.superb.metrics import METRICS
+from earbit.superb.metrics import METRICS, term_weighted_threshold
 from earbit.superb.runner import origin, scored
 from earbit.superb.search import Search
 from earbit.superb.task import Task
+
 
 def run_match(
     task: Task,
@@ -29,10 +30,12 @@ def run_match(
 ) -> dict[str, Any]:
     """Picks the layer on the validation queries, scores the test queries, writes scores.json."""
     metric = METRICS[task.metrics[0]]
-    values = []
+    values, thresholds = [], []
     with progress(f"{task.name} layers", features.n_states) as advance:
         for layer in range(features.n_states):
-            values.append(metric.of(match_cases(features, searches["valid"], layer)))
+            cases = match_cases(features, searches["valid"], layer)
+            values.append(metric.of(cases))
+            thresholds.append(term_weighted_threshold(cases))
             advance(1, f"layer {layer}: {task.metrics[0]} {values[-1]:.4g} on valid")
     layer = int(np.argmax(values))
     cases = match_cases(features, searches["test"], layer)
@@ -41,6 +44,7 @@ def run_match(
         "valid_value": values[layer],
         "layer": layer,
         "layers": values,
+        "threshold": thresholds[layer],
         "n_queries": len(searches["test"].queries),
         "n_documents": len(searches["test"].documents),
         "seed": seed,
