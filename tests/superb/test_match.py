@@ -7,9 +7,10 @@ import pytest
 
 from earbit.audio.corpus import Corpus
 from earbit.errors import DataError
-from earbit.superb import match
+from earbit.runtime import match
+from earbit.runtime.match import document_scores
 from earbit.superb.features import FrozenFeatures
-from earbit.superb.match import document_scores, match_cases, run_match
+from earbit.superb.match import match_cases, run_match
 from earbit.superb.qbe import QBE
 from earbit.superb.search import Search, searches_of
 
@@ -185,6 +186,12 @@ def test_the_layer_is_picked_on_the_validation_queries_and_words_are_found(tmp_p
     assert (score["n_queries"], score["n_documents"], score["n_groups"]) == (6, 24, 6)
     written = json.loads((tmp_path / "scores.json").read_text())
     assert (written["metric"], written["value"]) == ("mtwv", score["value"])
+    # The threshold of the best value: at it, every query has its documents and few others.
+    cases = match_cases(features, search, layer=1)
+    is_match = np.array(cases.references)
+    is_found = np.array(cases.predictions) >= score["threshold"]
+    assert is_found[is_match].mean() > 0.9
+    assert is_found[~is_match].mean() < 0.01
 
 
 def test_the_best_layer_of_the_test_queries_is_not_looked_at(tmp_path):
