@@ -1,12 +1,11 @@
 // Functions of libearbit for the head of a program.
-#include "heads/decode.h"
-
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 
 #include "capi/calls.h"
 #include "capi/earbit.h"
+#include "heads/decode.h"
 
 namespace {
 
@@ -50,10 +49,9 @@ int64_t n_rows(const earbit_program* program, const Head& head, int64_t n_sample
   if (n_samples < head.min_samples) {
     char seconds[32];
     std::snprintf(seconds, sizeof(seconds), "%.3f", static_cast<double>(head.min_samples) / 16000);
-    throw std::invalid_argument("audio of " + std::to_string(n_samples) +
-                                " samples; the program's head needs at least " +
-                                std::to_string(head.min_samples) + " (" + seconds +
-                                " s); pad it or leave it out");
+    throw std::invalid_argument(
+        "audio of " + std::to_string(n_samples) + " samples; the program's head needs at least " +
+        std::to_string(head.min_samples) + " (" + seconds + " s); pad it or leave it out");
   }
   const Program& of_head = *program->loaded.program;
   const int64_t n = of_head.rows(n_samples, head.value)[head.value];

@@ -72,9 +72,9 @@ def run_files(
     including those in linked folders.  Unusable files and folders without audio are skipped; the
     reason is printed and stored in the summary.  Files given twice run once, with a notice.  A
     silent file has a `warning` in the summary, which is also printed.
-    With a head, the summary has the fields of `head_fields` (threshold: of these), and `out` has an array NAME.scores per
-    file and `labels`, the names of its columns.  If `out` ends in .rttm, it gets the segments
-    instead.  Features are written file by file and not kept in memory.  Raises NoneUsable, a
+    With a head, the summary has the fields of `head_fields`, to which `threshold` goes, and `out`
+    has an array NAME.scores per file and `labels`, the names of its columns.  If `out` ends in
+    .rttm, it gets the segments instead.  Features are written file by file and not kept in memory.  Raises NoneUsable, a
     DataError, if no file is usable, and RunInterrupted after an interruption when some files are
     finished; an existing `out` is then kept, and finished files are written to NAME.partial.npz
     beside it.

@@ -19,12 +19,12 @@ static void expect(int line, earbit_status done, earbit_status status, const cha
   ++n_wrong;
 }
 #define EXPECT(call, status, word) expect(__LINE__, call, status, word)
-#define TRUE(condition)                                        \
-  do {                                                         \
-    if (!(condition)) {                                        \
-      fprintf(stderr, "line %d: " #condition "\n", __LINE__);  \
-      ++n_wrong;                                               \
-    }                                                          \
+#define TRUE(condition)                                       \
+  do {                                                        \
+    if (!(condition)) {                                       \
+      fprintf(stderr, "line %d: " #condition "\n", __LINE__); \
+      ++n_wrong;                                              \
+    }                                                         \
   } while (0)
 
 static float samples[N];

@@ -25,7 +25,8 @@ static int print_labels(const earbit_program* program, double threshold) {
                                        probabilities, n) == EARBIT_OK;
   int i;
   for (i = 0; is_done && i < n; ++i) {
-    const char* label = labels[i] == EARBIT_REJECTED ? "rejected" : earbit_label(program, labels[i]);
+    const char* label =
+        labels[i] == EARBIT_REJECTED ? "rejected" : earbit_label(program, labels[i]);
     printf("%d %a %s\n", earbit_slot_size(program, i), probabilities[i], label);
   }
   free(labels);
@@ -36,9 +37,8 @@ static int print_labels(const earbit_program* program, double threshold) {
 static int print_text(const earbit_program* program) {
   const int64_t n_bytes = earbit_text_size(program, n_samples);
   char* text = malloc((size_t)n_bytes);
-  const int is_done =
-      n_bytes > 0 &&
-      earbit_text(program, samples, n_samples, n_threads, text, n_bytes) == EARBIT_OK;
+  const int is_done = n_bytes > 0 && earbit_text(program, samples, n_samples, n_threads, text,
+                                                 n_bytes) == EARBIT_OK;
   if (is_done) printf("%s\n", text);
   free(text);
   return is_done ? 0 : fail();

@@ -54,7 +54,9 @@ def test_text_vector_and_segments_are_those_of_a_session_bit_for_bit(folder, tmp
     for threshold in (0.5, 0.3, 0.9):
         found = session.segments(audio, threshold=threshold, window=3)
         assert len(found) > 5
-        lines = [line.split(" ", 2) for line in said(folder, tmp_path, "segments", audio, threshold)[1]]
+        lines = [
+            line.split(" ", 2) for line in said(folder, tmp_path, "segments", audio, threshold)[1]
+        ]
         assert [(float.fromhex(a), float.fromhex(b), name) for a, b, name in lines] == found
 
 

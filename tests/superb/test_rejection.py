@@ -68,7 +68,9 @@ def folder(tmp_path_factory):
     lines = []
 
     def add(name, audio, **fields):
-        soundfile.write(root / f"{name}.wav", audio + 0.01 * random.standard_normal(len(audio)), 16_000)
+        soundfile.write(
+            root / f"{name}.wav", audio + 0.01 * random.standard_normal(len(audio)), 16_000
+        )
         lines.append({"id": name, "path": f"{name}.wav", **fields})
 
     splits = {"anna": "train", "ben": "train", "cleo": "train", "eve": "valid", "fay": "test"}
@@ -80,7 +82,13 @@ def folder(tmp_path_factory):
                 add(name, tone, speaker=speaker, split=split, keyword=note, text=note)
         for i in range(3):
             text = "a glide" if i else "a low glide"
-            add(f"{speaker}-glide-{i}", other_tone(i, 16_000), speaker=speaker, split=split, text=text)
+            add(
+                f"{speaker}-glide-{i}",
+                other_tone(i, 16_000),
+                speaker=speaker,
+                split=split,
+                text=text,
+            )
     (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return root
 

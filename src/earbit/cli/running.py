@@ -269,9 +269,7 @@ def bench(
 
     with programs_of(file, plan, seed, settings) as (programs, model):
         beside = scores_of(found, programs, model)
-        bench_all(
-            programs, points, keep, model=model, engines=peers, n_runs=runs, scores=beside
-        )
+        bench_all(programs, points, keep, model=model, engines=peers, n_runs=runs, scores=beside)
 
 
 def doctor(json: Json = None) -> None:

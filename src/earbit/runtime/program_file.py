@@ -56,9 +56,7 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
         head = None
         if parts is not None:
             task, kind, value, labels, slots, min_log_odds, min_samples = parts
-            head = Head(
-                task, kind, value, tuple(labels), tuple(slots), min_log_odds, min_samples
-            )
+            head = Head(task, kind, value, tuple(labels), tuple(slots), min_log_odds, min_samples)
         return ProgramFile(program, tuple(outputs), bits, json.loads(origin), digest, head)
     except ValueError as error:
         # The loader receives bytes without a file name.

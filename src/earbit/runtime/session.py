@@ -222,9 +222,7 @@ class Session:
         found = likeliest(head, self.scores(waveform))
         return tuple(None if is_rejected(head, f, threshold) else f.label for f in found)
 
-    def _values_with_head(
-        self, waveform: NDArray[Any], ids: Sequence[int]
-    ) -> list[NDArray[Any]]:
+    def _values_with_head(self, waveform: NDArray[Any], ids: Sequence[int]) -> list[NDArray[Any]]:
         """Values of the program; raises DataError for audio that is too short for its head."""
         head = self._given_head()
         n_samples = np.size(waveform)

@@ -32,8 +32,8 @@ from earbit.superb.features import FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
-from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.rejection import add_rejection
+from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.search import Search, searches_of
 from earbit.superb.task import Protocol, Task
 from earbit.superb.tasks import TASKS, task_named
