@@ -74,10 +74,10 @@ def run_files(
     silent file has a `warning` in the summary, which is also printed.
     With a head, the summary has the fields of `head_fields`, to which `threshold` goes, and `out`
     has an array NAME.scores per file and `labels`, the names of its columns.  If `out` ends in
-    .rttm, it gets the segments instead.  Features are written file by file and not kept in memory.  Raises NoneUsable, a
-    DataError, if no file is usable, and RunInterrupted after an interruption when some files are
-    finished; an existing `out` is then kept, and finished files are written to NAME.partial.npz
-    beside it.
+    .rttm, it gets the segments instead.  Features are written file by file and not kept in memory.
+    Raises NoneUsable, a DataError, if no file is usable, and RunInterrupted after an interruption
+    when some files are finished; an existing `out` is then kept, and finished files are written to
+    NAME.partial.npz beside it.
     """
     if not paths:
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO...")

@@ -34,14 +34,17 @@ def test_a_score_is_found_by_the_digest_of_the_program_and_of_its_model(program,
     assert beside["asr wer (%)"]["value"] == 0.25
 
 
-def test_scores_of_another_model_are_refused_by_their_digest(program, tmp_path, capsys):
+def test_scores_of_another_model_are_refused_by_their_digest(
+    program, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("earbit.bench.quiet.warn_of_disturbance", lambda threads: None)
     folder = write(tmp_path / "a", "f" * 64)
     command = ["bench", str(program), "--engines", "none", "--scores", str(folder)]
     assert "scores of another model than is measured (digest ffffffffffff)" in fails(
         capsys, *command
     )
     with pytest.raises(ConfigError, match=r"no scores\.json in it"):
-        read_scores([tmp_path])
+        read_scores([tmp_path / "none"])
     (folder / "scores.json").write_text("{}")
     with pytest.raises(FormatError, match="not a score of earbit superb"):
         read_scores([folder])
