@@ -14,7 +14,7 @@ def greedy_text(labels: Sequence[str], scores: NDArray[np.float32]) -> str:
     labels: symbols, the blank first; symbols that end a word include the space.
     scores: (frames, labels).
     """
-    return "".join(labels[i] for i in greedy_indices(scores)).strip()
+    return "".join(labels[i] for i in greedy_indices(scores)).strip(" ")
 
 
 def greedy_indices(scores: NDArray[np.float32]) -> list[int]:

@@ -61,7 +61,23 @@ def scores_table(scores: Sequence[Mapping[str, Any]]) -> str:
                     score.get("protocol_name", ""),
                 )
             )
-    return "\n".join(aligned(rows))
+    notes = [_rejection(score["rejection"]) for score in scores if "rejection" in score]
+    return "\n".join((*aligned(rows), *notes))
+
+
+def _rejection(found: Mapping[str, Any]) -> str:
+    test = found["test"]
+    per_hour, hours = test["false_accepts_per_hour"], test["hours_without_keyword"]
+    false_accepts = (
+        "no other audio to count false accepts"
+        if per_hour is None
+        else f"{per_hour:.1f} false accepts per hour in {hours:.2f} h of other audio"
+    )
+    return (
+        f"keywords below a probability of {test['threshold']:.6g} are rejected: "
+        f"{shown('accuracy', test['misses'])} % misses, {false_accepts}, "
+        f"{test['noise_accepted']} of {test['n_noise']} clips of silence and noise accepted"
+    )
 
 
 def _values(score: Mapping[str, Any]) -> dict[str, tuple[float, Sequence[float] | None]]:

@@ -33,6 +33,7 @@ from earbit.superb.features import CacheName, FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
+from earbit.superb.rejection import add_rejection
 from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.search import Search, searches_of
 from earbit.superb.task import Protocol, ProtocolName, Task
@@ -151,7 +152,12 @@ def score_model(
                 into = out_dir if len(names) == 1 else out_dir / work.task.name
                 # Splits stay as they are, unless clips could not be decoded.
                 left = work if usable is corpus else work_on(work.task, usable)
-                scores.append(score_work(left, features, into, settings, seed, lm))
+                score = score_work(left, features, into, settings, seed, lm)
+                if left.task.is_spotting and isinstance(left.of_task, Splits):
+                    score = add_rejection(
+                        score, into, upstream, features, usable, left.of_task, load_waveform
+                    )
+                scores.append(score)
         shutil.rmtree(scratch, ignore_errors=True)
     return sorted(scores, key=lambda score: names.index(score["task"]))
 
