@@ -25,8 +25,8 @@ def match_scores(queries: Sequence[Array], documents: Iterable[Array]) -> Iterat
 
     queries, documents: features (frames, D), which are first standardised per dimension over all
     of them.  Documents are iterated twice and a block of them is kept at a time, so that they may
-    be read when they are asked for.  A score tells how much better a document matches than the others
-    do, in standard deviations.
+    be read when they are asked for.  A score tells how much better a document matches than the
+    others do, in standard deviations.
     """
     mean_D, scale_D = _moments(chain(queries, documents))
     directions = [_directions((query - mean_D) / scale_D) for query in queries]
