@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from earbit.cli.arguments import Option, Positional
-from earbit.cli.options import PLANS_ARE, PRESETS_ARE, Json, Resplit, Seed
+from earbit.cli.options import (
+    PLANS_ARE,
+    PRESETS_ARE,
+    Beam,
+    Cache,
+    Json,
+    Lm,
+    LmWeights,
+    Resplit,
+    Seed,
+)
 from earbit.errors import ConfigError
 from earbit.output import emit, goes_on
 from earbit.quantize.plan import plan_named
@@ -85,6 +95,10 @@ def superb(
             "example frozen_steps=100 layer_decay=0.9. Can be repeated.",
         ),
     ] = (),
+    cache: Cache = "fp32",
+    lm: Lm = None,
+    beam: Beam = 20,
+    lm_weights: LmWeights = (),
     threads: Annotated[int, Option("N", "Threads of a program.")] = 1,
     seed: Seed = 0,
     resplit: Resplit = False,
@@ -104,8 +118,11 @@ def superb(
     """
     if not finetune and (given := [f"--teacher {teacher}"] * (teacher is not None) + [*set]):
         raise ConfigError(f"{given[0]} without --finetune; add it or leave this out")
+    if finetune and (lm is not None or cache != "fp32"):
+        raise ConfigError("--finetune with --lm or --cache, which are for frozen features")
     if plan is not None:
         plan_named(plan)
+    from earbit.heads.language_model import open_language_model
     from earbit.superb.report import scores_table
     from earbit.superb.verb import Settings, score_model
 
@@ -144,6 +161,8 @@ def superb(
                 seed=seed,
                 threads=threads,
                 resplit=resplit,
+                cache=cache,
+                lm=open_language_model(lm, beam, lm_weights),
                 plan=plan,
                 export=export,
             )

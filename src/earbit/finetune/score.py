@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from earbit.audio.corpus import Corpus
+from earbit.files import write_json
 from earbit.finetune.loop import Clips
 from earbit.finetune.network import Network
 from earbit.pretrain.optimiser import OptimiserConfig
@@ -15,7 +17,8 @@ from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead, save_head
 from earbit.superb.metrics import METRICS
 from earbit.superb.planned import PROGRAM_NAME, Export
-from earbit.superb.runner import best_setting, cases_by_setting, score_of
+from earbit.superb.rejection import add_rejection
+from earbit.superb.runner import best_setting, cases_by_setting, score_of, scored
 from earbit.superb.upstream import Upstream, model_upstream, program_upstream
 from earbit.superb.verb import SCRATCH, corpus_features
 
@@ -28,10 +31,11 @@ def score_network(
     out_dir: Path,
     export: Export | None,
     seed: int,
+    record: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Writes the head of a trained network to OUT and scores it on its own features.
+    """Writes the head of a trained network and scores.json to OUT; returns the scores.
 
-    export: scores the features of the packed program; `pytorch_value` is the first metric in
+    record: further keys of scores.json.  export: scores the features of the packed program; `pytorch_value` is the first metric in
     PyTorch, and `equal_to_pytorch` the share of clips (or trials) with the same prediction.
     """
     task, splits, scratch = clips.task, clips.splits, out_dir / SCRATCH
@@ -40,7 +44,8 @@ def score_network(
     def features_of(upstream: Upstream) -> FrozenFeatures:
         return corpus_features(upstream, corpus, ids, scratch, clips.waveforms)[0]
 
-    features = features_of(model_upstream("model", network.model))
+    upstream = model_upstream("model", network.model)
+    features = features_of(upstream)
     trained = TrainedHead(
         task=task,
         head=network.head,
@@ -54,17 +59,22 @@ def score_network(
     trained = dataclasses.replace(trained, point=dataclasses.replace(trained.point, value=value))
     save_head(out_dir / "head.safetensors", trained)
     cases = cases_by_setting(trained, features, splits, "test")[setting]
-    score = score_of(trained, setting, cases, features, splits, seed)
+    score = {**score_of(trained, setting, cases, features, splits, seed), **record}
+    if task.is_spotting:
+        score = add_rejection(
+            score, out_dir, upstream, features, corpus, splits, lambda cut: clips.waveforms[cut.id]
+        )
     if export is not None:
         export(network.model, out_dir / PROGRAM_NAME, out_dir)
         packed = features_of(program_upstream(out_dir / PROGRAM_NAME, 1))
         of_packed = cases_by_setting(trained, packed, splits, "test")[setting]
         same = [a == b for a, b in zip(of_packed.predictions, cases.predictions, strict=True)]
-        score = {
-            **score_of(trained, setting, of_packed, features, splits, seed),
-            "upstream": "runtime",
+        score |= {
             "pytorch_value": score["value"],
             "equal_to_pytorch": sum(same) / len(same),
+            "upstream": "runtime",
+            **scored(task, of_packed, seed),
         }
+    write_json(out_dir / "scores.json", score)
     shutil.rmtree(scratch, ignore_errors=True)
     return score

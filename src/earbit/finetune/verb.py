@@ -16,7 +16,6 @@ from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
 from earbit.audio.splits import Splits
 from earbit.config import override, to_dict
 from earbit.errors import ConfigError
-from earbit.files import write_json
 from earbit.finetune.config import FinetuneConfig
 from earbit.finetune.loop import Clips, fine_tune
 from earbit.finetune.network import Network
@@ -241,12 +240,10 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
         teacher = None if run.teacher is None else Network(run.teacher[0], run.teacher[1].head)
         fine_tune(network, teacher, clips, run.config, out_dir, seed=run.seed, run=described)
         save_model(network.model, out_dir / MODEL_FILE_NAME, described)
-        score = score_network(
-            network, clips, run.corpus, run.config.optimiser, out_dir, export, run.seed
+        record = {"finetuned": True, "protocol_name": FINETUNED, **described}
+        return score_network(
+            network, clips, run.corpus, run.config.optimiser, out_dir, export, run.seed, record
         )
-        score |= {"finetuned": True, "protocol_name": FINETUNED, **described}
-        write_json(out_dir / "scores.json", score)
-    return score
 
 
 def _network(run: Run, clips: Clips) -> Network:
