@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from earbit.audio.corpus import Corpus
+from earbit.audio.corpus import Corpus, load_waveform
 from earbit.files import write_json
 from earbit.finetune.loop import Clips
 from earbit.finetune.network import Network
@@ -35,8 +35,9 @@ def score_network(
 ) -> dict[str, Any]:
     """Writes the head of a trained network and scores.json to OUT; returns the scores.
 
-    record: further keys of scores.json.  export: scores the features of the packed program; `pytorch_value` is the first metric in
-    PyTorch, and `equal_to_pytorch` the share of clips (or trials) with the same prediction.
+    record: further keys of scores.json.  export: scores the features of the packed program.
+    `pytorch_value` is then the first metric in PyTorch, and `equal_to_pytorch` the share of clips
+    (or trials) with the same prediction.
     """
     task, splits, scratch = clips.task, clips.splits, out_dir / SCRATCH
     ids = {example.id for part in (splits.valid, splits.test) for example in part}
@@ -61,9 +62,7 @@ def score_network(
     cases = cases_by_setting(trained, features, splits, "test")[setting]
     score = {**score_of(trained, setting, cases, features, splits, seed), **record}
     if task.is_spotting:
-        score = add_rejection(
-            score, out_dir, upstream, features, corpus, splits, lambda cut: clips.waveforms[cut.id]
-        )
+        score = add_rejection(score, out_dir, upstream, features, corpus, splits, load_waveform)
     if export is not None:
         export(network.model, out_dir / PROGRAM_NAME, out_dir)
         packed = features_of(program_upstream(out_dir / PROGRAM_NAME, 1))

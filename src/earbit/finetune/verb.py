@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lhotse import CutSet
 
@@ -54,7 +55,6 @@ class Run:
 
     task: Task
     corpus: Corpus
-    """Cuts of the task alone."""
     splits: Splits[Example]
     model: AudioModel
     plan: Plan | None
@@ -129,8 +129,8 @@ def _opened(
     """A run with all that is known before audio is decoded."""
     work = work_on(task, corpus)
     assert isinstance(work.of_task, Splits)
-    cuts = CutSet.from_cuts(cut for cut in corpus.cuts if cut.id in work.ids)
-    _, protocol = settings.of(task, sum(cut.duration for cut in cuts) / 3600)
+    hours = sum(cut.duration for cut in corpus.cuts if cut.id in work.ids) / 3600
+    _, protocol = settings.of(task, hours)
     model = preset_or_model(where, seed)
     taught = None if teacher is None else _teacher(teacher, task)
     config = _config(settings, task, protocol, None if taught is None else taught[1], changes)
@@ -145,7 +145,7 @@ def _opened(
             )
     return Run(
         task=task,
-        corpus=dataclasses.replace(corpus, cuts=cuts),
+        corpus=corpus,
         splits=work.of_task,
         model=model,
         plan=None if plan is None else plan_for(where, model, plan),
@@ -225,11 +225,7 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
     say_ignored(run.corpus)
     with only_process_in(out_dir):
         claim(out_dir, "finetune", run.description)
-        corpus, waveforms = decoded_corpus(run.corpus, out_dir)
-        if corpus.digest != run.corpus.digest:
-            of_task = work_on(run.task, corpus).of_task
-            assert isinstance(of_task, Splits)
-            run = dataclasses.replace(run, corpus=corpus, splits=of_task)
+        run, waveforms = _decoded(run, out_dir)
         clips = Clips(
             task=run.task,
             splits=run.splits,
@@ -244,6 +240,22 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
         return score_network(
             network, clips, run.corpus, run.config.optimiser, out_dir, export, run.seed, record
         )
+
+
+def _decoded(run: Run, out_dir: Path) -> tuple[Run, Mapping[str, np.ndarray]]:
+    """The audio of the task, and the run without the clips that cannot be decoded."""
+    corpus, splits = run.corpus, run.splits
+    ids = {e.id for part in (splits.train, splits.valid, splits.test) for e in part}
+    needed = CutSet.from_cuts(cut for cut in corpus.cuts if cut.id in ids)
+    decoded, waveforms = decoded_corpus(dataclasses.replace(corpus, cuts=needed), out_dir)
+    if decoded.digest == corpus.digest:
+        return run, waveforms
+    lost = ids - waveforms.keys()
+    cuts = CutSet.from_cuts(cut for cut in corpus.cuts if cut.id not in lost)
+    corpus = dataclasses.replace(decoded, cuts=cuts)
+    of_task = work_on(run.task, corpus).of_task
+    assert isinstance(of_task, Splits)
+    return dataclasses.replace(run, corpus=corpus, splits=of_task), waveforms
 
 
 def _network(run: Run, clips: Clips) -> Network:
