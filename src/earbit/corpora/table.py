@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import difflib
 
+from earbit.corpora.fairseq_tsv import FAIRSEQ_TSV
+from earbit.corpora.fluent_speech_commands import FLUENT_SPEECH_COMMANDS
+from earbit.corpora.librispeech import LIBRISPEECH, LIBRISPEECH_LAYOUT
 from earbit.corpora.published import PublishedCorpus
+from earbit.corpora.snips import AUDIO_SNIPS
+from earbit.corpora.speech_commands import V1, V2
 from earbit.errors import ConfigError
 
-CORPORA: dict[str, PublishedCorpus] = {corpus.name: corpus for corpus in ()}
+CORPORA: dict[str, PublishedCorpus] = {
+    corpus.name: corpus
+    for corpus in (
+        LIBRISPEECH,
+        LIBRISPEECH_LAYOUT,
+        V1,
+        V2,
+        FLUENT_SPEECH_COMMANDS,
+        AUDIO_SNIPS,
+        FAIRSEQ_TSV,
+    )
+}
 KINDS = ("folder", "synthetic")
 """What `earbit prepare` takes besides the names of published corpora."""
 

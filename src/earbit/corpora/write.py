@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -90,10 +91,14 @@ def write_part(
         write_text(folder / TRIALS_NAME, "".join(written))
 
 
+_decoded = functools.lru_cache(maxsize=1)(read_audio)
+"""Excerpts of one file follow each other."""
+
+
 def _write_excerpt(target: Path, source: Path, excerpt: tuple[int, int]) -> int:
     """Writes an excerpt as wav of 16 bits; returns its length."""
     start, n_samples = excerpt
-    samples = read_audio(source)[start : start + n_samples] * FULL_SCALE
+    samples = _decoded(source)[start : start + n_samples] * FULL_SCALE
     target.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(target), "wb") as file:
         file.setnchannels(1)
