@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 
 from earbit.corpora.fairseq_tsv import FAIRSEQ_TSV
 from earbit.corpora.fluent_speech_commands import FLUENT_SPEECH_COMMANDS
@@ -28,15 +29,30 @@ KINDS = ("folder", "synthetic")
 """What `earbit prepare` takes besides the names of published corpora."""
 
 
-def published_named(name: str) -> PublishedCorpus | None:
-    """The published corpus of a name, None for KINDS; raises ConfigError for any other name."""
+def published_named(
+    name: str, root: Path | None, labels: Path | None = None
+) -> PublishedCorpus | None:
+    """The published corpus of a name, and None for KINDS.
+
+    Raises ConfigError for any other name, and for a published corpus without `root` or with a table
+    of labels.
+    """
     if name in KINDS:
         return None
-    if name in CORPORA:
-        return CORPORA[name]
-    if near := difflib.get_close_matches(name.lower(), (*KINDS, *CORPORA), n=2):
-        raise ConfigError(f"{name!r} is no kind of corpus; did you mean {' or '.join(near)}")
-    raise ConfigError(
-        f"{name!r} is no kind of corpus; write `prepare folder --root {name}`, `prepare "
-        f"synthetic`, or a published corpus: {', '.join(CORPORA)}"
+    if name not in CORPORA:
+        raise ConfigError(f"{name!r} is no kind of corpus; {_near(name)}")
+    if root is None:
+        raise ConfigError(f"prepare {name} needs --root, where {CORPORA[name].title} is")
+    if labels is not None:
+        raise ConfigError(f"--labels {labels}: prepare {name} takes none; it reads its own tables")
+    return CORPORA[name]
+
+
+def _near(name: str) -> str:
+    near = difflib.get_close_matches(name.lower(), (*KINDS, *CORPORA), n=2)
+    if near:
+        return f"did you mean {' or '.join(near)}"
+    return (
+        f"write `prepare folder --root {name}`, `prepare synthetic`, or a corpus as distributed: "
+        f"{', '.join(CORPORA)}"
     )
