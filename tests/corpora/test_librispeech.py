@@ -126,5 +126,5 @@ def test_superb_runs_on_it(root, tmp_path, capsys):
     main(["prepare", "librispeech", "--root", str(root), "--out", str(tmp_path / "out")])
     capsys.readouterr()
     run = ["superb", "fbank", "--task", "pr", "--data", str(tmp_path / "out"), "--n-steps", "2"]
-    main([*run, "--protocol", "superb", "--out", str(tmp_path / "pr")])
+    main([*run, "--lrs", "1e-2", "--protocol", "superb", "--out", str(tmp_path / "pr")])
     assert (tmp_path / "pr" / "scores.json").is_file()
