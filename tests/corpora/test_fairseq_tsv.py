@@ -53,7 +53,11 @@ def test_tables_of_two_folders_share_the_one_above(root, tmp_path):
     ("name", "content", "message"),
     [
         ("train.tsv", "/nowhere/else\na.wav\t1\n", "train.tsv:1: /nowhere/else: no such folder"),
-        ("train.tsv", "../audio\na/1.wav 1600\n", "train.tsv:2: 'a/1.wav 1600'; expected PATH<tab>"),
+        (
+            "train.tsv",
+            "../audio\na/1.wav 1600\n",
+            "train.tsv:2: 'a/1.wav 1600'; expected PATH<tab>",
+        ),
         ("train.tsv", "../audio\na/1.wav\tlong\n", "train.tsv:2: .*; expected PATH<tab>N_SAMPLES"),
         ("train.tsv", "../audio\na/1.wav\t1\na/1.wav\t1\n", "two clips have the id 'a/1'"),
         ("train.tsv", "", "train.tsv: empty"),

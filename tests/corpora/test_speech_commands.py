@@ -10,7 +10,7 @@ from earbit.cli.main import main
 from earbit.corpora.speech_commands import split_of
 from earbit.errors import DataError
 
-WORDS = "yes no up down left right on off stop go".split()
+WORDS = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"]
 SPEAKERS = {"train": "0132a06d", "valid": "9e3779b1", "test": "be1e0823"}
 IN_THE_TEST_SET = ("03401e93", "0487ba9b", "0c40e715", "0f250098", "105a0eea")
 """Speakers of the test set of version 0.02."""
