@@ -116,7 +116,7 @@ LICENCE = "CC BY 4.0, https://www.openslr.org/12"
 LIBRISPEECH = PublishedCorpus(
     name="librispeech",
     title="LibriSpeech",
-    licence=LICENCE,
+    licence=f"{LICENCE}, the folders {', '.join(SETS)}",
     layout=(f"*/{TEXTS}",),
     parts=(
         Part(
