@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from earbit.errors import ConfigError
+from earbit.units.labelled import LABELS, copy_units
 from earbit.units.labels import UnitLabels
 from earbit.units.verb import units
 
@@ -101,3 +102,13 @@ def test_units_without_labels_are_of_an_interrupted_command_and_are_made_anew(co
     (out / "labels.safetensors").unlink()
     assert run(corpus, out) == whole
     assert (out / "labels.safetensors").exists()
+
+
+def test_labels_of_another_program_are_copied_without_a_k_means_model(corpus, tmp_path):
+    made, given, into = (tmp_path / name for name in ("made", "given", "into"))
+    units(str(corpus), made, n_units=4, seed=0)
+    given.mkdir()
+    (made / LABELS).rename(given / LABELS)
+    copy_units(given, into)
+    assert [path.name for path in into.iterdir()] == [LABELS]
+    assert UnitLabels.load(into / LABELS).digest == UnitLabels.load(given / LABELS).digest

@@ -117,9 +117,10 @@ def units_in(folder: Path) -> UnitLabels:
 
 
 def copy_units(source: Path, into: Path) -> None:
-    """Copies the units of `earbit units` beside the model, because quantization needs them.
+    """Copies units beside the model, because quantization needs them.
 
-    Raises ConfigError if the folder holds other units.
+    Units that were made by another program need no k-means model and no report.  Raises ConfigError
+    if the folder holds other units.
     """
     if (into / LABELS).exists():
         here, there = (UnitLabels.load(folder / LABELS).digest for folder in (into, source))
@@ -129,7 +130,8 @@ def copy_units(source: Path, into: Path) -> None:
     make_folder(into)
     # Labels are written last: if they exist, so do the other files.
     for name in ("kmeans.safetensors", "units.json", LABELS):
-        write_whole(into / name, partial(shutil.copyfile, source / name))
+        if (source / name).is_file():
+            write_whole(into / name, partial(shutil.copyfile, source / name))
 
 
 def label_digests(labels: UnitLabels) -> dict[str, str]:
