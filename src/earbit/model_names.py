@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 
 from earbit.errors import ConfigError
 from earbit.foreign import refuse_foreign
-from earbit.presets import PRESETS
+from earbit.presets import PRESETS, require_preset
 
 MODEL_FILE_NAME = "model.safetensors"
 WANTED = "a model folder or file that earbit trained, or a preset"
@@ -32,6 +32,17 @@ def require_model(where: str) -> None:
     if not model_path(where).exists():
         raise ConfigError(
             f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
+        )
+
+
+def require_recipe(where: str) -> None:
+    """Raises ConfigError unless the argument is a preset or an existing recipe file."""
+    path = Path(where)
+    if not path.suffix:
+        require_preset(where)
+    elif not path.is_file():
+        raise ConfigError(
+            f"{path}: recipe not found; give a preset or a file like the examples in recipes/"
         )
 
 

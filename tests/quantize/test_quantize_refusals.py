@@ -93,7 +93,7 @@ def test_a_run_of_one_stage_and_one_of_several_do_not_share_a_folder(
 def test_folders_of_other_things_are_refused_before_any_audio_is_read(
     teacher, melodies, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("earbit.quantize.verb.training_corpus", None)
+    monkeypatch.setattr("earbit.quantize.verb.open_training_corpus", None)
     with pytest.raises(ConfigError, match=r"holds a pre-training.*give another --out") as refusal:
         run(teacher, melodies, teacher)
     assert "delete" not in str(refusal.value)

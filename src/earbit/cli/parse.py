@@ -18,6 +18,23 @@ from earbit.files import require_place
 STDOUT = Path("-")
 RENAMED = {"binarize": "quantize", "errors": "propagation"}
 """Current names of commands that were renamed before version 0.1."""
+SAME_MEANING = (
+    ("--corpus", "--data", "--root", "CORPUS"),
+    ("--model", "--models", "--preset", "--presets", "--encoders", "MODEL", "WHAT", "RECIPE"),
+    ("--plan", "--plans"),
+    ("--task", "--tasks"),
+    ("--engine", "--engines"),
+    ("--device", "--devices"),
+    ("--program", "--file", "PROGRAM"),
+    ("--n-steps", "--steps", "--set train.optimiser.n_steps=N"),
+    ("--lrs", "--lr", "--set train.optimiser.peak_lr=LR"),
+    ("--n-units", "--units", "--set n_units=N"),
+    ("--threads", "--thread", "--jobs", "--workers"),
+    ("--seconds", "--duration"),
+    ("--out", "--output", "--output-dir", "--out-dir"),
+    ("--runs", "--repeats"),
+)
+"""Arguments with the same meaning, of different commands or of other programs."""
 
 
 def parse(commands: Mapping[str, Command], args: Sequence[str]) -> Callable[[], None]:

@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
+from earbit.audio.corpus_names import require_corpus
 from earbit.cli.arguments import Option, Positional
+from earbit.cli.names import check_models, check_recipe
 from earbit.cli.options import (
     PLANS_ARE,
     PRESETS_ARE,
@@ -19,7 +21,8 @@ from earbit.cli.options import (
     Settings,
 )
 from earbit.errors import UnsupportedError
-from earbit.output import emit, goes_on, print_json, print_text
+from earbit.output import emit, for_terminal, goes_on, print_text
+from earbit.presets import require_preset
 from earbit.superb.tasks import TASKS
 
 
@@ -44,6 +47,9 @@ def study(
     The corpus needs `keyword` labels for the evaluation (docs/corpus.md).  The same command resumes
     an interrupted study.  Results: OUT/results.json and OUT/report.html.
     """
+    require_corpus(corpus)
+    for encoder in encoders:
+        require_preset(encoder)
     from earbit.study.run import run_study
 
     with goes_on(out):
@@ -73,6 +79,8 @@ def prepare(
             "(docs/corpus.md).",
         ),
     ] = None,
+    resplit: Resplit = False,
+    json: Json = None,
 ) -> None:
     """Validates a corpus: lists its contents, unusable files and the tasks that can use its labels.
 
@@ -81,7 +89,9 @@ def prepare(
 
     Results: OUT/manifest.json, OUT/quarantine.jsonl.
     """
-    from earbit.audio.prepare import corpus_of
+    if root is not None:
+        require_corpus(root)
+    from earbit.audio.prepare import corpus_of, render_prepared
     from earbit.audio.prepare import prepare as prepare_corpus
     from earbit.run_folder import check_kind
     from earbit.superb.verb import work_on
@@ -89,7 +99,8 @@ def prepare(
     where = corpus_of(corpus, root, labels)
     check_kind(out, "prepare")
     tasks = {task.name: functools.partial(work_on, task) for task in TASKS.values()}
-    print_json(prepare_corpus(where, out, tasks=tasks, labels=labels))
+    report = prepare_corpus(where, out, tasks=tasks, labels=labels, resplit=resplit)
+    emit(report, json, for_terminal(render_prepared(report, out)))
 
 
 def units(
@@ -99,6 +110,7 @@ def units(
     n_units: Annotated[int, Option("N", "Number of units (clusters of k-means).")] = 100,
     seed: Seed = 0,
     resplit: Resplit = False,
+    json: Json = None,
 ) -> None:
     """Clusters features of a corpus with k-means and assigns a unit to every frame.
 
@@ -107,9 +119,12 @@ def units(
     Results: OUT/labels.safetensors, OUT/kmeans.safetensors and OUT/units.json.  A folder with units
     of another corpus, number or seed, or with other files, is refused.
     """
+    require_corpus(corpus)
+    from earbit.units.verb import render_units
     from earbit.units.verb import units as units_of
 
-    print_json(units_of(corpus, out, n_units=n_units, seed=seed, resplit=resplit))
+    report = units_of(corpus, out, n_units=n_units, seed=seed, resplit=resplit)
+    emit(report, json, for_terminal(render_units(report, out)))
 
 
 def pretrain(
@@ -132,6 +147,7 @@ def pretrain(
         ),
     ] = (),
     resplit: Resplit = False,
+    json: Json = None,
 ) -> None:
     """Pre-trains a model by masked prediction of units.  Result: OUT/model.safetensors.
 
@@ -145,12 +161,15 @@ def pretrain(
             f"WORLD_SIZE={os.environ['WORLD_SIZE']}: training with several processes is not "
             "supported yet; start it without torchrun"
         )
+    settings = (*set, "resplit=true") if resplit else set
+    check_recipe(recipe, settings)
     from earbit.pretrain.recipe import load_recipe
     from earbit.pretrain.verb import pretrain as pretrain_recipe
+    from earbit.pretrain.verb import render_pretrained
 
-    settings = (*set, "resplit=true") if resplit else set
     with goes_on(out):
-        print_json(pretrain_recipe(load_recipe(recipe, settings), out))
+        result = pretrain_recipe(load_recipe(recipe, settings), out)
+    emit(result, json, for_terminal(render_pretrained(result)))
 
 
 def import_(
@@ -219,6 +238,8 @@ def quantize(
 
     The same command resumes an interrupted run bit-exactly.  A different command is refused.
     """
+    check_models([model], plan)
+    require_corpus(corpus)
     from earbit.quantize.report import render
     from earbit.quantize.verb import quantize as quantize_model
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import earbit
-from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
+from earbit.audio.corpus import Corpus, decoded_corpus, naming_unusable, open_corpus, say_ignored
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import training_split
 from earbit.bench.side_by_side import bench
@@ -105,8 +105,9 @@ class Study:
 
 def check_serves(corpus: Corpus) -> None:
     """Raises DataError, without reading audio, if labels or splits do not suffice for the study."""
-    task_splits(task_named("ks"), corpus)
-    training_split(corpus)
+    with naming_unusable(corpus):
+        task_splits(task_named("ks"), corpus)
+        training_split(corpus)
 
 
 def run_study(

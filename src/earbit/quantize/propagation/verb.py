@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from earbit.audio.corpus import SYNTHETIC, load_waveform, open_corpus, say_ignored
+from earbit.audio.corpus import load_waveform, open_corpus, say_ignored
+from earbit.audio.corpus_names import SYNTHETIC
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder, none_left_empty, write_json
