@@ -12,29 +12,14 @@ from typing import Any, NoReturn
 
 from earbit.cli.arguments import Argument, Command, arguments_of
 from earbit.cli.help import add_help, overview
+from earbit.cli.options import SAME_MEANING
 from earbit.errors import ConfigError
 from earbit.files import require_place
 
 STDOUT = Path("-")
 RENAMED = {"binarize": "quantize", "errors": "propagation"}
 """Current names of commands that were renamed before version 0.1."""
-SAME_MEANING = (
-    ("--corpus", "--data", "--root", "CORPUS"),
-    ("--model", "--models", "--preset", "--presets", "--encoders", "MODEL", "WHAT", "RECIPE"),
-    ("--plan", "--plans"),
-    ("--task", "--tasks"),
-    ("--engine", "--engines"),
-    ("--device", "--devices"),
-    ("--program", "--file", "PROGRAM"),
-    ("--n-steps", "--steps", "--set train.optimiser.n_steps=N"),
-    ("--lrs", "--lr", "--set train.optimiser.peak_lr=LR"),
-    ("--n-units", "--units", "--set n_units=N"),
-    ("--threads", "--thread", "--jobs", "--workers"),
-    ("--seconds", "--duration"),
-    ("--out", "--output", "--output-dir", "--out-dir"),
-    ("--runs", "--repeats"),
-)
-"""Arguments with the same meaning, of different commands or of other programs."""
+
 
 
 def parse(commands: Mapping[str, Command], args: Sequence[str]) -> Callable[[], None]:
@@ -125,9 +110,22 @@ def _unknown(tokens: Sequence[str], flags: Sequence[str], about_set: str) -> str
     )
     if file is not None:
         return f"unknown option {file}; if the file of this name is meant, write ./{file}"
+    same = _same_meaning(tokens, flags, about_set)
     near = difflib.get_close_matches(options[0], flags, n=1, cutoff=0.7)
     hint = f"; did you mean {near[0]}" if near else _as_setting(tokens, about_set)
-    return f"unknown option {options[0]}{hint}"
+    return f"unknown option {options[0]}{same or hint}"
+
+
+def _same_meaning(tokens: Sequence[str], flags: Sequence[str], about_set: str) -> str:
+    """The argument of this command with the meaning of an option of another command."""
+    name, equals, value = tokens[0].partition("=")
+    group = next((group for group in SAME_MEANING if name in group), ())
+    for other in group:
+        if other in flags:
+            return f"; {'the option' if other.startswith('-') else 'it'} is {other} here"
+        if f"{other}=" in about_set:
+            return _as_setting([f"{other}{equals}{value}", *tokens[1:]], about_set)
+    return ""
 
 
 def _as_setting(tokens: Sequence[str], about_set: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from earbit.cost.profile import PARTS
 from earbit.errors import UnsupportedError
+from earbit.extras import install_command
 from earbit.nn.roles import label_of
 
 PART_COLORS = (
@@ -41,7 +42,9 @@ def draw(records: Sequence[dict[str, Any]], by_length: Sequence[dict[str, Any]])
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
-        raise UnsupportedError("a figure needs matplotlib: pip install 'earbit[report]'") from error
+        raise UnsupportedError(
+            f"a figure needs matplotlib; install it with: {install_command('report')}"
+        ) from error
     models = list({record["name"]: record for record in records}.values())
     height = max(5.0, 1.6 + 0.3 * len(records) + 0.1 * len(models))
     with rc_context({"svg.hashsalt": "earbit", "font.size": 9, "text.color": INK}):

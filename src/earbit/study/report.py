@@ -12,6 +12,7 @@ import jinja2
 
 from earbit.cost.figure import draw
 from earbit.errors import UnsupportedError
+from earbit.extras import install_command
 from earbit.files import write_text
 
 MARKERS = {"fp32": "o", "w1a1": "s"}
@@ -107,7 +108,7 @@ def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str, chance: float
         from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
     except ImportError as error:
         raise UnsupportedError(
-            "the report needs matplotlib: pip install 'earbit[report]'"
+            f"the report needs matplotlib; install it with: {install_command('report')}"
         ) from error
     figure = Figure(figsize=(5.6, 3.8), layout="constrained")
     axes = figure.add_subplot()

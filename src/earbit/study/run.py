@@ -33,6 +33,7 @@ from earbit.export.verb import export_to
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.load import load_model, random_model
+from earbit.model_names import distinct_models
 from earbit.presets import preset
 from earbit.pretrain.verb import pretrain_on
 from earbit.progress import say
@@ -129,6 +130,7 @@ def run_study(
         raise ConfigError("--encoders without a name; give at least one preset")
     for name in encoders:
         preset(name)
+    encoders = distinct_models(encoders)
     n_stages = len(encoders) * (1 + len(PLANS) * len(STAGES_OF_PLAN))
     opened = open_corpus(corpus, resplit=resplit)
     say_ignored(opened)

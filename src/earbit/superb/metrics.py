@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earbit.errors import UnsupportedError
+from earbit.extras import install_command
 from earbit.heads.cases import Blocks, Cases, blocks_of, interval
 
 Rows = NDArray[np.float64]
@@ -245,4 +246,4 @@ def _pyannote() -> tuple[Any, Any]:
 
 
 def _missing(what: str) -> UnsupportedError:
-    return UnsupportedError(f'{what}, which is not installed; pip install "earbit[eval]"')
+    return UnsupportedError(f"{what}; install it with: {install_command('eval')}")

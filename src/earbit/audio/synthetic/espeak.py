@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from earbit.errors import UnsupportedError
+from earbit.extras import install_command
 
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_PHONEME_EVENTS = 1
@@ -74,7 +75,7 @@ class Espeak:
             import espeakng_loader
         except ImportError as error:
             raise UnsupportedError(
-                "synthetic speech needs espeak-ng: pip install 'earbit[synth]'"
+                f"synthetic speech needs espeak-ng; install it with: {install_command('synth')}"
             ) from error
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data = str(espeakng_loader.get_data_path()).encode()

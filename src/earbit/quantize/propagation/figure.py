@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from earbit.errors import UnsupportedError
+from earbit.extras import install_command
 from earbit.files import write_whole
 from earbit.nn.roles import ROLES
 from earbit.quantize.propagation.measure import Errors
@@ -27,7 +28,9 @@ def need_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise UnsupportedError("a figure needs matplotlib: pip install 'earbit[report]'") from error
+        raise UnsupportedError(
+            f"a figure needs matplotlib; install it with: {install_command('report')}"
+        ) from error
 
 
 def write_figure(measured: Sequence[Measured], path: Path) -> None:

@@ -13,7 +13,7 @@ from earbit.errors import ConfigError
 from earbit.load import preset_or_model, refuse_quantized, refuse_settings
 from earbit.model import AudioModel
 from earbit.model_file import read_model_file
-from earbit.model_names import model_path
+from earbit.model_names import distinct_models, model_path
 from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import leaves_of
 from earbit.presets import PRESETS
@@ -68,6 +68,9 @@ def opened(
         raise ConfigError(f"no model; give trained models or presets: {', '.join(PRESETS)}")
     if teachers and plan is not None:
         raise ConfigError(f"--plan {plan} with --teacher: quantized models have a plan already")
+    chosen = distinct_models(models)
+    if teachers and len(chosen) < len(models):
+        raise ConfigError("the same model twice with --teacher; give each model once")
     if teachers and len(teachers) != len(models):
         raise ConfigError(
             f"{len(models)} models and {len(teachers)} teachers; give one teacher per model, in "
@@ -77,7 +80,7 @@ def opened(
         refuse_settings(settings, "a trained model")
     if teachers:
         return [_student(*pair) for pair in zip(models, teachers, strict=True)]
-    return [_float_model(where, plan or DEFAULT_PLAN, settings, seed) for where in models]
+    return [_float_model(where, plan or DEFAULT_PLAN, settings, seed) for where in chosen]
 
 
 def _float_model(where: str, plan: str, settings: Sequence[str], seed: int) -> Subject:

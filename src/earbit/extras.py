@@ -1,0 +1,29 @@
+"""The command that installs the optional requirements of earbit."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from importlib import metadata
+
+
+def install_command(extra: str) -> str:
+    """Command line that installs the packages of an extra, such as `report`, beside earbit.
+
+    It names the running Python and the packages themselves, so it holds for every kind of
+    installation of earbit and does not build earbit again.
+    """
+    packages = _packages_of(extra) or [f"earbit[{extra}]"]
+    return shlex.join([sys.executable, "-m", "pip", "install", *packages])
+
+
+def _packages_of(extra: str) -> list[str]:
+    """Requirements of an extra in the metadata of the installed earbit; empty if it has none."""
+    try:
+        lines = metadata.requires("earbit") or []
+    except metadata.PackageNotFoundError:
+        return []
+    pairs = (line.partition(";")[::2] for line in lines)
+    marker = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
+    return [package.strip() for package, condition in pairs if marker.search(condition)]
