@@ -59,7 +59,7 @@ CLOSED = {
     "errors": set(),
     "config": {"config_file", "errors", "files"},
     "config_file": {"errors"},
-    "extras": set(),
+    "extras": {"errors"},
     "files": {"errors"},
     "foreign": {"errors"},
     "folder_lock": {"errors", "files", "progress"},

@@ -1,11 +1,27 @@
-"""The command that installs the optional requirements of earbit."""
+"""Optional requirements of earbit: imports them, or names the command that installs them."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
+from typing import Any
+
+from earbit.errors import UnsupportedError
+
+
+def imported(module: str, extra: str, purpose: str) -> Any:
+    """Imports a module of an extra; raises UnsupportedError if it is not installed.
+
+    purpose: subject of the message, as in "a figure needs matplotlib".
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise UnsupportedError(
+            f"{purpose} needs {module}; install it with: {install_command(extra)}"
+        ) from error
 
 
 def install_command(extra: str) -> str:

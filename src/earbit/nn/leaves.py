@@ -134,7 +134,7 @@ class MatMul(torch.nn.Module):
 
 
 Leaf = Linear | Conv1d | MatMul
-_LAYER = re.compile(r"(?:encoder\.layers|front_end\.convs|layers|convs)\.(\d+)(?:\.|$)")
+_LAYER = re.compile(r"((?:encoder\.layers|front_end\.convs|layers|convs)\.)(\d+)(?=\.|$)")
 
 
 class NamedLeaf(NamedTuple):
@@ -187,4 +187,9 @@ def layer_of(name: str) -> int | None:
     the front end: 3 for `encoder.layers.3.attention`, None for `encoder.stem.0.layers.3`.
     """
     found = _LAYER.match(name)
-    return None if found is None else int(found[1])
+    return None if found is None else int(found[2])
+
+
+def starred(name: str) -> str:
+    """Name of a module with a star for its layer: `encoder.layers.*.attention`."""
+    return _LAYER.sub(r"\1*", name, count=1) if _LAYER.match(name) else name
