@@ -68,9 +68,6 @@ def opened(
         raise ConfigError(f"no model; give trained models or presets: {', '.join(PRESETS)}")
     if teachers and plan is not None:
         raise ConfigError(f"--plan {plan} with --teacher: quantized models have a plan already")
-    chosen = distinct_models(models)
-    if teachers and len(chosen) < len(models):
-        raise ConfigError("the same model twice with --teacher; give each model once")
     if teachers and len(teachers) != len(models):
         raise ConfigError(
             f"{len(models)} models and {len(teachers)} teachers; give one teacher per model, in "
@@ -79,8 +76,9 @@ def opened(
     if teachers or any(where not in PRESETS for where in models):
         refuse_settings(settings, "a trained model")
     if teachers:
-        return [_student(*pair) for pair in zip(models, teachers, strict=True)]
-    return [_float_model(where, plan or DEFAULT_PLAN, settings, seed) for where in chosen]
+        return [_student(*pair) for pair in dict.fromkeys(zip(models, teachers, strict=True))]
+    plan = plan or DEFAULT_PLAN
+    return [_float_model(where, plan, settings, seed) for where in distinct_models(models)]
 
 
 def _float_model(where: str, plan: str, settings: Sequence[str], seed: int) -> Subject:
