@@ -78,7 +78,7 @@ def test_a_corpus_of_train_and_test_clips_validates_on_some_of_its_train_clips()
 def test_a_corpus_of_test_clips_is_refused_with_the_way_out():
     ids = [f"{i}" for i in range(30)]
     corpus_of_test = cuts(ids, **dict.fromkeys(ids, "test"))
-    cause = "^corpus made: all 30 clips have `split: test`; .* needed, "
+    cause = "^corpus made: all 30 clips have `split: test`; .* needed; "
     with pytest.raises(DataError, match=f"{cause}--resplit ignores"):
         training_split(corpus_of_test)
 

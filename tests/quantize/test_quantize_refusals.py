@@ -151,3 +151,10 @@ def test_resplit_serves_a_corpus_of_test_clips_and_belongs_to_the_run(teacher, m
     assert config["resplit"] is True
     with pytest.raises(ConfigError, match="a run with --resplit, here no --resplit"):
         run(teacher, root, tmp_path / "out")
+
+
+def test_advice_about_units_comes_after_the_corpus_has_been_opened(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no usable audio"):
+        run("hubert-tiny", tmp_path / "empty", tmp_path / "out")
+    assert capsys.readouterr().err == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from earbit.audio.chunks import Order
+from earbit.audio.mpeg_frames import begins_with_frames
 from earbit.audio.promised_end import promised_end
 from earbit.audio.source import Source
 from earbit.audio.wav_header import WAV_FORMS, wav_sound
@@ -30,6 +31,7 @@ ANCHORS = (
 )
 """Bytes of each beginning, and their place in it: a search for them is faster than a pattern."""
 BEGINNING_BYTES = 16
+MPEG_TAG = b"ID3"
 PADDING_BYTES = 7
 """Maximum number of bytes between the end of the sound and a second file."""
 SEARCH_BYTES = 1 << 20
@@ -63,8 +65,9 @@ def refuse_another_at(source: Source, end: int, besides: bytes | None = None) ->
     source.file.seek(end)
     found = BEGINNING.search(source.file.read(PADDING_BYTES + BEGINNING_BYTES))
     if found is None or found.start() > PADDING_BYTES:
-        return
-    if besides is None or not found[0].startswith(besides):
+        if besides != MPEG_TAG and begins_with_frames(source.file, source.n_bytes, end):
+            _refuse(source, end)
+    elif besides is None or not found[0].startswith(besides):
         _refuse(source, end + found.start())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earbit.audio.byte_ranges import ByteRanges, Range
-from earbit.audio.joined import refuse_another_at
+from earbit.audio.joined import MPEG_TAG, refuse_another_at
 from earbit.audio.mpeg_frames import MAX_FRAME_BYTES, MpegStream, begins_with_frames, mpeg_file
 from earbit.audio.ogg_pages import ogg_links
 from earbit.audio.promised_end import missing_bytes, promised_end
@@ -82,7 +82,7 @@ def mpeg_parts(source: Source, start: int, end: int) -> list[Part]:
         )
     for stream in streams:
         for _, end_of_frames in stream.ranges:
-            refuse_another_at(source, end_of_frames, besides=b"ID3")
+            refuse_another_at(source, end_of_frames, besides=MPEG_TAG)
     return [Part(stream.ranges, stream) for stream in streams]
 
 
