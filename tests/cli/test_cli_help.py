@@ -141,10 +141,14 @@ def test_an_option_of_another_command_is_answered_with_the_one_of_this_command(a
     assert fails(capsys, *args).startswith(f"earbit: {hint}")
 
 
-def test_every_argument_with_another_name_elsewhere_is_one_of_a_command():
-    flags = {one.flag for command in COMMANDS.values() for one in arguments_of(command)}
+def test_each_group_of_names_has_two_that_commands_take():
+    arguments = [one for command in COMMANDS.values() for one in arguments_of(command)]
+    flags = {one.flag for one in arguments}
+    texts = [str(command.__doc__) for command in COMMANDS.values()]
+    texts += [one.help for one in arguments if one.name == "set"]
     for group in SAME_MEANING:
-        assert len(flags & set(group)) > 1
+        fields = {name for name in group if any(f"{name}=" in text for text in texts)}
+        assert len(flags & {*group} | fields) > 1, group
 
 
 def test_a_file_whose_name_looks_like_an_option_is_named_with_its_folder(
