@@ -217,9 +217,7 @@ def _run_one(
     return entry, arrays
 
 
-def _announce_if_long(
-    session: Session, name: str, waveform: np.ndarray, advance: Advance
-) -> None:
+def _announce_if_long(session: Session, name: str, waveform: np.ndarray, advance: Advance) -> None:
     expected = expected_time(session, waveform, SAID_FROM_S)
     if expected is None or expected.total_s < SAID_FROM_S:
         return

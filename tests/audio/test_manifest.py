@@ -287,16 +287,3 @@ def test_a_line_without_a_path_says_that_it_is_missing(root):
     write_lines(root, {"id": "a", "audio": "a.wav"})
     (rejected,) = read_manifest(root)
     assert "'path' is missing" in rejected.reason
-
-
-@pytest.mark.parametrize("claimed", [500, 3_279, 3_280])
-def test_a_length_that_would_exclude_a_clip_from_training_is_compared_with_the_file(root, claimed):
-    soundfile.write(root / "a.wav", np.zeros(8_000), RATE_HZ)
-    write_lines(root, good(num_samples=claimed))
-    (found,) = read_manifest(root)
-    # Ten frames of training need 3,280 samples.  Longer clips are compared when they are decoded.
-    if claimed < 3_280:
-        assert isinstance(found, Rejected)
-        assert f"`num_samples` is {claimed}, the file has 8000 samples" in found.reason
-    else:
-        assert isinstance(found, Utterance)

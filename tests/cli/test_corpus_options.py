@@ -67,7 +67,11 @@ def test_a_manifest_of_another_encoding_is_one_line(tmp_path, capsys):
 
 def test_units_of_a_manifest_with_wrong_lengths_are_refused_with_the_right_length(tmp_path, capsys):
     root = write(tmp_path / "audio")
-    fields = ({"num_samples": 1_000, "sample_rate": RATE_HZ}, {"num_samples": 1_000, "sample_rate": RATE_HZ}, {})
+    fields = (
+        {"num_samples": 1_000, "sample_rate": RATE_HZ},
+        {"num_samples": 1_000, "sample_rate": RATE_HZ},
+        {},
+    )
     lines = [json.dumps({"path": f"{i}.wav", **of_clip}) for i, of_clip in enumerate(fields)]
     (root / "manifest.jsonl").write_text("\n".join(lines))
     line = fails(capsys, "units", root, "--n-units", 4, "--out", tmp_path / "o")
@@ -102,7 +106,14 @@ def test_prepare_does_not_write_beside_files_of_others(name, tmp_path, capsys):
 
 
 def test_prepare_replaces_its_own_report(tmp_path, capsys):
-    args = ["prepare", "folder", "--root", str(write(tmp_path / "audio")), "--out", str(tmp_path / "o")]
+    args = [
+        "prepare",
+        "folder",
+        "--root",
+        str(write(tmp_path / "audio")),
+        "--out",
+        str(tmp_path / "o"),
+    ]
     main(args)
     report = json.loads(capsys.readouterr().out)
     main(args)

@@ -9,7 +9,7 @@ from earbit.audio.byte_ranges import ByteRanges, Range
 from earbit.audio.joined import MPEG_TAG, refuse_another_at
 from earbit.audio.mpeg_frames import MAX_FRAME_BYTES, MpegStream, begins_with_frames, mpeg_file
 from earbit.audio.ogg_pages import ogg_links
-from earbit.audio.promised_end import missing_bytes, promised_end
+from earbit.audio.promised_end import missing_bytes
 from earbit.audio.source import Source
 from earbit.audio.wav_header import MPEG_TAGS, WavSound, wav_sound
 from earbit.errors import DataError
@@ -38,8 +38,8 @@ class Part:
 def parts_of(source: Source) -> list[Part]:
     """Returns the parts of a file: one, or several for joined files.
 
-    Raises DataError for truncated Ogg, wav and MPEG files, and for Ogg and MPEG files that a file of
-    another format follows.
+    Raises DataError for truncated Ogg, wav and MPEG files, and for Ogg and MPEG files followed by a
+    file of another format.
     """
     source.file.seek(0)
     if source.file.read(4) == b"OggS":

@@ -95,7 +95,11 @@ def render_prepared(report: Mapping[str, Any], out_dir: Path) -> str:
     lines = [
         f"{report['corpus']}: {report['n_utterances']} utterances, {report['hours']} hours, "
         f"{report['n_speakers']} speakers, "
-        + (f"{n_bad} unusable files in {out_dir / QUARANTINE_NAME}" if n_bad else "all files usable")
+        + (
+            f"{n_bad} unusable files in {out_dir / QUARANTINE_NAME}"
+            if n_bad
+            else "all files usable"
+        )
     ]
     for title in ("splits", "labels"):
         counts = (f"{n} {name}" for name, n in report[title].items())

@@ -157,8 +157,7 @@ def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None])
         raise DataError(
             f"no {' and no '.join(empty)} clip among {len(examples)} clips of "
             f"{len({e.speaker for e in examples} - {None})} speakers; at least three speakers are "
-            "needed, or `split` train, valid and test in the manifest"
-            + _resplit_advice(split_of)
+            "needed, or `split` train, valid and test in the manifest" + _resplit_advice(split_of)
         )
     return _splits(parts, summary)
 

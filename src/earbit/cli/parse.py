@@ -21,7 +21,6 @@ RENAMED = {"binarize": "quantize", "errors": "propagation"}
 """Current names of commands that were renamed before version 0.1."""
 
 
-
 def parse(commands: Mapping[str, Command], args: Sequence[str]) -> Callable[[], None]:
     """Returns the requested command, ready to be called.
 

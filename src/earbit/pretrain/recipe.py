@@ -62,8 +62,8 @@ def preset_recipe(name: str) -> RecipeConfig:
 def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig:
     """Loads a recipe from a preset name, a `.py` file with `recipe()`, or a JSON or YAML file.
 
-    settings: overrides such as `train.optimiser.n_steps=500`, with which the warm-up keeps its share
-    of the steps.  Raises ConfigError.
+    settings: overrides such as `train.optimiser.n_steps=500`, which keep the share of the warm-up
+    in the steps.  Raises ConfigError.
     """
     require_recipe(str(where))
     path = Path(where)

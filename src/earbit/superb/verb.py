@@ -21,7 +21,7 @@ from earbit.audio.corpus import (
     write_quarantine,
 )
 from earbit.audio.splits import Splits
-from earbit.errors import ConfigError, DataError
+from earbit.errors import DataError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.heads.example import Example
