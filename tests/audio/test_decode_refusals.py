@@ -247,13 +247,3 @@ def test_the_second_file_is_found_across_blocks_of_the_search(tmp_path, monkeypa
         path.write_bytes(data + bytes(n_zeros) + added)
         with pytest.raises(DataError, match=f"the second begins at byte {len(data) + n_zeros};"):
             read_audio(path)
-
-
-@pytest.mark.parametrize(("kind", "subtype"), [("OGG", "FLAC")])
-def test_flac_inside_ogg_is_refused_as_the_page_says(kind, subtype, tmp_path):
-    if subtype not in soundfile.available_subtypes(kind):
-        pytest.skip("this libsndfile does not write it")
-    path = tmp_path / "x.ogg"
-    soundfile.write(path, np.zeros(8_000), RATE_HZ, format=kind, subtype=subtype)
-    with pytest.raises(DataError):
-        read_audio(path)

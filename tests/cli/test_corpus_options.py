@@ -132,7 +132,8 @@ def test_prepare_and_units_print_text_on_a_terminal_and_json_elsewhere(
     assert said.startswith("audio: 3 utterances, 0.001 hours, 0 speakers, all files usable\n")
     assert f"reasons in {tmp_path / 'p' / 'manifest.json'}" in said
     main(units)
-    assert capsys.readouterr().out.startswith("4 units of mfcc in 3 utterances, 147 frames; ")
+    # 98 frames of 25 ms every 10 ms in a second.
+    assert capsys.readouterr().out.startswith("4 units of mfcc in 3 utterances, 294 frames; ")
     file = tmp_path / "units.json"
     main([*units, "--json", str(file)])
     assert capsys.readouterr().out.startswith("4 units of mfcc")

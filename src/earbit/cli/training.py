@@ -89,7 +89,7 @@ def prepare(
 
     Results: OUT/manifest.json, OUT/quarantine.jsonl.
     """
-    if root is not None:
+    if corpus == "folder" and root is not None:
         require_corpus(root)
     from earbit.audio.prepare import corpus_of, render_prepared
     from earbit.audio.prepare import prepare as prepare_corpus
