@@ -1,13 +1,17 @@
 """Which corpus and which protocol a task gets."""
 
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import soundfile
 
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, DataError
 from earbit.superb.ks import KS
+from earbit.superb.names import corpora_of
 from earbit.superb.tasks import TASKS, task_named
-from earbit.superb.verb import Settings, corpora_of, score_model
+from earbit.superb.verb import Settings, score_model
 
 
 def test_a_folder_may_have_a_corpus_for_each_task(tmp_path):
@@ -57,3 +61,20 @@ def test_the_protocol_is_the_published_one_from_twenty_hours_unless_told():
         "proxy",
         replace(KS.proxy, n_steps=7, batch_size=3, lrs=(0.5,)),
     )
+
+
+def test_unusable_files_are_named_where_splits_lack_their_class(tmp_path):
+    lines = []
+    for split in ("train", "valid", "test"):
+        for word in ("yes", "no"):
+            name = f"{split}-{word}.wav"
+            soundfile.write(tmp_path / name, np.zeros(8_000), 16_000)
+            lines.append({"path": name, "keyword": word, "split": split})
+    lines[-1] |= {"num_samples": 100, "sample_rate": 16_000}
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(
+        DataError,
+        match=r"no clip of 'no' in test .*\(1 files or lines rejected, .*`num_samples` is 100, the "
+        "file has 8000 samples",
+    ):
+        score_model("hubert-tiny", ("ks",), (str(tmp_path),), tmp_path / "out", seed=0)

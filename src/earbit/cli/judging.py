@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from earbit.audio.corpus_names import require_corpus
 from earbit.cli.arguments import Option, Positional
+from earbit.cli.names import check_models
 from earbit.cli.options import (
     PLANS_ARE,
     PRESETS_ARE,
@@ -15,6 +17,7 @@ from earbit.cli.options import (
     Seed,
 )
 from earbit.output import emit, goes_on
+from earbit.superb.names import check_names
 from earbit.superb.tasks import TASKS
 
 
@@ -77,6 +80,7 @@ def profile(
 
     No model is run, so times are estimates (docs/cost.md).  `earbit bench` measures times.
     """
+    check_models(models, plan)
     from earbit.cost.verb import profile_as_the_paper, profile_models
 
     settings = set
@@ -163,6 +167,7 @@ def superb(
     Results: OUT/scores.json and OUT/head.safetensors, or OUT/TASK/... for several tasks.
     `earbit export MODEL --head DIR` adds a trained head to the program.
     """
+    check_names(model, task, data)
     from earbit.superb.report import scores_table
     from earbit.superb.verb import Settings, score_model
 
@@ -260,6 +265,9 @@ def propagation(
     coherence between roles above 0 means that errors of different roles add up more in the mixed
     encoder (docs/propagation.md).
     """
+    check_models((*models, *teacher), () if plan is None else (plan,))
+    if corpus is not None:
+        require_corpus(corpus)
     from earbit.quantize.propagation.verb import errors_of_models
 
     text, result = errors_of_models(

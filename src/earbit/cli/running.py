@@ -20,7 +20,7 @@ from earbit.cli.options import (
 )
 from earbit.errors import DataError
 from earbit.model_names import refuse_program, require_model
-from earbit.output import emit
+from earbit.output import emit, for_terminal
 from earbit.progress import say
 from earbit.quantize.plan import plan_named
 from earbit.terminal import printable
@@ -138,7 +138,7 @@ def run(
     from earbit.run import NoneUsable, RunInterrupted, render_run, run_files
 
     def show(records: list[dict[str, Any]]) -> None:
-        emit(records, json, render_run(records) if sys.stdout.isatty() else None)
+        emit(records, json, for_terminal(render_run(records)))
 
     try:
         records = run_files(file, audio, out, layers=layers, threads=threads)

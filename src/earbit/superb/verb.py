@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from earbit.audio.corpus import (
     Corpus,
     load_waveform,
+    naming_unusable,
     open_corpus,
     say_ignored,
     without,
     write_quarantine,
 )
 from earbit.audio.splits import Splits
-from earbit.errors import ConfigError, DataError
+from earbit.errors import DataError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.heads.example import Example
@@ -32,15 +33,15 @@ from earbit.superb.features import FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
+from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.search import Search, searches_of
 from earbit.superb.task import Protocol, Task
-from earbit.superb.tasks import TASKS, task_named
+from earbit.superb.tasks import task_named
 from earbit.superb.upstream import Upstream, model_upstream, program_upstream, upstream_named
 
 SCRATCH = "superb-features"
 """Folder of cached features in OUT, removed when the scores are written."""
-SYNTHETIC = "synthetic"
 PROXY_HOURS = 20.0
 """Corpora of fewer hours are scored by the proxy protocol by default."""
 ProtocolName = Literal["superb", "proxy"]
@@ -93,6 +94,11 @@ def work_on(task: Task, corpus: Corpus) -> Work:
     )
 
 
+def _named_work(task: Task, corpus: Corpus) -> Work:
+    with naming_unusable(corpus):
+        return work_on(task, corpus)
+
+
 def score_model(
     where: str,
     tasks: Sequence[str],
@@ -111,15 +117,16 @@ def score_model(
     written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task cannot use the
     labels or splits.
     """
-    names = list(TASKS) if "all" in tasks else list(dict.fromkeys(tasks))
-    where_of = corpora_of([task_named(name) for name in names], data)
+    chosen_tasks = tasks_named(tasks)
+    names = [task.name for task in chosen_tasks]
+    where_of = corpora_of(chosen_tasks, data)
     upstream = upstream_named(where, seed=seed, threads=threads)
     opened = {
         place: open_corpus(place, resplit=resplit) for place in dict.fromkeys(where_of.values())
     }
     for corpus in opened.values():
         say_ignored(corpus)
-    works = [work_on(task_named(name), opened[where_of[name]]) for name in names]
+    works = [_named_work(task, opened[where_of[task.name]]) for task in chosen_tasks]
     chosen = asdict(settings or Settings())
     run = {
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen},
@@ -138,39 +145,10 @@ def score_model(
             for work in of_corpus:
                 into = out_dir if len(names) == 1 else out_dir / work.task.name
                 # Splits stay as they are, unless clips could not be decoded.
-                left = work if usable is corpus else work_on(work.task, usable)
+                left = work if usable is corpus else _named_work(work.task, usable)
                 scores.append(score_work(left, features, into, settings, seed))
         shutil.rmtree(scratch, ignore_errors=True)
     return sorted(scores, key=lambda score: names.index(score["task"]))
-
-
-def corpora_of(tasks: Sequence[Task], data: Sequence[str]) -> dict[str, str]:
-    """The corpus of every task; raises ConfigError for a task without one and for two.
-
-    `synthetic` is the synthetic corpus that has the labels of the task.  A folder with a folder
-    for each task has a corpus for each.
-    """
-    of_task = [word for word in data if "=" in word and not Path(word).exists()]
-    rest = [word for word in data if word not in of_task]
-    named = {name: place for name, _, place in (word.partition("=") for word in of_task)}
-    asked = [task.name for task in tasks]
-    if unknown := [name for name in named if name not in asked]:
-        raise ConfigError(
-            f"--data {unknown[0]}=...: not a task to score; tasks: {', '.join(asked)}"
-        )
-    if len(rest) > 1 or len(named) + len(rest) < len(data):
-        raise ConfigError(f"--data {' '.join(data)}: give one corpus for all tasks, or TASK=CORPUS")
-    where_of = {}
-    for task in tasks:
-        place = named.get(task.name, rest[0] if rest else None)
-        if place is None:
-            raise ConfigError(f"--data has no corpus for {task.name}; give {task.name}=CORPUS")
-        if place == SYNTHETIC:
-            place = task.synthetic
-        elif (Path(place) / task.name).is_dir():
-            place = str(Path(place) / task.name)
-        where_of[task.name] = place
-    return where_of
 
 
 def corpus_features(
