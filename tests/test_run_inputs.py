@@ -1,5 +1,6 @@
 """What `earbit run` takes as audio, and what it says of it before and after."""
 
+import contextlib
 import io
 import os
 import subprocess
@@ -123,3 +124,20 @@ def test_a_run_of_more_than_a_minute_is_announced(
     run_files(program, [path], None)
     said = capsys.readouterr().err
     assert said == "" if line is None else said.startswith(f"{path}: 0 min") and line in said
+
+
+def test_the_time_of_a_long_file_is_shown_beside_the_time_that_has_passed(
+    program, tmp_path, monkeypatch
+):
+    path = tone(tmp_path / "a.wav")
+    notes = []
+
+    @contextlib.contextmanager
+    def progress(title, total):
+        yield lambda n=1, note="": notes.append((n, note))
+
+    monkeypatch.setattr(run, "progress", progress)
+    expected = ExpectedTime(200.0, 100.0)
+    monkeypatch.setattr(run, "expected_time", lambda session, waveform, least_s: expected)
+    run_files(program, [path], None)
+    assert notes == [(0, f"{path}: about 300 s"), (1, "")]

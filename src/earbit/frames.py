@@ -20,6 +20,8 @@ FRAME_RATE_HZ = 50
 """Frames per second at 16 kHz."""
 MIN_SAMPLES = 400
 """Receptive field of one frame in samples, 25 ms; shorter audio has no frame."""
+MIN_TRAINING_FRAMES = 10
+"""Minimum length of training clips; shorter ones hold no masked span."""
 
 Count = TypeVar("Count", int, "Tensor")
 

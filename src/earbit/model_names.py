@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from earbit.errors import ConfigError
 from earbit.foreign import refuse_foreign
-from earbit.presets import PRESETS
+from earbit.presets import PRESETS, require_preset
+from earbit.progress import say
 
 MODEL_FILE_NAME = "model.safetensors"
 WANTED = "a model folder or file that earbit trained, or a preset"
@@ -32,6 +34,28 @@ def require_model(where: str) -> None:
     if not model_path(where).exists():
         raise ConfigError(
             f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
+        )
+
+
+def distinct_models(models: Sequence[str]) -> list[str]:
+    """Models without repetitions, which are reported.  Paths of the same file are one model."""
+    first: dict[str | Path, str] = {}
+    for where in models:
+        place = where if where in PRESETS else model_path(where).resolve()
+        if place in first:
+            say(f"{where}: given twice; it is taken once, as {first[place]}")
+        first.setdefault(place, where)
+    return list(first.values())
+
+
+def require_recipe(where: str) -> None:
+    """Raises ConfigError unless the argument is a preset or an existing recipe file."""
+    path = Path(where)
+    if not path.suffix:
+        require_preset(where)
+    elif not path.is_file():
+        raise ConfigError(
+            f"{path}: recipe not found; give a preset or a file like the examples in recipes/"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ def emit(value: Any, path: Path | None, text: str | None) -> None:
         print_json(value)
     elif text:
         print_text(text)
+
+
+def for_terminal(text: str) -> str | None:
+    """The text if standard output is a terminal, else None, for which `emit` prints JSON."""
+    return text if sys.stdout.isatty() else None
 
 
 def print_text(text: str) -> None:

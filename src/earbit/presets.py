@@ -61,10 +61,15 @@ PRESETS: dict[str, Values] = {
 }
 
 
-def preset(name: str) -> ModelConfig:
-    """The configuration of a preset; raises ConfigError with all names if unknown."""
+def require_preset(name: str) -> None:
+    """Raises ConfigError with all names for an unknown preset."""
     if name not in PRESETS:
         raise ConfigError(f"unknown preset {name!r}; allowed: {', '.join(PRESETS)}")
+
+
+def preset(name: str) -> ModelConfig:
+    """The configuration of a preset; raises errors as `require_preset`."""
+    require_preset(name)
     from earbit.model import ModelConfig
 
     config: ModelConfig = from_dict(ModelConfig, PRESETS[name], where=f"preset {name}")

@@ -20,7 +20,7 @@ from earbit.audio.with_warning import read_with_warning, say_warnings
 from earbit.errors import ConfigError, DataError, Interrupted
 from earbit.files import make_folder, name_of, not_interrupted, write_whole
 from earbit.foreign import refuse_foreign
-from earbit.progress import progress, say
+from earbit.progress import Advance, progress, say
 from earbit.rttm import write_rttm
 from earbit.runtime.expected_time import expected_time
 from earbit.runtime.head_fields import head_columns, head_fields
@@ -158,7 +158,7 @@ def _run_each(
     try:
         with progress("features", len(paths)) as advance:
             for path in paths:
-                entry, arrays = _run_one(session, path, layers, threshold)
+                entry, arrays = _run_one(session, path, layers, threshold, advance)
                 with not_interrupted():
                     for name, array in arrays.items():
                         keep(name, array)
@@ -180,7 +180,11 @@ def _run_each(
 
 
 def _run_one(
-    session: Session, path: Path, layers: Literal["last", "all"], threshold: float | None
+    session: Session,
+    path: Path,
+    layers: Literal["last", "all"],
+    threshold: float | None,
+    advance: Advance,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Record of a file (length, shape and time, or the error) and its arrays."""
     name = name_of(path)
@@ -189,7 +193,7 @@ def _run_one(
         scores = None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LevelWarning)  # it is said with the name
-            _announce_if_long(session, name, waveform)
+            _announce_if_long(session, name, waveform, advance)
             start_s = time.perf_counter()
             if session.labels is None:
                 features = session.run(waveform, layers=layers)
@@ -218,7 +222,7 @@ def _run_one(
     return entry, arrays
 
 
-def _announce_if_long(session: Session, name: str, waveform: np.ndarray) -> None:
+def _announce_if_long(session: Session, name: str, waveform: np.ndarray, advance: Advance) -> None:
     expected = expected_time(session, waveform, SAID_FROM_S)
     if expected is None or expected.total_s < SAID_FROM_S:
         return
@@ -230,6 +234,7 @@ def _announce_if_long(session: Session, name: str, waveform: np.ndarray) -> None
             "length, so shorter files take less"
         )
     say(line)
+    advance(0, f"{name}: about {expected.total_s:.0f} s")  # beside the time that has passed
 
 
 def _n_used(summary: Sequence[Mapping[str, Any]]) -> int:

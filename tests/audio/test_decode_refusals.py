@@ -7,6 +7,7 @@ import pytest
 import soundfile
 from audio_bytes import RATE_HZ, wav_bytes
 
+from earbit.audio import joined
 from earbit.audio.decode import audio_info, read_audio
 from earbit.errors import DataError
 
@@ -177,4 +178,72 @@ def test_cut_and_joined_files_of_every_container_are_refused(kind, suffix, tmp_p
         path = tmp_path / f"{name}.{suffix}"
         path.write_bytes(content)
         with pytest.raises(DataError, match=message):
+            read_audio(path)
+
+
+CONTAINERS = {
+    "wav": ("WAV", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "ogg": ("OGG", "VORBIS"),
+    "mp3": ("MP3", None),
+    "aiff": ("AIFF", "PCM_16"),
+    "au": ("AU", "PCM_16"),
+    "caf": ("CAF", "PCM_16"),
+    "w64": ("W64", "PCM_16"),
+    "sph": ("NIST", "PCM_16"),
+}
+
+
+def written(tmp_path, suffix, n_samples=8_000):
+    kind, subtype = CONTAINERS[suffix]
+    path = tmp_path / f"x.{suffix}"
+    wave = 0.1 * np.random.default_rng(0).standard_normal(n_samples)
+    soundfile.write(path, wave, RATE_HZ, format=kind, subtype=subtype)
+    return path, path.read_bytes()
+
+
+@pytest.mark.parametrize("second", CONTAINERS)
+@pytest.mark.parametrize("first", CONTAINERS)
+def test_joined_files_of_two_formats_are_refused(first, second, tmp_path):
+    _, added = written(tmp_path, second)
+    path, data = written(tmp_path, first)
+    if (first, second) == ("flac", "mp3"):  # frames of mp3 are not searched for in those of flac
+        added = b"ID3\x04\x00\x00\x00\x00\x00\x00" + added
+    path.write_bytes(data + added)
+    if first == second in ("ogg", "mp3"):
+        assert read_audio(path).size > 12_000
+    else:
+        with pytest.raises(DataError, match=f"into one, the second begins at byte {len(data)};"):
+            read_audio(path)
+
+
+def test_a_wav_with_a_chunk_after_its_sound_is_read_alone_and_refused_with_another(tmp_path):
+    path, data = written(tmp_path, "wav")
+    chunk = b"LIST\x04\x00\x00\x00INFO"
+    data = data[:4] + (len(data) + len(chunk) - 8).to_bytes(4, "little") + data[8:] + chunk
+    path.write_bytes(data)
+    assert read_audio(path).size == 8_000
+    _, added = written(tmp_path, "flac")
+    path.write_bytes(data + added)
+    with pytest.raises(DataError, match=f"the second begins at byte {len(data)};"):
+        read_audio(path)
+
+
+def test_a_flac_that_holds_the_header_of_a_wav_in_its_metadata_is_read(tmp_path):
+    # As `flac --keep-foreign-metadata` writes: an APPLICATION block (type 2) of `riff`.
+    path, data = written(tmp_path, "flac")
+    _, wav = written(tmp_path, "wav")
+    block = b"riff" + wav[:44]
+    path = tmp_path / "x.flac"
+    path.write_bytes(data[:42] + b"\x02" + len(block).to_bytes(3, "big") + block + data[42:])
+    assert read_audio(path).size == 8_000
+
+
+def test_the_second_file_is_found_across_blocks_of_the_search(tmp_path, monkeypatch):
+    monkeypatch.setattr(joined, "SEARCH_BYTES", 64)
+    path, data = written(tmp_path, "flac", n_samples=800)
+    _, added = written(tmp_path, "wav")
+    for n_zeros in range(64):
+        path.write_bytes(data + bytes(n_zeros) + added)
+        with pytest.raises(DataError, match=f"the second begins at byte {len(data) + n_zeros};"):
             read_audio(path)

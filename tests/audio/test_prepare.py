@@ -90,8 +90,8 @@ def test_every_label_is_counted_whether_or_not_a_task_needs_it(write_corpus, tmp
 
 def test_a_clean_corpus_leaves_no_quarantine(write_corpus, tmp_path):
     root, _ = write_corpus(n=1)
-    prepare(str(root), tmp_path)
-    assert not (tmp_path / "quarantine.jsonl").exists()
+    prepare(str(root), tmp_path / "out")
+    assert not (tmp_path / "out" / "quarantine.jsonl").exists()
 
 
 def test_files_that_are_broken_within_are_quarantined_though_the_manifest_tells_their_length(

@@ -148,9 +148,27 @@ def test_a_valid_split_that_lacks_a_class_is_drawn_anew_and_says_so():
     examples = corpus([1] * 10)
     lone = {e.id for e in examples if e.speaker == "speaker-3" and e.target == "stop"}
     splits = class_splits(examples, {e.id: "valid" if e.id in lone else "train" for e in examples})
-    assert splits.summary["drawn_by"].startswith("corpus; test and valid by speaker; ")
-    assert "the corpus' valid lacks" in splits.summary["drawn_by"]
+    assert splits.summary["drawn_by"] == (
+        "corpus; test and valid by speaker; the valid clips of the corpus have none of "
+        f"{', '.join(sorted({*WORDS} - {'stop'}))}, so they are used for training"
+    )
     assert parts(splits) == parts(class_splits(examples, {}))
+
+
+def test_resplit_is_advised_only_where_the_corpus_has_splits():
+    examples = corpus([3])
+    missing_class = {e.id: "train" for e in examples}
+    missing_class |= {e.id: "test" for e in examples[:1]}
+    few = [example(i, "text", "s") for i in range(6)]
+    for split, clips, split_of in (
+        (class_splits, examples, missing_class),
+        (speaker_splits, few, {few[0].id: "test"}),
+    ):
+        with pytest.raises(DataError, match="; --resplit ignores `split` and draws new splits$"):
+            split(clips, split_of)
+        with pytest.raises(DataError) as error:
+            split(clips, {e.id: None for e in clips})
+        assert "resplit" not in str(error.value)
 
 
 def test_clips_without_a_speaker_are_split_by_id_among_the_rest():

@@ -1,16 +1,21 @@
 """Which clips train and which validate, where no labels of classes are needed."""
 
 import hashlib
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from lhotse import CutSet
 
 from earbit.audio.corpus import Corpus
 from earbit.audio.cuts import cut_of
-from earbit.audio.manifest import Utterance
+from earbit.audio.manifest import Rejected, Utterance, read_manifest
 from earbit.audio.splits import training_split
 from earbit.errors import DataError
+
+RATE_HZ = 16_000
 
 
 def cuts(ids, n_samples=16_000, **split_of):
@@ -78,7 +83,7 @@ def test_a_corpus_of_train_and_test_clips_validates_on_some_of_its_train_clips()
 def test_a_corpus_of_test_clips_is_refused_with_the_way_out():
     ids = [f"{i}" for i in range(30)]
     corpus_of_test = cuts(ids, **dict.fromkeys(ids, "test"))
-    cause = "^corpus made: all 30 clips have `split: test`; .* needed, "
+    cause = "^corpus made: all 30 clips have `split: test`; .* needed; "
     with pytest.raises(DataError, match=f"{cause}--resplit ignores"):
         training_split(corpus_of_test)
 
@@ -104,3 +109,17 @@ def test_clips_of_fewer_than_ten_frames_do_not_train(n_samples, is_enough):
             DataError, match="^corpus made: 0 of 2 clips are of 0.205 s or more; at least two"
         ):
             training_split(made)
+
+
+@pytest.mark.parametrize("claimed", [500, 3_279, 3_280])
+def test_a_length_that_would_exclude_a_clip_is_compared_with_the_file(tmp_path, claimed):
+    soundfile.write(tmp_path / "a.wav", np.zeros(8_000), RATE_HZ)
+    line = {"path": "a.wav", "sample_rate": RATE_HZ, "num_samples": claimed}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(line))
+    (found,) = read_manifest(tmp_path)
+    # Ten frames of training need 3,280 samples.  Longer clips are compared when they are decoded.
+    if claimed < 3_280:
+        assert isinstance(found, Rejected)
+        assert f"`num_samples` is {claimed}, the file has 8000 samples" in found.reason
+    else:
+        assert isinstance(found, Utterance)

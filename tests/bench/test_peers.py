@@ -9,6 +9,7 @@ from earbit.bench.peers.catalogue import PEERS, peers_named, why_left_out
 from earbit.bench.side_by_side import bench
 from earbit.errors import ConfigError, UnsupportedError
 from earbit.export.verb import export_model
+from earbit.extras import install_command
 from earbit.load import random_model
 from earbit.model_file import save_model
 from earbit.presets import preset
@@ -82,7 +83,8 @@ def test_an_engine_that_is_not_installed_is_left_out_with_the_extra_to_install(m
     )
     assert peers_named(["openvino-int8", "torch"]) == ["torch"]
     assert capsys.readouterr().err == (
-        "openvino-int8: left out, there is no openvino; pip install 'earbit[openvino]' adds it\n"
+        "openvino-int8: left out, there is no openvino; install it with: "
+        f"{install_command('openvino')}\n"
     )
 
 

@@ -12,8 +12,10 @@ import pytest
 from one_line import fails
 
 from earbit.bench.peers.catalogue import PEERS
+from earbit.cli.arguments import arguments_of
 from earbit.cli.commands import COMMANDS
 from earbit.cli.main import main
+from earbit.cli.options import SAME_MEANING
 from earbit.cli.parse import parse
 from earbit.presets import PRESETS
 from earbit.quantize.plan import PLANS
@@ -112,6 +114,41 @@ def test_a_command_that_does_not_exist_is_explained_in_one_line(args, named, cap
 )
 def test_a_mistake_is_said_in_words_that_are_not_of_the_parser(args, said, capsys):
     assert fails(capsys, *args) == f"earbit: {said}; see earbit {args[0]} --help"
+
+
+@pytest.mark.parametrize(
+    ("args", "hint"),
+    [
+        (["superb", "m", "--corpus", "x"], "unknown option --corpus; the option is --data here"),
+        (["quantize", "m", "--data=x"], "unknown option --data; the option is --corpus here"),
+        (["prepare", "folder", "--corpus", "x"], "unknown option --corpus; the option is --root"),
+        (["units", "--corpus", "x"], "unknown option --corpus; it is CORPUS here"),
+        (["run", "--model", "x"], "unknown option --model; it is PROGRAM here"),
+        (["study", "--models", "x"], "unknown option --models; the option is --encoders here"),
+        (
+            ["pretrain", "hubert-tiny", "--data", "x"],
+            "unknown option --data; it is a field of the configuration: --set corpus=x",
+        ),
+        (
+            ["pretrain", "hubert-tiny", "--n-steps=5"],
+            "unknown option --n-steps; it is a field of the configuration: "
+            "--set train.optimiser.n_steps=5",
+        ),
+        (["doctor", "--corpus", "x"], "unknown option --corpus"),
+    ],
+)
+def test_an_option_of_another_command_is_answered_with_the_one_of_this_command(args, hint, capsys):
+    assert fails(capsys, *args).startswith(f"earbit: {hint}")
+
+
+def test_each_group_of_names_has_two_that_commands_take():
+    arguments = [one for command in COMMANDS.values() for one in arguments_of(command)]
+    flags = {one.flag for one in arguments}
+    texts = [str(command.__doc__) for command in COMMANDS.values()]
+    texts += [one.help for one in arguments if one.name == "set"]
+    for group in SAME_MEANING:
+        fields = {name for name in group if any(f"{name}=" in text for text in texts)}
+        assert len(flags & {*group} | fields) > 1, group
 
 
 def test_a_file_whose_name_looks_like_an_option_is_named_with_its_folder(

@@ -137,11 +137,12 @@ WRONG = {
 }
 
 
-def test_a_wrong_argument_of_bench_and_export_is_found_before_pytorch_is_imported(tmp_path):
+def refused_before_pytorch(wrong, folder):
+    """Runs each command in one process; its error must have the text that is its key."""
     code = f"""
 import sys
 from earbit.cli.main import main
-for args in {list(WRONG.values())}:
+for args in {list(wrong.values())}:
     try:
         main(args)
     except SystemExit as end:
@@ -149,13 +150,48 @@ for args in {list(WRONG.values())}:
 assert not {{"torch", "lhotse", "sklearn"}} & set(sys.modules)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder
     )
     lines = done.stderr.splitlines()
-    assert len(lines) == len(WRONG)
-    for line, named in zip(lines, WRONG, strict=True):
+    assert len(lines) == len(wrong)
+    for line, named in zip(lines, wrong, strict=True):
         assert named in line
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
+
+
+def test_a_wrong_argument_of_bench_and_export_is_found_before_pytorch_is_imported(tmp_path):
+    refused_before_pytorch(WRONG, tmp_path)
+
+
+WRONG_OF_MODELS = {
+    "unknown preset 'hubert-bose'": ["pretrain", "hubert-bose", "--out", "o"],
+    "mine.py: recipe not found": ["pretrain", "mine.py", "--out", "o"],
+    "nowhere: no such folder": ["pretrain", "hubert-tiny", "--set", "corpus=nowhere", "--out", "o"],
+    "'hubert-nose' is neither": ["quantize", "hubert-nose", "--out", "o"],
+    "unknown plan 'w1a4'": ["quantize", "hubert-tiny", "--plan", "w1a4", "--out", "o"],
+    "no-corpus: no such folder": ["quantize", "hubert-tiny", "--corpus", "no-corpus", "--out", "o"],
+    "unknown task 'kz'": ["superb", "hubert-tiny", "--task", "kz", "--out", "o"],
+    "no-data: no such folder": ["superb", "hubert-tiny", "--data", "no-data", "--out", "o"],
+    "asr-data: no such folder": [
+        "superb", "fbank", "--task", "asr", "--data", "asr=asr-data", "--out", "o",
+    ],
+    "no-features: no such folder": ["superb", "features:no-features", "--out", "o"],
+    "'conformer-x' is neither": ["superb", "conformer-x", "--out", "o"],
+    "'conformer-y' is neither": ["propagation", "conformer-y", "--noise"],
+    "unknown plan 'w1a5'": ["propagation", "hubert-tiny", "--plan", "w1a5", "--noise"],
+    "'teacher' is neither": ["propagation", "hubert-tiny", "--teacher", "teacher"],
+    "clips: no such folder": ["propagation", "hubert-tiny", "--corpus", "clips"],
+    "'conformer-z' is neither": ["profile", "conformer-z"],
+    "unknown plan 'w1a6'": ["profile", "hubert-tiny", "--plan", "w1a6"],
+    "unknown preset 'hubert-huge'": ["study", "--encoders", "hubert-huge"],
+    "my-audio: no such folder": ["study", "--corpus", "my-audio"],
+    "audio: no such folder": ["units", "audio", "--out", "o"],
+    "root: no such folder": ["prepare", "folder", "--root", "root", "--out", "o"],
+}  # fmt: skip
+
+
+def test_a_wrong_name_in_training_and_evaluation_is_found_before_pytorch_is_imported(tmp_path):
+    refused_before_pytorch(WRONG_OF_MODELS, tmp_path)
 
 
 def test_a_program_is_not_written_over_a_folder(capsys, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from safetensors.torch import load_file
 
+from earbit.cli.main import main
 from earbit.config import save
 from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
@@ -209,3 +210,18 @@ def test_given_units_of_which_some_are_dead_are_refused(melodies, tmp_path):
     given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
     with pytest.raises(DataError, match="1 of 4 units found"):
         pretrain(given, tmp_path / "run")
+
+
+def test_the_command_prints_text_on_a_terminal_and_json_elsewhere(
+    melodies, tmp_path, capsys, monkeypatch
+):
+    save(recipe(melodies, n_steps=1), tmp_path / "recipe.json")
+    args = ["pretrain", str(tmp_path / "recipe.json"), "--out", str(tmp_path / "out")]
+    main(args)
+    result = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    main([*args, "--json", str(tmp_path / "result.json")])
+    figures, where = capsys.readouterr().out.splitlines()
+    assert f"valid_loss: {result['valid_loss']:.4g}" in figures
+    assert where == f"the model is {result['model']}"
+    assert json.loads((tmp_path / "result.json").read_text()) == result

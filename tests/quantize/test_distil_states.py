@@ -122,7 +122,7 @@ def test_a_preset_finds_no_units(melodies, tmp_path, capsys):
 def test_a_weight_that_needs_a_head_is_refused_before_any_audio_is_read(
     name, headless, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("earbit.quantize.verb.training_corpus", None)
+    monkeypatch.setattr("earbit.quantize.verb.open_training_corpus", None)
     with pytest.raises(ConfigError, match=f"weights.{name}=0.5 .*no unit head; .*pretrain"):
         run(headless, "corpus", tmp_path / "out", settings=[f"weights.{name}=0.5"])
     assert not (tmp_path / "out").exists()
@@ -131,7 +131,7 @@ def test_a_weight_that_needs_a_head_is_refused_before_any_audio_is_read(
 def test_a_weight_that_needs_units_is_refused_before_any_audio_is_read(
     lonely, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("earbit.quantize.verb.training_corpus", None)
+    monkeypatch.setattr("earbit.quantize.verb.open_training_corpus", None)
     with pytest.raises(ConfigError, match=r"weights.units=1 .*no units; set weights.units=0, or"):
         run(lonely, "corpus", tmp_path / "out", settings=["weights.units=1"])
     assert not (tmp_path / "out").exists()

@@ -93,7 +93,7 @@ def test_a_run_of_one_stage_and_one_of_several_do_not_share_a_folder(
 def test_folders_of_other_things_are_refused_before_any_audio_is_read(
     teacher, melodies, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("earbit.quantize.verb.training_corpus", None)
+    monkeypatch.setattr("earbit.quantize.verb.open_training_corpus", None)
     with pytest.raises(ConfigError, match=r"holds a pre-training.*give another --out") as refusal:
         run(teacher, melodies, teacher)
     assert "delete" not in str(refusal.value)
@@ -151,3 +151,10 @@ def test_resplit_serves_a_corpus_of_test_clips_and_belongs_to_the_run(teacher, m
     assert config["resplit"] is True
     with pytest.raises(ConfigError, match="a run with --resplit, here no --resplit"):
         run(teacher, root, tmp_path / "out")
+
+
+def test_advice_about_units_comes_after_the_corpus_has_been_opened(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no usable audio"):
+        run("hubert-tiny", tmp_path / "empty", tmp_path / "out")
+    assert capsys.readouterr().err == ""

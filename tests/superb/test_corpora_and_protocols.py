@@ -1,13 +1,17 @@
 """Which corpus and which protocol a task gets."""
 
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import soundfile
 
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, DataError
 from earbit.superb.ks import KS
+from earbit.superb.names import corpora_of
 from earbit.superb.tasks import TASKS, task_named
-from earbit.superb.verb import Settings, corpora_of, score_model
+from earbit.superb.verb import Settings, score_model
 
 
 def test_a_folder_may_have_a_corpus_for_each_task(tmp_path):
@@ -67,3 +71,20 @@ def test_fewer_updates_keep_the_interval_between_evaluations(task):
     assert (few.n_steps, few.n_checks) == (200, 1)
     _, half = Settings(protocol="superb", n_steps=whole.n_steps // 2).of(task, 0.1)
     assert half.n_checks == whole.n_checks // 2
+
+
+def test_unusable_files_are_named_where_splits_lack_their_class(tmp_path):
+    lines = []
+    for split in ("train", "valid", "test"):
+        for word in ("yes", "no"):
+            name = f"{split}-{word}.wav"
+            soundfile.write(tmp_path / name, np.zeros(8_000), 16_000)
+            lines.append({"path": name, "keyword": word, "split": split})
+    lines[-1] |= {"num_samples": 100, "sample_rate": 16_000}
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(
+        DataError,
+        match=r"no clip of 'no' in test .*\(1 files or lines rejected, .*`num_samples` is 100, the "
+        "file has 8000 samples",
+    ):
+        score_model("hubert-tiny", ("ks",), (str(tmp_path),), tmp_path / "out", seed=0)

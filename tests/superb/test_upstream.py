@@ -95,7 +95,7 @@ def test_a_folder_holds_one_array_per_clip_and_no_audio_is_read(tmp_path):
 
 def test_a_missing_folder_and_a_missing_clip_are_named(tmp_path):
     with pytest.raises(DataError, match="nothing: no such folder; features:DIR holds a file ID"):
-        folder_upstream(tmp_path / "nothing")
+        upstream_named(f"features:{tmp_path / 'nothing'}", seed=0, threads=1)
     with pytest.raises(DataError, match=r"ghost.npy: no features for clip 'ghost'"):
         folder_upstream(tmp_path).features("ghost", no_audio)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from lhotse import CutSet, MonoCut
 
+from earbit.audio.corpus_names import SYNTHETIC_CONTENTS, require_corpus
 from earbit.audio.cuts import cut_of
 from earbit.audio.decode import audio_info, read_audio, readable_formats
 from earbit.audio.folder import audio_folder
@@ -30,14 +31,6 @@ from earbit.files import make_folder, name_of, writable, write_text
 from earbit.frames import MIN_SAMPLES
 from earbit.progress import progress, say
 
-SYNTHETIC = "synthetic"
-SYNTHETIC_CONTENTS: dict[str | Path, Literal["clips", "voices", "queries", "mixtures"]] = {
-    SYNTHETIC: "clips",
-    "synthetic-voices": "voices",
-    "synthetic-queries": "queries",
-    "synthetic-mixtures": "mixtures",
-}
-"""Synthetic corpora by name."""
 QUARANTINE_NAME = "quarantine.jsonl"
 N_NAMED = 3
 """Maximum number of unusable files that are printed."""
@@ -67,6 +60,7 @@ def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
     for a corpus without usable files, and for a manifest that is not UTF-8 or has a path outside of
     its folder.
     """
+    require_corpus(where)
     if where in SYNTHETIC_CONTENTS:
         from earbit.audio.synthetic.build import synthetic_corpus_folder
         from earbit.audio.synthetic.contents import SyntheticConfig
@@ -76,8 +70,6 @@ def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
     else:
         root = Path(where)
         name = name_of(root.resolve().name)
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; give a folder of audio, or 'synthetic'")
     ignored: tuple[str, ...] = ()
     items: Iterable[Utterance | Rejected]
     if (root / MANIFEST_NAME).is_file():
@@ -123,14 +115,29 @@ def corpus_of_items(
     return Corpus(name, root, cuts, tuple(rejected), _digest(utterances), ignored)
 
 
-def _why_nothing(root: Path, rejected: list[Rejected], ignored: tuple[str, ...]) -> str:
-    found = []
-    if rejected:
-        first = rejected[0]
-        found.append(
-            f"{len(rejected)} files or lines rejected, the first: {_with_path(root, first)}"
-        )
+def _why_nothing(root: Path, rejected: Sequence[Rejected], ignored: tuple[str, ...]) -> str:
+    found = [_rejected_as_text(root, rejected)] if rejected else []
     return "; ".join((*found, *ignored)) or f"no {readable_formats()} file"
+
+
+def _rejected_as_text(root: Path, rejected: Sequence[Rejected]) -> str:
+    first = _with_path(root, rejected[0])
+    return f"{len(rejected)} files or lines rejected, the first: {first}"
+
+
+@contextlib.contextmanager
+def naming_unusable(corpus: Corpus) -> Iterator[None]:
+    """Adds the number of unusable files and the first reason to the message of a DataError.
+
+    Missing labels, splits or clips may be theirs.
+    """
+    try:
+        yield
+    except DataError as error:
+        if not corpus.quarantine:
+            raise
+        rejected = _rejected_as_text(corpus.root, corpus.quarantine)
+        raise DataError(f"{error} ({rejected})") from error
 
 
 def _tables_in(root: Path) -> list[str]:
@@ -177,7 +184,8 @@ def decoded_corpus(
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
         waveforms, corpus = decode_all(corpus, progress=advance)
     if check is not None:
-        check(corpus)
+        with naming_unusable(corpus):
+            check(corpus)
     write_quarantine(corpus, out_dir)
     return corpus, waveforms
 

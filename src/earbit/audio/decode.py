@@ -19,7 +19,8 @@ from earbit.audio.formats import (
     READ_SUFFIXES,
     listed,
 )
-from earbit.audio.parts import Part, mpeg_parts, parts_of, refuse_joined
+from earbit.audio.joined import refuse_joined
+from earbit.audio.parts import Part, mpeg_parts, parts_of
 from earbit.audio.resampling import Resampled, resample, resampled_length
 from earbit.audio.source import Source, is_pipe, opened
 from earbit.errors import DataError

@@ -14,11 +14,13 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.utf8 import read_utf8
 from earbit.errors import DataError
 from earbit.files import ESCAPED_BYTE, name_of, path_named, writable
-from earbit.frames import MIN_SAMPLES
+from earbit.frames import MIN_TRAINING_FRAMES, n_samples_of
 
 MANIFEST_NAME = "manifest.jsonl"
 MAX_SAMPLES = 2**53
 """Largest count that a float represents exactly."""
+MIN_CLAIMED_SAMPLES = n_samples_of(MIN_TRAINING_FRAMES)
+"""A smaller `num_samples` excludes a clip before it is decoded, so the header is read too."""
 MAX_TIME_S = 1e9
 """Maximum start and duration of a phone: thirty years."""
 SPLIT_NAMES = {
@@ -134,7 +136,7 @@ def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
             f"{relative}: `bytes` is {record['bytes']!r}, the file has {n_bytes}; write {n_bytes}, "
             "or leave the field out"
         )
-    elif not MIN_SAMPLES <= n_samples <= MAX_SAMPLES:
+    elif not MIN_CLAIMED_SAMPLES <= n_samples <= MAX_SAMPLES:
         check_n_samples(relative, n_samples, audio_info(path).n_samples)
     known = {"id", "path", "num_samples", "sample_rate", "bytes", "duration"}
     labels = _labels({key: value for key, value in record.items() if key not in known})

@@ -114,9 +114,9 @@ def mpeg_file(file: BinaryIO, start: int, end: int) -> MpegFile:
     return found
 
 
-def begins_with_frames(file: BinaryIO, n_bytes: int) -> bool:
-    """Whether a file begins with frames after optional tags."""
-    view, at = _View(file, n_bytes), 0
+def begins_with_frames(file: BinaryIO, n_bytes: int, at: int = 0) -> bool:
+    """Whether frames begin at a position of a file, after optional tags."""
+    view = _View(file, n_bytes)
     while after := _after_tag(view, at):
         at = after
     header = parse_header(view.int_at(at))

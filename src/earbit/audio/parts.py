@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from earbit.audio.byte_ranges import ByteRanges, Range
+from earbit.audio.joined import MPEG_TAG, refuse_another_at
 from earbit.audio.mpeg_frames import MAX_FRAME_BYTES, MpegStream, begins_with_frames, mpeg_file
 from earbit.audio.ogg_pages import ogg_links
-from earbit.audio.promised_end import missing_bytes, promised_end
+from earbit.audio.promised_end import missing_bytes
 from earbit.audio.source import Source
-from earbit.audio.wav_header import MPEG_TAGS, WAV_FORMS, WavSound, wav_sound
+from earbit.audio.wav_header import MPEG_TAGS, WavSound, wav_sound
 from earbit.errors import DataError
-
-FLAC_BEGINNING = b"fLaC\x00\x00\x00\x22"
-"""Start of a flac file: its magic number, and a first block of 34 bytes that is not the last."""
-SEARCH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,8 @@ class Part:
 def parts_of(source: Source) -> list[Part]:
     """Returns the parts of a file: one, or several for joined files.
 
-    Raises DataError for truncated Ogg, wav and MPEG files.
+    Raises DataError for truncated Ogg, wav and MPEG files, and for Ogg and MPEG files followed by a
+    file of another format.
     """
     source.file.seek(0)
     if source.file.read(4) == b"OggS":
@@ -82,6 +80,9 @@ def mpeg_parts(source: Source, start: int, end: int) -> list[Part]:
             f"{source.path}: breaks off inside a frame after {streams[-1].n_frames} frames; "
             f"{_way_out(source)}"
         )
+    for stream in streams:
+        for _, end_of_frames in stream.ranges:
+            refuse_another_at(source, end_of_frames, besides=MPEG_TAG)
     return [Part(stream.ranges, stream) for stream in streams]
 
 
@@ -100,6 +101,7 @@ def _ogg_parts(source: Source) -> list[Part]:
                 f"{source.path}: damaged, a page is missing or its checksum is wrong; "
                 f"{_way_out(source)}"
             )
+        refuse_another_at(source, link.end, besides=b"OggS")
     return [Part([(link.start, link.end)]) for link in links]
 
 
@@ -116,50 +118,6 @@ def _wav_parts(source: Source, wav: WavSound) -> list[Part]:
         ranges += [(at, place), correction]
         at = place + len(correction)
     return [Part([*ranges, (at, source.n_bytes)])]
-
-
-def refuse_joined(source: Source) -> None:
-    """Raises DataError for concatenated files, of which decoders read only the first.
-
-    Reads all bytes of a flac file.
-    """
-    wav = wav_sound(source.file, source.n_bytes)
-    at = 0
-    if wav is not None:
-        source.file.seek(wav.start + wav.n_bytes)
-        rest = source.file.read(16)
-        # A byte of padding may follow the sound or be missing.
-        is_file = rest[:4] in WAV_FORMS or rest[1:5] in WAV_FORMS
-        at = wav.start + wav.n_bytes if is_file and b"WAVE" in rest else 0
-    else:
-        source.file.seek(0)
-        beginning = source.file.read(4)
-        if beginning == FLAC_BEGINNING[:4]:
-            at = _find(source, FLAC_BEGINNING, 4)
-        elif end := promised_end(source.file):
-            source.file.seek(end)
-            # Up to seven bytes of padding may follow the sound.
-            place = source.file.read(len(beginning) + 7).find(beginning)
-            at = end + place if place >= 0 else 0
-    if at:
-        raise DataError(
-            f"{source.path}: several files joined into one, the second begins at byte {at}; "
-            "split it there, or leave it out"
-        )
-
-
-def _find(source: Source, wanted: bytes, at: int) -> int:
-    """Finds bytes at or after `at`; 0 if they are missing."""
-    while at < source.n_bytes:
-        source.file.seek(at)
-        block = source.file.read(SEARCH_BYTES)
-        place = block.find(wanted)
-        if place >= 0:
-            return at + place
-        if len(block) < SEARCH_BYTES:
-            break
-        at += len(block) - len(wanted) + 1
-    return 0
 
 
 def _refuse_missing(source: Source, n_missing_bytes: int) -> None:

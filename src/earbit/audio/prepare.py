@@ -11,23 +11,26 @@ from typing import Any
 import numpy as np
 
 from earbit.audio.corpus import (
-    SYNTHETIC,
+    QUARANTINE_NAME,
     Corpus,
     for_each_waveform,
     open_corpus,
     say_ignored,
     write_quarantine,
 )
+from earbit.audio.corpus_names import SYNTHETIC
 from earbit.audio.folder import audio_folder
 from earbit.audio.label_table import write_manifest
 from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.silence import silence_in
 from earbit.errors import ConfigError, DataError
-from earbit.files import make_folder, writable, write_json
+from earbit.files import make_folder, refuse_other_files, writable, write_json
 from earbit.progress import progress, say
 
 REPORT_NAME = "manifest.json"
+FILES = {REPORT_NAME, QUARANTINE_NAME}
+"""Files that this command writes."""
 SILENCE_PEAK = 1e-3
 """Peak of silence: 60 dB below full scale."""
 SILENCE_SAMPLES = SAMPLE_RATE_HZ // 10
@@ -40,23 +43,30 @@ Check = Callable[[Corpus], object]
 
 
 def prepare(
-    where: str, out_dir: Path, *, tasks: Mapping[str, Check], labels: Path | None = None
+    where: str,
+    out_dir: Path,
+    *,
+    tasks: Mapping[str, Check],
+    labels: Path | None = None,
+    resplit: bool = False,
 ) -> dict[str, Any]:
     """Writes manifest.json and quarantine.jsonl to `out_dir` and returns the former.
 
     tasks: the check of each task.  labels: a table that is first converted to manifest.jsonl.
+    resplit: checks what tasks can use without the `split` of the corpus.
     Every file is decoded, one at a time, to find damaged and silent files.  The report has the
     contents of the corpus, the number of utterances with each label, and the tasks that can use
     labels and splits.  Raises DataError without usable files, and ConfigError if `out_dir` is the
-    folder of the corpus.
+    folder of the corpus or has other files.
     """
     report_path = out_dir / REPORT_NAME
     if where != SYNTHETIC:
         _refuse_corpus_as_output(Path(where), out_dir)
+    refuse_other_files(out_dir, FILES)
     table = {}
     if labels is not None:
         table["label_table"] = write_manifest(Path(where), labels, report_path)
-    corpus = open_corpus(where)
+    corpus = open_corpus(where, resplit=resplit)
     make_folder(out_dir)
     corpus = replace(corpus, ignored=(*corpus.ignored, *_unlisted(corpus)))
     say_ignored(corpus)
@@ -82,6 +92,27 @@ def decoded_levels(corpus: Corpus, report_path: Path) -> tuple[Corpus, dict[str,
         "silent_files": levels.silent_files,
         "n_clipped": levels.n_clipped,
     }
+
+
+def render_prepared(report: Mapping[str, Any], out_dir: Path) -> str:
+    """Short text of the report, for a terminal."""
+    n_bad = report["n_quarantined"]
+    lines = [
+        f"{report['corpus']}: {report['n_utterances']} utterances, {report['hours']} hours, "
+        f"{report['n_speakers']} speakers, "
+        + (
+            f"{n_bad} unusable files in {out_dir / QUARANTINE_NAME}"
+            if n_bad
+            else "all files usable"
+        )
+    ]
+    for title in ("splits", "labels"):
+        counts = (f"{n} {name}" for name, n in report[title].items())
+        lines.append(f"{title}: {', '.join(counts) or 'none'}")
+    lines.append(f"tasks that can use it: {', '.join(report['tasks']) or 'none'}")
+    if refused := report["tasks_without_labels"]:
+        lines.append(f"others: {', '.join(refused)}; reasons in {out_dir / REPORT_NAME}")
+    return "\n".join(lines)
 
 
 def _refuse_corpus_as_output(root: Path, out_dir: Path) -> None:

@@ -16,13 +16,12 @@ from lhotse import CutSet
 from earbit.audio.corpus import Corpus
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
-from earbit.frames import n_frames_of, n_samples_of
+from earbit.frames import MIN_TRAINING_FRAMES, n_frames_of, n_samples_of
 
 NAMES = ("train", "valid", "test")
 HELD_OUT_SHARES = {"test": 0.2, "valid": 0.1}
 """Fractions of clips; a split may be larger if its speakers have many clips."""
-MIN_TRAINING_FRAMES = 10
-"""Minimum length of training clips; shorter ones hold no masked span."""
+RESPLIT = "--resplit ignores `split` and draws new splits"
 
 
 class LabelledClip(Protocol):
@@ -86,8 +85,7 @@ def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
                 "train on and to validate"
                 if len(usable) < 2
                 else _said_of(given, "clips" if len(usable) == n_all else f"clips {long_enough}")
-                + "; clips to train on and to validate are needed, "
-                "--resplit ignores `split` and draws new splits"
+                + f"; clips to train on and to validate are needed; {RESPLIT}"
             )
         )
     return train, valid
@@ -137,9 +135,12 @@ def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -
         parts = {**parts, "train": parts["train"] + parts["valid"], "valid": []}
     parts, summary = _with_missing_drawn(parts, split_of, class_of=lambda clip: clip.target)
     counts = {name: Counter(str(e.target) for e in part) for name, part in parts.items()}
-    _require_every_class(examples, counts, classes)
+    _require_every_class(examples, counts, classes, _resplit_advice(split_of))
     if is_given_up:
-        summary["drawn_by"] += f"; the corpus' valid lacks {', '.join(lacking[:8])}"
+        summary["drawn_by"] += (
+            f"; the valid clips of the corpus have none of {', '.join(lacking[:8])}"
+            f"{' ...' if len(lacking) > 8 else ''}, so they are used for training"
+        )
     summary["classes"] = {c: {n: counts[n][c] for n in NAMES} for c in classes}
     return _splits(parts, summary)
 
@@ -156,7 +157,7 @@ def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None])
         raise DataError(
             f"no {' and no '.join(empty)} clip among {len(examples)} clips of "
             f"{len({e.speaker for e in examples} - {None})} speakers; at least three speakers are "
-            "needed, or `split` train, valid and test in the manifest; --resplit ignores `split`"
+            "needed, or `split` train, valid and test in the manifest" + _resplit_advice(split_of)
         )
     return _splits(parts, summary)
 
@@ -170,9 +171,7 @@ def _given_parts(
         parts[split_of.get(example.id) or "train"].append(example)
     if examples and not parts["train"]:
         given = _said_of({name: len(part) for name, part in parts.items()}, "clips")
-        raise DataError(
-            f"{given}; clips to train on are needed, --resplit ignores `split` and draws new splits"
-        )
+        raise DataError(f"{given}; clips to train on are needed; {RESPLIT}")
     return parts
 
 
@@ -239,8 +238,16 @@ def hold_out_speakers(
     return {name: sorted(part, key=lambda example: example.id) for name, part in parts.items()}
 
 
+def _resplit_advice(split_of: Mapping[str, str | None]) -> str:
+    """End of an error; empty for a corpus without splits."""
+    return f"; {RESPLIT}" if any(split_of.values()) else ""
+
+
 def _require_every_class(
-    examples: Sequence[LabelledClip], counts: Mapping[str, Counter[str]], classes: Sequence[str]
+    examples: Sequence[LabelledClip],
+    counts: Mapping[str, Counter[str]],
+    classes: Sequence[str],
+    advice: str,
 ) -> None:
     missing = [f"{c!r} in {n}" for n in NAMES for c in classes if not counts[n][c]]
     if missing:
@@ -248,8 +255,7 @@ def _require_every_class(
         raise DataError(
             f"no clip of {', '.join(missing[:8])}{' ...' if len(missing) > 8 else ''} "
             f"({n_speakers} speakers); every class needs a clip in train, valid and test: add "
-            "clips of at least three speakers per class, leave the class out, or give --resplit "
-            "where the splits are those of the corpus"
+            f"clips of at least three speakers per class, or leave the class out{advice}"
         )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from earbit.audio.corpus_names import require_corpus
 from earbit.cli.arguments import Option, Positional
+from earbit.cli.names import check_models
 from earbit.cli.options import (
     PLANS_ARE,
     PRESETS_ARE,
@@ -75,6 +77,7 @@ def profile(
 
     No model is run, so times are estimates (docs/cost.md).  `earbit bench` measures times.
     """
+    check_models(models, plan)
     from earbit.cost.verb import profile_as_the_paper, profile_models
 
     settings = set
@@ -162,6 +165,9 @@ def propagation(
     coherence between roles above 0 means that errors of different roles add up more in the mixed
     encoder (docs/propagation.md).
     """
+    check_models((*models, *teacher), () if plan is None else (plan,))
+    if corpus is not None:
+        require_corpus(corpus)
     from earbit.quantize.propagation.verb import errors_of_models
 
     text, result = errors_of_models(

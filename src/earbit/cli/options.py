@@ -71,3 +71,13 @@ Resplit = Annotated[
     bool, Option("", "Ignore the `split` labels of the corpus and draw new splits.")
 ]
 Seed = Annotated[int, Option("N", "Seed of the random numbers.")]
+SAME_MEANING = (
+    ("--corpus", "--data", "--root", "CORPUS", "corpus"),
+    ("--model", "--models", "--encoders", "--preset", "MODEL", "RECIPE", "WHAT", "PROGRAM"),
+    ("--n-steps", "--steps", "train.optimiser.n_steps"),
+    ("--lrs", "--lr", "train.optimiser.peak_lr"),
+)
+"""Options, positional arguments and fields of `--set` that mean the same in different commands.
+
+An unknown option is answered with the one that the command has.
+"""

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from earbit.cli.arguments import Argument, Command, arguments_of
 from earbit.cli.help import add_help, overview
+from earbit.cli.options import SAME_MEANING
 from earbit.errors import ConfigError
 from earbit.files import require_place
 
@@ -108,9 +109,22 @@ def _unknown(tokens: Sequence[str], flags: Sequence[str], about_set: str) -> str
     )
     if file is not None:
         return f"unknown option {file}; if the file of this name is meant, write ./{file}"
+    same = _same_meaning(tokens, flags, about_set)
     near = difflib.get_close_matches(options[0], flags, n=1, cutoff=0.7)
     hint = f"; did you mean {near[0]}" if near else _as_setting(tokens, about_set)
-    return f"unknown option {options[0]}{hint}"
+    return f"unknown option {options[0]}{same or hint}"
+
+
+def _same_meaning(tokens: Sequence[str], flags: Sequence[str], about_set: str) -> str:
+    """The argument of this command with the meaning of an option of another command."""
+    name, equals, value = tokens[0].partition("=")
+    group = next((group for group in SAME_MEANING if name in group), ())
+    for other in group:
+        if other in flags:
+            return f"; {'the option' if other.startswith('-') else 'it'} is {other} here"
+        if f"{other}=" in about_set:
+            return _as_setting([f"{other}{equals}{value}", *tokens[1:]], about_set)
+    return ""
 
 
 def _as_setting(tokens: Sequence[str], about_set: str) -> str:

@@ -21,7 +21,7 @@ from earbit.cli.options import (
 )
 from earbit.errors import ConfigError, DataError
 from earbit.model_names import refuse_program, require_model
-from earbit.output import emit
+from earbit.output import emit, for_terminal
 from earbit.progress import say
 from earbit.quantize.plan import plan_named
 from earbit.terminal import printable
@@ -168,7 +168,7 @@ def run(
 
     def show(records: list[dict[str, Any]]) -> None:
         render = render_run if query is None else render_search
-        emit(records, json, render(records) if sys.stdout.isatty() else None)
+        emit(records, json, for_terminal(render(records)))
 
     try:
         if query is None:

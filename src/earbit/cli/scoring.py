@@ -20,6 +20,7 @@ from earbit.cli.options import (
 from earbit.errors import ConfigError
 from earbit.output import emit, goes_on
 from earbit.quantize.plan import plan_named
+from earbit.superb.names import check_names
 from earbit.superb.tasks import TASKS
 
 
@@ -116,6 +117,7 @@ def superb(
     --plan or --finetune OUT/model.safetensors.  `earbit export MODEL --head DIR` adds a trained
     head to the program.
     """
+    check_names(model, task, data)
     if not finetune and (given := [f"--teacher {teacher}"] * (teacher is not None) + [*set]):
         raise ConfigError(f"{given[0]} without --finetune; add it or leave this out")
     if finetune and (lm is not None or cache != "fp32"):

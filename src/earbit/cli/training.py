@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
+from earbit.audio.corpus_names import require_corpus
 from earbit.cli.arguments import Option, Positional
+from earbit.cli.names import check_models, check_recipe
 from earbit.cli.options import (
     PLANS_ARE,
     PRESETS_ARE,
@@ -20,7 +22,8 @@ from earbit.cli.options import (
 )
 from earbit.corpora.table import CORPORA, published_named
 from earbit.errors import UnsupportedError
-from earbit.output import emit, goes_on, print_json, print_text
+from earbit.output import emit, for_terminal, goes_on, print_text
+from earbit.presets import require_preset
 from earbit.superb.tasks import TASKS
 
 
@@ -45,6 +48,9 @@ def study(
     The corpus needs `keyword` labels for the evaluation (docs/corpus.md).  The same command resumes
     an interrupted study.  Results: OUT/results.json and OUT/report.html.
     """
+    require_corpus(corpus)
+    for encoder in encoders:
+        require_preset(encoder)
     from earbit.study.run import run_study
 
     with goes_on(out):
@@ -79,6 +85,8 @@ def prepare(
             "(docs/corpus.md).",
         ),
     ] = None,
+    resplit: Resplit = False,
+    json: Json = None,
 ) -> None:
     """Validates a corpus: lists its contents, unusable files and the tasks that can use its labels.
 
@@ -90,7 +98,9 @@ def prepare(
     corpus with manifest.jsonl and a link to the audio, and is the --data of `earbit superb`.
     """
     published = published_named(corpus, root, labels)
-    from earbit.audio.prepare import corpus_of
+    if corpus == "folder" and root is not None:
+        require_corpus(root)
+    from earbit.audio.prepare import corpus_of, render_prepared
     from earbit.audio.prepare import prepare as prepare_corpus
     from earbit.run_folder import check_kind
     from earbit.superb.verb import work_on
@@ -99,11 +109,15 @@ def prepare(
     if published is not None and root is not None:
         from earbit.corpora.prepare import prepare_published
 
-        print_json(prepare_published(published, root, out, tasks=tasks))
+        report = prepare_published(published, root, out, tasks=tasks)
+        parts = report.get("parts", {"": report})
+        text = "\n".join(render_prepared(part, out / name) for name, part in parts.items())
+        emit(report, json, for_terminal(text))
         return
     where = corpus_of(corpus, root, labels)
     check_kind(out, "prepare")
-    print_json(prepare_corpus(where, out, tasks=tasks, labels=labels))
+    report = prepare_corpus(where, out, tasks=tasks, labels=labels, resplit=resplit)
+    emit(report, json, for_terminal(render_prepared(report, out)))
 
 
 def units(
@@ -113,6 +127,7 @@ def units(
     n_units: Annotated[int, Option("N", "Number of units (clusters of k-means).")] = 100,
     seed: Seed = 0,
     resplit: Resplit = False,
+    json: Json = None,
 ) -> None:
     """Clusters features of a corpus with k-means and assigns a unit to every frame.
 
@@ -121,9 +136,12 @@ def units(
     Results: OUT/labels.safetensors, OUT/kmeans.safetensors and OUT/units.json.  A folder with units
     of another corpus, number or seed, or with other files, is refused.
     """
+    require_corpus(corpus)
+    from earbit.units.verb import render_units
     from earbit.units.verb import units as units_of
 
-    print_json(units_of(corpus, out, n_units=n_units, seed=seed, resplit=resplit))
+    report = units_of(corpus, out, n_units=n_units, seed=seed, resplit=resplit)
+    emit(report, json, for_terminal(render_units(report, out)))
 
 
 def pretrain(
@@ -146,6 +164,7 @@ def pretrain(
         ),
     ] = (),
     resplit: Resplit = False,
+    json: Json = None,
 ) -> None:
     """Pre-trains a model by masked prediction of units.  Result: OUT/model.safetensors.
 
@@ -159,12 +178,15 @@ def pretrain(
             f"WORLD_SIZE={os.environ['WORLD_SIZE']}: training with several processes is not "
             "supported yet; start it without torchrun"
         )
+    settings = (*set, "resplit=true") if resplit else set
+    check_recipe(recipe, settings)
     from earbit.pretrain.recipe import load_recipe
     from earbit.pretrain.verb import pretrain as pretrain_recipe
+    from earbit.pretrain.verb import render_pretrained
 
-    settings = (*set, "resplit=true") if resplit else set
     with goes_on(out):
-        print_json(pretrain_recipe(load_recipe(recipe, settings), out))
+        result = pretrain_recipe(load_recipe(recipe, settings), out)
+    emit(result, json, for_terminal(render_pretrained(result)))
 
 
 def import_(
@@ -233,6 +255,8 @@ def quantize(
 
     The same command resumes an interrupted run bit-exactly.  A different command is refused.
     """
+    check_models([model], plan)
+    require_corpus(corpus)
     from earbit.quantize.report import render
     from earbit.quantize.verb import quantize as quantize_model
 

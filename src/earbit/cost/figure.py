@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from earbit.cost.profile import PARTS
-from earbit.errors import UnsupportedError
+from earbit.extras import imported
 from earbit.nn.roles import label_of
 
 PART_COLORS = (
@@ -36,12 +36,11 @@ def draw(records: Sequence[dict[str, Any]], by_length: Sequence[dict[str, Any]])
     records: from `to_json`, of one length;  by_length: from `macs_by_length`.
     Raises UnsupportedError without matplotlib.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError as error:
-        raise UnsupportedError("a figure needs matplotlib: pip install 'earbit[report]'") from error
+    imported("matplotlib", "report", "a figure")
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     models = list({record["name"]: record for record in records}.values())
     height = max(5.0, 1.6 + 0.3 * len(records) + 0.1 * len(models))
     with rc_context({"svg.hashsalt": "earbit", "font.size": 9, "text.color": INK}):

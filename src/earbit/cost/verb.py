@@ -25,7 +25,7 @@ from earbit.files import write_text
 from earbit.frames import MIN_SAMPLES
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
-from earbit.model_names import model_path, require_model
+from earbit.model_names import distinct_models, model_path, require_model
 from earbit.nn.precision import Precision
 from earbit.presets import PRESETS, preset
 from earbit.quantize.plan import plan_named
@@ -65,7 +65,7 @@ def profile_models(
     named = [device for name in devices or tuple(DEVICES) for device in _device(name)]
     profiles: list[Profile] = []
     configs: dict[str, ModelConfig] = {}
-    for where in models or tuple(PRESETS):
+    for where in distinct_models(models or tuple(PRESETS)):
         config, own_precisions, own_plan = _model_of(where)
         config = configs[where] = override(config, settings)
         profiles += profile_plans(

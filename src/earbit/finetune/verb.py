@@ -40,10 +40,10 @@ from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
 from earbit.run_folder import claim
 from earbit.superb.head_file import TrainedHead, load_head
+from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.planned import Export, require_pytorch
 from earbit.superb.task import FINETUNED, Protocol, Task
-from earbit.superb.tasks import TASKS, task_named
-from earbit.superb.verb import Settings, corpora_of, work_on
+from earbit.superb.verb import Settings, named_work
 
 LR = 1e-3
 """Peak learning rate of the head."""
@@ -101,8 +101,9 @@ def fine_tune_model(
     any audio is decoded, for arguments that do not fit together.
     """
     require_pytorch(where, "--finetune")
-    names = [task.name for task in TASKS.values() if task.head] if "all" in tasks else tasks
-    asked = [task_named(name) for name in dict.fromkeys(names)]
+    asked = tasks_named(tasks)
+    if "all" in tasks:
+        asked = [task for task in asked if task.head]
     if unfit := [task.name for task in asked if not task.head]:
         raise ConfigError(f"--task {unfit[0]} with --finetune: it has no head; leave it out")
     where_of = corpora_of(asked, data)
@@ -127,7 +128,7 @@ def _opened(
     resplit: bool,
 ) -> Run:
     """A run with all that is known before audio is decoded."""
-    work = work_on(task, corpus)
+    work = named_work(task, corpus)
     assert isinstance(work.of_task, Splits)
     hours = sum(cut.duration for cut in corpus.cuts if cut.id in work.ids) / 3600
     _, protocol = settings.of(task, hours)
@@ -253,7 +254,7 @@ def _decoded(run: Run, out_dir: Path) -> tuple[Run, Mapping[str, np.ndarray]]:
     lost = ids - waveforms.keys()
     cuts = CutSet.from_cuts(cut for cut in corpus.cuts if cut.id not in lost)
     corpus = dataclasses.replace(decoded, cuts=cuts)
-    of_task = work_on(run.task, corpus).of_task
+    of_task = named_work(run.task, corpus).of_task
     assert isinstance(of_task, Splits)
     return dataclasses.replace(run, corpus=corpus, splits=of_task), waveforms
 

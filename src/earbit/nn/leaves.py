@@ -134,6 +134,7 @@ class MatMul(torch.nn.Module):
 
 
 Leaf = Linear | Conv1d | MatMul
+_LAYER = re.compile(r"((?:encoder\.layers|front_end\.convs|layers|convs)\.)(\d+)(?=\.|$)")
 
 
 class NamedLeaf(NamedTuple):
@@ -180,6 +181,15 @@ def leaf_modules(model: torch.nn.Module) -> dict[str, Leaf]:
 
 
 def layer_of(name: str) -> int | None:
-    """The layer in a module's name: 3 for `encoder.layers.3.attention`."""
-    found = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
-    return None if found is None else int(found[1])
+    """Number of the encoder layer or front-end convolution that a module belongs to, by its name.
+
+    It is the index in `layers` of the encoder (`earbit.encoders.encoder.Encoder`) or in `convs` of
+    the front end: 3 for `encoder.layers.3.attention`, None for `encoder.stem.0.layers.3`.
+    """
+    found = _LAYER.match(name)
+    return None if found is None else int(found[2])
+
+
+def starred(name: str) -> str:
+    """Name of a module with a star for its layer: `encoder.layers.*.attention`."""
+    return _LAYER.sub(r"\1*", name, count=1) if _LAYER.match(name) else name

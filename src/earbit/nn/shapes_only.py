@@ -1,4 +1,4 @@
-"""Modules with shapes and without numbers, on the meta device."""
+"""Builds modules on the meta device: shapes of all tensors, without values or memory."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _FILLS = {torch.Tensor.normal_, torch.Tensor.uniform_}
 
 
 class _WithoutNumbers(TorchFunctionMode):
-    """Skips what computes numbers of weights: PyTorch imports its compiler for it (seconds)."""
+    """Skips initialisation and weight norm, for which PyTorch imports its compiler (seconds)."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Runs the function, or returns a tensor of the shape of its result."""
+        """Calls the function, or returns an empty tensor with the shape of its result."""
         kwargs = kwargs or {}
         if func in _FILLS or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
-        # Weight norm: the norms of the slices of a weight along a dimension, and their product.
+        # Weight norm: norms of the slices of a weight along a dimension, and the normed weight.
         if func is torch.norm_except_dim:
             weight, _, dim = args
             return weight.new_empty([n if i == dim else 1 for i, n in enumerate(weight.shape)])
@@ -33,6 +33,6 @@ class _WithoutNumbers(TorchFunctionMode):
 
 @contextmanager
 def shapes_only() -> Iterator[None]:
-    """Context that builds modules on the meta device, which allocates no memory."""
+    """Context in which new modules are on the meta device and not initialised."""
     with torch.device("meta"), _WithoutNumbers():
         yield

@@ -10,6 +10,7 @@ from pathlib import Path
 from earbit.config import load, override
 from earbit.errors import ConfigError, require_range
 from earbit.model import ModelConfig
+from earbit.model_names import require_recipe
 from earbit.presets import preset
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
@@ -61,9 +62,10 @@ def preset_recipe(name: str) -> RecipeConfig:
 def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig:
     """Loads a recipe from a preset name, a `.py` file with `recipe()`, or a JSON or YAML file.
 
-    settings: overrides such as `train.optimiser.n_steps=500`, with which the warm-up of a preset
-    keeps its share of the steps.  Raises ConfigError.
+    settings: overrides such as `train.optimiser.n_steps=500`, which keep the share of the warm-up
+    in the steps.  Raises ConfigError.
     """
+    require_recipe(str(where))
     path = Path(where)
     if path.suffix == ".py":
         recipe = _from_python(path)
@@ -71,15 +73,10 @@ def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig
         recipe = load(RecipeConfig, path)
     else:
         recipe = preset_recipe(str(where))
-        settings = with_warmup(settings, recipe.train.optimiser)
-    return override(recipe, settings) if settings else recipe
+    return override(recipe, with_warmup(settings, recipe.train.optimiser)) if settings else recipe
 
 
 def _from_python(path: Path) -> RecipeConfig:
-    if not path.is_file():
-        raise ConfigError(
-            f"{path}: recipe not found; give a preset or a file like the examples in recipes/"
-        )
     spec = importlib.util.spec_from_file_location("earbit_recipe", path)
     assert spec is not None
     assert spec.loader is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,9 @@ def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict
     result = {"model": str(out_dir / MODEL_FILE_NAME), **figures}
     write_json(out_dir / "result.json", result)
     return result
+
+
+def render_pretrained(result: Mapping[str, Any]) -> str:
+    """Short text of the result of `pretrain`, for a terminal."""
+    figures = (f"{n}: {v:.4g}" for n, v in result.items() if n != "model")
+    return f"{', '.join(figures)}\nthe model is {result['model']}"

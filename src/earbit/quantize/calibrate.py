@@ -25,7 +25,7 @@ class CalibrationConfig:
     """Rules for initial values of scales and shifts."""
 
     scale: ScaleRule = "bit"
-    """BiT's rule (2 or 4 mean|x|), or the scale with the least squared quantization error."""
+    """BiT's rule (2 or 4 mean|x|, arXiv 2205.13016), or the scale with the least squared error."""
     shift: ShiftRule = "zero"
     """Zero (BiT), or the shift that centres the median of a signed channel."""
 
@@ -35,7 +35,7 @@ class CalibrationConfig:
 
 
 def quantizers_of(model: torch.nn.Module) -> dict[str, ActivationQuantizer]:
-    """The quantizers of a model's activations by name."""
+    """Quantizers of activations of a model, by the names of their modules."""
     return {n: m for n, m in model.named_modules() if isinstance(m, ActivationQuantizer)}
 
 
@@ -47,13 +47,15 @@ def calibrate(
     *,
     keep_shifts_of: Container[str] = (),
 ) -> None:
-    """Sets every scale and shift from full batches (B, N) without padding.
+    """Sets every scale and shift of activations from batches of audio, in evaluation mode.
 
-    In each batch a quantizer takes its values before it computes, so later ones see what they will
-    see in use; over several batches a value is the mean of its values.  keep_shifts_of: quantizers
-    whose shifts stay as they are, since they were learned.  Deterministic: the model
-    runs in evaluation mode.  Raises DataError, naming batch and quantizer or module, for non-finite
-    activations, and ConfigError without batches or for a quantizer that none of them reaches.
+    In each batch, a quantizer is calibrated on its input before it quantizes it, so later
+    quantizers are calibrated on quantized inputs.  Over several batches, values are averaged.
+
+    waveforms: float batches (B, N) at 16 kHz without padding.  keep_shifts_of: names of quantizers
+    whose shifts, learned before, are kept.  Raises DataError with the batch and the quantizer or
+    module for non-finite activations, and ConfigError without batches or for a quantizer that no
+    batch reaches.
     """
     config = config or CalibrationConfig()
     quantizers = quantizers_of(model)

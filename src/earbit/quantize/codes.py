@@ -1,15 +1,15 @@
 """Codes of 1 to 8 bits with the gradients of BiT and LSQ.
 
-A quantized number is a code, a small integer, times a scale.  One bit is BiT's elastic binarization
-(arXiv 2205.13016), more bits are LSQ's (arXiv 1902.08153), as BiT uses them.  Departures from BiT's
-code: zero belongs to +a, so that a bit can hold it; the unsigned set starts at zero, not at the
-smallest number of the batch, which would make a result depend on its batch mates; and the factor on
-the gradient of a scale is an argument.
+A quantized number is a code, which is a small integer, times a scale.  One bit follows the elastic
+binarization of BiT (arXiv 2205.13016), and more bits follow LSQ (arXiv 1902.08153).  Differences
+from BiT's code: zero belongs to +scale, because one bit cannot represent it.  The unsigned set
+starts at zero and not at the smallest value of the batch, so that a clip has the same result alone
+and in a batch.  The factor on the gradient of a scale is an argument.
 
-Products are computed on codes and scaled afterwards: sums of integers below 2^24 are exact in
-float32 (1 to 4 bits at every width here; 8 bits up to 1,024 terms at their worst, 514 where one
-side is unsigned), so training sees the very numbers that the packed runtime will, ties included.
-Under autocast sums are rounded.
+Products are computed on codes and scaled afterwards.  Sums of integers below 2^24 are exact in
+float32: with 1 to 4 bits at every width of the presets, with 8 bits up to 1,024 terms, or 514 if
+one operand is unsigned.  So training computes the same numbers as the packed runtime.  Under
+autocast, sums are rounded.
 """
 
 from __future__ import annotations
@@ -43,11 +43,13 @@ def code_range(bits: int, number_set: NumberSet) -> tuple[int, int]:
 
 
 def codes_of(x: Tensor, scale: Tensor, bits: int, number_set: NumberSet) -> Tensor:
-    """Codes of x, which includes the shift, without a gradient.
+    """Codes of x, of its shape and type, without a gradient.
 
-    One signed bit: 1 where x >= 0, else -1.  One unsigned bit: 1 where x > scale/2, else 0.
-    More: `clamp(round(x / scale))`; halves go to the even code.  What is not finite has no code: it
-    stays not finite, so that training can say where it came from.
+    One signed bit: 1 where x >= 0, else -1.  One unsigned bit: 1 where x > scale/2, else 0.  More
+    bits: `clamp(round(x / scale))`, where halves are rounded to even.  Non-finite values of x stay
+    non-finite, so that training can report them.
+
+    x: operand with its shift added, any shape.  scale: > 0, broadcastable to x.
     """
     zero = x.new_zeros(())
     if bits > 1:
@@ -63,11 +65,14 @@ def codes_of(x: Tensor, scale: Tensor, bits: int, number_set: NumberSet) -> Tens
 def codes_gradient(
     x: Tensor, scale: Tensor, bits: int, number_set: NumberSet, found: Tensor, grad: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of x and of the scale, given its codes and theirs; the latter without its factor.
+    """Gradients of x and of the scale through codes times scale (LSQ; BiT for one bit).
 
-    Of the product of codes and scale, that is: to x where it lies between the ends of the set, in
-    one signed bit where |x| <= scale; to the scale the sum of grad * t, where t is the code outside
-    and code - x/scale inside, in one signed bit the sign.
+    The gradient of x passes where x lies between the ends of the set, in one signed bit where
+    |x| <= scale.  The gradient of the scale is the sum of grad * t, where t is the code outside of
+    the set and code - x/scale inside, in one signed bit the sign.  `lsq_factor` is not applied.
+
+    x: operand with its shift.  found: its codes.  grad: gradient of the codes, of the shape of x.
+    Returns gradients of the shapes of x and of the scale.
     """
     # Under autocast an operand has fewer bits than its shift, and so than its codes.
     grad = grad.to(found.dtype) / scale
@@ -80,15 +85,15 @@ def codes_gradient(
 
 
 def lsq_factor(n_elements: float, bits: int = 1, number_set: NumberSet = "signed") -> float:
-    """Factor on the gradient of a scale: 1/sqrt(elements x greatest code) (LSQ)."""
+    """Factor on the gradient of a scale: 1/sqrt(elements x largest code) (LSQ, section 2.2)."""
     return 1 / math.sqrt(max(n_elements, 1) * code_range(bits, number_set)[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScaledCodes:
-    """Quantization of one operand to codes times a learned scale, after a learned shift.
+    """Quantization of an operand to codes times a learned scale, after a learned shift.
 
-    Calling it gives the codes; `gradient` is the other half of the same definition.
+    Calling it returns the codes, and `gradient` their gradients.
     """
 
     scale: Tensor
@@ -96,9 +101,9 @@ class ScaledCodes:
     bits: int
     number_set: NumberSet
     shift: Tensor | None = None
-    """Added to the operand first; broadcastable to it."""
+    """Added to the operand before quantization; broadcastable to it."""
     gradient_factor: float | None = None
-    """Multiplies the gradient of the scale; `lsq_factor` of the operand by default."""
+    """Factor on the gradient of the scale; by default `lsq_factor` of the operand."""
     min_scale: float = MIN_WEIGHT_SCALE
     """Lower bound of the scale; smaller scales still receive gradients."""
 
@@ -124,9 +129,10 @@ class ScaledCodes:
     def gradient(
         self, x: Tensor, found: Tensor, grad: Tensor, grad_padding: Tensor | None = None
     ) -> Gradients:
-        """Gradients of x, of the scale and of the shift, given its codes and their gradient.
+        """Gradients of x, of the scale and of the shift.
 
-        grad_padding: summed over the padding with `zero_code`, which the scale multiplies too.
+        x: operand without its shift.  found: its codes.  grad: gradient of the codes.
+        grad_padding: sum of the gradient over padding, whose `zero_code` the scale multiplies too.
         """
         kind = (self.bits, self.number_set)
         grad_x, grad_scale = codes_gradient(self._shifted(x), self.step, *kind, found, grad)

@@ -1,7 +1,9 @@
-"""A product of quantized operands that saves operands instead of codes for its gradient.
+"""Products of quantized operands, as one autograd function.
 
-Codes of a weight are as large as the weight, codes of an activation as large as it; what a float
-product keeps is there anyway.  Made again in the backward pass, codes cost one pass over memory.
+The function saves the operands for the backward pass, as a float product does, and not their codes,
+which are as large.  The backward pass computes the codes again, in one pass over memory.
+
+Letters: B batch, C channels, T frames.
 """
 
 from __future__ import annotations
@@ -22,63 +24,63 @@ from earbit.quantize.quantizers import Quantizer
 from earbit.quantize.weights import SignCodes
 
 LeftGradient = tuple[Tensor, Tensor | None]
-"""Gradient of the left operand, and its sum over the padding if the code of padding is not 0."""
+"""Gradient of the left operand, and its sum over padding if the code of padding is not 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinearProduct:
-    """(..., d_in) x (d_out, d_in) -> (..., d_out)."""
+    """Linear layer: (..., d_in) x (d_out, d_in) -> (..., d_out)."""
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """The product."""
         return F.linear(x, weight)
 
     def left_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> LeftGradient:
-        """Of x, given that of the product."""
+        """Gradient of x; grad: gradient of the product."""
         return grad @ weight, None
 
     def right_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
-        """Of the weight, given that of the product."""
+        """Gradient of the weight; grad: gradient of the product."""
         return grad.reshape(-1, grad.shape[-1]).T @ x.reshape(-1, x.shape[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixProduct:
-    """(..., m, k) x (..., k, n) -> (..., m, n); leading dimensions broadcast."""
+    """Matrix product: (..., m, k) x (..., k, n) -> (..., m, n); leading dimensions broadcast."""
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """The product."""
         return left @ right
 
     def left_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> LeftGradient:
-        """Of the left operand, given that of the product."""
+        """Gradient of the left operand; grad: gradient of the product."""
         return (grad @ right.mT).sum_to_size(left.shape), None
 
     def right_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> Tensor:
-        """Of the right operand, given that of the product."""
+        """Gradient of the right operand; grad: gradient of the product."""
         return (left.mT @ grad).sum_to_size(right.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class ElementwiseProduct:
-    """(...) x broadcastable to it -> (...): codes times their step."""
+    """Elementwise product of codes (...) and their step, broadcastable to them -> (...)."""
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """The product."""
         return left * right
 
     def left_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> LeftGradient:
-        """Of the left operand, given that of the product."""
+        """Gradient of the left operand; grad: gradient of the product."""
         return grad * right, None
 
     def right_gradient(self, left: Tensor, right: Tensor, grad: Tensor) -> Tensor:
-        """Of the right operand, given that of the product."""
+        """Gradient of the right operand; grad: gradient of the product."""
         return (grad * left).sum_to_size(right.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class ConvProduct:
-    """(B, C_in, T) * (C_out, C_in / groups, kernel) -> (B, C_out, T_out)."""
+    """Convolution: (B, C_in, T) * (C_out, C_in / groups, kernel) -> (B, C_out, T_out)."""
 
     stride: int
     padding: int
@@ -93,7 +95,7 @@ class ConvProduct:
         return F.conv1d(self._padded(x), weight, stride=self.stride, groups=self.groups)
 
     def left_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> LeftGradient:
-        """Of x and of all padding, given that of the convolution."""
+        """Gradient of x, and its sum over padding; grad: gradient of the convolution."""
         shape = (*x.shape[:-1], x.shape[-1] + 2 * self.padding)
         grad_padded: Tensor = conv1d_input(  # type: ignore[no-untyped-call]
             shape, weight, grad, stride=self.stride, groups=self.groups
@@ -107,7 +109,7 @@ class ConvProduct:
         return grad_x, at_least_float32(grad_padded).sum() - at_least_float32(grad_x).sum()
 
     def right_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
-        """Of the weight, given that of the convolution."""
+        """Gradient of the weight; grad: gradient of the convolution."""
         grad_weight: Tensor = conv1d_weight(  # type: ignore[no-untyped-call]
             self._padded(x), weight.shape, grad, stride=self.stride, groups=self.groups
         )
@@ -116,7 +118,7 @@ class ConvProduct:
     def _padded(self, x: Tensor) -> Tensor:
         if not self.padding:
             return x
-        # Moved so that the padding's code is zero, it is plain zero padding.
+        # Subtracting the code of padding makes this plain zero padding.
         if self.lengths is not None:
             x = zero_padding(x - self.zero_code, self.lengths) + self.zero_code
         return F.pad(x, (self.padding, self.padding), value=self.zero_code)
@@ -133,7 +135,11 @@ def quantized_product(
     left_quantizer: Quantizer | Coding | None,
     right_quantizer: Quantizer | Coding | None,
 ) -> Tensor:
-    """`product` of the codes of both operands; an operand without quantizer is not quantized."""
+    """Computes `product` on the codes of both operands, with the gradients of their quantizers.
+
+    An operand whose quantizer is None is not quantized.  The result is not multiplied by the steps
+    of the codes.
+    """
     quantizers = (left_quantizer, right_quantizer)
     codings = (_coding_of(left_quantizer), _coding_of(right_quantizer))
     learned = tuple(x for coding in codings if coding is not None for x in coding.learned)
@@ -144,7 +150,7 @@ def quantized_product(
 
 
 N_FIXED = 3
-"""Arguments of `_QuantizedProduct` in front of its operands, without a gradient."""
+"""Number of arguments of `_QuantizedProduct` before its operands, which have no gradient."""
 
 
 class _QuantizedProduct(torch.autograd.Function):

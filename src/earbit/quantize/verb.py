@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from earbit.audio.corpus import Corpus, decoded_corpus
 from earbit.config import from_dict, override
 from earbit.errors import ConfigError
 from earbit.folder_lock import only_process_in
@@ -31,7 +32,7 @@ from earbit.units.labelled import (
     LABELS,
     TrainingData,
     labelled,
-    training_corpus,
+    open_training_corpus,
     unlabelled,
 )
 from earbit.units.labels import UnitLabels
@@ -104,6 +105,7 @@ def quantize(
     config = dataclasses.replace(config, resplit=config.resplit or resplit)
     check_is_ours(out_dir, "quantize")
     stages = stages_of(config, teacher, out_dir, has_units=has_units)
+    opened = open_training_corpus(corpus, resplit=config.resplit)
     if not has_units:
         lacks = f"{where} has no unit head" if teacher.head is None else f"no units beside {where}"
         if teacher.head is not None and where not in PRESETS:
@@ -123,7 +125,7 @@ def quantize(
             )
             break
     with only_process_in(out_dir):
-        data = _data_for(corpus, out_dir, units, resplit=config.resplit)
+        data = _data_for(opened, out_dir, units)
         return quantize_on(teacher, config, data, out_dir)
 
 
@@ -164,13 +166,13 @@ def _all_units_beside(path: Path) -> Iterator[tuple[Path, UnitLabels]]:
             yield folder, UnitLabels.load(folder / LABELS)
 
 
-def _data_for(corpus: str, out_dir: Path, units: Path | None, *, resplit: bool) -> TrainingData:
-    """The corpus, with labels of the k-means model in `units` if that is given."""
-    opened, waveforms = training_corpus(corpus, out_dir, resplit=resplit)
+def _data_for(opened: Corpus, out_dir: Path, units: Path | None) -> TrainingData:
+    """The decoded corpus, with labels of the k-means model in `units` if that is given."""
+    corpus, waveforms = decoded_corpus(opened, out_dir)
     if units is None:
-        return unlabelled(opened, waveforms)
+        return unlabelled(corpus, waveforms)
     labels = UnitLabels.load(units / LABELS)
-    if labels.corpus_digest != opened.digest:
+    if labels.corpus_digest != corpus.digest:
         kmeans = KMeans.load(units / "kmeans.safetensors")
-        labels = label_with(kmeans, waveforms, corpus_digest=opened.digest)
-    return labelled(opened, waveforms, labels)
+        labels = label_with(kmeans, waveforms, corpus_digest=corpus.digest)
+    return labelled(corpus, waveforms, labels)

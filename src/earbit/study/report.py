@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from earbit.cost.figure import draw
-from earbit.errors import UnsupportedError
+from earbit.extras import imported
 from earbit.files import write_text
 
 MARKERS = {"fp32": "o", "w1a1": "s"}
@@ -101,14 +101,11 @@ def interval(share: float, n: int) -> tuple[float, float]:
 
 def _scatter(rows: list[dict[str, Any]], x_key: str, x_label: str, chance: float) -> str:
     """SVG of keyword accuracy against one cost, with a colour per model and a shape per plan."""
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-    except ImportError as error:
-        raise UnsupportedError(
-            "the report needs matplotlib: pip install 'earbit[report]'"
-        ) from error
+    imported("matplotlib", "report", "the report")
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     figure = Figure(figsize=(5.6, 3.8), layout="constrained")
     axes = figure.add_subplot()
     names = list(dict.fromkeys(row["name"] for row in rows))

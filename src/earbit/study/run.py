@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import earbit
-from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
+from earbit.audio.corpus import Corpus, decoded_corpus, naming_unusable, open_corpus, say_ignored
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import training_split
 from earbit.bench.side_by_side import bench
@@ -33,6 +33,7 @@ from earbit.export.verb import export_to
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.load import load_model, random_model
+from earbit.model_names import distinct_models
 from earbit.presets import preset
 from earbit.pretrain.verb import pretrain_on
 from earbit.progress import say
@@ -105,8 +106,9 @@ class Study:
 
 def check_serves(corpus: Corpus) -> None:
     """Raises DataError, without reading audio, if labels or splits do not suffice for the study."""
-    task_splits(task_named("ks"), corpus)
-    training_split(corpus)
+    with naming_unusable(corpus):
+        task_splits(task_named("ks"), corpus)
+        training_split(corpus)
 
 
 def run_study(
@@ -128,6 +130,7 @@ def run_study(
         raise ConfigError("--encoders without a name; give at least one preset")
     for name in encoders:
         preset(name)
+    encoders = distinct_models(encoders)
     n_stages = len(encoders) * (1 + len(PLANS) * len(STAGES_OF_PLAN))
     opened = open_corpus(corpus, resplit=resplit)
     say_ignored(opened)

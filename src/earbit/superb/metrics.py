@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earbit.errors import UnsupportedError
+from earbit.extras import imported
 from earbit.heads.cases import Blocks, Cases, blocks_of, interval
 
 Rows = NDArray[np.float64]
@@ -240,21 +240,10 @@ METRICS = {
 
 
 def _jiwer() -> Any:
-    try:
-        import jiwer
-    except ImportError as error:
-        raise _missing("error rates of text need jiwer") from error
-    return jiwer
+    return imported("jiwer", "eval", "an error rate of text")
 
 
 def _pyannote() -> tuple[Any, Any]:
-    try:
-        import pyannote.core
-        import pyannote.metrics.diarization
-    except ImportError as error:
-        raise _missing("diarization error rates need pyannote.metrics") from error
-    return pyannote.core, pyannote.metrics.diarization
-
-
-def _missing(what: str) -> UnsupportedError:
-    return UnsupportedError(f'{what}, which is not installed; pip install "earbit[eval]"')
+    modules = ("pyannote.core", "pyannote.metrics.diarization")
+    core, metrics = (imported(name, "eval", "a diarization error rate") for name in modules)
+    return core, metrics

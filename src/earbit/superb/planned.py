@@ -20,7 +20,8 @@ from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.clips import audio_of
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
-from earbit.superb.upstream import Upstream, is_program, model_upstream, program_upstream
+from earbit.superb.names import FBANK, FOLDER_PREFIX, is_program
+from earbit.superb.upstream import Upstream, model_upstream, program_upstream
 
 PROGRAM_NAME = "program.safetensors"
 Export = Callable[[AudioModel, Path, Path | None], None]
@@ -29,7 +30,7 @@ Export = Callable[[AudioModel, Path, Path | None], None]
 
 def require_pytorch(where: str, option: str) -> None:
     """Raises ConfigError for an upstream that is no model in PyTorch; option: what needs one."""
-    if where == "fbank" or where.startswith("features:") or is_program(where):
+    if where == FBANK or where.startswith(FOLDER_PREFIX) or is_program(where):
         raise ConfigError(f"{where} with {option}, which needs a model folder or a preset")
 
 

@@ -18,9 +18,9 @@ from earbit.frames import HOP_SAMPLES
 from earbit.load import preset_or_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.model_names import format_of
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
+from earbit.superb.names import FBANK, FOLDER_PREFIX, is_program, require_upstream
 from earbit.units.mfcc import deltas
 
 N_MELS = 80
@@ -49,18 +49,14 @@ def upstream_named(where: str, *, seed: int, threads: int) -> Upstream:
 
     Raises ConfigError for an unknown name.
     """
-    if where == "fbank":
+    require_upstream(where)
+    if where == FBANK:
         return fbank_upstream()
-    if where.startswith("features:"):
-        return folder_upstream(Path(where.removeprefix("features:")))
+    if where.startswith(FOLDER_PREFIX):
+        return folder_upstream(Path(where.removeprefix(FOLDER_PREFIX)))
     if is_program(where):
         return program_upstream(Path(where), threads)
     return model_upstream(where, preset_or_model(where, seed))
-
-
-def is_program(where: str) -> bool:
-    """Whether a name is the file of an exported program."""
-    return Path(where).is_file() and (format_of(Path(where)) or "").startswith("earbit-program-")
 
 
 def model_upstream(name: str, model: AudioModel) -> Upstream:
@@ -111,10 +107,8 @@ def fbank_upstream() -> Upstream:
 def folder_upstream(folder: Path) -> Upstream:
     """Features of another system: ID.npy per clip, float (T, D) or (L, T, D), a frame per 20 ms.
 
-    Raises DataError for a missing folder.  Features of a missing clip raise DataError.
+    Features of a missing clip raise DataError.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; features:DIR holds a file ID.npy for each clip")
     files = sorted(path for path in folder.rglob("*.npy"))
     listed = json.dumps(
         [[str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]

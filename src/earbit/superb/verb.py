@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from earbit.audio.corpus import (
     Corpus,
     load_waveform,
+    naming_unusable,
     open_corpus,
     say_ignored,
     without,
@@ -33,23 +34,17 @@ from earbit.superb.features import CacheName, FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
+from earbit.superb.names import corpora_of, is_program, tasks_named
 from earbit.superb.planned import Export, Planned, planned
 from earbit.superb.rejection import add_rejection
 from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.search import Search, searches_of
 from earbit.superb.task import Protocol, ProtocolName, Task
-from earbit.superb.tasks import TASKS, task_named
-from earbit.superb.upstream import (
-    Upstream,
-    is_program,
-    model_upstream,
-    program_upstream,
-    upstream_named,
-)
+from earbit.superb.tasks import task_named
+from earbit.superb.upstream import Upstream, model_upstream, program_upstream, upstream_named
 
 SCRATCH = "superb-features"
 """Folder of cached features in OUT, removed when the scores are written."""
-SYNTHETIC = "synthetic"
 PROXY_HOURS = 20.0
 """Corpora of fewer hours are scored by the proxy protocol by default."""
 
@@ -114,6 +109,12 @@ def work_on(task: Task, corpus: Corpus) -> Work:
     )
 
 
+def named_work(task: Task, corpus: Corpus) -> Work:
+    """`work_on`, whose errors name the unusable files of the corpus."""
+    with naming_unusable(corpus):
+        return work_on(task, corpus)
+
+
 def score_model(
     where: str,
     tasks: Sequence[str],
@@ -138,10 +139,11 @@ def score_model(
     several are written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task
     cannot use the labels or splits.
     """
-    names = list(TASKS) if "all" in tasks else list(dict.fromkeys(tasks))
-    if lm is not None and not any("wer" in task_named(name).metrics for name in names):
+    chosen_tasks = tasks_named(tasks)
+    names = [task.name for task in chosen_tasks]
+    if lm is not None and not any("wer" in task.metrics for task in chosen_tasks):
         raise ConfigError(f"--lm with --task {' '.join(names)}; only asr has words to decode")
-    where_of = corpora_of([task_named(name) for name in names], data)
+    where_of = corpora_of(chosen_tasks, data)
     needs_export = export is not None and not is_program(where)
     made = planned(where, plan, export, seed) if plan or needs_export else None
     upstream = made or upstream_named(where, seed=seed, threads=threads)
@@ -150,7 +152,7 @@ def score_model(
     }
     for corpus in opened.values():
         say_ignored(corpus)
-    works = [work_on(task_named(name), opened[where_of[name]]) for name in names]
+    works = [named_work(task, opened[where_of[task.name]]) for task in chosen_tasks]
     chosen, record = asdict(settings or Settings()), made.record if made else {}
     chosen["cache"] = "fp16" if cache == "fp16" else "fp32"  # without one, features are the same
     run = {
@@ -174,7 +176,7 @@ def score_model(
             for work in of_corpus:
                 into = out_dir if len(names) == 1 else out_dir / work.task.name
                 # Splits stay as they are, unless clips could not be decoded.
-                left = work if usable is corpus else work_on(work.task, usable)
+                left = work if usable is corpus else named_work(work.task, usable)
                 score = score_work(left, features, into, settings, seed, lm) | record
                 if record:
                     write_json(into / "scores.json", score)
@@ -185,35 +187,6 @@ def score_model(
                 scores.append(score)
         shutil.rmtree(scratch, ignore_errors=True)
     return sorted(scores, key=lambda score: names.index(score["task"]))
-
-
-def corpora_of(tasks: Sequence[Task], data: Sequence[str]) -> dict[str, str]:
-    """The corpus of every task; raises ConfigError for a task without one and for two.
-
-    `synthetic` is the synthetic corpus that has the labels of the task.  A folder with a folder
-    for each task has a corpus for each.
-    """
-    of_task = [word for word in data if "=" in word and not Path(word).exists()]
-    rest = [word for word in data if word not in of_task]
-    named = {name: place for name, _, place in (word.partition("=") for word in of_task)}
-    asked = [task.name for task in tasks]
-    if unknown := [name for name in named if name not in asked]:
-        raise ConfigError(
-            f"--data {unknown[0]}=...: not a task to score; tasks: {', '.join(asked)}"
-        )
-    if len(rest) > 1 or len(named) + len(rest) < len(data):
-        raise ConfigError(f"--data {' '.join(data)}: give one corpus for all tasks, or TASK=CORPUS")
-    where_of = {}
-    for task in tasks:
-        place = named.get(task.name, rest[0] if rest else None)
-        if place is None:
-            raise ConfigError(f"--data has no corpus for {task.name}; give {task.name}=CORPUS")
-        if place == SYNTHETIC:
-            place = task.synthetic
-        elif (Path(place) / task.name).is_dir():
-            place = str(Path(place) / task.name)
-        where_of[task.name] = place
-    return where_of
 
 
 def corpus_features(

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 from lhotse import CutSet
 
-from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
+from earbit.audio.corpus import (
+    Corpus,
+    decoded_corpus,
+    naming_unusable,
+    open_corpus,
+    say_ignored,
+)
 from earbit.audio.splits import training_split
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import make_folder, write_whole
@@ -49,15 +55,23 @@ def training_corpus(
     resplit: bool = False,
     check: Callable[[Corpus], object] | None = None,
 ) -> tuple[Corpus, Mapping[str, np.ndarray]]:
-    """Opens a corpus, checks that it can be split, and decodes it.
+    """Opens a corpus as `open_training_corpus` and decodes it.
 
-    Raises DataError before decoding if no clip remains for training or validation.
     check: called with the decoded corpus before anything is written.
+    """
+    return decoded_corpus(open_training_corpus(where, resplit=resplit), out_dir, check)
+
+
+def open_training_corpus(where: str, *, resplit: bool = False) -> Corpus:
+    """Opens a corpus without decoding it.
+
+    Raises DataError if no clip remains for training or validation.
     """
     corpus = open_corpus(where, resplit=resplit)
     say_ignored(corpus)
-    training_split(corpus)
-    return decoded_corpus(corpus, out_dir, check)
+    with naming_unusable(corpus):
+        training_split(corpus)
+    return corpus
 
 
 def training_data(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,15 @@ def units(
     say(f"{out_dir}: holds these units already; they are kept")
     report: dict[str, Any] = json.loads((out_dir / "units.json").read_text(encoding="utf-8"))
     return report
+
+
+def render_units(report: Mapping[str, Any], out_dir: Path) -> str:
+    """Short text of units.json, for a terminal."""
+    quality = report["quality"]
+    purity = quality.get("phone_purity")
+    return (
+        f"{report['n_units']} units of {report['feature']} in {report['n_utterances']} utterances, "
+        f"{quality['n_frames']} frames; entropy {quality['entropy_bits']:.2f} bits"
+        + ("" if purity is None else f", phone purity {100 * purity:.1f} %")
+        + f"\nthe units are in {out_dir}"
+    )

@@ -228,3 +228,23 @@ def test_the_command_prints_json_alone(capsys):
     )
     found = json.loads(capsys.readouterr().out)
     assert found["models"][0]["name"] == "hubert-tiny"
+
+
+def test_a_model_given_twice_is_measured_once(models, capsys, monkeypatch):
+    measured = []
+    right = verb.measure
+
+    def counted(teacher, *arguments, **options):
+        measured.append(teacher)
+        return right(teacher, *arguments, **options)
+
+    monkeypatch.setattr(verb, "measure", counted)
+    folder = str(models / "float")
+    file = f"{folder}/../float/model.safetensors"
+    _, found = errors_of_models([folder, file], **QUICK)
+    assert [one["name"] for one in found["models"]] == [folder]
+    assert f"{file}: given twice; it is taken once, as {folder}" in capsys.readouterr().err
+    trained = str(models / "onebit")
+    _, found = errors_of_models([trained, trained], teachers=[folder, folder], **QUICK)
+    assert [one["name"] for one in found["models"]] == [trained]
+    assert len(measured) == 2

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from earbit.errors import UnsupportedError
+from earbit.extras import imported
 
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_PHONEME_EVENTS = 1
@@ -70,12 +71,7 @@ class Espeak:
     """The speech engine, one per process; raises UnsupportedError if it is not installed."""
 
     def __init__(self) -> None:
-        try:
-            import espeakng_loader
-        except ImportError as error:
-            raise UnsupportedError(
-                "synthetic speech needs espeak-ng: pip install 'earbit[synth]'"
-            ) from error
+        espeakng_loader = imported("espeakng_loader", "synth", "synthetic speech")
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data = str(espeakng_loader.get_data_path()).encode()
         self.rate_hz = self._library.espeak_Initialize(

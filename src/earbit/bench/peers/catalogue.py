@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from earbit.errors import ConfigError
+from earbit.extras import install_command
 from earbit.progress import say
 
 FileKind = Literal["model", "onnx", "onnx-int8", "openvino-int8"]
@@ -72,7 +73,8 @@ def why_left_out(name: str) -> str | None:
     peer = PEERS[name]
     missing = [package for package in peer.packages if not importlib.util.find_spec(package)]
     if missing:
-        return f"there is no {', no '.join(missing)}; pip install 'earbit[{peer.extra}]' adds it"
+        cure = "" if peer.extra is None else f"; install it with: {install_command(peer.extra)}"
+        return f"there is no {', no '.join(missing)}{cure}"
     # OpenVINO would silently compute in float32; PyTorch computes in bfloat16, slowly.
     if peer.extra == "openvino" and peer.precision == "bf16" and not _has_bfloat16():
         return "this CPU has no instructions for bfloat16"

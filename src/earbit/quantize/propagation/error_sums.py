@@ -55,9 +55,8 @@ class ErrorSums:
     @property
     def sqnr_db(self) -> float:
         """Signal-to-quantization-noise ratio in dB: inf without noise, -inf without a signal."""
-        if self.noise == 0:
-            return math.inf
-        return -10 * math.log10(self.noise_to_signal) if self.signal > 0 else -math.inf
+        ratio = self.noise_to_signal
+        return math.inf if ratio == 0 else -10 * math.log10(ratio)
 
     @property
     def correlation(self) -> float:

@@ -6,13 +6,12 @@ The file has no date and no random ids, so equal errors give equal bytes.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from earbit.errors import UnsupportedError
 from earbit.files import write_whole
+from earbit.nn.leaves import starred
 from earbit.nn.roles import ROLES
 from earbit.quantize.propagation.measure import Errors
 from earbit.quantize.propagation.report import Measured, label, states_of
@@ -20,14 +19,6 @@ from earbit.quantize.propagation.report import Measured, label, states_of
 WORST_DB, BEST_DB = -10.0, 30.0
 """Limits of the color scale; at 0 dB, its middle, noise and signal have equal power."""
 COLORS = {name: f"C{i}" for i, name in enumerate((*ROLES, "layers", "all"))}
-
-
-def need_matplotlib() -> None:
-    """Raises UnsupportedError if matplotlib is not installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise UnsupportedError("a figure needs matplotlib: pip install 'earbit[report]'") from error
 
 
 def write_figure(measured: Sequence[Measured], path: Path) -> None:
@@ -55,11 +46,7 @@ def write_figure(measured: Sequence[Measured], path: Path) -> None:
 
 def _rows_of(errors: Errors) -> list[str]:
     """Rows of a heat map: module names with a star in place of the layer index."""
-    return list(dict.fromkeys(_starred(module.name) for module in errors.modules))
-
-
-def _starred(name: str) -> str:
-    return re.sub(r"\.\d+(?=\.|$)", ".*", name, count=1)
+    return list(dict.fromkeys(starred(module.name) for module in errors.modules))
 
 
 def _heat_map(axes: Any, errors: Errors, which: str) -> Any:
@@ -71,7 +58,7 @@ def _heat_map(axes: Any, errors: Errors, which: str) -> Any:
     for one in errors.modules:
         value = getattr(one, which).sqnr_db
         if math.isfinite(value):
-            shown[rows.index(_starred(one.name))][one.layer or 0] = value
+            shown[rows.index(starred(one.name))][one.layer or 0] = value
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel("layer")
     norm = TwoSlopeNorm(0.0, WORST_DB, BEST_DB)

@@ -47,12 +47,9 @@ def replaced(
     model: torch.nn.Module, other: torch.nn.Module, names: Iterable[str]
 ) -> AbstractContextManager[None]:
     """Replaces outputs of the named modules by the outputs of `other` on the same inputs."""
-
-    def output_of_other(name: str, _: Any, args: Any, kwargs: Any, __: Any) -> Tensor:
-        output: Tensor = other.get_submodule(name)(*args, **kwargs)
-        return output
-
-    return hooked(model, names, output_of_other)
+    return hooked(
+        model, names, lambda name, _, args, kwargs, __: other.get_submodule(name)(*args, **kwargs)
+    )
 
 
 def noisy(

@@ -22,7 +22,6 @@ from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import Leaf, layer_of, leaves_of
 from earbit.nn.precision import FLOAT, Precision
 from earbit.nn.roles import Role
-from earbit.nn.sparse_pattern import SparsePattern
 from earbit.progress import progress
 from earbit.quantize.propagation.error_sums import ErrorSums
 from earbit.quantize.propagation.groups import LAYER_ROLES, Group, groups_of
@@ -139,7 +138,9 @@ def _compare_modules(
 
     def alone(name: str, leaf: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
         if isinstance(output, Tensor):
-            counted = _real_products(leaf, output)
+            # Elements of a sparse product with real operands; a dense product counts whole.
+            pattern = getattr(leaf, "pattern", None)
+            counted = None if pattern is None else pattern.results().expand_as(output)
             expected[name].append((output, counted))
             found = student.get_submodule(name)(*args, **kwargs)
             modules[name].alone.add(output, found, counted)
@@ -160,11 +161,3 @@ def _compare_states(states: States, expected: ModelOutput, found: ModelOutput) -
         states += [ErrorSums("hidden states", is_centred=True) for _ in expected.states]
     for one, reference, state in zip(states, expected.states, found.states, strict=True):
         one.add(reference, state)
-
-
-def _real_products(module: torch.nn.Module, output: Tensor) -> Tensor | None:
-    """Mask of elements of a sparse product with real operands; None for a dense product."""
-    pattern = getattr(module, "pattern", None)
-    if not isinstance(pattern, SparsePattern):
-        return None
-    return pattern.results().expand_as(output)

@@ -13,7 +13,7 @@ from earbit.errors import ConfigError
 from earbit.load import preset_or_model, refuse_quantized, refuse_settings
 from earbit.model import AudioModel
 from earbit.model_file import read_model_file
-from earbit.model_names import model_path
+from earbit.model_names import distinct_models, model_path
 from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import leaves_of
 from earbit.presets import PRESETS
@@ -76,8 +76,9 @@ def opened(
     if teachers or any(where not in PRESETS for where in models):
         refuse_settings(settings, "a trained model")
     if teachers:
-        return [_student(*pair) for pair in zip(models, teachers, strict=True)]
-    return [_float_model(where, plan or DEFAULT_PLAN, settings, seed) for where in models]
+        return [_student(*pair) for pair in dict.fromkeys(zip(models, teachers, strict=True))]
+    plan = plan or DEFAULT_PLAN
+    return [_float_model(where, plan, settings, seed) for where in distinct_models(models)]
 
 
 def _float_model(where: str, plan: str, settings: Sequence[str], seed: int) -> Subject:

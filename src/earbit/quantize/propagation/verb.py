@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from earbit.audio.corpus import SYNTHETIC, load_waveform, open_corpus, say_ignored
+from earbit.audio.corpus import load_waveform, open_corpus, say_ignored
+from earbit.audio.corpus_names import SYNTHETIC
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, require_range
+from earbit.extras import imported
 from earbit.files import make_folder, none_left_empty, write_json
 from earbit.frames import MIN_SAMPLES
 from earbit.progress import say
-from earbit.quantize.propagation.figure import need_matplotlib, write_figure
+from earbit.quantize.propagation.figure import write_figure
 from earbit.quantize.propagation.measure import measure
 from earbit.quantize.propagation.report import render, to_json
 from earbit.quantize.propagation.subjects import opened, pairs_of
@@ -68,7 +70,7 @@ def errors_of_models(
         )
     with nullcontext() if out_dir is None else none_left_empty(out_dir):
         if out_dir is not None:
-            need_matplotlib()
+            imported("matplotlib", "report", "a figure")
             make_folder(out_dir)
         where = "noise" if is_noise else corpus or SYNTHETIC
         n_samples = round(seconds * SAMPLE_RATE_HZ)

@@ -1,0 +1,23 @@
+"""Names of corpora.  Known without Lhotse and PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from earbit.errors import DataError
+
+SYNTHETIC = "synthetic"
+SYNTHETIC_CONTENTS: dict[str | Path, Literal["clips", "voices", "queries", "mixtures"]] = {
+    SYNTHETIC: "clips",
+    "synthetic-voices": "voices",
+    "synthetic-queries": "queries",
+    "synthetic-mixtures": "mixtures",
+}
+"""Synthetic corpora by name."""
+
+
+def require_corpus(where: str | Path) -> None:
+    """Raises DataError unless the argument is a synthetic corpus or an existing folder."""
+    if where not in SYNTHETIC_CONTENTS and not Path(where).is_dir():
+        raise DataError(f"{where}: no such folder; give a folder of audio, or 'synthetic'")

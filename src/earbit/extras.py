@@ -1,0 +1,45 @@
+"""Optional requirements of earbit: imports them, or names the command that installs them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from importlib import import_module, metadata
+from typing import Any
+
+from earbit.errors import UnsupportedError
+
+
+def imported(module: str, extra: str, purpose: str) -> Any:
+    """Imports a module of an extra; raises UnsupportedError if it is not installed.
+
+    purpose: subject of the message, as in "a figure needs matplotlib".
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise UnsupportedError(
+            f"{purpose} needs {module}; install it with: {install_command(extra)}"
+        ) from error
+
+
+def install_command(extra: str) -> str:
+    """Command line that installs the packages of an extra, such as `report`, beside earbit.
+
+    It names the running Python and the packages themselves, so it holds for every kind of
+    installation of earbit and does not build earbit again.
+    """
+    packages = _packages_of(extra) or [f"earbit[{extra}]"]
+    return shlex.join([sys.executable, "-m", "pip", "install", *packages])
+
+
+def _packages_of(extra: str) -> list[str]:
+    """Requirements of an extra in the metadata of the installed earbit; empty if it has none."""
+    try:
+        lines = metadata.requires("earbit") or []
+    except metadata.PackageNotFoundError:
+        return []
+    pairs = (line.partition(";")[::2] for line in lines)
+    marker = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
+    return [package.strip() for package, condition in pairs if marker.search(condition)]
