@@ -105,7 +105,10 @@ def test_a_clip_that_cannot_be_decoded_is_left_out_and_listed(model, notes, tmp_
     assert "anna-low-0.wav" in (tmp_path / "out" / "quarantine.jsonl").read_text()
 
 
-def test_text_is_fine_tuned_and_read_by_the_program(model, notes, tmp_path):
+def test_text_is_fine_tuned_without_masks_and_read_by_the_program(
+    model, notes, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("earbit.heads.recurrent.spec_augment", lambda *_: pytest.fail("masked"))
     score = tune(model, notes, tmp_path / "asr", task="asr", n_steps=2, export=export_scored)
     assert score["value"] == score["pytorch_value"]
     session = Session(tmp_path / "asr" / "program.safetensors")

@@ -48,13 +48,15 @@ class NetworkOutput:
 class Network(torch.nn.Module):
     """A head on the hidden states of a model: (B, N) and samples (B,) -> `NetworkOutput`.
 
-    A model in evaluation mode is frozen: it gets no gradient.
+    A model in evaluation mode is frozen: it gets no gradient.  The head does not mask features,
+    because its masks of up to 0.8 s were chosen for clips of many seconds.
     """
 
     def __init__(self, model: AudioModel, head: Head) -> None:
         super().__init__()
         self.model = model
         self.head = head
+        head.is_augmented = False
 
     def forward(self, wave_BN: Tensor, lengths: Tensor) -> NetworkOutput:
         """Outputs of the head and all hidden states."""
