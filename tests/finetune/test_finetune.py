@@ -170,7 +170,7 @@ def test_a_teacher_of_other_outputs_is_refused(model, notes, tuned, tmp_path):
 
 def test_another_run_in_the_folder_is_refused_by_its_option(model, notes, tuned, tmp_path):
     out = tmp_path / "out"
-    tune(model, notes, out, n_steps=1)
+    score = tune(model, notes, out, n_steps=1)
     before = (out / "model.safetensors").read_bytes()
     with pytest.raises(ConfigError, match="out: holds a run with --n-steps 1, here --n-steps 2"):
         tune(model, notes, out, n_steps=2)
@@ -178,4 +178,5 @@ def test_another_run_in_the_folder_is_refused_by_its_option(model, notes, tuned,
         tune(model, notes, out, n_steps=1, plan="w1a1")
     with pytest.raises(ConfigError, match="a run with another model"):
         tune(tuned, notes, out, n_steps=1)
+    assert tune(model, notes, out, n_steps=1) == score
     assert (out / "model.safetensors").read_bytes() == before
