@@ -153,6 +153,19 @@ def test_what_does_not_fit_is_refused_before_audio_is_read(
     assert not (tmp_path / "out").exists()
 
 
+def test_texts_that_are_longer_than_their_clips_are_counted(model, notes, tmp_path, capsys):
+    """Clips of 0.13 to 0.22 s have 6 to 10 frames; the words of one speaker get 12 symbols."""
+    for path in notes.glob("*.wav"):
+        (tmp_path / path.name).symlink_to(path)
+    records = [json.loads(line) for line in (notes / "manifest.jsonl").open()]
+    for record in records:
+        record["text"] *= 12 if record["speaker"] == "anna" else 1
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, records)))
+    tune(model, tmp_path, tmp_path / "out", task="asr", n_steps=1)
+    said = capsys.readouterr().err
+    assert "6 of 24 training clips have fewer frames than their text needs" in said
+
+
 @pytest.mark.parametrize("where", ["fbank", "features:x"])
 def test_only_models_are_fine_tuned(notes, tmp_path, where):
     with pytest.raises(ConfigError, match=f"{where} with --finetune, which needs a model folder"):

@@ -14,15 +14,15 @@ import torch
 from lhotse import CutSet
 
 from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
-from earbit.audio.splits import Splits
+from earbit.audio.splits import NAMES, Splits
 from earbit.config import override, to_dict
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, DataError
 from earbit.finetune.config import FinetuneConfig
 from earbit.finetune.loop import Clips, fine_tune
 from earbit.finetune.network import Network
 from earbit.finetune.score import score_network
 from earbit.folder_lock import only_process_in
-from earbit.frames import MIN_SAMPLES
+from earbit.frames import MIN_SAMPLES, n_frames_of
 from earbit.heads.example import Example
 from earbit.heads.head import HeadShape
 from earbit.heads.kinds.kind import Slots
@@ -34,6 +34,7 @@ from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME, require_model
 from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.clips import clips_among
 from earbit.quantize.plan import Plan
@@ -130,6 +131,8 @@ def _opened(
     """A run with all that is known before audio is decoded."""
     work = named_work(task, corpus)
     assert isinstance(work.of_task, Splits)
+    if empty := [name for name in NAMES if not getattr(work.of_task, name)]:
+        raise DataError(f"no {empty[0]} clips; fine-tuning needs train, valid and test clips")
     hours = sum(cut.duration for cut in corpus.cuts if cut.id in work.ids) / 3600
     _, protocol = settings.of(task, hours)
     model = preset_or_model(where, seed)
@@ -233,6 +236,7 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
             slots=_slots(run.task, run.splits),
             waveforms=waveforms,
         )
+        _say_short(clips)
         network, described = _network(run, clips), run.description
         teacher = None if run.teacher is None else Network(run.teacher[0], run.teacher[1].head)
         fine_tune(network, teacher, clips, run.config, out_dir, seed=run.seed, run=described)
@@ -257,6 +261,16 @@ def _decoded(run: Run, out_dir: Path) -> tuple[Run, Mapping[str, np.ndarray]]:
     of_task = named_work(run.task, corpus).of_task
     assert isinstance(of_task, Splits)
     return dataclasses.replace(run, corpus=corpus, splits=of_task), waveforms
+
+
+def _say_short(clips: Clips) -> None:
+    least, train = KINDS[clips.task.kind].min_frames, clips.splits.train
+    n_short = sum(n_frames_of(clips.waveforms[e.id].size) < least(e.target) for e in train)
+    if n_short:
+        say(
+            f"{n_short} of {len(train)} training clips have fewer frames than their "
+            f"{clips.task.label} needs; they do not contribute to training"
+        )
 
 
 def _network(run: Run, clips: Clips) -> Network:
