@@ -53,7 +53,7 @@ WAY = [
     "quantize",
 ]
 BRANCHES = [["cost"], ["superb"], ["export"], ["bench"], ["hub"]]
-LAST = ["study", "run", "output", "cli", "__main__"]
+LAST = ["study", "run", "query", "output", "cli", "__main__"]
 # Blocks that know nothing of what is built from them.
 CLOSED = {
     "errors": set(),
@@ -181,6 +181,7 @@ def test_no_file_is_longer_than_one_idea_needs(folder):
         ("import earbit", {"torch", "numpy", "lhotse", "sklearn"}),
         ("import earbit.runtime", {"torch", "lhotse", "sklearn", "soundfile"}),
         ("import earbit.run", {"torch", "lhotse", "sklearn"}),
+        ("import earbit.query", {"torch", "lhotse", "sklearn"}),
         ("import earbit.frames", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.cli.main", {"torch", "lhotse", "sklearn", "numpy", "argparse"}),
         ("import earbit.cli.commands", {"torch", "lhotse", "sklearn", "numpy"}),

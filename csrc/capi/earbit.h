@@ -1,4 +1,4 @@
-/* libearbit: C interface for speech features and labels from a packed program.
+/* libearbit: C interface for speech features, and results of a head, from a packed program.
  *
  * An open program is immutable, and any number of threads may run it at the same time.  A function
  * that can fail returns a status, and earbit_error() returns the message of the last failure in the
@@ -77,20 +77,95 @@ EARBIT_API earbit_status earbit_run_states(const earbit_program* program, const 
                                            int64_t n_samples, int n_threads, float* features,
                                            int64_t n_floats);
 
-/* Labels of the head of a program, as `earbit export --head` gives it one; 0 without a head and for
- * null. */
+/* Kinds of heads, which `earbit export --head` packs, and the function that decodes each. */
+typedef enum {
+  EARBIT_NO_HEAD = 0,
+  EARBIT_CLASS = 1,    /* one row of scores, a column per label: earbit_likeliest */
+  EARBIT_SEQUENCE = 2, /* a row per frame, a column per symbol, the CTC blank first: earbit_text */
+  EARBIT_VECTOR = 3,   /* one row without labels: earbit_embedding */
+  EARBIT_SEGMENTS = 4  /* a row per frame, log odds of speech, a column per speaker:
+                          earbit_segments */
+} earbit_kind;
+
+/* The kind of the head; EARBIT_NO_HEAD also for null. */
+EARBIT_API earbit_kind earbit_head_kind(const earbit_program* program);
+
+/* Labels of the head: classes of all slots, symbols or speakers.  0 without a head, for a vector
+ * and for null. */
 EARBIT_API int earbit_n_labels(const earbit_program* program);
 
 /* Label i, UTF-8, as long as the program is open; null when i is not below earbit_n_labels, and
  * earbit_error() says so. */
 EARBIT_API const char* earbit_label(const earbit_program* program, int i);
 
-/* Runs the model and its head: writes a score for each label to `scores`, which has room for
- * n_floats floats; they must be exactly earbit_n_labels.  The largest is of the likeliest label; a
- * softmax makes probabilities of them.  EARBIT_BAD_ARGUMENT for a head that gives a text. */
+/* Slots of a head of classes: the clip has one label of each.  0 for other kinds. */
+EARBIT_API int earbit_n_slots(const earbit_program* program);
+
+/* Labels of a slot; labels of the slots follow each other.  0 for a slot that is not there. */
+EARBIT_API int earbit_slot_size(const earbit_program* program, int slot);
+
+/* The probability below which the program rejects a label; 0 if it rejects none. */
+EARBIT_API double earbit_threshold(const earbit_program* program);
+
+/* Columns of the head's values; 0 without a head and for null. */
+EARBIT_API int earbit_head_width(const earbit_program* program);
+
+/* Rows of the head's values for n_samples: 1 for a class or a vector, else one per frame.  0 when
+ * so many samples cannot be run (a head may need more than one frame), and earbit_error() says
+ * why. */
+EARBIT_API int64_t earbit_head_rows(const earbit_program* program, int64_t n_samples);
+
+/* Runs the model and its head, and writes the head's values, (rows, width) row by row, to `scores`,
+ * which has room for n_floats floats; they must be exactly rows * width.  The functions below run
+ * the model too, and decode these values. */
 EARBIT_API earbit_status earbit_scores(const earbit_program* program, const float* samples,
                                        int64_t n_samples, int n_threads, float* scores,
                                        int64_t n_floats);
+
+#define EARBIT_THRESHOLD_OF_PROGRAM (-1.0)
+#define EARBIT_REJECTED (-1)
+
+/* The likeliest label of each of n_slots slots, which must be earbit_n_slots: writes its number for
+ * earbit_label to `labels` and its probability to `probabilities`, unless that is null.  A label
+ * whose probability is below `threshold` is EARBIT_REJECTED: no keyword was spoken.  threshold: 0
+ * to below 1, for a head of one slot, or EARBIT_THRESHOLD_OF_PROGRAM. */
+EARBIT_API earbit_status earbit_likeliest(const earbit_program* program, const float* samples,
+                                          int64_t n_samples, int n_threads, double threshold,
+                                          int* labels, double* probabilities, int n_slots);
+
+/* Writes the vector of the audio, scaled to length 1, to `vector`; n_floats must be exactly
+ * earbit_head_width.  The product of two vectors is their cosine. */
+EARBIT_API earbit_status earbit_embedding(const earbit_program* program, const float* samples,
+                                          int64_t n_samples, int n_threads, float* vector,
+                                          int64_t n_floats);
+
+/* Bytes that hold the text of any audio of n_samples; 0 as for earbit_head_rows. */
+EARBIT_API int64_t earbit_text_size(const earbit_program* program, int64_t n_samples);
+
+/* Writes the text of the audio by greedy CTC decoding, UTF-8 with a final 0, to `text`, which has
+ * room for n_bytes bytes.  EARBIT_BAD_ARGUMENT and an empty text if it does not fit, and
+ * earbit_error() says how many bytes it takes. */
+EARBIT_API earbit_status earbit_text(const earbit_program* program, const float* samples,
+                                     int64_t n_samples, int n_threads, char* text, int64_t n_bytes);
+
+/* Speech of one speaker. */
+typedef struct {
+  double start_s;
+  double end_s;
+  int label; /* for earbit_label */
+} earbit_segment;
+
+/* Segments that hold those of any audio of n_samples; 0 as for earbit_head_rows. */
+EARBIT_API int64_t earbit_segments_size(const earbit_program* program, int64_t n_samples);
+
+/* Writes the segments of the audio, by label and time, to `segments`, which has room for n_segments
+ * of them, and their number to *n_found.  threshold: probability from which a frame counts as
+ * speech, usually 0.5; window: frames of the median filter, odd, usually 11.  If they do not fit,
+ * writes only *n_found and returns EARBIT_BAD_ARGUMENT. */
+EARBIT_API earbit_status earbit_segments(const earbit_program* program, const float* samples,
+                                         int64_t n_samples, int n_threads, double threshold,
+                                         int window, earbit_segment* segments, int64_t n_segments,
+                                         int64_t* n_found);
 
 /* What was wrong in the last call of this thread that failed, one line of UTF-8; valid until the
  * next call in this thread. */

@@ -47,14 +47,18 @@ Head read_head(const Json& record, const Program& program) {
   // Programs of older versions have no kind.
   const Json* kind = member(members, "kind");
   const Json* slots = member(members, "slots");
+  const Json* min_log_odds = member(members, "min_log_odds");
   if (kind != nullptr) keys.push_back("kind");
   if (slots != nullptr) keys.push_back("slots");
+  if (min_log_odds != nullptr) keys.push_back("min_log_odds");
   const std::vector<Json> values = fields(record, "head", keys);
   Head head{values[0].name("head task"),
             kind == nullptr ? "class" : kind->string("head kind"),
             value_id(values[1], "head", program.n_values()),
             {},
-            {}};
+            {},
+            {},
+            0};
   if (std::find(kHeadKinds.begin(), kHeadKinds.end(), head.kind) == kHeadKinds.end()) {
     throw FormatError("head kind: " + kind->excerpt() +
                       ", this version knows 'class', 'sequence', 'vector' and 'segments'");
@@ -78,6 +82,15 @@ Head read_head(const Json& record, const Program& program) {
   }
   head.slots = read_slots(slots, labels.size());
   check_distinct(head.labels, head.slots);
+  if (min_log_odds != nullptr) {
+    if (head.kind != "class" || head.slots.size() != 1) {
+      throw FormatError("head: min_log_odds of kind '" + head.kind + "' and " +
+                        std::to_string(head.slots.size()) +
+                        " slots; only a class of one slot rejects");
+    }
+    head.min_log_odds = min_log_odds->number("head min_log_odds");
+  }
+  head.min_samples = program.min_samples(head.value);
   return head;
 }
 

@@ -1,6 +1,8 @@
 // The head of a program, which computes scores of labels, or a vector.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,9 @@ struct Head {
   int value;                        // floats, a column per label; a vector has no labels
   std::vector<std::string> labels;  // in the order of the columns, distinct within a slot
   std::vector<int> slots;           // labels of each slot of a class, in their order
+  // Of a class of one slot: a label with lower log odds against the others together is rejected.
+  std::optional<double> min_log_odds;
+  int64_t min_samples;  // the shortest audio that it takes
 };
 
 // Reads the record of a head; throws FormatError for one that does not fit the program.

@@ -53,7 +53,7 @@ void Program::join_chain() {
   steps_[s].chain = last;
 }
 
-std::vector<int64_t> Program::rows(int64_t n) const {
+std::vector<int64_t> Program::rows(int64_t n, int last) const {
   std::vector<int64_t> rows;
   const auto add = [&](int64_t n_rows) {
     if (n_rows > kMaxRows) {
@@ -63,12 +63,34 @@ std::vector<int64_t> Program::rows(int64_t n) const {
     rows.push_back(n_rows);
   };
   add(n);
-  for (const Step& step : steps_) {
+  for (int s = 0; s < last; ++s) {
     std::vector<int64_t> inputs;
-    for (int id : step.inputs) inputs.push_back(rows[id]);
-    add(step.op->rows(inputs));
+    for (int id : steps_[s].inputs) inputs.push_back(rows[id]);
+    add(steps_[s].op->rows(inputs));
   }
   return rows;
+}
+
+int64_t Program::min_samples(int id) const {
+  constexpr int64_t kMostSearched = int64_t{1} << 28;  // more than 4 h, the longest audio of a run
+  const auto is_enough = [&](int64_t n) {
+    try {
+      return rows(n, id)[id] > 0;
+    } catch (const std::invalid_argument&) {
+      return false;
+    }
+  };
+  // Every value has as many rows as with less audio, or more.
+  int64_t too_few = 0, enough = 1;
+  while (enough < kMostSearched && !is_enough(enough)) {
+    too_few = enough;
+    enough *= 2;
+  }
+  while (enough - too_few > 1) {
+    const int64_t middle = too_few + (enough - too_few) / 2;
+    (is_enough(middle) ? enough : too_few) = middle;
+  }
+  return enough;
 }
 
 // Number of remaining uses of every value.

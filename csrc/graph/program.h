@@ -29,9 +29,12 @@ class Program {
   std::vector<std::pair<std::string, double>> profile(const float* waveform, int64_t n,
                                                       int n_threads) const;
 
-  // Rows of every value for n samples.  Throws std::invalid_argument when there are too few or more
-  // than kMaxRows.
-  std::vector<int64_t> rows(int64_t n) const;
+  // Rows of values 0 to `last` for n samples.  Throws std::invalid_argument when there are too few
+  // or more than kMaxRows.
+  std::vector<int64_t> rows(int64_t n, int last) const;
+
+  // The fewest samples that give value `id` a row; 2^28 if fewer do not.
+  int64_t min_samples(int id) const;
 
   const Type& type(int value) const {
     return value == 0 ? waveform_ : steps_[value - 1].op->type();

@@ -83,11 +83,11 @@ int add(Program& program, const std::string& op, const std::vector<int>& inputs,
   return program.add(op, inputs, attributes);
 }
 
-using HeadParts =
-    std::tuple<std::string, std::string, int, std::vector<std::string>, std::vector<int>>;
+using HeadParts = std::tuple<std::string, std::string, int, std::vector<std::string>,
+                             std::vector<int>, std::optional<double>, int64_t>;
 
 // A loaded file: program, outputs, bits, the JSON text of its origin, its digest, and task, kind,
-// value, labels and slots of its head if it has one.
+// value, labels, slots, least log odds and least samples of its head if it has one.
 std::tuple<std::unique_ptr<Program>, std::vector<int>, std::map<std::string, int>, std::string,
            std::string, std::optional<HeadParts>>
 load(const nb::bytes& path) {
@@ -98,7 +98,7 @@ load(const nb::bytes& path) {
   std::optional<HeadParts> head;
   if (loaded.head) {
     head.emplace(loaded.head->task, loaded.head->kind, loaded.head->value, loaded.head->labels,
-                 loaded.head->slots);
+                 loaded.head->slots, loaded.head->min_log_odds, loaded.head->min_samples);
   }
   return {std::move(loaded.program), std::move(loaded.outputs), std::move(loaded.bits),
           std::move(loaded.origin),  std::move(loaded.digest),  std::move(head)};

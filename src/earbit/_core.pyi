@@ -24,7 +24,12 @@ class Program:
 def load_program(
     path: bytes,
 ) -> tuple[
-    Program, list[int], dict[str, int], str, str, tuple[str, str, int, list[str], list[int]] | None
+    Program,
+    list[int],
+    dict[str, int],
+    str,
+    str,
+    tuple[str, str, int, list[str], list[int], float | None, int] | None,
 ]: ...
 
 class Kernel(TypedDict):

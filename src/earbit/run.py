@@ -14,10 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from earbit.audio.decode import read_audio, readable_formats
 from earbit.audio.given import files_given
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.silence import silence_in
+from earbit.audio.with_warning import read_with_warning, say_warnings
 from earbit.errors import ConfigError, DataError, Interrupted
 from earbit.files import make_folder, name_of, not_interrupted, write_whole
 from earbit.foreign import refuse_foreign
@@ -25,13 +24,12 @@ from earbit.progress import Advance, progress, say
 from earbit.rttm import write_rttm
 from earbit.runtime.expected_time import expected_time
 from earbit.runtime.head_fields import head_columns, head_fields
+from earbit.runtime.likeliest import check_threshold
 from earbit.runtime.session import Session
-from earbit.runtime.waveform import LevelWarning, level_problem
+from earbit.runtime.waveform import LevelWarning
 from earbit.text_table import aligned
 
 Keep = Callable[[str, np.ndarray], None]
-MOST_WARNINGS = 10
-"""Maximum number of files that are listed; the others are counted."""
 SAID_FROM_S = 60.0
 """Runs expected to take longer are announced."""
 
@@ -66,6 +64,7 @@ def run_files(
     *,
     layers: Literal["last", "all"] = "last",
     threads: int = 1,
+    threshold: float | None = None,
 ) -> list[dict[str, Any]]:
     """Runs every file, writes features to `out` (.npz, one array per file), returns a summary.
 
@@ -73,12 +72,12 @@ def run_files(
     including those in linked folders.  Unusable files and folders without audio are skipped; the
     reason is printed and stored in the summary.  Files given twice run once, with a notice.  A
     silent file has a `warning` in the summary, which is also printed.
-    With a head, the summary has the fields of `head_fields`, and `out` has an array NAME.scores per
-    file and `labels`, the names of its columns.  If `out` ends in .rttm, it gets the segments
-    instead.  Features are written file by file and not kept in memory.  Raises NoneUsable, a
-    DataError, if no file is usable, and RunInterrupted after an interruption when some files are
-    finished; an existing `out` is then kept, and finished files are written to NAME.partial.npz
-    beside it.
+    With a head, the summary has the fields of `head_fields`, to which `threshold` goes, and `out`
+    has an array NAME.scores per file and `labels`, the names of its columns.  If `out` ends in
+    .rttm, it gets the segments instead.  Features are written file by file and not kept in memory.
+    Raises NoneUsable, a DataError, if no file is usable, and RunInterrupted after an interruption
+    when some files are finished; an existing `out` is then kept, and finished files are written to
+    NAME.partial.npz beside it.
     """
     if not paths:
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO...")
@@ -89,17 +88,18 @@ def run_files(
     paths = files_given(paths)
     refuse_foreign(program, "a program that `earbit export` wrote")
     session = Session(program, threads)
+    check_threshold(session.head, threshold)
     is_rttm = out is not None and out.suffix == ".rttm"
     if is_rttm and session.kind != "segments":
         raise ConfigError(
             f"{out}: the program has no head of kind 'segments'; give a name that ends in .npz"
         )
     if out is None or is_rttm:
-        summary = _run_each(session, paths, layers, lambda name, array: None, out)
+        summary = _run_each(session, paths, layers, lambda name, array: None, out, threshold)
     else:
         _refuse_equal_names(paths, has_scores=session.labels is not None)
         make_folder(out.parent)
-        summary, out = _run_into(out, session, paths, layers)
+        summary, out = _run_into(out, session, paths, layers, threshold)
     if out is not None and is_rttm:
         make_folder(out.parent)
         write_rttm(out, summary)
@@ -109,7 +109,11 @@ def run_files(
 
 
 def _run_into(
-    out: Path, session: Session, paths: Sequence[Path], layers: Literal["last", "all"]
+    out: Path,
+    session: Session,
+    paths: Sequence[Path],
+    layers: Literal["last", "all"],
+    threshold: float | None,
 ) -> tuple[list[dict[str, Any]], Path]:
     """Runs the files, writes their arrays, and returns the summary and the written file.
 
@@ -119,7 +123,8 @@ def _run_into(
 
     def write(temporary: Path) -> None:
         with zipfile.ZipFile(temporary, "w") as archive:
-            summary.extend(_run_each(session, paths, layers, partial(_add_array, archive), out))
+            keep = partial(_add_array, archive)
+            summary.extend(_run_each(session, paths, layers, keep, out, threshold))
 
     # Written beside an existing file first, so that only a complete file replaces it.
     place = _free_name_beside(out) if out.exists() else out
@@ -142,6 +147,7 @@ def _run_each(
     layers: Literal["last", "all"],
     keep: Keep,
     out: Path | None,
+    threshold: float | None,
 ) -> list[dict[str, Any]]:
     """Runs the files one by one and passes their arrays to `keep`.
 
@@ -152,7 +158,7 @@ def _run_each(
     try:
         with progress("features", len(paths)) as advance:
             for path in paths:
-                entry, arrays = _run_one(session, path, layers, advance)
+                entry, arrays = _run_one(session, path, layers, threshold, advance)
                 with not_interrupted():
                     for name, array in arrays.items():
                         keep(name, array)
@@ -166,7 +172,7 @@ def _run_each(
     # For a single file, the error has the reason.
     for line in bad if len(paths) > 1 else ():
         say(f"left out {line}")
-    _say_warnings(summary)
+    say_warnings(summary)
     if not _n_used(summary):
         raise NoneUsable(summary, out)
     _keep_labels(session, keep)
@@ -174,17 +180,16 @@ def _run_each(
 
 
 def _run_one(
-    session: Session, path: Path, layers: Literal["last", "all"], advance: Advance
+    session: Session,
+    path: Path,
+    layers: Literal["last", "all"],
+    threshold: float | None,
+    advance: Advance,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Record of a file (length, shape and time, or the error) and its arrays."""
     name = name_of(path)
     try:
-        if os.path.isdir(path):
-            raise DataError(f"no audio file in this folder; {readable_formats()} is read")
-        waveform = read_audio(path)
-        warning = silence_in(path, waveform)
-        if problem := level_problem(waveform):
-            warning = problem if warning is None else f"{warning}; {problem}"
+        waveform, warning = read_with_warning(path)
         scores = None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LevelWarning)  # it is said with the name
@@ -211,7 +216,7 @@ def _run_one(
     if session.labels is not None and scores is not None:
         arrays[f"{name}.scores"] = scores
         assert session.head is not None
-        entry |= head_fields(session.head, scores)
+        entry |= head_fields(session.head, scores, threshold)
     if warning is not None:
         entry["warning"] = warning
     return entry, arrays
@@ -230,14 +235,6 @@ def _announce_if_long(session: Session, name: str, waveform: np.ndarray, advance
         )
     say(line)
     advance(0, f"{name}: about {expected.total_s:.0f} s")  # beside the time that has passed
-
-
-def _say_warnings(summary: Sequence[Mapping[str, Any]]) -> None:
-    lines = [f"{entry['audio']}: {entry['warning']}" for entry in summary if "warning" in entry]
-    for line in lines[:MOST_WARNINGS]:
-        say(line)
-    if len(lines) > MOST_WARNINGS:
-        say(f"{len(lines) - MOST_WARNINGS} more files with warnings; --json has all")
 
 
 def _n_used(summary: Sequence[Mapping[str, Any]]) -> int:

@@ -36,6 +36,7 @@ OPTIONS = {
     "superb.batch_size": "--batch-size",
     "superb.lrs": "--lrs",
     "superb.tasks": "--task",
+    "superb.cache": "--cache",
     "config.stage_steps": "--n-steps",
     "config.train.optimiser.n_steps": "--n-steps",
     "config.train.seed": "--seed",

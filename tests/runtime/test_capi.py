@@ -73,18 +73,6 @@ def test_labels_and_scores_in_c_are_those_of_a_session(folder, tmp_path):
     assert np.array_equal(scores, session.scores(audio))
 
 
-def test_scores_in_c_are_refused_for_a_head_that_gives_a_text(tmp_path):
-    program = Program()
-    program.outputs = [program.add("relu", [WAVEFORM])]
-    program.head = {"task": "say", "kind": "sequence", "value": 1, "labels": ["<blank>"]}
-    write_program(program, tmp_path / "p.safetensors", {})
-    np.zeros(400, np.float32).tofile(tmp_path / "a.f32")
-    command = [built("asan") / "c_scores", tmp_path / "p.safetensors", tmp_path / "a.f32", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "a head of kind 'sequence', whose scores are per frame" in done.stderr
-
-
 def wav_bytes(kind=1, n_channels=1, rate_hz=16_000, n_bits=16, promised=None, **odd):
     """A WAV file of 1000 samples written from its definition; `odd` are fields that contradict."""
     sample_bytes = odd.get("sample_bytes", n_channels * n_bits // 8)

@@ -117,6 +117,10 @@ REFUSED = [
     ({**HEAD, "slots": [0, 2]}, "head slot: 0 is no integer from 1 to"),
     ({**HEAD, "kind": "sequence", "slots": [1, 1]}, "slots of kind 'sequence'; only a class has"),
     ({**HEAD, "kind": None}, "head kind: null, expected a string"),
+    ({**HEAD, "min_log_odds": "1"}, 'head min_log_odds: "1" is no finite number'),
+    ({**HEAD, "min_log_odds": None}, "head min_log_odds: null is no finite number"),
+    ({**HEAD, "slots": [1, 1], "min_log_odds": 1}, "2 slots; only a class of one slot rejects"),
+    ({**HEAD, "kind": "sequence", "min_log_odds": 1}, "min_log_odds of kind 'sequence' and 1 sl"),
 ]
 
 
@@ -131,6 +135,32 @@ def test_scores_of_more_than_one_row_are_refused_by_their_value(tmp_path):
     session = Session(write(tmp_path / "p", {**HEAD, "value": 1, "labels": ["a"]}))
     with pytest.raises(FormatError, match="head value 1 of the program has 3001 rows, expected 1"):
         session.scores(AUDIO)
+
+
+def test_a_label_less_likely_than_the_threshold_of_the_program_is_rejected(tmp_path):
+    """Scores 3 m and 5 m of the mean m: the log odds of the larger are 2 |m|."""
+    session = Session(write(tmp_path / "p", {**HEAD, "min_log_odds": 2.5}))
+    loud, quiet = np.full(400, 1.5, np.float32), np.full(400, 1.0, np.float32)
+    assert session.threshold == pytest.approx(1 / (1 + np.exp(-2.5)))
+    assert (session.label(loud), session.label(quiet)) == ("yes", None)
+    assert session.slot_labels(quiet) == (None,)
+    between = 1 / (1 + np.exp(-2.0))
+    assert session.label(quiet, threshold=between - 1e-6) == "yes"
+    assert session.label(quiet, threshold=between + 1e-6) is None
+    assert session.label(quiet * 0, threshold=0) == "no"
+    assert Session(write(tmp_path / "q", HEAD)).threshold is None
+    assert Session(write(tmp_path / "q", HEAD)).label(quiet * 0) == "no"
+    for threshold in (1, -0.1, float("nan")):
+        with pytest.raises(ConfigError, match="allowed are probabilities from 0 to below 1"):
+            session.label(quiet, threshold=threshold)
+
+
+@pytest.mark.filterwarnings("ignore:audio has a peak")
+def test_log_odds_tell_labels_apart_whose_probabilities_round_to_one(tmp_path):
+    session = Session(write(tmp_path / "p", {**HEAD, "min_log_odds": 100.0}))
+    assert session.threshold == 1
+    assert session.label(np.full(400, 49.0, np.float32)) is None
+    assert session.label(np.full(400, 51.0, np.float32)) == "yes"
 
 
 def test_a_program_from_before_there_were_kinds_has_classes(tmp_path):

@@ -7,7 +7,7 @@ import soundfile
 from small_programs import write_programs
 
 from earbit.errors import ConfigError
-from earbit.run import run_files
+from earbit.run import render_run, run_files
 from earbit.runtime import Session
 
 
@@ -66,3 +66,19 @@ def test_a_file_with_the_name_of_an_array_of_scores_is_an_error(
     with pytest.raises(ConfigError, match=f"{name}: .*rename"):
         run_files(with_head, paths, tmp_path / "f.npz")
     assert "label" in run_files(with_head, paths, None)[1]
+
+
+def test_a_rejected_label_is_no_label_and_says_which_it_was(with_head, tmp_path):
+    path, wave = tone(tmp_path / "a.wav")
+    (kept,) = run_files(with_head, [path], None, threshold=0)
+    (entry,) = run_files(with_head, [path], None, threshold=0.999999)
+    assert (entry["label"], entry["rejected"]) == (None, kept["label"])
+    assert entry["probability"] == kept["probability"]
+    assert "(no keyword)" in render_run([entry, kept])
+    assert kept["label"] in render_run([entry, kept])
+
+
+def test_a_threshold_for_a_program_that_rejects_nothing_is_an_error(without_head, tmp_path):
+    path, _ = tone(tmp_path / "a.wav")
+    with pytest.raises(ConfigError, match="no head of kind 'class' with one slot"):
+        run_files(without_head, [path], None, threshold=0.5)

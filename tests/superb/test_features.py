@@ -1,9 +1,12 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from earbit.errors import DataError, FormatError
+from earbit.heads.feature_store import frames_in
 from earbit.superb import features as module
 from earbit.superb.features import frozen_features
 from earbit.superb.upstream import Upstream
@@ -30,7 +33,7 @@ def of_samples(waveform):
     return np.stack([frames, 2 * frames])
 
 
-def cached(function, waves, ids, folder, *, model="m", corpus="c", hop=320):
+def cached(function, waves, ids, folder, *, model="m", corpus="c", hop=320, cache="fp32"):
     """The features and the unusable clips."""
     return frozen_features(
         Upstream(name="test", digest=model, features=function, hop_samples=hop),
@@ -38,6 +41,7 @@ def cached(function, waves, ids, folder, *, model="m", corpus="c", hop=320):
         {i: waves[i].size // hop if i in waves else 1 for i in ids},
         corpus_digest=corpus,
         cache_dir=folder,
+        cache=cache,
     )
 
 
@@ -155,12 +159,92 @@ def test_features_that_cannot_be_used_are_errors(tmp_path, spoil, message):
         cached(lambda _, w: spoil(of_samples(w())), waves, waves, tmp_path)
 
 
-def test_the_disk_space_of_a_large_cache_is_said_before_it_is_used(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(module, "SAID_FROM_BYTES", 1)
-    waves = {"a": np.ones(320_000, np.float32)}
+@pytest.mark.parametrize(("cache", "size"), [("fp32", "1.6"), ("fp16", "0.8")])
+def test_what_a_cache_takes_is_said_before_it_is_used(tmp_path, monkeypatch, capsys, cache, size):
+    """50 million frames of 20 ms, of 2 states x 4 values x 4 or 2 bytes."""
+    monkeypatch.setattr(module, "SHARD_BYTES", 1)
+
+    said = []
+
+    def told_before(*_):
+        said.append(capsys.readouterr().err)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.ShardedFeatures, "add", told_before)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=3_000_000_000))
+    upstream = Upstream(name="t", digest="m", features=lambda *_: np.ones((2, 9, 4)))
+    with pytest.raises(KeyboardInterrupt):
+        frozen_features(
+            upstream,
+            {}.__getitem__,
+            {"a": 25_000_000, "b": 25_000_000},
+            corpus_digest="c",
+            cache_dir=tmp_path,
+            cache=cache,
+        )
+    assert f"features of 2 clips (277.8 h) take {size} GB of 3.0 GB free" in said[0]
+
+
+def test_a_disk_with_less_space_is_refused_in_one_line_before_anything_is_written(
+    tmp_path, monkeypatch
+):
+    waves = waveforms()
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=300))
+    with pytest.raises(DataError, match=r"5 clips .*GB free; .*--cache fp16 .*or none") as error:
+        cached(Counted(), waves, waves, tmp_path)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.rglob("shard-*"))
+    # 2 + 3 + 5 + 6 + 7 frames x 2 states x 4 values: 736 bytes in fp32.
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=736))
     cached(Counted(), waves, waves, tmp_path)
-    # 1,000 frames x 2 states x 4 values x 4 bytes.
-    assert "features take 0.0 GB" in capsys.readouterr().err
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    cached(Counted(), waves, waves, tmp_path)  # all of them are there
+    cached(Counted(), waves, waves, tmp_path / "none", cache="none")
+
+
+def test_half_precision_takes_half_the_bytes_and_is_read_as_float32(tmp_path):
+    waves = waveforms()
+    full, _ = cached(Counted(), waves, waves, tmp_path / "fp32")
+    half, _ = cached(Counted(), waves, waves, tmp_path / "fp16", cache="fp16")
+    sizes = []
+    for name in ("fp32", "fp16"):
+        (shard,) = (tmp_path / name).rglob("shard-*")
+        with safe_open(shard, "numpy") as file:
+            sizes.append(sum(file.get_tensor(key).nbytes for key in file.keys()))  # noqa: SIM118
+    assert sizes[0] == 2 * sizes[1] == 736
+    for i in waves:
+        assert half.clips[i].dtype == np.float32
+        assert np.array_equal(half.clips[i], full.clips[i].astype(np.float16).astype(np.float32))
+    assert (full.cache, half.cache) == ("fp32", "fp16")
+
+
+def test_precisions_never_share_a_cache(tmp_path):
+    counted, waves = Counted(), waveforms()
+    cached(counted, waves, waves, tmp_path, cache="fp16")
+    full, _ = cached(counted, waves, waves, tmp_path)
+    assert counted.n_calls == 10
+    assert np.array_equal(full.clips["clip/3"], of_samples(waves["clip/3"]))
+
+
+def test_features_beyond_half_precision_are_refused(tmp_path):
+    waves = {"a": np.full(800, 70_000, np.float32)}
+    with pytest.raises(DataError, match="'a' reach 1.4e.05, and fp16 ends at 65,504"):
+        cached(Counted(), waves, waves, tmp_path, cache="fp16")
+    cached(Counted(), waves, waves, tmp_path)
+
+
+def test_without_a_cache_nothing_is_written_and_features_are_computed_when_asked_for(tmp_path):
+    counted, waves = Counted(), Damaged(waveforms())
+    frozen, unusable = cached(counted, waves, [*waves, "ghost"], tmp_path, cache="none")
+    assert counted.n_calls == 6
+    assert not list(tmp_path.iterdir())
+    assert unusable == {"ghost": "ghost: damaged"}
+    assert set(frozen.clips) == set(waves)
+    before = counted.n_calls
+    assert frames_in(frozen.clips, "clip/3") == 6
+    assert counted.n_calls == before  # lengths are known
+    assert np.array_equal(frozen.clips["clip/3"], of_samples(waves["clip/3"]))
+    assert counted.n_calls == before + 1
 
 
 def test_a_frozen_set_of_features_cannot_be_changed_by_accident(toy):

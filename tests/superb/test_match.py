@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,9 +8,11 @@ import pytest
 
 from earbit.audio.corpus import Corpus
 from earbit.errors import DataError
-from earbit.superb import match
+from earbit.heads.feature_store import ComputedFeatures
+from earbit.runtime import match
+from earbit.runtime.match import document_scores
 from earbit.superb.features import FrozenFeatures
-from earbit.superb.match import document_scores, match_cases, run_match
+from earbit.superb.match import match_cases, run_match
 from earbit.superb.qbe import QBE
 from earbit.superb.search import Search, searches_of
 
@@ -185,6 +188,12 @@ def test_the_layer_is_picked_on_the_validation_queries_and_words_are_found(tmp_p
     assert (score["n_queries"], score["n_documents"], score["n_groups"]) == (6, 24, 6)
     written = json.loads((tmp_path / "scores.json").read_text())
     assert (written["metric"], written["value"]) == ("mtwv", score["value"])
+    # The threshold of the best value: at it, every query has its documents and few others.
+    cases = match_cases(features, search, layer=1)
+    is_match = np.array(cases.references)
+    is_found = np.array(cases.predictions) >= score["threshold"]
+    assert is_found[is_match].mean() > 0.9
+    assert is_found[~is_match].mean() < 0.01
 
 
 def test_the_best_layer_of_the_test_queries_is_not_looked_at(tmp_path):
@@ -252,3 +261,26 @@ def test_queries_and_documents_by_their_labels():
 def test_a_search_without_a_match_is_an_error_that_counts(labels, counts):
     with pytest.raises(DataError, match=f"{counts}.*need `query` and `split` valid or test"):
         searches_of(corpus(*labels))
+
+
+def test_a_block_of_documents_is_in_memory_at_a_time_and_one_state_of_a_clip(monkeypatch):
+    """200 documents of 100 frames x 32 values: 2.6 MB a state, in blocks of 0.13 MB."""
+    rng = np.random.default_rng(0)
+    written = {f"d{i}": rng.normal(size=(4, 100, 32)).astype(np.float32) for i in range(200)}
+    written |= {f"q{i}": rng.normal(size=(4, 6, 32)).astype(np.float32) for i in range(3)}
+    store = ComputedFeatures(lambda i: written[i].copy())
+    store.add(written)
+    search = Search(
+        {f"q{i}": "W" for i in range(3)}, {f"d{i}": frozenset("W" * (i % 2)) for i in range(200)}
+    )
+    expected = match_cases(frozen(written), search, 2).predictions
+    monkeypatch.setattr(match, "BLOCK_FRAMES", 1_000)
+    features = FrozenFeatures(
+        clips=store, n_states=4, width=32, model_digest="m", corpus_digest="c"
+    )
+    tracemalloc.start()
+    got = match_cases(features, search, 2).predictions
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert peak < 1.3e6

@@ -1,10 +1,21 @@
-from earbit.superb.report import scores_table, shown
+import csv
+import json
+from dataclasses import asdict
+from html.parser import HTMLParser
+
+import pytest
+
+from earbit.errors import ConfigError, FormatError
+from earbit.superb.report import COLUMNS, compare, scores_table, shown
+from earbit.superb.tasks import TASKS
 
 
 def test_rates_are_printed_in_percent_and_term_weighted_values_are_not():
     assert shown("accuracy", 0.98765) == "98.77"
     assert shown("wer", 1.5) == "150.00"
     assert shown("mtwv", 0.07364) == "0.0736"
+    assert shown("wer with LM", 0.0479) == "4.79"
+    assert shown("ks accuracy", 0.5) == shown("eer picked on test", 0.5) == "50.00"
 
 
 def score(task, metrics, intervals, higher_is_better, **more):
@@ -56,3 +67,140 @@ def test_each_metric_is_said_to_be_better_in_its_own_direction():
     _, f1, cer = table.splitlines()
     assert "higher is better" in f1
     assert "lower is better" in cer
+
+
+def test_scores_with_a_language_model_and_picked_on_test_have_lines_of_their_own():
+    with_lm = {"metrics": {"wer": 0.1}, "intervals": {"wer": (0.05, 0.2)}}
+    table = scores_table(
+        [
+            score("asr", {"wer": 0.2}, {"wer": None}, False, with_lm=with_lm),
+            score("asv", {"eer": 0.3}, {"eer": None}, False, value_picked_on_test=0.25),
+        ]
+    )
+    lines = [line.split() for line in table.splitlines()[1:]]
+    assert lines[0] == ["speech", "recognition", "wer", "(%)", "20.00", "lower", "is", "better"]
+    assert lines[1][:5] == ["wer", "with", "LM", "(%)", "10.00"]
+    assert lines[1][5:8] == ["5.00", "to", "20.00"]
+    assert lines[3][:6] == ["eer", "picked", "on", "test", "(%)", "25.00"]
+
+
+# Comparisons.
+
+
+def run_folder(root, model, **of_task):
+    """An output folder with the scores of tasks."""
+    for task, fields in of_task.items():
+        metrics = fields.pop("metrics")
+        written = score(task, metrics, dict.fromkeys(metrics), True, **fields)
+        path = root / model / task / "scores.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(written))
+    return root / model
+
+
+def published(task):
+    return {"protocol_name": "superb", "protocol": asdict(TASKS[task].published)}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    proxy = {"protocol_name": "proxy", "protocol": asdict(TASKS["ks"].proxy)}
+    with_lm = {"metrics": {"wer": 0.11}, "intervals": {"wer": None}}
+    asr = {"metrics": {"wer": 0.125, "cer": 0.04}, "with_lm": with_lm, **published("asr")}
+    return [
+        run_folder(tmp_path, "base", asr=asr, qbe={"metrics": {"mtwv": 0.0731}}),
+        run_folder(tmp_path, "onebit", ks={"metrics": {"accuracy": 0.9}, **proxy}),
+    ]
+
+
+def test_models_stand_beside_published_scores_in_the_columns_that_they_have(folders):
+    text, rows = compare(folders, None)
+    lines = text.splitlines()
+    assert lines[0].split("  ")[0] == "model"
+    header = "wer (%)  wer with LM (%)  ks accuracy (%)"
+    assert header in lines[0]
+    assert "mtwv" in lines[0]
+    assert "eer" not in lines[0]
+    by_model = {row["model"]: row for row in rows}
+    assert set(by_model) == {
+        "base", "onebit", "HuBERT Base", "wav2vec 2.0 Base", "DistilHuBERT", "STaRHuBERT", "FBANK",
+    }  # fmt: skip
+    assert by_model["base"] == {
+        "model": "base", "protocol": "superb", "wer": 0.125, "wer with LM": 0.11, "mtwv": 0.0731,
+    }  # fmt: skip
+    (hubert,) = (line for line in lines if line.startswith("HuBERT Base"))
+    assert hubert.split()[2:] == ["published", "6.42", "4.79", "96.30", "0.0736"]
+
+
+def test_protocols_are_marked_that_do_not_compare_with_published_scores(folders, tmp_path):
+    changed = {**published("er"), "protocol": {**asdict(TASKS["er"].published), "n_steps": 200}}
+    other = run_folder(tmp_path, "few", er={"metrics": {"accuracy": 0.5}, **changed})
+    mixed = run_folder(
+        tmp_path,
+        "mixed",
+        er={"metrics": {"accuracy": 0.5}, **published("er")},
+        ks={"metrics": {"accuracy": 0.5}, "protocol_name": "proxy", "protocol": {}},
+    )
+    _, rows = compare([*folders, other, mixed], None)
+    assert [row["protocol"] for row in rows[:4]] == [
+        "superb",
+        "proxy: not comparable",
+        "changed superb: not comparable",
+        "proxy: not comparable; superb",
+    ]
+    assert {row["protocol"] for row in rows[4:]} == {"published"}
+
+
+class Cells(HTMLParser):
+    """Cells of a table by row, and the classes of rows."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.classes, self.is_cell = [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+            self.classes.append(dict(attrs).get("class"))
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.is_cell = True
+
+    def handle_endtag(self, tag):
+        self.is_cell = False
+
+    def handle_data(self, data):
+        if self.is_cell:
+            self.rows[-1][-1] += data
+
+
+def test_csv_and_html_have_the_same_cells(folders, tmp_path):
+    (tmp_path / "base").rename(tmp_path / "a <b> & c")
+    folders[0] = tmp_path / "a <b> & c"
+    compare(folders, tmp_path / "new" / "scores.csv")
+    compare(folders, tmp_path / "new" / "scores.html")
+    rows = list(csv.reader((tmp_path / "new" / "scores.csv").read_text().splitlines()))
+    cells = Cells((tmp_path / "new" / "scores.html").read_text())
+    assert cells.rows == rows
+    assert len(rows) == 8
+    assert rows[1][0] == "a <b> & c"
+    assert cells.classes == [None, None, None, *["published"] * 5]
+
+
+def test_the_columns_are_those_of_the_leaderboard():
+    assert list(COLUMNS) == [
+        "per", "wer", "wer with LM", "ks accuracy", "mtwv", "sid accuracy", "eer", "der",
+        "ic accuracy", "slot_type_f1", "slot_value_cer", "er accuracy",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "{}", '{"task": "no", "metrics": {"wer": 1}}', "1"])
+def test_what_is_no_score_is_named(tmp_path, damage):
+    (tmp_path / "scores.json").write_text(damage)
+    with pytest.raises(FormatError, match=f"{tmp_path}/scores.json: not a score of earbit superb"):
+        compare([tmp_path], None)
+    with pytest.raises(ConfigError, match=r"a.txt: a report is .csv or .html"):
+        compare([tmp_path], tmp_path / "a.txt")
+    with pytest.raises(ConfigError, match="no scores.json in it"):
+        compare([tmp_path / "none"], None)

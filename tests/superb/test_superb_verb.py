@@ -151,12 +151,12 @@ def only_splits(monkeypatch):
     """Nothing is computed; for every task, its corpus, folder and splits are kept."""
     seen = []
 
-    def score(work, features, out_dir, settings, seed):
+    def score(work, features, out_dir, settings, seed, lm):
         seen.append((work, out_dir))
         return {"task": work.task.name}
 
     monkeypatch.setattr(verb, "score_work", score)
-    monkeypatch.setattr(verb, "corpus_features", lambda _, corpus, *__: (None, corpus))
+    monkeypatch.setattr(verb, "corpus_features", lambda _, corpus, *__, **___: (None, corpus))
     return seen
 
 

@@ -32,9 +32,9 @@ def with_protocol(training, **changes):
     return replace(training, protocol=replace(training.protocol, **changes))
 
 
-def predicted(trained, training, examples, batch_size=32):
+def predicted(trained, training, examples):
     parts = trained.task, trained.head, trained.slots
-    found = predict(*parts, training.features, examples, batch_size)
+    found = predict(*parts, training.features, examples)
     return [found[example.id] for example in examples]
 
 
@@ -121,13 +121,41 @@ def test_updates_with_a_gradient_that_is_not_finite_are_left_out_and_counted(scr
     assert all(bool(t.isfinite().all()) for t in tensors(trained).values())
 
 
-def test_predictions_come_in_the_order_of_the_examples_whatever_their_lengths(training):
+def test_predictions_come_in_the_order_of_the_examples_whatever_their_lengths(
+    training, monkeypatch
+):
+    monkeypatch.setattr(module, "EVALUATION_CLIPS", 4)
     trained = train_head(training, LR)
     examples = training.splits.test
-    at_once = predicted(trained, training, examples, 4)
+    at_once = predicted(trained, training, examples)
     alone = [predicted(trained, training, [example])[0] for example in examples]
     assert at_once == alone
     assert len(set(at_once)) == 3
+
+
+def test_a_batch_of_an_evaluation_has_a_bounded_size_and_no_clip_is_left_out(training, monkeypatch):
+    """3 states x 8 values x 4 bytes are 96 bytes per frame; 2,000 bytes hold 20 frames."""
+    trained, sizes = train_head(training, LR), []
+    right = module.collate
+
+    def collated(clips, ids):
+        states_LBTD, lengths = right(clips, ids)
+        sizes.append((len(ids), states_LBTD.numel() * 4))
+        return states_LBTD, lengths
+
+    monkeypatch.setattr(module, "collate", collated)
+    expected = predicted(trained, training, training.splits.test)
+    assert sizes == [(15, sizes[0][1])]
+    sizes.clear()
+    monkeypatch.setattr(module, "EVALUATION_BYTES", 2_000)
+    assert predicted(trained, training, training.splits.test) == expected
+    assert sum(n for n, _ in sizes) == 15
+    assert len(sizes) > 3
+    assert max(n_bytes for _, n_bytes in sizes) <= 2_000
+    sizes.clear()
+    monkeypatch.setattr(module, "EVALUATION_BYTES", 1)
+    assert predicted(trained, training, training.splits.test) == expected
+    assert [n for n, _ in sizes] == [1] * 15
 
 
 def test_outputs_per_frame_reach_decode_without_padding(training, monkeypatch):

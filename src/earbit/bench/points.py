@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError
 from earbit.frames import MIN_SAMPLES
-from earbit.runtime.session import MAX_THREADS
+from earbit.runtime.arguments import MAX_THREADS
 from earbit.runtime.waveform import MAX_SAMPLES
 
 MAX_RUNS = 10_000

@@ -30,7 +30,10 @@ LEGEND = (
     "2.00 takes twice as long",
 )
 
-
+SCORES = (
+    "last columns: scores of earbit superb (--scores); proxy and fine-tuned scores do not compare "
+    "with published ones"
+)
 NOT_COMPARED = (
     "not compared: other engines cannot run the weights of a program or of a quantized model, so "
     "they run random ones of its shape; their times can be compared, outputs cannot; earbit export "
@@ -43,7 +46,8 @@ def render_bench(records: Sequence[dict[str, Any]]) -> str:
 
     A line below notes engines whose weights differ from those of the program.
     """
-    rows: list[Sequence[str]] = [HEADER]
+    titles = list(dict.fromkeys(t for record in records for t in record.get("scores", {})))
+    rows: list[Sequence[str]] = [(*HEADER, *titles)]
     first: dict[tuple[float, int], float] = {}
     for record in records:
         point = (record["seconds"], record["threads"])
@@ -61,6 +65,7 @@ def render_bench(records: Sequence[dict[str, Any]]) -> str:
                 f"{record['peak_rss_bytes'] / 1e6:.0f}",
                 "-" if cosine is None else f"{cosine:.5f}",
                 f"{record['median_ms'] / base_ms:.2f}",
+                *(record["scores"].get(title, {}).get("text", "-") for title in titles),
             )
         )
     runs = sorted({record["n_runs"] for record in records})
@@ -68,7 +73,7 @@ def render_bench(records: Sequence[dict[str, Any]]) -> str:
     below = [f"measured: {n_runs} run(s) of each, in turn"]
     if _have_other_weights(records):
         below.append(NOT_COMPARED)
-    return "\n".join([*aligned(rows), *below, *LEGEND])
+    return "\n".join([*aligned(rows), *below, *LEGEND, *([SCORES] if titles else [])])
 
 
 def _have_other_weights(records: Sequence[Mapping[str, Any]]) -> bool:

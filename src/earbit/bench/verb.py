@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from earbit import _core
+from earbit.bench.engine import OURS
 from earbit.bench.peers.catalogue import versions
 from earbit.bench.points import Point
 from earbit.bench.side_by_side import bench
@@ -26,12 +27,14 @@ def bench_all(
     model: Path | None,
     engines: Sequence[str],
     n_runs: int | None = None,
+    scores: Mapping[str | None, Mapping[str, Any]] | None = None,
 ) -> None:
     """Runs `bench` at every point, ordered by length, and passes the results to `keep`.
 
     keep: called once, with a table and with machine, versions and records; after an error or an
     interruption, with the finished points if there are any.  With several points, each is printed
-    when it is finished.  Other arguments and errors are those of `bench`.
+    when it is finished.  scores: of programs by plan, and of the model in float by None, which
+    engines in float32 get too.  Other arguments and errors are those of `bench`.
     """
     found_here = {"machine": machine(), "versions": versions()}
     records: list[dict[str, Any]] = []
@@ -49,6 +52,8 @@ def bench_all(
                         folder=Path(folder),
                         n_runs=n_runs,
                     )
+                    for record in found if scores else ():
+                        record["scores"] = _scores_of(record, scores or {})
                     records += found
                     n_done += 1
                     if len(points) > 1:
@@ -61,6 +66,14 @@ def bench_all(
         if records:
             counts = {"points": n_done, "points_asked_for": len(points)}
             keep(render_bench(records), {**found_here, **counts, "records": records})
+
+
+def _scores_of(
+    record: Mapping[str, Any], scores: Mapping[str | None, Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    if record["engine"] == OURS:
+        return scores.get(record["plan"] or "", {})
+    return scores.get(None, {}) if record["precision"] == "fp32" else {}
 
 
 def machine() -> dict[str, Any]:

@@ -11,7 +11,11 @@ from earbit.cli.names import check_models
 from earbit.cli.options import (
     PLANS_ARE,
     PRESETS_ARE,
+    Beam,
+    Cache,
     Json,
+    Lm,
+    LmWeights,
     PresetSettings,
     Resplit,
     Seed,
@@ -153,6 +157,10 @@ def superb(
         tuple[float, ...],
         Option("LR", "Learning rates to try; the validation clips select one."),
     ] = (),
+    cache: Cache = "fp32",
+    lm: Lm = None,
+    beam: Beam = 20,
+    lm_weights: LmWeights = (),
     threads: Annotated[int, Option("N", "Threads of a program file.")] = 1,
     seed: Seed = 0,
     resplit: Resplit = False,
@@ -168,6 +176,7 @@ def superb(
     `earbit export MODEL --head DIR` adds a trained head to the program.
     """
     check_names(model, task, data)
+    from earbit.heads.language_model import open_language_model
     from earbit.superb.report import scores_table
     from earbit.superb.verb import Settings, score_model
 
@@ -184,6 +193,8 @@ def superb(
             seed=seed,
             threads=threads,
             resplit=resplit,
+            cache=cache,
+            lm=open_language_model(lm, beam, lm_weights),
         )
     emit(scores, json, scores_table(scores))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from earbit.cli.arguments import Option, Positional
 from earbit.presets import PRESETS
@@ -45,6 +45,26 @@ PresetSettings = Annotated[
         "KEY=VALUE",
         "Change the configuration of a preset, for example encoder.n_layers=3 encoder.d_ffn=512. "
         "Can be repeated.",
+    ),
+]
+Cache = Annotated[
+    Literal["fp32", "fp16", "none"],
+    Option(
+        "fp32|fp16|none",
+        "Precision of the features on disk, which are removed when the score is written. Default: "
+        "fp32. none takes no disk and computes the features of every batch anew.",
+    ),
+]
+Lm = Annotated[
+    Path | None,
+    Option("FILE.arpa", "Also decode speech recognition with this n-gram, by beam search."),
+]
+Beam = Annotated[int, Option("N", "Texts that the beam search with --lm keeps.")]
+LmWeights = Annotated[
+    tuple[float, ...],
+    Option(
+        "X",
+        "Weight of --lm, and score of each word. Default: the validation clips select both.",
     ),
 ]
 Resplit = Annotated[

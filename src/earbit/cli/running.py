@@ -10,6 +10,7 @@ from earbit.audio.formats import READ_FORMATS, listed
 from earbit.bench.peers.catalogue import PEERS
 from earbit.cli.arguments import Option, Positional
 from earbit.cli.bench_programs import check_programs, programs_of
+from earbit.cli.bench_scores import read_scores, scores_of
 from earbit.cli.options import (
     PLANS_ARE,
     PRESETS_ARE,
@@ -18,7 +19,7 @@ from earbit.cli.options import (
     PresetSettings,
     Seed,
 )
-from earbit.errors import DataError
+from earbit.errors import ConfigError, DataError
 from earbit.model_names import refuse_program, require_model
 from earbit.output import emit, for_terminal
 from earbit.progress import say
@@ -122,6 +123,27 @@ def run(
             "width) that begins with the encoder's input.",
         ),
     ] = "last",
+    threshold: Annotated[
+        float | None,
+        Option(
+            "X",
+            "Probability below which a label is rejected, as (no keyword). Default: that of the "
+            "program. With --query, the smallest score of a match.",
+        ),
+    ] = None,
+    query: Annotated[
+        Path | None,
+        Option("FILE", "Score the audio files by how well they match this spoken query."),
+    ] = None,
+    layer: Annotated[int | None, Option("N", "Hidden state that --query compares.")] = None,
+    head: Annotated[
+        Path | None,
+        Option(
+            "DIR",
+            "Output folder of `earbit superb --task qbe` on this model, which gives the layer and "
+            "the threshold of --query.",
+        ),
+    ] = None,
     threads: Annotated[int, Option("N", "Number of threads. It does not change the results.")] = 1,
     json: Json = None,
 ) -> None:
@@ -129,25 +151,40 @@ def run(
 
       earbit run hubert.safetensors speech.wav --out features.npz
       earbit run words.safetensors my-audio --json words.json
+      earbit run hubert.safetensors my-audio --query word.wav --head hubert-qbe
 
     Prints a table to a terminal, and JSON otherwise, as with --json -.  Files that cannot be read
     are skipped.  The results of the others are written, and the exit status is 2.  After Ctrl-C,
     the current file is computed to its end and dropped, and the results of the files before it are
     written.  If FILE.npz existed before, it is kept, and the results go to FILE.partial.npz.
     """
+    from earbit.query import render_search, search_files
     from earbit.run import NoneUsable, RunInterrupted, render_run, run_files
 
+    if query is None and (layer is not None or head is not None):
+        raise ConfigError(f"--{'head' if layer is None else 'layer'} is for --query; leave it out")
+    if query is not None and (out is not None or layers == "all"):
+        raise ConfigError("--query writes no features; leave out --out and --layers")
+
     def show(records: list[dict[str, Any]]) -> None:
-        emit(records, json, for_terminal(render_run(records)))
+        render = render_run if query is None else render_search
+        emit(records, json, for_terminal(render(records)))
 
     try:
-        records = run_files(file, audio, out, layers=layers, threads=threads)
+        if query is None:
+            records = run_files(
+                file, audio, out, layers=layers, threads=threads, threshold=threshold
+            )
+        else:
+            records = search_files(
+                file, audio, query, layer=layer, head=head, threshold=threshold, threads=threads
+            )
     except (NoneUsable, RunInterrupted) as early:
         show(early.summary)
         raise
     show(records)
-    has_labels = any("label" in record for record in records)
-    if out is None and not has_labels and sys.stderr.isatty():
+    has_results = query is not None or any("label" in record for record in records)
+    if out is None and not has_results and sys.stderr.isatty():
         say("the features are not kept; --out FILE.npz keeps them")
     n_bad = sum("error" in record for record in records)
     if n_bad:
@@ -192,6 +229,14 @@ def bench(
             f"Other engines to measure: none, all, or any of {', '.join(PEERS)}.",
         ),
     ] = ("torch",),
+    scores: Annotated[
+        tuple[Path, ...],
+        Option(
+            "DIR",
+            "Output folders of `earbit superb` on the measured programs or models, whose scores "
+            "are shown beside the times.",
+        ),
+    ] = (),
     set: PresetSettings = (),
     seed: Seed = 0,
     json: Json = None,
@@ -201,6 +246,7 @@ def bench(
       earbit bench hubert.safetensors
       earbit bench hubert-base --plan w1a1 w8a8 --seconds 1 10 --threads 1 2 --json times.json
       earbit bench hubert-tiny --plan w1a1 --engines none --runs 5
+      earbit bench words.safetensors --scores onebit-ks
 
     Each point (a length and a number of threads) is printed when it is finished.  After Ctrl-C, the
     table and the JSON contain the finished points.
@@ -214,6 +260,7 @@ def bench(
     check_runs(runs)
     check_programs(file, plan, settings)
     peers = peers_named(engines)
+    found = read_scores(scores)
     warn_of_disturbance(threads)
     from earbit.bench.verb import bench_all
 
@@ -221,7 +268,8 @@ def bench(
         emit(result, json, text)
 
     with programs_of(file, plan, seed, settings) as (programs, model):
-        bench_all(programs, points, keep, model=model, engines=peers, n_runs=runs)
+        beside = scores_of(found, programs, model)
+        bench_all(programs, points, keep, model=model, engines=peers, n_runs=runs, scores=beside)
 
 
 def doctor(json: Json = None) -> None:

@@ -101,6 +101,8 @@ def lower_head(program: Program, head: ModelHead) -> None:
     }
     if len(trained.slots) > 1:
         program.head["slots"] = [len(slot) for slot in trained.slots]
+    if trained.min_log_odds is not None:
+        program.head["min_log_odds"] = trained.min_log_odds
 
 
 @torch.no_grad()

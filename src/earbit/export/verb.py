@@ -19,6 +19,7 @@ from earbit.export.verify import Agreement, verify
 from earbit.files import make_folder
 from earbit.load import preset_or_model, refuse_quantized
 from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
 from earbit.nn.leaves import leaves_of
 from earbit.presets import PRESETS
 from earbit.progress import say
@@ -103,7 +104,12 @@ def export_to(
     require_program_place(out)
     make_folder(out.parent)
     precisions = sorted({str(p) for p in precisions_of(model).values()})
-    origin = {"name": name, "precisions": precisions, "config": to_dict(model.config)}
+    origin = {
+        "name": name,
+        "precisions": precisions,
+        "config": to_dict(model.config),
+        "model_digest": weights_digest(model),
+    }
     unverified = out.with_name(f".{out.stem}.{os.getpid()}.unverified.safetensors")
     try:
         program = lower_model(model)

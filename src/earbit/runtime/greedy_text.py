@@ -14,6 +14,14 @@ def greedy_text(labels: Sequence[str], scores: NDArray[np.float32]) -> str:
     labels: symbols, the blank first; symbols that end a word include the space.
     scores: (frames, labels).
     """
+    return "".join(labels[i] for i in greedy_indices(scores)).strip(" ")
+
+
+def greedy_indices(scores: NDArray[np.float32]) -> list[int]:
+    """Likeliest symbol of each frame, with repeats merged and blanks (0) removed.
+
+    scores: (frames, labels).  Source: Graves et al. 2006, best path decoding.
+    """
     best = scores.argmax(axis=1)
     is_new = np.diff(best, prepend=-1) != 0
-    return "".join(labels[i] for i in best[is_new] if i).strip()
+    return [int(i) for i in best[is_new] if i]

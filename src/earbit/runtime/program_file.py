@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ class Head:
     """Classes, symbols with the blank first, or speakers; empty for a vector."""
     slots: tuple[int, ...]
     """Number of labels of every slot; a class has one label of each."""
+    min_log_odds: float | None
+    """Log odds of a label against all others below which it is rejected; None if none is."""
+    min_samples: int
+    """The shortest audio that the head takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,8 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
         program, outputs, bits, origin, digest, parts = _core.load_program(os.fsencode(path))
         head = None
         if parts is not None:
-            task, kind, value, labels, slots = parts
-            head = Head(task, kind, value, tuple(labels), tuple(slots))
+            task, kind, value, labels, slots, min_log_odds, min_samples = parts
+            head = Head(task, kind, value, tuple(labels), tuple(slots), min_log_odds, min_samples)
         return ProgramFile(program, tuple(outputs), bits, json.loads(origin), digest, head)
     except ValueError as error:
         # The loader receives bytes without a file name.
@@ -59,6 +64,11 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
         raise FormatError(f"{path}: {problem}") from error
     except MemoryError as error:
         raise FormatError(f"{path}: needs more memory than there is; free some") from error
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a program file, by which scores of it are known."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:

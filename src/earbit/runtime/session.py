@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,13 +14,16 @@ from numpy.typing import NDArray
 
 from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
+from earbit.frames import MIN_SAMPLES, n_samples_of
+from earbit.runtime.arguments import check_layer, check_segments, thread_count, value_ids
 from earbit.runtime.greedy_text import greedy_text
-from earbit.runtime.likeliest import likeliest
+from earbit.runtime.likeliest import check_threshold, is_rejected, likeliest, probability_of
+from earbit.runtime.match import MIN_QUERY_FRAMES, match_scores
 from earbit.runtime.program_file import Head, read_program
+from earbit.runtime.results import features_of, scores_of
 from earbit.runtime.speech_segments import Segment, speech_segments
 from earbit.runtime.waveform import checked_waveform, no_waveform
 
-MAX_THREADS = 256
 METHODS = {
     "class": "label",
     "sequence": "text",
@@ -40,7 +44,7 @@ class Session:
     """
 
     def __init__(self, path: str | bytes | os.PathLike[str], threads: int = 1) -> None:
-        self.threads = _n_threads(threads)
+        self.threads = thread_count(threads)
         chosen_isa()
         file = read_program(path)
         self.path = Path(os.fsdecode(path)).absolute()
@@ -83,7 +87,7 @@ class Session:
         LevelWarning when the audio peaks at more than 8 times full scale.
         """
         wanted = self._wanted(layers)
-        return _features(wanted, self.values(waveform, wanted), layers)
+        return features_of(wanted, self.values(waveform, wanted), layers)
 
     def scores(self, waveform: NDArray[Any]) -> NDArray[np.float32]:
         """Computes scores of the head: float32 (labels,) per clip, or (frames, labels) of symbols.
@@ -93,25 +97,33 @@ class Session:
         Raises DataError as `run` does, and ConfigError for a program without a head.
         """
         head = self._given_head()
-        return _scores(head, self.values(waveform, [head.value])[0])
+        return scores_of(head, self._values_with_head(waveform, [head.value])[0])
 
-    def label(self, waveform: NDArray[Any]) -> str:
+    @property
+    def threshold(self) -> float | None:
+        """Probability below which `label` rejects a label; None if the program rejects none."""
+        least = None if self.head is None else self.head.min_log_odds
+        return None if least is None else probability_of(least)
+
+    def label(self, waveform: NDArray[Any], *, threshold: float | None = None) -> str | None:
         """The likeliest label of the audio, for a head of kind `class` with one slot.
 
-        Raises what `scores` raises, and ConfigError for a head of another kind or several slots.
+        None if its probability is below the threshold: no keyword was spoken.  threshold: 0 to
+        below 1, by default that of the program.  Raises what `scores` raises, and ConfigError for
+        a head of another kind or several slots.
         """
         head = self._given_head("class")
         if len(head.slots) > 1:
             raise ConfigError(f"the program's head has {len(head.slots)} slots; call `slot_labels`")
-        return self.slot_labels(waveform)[0]
+        check_threshold(head, threshold)
+        return self._labels(waveform, threshold)[0]
 
-    def slot_labels(self, waveform: NDArray[Any]) -> tuple[str, ...]:
-        """The likeliest label of every slot, for a head of kind `class`.
+    def slot_labels(self, waveform: NDArray[Any]) -> tuple[str | None, ...]:
+        """The likeliest label of every slot, for a head of kind `class`; None as `label` gives it.
 
         Raises what `scores` raises, and ConfigError for a head of another kind.
         """
-        head = self._given_head("class")
-        return tuple(label for label, _ in likeliest(head, self.scores(waveform)))
+        return self._labels(waveform, None)
 
     def embedding(self, waveform: NDArray[Any]) -> NDArray[np.float32]:
         """The vector of the audio, of length 1, for a head of kind `vector`: (columns,).
@@ -121,8 +133,31 @@ class Session:
         """
         self._given_head("vector")
         vector = self.scores(waveform)
-        unit: NDArray[np.float32] = vector / max(float(np.linalg.norm(vector)), 1e-12)
+        # A running sum has one order of additions, so libearbit gives the same bits.
+        squares = np.cumsum(np.square(vector, dtype=np.float64))
+        unit: NDArray[np.float32] = vector / np.float32(max(math.sqrt(squares[-1]), 1e-12))
         return unit
+
+    def match(
+        self, query: NDArray[Any], documents: Sequence[NDArray[Any]], *, layer: int
+    ) -> NDArray[np.float32]:
+        """Scores of documents for a spoken query, by dynamic time warping: (documents,).
+
+        A score tells how much better a document matches than the others do, in standard
+        deviations.  layer: a hidden state, 0 is the encoder's input.  Needs no head.  Raises
+        DataError as `run` does and for a query of less than 0.105 s, ConfigError for fewer than
+        two documents and an unknown layer.
+        """
+        check_layer(layer, len(self.outputs))
+        if len(documents) < 2:
+            raise ConfigError(f"{len(documents)} documents; a score compares at least two")
+        of_query, *of_documents = (
+            self.values(waveform, [self.outputs[layer]])[0] for waveform in (query, *documents)
+        )
+        if len(of_query) < MIN_QUERY_FRAMES:
+            n_samples = n_samples_of(MIN_QUERY_FRAMES)
+            raise DataError(f"a query of {len(query)} samples; at least {n_samples} are needed")
+        return next(match_scores([of_query], of_documents))
 
     def segments(
         self, waveform: NDArray[Any], *, threshold: float = 0.5, window: int = 11
@@ -134,10 +169,7 @@ class Session:
         invalid parameters.
         """
         head = self._given_head("segments")
-        if not 0 < threshold < 1:
-            raise ConfigError(f"threshold={threshold!r}; allowed are numbers between 0 and 1")
-        if not _is_whole(window) or window < 1 or window % 2 == 0:
-            raise ConfigError(f"window={window!r}; allowed are odd numbers from 1")
+        check_segments(threshold, window)
         scores = self.scores(waveform)
         return speech_segments(scores, head.labels, threshold=threshold, window=window)
 
@@ -153,8 +185,8 @@ class Session:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """`run` and `scores` in one pass over the audio."""
         head, wanted = self._given_head(), self._wanted(layers)
-        *results, scores = self.values(waveform, [*wanted, head.value])
-        return _features(wanted, results, layers), _scores(head, scores)
+        *results, scores = self._values_with_head(waveform, [*wanted, head.value])
+        return features_of(wanted, results, layers), scores_of(head, scores)
 
     def run_batch(
         self, waveforms: Iterable[NDArray[Any]], layers: Literal["last", "all"] = "last"
@@ -180,10 +212,26 @@ class Session:
         ids: from `outputs` or `bits`, or any other; 0 is the audio.  Raises ConfigError for invalid
         or unknown ids, and DataError for audio as `run` does.
         """
-        checked = _value_ids(ids, self._program.n_values)
+        checked = value_ids(ids, self._program.n_values)
         audio = checked_waveform(waveform)
         with _data_errors(audio):
             return self._program.run(audio, checked, self.threads)
+
+    def _labels(self, waveform: NDArray[Any], threshold: float | None) -> tuple[str | None, ...]:
+        head = self._given_head("class")
+        found = likeliest(head, self.scores(waveform))
+        return tuple(None if is_rejected(head, f, threshold) else f.label for f in found)
+
+    def _values_with_head(self, waveform: NDArray[Any], ids: Sequence[int]) -> list[NDArray[Any]]:
+        """Values of the program; raises DataError for audio that is too short for its head."""
+        head = self._given_head()
+        n_samples = np.size(waveform)
+        if MIN_SAMPLES <= n_samples < head.min_samples:
+            raise DataError(
+                f"audio of {n_samples} samples; the program's head needs at least "
+                f"{head.min_samples} ({head.min_samples / 16_000:.3f} s); pad it or leave it out"
+            )
+        return self.values(waveform, ids)
 
     def profile(self, waveform: NDArray[Any]) -> list[tuple[str, float]]:
         """Seconds of every op in order; ops that ran together block by block are joined: `a+b`."""
@@ -233,30 +281,6 @@ def chosen_isa() -> str:
         raise ConfigError(f"EARBIT_ISA: {error}; set it to one of these or unset it") from error
 
 
-def _features(
-    wanted: Sequence[int], results: Sequence[NDArray[Any]], layers: Literal["last", "all"]
-) -> NDArray[np.float32]:
-    for value, result in zip(wanted, results, strict=True):
-        if result.dtype != np.float32 or result.shape != results[0].shape:
-            raise FormatError(
-                f"output value {value} of the program is {result.dtype} {result.shape}, "
-                "expected float32 (frames, width), the same for all outputs; export it again"
-            )
-    return np.stack(results) if layers == "all" else results[0]
-
-
-def _scores(head: Head, result: NDArray[np.float32]) -> NDArray[np.float32]:
-    if head.kind in ("sequence", "segments"):
-        return result
-    if len(result) != 1:
-        raise FormatError(
-            f"head value {head.value} of the program has {len(result)} rows, expected 1; "
-            "export it again"
-        )
-    scores: NDArray[np.float32] = result[0]
-    return scores
-
-
 @contextmanager
 def _data_errors(audio: NDArray[np.float32]) -> Iterator[None]:
     try:
@@ -267,28 +291,3 @@ def _data_errors(audio: NDArray[np.float32]) -> Iterator[None]:
         raise DataError(
             f"audio of {audio.size} samples needs more memory than there is; cut it"
         ) from error
-
-
-def _value_ids(given: Any, n_values: int) -> list[int]:
-    """Ids of values. Raises ConfigError for invalid ids and ids that the program lacks."""
-    allowed = f"it has 0 to {n_values - 1}"
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise ConfigError(f"values {given!r} of the program; give a list of ids, {allowed}")
-    ids = list(given)
-    for one in ids:
-        if not _is_whole(one) or not 0 <= one < n_values:
-            of_leaf = "; of a leaf, session.bits has the id" if isinstance(one, str) else ""
-            raise ConfigError(f"value {one!r} of the program; {allowed}{of_leaf}")
-    return [int(one) for one in ids]
-
-
-def _is_whole(given: Any) -> bool:
-    return isinstance(given, (int, np.integer)) and not isinstance(given, bool)
-
-
-def _n_threads(given: Any) -> int:
-    """A number of threads. Raises ConfigError for an invalid number."""
-    n = int(given) if _is_whole(given) else 0
-    if not 1 <= n <= MAX_THREADS:
-        raise ConfigError(f"threads={given!r}; allowed: whole numbers from 1 to {MAX_THREADS}")
-    return n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,7 +29,8 @@ def speech_segments(
     frame counts as speech.  window: frames of the median filter, odd; frames beyond the ends count
     as silence.
     """
-    is_speech = scores > np.log(threshold / (1 - threshold))
+    least = np.float64(math.log(threshold / (1 - threshold)))
+    is_speech = scores > least
     half = window // 2
     sums = np.cumsum(np.pad(is_speech, ((half + 1, half), (0, 0))).astype(np.int64), axis=0)
     is_kept = (sums[window:] - sums[:-window]) > half

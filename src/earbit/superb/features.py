@@ -8,31 +8,28 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 import earbit
-from earbit.errors import DataError, FormatError
-from earbit.files import make_folder, write_whole
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.errors import DataError
+from earbit.files import make_folder
 from earbit.frames import HOP_SAMPLES
+from earbit.heads.feature_store import Array, Clips, ComputedFeatures, ShardedFeatures
 from earbit.progress import progress, say
 from earbit.superb.upstream import Upstream
 
-Array = NDArray[np.float32]
-Clips = Mapping[str, Array]
+CacheName = Literal["fp32", "fp16", "none"]
 SHARD_BYTES = 64 * 10**6
-KEY = "earbit-features"
-SAID_FROM_BYTES = 10**9
+SAID_FROM_BYTES = 10**8
 """Caches from this size on are announced."""
-PREFIX = "clip:"
-"""Prefix of every id, since safetensors reserves some names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +44,8 @@ class FrozenFeatures:
     corpus_digest: str
     hop_samples: int = HOP_SAMPLES
     """Hop between frames at 16 kHz."""
+    cache: CacheName = "fp32"
+    """Precision of the cache."""
 
 
 def frozen_features(
@@ -56,39 +55,52 @@ def frozen_features(
     *,
     corpus_digest: str,
     cache_dir: Path,
+    cache: CacheName = "fp32",
 ) -> tuple[FrozenFeatures, dict[str, str]]:
     """Computes the features of clips, or reads them from the cache.
 
     waveform_of: id -> waveform; raises DataError for unusable audio.  n_frames_of: expected frames
     of every clip to compute, at the hop of the upstream.  Each clip is computed alone, so results
-    do not depend on padding.  The cache is a folder below `cache_dir`, named by upstream,
-    corpus and version, and holds float32.  Returns the features, and the reason for each unusable
-    clip.  Raises DataError for features that are not finite, and for a full disk.
+    do not depend on padding.  cache: precision of the cache, a folder below `cache_dir`, named by
+    upstream, corpus, precision and version; with `none`, features are computed once here to check
+    them, and again at every access.  Returns the features, and the reason for each unusable clip.
+    Raises DataError for features that are not finite, and for a disk with too little free space.
     """
     wanted = sorted(n_frames_of)
     if not wanted:
         raise DataError("no clips to compute features of; the splits are empty")
-    key = hashlib.sha256(
-        json.dumps([earbit.__version__, upstream.digest, corpus_digest]).encode()
-    ).hexdigest()
-    store = ShardedFeatures(make_folder(cache_dir / key[:24]), key)
+
+    def computed(clip_id: str) -> Array:
+        clip = upstream.features(clip_id, functools.partial(_audio, waveform_of, clip_id))
+        return np.asarray(clip, np.float32)
+
+    dtype = np.float16 if cache == "fp16" else np.float32
+    store: ComputedFeatures | ShardedFeatures = ComputedFeatures(computed)
+    if cache != "none":
+        parts = [earbit.__version__, upstream.digest, corpus_digest, cache]
+        key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        store = ShardedFeatures(make_folder(cache_dir / key[:24]), key)
     todo = [i for i in wanted if i not in store]
     shape = next((store[i].shape for i in wanted if i in store), None)
     unusable: dict[str, str] = {}
-    pending: dict[str, Array] = {}
-    n_bytes = 0
+    pending: dict[str, NDArray[Any]] = {}
+    n_bytes = n_added = 0
     with progress("features", len(wanted), len(wanted) - len(todo)) as advance:
         for i in todo:
             try:
-                clip = upstream.features(i, functools.partial(_audio, waveform_of, i))
+                clip = computed(i)
             except _UnusableAudio as error:
                 unusable[i] = str(error)
                 continue
-            if shape is None:
-                shape = clip.shape
-                _say_disk(cache_dir, sum(n_frames_of[i] for i in todo) * shape[0] * shape[-1] * 4)
-            pending[i] = _checked(clip, i, (shape[0], shape[-1]))
-            n_bytes += clip.nbytes
+            shape = shape or clip.shape
+            pending[i] = _checked(clip, i, (shape[0], shape[-1]), dtype)
+            if not n_added and cache != "none":
+                n_frames = sum(n_frames_of[i] for i in todo)
+                hours = n_frames * upstream.hop_samples / SAMPLE_RATE_HZ / 3600
+                n_needed = n_frames * shape[0] * shape[-1] * np.dtype(dtype).itemsize
+                _check_disk(cache_dir, f"features of {len(todo):,} clips ({hours:.1f} h)", n_needed)
+            n_added += 1
+            n_bytes += pending[i].nbytes
             if n_bytes >= SHARD_BYTES:
                 store.add(pending)
                 pending, n_bytes = {}, 0
@@ -108,6 +120,7 @@ def frozen_features(
         model_digest=upstream.digest,
         corpus_digest=corpus_digest,
         hop_samples=upstream.hop_samples,
+        cache=cache,
     )
     return frozen, unusable
 
@@ -123,56 +136,18 @@ def _audio(waveform_of: Callable[[str], Array], clip: str) -> Array:
         raise _UnusableAudio(str(error)) from error
 
 
-def _say_disk(cache_dir: Path, n_bytes: int) -> None:
+def _check_disk(folder: Path, what: str, n_bytes: int) -> None:
+    """Says what a cache needs; raises DataError if the disk has less."""
+    n_free = shutil.disk_usage(folder).free
+    need = f"{folder}: {what} take {n_bytes / 1e9:.1f} GB of {n_free / 1e9:.1f} GB free"
+    if n_bytes > n_free:
+        raise DataError(f"{need}; free some, or use --cache fp16 (half of fp32) or none")
     if n_bytes >= SAID_FROM_BYTES:
-        say(f"{cache_dir}: features take {n_bytes / 1e9:.1f} GB until the score is written")
+        say(f"{need} until the score is written (--cache fp16: half of fp32; none: no disk)")
 
 
-class ShardedFeatures(Mapping[str, Array]):
-    """Feature cache: safetensors shards in one folder, read clip by clip.
-
-    Shards are written atomically and never change, so an interrupted run resumes and two runs may
-    share a folder.  Raises FormatError for a shard that is damaged or has another key.
-    """
-
-    def __init__(self, folder: Path, key: str) -> None:
-        self.folder = folder
-        self.key = key
-        self._shard_of: dict[str, Any] = {}
-        for path in sorted(folder.glob("shard-*.safetensors")):
-            self._open(path)
-
-    def add(self, clips: Clips) -> None:
-        """Writes a shard; its file name is determined by the clips."""
-        names = hashlib.sha256("\n".join(sorted(clips)).encode()).hexdigest()
-        path = self.folder / f"shard-{names[:16]}.safetensors"
-        tensors = {PREFIX + i: np.ascontiguousarray(clip) for i, clip in clips.items()}
-        write_whole(path, lambda temporary: save_file(tensors, temporary, {KEY: self.key}))
-        self._open(path)
-
-    def _open(self, path: Path) -> None:
-        try:
-            shard: Any = safe_open(path, framework="numpy")
-            key = (shard.metadata() or {}).get(KEY)
-            names = shard.keys()
-        except (SafetensorError, OSError) as error:
-            raise FormatError(f"{path}: damaged feature cache ({error}); delete it") from error
-        if key != self.key:
-            raise FormatError(f"{path}: a feature cache of other features; delete this file")
-        self._shard_of |= {name.removeprefix(PREFIX): shard for name in names}
-
-    def __getitem__(self, clip_id: str) -> Array:
-        clip: Array = self._shard_of[clip_id].get_tensor(PREFIX + clip_id)
-        return clip
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._shard_of)
-
-    def __len__(self) -> int:
-        return len(self._shard_of)
-
-
-def _checked(clip: Array, clip_id: str, shape: tuple[int, int]) -> Array:
+def _checked(clip: Array, clip_id: str, shape: tuple[int, int], dtype: type[Any]) -> NDArray[Any]:
+    """The features of a clip as they are stored."""
     if clip.ndim != 3 or not clip.shape[1] or (clip.shape[0], clip.shape[2]) != shape:
         raise DataError(
             f"features of {clip_id!r} have shape {clip.shape}, expected "
@@ -182,4 +157,11 @@ def _checked(clip: Array, clip_id: str, shape: tuple[int, int]) -> Array:
         raise DataError(
             f"features of {clip_id!r} are not finite; look at the clip and at the model's weights"
         )
-    return np.asarray(clip, np.float32)
+    with np.errstate(over="ignore"):
+        stored = clip.astype(dtype, copy=False)
+    if not np.isfinite(stored).all():
+        raise DataError(
+            f"features of {clip_id!r} reach {np.abs(clip).max():.3g}, and fp16 ends at 65,504; "
+            "use --cache fp32 or none"
+        )
+    return stored

@@ -49,6 +49,8 @@ class TrainedHead:
     model_digest: str
     """Digest of the model that computed the training features; empty in early files."""
     point: GridPoint
+    min_log_odds: float | None = None
+    """Log odds below which a label is rejected (`earbit.superb.rejection`)."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -66,6 +68,7 @@ def save_head(path: Path, trained: TrainedHead) -> None:
         "slots": [len(slot) for slot in trained.slots],
         "model_digest": trained.model_digest,
         "point": asdict(trained.point),
+        "min_log_odds": trained.min_log_odds,
     }
     tensors = {name: t.detach().contiguous() for name, t in trained.head.state_dict().items()}
     metadata = {METADATA_KEY: json.dumps(header)}
@@ -130,6 +133,7 @@ def _parsed(header: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedHead:
     # Early versions store the whole sweep.
     sweep = header.get("sweep", {})
     point = header["point"] if "point" in header else sweep["points"][sweep["best"]]
+    min_log_odds = header.get("min_log_odds")
     # Building a head draws random weights; the global generator must keep its state.
     with torch.random.fork_rng(devices=[]):
         head = HEADS[task.head](shape)
@@ -140,4 +144,5 @@ def _parsed(header: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedHead:
         slots=slots,
         model_digest=str(header.get("model_digest", "")),
         point=GridPoint(**point),
+        min_log_odds=None if min_log_odds is None else float(min_log_odds),
     )

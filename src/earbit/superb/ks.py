@@ -27,5 +27,6 @@ KS = Task(
     ),
     proxy=Protocol(lrs=(1e-1, 1e-2, 1e-3), batch_size=32, n_steps=600, n_checks=40, d_hidden=256),
     is_balanced=True,
+    is_spotting=True,
     source="SUPERB, arXiv 2105.01051",
 )

@@ -170,15 +170,27 @@ def _max_term_weighted_value(blocks: Blocks) -> float:
     TWV = 1 - mean over the queries of (misses / matches + beta x false alarms / other documents).
     Source: NIST STD; MediaEval QUESST 2014.
     """
+    _, values = _term_weighted_values(blocks)
+    return max(0.0, float(values.max())) if values.size else float("nan")
+
+
+def term_weighted_threshold(cases: Cases) -> float | None:
+    """The threshold of the largest term-weighted value; None if accepting nothing is best."""
+    blocks = blocks_of(_scores(cases.predictions, cases.references), cases.groups)
+    thresholds, values = _term_weighted_values(blocks)
+    return float(thresholds[values.argmax()]) if values.size and values.max() > 0 else None
+
+
+def _term_weighted_values(blocks: Blocks) -> tuple[Rows, Rows]:
+    """Thresholds from high to low and the term-weighted value of each; empty without matches."""
     counted = [rows for rows in blocks if 0 < rows[:, 1].sum() < len(rows)]
     if not counted:
-        return float("nan")
+        return np.empty(0), np.empty(0)
     scores = np.concatenate([rows[:, 0] for rows in counted])
     gains = np.concatenate([_gains(rows[:, 1]) for rows in counted]) / len(counted)
     order = np.argsort(-scores, kind="stable")
-    values = np.cumsum(gains[order])
     ends = np.append(scores[order][1:] != scores[order][:-1], True)  # equal scores share a decision
-    return max(0.0, float(values[ends].max()))
+    return scores[order][ends], np.cumsum(gains[order])[ends]
 
 
 def _gains(is_match: NDArray[np.float64]) -> NDArray[np.float64]:

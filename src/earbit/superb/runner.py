@@ -16,13 +16,16 @@ from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
 from earbit.heads.example import Example
+from earbit.heads.feature_store import frames_in
 from earbit.heads.kinds.table import KINDS
+from earbit.heads.language_model import LanguageModel
 from earbit.progress import progress, say
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import TrainedHead, load_head, save_head
 from earbit.superb.metrics import METRICS
-from earbit.superb.task import Protocol, Task
+from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.training import Training, predictions_by_setting, train_head
+from earbit.superb.with_lm import cases_with_lm
 
 SEED = 1337
 
@@ -34,14 +37,16 @@ def run_task(
     out_dir: Path,
     *,
     protocol: Protocol | None = None,
+    protocol_name: ProtocolName = "superb",
     seed: int = SEED,
+    lm: LanguageModel | None = None,
 ) -> dict[str, Any]:
     """Trains a head per learning rate and scores the best one on the test clips.
 
-    The protocol is the published one by default.  Ties go to the earlier learning rate.  Writes
-    OUT/scores.json, OUT/head.safetensors and all heads to OUT/sweep, from which an interrupted run
-    resumes.  Raises ConfigError for invalid settings, DataError for empty splits or clips without
-    features.
+    The protocol is the published one by default.  lm: also decodes tasks of words with it.  Ties go
+    to the earlier learning rate.  Writes OUT/scores.json, OUT/head.safetensors and all heads to
+    OUT/sweep, from which an interrupted run resumes.  Raises ConfigError for invalid settings,
+    DataError for empty splits or clips without features.
     """
     protocol = protocol or task.published
     training = Training(task=task, protocol=protocol, features=features, splits=splits, seed=seed)
@@ -67,6 +72,7 @@ def run_task(
     score = {
         **scored(task, cases[setting], seed),
         **_picked_on_test(task, tested),
+        **_with_lm(best, features, splits, lm, seed),
         "valid_value": best.point.value,
         "n_train": len(splits.train),
         "n_valid": len(splits.valid),
@@ -74,6 +80,7 @@ def run_task(
         "lr": best.point.lr,
         "grid": [asdict(trained.point) for trained in sweep],
         "setting": setting,
+        "protocol_name": protocol_name,
         "protocol": asdict(protocol),
         "seed": seed,
         "layer_weights": best.head.layers.shares(),
@@ -107,6 +114,7 @@ def origin(task: Task, features: FrozenFeatures, summary: Mapping[str, Any]) -> 
         "splits": dict(summary),
         "model_digest": features.model_digest,
         "corpus_digest": features.corpus_digest,
+        "cache": features.cache,
         "source": task.source,
         "earbit": earbit.__version__,
     }
@@ -155,6 +163,21 @@ def _picked_on_test(task: Task, tested: Sequence[Mapping[Any, Cases]]) -> dict[s
     metric = METRICS[task.metrics[0]]
     values = [metric.of(cases) for of_head in tested for cases in of_head.values()]
     return {"value_picked_on_test": max(values) if metric.higher_is_better else min(values)}
+
+
+def _with_lm(
+    trained: TrainedHead,
+    features: FrozenFeatures,
+    splits: Splits[Example],
+    lm: LanguageModel | None,
+    seed: int,
+) -> dict[str, Any]:
+    """The scores with a language model, for tasks of words."""
+    if lm is None or "wer" not in trained.task.metrics:
+        return {}
+    cases, used = cases_with_lm(trained, features, splits, lm)
+    score = scored(trained.task, cases, seed)
+    return {"with_lm": {name: score[name] for name in ("metrics", "intervals")} | used}
 
 
 def _trained(training: Training, lr: float, sweep_dir: Path) -> TrainedHead:
@@ -206,7 +229,7 @@ def _check_clips(training: Training) -> None:
                 "compute them for every clip of the splits"
             )
     min_frames = KINDS[training.task.kind].min_frames
-    n_short = sum(clips[e.id].shape[1] < min_frames(e.target) for e in splits.train)
+    n_short = sum(frames_in(clips, e.id) < min_frames(e.target) for e in splits.train)
     if n_short:
         say(
             f"{n_short} of {len(splits.train)} training clips have fewer frames than their "

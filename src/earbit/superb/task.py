@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 KindName = Literal["class", "sequence", "vector", "segments", "match"]
+ProtocolName = Literal["superb", "proxy"]
 Labels = Mapping[str, Any]
 """Fields of a clip in the manifest; `speaker` includes guesses."""
 PUBLISHED_LRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
@@ -58,6 +59,8 @@ class Task:
     weight_decay: float = 0.0
     is_balanced: bool = False
     """Whether training draws every target equally often, with replacement."""
+    is_spotting: bool = False
+    """Whether audio without any target occurs in use, so a threshold rejects labels."""
     is_picked_on_test: bool = False
     """Whether the leaderboard picks checkpoints or settings on the test clips, and so reports
     what scores.json has as `value_picked_on_test`."""

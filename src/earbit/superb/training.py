@@ -24,6 +24,7 @@ from torch import Tensor
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import Splits
 from earbit.heads.example import Example
+from earbit.heads.feature_store import frames_in
 from earbit.heads.head import Head, HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
@@ -32,6 +33,9 @@ from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.metrics import METRICS
 from earbit.superb.task import Protocol, Task
+
+EVALUATION_CLIPS, EVALUATION_BYTES = 32, 500 * 10**6
+"""Largest batch of an evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +68,7 @@ def train_head(training: Training, lr: float) -> TrainedHead:
     targets = [example.target for example in splits.train]
     slots = kind.slots_of(targets)
     encoded = [
-        kind.encode(e.target, slots, features.clips[e.id].shape[1], features.hop_samples)
+        kind.encode(e.target, slots, frames_in(features.clips, e.id), features.hop_samples)
         for e in splits.train
     ]
     batches = endless_batches(
@@ -119,15 +123,10 @@ def train_head(training: Training, lr: float) -> TrainedHead:
 
 
 def predict(
-    task: Task,
-    head: Head,
-    slots: Slots,
-    features: FrozenFeatures,
-    examples: Sequence[Example],
-    batch_size: int = 32,
+    task: Task, head: Head, slots: Slots, features: FrozenFeatures, examples: Sequence[Example]
 ) -> dict[str, Any]:
     """Predictions of a head by clip, under the first setting of its kind."""
-    (found,) = predictions_by_setting(task, head, slots, features, examples, batch_size, 1).values()
+    (found,) = predictions_by_setting(task, head, slots, features, examples, 1).values()
     return found
 
 
@@ -137,26 +136,40 @@ def predictions_by_setting(
     slots: Slots,
     features: FrozenFeatures,
     examples: Sequence[Example],
-    batch_size: int = 32,
     n_settings: int | None = None,
 ) -> dict[Any, dict[str, Any]]:
-    """Predictions by setting of the kind and by clip; clips of similar length share a batch."""
-    clips, kind = features.clips, KINDS[task.kind]
-    settings = kind.settings[:n_settings]
-    ids = sorted((example.id for example in examples), key=lambda i: clips[i].shape[1])
-    found: dict[Any, dict[str, Any]] = {setting: {} for setting in settings}
+    """Predictions by setting of the kind and by clip."""
+    kind = KINDS[task.kind]
+    found: dict[Any, dict[str, Any]] = {s: {} for s in kind.settings[:n_settings]}
+    for clip_id, outputs in outputs_by_clip(head, features, examples):
+        for setting, by_clip in found.items():
+            by_clip[clip_id] = kind.decode(outputs, slots, features.hop_samples, setting)
+    return found
+
+
+def outputs_by_clip(
+    head: Head, features: FrozenFeatures, examples: Sequence[Example]
+) -> Iterator[tuple[str, Tensor]]:
+    """Id and outputs (C,) or (T, C) of every clip, from the shortest to the longest.
+
+    Clips of similar length share a batch of up to EVALUATION_CLIPS and EVALUATION_BYTES.
+    """
+    clips = features.clips
+    ids = sorted((example.id for example in examples), key=lambda i: frames_in(clips, i))
+    bytes_per_frame = 4 * features.n_states * features.width
     head.eval()
-    with torch.inference_mode():
-        for start in range(0, len(ids), batch_size):
-            batch = ids[start : start + batch_size]
+    while ids:
+        # The last clip of a batch is the longest, and the others are padded to it.
+        n = min(EVALUATION_CLIPS, len(ids))
+        while n > 1 and n * frames_in(clips, ids[n - 1]) * bytes_per_frame > EVALUATION_BYTES:
+            n -= 1
+        batch, ids = ids[:n], ids[n:]
+        with torch.inference_mode():
             states_LBTD, lengths = collate(clips, batch)
             results = head(states_LBTD, lengths)
-            for i, result, n_frames in zip(batch, results, lengths.tolist(), strict=True):
-                # Frame-level results are cut to their length; clip-level results have no padding.
-                real = result[:n_frames] if results.dim() == 3 else result
-                for setting in settings:
-                    found[setting][i] = kind.decode(real, slots, features.hop_samples, setting)
-    return found
+        for clip_id, result, n_frames in zip(batch, results, lengths.tolist(), strict=True):
+            # Frame-level results are cut to their length; clip-level results have no padding.
+            yield clip_id, result[:n_frames] if results.dim() == 3 else result
 
 
 def collate(
@@ -170,13 +183,16 @@ def collate(
     starts: first frame of each clip, 0 by default; at most `max_frames` are taken from there.
     """
     starts = starts or [0] * len(ids)
-    ends = [None if max_frames is None else start + max_frames for start in starts]
-    clips = [features[i][:, a:b] for i, a, b in zip(ids, starts, ends, strict=True)]
-    n_frames = [clip.shape[1] for clip in clips]
-    n_states, _, width = clips[0].shape
-    padded = np.zeros((n_states, len(clips), max(n_frames), width), np.float32)
-    for row, clip in enumerate(clips):
-        padded[:, row, : clip.shape[1]] = clip
+    spare = [frames_in(features, i) - start for i, start in zip(ids, starts, strict=True)]
+    n_frames = spare if max_frames is None else [min(n, max_frames) for n in spare]
+    padded = np.empty(0, np.float32)
+    # One clip at a time: features of a batch may take gigabytes.
+    for row, (clip_id, start, n) in enumerate(zip(ids, starts, n_frames, strict=True)):
+        clip = features[clip_id]
+        if not row:
+            padded = np.zeros((len(clip), len(ids), max(n_frames), clip.shape[2]), np.float32)
+        padded[:, row, :n] = clip[:, start : start + n]
+        del clip  # before the next one is read
     return torch.from_numpy(padded), torch.tensor(n_frames)
 
 
@@ -189,7 +205,7 @@ def _crop_starts(
     """Random first frames of crops; 0 for clips that are not longer."""
     if max_frames is None:
         return [0] * len(ids)
-    spare = [max(0, clips[i].shape[1] - max_frames) for i in ids]
+    spare = [max(0, frames_in(clips, i) - max_frames) for i in ids]
     return [int(random.integers(n + 1)) for n in spare]
 
 

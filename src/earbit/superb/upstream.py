@@ -18,6 +18,7 @@ from earbit.frames import HOP_SAMPLES
 from earbit.load import preset_or_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
+from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
 from earbit.superb.names import FBANK, FOLDER_PREFIX, is_program, require_upstream
 from earbit.units.mfcc import deltas
@@ -75,7 +76,7 @@ def program_upstream(program: Path, threads: int) -> Upstream:
     session = Session(program, threads)
     return Upstream(
         name=str(program),
-        digest=hashlib.sha256(program.read_bytes()).hexdigest(),
+        digest=file_digest(program),
         features=lambda clip, waveform: session.run(waveform(), layers="all"),
     )
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,22 +21,24 @@ from earbit.audio.corpus import (
     write_quarantine,
 )
 from earbit.audio.splits import Splits
-from earbit.errors import DataError
+from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.heads.example import Example
+from earbit.heads.language_model import LanguageModel
 from earbit.model import AudioModel
 from earbit.progress import say
 from earbit.run_folder import claim
 from earbit.superb.examples import task_splits
-from earbit.superb.features import FrozenFeatures, frozen_features
+from earbit.superb.features import CacheName, FrozenFeatures, frozen_features
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
 from earbit.superb.names import corpora_of, tasks_named
+from earbit.superb.rejection import add_rejection
 from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.search import Search, searches_of
-from earbit.superb.task import Protocol, Task
+from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.tasks import task_named
 from earbit.superb.upstream import Upstream, model_upstream, program_upstream, upstream_named
 
@@ -44,7 +46,6 @@ SCRATCH = "superb-features"
 """Folder of cached features in OUT, removed when the scores are written."""
 PROXY_HOURS = 20.0
 """Corpora of fewer hours are scored by the proxy protocol by default."""
-ProtocolName = Literal["superb", "proxy"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,9 +58,15 @@ class Settings:
     lrs: tuple[float, ...] | None = None
 
     def of(self, task: Task, hours: float) -> tuple[ProtocolName, Protocol]:
-        """Name and values of the protocol for a corpus."""
-        name = self.protocol or ("proxy" if hours < PROXY_HOURS else "superb")
+        """Name and values of the protocol for a corpus.
+
+        Another number of updates keeps the interval between evaluations.
+        """
+        name: ProtocolName = self.protocol or ("proxy" if hours < PROXY_HOURS else "superb")
         chosen = task.proxy if name == "proxy" else task.published
+        if self.n_steps is not None and chosen.n_steps:
+            n_checks = max(1, self.n_steps * chosen.n_checks // chosen.n_steps)
+            chosen = replace(chosen, n_checks=n_checks)
         changed = {
             field: getattr(self, field)
             for field in ("n_steps", "batch_size", "lrs")
@@ -109,16 +116,21 @@ def score_model(
     seed: int,
     threads: int = 1,
     resplit: bool = False,
+    cache: CacheName = "fp32",
+    lm: LanguageModel | None = None,
 ) -> list[dict[str, Any]]:
     """Scores an upstream on tasks and returns their scores.
 
     where: a name for `upstream_named`.  data: a corpus for all tasks, or `TASK=CORPUS` for each.
+    cache: as in `frozen_features`.  lm: also decodes speech recognition with a language model.
     Tasks on the same corpus share one pass over the audio.  One task is written to OUT, several are
     written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task cannot use the
     labels or splits.
     """
     chosen_tasks = tasks_named(tasks)
     names = [task.name for task in chosen_tasks]
+    if lm is not None and not any("wer" in task.metrics for task in chosen_tasks):
+        raise ConfigError(f"--lm with --task {' '.join(names)}; only asr has words to decode")
     where_of = corpora_of(chosen_tasks, data)
     upstream = upstream_named(where, seed=seed, threads=threads)
     opened = {
@@ -128,6 +140,7 @@ def score_model(
         say_ignored(corpus)
     works = [_named_work(task, opened[where_of[task.name]]) for task in chosen_tasks]
     chosen = asdict(settings or Settings())
+    chosen["cache"] = "fp16" if cache == "fp16" else "fp32"  # without one, features are the same
     run = {
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen},
         "model": upstream.digest,
@@ -140,13 +153,18 @@ def score_model(
         for corpus in opened.values():
             of_corpus = [work for work in works if work.corpus is corpus]
             ids = set().union(*(work.ids for work in of_corpus))
-            features, usable = corpus_features(upstream, corpus, ids, scratch)
+            features, usable = corpus_features(upstream, corpus, ids, scratch, cache=cache)
             write_quarantine(usable, out_dir)
             for work in of_corpus:
                 into = out_dir if len(names) == 1 else out_dir / work.task.name
                 # Splits stay as they are, unless clips could not be decoded.
                 left = work if usable is corpus else _named_work(work.task, usable)
-                scores.append(score_work(left, features, into, settings, seed))
+                score = score_work(left, features, into, settings, seed, lm)
+                if left.task.is_spotting and isinstance(left.of_task, Splits):
+                    score = add_rejection(
+                        score, into, upstream, features, usable, left.of_task, load_waveform
+                    )
+                scores.append(score)
         shutil.rmtree(scratch, ignore_errors=True)
     return sorted(scores, key=lambda score: names.index(score["task"]))
 
@@ -157,6 +175,7 @@ def corpus_features(
     ids: set[str],
     cache_dir: Path,
     waveforms: Mapping[str, NDArray[np.float32]] | None = None,
+    cache: CacheName = "fp32",
 ) -> tuple[FrozenFeatures, Corpus]:
     """Features of clips of a corpus, and the corpus without the clips that cannot be decoded."""
     cut_of = {cut.id: cut for cut in corpus.cuts if cut.id in ids}
@@ -170,12 +189,18 @@ def corpus_features(
         {i: cut.recording.num_samples // hop for i, cut in cut_of.items()},
         corpus_digest=corpus.digest,
         cache_dir=make_folder(cache_dir),
+        cache=cache,
     )
     return features, without(corpus, unusable)
 
 
 def score_work(
-    work: Work, features: FrozenFeatures, out_dir: Path, settings: Settings | None, seed: int
+    work: Work,
+    features: FrozenFeatures,
+    out_dir: Path,
+    settings: Settings | None,
+    seed: int,
+    lm: LanguageModel | None = None,
 ) -> dict[str, Any]:
     """Trains and scores the heads of one task; writes scores.json to `out_dir`."""
     task, of_task = work.task, work.of_task
@@ -185,10 +210,9 @@ def score_work(
         say(f"splits for {task.name}: {drawn_by}")
     hours = sum(cut.duration for cut in work.corpus.cuts if cut.id in work.ids) / 3600
     name, protocol = (settings or Settings()).of(task, hours)
-    score = run_task(task, features, of_task, out_dir, protocol=protocol, seed=seed)
-    score = {**score, "protocol_name": name}
-    write_json(out_dir / "scores.json", score)
-    return score
+    return run_task(
+        task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed, lm=lm
+    )
 
 
 def score_on(

@@ -18,6 +18,7 @@ from earbit.audio.splits import speaker_splits
 from earbit.errors import DataError
 from earbit.heads.head import Head
 from earbit.heads.kinds.kind import Kind, Slots, clip_cases
+from earbit.runtime.greedy_text import greedy_indices
 
 BLANK = "<blank>"
 Target = tuple[str, ...]
@@ -62,9 +63,8 @@ def ctc_loss(
 
 
 def greedy_symbols(outputs_TC: Tensor, slots: Slots, hop_samples: int, setting: None) -> Target:
-    """Most likely symbol of each frame, with repeats merged and blanks removed."""
-    indices = torch.unique_consecutive(outputs_TC.argmax(-1)).tolist()
-    return tuple(slots[0][i] for i in indices if i)
+    """Symbols of the greedy path."""
+    return tuple(slots[0][i] for i in greedy_indices(outputs_TC.numpy()))
 
 
 def ctc_frames(target: Target) -> int:

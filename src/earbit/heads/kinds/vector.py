@@ -97,11 +97,7 @@ def unit_vector(embedding_D: Tensor, slots: Slots, hop_samples: int, setting: No
 def trial_cases(
     examples: Sequence[Example], predictions: Mapping[str, Tensor], trials: Sequence[Trial]
 ) -> Cases:
-    """Cosines of the trials; trials whose first clip has the same speaker are a group.
-
-    Without trials they are drawn.
-    """
-    trials = trials or drawn_trials(examples)
+    """Cosines of the trials; trials whose first clip has the same speaker are a group."""
     speaker_of = {example.id: example.target for example in examples}
     return Cases(
         [float(predictions[t.first] @ predictions[t.second]) for t in trials],

@@ -1,0 +1,75 @@
+#include "capi/calls.h"
+
+#include <cmath>
+
+namespace earbit {
+namespace {
+
+// Fixed size, so that a message can be stored when memory has run out.
+thread_local char message_of_thread[1024] = "";
+
+// Whether a value of the program, or an op's temporary copy of one (padded, or with a word per bit
+// of a code), may exceed the maximum size.
+bool may_be_too_large(const LoadedProgram& loaded, int64_t n_samples, int last) {
+  constexpr int64_t kMost = kMaxBytes / 64;
+  const std::vector<int64_t> rows = loaded.program->rows(n_samples, last);
+  for (int id = 0; id <= last; ++id) {
+    if (rows[id] < 0) return true;
+    if (rows[id] > 0 && loaded.program->type(id).row_bytes() > kMost / rows[id]) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+const char* last_error() noexcept { return message_of_thread; }
+
+earbit_status failed(earbit_status status, const char* message) noexcept {
+  const size_t n = std::char_traits<char>::length(message);
+  size_t n_kept = std::min(n, sizeof(message_of_thread) - 1);
+  // Truncates at a character boundary.
+  while (n_kept < n && (static_cast<unsigned char>(message[n_kept]) & 0xC0) == 0x80) --n_kept;
+  std::copy_n(message, n_kept, message_of_thread);
+  message_of_thread[n_kept] = '\0';
+  return status;
+}
+
+void require(bool is_given, const char* name) {
+  if (!is_given) throw BadArgument(std::string(name) + " is a null pointer");
+}
+
+void require_range(const char* name, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return;
+  throw BadArgument(std::string(name) + "=" + std::to_string(value) + "; allowed are " +
+                    std::to_string(low) + " to " + std::to_string(high));
+}
+
+void require_length(int64_t n_samples) {
+  if (n_samples >= EARBIT_MIN_SAMPLES && n_samples <= EARBIT_MAX_SAMPLES) return;
+  const char* remedy = n_samples < EARBIT_MIN_SAMPLES ? "pad it or leave it out" : "cut it";
+  throw std::invalid_argument("audio of " + std::to_string(n_samples) + " samples; allowed are " +
+                              std::to_string(EARBIT_MIN_SAMPLES) + " (25 ms, one frame) to " +
+                              std::to_string(EARBIT_MAX_SAMPLES) + " (4 h); " + remedy);
+}
+
+void require_finite(const float* samples, int64_t n_samples) {
+  const auto n_bad = std::count_if(samples, samples + n_samples,
+                                   [](float sample) { return !std::isfinite(sample); });
+  if (n_bad > 0) {
+    throw std::invalid_argument("audio has " + std::to_string(n_bad) +
+                                " samples that are NaN or infinite; clean it first");
+  }
+}
+
+std::vector<Value> values(const LoadedProgram& loaded, const float* samples, int64_t n_samples,
+                          const std::vector<int>& ids, int n_threads) {
+  try {
+    return loaded.program->run(samples, n_samples, ids, n_threads);
+  } catch (const std::invalid_argument& error) {
+    const int last = *std::max_element(ids.begin(), ids.end());
+    if (may_be_too_large(loaded, n_samples, last)) throw;
+    throw FormatError(std::string(error.what()) + "; export the program again");
+  }
+}
+
+}  // namespace earbit

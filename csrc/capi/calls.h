@@ -1,0 +1,74 @@
+// What the functions of libearbit share: statuses, checked arguments and runs.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "capi/earbit.h"
+#include "cpu/float_environment.h"
+#include "file/format_error.h"
+#include "file/load_program.h"
+
+struct earbit_program {
+  earbit::LoadedProgram loaded;
+};
+
+namespace earbit {
+
+struct BadArgument : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+// Messages for a failed allocation.
+constexpr const char* kNoMemoryToOpen =
+    "there is not enough memory to open the program; it takes about as much as its file";
+constexpr const char* kNoMemoryToRun =
+    "there is not enough memory for this audio; give shorter audio, or fewer at the same time";
+constexpr const char* kNoMemory = "there is not enough memory";
+
+// The message of the last failure in this thread.
+const char* last_error() noexcept;
+
+// Stores a message, cut to fixed size, and returns the status.
+earbit_status failed(earbit_status status, const char* message) noexcept;
+
+// Calls `work` in the default floating-point environment and converts exceptions to a status.
+template <typename Work>
+earbit_status guarded(const char* no_memory, Work&& work) noexcept {
+  const DefaultFloats floats;
+  try {
+    work();
+    return EARBIT_OK;
+  } catch (const std::bad_alloc&) {
+    return failed(EARBIT_NO_MEMORY, no_memory);
+  } catch (const BadArgument& error) {
+    return failed(EARBIT_BAD_ARGUMENT, error.what());
+  } catch (const FormatError& error) {
+    return failed(EARBIT_BAD_FILE, error.what());
+  } catch (const std::invalid_argument& error) {
+    return failed(EARBIT_BAD_AUDIO, error.what());
+  } catch (const std::exception& error) {
+    return failed(EARBIT_BUG, error.what());
+  } catch (...) {
+    return failed(EARBIT_BUG, "an unknown exception");
+  }
+}
+
+// Each throws BadArgument, which names the argument.
+void require(bool is_given, const char* name);
+void require_range(const char* name, int64_t value, int64_t low, int64_t high);
+
+// Throws std::invalid_argument for audio that is too short or too long for any program.
+void require_length(int64_t n_samples);
+void require_finite(const float* samples, int64_t n_samples);
+
+// Computes values for validated audio.  If an op refuses its inputs, either the program is invalid
+// or the audio is too long.
+std::vector<Value> values(const LoadedProgram& loaded, const float* samples, int64_t n_samples,
+                          const std::vector<int>& ids, int n_threads);
+
+}  // namespace earbit

@@ -1,0 +1,39 @@
+// What the scores of a head say: labels, text, segments, directions.  Python has the same functions
+// in src/earbit/runtime, with the same results.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace earbit {
+
+struct Best {
+  int index;           // the first of the largest
+  double log_odds;     // against all others together, at most 690
+  double probability;  // of a softmax
+};
+
+// The largest of n scores of one slot.
+Best best_of(const float* scores, int n);
+
+// The likeliest symbols of all rows, after merging repeats and dropping blanks (label 0), without
+// spaces at the ends.  scores: (n_rows, labels).
+std::string greedy_text(const std::vector<std::string>& labels, const float* scores,
+                        int64_t n_rows);
+
+struct SpeechSegment {
+  int64_t start;  // frame
+  int64_t end;    // the frame after the last
+  int label;
+};
+
+// Segments by label and time, where most of `window` frames around a frame (odd; silence beyond the
+// ends) have a probability above `threshold`.  scores: (n_rows, n_labels), log odds.
+std::vector<SpeechSegment> speech_segments(const float* scores, int64_t n_rows, int n_labels,
+                                           double threshold, int64_t window);
+
+// Scales a vector of n values to length 1, in place.
+void scale_to_one(float* vector, int n);
+
+}  // namespace earbit
