@@ -1,0 +1,71 @@
+"""Audio without a keyword: generated noise, and windows of speech by its text."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earbit.audio.corpus import Corpus
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.splits import NAMES
+from earbit.errors import DataError
+
+LEVELS = (1e-4, 1e-3, 1e-2, 1e-1)
+"""Of generated noise; full scale is 1."""
+
+
+def noises(n_samples: int, seed: int) -> Iterator[NDArray[np.float32]]:
+    """Silence, white and brown noise and hum at several levels and lengths."""
+    random = np.random.default_rng(seed)
+    for n in (n_samples // 2, n_samples, 2 * n_samples):
+        yield np.zeros(n, np.float32)
+        for level in LEVELS:
+            white = random.standard_normal(n)
+            brown = np.cumsum(random.standard_normal(n))
+            brown = (brown - brown.mean()) / brown.std()
+            hum = np.sin(2 * np.pi * 50 * np.arange(n) / SAMPLE_RATE_HZ)
+            for noise in (white, brown, hum):
+                yield np.asarray(np.clip(level * noise, -1, 1), np.float32)
+
+
+def windows_without(
+    corpus: Corpus,
+    part: str,
+    keywords: Sequence[str],
+    n_samples: int,
+    load: Callable[[Any], NDArray[np.float32]],
+) -> Iterator[NDArray[np.float32]]:
+    """Windows of the clips whose `text` has none of the keywords, in the order of a hash.
+
+    Clips with the label `keyword` are left out, and clips that cannot be decoded.  part: train,
+    valid or test; clips without a split are in that of a hash.  load: waveform of a cut.  The last
+    window of a clip has at least half of the samples.
+    """
+    spoken = [f" {_words(keyword)} " for keyword in keywords]
+    found = {}
+    for cut in corpus.cuts:
+        custom = cut.custom or {}
+        text, split = custom.get("text"), custom.get("split")
+        if custom.get("keyword") is not None or not isinstance(text, str):
+            continue
+        digest = hashlib.sha256(cut.id.encode()).digest()
+        if split not in NAMES:
+            split = NAMES[digest[0] % len(NAMES)]
+        if split == part and not any(keyword in f" {_words(text)} " for keyword in spoken):
+            found[digest] = cut
+    for digest in sorted(found):
+        try:
+            audio = load(found[digest])
+        except DataError:
+            continue
+        pieces = (audio[i : i + n_samples] for i in range(0, len(audio), n_samples))
+        yield from (piece for piece in pieces if len(piece) >= n_samples / 2)
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"[\w']+", text.replace("_", " ").casefold()))
