@@ -15,22 +15,30 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import NAMES
 from earbit.errors import DataError
 
-LEVELS = (1e-4, 1e-3, 1e-2, 1e-1)
-"""Of generated noise; full scale is 1."""
+LOG_LEVELS = (-4.5, -0.5)
+"""Range of the level of generated noise, as a power of ten; full scale is 1."""
 
 
-def noises(n_samples: int, seed: int) -> Iterator[NDArray[np.float32]]:
-    """Silence, white and brown noise and hum at several levels and lengths."""
+def noises(n_samples: int, n_clips: int, seed: int) -> Iterator[NDArray[np.float32]]:
+    """Three clips of silence, then hum and noise between white and brown at random levels.
+
+    Clips have half, all and twice of `n_samples` in turn.
+    """
     random = np.random.default_rng(seed)
-    for n in (n_samples // 2, n_samples, 2 * n_samples):
-        yield np.zeros(n, np.float32)
-        for level in LEVELS:
-            white = random.standard_normal(n)
-            brown = np.cumsum(random.standard_normal(n))
-            brown = (brown - brown.mean()) / brown.std()
-            hum = np.sin(2 * np.pi * 50 * np.arange(n) / SAMPLE_RATE_HZ)
-            for noise in (white, brown, hum):
-                yield np.asarray(np.clip(level * noise, -1, 1), np.float32)
+    for i in range(n_clips):
+        n = (n_samples // 2, n_samples, 2 * n_samples)[i % 3]
+        level = 10 ** random.uniform(*LOG_LEVELS)
+        if i < 3:
+            noise = np.zeros(n)
+        elif i % 4:
+            spectrum = np.fft.rfft(random.standard_normal(n))
+            slope = random.uniform(0, 1)  # of the amplitude: 0 is white, 1 is brown
+            noise = np.fft.irfft(spectrum / np.arange(1, len(spectrum) + 1) ** slope, n)
+            noise /= noise.std()
+        else:
+            phase = 2 * np.pi * random.uniform(40, 400) * np.arange(n) / SAMPLE_RATE_HZ
+            noise = sum(np.sin(k * phase) * random.uniform(0, 1) for k in range(1, 6))
+        yield np.asarray(np.clip(level * noise, -1, 1), np.float32)
 
 
 def windows_without(

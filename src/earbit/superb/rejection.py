@@ -37,6 +37,8 @@ Array = NDArray[np.float32]
 TARGET_PER_HOUR = 1.0
 MAX_WINDOWS = 400
 """Windows of speech without a keyword in each part."""
+N_NOISES = {"train": 300, "valid": 100, "test": 100}
+"""Clips of generated silence and noise in each part."""
 N_ALLOWED = (0, 1, 2, 5, 10, 20, 50, 100)
 """Numbers of false accepts of the operating points in scores.json."""
 
@@ -158,7 +160,7 @@ class _Hearing:
             yield _Clip(self.features.clips[e.id], e.target, False, seconds_of[e.id])
         spoken = [seconds_of[e.id] for e in examples if is_keyword(e.target)]
         n_samples = round(max(0.1, np.median(spoken or [1.0])) * SAMPLE_RATE_HZ)
-        windows = list(noises(n_samples, seed=NAMES.index(part)))
+        windows = list(noises(n_samples, N_NOISES[part], seed=NAMES.index(part)))
         n_noises = len(windows)
         keywords = [label for label in self.labels if is_keyword(label)]
         speech = windows_without(self.corpus, part, keywords, n_samples, self.load)
