@@ -5,6 +5,7 @@ Letters: N clips, C labels, D width.
 
 from __future__ import annotations
 
+import bisect
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,25 @@ class Heard:
         above = [odds for odds in (*self.keywords, *self.others) if odds > limit]
         return (limit + min(above)) / 2 if above else float(np.nextafter(limit, np.inf))
 
+    def pick(self, per_hour: float) -> tuple[str, float]:
+        """The rule and the log odds of a threshold that lets no noise through.
+
+        At most `per_hour` false accepts per hour.  Where there is too little audio to count them,
+        as large a share of others is accepted as of keywords missed.
+        """
+        n_allowed = int(per_hour * self.other_s / 3600)
+        if n_allowed > 0:
+            rule = f"at most {per_hour:g} false accepts per hour"
+            return rule, self.threshold(n_allowed, self.noise)
+        n_others = max(1, len(self.others))
+
+        def surplus(n: int) -> float:
+            least = self.threshold(n)
+            return n / n_others - sum(odds < least for odds in self.keywords) / len(self.keywords)
+
+        n_equal = bisect.bisect_left(range(len(self.others)), 0, key=surplus)
+        return "equal error", self.threshold(n_equal, self.noise)
+
     def at(self, log_odds: float) -> dict[str, Any]:
         """The operating point of a threshold, for scores.json."""
         n_false = sum(odds >= log_odds for odds in self.others)
@@ -52,6 +72,7 @@ class Heard:
         return {
             "log_odds": log_odds,
             "threshold": probability_of(log_odds),
+            "false_accepts": n_false,
             "false_accepts_per_hour": 3600 * n_false / self.other_s if self.other_s else None,
             "misses": float(np.mean(missed)) if missed else None,
             "noise_accepted": sum(odds >= log_odds for odds in self.noise),
@@ -59,8 +80,12 @@ class Heard:
 
     def counts(self) -> dict[str, Any]:
         """Amounts of data, for scores.json."""
-        hours = {"hours_without_keyword": self.other_s / 3600}
-        return {"n_keywords": len(self.keywords), **hours, "n_noise": len(self.noise)}
+        return {
+            "n_keywords": len(self.keywords),
+            "n_others": len(self.others),
+            "hours_without_keyword": self.other_s / 3600,
+            "n_noise": len(self.noise),
+        }
 
 
 def body_of(head: LinearHead) -> torch.nn.Module:

@@ -35,9 +35,9 @@ from earbit.superb.upstream import Upstream
 
 Array = NDArray[np.float32]
 TARGET_PER_HOUR = 1.0
-MAX_WINDOWS = 400
+MAX_WINDOWS = 300
 """Windows of speech without a keyword in each part."""
-N_NOISES = {"train": 300, "valid": 100, "test": 100}
+N_NOISES = {"train": 200, "valid": 60, "test": 60}
 """Clips of generated silence and noise in each part."""
 N_ALLOWED = (0, 1, 2, 5, 10, 20, 50, 100)
 """Numbers of false accepts of the operating points in scores.json."""
@@ -63,8 +63,7 @@ def add_rejection(
 ) -> dict[str, Any]:
     """Adds a score of no keyword and a threshold to the head in `out_dir`, and to scores.json.
 
-    At most TARGET_PER_HOUR false accepts per hour of validation audio without a keyword, and none
-    in generated noise.  load: waveform of a cut.  Returns the score with `rejection`, or as it is
+    `Heard.pick` picks the threshold.  load: waveform of a cut.  Returns the score with `rejection`, or as it is
     for an upstream of precomputed features, which cannot hear other audio.
     """
     trained = load_head(out_dir)
@@ -81,10 +80,10 @@ def add_rejection(
             f"corpus {corpus.name}: no audio without a keyword, so false accepts are not counted; "
             "label other speech `_unknown_`, or give its `text`"
         )
-    least = valid.threshold(int(TARGET_PER_HOUR * valid.other_s / 3600), valid.noise)
+    rule, least = valid.pick(TARGET_PER_HOUR)
     n_points = [n for n in N_ALLOWED if n <= len(valid.others)]
     rejection = {
-        "target_per_hour": TARGET_PER_HOUR,
+        "rule": rule,
         "valid": {**valid.counts(), **valid.at(least)},
         "test": {**test.counts(), **test.at(least)},
         "points": [valid.at(valid.threshold(n)) for n in n_points],
