@@ -63,8 +63,8 @@ def add_rejection(
 ) -> dict[str, Any]:
     """Adds a score of no keyword and a threshold to the head in `out_dir`, and to scores.json.
 
-    `Heard.pick` picks the threshold.  load: waveform of a cut.  Returns the score with `rejection`, or as it is
-    for an upstream of precomputed features, which cannot hear other audio.
+    `Heard.pick` picks the threshold.  load: waveform of a cut.  Returns the score with
+    `rejection`, or as it is for an upstream of precomputed features, which cannot hear other audio.
     """
     trained = load_head(out_dir)
     assert isinstance(trained.head, LinearHead)
