@@ -37,7 +37,7 @@ def noises(n_samples: int, n_clips: int, seed: int) -> Iterator[NDArray[np.float
             noise /= noise.std()
         else:
             phase = 2 * np.pi * random.uniform(40, 400) * np.arange(n) / SAMPLE_RATE_HZ
-            noise = sum(np.sin(k * phase) * random.uniform(0, 1) for k in range(1, 6))
+            noise = np.sum([np.sin(k * phase) * random.uniform(0, 1) for k in range(1, 6)], axis=0)
         yield np.asarray(np.clip(level * noise, -1, 1), np.float32)
 
 

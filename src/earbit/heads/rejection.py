@@ -58,11 +58,12 @@ class Heard:
             return rule, self.threshold(n_allowed, self.noise)
         n_others = max(1, len(self.others))
 
-        def surplus(n: int) -> float:
+        def is_enough(n: int) -> bool:
             least = self.threshold(n)
-            return n / n_others - sum(odds < least for odds in self.keywords) / len(self.keywords)
+            n_missed = sum(odds < least for odds in self.keywords)
+            return n / n_others >= n_missed / len(self.keywords)
 
-        n_equal = bisect.bisect_left(range(len(self.others)), 0, key=surplus)
+        n_equal = bisect.bisect_left(range(len(self.others)), True, key=is_enough)
         return "equal error", self.threshold(n_equal, self.noise)
 
     def at(self, log_odds: float) -> dict[str, Any]:
