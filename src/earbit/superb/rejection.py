@@ -81,12 +81,12 @@ def add_rejection(
             "label other speech `_unknown_`, or give its `text`"
         )
     rule, least = valid.pick(TARGET_PER_HOUR)
-    n_points = [n for n in N_ALLOWED if n <= len(valid.others)]
+    points = dict.fromkeys(valid.threshold(n) for n in N_ALLOWED if n <= len(valid.others))
     rejection = {
         "rule": rule,
         "valid": {**valid.counts(), **valid.at(least)},
         "test": {**test.counts(), **test.at(least)},
-        "points": [valid.at(valid.threshold(n)) for n in n_points],
+        "points": [valid.at(log_odds) for log_odds in points],
     }
     save_head(out_dir / "head.safetensors", replace(trained, min_log_odds=least))
     score = {**score, "rejection": rejection}
