@@ -156,6 +156,7 @@ def only_splits(monkeypatch):
         return {"task": work.task.name}
 
     monkeypatch.setattr(verb, "score_work", score)
+    monkeypatch.setattr(verb, "add_rejection", lambda score, *_: score)
     monkeypatch.setattr(verb, "corpus_features", lambda _, corpus, *__, **___: (None, corpus))
     return seen
 
