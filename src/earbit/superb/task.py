@@ -58,6 +58,8 @@ class Task:
     weight_decay: float = 0.0
     is_balanced: bool = False
     """Whether training draws every target equally often, with replacement."""
+    is_folded: bool = False
+    """Whether a corpus with the label `fold` is scored by cross-validation."""
     is_picked_on_test: bool = False
     """Whether the leaderboard picks checkpoints or settings on the test clips, and so reports
     what scores.json has as `value_picked_on_test`."""

@@ -29,6 +29,7 @@ from earbit.progress import say
 from earbit.run_folder import claim
 from earbit.superb.examples import task_splits
 from earbit.superb.features import FrozenFeatures, frozen_features
+from earbit.superb.folds import run_folds
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
@@ -207,7 +208,8 @@ def score_work(
         say(f"splits for {task.name}: {drawn_by}")
     hours = sum(cut.duration for cut in work.corpus.cuts if cut.id in work.ids) / 3600
     name, protocol = (settings or Settings()).of(task, hours)
-    score = run_task(task, features, of_task, out_dir, protocol=protocol, seed=seed)
+    run = run_folds if of_task.folds else run_task
+    score = run(task, features, of_task, out_dir, protocol=protocol, seed=seed)
     score = {**score, "protocol_name": name}
     write_json(out_dir / "scores.json", score)
     return score
