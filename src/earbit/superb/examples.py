@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from earbit.audio.corpus import Corpus
+from earbit.audio.folds import fold_splits
 from earbit.audio.splits import Splits
 from earbit.audio.utf8 import read_utf8
 from earbit.errors import DataError
 from earbit.heads.example import Example, Trial
 from earbit.heads.kinds.table import KINDS
-from earbit.superb.folds import fold_splits
 from earbit.superb.task import Task
 
 TRIALS_NAME = "trials.txt"
