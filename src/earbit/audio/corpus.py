@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -79,12 +79,31 @@ def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give a folder of audio, or 'synthetic'")
     ignored: tuple[str, ...] = ()
+    items: Iterable[Utterance | Rejected]
     if (root / MANIFEST_NAME).is_file():
         items = read_manifest(root)
     else:
         folder = audio_folder(root)
         items = read_folder(folder)
         ignored = (*folder.notes(), *_tables_in(root))
+    if resplit:
+        items = map(_without_split, items)
+    return corpus_of_items(name, root, items, ignored)
+
+
+def _without_split(item: Utterance | Rejected) -> Utterance | Rejected:
+    if isinstance(item, Utterance):
+        item.labels.pop("split", None)
+    return item
+
+
+def corpus_of_items(
+    name: str,
+    root: Path,
+    items: Iterable[Utterance | Rejected],
+    ignored: tuple[str, ...] = (),
+) -> Corpus:
+    """The corpus of utterances below `root`; raises DataError without usable files."""
     utterances: list[Utterance] = []
     rejected: list[Rejected] = []
     for item in items:
@@ -97,8 +116,6 @@ def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
             )
             rejected.append(Rejected(name_of(item.path.relative_to(root)), reason))
         else:
-            if resplit:
-                item.labels.pop("split", None)
             utterances.append(item)
     if not utterances:
         raise DataError(f"{root}: no usable audio in it: {_why_nothing(root, rejected, ignored)}")

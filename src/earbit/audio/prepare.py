@@ -60,23 +60,28 @@ def prepare(
     make_folder(out_dir)
     corpus = replace(corpus, ignored=(*corpus.ignored, *_unlisted(corpus)))
     say_ignored(corpus)
+    corpus, levels = decoded_levels(corpus, report_path)
+    write_quarantine(corpus, out_dir)
+    report: dict[str, Any] = writable({**look_over(corpus, tasks), **levels, **table})
+    write_json(report_path, report)
+    return report
+
+
+def decoded_levels(corpus: Corpus, report_path: Path) -> tuple[Corpus, dict[str, Any]]:
+    """Decodes every file; returns the corpus without damaged files, and levels for the report.
+
+    Prints silent files.  report_path: the file to which the caller writes the levels, for messages.
+    """
     path_of = {cut.id: Path(cut.recording.sources[0].source) for cut in corpus.cuts}
     levels = _Levels(path_of)
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
         corpus = for_each_waveform(corpus, levels.add, advance)
-    write_quarantine(corpus, out_dir)
     levels.say_silent(report_path)
-    report: dict[str, Any] = writable(
-        {
-            **look_over(corpus, tasks),
-            "silence_s": round(levels.n_silent_samples / SAMPLE_RATE_HZ, 1),
-            "silent_files": levels.silent_files,
-            "n_clipped": levels.n_clipped,
-            **table,
-        }
-    )
-    write_json(report_path, report)
-    return report
+    return corpus, {
+        "silence_s": round(levels.n_silent_samples / SAMPLE_RATE_HZ, 1),
+        "silent_files": levels.silent_files,
+        "n_clipped": levels.n_clipped,
+    }
 
 
 def _refuse_corpus_as_output(root: Path, out_dir: Path) -> None:
@@ -90,13 +95,8 @@ def _refuse_corpus_as_output(root: Path, out_dir: Path) -> None:
 def corpus_of(kind: str, root: Path | None, labels: Path | None = None) -> str:
     """The argument of `open_corpus`: 'synthetic', or `root` for the kind 'folder'.
 
-    Raises ConfigError for an unknown kind, a missing root, and a superfluous root or label table.
+    Raises ConfigError for a missing root, and a superfluous root or label table.
     """
-    if kind not in ("folder", SYNTHETIC):
-        raise ConfigError(
-            f"{kind!r} is no kind of corpus; write `prepare folder --root {kind}`, or "
-            "`prepare synthetic`"
-        )
     if kind == "folder" and root is None:
         raise ConfigError("prepare folder needs --root DIR, the folder of the audio")
     if kind == SYNTHETIC and root is not None:

@@ -18,7 +18,8 @@ from earbit.cli.options import (
     Seed,
     Settings,
 )
-from earbit.errors import UnsupportedError
+from earbit.corpora.table import CORPORA, published_named
+from earbit.errors import ConfigError, UnsupportedError
 from earbit.output import emit, goes_on, print_json, print_text
 from earbit.superb.tasks import TASKS
 
@@ -54,14 +55,19 @@ def study(
 def prepare(
     corpus: Annotated[
         str,
-        Positional("KIND", "'folder' (with --root) or 'synthetic'."),
+        Positional(
+            "KIND",
+            "'folder' (with --root), 'synthetic', or a corpus as distributed (with --root): "
+            f"{', '.join(CORPORA)}.",
+        ),
     ],
     out: Annotated[Path, Option("DIR", "Output folder.")],
     root: Annotated[
         Path | None,
         Option(
             "DIR",
-            "Folder of audio, with or without manifest.jsonl (docs/corpus.md).",
+            "Folder of audio, with or without manifest.jsonl, or of a corpus as distributed "
+            "(docs/corpus.md).",
         ),
     ] = None,
     labels: Annotated[
@@ -78,17 +84,30 @@ def prepare(
 
       earbit prepare folder --root my-audio --out prepared
       earbit prepare folder --root my-audio --labels labels.csv --out prepared
+      earbit prepare librispeech --root LibriSpeech --out librispeech
 
-    Results: OUT/manifest.json, OUT/quarantine.jsonl.
+    Results: OUT/manifest.json, OUT/quarantine.jsonl.  For a corpus as distributed, OUT becomes a
+    corpus with manifest.jsonl and a link to the audio, and is the --data of `earbit superb`.
     """
+    published = published_named(corpus)
     from earbit.audio.prepare import corpus_of
     from earbit.audio.prepare import prepare as prepare_corpus
     from earbit.run_folder import check_kind
     from earbit.superb.verb import work_on
 
+    tasks = {task.name: functools.partial(work_on, task) for task in TASKS.values()}
+    if published is not None:
+        from earbit.corpora.prepare import prepare_published
+
+        if root is None or labels is not None:
+            what = f"needs --root, the folder of {published.title}" if root is None else (
+                f"takes no --labels; its own tables are read ({labels})"
+            )
+            raise ConfigError(f"prepare {corpus} {what}")
+        print_json(prepare_published(published, root, out, tasks=tasks))
+        return
     where = corpus_of(corpus, root, labels)
     check_kind(out, "prepare")
-    tasks = {task.name: functools.partial(work_on, task) for task in TASKS.values()}
     print_json(prepare_corpus(where, out, tasks=tasks, labels=labels))
 
 

@@ -11,13 +11,11 @@ from earbit.audio.corpus import Corpus
 from earbit.audio.folds import fold_splits
 from earbit.audio.splits import Splits
 from earbit.audio.utf8 import read_utf8
+from earbit.corpora.published import TRIALS_NAME
 from earbit.errors import DataError
 from earbit.heads.example import Example, Trial
 from earbit.heads.kinds.table import KINDS
 from earbit.superb.task import Task
-
-TRIALS_NAME = "trials.txt"
-"""Pairs of clips beside the manifest, in the format of VoxCeleb: `1 FILE FILE` for a match."""
 
 
 def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:

@@ -1,0 +1,192 @@
+"""`earbit prepare NAME`: reads a published corpus, checks it, and writes it with a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from earbit.audio.corpus import Corpus, corpus_of_items, open_corpus, say_ignored, write_quarantine
+from earbit.audio.folder import AudioFolder, audio_folder
+from earbit.audio.manifest import check_stays_inside, read_folder
+from earbit.audio.prepare import REPORT_NAME, Check, decoded_levels, look_over
+from earbit.corpora.published import LabelledClip, Part, PublishedCorpus, Trial
+from earbit.corpora.write import complete_or_absent, write_part
+from earbit.errors import ConfigError, DataError
+from earbit.files import name_of, refuse_other_files, writable, write_json
+from earbit.progress import say
+
+N_NAMED = 3
+"""Maximum number of missing files that are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What the tables of a part hold, whether or not its audio exists."""
+
+    part: Part
+    clips: Sequence[LabelledClip]
+    trials: Sequence[Trial]
+    remarks: Sequence[str]
+
+
+def prepare_published(
+    corpus: PublishedCorpus, root: Path, out_dir: Path, *, tasks: Mapping[str, Check]
+) -> dict[str, Any]:
+    """Writes manifest.jsonl, a link to the audio and a report to a new folder; returns the report.
+
+    tasks: the check of each task.  A corpus of several parts has a folder for each below `out_dir`.
+    Every file is decoded first.  Nothing is written below `root`, and `out_dir` is complete or
+    absent.  Raises DataError for missing or damaged tables and without usable audio, and
+    ConfigError for an `out_dir` that is not empty or in the folder of the corpus.
+    """
+    corpus.check_layout(root)
+    audio_root = corpus.audio_root(root).absolute()
+    _refuse_place(out_dir, audio_root)
+    contents = [_read(part, root, audio_root) for part in corpus.parts]
+    paths = sorted({clip.path for content in contents for clip in content.clips})
+    present = [path for path in paths if (audio_root / path).is_file()]
+    if not present:
+        raise DataError(
+            f"{audio_root}: none of {len(paths)} audio files exists"
+            f"{f', the first: {paths[0]}' if paths else ''}; {corpus.title}: {corpus.licence}"
+        )
+    found = AudioFolder(audio_root, tuple(audio_root / path for path in present), {}, ())
+    opened = corpus_of_items(corpus.name, audio_root, read_folder(found), _unused(found))
+    say_ignored(opened)
+    _say_missing(paths, present)
+    for line in _remarks(corpus, contents):
+        say(line)
+    decoded, levels = decoded_levels(opened, out_dir / REPORT_NAME)
+    n_samples_of = {
+        Path(cut.recording.sources[0].source).relative_to(audio_root): cut.recording.num_samples
+        for cut in decoded.cuts
+    }
+    reports = {}
+    with complete_or_absent(out_dir) as new:
+        for content in contents:
+            folder = new / content.part.name
+            write_part(folder, audio_root, content.clips, n_samples_of, content.trials)
+        new.rename(out_dir.resolve())
+        for content in contents:
+            folder = out_dir / content.part.name
+            written = _written(folder, content, decoded)
+            write_quarantine(replace(decoded, quarantine=written.quarantine), folder)
+            about = _about(corpus, audio_root, content, n_samples_of)
+            seen = {**look_over(written, tasks), **levels, "published": about}
+            reports[content.part.name] = writable(seen)
+            write_json(folder / REPORT_NAME, reports[content.part.name])
+        if set(reports) != {""}:
+            write_json(out_dir / REPORT_NAME, {"corpus": corpus.name, "parts": reports})
+    for name, report in reports.items():
+        say(f"{' '.join(filter(None, (corpus.title, name)))}: {_said(report['published'])}")
+    return reports.get("") or {"corpus": corpus.name, "parts": reports}
+
+
+def _refuse_place(out_dir: Path, audio_root: Path) -> None:
+    """Raises ConfigError for an output folder that is not empty or in the folder of the corpus."""
+    refuse_other_files(out_dir, ())
+    if out_dir.resolve().is_relative_to(audio_root.resolve()):
+        raise ConfigError(
+            f"--out {out_dir}: in the folder of the corpus, {audio_root}; give another as --out"
+        )
+
+
+def _read(part: Part, root: Path, audio_root: Path) -> _Contents:
+    """Reads the tables of a part; raises DataError for ids that are used twice."""
+    items = list(part.read(root))
+    clips = [item for item in items if isinstance(item, LabelledClip)]
+    path_of: dict[str, Path] = {}
+    for clip in clips:
+        check_stays_inside(f"{root}: clip {clip.id!r}", name_of(clip.path))
+        if clip.id in path_of:
+            raise DataError(
+                f"{root}: two clips have the id {clip.id!r}, {path_of[clip.id]} and {clip.path}; "
+                "remove one of the two lines or files"
+            )
+        path_of[clip.id] = clip.path
+    trials = [] if part.trials is None else list(part.trials(root))
+    remarks = [item for item in items if isinstance(item, str)]
+    present = {i for i, path in path_of.items() if (audio_root / path).is_file()}
+    n_lost = sum(not present >= {first, second} for _, first, second in trials)
+    if n_lost:
+        remarks.append(f"{n_lost} of {len(trials)} trials left out, whose clips are missing")
+    return _Contents(part, clips, trials, remarks)
+
+
+def _unused(found: AudioFolder) -> tuple[str, ...]:
+    """Notes about audio files that no clip uses, in the folders that have used ones."""
+    used = set(found.files)
+    relative = [path.relative_to(found.root).parts for path in found.files]
+    tops = {parts[0] if len(parts) > 1 else "" for parts in relative}
+    folders = [audio_folder(found.root / top) for top in ([""] if "" in tops else sorted(tops))]
+    others = [path for folder in folders for path in folder.files if path not in used]
+    notes = [note for folder in folders for note in folder.notes()]
+    if others:
+        count = f"{len(others):,} audio file{'s' if len(others) > 1 else ''}"
+        notes.append(f"{found.root}: {count} without a line or not used, the first: {others[0]}")
+    return tuple(notes)
+
+
+def _say_missing(paths: Sequence[Path], present: Sequence[Path]) -> None:
+    missing = sorted({*paths} - {*present})
+    if missing:
+        first = ", ".join(map(str, missing[:N_NAMED]))
+        say(f"{len(missing):,} of {len(paths):,} audio files do not exist, the first: {first}")
+
+
+def _remarks(corpus: PublishedCorpus, contents: Sequence[_Contents]) -> list[str]:
+    return list(dict.fromkeys([*corpus.notes, *(r for c in contents for r in c.remarks)]))
+
+
+def _written(folder: Path, content: _Contents, decoded: Corpus) -> Corpus:
+    """A part as written, with name, notes and damaged files of the whole corpus."""
+    written = open_corpus(folder)
+    names = {name_of(clip.path) for clip in content.clips}
+    damaged = [rejected for rejected in decoded.quarantine if rejected.path in names]
+    return replace(
+        written,
+        name=decoded.name,
+        ignored=decoded.ignored,
+        quarantine=(*damaged, *written.quarantine),
+    )
+
+
+def _about(
+    corpus: PublishedCorpus,
+    audio_root: Path,
+    content: _Contents,
+    n_samples_of: Mapping[Path, int],
+) -> dict[str, Any]:
+    """Source, remarks, and the number of audio files found and published by split."""
+    files: dict[str, set[Path]] = {}
+    for clip in content.clips:
+        files.setdefault(clip.labels.get("split") or "none", set()).add(clip.path)
+    published = content.part.counts
+    missing = sorted({c.path for c in content.clips if not (audio_root / c.path).is_file()})
+    return {
+        "title": corpus.title,
+        "licence": corpus.licence,
+        "root": str(audio_root),
+        "for_tasks": list(content.part.tasks),
+        "files": {
+            split: {
+                "found": len(files.get(split, set()) & n_samples_of.keys()),
+                "published": published.get(split),
+            }
+            for split in (*published, *sorted({*files} - {*published}))
+        },
+        "n_missing": len(missing),
+        "missing": [str(path) for path in missing[:N_NAMED]],
+        "remarks": _remarks(corpus, [content]),
+    }
+
+
+def _said(about: Mapping[str, Any]) -> str:
+    """Files found and published, by split, on one line."""
+    counts = [
+        f"{split} {n['found']:,}" + ("" if n["published"] is None else f" of {n['published']:,}")
+        for split, n in about["files"].items()
+    ]
+    return f"{', '.join(counts)} files"

@@ -1,0 +1,69 @@
+"""Lines and rows of the text files of a corpus, with messages that name file and line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from earbit.audio.utf8 import read_utf8
+from earbit.errors import DataError, shown
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of every line that is not empty.
+
+    A byte order mark and the line ends of Windows are removed.  Raises DataError for a file that
+    cannot be read, is not UTF-8 or has no lines.
+    """
+    is_empty = True
+    for number, content in enumerate(read_utf8(path).split(b"\n"), start=1):
+        try:
+            line = content.decode().rstrip("\r")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path}:{number}: not UTF-8 at byte {error.start} of the line; correct the line "
+                "or copy the file again"
+            ) from error
+        if line.strip():
+            is_empty = False
+            yield number, line
+    if is_empty:
+        raise DataError(f"{path}: empty; copy it again")
+
+
+def wrong_line(path: Path, number: int, line: str, expected: str) -> DataError:
+    """The error for a line of another form than `expected`."""
+    return DataError(f"{path}:{number}: {shown(line)}; expected {expected}")
+
+
+def table_rows(
+    path: Path, columns: Sequence[str], delimiter: str = ","
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells of every row of a table whose first line names its columns.
+
+    Raises DataError for a missing column among `columns`, and for a row with missing cells.
+    """
+    lines = text_lines(path)
+    numbers: list[int] = []
+
+    def texts() -> Iterator[str]:
+        for number, line in lines:
+            numbers.append(number)
+            yield f"{line}\n"
+
+    reader = csv.reader(texts(), delimiter=delimiter)
+    header = [name.strip() for name in next(reader, [])]
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise DataError(
+            f"{path}:{numbers[-1]}: no column {' and no '.join(missing)}, the columns are "
+            f"{', '.join(header)}; copy the file again"
+        )
+    for row in reader:
+        if len(row) != len(header):
+            raise DataError(
+                f"{path}:{numbers[-1]}: {len(row)} cells, the first line has {len(header)}; "
+                "correct the line or copy the file again"
+            )
+        yield numbers[-1], dict(zip(header, row, strict=True))

@@ -1,0 +1,103 @@
+"""Writes the clips of a published corpus as manifest.jsonl, with a link to their audio."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import wave
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earbit.audio.decode import read_audio
+from earbit.audio.manifest import MANIFEST_NAME
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.corpora.published import TRIALS_NAME, LabelledClip, Trial
+from earbit.errors import DataError
+from earbit.files import make_folder, name_of, none_left_empty, writable, write_text
+
+LINK_NAME = "audio"
+"""Link in OUT to the folder of the audio, which may be read-only."""
+EXCERPTS_NAME = "excerpts"
+"""Folder in OUT of clips that are parts of longer files."""
+FULL_SCALE = 32_768
+
+
+@contextmanager
+def complete_or_absent(out_dir: Path) -> Iterator[Path]:
+    """Yields a new folder beside `out_dir`, to be renamed to it; removes both if the work fails.
+
+    out_dir: a folder that is empty or does not exist.  Raises DataError where it cannot be written.
+    """
+    target = out_dir.resolve()
+    new = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with none_left_empty(target.parent):
+        make_folder(target.parent)
+        try:
+            new.mkdir()
+            yield new
+        except BaseException as error:
+            shutil.rmtree(new if new.exists() else target, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise DataError(
+                    f"{out_dir}: cannot be written ({error.strerror}); give another output folder"
+                ) from error
+            raise
+
+
+def write_part(
+    folder: Path,
+    audio_root: Path,
+    clips: Sequence[LabelledClip],
+    n_samples_of: Mapping[Path, int],
+    trials: Sequence[Trial],
+) -> None:
+    """Writes a link to the audio, manifest.jsonl and, with trials, trials.txt to a new folder.
+
+    n_samples_of: length at 16 kHz of usable files, by path below `audio_root`; clips of other files
+    are left out, and so are their trials.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / LINK_NAME).symlink_to(audio_root, target_is_directory=True)
+    lines, path_of = [], {}
+    for clip in clips:
+        if clip.path not in n_samples_of:
+            continue
+        if clip.excerpt is None:
+            path = Path(LINK_NAME) / clip.path
+            n_samples = n_samples_of[clip.path]
+        else:
+            path = Path(EXCERPTS_NAME) / f"{clip.id}.wav"
+            n_samples = _write_excerpt(folder / path, audio_root / clip.path, clip.excerpt)
+        path_of[clip.id] = name_of(path)
+        record: dict[str, Any] = {
+            "path": name_of(path),
+            "id": clip.id,
+            **clip.labels,
+            "num_samples": n_samples,
+            "sample_rate": SAMPLE_RATE_HZ,
+            "bytes": (folder / path).stat().st_size,
+        }
+        lines.append(json.dumps(writable(record), ensure_ascii=False) + "\n")
+    write_text(folder / MANIFEST_NAME, "".join(lines))
+    pairs = [(same, a, b) for same, a, b in trials if a in path_of and b in path_of]
+    if pairs:
+        written = [f"{int(same)} {path_of[a]} {path_of[b]}\n" for same, a, b in pairs]
+        write_text(folder / TRIALS_NAME, "".join(written))
+
+
+def _write_excerpt(target: Path, source: Path, excerpt: tuple[int, int]) -> int:
+    """Writes an excerpt as wav of 16 bits; returns its length."""
+    start, n_samples = excerpt
+    samples = read_audio(source)[start : start + n_samples] * FULL_SCALE
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(target), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes(np.clip(np.rint(samples), -FULL_SCALE, FULL_SCALE - 1).astype("<i2"))
+    return int(samples.size)
