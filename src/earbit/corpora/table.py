@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import difflib
 
+from earbit.corpora.collection import COLLECTION
+from earbit.corpora.iemocap import IEMOCAP
+from earbit.corpora.libri2mix import LIBRI2MIX
 from earbit.corpora.published import PublishedCorpus
+from earbit.corpora.quesst14 import QUESST14
+from earbit.corpora.voxceleb1 import VOXCELEB1
 from earbit.errors import ConfigError
 
-CORPORA: dict[str, PublishedCorpus] = {corpus.name: corpus for corpus in ()}
+CORPORA: dict[str, PublishedCorpus] = {
+    corpus.name: corpus for corpus in (VOXCELEB1, LIBRI2MIX, QUESST14, IEMOCAP, COLLECTION)
+}
 KINDS = ("folder", "synthetic")
 """What `earbit prepare` takes besides the names of published corpora."""
 
