@@ -19,7 +19,7 @@ from earbit.cli.options import (
     Settings,
 )
 from earbit.corpora.table import CORPORA, published_named
-from earbit.errors import ConfigError, UnsupportedError
+from earbit.errors import UnsupportedError
 from earbit.output import emit, goes_on, print_json, print_text
 from earbit.superb.tasks import TASKS
 
@@ -89,21 +89,16 @@ def prepare(
     Results: OUT/manifest.json, OUT/quarantine.jsonl.  For a corpus as distributed, OUT becomes a
     corpus with manifest.jsonl and a link to the audio, and is the --data of `earbit superb`.
     """
-    published = published_named(corpus)
+    published = published_named(corpus, root, labels)
     from earbit.audio.prepare import corpus_of
     from earbit.audio.prepare import prepare as prepare_corpus
     from earbit.run_folder import check_kind
     from earbit.superb.verb import work_on
 
     tasks = {task.name: functools.partial(work_on, task) for task in TASKS.values()}
-    if published is not None:
+    if published is not None and root is not None:
         from earbit.corpora.prepare import prepare_published
 
-        if root is None or labels is not None:
-            what = f"needs --root, the folder of {published.title}" if root is None else (
-                f"takes no --labels; its own tables are read ({labels})"
-            )
-            raise ConfigError(f"prepare {corpus} {what}")
         print_json(prepare_published(published, root, out, tasks=tasks))
         return
     where = corpus_of(corpus, root, labels)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earbit.audio.manifest import MANIFEST_NAME, split_named
 from earbit.corpora.collection_splits import (
     Clip,
     by_clip,
@@ -27,6 +26,7 @@ from earbit.corpora.published import LabelledClip, Part, Placed, PublishedCorpus
 from earbit.corpora.text_lines import text_lines, wrong_line
 from earbit.errors import DataError
 
+MANIFEST_NAME = "manifest.jsonl"
 TRIALS, QUERIES, MIXTURES = "tasks/asv_trials.txt", "tasks/qbe.json", "tasks/sd_mixtures.jsonl"
 KEPT = ("speaker", "pseudo_speaker", "gender", "lang")
 """Labels that every task keeps."""
@@ -60,6 +60,8 @@ SPEAKERS = ("ASV", "ASV(crops)")
 
 def _clips(root: Path) -> dict[str, Clip]:
     """Clips of all manifests by path relative to `root`."""
+    from earbit.audio.manifest import split_named  # here, since the command line reads the table
+
     found = {}
     for manifest in sorted(root.glob(f"*/{MANIFEST_NAME}")):
         folder = manifest.parent.name
@@ -92,10 +94,10 @@ def _reader(source: _Source) -> Callable[[Path], Iterator[LabelledClip | str]]:
             if clip.id in split_of
         )
         if len(served) < len(clips):
-            others = sorted({clip.corpus for clip in clips} - own)
-            yield f"{source.task}: {', '.join(others)} not used, {', '.join(sorted(own))} has test clips"
-        if len(split_of) < len(served):
-            yield f"{source.task}: {len(served) - len(split_of):,} clips of speakers with too many or too few left out"
+            others = ", ".join(sorted({clip.corpus for clip in clips} - own))
+            yield f"{source.task}: {others} not used, since {', '.join(sorted(own))} has test clips"
+        if n_left_out := len(served) - len(split_of):
+            yield f"{source.task}: {n_left_out:,} clips of speakers with too many or too few left out"
 
     return read
 
@@ -178,8 +180,10 @@ def _read_sd(root: Path) -> Iterator[LabelledClip | str]:
                 for s in sources
             ]
         except (KeyError, TypeError, ValueError):
+            placed, segments = (), []
+        if not placed or not all(0 <= p.start_s < 1e5 and abs(p.gain_db) < 100 for p in placed):
             expected = "`id` and `sources`: path, speaker, start, duration and gain_db"
-            raise wrong_line(path, number, line, expected) from None
+            raise wrong_line(path, number, line, expected)
         n_most = max(n_most, len({speaker for *_, speaker in segments}))
         yield LabelledClip(
             id=name, path=Path(f"{name}.wav"), labels={"segments": segments}, mixture=placed

@@ -10,14 +10,14 @@ from earbit.audio.utf8 import read_utf8
 from earbit.errors import DataError, shown
 
 
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number and text of every line that is not empty.
+def text_lines(path: Path, *, with_empty: bool = False) -> Iterator[tuple[int, str]]:
+    """Number and text of every line, with_empty: empty ones too, but for the end of the file.
 
     A byte order mark and the line ends of Windows are removed.  Raises DataError for a file that
     cannot be read, is not UTF-8 or has no lines.
     """
     is_empty = True
-    for number, content in enumerate(read_utf8(path).split(b"\n"), start=1):
+    for number, content in enumerate(read_utf8(path).removesuffix(b"\n").split(b"\n"), start=1):
         try:
             line = content.decode().rstrip("\r")
         except UnicodeDecodeError as error:
@@ -25,8 +25,8 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
                 f"{path}:{number}: not UTF-8 at byte {error.start} of the line; correct the line "
                 "or copy the file again"
             ) from error
-        if line.strip():
-            is_empty = False
+        if line.strip() or with_empty:
+            is_empty = is_empty and not line.strip()
             yield number, line
     if is_empty:
         raise DataError(f"{path}: empty; copy it again")

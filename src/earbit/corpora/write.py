@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -98,10 +99,14 @@ def write_part(
         write_text(folder / TRIALS_NAME, "".join(written))
 
 
+_decoded = functools.lru_cache(maxsize=1)(read_audio)
+"""Excerpts of one file follow each other."""
+
+
 def _write_excerpt(target: Path, source: Path, excerpt: tuple[int, int]) -> int:
     """Writes an excerpt as wav of 16 bits; returns its length."""
     start, n_samples = excerpt
-    return _write_wav(target, read_audio(source)[start : start + n_samples])
+    return _write_wav(target, _decoded(source)[start : start + n_samples])
 
 
 def _write_mixture(target: Path, audio_root: Path, mixture: Sequence[Placed]) -> int:
@@ -109,7 +114,7 @@ def _write_mixture(target: Path, audio_root: Path, mixture: Sequence[Placed]) ->
     parts = []
     for placed in mixture:
         start = round(placed.start_s * SAMPLE_RATE_HZ)
-        parts.append((start, read_audio(audio_root / placed.path) * 10 ** (placed.gain_db / 20)))
+        parts.append((start, _decoded(audio_root / placed.path) * 10 ** (placed.gain_db / 20)))
     mixed = np.zeros(max(start + part.size for start, part in parts), np.float32)
     for start, part in parts:
         mixed[start : start + part.size] += part

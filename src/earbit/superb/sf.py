@@ -17,36 +17,46 @@ from earbit.superb.task import PUBLISHED_LRS, Labels, Protocol, Task
 def marked_texts(labels: Sequence[Labels]) -> list[Any]:
     """Symbols of every clip: characters of `text` in upper case, and markers around slot values.
 
-    `slots` is a mapping, or a list of [slot, value] pairs.  Without `text`, the marked values stand
-    alone, in their order.  None where a value is not in the text.
+    `slots` is a mapping, a list of [slot, value], or a list of [slot, value, index of the first word
+    of the value in `text`].  Without `text`, the marked values stand alone, in their order.  None
+    where a value is not in the text, and without slots, unless they are an empty list.
     """
     return [_marked(clip.get("text"), clip.get("slots")) for clip in labels]
 
 
 def _marked(text: Any, slots: Any) -> tuple[str, ...] | None:
+    spoken = " ".join(text.upper().split()) if isinstance(text, str) else None
+    if spoken and isinstance(slots, list) and not slots:
+        return tuple(spoken)
     if not isinstance(slots, (Mapping, list, tuple)) or not slots:
         return None
     pairs = list(slots.items()) if isinstance(slots, Mapping) else list(slots)
-    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+    if not all(isinstance(pair, (list, tuple)) and len(pair) in (2, 3) for pair in pairs):
         return None
-    if not all(isinstance(part, str) and part.strip() for pair in pairs for part in pair):
+    if not all(isinstance(part, str) and part.strip() for pair in pairs for part in pair[:2]):
         return None
     # A marker is found by its name up to the next space.
-    named = [("_".join(name.split()), " ".join(value.upper().split())) for name, value in pairs]
-    if not isinstance(text, str):
-        values = [symbol for name, value in named for symbol in (*_span(name, value), " ")]
+    named = [
+        ("_".join(name.split()), " ".join(value.upper().split()), next(iter(place), None))
+        for name, value, *place in pairs
+    ]
+    if spoken is None:
+        values = [symbol for name, value, _ in named for symbol in (*_span(name, value), " ")]
         return tuple(values[:-1])
-    return _in_text(" ".join(text.upper().split()), named)
+    return _in_text(spoken, named)
 
 
-def _in_text(text: str, named: Sequence[tuple[str, str]]) -> tuple[str, ...] | None:
-    """Marks every value where it first stands between spaces and outside of other values."""
+def _in_text(text: str, named: Sequence[tuple[str, str, Any]]) -> tuple[str, ...] | None:
+    """Marks every value at its place, or where it first stands outside of other values."""
     padded = f" {text} "
     spans: list[tuple[int, int, str]] = []
-    for name, value in named:
-        start = padded.find(f" {value} ")
-        while any(a < start + len(value) and start < b for a, b, _ in spans) and start >= 0:
-            start = padded.find(f" {value} ", start + 1)
+    for name, value, place in named:
+        if place is None:
+            start = padded.find(f" {value} ")
+            while any(a < start + len(value) and start < b for a, b, _ in spans) and start >= 0:
+                start = padded.find(f" {value} ", start + 1)
+        else:
+            start = _start_of_word(padded, value, place)
         if start < 0:
             return None
         spans.append((start, start + len(value), name))
@@ -56,6 +66,14 @@ def _in_text(text: str, named: Sequence[tuple[str, str]]) -> tuple[str, ...] | N
         symbols += [*text[done:start], *_span(name, text[start:end])]
         done = end
     return (*symbols, *text[done:])
+
+
+def _start_of_word(padded: str, value: str, word: Any) -> int:
+    """The first character of a value that begins with word number `word`; -1 if it does not."""
+    if type(word) is not int or word < 0:
+        return -1
+    start = len(" ".join(padded.split()[:word])) + (word > 0)
+    return start if padded.startswith(f" {value} ", start) else -1
 
 
 def _span(name: str, value: str) -> list[str]:
