@@ -8,6 +8,7 @@ tasks/sd_mixtures.jsonl recipes of mixtures.  All of them name files relative to
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from earbit.errors import DataError
 
 MANIFEST_NAME = "manifest.jsonl"
 TRIALS, QUERIES, MIXTURES = "tasks/asv_trials.txt", "tasks/qbe.json", "tasks/sd_mixtures.jsonl"
+NOT_IN_WORDS = re.compile(r"[^\w']+")
 KEPT = ("speaker", "pseudo_speaker", "gender", "lang")
 """Labels that every task keeps."""
 
@@ -97,7 +99,7 @@ def _reader(source: _Source) -> Callable[[Path], Iterator[LabelledClip | str]]:
             others = ", ".join(sorted({clip.corpus for clip in clips} - own))
             yield f"{source.task}: {others} not used, since {', '.join(sorted(own))} has test clips"
         if n_left_out := len(served) - len(split_of):
-            yield f"{source.task}: {n_left_out:,} clips of speakers with too many or too few left out"
+            yield f"{source.task}: {n_left_out:,} clips of speakers with very many or few left out"
 
     return read
 
@@ -201,6 +203,9 @@ def _read_sd(root: Path) -> Iterator[LabelledClip | str]:
 
 def _labelled(clip: Clip, names: Sequence[str], more: Mapping[str, Any]) -> LabelledClip:
     kept = {name: clip.labels[name] for name in names if clip.labels.get(name) is not None}
+    if isinstance(kept.get("text"), str):
+        # Corpora differ in punctuation, which recordings do not tell.
+        kept["text"] = " ".join(NOT_IN_WORDS.sub(" ", kept["text"]).split())
     return LabelledClip(id=clip.id, path=Path(clip.path), labels={**kept, **more})
 
 

@@ -125,7 +125,8 @@ def for_trials(clips: Sequence[Clip], tried: set[str]) -> SplitOf:
     if sum(s not in in_trials for s in several) < MIN_TRAINING_SPEAKERS:
         held_out = held_out[: (len(held_out) + 1) // 2]
     others = [s for s in several if s not in held_out]
-    valid = set(others[: max(2, len(others) // 10)])
+    # The first ones are mostly not in the trials, where half of these speakers are held out.
+    valid = set(others[-max(2, len(others) // 10) :])
     split_of: dict[str, Mapping[str, str]] = {}
     for speaker, own in of_speaker.items():
         part = "test" if speaker in held_out else "valid" if speaker in valid else "train"
