@@ -251,11 +251,12 @@ def _require_every_class(
     missing = [f"{c!r} in {n}" for n in NAMES for c in classes if not counts[n][c]]
     if missing:
         n_speakers = len({example.speaker for example in examples} - {None})
+        least = "clips of at least three speakers" if n_speakers >= len(NAMES) else "three clips"
         raise DataError(
             f"no clip of {', '.join(missing[:8])}{' ...' if len(missing) > 8 else ''} "
             f"({n_speakers} speakers); every class needs a clip in train, valid and test: add "
-            "clips of at least three speakers per class, leave the class out, or give --resplit "
-            "where the splits are those of the corpus"
+            f"{least} per class, leave the class out, or give --resplit where the splits are those "
+            "of the corpus"
         )
 
 
