@@ -147,8 +147,9 @@ def test_every_part_is_a_folder_with_its_trials(root, tmp_path):
     assert len(lines) == 25
     assert "1 audio/wav/anna-train.wav audio/wav/anna-test.wav" in lines
     assert not any("ben-train" in line for line in lines)
-    assert "11 of 36 trials left out, whose clips are missing" in (
-        report["parts"]["asv"]["published"]["remarks"]
+    assert (
+        "11 of 36 trials left out, whose clips are missing"
+        in (report["parts"]["asv"]["published"]["remarks"])
     )
     assert not (tmp_path / "out" / "sid" / "trials.txt").exists()
     assert "asv" in report["parts"]["asv"]["tasks"]

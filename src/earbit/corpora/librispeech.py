@@ -39,8 +39,8 @@ def _read_superb(root: Path) -> Iterator[LabelledClip | str]:
         )
     if missing := [name for name in SETS if name not in found]:
         yield (
-            f"{root}: no {' and no '.join(missing)}; scores do not compare with published ones, and "
-            "without train-clean-100 `earbit superb --resplit` draws splits from the other folders"
+            f"{root}: no {' and no '.join(missing)}; scores do not compare with published ones; "
+            "`earbit superb --resplit` draws splits from the other folders"
         )
     yield from _read_sets(root, {name: SETS[name] for name in SETS if name in found})
 

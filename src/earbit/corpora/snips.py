@@ -15,9 +15,9 @@ from earbit.corpora.text_lines import text_lines, wrong_line
 
 TEXTS, SLOTS = "all.iob.snips.txt", "slots.txt"
 SPEAKERS = {
-    "train": "Ivy Joanna Joey Justin Kendra Kimberly Matthew Salli".split(),
-    "valid": "Aditi Amy Geraint Nicole".split(),
-    "test": "Brian Emma Raveena Russell".split(),
+    "train": ["Ivy", "Joanna", "Joey", "Justin", "Kendra", "Kimberly", "Matthew", "Salli"],
+    "valid": ["Aditi", "Amy", "Geraint", "Nicole"],
+    "test": ["Brian", "Emma", "Raveena", "Russell"],
 }
 NO_SLOT = "O"
 PUNCTUATION = frozenset("?!.,;-")

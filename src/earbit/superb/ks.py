@@ -4,9 +4,10 @@ Source: SUPERB, arXiv 2105.01051, as run by s3prl: a linear layer to 256, mean o
 layer to the classes, cross-entropy, 32 clips per update, 200,000 updates, accuracy.  As in s3prl,
 training draws every class equally often.  Differs from s3prl:
 - classes are sorted; s3prl lists the ten commands first, then `_unknown_`, then `_silence_`;
-- splits come from the corpus, or hold out speakers by another hash than that of Speech Commands;
+- splits come from the corpus (those of s3prl with `earbit prepare speech-commands-v0.01`), or hold
+  out speakers by another hash;
 - validation clips are scored once each; s3prl draws a random sample with balanced classes;
-- silence clips are clips labelled `_silence_`; s3prl also cuts them from noise recordings;
+- silence clips are clips labelled `_silence_`; s3prl cuts them at random from noise recordings;
 - waveforms keep their level; s3prl lowers them by 3 dB.
 """
 

@@ -3,7 +3,7 @@
 Source: SUPERB, arXiv 2105.01051, as run by s3prl: the head of speech recognition, with the symbols
 `B-slot` and `E-slot` around the value of every slot, F1 of slot types and character error rate of
 slot values.  Differs from s3prl: the vocabulary is that of the training clips, and adjacent slots
-of one type are kept apart.
+of one type are kept apart where the labels do (those of Audio SNIPS do not).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from earbit.superb.task import PUBLISHED_LRS, Labels, Protocol, Task
 def marked_texts(labels: Sequence[Labels]) -> list[Any]:
     """Symbols of every clip: characters of `text` in upper case, and markers around slot values.
 
-    `slots` is a mapping, a list of [slot, value], or a list of [slot, value, index of the first word
-    of the value in `text`].  Without `text`, the marked values stand alone, in their order.  None
+    `slots` is a mapping, or a list of [slot, value] or [slot, value, index of its first word in
+    `text`].  Without `text`, the marked values stand alone, in their order.  None
     where a value is not in the text, and without slots, unless they are an empty list.
     """
     return [_marked(clip.get("text"), clip.get("slots")) for clip in labels]
@@ -51,12 +51,9 @@ def _in_text(text: str, named: Sequence[tuple[str, str, Any]]) -> tuple[str, ...
     padded = f" {text} "
     spans: list[tuple[int, int, str]] = []
     for name, value, place in named:
-        if place is None:
-            start = padded.find(f" {value} ")
-            while any(a < start + len(value) and start < b for a, b, _ in spans) and start >= 0:
-                start = padded.find(f" {value} ", start + 1)
-        else:
-            start = _start_of_word(padded, value, place)
+        start = padded.find(f" {value} ") if place is None else _start_of_word(padded, value, place)
+        while start >= 0 and any(a < start + len(value) and start < b for a, b, _ in spans):
+            start = padded.find(f" {value} ", start + 1) if place is None else -1
         if start < 0:
             return None
         spans.append((start, start + len(value), name))
