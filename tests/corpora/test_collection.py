@@ -243,7 +243,8 @@ def parts(clips, split_of, key="split"):
 
 
 def test_test_speakers_are_first_those_that_have_no_training_clip():
-    clips = [clip(f"{s}-{i}", f"s{s}", "valid" if s < 6 else "train") for s in range(60) for i in range(20)]
+    names = [(f"{s}-{i}", f"s{s}", "valid" if s < 6 else "train") for s in range(60) for i in range(20)]
+    clips = [clip(*name) for name in names]
     by_split = parts(clips, with_test(clips))
     assert set(by_split["test"]) == {f"s{s}" for s in range(6)}  # 120 clips are enough
     assert len(by_split["valid"]) == 120

@@ -52,7 +52,7 @@ SOURCES = (
     _Source("asr", ("ASR",), ("text",), with_test),
     _Source("ks", ("KS",), ("keyword",), given_or_none),
     _Source("sid", ("SID",), ("speaker",), by_clip),
-    _Source("ic", ("IC",), ("slots", "intent"), with_test),
+    _Source("ic", ("IC",), ("intent", "slots"), with_test),
     _Source("sf", ("SF",), ("slots", "text"), with_test),
     _Source("er", ("ER",), ("emotion",), folds_by_speaker),
 )
@@ -74,6 +74,8 @@ def _clips(root: Path) -> dict[str, Clip]:
                 raise wrong_line(manifest, number, line, "`path`, a text, and `tasks`, a list")
             if record.get("split") is not None:
                 record["split"] = split_named(str(record["split"]))
+            if f"{folder}/{path}" in found:
+                raise wrong_line(manifest, number, line, "every path once")
             name = f"{folder}/{record.get('id', path)}"
             found[f"{folder}/{path}"] = Clip(name, folder, f"{folder}/{path}", record)
     return found
@@ -196,8 +198,8 @@ def _read_sd(root: Path) -> Iterator[LabelledClip | str]:
     yield from (_labelled(clip, ("segments",), {}) for clip in fitting)
     if len(fitting) < len(real):
         yield (
-            f"sd: {len(real) - len(fitting)} recordings of more than {n_most} speakers left out, "
-            "which is the number in the mixtures"
+            f"sd: {len(real) - len(fitting)} recordings left out, which have no segments or more "
+            f"speakers than the mixtures, {n_most}"
         )
 
 

@@ -68,8 +68,8 @@ def _below(root: Path, audio: str) -> Path:
     """
     parts = PurePosixPath(audio).parts
     parts = parts[1:] if parts[0] == "/" else parts
-    ends = (Path(*parts[i:]) for i in range(len(parts)))
-    return next((end for end in ends if ".." not in end.parts and (root / end).is_file()), Path(*parts))
+    ends = (Path(*parts[i:]) for i in range(len(parts)) if ".." not in parts[i:])
+    return next((end for end in ends if (root / end).is_file()), Path(*parts))
 
 
 LIBRI2MIX = PublishedCorpus(
