@@ -20,11 +20,12 @@ VERIFICATION = "speakers to draw splits from; at least 6 are needed, two each"
 
 def labels(task, i, cls):
     """Labels of clip i of a class."""
+    part = ("valid", "test")[i // 2 % 2]
     return {
         "pr": {"phones": ["AH0", "B"]},
         "asr": {"text": "YES"},
         "ks": {"keyword": cls},
-        "qbe": {"query": cls, "split": ("valid", "test")[i // 2 % 2]} if i % 2 else {"terms": [cls]},
+        "qbe": {"query": cls, "split": part} if i % 2 else {"terms": [cls]},
         "sid": {},
         "asv": {},
         "sd": {"segments": [[0, 1, "s1"], [0.5, 2, "s2"]]},

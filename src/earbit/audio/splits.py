@@ -119,10 +119,11 @@ def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -
     """Splits clips with one class per clip.
 
     split_of: the split in the corpus by clip id: train, valid, test or None.  It is kept.  Only a
-    missing valid or test split is drawn, by holding out speakers of train and unsplit clips, or
-    clips where there are too few speakers; the rest of these clips is train.  Valid clips that lack a class are taken as train and drawn anew;
-    test clips never are.  Clips without a speaker are held out one by one, by id.  Raises DataError
-    for a single class, for missing train clips, and, naming them, for classes missing in a split.
+    missing valid or test split is drawn from train and unsplit clips, by holding out speakers, or
+    clips where there are too few speakers; the rest is train.  Valid clips that lack a class are
+    taken as train and drawn anew; test clips never are.  Clips without a speaker are held out one
+    by one, by id.  Raises DataError for a single class, for missing train clips, and, naming them,
+    for classes missing in a split.
     """
     examples = sorted(examples, key=lambda example: example.id)
     classes = sorted({str(example.target) for example in examples})
