@@ -69,7 +69,7 @@ def check(task, opened, problem):
         ("pr", WORKS),
         ("asr", WORKS),
         ("ks", ONE_CLASS),
-        ("qbe", "0 test queries and 2 documents, and no query"),
+        ("qbe", "1 valid queries and 2 documents, and no query"),
         ("sid", CLASSES),
         ("asv", f"3 {VERIFICATION}"),
         ("sd", WORKS),
