@@ -91,9 +91,7 @@ MIXTURES = [
     }
     for i in range(5)
 ]
-TRIALS = [
-    f"{int(a == b)} reading/{a}/0.wav reading/{b}/1.wav" for a in READERS for b in READERS
-]
+TRIALS = [f"{int(a == b)} reading/{a}/0.wav reading/{b}/1.wav" for a in READERS for b in READERS]
 QUERIES = {
     "queries": [{"query": f"words/yes-train-{i}.wav", "word": "NICE"} for i in range(4)],
     "docs": [{"doc": "reading/reader-0/0.wav", "words": ["WELL", "NICE"]}]
@@ -243,7 +241,9 @@ def parts(clips, split_of, key="split"):
 
 
 def test_test_speakers_are_first_those_that_have_no_training_clip():
-    names = [(f"{s}-{i}", f"s{s}", "valid" if s < 6 else "train") for s in range(60) for i in range(20)]
+    names = [
+        (f"{s}-{i}", f"s{s}", "valid" if s < 6 else "train") for s in range(60) for i in range(20)
+    ]
     clips = [clip(*name) for name in names]
     by_split = parts(clips, with_test(clips))
     assert set(by_split["test"]) == {f"s{s}" for s in range(6)}  # 120 clips are enough

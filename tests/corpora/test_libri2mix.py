@@ -64,7 +64,11 @@ def test_paths_may_be_relative_to_the_root_or_of_this_machine(root, tmp_path, pr
     [
         ("dev/wav.scp", "dev0\n", "wav.scp:1"),
         ("dev/wav.scp", "dev0 sox x.wav -t wav - |\n", "wav.scp:1: .* no command"),
-        ("dev/wav.scp", f"other {audio_of('dev', 0)}\n", "wav.scp:1: other has no line in segments"),
+        (
+            "dev/wav.scp",
+            f"other {audio_of('dev', 0)}\n",
+            "wav.scp:1: other has no line in segments",
+        ),
         ("dev/wav.scp", f"dev0 {audio_of('dev', 0)}\n", "segments: dev1 is not in wav.scp"),
         ("test/segments", "a-test0-0.00 test0 0.5 0.5\n", "segments:1"),
         ("test/segments", "a-test0-0.00 test0 nan 0.5\n", "segments:1"),

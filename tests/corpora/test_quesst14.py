@@ -69,7 +69,9 @@ def test_documents_without_a_match_are_searched_too(root, tmp_path):
     assert list(searches["test"].queries) == ["quesst14_eval_0001"]
     for search in searches.values():
         assert len(search.documents) == 4
-    matching = {d for d, terms in searches["test"].documents.items() if "QUESST14_EVAL_0001" in terms}
+    matching = {
+        d for d, terms in searches["test"].documents.items() if "QUESST14_EVAL_0001" in terms
+    }
     assert matching == {"quesst14_00002"}
 
 

@@ -15,7 +15,7 @@ WORKS = None
 CLASSES = "every class needs a clip in train, valid and test: add three clips per class"
 SPEAKERS_OF_CLASS = "every class needs a clip in train, valid and test: add clips of at least three"
 ONE_CLASS = "all of the class .*; at least two classes are needed"
-VERIFICATION = "speakers to draw splits from; at least 6 are needed, two each"
+VERIFICATION = "training clips or no split; at least 6 are needed, two each"
 
 
 def labels(task, i, cls):
@@ -71,7 +71,7 @@ def check(task, opened, problem):
         ("ks", ONE_CLASS),
         ("qbe", "1 valid queries and 2 documents, and no query"),
         ("sid", CLASSES),
-        ("asv", f"3 {VERIFICATION}"),
+        ("asv", f"3 speakers have {VERIFICATION}"),
         ("sd", WORKS),
         ("ic", ONE_CLASS),
         ("sf", WORKS),
@@ -124,9 +124,9 @@ def test_one_or_two_speakers_are_split_by_clip_and_that_is_told(tmp_path, task, 
     [
         ("sid", 1, f"48 clips, {ONE_CLASS}"),
         ("sid", 2, WORKS),
-        ("asv", 1, f"1 {VERIFICATION}"),
-        ("asv", 2, f"2 {VERIFICATION}"),
-        ("asv", 5, f"5 {VERIFICATION}"),
+        ("asv", 1, f"1 speaker has {VERIFICATION}"),
+        ("asv", 2, f"2 speakers have {VERIFICATION}"),
+        ("asv", 5, f"5 speakers have {VERIFICATION}"),
         ("asv", 6, WORKS),
     ],
 )

@@ -38,9 +38,7 @@ def fold_splits(examples: Sequence[Clip], fold_of: Mapping[str, str | None]) -> 
     return replace(folds[names[0]], folds=folds, summary=summary)
 
 
-def _fold(
-    name: str, examples: Sequence[Clip], fold_of: Mapping[str, str | None]
-) -> Splits[Clip]:
+def _fold(name: str, examples: Sequence[Clip], fold_of: Mapping[str, str | None]) -> Splits[Clip]:
     ordered = sorted(examples, key=lambda e: hashlib.sha256(e.id.encode()).digest())
     test = [e for e in ordered if fold_of[e.id] == name]
     rest = [e for e in ordered if fold_of[e.id] != name]

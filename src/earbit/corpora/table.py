@@ -31,8 +31,8 @@ CORPORA: dict[str, PublishedCorpus] = {
         FLUENT_SPEECH_COMMANDS,
         AUDIO_SNIPS,
         IEMOCAP,
-        FAIRSEQ_TSV,
         COLLECTION,
+        FAIRSEQ_TSV,
     )
 }
 KINDS = ("folder", "synthetic")

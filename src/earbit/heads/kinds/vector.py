@@ -47,8 +47,9 @@ def vector_splits(
     n_speakers = _n_speakers([e for e in examples if split_of.get(e.id) in (None, "train")])
     if n_speakers < n_needed:
         raise DataError(
-            f"{n_speakers} speakers to draw splits from; at least {n_needed} are needed, two each "
-            "to train, to validate and to test, unless `split` in manifest.jsonl gives the parts"
+            f"{n_speakers} speaker{' has' if n_speakers == 1 else 's have'} training clips or no "
+            f"split; at least {n_needed} are needed, two each for training and for every part that "
+            "is missing in the corpus"
         )
     parts = {name: list(getattr(splits, name)) for name in NAMES}
     for name in set(NAMES[1:]) - set(split_of.values()):
