@@ -63,7 +63,7 @@ def test_phones_are_the_first_pronunciation_of_every_known_word(root, tmp_path):
     assert clips["103-7-0000"]["phones"] == ["HH", "AH0", "L", "OW1", "W", "ER1", "L", "D"]
     assert "phones" not in clips["103-7-0001"]
     assert report["published"]["remarks"] == [
-        "5 words are not in the lexicon and have no phones, the first: GOODBYE"
+        "5 words without phones, not in the lexicon, the first: GOODBYE"
     ]
     assert {"asr", "pr"} <= {*report["tasks"]}
 

@@ -40,7 +40,7 @@ def _tables(root: Path) -> list[Path]:
 def _folder(table: Path) -> Path:
     """The folder of the audio of a table: its first line."""
     number, line = next(text_lines(table))
-    folder = table.parent.absolute() / line.strip()
+    folder = Path(os.path.abspath(table.parent / line.strip()))
     if not folder.is_dir():
         raise DataError(
             f"{table}:{number}: {folder}: no such folder; the first line is the folder of the "

@@ -6,7 +6,7 @@ Source: https://www.openslr.org/12, lexicon of s3prl (s3prl/downstream/ctc/lexic
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus
@@ -15,7 +15,7 @@ from earbit.errors import DataError
 
 SETS = {"train-clean-100": "train", "dev-clean": "valid", "test-clean": "test"}
 """The folders that SUPERB uses, and their splits."""
-TRANSCRIPTS = "*/*/*.trans.txt"
+TEXTS = "*/*/*.trans.txt"
 LEXICONS = (
     ("librispeech-lexicon-200k-g2p.txt", "librispeech-lexicon-allothers-g2p.txt"),
     ("librispeech-lexicon.txt",),
@@ -49,46 +49,49 @@ def _read_all(root: Path) -> Iterator[LabelledClip | str]:
     """The clips of all folders; `train-`, `dev-` and `test-` in their names are splits."""
     from earbit.audio.manifest import SPLIT_NAMES
 
-    split_of = {alias: split for split, names in SPLIT_NAMES.items() for alias in names}
-    sets = {name: split_of.get(name.partition("-")[0].lower()) for name in _sets_in(root)}
-    yield from _read_sets(root, sets)
+    split_named = {alias: split for split, names in SPLIT_NAMES.items() for alias in names}
+    split_of = {name: split_named.get(name.partition("-")[0].lower()) for name in _sets_in(root)}
+    yield from _read_sets(root, split_of)
 
 
 def _sets_in(root: Path) -> list[str]:
     folders = sorted(path for path in root.iterdir() if path.is_dir())
-    return [folder.name for folder in folders if any(True for _ in folder.glob(TRANSCRIPTS))]
+    return [folder.name for folder in folders if any(True for _ in folder.glob(TEXTS))]
 
 
-def _read_sets(
-    root: Path, split_of_set: dict[str, str | None] | dict[str, str]
-) -> Iterator[LabelledClip | str]:
+def _read_sets(root: Path, split_of: Mapping[str, str | None]) -> Iterator[LabelledClip | str]:
     names = next((names for names in LEXICONS if all((root / n).is_file() for n in names)), ())
     phones_of = _lexicon(root / name for name in names)
     unknown: Counter[str] = Counter()
-    for name, split in split_of_set.items():
-        for path in sorted((root / name).glob(TRANSCRIPTS)):
-            for number, line in text_lines(path):
-                clip, _, text = line.partition(" ")
-                if not clip.startswith(f"{path.name.removesuffix('.trans.txt')}-") or not text:
-                    raise wrong_line(path, number, line, "SPEAKER-CHAPTER-NUMBER TEXT")
-                labels = {"split": split, "speaker": clip.partition("-")[0], "text": text}
-                if names:
-                    words = text.split()
-                    unknown.update(word for word in words if word not in phones_of)
-                    phones = [phone for word in words for phone in phones_of.get(word, ())]
-                    labels |= {"phones": phones} if phones else {}
-                audio = _audio_file(path.parent, clip).relative_to(root)
-                yield LabelledClip(id=clip, path=audio, labels=labels)
+    for transcripts in (path for name in split_of for path in sorted((root / name).glob(TEXTS))):
+        split = split_of[transcripts.relative_to(root).parts[0]]
+        for clip, text in _texts(transcripts):
+            labels = {"split": split, "speaker": clip.partition("-")[0], "text": text}
+            phones = [phone for word in text.split() for phone in phones_of.get(word, ())]
+            unknown.update(word for word in text.split() if names and word not in phones_of)
+            yield LabelledClip(
+                id=clip,
+                path=_audio_file(transcripts.parent, clip).relative_to(root),
+                labels={**labels, "phones": phones or None},
+            )
     if not names:
         yield (
             f"{root}: no {' and '.join(LEXICONS[0])} (of s3prl), nor {LEXICONS[1][0]} "
             "(https://www.openslr.org/11), so clips have no `phones` and pr is not possible"
         )
     if unknown:
-        yield (
-            f"{unknown.total():,} words are not in the lexicon and have no phones, the first: "
-            f"{', '.join(sorted(unknown)[:5])}"
-        )
+        first = ", ".join(sorted(unknown)[:5])
+        yield f"{unknown.total():,} words without phones, not in the lexicon, the first: {first}"
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Id and text of every clip of a chapter."""
+    chapter = path.name.removesuffix(".trans.txt")
+    for number, line in text_lines(path):
+        clip, _, text = line.partition(" ")
+        if not clip.startswith(f"{chapter}-") or not text.strip():
+            raise wrong_line(path, number, line, "SPEAKER-CHAPTER-NUMBER TEXT")
+        yield clip, text.strip()
 
 
 def _audio_file(folder: Path, clip: str) -> Path:
@@ -114,7 +117,7 @@ LIBRISPEECH = PublishedCorpus(
     name="librispeech",
     title="LibriSpeech",
     licence=LICENCE,
-    layout=(f"*/{TRANSCRIPTS}",),
+    layout=(f"*/{TEXTS}",),
     parts=(
         Part(
             tasks=("asr", "pr"),
@@ -127,6 +130,6 @@ LIBRISPEECH_LAYOUT = PublishedCorpus(
     name="librispeech-layout",
     title="folders in the layout of LibriSpeech",
     licence=LICENCE,
-    layout=(f"*/{TRANSCRIPTS}",),
+    layout=(f"*/{TEXTS}",),
     parts=(Part(tasks=("asr", "pr"), read=_read_all),),
 )

@@ -17,6 +17,8 @@ from earbit.errors import ConfigError, DataError
 from earbit.files import name_of, refuse_other_files, writable, write_json
 from earbit.progress import say
 
+SPLITS = ("train", "valid", "test", "none")
+"""Order of the splits in the report."""
 N_NAMED = 3
 """Maximum number of missing files that are named."""
 
@@ -84,6 +86,9 @@ def prepare_published(
             write_json(out_dir / REPORT_NAME, {"corpus": corpus.name, "parts": reports})
     for name, report in reports.items():
         say(f"{' '.join(filter(None, (corpus.title, name)))}: {_said(report['published'])}")
+        reasons = report["tasks_without_labels"]
+        for task in (task for task in report["published"]["for_tasks"] if task in reasons):
+            say(f"{task} cannot use it: {reasons[task]}")
     return reports.get("") or {"corpus": corpus.name, "parts": reports}
 
 
@@ -183,7 +188,7 @@ def _about(
                 "found": len(files.get(split, set()) & usable),
                 "published": published.get(split),
             }
-            for split in (*published, *sorted({*files} - {*published}))
+            for split in sorted({*files, *published}, key=SPLITS.index)
         },
         "n_missing": len(missing),
         "missing": [str(path) for path in missing[:N_NAMED]],
