@@ -65,7 +65,7 @@ def _fold(name: str, examples: Sequence[Clip], fold_of: Mapping[str, str | None]
             f"fold {name!r}: one clip of each class outside of it; at least two clips of a class "
             "are needed, to train and to validate"
         )
-    train, valid, test = (
-        tuple(sorted(part, key=lambda e: e.id)) for part in (parts["train"], parts["valid"], test)
-    )
-    return Splits(train=train, valid=valid, test=test, summary={"drawn_by": f"fold {name}"})
+    parts["test"] = test
+    of = {part: tuple(sorted(clips, key=lambda e: e.id)) for part, clips in parts.items()}
+    summary = {"drawn_by": f"fold {name}"}
+    return Splits(train=of["train"], valid=of["valid"], test=of["test"], summary=summary)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus
 from earbit.corpora.text_lines import text_lines, wrong_line
@@ -22,21 +22,20 @@ MATCH = re.compile(r"LEXEME\s+(\S+)\s.*?\b(quesst14_(?:dev|eval)_\d+)\b.*")
 
 def read(root: Path) -> Iterator[LabelledClip | str]:
     """Queries, each a term of its own, and documents with the queries that they match."""
-    matches: dict[str, list[str]] = {}
+    matches: dict[str, set[str]] = {}
     for name, split in SPLITS.items():
         queries = _listed(root, name)
-        names = {query.stem for query in queries}
+        names = {path.stem for path in queries}
         for document, query in _matches(root, name):
             if query in names:
-                matches.setdefault(document, []).append(query)
-        for query in queries:
-            labels = {"query": query.stem, "split": split}
-            yield LabelledClip(id=query.stem, path=Path(query), labels=labels)
+                matches.setdefault(document, set()).add(query)
+        for path in queries:
+            yield LabelledClip(id=path.stem, path=path, labels={"query": path.stem, "split": split})
     documents = _listed(root, "utterances")
-    for document in documents:
-        labels = {"terms": sorted(set(matches.get(document.stem, [])))}
-        yield LabelledClip(id=document.stem, path=Path(document), labels=labels)
-    unknown = sorted(set(matches) - {document.stem for document in documents})
+    for path in documents:
+        terms = sorted(matches.get(path.stem, set()))
+        yield LabelledClip(id=path.stem, path=path, labels={"terms": terms})
+    unknown = sorted(set(matches) - {path.stem for path in documents})
     if unknown:
         yield (
             f"{len(unknown):,} documents of the ground truth are not in the list of English "
@@ -44,7 +43,7 @@ def read(root: Path) -> Iterator[LabelledClip | str]:
         )
 
 
-def _listed(root: Path, name: str) -> list[PurePosixPath]:
+def _listed(root: Path, name: str) -> list[Path]:
     """English files of a list, relative to `root`; its lines begin with a folder around it."""
     path = root / "scoring" / f"language_key_{name}.lst"
     files = []
@@ -53,7 +52,7 @@ def _listed(root: Path, name: str) -> list[PurePosixPath]:
         if len(words) != 2 or "/" not in words[0]:
             raise wrong_line(path, number, line, "FOLDER/FILE LANGUAGE")
         if words[1] == LANGUAGE:
-            files.append(PurePosixPath(words[0].partition("/")[2]))
+            files.append(Path(words[0].partition("/")[2]))
     if not files:
         raise DataError(f"{path}: no file of the language {LANGUAGE}; copy it again")
     return files

@@ -99,8 +99,8 @@ def write_part(
         write_text(folder / TRIALS_NAME, "".join(written))
 
 
-_decoded = functools.lru_cache(maxsize=1)(read_audio)
-"""Excerpts of one file follow each other."""
+_decoded = functools.lru_cache(maxsize=2)(read_audio)
+"""Excerpts of one file follow each other, and two speakers may take turns."""
 
 
 def _write_excerpt(target: Path, source: Path, excerpt: tuple[int, int]) -> int:
@@ -128,5 +128,7 @@ def _write_wav(target: Path, waveform: NDArray[np.float32]) -> int:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(np.clip(np.rint(samples), -FULL_SCALE, FULL_SCALE - 1).astype("<i2"))
+        file.writeframes(
+            np.clip(np.rint(samples), -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes()
+        )
     return int(samples.size)
