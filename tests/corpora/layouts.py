@@ -36,9 +36,7 @@ def manifest(folder):
     lines = (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
     about_file = {"num_samples", "sample_rate", "bytes"}
     return {
-        line["id"]: {
-            k: v for k, v in line.items() if k not in {"id", *about_file} and v is not None
-        }
+        line["id"]: {k: v for k, v in line.items() if k not in {"id", *about_file}}
         for line in map(json.loads, lines)
     }
 

@@ -131,7 +131,7 @@ def test_a_task_of_the_corpus_that_cannot_use_it_is_said_with_the_reason(root, t
         path.unlink()
     prepare(root, tmp_path / "out")
     said = capsys.readouterr().err
-    assert "sid cannot use it: no clip of 'anna' in train" in said
+    assert "sid cannot use it: no clip of 'anna' in test, " in said
     assert "asr cannot use it" not in said
 
 

@@ -63,6 +63,7 @@ def test_slots_are_read_with_their_place(root, tmp_path):
         # Tags mark no beginnings, so neighbours of one type are one value, as in s3prl.
         ("A B", "track track", "B-track A B E-track"),
         ("A ; B", "track O track", "B-track A B E-track"),
+        ("A  B", "track O genre", "B-track A E-track B-genre B E-genre"),
         ("A TO B", "track O track", "B-track A E-track TO B-track B E-track"),
         ("A B", "O O", "A B"),
     ],
@@ -82,7 +83,7 @@ def test_targets_by_hand(root, tmp_path, text, tags, marked):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("O O O O track track PlayMusic", "O O track PlayMusic", r"txt:1: .* expected `SPEAKER"),
+        ("\t", " ", r"txt:1: .* expected `SPEAKER"),
         ("BOS PLAY", "PLAY", r"txt:1: .* expected `SPEAKER"),
         ("track track PlayMusic", "track place PlayMusic", r"which has no place"),
         ("Ivy-snips-train-0", "Ivy-snips-other-0", r"expected a split among train, valid, test"),
@@ -96,6 +97,15 @@ def test_a_damaged_table_is_named_and_nothing_is_written(root, tmp_path, old, ne
     with pytest.raises(DataError, match=message):
         prepared("audio-snips", root, tmp_path / "out")
     assert tree(tmp_path) == before
+
+
+def test_lines_without_one_slot_per_word_are_read_up_to_the_shorter_end_and_said(root, tmp_path):
+    path = root / "all.iob.snips.txt"
+    path.write_text(path.read_text().replace("O O O O track track Pl", "O O O O track Pl", 1))
+    report = prepared("audio-snips", root, tmp_path / "out")
+    assert manifest(tmp_path / "out")["Ivy-snips-train-0"]["slots"] == [["track", "THE", 3]]
+    (remark,) = report["published"]["remarks"]
+    assert "1 lines have not one slot per word, the first is line 1" in remark
 
 
 def test_windows_line_ends_and_a_mark_change_nothing(root, tmp_path):

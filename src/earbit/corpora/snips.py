@@ -20,20 +20,23 @@ SPEAKERS = {
     "test": ["Brian", "Emma", "Raveena", "Russell"],
 }
 NO_SLOT = "O"
-PUNCTUATION = frozenset("?!.,;-")
+PUNCTUATION = frozenset("?!.,;-") | {""}
 FORM = "`SPEAKER-snips-SPLIT-NUMBER BOS WORDS EOS`, a tab, and `O`, a slot per word, an intent"
 
 
-def _read(root: Path) -> Iterator[LabelledClip]:
+def _read(root: Path) -> Iterator[LabelledClip | str]:
     slots = {line.strip() for _, line in text_lines(root / SLOTS)} | {NO_SLOT}
     path = root / TEXTS
+    uneven: list[int] = []
     for number, line in text_lines(path):
-        spoken, _, marked = line.partition("\t")
-        name, *words = spoken.split()
-        tags = marked.split()
+        spoken, _, marked = line.strip().partition("\t")
+        # Words may be empty: a space more still has a slot of its own.
+        name, *words = spoken.split(" ")
+        tags = marked.split(" ")
         speaker, _, split, *_ = (*name.split("-"), "", "", "")
-        if len(words) != len(tags) or [*words[:1], *words[-1:]] != ["BOS", "EOS"]:
+        if [*words[:1], *words[-1:]] != ["BOS", "EOS"] or len(tags) < 2:
             raise wrong_line(path, number, line, FORM)
+        uneven += [number] if len(words) != len(tags) else []
         if split not in SPEAKERS:
             raise wrong_line(path, number, line, f"a split among {', '.join(SPEAKERS)}")
         if unknown := sorted({*tags[1:-1]} - slots):
@@ -45,6 +48,11 @@ def _read(root: Path) -> Iterator[LabelledClip]:
             if not (root / audio).is_file() and (root / audio).with_suffix(".mp3").is_file():
                 audio = audio.with_suffix(".mp3")
             yield LabelledClip(id=name, path=audio, labels=labels)
+    if uneven:
+        yield (
+            f"{path}: {len(uneven):,} lines have not one slot per word, the first is line "
+            f"{uneven[0]}; they are read up to the shorter end, as in s3prl"
+        )
 
 
 def _with_slots(words: Sequence[str], tags: Sequence[str]) -> tuple[str, list[list[Any]]]:
@@ -54,7 +62,7 @@ def _with_slots(words: Sequence[str], tags: Sequence[str]) -> tuple[str, list[li
     """
     kept = [
         ("AND" if word == "&" else word, tag)
-        for word, tag in zip(words, tags, strict=True)
+        for word, tag in zip(words, tags, strict=False)
         if word not in PUNCTUATION
     ]
     slots: list[list[Any]] = []

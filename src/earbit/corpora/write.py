@@ -86,7 +86,7 @@ def write_part(
         record: dict[str, Any] = {
             "path": name_of(path),
             "id": clip.id,
-            **clip.labels,
+            **{name: value for name, value in clip.labels.items() if value is not None},
             "num_samples": n_samples,
             "sample_rate": SAMPLE_RATE_HZ,
             "bytes": (folder / path).stat().st_size,
