@@ -82,11 +82,15 @@ def test_a_marker_is_one_symbol():
         # A value that overlaps another is looked for behind it.
         ("green tea tea", [["a", "green tea"], ["b", "tea"]], "B-a GREEN TEA E-a B-b TEA E-b"),
         ("oslo", {"city": "oslo"}, "B-city OSLO E-city"),
+        # A value with the index of its first word stands there.
+        ("oslo to oslo", [["to", "oslo", 2]], "OSLO TO B-to OSLO E-to"),
+        ("new york is new", [["a", "new", 3], ["b", "new", 0]], "B-b NEW E-b YORK IS B-a NEW E-a"),
+        ("in oslo", [], "IN OSLO"),
     ],
 )
 def test_marked_texts_by_hand(text, slots, marked):
     assert sf(text=text, slots=slots) == marked
-    pairs = slots.items() if isinstance(slots, dict) else slots
+    pairs = slots.items() if isinstance(slots, dict) else [pair[:2] for pair in slots]
     values = sorted((name, " ".join(value.upper().split())) for name, value in pairs)
     assert sorted(slots_in(target("sf", text=text, slots=slots))) == values
 
@@ -99,6 +103,14 @@ def test_marked_texts_by_hand(text, slots, marked):
         ("oslo", [["a", "oslo"], ["b", "oslo"]]),
         ("green tea", [["a", "green tea"], ["b", "tea"]]),
         ("in oslo", {"city": " "}),
+        # The word of a place is none, another one or part of a word.
+        ("in oslo", [["city", "oslo", 2]]),
+        ("in oslo", [["city", "oslo", 0]]),
+        ("in oslo", [["city", "osl", 1]]),
+        ("in oslo", [["city", "oslo", -1]]),
+        ("in oslo", [["city", "oslo", "1"]]),
+        ("in oslo", [["city", "oslo", True]]),
+        ("oslo oslo", [["a", "oslo oslo", 0], ["b", "oslo", 1]]),
         ("in oslo", {}),
     ],
 )

@@ -1,14 +1,15 @@
 """LibriSpeech, for speech recognition and phoneme recognition.
 
-Source: https://www.openslr.org/12, lexicon of s3prl (s3prl/downstream/ctc/lexicon).
+Source: https://www.openslr.org/12.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from earbit.corpora.lexicon import LEXICONS_ARE, pronunciations
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus
 from earbit.corpora.text_lines import text_lines, wrong_line
 from earbit.errors import DataError
@@ -16,11 +17,6 @@ from earbit.errors import DataError
 SETS = {"train-clean-100": "train", "dev-clean": "valid", "test-clean": "test"}
 """The folders that SUPERB uses, and their splits."""
 TEXTS = "*/*/*.trans.txt"
-LEXICONS = (
-    ("librispeech-lexicon-200k-g2p.txt", "librispeech-lexicon-allothers-g2p.txt"),
-    ("librispeech-lexicon.txt",),
-)
-"""Lexica beside the sets: those of s3prl, else that of https://www.openslr.org/11."""
 
 
 def _read_superb(root: Path) -> Iterator[LabelledClip | str]:
@@ -60,26 +56,22 @@ def _sets_in(root: Path) -> list[str]:
 
 
 def _read_sets(root: Path, split_of: Mapping[str, str | None]) -> Iterator[LabelledClip | str]:
-    names = next((names for names in LEXICONS if all((root / n).is_file() for n in names)), ())
-    phones_of = _lexicon(root / name for name in names)
+    phones_of = pronunciations(root)
     unknown: Counter[str] = Counter()
     for transcripts in (path for name in split_of for path in sorted((root / name).glob(TEXTS))):
         split = split_of[transcripts.relative_to(root).parts[0]]
         for clip, text in _texts(transcripts):
             labels = {"split": split, "speaker": clip.partition("-")[0], "text": text}
             phones = [phone for word in text.split() for phone in phones_of.get(word, ())]
-            unknown.update(word for word in text.split() if names and word not in phones_of)
+            unknown.update(word for word in text.split() if word not in phones_of)
             yield LabelledClip(
                 id=clip,
                 path=_audio_file(transcripts.parent, clip).relative_to(root),
                 labels={**labels, "phones": phones or None},
             )
-    if not names:
-        yield (
-            f"{root}: no {' and '.join(LEXICONS[0])} (of s3prl), nor {LEXICONS[1][0]} "
-            "(https://www.openslr.org/11), so clips have no `phones` and pr is not possible"
-        )
-    if unknown:
+    if not phones_of:
+        yield f"{root}: no {LEXICONS_ARE}, so clips have no `phones` and pr is not possible"
+    elif unknown:
         first = ", ".join(sorted(unknown)[:5])
         yield f"{unknown.total():,} words without phones, not in the lexicon, the first: {first}"
 
@@ -100,23 +92,11 @@ def _audio_file(folder: Path, clip: str) -> Path:
     return wav if wav.is_file() else folder / f"{clip}.flac"
 
 
-def _lexicon(paths: Iterable[Path]) -> dict[str, list[str]]:
-    """The first pronunciation of every word."""
-    phones_of: dict[str, list[str]] = {}
-    for path in paths:
-        for number, line in text_lines(path):
-            word, *phones = line.split()
-            if not phones:
-                raise wrong_line(path, number, line, "WORD PHONE PHONE ...")
-            phones_of.setdefault(word, phones)
-    return phones_of
-
-
 LICENCE = "CC BY 4.0, https://www.openslr.org/12"
 LIBRISPEECH = PublishedCorpus(
     name="librispeech",
     title="LibriSpeech",
-    licence=LICENCE,
+    licence=f"{LICENCE}, the folders {', '.join(SETS)}",
     layout=(f"*/{TEXTS}",),
     parts=(
         Part(
