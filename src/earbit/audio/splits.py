@@ -52,6 +52,8 @@ class Splits(Generic[Clip]):
     test: tuple[Clip, ...]
     trials: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """Pairs of clips to compare, by split, for tasks that compare clips."""
+    folds: Mapping[str, Splits[Clip]] = field(default_factory=dict)
+    """Splits of every fold by its name, for cross-validation; this one is that of the first."""
     summary: Mapping[str, Any] = field(default_factory=dict)
     """JSON values for the result file: origin of the splits, counts."""
 
@@ -115,10 +117,11 @@ def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -
     """Splits clips with one class per clip.
 
     split_of: the split in the corpus by clip id: train, valid, test or None.  It is kept.  Only a
-    missing valid or test split is drawn, by holding out speakers of train and unsplit clips; the
-    rest of these clips is train.  Valid clips that lack a class are taken as train and drawn anew;
-    test clips never are.  Clips without a speaker are held out one by one, by id.  Raises DataError
-    for a single class, for missing train clips, and, naming them, for classes missing in a split.
+    missing valid or test split is drawn from train and unsplit clips, by holding out speakers, or
+    clips where there are too few speakers; the rest is train.  Valid clips that lack a class are
+    taken as train and drawn anew; test clips never are.  Clips without a speaker are held out one
+    by one, by id.  Raises DataError for a single class, for missing train clips, and, naming them,
+    for classes missing in a split.
     """
     examples = sorted(examples, key=lambda example: example.id)
     classes = sorted({str(example.target) for example in examples})
@@ -156,8 +159,8 @@ def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None])
     if empty := [name for name in NAMES if not parts[name]]:
         raise DataError(
             f"no {' and no '.join(empty)} clip among {len(examples)} clips of "
-            f"{len({e.speaker for e in examples} - {None})} speakers; at least three speakers are "
-            "needed, or `split` train, valid and test in the manifest" + _resplit_advice(split_of)
+            f"{len({e.speaker for e in examples} - {None})} speakers; at least three clips are "
+            "needed, one each to train, to validate and to test" + _resplit_advice(split_of)
         )
     return _splits(parts, summary)
 
@@ -183,11 +186,13 @@ def _with_missing_drawn(
     """Draws empty valid and test splits from train; returns the splits and their summary."""
     missing = {name: share for name, share in HELD_OUT_SHARES.items() if not parts[name]}
     drawn = dict(parts)
+    n_known = len({clip.speaker for clip in parts["train"]} - {None})
+    are_few = 0 < n_known < 1 + len(missing)
     if missing:
-        drawn |= hold_out_speakers(parts["train"], missing, class_of)
+        drawn |= hold_out_speakers(parts["train"], missing, class_of, by_clip=are_few)
     given = [split_of.get(clip.id) for part in parts.values() for clip in part]
     return drawn, {
-        "drawn_by": _drawn_by(missing, drawn, given),
+        "drawn_by": _drawn_by(missing, drawn, given, n_known if are_few else None),
         "n_speakers": {n: len({e.speaker for e in drawn[n]} - {None}) for n in NAMES},
         "n_shared_speakers": _n_shared_speakers(drawn),
     }
@@ -202,17 +207,19 @@ def hold_out_speakers(
     examples: Sequence[Clip],
     shares: Mapping[str, float],
     class_of: Callable[[Clip], object] = lambda clip: clip.target,
+    *,
+    by_clip: bool = False,
 ) -> dict[str, list[Clip]]:
     """Assigns whole speakers to each split in `shares`, in order, and the rest to `train`.
 
     Every split first takes speakers with a missing class, in order of increasing number of clips so
     that train keeps the most; then others, in order of their hash, up to its fraction of the clips.
     A speaker is not taken if one of its classes would be left with fewer speakers than remaining
-    splits.  A clip without a speaker counts as a speaker of its own.
+    splits.  A clip without a speaker counts as a speaker of its own, as every clip does `by_clip`.
     """
     clips_of: dict[tuple[bool, str], list[Clip]] = {}
     for example in examples:
-        is_known = example.speaker is not None
+        is_known = example.speaker is not None and not by_clip
         key = (is_known, str(example.speaker) if is_known else example.id)
         clips_of.setdefault(key, []).append(example)
     classes_of = {s: {class_of(e) for e in clips} for s, clips in clips_of.items()}
@@ -252,10 +259,11 @@ def _require_every_class(
     missing = [f"{c!r} in {n}" for n in NAMES for c in classes if not counts[n][c]]
     if missing:
         n_speakers = len({example.speaker for example in examples} - {None})
+        least = "clips of at least three speakers" if n_speakers >= len(NAMES) else "three clips"
         raise DataError(
             f"no clip of {', '.join(missing[:8])}{' ...' if len(missing) > 8 else ''} "
             f"({n_speakers} speakers); every class needs a clip in train, valid and test: add "
-            f"clips of at least three speakers per class, or leave the class out{advice}"
+            f"{least} per class, or leave the class out{advice}"
         )
 
 
@@ -263,10 +271,14 @@ def _drawn_by(
     missing: Collection[str],
     parts: Mapping[str, Sequence[LabelledClip]],
     given: Collection[str | None],
+    n_few: int | None,
 ) -> str:
-    """Text about the origin of the splits."""
+    """Text about the origin of the splits.  n_few: number of speakers if it is too small."""
     by_speaker = ""
-    if missing:
+    if n_few is not None:
+        only = "one speaker" if n_few == 1 else f"{n_few} speakers"
+        by_speaker = f"{' and '.join(missing)} by clip, since the corpus has only {only}"
+    elif missing:
         drawn = [clip for name in ("train", *missing) for clip in parts[name]]
         n_nameless = sum(clip.speaker is None for clip in drawn)
         how = "id" if n_nameless == len(drawn) else "speaker"

@@ -61,6 +61,8 @@ class Task:
     """Whether training draws every target equally often, with replacement."""
     is_spotting: bool = False
     """Whether audio without any target occurs in use, so a threshold rejects labels."""
+    is_folded: bool = False
+    """Whether a corpus with the label `fold` is scored by cross-validation."""
     is_picked_on_test: bool = False
     """Whether the leaderboard picks checkpoints or settings on the test clips, and so reports
     what scores.json has as `value_picked_on_test`."""

@@ -31,6 +31,7 @@ from earbit.progress import say
 from earbit.run_folder import claim
 from earbit.superb.examples import task_splits
 from earbit.superb.features import CacheName, FrozenFeatures, frozen_features
+from earbit.superb.folds import run_folds
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
@@ -210,6 +211,10 @@ def score_work(
         say(f"splits for {task.name}: {drawn_by}")
     hours = sum(cut.duration for cut in work.corpus.cuts if cut.id in work.ids) / 3600
     name, protocol = (settings or Settings()).of(task, hours)
+    if of_task.folds:
+        return run_folds(
+            task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed
+        )
     return run_task(
         task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed, lm=lm
     )
