@@ -24,7 +24,7 @@ def run_folds(
     out_dir: Path,
     *,
     protocol: Protocol | None = None,
-    protocol_name: ProtocolName | None = None,
+    protocol_name: ProtocolName = "superb",
     seed: int = SEED,
 ) -> dict[str, Any]:
     """Scores a task on every fold like `run_task`; values are means over the folds.
