@@ -254,7 +254,10 @@ def test_queries_and_documents_by_their_labels():
             [{"query": "fan", "split": "valid"}, {"text": "a lamp"}],
             "1 valid queries and 1 documents",
         ),
-        ([{"query": "fan", "split": "valid"}, {"text": "a fan"}], "0 test queries and 1 documents"),
+        (
+            [{"query": "fan", "split": "valid"}, {"text": "a fan"}, {"text": "a lamp"}],
+            "0 test queries and 2 documents",
+        ),
         ([{"query": 3, "split": "valid"}, {"text": 4, "terms": {}}], "0 valid queries and 0 doc"),
     ],
 )
