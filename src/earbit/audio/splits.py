@@ -53,6 +53,14 @@ class Splits(Generic[Clip]):
     """JSON values for the result file: origin of the splits, counts."""
 
 
+def splits_said(given: Mapping[str | None, int], clips: str) -> str:
+    """Text about the splits of a corpus: `all 9 clips have split: test`."""
+    counts = [(f"`split: {name}`" if name else "no split", n) for name, n in given.items() if n]
+    if len(counts) == 1:
+        return f"all {counts[0][1]} {clips} have {counts[0][0]}"
+    return f"of {sum(given.values())} {clips} " + ", ".join(f"{n} have {s}" for s, n in counts)
+
+
 def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -> Splits[Clip]:
     """Splits clips with one class per clip.
 
@@ -113,7 +121,7 @@ def _given_parts(
     for example in sorted(examples, key=lambda example: example.id):
         parts[split_of.get(example.id) or "train"].append(example)
     if examples and not parts["train"]:
-        given = _said_of({name: len(part) for name, part in parts.items()}, "clips")
+        given = splits_said({name: len(part) for name, part in parts.items()}, "clips")
         raise DataError(f"{given}; clips to train on are needed; {RESPLIT}")
     return parts
 

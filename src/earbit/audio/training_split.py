@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from lhotse import CutSet
 
 from earbit.audio.corpus import Corpus
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.splits import RESPLIT
+from earbit.audio.splits import RESPLIT, splits_said
 from earbit.errors import DataError
 from earbit.frames import MIN_TRAINING_FRAMES, n_frames_of, n_samples_of
 
@@ -43,19 +43,11 @@ def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
                 f"{len(usable)} of {n_all} clips are {long_enough}; at least two are needed, to "
                 "train on and to validate"
                 if len(usable) < 2
-                else _said_of(given, "clips" if len(usable) == n_all else f"clips {long_enough}")
+                else splits_said(given, "clips" if len(usable) == n_all else f"clips {long_enough}")
                 + f"; clips to train on and to validate are needed; {RESPLIT}"
             )
         )
     return train, valid
-
-
-def _said_of(given: Mapping[str | None, int], clips: str) -> str:
-    """Text about the splits of a corpus: `all 9 clips have split: test`."""
-    counts = [(f"`split: {name}`" if name else "no split", n) for name, n in given.items() if n]
-    if len(counts) == 1:
-        return f"all {counts[0][1]} {clips} have {counts[0][0]}"
-    return f"of {sum(given.values())} {clips} " + ", ".join(f"{n} have {s}" for s, n in counts)
 
 
 def _drawn_valid(ids: Collection[str], *, at_least: int) -> set[str]:
