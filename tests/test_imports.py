@@ -52,7 +52,7 @@ WAY = [
     "pretrain",
     "quantize",
 ]
-BRANCHES = [["cost"], ["superb"], ["export"], ["bench"], ["hub"]]
+BRANCHES = [["cost"], ["superb"], ["export"], ["finetune"], ["bench"], ["hub"]]
 LAST = ["study", "run", "query", "output", "cli", "__main__"]
 # Blocks that know nothing of what is built from them.
 CLOSED = {
@@ -105,7 +105,7 @@ def allowed_for(room: str) -> set[str]:
         return FOUNDATION | set(WAY[: WAY.index(room) + 1]) | {"quantize"}
     if room in WAY:
         return FOUNDATION | set(WAY[: WAY.index(room) + 1])
-    if room == "export":  # a program may have a head of superb
+    if room in {"export", "finetune"}:  # with a head of superb
         return FOUNDATION | set(WAY) | {"superb", room}
     if room in {branch[0] for branch in BRANCHES}:
         return FOUNDATION | set(WAY) | {room}

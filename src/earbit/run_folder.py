@@ -21,6 +21,7 @@ COMMANDS = {
     "recipe": "a pre-training",
     "quantize": "a run of `earbit quantize`",
     "superb": "a run of `earbit superb`",
+    "finetune": "a fine-tuning",
 }
 """Description of a folder by that `type`."""
 LEFT_BEFORE = {QUARANTINE_NAME, "units"}
@@ -28,6 +29,10 @@ LEFT_BEFORE = {QUARANTINE_NAME, "units"}
 OPTIONS = {
     "config.plans": "--plan",
     "plan": "--plan",
+    "superb.plan": "--plan",
+    "superb.upstream": "--upstream",
+    "config.optimiser.n_steps": "--n-steps",
+    "config.batch_size": "--batch-size",
     "config.resplit": "--resplit",
     "superb.seed": "--seed",
     "superb.resplit": "--resplit",
@@ -44,6 +49,7 @@ OPTIONS = {
 """Parts of a run's description that a command-line option sets; the first non-empty one counts."""
 DERIVED = {
     "config.train.optimiser.warmup_steps": "config.train.optimiser.n_steps",
+    "config.optimiser.warmup_steps": "config.optimiser.n_steps",
     "recipe.model.n_units": "recipe.n_units",
 }
 """Parts that follow from another part, and are not reported beside it."""
@@ -54,6 +60,7 @@ CONSEQUENCES = {
     "kmeans": "other units",
     "labels": "other labels",
     "rules": "other rules in the plan",
+    "distilled_from": "another teacher",
 }
 """Derived parts of a description, in the order in which they are reported."""
 N_NAMED = 3

@@ -63,6 +63,16 @@ def test_the_protocol_is_the_published_one_from_twenty_hours_unless_told():
     )
 
 
+@pytest.mark.parametrize("task", [task for task in TASKS.values() if task.head])
+def test_fewer_updates_keep_the_interval_between_evaluations(task):
+    """200 of 200,000 updates with an evaluation every 2,000 have one, and not a hundred."""
+    _, whole = Settings(protocol="superb").of(task, 0.1)
+    _, few = Settings(protocol="superb", n_steps=200).of(task, 0.1)
+    assert (few.n_steps, few.n_checks) == (200, 1)
+    _, half = Settings(protocol="superb", n_steps=whole.n_steps // 2).of(task, 0.1)
+    assert half.n_checks == whole.n_checks // 2
+
+
 def test_unusable_files_are_named_where_splits_lack_their_class(tmp_path):
     lines = []
     for split in ("train", "valid", "test"):
@@ -78,13 +88,3 @@ def test_unusable_files_are_named_where_splits_lack_their_class(tmp_path):
         "file has 8000 samples",
     ):
         score_model("hubert-tiny", ("ks",), (str(tmp_path),), tmp_path / "out", seed=0)
-
-
-@pytest.mark.parametrize("task", [task for task in TASKS.values() if task.head])
-def test_fewer_updates_keep_the_interval_between_evaluations(task):
-    """200 of 200,000 updates with an evaluation every 2,000 have one, and not a hundred."""
-    _, whole = Settings(protocol="superb").of(task, 0.1)
-    _, few = Settings(protocol="superb", n_steps=200).of(task, 0.1)
-    assert (few.n_steps, few.n_checks) == (200, 1)
-    _, half = Settings(protocol="superb", n_steps=whole.n_steps // 2).of(task, 0.1)
-    assert half.n_checks == whole.n_checks // 2

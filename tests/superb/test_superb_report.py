@@ -69,6 +69,25 @@ def test_each_metric_is_said_to_be_better_in_its_own_direction():
     assert "lower is better" in cer
 
 
+def test_a_fine_tuned_score_is_marked_wherever_it_appears(tmp_path):
+    """Also in a folder that has a frozen one too, where the two have a row each."""
+    frozen = score("asr", {"wer": 0.5, "cer": 0.25}, {"wer": None, "cer": None}, False)
+    tuned = score("ks", {"accuracy": 0.75}, {"accuracy": None}, True, finetuned=True)
+    mark = "fine-tuned, not SUPERB"
+    lines = scores_table([frozen, tuned]).splitlines()
+    assert [mark in line for line in lines] == [False, False, False, True]
+    for found in (frozen, tuned):
+        (tmp_path / "mine" / found["task"]).mkdir(parents=True)
+        (tmp_path / "mine" / found["task"] / "scores.json").write_text(json.dumps(found))
+    for suffix in (".csv", ".html"):
+        text, rows = compare([tmp_path / "mine"], tmp_path / f"report{suffix}")
+        assert mark in (tmp_path / f"report{suffix}").read_text()
+    of_frozen, of_tuned = text.splitlines()[1:3]
+    assert of_frozen.split() == ["mine", "50.00"]
+    assert of_tuned.split() == ["mine", *mark.split(), "75.00"]
+    assert [row["protocol"] for row in rows[:2]] == ["", mark]
+
+
 def test_scores_with_a_language_model_and_picked_on_test_have_lines_of_their_own():
     with_lm = {"metrics": {"wer": 0.1}, "intervals": {"wer": (0.05, 0.2)}}
     table = scores_table(

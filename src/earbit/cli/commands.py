@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from earbit.cli.arguments import Command
-from earbit.cli.judging import profile, propagation, superb, superb_report
+from earbit.cli.judging import profile, propagation
 from earbit.cli.running import bench, doctor, export, run
+from earbit.cli.scoring import superb, superb_report
 from earbit.cli.training import import_, prepare, pretrain, quantize, study, units
 
 COMMANDS: dict[str, Command] = {

@@ -1,4 +1,4 @@
-"""Commands that evaluate models: profile, SUPERB scores, propagation of quantization error."""
+"""Commands that examine models: profile, propagation of quantization error."""
 
 from __future__ import annotations
 
@@ -11,18 +11,11 @@ from earbit.cli.names import check_models
 from earbit.cli.options import (
     PLANS_ARE,
     PRESETS_ARE,
-    Beam,
-    Cache,
     Json,
-    Lm,
-    LmWeights,
     PresetSettings,
-    Resplit,
     Seed,
 )
-from earbit.output import emit, goes_on
-from earbit.superb.names import check_names
-from earbit.superb.tasks import TASKS
+from earbit.output import emit
 
 
 def profile(
@@ -113,110 +106,6 @@ def profile(
             figure=figure,
         )
     emit(records, json, text)
-
-
-def superb(
-    model: Annotated[
-        str,
-        Positional(
-            "MODEL",
-            "A model folder or file of earbit, a program file, a preset (random weights from "
-            "--seed), `fbank` (log mel energies), or `features:DIR` with a file ID.npy for each "
-            f"clip. {PRESETS_ARE}",
-        ),
-    ],
-    out: Annotated[
-        Path, Option("DIR", "Output folder. The same command resumes an interrupted run.")
-    ],
-    task: Annotated[
-        tuple[str, ...],
-        Option(
-            "TASK",
-            f"Tasks, or `all`: {', '.join(f'{t.name} ({t.title})' for t in TASKS.values())}.",
-        ),
-    ] = ("ks",),
-    data: Annotated[
-        tuple[str, ...],
-        Option(
-            "CORPUS",
-            "'synthetic', a folder of audio with the labels of the task (docs/corpus.md), a folder "
-            "with a corpus for each task in a folder of its name, or TASK=CORPUS for each task.",
-        ),
-    ] = ("synthetic",),
-    protocol: Annotated[
-        Literal["superb", "proxy"] | None,
-        Option(
-            "superb|proxy",
-            "Updates, batch sizes and learning rates of the benchmark, or ones for a small corpus. "
-            "Default: proxy below 20 hours.",
-        ),
-    ] = None,
-    n_steps: Annotated[int | None, Option("N", "Updates of each head.")] = None,
-    batch_size: Annotated[int | None, Option("N", "Clips per update.")] = None,
-    lrs: Annotated[
-        tuple[float, ...],
-        Option("LR", "Learning rates to try; the validation clips select one."),
-    ] = (),
-    cache: Cache = "fp32",
-    lm: Lm = None,
-    beam: Beam = 20,
-    lm_weights: LmWeights = (),
-    threads: Annotated[int, Option("N", "Threads of a program file.")] = 1,
-    seed: Seed = 0,
-    resplit: Resplit = False,
-    json: Json = None,
-) -> None:
-    """Trains heads on frozen features of a model and scores them on tasks of SUPERB.
-
-      earbit superb onebit --task ks --data my-audio --out onebit-ks
-      earbit superb onebit --task all --out onebit-superb
-      earbit superb onebit.safetensors --task asr pr --data my-audio --out packed
-
-    Results: OUT/scores.json and OUT/head.safetensors, or OUT/TASK/... for several tasks.
-    `earbit export MODEL --head DIR` adds a trained head to the program.
-    """
-    check_names(model, task, data)
-    from earbit.heads.language_model import open_language_model
-    from earbit.superb.report import scores_table
-    from earbit.superb.verb import Settings, score_model
-
-    settings = Settings(
-        protocol=protocol, n_steps=n_steps, batch_size=batch_size, lrs=tuple(lrs) or None
-    )
-    with goes_on(out):
-        scores = score_model(
-            model,
-            task,
-            data,
-            out,
-            settings=settings,
-            seed=seed,
-            threads=threads,
-            resplit=resplit,
-            cache=cache,
-            lm=open_language_model(lm, beam, lm_weights),
-        )
-    emit(scores, json, scores_table(scores))
-
-
-def superb_report(
-    folders: Annotated[
-        tuple[Path, ...],
-        Positional("DIR", "Output folders of `earbit superb`, one for each model."),
-    ],
-    out: Annotated[
-        Path | None, Option("FILE", "Also write the table to this .csv or .html file.")
-    ] = None,
-    json: Json = None,
-) -> None:
-    """Prints the scores of several models, next to published scores.
-
-    earbit superb report float-superb onebit-superb --out scores.html
-    """
-    from earbit.superb.report import compare
-
-    text, rows = compare(folders, out)
-    emit(rows, json, text)
 
 
 def propagation(

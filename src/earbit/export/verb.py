@@ -20,13 +20,11 @@ from earbit.files import make_folder
 from earbit.load import preset_or_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.nn.leaves import leaves_of
 from earbit.presets import PRESETS
 from earbit.progress import say
 from earbit.quantize.convert import precisions_of
 from earbit.quantize.plan import plan_named
-from earbit.quantize.report import say_absent_roles
-from earbit.quantize.student import noise_clips, quantized_copy
+from earbit.quantize.student import noise_clips, plan_for, quantized_copy
 from earbit.runtime.session import Session
 
 MIN_BIT_AGREEMENT = 0.999
@@ -51,10 +49,7 @@ def model_of(
     if plan is None:
         return model
     refuse_quantized(where, model, "leave out --plan")
-    chosen, leaves = plan_named(plan), leaves_of(model)
-    if chosen.rules:
-        chosen.quantizing(leaves)
-    say_absent_roles(chosen, leaves, where)
+    plan_for(where, model, plan)
     return quantized_copy(model, plan, noise_clips(seed)).eval()
 
 
@@ -86,6 +81,13 @@ def export_model(
         )
     waveform = noise_clips(seed + 1, n_clips=1)[0]
     return export_to(model, out, name=where, waveform=waveform, head=packed)
+
+
+def export_scored(model: AudioModel, out: Path, head: Path | None) -> None:
+    """Exports a model that is being scored, with the head in a folder if one is given."""
+    packed = None if head is None else head_of(model, head, name=str(out.parent))
+    waveform = noise_clips(1, n_clips=1)[0]
+    export_to(model, out, name=str(out.parent), waveform=waveform, head=packed)
 
 
 def export_to(

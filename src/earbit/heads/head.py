@@ -51,6 +51,9 @@ class WeightedSum(torch.nn.Module):
 class Head(torch.nn.Module):
     """Maps states (L, B, T, D) and lengths (B,) in frames to (B, C) or (B, T, C)."""
 
+    is_augmented = True
+    """Whether training masks the features, in heads that do so."""
+
     def __init__(self, shape: HeadShape) -> None:
         super().__init__()
         self.shape = shape

@@ -39,7 +39,7 @@ class Blstm(Head):
 
     def forward(self, states_LBTD: Tensor, lengths: Tensor) -> Tensor:
         x_BTD = self.layers(states_LBTD)
-        if self.training:
+        if self.training and self.is_augmented:
             x_BTD = spec_augment(x_BTD, lengths)
         h_BTH = run_lstm(self.lstm, self.projection(x_BTD), lengths)
         y_BTC: Tensor = self.output(self.dropout(h_BTH))

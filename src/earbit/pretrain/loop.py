@@ -1,4 +1,4 @@
-"""The training loop: batch, mask, forward, loss, backward, clip, step, log, save.
+"""The training loop: batch, mask, forward, loss; `steps.py` has the rest.
 
 All random numbers of step n depend only on the seed and n, so on a CPU a resumed run gives the same
 bits as an uninterrupted one.
@@ -6,8 +6,8 @@ bits as an uninterrupted one.
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,29 +15,19 @@ from typing import Any
 import torch
 from lhotse import CutSet
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from earbit.audio.batches import Batch, collate, epoch_batches
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.errors import ConfigError, DataError, Interrupted, require_range
-from earbit.files import make_folder, write_text
+from earbit.errors import ConfigError, DataError, require_range
 from earbit.frames import MIN_SAMPLES, n_frames_of
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
 from earbit.nn.finite import first_non_finite
-from earbit.pretrain.blame import non_finite_gradient
-from earbit.pretrain.checkpoint import (
-    CHECKPOINTS,
-    Position,
-    load_newest,
-    save_checkpoint,
-    steps_done,
-)
-from earbit.pretrain.interruption import delayed_interruption
+from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.masking import MaskConfig, batch_mask
 from earbit.pretrain.objective import Loss, Objective
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
-from earbit.progress import progress
+from earbit.pretrain.steps import descend, run_steps
 from earbit.units.labelled import TrainingData
 from earbit.units.labels import UnitLabels
 
@@ -91,39 +81,28 @@ def train(
     """
     _check_units(data, objective)
     optimiser = build_optimiser(model, config.optimiser)
-    checkpoints = out_dir / CHECKPOINTS
-    position = load_newest(checkpoints, model, optimiser, run) or Position(0, 0, 0)
-    log = _open_log(out_dir / "log.jsonl", position.step)
-    n_steps = config.optimiser.n_steps
-    model.train()
-    try:
-        with (
-            log,
-            progress(title, n_steps, position.step) as advance,
-            delayed_interruption() as is_interrupted,
-        ):
-            while position.step < n_steps:
-                for ids in _batches(data.train, config, position):
-                    position = Position(
-                        position.step + 1, position.epoch, position.batches_done + 1
-                    )
-                    parts = _step(model, optimiser, objective, data, config, ids, position.step)
-                    advance(1, f"loss {parts['loss']:.2f}")
-                    is_last = position.step == n_steps
-                    if position.step % config.log_every_steps == 0 or is_last:
-                        log.write(json.dumps({"step": position.step, **parts}) + "\n")
-                        log.flush()
-                    ends_here = is_interrupted()
-                    if position.step % config.checkpoint_every_steps == 0 or is_last or ends_here:
-                        save_checkpoint(checkpoints, model, optimiser, position, run)
-                    if ends_here:
-                        raise KeyboardInterrupt
-                    if is_last:
-                        break
-                else:
-                    position = Position(position.step, position.epoch + 1, 0)
-    except KeyboardInterrupt:
-        raise Interrupted(f"{title} after step {steps_done(checkpoints)} of {n_steps}") from None
+
+    def updates(position: Position) -> Iterator[tuple[Position, dict[str, float]]]:
+        while True:
+            for ids in _batches(data.train, config, position):
+                position = Position(position.step + 1, position.epoch, position.batches_done + 1)
+                yield (
+                    position,
+                    _step(model, optimiser, objective, data, config, ids, position.step),
+                )
+            position = Position(position.step, position.epoch + 1, 0)
+
+    run_steps(
+        model,
+        optimiser,
+        updates,
+        out_dir,
+        n_steps=config.optimiser.n_steps,
+        checkpoint_every_steps=config.checkpoint_every_steps,
+        log_every_steps=config.log_every_steps,
+        run=run,
+        title=title,
+    )
     return validate(model, data, config, objective)
 
 
@@ -184,23 +163,19 @@ def _step(
             f"step {step}: the loss is {float(loss.total.detach())}, first not finite is {where}, "
             f"batch {ids[0]}, ...; lower peak_lr or look at these files"
         )
-    optimiser.zero_grad(set_to_none=True)
-    loss.total.backward()  # type: ignore[no-untyped-call]
-    norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
-    if not bool(torch.isfinite(norm)):
-        raise DataError(
-            f"step {step}: the gradient is {float(norm)}, first not finite is that of "
-            f"{non_finite_gradient(model)}, batch {ids[0]}, ...; lower peak_lr or look at these "
-            "files"
-        )
-    # A non-finite norm, refused above, would make all gradients non-finite here.
-    clip_grads_with_norm_(model.parameters(), config.optimiser.max_gradient_norm, norm)
-    optimiser.step()
+    norm = descend(
+        model,
+        optimiser,
+        loss.total,
+        max_gradient_norm=config.optimiser.max_gradient_norm,
+        where=f"step {step}",
+        remedy=f"batch {ids[0]}, ...; lower peak_lr or look at these files",
+    )
     parts = {name: float(value) for name, value in loss.parts.items()}
     return {
         "loss": float(loss.total.detach()),
         **parts,
-        "gradient_norm": float(norm),
+        "gradient_norm": norm,
         "lr": lr,
         "n_masked": n_masked,
     }
@@ -242,19 +217,3 @@ def _epoch(cuts: CutSet, config: TrainConfig, epoch: int) -> list[tuple[str, ...
 
 def _batches(cuts: CutSet, config: TrainConfig, position: Position) -> list[tuple[str, ...]]:
     return _epoch(cuts, config, position.epoch)[position.batches_done :]
-
-
-def _open_log(path: Path, step: int) -> Any:
-    """Opens the log for appending, and removes lines of steps after the checkpoint."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    kept = [line for line in lines if _step_of(line) <= step]
-    make_folder(path.parent)
-    write_text(path, "".join(f"{line}\n" for line in kept))
-    return path.open("a", encoding="utf-8")
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")  # a line that was cut by an interruption

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -32,8 +32,7 @@ class OptimiserConfig:
         if not 0 <= self.warmup_steps <= self.n_steps:
             raise ConfigError(
                 f"warmup_steps={self.warmup_steps} of n_steps={self.n_steps}; allowed: 0 <= "
-                "warmup_steps <= n_steps; set both, as train.optimiser.warmup_steps="
-                f"{self.n_steps // 5}"
+                f"warmup_steps <= n_steps; set both, as warmup_steps={self.n_steps // 5}"
             )
         require_range(0, inf, weight_decay=self.weight_decay)
         require_range(0, inf, quantizer_lr_factor=self.quantizer_lr_factor)
@@ -59,6 +58,10 @@ def with_warmup(settings: Sequence[str], optimiser: OptimiserConfig) -> list[str
     return given
 
 
+def _equal(name: str) -> float:
+    return 1.0
+
+
 def lr_at(step: int, config: OptimiserConfig) -> float:
     """Learning rate of update `step`, counted from 1: linear warm-up, then linear decay to 0."""
     if step <= config.warmup_steps:
@@ -67,16 +70,30 @@ def lr_at(step: int, config: OptimiserConfig) -> float:
     return config.peak_lr * left / max(config.n_steps - config.warmup_steps, 1)
 
 
-def build_optimiser(model: torch.nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
-    """Builds AdamW; quantizer parameters have their own learning rate and no weight decay."""
-    names = dict(model.named_parameters())
-    free = [p for name, p in names.items() if "_quantizer." in name]
-    decayed = [p for name, p in names.items() if "_quantizer." not in name]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay, "lr_factor": 1.0}]
-    if free:
-        factor = config.quantizer_lr_factor
-        groups.append({"params": free, "weight_decay": 0.0, "lr_factor": factor})
-    return torch.optim.AdamW(groups, lr=config.peak_lr, betas=(0.9, 0.98), eps=1e-6)
+def build_optimiser(
+    model: torch.nn.Module, config: OptimiserConfig, factor_of: Callable[[str], float] = _equal
+) -> torch.optim.AdamW:
+    """Builds AdamW; quantizer parameters have their own learning rate and no weight decay.
+
+    factor_of: name of a parameter -> factor of its learning rate.
+    """
+    groups: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        key = "_quantizer." in name, factor_of(name)
+        groups.setdefault(key, []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": groups[is_free, factor],
+                "weight_decay": 0.0 if is_free else config.weight_decay,
+                "lr_factor": factor * (config.quantizer_lr_factor if is_free else 1.0),
+            }
+            for is_free, factor in sorted(groups)
+        ],
+        lr=config.peak_lr,
+        betas=(0.9, 0.98),
+        eps=1e-6,
+    )
 
 
 def set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:

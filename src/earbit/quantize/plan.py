@@ -31,6 +31,10 @@ class Plan:
     name: str
     rules: tuple[Rule, ...]
 
+    def described(self) -> dict[str, str]:
+        """Rules as JSON values, for the description of a run."""
+        return {str(selector): str(precision) for selector, precision in self.rules}
+
     def precisions(self, leaves: Iterable[NamedLeaf]) -> dict[str, Precision]:
         """The precision of every leaf by its name.
 

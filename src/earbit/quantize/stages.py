@@ -16,7 +16,6 @@ figures of units alone.  A figure that does not exist has no key in result.json.
 from __future__ import annotations
 
 import dataclasses
-import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -38,6 +37,7 @@ from earbit.pretrain.loop import TrainConfig, train, validate
 from earbit.pretrain.objective import masked_units
 from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
+from earbit.quantize.clips import clips_among
 from earbit.quantize.convert import precisions_of, report_of
 from earbit.quantize.plan import Plan, plan_name, plan_named
 from earbit.quantize.report import leaves_text
@@ -45,8 +45,6 @@ from earbit.quantize.student import student_of
 from earbit.quantize.train import LossWeights, check_weights, student_loss
 from earbit.run_folder import CONFIG_NAME, check_kind, differences
 from earbit.units.labelled import TrainingData
-
-N_CALIBRATION_CLIPS = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +131,7 @@ def stages_of(
         run = {
             "stage": "quantize",
             "plan": plan.name,
-            "rules": {str(selector): str(precision) for selector, precision in plan.rules},
+            "rules": plan.described(),
             "config": to_dict(named),
         }
         if i == 0:
@@ -239,7 +237,5 @@ def _say_where_it_starts(stage: Stage) -> None:
 
 
 def _calibration_clips(data: TrainingData, seed: int) -> list[np.ndarray]:
-    """Random clips of the training part, because adjacent clips often have the same speaker."""
-    ids = sorted(cut.id for cut in data.train if data.waveforms[cut.id].size >= MIN_SAMPLES)
-    chosen = random.Random(seed).sample(ids, min(N_CALIBRATION_CLIPS, len(ids)))
-    return [data.waveforms[name] for name in chosen]
+    ids = (cut.id for cut in data.train if data.waveforms[cut.id].size >= MIN_SAMPLES)
+    return [data.waveforms[name] for name in clips_among(ids, seed)]

@@ -14,11 +14,24 @@ from earbit.nn.precision import Granularity
 from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
+from earbit.quantize.report import say_absent_roles
 
 
 def quantized_copy(model: AudioModel, plan: str, clips: list[np.ndarray]) -> AudioModel:
     """A copy of a float model under a plan, calibrated on unpadded clips (samples,)."""
     return student_of(model, plan_named(plan), clips, CalibrationConfig())
+
+
+def plan_for(where: str, model: AudioModel, plan: str) -> Plan:
+    """The plan of a name or file, whose rules without an effect on the model are reported.
+
+    where: name of the model.  Raises ConfigError for an unknown plan and one that does not fit.
+    """
+    chosen, leaves = plan_named(plan), leaves_of(model)
+    if chosen.rules:
+        chosen.quantizing(leaves)
+    say_absent_roles(chosen, leaves, where)
+    return chosen
 
 
 @torch.no_grad()

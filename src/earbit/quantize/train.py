@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -70,7 +70,7 @@ def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: flo
     def loss(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor | None) -> Loss:
         parts: dict[str, Tensor] = {}
         terms: list[Tensor] = []
-        with _all_layers(model) if weights.states > 0 else nullcontext():
+        with all_layers(model) if weights.states > 0 else nullcontext():
             output = model(batch.waveforms, mask_BT=mask_BT)
         if weights.units > 0:
             assert targets_BT is not None
@@ -86,13 +86,13 @@ def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: flo
         with torch.no_grad(), evaluating(teacher):
             states, logits_BTU = teach() if has_teacher else ([], None)
         if weights.states > 0:
-            distance = _state_distance(output.states, states)
+            distance = state_distance(output.states, states)
             parts["state_distance"] = distance.detach()
             terms.append(weights.states * distance)
         if logits_BTU is not None:
-            divergence = _divergence(model.unit_logits(output.states[-1]), logits_BTU)
-            parts["logit_divergence"] = divergence.detach()
-            terms.append(weights.logits * divergence)
+            of_logits = divergence(model.unit_logits(output.states[-1]), logits_BTU)
+            parts["logit_divergence"] = of_logits.detach()
+            terms.append(weights.logits * of_logits)
         total = torch.stack(terms).sum()
         if has_teacher and not bool(total.isfinite()):
             with evaluating(teacher):
@@ -108,7 +108,7 @@ def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: flo
 
 
 @contextmanager
-def _all_layers(model: AudioModel) -> Iterator[None]:
+def all_layers(model: AudioModel) -> Iterator[None]:
     """No layer is dropped inside.
 
     A dropped one repeats the state before it, and the loss would pull that state to what the
@@ -121,11 +121,12 @@ def _all_layers(model: AudioModel) -> Iterator[None]:
         model.encoder.layer_drop = rate
 
 
-def _state_distance(ours: list[Tensor], goals: list[Tensor]) -> Tensor:
+def state_distance(ours: Sequence[Tensor], goals: Sequence[Tensor]) -> Tensor:
+    """Sum over hidden states of the mean squared error; states may have any equal shapes."""
     return torch.stack([F.mse_loss(a, b) for a, b in zip(ours, goals, strict=True)]).sum()
 
 
-def _divergence(logits_BTU: Tensor, goals_BTU: Tensor) -> Tensor:
-    """Mean over frames of KL(teacher || student) between the probabilities of units."""
-    ours, goals = logits_BTU.log_softmax(-1), goals_BTU.log_softmax(-1)
+def divergence(logits: Tensor, goals: Tensor) -> Tensor:
+    """Mean over all distributions (..., U) of KL(teacher || student), in nats."""
+    ours, goals = logits.log_softmax(-1), goals.log_softmax(-1)
     return F.kl_div(ours, goals, log_target=True, reduction="none").sum(-1).mean()

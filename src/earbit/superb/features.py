@@ -117,7 +117,7 @@ def frozen_features(
         clips=store,
         n_states=shape[0],
         width=shape[-1],
-        model_digest=upstream.digest,
+        model_digest=upstream.model_digest or upstream.digest,
         corpus_digest=corpus_digest,
         hop_samples=upstream.hop_samples,
         cache=cache,

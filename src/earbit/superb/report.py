@@ -18,6 +18,7 @@ from earbit.errors import ConfigError, FormatError
 from earbit.files import make_folder, write_text
 from earbit.superb.anchors import PUBLISHED
 from earbit.superb.metrics import METRICS, Metric
+from earbit.superb.task import FINETUNED
 from earbit.superb.tasks import TASKS
 from earbit.text_table import aligned
 
@@ -58,7 +59,7 @@ def scores_table(scores: Sequence[Mapping[str, Any]]) -> str:
                     shown(name, value),
                     "" if between is None else " to ".join(shown(name, v) for v in between),
                     f"{'higher' if _metric(name).higher_is_better else 'lower'} is better",
-                    score.get("protocol_name", ""),
+                    FINETUNED if score.get("finetuned") else score.get("protocol_name", ""),
                 )
             )
     notes = [_rejection(score["rejection"]) for score in scores if "rejection" in score]
@@ -106,11 +107,12 @@ def compare(folders: Sequence[Path], out: Path | None) -> tuple[str, list[dict[s
     """
     if out is not None and out.suffix not in (".csv", ".html"):
         raise ConfigError(f"{out}: a report is .csv or .html; give a name that ends so")
-    rows = [_row(folder) for folder in folders]
+    rows = [row for folder in folders for row in _rows(folder)]
+    n_own = len(rows)
     rows += [
         {"model": name, "protocol": "published", **values} for name, values in PUBLISHED.items()
     ]
-    used = [title for title in COLUMNS if any(title in row for row in rows[: len(folders)])]
+    used = [title for title in COLUMNS if any(title in row for row in rows[:n_own])]
     titles = ["model", "protocol", *map(_in_percent, used)]
     cells = [
         titles,
@@ -137,32 +139,33 @@ def _cell(row: Mapping[str, Any], title: str) -> str:
     return shown(title, row[title]) if title in row else ""
 
 
-def _row(folder: Path) -> dict[str, Any]:
-    """Scores in a folder, or in its folders by task, by column."""
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    """Scores in a folder, or in its folders by task, by column; fine-tuned ones have their own."""
     places = [folder / SCORES_NAME, *(folder / task / SCORES_NAME for task in TASKS)]
     found = [path for path in places if path.is_file()]
     if not found:
         raise ConfigError(f"{folder}: no {SCORES_NAME} in it; give output folders of earbit superb")
-    row: dict[str, Any] = {"model": folder.name}
-    protocols = set()
+    rows: dict[bool, dict[str, Any]] = {}
     for path in found:
         try:
             score = json.loads(path.read_text(encoding="utf-8"))
-            values = _values(score)
+            values, protocol = _values(score), _protocol(score)
+            row = rows.setdefault(protocol == FINETUNED, {"model": folder.name, "protocol": set()})
             row |= {
                 title: float(values[name][0])
                 for title, (task, name) in COLUMNS.items()
                 if task == score["task"] and name in values
             }
-            protocols.add(_protocol(score))
+            row["protocol"].add(protocol)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"{path}: not a score of earbit superb ({error})") from error
-    row["protocol"] = "; ".join(sorted(protocols - {""}))
-    return row
+    return [{**row, "protocol": "; ".join(sorted(row["protocol"] - {""}))} for row in rows.values()]
 
 
 def _protocol(score: Mapping[str, Any]) -> str:
     """The protocol of a score, and whether it compares with published scores."""
+    if score.get("finetuned"):
+        return FINETUNED
     name = str(score.get("protocol_name", ""))  # none where nothing is trained
     published = json.loads(json.dumps(asdict(TASKS[score["task"]].published)))
     if not name or (name == "superb" and score["protocol"] == published):

@@ -65,30 +65,44 @@ def run_task(
         if metric.is_better(trained.point.value, best.point.value):
             best = trained
     save_head(out_dir / "head.safetensors", best)
-    setting = _best_setting(best, features, splits)
+    setting = best_setting(best, features, splits)
     heads = sweep if task.is_picked_on_test else [best]
     tested = [cases_by_setting(head, features, splits, "test") for head in heads]
     cases = next(found for head, found in zip(heads, tested, strict=True) if head is best)
     score = {
-        **scored(task, cases[setting], seed),
+        **score_of(best, setting, cases[setting], features, splits, seed),
         **_picked_on_test(task, tested),
         **_with_lm(best, features, splits, lm, seed),
-        "valid_value": best.point.value,
-        "n_train": len(splits.train),
-        "n_valid": len(splits.valid),
-        "n_test": len(splits.test),
         "lr": best.point.lr,
         "grid": [asdict(trained.point) for trained in sweep],
-        "setting": setting,
         "protocol_name": protocol_name,
         "protocol": asdict(protocol),
-        "seed": seed,
-        "layer_weights": best.head.layers.shares(),
-        "outputs": list(best.outputs),
-        **origin(task, features, splits.summary),
     }
     write_json(out_dir / "scores.json", score)
     return score
+
+
+def score_of(
+    trained: TrainedHead,
+    setting: Any,
+    cases: Cases,
+    features: FrozenFeatures,
+    splits: Splits[Example],
+    seed: int,
+) -> dict[str, Any]:
+    """Metrics of the test clips with what they were computed from, for scores.json."""
+    return {
+        **scored(trained.task, cases, seed),
+        "valid_value": trained.point.value,
+        "n_train": len(splits.train),
+        "n_valid": len(splits.valid),
+        "n_test": len(splits.test),
+        "setting": setting,
+        "seed": seed,
+        "layer_weights": trained.head.layers.shares(),
+        "outputs": list(trained.outputs),
+        **origin(trained.task, features, splits.summary),
+    }
 
 
 def scored(task: Task, cases: Cases, seed: int) -> dict[str, Any]:
@@ -141,8 +155,8 @@ def cases_by_setting(
     return {setting: of(examples, found[setting], trials) for setting in found}
 
 
-def _best_setting(trained: TrainedHead, features: FrozenFeatures, splits: Splits[Example]) -> Any:
-    """The setting of the kind that is best on the validation clips."""
+def best_setting(trained: TrainedHead, features: FrozenFeatures, splits: Splits[Example]) -> Any:
+    """The setting of the kind that is best on the validation clips; of equal ones the first."""
     settings = KINDS[trained.task.kind].settings
     best = settings[0]
     if len(settings) == 1:

@@ -40,6 +40,8 @@ class Upstream:
     features: Callable[[str, Callable[[], Array]], Array]
     """(id of the clip, function that returns its waveform) -> all hidden states (L, T, D)."""
     hop_samples: int = HOP_SAMPLES
+    model_digest: str | None = None
+    """Digest of the model that a head belongs to, where it is not `digest`."""
 
 
 def upstream_named(where: str, *, seed: int, threads: int) -> Upstream:

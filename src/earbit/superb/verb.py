@@ -35,7 +35,8 @@ from earbit.superb.folds import run_folds
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.metrics import METRICS
-from earbit.superb.names import corpora_of, tasks_named
+from earbit.superb.names import corpora_of, is_program, tasks_named
+from earbit.superb.planned import Export, Planned, planned
 from earbit.superb.rejection import add_rejection
 from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.search import Search, searches_of
@@ -94,6 +95,13 @@ class Work:
             i for s in self.of_task.values() for names in (s.queries, s.documents) for i in names
         }
 
+    @property
+    def train_ids(self) -> set[str]:
+        """Clips that a model may be calibrated or trained on."""
+        if isinstance(self.of_task, Splits):
+            return {example.id for example in self.of_task.train}
+        return set(self.of_task["valid"].documents)
+
 
 def work_on(task: Task, corpus: Corpus) -> Work:
     """Raises DataError when the task cannot use the labels or splits of the corpus."""
@@ -102,7 +110,8 @@ def work_on(task: Task, corpus: Corpus) -> Work:
     )
 
 
-def _named_work(task: Task, corpus: Corpus) -> Work:
+def named_work(task: Task, corpus: Corpus) -> Work:
+    """`work_on`, whose errors name the unusable files of the corpus."""
     with naming_unusable(corpus):
         return work_on(task, corpus)
 
@@ -119,31 +128,37 @@ def score_model(
     resplit: bool = False,
     cache: CacheName = "fp32",
     lm: LanguageModel | None = None,
+    plan: str | None = None,
+    export: Export | None = None,
 ) -> list[dict[str, Any]]:
     """Scores an upstream on tasks and returns their scores.
 
     where: a name for `upstream_named`.  data: a corpus for all tasks, or `TASK=CORPUS` for each.
     cache: as in `frozen_features`.  lm: also decodes speech recognition with a language model.
-    Tasks on the same corpus share one pass over the audio.  One task is written to OUT, several are
-    written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task cannot use the
-    labels or splits.
+    plan: quantizes a model, calibrated on training clips.  export: scores it from the packed
+    runtime.  Tasks on the same corpus share one pass over the audio.  One task is written to OUT,
+    several are written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task
+    cannot use the labels or splits.
     """
     chosen_tasks = tasks_named(tasks)
     names = [task.name for task in chosen_tasks]
     if lm is not None and not any("wer" in task.metrics for task in chosen_tasks):
         raise ConfigError(f"--lm with --task {' '.join(names)}; only asr has words to decode")
     where_of = corpora_of(chosen_tasks, data)
-    upstream = upstream_named(where, seed=seed, threads=threads)
+    needs_export = export is not None and not is_program(where)
+    made = planned(where, plan, export, seed) if plan or needs_export else None
+    upstream = made or upstream_named(where, seed=seed, threads=threads)
     opened = {
         place: open_corpus(place, resplit=resplit) for place in dict.fromkeys(where_of.values())
     }
     for corpus in opened.values():
         say_ignored(corpus)
-    works = [_named_work(task, opened[where_of[task.name]]) for task in chosen_tasks]
-    chosen = asdict(settings or Settings())
+    works = [named_work(task, opened[where_of[task.name]]) for task in chosen_tasks]
+    chosen, record = asdict(settings or Settings()), made.record if made else {}
     chosen["cache"] = "fp16" if cache == "fp16" else "fp32"  # without one, features are the same
     run = {
-        "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen},
+        "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen, **record},
+        "rules": made.plan.described() if made and made.plan else None,
         "model": upstream.digest,
         "corpus": [corpus.digest for corpus in opened.values()],
     }
@@ -151,6 +166,9 @@ def score_model(
     with only_process_in(out_dir):
         claim(out_dir, "superb", run)
         scratch = out_dir / SCRATCH
+        if isinstance(upstream, Planned):
+            first = works[0]
+            upstream = upstream.upstream(first.corpus, first.train_ids, out_dir, seed, threads)
         for corpus in opened.values():
             of_corpus = [work for work in works if work.corpus is corpus]
             ids = set().union(*(work.ids for work in of_corpus))
@@ -159,8 +177,10 @@ def score_model(
             for work in of_corpus:
                 into = out_dir if len(names) == 1 else out_dir / work.task.name
                 # Splits stay as they are, unless clips could not be decoded.
-                left = work if usable is corpus else _named_work(work.task, usable)
-                score = score_work(left, features, into, settings, seed, lm)
+                left = work if usable is corpus else named_work(work.task, usable)
+                score = score_work(left, features, into, settings, seed, lm) | record
+                if record:
+                    write_json(into / "scores.json", score)
                 if left.task.is_spotting and isinstance(left.of_task, Splits):
                     score = add_rejection(
                         score, into, upstream, features, usable, left.of_task, load_waveform

@@ -1,0 +1,145 @@
+"""Trains a network on the clips of a task.
+
+All random numbers of a step depend only on the seed and its number, so on a CPU a resumed run gives
+the same bits as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from earbit.audio.splits import Splits
+from earbit.errors import DataError
+from earbit.finetune.config import FinetuneConfig, lr_factor
+from earbit.finetune.network import ClipBatch, Network, tuning_loss
+from earbit.frames import FRAME_RATE_HZ, HOP_SAMPLES, n_frames_of, n_samples_of
+from earbit.heads.example import Example
+from earbit.heads.kinds.kind import Slots
+from earbit.heads.kinds.table import KINDS
+from earbit.pretrain.checkpoint import Position
+from earbit.pretrain.optimiser import build_optimiser, lr_at, set_lr
+from earbit.pretrain.steps import descend, run_steps
+from earbit.superb.task import Task
+from earbit.superb.training import endless_batches
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clips:
+    """Clips of a task with their audio."""
+
+    task: Task
+    splits: Splits[Example]
+    slots: Slots
+    waveforms: Mapping[str, NDArray[np.float32]]
+
+
+def fine_tune(
+    network: Network,
+    teacher: Network | None,
+    clips: Clips,
+    config: FinetuneConfig,
+    out_dir: Path,
+    *,
+    seed: int,
+    run: dict[str, Any],
+) -> None:
+    """Trains `network` in place to the last step, or resumes it; ends in evaluation mode.
+
+    run: description of the run, for checkpoints below `out_dir`.  Raises DataError with the step if
+    the loss or a gradient is not finite.
+    """
+    n_layers = network.model.config.encoder.n_layers
+    optimiser = build_optimiser(
+        network, config.optimiser, lambda name: lr_factor(name, n_layers, config)
+    )
+    task, train = clips.task, clips.splits.train
+
+    def updates(position: Position) -> Iterator[tuple[Position, dict[str, float]]]:
+        targets = [example.target for example in train]
+        batches = endless_batches(
+            targets, config.batch_size, is_balanced=task.is_balanced, seed=seed
+        )
+        for step, rows in enumerate(islice(batches, position.step, None), start=position.step + 1):
+            examples = [train[i] for i in rows]
+            parts = _step(network, teacher, optimiser, clips, config, examples, step, seed)
+            yield Position(step, 0, step), parts
+
+    run_steps(
+        network,
+        optimiser,
+        updates,
+        out_dir,
+        n_steps=config.optimiser.n_steps,
+        checkpoint_every_steps=config.checkpoint_every_steps,
+        log_every_steps=config.log_every_steps,
+        run=run,
+        title=f"fine-tuning {task.name}",
+    )
+    network.eval()
+
+
+def _step(
+    network: Network,
+    teacher: Network | None,
+    optimiser: torch.optim.Optimizer,
+    clips: Clips,
+    config: FinetuneConfig,
+    examples: Sequence[Example],
+    step: int,
+    seed: int,
+) -> dict[str, float]:
+    lr = lr_at(step, config.optimiser)
+    set_lr(optimiser, lr)
+    # In evaluation mode a frozen model has neither dropout nor new statistics of batch norm.
+    network.model.train(step > config.frozen_steps)
+    batch_seed = (seed << 32) + step
+    batch = batch_of(examples, clips, config.max_s, torch.Generator().manual_seed(batch_seed))
+    # Dropout and masks use torch's global generator, seeded for this step and then restored.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(batch_seed)
+        loss = tuning_loss(network, teacher, batch, clips.task.kind, clips.slots, config)
+    where = f"step {step}"
+    remedy = f"batch {examples[0].id}, ...; lower the learning rates or look at these files"
+    if not bool(torch.isfinite(loss.total)):
+        raise DataError(f"{where}: the loss is {float(loss.total.detach())}, {remedy}")
+    norm = descend(
+        network,
+        optimiser,
+        loss.total,
+        max_gradient_norm=config.optimiser.max_gradient_norm,
+        where=where,
+        remedy=remedy,
+    )
+    parts = {name: float(value) for name, value in loss.parts.items()}
+    return {"loss": float(loss.total.detach()), **parts, "gradient_norm": norm, "lr": lr}
+
+
+def batch_of(
+    examples: Sequence[Example], clips: Clips, max_s: float | None, generator: torch.Generator
+) -> ClipBatch:
+    """Audio and targets of clips; longer ones are cropped to `max_s` at a random frame."""
+    waveforms, goals = [], []
+    encode = KINDS[clips.task.kind].encode
+    for example in examples:
+        wave_N = clips.waveforms[example.id]
+        n_frames = n_frames_of(wave_N.size)
+        goal = encode(example.target, clips.slots, n_frames, HOP_SAMPLES)
+        if max_s is not None and n_frames > (kept := max(1, round(max_s * FRAME_RATE_HZ))):
+            start = int(torch.randint(n_frames - kept + 1, (), generator=generator))
+            wave_N = wave_N[start * HOP_SAMPLES :][: n_samples_of(kept)]
+            goal = goal[start : start + kept] if goal.dim() == 2 else goal
+        waveforms.append(wave_N)
+        goals.append(goal)
+    lengths = [wave_N.size for wave_N in waveforms]
+    wave_BN = torch.zeros(len(waveforms), max(lengths))
+    for row, wave_N in zip(wave_BN, waveforms, strict=True):
+        row[: wave_N.size] = torch.from_numpy(wave_N)
+    return ClipBatch(wave_BN, torch.tensor(lengths), goals)

@@ -1,0 +1,288 @@
+"""`earbit superb --finetune`: opens and checks everything, fine-tunes, and scores the result."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lhotse import CutSet
+
+from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
+from earbit.audio.splits import NAMES, Splits
+from earbit.config import override, to_dict
+from earbit.errors import ConfigError, DataError
+from earbit.finetune.config import FinetuneConfig
+from earbit.finetune.loop import Clips, fine_tune
+from earbit.finetune.network import Network
+from earbit.finetune.score import score_network
+from earbit.folder_lock import only_process_in
+from earbit.frames import MIN_SAMPLES, n_frames_of
+from earbit.heads.example import Example
+from earbit.heads.head import HeadShape
+from earbit.heads.kinds.kind import Slots
+from earbit.heads.kinds.table import KINDS
+from earbit.heads.table import HEADS
+from earbit.load import load_model, preset_or_model
+from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
+from earbit.model_file import save_model
+from earbit.model_names import MODEL_FILE_NAME, require_model
+from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.progress import say
+from earbit.quantize.calibrate import CalibrationConfig
+from earbit.quantize.clips import clips_among
+from earbit.quantize.plan import Plan
+from earbit.quantize.student import plan_for, student_of
+from earbit.run_folder import claim
+from earbit.superb.head_file import TrainedHead, load_head
+from earbit.superb.names import corpora_of, tasks_named
+from earbit.superb.planned import Export, require_pytorch
+from earbit.superb.task import FINETUNED, Protocol, Task
+from earbit.superb.verb import Settings, named_work
+
+LR = 1e-3
+"""Peak learning rate of the head."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One fine-tuning, opened and checked."""
+
+    task: Task
+    corpus: Corpus
+    splits: Splits[Example]
+    model: AudioModel
+    plan: Plan | None
+    teacher: tuple[AudioModel, TrainedHead] | None
+    config: FinetuneConfig
+    seed: int
+    resplit: bool
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """All that determines the result, for config.json and checkpoints."""
+        return {
+            "stage": "finetune",
+            "superb": {"tasks": [self.task.name], "seed": self.seed, "resplit": self.resplit},
+            "plan": None if self.plan is None else self.plan.name,
+            "rules": None if self.plan is None else self.plan.described(),
+            "config": to_dict(self.config),
+            "model": weights_digest(self.model),
+            "distilled_from": None if self.teacher is None else self.teacher[1].model_digest,
+            "corpus": self.corpus.digest,
+        }
+
+
+def fine_tune_model(
+    where: str,
+    tasks: Sequence[str],
+    data: Sequence[str],
+    out_dir: Path,
+    *,
+    settings: Settings,
+    changes: Sequence[str] = (),
+    plan: str | None = None,
+    teacher: str | None = None,
+    export: Export | None = None,
+    seed: int,
+    resplit: bool = False,
+) -> list[dict[str, Any]]:
+    """Fine-tunes a model on each task, in OUT for one task and in OUT/TASK for several.
+
+    where: a model folder or file, quantized or not, or a preset.  data: as for `score_model`.
+    changes: `field=value` of the `FinetuneConfig`.  plan: quantizes the model first, calibrated on
+    training clips.  teacher: folder of a fine-tuning on the same task and corpus, from whose head
+    the run starts.  export: scores the packed program.  Raises ConfigError and DataError, before
+    any audio is decoded, for arguments that do not fit together.
+    """
+    require_pytorch(where, "--finetune")
+    asked = tasks_named(tasks)
+    if "all" in tasks:
+        asked = [task for task in asked if task.head]
+    if unfit := [task.name for task in asked if not task.head]:
+        raise ConfigError(f"--task {unfit[0]} with --finetune: it has no head; leave it out")
+    where_of = corpora_of(asked, data)
+    runs = []
+    for task in asked:
+        corpus = open_corpus(where_of[task.name], resplit=resplit)
+        runs.append(_opened(where, task, corpus, settings, changes, plan, teacher, seed, resplit))
+    return [
+        _run(run, out_dir if len(runs) == 1 else out_dir / run.task.name, export) for run in runs
+    ]
+
+
+def _opened(
+    where: str,
+    task: Task,
+    corpus: Corpus,
+    settings: Settings,
+    changes: Sequence[str],
+    plan: str | None,
+    teacher: str | None,
+    seed: int,
+    resplit: bool,
+) -> Run:
+    """A run with all that is known before audio is decoded."""
+    work = named_work(task, corpus)
+    assert isinstance(work.of_task, Splits)
+    if empty := [name for name in NAMES if not getattr(work.of_task, name)]:
+        raise DataError(f"no {empty[0]} clips; fine-tuning needs train, valid and test clips")
+    hours = sum(cut.duration for cut in corpus.cuts if cut.id in work.ids) / 3600
+    _, protocol = settings.of(task, hours)
+    model = preset_or_model(where, seed)
+    taught = None if teacher is None else _teacher(teacher, task)
+    config = _config(settings, task, protocol, None if taught is None else taught[1], changes)
+    if taught is not None:
+        shape, its = _shape(model, _slots(task, work.of_task), config), taught[1].head.shape
+        if (shape, _slots(task, work.of_task)) != (its, taught[1].slots):
+            raise ConfigError(
+                f"--teacher {teacher}: its outputs ({its.n_outputs}), layers ({its.n_states - 1}) "
+                f"or widths ({its.width}, {its.d_hidden}) are not those of model, labels and "
+                f"settings ({shape.n_outputs}, {shape.n_states - 1}, {shape.width}, "
+                f"{shape.d_hidden}); give a fine-tuning of such a model on this corpus"
+            )
+    return Run(
+        task=task,
+        corpus=corpus,
+        splits=work.of_task,
+        model=model,
+        plan=None if plan is None else plan_for(where, model, plan),
+        teacher=taught,
+        config=config,
+        seed=seed,
+        resplit=resplit,
+    )
+
+
+def _teacher(where: str, task: Task) -> tuple[AudioModel, TrainedHead]:
+    """Model and head of a fine-tuning; raises ConfigError if they do not belong together."""
+    require_model(where)
+    model, trained = load_model(where), load_head(where)
+    if trained.task.name != task.name or trained.model_digest != weights_digest(model):
+        raise ConfigError(
+            f"--teacher {where}: no fine-tuning on {task.name}; make one with `earbit superb MODEL "
+            f"--task {task.name} --finetune --out DIR`"
+        )
+    return model, trained
+
+
+def _config(
+    settings: Settings,
+    task: Task,
+    protocol: Protocol,
+    teacher: TrainedHead | None,
+    changes: Sequence[str],
+) -> FinetuneConfig:
+    """Batches, steps and sizes of the protocol; raises ConfigError for invalid changes."""
+    lrs = settings.lrs or (LR,)
+    if len(lrs) > 1:
+        raise ConfigError(
+            f"--lrs {' '.join(map(str, lrs))} with --finetune; give one, the peak rate of the "
+            "head, and set that of the encoder by --set encoder_lr_factor=0.5"
+        )
+    weight = 0.0 if teacher is None else 1.0
+    config = override(
+        FinetuneConfig(
+            optimiser=OptimiserConfig(
+                peak_lr=lrs[0],
+                n_steps=protocol.n_steps,
+                warmup_steps=protocol.n_steps // 10,
+                max_gradient_norm=task.max_gradient_norm,
+            ),
+            batch_size=protocol.batch_size,
+            d_hidden=protocol.d_hidden if teacher is None else teacher.head.shape.d_hidden,
+            max_s=protocol.max_s,
+            states=weight,
+            logits=weight,
+        ),
+        changes,
+    )
+    if teacher is None and config.states + config.logits > 0:
+        raise ConfigError(
+            f"states={config.states:g}, logits={config.logits:g} without a teacher; give --teacher"
+        )
+    return config
+
+
+def _slots(task: Task, splits: Splits[Example]) -> Slots:
+    return KINDS[task.kind].slots_of([example.target for example in splits.train])
+
+
+def _shape(model: AudioModel, slots: Slots, config: FinetuneConfig) -> HeadShape:
+    encoder = model.config.encoder
+    return HeadShape(
+        n_states=encoder.n_layers + 1,
+        width=encoder.d_model,
+        n_outputs=sum(map(len, slots)),
+        d_hidden=config.d_hidden,
+    )
+
+
+def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
+    """Runs or resumes a fine-tuning; writes model, head, log and scores; returns the scores."""
+    say_ignored(run.corpus)
+    with only_process_in(out_dir):
+        claim(out_dir, "finetune", run.description)
+        run, waveforms = _decoded(run, out_dir)
+        clips = Clips(
+            task=run.task,
+            splits=run.splits,
+            slots=_slots(run.task, run.splits),
+            waveforms=waveforms,
+        )
+        _say_short(clips)
+        network, described = _network(run, clips), run.description
+        teacher = None if run.teacher is None else Network(run.teacher[0], run.teacher[1].head)
+        fine_tune(network, teacher, clips, run.config, out_dir, seed=run.seed, run=described)
+        save_model(network.model, out_dir / MODEL_FILE_NAME, described)
+        record = {"finetuned": True, "protocol_name": FINETUNED, **described}
+        return score_network(
+            network, clips, run.corpus, run.config.optimiser, out_dir, export, run.seed, record
+        )
+
+
+def _decoded(run: Run, out_dir: Path) -> tuple[Run, Mapping[str, np.ndarray]]:
+    """The audio of the task, and the run without the clips that cannot be decoded."""
+    corpus, splits = run.corpus, run.splits
+    ids = {e.id for part in (splits.train, splits.valid, splits.test) for e in part}
+    needed = CutSet.from_cuts(cut for cut in corpus.cuts if cut.id in ids)
+    decoded, waveforms = decoded_corpus(dataclasses.replace(corpus, cuts=needed), out_dir)
+    if decoded.digest == corpus.digest:
+        return run, waveforms
+    lost = ids - waveforms.keys()
+    cuts = CutSet.from_cuts(cut for cut in corpus.cuts if cut.id not in lost)
+    corpus = dataclasses.replace(decoded, cuts=cuts)
+    of_task = named_work(run.task, corpus).of_task
+    assert isinstance(of_task, Splits)
+    return dataclasses.replace(run, corpus=corpus, splits=of_task), waveforms
+
+
+def _say_short(clips: Clips) -> None:
+    least, train = KINDS[clips.task.kind].min_frames, clips.splits.train
+    n_short = sum(n_frames_of(clips.waveforms[e.id].size) < least(e.target) for e in train)
+    if n_short:
+        say(
+            f"{n_short} of {len(train)} training clips have fewer frames than their "
+            f"{clips.task.label} needs; they do not contribute to training"
+        )
+
+
+def _network(run: Run, clips: Clips) -> Network:
+    """The network before the first step, with the head of the teacher or a new one."""
+    model, seed = run.model, run.seed
+    if run.plan is not None:
+        audio = clips.waveforms
+        ids = (e.id for e in clips.splits.train if audio[e.id].size >= MIN_SAMPLES)
+        chosen = [audio[i] for i in clips_among(ids, seed)]
+        model = student_of(model, run.plan, chosen, CalibrationConfig())
+    if run.teacher is not None:
+        return Network(model, copy.deepcopy(run.teacher[1].head))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Network(model, HEADS[run.task.head](_shape(model, clips.slots, run.config)))

@@ -1,0 +1,85 @@
+"""Upstreams that are made in the folder of a run: a model under a plan, or its packed program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from earbit.audio.corpus import Corpus
+from earbit.errors import ConfigError
+from earbit.load import preset_or_model, refuse_quantized
+from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
+from earbit.model_file import save_model
+from earbit.model_names import MODEL_FILE_NAME
+from earbit.presets import PRESETS
+from earbit.progress import say
+from earbit.quantize.calibrate import CalibrationConfig
+from earbit.quantize.clips import audio_of
+from earbit.quantize.plan import Plan
+from earbit.quantize.student import plan_for, student_of
+from earbit.superb.names import FBANK, FOLDER_PREFIX, is_program
+from earbit.superb.upstream import Upstream, model_upstream, program_upstream
+
+PROGRAM_NAME = "program.safetensors"
+Export = Callable[[AudioModel, Path, Path | None], None]
+"""(model, program file to write, folder of a head to pack or None); `superb` cannot import it."""
+
+
+def require_pytorch(where: str, option: str) -> None:
+    """Raises ConfigError for an upstream that is no model in PyTorch; option: what needs one."""
+    if where == FBANK or where.startswith(FOLDER_PREFIX) or is_program(where):
+        raise ConfigError(f"{where} with {option}, which needs a model folder or a preset")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A model that is to be scored under a plan, from the packed runtime, or both."""
+
+    where: str
+    model: AudioModel
+    plan: Plan | None
+    export: Export | None
+    digest: str
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What config.json and scores.json hold."""
+        return {
+            "plan": None if self.plan is None else self.plan.name,
+            "upstream": "pytorch" if self.export is None else "runtime",
+        }
+
+    def upstream(self, corpus: Corpus, ids: set[str], out_dir: Path, seed: int, n: int) -> Upstream:
+        """Calibrates on up to 16 of the clips `ids`, without their labels; n: threads.
+
+        Writes OUT/model.safetensors for a plan, and OUT/program.safetensors for the runtime.
+        """
+        model, name = self.model, self.where
+        if self.plan is not None:
+            clips = audio_of(corpus, ids, seed)
+            model = student_of(model, self.plan, clips, CalibrationConfig()).eval()
+            origin = {"stage": "superb", "plan": self.plan.name, "model": self.digest}
+            save_model(model, out_dir / MODEL_FILE_NAME, origin)
+            say(f"{self.where}: calibrated under {self.plan.name}, not trained")
+        if self.export is None:
+            return model_upstream(name, model)
+        program = out_dir / PROGRAM_NAME
+        self.export(model, program, None)
+        # A head on these features is one of the model, and can be packed with it.
+        return replace(program_upstream(program, n), model_digest=weights_digest(model))
+
+
+def planned(where: str, plan: str | None, export: Export | None, seed: int) -> Planned:
+    """Opens a model and checks the plan.
+
+    Raises ConfigError for an upstream that is no model, and for a quantized model with a plan.
+    """
+    require_pytorch(where, "--plan" if plan is not None else "--upstream runtime")
+    model = preset_or_model(where, seed)
+    if plan is not None and where not in PRESETS:
+        refuse_quantized(where, model, "leave out --plan")
+    chosen = None if plan is None else plan_for(where, model, plan)
+    return Planned(where, model, chosen, export, weights_digest(model))

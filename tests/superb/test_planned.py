@@ -1,0 +1,105 @@
+"""Scores of a model under a plan, and from its packed program."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from earbit.audio.decode import read_audio
+from earbit.errors import ConfigError
+from earbit.export.verb import export_model, export_scored
+from earbit.load import load_model
+from earbit.quantize.convert import quantized_leaves_of
+from earbit.runtime.session import Session
+from earbit.superb import planned, upstream
+from earbit.superb.verb import Settings, score_model
+
+FEW = Settings(n_steps=30, lrs=(1e-2,))
+NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("notes")
+    lines = []
+    for speaker, split in {"a": "train", "b": "train", "c": "valid", "d": "test"}.items():
+        for word, hz in NOTES_HZ.items():
+            t_s = np.arange(6_400) / 16_000
+            soundfile.write(
+                root / f"{speaker}-{word}.wav", 0.3 * np.sin(2 * np.pi * hz * t_s), 16_000
+            )
+            fields = {"speaker": speaker, "keyword": word, "split": split}
+            lines.append({"path": f"{speaker}-{word}.wav", **fields})
+    (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return root
+
+
+def score(model, notes, out_dir, **options):
+    data = (str(notes),)
+    (found,) = score_model(str(model), ("ks",), data, out_dir, settings=FEW, seed=0, **options)
+    return found
+
+
+def test_a_plan_is_calibrated_on_training_clips_alone_and_recorded(notes, tmp_path, monkeypatch):
+    heard, right = [], planned.audio_of
+
+    def audio_of(corpus, ids, seed):
+        heard.append(ids)
+        return right(corpus, ids, seed)
+
+    monkeypatch.setattr(planned, "audio_of", audio_of)
+    found = score("hubert-tiny", notes, tmp_path / "out", plan="w8a8")
+    assert [{clip[0] for clip in ids} for ids in heard] == [{"a", "b"}]
+    for name in ("scores.json", "config.json"):
+        written = json.loads((tmp_path / "out" / name).read_text())
+        assert written.get("plan", written.get("superb", {}).get("plan")) == "w8a8"
+    assert found["plan"] == "w8a8"
+    leaves = quantized_leaves_of(load_model(tmp_path / "out"))
+    assert {str(leaf.precision) for leaf in leaves.values()} == {"w8a8"}
+    export_model(str(tmp_path / "out"), tmp_path / "p.safetensors", head=tmp_path / "out")
+    with pytest.raises(ConfigError, match="a run with --plan w8a8, here --plan w1a1"):
+        score("hubert-tiny", notes, tmp_path / "out", plan="w1a1")
+
+
+def test_the_runtime_is_scored_on_its_own_features_and_the_head_is_one_of_the_model(
+    notes, tmp_path, monkeypatch
+):
+    class Mute(Session):
+        def run(self, waveform, layers="last"):
+            return np.zeros_like(super().run(waveform, layers))
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(upstream, "Session", Mute)
+        found = score("hubert-tiny", notes, out, export=export_scored)
+    assert found["upstream"] == "runtime"
+    assert found["value"] == pytest.approx(1 / 3)
+    export_model("hubert-tiny", tmp_path / "p.safetensors", head=out)
+    wave = read_audio(notes / "d-low.wav")
+    with_head, without = Session(tmp_path / "p.safetensors"), Session(out / "program.safetensors")
+    assert np.array_equal(with_head.run(wave), without.run(wave))
+
+
+def test_a_program_is_in_the_runtime_already(notes, tmp_path):
+    program = tmp_path / "p.safetensors"
+    export_model("hubert-tiny", program)
+    a = score(program, notes, tmp_path / "a")
+    b = score(program, notes, tmp_path / "b", export=export_scored)
+    assert a == b
+
+
+@pytest.mark.parametrize("where", ["fbank", "features:x", "program"])
+def test_what_is_no_model_in_pytorch_has_no_plan(notes, tmp_path, where):
+    if where == "program":
+        where = tmp_path / "p.safetensors"
+        export_model("hubert-tiny", where)
+    with pytest.raises(ConfigError, match="with --plan, which needs a model folder or a preset"):
+        score(where, notes, tmp_path / "out", plan="w8a8")
+
+
+def test_a_quantized_model_has_no_other_plan(notes, tmp_path):
+    score("hubert-tiny", notes, tmp_path / "out", plan="w1a1")
+    with pytest.raises(ConfigError, match="quantized already under w1a1; leave out --plan"):
+        score(tmp_path / "out", notes, tmp_path / "other", plan="w8a8")
+    assert not (tmp_path / "other").exists()
