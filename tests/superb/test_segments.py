@@ -10,7 +10,7 @@ from earbit.audio.splits import Splits
 from earbit.errors import DataError
 from earbit.heads.example import Example
 from earbit.heads.kinds.segments import SEGMENTS
-from earbit.superb.metrics import METRICS
+from earbit.heads.metrics import METRICS
 from earbit.superb.runner import run_task
 from earbit.superb.sd import SD
 

@@ -3,7 +3,7 @@
 import pytest
 
 from earbit.heads.kinds.table import KINDS
-from earbit.superb.metrics import slots_in, text_of
+from earbit.heads.metrics import slots_in, text_of
 from earbit.superb.tasks import TASKS
 
 WRONG = [

@@ -16,8 +16,8 @@ from typing import Any
 
 from earbit.errors import ConfigError, FormatError
 from earbit.files import make_folder, write_text
+from earbit.heads.metrics import METRICS, Metric
 from earbit.superb.anchors import PUBLISHED
-from earbit.superb.metrics import METRICS, Metric
 from earbit.superb.task import FINETUNED
 from earbit.superb.tasks import TASKS
 from earbit.text_table import aligned

@@ -53,7 +53,7 @@ class Task:
     head: str
     """A row of `earbit.heads.table.HEADS`; empty for a task without training."""
     metrics: tuple[str, ...]
-    """Rows of `earbit.superb.metrics.METRICS`; the first selects checkpoint and learning rate."""
+    """Rows of `earbit.heads.metrics.METRICS`; the first selects checkpoint and learning rate."""
     published: Protocol
     """The protocol of the benchmark."""
     proxy: Protocol

@@ -28,10 +28,10 @@ from earbit.heads.feature_store import frames_in
 from earbit.heads.head import Head, HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
+from earbit.heads.metrics import METRICS
 from earbit.heads.table import HEADS
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead
-from earbit.superb.metrics import METRICS
 from earbit.superb.task import Protocol, Task
 
 EVALUATION_CLIPS, EVALUATION_BYTES = 32, 500 * 10**6

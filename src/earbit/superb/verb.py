@@ -26,6 +26,7 @@ from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.heads.example import Example
 from earbit.heads.language_model import LanguageModel
+from earbit.heads.metrics import METRICS
 from earbit.model import AudioModel
 from earbit.progress import say
 from earbit.run_folder import claim
@@ -34,7 +35,6 @@ from earbit.superb.features import CacheName, FrozenFeatures, frozen_features
 from earbit.superb.folds import run_folds
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
-from earbit.superb.metrics import METRICS
 from earbit.superb.names import corpora_of, is_program, tasks_named
 from earbit.superb.planned import Export, Planned, planned
 from earbit.superb.rejection import add_rejection

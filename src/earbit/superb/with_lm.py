@@ -11,9 +11,9 @@ from earbit.heads.cases import Cases
 from earbit.heads.example import Example
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.language_model import LanguageModel
+from earbit.heads.metrics import METRICS
 from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import TrainedHead
-from earbit.superb.metrics import METRICS
 from earbit.superb.training import outputs_by_clip
 
 N_SELECTING = 100
