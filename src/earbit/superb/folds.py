@@ -11,10 +11,10 @@ from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
 from earbit.heads.example import Example
 from earbit.progress import say
-from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import load_head, save_head
 from earbit.superb.runner import SEED, cases_by_setting, origin, run_task, scored
 from earbit.superb.task import Protocol, ProtocolName, Task
+from earbit.upstream.features import FrozenFeatures
 
 
 def run_folds(

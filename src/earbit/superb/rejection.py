@@ -29,9 +29,9 @@ from earbit.heads.linear import LinearHead
 from earbit.heads.rejection import Heard, body_of, is_keyword, with_none
 from earbit.progress import progress, say
 from earbit.runtime.likeliest import NONE, best_of, n_results
-from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import TrainedHead, load_head, save_head
-from earbit.superb.upstream import Upstream
+from earbit.upstream.features import FrozenFeatures
+from earbit.upstream.upstream import Upstream
 
 Array = NDArray[np.float32]
 TARGET_PER_HOUR = 1.0
