@@ -29,10 +29,10 @@ from earbit.audio.splits import Splits
 from earbit.heads.example import Example
 from earbit.load import random_model
 from earbit.presets import preset
-from earbit.superb.features import FrozenFeatures, frozen_features
 from earbit.superb.ks import KS
 from earbit.superb.training import Training, train_head
-from earbit.superb.upstream import Upstream, model_upstream
+from earbit.upstream.features import FrozenFeatures, frozen_features
+from earbit.upstream.upstream import Upstream, model_upstream
 from report import arguments, goal, in_turn, machine, quartiles, show
 
 LR = 1e-3

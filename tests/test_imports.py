@@ -51,6 +51,7 @@ WAY = [
     "run_folder",
     "pretrain",
     "quantize",
+    "upstream",
 ]
 BRANCHES = [["cost"], ["superb"], ["export"], ["finetune"], ["bench"], ["hub"]]
 LAST = ["study", "run", "query", "output", "cli", "__main__"]

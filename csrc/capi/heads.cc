@@ -175,10 +175,12 @@ earbit_status earbit_likeliest(const earbit_program* program, const float* sampl
     const Value value = scores_of(program, head, samples, n_samples, n_threads);
     int first = 0;
     for (int slot = 0; slot < n; ++slot) {
-      const Best best = best_of(value.floats.get() + first, head.slots[slot]);
+      const int size = head.slots[slot];
+      const bool has_none = size > 1 && head.labels[first + size - 1] == kNone;
+      const Best best = best_of(value.floats.get() + first, has_none ? size - 1 : size, size);
       labels[slot] = best.log_odds >= least ? first + best.index : EARBIT_REJECTED;
       if (probabilities != nullptr) probabilities[slot] = best.probability;
-      first += head.slots[slot];
+      first += size;
     }
   });
 }

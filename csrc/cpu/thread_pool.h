@@ -13,6 +13,9 @@ namespace earbit {
 void parallel_for(int64_t n, int64_t grain, int n_threads,
                   const std::function<void(int64_t, int64_t)>& body);
 
+// Rows per range of `parallel_for` where a row takes little time.
+constexpr int64_t kRowsPerRange = 64;
+
 // Number of indices per range for `parallel_for`: at most `most`, a multiple of `multiple`, and
 // chosen so that threads get equal numbers of ranges if possible.
 int64_t even_grain(int64_t n, int64_t most, int64_t multiple, int n_threads);

@@ -32,6 +32,7 @@ class Program {
   // Rows of values 0 to `last` for n samples.  Throws std::invalid_argument when there are too few
   // or more than kMaxRows.
   std::vector<int64_t> rows(int64_t n, int last) const;
+  std::vector<int64_t> rows(int64_t n) const { return rows(n, n_values() - 1); }
 
   // The fewest samples that give value `id` a row; 2^28 if fewer do not.
   int64_t min_samples(int id) const;

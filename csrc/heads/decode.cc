@@ -21,13 +21,16 @@ int argmax(const float* values, int n) {
 
 }  // namespace
 
-Best best_of(const float* scores, int n) {
-  const int best = argmax(scores, n);
-  double others = 0;  // over the best, in this order
+Best best_of(const float* scores, int n_results, int n) {
+  const int best = argmax(scores, n_results);
+  const double largest = scores[argmax(scores, n)];
+  const double own = scores[best] - largest;
+  double others = 0;  // in this order
   for (int i = 0; i < n; ++i) {
-    if (i != best) others += std::exp(double{scores[i]} - double{scores[best]});
+    if (i != best) others += std::exp(scores[i] - largest);
   }
-  return {best, -std::log(std::max(others, kLeastOdds)), 1 / (1 + others)};
+  const double log_odds = own - std::log(std::max(others, kLeastOdds));
+  return {best, log_odds, std::exp(own) / (std::exp(own) + others)};
 }
 
 std::string greedy_text(const std::vector<std::string>& labels, const float* scores,

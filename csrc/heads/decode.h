@@ -10,12 +10,15 @@ namespace earbit {
 
 struct Best {
   int index;           // the first of the largest
-  double log_odds;     // against all others together, at most 690
+  double log_odds;     // against all others together
   double probability;  // of a softmax
 };
 
-// The largest of n scores of one slot.
-Best best_of(const float* scores, int n);
+// The last label of a slot, if it has this name, is no result: its score is that of no keyword.
+constexpr const char* kNone = "_none_";
+
+// The largest of the first n_results of n scores of one slot; the others count against it.
+Best best_of(const float* scores, int n_results, int n);
 
 // The likeliest symbols of all rows, after merging repeats and dropping blanks (label 0), without
 // spaces at the ends.  scores: (n_rows, labels).

@@ -65,7 +65,7 @@ class DepthwiseB1 : public Op {
     const Value& x = inputs[0];
     Value y = work.make(type_, windows_.count(x.rows));
     const std::vector<uint64_t> transposed = along_time(x, work.n_threads);
-    parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(y.rows, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
       std::vector<int32_t> dot(padded_channels());
       for (int64_t t = begin; t < end; ++t) {
         const int64_t start = t * windows_.stride;
@@ -83,8 +83,6 @@ class DepthwiseB1 : public Op {
   }
 
  private:
-  static constexpr int64_t kGrainRows = 64;
-
   int padded_channels() const {
     return (in_.bits_per_group + kDepthwiseLanes - 1) / kDepthwiseLanes * kDepthwiseLanes;
   }

@@ -10,8 +10,6 @@
 namespace earbit {
 namespace {
 
-constexpr int64_t kGrainRows = 64;
-
 class DepthwiseF32 : public Op {
  public:
   DepthwiseF32(const std::vector<Type>& inputs, Attributes& attributes)
@@ -40,7 +38,7 @@ class DepthwiseF32 : public Op {
     const Value& x = inputs[0];
     Value y = work.make(type_, windows_.count(x.rows));
     const ElementwiseKernels& elementwise = elementwise_kernels(chosen_isa());
-    parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(y.rows, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         const int64_t start = t * windows_.stride - windows_.pad_left;
         // Taps inside the input; the others multiply zeros.

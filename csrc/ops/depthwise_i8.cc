@@ -15,8 +15,6 @@
 namespace earbit {
 namespace {
 
-constexpr int64_t kGrainRows = 64;
-
 class DepthwiseI8 : public Op {
  public:
   DepthwiseI8(const std::vector<Type>& inputs, Attributes& attributes)
@@ -52,7 +50,7 @@ class DepthwiseI8 : public Op {
     const int n = in_.cols;
     const int step = in_.set.step();
     Value y = work.make(type_, windows_.count(x.rows));
-    parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(y.rows, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
       std::vector<int32_t> dot(n);
       std::vector<uint8_t> padded;
       for (int64_t t = begin; t < end; ++t) {

@@ -10,8 +10,6 @@
 namespace earbit {
 namespace {
 
-constexpr int kGrainRows = 64;
-
 class GroupNorm : public Op, private NormWeights {
  public:
   GroupNorm(const Type& type, Attributes& attributes) : NormWeights(type, attributes) {}
@@ -23,7 +21,7 @@ class GroupNorm : public Op, private NormWeights {
     const int n = type_.cols;
     // Blocks have a fixed size and are merged in order, so results do not depend on threads and
     // memory is read once.
-    const int64_t n_blocks = (x.rows + kGrainRows - 1) / kGrainRows;
+    const int64_t n_blocks = (x.rows + kBlockRows - 1) / kBlockRows;
     std::vector<float> means(static_cast<size_t>(n_blocks) * n);
     std::vector<float> squares(means.size());
     parallel_for(n_blocks, 1, work.n_threads, [&](int64_t begin, int64_t end) {
@@ -34,7 +32,7 @@ class GroupNorm : public Op, private NormWeights {
     std::vector<double> mean(n, 0.0);
     std::vector<double> square(n, 0.0);
     for (int64_t block = 0; block < n_blocks; ++block) {
-      const auto n_before = static_cast<double>(block * kGrainRows);
+      const auto n_before = static_cast<double>(block * kBlockRows);
       const double n_more = static_cast<double>(rows_of(x, block));
       const double fraction = n_more / (n_before + n_more);
       for (int j = 0; j < n; ++j) {
@@ -52,7 +50,7 @@ class GroupNorm : public Op, private NormWeights {
     }
     const ElementwiseKernels& elementwise = elementwise_kernels(chosen_isa());
     Value y = work.buffer_of(x);
-    parallel_for(x.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(x.rows, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         elementwise.affine(x.row(i), gain.data(), offset.data(), y.row(i), n);
       }
@@ -61,8 +59,10 @@ class GroupNorm : public Op, private NormWeights {
   }
 
  private:
+  static constexpr int kBlockRows = 64;
+
   static int64_t rows_of(const Value& x, int64_t block) {
-    return std::min<int64_t>(kGrainRows, x.rows - block * kGrainRows);
+    return std::min<int64_t>(kBlockRows, x.rows - block * kBlockRows);
   }
 
   // Mean of a block of rows and sum of squared deviations from it, per channel.  Sums are relative
@@ -70,7 +70,7 @@ class GroupNorm : public Op, private NormWeights {
   void moments(const Value& x, int64_t block, float* mean, float* square) const {
     const int n = type_.cols;
     const int64_t n_rows = rows_of(x, block);
-    const float* first = x.row(block * kGrainRows);
+    const float* first = x.row(block * kBlockRows);
     std::fill_n(mean, n, 0.0f);
     std::fill_n(square, n, 0.0f);
     const ElementwiseKernels& elementwise = elementwise_kernels(chosen_isa());

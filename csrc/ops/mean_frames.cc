@@ -8,8 +8,6 @@
 namespace earbit {
 namespace {
 
-constexpr int64_t kGrainRows = 64;
-
 class MeanFrames : public Op {
  public:
   explicit MeanFrames(const Type& type) : type_(type) {}
@@ -23,12 +21,12 @@ class MeanFrames : public Op {
     if (x.rows == 0) throw std::invalid_argument("mean_frames of 0 frames");
     const int n = type_.cols;
     // Blocks have a fixed size and are added in order, so results do not depend on threads.
-    const Value sums = work.make(type_, (x.rows + kGrainRows - 1) / kGrainRows);
+    const Value sums = work.make(type_, (x.rows + kBlockRows - 1) / kBlockRows);
     const auto add = elementwise_kernels(chosen_isa()).add;
     parallel_for(sums.rows, 1, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t block = begin; block < end; ++block) {
-        const int64_t first = block * kGrainRows;
-        const int64_t last = std::min(first + kGrainRows, x.rows);
+        const int64_t first = block * kBlockRows;
+        const int64_t last = std::min(first + kBlockRows, x.rows);
         float* sum = sums.row(block);
         std::copy_n(x.row(first), n, sum);
         for (int64_t i = first + 1; i < last; ++i) add(sum, x.row(i), sum, n);
@@ -44,6 +42,8 @@ class MeanFrames : public Op {
   }
 
  private:
+  static constexpr int64_t kBlockRows = 64;
+
   Type type_;
 };
 

@@ -20,10 +20,10 @@
 namespace earbit {
 namespace {
 
-enum Input { kContentQuery, kPositionQuery, kKey, kDistance, kValue, kInputs };
-
 class RelativeAttentionB1 : public Op {
  public:
+  enum Input { kContentQuery, kPositionQuery, kKey, kDistance, kValue, kInputs };
+
   RelativeAttentionB1(const std::vector<Type>& inputs, Attributes& attributes)
       : in_(inputs[0]),
         d_(head_dim_of_bits(inputs, attributes)),
@@ -145,7 +145,7 @@ class RelativeAttentionB1 : public Op {
 
 std::unique_ptr<Op> make_relative_attention_b1(const std::vector<Type>& inputs,
                                                Attributes& attributes) {
-  expect_bits(inputs, kInputs);
+  expect_bits(inputs, RelativeAttentionB1::kInputs);
   return std::make_unique<RelativeAttentionB1>(inputs, attributes);
 }
 

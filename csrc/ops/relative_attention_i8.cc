@@ -19,10 +19,10 @@
 namespace earbit {
 namespace {
 
-enum Input { kContentQuery, kPositionQuery, kKey, kDistance, kValue, kInputs };
-
 class RelativeAttentionI8 : public Op {
  public:
+  enum Input { kContentQuery, kPositionQuery, kKey, kDistance, kValue, kInputs };
+
   RelativeAttentionI8(const std::vector<Type>& inputs, Attributes& attributes)
       : q_set_(inputs[kContentQuery].set),
         p_set_(inputs[kPositionQuery].set),
@@ -134,7 +134,7 @@ class RelativeAttentionI8 : public Op {
 
 std::unique_ptr<Op> make_relative_attention_i8(const std::vector<Type>& inputs,
                                                Attributes& attributes) {
-  expect_codes(inputs, kInputs);
+  expect_codes(inputs, RelativeAttentionI8::kInputs);
   return std::make_unique<RelativeAttentionI8>(inputs, attributes);
 }
 

@@ -7,8 +7,6 @@
 namespace earbit {
 namespace {
 
-constexpr int64_t kGrainRows = 64;
-
 class Repeat : public Op {
  public:
   Repeat(const Type& type, Attributes& attributes)
@@ -26,7 +24,7 @@ class Repeat : public Op {
                                   std::to_string(times_) + " times, to " + std::to_string(n));
     }
     Value y = work.make(type_, n);
-    parallel_for(n, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(n, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) std::copy_n(x.row(i / times_), type_.cols, y.row(i));
     });
     return y;

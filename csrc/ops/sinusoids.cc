@@ -8,8 +8,6 @@
 namespace earbit {
 namespace {
 
-constexpr int64_t kGrainRows = 64;
-
 class Sinusoids : public Op {
  public:
   explicit Sinusoids(Attributes& attributes)
@@ -24,7 +22,7 @@ class Sinusoids : public Op {
   Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
     const int64_t n = inputs[0].rows;
     Value y = work.make(type_, 2 * n - 1);
-    parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(y.rows, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         float* row = y.row(i);
         for (int j = 0; j < type_.cols; ++j) {

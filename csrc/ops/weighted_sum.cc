@@ -8,8 +8,6 @@
 namespace earbit {
 namespace {
 
-constexpr int64_t kGrainRows = 64;
-
 class WeightedSum : public Op {
  public:
   WeightedSum(const std::vector<Type>& inputs, Attributes& attributes)
@@ -25,7 +23,7 @@ class WeightedSum : public Op {
                                   std::to_string(x.rows) + " frames");
     }
     Value y = work.buffer_of(inputs[0]);
-    parallel_for(y.rows, kGrainRows, work.n_threads, [&](int64_t begin, int64_t end) {
+    parallel_for(y.rows, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         float* out = y.row(i);
         const float* in = inputs[0].row(i);

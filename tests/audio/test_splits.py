@@ -62,8 +62,11 @@ def test_any_labels_give_splits_without_leakage_or_an_error_that_names_the_class
         assert any(f"{word!r}" in str(error) for word in words)  # noqa: PT017
     else:
         n_speakers = Counter(word for word, _ in set(clips))
-        assert min(n_speakers.values()) >= 3
-        assert splits.summary["n_shared_speakers"] == 0
+        if len({speaker for _, speaker in clips}) < 3:
+            assert "by clip" in splits.summary["drawn_by"]
+        else:
+            assert min(n_speakers.values()) >= 3
+            assert splits.summary["n_shared_speakers"] == 0
         assert all({e.target for e in part} == words for part in parts(splits).values())
 
 
@@ -247,7 +250,33 @@ def test_splits_by_speaker_are_those_of_the_corpus_where_it_has_them():
     assert splits.summary["drawn_by"] == "corpus"
 
 
-def test_too_few_speakers_for_three_splits_are_an_error():
-    examples = [example(i, "text", f"s{i % 2}") for i in range(6)]
-    with pytest.raises(DataError, match="no test clip among 6 clips of 2 speakers"):
+def test_too_few_clips_for_three_splits_are_an_error():
+    examples = [example(i, "text", f"s{i}") for i in range(2)]
+    with pytest.raises(DataError, match="no test clip among 2 clips of 2 speakers; at least three"):
         speaker_splits(examples, {})
+
+
+@pytest.mark.parametrize("split", [class_splits, speaker_splits])
+@pytest.mark.parametrize(("n_speakers", "only"), [(1, "one speaker"), (2, "2 speakers")])
+def test_one_or_two_speakers_are_split_by_clip_and_that_is_told(split, n_speakers, only):
+    examples = corpus([10] * n_speakers)
+    splits = split(examples, {})
+    n = len(examples)
+    assert {name: len(part) for name, part in parts(splits).items()} == {
+        "train": n - n // 5 - n // 10,
+        "valid": n // 10,
+        "test": n // 5,
+    }
+    assert splits.summary["drawn_by"] == (
+        f"test and valid by clip, since the corpus has only {only}"
+    )
+    assert splits.summary["n_shared_speakers"] == n_speakers
+
+
+def test_two_speakers_are_held_out_where_one_split_is_missing():
+    """One of them can be held out, the other is trained on."""
+    examples = corpus([2] * 4)
+    given = {"speaker-0": "valid", "speaker-1": "valid"}
+    splits = speaker_splits(examples, {e.id: given.get(e.speaker, "train") for e in examples})
+    assert splits.summary["drawn_by"] == "corpus; test by speaker"
+    assert len(speakers(splits.test)) == len(speakers(splits.train)) == 1

@@ -12,7 +12,7 @@ from lhotse import CutSet
 from earbit.audio.corpus import Corpus
 from earbit.audio.cuts import cut_of
 from earbit.audio.manifest import Rejected, Utterance, read_manifest
-from earbit.audio.splits import training_split
+from earbit.audio.training_split import training_split
 from earbit.errors import DataError
 
 RATE_HZ = 16_000

@@ -5,7 +5,7 @@ from layouts import found, manifest, prepared, tree, write_wav
 
 from earbit.cli.main import main
 from earbit.errors import DataError
-from earbit.superb.metrics import slots_in
+from earbit.heads.metrics import slots_in
 from earbit.superb.tasks import TASKS
 
 SPEAKERS = {"train": "Ivy Joanna", "valid": "Aditi", "test": "Brian"}

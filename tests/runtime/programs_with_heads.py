@@ -20,6 +20,14 @@ def classes(program, first):
     return {**head, "min_log_odds": 0.25}
 
 
+def keywords(program, first):
+    """The last label is the score of no keyword."""
+    mean = program.add("mean_frames", [first])
+    labels = ["yes", "nö", "_none_"]
+    value = linear(program, mean, 70, 3)
+    return {"kind": "class", "value": value, "labels": labels, "min_log_odds": 0.0}
+
+
 def slots(program, first):
     mean = program.add("mean_frames", [program.add("gelu", [first])])
     labels = [label for slot in SLOTS for label in slot]
@@ -43,7 +51,7 @@ def segments(program, first):
     return {"kind": "segments", "value": linear(program, first, 68, 2), "labels": labels}
 
 
-HEADS = {head.__name__: head for head in (classes, slots, sequence, vector, segments)}
+HEADS = {head.__name__: head for head in (classes, keywords, slots, sequence, vector, segments)}
 
 
 def write_heads(folder):

@@ -113,5 +113,5 @@ def test_features_of_audio_too_short_for_the_head_are_there(folder):
 def test_the_largest_of_scores_with_nan_is_the_nan_as_in_numpy(folder):
     from earbit.runtime.likeliest import best_of
 
-    index, log_odds, probability = best_of(np.float32([1, np.nan, 3]))
+    index, log_odds, probability = best_of(np.float32([1, np.nan, 3]), 3)
     assert (index, np.isnan(log_odds), np.isnan(probability)) == (1, True, True)

@@ -8,7 +8,7 @@ import torch
 
 from earbit.audio.splits import Splits
 from earbit.heads.example import Example
-from earbit.superb.features import FrozenFeatures
+from earbit.upstream.features import FrozenFeatures
 
 CLASSES = ("down", "left", "up")
 N_STATES, WIDTH = 3, 8

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from earbit.errors import FormatError
-from earbit.heads.feature_store import (
+from earbit.superb.training import collate
+from earbit.upstream.feature_store import (
     KEY,
     PREFIX,
     ComputedFeatures,
@@ -17,7 +18,6 @@ from earbit.heads.feature_store import (
     frames_in,
     state_of,
 )
-from earbit.superb.training import collate
 
 
 def clips(n=4, seed=0):

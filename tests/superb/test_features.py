@@ -6,10 +6,10 @@ import pytest
 from safetensors import safe_open
 
 from earbit.errors import DataError, FormatError
-from earbit.heads.feature_store import frames_in
 from earbit.superb import features as module
-from earbit.superb.features import frozen_features
-from earbit.superb.upstream import Upstream
+from earbit.upstream.feature_store import frames_in
+from earbit.upstream.features import frozen_features
+from earbit.upstream.upstream import Upstream
 
 
 def waveforms(n=5):

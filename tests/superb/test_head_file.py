@@ -8,9 +8,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from earbit.errors import ConfigError, FormatError
+from earbit.heads.metrics import METRICS
 from earbit.superb.head_file import load_head, save_head
 from earbit.superb.ks import KS
-from earbit.superb.metrics import METRICS
 from earbit.superb.runner import cases_by_setting, run_task
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from earbit.heads.cases import Cases
-from earbit.superb.metrics import METRICS
+from earbit.heads.metrics import METRICS
 
 
 def cases(predictions, references, groups=None):

@@ -18,12 +18,12 @@ from earbit.heads.language_model import LanguageModel, open_language_model
 from earbit.heads.linear import FrameLinear
 from earbit.heads.ngram import NGram
 from earbit.superb.asr import ASR
-from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.ks import KS
 from earbit.superb.runner import run_task
 from earbit.superb.verb import score_model
 from earbit.superb.with_lm import cases_with_lm
+from earbit.upstream.features import FrozenFeatures
 
 NAMES = ("<blank>", " ", "A", "B")
 ENTRIES = {

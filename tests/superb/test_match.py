@@ -8,13 +8,13 @@ import pytest
 
 from earbit.audio.corpus import Corpus
 from earbit.errors import DataError
-from earbit.heads.feature_store import ComputedFeatures
 from earbit.runtime import match
 from earbit.runtime.match import document_scores
-from earbit.superb.features import FrozenFeatures
 from earbit.superb.match import match_cases, run_match
 from earbit.superb.qbe import QBE
 from earbit.superb.search import Search, searches_of
+from earbit.upstream.feature_store import ComputedFeatures
+from earbit.upstream.features import FrozenFeatures
 
 
 def unit(n, width, seed):
@@ -254,7 +254,10 @@ def test_queries_and_documents_by_their_labels():
             [{"query": "fan", "split": "valid"}, {"text": "a lamp"}],
             "1 valid queries and 1 documents",
         ),
-        ([{"query": "fan", "split": "valid"}, {"text": "a fan"}], "0 test queries and 1 documents"),
+        (
+            [{"query": "fan", "split": "valid"}, {"text": "a fan"}, {"text": "a lamp"}],
+            "0 test queries and 2 documents",
+        ),
         ([{"query": 3, "split": "valid"}, {"text": 4, "terms": {}}], "0 valid queries and 0 doc"),
     ],
 )

@@ -6,7 +6,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from earbit.errors import DataError, UnsupportedError
 from earbit.heads.cases import Cases
-from earbit.superb.metrics import METRICS
+from earbit.heads.metrics import METRICS
 
 REFERENCES = ["yes", "yes", "yes", "no"]
 NAN = float("nan")

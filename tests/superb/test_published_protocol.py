@@ -9,11 +9,11 @@ import pytest
 from earbit.audio.splits import NAMES, Splits
 from earbit.heads.example import Example
 from earbit.heads.kinds.vector import drawn_trials
-from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import load_head
 from earbit.superb.runner import run_task
 from earbit.superb.tasks import TASKS
 from earbit.superb.verb import Settings
+from earbit.upstream.features import FrozenFeatures
 
 N_STATES, WIDTH = 2, 4
 WIDE = {"asr", "sf", "asv"}

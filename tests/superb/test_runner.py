@@ -8,9 +8,9 @@ import pytest
 
 from earbit.audio.splits import Splits
 from earbit.errors import ConfigError, DataError
+from earbit.heads.metrics import METRICS, Metric
 from earbit.superb import runner
 from earbit.superb.ks import KS
-from earbit.superb.metrics import METRICS, Metric
 from earbit.superb.tasks import TASKS
 from earbit.superb.training import train_head
 

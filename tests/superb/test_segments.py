@@ -10,7 +10,7 @@ from earbit.audio.splits import Splits
 from earbit.errors import DataError
 from earbit.heads.example import Example
 from earbit.heads.kinds.segments import SEGMENTS
-from earbit.superb.metrics import METRICS
+from earbit.heads.metrics import METRICS
 from earbit.superb.runner import run_task
 from earbit.superb.sd import SD
 
@@ -187,3 +187,30 @@ def test_turns_of_two_speakers_are_learned_and_the_setting_is_picked_on_valid(to
     assert score["value_picked_on_test"] <= score["value"]
     assert score["outputs"] == ["speaker 1", "speaker 2"]
     assert METRICS["der"].higher_is_better is False
+
+
+def mixture(i, *names):
+    segments = tuple((0.0, 1.0, name) for name in names)
+    return Example(id=f"{i:02d}", target=segments, speaker=None)
+
+
+def test_clips_that_share_a_speaker_are_drawn_together():
+    """Pairs of a chain of three clips each: a-b, b-c, c-d."""
+    clips = [
+        mixture(3 * chain + i, f"{chain} {'abcd'[i]}", f"{chain} {'abcd'[i + 1]}")
+        for chain in range(10)
+        for i in range(3)
+    ]
+    splits = SEGMENTS.splits(clips, {})
+    parts = (splits.train, splits.valid, splits.test)
+    assert [len(part) for part in parts] == [21, 3, 6]
+    chains = [{int(e.id) // 3 for e in part} for part in parts]
+    assert sum(map(len, chains)) == 10
+    assert all(e.speaker is None for part in parts for e in part)
+
+
+def test_clips_are_drawn_one_by_one_where_nearly_all_share_a_speaker():
+    clips = [mixture(i, "speaker 1", "speaker 2") for i in range(19)] + [mixture(19, "other")]
+    splits = SEGMENTS.splits(clips, {})
+    assert [len(part) for part in (splits.train, splits.valid, splits.test)] == [14, 2, 4]
+    assert splits.summary["drawn_by"] == "test and valid by id, 20 clips without a speaker"

@@ -6,7 +6,7 @@ import torch
 
 from earbit.errors import DataError
 from earbit.heads.kinds.sequence import BLANK, SEQUENCE
-from earbit.superb.metrics import text_of
+from earbit.heads.metrics import text_of
 
 SLOTS = ((BLANK, "a", "b"),)
 

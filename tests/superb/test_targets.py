@@ -3,7 +3,7 @@
 import pytest
 
 from earbit.heads.kinds.table import KINDS
-from earbit.superb.metrics import slots_in, text_of
+from earbit.heads.metrics import slots_in, text_of
 from earbit.superb.tasks import TASKS
 
 WRONG = [
@@ -168,10 +168,12 @@ def test_one_slot_that_varies_is_a_class():
     assert targets("ic", *clips) == ["room=kitchen", "room=hall"]
 
 
-def test_clips_that_nothing_tells_apart_have_no_target():
-    assert targets("ic", {"intent": "set"}, {"intent": "set"}) == [None, None]
+def test_clips_that_nothing_tells_apart_have_one_class():
+    """The splits refuse it by its name."""
+    assert targets("ic", {"intent": "set"}, {"intent": "set"}) == ["set", "set"]
     same = {"intent": "set", "slots": {"room": "hall"}}
-    assert targets("ic", same, same) == [None, None]
+    assert targets("ic", same, same) == ["set", "set"]
+    assert targets("ic", {"slots": {"room": "hall"}}, {"slots": {"room": "hall"}}) == [None, None]
 
 
 @pytest.mark.parametrize("name", ["ks", "er"])

@@ -2,9 +2,9 @@ import pytest
 
 from earbit.errors import ConfigError
 from earbit.heads.kinds.table import KINDS
+from earbit.heads.metrics import METRICS
 from earbit.heads.table import HEADS
 from earbit.superb.ks import KS
-from earbit.superb.metrics import METRICS
 from earbit.superb.tasks import TASKS, task_named
 
 

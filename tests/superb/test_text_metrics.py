@@ -8,7 +8,7 @@ import pytest
 
 from earbit.errors import UnsupportedError
 from earbit.heads.cases import Cases
-from earbit.superb.metrics import METRICS
+from earbit.heads.metrics import METRICS
 
 TEXTS = ["the cat sat", "a dog", "no", "turn the light on"]
 

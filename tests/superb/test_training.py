@@ -11,9 +11,9 @@ from earbit.heads.example import Example
 from earbit.heads.kinds.classes import CLASS
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.linear import FrameLinear
+from earbit.heads.metrics import METRICS, Metric
 from earbit.superb import training as module
 from earbit.superb.ks import KS
-from earbit.superb.metrics import METRICS, Metric
 from earbit.superb.training import Training, collate, endless_batches, predict, train_head
 
 LR = 1e-2

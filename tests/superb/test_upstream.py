@@ -7,7 +7,7 @@ from earbit.export.verb import export_model
 from earbit.load import random_model
 from earbit.model_digest import weights_digest
 from earbit.presets import preset
-from earbit.superb.upstream import (
+from earbit.upstream.upstream import (
     fbank_upstream,
     folder_upstream,
     model_upstream,

@@ -11,9 +11,9 @@ from earbit.heads.example import Example, Trial
 from earbit.heads.head import HeadShape
 from earbit.heads.kinds import vector
 from earbit.heads.kinds.vector import VECTOR, drawn_trials
+from earbit.heads.metrics import METRICS
 from earbit.heads.xvector import XVector
 from earbit.superb.asv import ASV
-from earbit.superb.metrics import METRICS
 from earbit.superb.training import Training, predict, train_head
 
 SPEAKERS = (("anna", "ben", "cleo"),)

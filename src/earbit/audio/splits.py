@@ -11,12 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from lhotse import CutSet
-
-from earbit.audio.corpus import Corpus
-from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
-from earbit.frames import MIN_TRAINING_FRAMES, n_frames_of, n_samples_of
 
 NAMES = ("train", "valid", "test")
 HELD_OUT_SHARES = {"test": 0.2, "valid": 0.1}
@@ -52,46 +47,13 @@ class Splits(Generic[Clip]):
     test: tuple[Clip, ...]
     trials: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """Pairs of clips to compare, by split, for tasks that compare clips."""
+    folds: Mapping[str, Splits[Clip]] = field(default_factory=dict)
+    """Splits of every fold by its name, for cross-validation; this one is that of the first."""
     summary: Mapping[str, Any] = field(default_factory=dict)
     """JSON values for the result file: origin of the splits, counts."""
 
 
-def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
-    """Splits a corpus into training and validation cuts without reading audio.
-
-    The `split` of the corpus is kept.  Clips without one, and all training clips of a corpus
-    without validation clips, are split by a hash of their id: about a tenth, or at least one if
-    there is no other, is validation.  Test clips and clips too short for a masked span are
-    excluded.  Raises DataError if no clip remains for training or validation.
-    """
-    usable = [
-        cut for cut in corpus.cuts if n_frames_of(cut.recording.num_samples) >= MIN_TRAINING_FRAMES
-    ]
-    part_of = {cut.id: (cut.custom or {}).get("split") for cut in usable}
-    given = Counter(part_of.values())
-    drawn_from = (None,) if given["valid"] else (None, "train")
-    pool = [name for name, part in part_of.items() if part in drawn_from]
-    drawn = _drawn_valid(pool, at_least=0 if given["valid"] else 1)
-    part_of |= {name: "valid" if name in drawn else "train" for name in pool}
-    train = CutSet.from_cuts(cut for cut in usable if part_of[cut.id] == "train")
-    valid = CutSet.from_cuts(cut for cut in usable if part_of[cut.id] == "valid")
-    if not len(train) or not len(valid):
-        least_s = n_samples_of(MIN_TRAINING_FRAMES) / SAMPLE_RATE_HZ
-        n_all, long_enough = len(corpus.cuts), f"of {least_s:g} s or more"
-        raise DataError(
-            f"corpus {corpus.name}: "
-            + (
-                f"{len(usable)} of {n_all} clips are {long_enough}; at least two are needed, to "
-                "train on and to validate"
-                if len(usable) < 2
-                else _said_of(given, "clips" if len(usable) == n_all else f"clips {long_enough}")
-                + f"; clips to train on and to validate are needed; {RESPLIT}"
-            )
-        )
-    return train, valid
-
-
-def _said_of(given: Mapping[str | None, int], clips: str) -> str:
+def splits_said(given: Mapping[str | None, int], clips: str) -> str:
     """Text about the splits of a corpus: `all 9 clips have split: test`."""
     counts = [(f"`split: {name}`" if name else "no split", n) for name, n in given.items() if n]
     if len(counts) == 1:
@@ -99,26 +61,15 @@ def _said_of(given: Mapping[str | None, int], clips: str) -> str:
     return f"of {sum(given.values())} {clips} " + ", ".join(f"{n} have {s}" for s, n in counts)
 
 
-def _drawn_valid(ids: Collection[str], *, at_least: int) -> set[str]:
-    """Ids whose first hash byte is a multiple of ten, at most half; else the smallest hashes."""
-
-    def order(name: str) -> tuple[bool, bytes]:
-        digest = hashlib.sha256(name.encode()).digest()
-        return digest[0] % 10 != 0, digest
-
-    n_tenth = sum(not order(name)[0] for name in ids)
-    n_valid = min(max(n_tenth, at_least), len(ids) // 2)
-    return set(sorted(ids, key=order)[:n_valid])
-
-
 def class_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None]) -> Splits[Clip]:
     """Splits clips with one class per clip.
 
     split_of: the split in the corpus by clip id: train, valid, test or None.  It is kept.  Only a
-    missing valid or test split is drawn, by holding out speakers of train and unsplit clips; the
-    rest of these clips is train.  Valid clips that lack a class are taken as train and drawn anew;
-    test clips never are.  Clips without a speaker are held out one by one, by id.  Raises DataError
-    for a single class, for missing train clips, and, naming them, for classes missing in a split.
+    missing valid or test split is drawn from train and unsplit clips, by holding out speakers, or
+    clips where there are too few speakers; the rest is train.  Valid clips that lack a class are
+    taken as train and drawn anew; test clips never are.  Clips without a speaker are held out one
+    by one, by id.  Raises DataError for a single class, for missing train clips, and, naming them,
+    for classes missing in a split.
     """
     examples = sorted(examples, key=lambda example: example.id)
     classes = sorted({str(example.target) for example in examples})
@@ -156,8 +107,8 @@ def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None])
     if empty := [name for name in NAMES if not parts[name]]:
         raise DataError(
             f"no {' and no '.join(empty)} clip among {len(examples)} clips of "
-            f"{len({e.speaker for e in examples} - {None})} speakers; at least three speakers are "
-            "needed, or `split` train, valid and test in the manifest" + _resplit_advice(split_of)
+            f"{len({e.speaker for e in examples} - {None})} speakers; at least three clips are "
+            "needed, one each to train, to validate and to test" + _resplit_advice(split_of)
         )
     return _splits(parts, summary)
 
@@ -170,7 +121,7 @@ def _given_parts(
     for example in sorted(examples, key=lambda example: example.id):
         parts[split_of.get(example.id) or "train"].append(example)
     if examples and not parts["train"]:
-        given = _said_of({name: len(part) for name, part in parts.items()}, "clips")
+        given = splits_said({name: len(part) for name, part in parts.items()}, "clips")
         raise DataError(f"{given}; clips to train on are needed; {RESPLIT}")
     return parts
 
@@ -183,11 +134,13 @@ def _with_missing_drawn(
     """Draws empty valid and test splits from train; returns the splits and their summary."""
     missing = {name: share for name, share in HELD_OUT_SHARES.items() if not parts[name]}
     drawn = dict(parts)
+    n_known = len({clip.speaker for clip in parts["train"]} - {None})
+    are_few = 0 < n_known < 1 + len(missing)
     if missing:
-        drawn |= hold_out_speakers(parts["train"], missing, class_of)
+        drawn |= hold_out_speakers(parts["train"], missing, class_of, by_clip=are_few)
     given = [split_of.get(clip.id) for part in parts.values() for clip in part]
     return drawn, {
-        "drawn_by": _drawn_by(missing, drawn, given),
+        "drawn_by": _drawn_by(missing, drawn, given, n_known if are_few else None),
         "n_speakers": {n: len({e.speaker for e in drawn[n]} - {None}) for n in NAMES},
         "n_shared_speakers": _n_shared_speakers(drawn),
     }
@@ -202,17 +155,19 @@ def hold_out_speakers(
     examples: Sequence[Clip],
     shares: Mapping[str, float],
     class_of: Callable[[Clip], object] = lambda clip: clip.target,
+    *,
+    by_clip: bool = False,
 ) -> dict[str, list[Clip]]:
     """Assigns whole speakers to each split in `shares`, in order, and the rest to `train`.
 
     Every split first takes speakers with a missing class, in order of increasing number of clips so
     that train keeps the most; then others, in order of their hash, up to its fraction of the clips.
     A speaker is not taken if one of its classes would be left with fewer speakers than remaining
-    splits.  A clip without a speaker counts as a speaker of its own.
+    splits.  A clip without a speaker counts as a speaker of its own, as every clip does `by_clip`.
     """
     clips_of: dict[tuple[bool, str], list[Clip]] = {}
     for example in examples:
-        is_known = example.speaker is not None
+        is_known = example.speaker is not None and not by_clip
         key = (is_known, str(example.speaker) if is_known else example.id)
         clips_of.setdefault(key, []).append(example)
     classes_of = {s: {class_of(e) for e in clips} for s, clips in clips_of.items()}
@@ -252,10 +207,11 @@ def _require_every_class(
     missing = [f"{c!r} in {n}" for n in NAMES for c in classes if not counts[n][c]]
     if missing:
         n_speakers = len({example.speaker for example in examples} - {None})
+        least = "clips of at least three speakers" if n_speakers >= len(NAMES) else "three clips"
         raise DataError(
             f"no clip of {', '.join(missing[:8])}{' ...' if len(missing) > 8 else ''} "
             f"({n_speakers} speakers); every class needs a clip in train, valid and test: add "
-            f"clips of at least three speakers per class, or leave the class out{advice}"
+            f"{least} per class, or leave the class out{advice}"
         )
 
 
@@ -263,10 +219,14 @@ def _drawn_by(
     missing: Collection[str],
     parts: Mapping[str, Sequence[LabelledClip]],
     given: Collection[str | None],
+    n_few: int | None,
 ) -> str:
-    """Text about the origin of the splits."""
+    """Text about the origin of the splits.  n_few: number of speakers if it is too small."""
     by_speaker = ""
-    if missing:
+    if n_few is not None:
+        only = "one speaker" if n_few == 1 else f"{n_few} speakers"
+        by_speaker = f"{' and '.join(missing)} by clip, since the corpus has only {only}"
+    elif missing:
         drawn = [clip for name in ("train", *missing) for clip in parts[name]]
         n_nameless = sum(clip.speaker is None for clip in drawn)
         how = "id" if n_nameless == len(drawn) else "speaker"

@@ -46,8 +46,9 @@ def prepare_published(
     corpus.check_layout(root)
     audio_root = corpus.audio_root(root).absolute()
     _refuse_place(out_dir, audio_root)
-    contents = [_read(part, root, audio_root) for part in corpus.parts]
-    paths = sorted({clip.path for content in contents for clip in content.clips})
+    read = [_read(part, root, audio_root) for part in corpus.parts]
+    contents = [content for content in read if content.clips]
+    paths = sorted({f for content in contents for clip in content.clips for f in clip.files})
     present = [path for path in paths if (audio_root / path).is_file()]
     if not present:
         raise DataError(
@@ -58,6 +59,8 @@ def prepare_published(
     opened = corpus_of_items(corpus.name, audio_root, read_folder(found), _unused(found))
     say_ignored(opened)
     _say_missing(paths, present)
+    if empty := [content.part.name for content in read if not content.clips]:
+        say(f"no clip for {', '.join(empty)}")
     for line in _remarks(corpus, contents):
         say(line)
     decoded, levels = decoded_levels(opened, out_dir / REPORT_NAME)
@@ -103,17 +106,20 @@ def _read(part: Part, root: Path, audio_root: Path) -> _Contents:
     items = list(part.read(root))
     clips = [item for item in items if isinstance(item, LabelledClip)]
     path_of: dict[str, Path] = {}
+    present = set()
     for clip in clips:
-        check_stays_inside(f"{root}: clip {clip.id!r}", name_of(clip.path))
+        for path in (clip.path, *clip.files):
+            check_stays_inside(f"{root}: clip {clip.id!r}", name_of(path))
         if clip.id in path_of:
             raise DataError(
                 f"{root}: two clips have the id {clip.id!r}, {path_of[clip.id]} and {clip.path}; "
                 "remove one of the two lines or files"
             )
         path_of[clip.id] = clip.path
+        if all((audio_root / path).is_file() for path in clip.files):
+            present.add(clip.id)
     trials = [] if part.trials is None else list(part.trials(root))
     remarks = [item for item in items if isinstance(item, str)]
-    present = {i for i, path in path_of.items() if (audio_root / path).is_file()}
     n_lost = sum(not present >= {first, second} for _, first, second in trials)
     if n_lost:
         remarks.append(f"{n_lost} of {len(trials)} trials left out, whose clips are missing")
@@ -148,7 +154,7 @@ def _remarks(corpus: PublishedCorpus, contents: Sequence[_Contents]) -> list[str
 def _written(folder: Path, content: _Contents, decoded: Corpus) -> Corpus:
     """A part as written, with name, notes and damaged files of the whole corpus."""
     written = open_corpus(folder)
-    names = {name_of(clip.path) for clip in content.clips}
+    names = {name_of(path) for clip in content.clips for path in clip.files}
     damaged = [rejected for rejected in decoded.quarantine if rejected.path in names]
     return replace(
         written,
@@ -169,7 +175,9 @@ def _about(
     for clip in content.clips:
         files.setdefault(clip.labels.get("split") or "none", set()).add(clip.path)
     published = content.part.counts
-    missing = sorted({c.path for c in content.clips if not (audio_root / c.path).is_file()})
+    needed = {path for clip in content.clips for path in clip.files}
+    missing = sorted(path for path in needed if not (audio_root / path).is_file())
+    usable = {clip.path for clip in content.clips if n_samples_of.keys() >= {*clip.files}}
     return {
         "title": corpus.title,
         "licence": corpus.licence,
@@ -177,7 +185,7 @@ def _about(
         "for_tasks": list(content.part.tasks),
         "files": {
             split: {
-                "found": len(files.get(split, set()) & n_samples_of.keys()),
+                "found": len(files.get(split, set()) & usable),
                 "published": published.get(split),
             }
             for split in sorted({*files, *published}, key=SPLITS.index)

@@ -15,9 +15,19 @@ Trial = tuple[bool, str, str]
 """Whether the speakers of two clips are equal, and the ids of the clips."""
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A file in a mixture."""
+
+    path: Path
+    """Path of the audio, relative to the folder of the corpus."""
+    start_s: float
+    gain_db: float
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelledClip:
-    """One audio file of a corpus, or an excerpt of one, and its labels."""
+    """One audio file of a corpus, an excerpt of one, or a mixture of several, and its labels."""
 
     id: str
     """Unique in its part."""
@@ -27,6 +37,13 @@ class LabelledClip:
     """Fields of the manifest (docs/corpus.md): split, speaker, text, keyword, intent, ..."""
     excerpt: tuple[int, int] | None = None
     """First sample and number of samples at 16 kHz, which are written to a file of their own."""
+    mixture: tuple[Placed, ...] = ()
+    """Files that are added up and written to a file of their own; `path` is then not read."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the corpus that the clip needs."""
+        return tuple(dict.fromkeys(placed.path for placed in self.mixture)) or (self.path,)
 
 
 Read = Callable[[Path], Iterable[LabelledClip | str]]

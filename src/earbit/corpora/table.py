@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from earbit.corpora.collection import COLLECTION
 from earbit.corpora.fairseq_tsv import FAIRSEQ_TSV
 from earbit.corpora.fluent_speech_commands import FLUENT_SPEECH_COMMANDS
+from earbit.corpora.iemocap import IEMOCAP
+from earbit.corpora.libri2mix import LIBRI2MIX
 from earbit.corpora.librispeech import LIBRISPEECH, LIBRISPEECH_LAYOUT
 from earbit.corpora.published import PublishedCorpus
+from earbit.corpora.quesst14 import QUESST14
 from earbit.corpora.snips import AUDIO_SNIPS
 from earbit.corpora.speech_commands import V1, V2
+from earbit.corpora.voxceleb1 import VOXCELEB1
 from earbit.errors import ConfigError
 
 CORPORA: dict[str, PublishedCorpus] = {
@@ -20,8 +25,13 @@ CORPORA: dict[str, PublishedCorpus] = {
         LIBRISPEECH_LAYOUT,
         V1,
         V2,
+        QUESST14,
+        VOXCELEB1,
+        LIBRI2MIX,
         FLUENT_SPEECH_COMMANDS,
         AUDIO_SNIPS,
+        IEMOCAP,
+        COLLECTION,
         FAIRSEQ_TSV,
     )
 }

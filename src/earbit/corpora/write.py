@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from earbit.audio.decode import read_audio
 from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.corpora.published import TRIALS_NAME, LabelledClip, Trial
+from earbit.corpora.published import TRIALS_NAME, LabelledClip, Placed, Trial
 from earbit.errors import DataError
 from earbit.files import make_folder, name_of, none_left_empty, writable, write_text
 
@@ -25,7 +26,11 @@ LINK_NAME = "audio"
 """Link in OUT to the folder of the audio, which may be read-only."""
 EXCERPTS_NAME = "excerpts"
 """Folder in OUT of clips that are parts of longer files."""
+MIXTURES_NAME = "mixtures"
+"""Folder in OUT of clips that are mixed from several files."""
 FULL_SCALE = 32_768
+MAX_PEAK = 0.99
+"""Largest peak of a mixture, as a fraction of full scale."""
 
 
 @contextmanager
@@ -66,9 +71,12 @@ def write_part(
     (folder / LINK_NAME).symlink_to(audio_root, target_is_directory=True)
     lines, path_of = [], {}
     for clip in clips:
-        if clip.path not in n_samples_of:
+        if not n_samples_of.keys() >= {*clip.files}:
             continue
-        if clip.excerpt is None:
+        if clip.mixture:
+            path = Path(MIXTURES_NAME) / f"{clip.id}.wav"
+            n_samples = _write_mixture(folder / path, audio_root, clip.mixture)
+        elif clip.excerpt is None:
             path = Path(LINK_NAME) / clip.path
             n_samples = n_samples_of[clip.path]
         else:
@@ -91,18 +99,36 @@ def write_part(
         write_text(folder / TRIALS_NAME, "".join(written))
 
 
-_decoded = functools.lru_cache(maxsize=1)(read_audio)
-"""Excerpts of one file follow each other."""
+_decoded = functools.lru_cache(maxsize=2)(read_audio)
+"""Excerpts of one file follow each other, and two speakers may take turns."""
 
 
 def _write_excerpt(target: Path, source: Path, excerpt: tuple[int, int]) -> int:
     """Writes an excerpt as wav of 16 bits; returns its length."""
     start, n_samples = excerpt
-    samples = _decoded(source)[start : start + n_samples] * FULL_SCALE
+    return _write_wav(target, _decoded(source)[start : start + n_samples])
+
+
+def _write_mixture(target: Path, audio_root: Path, mixture: Sequence[Placed]) -> int:
+    """Writes the sum of files as wav of 16 bits, scaled down to MAX_PEAK; returns its length."""
+    parts = []
+    for placed in mixture:
+        start = round(placed.start_s * SAMPLE_RATE_HZ)
+        parts.append((start, _decoded(audio_root / placed.path) * 10 ** (placed.gain_db / 20)))
+    mixed = np.zeros(max(start + part.size for start, part in parts), np.float32)
+    for start, part in parts:
+        mixed[start : start + part.size] += part
+    return _write_wav(target, mixed * (MAX_PEAK / max(MAX_PEAK, float(np.abs(mixed).max()))))
+
+
+def _write_wav(target: Path, waveform: NDArray[np.float32]) -> int:
+    samples = waveform * FULL_SCALE
     target.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(target), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(np.clip(np.rint(samples), -FULL_SCALE, FULL_SCALE - 1).astype("<i2"))
+        file.writeframes(
+            np.clip(np.rint(samples), -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes()
+        )
     return int(samples.size)

@@ -15,12 +15,12 @@ from earbit.export.head_ops import LOWERINGS
 from earbit.export.program import Program
 from earbit.frames import HOP_SAMPLES
 from earbit.heads.kinds.table import KINDS
+from earbit.heads.metrics import text_of
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.nn.evaluation import evaluating
 from earbit.runtime.session import Session
 from earbit.superb.head_file import TrainedHead, head_path, load_head
-from earbit.superb.metrics import text_of
 
 MAX_LABEL_BYTES = 256
 """Maximum length of a label in a program file (docs/format.md)."""

@@ -12,15 +12,15 @@ from earbit.audio.corpus import Corpus, load_waveform
 from earbit.files import write_json
 from earbit.finetune.loop import Clips
 from earbit.finetune.network import Network
+from earbit.heads.metrics import METRICS
 from earbit.pretrain.optimiser import OptimiserConfig
-from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead, save_head
-from earbit.superb.metrics import METRICS
-from earbit.superb.planned import PROGRAM_NAME, Export
 from earbit.superb.rejection import add_rejection
 from earbit.superb.runner import best_setting, cases_by_setting, score_of, scored
-from earbit.superb.upstream import Upstream, model_upstream, program_upstream
 from earbit.superb.verb import SCRATCH, corpus_features
+from earbit.upstream.features import FrozenFeatures
+from earbit.upstream.planned import PROGRAM_NAME, Export
+from earbit.upstream.upstream import Upstream, model_upstream, program_upstream
 
 
 def score_network(

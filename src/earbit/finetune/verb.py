@@ -42,9 +42,9 @@ from earbit.quantize.student import plan_for, student_of
 from earbit.run_folder import claim
 from earbit.superb.head_file import TrainedHead, load_head
 from earbit.superb.names import corpora_of, tasks_named
-from earbit.superb.planned import Export, require_pytorch
 from earbit.superb.task import FINETUNED, Protocol, Task
 from earbit.superb.verb import Settings, named_work
+from earbit.upstream.planned import Export, require_pytorch
 
 LR = 1e-3
 """Peak learning rate of the head."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from earbit.errors import ConfigError
 from earbit.runtime.program_file import Head
 
 LEAST_ODDS = 1e-300
+NONE = "_none_"
+"""The last label of a slot, if it has this name, is no result: its score is that of no keyword."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +27,35 @@ class Likeliest:
     probability: float
 
 
-def best_of(scores: NDArray[np.float32]) -> tuple[int, float, float]:
-    """Index of the first of the largest scores, its log odds and its softmax probability.
+def best_of(scores: NDArray[np.float32], n_results: int) -> tuple[int, float, float]:
+    """Index of the first of the largest of `n_results` scores, its log odds and probability.
 
-    Sums in the order of the labels, as csrc/heads/decode.cc does, so that results are equal.
+    Later scores count against it.  Sums in the order of the labels, as csrc/heads/decode.cc does,
+    so that results are equal.
     """
-    best = int(np.argmax(scores))
+    best = int(np.argmax(scores[:n_results]))
     values = scores.tolist()
-    others = 0.0
+    largest = float(scores.max())
+    own, others = values[best] - largest, 0.0
     for i, value in enumerate(values):
         if i != best:
-            others += math.exp(value - values[best])
-    return best, -math.log(max(others, LEAST_ODDS)), 1 / (1 + others)
+            others += math.exp(value - largest)
+    log_odds = own - math.log(max(others, LEAST_ODDS))
+    return best, log_odds, math.exp(own) / (math.exp(own) + others)
+
+
+def n_results(labels: Sequence[str]) -> int:
+    """Number of labels of a slot that can be a result."""
+    return len(labels) - (len(labels) > 1 and labels[-1] == NONE)
 
 
 def likeliest(head: Head, scores: NDArray[np.float32]) -> list[Likeliest]:
     """The label with the largest score of every slot."""
     found, start = [], 0
     for size in head.slots:
-        best, log_odds, probability = best_of(scores[start : start + size])
-        found.append(Likeliest(head.labels[start + best], log_odds, probability))
+        labels = head.labels[start : start + size]
+        best, *odds = best_of(scores[start : start + size], n_results(labels))
+        found.append(Likeliest(labels[best], *odds))
         start += size
     return found
 

@@ -22,7 +22,7 @@ import torch
 import earbit
 from earbit.audio.corpus import Corpus, decoded_corpus, naming_unusable, open_corpus, say_ignored
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.splits import training_split
+from earbit.audio.training_split import training_split
 from earbit.bench.side_by_side import bench
 from earbit.config import to_dict
 from earbit.cost.lengths import macs_by_length

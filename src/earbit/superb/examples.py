@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from earbit.audio.corpus import Corpus
+from earbit.audio.folds import fold_splits
 from earbit.audio.splits import Splits
 from earbit.audio.utf8 import read_utf8
 from earbit.corpora.published import TRIALS_NAME
@@ -29,12 +30,15 @@ def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
     targets = [kind.target_of(value) for value in task.targets_of(labels)]
     examples: list[Example] = []
     split_of: dict[str, str | None] = {}
+    fold_of: dict[str, str | None] = {}
     for cut, clip, target in zip(corpus.cuts, labels, targets, strict=True):
         if target is None:
             continue
         examples.append(Example(id=cut.id, target=target, speaker=clip["speaker"]))
         split = clip.get("split")
         split_of[cut.id] = split if isinstance(split, str) else None
+        fold = clip.get("fold")
+        fold_of[cut.id] = str(fold) if isinstance(fold, (str, int)) and fold != "" else None
     n_without = len(labels) - len(examples)
     if not examples:
         raise DataError(
@@ -42,6 +46,8 @@ def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
             "in manifest.jsonl beside the audio (docs/corpus.md); `earbit prepare folder --root "
             "DIR --labels FILE.csv --out OUT` makes it from a table"
         )
+    if task.is_folded and any(fold_of.values()):
+        return fold_splits(examples, fold_of)
     trials: tuple[Trial, ...] = ()
     if task.kind == "vector" and (corpus.root / TRIALS_NAME).is_file():
         trials = _trials(corpus, {example.id for example in examples})

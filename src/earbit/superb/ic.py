@@ -33,6 +33,8 @@ def intents(labels: Sequence[Labels]) -> list[Any]:
         for slot in slots
     ]
     varied = [i for i in range(len(names)) if len({t[i] for t in targets if t is not None}) > 1]
+    if not varied and any(given):
+        return list(given)  # all of one class, which the splits refuse by its name
     return [None if t is None or not varied else tuple(t[i] for i in varied) for t in targets]
 
 

@@ -11,14 +11,14 @@ import numpy as np
 
 from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
-from earbit.heads.feature_store import Array, Clips, state_of
+from earbit.heads.metrics import METRICS, term_weighted_threshold
 from earbit.progress import progress
 from earbit.runtime.match import match_scores
-from earbit.superb.features import FrozenFeatures
-from earbit.superb.metrics import METRICS, term_weighted_threshold
 from earbit.superb.runner import origin, scored
 from earbit.superb.search import Search
 from earbit.superb.task import Task
+from earbit.upstream.feature_store import Array, Clips, state_of
+from earbit.upstream.features import FrozenFeatures
 
 
 def run_match(

@@ -1,4 +1,4 @@
-"""Names in `earbit superb`: tasks, their corpora and upstreams.  Known without PyTorch."""
+"""Names in `earbit superb`: tasks and their corpora.  Known without PyTorch."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from earbit.audio.corpus_names import SYNTHETIC, require_corpus
-from earbit.errors import ConfigError, DataError
-from earbit.model_names import format_of, require_model
+from earbit.errors import ConfigError
 from earbit.superb.task import Task
 from earbit.superb.tasks import TASKS, task_named
-
-FBANK = "fbank"
-FOLDER_PREFIX = "features:"
+from earbit.upstream.names import require_upstream
 
 
 def check_names(where: str, tasks: Sequence[str], data: Sequence[str]) -> None:
@@ -25,23 +22,6 @@ def check_names(where: str, tasks: Sequence[str], data: Sequence[str]) -> None:
 def tasks_named(names: Sequence[str]) -> list[Task]:
     """Tasks by name, each once, or all; raises ConfigError for an unknown name."""
     return [task_named(name) for name in (TASKS if "all" in names else dict.fromkeys(names))]
-
-
-def is_program(where: str) -> bool:
-    """Whether a name is the file of an exported program."""
-    return Path(where).is_file() and (format_of(Path(where)) or "").startswith("earbit-program-")
-
-
-def require_upstream(where: str) -> None:
-    """Raises ConfigError for an unknown name, and DataError for a missing folder of features."""
-    if where.startswith(FOLDER_PREFIX):
-        folder = Path(where.removeprefix(FOLDER_PREFIX))
-        if not folder.is_dir():
-            raise DataError(
-                f"{folder}: no such folder; features:DIR holds a file ID.npy for each clip"
-            )
-    elif where != FBANK and not is_program(where):
-        require_model(where)
 
 
 def corpora_of(tasks: Sequence[Task], data: Sequence[str]) -> dict[str, str]:

@@ -1,15 +1,16 @@
-"""Rejection threshold of a keyword model, with its false accepts per hour and misses.
+"""Rejection of audio without a keyword by a keyword model, with false accepts and misses.
 
-A head knows only its classes and is often sure of one on silence.  So the threshold is picked on
-validation clips, on audio without a keyword, and on generated silence and noise.
+A head knows only its classes and is often sure of one on silence.  So it gets a score of no
+keyword, trained on training clips, speech without a keyword and generated silence and noise.  The
+threshold is picked on the validation clips and such audio.  The score of the task is that of the
+head without both.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,37 @@ import torch
 from numpy.typing import NDArray
 
 from earbit.audio.corpus import Corpus
+from earbit.audio.other_audio import noises, windows_without
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.splits import Splits
+from earbit.audio.splits import NAMES, Splits
 from earbit.errors import DataError
 from earbit.files import write_json
 from earbit.heads.example import Example
-from earbit.heads.rejection import Heard, is_keyword, noises
+from earbit.heads.linear import LinearHead
+from earbit.heads.rejection import Heard, body_of, is_keyword, with_none
 from earbit.progress import progress, say
-from earbit.runtime.likeliest import best_of
-from earbit.superb.features import FrozenFeatures
+from earbit.runtime.likeliest import NONE, best_of, n_results
 from earbit.superb.head_file import TrainedHead, load_head, save_head
-from earbit.superb.upstream import Upstream
+from earbit.upstream.features import FrozenFeatures
+from earbit.upstream.upstream import Upstream
 
 Array = NDArray[np.float32]
 TARGET_PER_HOUR = 1.0
-MAX_WINDOWS = 600
-"""Windows of speech without a keyword in the validation and in the test part."""
+MAX_WINDOWS = 300
+"""Windows of speech without a keyword in each part."""
+N_NOISES = {"train": 200, "valid": 60, "test": 60}
+"""Clips of generated silence and noise in each part."""
 N_ALLOWED = (0, 1, 2, 5, 10, 20, 50, 100)
 """Numbers of false accepts of the operating points in scores.json."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Clip:
+    states_LTD: Array
+    target: str | None
+    """Label of a clip of the task; None for other audio."""
+    is_noise: bool
+    seconds: float
 
 
 def add_rejection(
@@ -47,33 +61,32 @@ def add_rejection(
     splits: Splits[Example],
     load: Callable[[Any], Array],
 ) -> dict[str, Any]:
-    """Picks the threshold, and writes it to head.safetensors and scores.json of `out_dir`.
+    """Adds a score of no keyword and a threshold to the head in `out_dir`, and to scores.json.
 
-    At most TARGET_PER_HOUR false accepts per hour of validation audio without a keyword, and none
-    in generated noise.  load: waveform of a cut.  Returns the score with `rejection`, or as it is
-    for an upstream of precomputed features, which cannot hear other audio.
+    `Heard.pick` picks the threshold.  load: waveform of a cut.  Returns the score with
+    `rejection`, or as it is for an upstream of precomputed features, which cannot hear other audio.
     """
     trained = load_head(out_dir)
-    heard = {}
+    assert isinstance(trained.head, LinearHead)
+    heard_as = _Hearing(trained.outputs, upstream, features, corpus, splits, load)
     try:
-        for part in ("valid", "test"):
-            heard[part] = _heard(part, trained, upstream, features, corpus, splits, load)
+        trained = _with_none(trained, heard_as.clips("train"))
+        valid, test = (_heard(trained, heard_as.clips(part)) for part in ("valid", "test"))
     except DataError as error:
         say(f"no rejection threshold: {error}")
         return dict(score)
-    valid, test = heard["valid"], heard["test"]
     if not valid.other_s:
         say(
             f"corpus {corpus.name}: no audio without a keyword, so false accepts are not counted; "
             "label other speech `_unknown_`, or give its `text`"
         )
-    least = valid.threshold(int(TARGET_PER_HOUR * valid.other_s / 3600), valid.noise)
-    n_points = [n for n in N_ALLOWED if n <= len(valid.others)]
+    rule, least = valid.pick(TARGET_PER_HOUR)
+    points = dict.fromkeys(valid.threshold(n) for n in N_ALLOWED if n <= len(valid.others))
     rejection = {
-        "target_per_hour": TARGET_PER_HOUR,
+        "rule": rule,
         "valid": {**valid.counts(), **valid.at(least)},
         "test": {**test.counts(), **test.at(least)},
-        "points": [valid.at(valid.threshold(n)) for n in n_points],
+        "points": [valid.at(log_odds) for log_odds in points],
     }
     save_head(out_dir / "head.safetensors", replace(trained, min_log_odds=least))
     score = {**score, "rejection": rejection}
@@ -81,77 +94,78 @@ def add_rejection(
     return score
 
 
-def _heard(
-    part: str,
-    trained: TrainedHead,
-    upstream: Upstream,
-    features: FrozenFeatures,
-    corpus: Corpus,
-    splits: Splits[Example],
-    load: Callable[[Any], Array],
-) -> Heard:
+def _with_none(trained: TrainedHead, clips: Iterator[_Clip]) -> TrainedHead:
+    """The head with a score of no keyword, trained on the clips."""
+    assert isinstance(trained.head, LinearHead)
+    body, labels = body_of(trained.head), trained.outputs
+    groups: dict[tuple[bool, bool], list[tuple[torch.Tensor, int]]] = {}
+    for clip in clips:
+        index = len(labels) if clip.target is None else labels.index(clip.target)
+        group = groups.setdefault((clip.target is None, clip.is_noise), [])
+        group.append((_outputs(body, clip.states_LTD), index))
+    head = with_none(
+        trained.head,
+        [
+            (torch.stack([x for x, _ in group]), torch.tensor([i for _, i in group]))
+            for group in groups.values()
+        ],
+    )
+    return replace(trained, head=head, slots=((*labels, NONE),))
+
+
+def _heard(trained: TrainedHead, clips: Iterator[_Clip]) -> Heard:
+    """Log odds of the keywords in all clips."""
     heard = Heard()
-    seconds_of = {cut.id: cut.duration for cut in corpus.cuts}
-    spoken = []
-    for example in getattr(splits, part):
-        label, odds = _best(trained, features.clips[example.id])
-        if is_keyword(example.target):
-            heard.keywords.append(odds if label == example.target else -np.inf)
-            spoken.append(seconds_of[example.id])
-        else:
-            heard.others.append(odds if is_keyword(label) else -np.inf)
-            heard.other_s += seconds_of[example.id]
-    n_samples = round(max(0.1, np.median(spoken or [1.0])) * SAMPLE_RATE_HZ)
-    windows = list(noises(n_samples, seed=len(part)))
-    n_noises = len(windows)
-    for cut in _without_keyword(part, corpus, trained.outputs):
-        if len(windows) >= n_noises + MAX_WINDOWS:
-            break
-        try:
-            audio = load(cut)
-        except DataError:
+    for clip in clips:
+        scores = _outputs(trained.head, clip.states_LTD).numpy()
+        index, log_odds, _ = best_of(scores, n_results(trained.outputs))
+        label = trained.outputs[index]
+        if clip.target is not None and is_keyword(clip.target):
+            heard.keywords.append(log_odds if label == clip.target else -np.inf)
             continue
-        parts = (audio[i : i + n_samples] for i in range(0, len(audio), n_samples))
-        windows += [window for window in parts if len(window) >= n_samples / 2]
-    with progress(f"other audio ({part})", len(windows)) as advance:
-        for i, window in enumerate(windows):
-            states = upstream.features(f"window-{i}", lambda window=window: window)  # type: ignore[misc]
-            label, odds = _best(trained, states)
-            into = heard.noise if i < n_noises else heard.others
-            into.append(odds if is_keyword(label) else -np.inf)
-            heard.other_s += 0 if i < n_noises else len(window) / SAMPLE_RATE_HZ
-            advance()
+        (heard.noise if clip.is_noise else heard.others).append(
+            log_odds if is_keyword(label) else -np.inf
+        )
+        heard.other_s += 0 if clip.is_noise else clip.seconds
     return heard
 
 
-def _without_keyword(part: str, corpus: Corpus, labels: Sequence[str]) -> list[Any]:
-    """Cuts of one part without a keyword, known by their `text`, in the order of a hash.
-
-    The head has seen none of them, so those of the training part are used for validation.
-    """
-    keywords = [f" {_words(label)} " for label in labels if is_keyword(label)]
-    found = {}
-    for cut in corpus.cuts:
-        custom = cut.custom or {}
-        text, split = custom.get("text"), custom.get("split")
-        if custom.get("keyword") is not None or not isinstance(text, str):
-            continue
-        digest = hashlib.sha256(cut.id.encode()).digest()
-        if split not in ("train", "valid", "test"):
-            split = "test" if digest[0] % 2 else "valid"
-        words = f" {_words(text)} "
-        if (split == "test") == (part == "test") and not any(k in words for k in keywords):
-            found[digest] = cut
-    return [found[digest] for digest in sorted(found)]
+def _outputs(module: torch.nn.Module, states_LTD: Array) -> torch.Tensor:
+    lengths = torch.tensor([states_LTD.shape[1]])
+    with torch.no_grad():
+        outputs: torch.Tensor = module(torch.from_numpy(states_LTD)[:, None], lengths)[0]
+    return outputs
 
 
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"[\w']+", text.replace("_", " ").casefold()))
+@dataclass(frozen=True, slots=True)
+class _Hearing:
+    """Features of the clips of the task and of audio without a keyword."""
 
+    labels: Sequence[str]
+    upstream: Upstream
+    features: FrozenFeatures
+    corpus: Corpus
+    splits: Splits[Example]
+    load: Callable[[Any], Array]
 
-def _best(trained: TrainedHead, states_LTD: Array) -> tuple[str, float]:
-    with torch.inference_mode():
-        lengths = torch.tensor([states_LTD.shape[1]])
-        scores = trained.head(torch.from_numpy(states_LTD)[:, None], lengths)[0].numpy()
-    index, log_odds, _ = best_of(scores)
-    return trained.outputs[index], log_odds
+    def clips(self, part: str) -> Iterator[_Clip]:
+        """Clips of the task in a part, generated noise, and windows of speech without a keyword.
+
+        A window has the length of a keyword.
+        """
+        seconds_of = {cut.id: cut.duration for cut in self.corpus.cuts}
+        examples = getattr(self.splits, part)
+        for e in examples:
+            yield _Clip(self.features.clips[e.id], e.target, False, seconds_of[e.id])
+        spoken = [seconds_of[e.id] for e in examples if is_keyword(e.target)]
+        n_samples = round(max(0.1, np.median(spoken or [1.0])) * SAMPLE_RATE_HZ)
+        windows = list(noises(n_samples, N_NOISES[part], seed=NAMES.index(part)))
+        n_noises = len(windows)
+        keywords = [label for label in self.labels if is_keyword(label)]
+        speech = windows_without(self.corpus, part, keywords, n_samples, self.load)
+        windows += islice(speech, MAX_WINDOWS)
+        with progress(f"audio without keywords ({part})", len(windows)) as advance:
+            for i, window in enumerate(windows):
+                states = self.upstream.features(f"window-{i}", lambda window=window: window)  # type: ignore[misc]
+                yield _Clip(states, None, i < n_noises, len(window) / SAMPLE_RATE_HZ)
+                advance()

@@ -16,8 +16,8 @@ from typing import Any
 
 from earbit.errors import ConfigError, FormatError
 from earbit.files import make_folder, write_text
+from earbit.heads.metrics import METRICS, Metric
 from earbit.superb.anchors import PUBLISHED
-from earbit.superb.metrics import METRICS, Metric
 from earbit.superb.task import FINETUNED
 from earbit.superb.tasks import TASKS
 from earbit.text_table import aligned
@@ -75,7 +75,7 @@ def _rejection(found: Mapping[str, Any]) -> str:
         else f"{per_hour:.1f} false accepts per hour in {hours:.2f} h of other audio"
     )
     return (
-        f"keywords below a probability of {test['threshold']:.6g} are rejected: "
+        f"keywords below a probability of {test['threshold']:.6g} ({found['rule']}) are rejected: "
         f"{shown('accuracy', test['misses'])} % misses, {false_accepts}, "
         f"{test['noise_accepted']} of {test['n_noise']} clips of silence and noise accepted"
     )

@@ -16,16 +16,16 @@ from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
 from earbit.heads.example import Example
-from earbit.heads.feature_store import frames_in
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.language_model import LanguageModel
+from earbit.heads.metrics import METRICS
 from earbit.progress import progress, say
-from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import TrainedHead, load_head, save_head
-from earbit.superb.metrics import METRICS
 from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.training import Training, predictions_by_setting, train_head
 from earbit.superb.with_lm import cases_with_lm
+from earbit.upstream.feature_store import frames_in
+from earbit.upstream.features import FrozenFeatures
 
 SEED = 1337
 

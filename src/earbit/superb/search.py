@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ def searches_of(corpus: Corpus) -> dict[str, Search]:
 
     A query has the label `query`, a term.  A document has `terms`, a list, or `text`, whose words
     are its terms.  Queries need a split; documents without one belong to both parts.  Raises
-    DataError for a part without a query that a document matches.
+    DataError for a part without a query that some documents match and others do not.
     """
     searches = {part: Search({}, {}) for part in PARTS}
     for cut in corpus.cuts:
@@ -40,11 +41,13 @@ def searches_of(corpus: Corpus) -> dict[str, Search]:
                 words = terms.split() if isinstance(terms, str) else map(str, terms)
                 searches[part].documents[cut.id] = frozenset(w.upper() for w in words)
     for part, search in searches.items():
-        found = set().union(*search.documents.values()) & set(search.queries.values())
-        if not found:
+        n_documents = Counter(term for terms in search.documents.values() for term in terms)
+        found = {n_documents[term] for term in search.queries.values()}
+        if not found - {0, len(search.documents)}:
             raise DataError(
                 f"corpus {corpus.name}: {len(search.queries)} {part} queries and "
-                f"{len(search.documents)} documents, and no document has the term of a query; "
-                "queries need `query` and `split` valid or test, documents `terms` or `text`"
+                f"{len(search.documents)} documents, and no query whose term is in some documents "
+                "and not in others; queries need `query` and `split` valid or test, documents "
+                "`terms` or `text`"
             )
     return searches

@@ -53,7 +53,7 @@ class Task:
     head: str
     """A row of `earbit.heads.table.HEADS`; empty for a task without training."""
     metrics: tuple[str, ...]
-    """Rows of `earbit.superb.metrics.METRICS`; the first selects checkpoint and learning rate."""
+    """Rows of `earbit.heads.metrics.METRICS`; the first selects checkpoint and learning rate."""
     published: Protocol
     """The protocol of the benchmark."""
     proxy: Protocol
@@ -64,6 +64,8 @@ class Task:
     """Whether training draws every target equally often, with replacement."""
     is_spotting: bool = False
     """Whether audio without any target occurs in use, so a threshold rejects labels."""
+    is_folded: bool = False
+    """Whether a corpus with the label `fold` is scored by cross-validation."""
     is_picked_on_test: bool = False
     """Whether the leaderboard picks checkpoints or settings on the test clips, and so reports
     what scores.json has as `value_picked_on_test`."""

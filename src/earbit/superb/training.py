@@ -24,15 +24,15 @@ from torch import Tensor
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import Splits
 from earbit.heads.example import Example
-from earbit.heads.feature_store import frames_in
 from earbit.heads.head import Head, HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
+from earbit.heads.metrics import METRICS
 from earbit.heads.table import HEADS
-from earbit.superb.features import FrozenFeatures
 from earbit.superb.head_file import GridPoint, TrainedHead
-from earbit.superb.metrics import METRICS
 from earbit.superb.task import Protocol, Task
+from earbit.upstream.feature_store import frames_in
+from earbit.upstream.features import FrozenFeatures
 
 EVALUATION_CLIPS, EVALUATION_BYTES = 32, 500 * 10**6
 """Largest batch of an evaluation."""

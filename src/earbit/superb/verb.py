@@ -26,22 +26,24 @@ from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.heads.example import Example
 from earbit.heads.language_model import LanguageModel
+from earbit.heads.metrics import METRICS
 from earbit.model import AudioModel
 from earbit.progress import say
 from earbit.run_folder import claim
 from earbit.superb.examples import task_splits
-from earbit.superb.features import CacheName, FrozenFeatures, frozen_features
+from earbit.superb.folds import run_folds
 from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
-from earbit.superb.metrics import METRICS
-from earbit.superb.names import corpora_of, is_program, tasks_named
-from earbit.superb.planned import Export, Planned, planned
+from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import add_rejection
 from earbit.superb.runner import cases_by_setting, run_task
 from earbit.superb.search import Search, searches_of
 from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.tasks import task_named
-from earbit.superb.upstream import Upstream, model_upstream, program_upstream, upstream_named
+from earbit.upstream.features import CacheName, FrozenFeatures, frozen_features
+from earbit.upstream.names import is_program
+from earbit.upstream.planned import Export, Planned, planned
+from earbit.upstream.upstream import Upstream, model_upstream, program_upstream, upstream_named
 
 SCRATCH = "superb-features"
 """Folder of cached features in OUT, removed when the scores are written."""
@@ -230,6 +232,10 @@ def score_work(
         say(f"splits for {task.name}: {drawn_by}")
     hours = sum(cut.duration for cut in work.corpus.cuts if cut.id in work.ids) / 3600
     name, protocol = (settings or Settings()).of(task, hours)
+    if of_task.folds:
+        return run_folds(
+            task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed
+        )
     return run_task(
         task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed, lm=lm
     )

@@ -11,10 +11,10 @@ from earbit.heads.cases import Cases
 from earbit.heads.example import Example
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.language_model import LanguageModel
-from earbit.superb.features import FrozenFeatures
+from earbit.heads.metrics import METRICS
 from earbit.superb.head_file import TrainedHead
-from earbit.superb.metrics import METRICS
 from earbit.superb.training import outputs_by_clip
+from earbit.upstream.features import FrozenFeatures
 
 N_SELECTING = 100
 """Maximum number of validation clips that select settings."""

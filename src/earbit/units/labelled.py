@@ -20,7 +20,7 @@ from earbit.audio.corpus import (
     open_corpus,
     say_ignored,
 )
-from earbit.audio.splits import training_split
+from earbit.audio.training_split import training_split
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import make_folder, write_whole
 from earbit.progress import progress

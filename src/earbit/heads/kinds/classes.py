@@ -37,10 +37,12 @@ def class_or_slot_splits(
 
     With several slots, a clip may have a combination that no training clip has.  Where speakers
     are the classes, clips are held out instead of speakers, and splits of the corpus that hold out
-    speakers are not used.
+    speakers are not used.  Raises DataError as `class_slots` does for the training clips.
     """
     if any(isinstance(example.target, tuple) for example in examples):
-        return speaker_splits(examples, split_of)
+        splits = speaker_splits(examples, split_of)
+        class_slots([example.target for example in splits.train])
+        return splits
     if any(example.target != example.speaker for example in examples):
         return class_splits(examples, split_of)
     part_of = {e.id: split_of.get(e.id) or "train" for e in examples}

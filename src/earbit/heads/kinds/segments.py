@@ -7,7 +7,9 @@ Source: Fujita et al. 2019, End-to-end neural speaker diarization with permutati
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -16,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.splits import Splits, speaker_splits
+from earbit.audio.splits import HELD_OUT_SHARES, NAMES, Splits, speaker_splits
 from earbit.errors import DataError
 from earbit.heads.example import Example
 from earbit.heads.head import Head
@@ -56,9 +58,37 @@ def speaker_outputs(targets: Sequence[Sequence[Segment]]) -> Slots:
 def segment_splits(
     examples: Sequence[Example], split_of: Mapping[str, str | None]
 ) -> Splits[Example]:
-    """Splits of `speaker_splits`; raises DataError as `speaker_outputs` does."""
+    """Splits of `speaker_splits`; clips that share a speaker are drawn together.
+
+    They are drawn one by one where nearly all of them do, as with names that mean a speaker within
+    a clip.  Raises DataError as `speaker_outputs` does.
+    """
     speaker_outputs([example.target for example in examples])
-    return speaker_splits(examples, split_of)
+    groups = _sharing_speakers(examples)
+    n_largest = max(Counter(groups.values()).values(), default=0)
+    if n_largest > (1 - sum(HELD_OUT_SHARES.values())) * len(examples):
+        groups = {example.id: None for example in examples}
+    grouped = [replace(example, speaker=groups[example.id]) for example in examples]
+    splits = speaker_splits(grouped, split_of)
+    of_id = {example.id: example for example in examples}
+    train, valid, test = (tuple(of_id[e.id] for e in getattr(splits, name)) for name in NAMES)
+    return replace(splits, train=train, valid=valid, test=test)
+
+
+def _sharing_speakers(examples: Sequence[Example]) -> dict[str, str | None]:
+    """A name by clip; clips that share a speaker, directly or by way of others, have the same."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    for example in examples:
+        first, *others = _names(example.target)
+        for other in others:
+            parent[root(other)] = root(first)
+    return {example.id: root(_names(example.target)[0]) for example in examples}
 
 
 def activity(target: Sequence[Segment], slots: Slots, n_frames: int, hop_samples: int) -> Tensor:

@@ -40,9 +40,17 @@ def vector_splits(
 ) -> Splits[Example]:
     """Splits that hold out speakers, at least two in each drawn part, with drawn trials.
 
-    Raises DataError if trials are impossible in a part.
+    Raises DataError for too few speakers, and if trials are impossible in a part.
     """
     splits = speaker_splits(examples, split_of)
+    n_needed = 2 * (1 + len(set(NAMES[1:]) - set(split_of.values())))
+    n_speakers = _n_speakers([e for e in examples if split_of.get(e.id) in (None, "train")])
+    if n_speakers < n_needed:
+        raise DataError(
+            f"{n_speakers} speaker{' has' if n_speakers == 1 else 's have'} training clips or no "
+            f"split; at least {n_needed} are needed, two each for training and for every part that "
+            "is missing in the corpus"
+        )
     parts = {name: list(getattr(splits, name)) for name in NAMES}
     for name in set(NAMES[1:]) - set(split_of.values()):
         while _n_speakers(parts[name]) < 2 < _n_speakers(parts["train"]):

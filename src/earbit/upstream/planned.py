@@ -20,8 +20,8 @@ from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.clips import audio_of
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
-from earbit.superb.names import FBANK, FOLDER_PREFIX, is_program
-from earbit.superb.upstream import Upstream, model_upstream, program_upstream
+from earbit.upstream.names import FBANK, FOLDER_PREFIX, is_program
+from earbit.upstream.upstream import Upstream, model_upstream, program_upstream
 
 PROGRAM_NAME = "program.safetensors"
 Export = Callable[[AudioModel, Path, Path | None], None]

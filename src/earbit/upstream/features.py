@@ -22,9 +22,9 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
 from earbit.files import make_folder
 from earbit.frames import HOP_SAMPLES
-from earbit.heads.feature_store import Array, Clips, ComputedFeatures, ShardedFeatures
 from earbit.progress import progress, say
-from earbit.superb.upstream import Upstream
+from earbit.upstream.feature_store import Array, Clips, ComputedFeatures, ShardedFeatures
+from earbit.upstream.upstream import Upstream
 
 CacheName = Literal["fp32", "fp16", "none"]
 SHARD_BYTES = 64 * 10**6

@@ -20,8 +20,8 @@ from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
-from earbit.superb.names import FBANK, FOLDER_PREFIX, is_program, require_upstream
 from earbit.units.mfcc import deltas
+from earbit.upstream.names import FBANK, FOLDER_PREFIX, is_program, require_upstream
 
 N_MELS = 80
 FBANK_HOP_SAMPLES = 160

@@ -1,0 +1,75 @@
+"""Cross-validation: a task is scored on every fold of a corpus whose clips have a label `fold`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from earbit.audio.splits import Splits
+from earbit.files import make_folder, write_json
+from earbit.heads.cases import Cases
+from earbit.heads.example import Example
+from earbit.progress import say
+from earbit.superb.head_file import load_head, save_head
+from earbit.superb.runner import SEED, cases_by_setting, origin, run_task, scored
+from earbit.superb.task import Protocol, ProtocolName, Task
+from earbit.upstream.features import FrozenFeatures
+
+
+def run_folds(
+    task: Task,
+    features: FrozenFeatures,
+    splits: Splits[Example],
+    out_dir: Path,
+    *,
+    protocol: Protocol | None = None,
+    protocol_name: ProtocolName = "superb",
+    seed: int = SEED,
+) -> dict[str, Any]:
+    """Scores a task on every fold like `run_task`; values are means over the folds.
+
+    Intervals are of the test clips of all folds together.  OUT/head.safetensors and the other
+    values in scores.json are those of the first fold; `folds` has the score of each.
+    """
+    scores: dict[str, dict[str, Any]] = {}
+    pooled: list[Cases] = []
+    for number, (name, fold) in enumerate(splits.folds.items(), start=1):
+        say(f"{task.name}: fold {name}, {number} of {len(splits.folds)}")
+        place = make_folder(out_dir / "folds" / str(number))
+        score = run_task(
+            task, features, fold, place, protocol=protocol, protocol_name=protocol_name, seed=seed
+        )
+        head = load_head(place)
+        if number == 1:
+            save_head(out_dir / "head.safetensors", head)
+        pooled.append(cases_by_setting(head, features, fold, "test")[score["setting"]])
+        scores[name] = score
+    first = next(iter(scores.values()))
+    metrics = {
+        metric: sum(score["metrics"][metric] for score in scores.values()) / len(scores)
+        for metric in task.metrics
+    }
+    score = {
+        **first,
+        **scored(task, _joined(pooled), seed),
+        "value": metrics[task.metrics[0]],
+        "metrics": metrics,
+        "n_test": sum(score["n_test"] for score in scores.values()),
+        "head_of_fold": next(iter(scores)),
+        "folds": {
+            name: {key: score[key] for key in ("value", "metrics", "valid_value", "n_test", "lr")}
+            for name, score in scores.items()
+        },
+        **origin(task, features, splits.summary),
+    }
+    write_json(out_dir / "scores.json", score)
+    return score
+
+
+def _joined(parts: Sequence[Cases]) -> Cases:
+    return Cases(
+        [prediction for part in parts for prediction in part.predictions],
+        [reference for part in parts for reference in part.references],
+        [group for part in parts for group in part.groups],
+    )

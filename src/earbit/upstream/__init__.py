@@ -1,0 +1,1 @@
+"""Upstreams: models, programs and folders with frozen hidden states to score, and their cache."""

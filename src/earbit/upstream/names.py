@@ -1,0 +1,28 @@
+"""Names of upstreams, known without PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from earbit.errors import DataError
+from earbit.model_names import format_of, require_model
+
+FBANK = "fbank"
+FOLDER_PREFIX = "features:"
+
+
+def is_program(where: str) -> bool:
+    """Whether a name is the file of an exported program."""
+    return Path(where).is_file() and (format_of(Path(where)) or "").startswith("earbit-program-")
+
+
+def require_upstream(where: str) -> None:
+    """Raises ConfigError for an unknown name, and DataError for a missing folder of features."""
+    if where.startswith(FOLDER_PREFIX):
+        folder = Path(where.removeprefix(FOLDER_PREFIX))
+        if not folder.is_dir():
+            raise DataError(
+                f"{folder}: no such folder; features:DIR holds a file ID.npy for each clip"
+            )
+    elif where != FBANK and not is_program(where):
+        require_model(where)
