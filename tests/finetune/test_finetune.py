@@ -11,6 +11,9 @@ from earbit.audio.decode import read_audio
 from earbit.errors import ConfigError
 from earbit.export.verb import export_model, export_scored
 from earbit.finetune import loop
+from earbit.heads.head import HeadShape
+from earbit.heads.linear import MeanPoolLinear
+from earbit.heads.rejection import with_none, without_none
 from earbit.load import load_model
 from earbit.quantize.convert import quantized_leaves_of
 from earbit.runtime.session import Session
@@ -77,13 +80,22 @@ def test_one_bit_learns_from_a_float_teacher_and_its_program_gives_the_same_labe
     export_model(str(out), program, head=out)
     for path in (program, out / "program.safetensors"):
         session = Session(path)
-        assert session.labels == tuple(sorted(NOTES_HZ))
+        assert session.labels == (*sorted(NOTES_HZ), "_none_")
         right = [
             session.label(read_audio(notes / f"fay-{word}-{i}.wav"), threshold=0) == word
             for word in NOTES_HZ
             for i in range(2)
         ]
         assert sum(right) / len(right) == score["value"]
+
+
+def test_a_head_without_its_score_of_no_keyword_is_the_one_before_it_was_added():
+    shape = HeadShape(n_states=3, width=16, n_outputs=3, d_hidden=8)
+    head = MeanPoolLinear(shape)
+    audio = (torch.randn(4, 8), torch.tensor([0, 1, 2, 3]))
+    again = without_none(with_none(head, [audio]))
+    assert again.shape == shape
+    assert same(again.state_dict(), head.state_dict())
 
 
 def test_a_model_that_is_quantized_stays_so_without_a_plan(tuned, notes, tmp_path):

@@ -40,7 +40,9 @@ def score_network(
     (or trials) with the same prediction.
     """
     task, splits, scratch = clips.task, clips.splits, out_dir / SCRATCH
-    ids = {example.id for part in (splits.valid, splits.test) for example in part}
+    heard = (splits.train, splits.valid, splits.test)  # rejection is trained on training clips
+    parts = heard if task.is_spotting else heard[1:]
+    ids = {example.id for part in parts for example in part}
 
     def features_of(upstream: Upstream) -> FrozenFeatures:
         return corpus_features(upstream, corpus, ids, scratch, clips.waveforms)[0]

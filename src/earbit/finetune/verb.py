@@ -27,6 +27,8 @@ from earbit.heads.example import Example
 from earbit.heads.head import HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
+from earbit.heads.linear import LinearHead
+from earbit.heads.rejection import without_none
 from earbit.heads.table import HEADS
 from earbit.load import load_model, preset_or_model
 from earbit.model import AudioModel
@@ -40,6 +42,7 @@ from earbit.quantize.clips import clips_among
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
 from earbit.run_folder import claim
+from earbit.runtime.likeliest import NONE
 from earbit.superb.head_file import TrainedHead, load_head
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.task import FINETUNED, Protocol, Task
@@ -169,6 +172,9 @@ def _teacher(where: str, task: Task) -> tuple[AudioModel, TrainedHead]:
             f"--teacher {where}: no fine-tuning on {task.name}; make one with `earbit superb MODEL "
             f"--task {task.name} --finetune --out DIR`"
         )
+    if isinstance(trained.head, LinearHead) and trained.outputs[-1] == NONE:
+        head, slots = without_none(trained.head), (trained.outputs[:-1],)
+        trained = dataclasses.replace(trained, head=head, slots=slots)
     return model, trained
 
 

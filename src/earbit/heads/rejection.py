@@ -132,6 +132,17 @@ def with_none(head: LinearHead, groups: Sequence[tuple[Tensor, Tensor]]) -> Line
     return wide.eval()
 
 
+def without_none(head: LinearHead) -> LinearHead:
+    """The head without its last output; the inverse of `with_none`."""
+    n_outputs = head.shape.n_outputs - 1
+    with torch.random.fork_rng(devices=[]):
+        narrow = type(head)(replace(head.shape, n_outputs=n_outputs))
+    state = head.state_dict()
+    state |= {name: state[name][:n_outputs] for name in ("output.weight", "output.bias")}
+    narrow.load_state_dict(state)
+    return narrow.eval()
+
+
 def is_keyword(label: str) -> bool:
     """Whether a label is a keyword: others are written as `_unknown_` and `_silence_`."""
     return not (label.startswith("_") and label.endswith("_"))
