@@ -133,8 +133,7 @@ def _opened(
     assert isinstance(work.of_task, Splits)
     if empty := [name for name in NAMES if not getattr(work.of_task, name)]:
         raise DataError(f"no {empty[0]} clips; fine-tuning needs train, valid and test clips")
-    hours = sum(cut.duration for cut in corpus.cuts if cut.id in work.ids) / 3600
-    _, protocol = settings.of(task, hours)
+    _, protocol = settings.of(task, work.hours)
     model = preset_or_model(where, seed)
     taught = None if teacher is None else _teacher(teacher, task)
     config = _config(settings, task, protocol, None if taught is None else taught[1], changes)

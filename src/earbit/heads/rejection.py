@@ -61,7 +61,7 @@ class Heard:
         def is_enough(n: int) -> bool:
             least = self.threshold(n)
             n_missed = sum(odds < least for odds in self.keywords)
-            return n / n_others >= n_missed / len(self.keywords)
+            return n / n_others >= n_missed / max(1, len(self.keywords))
 
         n_equal = bisect.bisect_left(range(len(self.others)), True, key=is_enough)
         return "equal error", self.threshold(n_equal, self.noise)
