@@ -123,13 +123,25 @@ def with_none(head: LinearHead, groups: Sequence[tuple[Tensor, Tensor]]) -> Line
     optimiser.step(loss)  # type: ignore[no-untyped-call]
     weight_D = (weights[:-1] / scale_D).detach()
     bias = (weights[-1] - weight_D @ mean_D).detach()
-    with torch.random.fork_rng(devices=[]):
-        wide = type(head)(replace(head.shape, n_outputs=head.shape.n_outputs + 1))
     state = head.state_dict()
     state["output.weight"] = torch.cat([state["output.weight"], weight_D[None].float()])
     state["output.bias"] = torch.cat([state["output.bias"], bias[None].float()])
-    wide.load_state_dict(state)
-    return wide.eval()
+    return _with_outputs(head, state)
+
+
+def without_none(head: LinearHead) -> LinearHead:
+    """A head without its last output, the score of no keyword."""
+    state = head.state_dict()
+    cut = {name: state[name][:-1] for name in ("output.weight", "output.bias")}
+    return _with_outputs(head, state | cut)
+
+
+def _with_outputs(head: LinearHead, state: dict[str, Tensor]) -> LinearHead:
+    """A head like another with weights of another number of outputs."""
+    with torch.random.fork_rng(devices=[]):
+        other = type(head)(replace(head.shape, n_outputs=len(state["output.bias"])))
+    other.load_state_dict(state)
+    return other.eval()
 
 
 def is_keyword(label: str) -> bool:
