@@ -194,26 +194,6 @@ def test_silence_noise_and_other_audio_have_no_label_and_keywords_have_theirs(
     assert entry["rejected"] in NOTES_HZ
 
 
-def test_clips_of_several_labels_have_a_score_and_no_threshold(folder, tmp_path, capsys):
-    for path in folder.glob("*.wav"):
-        (tmp_path / path.name).symlink_to(path)
-    records = [json.loads(line) for line in (folder / "manifest.jsonl").open()]
-    for record in records:
-        if "keyword" in record:
-            record["keyword"] = [record["keyword"], str(record["keyword"] == "low")]
-    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, records)))
-    (score,) = score_model(
-        "hubert-tiny",
-        ("ks",),
-        (str(tmp_path),),
-        tmp_path / "ks",
-        settings=Settings(protocol="proxy", n_steps=1, lrs=(0.1,)),
-        seed=0,
-    )
-    assert "rejection" not in score
-    assert "no rejection threshold: clips have 2 labels each, not one" in capsys.readouterr().err
-
-
 @pytest.mark.slow
 def test_on_synthetic_speech_silence_noise_and_sentences_are_rejected(tmp_path):
     settings = Settings(protocol="proxy")

@@ -64,13 +64,9 @@ def add_rejection(
     """Adds a score of no keyword and a threshold to the head in `out_dir`, and to scores.json.
 
     `Heard.pick` picks the threshold.  load: waveform of a cut.  Returns the score with
-    `rejection`, or as it is for several labels per clip, and for an upstream of precomputed
-    features, which cannot hear other audio.
+    `rejection`, or as it is for an upstream of precomputed features, which cannot hear other audio.
     """
     trained = load_head(out_dir)
-    if len(trained.slots) > 1:
-        say(f"no rejection threshold: clips have {len(trained.slots)} labels each, not one")
-        return dict(score)
     assert isinstance(trained.head, LinearHead)
     heard_as = _Hearing(trained.outputs, upstream, features, corpus, splits, load)
     try:
