@@ -101,7 +101,7 @@ class Work:
     def hours(self) -> float:
         """Length of these clips."""
         ids = self.ids
-        return sum(cut.duration for cut in self.corpus.cuts if cut.id in ids) / 3600
+        return float(sum(cut.duration for cut in self.corpus.cuts if cut.id in ids)) / 3600
 
     @property
     def train_ids(self) -> set[str]:
