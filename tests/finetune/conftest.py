@@ -4,6 +4,8 @@ import pytest
 import torch
 from tuning import tune, write_model, write_notes
 
+from earbit.superb import rejection
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
@@ -11,6 +13,14 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_noises():
+    """Every fine-tuning on keywords would hear 320 clips of noise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rejection, "N_NOISES", {"train": 8, "valid": 4, "test": 4})
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,25 @@ def test_fewer_updates_keep_the_interval_between_evaluations(task):
     assert (few.n_steps, few.n_checks) == (200, 1)
     _, half = Settings(protocol="superb", n_steps=whole.n_steps // 2).of(task, 0.1)
     assert half.n_checks == whole.n_checks // 2
+    every = whole.n_steps // whole.n_checks
+    _, odd = Settings(protocol="superb", n_steps=every + 1).of(task, 0.1)
+    assert odd.n_checks == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (Settings(n_steps=0), "n_steps=0; allowed"),
+        (Settings(lrs=(-1.0,)), "lr=-1.0; a learning rate"),
+    ],
+)
+def test_invalid_settings_are_refused_before_features_are_computed(
+    tmp_path, monkeypatch, settings, problem
+):
+    monkeypatch.setattr("earbit.superb.verb.corpus_features", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(ConfigError, match=problem):
+        score_model("fbank", ("ks",), ("synthetic",), tmp_path / "out", settings=settings, seed=0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_unusable_files_are_named_where_splits_lack_their_class(tmp_path):

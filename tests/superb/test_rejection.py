@@ -12,7 +12,7 @@ from earbit.audio.other_audio import noises
 from earbit.export.verb import export_model
 from earbit.heads.head import HeadShape
 from earbit.heads.linear import MeanPoolLinear
-from earbit.heads.rejection import Heard, body_of, with_none
+from earbit.heads.rejection import Heard, body_of, with_none, without_none
 from earbit.run import run_files
 from earbit.runtime import Session
 from earbit.superb.head_file import load_head
@@ -42,6 +42,10 @@ def test_at_most_one_false_accept_per_hour_where_there_is_an_hour_and_equal_erro
     longer.noise = [9.5]
     assert longer.pick(1.0)[1] == 9.75
     assert Heard(keywords=[1.0]).pick(1.0) == ("equal error", 0.5)
+    # Without keywords nothing is missed, so no other audio is accepted.
+    rule, least = Heard(others=[2.0, 1.0], other_s=60).pick(1.0)
+    assert rule == "equal error"
+    assert least > 2.0
 
 
 def test_the_score_of_no_keyword_learns_a_direction_and_leaves_the_others_as_they_are():
@@ -61,6 +65,7 @@ def test_the_score_of_no_keyword_learns_a_direction_and_leaves_the_others_as_the
     wide = with_none(head, groups)
     for x in (keywords, others):
         assert torch.equal(through(wide, x)[:, :2], through(head, x))
+        assert torch.equal(through(without_none(wide), x), through(head, x))
     assert (through(wide, others).argmax(1) == 2).all()
     assert (through(wide, keywords).argmax(1) < 2).all()
 

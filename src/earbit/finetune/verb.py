@@ -27,8 +27,6 @@ from earbit.heads.example import Example
 from earbit.heads.head import HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
-from earbit.heads.linear import LinearHead
-from earbit.heads.rejection import without_none
 from earbit.heads.table import HEADS
 from earbit.load import load_model, preset_or_model
 from earbit.model import AudioModel
@@ -42,9 +40,9 @@ from earbit.quantize.clips import clips_among
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
 from earbit.run_folder import claim
-from earbit.runtime.likeliest import NONE
 from earbit.superb.head_file import TrainedHead, load_head
 from earbit.superb.names import corpora_of, tasks_named
+from earbit.superb.rejection import without_rejection
 from earbit.superb.task import FINETUNED, Protocol, Task
 from earbit.superb.verb import Settings, named_work
 from earbit.upstream.planned import Export, require_pytorch
@@ -134,16 +132,16 @@ def _opened(
     """A run with all that is known before audio is decoded."""
     work = named_work(task, corpus)
     assert isinstance(work.of_task, Splits)
-    if empty := [name for name in NAMES if not getattr(work.of_task, name)]:
+    splits = _one_fold(work.of_task)
+    if empty := [name for name in NAMES if not getattr(splits, name)]:
         raise DataError(f"no {empty[0]} clips; fine-tuning needs train, valid and test clips")
-    hours = sum(cut.duration for cut in corpus.cuts if cut.id in work.ids) / 3600
-    _, protocol = settings.of(task, hours)
+    _, protocol = settings.of(task, work.hours)
     model = preset_or_model(where, seed)
     taught = None if teacher is None else _teacher(teacher, task)
     config = _config(settings, task, protocol, None if taught is None else taught[1], changes)
     if taught is not None:
-        shape, its = _shape(model, _slots(task, work.of_task), config), taught[1].head.shape
-        if (shape, _slots(task, work.of_task)) != (its, taught[1].slots):
+        shape, its = _shape(model, _slots(task, splits), config), taught[1].head.shape
+        if (shape, _slots(task, splits)) != (its, taught[1].slots):
             raise ConfigError(
                 f"--teacher {teacher}: its outputs ({its.n_outputs}), layers ({its.n_states - 1}) "
                 f"or widths ({its.width}, {its.d_hidden}) are not those of model, labels and "
@@ -153,7 +151,7 @@ def _opened(
     return Run(
         task=task,
         corpus=corpus,
-        splits=work.of_task,
+        splits=splits,
         model=model,
         plan=None if plan is None else plan_for(where, model, plan),
         teacher=taught,
@@ -163,18 +161,20 @@ def _opened(
     )
 
 
+def _one_fold(splits: Splits[Example]) -> Splits[Example]:
+    """The splits, or those of the first fold: fine-tuning trains one model."""
+    return next(iter(splits.folds.values()), splits)
+
+
 def _teacher(where: str, task: Task) -> tuple[AudioModel, TrainedHead]:
     """Model and head of a fine-tuning; raises ConfigError if they do not belong together."""
     require_model(where)
-    model, trained = load_model(where), load_head(where)
+    model, trained = load_model(where), without_rejection(load_head(where))
     if trained.task.name != task.name or trained.model_digest != weights_digest(model):
         raise ConfigError(
             f"--teacher {where}: no fine-tuning on {task.name}; make one with `earbit superb MODEL "
             f"--task {task.name} --finetune --out DIR`"
         )
-    if isinstance(trained.head, LinearHead) and trained.outputs[-1] == NONE:
-        head, slots = without_none(trained.head), (trained.outputs[:-1],)
-        trained = dataclasses.replace(trained, head=head, slots=slots)
     return model, trained
 
 
@@ -233,6 +233,8 @@ def _shape(model: AudioModel, slots: Slots, config: FinetuneConfig) -> HeadShape
 def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
     """Runs or resumes a fine-tuning; writes model, head, log and scores; returns the scores."""
     say_ignored(run.corpus)
+    if (drawn_by := run.splits.summary.get("drawn_by", "corpus")) != "corpus":
+        say(f"splits for {run.task.name}: {drawn_by}")
     with only_process_in(out_dir):
         claim(out_dir, "finetune", run.description)
         run, waveforms = _decoded(run, out_dir)
@@ -266,7 +268,7 @@ def _decoded(run: Run, out_dir: Path) -> tuple[Run, Mapping[str, np.ndarray]]:
     corpus = dataclasses.replace(decoded, cuts=cuts)
     of_task = named_work(run.task, corpus).of_task
     assert isinstance(of_task, Splits)
-    return dataclasses.replace(run, corpus=corpus, splits=of_task), waveforms
+    return dataclasses.replace(run, corpus=corpus, splits=_one_fold(of_task)), waveforms
 
 
 def _say_short(clips: Clips) -> None:

@@ -61,7 +61,7 @@ class Heard:
         def is_enough(n: int) -> bool:
             least = self.threshold(n)
             n_missed = sum(odds < least for odds in self.keywords)
-            return n / n_others >= n_missed / len(self.keywords)
+            return n / n_others >= n_missed / max(1, len(self.keywords))
 
         n_equal = bisect.bisect_left(range(len(self.others)), True, key=is_enough)
         return "equal error", self.threshold(n_equal, self.noise)
@@ -123,24 +123,25 @@ def with_none(head: LinearHead, groups: Sequence[tuple[Tensor, Tensor]]) -> Line
     optimiser.step(loss)  # type: ignore[no-untyped-call]
     weight_D = (weights[:-1] / scale_D).detach()
     bias = (weights[-1] - weight_D @ mean_D).detach()
-    with torch.random.fork_rng(devices=[]):
-        wide = type(head)(replace(head.shape, n_outputs=head.shape.n_outputs + 1))
     state = head.state_dict()
     state["output.weight"] = torch.cat([state["output.weight"], weight_D[None].float()])
     state["output.bias"] = torch.cat([state["output.bias"], bias[None].float()])
-    wide.load_state_dict(state)
-    return wide.eval()
+    return _with_outputs(head, state)
 
 
 def without_none(head: LinearHead) -> LinearHead:
-    """The head without its last output; the inverse of `with_none`."""
-    n_outputs = head.shape.n_outputs - 1
-    with torch.random.fork_rng(devices=[]):
-        narrow = type(head)(replace(head.shape, n_outputs=n_outputs))
+    """A head without its last output, the score of no keyword."""
     state = head.state_dict()
-    state |= {name: state[name][:n_outputs] for name in ("output.weight", "output.bias")}
-    narrow.load_state_dict(state)
-    return narrow.eval()
+    cut = {name: state[name][:-1] for name in ("output.weight", "output.bias")}
+    return _with_outputs(head, state | cut)
+
+
+def _with_outputs(head: LinearHead, state: dict[str, Tensor]) -> LinearHead:
+    """A head like another with weights of another number of outputs."""
+    with torch.random.fork_rng(devices=[]):
+        other = type(head)(replace(head.shape, n_outputs=len(state["output.bias"])))
+    other.load_state_dict(state)
+    return other.eval()
 
 
 def is_keyword(label: str) -> bool:

@@ -4,7 +4,8 @@ Source: SUPERB, arXiv 2105.01051, as run by s3prl: an x-vector network of 512, a
 softmax over the training speakers, 10 clips x 5 accumulated, clips cropped to 8 s, AdamW, 200,000
 updates, gradient norm up to 1,000, equal error rate of cosines.  Differs from s3prl:
 - the checkpoint is picked on trials of validation speakers; s3prl picks it on the test trials;
-- silence within clips is kept.
+- silence within clips is kept, and short training clips too; s3prl drops those up to 2 s;
+- waveforms keep their level; s3prl lowers them by 3 dB.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from earbit.errors import DataError
 from earbit.files import write_json
 from earbit.heads.example import Example
 from earbit.heads.linear import LinearHead
-from earbit.heads.rejection import Heard, body_of, is_keyword, with_none
+from earbit.heads.rejection import Heard, body_of, is_keyword, with_none, without_none
 from earbit.progress import progress, say
 from earbit.runtime.likeliest import NONE, best_of, n_results
 from earbit.superb.head_file import TrainedHead, load_head, save_head
@@ -92,6 +92,18 @@ def add_rejection(
     score = {**score, "rejection": rejection}
     write_json(out_dir / "scores.json", score)
     return score
+
+
+def without_rejection(trained: TrainedHead) -> TrainedHead:
+    """The head that scores the task: without a score of no keyword and a threshold."""
+    if trained.outputs[-1] != NONE or not isinstance(trained.head, LinearHead):
+        return trained
+    return replace(
+        trained,
+        head=without_none(trained.head),
+        slots=(trained.outputs[:-1],),
+        min_log_odds=None,
+    )
 
 
 def _with_none(trained: TrainedHead, clips: Iterator[_Clip]) -> TrainedHead:

@@ -50,7 +50,7 @@ def run_task(
     """
     protocol = protocol or task.published
     training = Training(task=task, protocol=protocol, features=features, splits=splits, seed=seed)
-    _check_protocol(task, protocol)
+    check_protocol(task, protocol)
     _check_clips(training)
     metric = METRICS[task.metrics[0]]
     sweep_dir = make_folder(make_folder(out_dir) / "sweep")
@@ -217,7 +217,8 @@ def _key(training: Training, lr: float) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _check_protocol(task: Task, protocol: Protocol) -> None:
+def check_protocol(task: Task, protocol: Protocol) -> None:
+    """Raises ConfigError for settings that no head can be trained with."""
     lrs = protocol.lrs
     for lr in lrs:
         if not (math.isfinite(lr) and lr > 0):

@@ -3,8 +3,10 @@
 Source: SUPERB, arXiv 2105.01051, as run by s3prl: one LSTM of 512 in time order, a linear layer to
 the speakers, permutation-free binary cross-entropy, 8 clips x 4 accumulated, 30,000 updates,
 diarization error rate with overlaps and without collar.  Differs from s3prl:
-- checkpoint, threshold and median filter are picked on the validation clips; s3prl reports the
-  lowest of ten settings on the test clips, which scores.json has as `value_picked_on_test`;
+- checkpoint, threshold and median filter are picked on the validation clips by error rate; s3prl
+  picks the checkpoint by frame accuracy there, and reports the lowest of ten settings on the test
+  clips, which scores.json has as `value_picked_on_test`;
+- test recordings are scored whole; s3prl cuts them at multiples of 40 s;
 - training clips are random crops of 40 s; s3prl cuts them at multiples of 40 s.
 """
 

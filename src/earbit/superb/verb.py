@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -36,7 +37,7 @@ from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import add_rejection
-from earbit.superb.runner import cases_by_setting, run_task
+from earbit.superb.runner import cases_by_setting, check_protocol, run_task
 from earbit.superb.search import Search, searches_of
 from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.tasks import task_named
@@ -63,12 +64,12 @@ class Settings:
     def of(self, task: Task, hours: float) -> tuple[ProtocolName, Protocol]:
         """Name and values of the protocol for a corpus.
 
-        Another number of updates keeps the interval between evaluations.
+        Another number of updates keeps the interval between evaluations, or a shorter one.
         """
         name: ProtocolName = self.protocol or ("proxy" if hours < PROXY_HOURS else "superb")
         chosen = task.proxy if name == "proxy" else task.published
         if self.n_steps is not None and chosen.n_steps:
-            n_checks = max(1, self.n_steps * chosen.n_checks // chosen.n_steps)
+            n_checks = max(1, math.ceil(self.n_steps * chosen.n_checks / chosen.n_steps))
             chosen = replace(chosen, n_checks=n_checks)
         changed = {
             field: getattr(self, field)
@@ -95,6 +96,12 @@ class Work:
         return {
             i for s in self.of_task.values() for names in (s.queries, s.documents) for i in names
         }
+
+    @property
+    def hours(self) -> float:
+        """Length of these clips."""
+        ids = self.ids
+        return float(sum(cut.duration for cut in self.corpus.cuts if cut.id in ids)) / 3600
 
     @property
     def train_ids(self) -> set[str]:
@@ -138,8 +145,8 @@ def score_model(
     cache: as in `frozen_features`.  lm: also decodes speech recognition with a language model.
     plan: quantizes a model, calibrated on training clips.  export: scores it from the packed
     runtime.  Tasks on the same corpus share one pass over the audio.  One task is written to OUT,
-    several are written to OUT/TASK.  Raises DataError, before any audio is decoded, when a task
-    cannot use the labels or splits.
+    several are written to OUT/TASK.  Raises ConfigError for invalid settings and DataError when a
+    task cannot use the labels or splits, before any audio is decoded.
     """
     chosen_tasks = tasks_named(tasks)
     names = [task.name for task in chosen_tasks]
@@ -155,6 +162,9 @@ def score_model(
     for corpus in opened.values():
         say_ignored(corpus)
     works = [named_work(task, opened[where_of[task.name]]) for task in chosen_tasks]
+    for work in works:
+        if isinstance(work.of_task, Splits):
+            check_protocol(work.task, (settings or Settings()).of(work.task, work.hours)[1])
     chosen, record = asdict(settings or Settings()), made.record if made else {}
     chosen["cache"] = "fp16" if cache == "fp16" else "fp32"  # without one, features are the same
     run = {
@@ -230,8 +240,7 @@ def score_work(
         return run_match(task, features, of_task, out_dir, seed=seed, summary={})
     if (drawn_by := of_task.summary.get("drawn_by", "corpus")) != "corpus":
         say(f"splits for {task.name}: {drawn_by}")
-    hours = sum(cut.duration for cut in work.corpus.cuts if cut.id in work.ids) / 3600
-    name, protocol = (settings or Settings()).of(task, hours)
+    name, protocol = (settings or Settings()).of(task, work.hours)
     if of_task.folds:
         return run_folds(
             task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed
