@@ -40,11 +40,11 @@ def seen(monkeypatch):
 
     lrs = Seen()
 
-    def train(training, lr):
+    def train(training, lr, advance):
         if lr == lrs.stop_at:
             raise KeyboardInterrupt
         lrs.append(lr)
-        return train_head(training, lr)
+        return train_head(training, lr, advance)
 
     monkeypatch.setattr(runner, "train_head", train)
     return lrs
@@ -55,8 +55,8 @@ def valid_values(monkeypatch):
     """Heads that are trained, with validation values from a table."""
 
     def give(values):
-        def train(training, lr):
-            trained = train_head(training, lr)
+        def train(training, lr, advance):
+            trained = train_head(training, lr, advance)
             return replace(trained, point=replace(trained.point, value=values[lr]))
 
         monkeypatch.setattr(runner, "train_head", train)

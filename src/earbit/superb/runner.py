@@ -19,7 +19,7 @@ from earbit.heads.example import Example
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.language_model import LanguageModel
 from earbit.heads.metrics import METRICS
-from earbit.progress import progress, say
+from earbit.progress import Advance, progress, say
 from earbit.superb.head_file import TrainedHead, load_head, save_head
 from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.training import Training, predictions_by_setting, train_head
@@ -55,11 +55,11 @@ def run_task(
     metric = METRICS[task.metrics[0]]
     sweep_dir = make_folder(make_folder(out_dir) / "sweep")
     sweep = []
-    with progress(f"{task.name} heads", len(protocol.lrs)) as advance:
+    with progress(f"{task.name} updates", len(protocol.lrs) * protocol.n_steps) as advance:
         for lr in protocol.lrs:
-            trained = _trained(training, lr, sweep_dir)
+            trained = _trained(training, lr, sweep_dir, advance)
             sweep.append(trained)
-            advance(1, f"lr {lr}: {task.metrics[0]} {trained.point.value:.4g} on valid")
+            advance(0, f"lr {lr}: {task.metrics[0]} {trained.point.value:.4g} on valid")
     best = sweep[0]
     for trained in sweep[1:]:
         if metric.is_better(trained.point.value, best.point.value):
@@ -194,12 +194,13 @@ def _with_lm(
     return {"with_lm": {name: score[name] for name in ("metrics", "intervals")} | used}
 
 
-def _trained(training: Training, lr: float, sweep_dir: Path) -> TrainedHead:
+def _trained(training: Training, lr: float, sweep_dir: Path, advance: Advance) -> TrainedHead:
     """Loads a head of the sweep from an interrupted run with equal settings, or trains it."""
     path = sweep_dir / f"{_key(training, lr)}.safetensors"
     if path.exists():
+        advance(training.protocol.n_steps)
         return load_head(path)
-    trained = train_head(training, lr)
+    trained = train_head(training, lr, advance)
     save_head(path, trained)
     return trained
 

@@ -29,6 +29,7 @@ from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.metrics import METRICS
 from earbit.heads.table import HEADS
+from earbit.progress import Advance
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.task import Protocol, Task
 from earbit.upstream.feature_store import frames_in
@@ -56,9 +57,12 @@ class Training:
         return max(1, round(self.protocol.max_s * SAMPLE_RATE_HZ / self.features.hop_samples))
 
 
-def train_head(training: Training, lr: float) -> TrainedHead:
+def train_head(
+    training: Training, lr: float, advance: Advance = lambda n=1, note="": None
+) -> TrainedHead:
     """Trains a head with Adam at a constant rate and returns its best checkpoint.
 
+    advance: called after every update.
     Of equal evaluations the earliest counts.  Training is deterministic on a CPU and does not
     change the global random state.  Source: SUPERB, arXiv 2105.01051; gradient clipping and
     evaluation intervals follow s3prl.
@@ -105,6 +109,7 @@ def train_head(training: Training, lr: float) -> TrainedHead:
                 optimiser.step()
             else:
                 n_skipped += 1
+            advance()
             if step % check_every and step != protocol.n_steps:
                 continue
             found = predict(task, head, slots, features, splits.valid)
