@@ -66,7 +66,7 @@ def prepare_published(
     for line in _remarks(corpus, contents):
         say(line)
     reports = {}
-    # Entered before decoding, which takes hours, so that a place without write access is told first.
+    # Entered before decoding, which takes hours: a place without write access is refused first.
     with complete_or_absent(out_dir) as new:
         decoded, levels = decoded_levels(opened, out_dir / REPORT_NAME)
         n_samples_of = {
