@@ -8,7 +8,7 @@ import soundfile
 
 from earbit.cli.main import main
 from earbit.errors import ConfigError
-from earbit.superb import features
+from earbit.upstream import features
 from earbit.superb.verb import Settings, score_model
 
 NOTES = {"low": (250, "LOW"), "mid": (1_000, "MID WAY"), "high": (3_500, "HIGH")}
