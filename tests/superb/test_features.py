@@ -6,7 +6,7 @@ import pytest
 from safetensors import safe_open
 
 from earbit.errors import DataError, FormatError
-from earbit.superb import features as module
+from earbit.upstream import features as module
 from earbit.upstream.feature_store import frames_in
 from earbit.upstream.features import frozen_features
 from earbit.upstream.upstream import Upstream

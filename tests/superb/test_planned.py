@@ -12,8 +12,8 @@ from earbit.export.verb import export_model, export_scored
 from earbit.load import load_model
 from earbit.quantize.convert import quantized_leaves_of
 from earbit.runtime.session import Session
-from earbit.superb import planned, upstream
 from earbit.superb.verb import Settings, score_model
+from earbit.upstream import planned, upstream
 
 FEW = Settings(n_steps=30, lrs=(1e-2,))
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}

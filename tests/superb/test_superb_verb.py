@@ -14,8 +14,9 @@ from earbit.audio.corpus import decode_all, open_corpus
 from earbit.errors import ConfigError, DataError
 from earbit.load import random_model
 from earbit.presets import preset
-from earbit.superb import upstream, verb
+from earbit.superb import verb
 from earbit.superb.verb import SCRATCH, Settings, score_model, score_on
+from earbit.upstream import upstream
 
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 SPLIT_OF = {"anna": "train", "ben": "train", "cleo": "train", "dan": "train", "eve": "valid"}
