@@ -177,6 +177,13 @@ WRONG_OF_MODELS = {
     ],
     "no-features: no such folder": ["superb", "features:no-features", "--out", "o"],
     "'conformer-x' is neither": ["superb", "conformer-x", "--out", "o"],
+    "--cache and --threads with --finetune: for frozen features only": [
+        "superb", "hubert-tiny", "--finetune", "--cache", "fp16", "--threads", "2", "--out", "o",
+    ],
+    "--beam and --lm-weights with --finetune: for frozen features only": [
+        "superb", "hubert-tiny", "--finetune", "--beam", "5", "--lm-weights", "1", "0",
+        "--out", "o",
+    ],
     "'conformer-y' is neither": ["propagation", "conformer-y", "--noise"],
     "unknown plan 'w1a5'": ["propagation", "hubert-tiny", "--plan", "w1a5", "--noise"],
     "'teacher' is neither": ["propagation", "hubert-tiny", "--teacher", "teacher"],

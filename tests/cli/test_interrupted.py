@@ -22,7 +22,7 @@ def interrupted(capsys, *args) -> str:
 
 
 def test_where_nothing_is_kept_nothing_is_said_of_it(capsys, monkeypatch, tmp_path, program):
-    monkeypatch.setattr("earbit.run.read_audio", end_by_hand)
+    monkeypatch.setattr("earbit.run.read_with_warning", end_by_hand)
     monkeypatch.setattr("earbit.bench.verb.bench", end_by_hand)
     monkeypatch.setattr("earbit.export.verb.export_model", end_by_hand)
     out = tmp_path / "x.safetensors"

@@ -75,3 +75,9 @@ def test_a_damaged_table_is_named_and_nothing_is_written(root, tmp_path, name, c
 def test_a_folder_without_tables_is_named(tmp_path):
     with pytest.raises(DataError, match=r"no .tsv in it; give a FILE.tsv"):
         prepared("tsv", tmp_path, tmp_path / "out")
+
+
+def test_a_table_without_files_is_named(root, tmp_path):
+    (root / "train.tsv").write_text("../audio\n")
+    with pytest.raises(DataError, match=r"train.tsv: no clip in it that a task uses"):
+        prepared("tsv", root / "train.tsv", tmp_path / "out")

@@ -88,10 +88,11 @@ def test_folders_that_superb_does_not_use_are_said_and_read_by_the_layout(root, 
         prepared("librispeech", root, tmp_path / "none")
 
 
-def test_windows_line_ends_and_a_mark_change_nothing(root, tmp_path):
+def test_windows_line_ends_a_mark_and_files_of_macos_change_nothing(root, tmp_path):
     prepared("librispeech", root, tmp_path / "before")
     for path in root.glob("*/*/*/*.trans.txt"):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+        path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07\xff")
     prepared("librispeech", root, tmp_path / "after")
     assert manifest(tmp_path / "before") == manifest(tmp_path / "after")
 

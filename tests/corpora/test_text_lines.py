@@ -2,7 +2,7 @@
 
 import pytest
 
-from earbit.corpora.text_lines import table_rows, text_lines
+from earbit.corpora.text_lines import files_in, table_rows, text_lines
 from earbit.errors import DataError
 
 
@@ -11,6 +11,13 @@ def test_lines_have_no_mark_and_no_line_ends_of_windows(tmp_path):
     path.write_bytes("\ufeffone é\r\n\r\ntwo\r\n".encode())
     assert list(text_lines(path)) == [(1, "one é"), (3, "two")]
     assert list(text_lines(path, with_empty=True)) == [(1, "one é"), (2, ""), (3, "two")]
+
+
+def test_files_that_macos_adds_are_no_files_of_the_corpus(tmp_path):
+    for name in ("b.txt", "._b.txt", "a.txt", ".hidden.txt", "c.wav"):
+        (tmp_path / name).touch()
+    names = [path.name for path in files_in(tmp_path, "*.txt")]
+    assert names == [".hidden.txt", "a.txt", "b.txt"]
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
     elif not MIN_CLAIMED_SAMPLES <= n_samples <= MAX_SAMPLES:
         check_n_samples(relative, n_samples, audio_info(path).n_samples)
     known = {"id", "path", "num_samples", "sample_rate", "bytes", "duration"}
-    labels = _labels({key: value for key, value in record.items() if key not in known})
+    labels = checked_labels({key: value for key, value in record.items() if key not in known})
     seen.add(name)
     return Utterance(name, path, n_samples, n_bytes, labels)
 
@@ -163,8 +163,8 @@ def _text_of(record: dict[str, Any], key: str) -> str:
     raise DataError(f"{key!r} {found}; it must be a text (docs/corpus.md)")
 
 
-def _labels(labels: dict[str, Any]) -> dict[str, Any]:
-    """Labels with checked types, and the split by its name in earbit."""
+def checked_labels(labels: dict[str, Any]) -> dict[str, Any]:
+    """Labels with the split by its name in earbit; raises DataError for one of a wrong type."""
     for key in (*TEXT_LABELS, *NAME_LABELS, "split"):
         value = labels.get(key)
         if value is None or (key in NAME_LABELS and type(value) is int):
@@ -179,11 +179,16 @@ def _labels(labels: dict[str, Any]) -> dict[str, Any]:
 
 def split_named(name: str) -> str:
     """Maps a name in SPLIT_NAMES to train, valid or test; raises DataError for other names."""
-    for split, names in SPLIT_NAMES.items():
-        if name.lower() in names:
-            return split
+    split = split_or_none(name)
+    if split is not None:
+        return split
     allowed = ", ".join(other for names in SPLIT_NAMES.values() for other in names)
     raise DataError(f"split {name!r}; allowed are {allowed}, or none at all")
+
+
+def split_or_none(name: str) -> str | None:
+    """Maps a name in SPLIT_NAMES to train, valid or test, and any other name to None."""
+    return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
 
 
 def _check_is_text(what: str, value: Any) -> None:

@@ -59,7 +59,9 @@ Lm = Annotated[
     Path | None,
     Option("FILE.arpa", "Also decode speech recognition with this n-gram, by beam search."),
 ]
-Beam = Annotated[int, Option("N", "Texts that the beam search with --lm keeps.")]
+Beam = Annotated[
+    int | None, Option("N", "Texts that the beam search with --lm keeps. Default: 20.")
+]
 LmWeights = Annotated[
     tuple[float, ...],
     Option(

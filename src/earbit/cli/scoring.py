@@ -98,7 +98,7 @@ def superb(
     ] = (),
     cache: Cache = "fp32",
     lm: Lm = None,
-    beam: Beam = 20,
+    beam: Beam = None,
     lm_weights: LmWeights = (),
     threads: Annotated[int, Option("N", "Threads of a program.")] = 1,
     seed: Seed = 0,
@@ -120,8 +120,17 @@ def superb(
     check_names(model, task, data)
     if not finetune and (given := [f"--teacher {teacher}"] * (teacher is not None) + [*set]):
         raise ConfigError(f"{given[0]} without --finetune; add it or leave this out")
-    if finetune and (lm is not None or cache != "fp32"):
-        raise ConfigError("--finetune with --lm or --cache, which are for frozen features")
+    for_frozen = {
+        "--cache": cache != "fp32",
+        "--lm": lm is not None,
+        "--beam": beam is not None,
+        "--lm-weights": bool(lm_weights),
+        "--threads": threads != 1,
+    }
+    if finetune and (used := [flag for flag, is_used in for_frozen.items() if is_used]):
+        raise ConfigError(
+            f"{' and '.join(used)} with --finetune: for frozen features only; leave it out"
+        )
     if plan is not None:
         plan_named(plan)
     from earbit.heads.language_model import open_language_model

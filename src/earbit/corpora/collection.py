@@ -62,7 +62,7 @@ SPEAKERS = ("ASV", "ASV(crops)")
 
 def _clips(root: Path) -> dict[str, Clip]:
     """Clips of all manifests by path relative to `root`."""
-    from earbit.audio.manifest import split_named  # here, since the command line reads the table
+    from earbit.audio.manifest import checked_labels  # here, as the command line reads the table
 
     found = {}
     for manifest in sorted(root.glob(f"*/{MANIFEST_NAME}")):
@@ -72,8 +72,10 @@ def _clips(root: Path) -> dict[str, Clip]:
             path, tags = record.get("path"), record.get("tasks") or []
             if not isinstance(path, str) or not isinstance(tags, list):
                 raise wrong_line(manifest, number, line, "`path`, a text, and `tasks`, a list")
-            if record.get("split") is not None:
-                record["split"] = split_named(str(record["split"]))
+            try:
+                record = checked_labels(record)
+            except DataError as error:
+                raise DataError(f"{manifest}:{number}: {error}") from error
             if f"{folder}/{path}" in found:
                 raise wrong_line(manifest, number, line, "every path once")
             name = f"{folder}/{record.get('id', path)}"
@@ -153,7 +155,7 @@ def _read_qbe(root: Path) -> Iterator[LabelledClip | str]:
     try:
         tables = json.loads("\n".join(line for _, line in text_lines(path)))
         queries = [(str(q["query"]), str(q["word"])) for q in tables["queries"]]
-        documents = [(str(d["doc"]), [str(w) for w in d["words"]]) for d in tables["docs"]]
+        documents = [(str(d["doc"]), [*map(str, _list(d["words"]))]) for d in tables["docs"]]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path}: expected `queries`, a list of query and word, and `docs`, a list of doc and "
@@ -193,7 +195,7 @@ def _read_sd(root: Path) -> Iterator[LabelledClip | str]:
             id=name, path=Path(f"{name}.wav"), labels={"segments": segments}, mixture=placed
         )
     real = [clip for clip in _clips(root).values() if "SD" in clip.tags]
-    n_speakers = {c.id: len({s[2] for s in c.labels.get("segments") or []}) for c in real}
+    n_speakers = {clip.id: _n_speakers(clip, root) for clip in real}
     fitting = [c for c in real if n_speakers[c.id] and (not n_most or n_speakers[c.id] <= n_most)]
     yield from (_labelled(clip, ("segments",), {}) for clip in fitting)
     if len(fitting) < len(real):
@@ -201,6 +203,24 @@ def _read_sd(root: Path) -> Iterator[LabelledClip | str]:
             f"sd: {len(real) - len(fitting)} recordings left out, which have no segments or more "
             f"speakers than the mixtures, {n_most}"
         )
+
+
+def _n_speakers(clip: Clip, root: Path) -> int:
+    """Number of speakers in the segments of a recording; 0 without segments."""
+    try:
+        return len({str(s[2]) for s in map(_list, _list(clip.labels.get("segments") or []))})
+    except (TypeError, IndexError):
+        raise DataError(
+            f"{root / clip.corpus / MANIFEST_NAME}: `segments` of {clip.id} is not a list of "
+            "[start_s, end_s, speaker]; correct the line"
+        ) from None
+
+
+def _list(value: Any) -> list[Any]:
+    """The value; raises TypeError for a text, which can be iterated over too."""
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
+    return value
 
 
 def _labelled(clip: Clip, names: Sequence[str], more: Mapping[str, Any]) -> LabelledClip:

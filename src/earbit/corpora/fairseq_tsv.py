@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus
-from earbit.corpora.text_lines import text_lines, wrong_line
+from earbit.corpora.text_lines import files_in, text_lines, wrong_line
 from earbit.errors import DataError
 
 
@@ -31,7 +31,7 @@ LABELS: dict[str, tuple[str, Callable[[str], Any]]] = {
 
 def _tables(root: Path) -> list[Path]:
     """One table, or all tables of a folder; raises DataError without."""
-    tables = sorted(root.glob("*.tsv")) if root.is_dir() else [root]
+    tables = files_in(root, "*.tsv") if root.is_dir() else [root]
     if not tables:
         raise DataError(f"{root}: no .tsv in it; give a FILE.tsv of fairseq, or their folder")
     return tables
@@ -54,15 +54,14 @@ def _audio_root(root: Path) -> Path:
 
 
 def _read(root: Path) -> Iterator[LabelledClip]:
-    from earbit.audio.manifest import SPLIT_NAMES
+    from earbit.audio.manifest import split_or_none  # here, as the command line reads the table
 
-    split_of = {alias: split for split, names in SPLIT_NAMES.items() for alias in names}
     top = _audio_root(root)
     for table in _tables(root):
         folder = _folder(table).relative_to(top)
         _, *lines = text_lines(table)
         labels_of = _labels(table, len(lines))
-        split = split_of.get(re.split("[-_.]", table.stem.lower())[0])
+        split = split_or_none(re.split("[-_.]", table.stem)[0])
         for (number, line), labels in zip(lines, labels_of, strict=True):
             name, tab, length = line.rpartition("\t")
             if not tab or not name or not length.strip().isdecimal():

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus
-from earbit.corpora.text_lines import text_lines, wrong_line
+from earbit.corpora.text_lines import files_in, text_lines, wrong_line
 
 SESSIONS = tuple(f"Session{number}" for number in range(1, 6))
 CLASS_OF = {"neu": "neu", "hap": "hap", "exc": "hap", "ang": "ang", "sad": "sad"}
@@ -26,10 +26,7 @@ def read(root: Path) -> Iterator[LabelledClip | str]:
     """Utterances of the four classes; a session is a fold, and its speakers are in no other."""
     n_others = 0
     for session in SESSIONS:
-        evaluations = sorted((root / session / "dialog" / "EmoEvaluation").glob("*.txt"))
-        for path in evaluations:
-            if path.name.startswith("."):
-                continue  # written by macOS beside every file
+        for path in files_in(root / session / "dialog" / "EmoEvaluation", "*.txt"):
             for number, line in text_lines(path):
                 if not line.startswith("["):
                     continue

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from earbit.corpora.lexicon import LEXICONS_ARE, pronunciations
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus
-from earbit.corpora.text_lines import text_lines, wrong_line
+from earbit.corpora.text_lines import files_in, text_lines, wrong_line
 from earbit.errors import DataError
 
 SETS = {"train-clean-100": "train", "dev-clean": "valid", "test-clean": "test"}
@@ -43,22 +43,21 @@ def _read_superb(root: Path) -> Iterator[LabelledClip | str]:
 
 def _read_all(root: Path) -> Iterator[LabelledClip | str]:
     """The clips of all folders; `train-`, `dev-` and `test-` in their names are splits."""
-    from earbit.audio.manifest import SPLIT_NAMES
+    from earbit.audio.manifest import split_or_none  # here, as the command line reads the table
 
-    split_named = {alias: split for split, names in SPLIT_NAMES.items() for alias in names}
-    split_of = {name: split_named.get(name.partition("-")[0].lower()) for name in _sets_in(root)}
+    split_of = {name: split_or_none(name.partition("-")[0]) for name in _sets_in(root)}
     yield from _read_sets(root, split_of)
 
 
 def _sets_in(root: Path) -> list[str]:
     folders = sorted(path for path in root.iterdir() if path.is_dir())
-    return [folder.name for folder in folders if any(True for _ in folder.glob(TEXTS))]
+    return [folder.name for folder in folders if files_in(folder, TEXTS)]
 
 
 def _read_sets(root: Path, split_of: Mapping[str, str | None]) -> Iterator[LabelledClip | str]:
     phones_of = pronunciations(root)
     unknown: Counter[str] = Counter()
-    for transcripts in (path for name in split_of for path in sorted((root / name).glob(TEXTS))):
+    for transcripts in (path for name in split_of for path in files_in(root / name, TEXTS)):
         split = split_of[transcripts.relative_to(root).parts[0]]
         for clip, text in _texts(transcripts):
             labels = {"split": split, "speaker": clip.partition("-")[0], "text": text}

@@ -49,11 +49,13 @@ def prepare_published(
     read = [_read(part, root, audio_root) for part in corpus.parts]
     contents = [content for content in read if content.clips]
     paths = sorted({f for content in contents for clip in content.clips for f in clip.files})
+    if not paths:
+        raise DataError(f"{root}: no clip in it that a task uses; {corpus.expected()}")
     present = [path for path in paths if (audio_root / path).is_file()]
     if not present:
         raise DataError(
-            f"{audio_root}: none of {len(paths)} audio files exists"
-            f"{f', the first: {paths[0]}' if paths else ''}; {corpus.title}: {corpus.licence}"
+            f"{audio_root}: none of {len(paths)} audio files exists, the first: {paths[0]}; "
+            f"{corpus.title}: {corpus.licence}"
         )
     found = AudioFolder(audio_root, tuple(audio_root / path for path in present), {}, ())
     opened = corpus_of_items(corpus.name, audio_root, read_folder(found), _unused(found))
@@ -63,13 +65,14 @@ def prepare_published(
         say(f"no clip for {', '.join(empty)}")
     for line in _remarks(corpus, contents):
         say(line)
-    decoded, levels = decoded_levels(opened, out_dir / REPORT_NAME)
-    n_samples_of = {
-        Path(cut.recording.sources[0].source).relative_to(audio_root): cut.recording.num_samples
-        for cut in decoded.cuts
-    }
     reports = {}
+    # Entered before decoding, which takes hours: a place without write access is refused first.
     with complete_or_absent(out_dir) as new:
+        decoded, levels = decoded_levels(opened, out_dir / REPORT_NAME)
+        n_samples_of = {
+            Path(cut.recording.sources[0].source).relative_to(audio_root): cut.recording.num_samples
+            for cut in decoded.cuts
+        }
         for content in contents:
             folder = new / content.part.name
             write_part(folder, audio_root, content.clips, n_samples_of, content.trials)
@@ -95,6 +98,10 @@ def prepare_published(
 def _refuse_place(out_dir: Path, audio_root: Path) -> None:
     """Raises ConfigError for an output folder that is not empty or in the folder of the corpus."""
     refuse_other_files(out_dir, ())
+    if out_dir.is_dir() and (hidden := sorted(path.name for path in out_dir.iterdir())):
+        raise ConfigError(
+            f"--out {out_dir}: has the hidden file {hidden[0]}; remove it, or give a new folder"
+        )
     if out_dir.resolve().is_relative_to(audio_root.resolve()):
         raise ConfigError(
             f"--out {out_dir}: in the folder of the corpus, {audio_root}; give another as --out"

@@ -91,19 +91,20 @@ class PublishedCorpus:
     def check_layout(self, root: Path) -> None:
         """Raises DataError, naming the layout and the source, for files missing below `root`."""
         if not root.exists():
-            raise DataError(f"{root}: no such folder; {self._expected()}")
+            raise DataError(f"{root}: no such folder; {self.expected()}")
         missing = self._missing_in(root)
         if not missing:
             return
         children = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
         inside = next((child for child in children if not self._missing_in(child)), None)
         hint = "" if inside is None else f"it is in {inside}, give --root {inside}; "
-        raise DataError(f"{root}: no {' and no '.join(missing)}; {hint}{self._expected()}")
+        raise DataError(f"{root}: no {' and no '.join(missing)}; {hint}{self.expected()}")
 
     def _missing_in(self, root: Path) -> list[str]:
         return [name for name in self.layout if not _is_there(root, name)]
 
-    def _expected(self) -> str:
+    def expected(self) -> str:
+        """Text about the layout, the licence and the source."""
         layout = f"expected below --root: {', '.join(self.layout)}; " if self.layout else ""
         return f"{layout}{self.title}: {self.licence}"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus
-from earbit.corpora.text_lines import text_lines, wrong_line
+from earbit.corpora.text_lines import files_in, text_lines, wrong_line
 from earbit.errors import DataError
 
 LANGUAGE = "nnenglish"
@@ -61,7 +61,7 @@ def _listed(root: Path, name: str) -> list[Path]:
 def _matches(root: Path, name: str) -> Iterator[tuple[str, str]]:
     """(document, query) of the ground truth."""
     folder = root / "scoring" / f"groundtruth_quesst14_{name}"
-    tables = sorted(folder.glob("*.rttm"))
+    tables = files_in(folder, "*.rttm")
     if not tables:
         raise DataError(f"{folder}: no .rttm file; copy the folder again")
     for path in tables:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus
+from earbit.corpora.text_lines import files_in
 from earbit.errors import DataError
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -35,13 +36,13 @@ def _read(version: str, root: Path) -> Iterator[LabelledClip | str]:
     corpus = Path(f"speech_commands_{version}")
     test_set = Path(f"speech_commands_test_set_{version}")
     has_test_set = (root / test_set).is_dir()
-    for path in sorted((root / corpus).glob(f"*/{FILES}")):
+    for path in files_in(root / corpus, f"*/{FILES}"):
         split = split_of(path.name)
         if path.parent.name != NOISE and not (has_test_set and split == "test"):
             yield _clip(path, root, corpus, split)
     yield from _noise(root, corpus, has_test_set)
     if has_test_set:
-        for path in sorted((root / test_set).glob("*/*.wav")):
+        for path in files_in(root / test_set, "*/*.wav"):
             yield _clip(path, root, Path(), "test")
         yield f"{corpus}: test clips by its hash are not used, {test_set} has those of SUPERB"
     else:
@@ -64,7 +65,7 @@ def _noise(root: Path, corpus: Path, has_test_set: bool) -> Iterator[LabelledCli
     """Every second of noise as a clip of the class `_silence_`."""
     from earbit.audio.decode import audio_info
 
-    for path in sorted((root / corpus / NOISE).glob("*.wav")):
+    for path in files_in(root / corpus / NOISE, "*.wav"):
         name = f"{SILENCE}/{path.stem}"
         try:
             n_clips = audio_info(path).n_samples // CLIP_SAMPLES
@@ -94,6 +95,7 @@ def _version(version: str, counts: dict[str, int]) -> PublishedCorpus:
         layout=(f"{folder}/*/{FILES}", f"{folder}/{NOISE}/*.wav"),
         parts=(Part(tasks=("ks",), read=functools.partial(_read, version), counts=counts),),
         notes=(
+            "waveforms keep their level; s3prl lowers them by 3 dB",
             "silence: each second of the noise recordings is a clip, one in ten for validation; "
             "s3prl cuts at random, and takes the same recordings for training and validation",
         ),

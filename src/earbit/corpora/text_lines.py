@@ -10,6 +10,11 @@ from earbit.audio.utf8 import read_utf8
 from earbit.errors import DataError, shown
 
 
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """Files below a folder by pattern, sorted; without `._NAME`, which macOS adds to each file."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("._"))
+
+
 def text_lines(path: Path, *, with_empty: bool = False) -> Iterator[tuple[int, str]]:
     """Number and text of every line, with_empty: empty ones too, but for the end of the file.
 

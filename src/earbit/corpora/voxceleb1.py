@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus, Trial
-from earbit.corpora.text_lines import text_lines, wrong_line
+from earbit.corpora.text_lines import files_in, text_lines, wrong_line
 from earbit.errors import DataError
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html"
@@ -41,7 +41,7 @@ def read_sid(root: Path) -> Iterator[LabelledClip | str]:
 def read_asv(root: Path) -> Iterator[LabelledClip | str]:
     """All files: speakers of dev are for training, those of test for the trials."""
     for folder, split in zip(FOLDERS, ("train", "test"), strict=True):
-        for path in sorted((root / folder / "wav").glob("id*/*/*.wav")):
+        for path in files_in(root / folder / "wav", "id*/*/*.wav"):
             yield _clip(folder, path.relative_to(root / folder / "wav").as_posix(), split)
 
 
@@ -98,5 +98,7 @@ VOXCELEB1 = PublishedCorpus(
     notes=(
         "asv: validation speakers are drawn from dev; s3prl has none and picks its checkpoint on "
         "the trials",
+        "asv: waveforms are used as they are; s3prl lowers them by 3 dB, removes silence, and "
+        "leaves out training clips that are then no longer than 2 s",
     ),
 )

@@ -43,8 +43,9 @@ def complete_or_absent(out_dir: Path) -> Iterator[Path]:
     new = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     with none_left_empty(target.parent):
         make_folder(target.parent)
+        shutil.rmtree(new, ignore_errors=True)  # of a killed process with the same number
+        make_folder(new)
         try:
-            new.mkdir()
             yield new
         except BaseException as error:
             shutil.rmtree(new if new.exists() else target, ignore_errors=True)

@@ -38,7 +38,7 @@ class LanguageModel:
 
 
 def open_language_model(
-    path: Path | None, n_beams: int = N_BEAMS, weights: Sequence[float] = ()
+    path: Path | None, n_beams: int | None = None, weights: Sequence[float] = ()
 ) -> LanguageModel | None:
     """Reads an ARPA file; None without one.
 
@@ -46,9 +46,10 @@ def open_language_model(
     invalid settings, and what `read_arpa` raises.
     """
     if path is None:
-        if n_beams != N_BEAMS or weights:
+        if n_beams is not None or weights:
             raise ConfigError("--beam and --lm-weights need a language model; give --lm FILE.arpa")
         return None
+    n_beams = N_BEAMS if n_beams is None else n_beams
     if n_beams < 1:
         raise ConfigError(f"--beam {n_beams}; allowed are whole numbers from 1")
     if len(weights) not in (0, 2) or not all(map(math.isfinite, weights)):
