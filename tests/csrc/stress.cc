@@ -34,8 +34,8 @@ std::vector<float> results(const earbit_program* program, int seed, int n_thread
   std::vector<float> out(n + n_scores);
   const bool is_done =
       earbit_run(program, samples.data(), kSamples, n_threads, out.data(), n) == EARBIT_OK &&
-      (n_scores == 0 || earbit_scores(program, samples.data(), kSamples, n_threads, &out[n],
-                                      n_scores) == EARBIT_OK);
+      (n_scores == 0 ||
+       earbit_scores(program, samples.data(), kSamples, n_threads, &out[n], n_scores) == EARBIT_OK);
   if (!is_done) out.clear();
   return out;
 }

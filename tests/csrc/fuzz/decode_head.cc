@@ -76,10 +76,10 @@ std::string fault_of_head(const std::string& bytes, const std::vector<float>& au
   if (earbit_head_kind(opened) == EARBIT_NO_HEAD) return "";
   const auto n = static_cast<int64_t>(audio.size());
   std::vector<float> scores(earbit_head_rows(opened, n) * earbit_head_width(opened));
-  const earbit_status status =
-      scores.empty() ? EARBIT_BAD_AUDIO
-                     : earbit_scores(opened, audio.data(), n, 1, scores.data(),
-                                     static_cast<int64_t>(scores.size()));
+  const earbit_status status = scores.empty()
+                                   ? EARBIT_BAD_AUDIO
+                                   : earbit_scores(opened, audio.data(), n, 1, scores.data(),
+                                                   static_cast<int64_t>(scores.size()));
   if (status == EARBIT_BUG || (status != EARBIT_OK && !is_message(earbit_error()))) {
     return "status " + std::to_string(status) + ": " + earbit_error();
   }
