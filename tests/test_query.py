@@ -121,7 +121,13 @@ def test_what_cannot_be_searched_is_said_in_one_line(program, folder, tmp_path):
     refused(FormatError, "not a score", head=tmp_path / "d")
     refused(DataError, "one usable document", documents=[query], layer=1)
     soundfile.write(tmp_path / "short.wav", np.ones(1_679) / 9, 16_000)
-    refused(DataError, "a query has 0.105 s or more", query=tmp_path / "short.wav", layer=1)
+    too_short = "short.wav: a query of 1679 samples; at least 1680 .0.105 s. are needed"
+    refused(DataError, too_short, query=tmp_path / "short.wav", layer=1)
+    refused(ConfigError, "no audio file given", documents=[], layer=1)
+    refused(ConfigError, "threshold=nan; allowed are finite", layer=1, threshold=np.nan)
+    for i, damage in enumerate(({"threshold": "0.5"}, {"threshold": np.inf}, {"layer": "1"})):
+        damaged = qbe(tmp_path / f"damaged-{i}", program, **damage)
+        refused(FormatError, r"scores\.json: not a score", head=damaged)
     (tmp_path / "x.wav").write_text("no audio")
     refused(DataError, "no usable audio file", documents=[tmp_path / "x.wav"], layer=1)
 

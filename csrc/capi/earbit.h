@@ -127,8 +127,8 @@ EARBIT_API earbit_status earbit_scores(const earbit_program* program, const floa
 
 /* The likeliest label of each of n_slots slots, which must be earbit_n_slots: writes its number for
  * earbit_label to `labels` and its probability to `probabilities`, unless that is null.  A label
- * whose probability is below `threshold` is EARBIT_REJECTED: no keyword was spoken.  threshold: 0
- * to below 1, for a head of one slot, or EARBIT_THRESHOLD_OF_PROGRAM. */
+ * whose probability is below `threshold` is EARBIT_REJECTED: no keyword was spoken.  threshold: 0,
+ * which rejects none, to below 1, for a head of one slot, or EARBIT_THRESHOLD_OF_PROGRAM. */
 EARBIT_API earbit_status earbit_likeliest(const earbit_program* program, const float* samples,
                                           int64_t n_samples, int n_threads, double threshold,
                                           int* labels, double* probabilities, int n_slots);

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 
 #include "capi/calls.h"
 #include "capi/earbit.h"
@@ -82,21 +83,23 @@ int64_t size_or_0(Work&& work) {
   return size;
 }
 
-void require_threshold(double threshold, bool is_allowed) {
+void require_threshold(double threshold, bool is_allowed, const char* allowed) {
   if (is_allowed) return;
   char text[32];
   std::snprintf(text, sizeof(text), "%g", threshold);
-  throw BadArgument(std::string("threshold=") + text + "; allowed are probabilities");
+  throw BadArgument(std::string("threshold=") + text + "; allowed are " + allowed);
 }
 
-// The log odds below which a label is rejected.
-double least_log_odds(const Head& head, double threshold) {
-  if (threshold == EARBIT_THRESHOLD_OF_PROGRAM) return head.min_log_odds.value_or(-INFINITY);
-  require_threshold(threshold, threshold >= 0 && threshold < 1);
+// The log odds below which a label is rejected; none if every label is a result.
+std::optional<double> least_log_odds(const Head& head, double threshold) {
+  if (threshold == EARBIT_THRESHOLD_OF_PROGRAM) return head.min_log_odds;
+  require_threshold(threshold, threshold >= 0 && threshold < 1,
+                    "probabilities from 0 to below 1, and EARBIT_THRESHOLD_OF_PROGRAM");
   if (head.slots.size() > 1) {
     throw BadArgument("threshold for " + std::to_string(head.slots.size()) +
                       " slots; only a head of one slot rejects");
   }
+  if (threshold == 0) return {};
   return std::log(threshold / (1 - threshold));
 }
 
@@ -171,14 +174,16 @@ earbit_status earbit_likeliest(const earbit_program* program, const float* sampl
     require(labels != nullptr, "labels");
     const auto n = static_cast<int>(head.slots.size());
     require_range("n_slots", n_slots, n, n);
-    const double least = least_log_odds(head, threshold);
+    const std::optional<double> least = least_log_odds(head, threshold);
     const Value value = scores_of(program, head, samples, n_samples, n_threads);
     int first = 0;
     for (int slot = 0; slot < n; ++slot) {
       const int size = head.slots[slot];
       const bool has_none = size > 1 && head.labels[first + size - 1] == kNone;
       const Best best = best_of(value.floats.get() + first, has_none ? size - 1 : size, size);
-      labels[slot] = best.log_odds >= least ? first + best.index : EARBIT_REJECTED;
+      // Log odds of scores that are not finite may be NaN, which no threshold accepts.
+      const bool is_rejected = least && !(best.log_odds >= *least);
+      labels[slot] = is_rejected ? EARBIT_REJECTED : first + best.index;
       if (probabilities != nullptr) probabilities[slot] = best.probability;
       first += size;
     }
@@ -240,7 +245,7 @@ earbit_status earbit_segments(const earbit_program* program, const float* sample
     *n_found = 0;
     const Head& head = head_of(program, EARBIT_SEGMENTS);
     require(segments != nullptr || n_segments == 0, "segments");
-    require_threshold(threshold, threshold > 0 && threshold < 1);
+    require_threshold(threshold, threshold > 0 && threshold < 1, "probabilities between 0 and 1");
     if (window < 1 || window % 2 == 0) {
       throw BadArgument("window=" + std::to_string(window) + "; allowed are odd numbers from 1");
     }

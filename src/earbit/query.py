@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,9 +22,10 @@ from earbit.foreign import refuse_foreign
 from earbit.frames import n_samples_of
 from earbit.progress import progress
 from earbit.run import NoneUsable
-from earbit.runtime.arguments import check_layer
+from earbit.runtime.arguments import check_layer, is_whole
 from earbit.runtime.match import MIN_QUERY_FRAMES, match_scores
 from earbit.runtime.program_file import file_digest
+from earbit.runtime.results import features_of
 from earbit.runtime.session import Session
 from earbit.runtime.waveform import LevelWarning
 from earbit.text_table import aligned
@@ -46,6 +48,10 @@ def search_files(
     ConfigError without a layer and for a folder of another model, DataError for an unusable query
     and fewer than two usable documents.
     """
+    if not paths:
+        raise ConfigError("no audio file given; earbit run PROGRAM AUDIO... --query FILE")
+    if threshold is not None and not math.isfinite(threshold):
+        raise ConfigError(f"threshold={threshold!r}; allowed are finite scores")
     refuse_foreign(program, "a program that `earbit export` wrote")
     session = Session(program, threads)
     if head is not None:
@@ -59,10 +65,7 @@ def search_files(
             f"--layer, 0 to {len(session.outputs) - 1}"
         )
     check_layer(layer, len(session.outputs))
-    of_query = _features(session, read_audio(query), layer)
-    if len(of_query) < MIN_QUERY_FRAMES:
-        least = n_samples_of(MIN_QUERY_FRAMES)
-        raise DataError(f"{query}: a query has {least / SAMPLE_RATE_HZ:.3f} s or more; give longer")
+    of_query = _query_features(session, query, layer)
     summary, documents = _documents(session, files_given(paths), layer)
     used = [entry for entry in summary if "error" not in entry]
     if not used:
@@ -115,11 +118,24 @@ def _documents(
     return summary, documents
 
 
+def _query_features(session: Session, path: Path, layer: int) -> NDArray[np.float32]:
+    waveform, n_least = read_audio(path), n_samples_of(MIN_QUERY_FRAMES)
+    if waveform.size < n_least:
+        raise DataError(
+            f"{path}: a query of {waveform.size} samples; at least {n_least} "
+            f"({n_least / SAMPLE_RATE_HZ:.3f} s) are needed; give a longer one"
+        )
+    try:
+        return _features(session, waveform, layer)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
 def _features(session: Session, waveform: np.ndarray, layer: int) -> NDArray[np.float32]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LevelWarning)  # it is said with the name
-        features: NDArray[np.float32] = session.values(waveform, [session.outputs[layer]])[0]
-    return features
+        state = session.outputs[layer : layer + 1]
+        return features_of(state, session.values(waveform, state), "last")
 
 
 def _of_qbe(folder: Path, program: Path, session: Session) -> tuple[int, float | None]:
@@ -131,6 +147,10 @@ def _of_qbe(folder: Path, program: Path, session: Session) -> tuple[int, float |
         score = json.loads(path.read_text(encoding="utf-8"))
         task, digest = score["task"], score["model_digest"]
         layer, threshold = score.get("layer"), score.get("threshold")
+        if layer is not None and not is_whole(layer):
+            raise ValueError(f"layer {layer!r}")
+        if threshold is not None and not math.isfinite(threshold):
+            raise ValueError(f"threshold {threshold!r}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: not a score of earbit superb ({error})") from error
     if task != "qbe" or layer is None:

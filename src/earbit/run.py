@@ -77,7 +77,7 @@ def run_files(
     .rttm, it gets the segments instead.  Features are written file by file and not kept in memory.
     Raises NoneUsable, a DataError, if no file is usable, and RunInterrupted after an interruption
     when some files are finished; an existing `out` is then kept, and finished files are written to
-    NAME.partial.npz beside it.
+    NAME.partial.npz, or NAME.partial.rttm, beside it.
     """
     if not paths:
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO...")
@@ -94,14 +94,16 @@ def run_files(
         raise ConfigError(
             f"{out}: the program has no head of kind 'segments'; give a name that ends in .npz"
         )
+    if out is not None:
+        make_folder(out.parent)
     if out is None or is_rttm:
         summary = _run_each(session, paths, layers, lambda name, array: None, out, threshold)
     else:
         _refuse_equal_names(paths, has_scores=session.labels is not None)
-        make_folder(out.parent)
         summary, out = _run_into(out, session, paths, layers, threshold)
     if out is not None and is_rttm:
-        make_folder(out.parent)
+        if len(summary) < len(paths) and out.exists():
+            out = _free_name_beside(out)
         write_rttm(out, summary)
     if len(summary) < len(paths):
         raise RunInterrupted(summary, len(paths), out)
@@ -136,7 +138,7 @@ def _run_into(
 
 
 def _free_name_beside(out: Path) -> Path:
-    """NAME.partial.npz, or NAME.partial-2.npz and so on, to keep older partial files."""
+    """NAME.partial.npz, or NAME.partial-2.npz and so on, to keep older partial files; .rttm too."""
     names = (f"{out.stem}.partial{f'-{n}' if n > 1 else ''}{out.suffix}" for n in count(1))
     return next(path for path in map(out.with_name, names) if not path.exists())
 

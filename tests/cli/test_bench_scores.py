@@ -50,6 +50,21 @@ def test_scores_of_another_model_are_refused_by_their_digest(
         read_scores([folder])
 
 
+def test_two_scores_of_a_task_and_a_model_are_refused(program, tmp_path):
+    digest = file_digest(program)
+    folders = [write(tmp_path / name, digest, value=v) for name, v in (("a", 0.5), ("b", 0.6))]
+    said = r"b: ks accuracy \(%\) of 60.00, but another folder has 50.00 of the same model"
+    with pytest.raises(ConfigError, match=said):
+        scores_of(read_scores(folders), {"w1a1": program}, None)
+    write(tmp_path / "both" / "a", digest, value=0.5)
+    write(tmp_path / "both" / "b", digest, value=0.6)
+    with pytest.raises(ConfigError, match=r"b/scores\.json: ks accuracy .* give one of them"):
+        read_scores([tmp_path / "both"])
+    write(tmp_path / "both", digest, value=0.7)
+    beside = scores_of(read_scores([tmp_path / "both"]), {"w1a1": program}, None)["w1a1"]
+    assert beside["ks accuracy (%)"]["text"] == "70.00"  # the folder's own score
+
+
 def test_the_table_and_the_json_of_bench_have_the_score(program, tmp_path, capsys):
     folder = write(tmp_path / "a", file_digest(program), protocol_name="proxy")
     command = ["bench", str(program), "--seconds", "0.5", "--runs", "1", "--scores", str(folder)]

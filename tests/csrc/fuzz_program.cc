@@ -2,7 +2,8 @@
 //   - makes a sanitizer speak, or takes more than a minute,
 //   - throws anything but FormatError while it is loaded, or a message of several lines,
 //   - asks for more memory or rows than the size of the file (and of the audio) justifies,
-//   - gives other features or scores on three threads than on one.
+//   - gives other features or scores on three threads than on one,
+//   - has a head whose results libearbit cannot decode into buffers of the sizes that it gives.
 //
 // fuzz_program SEEDS FIRST COUNT: SEEDS is a folder of valid programs; file i follows from i alone,
 // so `fuzz_program SEEDS i 1` shows again what was found.
@@ -18,6 +19,7 @@
 #include "file/format_error.h"
 #include "file/json.h"
 #include "file/load_program.h"
+#include "fuzz/decode_head.h"
 #include "fuzz/limited_memory.h"
 #include "fuzz/mutate.h"
 
@@ -46,14 +48,18 @@ struct Counts {
   std::exit(1);
 }
 
-void check_message(long i, const std::string& message) {
+// Whether a message is one line of UTF-8.
+bool is_message(const std::string& message) {
   try {
     // The JSON reader knows what is UTF-8 and has no control characters.
-    if (!message.empty() && earbit::Json::parse(quoted(message)).string("message") == message)
-      return;
+    return !message.empty() && earbit::Json::parse(quoted(message)).string("message") == message;
   } catch (const earbit::FormatError&) {
+    return false;
   }
-  fail(i, "a message that is not one line of UTF-8: " + message);
+}
+
+void check_message(long i, const std::string& message) {
+  if (!is_message(message)) fail(i, "a message that is not one line of UTF-8: " + message);
 }
 
 LoadedProgram load(long i, const std::string& bytes, Counts& counts) {
@@ -91,7 +97,8 @@ const void* bytes_of(const Value& value) {
   return value.floats.get();
 }
 
-void run(long i, const LoadedProgram& loaded, size_t n_bytes, Random& random, Counts& counts) {
+void run(long i, const LoadedProgram& loaded, const std::string& bytes, Random& random,
+         Counts& counts) {
   std::vector<float> audio(400 + below(random, kMaxSamples - 400));
   for (float& sample : audio) sample = static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
   std::vector<int> outputs = loaded.outputs;
@@ -100,7 +107,7 @@ void run(long i, const LoadedProgram& loaded, size_t n_bytes, Random& random, Co
     return loaded.program->run(audio.data(), static_cast<int64_t>(audio.size()), outputs,
                                n_threads);
   };
-  const size_t justified = memory_of_run(i, loaded, n_bytes, audio.size());
+  const size_t justified = memory_of_run(i, loaded, bytes.size(), audio.size());
   std::vector<Value> alone;
   try {
     LimitedMemory memory(std::min(justified, kMemory));
@@ -118,6 +125,10 @@ void run(long i, const LoadedProgram& loaded, size_t n_bytes, Random& random, Co
       fail(i, "threads change what value " + std::to_string(outputs[j]) + " is");
     }
   }
+  if (loaded.head) {
+    const std::string fault = fault_of_head(bytes, audio, is_message);
+    if (!fault.empty()) fail(i, "head: " + fault);
+  }
   ++counts.ran;
 }
 
@@ -127,7 +138,7 @@ void try_file(long i, const std::vector<Seed>& seeds, Counts& counts) {
   try {
     const LoadedProgram loaded = load(i, bytes, counts);
     try {
-      run(i, loaded, bytes.size(), random, counts);
+      run(i, loaded, bytes, random, counts);
     } catch (const std::invalid_argument& error) {
       check_message(i, error.what());
       ++counts.unfit;

@@ -1,5 +1,6 @@
 """Small programs with a head of every kind."""
 
+import numpy as np
 from program_parts import PLAIN, floats, front_end
 
 from earbit.export.program import Program, write_program
@@ -35,6 +36,15 @@ def slots(program, first):
     return {"kind": "class", "value": value, "labels": labels, "slots": [2, 3]}
 
 
+def not_finite(program, first):
+    """One score is infinite for every audio."""
+    mean = program.add("mean_frames", [first])
+    tensors = {"weight": np.zeros((3, 12), np.float32), "bias": np.float32([1, 3e38, 2])}
+    value = program.add("conv_f32", [mean], ints=PLAIN, tensors=tensors)
+    value = program.add("add", [value, value])
+    return {"kind": "class", "value": value, "labels": ["yes", "no", "_"]}
+
+
 def sequence(program, first):
     return {"kind": "sequence", "value": linear(program, first, 64, 6), "labels": SYMBOLS}
 
@@ -51,7 +61,10 @@ def segments(program, first):
     return {"kind": "segments", "value": linear(program, first, 68, 2), "labels": labels}
 
 
-HEADS = {head.__name__: head for head in (classes, keywords, slots, sequence, vector, segments)}
+HEADS = {
+    head.__name__: head
+    for head in (classes, keywords, not_finite, slots, sequence, vector, segments)
+}
 
 
 def write_heads(folder):

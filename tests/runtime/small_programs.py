@@ -8,6 +8,7 @@ from pathlib import Path
 
 from program_parts import PLAIN, floats, front_end, limits, packed, words
 from programs_of_codes import codes
+from programs_with_heads import write_heads
 
 from earbit.export.program import WAVEFORM, Program, write_program
 
@@ -163,3 +164,4 @@ def write_programs(folder):
 if __name__ == "__main__":
     Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
     write_programs(sys.argv[1])
+    write_heads(Path(sys.argv[1]))

@@ -79,6 +79,17 @@ def test_labels_of_slots_and_rejected_labels_are_those_of_a_session(folder, tmp_
         assert (label is None) == (probability < least)
 
 
+def test_scores_that_are_not_finite_reject_no_label_unless_a_threshold_does(folder, tmp_path):
+    session = Session(folder / "not_finite.safetensors")
+    assert session.scores(AUDIO[0]).tolist() == [2, np.inf, 4]
+    for threshold, label in ((None, "no"), (0, "no"), (0.5, None)):
+        asked = [] if threshold is None else [threshold]
+        (line,) = said(folder, tmp_path, "not_finite", AUDIO[0], *asked)[1]
+        assert session.label(AUDIO[0], threshold=threshold) == label
+        probability, name = line.split(" ", 2)[1:]
+        assert (np.isnan(float(probability)), name) == (True, label or "rejected")
+
+
 @pytest.mark.parametrize("name", [*HEADS, "norms"])
 def test_every_wrong_call_of_a_head_gets_its_status_and_a_text(folder, name):
     ran(built("asan") / "c_head_errors", folder / f"{name}.safetensors")

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from programs_with_heads import write_heads
 from small_programs import write_programs
 
 from earbit import _core
@@ -38,6 +39,7 @@ def test_rows_beyond_what_memory_holds_are_refused_before_they_overflow():
 
 def do_no_harm(folder, first, n_files):
     write_programs(folder)
+    write_heads(folder)
     found = ran(built("asan") / "fuzz_program", folder, first, n_files, timeout_s=3000)
     counts = re.search(rf"{n_files} files: (\d+) refused, .* (\d+) ran", found)
     assert counts, found

@@ -9,6 +9,7 @@ from small_programs import write_programs
 
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.runtime import Session
+from earbit.runtime.speech_segments import speech_segments
 
 AUDIO = np.random.default_rng(0).uniform(-1, 1, 3001).astype(np.float32)
 RELU = {"op": "relu", "inputs": [0], "ints": {}, "floats": {}, "tensors": {}}
@@ -90,6 +91,19 @@ def test_scores_refuse_the_audio_that_features_refuse(session):
             work(AUDIO[:399])
         with pytest.raises(DataError, match="3001 samples that are NaN"):
             work(AUDIO * np.float32(np.nan))
+        with pytest.raises(DataError, match="audio is no array"):
+            work([[0.1], [0.2, 0.3]])
+
+
+def test_a_median_filter_of_any_size_takes_no_memory():
+    scores = np.float32([[1], [1], [-1], [1]])
+    found = [
+        speech_segments(scores, ["a"], threshold=0.5, window=window)
+        for window in (1, 3, 5, 7, 2**40 + 1, 10**30 + 1)
+    ]
+    frame_s = 0.02
+    expected = [[(0, 2), (3, 4)], [(0, 3)], [(1, 3)], [], [], []]
+    assert found == [[(a * frame_s, b * frame_s, "a") for a, b in one] for one in expected]
 
 
 REFUSED = [
@@ -150,9 +164,16 @@ def test_a_label_less_likely_than_the_threshold_of_the_program_is_rejected(tmp_p
     assert session.label(quiet * 0, threshold=0) == "no"
     assert Session(write(tmp_path / "q", HEAD)).threshold is None
     assert Session(write(tmp_path / "q", HEAD)).label(quiet * 0) == "no"
-    for threshold in (1, -0.1, float("nan")):
+    for threshold in (1, -0.1, float("nan"), "0.5", True):
         with pytest.raises(ConfigError, match="allowed are probabilities from 0 to below 1"):
             session.label(quiet, threshold=threshold)
+
+
+def test_the_probability_of_any_log_odds_is_a_number_from_0_to_1(tmp_path):
+    for log_odds, probability in ((-1e308, 0), (-710, 0), (-2, 0.1192029220221), (1e308, 1)):
+        session = Session(write(tmp_path / "p", {**HEAD, "min_log_odds": log_odds}))
+        assert session.threshold == pytest.approx(probability, abs=1e-12)
+        assert (session.label(AUDIO) is None) == (probability == 1)
 
 
 @pytest.mark.filterwarnings("ignore:audio has a peak")

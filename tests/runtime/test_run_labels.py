@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import scipy.special
 import soundfile
+from programs_with_heads import write_heads
 from small_programs import write_programs
 
 from earbit.errors import ConfigError
-from earbit.run import render_run, run_files
+from earbit.run import RunInterrupted, render_run, run_files
 from earbit.runtime import Session
 
 
@@ -82,3 +83,25 @@ def test_a_threshold_for_a_program_that_rejects_nothing_is_an_error(without_head
     path, _ = tone(tmp_path / "a.wav")
     with pytest.raises(ConfigError, match="no head of kind 'class' with one slot"):
         run_files(without_head, [path], None, threshold=0.5)
+
+
+def test_an_end_by_hand_leaves_older_segments_as_they_were(tmp_path, monkeypatch):
+    write_heads(tmp_path)
+    paths = [tone(tmp_path / name)[0] for name in ("a.wav", "b.wav")]
+    run, calls = Session.run_with_scores, []
+
+    def ends_at_the_second(session, waveform, layers="last"):
+        calls.append(waveform)
+        if len(calls) % 2 == 0:
+            raise KeyboardInterrupt
+        return run(session, waveform, layers)
+
+    monkeypatch.setattr(Session, "run_with_scores", ends_at_the_second)
+    out = tmp_path / "f.rttm"
+    with pytest.raises(RunInterrupted, match=r"are in .*/f\.rttm$"):
+        run_files(tmp_path / "segments.safetensors", paths, out)
+    out.write_text("older\n")
+    with pytest.raises(RunInterrupted, match=r"are in .*/f\.partial\.rttm$"):
+        run_files(tmp_path / "segments.safetensors", paths, out)
+    assert out.read_text() == "older\n"
+    assert "SPEAKER a 1" in (tmp_path / "f.partial.rttm").read_text()

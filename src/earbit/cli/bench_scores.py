@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,21 +49,33 @@ def scores_of(
                 "superb on this program or on the model that it was exported from"
             )
     return {
-        plan: {
-            title: score
-            for by_digest in found.values()
-            for digest in sorted(of_plan & set(by_digest))
-            for title, score in by_digest[digest].items()
-        }
+        plan: _merged(
+            (f"--scores {folder}", by_digest[digest])
+            for folder, by_digest in found.items()
+            for digest in of_plan & set(by_digest)
+        )
         for plan, of_plan in digests.items()
     }
+
+
+def _merged(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """All scores of a model by title.  Raises ConfigError for two different ones of a title."""
+    merged: dict[str, Any] = {}
+    for where, scores in parts:
+        for title, score in scores.items():
+            if merged.setdefault(title, score) != score:
+                raise ConfigError(
+                    f"{where}: {title} of {score['text']}, but another folder has "
+                    f"{merged[title]['text']} of the same model; give one of them"
+                )
+    return merged
 
 
 def _read(folder: Path) -> Scores:
     from earbit.superb.report import PERCENT, SCORES_NAME, shown
 
-    files = [folder / SCORES_NAME, *sorted(folder.glob(f"*/{SCORES_NAME}"))]
-    files = [path for path in files if path.is_file()]
+    own = folder / SCORES_NAME
+    files = [own] if own.is_file() else sorted(folder.glob(f"*/{SCORES_NAME}"))
     if not files:
         raise ConfigError(
             f"--scores {folder}: no {SCORES_NAME} in it; give output folders of earbit superb"
@@ -77,8 +89,9 @@ def _read(folder: Path) -> Scores:
             marks += ["fine-tuned, not SUPERB"] if score.get("finetuned") else []
             title = f"{task} {metric}{' (%)' if metric in PERCENT else ''}"
             text = " ".join([shown(metric, value), *([f"({', '.join(marks)})"] if marks else [])])
-            of_model = scores.setdefault(str(score["model_digest"]), {})
+            digest = str(score["model_digest"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"{path}: not a score of earbit superb ({error})") from error
-        of_model[title] = {"value": value, "marks": marks, "text": text}
+        of_file = {title: {"value": value, "marks": marks, "text": text}}
+        scores[digest] = _merged([(str(path), scores.get(digest, {})), (str(path), of_file)])
     return scores

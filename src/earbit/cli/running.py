@@ -112,7 +112,8 @@ def run(
         Option(
             "FILE.npz",
             "File for the features: one array (frames, width) for each audio file, under its name, "
-            "and the scores of the program's head. Without it, features are not kept.",
+            "and the scores of the program's head. Without it, features are not kept. FILE.rttm "
+            "takes the segments of a head of kind `segments` instead.",
         ),
     ] = None,
     layers: Annotated[
@@ -183,7 +184,8 @@ def run(
         show(early.summary)
         raise
     show(records)
-    has_results = query is not None or any("label" in record for record in records)
+    results = {"label", "text", "segments"}
+    has_results = query is not None or any(results & set(record) for record in records)
     if out is None and not has_results and sys.stderr.isatty():
         say("the features are not kept; --out FILE.npz keeps them")
     n_bad = sum("error" in record for record in records)

@@ -44,7 +44,8 @@ class Heard:
         others = sorted(self.others, reverse=True)
         limit = max((0.0, *noise, *others[n_allowed : n_allowed + 1]))
         above = [odds for odds in (*self.keywords, *self.others) if odds > limit]
-        return (limit + min(above)) / 2 if above else float(np.nextafter(limit, np.inf))
+        over = float(np.nextafter(limit, np.inf))
+        return max(over, (limit + min(above)) / 2) if above else over
 
     def pick(self, per_hour: float) -> tuple[str, float]:
         """The rule and the log odds of a threshold that lets no noise through.
@@ -56,12 +57,12 @@ class Heard:
         if n_allowed > 0:
             rule = f"at most {per_hour:g} false accepts per hour"
             return rule, self.threshold(n_allowed, self.noise)
-        n_others = max(1, len(self.others))
+        n_keywords, n_others = max(1, len(self.keywords)), max(1, len(self.others))
 
         def is_enough(n: int) -> bool:
             least = self.threshold(n)
             n_missed = sum(odds < least for odds in self.keywords)
-            return n / n_others >= n_missed / max(1, len(self.keywords))
+            return n / n_others >= n_missed / n_keywords
 
         n_equal = bisect.bisect_left(range(len(self.others)), True, key=is_enough)
         return "equal error", self.threshold(n_equal, self.noise)

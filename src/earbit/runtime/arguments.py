@@ -35,7 +35,7 @@ def value_ids(given: Any, n_values: int) -> list[int]:
 
 def check_segments(threshold: float, window: int) -> None:
     """Raises ConfigError for an invalid probability or median filter of segments."""
-    if not 0 < threshold < 1:
+    if not is_number(threshold) or not 0 < threshold < 1:
         raise ConfigError(f"threshold={threshold!r}; allowed are numbers between 0 and 1")
     if not is_whole(window) or window < 1 or window % 2 == 0:
         raise ConfigError(f"window={window!r}; allowed are odd numbers from 1")
@@ -47,6 +47,11 @@ def check_layer(layer: int, n_states: int) -> None:
         raise ConfigError(
             f"layer={layer!r}; allowed: 0 (the encoder's input) to {n_states - 1}, the last layer"
         )
+
+
+def is_number(given: Any) -> bool:
+    """Whether a value is a real number and not a bool."""
+    return isinstance(given, (float, np.floating)) or is_whole(given)
 
 
 def is_whole(given: Any) -> bool:

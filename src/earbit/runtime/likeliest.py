@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earbit.errors import ConfigError
+from earbit.runtime.arguments import is_number
 from earbit.runtime.program_file import Head
 
 LEAST_ODDS = 1e-300
@@ -63,7 +64,8 @@ def likeliest(head: Head, scores: NDArray[np.float32]) -> list[Likeliest]:
 def is_rejected(head: Head, found: Likeliest, threshold: float | None) -> bool:
     """Whether a label is less likely than a threshold.
 
-    threshold: a probability; None is that of the program, which may have none.
+    threshold: a probability, 0 rejects none; None is that of the program, which may have none.
+    Log odds of scores that are not finite may be NaN, which every other threshold rejects.
     """
     least = head.min_log_odds if threshold is None else log_odds_of(threshold)
     return least is not None and not found.log_odds >= least
@@ -73,7 +75,7 @@ def check_threshold(head: Head | None, threshold: float | None) -> None:
     """Raises ConfigError for a threshold that is no probability, and for a head that takes none."""
     if threshold is None:
         return
-    if not 0 <= threshold < 1:
+    if not is_number(threshold) or not 0 <= threshold < 1:
         raise ConfigError(f"threshold={threshold!r}; allowed are probabilities from 0 to below 1")
     if head is None or head.kind != "class" or len(head.slots) > 1:
         raise ConfigError(
@@ -82,11 +84,11 @@ def check_threshold(head: Head | None, threshold: float | None) -> None:
         )
 
 
-def log_odds_of(probability: float) -> float:
-    """Log odds of a probability from 0 to below 1."""
-    return math.log(probability / (1 - probability)) if probability > 0 else -math.inf
+def log_odds_of(probability: float) -> float | None:
+    """Log odds of a probability from 0 to below 1; None for 0."""
+    return math.log(probability / (1 - probability)) if probability > 0 else None
 
 
 def probability_of(log_odds: float) -> float:
-    """The probability of log odds; rounds to 1 from about 37 on."""
-    return 1 / (1 + math.exp(-log_odds))
+    """The probability of log odds; rounds to 1 from about 37 on, and to 0 below -709."""
+    return 1 / (1 + math.exp(-log_odds)) if log_odds > -709 else 0.0

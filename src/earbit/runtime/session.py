@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
-from earbit.frames import MIN_SAMPLES, n_samples_of
+from earbit.frames import n_samples_of
 from earbit.runtime.arguments import check_layer, check_segments, thread_count, value_ids
 from earbit.runtime.greedy_text import greedy_text
 from earbit.runtime.likeliest import check_threshold, is_rejected, likeliest, probability_of
 from earbit.runtime.match import MIN_QUERY_FRAMES, match_scores
 from earbit.runtime.program_file import Head, read_program
 from earbit.runtime.results import features_of, scores_of
-from earbit.runtime.speech_segments import Segment, speech_segments
+from earbit.runtime.speech_segments import SAMPLE_RATE_HZ, Segment, speech_segments
 from earbit.runtime.waveform import checked_waveform, no_waveform
 
 METHODS = {
@@ -151,8 +151,10 @@ class Session:
         check_layer(layer, len(self.outputs))
         if len(documents) < 2:
             raise ConfigError(f"{len(documents)} documents; a score compares at least two")
+        state = self.outputs[layer : layer + 1]
         of_query, *of_documents = (
-            self.values(waveform, [self.outputs[layer]])[0] for waveform in (query, *documents)
+            features_of(state, self.values(waveform, state), "last")
+            for waveform in (query, *documents)
         )
         if len(of_query) < MIN_QUERY_FRAMES:
             n_samples = n_samples_of(MIN_QUERY_FRAMES)
@@ -213,9 +215,7 @@ class Session:
         or unknown ids, and DataError for audio as `run` does.
         """
         checked = value_ids(ids, self._program.n_values)
-        audio = checked_waveform(waveform)
-        with _data_errors(audio):
-            return self._program.run(audio, checked, self.threads)
+        return self._computed(checked_waveform(waveform), checked)
 
     def _labels(self, waveform: NDArray[Any], threshold: float | None) -> tuple[str | None, ...]:
         head = self._given_head("class")
@@ -224,14 +224,18 @@ class Session:
 
     def _values_with_head(self, waveform: NDArray[Any], ids: Sequence[int]) -> list[NDArray[Any]]:
         """Values of the program; raises DataError for audio that is too short for its head."""
-        head = self._given_head()
-        n_samples = np.size(waveform)
-        if MIN_SAMPLES <= n_samples < head.min_samples:
+        head, audio = self._given_head(), checked_waveform(waveform)
+        if audio.size < head.min_samples:
             raise DataError(
-                f"audio of {n_samples} samples; the program's head needs at least "
-                f"{head.min_samples} ({head.min_samples / 16_000:.3f} s); pad it or leave it out"
+                f"audio of {audio.size} samples; the program's head needs at least "
+                f"{head.min_samples} ({head.min_samples / SAMPLE_RATE_HZ:.3f} s); pad it or "
+                "leave it out"
             )
-        return self.values(waveform, ids)
+        return self._computed(audio, ids)
+
+    def _computed(self, audio: NDArray[np.float32], ids: Sequence[int]) -> list[NDArray[Any]]:
+        with _data_errors(audio):
+            return self._program.run(audio, list(ids), self.threads)
 
     def profile(self, waveform: NDArray[Any]) -> list[tuple[str, float]]:
         """Seconds of every op in order; ops that ran together block by block are joined: `a+b`."""

@@ -31,9 +31,12 @@ def speech_segments(
     """
     least = np.float64(math.log(threshold / (1 - threshold)))
     is_speech = scores > least
-    half = window // 2
-    sums = np.cumsum(np.pad(is_speech, ((half + 1, half), (0, 0))).astype(np.int64), axis=0)
-    is_kept = (sums[window:] - sums[:-window]) > half
+    n, half = len(scores), window // 2
+    # Frames of speech before each frame, so that a window of any size takes no memory.
+    sums = np.cumsum(np.pad(is_speech, ((1, 0), (0, 0))), axis=0, dtype=np.int64)
+    frames, reach = np.arange(n), min(half, n)
+    ends, starts = np.minimum(frames + reach + 1, n), np.maximum(frames - reach, 0)
+    is_kept = sums[ends] - sums[starts] > half
     edges = np.diff(np.pad(is_kept, ((1, 1), (0, 0))).astype(np.int8), axis=0)
     frame_s = hop_samples / SAMPLE_RATE_HZ
     segments = []
