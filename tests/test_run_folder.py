@@ -71,3 +71,11 @@ def test_settings_are_written_as_on_the_command_line():
     other = override(recipe, ["resplit=true", "units=my-units"])
     message = differences(pretraining(other), pretraining(recipe))
     assert message == "a run with resplit=true units=my-units, here resplit=false units=null"
+
+
+def test_an_option_that_is_not_given_is_the_default():
+    run = {"superb": {"lrs": [0.1], "n_steps": None}}
+    message = differences(run, {"superb": {"lrs": None, "n_steps": 3}})
+    assert message == (
+        "a run with --lrs 0.1 the default --n-steps, here the default --lrs --n-steps 3"
+    )

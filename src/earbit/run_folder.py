@@ -162,6 +162,8 @@ def _typed(option: str, value: Any) -> str:
         return f"{option}={value if isinstance(value, str) else json.dumps(value)}"
     if isinstance(value, bool):
         return option if value else f"no {option}"
+    if value is None:
+        return f"the default {option}"
     return f"{option} {' '.join(map(str, value)) if isinstance(value, list) else value}"
 
 

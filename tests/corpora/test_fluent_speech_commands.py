@@ -58,6 +58,14 @@ def test_windows_line_ends_and_a_mark_change_nothing(root, tmp_path):
     assert manifest(tmp_path / "before") == manifest(tmp_path / "after")
 
 
+def test_a_table_without_speakers_is_reported_once(root, tmp_path):
+    edit(root, lambda table: table.replace(b"speakerId", b"speaker"))
+    report = prepared("fluent-speech-commands", root, tmp_path / "out")
+    assert report["published"]["remarks"] == [
+        f"{root}/data/train_data.csv: no column speakerId, so its clips have no speaker"
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -86,6 +86,21 @@ def test_a_killed_extraction_loses_only_the_shard_that_was_not_written(tmp_path,
     assert not list(tmp_path.glob("*/.*"))
 
 
+def test_after_ctrl_c_every_finished_clip_is_kept(tmp_path):
+    waves, counted = waveforms(), Counted()
+
+    def interrupted(clip, waveform):
+        if counted.n_calls == 3:
+            raise KeyboardInterrupt
+        return counted(clip, waveform)
+
+    with pytest.raises(KeyboardInterrupt):
+        cached(interrupted, waves, waves, tmp_path)
+    frozen, _ = cached(counted, waves, waves, tmp_path)
+    assert counted.n_calls == 5
+    assert all(np.array_equal(frozen.clips[i], of_samples(wave)) for i, wave in waves.items())
+
+
 @pytest.mark.parametrize("changed", ["model", "corpus"])
 def test_another_model_or_corpus_never_sees_a_stale_cache(tmp_path, changed):
     counted, waves = Counted(), waveforms()

@@ -36,15 +36,15 @@ def test_at_most_one_false_accept_per_hour_where_there_is_an_hour_and_equal_erro
     """In 3 h, three of [9, 8, 7, 6] may be accepted.  In half an hour, 4.0 accepts one of four and
     misses none, and the next threshold, 9.25, accepts none and misses two of four."""
     heard = Heard(keywords=[5.0, 8.5, 9.5, 10.0], others=[9.0, 1.0, 3.0, 2.0], other_s=1800)
-    assert heard.pick(1.0) == ("equal error", 4.0)
+    assert heard.pick(1.0) == ("equal error, at least 0.5", 4.0)
     longer = Heard(keywords=[5.0, 10.0], others=[9.0, 8.0, 7.0, 6.0], other_s=3 * 3600)
     assert longer.pick(1.0) == ("at most 1 false accepts per hour", 6.5)
     longer.noise = [9.5]
     assert longer.pick(1.0)[1] == 9.75
-    assert Heard(keywords=[1.0]).pick(1.0) == ("equal error", 0.5)
+    assert Heard(keywords=[1.0]).pick(1.0) == ("equal error, at least 0.5", 0.5)
     # Without keywords nothing is missed, so no other audio is accepted.
     rule, least = Heard(others=[2.0, 1.0], other_s=60).pick(1.0)
-    assert rule == "equal error"
+    assert rule == "equal error, at least 0.5"
     assert least > 2.0
 
 
@@ -201,7 +201,7 @@ def test_on_synthetic_speech_silence_noise_and_sentences_are_rejected(tmp_path):
         "hubert-tiny", ("ks",), ("synthetic",), tmp_path / "ks", settings=settings, seed=0
     )
     valid, test = score["rejection"]["valid"], score["rejection"]["test"]
-    assert score["rejection"]["rule"] == "equal error"
+    assert score["rejection"]["rule"] == "equal error, at least 0.5"
     assert valid["hours_without_keyword"] > 0.02
     assert valid["noise_accepted"] == 0
     assert test["noise_accepted"] <= 3  # of 60

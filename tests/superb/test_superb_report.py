@@ -26,8 +26,12 @@ def score(task, metrics, intervals, higher_is_better, **more):
         "metrics": metrics,
         "intervals": intervals,
         "higher_is_better": higher_is_better,
+        "corpus_digest": "one",
         **more,
     }
+
+
+OWN = "proxy: not comparable"
 
 
 def test_a_table_has_a_line_per_metric_with_its_interval():
@@ -47,9 +51,9 @@ def test_a_table_has_a_line_per_metric_with_its_interval():
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     assert cells[1] == ["query by example", "mtwv", "0.2500", "higher is better"]
     assert cells[2] == [
-        "speech recognition", "wer (%)", "12.50", "10.00 to 15.00", "lower is better", "proxy",
+        "speech recognition", "wer (%)", "12.50", "10.00 to 15.00", "lower is better", OWN,
     ]  # fmt: skip
-    assert cells[3] == ["cer (%)", "6.25", "5.00 to 7.50", "lower is better", "proxy"]
+    assert cells[3] == ["cer (%)", "6.25", "5.00 to 7.50", "lower is better", OWN]
 
 
 def test_each_metric_is_said_to_be_better_in_its_own_direction():
@@ -149,6 +153,21 @@ def test_models_stand_beside_published_scores_in_the_columns_that_they_have(fold
     }  # fmt: skip
     (hubert,) = (line for line in lines if line.startswith("HuBERT Base"))
     assert hubert.split()[2:] == ["published", "6.42", "4.79", "96.30", "0.0736"]
+
+
+def test_scores_of_different_corpora_in_one_column_are_reported(folders, tmp_path, capsys):
+    compare(folders, None)
+    assert capsys.readouterr().err == ""
+    other = run_folder(
+        tmp_path,
+        "other",
+        ks={"metrics": {"accuracy": 0.8}, "corpus_digest": "two", **published("ks")},
+        asr={"metrics": {"wer": 0.5}, **published("asr")},
+    )
+    compare([*folders, other], None)
+    assert capsys.readouterr().err == (
+        "ks accuracy: scores of different corpora stand in one column; do not compare them\n"
+    )
 
 
 def test_protocols_are_marked_that_do_not_compare_with_published_scores(folders, tmp_path):

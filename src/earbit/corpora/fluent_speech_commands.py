@@ -16,10 +16,14 @@ SPLITS = ("train", "valid", "test")
 SLOTS = ("action", "object", "location")
 
 
-def _read(root: Path) -> Iterator[LabelledClip]:
+def _read(root: Path) -> Iterator[LabelledClip | str]:
     for split in SPLITS:
         table = root / _table(split)
+        is_named = True
         for number, row in table_rows(table, ("path", *SLOTS)):
+            if is_named and "speakerId" not in row:
+                is_named = False
+                yield f"{table}: no column speakerId, so its clips have no speaker"
             if empty := [name for name in ("path", *SLOTS) if not row[name].strip()]:
                 raise DataError(
                     f"{table}:{number}: no {' and no '.join(empty)}; correct the line or copy the "

@@ -51,7 +51,8 @@ class Heard:
         """The rule and the log odds of a threshold that lets no noise through.
 
         At most `per_hour` false accepts per hour.  Where there is too little audio to count them,
-        as large a share of others is accepted as of keywords missed.
+        as large a share of others is accepted as of keywords missed, unless that is below a
+        probability of a half.
         """
         n_allowed = int(per_hour * self.other_s / 3600)
         if n_allowed > 0:
@@ -65,7 +66,7 @@ class Heard:
             return n / n_others >= n_missed / n_keywords
 
         n_equal = bisect.bisect_left(range(len(self.others)), True, key=is_enough)
-        return "equal error", self.threshold(n_equal, self.noise)
+        return "equal error, at least 0.5", self.threshold(n_equal, self.noise)
 
     def at(self, log_odds: float) -> dict[str, Any]:
         """The operating point of a threshold, for scores.json."""

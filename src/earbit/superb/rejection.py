@@ -39,6 +39,8 @@ MAX_WINDOWS = 300
 """Windows of speech without a keyword in each part."""
 N_NOISES = {"train": 200, "valid": 60, "test": 60}
 """Clips of generated silence and noise in each part."""
+MANY_MISSES = 0.5
+"""Share of missed keywords from which a threshold is announced."""
 N_ALLOWED = (0, 1, 2, 5, 10, 20, 50, 100)
 """Numbers of false accepts of the operating points in scores.json."""
 
@@ -81,6 +83,11 @@ def add_rejection(
             "label other speech `_unknown_`, or give its `text`"
         )
     rule, least = valid.pick(TARGET_PER_HOUR)
+    if (misses := valid.at(least)["misses"]) > MANY_MISSES:
+        say(
+            f"the threshold rejects {100 * misses:.0f} % of the keywords of the validation part; "
+            "train the head longer or on more clips, or give `earbit run` a lower --threshold"
+        )
     points = dict.fromkeys(valid.threshold(n) for n in N_ALLOWED if n <= len(valid.others))
     rejection = {
         "rule": rule,

@@ -17,6 +17,7 @@ from typing import Any
 from earbit.errors import ConfigError, FormatError
 from earbit.files import make_folder, write_text
 from earbit.heads.metrics import METRICS, Metric
+from earbit.progress import say
 from earbit.superb.anchors import PUBLISHED
 from earbit.superb.task import FINETUNED
 from earbit.superb.tasks import TASKS
@@ -59,7 +60,7 @@ def scores_table(scores: Sequence[Mapping[str, Any]]) -> str:
                     shown(name, value),
                     "" if between is None else " to ".join(shown(name, v) for v in between),
                     f"{'higher' if _metric(name).higher_is_better else 'lower'} is better",
-                    FINETUNED if score.get("finetuned") else score.get("protocol_name", ""),
+                    _protocol(score),
                 )
             )
     notes = [_rejection(score["rejection"]) for score in scores if "rejection" in score]
@@ -109,6 +110,10 @@ def compare(folders: Sequence[Path], out: Path | None) -> tuple[str, list[dict[s
         raise ConfigError(f"{out}: a report is .csv or .html; give a name that ends so")
     rows = [row for folder in folders for row in _rows(folder)]
     n_own = len(rows)
+    for title in COLUMNS:
+        if len({row["corpora"][title] for row in rows if title in row}) > 1:
+            say(f"{title}: scores of different corpora stand in one column; do not compare them")
+    rows = [{k: v for k, v in row.items() if k != "corpora"} for row in rows]
     rows += [
         {"model": name, "protocol": "published", **values} for name, values in PUBLISHED.items()
     ]
@@ -150,13 +155,16 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
         try:
             score = json.loads(path.read_text(encoding="utf-8"))
             values, protocol = _values(score), _protocol(score)
-            row = rows.setdefault(protocol == FINETUNED, {"model": folder.name, "protocol": set()})
-            row |= {
+            new_row = {"model": folder.name, "protocol": set(), "corpora": {}}
+            row = rows.setdefault(protocol == FINETUNED, new_row)
+            of_task = {
                 title: float(values[name][0])
                 for title, (task, name) in COLUMNS.items()
                 if task == score["task"] and name in values
             }
+            row |= of_task
             row["protocol"].add(protocol)
+            row["corpora"] |= dict.fromkeys(of_task, score["corpus_digest"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"{path}: not a score of earbit superb ({error})") from error
     return [{**row, "protocol": "; ".join(sorted(row["protocol"] - {""}))} for row in rows.values()]
@@ -167,10 +175,14 @@ def _protocol(score: Mapping[str, Any]) -> str:
     if score.get("finetuned"):
         return FINETUNED
     name = str(score.get("protocol_name", ""))  # none where nothing is trained
-    published = json.loads(json.dumps(asdict(TASKS[score["task"]].published)))
-    if not name or (name == "superb" and score["protocol"] == published):
+    published = asdict(TASKS[score["task"]].published)
+    if not name or (name == "superb" and _as_json(score["protocol"]) == _as_json(published)):
         return name
     return f"{'changed ' if name == 'superb' else ''}{name}: not comparable"
+
+
+def _as_json(values: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(values))
 
 
 def _csv(cells: Sequence[Sequence[str]]) -> str:

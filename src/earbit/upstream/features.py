@@ -86,25 +86,32 @@ def frozen_features(
     pending: dict[str, NDArray[Any]] = {}
     n_bytes = n_added = 0
     with progress("features", len(wanted), len(wanted) - len(todo)) as advance:
-        for i in todo:
-            try:
-                clip = computed(i)
-            except _UnusableAudio as error:
-                unusable[i] = str(error)
-                continue
-            shape = shape or clip.shape
-            pending[i] = _checked(clip, i, (shape[0], shape[-1]), dtype)
-            if not n_added and cache != "none":
-                n_frames = sum(n_frames_of[i] for i in todo)
-                hours = n_frames * upstream.hop_samples / SAMPLE_RATE_HZ / 3600
-                n_needed = n_frames * shape[0] * shape[-1] * np.dtype(dtype).itemsize
-                _check_disk(cache_dir, f"features of {len(todo):,} clips ({hours:.1f} h)", n_needed)
-            n_added += 1
-            n_bytes += pending[i].nbytes
-            if n_bytes >= SHARD_BYTES:
+        try:
+            for i in todo:
+                try:
+                    clip = computed(i)
+                except _UnusableAudio as error:
+                    unusable[i] = str(error)
+                    continue
+                shape = shape or clip.shape
+                pending[i] = _checked(clip, i, (shape[0], shape[-1]), dtype)
+                if not n_added and cache != "none":
+                    n_frames = sum(n_frames_of[i] for i in todo)
+                    hours = n_frames * upstream.hop_samples / SAMPLE_RATE_HZ / 3600
+                    n_needed = n_frames * shape[0] * shape[-1] * np.dtype(dtype).itemsize
+                    _check_disk(
+                        cache_dir, f"features of {len(todo):,} clips ({hours:.1f} h)", n_needed
+                    )
+                n_added += 1
+                n_bytes += pending[i].nbytes
+                if n_bytes >= SHARD_BYTES:
+                    store.add(pending)
+                    pending, n_bytes = {}, 0
+                advance(1)
+        except KeyboardInterrupt:
+            if pending:
                 store.add(pending)
-                pending, n_bytes = {}, 0
-            advance(1)
+            raise
         if pending:
             store.add(pending)
     if shape is None:
