@@ -21,6 +21,7 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.corpora.published import TRIALS_NAME, LabelledClip, Placed, Trial
 from earbit.errors import DataError
 from earbit.files import make_folder, name_of, none_left_empty, writable, write_text
+from earbit.progress import progress
 
 LINK_NAME = "audio"
 """Link in OUT to the folder of the audio, which may be read-only."""
@@ -71,28 +72,30 @@ def write_part(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / LINK_NAME).symlink_to(audio_root, target_is_directory=True)
     lines, path_of = [], {}
-    for clip in clips:
-        if not n_samples_of.keys() >= {*clip.files}:
-            continue
-        if clip.mixture:
-            path = Path(MIXTURES_NAME) / f"{clip.id}.wav"
-            n_samples = _write_mixture(folder / path, audio_root, clip.mixture)
-        elif clip.excerpt is None:
-            path = Path(LINK_NAME) / clip.path
-            n_samples = n_samples_of[clip.path]
-        else:
-            path = Path(EXCERPTS_NAME) / f"{clip.id}.wav"
-            n_samples = _write_excerpt(folder / path, audio_root / clip.path, clip.excerpt)
-        path_of[clip.id] = name_of(path)
-        record: dict[str, Any] = {
-            "path": name_of(path),
-            "id": clip.id,
-            **{name: value for name, value in clip.labels.items() if value is not None},
-            "num_samples": n_samples,
-            "sample_rate": SAMPLE_RATE_HZ,
-            "bytes": (folder / path).stat().st_size,
-        }
-        lines.append(json.dumps(writable(record), ensure_ascii=False) + "\n")
+    with progress("writing clips", len(clips)) as advance:
+        for clip in clips:
+            advance(1)
+            if not n_samples_of.keys() >= {*clip.files}:
+                continue
+            if clip.mixture:
+                path = Path(MIXTURES_NAME) / f"{clip.id}.wav"
+                n_samples = _write_mixture(folder / path, audio_root, clip.mixture)
+            elif clip.excerpt is None:
+                path = Path(LINK_NAME) / clip.path
+                n_samples = n_samples_of[clip.path]
+            else:
+                path = Path(EXCERPTS_NAME) / f"{clip.id}.wav"
+                n_samples = _write_excerpt(folder / path, audio_root / clip.path, clip.excerpt)
+            path_of[clip.id] = name_of(path)
+            record: dict[str, Any] = {
+                "path": name_of(path),
+                "id": clip.id,
+                **{name: value for name, value in clip.labels.items() if value is not None},
+                "num_samples": n_samples,
+                "sample_rate": SAMPLE_RATE_HZ,
+                "bytes": (folder / path).stat().st_size,
+            }
+            lines.append(json.dumps(writable(record), ensure_ascii=False) + "\n")
     write_text(folder / MANIFEST_NAME, "".join(lines))
     pairs = [(same, a, b) for same, a, b in trials if a in path_of and b in path_of]
     if pairs:
