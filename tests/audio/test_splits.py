@@ -159,10 +159,10 @@ def test_a_valid_split_that_lacks_a_class_is_drawn_anew_and_says_so():
 
 
 def test_resplit_is_advised_only_where_the_corpus_has_splits():
-    examples = corpus([3])
+    examples = corpus([2])
     missing_class = {e.id: "train" for e in examples}
     missing_class |= {e.id: "test" for e in examples[:1]}
-    few = [example(i, "text", "s") for i in range(6)]
+    few = [example(i, "text", "s") for i in range(2)]
     for split, clips, split_of in (
         (class_splits, examples, missing_class),
         (speaker_splits, few, {few[0].id: "test"}),
