@@ -25,7 +25,7 @@ def imported(module: str, extra: str, purpose: str) -> Any:
 
 
 def install_command(extra: str) -> str:
-    """Command line that installs the packages of an extra, such as `report`, beside earbit.
+    """Returns the pip command that installs the packages of an extra such as `report`.
 
     It names the running Python and the packages themselves, so it holds for every kind of
     installation of earbit and does not build earbit again.

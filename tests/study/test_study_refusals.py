@@ -59,9 +59,10 @@ def test_labels_that_do_not_serve_are_refused_before_the_first_stage(tmp_path, l
     assert not (tmp_path / "out").exists()
 
 
-def test_labels_that_serve_reach_the_first_stage(tmp_path):
+@pytest.mark.parametrize("labels", [{}, {"speaker": "s0"}], ids=["speakers", "one speaker"])
+def test_labels_that_serve_reach_the_first_stage(tmp_path, labels):
     with pytest.raises(Reached):
-        study(write(tmp_path / "corpus"), tmp_path / "out")
+        study(write(tmp_path / "corpus", **labels), tmp_path / "out")
 
 
 def test_resplit_belongs_to_the_settings_of_a_study(tmp_path):

@@ -17,7 +17,7 @@ MAX_FOLDS = 20
 
 
 def fold_splits(examples: Sequence[Clip], fold_of: Mapping[str, str | None]) -> Splits[Clip]:
-    """Splits of the first fold, with those of all folds in `folds`.
+    """Draws cross-validation splits: the first fold, and all folds in `folds`.
 
     fold_of: fold by clip id.  The test clips are those of the fold.  A fifth of the others, of each
     class in the order of a hash of the id, is for validation.  Raises DataError for clips without a

@@ -48,7 +48,7 @@ def windows_without(
     n_samples: int,
     load: Callable[[Any], NDArray[np.float32]],
 ) -> Iterator[NDArray[np.float32]]:
-    """Windows of the clips whose `text` has none of the keywords, in the order of a hash.
+    """Yields windows of clips without a keyword in their `text`, shuffled by a hash.
 
     Clips with the label `keyword` are left out, and clips that cannot be decoded.  part: train,
     valid or test; clips without a split are in that of a hash.  load: waveform of a cut.  The last

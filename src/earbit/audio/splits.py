@@ -52,6 +52,11 @@ class Splits(Generic[Clip]):
     summary: Mapping[str, Any] = field(default_factory=dict)
     """JSON values for the result file: origin of the splits, counts."""
 
+    @property
+    def ids(self) -> set[str]:
+        """Ids of all clips."""
+        return {clip.id for part in (self.train, self.valid, self.test) for clip in part}
+
 
 def splits_said(given: Mapping[str | None, int], clips: str) -> str:
     """Text about the splits of a corpus: `all 9 clips have split: test`."""

@@ -72,7 +72,8 @@ def _merged(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
 
 
 def _read(folder: Path) -> Scores:
-    from earbit.superb.report import PERCENT, SCORES_NAME, shown
+    from earbit.superb.report import SCORES_NAME, in_percent, shown
+    from earbit.superb.task import FINETUNED
 
     own = folder / SCORES_NAME
     files = [own] if own.is_file() else sorted(folder.glob(f"*/{SCORES_NAME}"))
@@ -86,8 +87,8 @@ def _read(folder: Path) -> Scores:
             score = json.loads(path.read_text(encoding="utf-8"))
             task, metric, value = score["task"], score["metric"], float(score["value"])
             marks = ["proxy"] if score.get("protocol_name") == "proxy" else []
-            marks += ["fine-tuned, not SUPERB"] if score.get("finetuned") else []
-            title = f"{task} {metric}{' (%)' if metric in PERCENT else ''}"
+            marks += [FINETUNED] if score.get("finetuned") else []
+            title = in_percent(f"{task} {metric}")
             text = " ".join([shown(metric, value), *([f"({', '.join(marks)})"] if marks else [])])
             digest = str(score["model_digest"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MIN_TEST_CLIPS = 100
-"""Test clips that are drawn in addition to those of unseen speakers, up to a fifth of all."""
+"""Target size of the test split, at most a fifth of all clips."""
 MAX_CLIPS_OF_SPEAKER = 40
 """Clips of a speaker for identification, so that no speaker dominates the score."""
 MIN_TRAINING_SPEAKERS = 20

@@ -62,7 +62,7 @@ def _segments(folder: Path) -> dict[str, list[tuple[float, float, str]]]:
 
 
 def _below(root: Path, audio: str) -> Path:
-    """Path relative to `root` of a file whose folders may be those of another machine.
+    """Resolves a path that may have been written on another machine, relative to `root`.
 
     The longest end of the path that exists below `root`; without any, the whole path.
     """

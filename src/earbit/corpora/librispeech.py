@@ -20,7 +20,7 @@ TEXTS = "*/*/*.trans.txt"
 
 
 def _read_superb(root: Path) -> Iterator[LabelledClip | str]:
-    """The clips of SUPERB; raises DataError if none of its three folders exists."""
+    """Reads the three folders of SUPERB; raises DataError if none exists."""
     found = _sets_in(root)
     others = [name for name in found if name not in SETS]
     if not {*found} & {*SETS}:

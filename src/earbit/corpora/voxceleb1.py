@@ -15,9 +15,9 @@ from earbit.errors import DataError
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html"
 SPLIT_LISTS = ("iden_split.txt", "veri_test_class.txt")
-"""Names of the list of splits: that of the corpus and that of s3prl."""
+"""File names of the split list in the corpus and in s3prl."""
 TRIAL_LISTS = ("voxceleb1_test_v2.txt", "veri_test2.txt", "veri_test.txt")
-"""Names of the list of trials: that of s3prl and those of the corpus."""
+"""File names of the trial list in s3prl and in the corpus."""
 SPLITS = {"1": "train", "2": "valid", "3": "test"}
 FOLDERS = ("dev", "test")
 FILE = re.compile(r"(id\d{5})/[^/\s]+/\d+\.wav")
@@ -39,7 +39,7 @@ def read_sid(root: Path) -> Iterator[LabelledClip | str]:
 
 
 def read_asv(root: Path) -> Iterator[LabelledClip | str]:
-    """All files: speakers of dev are for training, those of test for the trials."""
+    """Reads all files: dev speakers for training, test speakers for the trials."""
     for folder, split in zip(FOLDERS, ("train", "test"), strict=True):
         for path in files_in(root / folder / "wav", "id*/*/*.wav"):
             yield _clip(folder, path.relative_to(root / folder / "wav").as_posix(), split)

@@ -17,7 +17,7 @@ class FinetuneConfig:
     """Settings of one fine-tuning."""
 
     optimiser: OptimiserConfig
-    """Learning rates are those of the head."""
+    """Schedule of the head's learning rate, gradient clipping and weight decay."""
     batch_size: int
     """Clips per update."""
     d_hidden: int

@@ -14,9 +14,9 @@ import torch
 from lhotse import CutSet
 
 from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
-from earbit.audio.splits import NAMES, Splits
+from earbit.audio.splits import Splits
 from earbit.config import override, to_dict
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError
 from earbit.finetune.config import FinetuneConfig
 from earbit.finetune.loop import Clips, fine_tune
 from earbit.finetune.network import Network
@@ -34,7 +34,6 @@ from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME, require_model
 from earbit.pretrain.optimiser import OptimiserConfig
-from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.clips import clips_among
 from earbit.quantize.plan import Plan
@@ -43,6 +42,7 @@ from earbit.run_folder import claim
 from earbit.superb.head_file import TrainedHead, load_head
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import without_rejection
+from earbit.superb.runner import require_parts, say_short, say_splits
 from earbit.superb.task import FINETUNED, Protocol, Task
 from earbit.superb.verb import Settings, named_work
 from earbit.upstream.planned import Export, require_pytorch
@@ -133,15 +133,15 @@ def _opened(
     work = named_work(task, corpus)
     assert isinstance(work.of_task, Splits)
     splits = _one_fold(work.of_task)
-    if empty := [name for name in NAMES if not getattr(splits, name)]:
-        raise DataError(f"no {empty[0]} clips; fine-tuning needs train, valid and test clips")
+    require_parts(splits, "fine-tuning")
     _, protocol = settings.of(task, work.hours)
     model = preset_or_model(where, seed)
     taught = None if teacher is None else _teacher(teacher, task)
     config = _config(settings, task, protocol, None if taught is None else taught[1], changes)
     if taught is not None:
-        shape, its = _shape(model, _slots(task, splits), config), taught[1].head.shape
-        if (shape, _slots(task, splits)) != (its, taught[1].slots):
+        slots = _slots(task, splits)
+        shape, its = _shape(model, slots, config), taught[1].head.shape
+        if (shape, slots) != (its, taught[1].slots):
             raise ConfigError(
                 f"--teacher {teacher}: its outputs ({its.n_outputs}), layers ({its.n_states - 1}) "
                 f"or widths ({its.width}, {its.d_hidden}) are not those of model, labels and "
@@ -162,7 +162,7 @@ def _opened(
 
 
 def _one_fold(splits: Splits[Example]) -> Splits[Example]:
-    """The splits, or those of the first fold: fine-tuning trains one model."""
+    """Selects the first fold of cross-validation splits, since fine-tuning trains one model."""
     return next(iter(splits.folds.values()), splits)
 
 
@@ -233,8 +233,7 @@ def _shape(model: AudioModel, slots: Slots, config: FinetuneConfig) -> HeadShape
 def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
     """Runs or resumes a fine-tuning; writes model, head, log and scores; returns the scores."""
     say_ignored(run.corpus)
-    if (drawn_by := run.splits.summary.get("drawn_by", "corpus")) != "corpus":
-        say(f"splits for {run.task.name}: {drawn_by}")
+    say_splits(run.task, run.splits)
     with only_process_in(out_dir):
         claim(out_dir, "finetune", run.description)
         run, waveforms = _decoded(run, out_dir)
@@ -244,7 +243,7 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
             slots=_slots(run.task, run.splits),
             waveforms=waveforms,
         )
-        _say_short(clips)
+        say_short(run.task, clips.splits.train, lambda i: n_frames_of(waveforms[i].size))
         network, described = _network(run, clips), run.description
         teacher = None if run.teacher is None else Network(run.teacher[0], run.teacher[1].head)
         fine_tune(network, teacher, clips, run.config, out_dir, seed=run.seed, run=described)
@@ -257,8 +256,7 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
 
 def _decoded(run: Run, out_dir: Path) -> tuple[Run, Mapping[str, np.ndarray]]:
     """The audio of the task, and the run without the clips that cannot be decoded."""
-    corpus, splits = run.corpus, run.splits
-    ids = {e.id for part in (splits.train, splits.valid, splits.test) for e in part}
+    corpus, ids = run.corpus, run.splits.ids
     needed = CutSet.from_cuts(cut for cut in corpus.cuts if cut.id in ids)
     decoded, waveforms = decoded_corpus(dataclasses.replace(corpus, cuts=needed), out_dir)
     if decoded.digest == corpus.digest:
@@ -269,16 +267,6 @@ def _decoded(run: Run, out_dir: Path) -> tuple[Run, Mapping[str, np.ndarray]]:
     of_task = named_work(run.task, corpus).of_task
     assert isinstance(of_task, Splits)
     return dataclasses.replace(run, corpus=corpus, splits=_one_fold(of_task)), waveforms
-
-
-def _say_short(clips: Clips) -> None:
-    least, train = KINDS[clips.task.kind].min_frames, clips.splits.train
-    n_short = sum(n_frames_of(clips.waveforms[e.id].size) < least(e.target) for e in train)
-    if n_short:
-        say(
-            f"{n_short} of {len(train)} training clips have fewer frames than their "
-            f"{clips.task.label} needs; they do not contribute to training"
-        )
 
 
 def _network(run: Run, clips: Clips) -> Network:

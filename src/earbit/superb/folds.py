@@ -11,8 +11,8 @@ from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
 from earbit.heads.example import Example
 from earbit.progress import say
-from earbit.superb.head_file import load_head, save_head
-from earbit.superb.runner import SEED, cases_by_setting, origin, run_task, scored
+from earbit.superb.head_file import save_head
+from earbit.superb.runner import SEED, origin, scored, trained_and_scored
 from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.upstream.features import FrozenFeatures
 
@@ -37,14 +37,18 @@ def run_folds(
     for number, (name, fold) in enumerate(splits.folds.items(), start=1):
         say(f"{task.name}: fold {name}, {number} of {len(splits.folds)}")
         place = make_folder(out_dir / "folds" / str(number))
-        score = run_task(
-            task, features, fold, place, protocol=protocol, protocol_name=protocol_name, seed=seed
+        scores[name], head, cases = trained_and_scored(
+            task,
+            features,
+            fold,
+            place,
+            protocol=protocol or task.published,
+            protocol_name=protocol_name,
+            seed=seed,
         )
-        head = load_head(place)
+        pooled.append(cases)
         if number == 1:
             save_head(out_dir / "head.safetensors", head)
-        pooled.append(cases_by_setting(head, features, fold, "test")[score["setting"]])
-        scores[name] = score
     first = next(iter(scores.values()))
     metrics = {
         metric: sum(score["metrics"][metric] for score in scores.values()) / len(scores)

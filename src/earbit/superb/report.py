@@ -56,7 +56,7 @@ def scores_table(scores: Sequence[Mapping[str, Any]]) -> str:
             rows.append(
                 (
                     TASKS[score["task"]].title if name == score["metric"] else "",
-                    _in_percent(name),
+                    in_percent(name),
                     shown(name, value),
                     "" if between is None else " to ".join(shown(name, v) for v in between),
                     f"{'higher' if _metric(name).higher_is_better else 'lower'} is better",
@@ -118,7 +118,7 @@ def compare(folders: Sequence[Path], out: Path | None) -> tuple[str, list[dict[s
         {"model": name, "protocol": "published", **values} for name, values in PUBLISHED.items()
     ]
     used = [title for title in COLUMNS if any(title in row for row in rows[:n_own])]
-    titles = ["model", "protocol", *map(_in_percent, used)]
+    titles = ["model", "protocol", *map(in_percent, used)]
     cells = [
         titles,
         *([row["model"], row["protocol"], *(_cell(row, t) for t in used)] for row in rows),
@@ -131,10 +131,10 @@ def compare(folders: Sequence[Path], out: Path | None) -> tuple[str, list[dict[s
 
 def shown(name: str, value: float) -> str:
     """A value as text, in percent where that is usual."""
-    return f"{100 * value:.2f}" if _in_percent(name) != name else f"{value:.4f}"
+    return f"{100 * value:.2f}" if in_percent(name) != name else f"{value:.4f}"
 
 
-def _in_percent(name: str) -> str:
+def in_percent(name: str) -> str:
     """The name of a score, with the unit."""
     metric = name.removesuffix(WITH_LM).removesuffix(ON_TEST).split()[-1]
     return f"{name} (%)" if metric in PERCENT else name

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import earbit
-from earbit.audio.splits import Splits
+from earbit.audio.splits import NAMES, Splits
 from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
@@ -48,7 +48,30 @@ def run_task(
     OUT/sweep, from which an interrupted run resumes.  Raises ConfigError for invalid settings,
     DataError for empty splits or clips without features.
     """
-    protocol = protocol or task.published
+    return trained_and_scored(
+        task,
+        features,
+        splits,
+        out_dir,
+        protocol=protocol or task.published,
+        protocol_name=protocol_name,
+        seed=seed,
+        lm=lm,
+    )[0]
+
+
+def trained_and_scored(
+    task: Task,
+    features: FrozenFeatures,
+    splits: Splits[Example],
+    out_dir: Path,
+    *,
+    protocol: Protocol,
+    protocol_name: ProtocolName,
+    seed: int,
+    lm: LanguageModel | None = None,
+) -> tuple[dict[str, Any], TrainedHead, Cases]:
+    """`run_task`, which also returns the best head and its predictions of the test clips."""
     training = Training(task=task, protocol=protocol, features=features, splits=splits, seed=seed)
     check_protocol(task, protocol)
     _check_clips(training)
@@ -79,7 +102,7 @@ def run_task(
         "protocol": asdict(protocol),
     }
     write_json(out_dir / "scores.json", score)
-    return score
+    return score, best, cases[setting]
 
 
 def score_of(
@@ -235,19 +258,39 @@ def check_protocol(task: Task, protocol: Protocol) -> None:
 
 def _check_clips(training: Training) -> None:
     splits, clips = training.splits, training.features.clips
-    for name, part in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
-        if not part:
-            raise DataError(f"no {name} clips; scoring needs train, valid and test clips")
-        missing = [example.id for example in part if example.id not in clips]
+    require_parts(splits, "scoring")
+    for name in NAMES:
+        missing = [example.id for example in getattr(splits, name) if example.id not in clips]
         if missing:
             raise DataError(
                 f"{len(missing)} {name} clips have no features, first {missing[0]!r}; "
                 "compute them for every clip of the splits"
             )
-    min_frames = KINDS[training.task.kind].min_frames
-    n_short = sum(frames_in(clips, e.id) < min_frames(e.target) for e in splits.train)
+    say_short(training.task, splits.train, lambda i: frames_in(clips, i))
+
+
+def require_parts(splits: Splits[Example], purpose: str) -> None:
+    """Raises DataError for an empty part; purpose: subject of the message, as in "scoring"."""
+    for name in NAMES:
+        if not getattr(splits, name):
+            raise DataError(f"no {name} clips; {purpose} needs train, valid and test clips")
+
+
+def say_short(task: Task, train: Sequence[Example], n_frames: Callable[[str], int]) -> None:
+    """Prints the number of training clips that are too short for their target.
+
+    n_frames: id -> frames of a clip.
+    """
+    least = KINDS[task.kind].min_frames
+    n_short = sum(n_frames(e.id) < least(e.target) for e in train)
     if n_short:
         say(
-            f"{n_short} of {len(splits.train)} training clips have fewer frames than their "
-            f"{training.task.label} needs; they do not contribute to training"
+            f"{n_short} of {len(train)} training clips have fewer frames than their "
+            f"{task.label} needs; they do not contribute to training"
         )
+
+
+def say_splits(task: Task, splits: Splits[Example]) -> None:
+    """Prints how splits that are not those of the corpus were drawn."""
+    if (drawn_by := splits.summary.get("drawn_by", "corpus")) != "corpus":
+        say(f"splits for {task.name}: {drawn_by}")

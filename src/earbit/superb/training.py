@@ -62,10 +62,9 @@ def train_head(
 ) -> TrainedHead:
     """Trains a head with Adam at a constant rate and returns its best checkpoint.
 
-    advance: called after every update.
-    Of equal evaluations the earliest counts.  Training is deterministic on a CPU and does not
-    change the global random state.  Source: SUPERB, arXiv 2105.01051; gradient clipping and
-    evaluation intervals follow s3prl.
+    advance: called after every update.  Of equal evaluations the earliest counts.  Training is
+    deterministic on a CPU and does not change the global random state.  Source: SUPERB, arXiv
+    2105.01051; gradient clipping and evaluation intervals follow s3prl.
     """
     task, protocol, splits = training.task, training.protocol, training.splits
     features, kind, metric = training.features, KINDS[task.kind], METRICS[task.metrics[0]]

@@ -29,7 +29,6 @@ from earbit.heads.example import Example
 from earbit.heads.language_model import LanguageModel
 from earbit.heads.metrics import METRICS
 from earbit.model import AudioModel
-from earbit.progress import say
 from earbit.run_folder import claim
 from earbit.superb.examples import task_splits
 from earbit.superb.folds import run_folds
@@ -37,7 +36,7 @@ from earbit.superb.head_file import load_head
 from earbit.superb.match import run_match
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import add_rejection
-from earbit.superb.runner import cases_by_setting, check_protocol, run_task
+from earbit.superb.runner import cases_by_setting, check_protocol, run_task, say_splits
 from earbit.superb.search import Search, searches_of
 from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.tasks import task_named
@@ -91,8 +90,7 @@ class Work:
     def ids(self) -> set[str]:
         """Clips that the task needs."""
         if isinstance(self.of_task, Splits):
-            parts = (self.of_task.train, self.of_task.valid, self.of_task.test)
-            return {example.id for part in parts for example in part}
+            return self.of_task.ids
         return {
             i for s in self.of_task.values() for names in (s.queries, s.documents) for i in names
         }
@@ -148,6 +146,7 @@ def score_model(
     several are written to OUT/TASK.  Raises ConfigError for invalid settings and DataError when a
     task cannot use the labels or splits, before any audio is decoded.
     """
+    settings = settings or Settings()
     chosen_tasks = tasks_named(tasks)
     names = [task.name for task in chosen_tasks]
     if lm is not None and not any("wer" in task.metrics for task in chosen_tasks):
@@ -164,8 +163,8 @@ def score_model(
     works = [named_work(task, opened[where_of[task.name]]) for task in chosen_tasks]
     for work in works:
         if isinstance(work.of_task, Splits):
-            check_protocol(work.task, (settings or Settings()).of(work.task, work.hours)[1])
-    chosen, record = asdict(settings or Settings()), made.record if made else {}
+            check_protocol(work.task, settings.of(work.task, work.hours)[1])
+    chosen, record = asdict(settings), made.record if made else {}
     chosen["cache"] = "fp16" if cache == "fp16" else "fp32"  # without one, features are the same
     run = {
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen, **record},
@@ -230,7 +229,7 @@ def score_work(
     work: Work,
     features: FrozenFeatures,
     out_dir: Path,
-    settings: Settings | None,
+    settings: Settings,
     seed: int,
     lm: LanguageModel | None = None,
 ) -> dict[str, Any]:
@@ -238,9 +237,8 @@ def score_work(
     task, of_task = work.task, work.of_task
     if not isinstance(of_task, Splits):
         return run_match(task, features, of_task, out_dir, seed=seed, summary={})
-    if (drawn_by := of_task.summary.get("drawn_by", "corpus")) != "corpus":
-        say(f"splits for {task.name}: {drawn_by}")
-    name, protocol = (settings or Settings()).of(task, work.hours)
+    say_splits(task, of_task)
+    name, protocol = settings.of(task, work.hours)
     if of_task.folds:
         return run_folds(
             task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed
