@@ -24,7 +24,7 @@ from earbit.corpora.collection_splits import (
     with_test,
 )
 from earbit.corpora.published import LabelledClip, Part, Placed, PublishedCorpus, Trial
-from earbit.corpora.text_lines import text_lines, wrong_line
+from earbit.corpora.text_lines import text_lines, trial_lines, wrong_line
 from earbit.errors import DataError
 
 MANIFEST_NAME = "manifest.jsonl"
@@ -140,11 +140,7 @@ def _verification(root: Path) -> tuple[list[Clip], Mapping[str, Mapping[str, str
 
 def _trials(root: Path) -> Iterator[tuple[bool, str, str]]:
     path = root / TRIALS
-    for number, line in text_lines(path) if path.is_file() else ():
-        words = line.split()
-        if len(words) != 3 or words[0] not in ("0", "1"):
-            raise wrong_line(path, number, line, "`1 FILE FILE` or `0 FILE FILE`")
-        yield words[0] == "1", words[1], words[2]
+    return trial_lines(path) if path.is_file() else iter(())
 
 
 def _read_qbe(root: Path) -> Iterator[LabelledClip | str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from earbit.audio.utf8 import read_utf8
 from earbit.errors import DataError, shown
+
+ANY_FILE = re.compile(r"\S+")
 
 
 def files_in(folder: Path, pattern: str) -> list[Path]:
@@ -40,6 +43,18 @@ def text_lines(path: Path, *, with_empty: bool = False) -> Iterator[tuple[int, s
 def wrong_line(path: Path, number: int, line: str, expected: str) -> DataError:
     """The error for a line of another form than `expected`."""
     return DataError(f"{path}:{number}: {shown(line)}; expected {expected}")
+
+
+def trial_lines(path: Path, file: re.Pattern[str] = ANY_FILE) -> Iterator[tuple[bool, str, str]]:
+    """Pairs of files, each with whether their speakers are equal; file: pattern of their names.
+
+    Raises DataError for a line that is not `1 FILE FILE` or `0 FILE FILE`.
+    """
+    for number, line in text_lines(path):
+        words = line.split()
+        if len(words) != 3 or words[0] not in ("0", "1") or not all(map(file.fullmatch, words[1:])):
+            raise wrong_line(path, number, line, "`1 FILE FILE` or `0 FILE FILE`")
+        yield words[0] == "1", words[1], words[2]
 
 
 def table_rows(

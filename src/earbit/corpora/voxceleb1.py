@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus, Trial
-from earbit.corpora.text_lines import files_in, text_lines, wrong_line
+from earbit.corpora.text_lines import files_in, text_lines, trial_lines, wrong_line
 from earbit.errors import DataError
 
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html"
@@ -47,12 +47,7 @@ def read_asv(root: Path) -> Iterator[LabelledClip | str]:
 
 def trials(root: Path) -> Iterator[Trial]:
     """Pairs of test files, with 1 for files of one speaker and 0 for others."""
-    path = _first_of(root, TRIAL_LISTS)
-    for number, line in text_lines(path):
-        words = line.split()
-        if len(words) != 3 or words[0] not in ("0", "1") or not all(map(FILE.fullmatch, words[1:])):
-            raise wrong_line(path, number, line, "`1 FILE FILE` or `0 FILE FILE`")
-        yield words[0] == "1", words[1], words[2]
+    return trial_lines(_first_of(root, TRIAL_LISTS), FILE)
 
 
 def _clip(folder: str, file: str, split: str) -> LabelledClip:
