@@ -3,13 +3,14 @@
 import dataclasses
 import json
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from lhotse import CutSet, MonoCut, Recording
 from safetensors.torch import load_file
 
+from earbit.audio.clips import Clip, ClipTable, reading_from
 from earbit.config import to_dict
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError, Interrupted
@@ -42,11 +43,8 @@ CONFIG = TrainConfig(
 )
 
 
-def cut(name: str, n_samples: int) -> MonoCut:
-    recording = Recording(
-        id=name, sources=[], sampling_rate=16_000, num_samples=n_samples, duration=n_samples / 16e3
-    )
-    return MonoCut(id=name, start=0, duration=n_samples / 16e3, channel=0, recording=recording)
+def table(sizes: dict[str, int]) -> ClipTable:
+    return ClipTable(Clip(name, Path(name), n) for name, n in sizes.items())
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +55,8 @@ def data() -> TrainingData:
         name: (0.1 * random.standard_normal(n)).astype(np.float32) for name, n in sizes.items()
     }
     _, labels, _ = discover_units(waveforms, corpus_digest="noise", n_units=4, seed=0)
-    cuts = [cut(name, n) for name, n in sizes.items()]
-    return TrainingData(
-        CutSet.from_cuts(cuts[:4]), CutSet.from_cuts(cuts[4:]), waveforms, "noise", labels
-    )
+    valid = table({"v": sizes.pop("v")})
+    return TrainingData(table(sizes), valid, reading_from(waveforms), "noise", labels)
 
 
 def run(data, out_dir, config=CONFIG):
@@ -164,10 +160,10 @@ def test_only_whole_checkpoints_are_seen_and_two_are_kept(data, tmp_path):
 
 
 def test_audio_that_is_not_finite_names_the_step_and_the_clips(data, tmp_path):
-    waveforms = {name: w.copy() for name, w in data.waveforms.items()}
-    for waveform in waveforms.values():
-        waveform[:] = np.nan
-    broken = dataclasses.replace(data, waveforms=waveforms)
+    def read(clip):
+        return np.full(clip.n_samples, np.nan, np.float32)
+
+    broken = dataclasses.replace(data, read=read)
     with pytest.raises(DataError, match=r"step 1, batch \w+.*: audio of row 0 is not finite"):
         run(broken, tmp_path)
 
@@ -226,9 +222,9 @@ def test_an_objective_without_units_gets_no_targets_from_data_with_or_without_la
 ):
     seen = []
 
-    def penalty(model, batch, mask_BT, targets_BT):
+    def penalty(model, wave_BN, mask_BT, targets_BT):
         seen.append((mask_BT, targets_BT))
-        output = model(batch.waveforms, mask_BT=mask_BT)
+        output = model(wave_BN, mask_BT=mask_BT)
         return Loss(output.feature_penalty, {"frames": output.states[-1].detach().sum()})
 
     objective = Objective(penalty, needs_units=False)

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 import torch
 
-from earbit.audio.batches import Batch
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
 from earbit.load import random_model
@@ -24,12 +23,12 @@ UNITS_ALONE = LossWeights(units=1, states=0, logits=0)
 LOGITS_ALONE = LossWeights(units=0, states=0, logits=1)
 
 
-def batch_of_one() -> tuple[Batch, torch.Tensor, torch.Tensor]:
+def batch_of_one() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Audio, mask and targets."""
     wave = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0))
     mask, targets = torch.zeros(1, 12, dtype=torch.bool), torch.zeros(1, 12, dtype=torch.long)
     mask[:, :6] = True
-    return Batch(("a",), wave, (0,)), mask, targets
+    return wave, mask, targets
 
 
 def two_models() -> tuple[torch.nn.Module, torch.nn.Module]:
@@ -40,9 +39,9 @@ def two_models() -> tuple[torch.nn.Module, torch.nn.Module]:
 
 def outputs(*models: torch.nn.Module) -> list[list[torch.Tensor]]:
     """The hidden states of every model."""
-    batch, mask, _ = batch_of_one()
+    wave, mask, _ = batch_of_one()
     with torch.no_grad():
-        return [model(batch.waveforms, mask_BT=mask).states for model in models]
+        return [model(wave, mask_BT=mask).states for model in models]
 
 
 def test_the_divergence_of_logits_is_that_of_the_probabilities():
@@ -69,12 +68,12 @@ def test_the_distance_of_states_is_the_sum_of_mean_squares_times_its_weight():
 
 def test_the_loss_of_units_is_neither_needed_nor_computed_without_a_weight(monkeypatch):
     student, teacher = two_models()
-    batch, mask, _ = batch_of_one()
+    wave, mask, _ = batch_of_one()
     monkeypatch.setattr("earbit.quantize.train.unit_loss", None)
     for weights, part in ((STATES_ALONE, "state_distance"), (LOGITS_ALONE, "logit_divergence")):
         objective = student_loss(teacher, weights, 1.0)
         assert not objective.needs_units
-        assert set(objective.loss(student, batch, mask, None).parts) == {part}
+        assert set(objective.loss(student, wave, mask, None).parts) == {part}
     assert student_loss(teacher, UNITS_ALONE, 1.0).needs_units
 
 

@@ -1,8 +1,7 @@
-"""Batches of utterances of similar length, with bounded total duration.
+"""Batches of clips of similar length, with bounded total duration.
 
-The batches of an epoch are a pure function of the corpus, the seed and the epoch, so a resumed run
+The batches of an epoch are a pure function of the clips, the seed and the epoch, so a resumed run
 only skips the batches that it has used.
-Letters: B batch, N samples.
 """
 
 from __future__ import annotations
@@ -10,17 +9,18 @@ from __future__ import annotations
 import random
 import warnings
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from lhotse import CutSet, MonoCut
 from lhotse.dataset import DynamicBucketingSampler
 from lhotse.dataset.sampling.base import TimeConstraint
 from lhotse.dataset.sampling.dynamic_bucketing import estimate_duration_buckets
-from torch import Tensor
+from numpy.typing import NDArray
 
+from earbit.audio.clips import ClipTable
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError
 
 MAX_BUCKETS = 8
@@ -28,45 +28,31 @@ BUFFER_CUTS = 20_000
 """Maximum number of cuts in the buckets; larger epochs are shuffled beforehand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Crops of utterances with equal lengths."""
-
-    ids: tuple[str, ...]
-    waveforms: Tensor
-    """Float32 (B, N)."""
-    starts: tuple[int, ...]
-    """Start of every row within its utterance, in samples."""
-
-
 def epoch_batches(
-    cuts: CutSet,
+    clips: ClipTable,
     *,
     max_duration_s: float,
     seed: int,
     epoch: int,
-) -> list[tuple[str, ...]]:
-    """Ids of the batches of one epoch: every cut once, at most `max_duration_s` of padded audio.
+) -> list[NDArray[np.int64]]:
+    """Rows of the batches of one epoch: every clip once, at most `max_duration_s` with padding.
 
-    A longer cut forms a batch of its own, which the trainer crops.  The result depends
-    only on the ids, the durations and the arguments, and global random state is unchanged.
-    Raises ConfigError without cuts or duration.
+    A longer clip forms a batch of its own, which the trainer crops.  The result depends
+    only on the ids, the lengths and the arguments, and global random state is unchanged.
+    Raises ConfigError without clips or duration.
     """
-    n_cuts = len(cuts)
-    if not n_cuts or max_duration_s <= 0:
+    if not len(clips) or max_duration_s <= 0:
         raise ConfigError(
-            f"{n_cuts} cuts in batches of {max_duration_s} s; both must be above zero"
+            f"{len(clips)} clips in batches of {max_duration_s} s; both must be above zero"
         )
-    # The sampler modifies its cuts, so it gets copies.
-    bare = [MonoCut(id=c.id, start=0.0, duration=c.duration, channel=0) for c in cuts]
-    bare.sort(key=lambda cut: cut.id)
-    random.Random(f"{seed} {epoch}").shuffle(bare)
-    bounds = _bucket_bounds(bare, max_duration_s)
+    rows = list(range(len(clips)))
+    random.Random(f"{seed} {epoch}").shuffle(rows)
+    bounds = _bucket_bounds(clips, rows, max_duration_s)
     with warnings.catch_warnings():
-        # The sampler warns of eager cut sets and of cuts that are batches of their own.
+        # The sampler warns of cuts that are batches of their own.
         warnings.simplefilter("ignore")
         sampler = DynamicBucketingSampler(
-            CutSet.from_cuts(bare),
+            CutSet(_Cuts(clips, rows)),
             constraint=_PaddedDuration(max_duration=max_duration_s, bounds=bounds),
             duration_bins=bounds,
             buffer_size=BUFFER_CUTS,
@@ -78,7 +64,20 @@ def epoch_batches(
             drop_last=False,
         )
         sampler.set_epoch(epoch)
-        return [tuple(cut.id for cut in batch) for batch in sampler]
+        return [np.array([int(cut.id) for cut in batch]) for batch in sampler]
+
+
+@dataclass(frozen=True)
+class _Cuts:
+    """Rows of a table as cuts, made one at a time."""
+
+    clips: ClipTable
+    rows: Sequence[int]
+
+    def __iter__(self) -> Iterator[MonoCut]:
+        for row in self.rows:
+            duration_s = int(self.clips.n_samples[row]) / SAMPLE_RATE_HZ
+            yield MonoCut(id=str(row), start=0.0, duration=duration_s, channel=0)
 
 
 @dataclass
@@ -100,35 +99,15 @@ class _PaddedDuration(TimeConstraint):  # type: ignore[misc]
             self.longest_seen = max(self.longest_seen, self.bounds[bucket])
 
 
-def _bucket_bounds(cuts: Sequence[MonoCut], max_duration_s: float) -> list[float]:
+def _bucket_bounds(clips: ClipTable, rows: Sequence[int], max_duration_s: float) -> list[float]:
     """Upper bounds of the buckets in s. Longer clips have a bucket of their own."""
-    fitting = [cut for cut in cuts if cut.duration <= max_duration_s]
+    durations_s = clips.n_samples / SAMPLE_RATE_HZ
+    fitting = [row for row in rows if durations_s[row] <= max_duration_s]
     if not fitting:
         return [max_duration_s]
-    longest_s = max(cut.duration for cut in fitting)
+    longest_s = float(durations_s[fitting].max())
     if len(fitting) == 1:
         return [longest_s]
-    bounds = estimate_duration_buckets(fitting, num_buckets=min(MAX_BUCKETS, len(fitting)))
+    n_buckets = min(MAX_BUCKETS, len(fitting))
+    bounds = estimate_duration_buckets(_Cuts(clips, fitting), num_buckets=n_buckets)
     return sorted({*map(float, bounds), longest_s})
-
-
-def collate(
-    ids: tuple[str, ...],
-    waveforms: Mapping[str, np.ndarray],
-    *,
-    crop_samples: int,
-    generator: torch.Generator,
-) -> Batch:
-    """Stacks utterances, cropped to the shortest and to at most `crop_samples`.
-
-    `generator` draws the start of each crop.  No row is padded, as in the training of HuBERT: with
-    similar lengths in a batch little audio is lost, and statistics need not exclude padding.
-    """
-    n_samples = min(crop_samples, *(waveforms[name].size for name in ids))
-    rows, starts = [], []
-    for name in ids:
-        room = waveforms[name].size - n_samples
-        start = int(torch.randint(room + 1, (), generator=generator))
-        rows.append(torch.from_numpy(waveforms[name][start : start + n_samples]))
-        starts.append(start)
-    return Batch(ids=ids, waveforms=torch.stack(rows), starts=tuple(starts))

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 from lhotse import CutSet, MonoCut
 
+from earbit.audio.clips import clip_of, read_clip
 from earbit.audio.corpus_names import SYNTHETIC_CONTENTS, require_corpus
 from earbit.audio.cuts import cut_of
-from earbit.audio.decode import audio_info, read_audio, readable_formats
+from earbit.audio.decode import readable_formats
 from earbit.audio.folder import audio_folder
 from earbit.audio.manifest import (
     MANIFEST_NAME,
     Rejected,
     Utterance,
-    check_n_samples,
     read_folder,
     read_manifest,
 )
@@ -191,21 +191,8 @@ def decoded_corpus(
 
 
 def load_waveform(cut: MonoCut) -> np.ndarray:
-    """Reads the audio of a cut: float32 (n_samples,) at 16 kHz.
-
-    Raises DataError if it cannot be decoded or its length differs from that in the corpus.
-    """
-    path = cut.recording.sources[0].source
-    waveform = read_audio(path)
-    claimed = cut.recording.num_samples
-    if waveform.size != claimed:
-        if audio_info(path).n_samples == waveform.size:
-            check_n_samples(path, claimed, waveform.size)
-        raise DataError(
-            f"{path}: {waveform.size} samples at 16 kHz, its header says {claimed}; write it again "
-            "or leave it out"
-        )
-    return waveform
+    """Reads the audio of a cut like `read_clip`."""
+    return read_clip(clip_of(cut))
 
 
 def decode_all(

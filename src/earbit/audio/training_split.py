@@ -1,4 +1,4 @@
-"""Training and validation cuts of pre-training and quantization."""
+"""Training and validation clips of pre-training and quantization."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection
 
-from lhotse import CutSet
-
+from earbit.audio.clips import ClipTable, clip_of
 from earbit.audio.corpus import Corpus
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import RESPLIT, splits_said
@@ -15,8 +14,8 @@ from earbit.errors import DataError
 from earbit.frames import MIN_TRAINING_FRAMES, n_frames_of, n_samples_of
 
 
-def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
-    """Splits a corpus into training and validation cuts without reading audio.
+def training_split(corpus: Corpus) -> tuple[ClipTable, ClipTable]:
+    """Splits a corpus into training and validation clips without reading audio.
 
     The `split` of the corpus is kept.  Clips without one, and all training clips of a corpus
     without validation clips, are split by a hash of their id: about a tenth, or at least one if
@@ -32,8 +31,8 @@ def training_split(corpus: Corpus) -> tuple[CutSet, CutSet]:
     pool = [name for name, part in part_of.items() if part in drawn_from]
     drawn = _drawn_valid(pool, at_least=0 if given["valid"] else 1)
     part_of |= {name: "valid" if name in drawn else "train" for name in pool}
-    train = CutSet.from_cuts(cut for cut in usable if part_of[cut.id] == "train")
-    valid = CutSet.from_cuts(cut for cut in usable if part_of[cut.id] == "valid")
+    train = ClipTable(clip_of(cut) for cut in usable if part_of[cut.id] == "train")
+    valid = ClipTable(clip_of(cut) for cut in usable if part_of[cut.id] == "valid")
     if not len(train) or not len(valid):
         least_s = n_samples_of(MIN_TRAINING_FRAMES) / SAMPLE_RATE_HZ
         n_all, long_enough = len(corpus.cuts), f"of {least_s:g} s or more"

@@ -26,7 +26,7 @@ from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.optimiser import build_optimiser, lr_at, set_lr
-from earbit.pretrain.steps import descend, run_steps
+from earbit.pretrain.steps import apply_gradient, run_steps
 from earbit.superb.task import Task
 from earbit.superb.training import endless_batches
 
@@ -110,10 +110,11 @@ def _step(
     remedy = f"batch {examples[0].id}, ...; lower the learning rates or look at these files"
     if not bool(torch.isfinite(loss.total)):
         raise DataError(f"{where}: the loss is {float(loss.total.detach())}, {remedy}")
-    norm = descend(
+    optimiser.zero_grad(set_to_none=True)
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    norm = apply_gradient(
         network,
         optimiser,
-        loss.total,
         max_gradient_norm=config.optimiser.max_gradient_norm,
         where=where,
         remedy=remedy,

@@ -1,4 +1,4 @@
-"""The training loop: batch, mask, forward, loss; `steps.py` has the rest.
+"""The training loop: forward and loss of micro-batches; `data.py` and `steps.py` have the rest.
 
 All random numbers of step n depend only on the seed and n, so on a CPU a resumed run gives the same
 bits as an uninterrupted one.
@@ -7,29 +7,26 @@ bits as an uninterrupted one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from lhotse import CutSet
-from torch import Tensor
 
-from earbit.audio.batches import Batch, collate, epoch_batches
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, require_range
-from earbit.frames import MIN_SAMPLES, n_frames_of
+from earbit.frames import MIN_SAMPLES
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
 from earbit.nn.finite import first_non_finite
 from earbit.pretrain.checkpoint import Position
-from earbit.pretrain.masking import MaskConfig, batch_mask
+from earbit.pretrain.data import MicroBatch, epoch_rows, micro_batch, updates_of
+from earbit.pretrain.masking import MaskConfig
 from earbit.pretrain.objective import Loss, Objective
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
-from earbit.pretrain.steps import descend, run_steps
+from earbit.pretrain.steps import apply_gradient, run_steps
 from earbit.units.labelled import TrainingData
-from earbit.units.labels import UnitLabels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +38,9 @@ class TrainConfig:
     unmasked_weight: float = 0.0
     """Weight of the loss on unmasked frames: 0 in HuBERT; short runs need a positive weight."""
     batch_s: float = 87.5
-    """Seconds of audio in a batch, including padding."""
+    """Seconds of audio in a micro-batch, including padding."""
+    accumulation: int = 1
+    """Number of micro-batches whose gradients are added up for one update."""
     crop_s: float = 15.625
     """Longer utterances are cropped to this length at a random position."""
     seed: int = 1337
@@ -56,6 +55,7 @@ class TrainConfig:
         require_range(
             1,
             math.inf,
+            accumulation=self.accumulation,
             checkpoint_every_steps=self.checkpoint_every_steps,
             log_every_steps=self.log_every_steps,
         )
@@ -83,14 +83,14 @@ def train(
     optimiser = build_optimiser(model, config.optimiser)
 
     def updates(position: Position) -> Iterator[tuple[Position, dict[str, float]]]:
-        while True:
-            for ids in _batches(data.train, config, position):
-                position = Position(position.step + 1, position.epoch, position.batches_done + 1)
-                yield (
-                    position,
-                    _step(model, optimiser, objective, data, config, ids, position.step),
-                )
-            position = Position(position.step, position.epoch + 1, 0)
+        for after, batches in updates_of(
+            data,
+            config,
+            position,
+            n_micro=config.accumulation,
+            needs_units=objective.needs_units,
+        ):
+            yield after, _step(model, optimiser, objective, config, batches, after.step)
 
     run_steps(
         model,
@@ -116,14 +116,17 @@ def validate(
     """
     _check_units(data, objective)
     sums: dict[str, float] = {}
-    batches = _epoch(data.valid, config, epoch=0)
+    epoch = epoch_rows(data.valid, config, epoch=0)
     with evaluating(model):
-        for i, ids in enumerate(batches):
-            generator = torch.Generator().manual_seed(config.seed + i)
-            loss, _ = _loss(model, objective, data, config, ids, generator)
-            for name, value in {"loss": loss.total, **loss.parts}.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-    return {f"valid_{name}": total / len(batches) for name, total in sums.items()}
+        for i, rows in enumerate(epoch):
+            batch = micro_batch(
+                data, config, rows, i, needs_units=objective.needs_units, clips=data.valid
+            )
+            if batch.ids:
+                loss = objective.loss(model, batch.waveforms, batch.mask_BT, batch.targets_BT)
+                for name, value in {"loss": loss.total, **loss.parts}.items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+    return {f"valid_{name}": total / len(epoch) for name, total in sums.items()}
 
 
 def _check_units(data: TrainingData, objective: Objective) -> None:
@@ -138,82 +141,53 @@ def _step(
     model: AudioModel,
     optimiser: torch.optim.Optimizer,
     objective: Objective,
-    data: TrainingData,
     config: TrainConfig,
-    ids: tuple[str, ...],
+    batches: Sequence[MicroBatch],
     step: int,
 ) -> dict[str, float]:
+    """One update; the loss of a micro-batch has the weight of its share of the masked frames."""
     lr = lr_at(step, config.optimiser)
     set_lr(optimiser, lr)
+    optimiser.zero_grad(set_to_none=True)
+    n_masked = sum(batch.n_masked for batch in batches)
+    sums: dict[str, float] = {}
+    for batch in batches:
+        if not batch.ids:
+            continue
+        share = batch.n_masked / n_masked
+        loss = _checked_loss(model, objective, batch, config.seed, step)
+        (share * loss.total).backward()  # type: ignore[no-untyped-call]
+        for name, value in {"loss": loss.total.detach(), **loss.parts}.items():
+            sums[name] = sums.get(name, 0.0) + share * float(value)
+    norm = apply_gradient(
+        model,
+        optimiser,
+        max_gradient_norm=config.optimiser.max_gradient_norm,
+        where=f"step {step}",
+        remedy=f"batch {batches[0].ids[0]}, ...; lower peak_lr or look at these files",
+    )
+    return {**sums, "gradient_norm": norm, "lr": lr, "n_masked": n_masked}
 
-    def forward() -> tuple[Loss, int]:
-        generator = torch.Generator().manual_seed((config.seed << 32) + step)
-        # Dropout uses torch's global generator, which is seeded for this step and then restored.
+
+def _checked_loss(
+    model: AudioModel, objective: Objective, batch: MicroBatch, seed: int, step: int
+) -> Loss:
+    """Loss of a micro-batch. Raises DataError, naming step, clips and module, if not finite."""
+
+    def forward() -> Loss:
+        # Dropout uses torch's global generator, seeded for this batch and then restored.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed((config.seed << 32) + step)
-            return _loss(model, objective, data, config, ids, generator)
+            torch.manual_seed((seed << 32) + batch.number)
+            return objective.loss(model, batch.waveforms, batch.mask_BT, batch.targets_BT)
 
     try:
-        loss, n_masked = forward()
+        loss = forward()
     except DataError as error:
-        raise DataError(f"step {step}, batch {', '.join(ids[:5])}: {error}") from error
+        raise DataError(f"step {step}, batch {', '.join(batch.ids[:5])}: {error}") from error
     if not bool(torch.isfinite(loss.total)):
         where = first_non_finite(model, forward) or "the loss itself"
         raise DataError(
             f"step {step}: the loss is {float(loss.total.detach())}, first not finite is {where}, "
-            f"batch {ids[0]}, ...; lower peak_lr or look at these files"
+            f"batch {batch.ids[0]}, ...; lower peak_lr or look at these files"
         )
-    norm = descend(
-        model,
-        optimiser,
-        loss.total,
-        max_gradient_norm=config.optimiser.max_gradient_norm,
-        where=f"step {step}",
-        remedy=f"batch {ids[0]}, ...; lower peak_lr or look at these files",
-    )
-    parts = {name: float(value) for name, value in loss.parts.items()}
-    return {
-        "loss": float(loss.total.detach()),
-        **parts,
-        "gradient_norm": norm,
-        "lr": lr,
-        "n_masked": n_masked,
-    }
-
-
-def _loss(
-    model: AudioModel,
-    objective: Objective,
-    data: TrainingData,
-    config: TrainConfig,
-    ids: tuple[str, ...],
-    generator: torch.Generator,
-) -> tuple[Loss, int]:
-    crop_samples = int(config.crop_s * SAMPLE_RATE_HZ)
-    batch = collate(ids, data.waveforms, crop_samples=crop_samples, generator=generator)
-    n_frames = n_frames_of(batch.waveforms.shape[1])
-    mask_BT = batch_mask(len(ids), n_frames, config.mask, generator)
-    if not bool(mask_BT.any()):
-        raise DataError(
-            f"batch {', '.join(ids[:5])}: no frame can be hidden; leave out clips under 2 frames"
-        )
-    targets_BT = None
-    if objective.needs_units and data.labels is not None:
-        targets_BT = _targets(batch, n_frames, data.labels)
-    return objective.loss(model, batch, mask_BT, targets_BT), int(mask_BT.sum())
-
-
-def _targets(batch: Batch, n_frames: int, labels: UnitLabels) -> Tensor:
-    rows = [
-        torch.from_numpy(labels.for_frames(name, n_frames, start_sample=start))
-        for name, start in zip(batch.ids, batch.starts, strict=True)
-    ]
-    return torch.stack(rows)
-
-
-def _epoch(cuts: CutSet, config: TrainConfig, epoch: int) -> list[tuple[str, ...]]:
-    return epoch_batches(cuts, max_duration_s=config.batch_s, seed=config.seed, epoch=epoch)
-
-
-def _batches(cuts: CutSet, config: TrainConfig, position: Position) -> list[tuple[str, ...]]:
-    return _epoch(cuts, config, position.epoch)[position.batches_done :]
+    return loss

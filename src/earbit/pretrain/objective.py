@@ -1,6 +1,6 @@
 """The pre-training loss: cross-entropy of the units of masked frames, and a feature penalty.
 
-Letters: B batch, T frames, U units, M frames of the batch that are meant.
+Letters: B batch, N samples, T frames, U units, M frames of the batch that are meant.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.audio.batches import Batch
 from earbit.model import AudioModel, ModelOutput
 
 FEATURE_PENALTY_WEIGHT = 10.0
@@ -28,8 +27,8 @@ class Loss:
     """Scalars to log by name, without gradient."""
 
 
-LossFunction = Callable[[AudioModel, Batch, Tensor, Tensor | None], Loss]
-"""(model, batch, mask (B, T), targets (B, T) or None) -> Loss."""
+LossFunction = Callable[[AudioModel, Tensor, Tensor, Tensor | None], Loss]
+"""(model, audio (B, N), mask (B, T), targets (B, T) or None) -> Loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,11 @@ class Objective:
 def masked_units(unmasked_weight: float) -> Objective:
     """HuBERT's objective; see `unit_loss`."""
 
-    def loss(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor | None) -> Loss:
+    def loss(
+        model: AudioModel, wave_BN: Tensor, mask_BT: Tensor, targets_BT: Tensor | None
+    ) -> Loss:
         assert targets_BT is not None
-        output = model(batch.waveforms, mask_BT=mask_BT)
+        output = model(wave_BN, mask_BT=mask_BT)
         return unit_loss(model, output, mask_BT, targets_BT, unmasked_weight)
 
     return Objective(loss, needs_units=True)

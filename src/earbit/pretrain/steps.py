@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from earbit.errors import DataError, Interrupted
@@ -78,21 +77,18 @@ def run_steps(
         raise Interrupted(f"{title} after step {steps_done(checkpoints)} of {n_steps}") from None
 
 
-def descend(
+def apply_gradient(
     network: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
-    total: Tensor,
     *,
     max_gradient_norm: float,
     where: str,
     remedy: str,
 ) -> float:
-    """One update by the gradient of a finite loss; returns the norm before clipping.
+    """One update by the gradients of the parameters; returns their norm before clipping.
 
     where, remedy: start and end of the message.  Raises DataError if the gradient is not finite.
     """
-    optimiser.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
     norm = get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
     if not bool(torch.isfinite(norm)):
         raise DataError(

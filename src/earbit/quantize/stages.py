@@ -237,5 +237,5 @@ def _say_where_it_starts(stage: Stage) -> None:
 
 
 def _calibration_clips(data: TrainingData, seed: int) -> list[np.ndarray]:
-    ids = (cut.id for cut in data.train if data.waveforms[cut.id].size >= MIN_SAMPLES)
-    return [data.waveforms[name] for name in clips_among(ids, seed)]
+    ids = (clip.id for clip in data.train if clip.n_samples >= MIN_SAMPLES)
+    return [data.read(data.train.named(name)) for name in clips_among(ids, seed)]

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.audio.batches import Batch
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
@@ -67,11 +66,13 @@ def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: flo
     the teacher is not finite.  Source: BiT, arXiv 2205.13016, distillation.
     """
 
-    def loss(model: AudioModel, batch: Batch, mask_BT: Tensor, targets_BT: Tensor | None) -> Loss:
+    def loss(
+        model: AudioModel, wave_BN: Tensor, mask_BT: Tensor, targets_BT: Tensor | None
+    ) -> Loss:
         parts: dict[str, Tensor] = {}
         terms: list[Tensor] = []
         with all_layers(model) if weights.states > 0 else nullcontext():
-            output = model(batch.waveforms, mask_BT=mask_BT)
+            output = model(wave_BN, mask_BT=mask_BT)
         if weights.units > 0:
             assert targets_BT is not None
             units = unit_loss(model, output, mask_BT, targets_BT, unmasked_weight)
@@ -79,7 +80,7 @@ def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: flo
             terms.append(weights.units * units.total)
 
         def teach() -> tuple[list[Tensor], Tensor | None]:
-            states = teacher(batch.waveforms, mask_BT=mask_BT).states
+            states = teacher(wave_BN, mask_BT=mask_BT).states
             return states, teacher.unit_logits(states[-1]) if weights.logits > 0 else None
 
         has_teacher = weights.states + weights.logits > 0

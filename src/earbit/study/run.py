@@ -85,9 +85,8 @@ class Study:
 
     def longest_clip(self) -> np.ndarray:
         """Audio of the longest clip, for `verify`."""
-        _, waveforms = self.corpus
-        clips = [waveforms[cut.id] for cut in self.data.valid]
-        return max(clips, key=lambda clip: clip.size)
+        data = self.data
+        return data.read(max(data.valid, key=lambda clip: clip.n_samples))
 
     def stage(self, folder: Path, name: str, run: Callable[[Path], Any]) -> Any:
         """Returns the result of a stage, run now or read from its folder."""

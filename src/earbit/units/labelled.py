@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lhotse import CutSet
 
+from earbit.audio.clips import ClipTable, ReadClip, reading_from
 from earbit.audio.corpus import (
     Corpus,
     decoded_corpus,
@@ -32,11 +32,11 @@ LABELS = "labels.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Utterances in memory or behind any mapping, and the units of their frames if known."""
+    """Clips to train on and to validate, and the units of their frames if known."""
 
-    train: CutSet
-    valid: CutSet
-    waveforms: Mapping[str, np.ndarray]
+    train: ClipTable
+    valid: ClipTable
+    read: ReadClip
     corpus_digest: str
     labels: UnitLabels | None = None
 
@@ -108,7 +108,7 @@ def check_parameters(units_dir: Path, labels: UnitLabels, *, n_units: int, seed:
 def unlabelled(corpus: Corpus, waveforms: Mapping[str, np.ndarray]) -> TrainingData:
     """Splits a corpus for an objective that needs no units."""
     train, valid = training_split(corpus)
-    return TrainingData(train, valid, waveforms, corpus.digest)
+    return TrainingData(train, valid, reading_from(waveforms), corpus.digest)
 
 
 def labelled(
@@ -116,9 +116,9 @@ def labelled(
 ) -> TrainingData:
     """Splits a corpus with known labels. Raises DataError for labels of another corpus."""
     train, valid = training_split(corpus)
-    n_samples = {cut.id: waveforms[cut.id].size for cut in (*train, *valid)}
+    n_samples = {clip.id: clip.n_samples for clip in (*train, *valid)}
     check_labels(labels, corpus_digest=corpus.digest, n_samples=n_samples)
-    return TrainingData(train, valid, waveforms, corpus.digest, labels)
+    return TrainingData(train, valid, reading_from(waveforms), corpus.digest, labels)
 
 
 def units_in(folder: Path) -> UnitLabels:
@@ -178,7 +178,7 @@ def discover(
             corpus_digest=corpus.digest,
             n_units=n_units,
             seed=seed,
-            fit_ids=[cut.id for cut in train],
+            fit_ids=train.ids,
             phone_alignments=phone_alignments(corpus),
             progress=advance,
         )
