@@ -1,6 +1,5 @@
 """Every task takes an update by the published protocol: full widths, batches and crops."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -63,8 +62,9 @@ def test_an_update_of_the_published_protocol_is_scored(task, tmp_path):
     settings = Settings(protocol="superb", n_steps=1, lrs=(1e-3,))
     name, protocol = settings.of(task, hours=0.1)
     assert protocol == replace(task.published, n_steps=1, lrs=(1e-3,), n_checks=1)
-    run_task(task, features, splits, tmp_path, protocol=protocol, protocol_name=name, seed=0)
-    written = json.loads((tmp_path / "scores.json").read_text())
+    written = run_task(
+        task, features, splits, tmp_path, protocol=protocol, protocol_name=name, seed=0
+    )
     assert written["protocol_name"] == "superb"
     assert written["protocol"]["batch_size"] == task.published.batch_size
     assert [(point["step"], point["n_skipped"]) for point in written["grid"]] == [(1, 0)]

@@ -48,7 +48,9 @@ def test_the_value_is_the_mean_over_folds_and_each_is_that_of_a_run_of_its_own(s
         assert score["metrics"][metric] == pytest.approx(sum(values) / 3)
     assert score["value"] == score["metrics"]["accuracy"]
     assert score["n_test"] == 27
-    assert json.loads((out / "scores.json").read_text())["folds"] == score["folds"]
+    for i, of_fold in enumerate(score["folds"].values(), start=1):
+        written = json.loads((out / "folds" / str(i) / "scores.json").read_text())
+        assert written["value"] == of_fold["value"]
 
 
 def test_the_interval_is_over_the_test_clips_of_all_folds(scored):

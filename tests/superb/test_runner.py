@@ -8,8 +8,9 @@ import pytest
 
 from earbit.audio.splits import Splits
 from earbit.errors import ConfigError, DataError
+from earbit.heads.kinds.table import KINDS
 from earbit.heads.metrics import METRICS, Metric
-from earbit.superb import runner
+from earbit.superb import runner, training
 from earbit.superb.ks import KS
 from earbit.superb.tasks import TASKS
 from earbit.superb.training import train_head
@@ -40,11 +41,11 @@ def seen(monkeypatch):
 
     lrs = Seen()
 
-    def train(training, lr, advance):
+    def train(training, lr, advance, checkpoints):
         if lr == lrs.stop_at:
             raise KeyboardInterrupt
         lrs.append(lr)
-        return train_head(training, lr, advance)
+        return train_head(training, lr, advance, checkpoints)
 
     monkeypatch.setattr(runner, "train_head", train)
     return lrs
@@ -55,8 +56,8 @@ def valid_values(monkeypatch):
     """Heads that are trained, with validation values from a table."""
 
     def give(values):
-        def train(training, lr, advance):
-            trained = train_head(training, lr, advance)
+        def train(training, lr, advance, checkpoints):
+            trained = train_head(training, lr, advance, checkpoints)
             return replace(trained, point=replace(trained.point, value=values[lr]))
 
         monkeypatch.setattr(runner, "train_head", train)
@@ -67,8 +68,8 @@ def valid_values(monkeypatch):
 def test_a_separable_problem_scores_one_and_the_result_says_how(toy, tmp_path):
     splits = replace(toy.splits(), summary={"drawn_by": "hand"})
     score = run_task(KS, toy.separable(splits), splits, tmp_path, lrs=(1e-2, 1e-4), **SETTINGS)
-    written = json.loads((tmp_path / "scores.json").read_text())
-    assert written["value"] == score["value"] == 1.0
+    written = json.loads(json.dumps(score))
+    assert written["value"] == 1.0
     assert (written["n_train"], written["n_valid"], written["n_test"]) == (24, 12, 15)
     assert written["metric"] == "accuracy"
     assert written["outputs"] == ["down", "left", "up"]
@@ -133,14 +134,12 @@ def test_the_test_clips_are_scored_when_every_choice_is_made(toy, tmp_path, monk
     assert all(scored[first:])
 
 
-def test_a_rerun_trains_nothing_and_writes_the_same_bytes(toy, tmp_path, seen):
+def test_a_rerun_trains_nothing_and_gives_the_same_score(toy, tmp_path, seen):
     splits = toy.splits()
     features = toy.separable(splits)
-    run_task(KS, features, splits, tmp_path, lrs=(1e-2, 1e-3), **SETTINGS)
-    before = (tmp_path / "scores.json").read_bytes()
-    run_task(KS, features, splits, tmp_path, lrs=(1e-2, 1e-3), **SETTINGS)
+    score = run_task(KS, features, splits, tmp_path, lrs=(1e-2, 1e-3), **SETTINGS)
+    assert run_task(KS, features, splits, tmp_path, lrs=(1e-2, 1e-3), **SETTINGS) == score
     assert seen == [1e-2, 1e-3]
-    assert (tmp_path / "scores.json").read_bytes() == before
 
 
 def test_a_killed_sweep_goes_on_where_it_was_and_ends_as_if_it_had_not_been(toy, tmp_path, seen):
@@ -149,13 +148,37 @@ def test_a_killed_sweep_goes_on_where_it_was_and_ends_as_if_it_had_not_been(toy,
     seen.stop_at = 1e-4
     with pytest.raises(KeyboardInterrupt):
         run_task(KS, features, splits, tmp_path / "a", lrs=lrs, **SETTINGS)
-    assert not (tmp_path / "a" / "scores.json").exists()
     seen.stop_at = None
-    run_task(KS, features, splits, tmp_path / "a", lrs=lrs, **SETTINGS)
+    score = run_task(KS, features, splits, tmp_path / "a", lrs=lrs, **SETTINGS)
     assert seen == [1e-2, 1e-3, 1e-4]
-    run_task(KS, features, splits, tmp_path / "b", lrs=lrs, **SETTINGS)
-    for name in ("scores.json", "head.safetensors"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert run_task(KS, features, splits, tmp_path / "b", lrs=lrs, **SETTINGS) == score
+    heads = [(tmp_path / name / "head.safetensors").read_bytes() for name in "ab"]
+    assert heads[0] == heads[1]
+
+
+def test_a_head_that_is_killed_in_training_resumes_and_leaves_no_checkpoint(
+    toy, tmp_path, monkeypatch
+):
+    splits = toy.splits()
+    features = toy.separable(splits)
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0.0)
+    kind, n_losses = KINDS[KS.kind], []
+
+    def loss(*arguments):
+        n_losses.append(1)
+        if len(n_losses) == 30:
+            raise KeyboardInterrupt
+        return kind.loss(*arguments)
+
+    monkeypatch.setitem(KINDS, KS.kind, replace(kind, loss=loss))
+    with pytest.raises(KeyboardInterrupt):
+        run_task(KS, features, splits, tmp_path / "a", lrs=(1e-2,), **SETTINGS)
+    score = run_task(KS, features, splits, tmp_path / "a", lrs=(1e-2,), **SETTINGS)
+    assert len(n_losses) == SETTINGS["n_steps"] + 1
+    assert [path.suffix for path in (tmp_path / "a" / "sweep").iterdir()] == [".safetensors"]
+    assert run_task(KS, features, splits, tmp_path / "b", lrs=(1e-2,), **SETTINGS) == score
+    heads = [(tmp_path / name / "head.safetensors").read_bytes() for name in "ab"]
+    assert heads[0] == heads[1]
 
 
 @pytest.mark.parametrize("changed", ["n_steps", "batch_size", "seed", "model", "clips", "task"])

@@ -154,7 +154,7 @@ def only_splits(monkeypatch):
 
     def score(work, features, out_dir, settings, seed, lm):
         seen.append((work, out_dir))
-        return {"task": work.task.name}
+        return {"task": work.task.name, "metrics": {}}
 
     monkeypatch.setattr(verb, "score_work", score)
     monkeypatch.setattr(verb, "add_rejection", lambda score, *_: score)
@@ -285,8 +285,22 @@ def test_a_folder_of_another_run_is_refused_and_stays(folder, tmp_path):
     (tmp_path / "notes" / "mine.txt").touch()
     with pytest.raises(ConfigError, match="holds other files"):
         score_model("fbank", *where[:2], tmp_path / "notes", settings=FEW, seed=0)
-    score_model("hubert-tiny", *where, settings=FEW, seed=0)
     assert (out / "scores.json").read_bytes() == before
+
+
+def test_the_command_of_a_finished_run_returns_its_scores_and_computes_nothing(
+    folder, tmp_path, monkeypatch, capsys
+):
+    where = ("hubert-tiny", ("ks",), (str(folder),), tmp_path / "out")
+    scores = score_model(*where, settings=FEW, seed=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(verb, "corpus_features", lambda *_, **__: pytest.fail("computed again"))
+        again = score_model(*where, settings=FEW, seed=0)
+    assert again == json.loads(json.dumps(scores))
+    assert "out/scores.json: this run is finished; give another --out" in capsys.readouterr().err
+    (tmp_path / "out" / "head.safetensors").unlink()
+    assert score_model(*where, settings=FEW, seed=0) == scores
+    assert (tmp_path / "out" / "head.safetensors").is_file()
 
 
 def test_a_task_may_have_a_corpus_of_its_own(folder, tmp_path, only_splits):

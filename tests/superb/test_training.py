@@ -1,3 +1,5 @@
+import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -7,14 +9,16 @@ import pytest
 import torch
 
 from earbit.audio.splits import Splits
+from earbit.errors import Interrupted
 from earbit.heads.example import Example
 from earbit.heads.kinds.classes import CLASS
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.linear import FrameLinear
 from earbit.heads.metrics import METRICS, Metric
 from earbit.superb import training as module
+from earbit.superb.batches import collate, crop_starts, endless_batches
 from earbit.superb.ks import KS
-from earbit.superb.training import Training, collate, endless_batches, predict, train_head
+from earbit.superb.training import Training, predict, train_head
 
 LR = 1e-2
 
@@ -102,6 +106,36 @@ def test_the_head_is_that_of_the_first_best_check(scripted, values, best_step, b
     assert (whole.point.step, whole.point.value) == (best_step, best)
     until_then = train_head(scripted([1.0], best_step), LR)
     assert same(tensors(whole), tensors(until_then))
+
+
+def test_ctrl_c_in_an_update_with_dropout_and_crops_resumes_to_the_same_bits(
+    training, tmp_path, monkeypatch
+):
+    """The first updates are skipped for their gradient, so that count and best state matter."""
+    longest = max(x.shape[1] for x in training.features.clips.values())
+    hop_s = training.features.hop_samples / 16_000
+    cropped = with_protocol(training, n_steps=20, n_checks=10, max_s=longest * hop_s / 2)
+    stop_at, n_losses = [None], []
+
+    def loss(*arguments):
+        n_losses.append(1)
+        if len(n_losses) == stop_at[0]:
+            os.kill(os.getpid(), signal.SIGINT)
+        factor = torch.bernoulli(torch.tensor(0.8))  # from the generator of dropout
+        return CLASS.loss(*arguments) * (float("nan") if len(n_losses) % 50 < 3 else factor)
+
+    monkeypatch.setitem(KINDS, "class", replace(CLASS, loss=loss))
+    whole = train_head(cropped, LR)
+    n_losses.clear()
+    stop_at[0] = 13
+    with pytest.raises(Interrupted, match=r"ks lr 0\.01 after update 13 of 20"):
+        train_head(cropped, LR, checkpoints=tmp_path)
+    n_done = []
+    resumed = train_head(cropped, LR, lambda n=1, note="": n_done.append(n), tmp_path)
+    assert n_done == [13] + [1] * 7
+    assert resumed.point == whole.point
+    assert resumed.point.n_skipped == 2
+    assert same(tensors(resumed), tensors(whole))
 
 
 def test_a_metric_where_less_is_better_picks_the_least(scripted):
@@ -251,7 +285,7 @@ def test_a_crop_takes_the_frames_of_the_clip_and_of_its_target_from_the_same_pla
 def test_crops_begin_anywhere_where_they_fit(n_frames, starts, most):
     clips = {"a": np.zeros((1, n_frames, 1), np.float32)}
     rng = np.random.default_rng(0)
-    drawn = {module._crop_starts(clips, ["a"], most, rng)[0] for _ in range(500)}
+    drawn = {crop_starts(clips, ["a"], most, rng)[0] for _ in range(500)}
     assert drawn == starts
 
 

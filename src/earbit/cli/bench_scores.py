@@ -72,7 +72,8 @@ def _merged(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
 
 
 def _read(folder: Path) -> Scores:
-    from earbit.superb.report import SCORES_NAME, in_percent, shown
+    from earbit.superb.finished import SCORES_NAME
+    from earbit.superb.report import in_percent, shown
     from earbit.superb.task import FINETUNED
 
     own = folder / SCORES_NAME

@@ -14,7 +14,8 @@ from earbit.finetune.loop import Clips
 from earbit.finetune.network import SOFTMAX_KINDS, Network
 from earbit.heads.metrics import METRICS
 from earbit.pretrain.optimiser import OptimiserConfig
-from earbit.superb.head_file import GridPoint, TrainedHead, save_head
+from earbit.superb.finished import SCORES_NAME
+from earbit.superb.head_file import HEAD_NAME, GridPoint, TrainedHead, save_head
 from earbit.superb.rejection import add_rejection
 from earbit.superb.runner import best_setting, cases_by_setting, score_of, scored
 from earbit.superb.verb import SCRATCH, corpus_features
@@ -60,7 +61,7 @@ def score_network(
     valid = cases_by_setting(trained, features, splits, "valid")[setting]
     value = METRICS[task.metrics[0]].of(valid)
     trained = dataclasses.replace(trained, point=dataclasses.replace(trained.point, value=value))
-    save_head(out_dir / "head.safetensors", trained)
+    save_head(out_dir / HEAD_NAME, trained)
     cases = cases_by_setting(trained, features, splits, "test")[setting]
     score = {**score_of(trained, setting, cases, features, splits, seed), **record}
     if task.is_spotting:
@@ -74,6 +75,6 @@ def score_network(
         if task.kind in SOFTMAX_KINDS:  # others predict numbers, which differ in the last bits
             same = [a == b for a, b in zip(of_packed.predictions, cases.predictions, strict=True)]
             score["equal_to_pytorch"] = sum(same) / len(same)
-    write_json(out_dir / "scores.json", score)
+    write_json(out_dir / SCORES_NAME, score)
     shutil.rmtree(scratch, ignore_errors=True)
     return score

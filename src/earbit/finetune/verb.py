@@ -39,7 +39,8 @@ from earbit.quantize.clips import clips_among
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
 from earbit.run_folder import claim
-from earbit.superb.head_file import TrainedHead, load_head
+from earbit.superb.finished import finished_scores
+from earbit.superb.head_file import HEAD_NAME, TrainedHead, load_head
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import without_rejection
 from earbit.superb.runner import require_parts, say_short, say_splits
@@ -236,6 +237,10 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
     say_splits(run.task, run.splits)
     with only_process_in(out_dir):
         claim(out_dir, "finetune", run.description)
+        files = [out_dir / name for name in (MODEL_FILE_NAME, HEAD_NAME)]
+        before = finished_scores([out_dir], files, lambda s: ("upstream" in s) == bool(export))
+        if before is not None:
+            return before[0]
         run, waveforms = _decoded(run, out_dir)
         clips = Clips(
             task=run.task,

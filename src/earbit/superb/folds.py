@@ -11,7 +11,8 @@ from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
 from earbit.heads.example import Example
 from earbit.progress import say
-from earbit.superb.head_file import save_head
+from earbit.superb.finished import SCORES_NAME
+from earbit.superb.head_file import HEAD_NAME, save_head
 from earbit.superb.runner import SEED, origin, scored, trained_and_scored
 from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.upstream.features import FrozenFeatures
@@ -30,7 +31,7 @@ def run_folds(
     """Scores a task on every fold like `run_task`; values are means over the folds.
 
     Intervals are of the test clips of all folds together.  OUT/head.safetensors and the other
-    values in scores.json are those of the first fold; `folds` has the score of each.
+    values are those of the first fold; `folds` has the score of each, with its heads in OUT/folds.
     """
     scores: dict[str, dict[str, Any]] = {}
     pooled: list[Cases] = []
@@ -46,15 +47,16 @@ def run_folds(
             protocol_name=protocol_name,
             seed=seed,
         )
+        write_json(place / SCORES_NAME, scores[name])
         pooled.append(cases)
         if number == 1:
-            save_head(out_dir / "head.safetensors", head)
+            save_head(out_dir / HEAD_NAME, head)
     first = next(iter(scores.values()))
     metrics = {
         metric: sum(score["metrics"][metric] for score in scores.values()) / len(scores)
         for metric in task.metrics
     }
-    score = {
+    return {
         **first,
         **scored(task, _joined(pooled), seed),
         "value": metrics[task.metrics[0]],
@@ -67,8 +69,6 @@ def run_folds(
         },
         **origin(task, features, splits.summary),
     }
-    write_json(out_dir / "scores.json", score)
-    return score
 
 
 def _joined(parts: Sequence[Cases]) -> Cases:

@@ -23,6 +23,7 @@ from earbit.superb.task import Task
 from earbit.superb.tasks import task_named
 
 FORMAT = "earbit-head-1"
+HEAD_NAME = "head.safetensors"
 METADATA_KEY = "earbit"
 
 
@@ -86,9 +87,9 @@ def load_head(where: str | Path) -> TrainedHead:
 
 
 def head_path(where: str | Path) -> Path:
-    """Path of the head file: `path` itself, or `head.safetensors` in a folder."""
+    """Path of the head file: `path` itself, or HEAD_NAME in a folder."""
     path = Path(where)
-    return path / "head.safetensors" if path.is_dir() else path
+    return path / HEAD_NAME if path.is_dir() else path
 
 
 def _opened(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
 from earbit.heads.metrics import METRICS, term_weighted_threshold
 from earbit.progress import progress
@@ -25,12 +23,11 @@ def run_match(
     task: Task,
     features: FrozenFeatures,
     searches: Mapping[str, Search],
-    out_dir: Path,
     *,
     seed: int,
     summary: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Picks the layer on the validation queries, scores the test queries, writes scores.json."""
+    """Picks the layer on the validation queries, scores the test queries, returns the score."""
     metric = METRICS[task.metrics[0]]
     values, thresholds = [], []
     with progress(f"{task.name} layers", features.n_states) as advance:
@@ -41,7 +38,7 @@ def run_match(
             advance(1, f"layer {layer}: {task.metrics[0]} {values[-1]:.4g} on valid")
     layer = int(np.argmax(values))
     cases = match_cases(features, searches["test"], layer)
-    score = {
+    return {
         **scored(task, cases, seed),
         "valid_value": values[layer],
         "layer": layer,
@@ -52,8 +49,6 @@ def run_match(
         "seed": seed,
         **origin(task, features, summary),
     }
-    write_json(make_folder(out_dir) / "scores.json", score)
-    return score
 
 
 def match_cases(features: FrozenFeatures, search: Search, layer: int) -> Cases:

@@ -23,13 +23,12 @@ from earbit.audio.other_audio import noises, windows_without
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import NAMES, Splits
 from earbit.errors import DataError
-from earbit.files import write_json
 from earbit.heads.example import Example
 from earbit.heads.linear import LinearHead
 from earbit.heads.rejection import Heard, body_of, is_keyword, with_none, without_none
 from earbit.progress import progress, say
 from earbit.runtime.likeliest import NONE, best_of, n_results
-from earbit.superb.head_file import TrainedHead, load_head, save_head
+from earbit.superb.head_file import HEAD_NAME, TrainedHead, load_head, save_head
 from earbit.upstream.features import FrozenFeatures
 from earbit.upstream.upstream import Upstream
 
@@ -63,7 +62,7 @@ def add_rejection(
     splits: Splits[Example],
     load: Callable[[Any], Array],
 ) -> dict[str, Any]:
-    """Adds a score of no keyword and a threshold to the head in `out_dir`, and to scores.json.
+    """Adds a score of no keyword and a threshold to the head in `out_dir`.
 
     `Heard.pick` picks the threshold.  load: waveform of a cut.  Returns the score with
     `rejection`, or as it is for an upstream of precomputed features, which cannot hear other audio.
@@ -95,10 +94,8 @@ def add_rejection(
         "test": {**test.counts(), **test.at(least)},
         "points": [valid.at(log_odds) for log_odds in points],
     }
-    save_head(out_dir / "head.safetensors", replace(trained, min_log_odds=least))
-    score = {**score, "rejection": rejection}
-    write_json(out_dir / "scores.json", score)
-    return score
+    save_head(out_dir / HEAD_NAME, replace(trained, min_log_odds=least))
+    return {**score, "rejection": rejection}
 
 
 def without_rejection(trained: TrainedHead) -> TrainedHead:

@@ -19,11 +19,11 @@ from earbit.files import make_folder, write_text
 from earbit.heads.metrics import METRICS, Metric
 from earbit.progress import say
 from earbit.superb.anchors import PUBLISHED
+from earbit.superb.finished import SCORES_NAME
 from earbit.superb.task import FINETUNED
 from earbit.superb.tasks import TASKS
 from earbit.text_table import aligned
 
-SCORES_NAME = "scores.json"
 WITH_LM, ON_TEST = " with LM", " picked on test"
 """Ends of the names of scores that stand beside the score of their metric."""
 PERCENT = frozenset(METRICS) - {"mtwv"}

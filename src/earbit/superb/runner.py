@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,14 +14,14 @@ from typing import Any
 import earbit
 from earbit.audio.splits import NAMES, Splits
 from earbit.errors import ConfigError, DataError
-from earbit.files import make_folder, write_json
+from earbit.files import make_folder
 from earbit.heads.cases import Cases
 from earbit.heads.example import Example
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.language_model import LanguageModel
 from earbit.heads.metrics import METRICS
 from earbit.progress import Advance, progress, say
-from earbit.superb.head_file import TrainedHead, load_head, save_head
+from earbit.superb.head_file import HEAD_NAME, TrainedHead, load_head, save_head
 from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.training import Training, predictions_by_setting, train_head
 from earbit.superb.with_lm import cases_with_lm
@@ -44,7 +45,7 @@ def run_task(
     """Trains a head per learning rate and scores the best one on the test clips.
 
     The protocol is the published one by default.  lm: also decodes tasks of words with it.  Ties go
-    to the earlier learning rate.  Writes OUT/scores.json, OUT/head.safetensors and all heads to
+    to the earlier learning rate.  Writes OUT/head.safetensors, and all heads and checkpoints to
     OUT/sweep, from which an interrupted run resumes.  Raises ConfigError for invalid settings,
     DataError for empty splits or clips without features.
     """
@@ -87,7 +88,7 @@ def trained_and_scored(
     for trained in sweep[1:]:
         if metric.is_better(trained.point.value, best.point.value):
             best = trained
-    save_head(out_dir / "head.safetensors", best)
+    save_head(out_dir / HEAD_NAME, best)
     setting = best_setting(best, features, splits)
     heads = sweep if task.is_picked_on_test else [best]
     tested = [cases_by_setting(head, features, splits, "test") for head in heads]
@@ -101,7 +102,6 @@ def trained_and_scored(
         "protocol_name": protocol_name,
         "protocol": asdict(protocol),
     }
-    write_json(out_dir / "scores.json", score)
     return score, best, cases[setting]
 
 
@@ -218,13 +218,15 @@ def _with_lm(
 
 
 def _trained(training: Training, lr: float, sweep_dir: Path, advance: Advance) -> TrainedHead:
-    """Loads a head of the sweep from an interrupted run with equal settings, or trains it."""
+    """Loads a head of the sweep that a run with equal settings has finished, or trains it."""
     path = sweep_dir / f"{_key(training, lr)}.safetensors"
     if path.exists():
         advance(training.protocol.n_steps)
         return load_head(path)
-    trained = train_head(training, lr, advance)
+    checkpoints = path.with_suffix(".checkpoints")
+    trained = train_head(training, lr, advance, checkpoints)
     save_head(path, trained)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return trained
 
 

@@ -1,5 +1,8 @@
 """Training loop of one head on frozen features.
 
+All random numbers of an update depend only on the seed and its number, so on a CPU a resumed
+training gives the same bits as an uninterrupted one.
+
 Differs from s3prl: a batch has the size of batch x accumulation in s3prl, long clips are cropped at
 random for every kind of output, and updates with an infinite gradient are skipped, as updates with
 a NaN gradient are.
@@ -9,27 +12,33 @@ Letters: L hidden states, B batch, T frames, D width.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import Splits
+from earbit.errors import Interrupted
 from earbit.heads.example import Example
 from earbit.heads.head import Head, HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.metrics import METRICS
 from earbit.heads.table import HEADS
+from earbit.pretrain.checkpoint import Position, load_newest, save_checkpoint
+from earbit.pretrain.interruption import delayed_interruption
 from earbit.progress import Advance
+from earbit.superb.batches import collate, crop_starts, cropped, endless_batches
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.task import Protocol, Task
 from earbit.upstream.feature_store import frames_in
@@ -37,6 +46,8 @@ from earbit.upstream.features import FrozenFeatures
 
 EVALUATION_CLIPS, EVALUATION_BYTES = 32, 500 * 10**6
 """Largest batch of an evaluation."""
+CHECKPOINT_EVERY_S = 300.0
+"""Training time between checkpoints; a shorter training writes none unless it is interrupted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,14 +68,42 @@ class Training:
         return max(1, round(self.protocol.max_s * SAMPLE_RATE_HZ / self.features.hop_samples))
 
 
-def train_head(
-    training: Training, lr: float, advance: Advance = lambda n=1, note="": None
-) -> TrainedHead:
-    """Trains a head with Adam at a constant rate and returns its best checkpoint.
+class _InTraining(torch.nn.Module):
+    """A head and its best state so far, as one module for checkpoints."""
 
-    advance: called after every update.  Of equal evaluations the earliest counts.  Training is
-    deterministic on a CPU and does not change the global random state.  Source: SUPERB, arXiv
-    2105.01051; gradient clipping and evaluation intervals follow s3prl.
+    best_value: Tensor
+    best_step: Tensor
+    """0 before the first evaluation."""
+    n_skipped: Tensor
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+        self.best = copy.deepcopy(head)
+        self.register_buffer("best_value", torch.tensor(math.nan, dtype=torch.float64))
+        self.register_buffer("best_step", torch.tensor(0))
+        self.register_buffer("n_skipped", torch.tensor(0))
+
+    def keep(self, value: float, step: int) -> None:
+        """Records the present head as the best one."""
+        self.best.load_state_dict(self.head.state_dict())
+        self.best_value.fill_(value)
+        self.best_step.fill_(step)
+
+
+def train_head(
+    training: Training,
+    lr: float,
+    advance: Advance = lambda n=1, note="": None,
+    checkpoints: Path | None = None,
+) -> TrainedHead:
+    """Trains a head with Adam at a constant rate and returns the best of its evaluations.
+
+    advance: called after every update.  checkpoints: folder of this training alone, from which it
+    resumes; it gets a checkpoint every CHECKPOINT_EVERY_S, and one before Interrupted is raised
+    after Ctrl-C.  Of equal evaluations the earliest counts.  Training is deterministic on a CPU and
+    does not change the global random state.  Source: SUPERB, arXiv 2105.01051; gradient clipping
+    and evaluation intervals follow s3prl.
     """
     task, protocol, splits = training.task, training.protocol, training.splits
     features, kind, metric = training.features, KINDS[task.kind], METRICS[task.metrics[0]]
@@ -78,11 +117,11 @@ def train_head(
         targets, protocol.batch_size, is_balanced=task.is_balanced, seed=training.seed
     )
     check_every = math.ceil(protocol.n_steps / protocol.n_checks)
-    best_tensors: dict[str, Tensor] = {}
-    best_value, best_step, n_skipped = math.nan, 0, 0
-    crops = np.random.default_rng(training.seed)
     # Initial weights and dropout draw from torch's global generator, seeded for this block.
-    with torch.random.fork_rng(devices=[]):
+    with (
+        torch.random.fork_rng(devices=[]),
+        nullcontext(_never) if checkpoints is None else delayed_interruption() as is_ended,
+    ):
         torch.manual_seed(training.seed)
         shape = HeadShape(
             n_states=features.n_states,
@@ -90,15 +129,21 @@ def train_head(
             n_outputs=sum(map(len, slots)),
             d_hidden=protocol.d_hidden,
         )
-        head = HEADS[task.head](shape)
+        state = _InTraining(HEADS[task.head](shape))
+        head = state.head
         # With a weight decay of zero AdamW is Adam.
         optimiser = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=task.weight_decay)
-        torch.manual_seed(training.seed)
-        for step, rows in enumerate(islice(batches, protocol.n_steps), start=1):
+        found = None if checkpoints is None else load_newest(checkpoints, state, optimiser, {})
+        n_done = 0 if found is None else found.step
+        advance(n_done)
+        saved_s = time.monotonic()
+        for step, rows in enumerate(islice(batches, n_done, protocol.n_steps), start=n_done + 1):
+            torch.manual_seed((training.seed << 32) + step)
+            crops = np.random.default_rng((training.seed, step))
             ids = [splits.train[i].id for i in rows]
-            starts = _crop_starts(features.clips, ids, training.max_frames, crops)
+            starts = crop_starts(features.clips, ids, training.max_frames, crops)
             states_LBTD, lengths = collate(features.clips, ids, starts, training.max_frames)
-            goals = _cropped([encoded[i] for i in rows], starts, lengths)
+            goals = cropped([encoded[i] for i in rows], starts, lengths)
             head.train()
             optimiser.zero_grad(set_to_none=True)
             outputs = head(states_LBTD, lengths)
@@ -107,23 +152,45 @@ def train_head(
             if bool(torch.isfinite(norm)):
                 optimiser.step()
             else:
-                n_skipped += 1
+                state.n_skipped += 1
             advance()
-            if step % check_every and step != protocol.n_steps:
+            if step % check_every == 0 or step == protocol.n_steps:
+                value = _valid_value(training, head, slots)
+                if not state.best_step or metric.is_better(value, float(state.best_value)):
+                    state.keep(value, step)
+            if checkpoints is None:
                 continue
-            found = predict(task, head, slots, features, splits.valid)
-            value = metric.of(kind.cases(splits.valid, found, splits.trials.get("valid", ())))
-            if not best_tensors or metric.is_better(value, best_value):
-                best_value, best_step = float(value), step
-                best_tensors = {name: t.clone() for name, t in head.state_dict().items()}
-    head.load_state_dict(best_tensors)
+            ends_here = is_ended()
+            if ends_here or time.monotonic() - saved_s >= CHECKPOINT_EVERY_S:
+                save_checkpoint(checkpoints, state, optimiser, Position(step, 0, step), {})
+                saved_s = time.monotonic()
+            if ends_here:
+                raise Interrupted(f"{task.name} lr {lr} after update {step} of {protocol.n_steps}")
+    point = GridPoint(
+        lr=lr,
+        value=float(state.best_value),
+        step=int(state.best_step),
+        n_skipped=int(state.n_skipped),
+    )
     return TrainedHead(
         task=task,
-        head=head.eval(),
+        head=state.best.eval(),
         slots=slots,
         model_digest=features.model_digest,
-        point=GridPoint(lr=lr, value=best_value, step=best_step, n_skipped=n_skipped),
+        point=point,
     )
+
+
+def _never() -> bool:
+    return False
+
+
+def _valid_value(training: Training, head: Head, slots: Slots) -> float:
+    """First metric of the task on the validation clips."""
+    task, splits = training.task, training.splits
+    found = predict(task, head, slots, training.features, splits.valid)
+    cases = KINDS[task.kind].cases(splits.valid, found, splits.trials.get("valid", ()))
+    return METRICS[task.metrics[0]].of(cases)
 
 
 def predict(
@@ -174,71 +241,3 @@ def outputs_by_clip(
         for clip_id, result, n_frames in zip(batch, results, lengths.tolist(), strict=True):
             # Frame-level results are cut to their length; clip-level results have no padding.
             yield clip_id, result[:n_frames] if results.dim() == 3 else result
-
-
-def collate(
-    features: Mapping[str, NDArray[np.float32]],
-    ids: Sequence[str],
-    starts: Sequence[int] | None = None,
-    max_frames: int | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Pads features (L, T_i, D) of clips to (L, B, T, D) with zeros; lengths are int64 (B,).
-
-    starts: first frame of each clip, 0 by default; at most `max_frames` are taken from there.
-    """
-    starts = starts or [0] * len(ids)
-    spare = [frames_in(features, i) - start for i, start in zip(ids, starts, strict=True)]
-    n_frames = spare if max_frames is None else [min(n, max_frames) for n in spare]
-    padded = np.empty(0, np.float32)
-    # One clip at a time: features of a batch may take gigabytes.
-    for row, (clip_id, start, n) in enumerate(zip(ids, starts, n_frames, strict=True)):
-        clip = features[clip_id]
-        if not row:
-            padded = np.zeros((len(clip), len(ids), max(n_frames), clip.shape[2]), np.float32)
-        padded[:, row, :n] = clip[:, start : start + n]
-        del clip  # before the next one is read
-    return torch.from_numpy(padded), torch.tensor(n_frames)
-
-
-def _crop_starts(
-    clips: Mapping[str, NDArray[np.float32]],
-    ids: Sequence[str],
-    max_frames: int | None,
-    random: np.random.Generator,
-) -> list[int]:
-    """Random first frames of crops; 0 for clips that are not longer."""
-    if max_frames is None:
-        return [0] * len(ids)
-    spare = [max(0, frames_in(clips, i) - max_frames) for i in ids]
-    return [int(random.integers(n + 1)) for n in spare]
-
-
-def _cropped(encoded: Sequence[Tensor], starts: Sequence[int], lengths: Tensor) -> list[Tensor]:
-    """The crops of targets per frame (T, C); other targets belong to the whole clip."""
-    return [
-        target[start : start + n] if target.dim() == 2 else target
-        for target, start, n in zip(encoded, starts, lengths.tolist(), strict=True)
-    ]
-
-
-def endless_batches(
-    targets: Sequence[Hashable], batch_size: int, *, is_balanced: bool, seed: int
-) -> Iterator[list[int]]:
-    """Endless batches of indices of training clips; a batch may span two epochs.
-
-    An epoch is a permutation.  With balanced targets it is as many draws with replacement, which
-    draw every target with equal probability.
-    """
-    counts = Counter(targets)
-    weights = torch.tensor([1 / counts[target] for target in targets])
-    generator = torch.Generator().manual_seed(seed)
-    waiting: list[int] = []
-    while True:
-        while len(waiting) < batch_size:
-            if is_balanced:
-                epoch = torch.multinomial(weights, len(targets), True, generator=generator)
-            else:
-                epoch = torch.randperm(len(targets), generator=generator)
-            waiting += epoch.tolist()
-        yield waiting[:batch_size]
-        waiting = waiting[batch_size:]

@@ -31,8 +31,9 @@ from earbit.heads.metrics import METRICS
 from earbit.model import AudioModel
 from earbit.run_folder import claim
 from earbit.superb.examples import task_splits
+from earbit.superb.finished import SCORES_NAME, finished_scores
 from earbit.superb.folds import run_folds
-from earbit.superb.head_file import load_head
+from earbit.superb.head_file import HEAD_NAME, load_head
 from earbit.superb.match import run_match
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import add_rejection
@@ -40,6 +41,7 @@ from earbit.superb.runner import cases_by_setting, check_protocol, run_task, say
 from earbit.superb.search import Search, searches_of
 from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.tasks import task_named
+from earbit.superb.with_lm import is_scored_with
 from earbit.upstream.features import CacheName, FrozenFeatures, frozen_features
 from earbit.upstream.names import is_program
 from earbit.upstream.planned import Export, Planned, planned
@@ -143,8 +145,9 @@ def score_model(
     cache: as in `frozen_features`.  lm: also decodes speech recognition with a language model.
     plan: quantizes a model, calibrated on training clips.  export: scores it from the packed
     runtime.  Tasks on the same corpus share one pass over the audio.  One task is written to OUT,
-    several are written to OUT/TASK.  Raises ConfigError for invalid settings and DataError when a
-    task cannot use the labels or splits, before any audio is decoded.
+    several are written to OUT/TASK.  A finished run only returns the scores in OUT.  Raises
+    ConfigError for invalid settings and DataError when a task cannot use the labels or splits,
+    before any audio is decoded.
     """
     settings = settings or Settings()
     chosen_tasks = tasks_named(tasks)
@@ -176,6 +179,12 @@ def score_model(
     with only_process_in(out_dir):
         claim(out_dir, "superb", run)
         scratch = out_dir / SCRATCH
+        places = {name: out_dir if len(names) == 1 else out_dir / name for name in names}
+        files = [places[task.name] / HEAD_NAME for task in chosen_tasks if task.head]
+        files += made.files(out_dir) if made else []
+        before = finished_scores([*places.values()], files, lambda s: is_scored_with(s, lm))
+        if before is not None and not scratch.exists():
+            return before
         if isinstance(upstream, Planned):
             first = works[0]
             upstream = upstream.upstream(first.corpus, first.train_ids, out_dir, seed, threads)
@@ -185,16 +194,15 @@ def score_model(
             features, usable = corpus_features(upstream, corpus, ids, scratch, cache=cache)
             write_quarantine(usable, out_dir)
             for work in of_corpus:
-                into = out_dir if len(names) == 1 else out_dir / work.task.name
+                into = make_folder(places[work.task.name])
                 # Splits stay as they are, unless clips could not be decoded.
                 left = work if usable is corpus else named_work(work.task, usable)
                 score = score_work(left, features, into, settings, seed, lm) | record
-                if record:
-                    write_json(into / "scores.json", score)
                 if left.task.is_spotting and isinstance(left.of_task, Splits):
                     score = add_rejection(
                         score, into, upstream, features, usable, left.of_task, load_waveform
                     )
+                write_json(into / SCORES_NAME, score)
                 scores.append(score)
         shutil.rmtree(scratch, ignore_errors=True)
     return sorted(scores, key=lambda score: names.index(score["task"]))
@@ -233,10 +241,10 @@ def score_work(
     seed: int,
     lm: LanguageModel | None = None,
 ) -> dict[str, Any]:
-    """Trains and scores the heads of one task; writes scores.json to `out_dir`."""
+    """Trains and scores the heads of one task; writes the head to `out_dir`."""
     task, of_task = work.task, work.of_task
     if not isinstance(of_task, Splits):
-        return run_match(task, features, of_task, out_dir, seed=seed, summary={})
+        return run_match(task, features, of_task, seed=seed, summary={})
     say_splits(task, of_task)
     name, protocol = settings.of(task, work.hours)
     if of_task.folds:
@@ -277,6 +285,6 @@ def score_on(
         packed, _ = corpus_features(program_upstream(program, 1), corpus, test, scratch, waveforms)
         cases = cases_by_setting(load_head(out_dir), packed, work.of_task, "test")
         score["packed_value"] = METRICS[score["metric"]].of(cases[score["setting"]])
-        write_json(out_dir / "scores.json", score)
+    write_json(out_dir / SCORES_NAME, score)
     shutil.rmtree(scratch, ignore_errors=True)
     return score

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from earbit.audio.splits import Splits
@@ -39,6 +39,19 @@ def cases_with_lm(
         "word_score": best.word_score,
         "n_settings": len(searches),
     }
+
+
+def is_scored_with(score: Mapping[str, Any], model: LanguageModel | None) -> bool:
+    """Whether a score is that of decoding with this language model, or of none, if it has words."""
+    found = score.get("with_lm")
+    if model is None or "wer" not in score["metrics"]:
+        return found is None
+    return found is not None and (
+        found["lm_digest"] == model.digest
+        and found["n_beams"] == model.n_beams
+        and found["n_settings"] == len(model.settings)
+        and (found["lm_weight"], found["word_score"]) in {tuple(pair) for pair in model.settings}
+    )
 
 
 def _cases(

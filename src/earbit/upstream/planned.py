@@ -52,6 +52,11 @@ class Planned:
             "upstream": "pytorch" if self.export is None else "runtime",
         }
 
+    def files(self, out_dir: Path) -> list[Path]:
+        """Files that `upstream` writes."""
+        model = [] if self.plan is None else [out_dir / MODEL_FILE_NAME]
+        return model + ([] if self.export is None else [out_dir / PROGRAM_NAME])
+
     def upstream(self, corpus: Corpus, ids: set[str], out_dir: Path, seed: int, n: int) -> Upstream:
         """Calibrates on up to 16 of the clips `ids`, without their labels; n: threads.
 
