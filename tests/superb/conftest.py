@@ -1,9 +1,11 @@
 """Clips whose features are made up, so that what a head can learn is known."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from earbit.audio.splits import Splits
@@ -12,6 +14,7 @@ from earbit.upstream.features import FrozenFeatures
 
 CLASSES = ("down", "left", "up")
 N_STATES, WIDTH = 3, 8
+NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 
 
 def examples(prefix, n_per_class):
@@ -71,3 +74,20 @@ def toy():
         constant=constant,
         frozen=frozen,
     )
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory):
+    """A corpus of three notes, and four speakers with one clip of each."""
+    root = tmp_path_factory.mktemp("notes")
+    lines = []
+    for speaker, split in {"a": "train", "b": "train", "c": "valid", "d": "test"}.items():
+        for word, hz in NOTES_HZ.items():
+            t_s = np.arange(6_400) / 16_000
+            soundfile.write(
+                root / f"{speaker}-{word}.wav", 0.3 * np.sin(2 * np.pi * hz * t_s), 16_000
+            )
+            fields = {"speaker": speaker, "keyword": word, "split": split}
+            lines.append({"path": f"{speaker}-{word}.wav", **fields})
+    (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return root

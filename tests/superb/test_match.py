@@ -1,4 +1,5 @@
 import tracemalloc
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -183,13 +184,28 @@ def test_the_layer_is_picked_on_the_validation_queries_and_words_are_found():
     low, high = score["interval"]
     assert low <= score["value"] <= high
     assert (score["n_queries"], score["n_documents"], score["n_groups"]) == (6, 24, 6)
-    assert score["metric"] == "mtwv"
     # The threshold of the best value: at it, every query has its documents and few others.
     cases = match_cases(features, search, layer=1)
     is_match = np.array(cases.references)
     is_found = np.array(cases.predictions) >= score["threshold"]
     assert is_found[is_match].mean() > 0.9
     assert is_found[~is_match].mean() < 0.01
+
+
+def test_progress_counts_every_pair_of_every_layer_and_of_the_test(monkeypatch):
+    counted = []
+
+    @contextmanager
+    def progress(title, total):
+        yield lambda n, note: counted.append((n, total))
+
+    features, search = spoken()
+    monkeypatch.setattr("earbit.superb.match.progress", progress)
+    monkeypatch.setattr("earbit.runtime.match.BLOCK_FRAMES", 200)
+    run_match(QBE, features, {"valid": search, "test": search}, seed=0, summary={})
+    assert {total for _, total in counted} == {(features.n_states + 1) * 6 * 24}
+    assert sum(n for n, _ in counted) == counted[0][1]
+    assert max(n for n, _ in counted) < 24  # not only at the end of a layer
 
 
 def test_the_best_layer_of_the_test_queries_is_not_looked_at():

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import soundfile
 
 from earbit.audio.decode import read_audio
 from earbit.errors import ConfigError
@@ -16,23 +15,6 @@ from earbit.superb.verb import Settings, score_model
 from earbit.upstream import planned, upstream
 
 FEW = Settings(n_steps=30, lrs=(1e-2,))
-NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
-
-
-@pytest.fixture(scope="module")
-def notes(tmp_path_factory):
-    root = tmp_path_factory.mktemp("notes")
-    lines = []
-    for speaker, split in {"a": "train", "b": "train", "c": "valid", "d": "test"}.items():
-        for word, hz in NOTES_HZ.items():
-            t_s = np.arange(6_400) / 16_000
-            soundfile.write(
-                root / f"{speaker}-{word}.wav", 0.3 * np.sin(2 * np.pi * hz * t_s), 16_000
-            )
-            fields = {"speaker": speaker, "keyword": word, "split": split}
-            lines.append({"path": f"{speaker}-{word}.wav", **fields})
-    (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return root
 
 
 def score(model, notes, out_dir, **options):

@@ -288,21 +288,6 @@ def test_a_folder_of_another_run_is_refused_and_stays(folder, tmp_path):
     assert (out / "scores.json").read_bytes() == before
 
 
-def test_the_command_of_a_finished_run_returns_its_scores_and_computes_nothing(
-    folder, tmp_path, monkeypatch, capsys
-):
-    where = ("hubert-tiny", ("ks",), (str(folder),), tmp_path / "out")
-    scores = score_model(*where, settings=FEW, seed=0)
-    with monkeypatch.context() as patch:
-        patch.setattr(verb, "corpus_features", lambda *_, **__: pytest.fail("computed again"))
-        again = score_model(*where, settings=FEW, seed=0)
-    assert again == json.loads(json.dumps(scores))
-    assert "out/scores.json: this run is finished; give another --out" in capsys.readouterr().err
-    (tmp_path / "out" / "head.safetensors").unlink()
-    assert score_model(*where, settings=FEW, seed=0) == scores
-    assert (tmp_path / "out" / "head.safetensors").is_file()
-
-
 def test_a_task_may_have_a_corpus_of_its_own(folder, tmp_path, only_splits):
     other = relabelled(folder, tmp_path / "other", {})
     places = (str(folder), f"er={other}")

@@ -1,8 +1,6 @@
 import os
 import signal
-from collections import Counter
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ from earbit.heads.kinds.table import KINDS
 from earbit.heads.linear import FrameLinear
 from earbit.heads.metrics import METRICS, Metric
 from earbit.superb import training as module
-from earbit.superb.batches import collate, crop_starts, endless_batches
+from earbit.superb.batches import collate
 from earbit.superb.ks import KS
 from earbit.superb.training import Training, predict, train_head
 
@@ -229,15 +227,6 @@ def test_a_text_is_learned_from_clips_without_times(toy, training):
     assert predictions == {example.id: example.target for example in test}
 
 
-def test_clips_are_padded_with_zeros_behind_their_frames():
-    clips = {"a": np.ones((2, 1, 3), np.float32), "b": np.full((2, 4, 3), 2, np.float32)}
-    states_LBTD, lengths = collate(clips, ["a", "b"])
-    assert states_LBTD.shape == (2, 2, 4, 3)
-    assert lengths.tolist() == [1, 4]
-    assert states_LBTD[:, 0].sum((0, 2)).tolist() == [6, 0, 0, 0]
-    assert states_LBTD[:, 1].sum((0, 2)).tolist() == [12, 12, 12, 12]
-
-
 def test_a_crop_takes_the_frames_of_the_clip_and_of_its_target_from_the_same_place(
     toy, training, monkeypatch
 ):
@@ -279,48 +268,8 @@ def test_a_crop_takes_the_frames_of_the_clip_and_of_its_target_from_the_same_pla
     assert len(starts) > 5
 
 
-@pytest.mark.parametrize(
-    ("n_frames", "starts", "most"), [(30, set(range(21)), 10), (10, {0}, 10), (4, {0}, 10)]
-)
-def test_crops_begin_anywhere_where_they_fit(n_frames, starts, most):
-    clips = {"a": np.zeros((1, n_frames, 1), np.float32)}
-    rng = np.random.default_rng(0)
-    drawn = {crop_starts(clips, ["a"], most, rng)[0] for _ in range(500)}
-    assert drawn == starts
-
-
 def test_without_a_longest_length_nothing_is_cropped(training):
     assert training.max_frames is None
     assert with_protocol(training, max_s=2.0).max_frames == 100
     fbank = replace(training.features, hop_samples=160)
     assert replace(with_protocol(training, max_s=2.0), features=fbank).max_frames == 200
-
-
-def batches(targets, batch_size, n_batches, is_balanced=False, seed=0):
-    drawn = endless_batches(targets, batch_size, is_balanced=is_balanced, seed=seed)
-    return list(islice(drawn, n_batches))
-
-
-def test_every_clip_comes_once_per_epoch_though_batches_span_epochs():
-    drawn = [i for batch in batches("a" * 10, 4, 5) for i in batch]
-    assert Counter(drawn[:10]) == Counter(drawn[10:]) == Counter(range(10))
-    assert drawn[:10] != drawn[10:]
-
-
-def test_a_batch_larger_than_the_set_repeats_it():
-    (batch,) = batches("abc", 9, 1)
-    assert Counter(batch) == {0: 3, 1: 3, 2: 3}
-
-
-def test_balanced_every_target_is_drawn_equally_often():
-    targets = "a" * 9 + "b"
-    drawn = Counter(targets[i] for b in batches(targets, 100, 40, is_balanced=True) for i in b)
-    assert drawn["a"] + drawn["b"] == 4000
-    assert 0.9 < drawn["a"] / drawn["b"] < 1.1
-
-
-def test_the_order_follows_from_the_seed_and_leaves_the_global_generator_alone():
-    before = torch.random.get_rng_state()
-    one, again, other = (batches("a" * 10, 4, 5, seed=seed) for seed in (1, 1, 2))
-    assert one == again != other
-    assert torch.equal(torch.random.get_rng_state(), before)

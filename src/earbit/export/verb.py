@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from earbit.config import to_dict
-from earbit.errors import DataError
+from earbit.errors import ConfigError, DataError
 from earbit.export.head import ModelHead, head_of, lower_head, verify_head
 from earbit.export.lower import lower_model
 from earbit.export.out_file import require_program_place
@@ -26,6 +26,8 @@ from earbit.quantize.convert import precisions_of
 from earbit.quantize.plan import plan_named
 from earbit.quantize.student import noise_clips, plan_for, quantized_copy
 from earbit.runtime.session import Session
+from earbit.superb.finished import SCORES_NAME
+from earbit.superb.head_file import head_path
 
 MIN_BIT_AGREEMENT = 0.999
 """Minimum fraction of equal bits, because equal layers differ only by the order of float sums."""
@@ -70,6 +72,8 @@ def export_model(
     Checks that `out` can be written before the model is built.
     """
     require_program_place(out)
+    if head is not None:
+        _require_scored(head)
     model = model_of(where, plan=plan, seed=seed, settings=settings)
     packed = None if head is None else head_of(model, head, name=where)
     if where in PRESETS:
@@ -81,6 +85,15 @@ def export_model(
         )
     waveform = noise_clips(seed + 1, n_clips=1)[0]
     return export_to(model, out, name=where, waveform=waveform, head=packed)
+
+
+def _require_scored(head: Path) -> None:
+    """Raises ConfigError for a folder with a head that `earbit superb` has not scored yet."""
+    if head_path(head) != head and head_path(head).is_file() and not (head / SCORES_NAME).is_file():
+        raise ConfigError(
+            f"{head}: no {SCORES_NAME}, so its run did not finish; give the same `earbit superb` "
+            f"command again, or {head_path(head)} for the head as it is"
+        )
 
 
 def export_scored(model: AudioModel, out: Path, head: Path | None) -> None:

@@ -5,7 +5,7 @@ Letters: Q frames of a query, M frames of all documents, D width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
@@ -20,13 +20,18 @@ BLOCK_FRAMES = 100_000
 Array = NDArray[np.float32]
 
 
-def match_scores(queries: Sequence[Array], documents: Iterable[Array]) -> Iterator[Array]:
+def match_scores(
+    queries: Sequence[Array],
+    documents: Iterable[Array],
+    advance: Callable[[int], object] = lambda n: None,
+) -> Iterator[Array]:
     """Scores of all documents for each query, standardised over the documents: (documents,).
 
     queries, documents: features (frames, D), which are first standardised per dimension over all
     of them.  Documents are iterated twice and a block of them is kept at a time, so that they may
-    be read when they are asked for.  A score tells how much better a document matches than the
-    others do, in standard deviations.
+    be read when they are asked for.  advance: called with the number of documents each time that a
+    query was compared with some.  A score tells how much better a document matches than the others
+    do, in standard deviations.
     """
     mean_D, scale_D = _moments(chain(queries, documents))
     directions = [_directions((query - mean_D) / scale_D) for query in queries]
@@ -39,6 +44,7 @@ def match_scores(queries: Sequence[Array], documents: Iterable[Array]) -> Iterat
         for query_QD, of_query in zip(directions, parts, strict=True):
             if len(query_QD) >= MIN_QUERY_FRAMES:
                 of_query.append(document_scores(query_QD, lengths, frames_MD))
+            advance(len(some))
     for of_query in parts:
         raw = np.concatenate(of_query) if of_query else np.zeros(n_documents, np.float32)
         yield (raw - raw.mean()) / max(FLOOR, float(raw.std()))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from earbit.heads.metrics import METRICS, term_weighted_threshold
 from earbit.progress import progress
 from earbit.runtime.match import match_scores
 from earbit.superb.runner import origin, scored
-from earbit.superb.search import Search
+from earbit.superb.search import PARTS, Search
 from earbit.superb.task import Task
 from earbit.upstream.feature_store import Array, Clips, state_of
 from earbit.upstream.features import FrozenFeatures
@@ -30,14 +31,17 @@ def run_match(
     """Picks the layer on the validation queries, scores the test queries, returns the score."""
     metric = METRICS[task.metrics[0]]
     values, thresholds = [], []
-    with progress(f"{task.name} layers", features.n_states) as advance:
+    n_valid, n_test = (searches[part].n_pairs for part in PARTS)
+    total = features.n_states * n_valid + n_test
+    with progress(f"{task.name} pairs of query and document", total) as advance:
+        note = ""
         for layer in range(features.n_states):
-            cases = match_cases(features, searches["valid"], layer)
+            cases = match_cases(features, searches["valid"], layer, partial(advance, note=note))
             values.append(metric.of(cases))
             thresholds.append(term_weighted_threshold(cases))
-            advance(1, f"layer {layer}: {task.metrics[0]} {values[-1]:.4g} on valid")
-    layer = int(np.argmax(values))
-    cases = match_cases(features, searches["test"], layer)
+            note = f"layer {layer}: {task.metrics[0]} {values[-1]:.4g} on valid"
+        layer = int(np.argmax(values))
+        cases = match_cases(features, searches["test"], layer, partial(advance, note="test"))
     return {
         **scored(task, cases, seed),
         "valid_value": values[layer],
@@ -51,14 +55,22 @@ def run_match(
     }
 
 
-def match_cases(features: FrozenFeatures, search: Search, layer: int) -> Cases:
-    """Scores of all pairs of query and document by one hidden state; a query is a group."""
+def match_cases(
+    features: FrozenFeatures,
+    search: Search,
+    layer: int,
+    advance: Callable[[int], object] = lambda n: None,
+) -> Cases:
+    """Scores of all pairs of query and document by one hidden state; a query is a group.
+
+    advance: called with the number of pairs that were compared.
+    """
     queries = [state_of(features.clips, i, layer) for i in search.queries]
     documents = _States(features.clips, search.documents, layer)
     scores: list[float] = []
     matches: list[bool] = []
     for term, of_query in zip(
-        search.queries.values(), match_scores(queries, documents), strict=True
+        search.queries.values(), match_scores(queries, documents, advance), strict=True
     ):
         scores += of_query.tolist()
         matches += [term in terms for terms in search.documents.values()]

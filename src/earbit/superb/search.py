@@ -20,6 +20,11 @@ class Search:
     queries: dict[str, str]
     documents: dict[str, frozenset[str]]
 
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs of query and document."""
+        return len(self.queries) * len(self.documents)
+
 
 def searches_of(corpus: Corpus) -> dict[str, Search]:
     """The search of the validation queries and that of the test queries.
