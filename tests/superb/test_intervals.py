@@ -1,7 +1,6 @@
 """Bootstrap intervals of metrics."""
 
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
@@ -47,8 +46,30 @@ def test_more_clips_of_the_same_speakers_do_not_narrow_an_interval():
     assert width(two_thirds(600)) < 0.3 * width(two_thirds(30, n_per_group=20))
 
 
-def test_a_single_group_has_no_interval():
-    assert METRICS["accuracy"].interval(two_thirds(1, n_per_group=30), seed=0) is None
+@pytest.mark.parametrize("n_groups", [1, 2, 3, 4])
+def test_clips_of_few_speakers_are_resampled_one_by_one(n_groups):
+    """Of three speakers with equal scores, samples of whole speakers would not differ."""
+    predictions = [["yes", "no", "yes"][i % 3] for i in range(120)]
+    groups = [f"g{i * n_groups // 120}" for i in range(120)]
+    few = cases(predictions, ["yes"] * 120, groups)
+    low, high = METRICS["accuracy"].interval(few, seed=0)
+    assert low < 2 / 3 < high
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(2 / 9 / 120), rel=0.15)
+
+
+@pytest.mark.parametrize("name", ["eer", "mtwv"])
+def test_pairs_share_clips_so_few_speakers_or_queries_have_no_interval(name):
+    rng = np.random.default_rng(0)
+    matches = [i % 6 == 0 for i in range(600)]
+    scores = [float(rng.normal(4.0 * match)) for match in matches]
+    few, enough = ([f"g{i % n}" for i in range(600)] for n in (4, 5))
+    assert METRICS[name].interval(cases(scores, matches, few), seed=0) is None
+    low, high = METRICS[name].interval(cases(scores, matches, enough), seed=0)
+    assert low < high
+
+
+def test_samples_that_do_not_differ_give_no_interval():
+    assert METRICS["accuracy"].interval(cases(["a"] * 9, ["a"] * 9), seed=0) is None
 
 
 def test_an_interval_follows_from_its_seed():
@@ -68,10 +89,10 @@ def test_an_interval_leaves_the_global_generator_alone():
 
 def test_samples_without_a_value_are_left_out_and_without_any_there_is_no_interval():
     eer_metric = METRICS["eer"]
-    both = cases([0.9, 0.2, 0.4, 0.6], [True, False, True, False], ["a", "b", "c", "d"])
+    both = cases([0.9, 0.2, 0.4, 0.6, 0.3], [True, False, True, False, False], list("abcde"))
     low, high = eer_metric.interval(both, seed=0)
     assert 0 <= low <= high <= 1
-    only_matches = cases([0.9, 0.2], [True, True], ["a", "b"])
+    only_matches = cases([0.9, 0.2] * 3, [True, True] * 3)
     assert np.isnan(eer_metric.of(only_matches))
     assert eer_metric.interval(only_matches, seed=0) is None
 
@@ -108,7 +129,7 @@ def test_rows_of_a_metric_are_resampled_by_whole_groups():
         METRICS["accuracy"], value=lambda blocks: seen.append([len(b) for b in blocks]) or 0.0
     )
 
-    metric.interval(cases(["a"] * 6, ["a"] * 6, ["x", "y", "y", "z", "z", "z"]), seed=0)
-    assert {n for sample in seen for n in sample} == {1, 2, 3}
-    assert {len(sample) for sample in seen} == {3}
-    assert len({tuple(sample) for sample in seen}) == len(list(product(range(3), repeat=3)))
+    groups = [name for i, name in enumerate("vwxyz", start=1) for _ in range(i)]
+    metric.interval(cases(["a"] * 15, ["a"] * 15, groups), seed=0)
+    assert {n for sample in seen for n in sample} == {1, 2, 3, 4, 5}
+    assert {len(sample) for sample in seen} == {5}

@@ -183,7 +183,8 @@ def test_the_layer_is_picked_on_the_validation_queries_and_words_are_found():
     assert score["layers"][0] < 0.3
     low, high = score["interval"]
     assert low <= score["value"] <= high
-    assert (score["n_queries"], score["n_documents"], score["n_groups"]) == (6, 24, 6)
+    assert (score["n_queries"], score["n_documents"]) == (6, 24)
+    assert score["interval_over"] == "6 queries"
     # The threshold of the best value: at it, every query has its documents and few others.
     cases = match_cases(features, search, layer=1)
     is_match = np.array(cases.references)

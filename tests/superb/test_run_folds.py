@@ -55,7 +55,7 @@ def test_the_value_is_the_mean_over_folds_and_each_is_that_of_a_run_of_its_own(s
 
 def test_the_interval_is_over_the_test_clips_of_all_folds(scored):
     *_, score = scored
-    assert score["n_groups"] == 3  # speakers; a fold has one of them, and no interval
+    assert score["interval_over"] == "27 clips of 3 speakers"
     low, high = score["intervals"]["accuracy"]
     assert 0 <= low <= high <= 1
 

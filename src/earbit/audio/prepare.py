@@ -30,6 +30,8 @@ from earbit.progress import progress, say
 
 REPORT_NAME = "manifest.json"
 FILES = {REPORT_NAME, QUARANTINE_NAME}
+UNSPLIT = "none"
+"""Key of clips without a split in counts by split."""
 """Files that this command writes."""
 SILENCE_PEAK = 1e-3
 """Peak of silence: 60 dB below full scale."""
@@ -99,7 +101,7 @@ def render_prepared(report: Mapping[str, Any], out_dir: Path) -> str:
     n_bad = report["n_quarantined"]
     lines = [
         f"{report['corpus']}: {report['n_utterances']} utterances, {report['hours']} hours, "
-        f"{report['n_speakers']} speakers, "
+        f"{report['n_speakers'] or 'unknown'} speakers, "
         + (
             f"{n_bad} unusable files in {out_dir / QUARANTINE_NAME}"
             if n_bad
@@ -107,7 +109,10 @@ def render_prepared(report: Mapping[str, Any], out_dir: Path) -> str:
         )
     ]
     for title in ("splits", "labels"):
-        counts = (f"{n} {name}" for name, n in report[title].items())
+        counts = (
+            f"{n} {'without a split' if (title, name) == ('splits', UNSPLIT) else name}"
+            for name, n in report[title].items()
+        )
         lines.append(f"{title}: {', '.join(counts) or 'none'}")
     lines.append(f"tasks that can use it: {', '.join(report['tasks']) or 'none'}")
     if refused := report["tasks_without_labels"]:
@@ -185,7 +190,7 @@ def look_over(corpus: Corpus, tasks: Mapping[str, Check]) -> dict[str, Any]:
     speakers = set()
     for cut in corpus.cuts:
         custom = cut.custom or {}
-        splits[custom.get("split") or "none"] += 1
+        splits[custom.get("split") or UNSPLIT] += 1
         labels.update(name for name, value in custom.items() if value and name != "split")
         for supervision in cut.supervisions:
             if supervision.speaker:

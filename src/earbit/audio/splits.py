@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -112,8 +112,8 @@ def speaker_splits(examples: Sequence[Clip], split_of: Mapping[str, str | None])
     if empty := [name for name in NAMES if not parts[name]]:
         raise DataError(
             f"no {' and no '.join(empty)} clip among {len(examples)} clips of "
-            f"{len({e.speaker for e in examples} - {None})} speakers; at least three clips are "
-            "needed, one each to train, to validate and to test" + _resplit_advice(split_of)
+            f"{speakers_text(examples)}; at least three clips are needed, one each to train, to "
+            f"validate and to test{_resplit_advice(split_of)}"
         )
     return _splits(parts, summary)
 
@@ -198,6 +198,12 @@ def hold_out_speakers(
     return {name: sorted(part, key=lambda example: example.id) for name, part in parts.items()}
 
 
+def speakers_text(clips: Iterable[LabelledClip]) -> str:
+    """The number of speakers of clips for a message."""
+    n = len({clip.speaker for clip in clips} - {None})
+    return "unknown speakers" if not n else "one speaker" if n == 1 else f"{n} speakers"
+
+
 def _resplit_advice(split_of: Mapping[str, str | None]) -> str:
     """End of an error; empty for a corpus without splits."""
     return f"; {RESPLIT}" if any(split_of.values()) else ""
@@ -215,8 +221,8 @@ def _require_every_class(
         least = "clips of at least three speakers" if n_speakers >= len(NAMES) else "three clips"
         raise DataError(
             f"no clip of {', '.join(missing[:8])}{' ...' if len(missing) > 8 else ''} "
-            f"({n_speakers} speakers); every class needs a clip in train, valid and test: add "
-            f"{least} per class, or leave the class out{advice}"
+            f"({speakers_text(examples)}); every class needs a clip in train, valid and test: "
+            f"add {least} per class, or leave the class out{advice}"
         )
 
 

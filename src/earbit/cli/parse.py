@@ -34,6 +34,8 @@ def parse(commands: Mapping[str, Command], args: Sequence[str]) -> Callable[[], 
         raise ConfigError(f"{_no_command(name, commands)}; see earbit --help")
     if " ".join(args[:2]) in commands:
         name, args = " ".join(args[:2]), args[1:]
+    elif near := _near_subcommand(args[:2], commands):
+        raise ConfigError(f"no command {' '.join(args[:2])!r}; did you mean {near}")
     arguments = arguments_of(commands[name])
     try:
         values = _values(name, commands[name], arguments, args[1:])
@@ -134,6 +136,15 @@ def _as_setting(tokens: Sequence[str], about_set: str) -> str:
         return ""
     value = value if equals else "VALUE" if len(tokens) < 2 else tokens[1]
     return f"; it is a field of the configuration: --set {name}={value}"
+
+
+def _near_subcommand(words: Sequence[str], commands: Mapping[str, Command]) -> str | None:
+    """The command of two words that these two nearly are, if the second is not a file."""
+    if len(words) < 2 or os.path.exists(words[1]):
+        return None
+    own = [command for command in commands if command.startswith(f"{words[0]} ")]
+    seconds = difflib.get_close_matches(words[1], [c.split()[1] for c in own], n=1, cutoff=0.7)
+    return f"{words[0]} {seconds[0]}" if seconds else None
 
 
 def _no_command(name: str | None, commands: Mapping[str, Command]) -> str:

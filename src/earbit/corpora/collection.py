@@ -7,6 +7,7 @@ tasks/sd_mixtures.jsonl recipes of mixtures.  All of them name files relative to
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,12 +61,22 @@ SPEAKERS = ("ASV", "ASV(crops)")
 """Tags of clips for speaker verification; of a speaker with `crops` there may be one clip."""
 
 
-def _clips(root: Path) -> dict[str, Clip]:
-    """Clips of all manifests by path relative to `root`."""
+def _clips(root: Path) -> Mapping[str, Clip]:
+    """Clips of all manifests by path relative to `root`, which all parts share."""
+    manifests = sorted(root.glob(f"*/{MANIFEST_NAME}"))
+    states = [path.stat() for path in manifests]
+    return _parsed(root, tuple(manifests), tuple((s.st_mtime_ns, s.st_size) for s in states))
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(
+    root: Path, manifests: tuple[Path, ...], states: tuple[tuple[int, int], ...]
+) -> Mapping[str, Clip]:
+    """`_clips`; states: times and sizes of the manifests, since changed ones are parsed again."""
     from earbit.audio.manifest import checked_labels  # here, as the command line reads the table
 
     found = {}
-    for manifest in sorted(root.glob(f"*/{MANIFEST_NAME}")):
+    for manifest in manifests:
         folder = manifest.parent.name
         for number, line in text_lines(manifest):
             record = _json(manifest, number, line)

@@ -10,14 +10,14 @@ from typing import Any
 from earbit.audio.corpus import Corpus, corpus_of_items, open_corpus, say_ignored, write_quarantine
 from earbit.audio.folder import AudioFolder, audio_folder
 from earbit.audio.manifest import check_stays_inside, read_folder
-from earbit.audio.prepare import REPORT_NAME, Check, decoded_levels, look_over
+from earbit.audio.prepare import REPORT_NAME, UNSPLIT, Check, decoded_levels, look_over
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus, Trial
 from earbit.corpora.write import complete_or_absent, write_part
 from earbit.errors import ConfigError, DataError
 from earbit.files import name_of, refuse_other_files, writable, write_json
 from earbit.progress import say
 
-SPLITS = ("train", "valid", "test", "none")
+SPLITS = ("train", "valid", "test", UNSPLIT)
 """Order of the splits in the report."""
 N_NAMED = 3
 """Maximum number of missing files that are named."""
@@ -180,7 +180,7 @@ def _about(
     """Source, remarks, and the number of audio files found and published by split."""
     files: dict[str, set[Path]] = {}
     for clip in content.clips:
-        files.setdefault(clip.labels.get("split") or "none", set()).add(clip.path)
+        files.setdefault(clip.labels.get("split") or UNSPLIT, set()).add(clip.path)
     published = content.part.counts
     needed = {path for clip in content.clips for path in clip.files}
     missing = sorted(path for path in needed if not (audio_root / path).is_file())
@@ -205,8 +205,11 @@ def _about(
 
 def _said(about: Mapping[str, Any]) -> str:
     """Files found and published, by split, on one line."""
-    counts = [
-        f"{split} {n['found']:,}" + ("" if n["published"] is None else f" of {n['published']:,}")
+    count_of = {
+        split: f"{n['found']:,}" + ("" if n["published"] is None else f" of {n['published']:,}")
         for split, n in about["files"].items()
-    ]
-    return f"{', '.join(counts)} files"
+    }
+    unsplit = count_of.pop(UNSPLIT, None)
+    by_split = ", ".join(f"{split} {count}" for split, count in count_of.items())
+    without = None if unsplit is None else f"{unsplit} files without a split"
+    return ", ".join(filter(None, (by_split and f"{by_split} files", without)))

@@ -118,10 +118,13 @@ def export_to(
     """
     require_program_place(out)
     make_folder(out.parent)
-    precisions = sorted({str(p) for p in precisions_of(model).values()})
+    # From few bits to float, so that the precision of the plan comes first.
+    precisions = sorted(
+        set(precisions_of(model).values()), key=lambda p: (p.weight_bits, p.activation_bits)
+    )
     origin = {
         "name": name,
-        "precisions": precisions,
+        "precisions": [str(precision) for precision in precisions],
         "config": to_dict(model.config),
         "model_digest": weights_digest(model),
     }

@@ -15,6 +15,8 @@ Blocks = Sequence[NDArray[np.float64]]
 """Rows of a metric, (cases, columns) for each group of cases."""
 N_RESAMPLES, MANY_ROWS = 1_000, 50_000
 """Samples of an interval; a tenth for more rows than that."""
+MIN_GROUPS = 5
+"""Fewest groups to resample: an interval over fewer is far too narrow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ def blocks_of(rows: NDArray[np.float64], groups: Sequence[str]) -> Blocks:
 def interval(blocks: Blocks, value: Any, seed: int) -> tuple[float, float] | None:
     """Percentile interval of 95 % from samples of whole groups with replacement.
 
-    value: blocks -> number.  None for a single group, and if no sample has a value.
+    value: blocks -> number.  None for a single group, and if no two samples have different values,
+    which tells nothing of the error.
     """
     if len(blocks) < 2:
         return None
@@ -59,7 +62,7 @@ def interval(blocks: Blocks, value: Any, seed: int) -> tuple[float, float] | Non
     draws = random.integers(len(blocks), size=(n_resamples, len(blocks)))
     values = np.array([value([blocks[i] for i in draw]) for draw in draws])
     values = values[np.isfinite(values)]
-    if not values.size:
+    if not values.size or values.min() == values.max():
         return None
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)

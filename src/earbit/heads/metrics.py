@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earbit.extras import imported
-from earbit.heads.cases import Blocks, Cases, blocks_of, interval
+from earbit.heads.cases import MIN_GROUPS, Blocks, Cases, blocks_of, interval
 
 Rows = NDArray[np.float64]
 TWV_BETA = 12.49
@@ -26,14 +26,25 @@ class Metric:
     value: Callable[[Blocks], float]
     """Rows of every group of cases -> value."""
     higher_is_better: bool
+    is_of_pairs: bool = False
+    """Whether a case is a pair of clips: such cases share clips, and are never resampled alone."""
 
     def of(self, cases: Cases) -> float:
         """Value of all cases."""
         return self.value(self._blocks(cases))
 
     def interval(self, cases: Cases, seed: int) -> tuple[float, float] | None:
-        """Bootstrap interval of 95 % over the groups; None if there is none."""
-        return interval(self._blocks(cases), self.value, seed)
+        """Bootstrap interval of 95 % over the groups, or over the cases where groups are too few.
+
+        The latter does not cover other groups.  None for too few groups of pairs, and if samples do
+        not differ.
+        """
+        if len(set(cases.groups)) >= MIN_GROUPS:
+            return interval(self._blocks(cases), self.value, seed)
+        if self.is_of_pairs:
+            return None
+        alone = replace(cases, groups=[str(i) for i in range(len(cases.groups))])
+        return interval(self._blocks(alone), self.value, seed)
 
     def is_better(self, value: float, than: float) -> bool:
         """Whether one value is better than another; any number is better than NaN."""
@@ -233,8 +244,8 @@ METRICS = {
     "per": Metric(_word_edits, _ratio, higher_is_better=False),
     "slot_type_f1": Metric(_slot_types, _ratio, higher_is_better=True),
     "slot_value_cer": Metric(_slot_values, _ratio, higher_is_better=False),
-    "eer": Metric(_scores, _equal_error_rate, higher_is_better=False),
-    "mtwv": Metric(_scores, _max_term_weighted_value, higher_is_better=True),
+    "eer": Metric(_scores, _equal_error_rate, higher_is_better=False, is_of_pairs=True),
+    "mtwv": Metric(_scores, _max_term_weighted_value, higher_is_better=True, is_of_pairs=True),
     "der": Metric(_diarization_errors, _ratio, higher_is_better=False),
 }
 

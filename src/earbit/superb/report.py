@@ -50,7 +50,7 @@ COLUMNS = dict(_columns())
 
 def scores_table(scores: Sequence[Mapping[str, Any]]) -> str:
     """Text with a line for each metric of each task: value, 95 % interval and protocol."""
-    rows = [("task", "metric", "value", "95 % interval", "", "protocol")]
+    rows = [("task", "metric", "value", "95 % interval", "interval over", "", "protocol")]
     for score in scores:
         for name, (value, between) in _values(score).items():
             rows.append(
@@ -59,6 +59,7 @@ def scores_table(scores: Sequence[Mapping[str, Any]]) -> str:
                     in_percent(name),
                     shown(name, value),
                     "" if between is None else " to ".join(shown(name, v) for v in between),
+                    score.get("interval_over", ""),
                     f"{'higher' if _metric(name).higher_is_better else 'lower'} is better",
                     _protocol(score),
                 )

@@ -15,7 +15,7 @@ import earbit
 from earbit.audio.splits import NAMES, Splits
 from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder
-from earbit.heads.cases import Cases
+from earbit.heads.cases import MIN_GROUPS, Cases
 from earbit.heads.example import Example
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.language_model import LanguageModel
@@ -141,8 +141,21 @@ def scored(task: Task, cases: Cases, seed: int) -> dict[str, Any]:
         "metrics": values,
         "intervals": intervals,
         "higher_is_better": METRICS[first].higher_is_better,
-        "n_groups": len(set(cases.groups)),
+        "interval_over": _resampled(task, cases),
     }
+
+
+def _resampled(task: Task, cases: Cases) -> str:
+    """What the intervals of a score were resampled over, as text."""
+    names = set(cases.groups)
+    has_speakers = any(name.startswith("speaker ") for name in names)
+    unit = "queries" if task.kind == "match" else "speakers" if has_speakers else "clips"
+    groups = f"{len(names)} {unit}"
+    if len(names) >= MIN_GROUPS:
+        return groups
+    if METRICS[task.metrics[0]].is_of_pairs:
+        return f"none for {groups}, at least {MIN_GROUPS} are needed"
+    return f"{len(cases.groups)} clips of {groups}" if has_speakers else groups
 
 
 def origin(task: Task, features: FrozenFeatures, summary: Mapping[str, Any]) -> dict[str, Any]:
