@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earbit.audio.splits import class_splits, hold_out_speakers, speaker_splits
+from earbit.audio.splits import class_splits, hold_out_speakers, speaker_splits, speakers_text
 from earbit.errors import DataError
 from earbit.heads.example import Example
 
@@ -280,3 +280,12 @@ def test_two_speakers_are_held_out_where_one_split_is_missing():
     splits = speaker_splits(examples, {e.id: given.get(e.speaker, "train") for e in examples})
     assert splits.summary["drawn_by"] == "corpus; test by speaker"
     assert len(speakers(splits.test)) == len(speakers(splits.train)) == 1
+
+
+@pytest.mark.parametrize(
+    ("speakers", "text"),
+    [((None, None), "unknown speakers"), (("a", None), "one speaker"), (("a", "b"), "2 speakers")],
+)
+def test_a_message_counts_the_speakers_that_are_known(speakers, text):
+    clips = [example(i, "yes", speaker) for i, speaker in enumerate(speakers)]
+    assert speakers_text(clips) == text

@@ -170,6 +170,18 @@ def test_a_mistyped_command_is_guessed(capsys):
     assert fails(capsys, "runn") == "earbit: no command 'runn'; did you mean run; see earbit --help"
 
 
+def test_a_mistyped_second_word_of_a_command_is_guessed_unless_it_is_a_file(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert fails(capsys, "superb", "reprot", "a") == (
+        "earbit: no command 'superb reprot'; did you mean superb report"
+    )
+    Path("reprot").touch()
+    assert given("superb", "reprot", "--out", "a")["model"] == "reprot"
+    assert given("superb", "hubert-tiny", "--out", "a")["model"] == "hubert-tiny"
+
+
 def given(*args):
     """The arguments that a command's function is called with."""
     return parse(COMMANDS, args).keywords

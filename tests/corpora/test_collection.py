@@ -8,6 +8,7 @@ import soundfile
 from layouts import manifest, prepared, tree, write_wav
 
 from earbit.audio.corpus import open_corpus
+from earbit.corpora import collection
 from earbit.errors import DataError
 from earbit.superb.tasks import TASKS
 from earbit.superb.verb import corpora_of, work_on
@@ -229,3 +230,25 @@ def test_a_damaged_table_is_one_line_and_nothing_is_written(tmp_path, name, cont
         prepared("collection", tmp_path / "data", tmp_path / "out")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_manifest_is_parsed_once_for_all_parts_and_again_when_it_changes(tmp_path, monkeypatch):
+    root = tmp_path / "data"
+    for i, line in enumerate(CORPORA["words"]):
+        write_wav(root / "words" / line["path"], n_samples=3_200, hz=200 + 5 * i)
+    path = root / "words" / "manifest.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in CORPORA["words"]))
+    right, parsed = collection.text_lines, []
+
+    def text_lines(of):
+        parsed.append(of)
+        return right(of)
+
+    monkeypatch.setattr(collection, "text_lines", text_lines)
+    prepared("collection", root, tmp_path / "a")
+    assert parsed == [path]
+    path.write_text("".join(json.dumps(line) + "\n" for line in CORPORA["words"][:-2]))
+    prepared("collection", root, tmp_path / "b")
+    assert parsed == [path, path]
+    counts = [len(manifest(tmp_path / name / "ks")) for name in "ab"]
+    assert counts[0] - counts[1] == 2

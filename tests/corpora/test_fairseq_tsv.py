@@ -20,13 +20,15 @@ def root(tmp_path):
     return folder
 
 
-def test_a_table_and_a_folder_of_tables_are_read(root, tmp_path):
+def test_a_table_and_a_folder_of_tables_are_read(root, tmp_path, capsys):
     report = prepared("tsv", root, tmp_path / "all")
     assert found(report) == {"train": 2, "valid": 1}
+    assert ": train 2, valid 1 files\n" in capsys.readouterr().err
     assert manifest(tmp_path / "all")["a/1"] == {"path": "audio/a/1.wav", "split": "train"}
     (root / "mine.tsv").write_text((root / "train.tsv").read_text())
     report = prepared("tsv", root / "mine.tsv", tmp_path / "one")
     assert found(report) == {"none": 2}
+    assert ": 2 files without a split\n" in capsys.readouterr().err
     assert report["published"]["root"] == str(tmp_path / "audio")
 
 

@@ -180,6 +180,10 @@ def program(tmp_path_factory):
     return path
 
 
+def test_the_precision_of_the_plan_is_listed_before_float(program):
+    assert Session(program).origin["precisions"] == ["w8a8", "w32a32"]
+
+
 def test_codes_that_differ_by_one_are_seen_where_they_arise_and_nowhere_else(program):
     model = model_of("sparseformer-dn-tiny", plan="w8a8", seed=0)
     quantizer = model.encoder.layers[1].feed_forward.output.input_quantizer
