@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from earbit.superb.batches import collate, crop_starts, endless_batches
+from earbit.upstream.batches import collate, crop_starts, endless_batches
 
 
 def test_clips_are_padded_with_zeros_behind_their_frames():

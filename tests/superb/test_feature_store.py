@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from earbit.errors import FormatError
-from earbit.superb.batches import collate
+from earbit.upstream.batches import collate
 from earbit.upstream.feature_store import (
     KEY,
     PREFIX,

@@ -11,7 +11,8 @@ from earbit.errors import ConfigError, FormatError
 from earbit.heads.metrics import METRICS
 from earbit.superb.head_file import load_head, save_head
 from earbit.superb.ks import KS
-from earbit.superb.runner import cases_by_setting, run_task
+from earbit.superb.runner import run_task
+from earbit.superb.scores import cases_by_setting
 
 
 @pytest.fixture(scope="module")

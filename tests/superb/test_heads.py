@@ -10,7 +10,7 @@ from earbit.heads.linear import FrameLinear, MeanPoolLinear
 from earbit.heads.recurrent import Blstm, FrameLstm
 from earbit.heads.table import HEADS
 from earbit.heads.xvector import XVector
-from earbit.superb.batches import collate
+from earbit.upstream.batches import collate
 
 
 def head(n_states=3, width=8, n_outputs=4, kind=MeanPoolLinear, d_hidden=256):

@@ -177,7 +177,7 @@ def test_a_constant_state_is_no_crash():
 
 def test_the_layer_is_picked_on_the_validation_queries_and_words_are_found():
     features, search = spoken()
-    score = run_match(QBE, features, {"valid": search, "test": search}, seed=0, summary={})
+    score = run_match(QBE, features, {"valid": search, "test": search}, seed=0)
     assert score["layer"] == 1
     assert score["value"] == score["valid_value"] == max(score["layers"]) > 0.8
     assert score["layers"][0] < 0.3
@@ -203,7 +203,7 @@ def test_progress_counts_every_pair_of_every_layer_and_of_the_test(monkeypatch):
     features, search = spoken()
     monkeypatch.setattr("earbit.superb.match.progress", progress)
     monkeypatch.setattr("earbit.runtime.match.BLOCK_FRAMES", 200)
-    run_match(QBE, features, {"valid": search, "test": search}, seed=0, summary={})
+    run_match(QBE, features, {"valid": search, "test": search}, seed=0)
     assert {total for _, total in counted} == {(features.n_states + 1) * 6 * 24}
     assert sum(n for n, _ in counted) == counted[0][1]
     assert max(n for n, _ in counted) < 24  # not only at the end of a layer
@@ -220,7 +220,7 @@ def test_the_best_layer_of_the_test_queries_is_not_looked_at():
     swapped = {f"v{i}": clips[i][::-1].copy() for i in test.documents}
     valid = Search(valid.queries, {f"v{i}": terms for i, terms in test.documents.items()})
     searches = {"valid": valid, "test": test}
-    score = run_match(QBE, frozen(clips | swapped), searches, seed=0, summary={})
+    score = run_match(QBE, frozen(clips | swapped), searches, seed=0)
     assert score["layer"] == 0
     assert score["value"] < 0.3 < score["valid_value"]
 

@@ -14,9 +14,9 @@ from earbit.heads.kinds.table import KINDS
 from earbit.heads.linear import FrameLinear
 from earbit.heads.metrics import METRICS, Metric
 from earbit.superb import training as module
-from earbit.superb.batches import collate
 from earbit.superb.ks import KS
 from earbit.superb.training import Training, predict, train_head
+from earbit.upstream.batches import collate
 
 LR = 1e-2
 

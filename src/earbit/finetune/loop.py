@@ -27,8 +27,8 @@ from earbit.heads.kinds.table import KINDS
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.optimiser import build_optimiser, lr_at, set_lr
 from earbit.pretrain.steps import apply_gradient, run_steps
-from earbit.superb.batches import endless_batches
 from earbit.superb.task import Task
+from earbit.upstream.batches import endless_batches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,8 +13,10 @@ from earbit.heads.example import Example
 from earbit.progress import say
 from earbit.superb.finished import SCORES_NAME
 from earbit.superb.head_file import HEAD_NAME, save_head
-from earbit.superb.runner import SEED, origin, scored, trained_and_scored
+from earbit.superb.runner import SEED, trained_and_scored
+from earbit.superb.scores import origin, scored
 from earbit.superb.task import Protocol, ProtocolName, Task
+from earbit.superb.training import Training
 from earbit.upstream.features import FrozenFeatures
 
 
@@ -38,15 +40,14 @@ def run_folds(
     for number, (name, fold) in enumerate(splits.folds.items(), start=1):
         say(f"{task.name}: fold {name}, {number} of {len(splits.folds)}")
         place = make_folder(out_dir / "folds" / str(number))
-        scores[name], head, cases = trained_and_scored(
-            task,
-            features,
-            fold,
-            place,
+        training = Training(
+            task=task,
             protocol=protocol or task.published,
-            protocol_name=protocol_name,
+            features=features,
+            splits=fold,
             seed=seed,
         )
+        scores[name], head, cases = trained_and_scored(training, place, protocol_name)
         write_json(place / SCORES_NAME, scores[name])
         pooled.append(cases)
         if number == 1:

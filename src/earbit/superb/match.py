@@ -13,7 +13,7 @@ from earbit.heads.cases import Cases
 from earbit.heads.metrics import METRICS, term_weighted_threshold
 from earbit.progress import progress
 from earbit.runtime.match import match_scores
-from earbit.superb.runner import origin, scored
+from earbit.superb.scores import origin, scored
 from earbit.superb.search import PARTS, Search
 from earbit.superb.task import Task
 from earbit.upstream.feature_store import Array, Clips, state_of
@@ -26,7 +26,6 @@ def run_match(
     searches: Mapping[str, Search],
     *,
     seed: int,
-    summary: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Picks the layer on the validation queries, scores the test queries, returns the score."""
     metric = METRICS[task.metrics[0]]
@@ -51,7 +50,7 @@ def run_match(
         "n_queries": len(searches["test"].queries),
         "n_documents": len(searches["test"].documents),
         "seed": seed,
-        **origin(task, features, summary),
+        **origin(task, features, {}),
     }
 
 

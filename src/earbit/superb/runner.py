@@ -15,15 +15,16 @@ import earbit
 from earbit.audio.splits import NAMES, Splits
 from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder
-from earbit.heads.cases import MIN_GROUPS, Cases
+from earbit.heads.cases import Cases
 from earbit.heads.example import Example
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.language_model import LanguageModel
 from earbit.heads.metrics import METRICS
 from earbit.progress import Advance, progress, say
 from earbit.superb.head_file import HEAD_NAME, TrainedHead, load_head, save_head
+from earbit.superb.scores import best_setting, cases_by_setting, score_of, scored
 from earbit.superb.task import Protocol, ProtocolName, Task
-from earbit.superb.training import Training, predictions_by_setting, train_head
+from earbit.superb.training import Training, train_head
 from earbit.superb.with_lm import cases_with_lm
 from earbit.upstream.feature_store import frames_in
 from earbit.upstream.features import FrozenFeatures
@@ -49,31 +50,25 @@ def run_task(
     OUT/sweep, from which an interrupted run resumes.  Raises ConfigError for invalid settings,
     DataError for empty splits or clips without features.
     """
-    return trained_and_scored(
-        task,
-        features,
-        splits,
-        out_dir,
+    training = Training(
+        task=task,
         protocol=protocol or task.published,
-        protocol_name=protocol_name,
+        features=features,
+        splits=splits,
         seed=seed,
-        lm=lm,
-    )[0]
+    )
+    return trained_and_scored(training, out_dir, protocol_name, lm)[0]
 
 
 def trained_and_scored(
-    task: Task,
-    features: FrozenFeatures,
-    splits: Splits[Example],
+    training: Training,
     out_dir: Path,
-    *,
-    protocol: Protocol,
     protocol_name: ProtocolName,
-    seed: int,
     lm: LanguageModel | None = None,
 ) -> tuple[dict[str, Any], TrainedHead, Cases]:
     """`run_task`, which also returns the best head and its predictions of the test clips."""
-    training = Training(task=task, protocol=protocol, features=features, splits=splits, seed=seed)
+    task, protocol, seed = training.task, training.protocol, training.seed
+    features, splits = training.features, training.splits
     check_protocol(task, protocol)
     _check_clips(training)
     metric = METRICS[task.metrics[0]]
@@ -103,107 +98,6 @@ def trained_and_scored(
         "protocol": asdict(protocol),
     }
     return score, best, cases[setting]
-
-
-def score_of(
-    trained: TrainedHead,
-    setting: Any,
-    cases: Cases,
-    features: FrozenFeatures,
-    splits: Splits[Example],
-    seed: int,
-) -> dict[str, Any]:
-    """Metrics of the test clips with what they were computed from, for scores.json."""
-    return {
-        **scored(trained.task, cases, seed),
-        "valid_value": trained.point.value,
-        "n_train": len(splits.train),
-        "n_valid": len(splits.valid),
-        "n_test": len(splits.test),
-        "setting": setting,
-        "seed": seed,
-        "layer_weights": trained.head.layers.shares(),
-        "outputs": list(trained.outputs),
-        **origin(trained.task, features, splits.summary),
-    }
-
-
-def scored(task: Task, cases: Cases, seed: int) -> dict[str, Any]:
-    """All metrics of a task with their 95 % intervals, for scores.json."""
-    values = {name: METRICS[name].of(cases) for name in task.metrics}
-    intervals = {name: METRICS[name].interval(cases, seed) for name in task.metrics}
-    first = task.metrics[0]
-    return {
-        "task": task.name,
-        "metric": first,
-        "value": values[first],
-        "interval": intervals[first],
-        "metrics": values,
-        "intervals": intervals,
-        "higher_is_better": METRICS[first].higher_is_better,
-        "interval_over": _resampled(task, cases),
-    }
-
-
-def _resampled(task: Task, cases: Cases) -> str:
-    """What the intervals of a score were resampled over, as text."""
-    names = set(cases.groups)
-    has_speakers = any(name.startswith("speaker ") for name in names)
-    unit = "queries" if task.kind == "match" else "speakers" if has_speakers else "clips"
-    groups = f"{len(names)} {unit}"
-    if len(names) >= MIN_GROUPS:
-        return groups
-    if METRICS[task.metrics[0]].is_of_pairs:
-        return f"none for {groups}, at least {MIN_GROUPS} are needed"
-    return f"{len(cases.groups)} clips of {groups}" if has_speakers else groups
-
-
-def origin(task: Task, features: FrozenFeatures, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What a score was computed from, for scores.json."""
-    return {
-        "splits": dict(summary),
-        "model_digest": features.model_digest,
-        "corpus_digest": features.corpus_digest,
-        "cache": features.cache,
-        "source": task.source,
-        "earbit": earbit.__version__,
-    }
-
-
-def cases_by_setting(
-    trained: TrainedHead, features: FrozenFeatures, splits: Splits[Example], part: str
-) -> dict[Any, Cases]:
-    """Predictions and references of one part of the splits by setting of the kind of output.
-
-    Raises ConfigError when the features do not have the shape that the head was trained on.
-    """
-    shape = trained.head.shape
-    if (features.n_states, features.width) != (shape.n_states, shape.width):
-        raise ConfigError(
-            f"features of {features.n_states} states x {features.width}, the head was trained on "
-            f"{shape.n_states} x {shape.width}; use the model or program that it was trained with"
-        )
-    examples = getattr(splits, part)
-    task = trained.task
-    found = predictions_by_setting(task, trained.head, trained.slots, features, examples)
-    trials = splits.trials.get(part, ())
-    of = KINDS[task.kind].cases
-    return {setting: of(examples, found[setting], trials) for setting in found}
-
-
-def best_setting(trained: TrainedHead, features: FrozenFeatures, splits: Splits[Example]) -> Any:
-    """The setting of the kind that is best on the validation clips; of equal ones the first."""
-    settings = KINDS[trained.task.kind].settings
-    best = settings[0]
-    if len(settings) == 1:
-        return best
-    metric = METRICS[trained.task.metrics[0]]
-    cases = cases_by_setting(trained, features, splits, "valid")
-    value_of = {setting: metric.of(cases[setting]) for setting in settings}
-    for setting in settings:
-        if metric.is_better(value_of[setting], value_of[best]):
-            best = setting
-    return best
 
 
 def _picked_on_test(task: Task, tested: Sequence[Mapping[Any, Cases]]) -> dict[str, Any]:

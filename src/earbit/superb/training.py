@@ -38,9 +38,9 @@ from earbit.heads.table import HEADS
 from earbit.pretrain.checkpoint import Position, load_newest, save_checkpoint
 from earbit.pretrain.interruption import delayed_interruption
 from earbit.progress import Advance
-from earbit.superb.batches import collate, crop_starts, cropped, endless_batches
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.task import Protocol, Task
+from earbit.upstream.batches import collate, crop_starts, cropped, endless_batches
 from earbit.upstream.feature_store import frames_in
 from earbit.upstream.features import FrozenFeatures
 

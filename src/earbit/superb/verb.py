@@ -37,7 +37,8 @@ from earbit.superb.head_file import HEAD_NAME, load_head
 from earbit.superb.match import run_match
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import add_rejection
-from earbit.superb.runner import cases_by_setting, check_protocol, run_task, say_splits
+from earbit.superb.runner import check_protocol, run_task, say_splits
+from earbit.superb.scores import cases_by_setting
 from earbit.superb.search import Search, searches_of
 from earbit.superb.task import Protocol, ProtocolName, Task
 from earbit.superb.tasks import task_named
@@ -244,7 +245,7 @@ def score_work(
     """Trains and scores the heads of one task; writes the head to `out_dir`."""
     task, of_task = work.task, work.of_task
     if not isinstance(of_task, Splits):
-        return run_match(task, features, of_task, seed=seed, summary={})
+        return run_match(task, features, of_task, seed=seed)
     say_splits(task, of_task)
     name, protocol = settings.of(task, work.hours)
     if of_task.folds:
