@@ -63,6 +63,15 @@ def test_a_killed_run_ends_with_the_same_bits(model, notes, tmp_path, monkeypatc
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
+def test_the_command_of_a_finished_run_returns_its_scores(model, notes, tmp_path, monkeypatch):
+    found = tune(model, notes, tmp_path / "out")
+    monkeypatch.setattr("earbit.finetune.verb.decoded_corpus", lambda *_: pytest.fail("decoded"))
+    assert tune(model, notes, tmp_path / "out") == json.loads(json.dumps(found))
+    # With the packed program, there is a score to compute.
+    with pytest.raises(pytest.fail.Exception, match="decoded"):
+        tune(model, notes, tmp_path / "out", export=export_scored)
+
+
 def test_one_bit_learns_from_a_float_teacher_and_its_program_gives_the_same_labels(
     tuned, notes, tmp_path
 ):

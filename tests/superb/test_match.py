@@ -185,7 +185,7 @@ def test_the_layer_is_picked_on_the_validation_queries_and_words_are_found():
     assert low <= score["value"] <= high
     assert (score["n_queries"], score["n_documents"]) == (6, 24)
     assert score["interval_over"] == "6 queries"
-    # The threshold of the best value: at it, every query has its documents and few others.
+    # At the threshold of the best value, every query has its documents and few others.
     cases = match_cases(features, search, layer=1)
     is_match = np.array(cases.references)
     is_found = np.array(cases.predictions) >= score["threshold"]
@@ -204,9 +204,8 @@ def test_progress_counts_every_pair_of_every_layer_and_of_the_test(monkeypatch):
     monkeypatch.setattr("earbit.superb.match.progress", progress)
     monkeypatch.setattr("earbit.runtime.match.BLOCK_FRAMES", 200)
     run_match(QBE, features, {"valid": search, "test": search}, seed=0)
-    assert {total for _, total in counted} == {(features.n_states + 1) * 6 * 24}
-    assert sum(n for n, _ in counted) == counted[0][1]
-    assert max(n for n, _ in counted) < 24  # not only at the end of a layer
+    assert sum(n for n, _ in counted) == counted[0][1] == (features.n_states + 1) * 6 * 24
+    assert max(n for n, _ in counted) < 24
 
 
 def test_the_best_layer_of_the_test_queries_is_not_looked_at():
