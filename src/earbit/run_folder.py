@@ -63,6 +63,8 @@ CONSEQUENCES = {
     "distilled_from": "another teacher",
 }
 """Derived parts of a description, in the order in which they are reported."""
+NOT_COMPARED = "machine"
+"""Settings that do not determine the result; see `earbit.pretrain.machine`."""
 N_NAMED = 3
 """Maximum number of differences that an error names."""
 
@@ -174,5 +176,6 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     return {
         path: item
         for key, child in value.items()
+        if key != NOT_COMPARED
         for path, item in _flat(child, f"{name}.{key}" if name else key).items()
     }

@@ -10,18 +10,19 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.errors import ConfigError, DataError, require_range
+from earbit.errors import ConfigError, DataError, require_choice, require_range
 from earbit.frames import MIN_SAMPLES
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
 from earbit.nn.finite import first_non_finite
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.data import MicroBatch, epoch_rows, micro_batch, updates_of
+from earbit.pretrain.machine import Machine, TrainPrecision
 from earbit.pretrain.masking import MaskConfig
 from earbit.pretrain.objective import Loss, Objective
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
@@ -31,7 +32,7 @@ from earbit.units.labelled import TrainingData
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """One training run on one machine."""
+    """One training run."""
 
     optimiser: OptimiserConfig
     mask: MaskConfig = MaskConfig()
@@ -40,15 +41,19 @@ class TrainConfig:
     batch_s: float = 87.5
     """Seconds of audio in a micro-batch, including padding."""
     accumulation: int = 1
-    """Number of micro-batches whose gradients are added up for one update."""
+    """Number of micro-batches of one rank whose gradients are added up for one update."""
+    precision: TrainPrecision = "fp32"
+    """Type of products: float32, or bfloat16 or float16 (with a scaled loss) by autocast."""
     crop_s: float = 15.625
     """Longer utterances are cropped to this length at a random position."""
     seed: int = 1337
     checkpoint_every_steps: int = 100
     log_every_steps: int = 10
+    machine: Machine = Machine()
 
     def __post_init__(self) -> None:
         require_range(MIN_SAMPLES / SAMPLE_RATE_HZ, math.inf, crop_s=self.crop_s)
+        require_choice(get_args(TrainPrecision), precision=self.precision)
         require_range(self.crop_s, math.inf, batch_s=self.batch_s)
         require_range(0, math.inf, unmasked_weight=self.unmasked_weight)
         require_range(0, 2**32, seed=self.seed)
