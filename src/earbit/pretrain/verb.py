@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from earbit.config import override, save, to_dict
+from earbit.distributed import first, only_run_in
 from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
-from earbit.folder_lock import only_process_in
 from earbit.model import AudioModel
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
@@ -42,7 +43,7 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     check_is_ours(out_dir, "recipe")
     check_same_run(out_dir / CHECKPOINTS, _description(recipe, given))
     units_dir = out_dir / "units"
-    with only_process_in(out_dir):
+    with only_run_in(out_dir):
         corpus, waveforms = training_corpus(
             recipe.corpus,
             out_dir,
@@ -50,9 +51,15 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
         )
         if recipe.units is None:
             n_units, seed = recipe.n_units, recipe.seed
-            data = training_data(corpus, waveforms, units_dir, n_units=n_units, seed=seed)
+            # Once by rank 0; the others read what it has written.
+            label = partial(
+                training_data, corpus, waveforms, units_dir, n_units=n_units, seed=seed
+            )
+            first(lambda: label() and None)
+            data = label()
         else:
-            copy_units(Path(recipe.units), units_dir)
+            source = Path(recipe.units)
+            first(lambda: copy_units(source, units_dir))
             data = labelled(corpus, waveforms, units_in(units_dir))
         return pretrain_on(recipe, data, out_dir)
 
@@ -73,7 +80,7 @@ def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict
     run = _description(recipe, data.labels)
     recipe = override(recipe, [f"model.n_units={data.labels.n_units}"])
     check_same_run(make_folder(out_dir) / CHECKPOINTS, run)
-    save(recipe, out_dir / CONFIG_NAME)
+    first(lambda: save(recipe, out_dir / CONFIG_NAME))
     # Weights are drawn from torch's global generator, seeded for this block.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -82,9 +89,13 @@ def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict
     figures = train(
         model, data, recipe.train, out_dir, objective=objective, run=run, title="pre-training"
     )
-    save_model(model, out_dir / MODEL_FILE_NAME, run | figures)
     result = {"model": str(out_dir / MODEL_FILE_NAME), **figures}
-    write_json(out_dir / "result.json", result)
+
+    def write() -> None:
+        save_model(model, out_dir / MODEL_FILE_NAME, run | figures)
+        write_json(out_dir / "result.json", result)
+
+    first(write)
     return result
 
 
