@@ -10,8 +10,10 @@ from typing import Any
 
 from earbit.audio.decode import audio_info
 from earbit.audio.folder import AudioFolder
+from earbit.audio.names_seen import NamesSeen
+from earbit.audio.place import WHOLE, Place, shown
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.utf8 import read_utf8
+from earbit.audio.utf8 import utf8_lines
 from earbit.errors import DataError
 from earbit.files import ESCAPED_BYTE, name_of, path_named, writable
 from earbit.frames import MIN_TRAINING_FRAMES, n_samples_of
@@ -43,11 +45,19 @@ class Utterance:
     n_samples: int
     """Length at 16 kHz."""
     n_bytes: int
+    """Size of the file, or of the member of an archive."""
     labels: dict[str, Any] = field(default_factory=dict)
     """Fields of the manifest: text, speaker, phones, keyword, intent, slots, emotion, split, ...
 
     `split` is train, valid, test or missing.
     """
+    place: Place = WHOLE
+    """Part of the file."""
+
+    @property
+    def shown(self) -> Path:
+        """The file for messages."""
+        return shown(self.path, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +74,9 @@ def read_manifest(root: Path) -> Iterator[Utterance | Rejected]:
     Raises DataError for a file that is not UTF-8, and for a path outside of the folder, which makes
     a manifest untrustworthy.
     """
-    seen: set[str] = set()
+    seen = NamesSeen()
     # Read as bytes: damaged text affects only its own line, and only \n ends a line.
-    for number, line in enumerate(read_utf8(root / MANIFEST_NAME).split(b"\n"), start=1):
+    for number, line in enumerate(utf8_lines(root / MANIFEST_NAME), start=1):
         if not line.strip():
             continue
         where = f"{MANIFEST_NAME}:{number}"
@@ -85,7 +95,7 @@ def read_manifest(root: Path) -> Iterator[Utterance | Rejected]:
 
 def read_folder(folder: AudioFolder) -> Iterator[Utterance | Rejected]:
     """Lists the audio files of a folder; ids are relative paths without suffix."""
-    seen: set[str] = set()
+    seen = NamesSeen()
     for path in folder.files:
         relative = path.relative_to(folder.root)
         name = name_of(relative.with_suffix(""))
@@ -114,12 +124,12 @@ def check_stays_inside(where: str, path: str) -> None:
             )
 
 
-def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
+def _utterance(root: Path, record: Any, seen: NamesSeen) -> Utterance:
     if not isinstance(record, dict):
         raise DataError("not a JSON object")
     relative = writable(_text_of(record, "path"))
     name = _text_of({"id": relative, **record}, "id")
-    _check_is_text("id", name)
+    check_id(name)
     if name in seen:
         raise DataError(f"id {name!r} is taken by an earlier line")
     path = path_named(root, relative)
@@ -142,6 +152,13 @@ def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
     labels = checked_labels({key: value for key, value in record.items() if key not in known})
     seen.add(name)
     return Utterance(name, path, n_samples, n_bytes, labels)
+
+
+def check_id(name: str) -> None:
+    """Raises DataError for an id that is not text or has a zero byte."""
+    _check_is_text("id", name)
+    if "\0" in name:
+        raise DataError(f"id {name[:80]!r} has a zero byte; leave it out")
 
 
 def check_n_samples(name: str, claimed: int, found: int) -> None:
