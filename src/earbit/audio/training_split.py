@@ -69,8 +69,10 @@ class Parts:
         return train, valid
 
     def _drawing(self, splits: Sequence[str | None], *, at_least: int) -> Callable[[str], bool]:
-        """Text of a clip -> whether it is drawn: first bytes that are multiples of ten, at most
-        half of the clips; else the smallest hashes.
+        """Text of a clip -> whether it is drawn.
+
+        Drawn are hashes whose first byte is a multiple of ten, at most half of the clips; else the
+        smallest hashes.
         """
         n_clips = sum(self._n_clips[split] for split in splits)
         n_tenth = sum(self._n_tenth[split] for split in splits)

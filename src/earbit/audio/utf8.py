@@ -34,7 +34,7 @@ def read_utf8(path: Path) -> bytes:
 
 
 def utf8_lines(path: Path) -> Iterator[bytes]:
-    """Lines of a text file, each with its \n; reads and raises errors like `read_utf8`."""
+    """Lines of a text file with their line ends; reads and raises errors like `read_utf8`."""
     try:
         with path.open("rb") as file:
             head = file.read(4)
