@@ -25,7 +25,7 @@ from earbit.errors import DataError
 from earbit.frames import n_frames_of
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.masking import MaskConfig, batch_mask
-from earbit.pretrain.workers import made_ahead
+from earbit.audio.workers import made_ahead
 from earbit.units.labelled import TrainingData
 
 

@@ -17,7 +17,7 @@ from earbit.errors import DataError
 from earbit.files import writable
 from earbit.pretrain.data import MicroBatch
 from earbit.pretrain.machine import Machine
-from earbit.pretrain.workers import auto_workers
+from earbit.audio.workers import auto_workers
 from earbit.progress import say
 from earbit.units.labelled import TrainingData
 
