@@ -65,6 +65,14 @@ class LabelRows(Mapping[str, Units]):
         """Id and number of labels of every clip, in the order of the ids."""
         return zip(self._ids, np.diff(self._offsets).tolist(), strict=True)
 
+    def in_order(self) -> Iterator[tuple[str, Units]]:
+        """Id and labels of every clip, read in one pass."""
+        with self.path.open("rb") as file:
+            file.seek(self._first_byte)
+            for name, n_labels in self.lengths():
+                labels = np.fromfile(file, self._dtype, count=n_labels)
+                yield name, self._whole(labels, n_labels)
+
     def blocks(self) -> Iterator[Units]:
         """All labels, in blocks."""
         for first in range(0, self.n_labels, BLOCK_LABELS):
@@ -80,6 +88,9 @@ class LabelRows(Mapping[str, Units]):
             labels = np.fromfile(self.path, self._dtype, count=n_labels, offset=offset)
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read ({error.strerror})") from error
+        return self._whole(labels, n_labels)
+
+    def _whole(self, labels: Units, n_labels: int) -> Units:
         if len(labels) < n_labels:
             raise FormatError(f"{self.path}: labels are cut off: damaged")
         return labels.astype(np.int32)

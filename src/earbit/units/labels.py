@@ -72,9 +72,9 @@ class UnitLabels:
     def digest(self) -> str:
         """SHA-256 over header and labels."""
         digest = hashlib.sha256(json.dumps(asdict(self.header), sort_keys=True).encode())
-        for name in sorted(self.by_id):
+        for name, labels in self.in_order():
             digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
-            digest.update(np.ascontiguousarray(self.by_id[name], "<i4").tobytes())
+            digest.update(np.ascontiguousarray(labels, "<i4").tobytes())
         return digest.hexdigest()
 
     @cached_property
@@ -86,6 +86,12 @@ class UnitLabels:
         for block in blocks:
             counts += np.bincount(block, minlength=self.n_units)
         return counts
+
+    def in_order(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Id and labels of every clip, in the order of the ids."""
+        if isinstance(self.by_id, LabelRows):
+            return self.by_id.in_order()
+        return ((name, self.by_id[name]) for name in sorted(self.by_id))
 
     def lengths(self) -> Iterator[tuple[str, int]]:
         """Id and number of labels of every clip, in the order of the ids."""
@@ -121,8 +127,7 @@ class UnitLabels:
 
     def save(self, path: Path) -> None:
         """Writes a safetensors file of ids, offsets, labels and the header as JSON."""
-        rows = ((name, self.by_id[name]) for name in sorted(self.by_id))
-        write_labels(path, self.header, rows)
+        write_labels(path, self.header, self.in_order())
 
     @staticmethod
     def load(path: Path) -> UnitLabels:
