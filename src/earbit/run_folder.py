@@ -63,8 +63,8 @@ CONSEQUENCES = {
     "distilled_from": "another teacher",
 }
 """Derived parts of a description, in the order in which they are reported."""
-NOT_COMPARED = "machine"
-"""Settings that do not determine the result; see `earbit.pretrain.machine`."""
+NOT_COMPARED = {"machine", "accumulation", "keep_checkpoints", "max_skipped_steps"}
+"""Settings that do not determine the result; of accumulation x ranks a run keeps the product."""
 N_NAMED = 3
 """Maximum number of differences that an error names."""
 
@@ -176,6 +176,6 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     return {
         path: item
         for key, child in value.items()
-        if key != NOT_COMPARED
+        if key not in NOT_COMPARED
         for path, item in _flat(child, f"{name}.{key}" if name else key).items()
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -38,6 +39,8 @@ class Objective:
     loss: LossFunction
     needs_units: bool
     """Whether the loss function needs the unit of every frame; targets are None otherwise."""
+    beside: tuple[torch.nn.Module, ...] = ()
+    """Networks that the loss function uses beside the trained one, as a teacher."""
 
 
 def masked_units(unmasked_weight: float) -> Objective:
