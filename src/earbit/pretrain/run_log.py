@@ -11,6 +11,7 @@ from typing import IO, Any, Protocol
 from earbit.errors import DataError
 from earbit.extras import imported
 from earbit.files import make_folder, write_text
+from earbit.pretrain.faults import lines_until
 
 LOG_NAME = "log.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -64,12 +65,6 @@ def scalars(values: Mapping[str, Any]) -> dict[str, float]:
     return tags
 
 
-def lines_until(path: Path, step: int) -> list[str]:
-    """Whole JSON lines of steps up to `step`: what a run that resumes there has written."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [line for line in lines if _step_of(line) <= step]
-
-
 def _append(file: IO[str], values: Mapping[str, Any]) -> None:
     try:
         file.write(json.dumps(values) + "\n")
@@ -87,10 +82,3 @@ def _tensorboard_writer(folder: Path, step: int) -> Any:
 
     # Steps from `purge_step` on, of a run that was interrupted, are hidden by TensorBoard.
     return SummaryWriter(str(folder), purge_step=step + 1)
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")  # a line that was cut by an interruption
