@@ -188,7 +188,9 @@ def propagation(
 def curves(
     folders: Annotated[
         tuple[Path, ...],
-        Positional("DIR", "Output folders of trainings. Every log.jsonl in or below them is drawn."),
+        Positional(
+            "DIR", "Output folders of trainings. Every log.jsonl in or below them is drawn."
+        ),
     ],
     out: Annotated[
         Path | None,
