@@ -1,10 +1,6 @@
 """More steps: a run goes on exactly where its learning rates so far stay the same, else refuses."""
 
-import dataclasses
-import json
-
 import pytest
-from safetensors.torch import load_file
 
 from earbit.errors import ConfigError
 from earbit.pretrain.continuation import continued, why_not_continued

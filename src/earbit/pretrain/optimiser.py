@@ -22,8 +22,9 @@ class OptimiserConfig:
     n_steps: int
     warmup_steps: int
     decay_steps: int | None = None
-    """Last steps, in which the rate decays; None for all after the warm-up.  Before, it is constant,
-    and the run can be continued with more steps."""
+    """Last steps, in which the rate decays; None for all after the warm-up.
+
+    Before the decay the rate is constant, and the run can be continued with more steps."""
     weight_decay: float = 0.01
     max_gradient_norm: float = 10.0
     quantizer_lr_factor: float = 1.0

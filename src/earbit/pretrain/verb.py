@@ -40,8 +40,8 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     """Runs a recipe in `out_dir`, or resumes an interrupted run; returns its metrics.
 
     A finished run is not computed again, and its audio is not opened.  With more steps it goes on
-    where its learning rates so far stay the same (`continuation`).  Raises ConfigError, before any audio is read, when `out_dir` holds another run or other files,
-    or when another process uses it.
+    where its learning rates so far stay the same (`continuation`).  Raises ConfigError, before any
+    audio is read, when `out_dir` holds another run or other files, or when another process uses it.
     """
     given = None if recipe.units is None else units_in(Path(recipe.units))
     check_is_ours(out_dir, "recipe")
