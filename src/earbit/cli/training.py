@@ -21,9 +21,10 @@ from earbit.cli.options import (
     Settings,
 )
 from earbit.corpora.table import CORPORA, published_named
-from earbit.errors import UnsupportedError
+from earbit.errors import ConfigError, UnsupportedError, require_range
 from earbit.output import emit, for_terminal, goes_on, print_text
 from earbit.presets import require_preset
+from earbit.progress import say
 from earbit.superb.tasks import TASKS
 
 
@@ -163,12 +164,29 @@ def pretrain(
             "Can be repeated.",
         ),
     ] = (),
+    schedule: Annotated[
+        Literal["paper", "fairseq"] | None,
+        Option(
+            "paper|fairseq",
+            "Published steps and audio per update: of arXiv 2311.02772, or of HuBERT Base in "
+            "fairseq. Both have 32 GPUs. Fewer GPUs accumulate gradients.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        Option("", "Only print memory, hours, disk and audio per update. Nothing is written."),
+    ] = False,
+    gpus: Annotated[
+        int | None,
+        Option("N", "Plan for N GPUs in --dry-run. Default: the processes of torchrun."),
+    ] = None,
     resplit: Resplit = False,
     json: Json = None,
 ) -> None:
     """Pre-trains a model by masked prediction of units.  Result: OUT/model.safetensors.
 
       earbit pretrain hubert-tiny --set corpus=my-audio --out float
+      earbit pretrain conformer-s --schedule paper --gpus 8 --dry-run --out float
 
     --set can change every field of the recipe, which is saved in OUT/config.json.  units=DIR uses
     the output of `earbit units`.  OUT/log.jsonl has the losses.
@@ -180,12 +198,25 @@ def pretrain(
         )
     settings = (*set, "resplit=true") if resplit else set
     check_recipe(recipe, settings)
-    from earbit.pretrain.recipe import load_recipe
+    if gpus is not None and not dry_run:
+        raise ConfigError(f"--gpus {gpus} is for --dry-run; start {gpus} processes with torchrun")
+    from earbit.distributed import launched_ranks
+    from earbit.pretrain.plan import plan_run, render_plan
+    from earbit.pretrain.schedules import arithmetic, recipe_with
     from earbit.pretrain.verb import pretrain as pretrain_recipe
     from earbit.pretrain.verb import render_pretrained
 
+    n_ranks = launched_ranks() if gpus is None else gpus
+    require_range(1, 2**16, gpus=n_ranks)
+    chosen = recipe_with(recipe, settings, schedule=schedule, n_ranks=n_ranks)
+    if dry_run:
+        plan = plan_run(chosen, n_ranks=n_ranks)
+        emit(plan, json, render_plan(plan))
+        return
+    if schedule is not None or n_ranks > 1:
+        say(arithmetic(chosen.train, n_ranks))
     with goes_on(out):
-        result = pretrain_recipe(load_recipe(recipe, settings), out)
+        result = pretrain_recipe(chosen, out)
     emit(result, json, for_terminal(render_pretrained(result)))
 
 
