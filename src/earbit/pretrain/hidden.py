@@ -20,8 +20,9 @@ from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.nn.devices import device_named
 from earbit.progress import progress, say
-from earbit.units.discover import FIRST_CENTRE_S, Alignment
+from earbit.units.discover import FIRST_CENTRE_S, Alignment, UnitConfig
 from earbit.units.kmeans import fit_kmeans
+from earbit.units.labelled import phone_alignments
 from earbit.units.quality import phones_at_rate, unit_quality
 from earbit.units.sources import Array, Audio, FeatureSource
 
@@ -43,6 +44,29 @@ def layer_named(layer: LayerName, n_layers: int) -> int:
     if not layer.isdecimal() or not 1 <= int(layer) <= n_layers:
         raise ConfigError(f"layer {layer}; allowed: 1 to {n_layers}, default, auto")
     return int(layer)
+
+
+def source_of_model(
+    model: AudioModel,
+    layer: LayerName,
+    where: str,
+    corpus: TrainingCorpus,
+    config: UnitConfig,
+    *,
+    device: str = "auto",
+    known: int | None = None,
+) -> FeatureSource:
+    """`hidden_source` of a layer by number, `default`, or `auto`.
+
+    where: the corpus by name, whose phones `auto` needs.  known: what `auto` has chosen before.
+    """
+    if layer != "auto":
+        number = layer_named(layer, model.config.encoder.n_layers)
+    else:
+        number = known or best_layer(
+            model, corpus, phone_alignments(where), config=config, device=device
+        )
+    return hidden_source(model, number, device=device)
 
 
 def hidden_source(model: AudioModel, layer: int, *, device: str = "auto") -> FeatureSource:
@@ -86,9 +110,7 @@ def best_layer(
     corpus: TrainingCorpus,
     alignments: Iterable[tuple[str, Alignment]],
     *,
-    n_units: int,
-    seed: int,
-    memory_gb: float,
+    config: UnitConfig,
     device: str = "auto",
     read: ReadClip = read_clip,
 ) -> int:
@@ -101,7 +123,8 @@ def best_layer(
     layers = range(1, n_layers + 1)
     model.eval().to(device_named(device))
     width = model.config.encoder.d_model
-    max_frames = max(n_units, int(memory_gb * 1e9) // (4 * n_layers * width))
+    n_units = config.n_units
+    max_frames = max(n_units, int(config.memory_gb * 1e9) // (4 * n_layers * width))
     states: list[Array] = []
     phones: list[str] = []
     known = set(corpus.train.ids)
@@ -126,10 +149,11 @@ def best_layer(
         purities = []
         for i in range(n_layers):
             frames_TD = np.ascontiguousarray(np.concatenate([s[i] for s in states]))
-            units = fit_kmeans(frames_TD, n_units=n_units, seed=seed).assign(frames_TD)
+            units = fit_kmeans(frames_TD, n_units=n_units, seed=config.seed).assign(frames_TD)
             purities.append(unit_quality(units, n_units, phones).phone_purity or 0.0)
     best = int(np.argmax(purities)) + 1
-    figures = ", ".join(f"{layer}: {100 * p:.1f} %" for layer, p in zip(layers, purities, strict=True))
+    figures = ", ".join(
+        f"{layer}: {100 * p:.1f} %" for layer, p in zip(layers, purities, strict=True)
+    )
     say(f"phone purity of the layers on {len(phones):,} frames: {figures}; layer {best} is chosen")
     return best
-

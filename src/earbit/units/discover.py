@@ -173,9 +173,7 @@ def write_units(
     return report
 
 
-def quality_with(
-    labels: UnitLabels, alignments: Iterable[tuple[str, Alignment]]
-) -> UnitQuality:
+def quality_with(labels: UnitLabels, alignments: Iterable[tuple[str, Alignment]]) -> UnitQuality:
     """Use of units over all utterances. Purities over utterances with known phones."""
     phones = PhoneCounts(labels.n_units)
     for name, alignment in alignments:

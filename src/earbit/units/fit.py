@@ -187,4 +187,3 @@ def _check_distinct(frames: Array, n_units: int) -> None:
         if len(distinct) == n_units:
             return
     raise too_few_units(len(distinct), n_units)
-

@@ -179,7 +179,12 @@ def _check_arrays(
     is_whole = offsets.dtype == id_ends.dtype == np.int64 and names.dtype == np.uint8
     if not is_whole or offsets.ndim != 1 or offsets.shape != id_ends.shape or names.ndim != 1:
         raise FormatError(f"{path}: offsets or ids have the wrong type: damaged")
-    if len(offsets) < 2 or offsets[0] != 0 or offsets[-1] != n_labels or np.any(np.diff(offsets) < 1):
+    if (
+        len(offsets) < 2
+        or offsets[0] != 0
+        or offsets[-1] != n_labels
+        or np.any(np.diff(offsets) < 1)
+    ):
         raise FormatError(f"{path}: offsets do not cut the labels into clips: damaged")
     if id_ends[0] != 0 or id_ends[-1] != len(names) or np.any(np.diff(id_ends) < 0):
         raise FormatError(f"{path}: ids are cut off: damaged")
@@ -197,4 +202,3 @@ def _texts(content: bytes, ends: list[int]) -> Iterator[str]:
         content[first:end].decode("utf-8", "surrogateescape")
         for first, end in zip(ends, ends[1:], strict=False)
     )
-

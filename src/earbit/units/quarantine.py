@@ -41,7 +41,9 @@ def lost_ids(folder: Path) -> frozenset[str]:
     if not path.exists():
         return frozenset()
     try:
-        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        entries = [
+            json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line
+        ]
         return frozenset(entry["id"] for entry in entries if "id" in entry)
     except (OSError, ValueError, TypeError) as error:
         raise FormatError(f"{path}: cannot be read ({error}); make the units anew") from error
