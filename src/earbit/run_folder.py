@@ -63,7 +63,16 @@ CONSEQUENCES = {
     "distilled_from": "another teacher",
 }
 """Derived parts of a description, in the order in which they are reported."""
-NOT_COMPARED = {"machine", "accumulation", "keep_checkpoints", "max_skipped_steps"}
+NOT_COMPARED = {
+    "accumulation",
+    "checkpoint_every_steps",
+    "keep_checkpoints",
+    "log_every_steps",
+    "machine",
+    "max_skipped_steps",
+    "tensorboard",
+    "validate_every_steps",
+}
 """Settings that do not determine the result; of accumulation x ranks a run keeps the product."""
 N_NAMED = 3
 """Maximum number of differences that an error names."""

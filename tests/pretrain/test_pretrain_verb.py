@@ -79,6 +79,42 @@ def test_a_folder_of_another_run_is_refused_and_kept(change, named, melodies, tm
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
+def test_a_finished_run_started_again_opens_no_audio(melodies, tmp_path, monkeypatch, capsys):
+    first = pretrain(recipe(melodies), tmp_path)
+
+    def opened(*args, **kwargs):
+        raise AssertionError("the corpus was opened")
+
+    monkeypatch.setattr("earbit.pretrain.verb.training_corpus", opened)
+    assert pretrain(recipe(melodies), tmp_path) == first
+    assert "the run is finished after 3 steps" in capsys.readouterr().err
+
+
+def with_constant_rate(corpus, n_steps: int) -> RecipeConfig:
+    given = recipe(corpus, n_steps=n_steps, checkpoint_every_steps=2, log_every_steps=1)
+    optimiser = OptimiserConfig(peak_lr=4e-3, n_steps=n_steps, warmup_steps=1, decay_steps=0)
+    return dataclasses.replace(given, train=dataclasses.replace(given.train, optimiser=optimiser))
+
+
+def test_a_finished_run_with_a_constant_rate_is_extended_to_the_bits_of_a_longer_run(
+    melodies, tmp_path
+):
+    pretrain(with_constant_rate(melodies, 3), tmp_path / "extended")
+    pretrain(with_constant_rate(melodies, 5), tmp_path / "extended")
+    pretrain(with_constant_rate(melodies, 5), tmp_path / "whole")
+    extended, whole = (
+        load_file(tmp_path / name / "model.safetensors") for name in ("extended", "whole")
+    )
+    assert extended.keys() == whole.keys()
+    assert all(np.array_equal(extended[name], whole[name]) for name in whole)
+
+
+def test_a_finished_run_that_has_decayed_is_not_extended_and_says_what_to_do(melodies, tmp_path):
+    pretrain(recipe(melodies), tmp_path)
+    with pytest.raises(ConfigError, match=r"n_steps=3, here .*n_steps=5.*decay_steps=0"):
+        pretrain(recipe(melodies, n_steps=5), tmp_path)
+
+
 def test_the_first_weights_belong_to_the_description_of_a_run(melodies, tmp_path):
     pretrain(recipe(melodies), tmp_path)
     # The same units, so that only the weights' seed differs.

@@ -23,6 +23,7 @@ from torch import Tensor
 from earbit.distributed import exchange, first, n_ranks
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import flush
+from earbit.pretrain.continuation import continued, why_not_continued
 from earbit.pretrain.sharded import full, load_into, shared_out
 from earbit.run_folder import differences
 
@@ -208,18 +209,26 @@ def _newest(folder: Path) -> Path | None:
 def _same_run(
     checkpoint: Path, run: dict[str, Any], names: tuple[str, ...] | None = None
 ) -> dict[str, Any]:
-    """Reads state.json and compares it with `run`; names: parts to compare, None for all."""
+    """Reads state.json and compares it with `run`; names: parts to compare, None for all.
+
+    Another number of steps is allowed where `continued` allows it.
+    """
     try:
         state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         before = {k: v for k, v in state["run"].items() if names is None or k in names}
         _check_micro_batches(checkpoint, before, run)
-        differ = differences(before, json.loads(json.dumps(run)))
+        now, step = json.loads(json.dumps(run)), int(state["position"]["step"])
+        differ = differences(continued(before, now, step), now)
+        reason = why_not_continued(before, now, step) if differ is not None else ""
     except ConfigError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(checkpoint, error) from error
     if differ is not None:
-        raise ConfigError(f"{checkpoint.parent.parent}: holds {differ}; give another --out")
+        because = f" ({reason})" if reason else ""
+        raise ConfigError(
+            f"{checkpoint.parent.parent}: holds {differ}{because}; give another --out"
+        )
     return state
 
 

@@ -23,14 +23,17 @@ from earbit.model import AudioModel
 from earbit.nn.devices import TrainPrecision, autocast, device_named, on_device
 from earbit.nn.evaluation import evaluating
 from earbit.pretrain.checkpoint import MICRO_BATCHES, Position
+from earbit.pretrain.collapse import CollapseWatch
 from earbit.pretrain.data import epoch_rows, micro_batch, updates_of
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.masking import MaskConfig
+from earbit.pretrain.meter import MACHINE, Meter
 from earbit.pretrain.objective import Objective
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
 from earbit.pretrain.parallel import Parallel, compiled_layers
 from earbit.pretrain.steps import run_steps
 from earbit.pretrain.update import Update, on
+from earbit.progress import say
 from earbit.units.labelled import TrainingData
 
 
@@ -53,10 +56,14 @@ class TrainConfig:
     seed: int = 1337
     checkpoint_every_steps: int = 100
     log_every_steps: int = 10
+    validate_every_steps: int = 1000
+    """Steps between validations; the last step is always validated."""
     keep_checkpoints: int = 2
     """Number of newest checkpoints that are kept."""
     max_skipped_steps: int = 10
     """Steps with a loss or gradient that is not finite, in a row, that end the run."""
+    tensorboard: bool = False
+    """Whether to write the scalars of log.jsonl to OUT/tensorboard too."""
     machine: Machine = Machine()
 
     def __post_init__(self) -> None:
@@ -71,6 +78,7 @@ class TrainConfig:
             accumulation=self.accumulation,
             checkpoint_every_steps=self.checkpoint_every_steps,
             log_every_steps=self.log_every_steps,
+            validate_every_steps=self.validate_every_steps,
             keep_checkpoints=self.keep_checkpoints,
             max_skipped_steps=self.max_skipped_steps,
         )
@@ -89,7 +97,8 @@ def train(
     """Trains `model` in place to the last step and returns its validation metrics.
 
     run: description of the run as JSON values, with all settings that determine the result.
-    Resumes from the newest checkpoint below `out_dir` and appends to its log.jsonl.  Ctrl-C or
+    Resumes from the newest checkpoint below `out_dir` and appends to its log.jsonl.  The checkpoint
+    of the lowest validation loss is kept beside the newest ones.  Ctrl-C or
     SIGTERM ends it after the current step with a checkpoint, and the exception names the step.
     All ranks must call it.  The model is on its device meanwhile, and then where it was.
     Raises ConfigError if the checkpoint belongs to another run, if `data` lacks units that the
@@ -109,10 +118,15 @@ def train(
         optimiser = build_optimiser(parallel.model, config.optimiser)
         scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
         update = Update(parallel, optimiser, scaler, config, out_dir, device, n_micro)
+        n_steps = config.optimiser.n_steps
+        figures: dict[str, float] = {}
+        """Those of the last validation."""
 
-        def updates(position: Position) -> Iterator[tuple[Position, dict[str, float]]]:
+        def updates(position: Position) -> Iterator[tuple[Position, dict[str, Any]]]:
             update.resume(position.step)
-            for after, batches in updates_of(
+            meter = Meter(n_ranks())
+            collapse = CollapseWatch(n_steps, config.optimiser.warmup_steps)
+            batches_of = updates_of(
                 data,
                 config,
                 position,
@@ -120,8 +134,22 @@ def train(
                 rank=rank(),
                 n_ranks=n_ranks(),
                 needs_units=objective.needs_units,
-            ):
-                yield after, update(batches, after.step)
+            )
+            for after, batches in meter.waiting(batches_of):
+                step = after.step
+                parts: dict[str, Any] = dict(update(batches, step))
+                meter.add(sum(batch.waveforms.numel() for batch in batches) / SAMPLE_RATE_HZ)
+                for warning in collapse.add(step, parts):
+                    say(f"{title}: {warning}")
+                is_validated = step % config.validate_every_steps == 0 or step == n_steps
+                if is_validated or step % config.log_every_steps == 0:
+                    parts[MACHINE] = meter.read()
+                if is_validated:
+                    parallel.finish()
+                    figures.update(validate(model, data, config, objective))
+                    parts |= figures
+                    meter.read()  # validation is not a part of the speed of training
+                yield after, parts
 
         with compiled_layers(parallel.model, machine.compile):
             run_steps(
@@ -129,16 +157,17 @@ def train(
                 optimiser,
                 updates,
                 out_dir,
-                n_steps=config.optimiser.n_steps,
+                n_steps=n_steps,
                 checkpoint_every_steps=config.checkpoint_every_steps,
                 log_every_steps=config.log_every_steps,
                 run={**run, MICRO_BATCHES: n_micro},
                 title=title,
                 n_kept=config.keep_checkpoints,
                 scaler=scaler,
+                tensorboard=config.tensorboard,
             )
         parallel.finish()
-        return validate(model, data, config, objective)
+        return figures or validate(model, data, config, objective)
 
 
 @torch.no_grad()

@@ -6,38 +6,41 @@ ranks, rank 0 writes, and all end after the same step.
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from earbit.distributed import rank, total
+from earbit.distributed import first, rank, total
 from earbit.errors import DataError, Interrupted, Terminated
-from earbit.files import make_folder, write_text
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.checkpoint import (
     CHECKPOINTS,
     N_KEPT,
     Position,
     Scaler,
+    best_figures,
+    keep_best,
     load_newest,
     save_checkpoint,
     steps_done,
 )
-from earbit.pretrain.faults import lines_until
 from earbit.pretrain.interruption import delayed_interruption
+from earbit.pretrain.run_log import opened_log
 from earbit.pretrain.sharded import full
 from earbit.progress import progress
 
-Updates = Callable[[Position], Iterator[tuple[Position, Mapping[str, float]]]]
+Updates = Callable[[Position], Iterator[tuple[Position, Mapping[str, Any]]]]
 """Position -> endless updates from there; each yields its position and the scalars to log."""
+VALIDATED = "valid_loss"
+"""Scalar of updates after which the model was validated."""
 
 
 def run_steps(
@@ -53,6 +56,7 @@ def run_steps(
     title: str,
     n_kept: int = N_KEPT,
     scaler: Scaler | None = None,
+    tensorboard: bool = False,
 ) -> None:
     """Trains `network` in place to the last step, in training mode.
 
@@ -60,16 +64,19 @@ def run_steps(
     Resumes from the newest checkpoint below `out_dir` and appends to its log.jsonl.  Ctrl-C ends it
     after the current step with a checkpoint, and Interrupted names the step of that checkpoint;
     SIGTERM likewise, with Terminated.  n_kept: number of newest checkpoints that are kept.  scaler:
-    that of a loss in float16.  Raises ConfigError if the checkpoint belongs to another run.
+    that of a loss in float16.  Updates with `valid_loss` are logged, and the checkpoint of the best
+    is kept beside the newest ones.  tensorboard: whether to write the log for TensorBoard too.
+    Raises ConfigError if the checkpoint belongs to another run.
     """
     checkpoints = out_dir / CHECKPOINTS
     start = load_newest(checkpoints, network, optimiser, run, scaler) or Position(0, 0, 0)
-    log = _open_log(out_dir / "log.jsonl", start.step) if rank() == 0 else nullcontext()
+    least_loss = (best_figures(checkpoints) or {}).get(VALIDATED, math.inf)
+    log = opened_log(out_dir, start.step, tensorboard=tensorboard) if rank() == 0 else nullcontext()
     network.train()
     ended_by = 0
     try:
         with (
-            log as file,
+            log as write,
             progress(title, n_steps, start.step) as advance,
             delayed_interruption() as signal_seen,
         ):
@@ -79,10 +86,14 @@ def run_steps(
             ):
                 advance(1, f"loss {parts['loss']:.2f}" if "loss" in parts else "skipped")
                 is_last = step == n_steps
-                if file is not None and (step % log_every_steps == 0 or is_last):
-                    _write_line(file, {"step": step, **parts})
+                is_best = parts.get(VALIDATED, math.inf) < least_loss
+                if is_last and math.isinf(least_loss):
+                    is_best = False  # the only one that was validated
+                is_logged = step % log_every_steps == 0 or is_last or VALIDATED in parts
+                if write is not None and is_logged:
+                    write(step, parts)
                 ended_by = _first_signal(signal_seen())
-                if step % checkpoint_every_steps == 0 or is_last or ended_by:
+                if step % checkpoint_every_steps == 0 or is_last or is_best or ended_by:
                     save_checkpoint(
                         checkpoints,
                         network,
@@ -92,6 +103,10 @@ def run_steps(
                         scaler=scaler,
                         n_kept=n_kept,
                     )
+                if is_best:
+                    least_loss = parts[VALIDATED]
+                    figures = {k: v for k, v in parts.items() if k.startswith("valid_")}
+                    first(partial(keep_best, checkpoints, step, figures))
                 if ended_by:
                     raise KeyboardInterrupt
     except KeyboardInterrupt:
@@ -135,22 +150,3 @@ def apply_gradient(
     clip_grads_with_norm_(network.parameters(), max_gradient_norm, norm)
     optimiser.step()
     return size
-
-
-def _open_log(path: Path, step: int) -> IO[str]:
-    """Opens the log for appending, and removes lines of steps after the checkpoint."""
-    kept = lines_until(path, step)
-    make_folder(path.parent)
-    write_text(path, "".join(f"{line}\n" for line in kept))
-    return path.open("a", encoding="utf-8")
-
-
-def _write_line(log: IO[str], values: Mapping[str, Any]) -> None:
-    try:
-        log.write(json.dumps(values) + "\n")
-        log.flush()
-    except OSError as error:
-        raise DataError(
-            f"{log.name}: cannot be written ({error.strerror}); free some space and start the same "
-            "command again"
-        ) from error
