@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -49,19 +50,22 @@ def made_ahead(
         yield from _timed(map(make, items))
         return
     before = _child_handler()
-    # A generator of its own: by default a seed is drawn from torch's global one.
-    loader: Any = DataLoader(
-        _Made(make),
-        batch_size=None,
-        sampler=items,
-        num_workers=n_workers,
-        collate_fn=_as_it_is,
-        prefetch_factor=AHEAD,
-        multiprocessing_context="fork",
-        worker_init_fn=_Beginning(),
-        generator=torch.Generator(),
-    )
-    made = iter(loader)
+    with warnings.catch_warnings():
+        # torch warns of more processes than cores, which may be right for a slow disk.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        # A generator of its own: by default a seed is drawn from torch's global one.
+        loader: Any = DataLoader(
+            _Made(make),
+            batch_size=None,
+            sampler=items,
+            num_workers=n_workers,
+            collate_fn=_as_it_is,
+            prefetch_factor=AHEAD,
+            multiprocessing_context="fork",
+            worker_init_fn=_Beginning(),
+            generator=torch.Generator(),
+        )
+        made = iter(loader)
     # The handler of torch raises wherever the training is; a dead process is found below as well.
     if before is not None:
         signal.signal(signal.SIGCHLD, before)
