@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 import torch
@@ -38,7 +38,7 @@ def auto_workers(n_ranks_here: int = 1) -> int:
 
 def made_ahead(
     make: Callable[[Item], Made], items: Iterable[Item], n_workers: int
-) -> Iterator[tuple[Made, float]]:
+) -> Generator[tuple[Made, float], None, None]:
     """Yields `make(item)` in order with the seconds that the caller waited for it.
 
     make: returns objects without tensors, which would need shared memory; containers have 64 MB of
