@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from earbit.audio.manifest import MAX_SAMPLES, NAME_LABELS, Utterance, check_id, checked_labels
 from earbit.audio.place import Place
 from earbit.audio.resampling import resampled_length
+from earbit.audio.tar_index import Member
 from earbit.errors import DataError
 
 Json = Mapping[str, Any]
-OF_SHAR = "shar"
-"""Type of a source whose bytes are a member of an archive."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A member of a tar archive."""
-
-    archive: Path
-    name: str
-    first_byte: int
-    n_bytes: int
 
 
 def utterance_of_cut(cut: Any, root: Path, member: Member | None = None) -> Utterance:
@@ -86,7 +74,9 @@ def _audio(cut: Json, recording: Json, root: Path, member: Member | None) -> tup
     wanted = wanted if isinstance(wanted, list) else [wanted]
     source = next((s for s in sources if set(wanted) & set(s["channels"])), None)
     if source is None:
-        raise DataError(f"{name}: channel {str(wanted)[:40]} is not in its recording")
+        raise DataError(
+            f"{name}: channel {', '.join(map(str, wanted))[:40]} is not in its recording"
+        )
     channels = source["channels"]
     if len(wanted) == 1:
         channel = -1 if len(channels) == 1 else channels.index(wanted[0])
@@ -139,18 +129,24 @@ def _labels(cut: Json, name: str) -> dict[str, Any]:
             found[label] = values.pop()
     if any(custom.get(label) for label in NAME_LABELS):
         found.pop("speaker", None)
-    if phones := [phone for one in supervisions for phone in _phones(one)]:
+    start_s = _seconds(cut, "start", name, 0.0)
+    if phones := [phone for one in supervisions for phone in _phones(one, start_s)]:
         found["phone_alignment"] = phones
     return {**found, **custom}
 
 
-def _phones(supervision: Json) -> Sequence[list[Any]]:
+def _phones(supervision: Json, start_s: float) -> Sequence[list[Any]]:
+    """Phones with times of the cut; Lhotse leaves those of the recording in cuts of its parts."""
     alignment = supervision.get("alignment")
     items = alignment.get("phone") if isinstance(alignment, Mapping) else None
     if not isinstance(items, list):
         return []
     # Items are [symbol, start, duration] or [symbol, start, duration, score].
-    return [list(item[:3]) for item in items if isinstance(item, list) and len(item) >= 3]
+    phones = [item[:3] for item in items if isinstance(item, list) and len(item) >= 3]
+    if not start_s or not all(type(phone[1]) in (int, float) for phone in phones):
+        return phones
+    moved = [[phone, round(at_s - start_s, 6), length_s] for phone, at_s, length_s in phones]
+    return [phone for phone in moved if phone[1] >= 0]
 
 
 def _whole(recording: Json, field: str, name: str) -> int:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from earbit.audio.corpus_names import CUTS_SUFFIXES
-from earbit.audio.lhotse_cuts import Member, utterance_of_cut
+from earbit.audio.lhotse_cuts import utterance_of_cut
 from earbit.audio.manifest import Rejected, Utterance, split_or_none
 from earbit.audio.names_seen import NamesSeen
+from earbit.audio.tar_index import Member, tar_members
 from earbit.audio.texts import SortedTexts
 from earbit.errors import DataError
 from earbit.files import name_of
@@ -151,14 +152,10 @@ def _members(cuts: Path) -> Members | None:
         return None
     by_id: dict[str, Member] = {}
     try:
-        n_bytes = archive.stat().st_size
-        with tarfile.open(archive, "r:") as tar:
-            for info in tar:
-                stem, _, suffix = info.name.rpartition(".")
-                ends = info.offset_data + info.size
-                if info.isfile() and suffix not in ("json", "nodata", "nometa") and ends <= n_bytes:
-                    by_id[stem] = Member(archive, info.name, info.offset_data, info.size)
-                tar.members = []  # else it keeps all headers
+        for member in tar_members(archive):
+            stem, _, suffix = member.name.rpartition(".")
+            if suffix not in ("json", "nodata", "nometa"):
+                by_id[stem] = member
     except (OSError, EOFError, tarfile.TarError) as error:
         return Members(archive, by_id, f", which cannot be read to its end ({error})")
     return Members(archive, by_id, "")
@@ -198,11 +195,9 @@ def _whole(path: Path) -> Iterator[tuple[str, Any]]:
                 if isinstance(source, Mapping) and isinstance(source.get("channels"), list)
                 for c in source["channels"]
             ]
-            yield (
-                where,
-                {"id": recording.get("id"), "channel": channels, "recording": recording}
-                | ({"type": "MultiCut"} if len(channels) > 1 else {}),
-            )
+            kind = "MultiCut" if len(channels) > 1 else "MonoCut"
+            cut = {"id": recording.get("id"), "type": kind, "channel": channels}
+            yield where, cut | {"recording": recording}
         else:
             yield where, recording
 
@@ -234,25 +229,14 @@ def _supervised(path: Path, supervisions: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _cut_of_supervision(recording: Mapping[str, Any], one: Mapping[str, Any]) -> dict[str, Any]:
-    start = one.get("start", 0.0)
-    alignment = one.get("alignment")
-    phones = alignment.get("phone") if isinstance(alignment, Mapping) else None
-    if isinstance(phones, list) and isinstance(start, (int, float)):
-        # Times of a supervision count from the start of the recording, those of a cut from its own.
-        moved = [
-            [p[0], max(0.0, round(p[1] - start, 9)), *p[2:]]
-            for p in phones
-            if isinstance(p, list) and len(p) > 2 and isinstance(p[1], (int, float))
-        ]
-        alignment = {"phone": moved}
     channel = one.get("channel", 0)
     return {
         "id": one.get("id"),
-        "start": start,
+        "start": one.get("start"),
         "duration": one.get("duration"),
         "channel": channel,
         "type": "MultiCut" if isinstance(channel, list) else "MonoCut",
         "recording": recording,
-        "supervisions": [{**one, "alignment": alignment}],
+        "supervisions": [one],
         "custom": one.get("custom"),
     }
