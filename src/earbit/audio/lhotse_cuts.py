@@ -72,11 +72,12 @@ def _audio(cut: Json, recording: Json, root: Path, member: Member | None) -> tup
         raise DataError(f"{name}: `sources` of its recording are not a list of audio sources")
     wanted = cut.get("channel", 0)
     wanted = wanted if isinstance(wanted, list) else [wanted]
-    source = next((s for s in sources if set(wanted) & set(s["channels"])), None)
+    are_known = all(type(channel) is int for channel in wanted)
+    are_known = all(type(channel) is int for channel in wanted)
+    source = next((s for s in sources if are_known and set(wanted) & set(s["channels"])), None)
     if source is None:
-        raise DataError(
-            f"{name}: channel {', '.join(map(str, wanted))[:40]} is not in its recording"
-        )
+        shown = ", ".join(map(str, wanted))[:40]
+        raise DataError(f"{name}: channel {shown} is not in its recording")
     channels = source["channels"]
     if len(wanted) == 1:
         channel = -1 if len(channels) == 1 else channels.index(wanted[0])
