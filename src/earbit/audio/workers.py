@@ -9,7 +9,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 import torch
@@ -37,7 +38,7 @@ def auto_workers(n_ranks_here: int = 1) -> int:
 
 def made_ahead(
     make: Callable[[Item], Made], items: Iterable[Item], n_workers: int
-) -> Iterator[tuple[Made, float]]:
+) -> Generator[tuple[Made, float], None, None]:
     """Yields `make(item)` in order with the seconds that the caller waited for it.
 
     make: returns objects without tensors, which would need shared memory; containers have 64 MB of
@@ -49,19 +50,22 @@ def made_ahead(
         yield from _timed(map(make, items))
         return
     before = _child_handler()
-    # A generator of its own: by default a seed is drawn from torch's global one.
-    loader: Any = DataLoader(
-        _Made(make),
-        batch_size=None,
-        sampler=items,
-        num_workers=n_workers,
-        collate_fn=_as_it_is,
-        prefetch_factor=AHEAD,
-        multiprocessing_context="fork",
-        worker_init_fn=_Beginning(),
-        generator=torch.Generator(),
-    )
-    made = iter(loader)
+    with warnings.catch_warnings():
+        # torch warns of more processes than cores, which may be right for a slow disk.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        # A generator of its own: by default a seed is drawn from torch's global one.
+        loader: Any = DataLoader(
+            _Made(make),
+            batch_size=None,
+            sampler=items,
+            num_workers=n_workers,
+            collate_fn=_as_it_is,
+            prefetch_factor=AHEAD,
+            multiprocessing_context="fork",
+            worker_init_fn=_Beginning(),
+            generator=torch.Generator(),
+        )
+        made = iter(loader)
     # The handler of torch raises wherever the training is; a dead process is found below as well.
     if before is not None:
         signal.signal(signal.SIGCHLD, before)

@@ -197,5 +197,7 @@ def _plain(batch: MicroBatch) -> _PlainBatch:
 
 
 def _batch(plain: _PlainBatch, waited_s: float) -> MicroBatch:
-    values = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()}
+    values: dict[str, Any] = {
+        k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()
+    }
     return MicroBatch(**values | {"waited_s": waited_s})
