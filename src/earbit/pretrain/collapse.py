@@ -84,7 +84,7 @@ class CollapseWatch:
                 f"the loss rises: {loss:.3f} over {WINDOW} steps, at best {self.least_loss:.3f}; "
                 "lower peak_lr or max_gradient_norm, or use a longer warm-up"
             )
-        if step >= 2 * WINDOW and loss >= 0.995 * self.first_loss:
+        if step >= 2 * WINDOW and self.least_loss >= 0.995 * self.first_loss:
             return (
                 f"the loss has not fallen: {loss:.3f} over {WINDOW} steps, {self.first_loss:.3f} "
                 "at the start; change peak_lr, and compare units and audio with `earbit units`"
