@@ -26,9 +26,9 @@ from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain
-from earbit.units import labelled
-from earbit.units.labelled import discover, training_corpus
+from earbit.units.discover import UnitConfig
 from earbit.units.labels import UnitLabels
+from earbit.units.verb import units
 
 SHAPE = {"n_layers": 1, "d_model": 32, "n_heads": 2, "d_ffn": 64, "position_kernel": 16}
 ENCODERS = {
@@ -79,6 +79,42 @@ def test_a_folder_of_another_run_is_refused_and_kept(change, named, melodies, tm
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
+def test_a_finished_run_started_again_opens_no_audio(melodies, tmp_path, monkeypatch, capsys):
+    first = pretrain(recipe(melodies), tmp_path)
+
+    def opened(*args, **kwargs):
+        raise AssertionError("the corpus was opened")
+
+    monkeypatch.setattr("earbit.pretrain.verb.training_corpus", opened)
+    assert pretrain(recipe(melodies), tmp_path) == first
+    assert "the run is finished after 3 steps" in capsys.readouterr().err
+
+
+def with_constant_rate(corpus, n_steps: int) -> RecipeConfig:
+    given = recipe(corpus, n_steps=n_steps, checkpoint_every_steps=2, log_every_steps=1)
+    optimiser = OptimiserConfig(peak_lr=4e-3, n_steps=n_steps, warmup_steps=1, decay_steps=0)
+    return dataclasses.replace(given, train=dataclasses.replace(given.train, optimiser=optimiser))
+
+
+def test_a_finished_run_with_a_constant_rate_is_extended_to_the_bits_of_a_longer_run(
+    melodies, tmp_path
+):
+    pretrain(with_constant_rate(melodies, 3), tmp_path / "extended")
+    pretrain(with_constant_rate(melodies, 5), tmp_path / "extended")
+    pretrain(with_constant_rate(melodies, 5), tmp_path / "whole")
+    extended, whole = (
+        load_file(tmp_path / name / "model.safetensors") for name in ("extended", "whole")
+    )
+    assert extended.keys() == whole.keys()
+    assert all(np.array_equal(extended[name], whole[name]) for name in whole)
+
+
+def test_a_finished_run_that_has_decayed_is_not_extended_and_says_what_to_do(melodies, tmp_path):
+    pretrain(recipe(melodies), tmp_path)
+    with pytest.raises(ConfigError, match=r"n_steps=3, here .*n_steps=5.*decay_steps=0"):
+        pretrain(recipe(melodies, n_steps=5), tmp_path)
+
+
 def test_the_first_weights_belong_to_the_description_of_a_run(melodies, tmp_path):
     pretrain(recipe(melodies), tmp_path)
     # The same units, so that only the weights' seed differs.
@@ -117,8 +153,7 @@ def test_a_run_that_is_killed_at_any_time_ends_with_the_same_bits(melodies, tmp_
 
 
 def test_units_that_were_found_before_are_taken_as_they_are(melodies, tmp_path):
-    corpus, waveforms = training_corpus(str(melodies), tmp_path / "units")
-    discover(corpus, waveforms, tmp_path / "units", n_units=7, seed=5)
+    units(str(melodies), tmp_path / "units", UnitConfig(n_units=7, seed=5))
     given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
     pretrain(given, tmp_path / "run")
     model = read_model_file(tmp_path / "run" / "model.safetensors")
@@ -132,8 +167,7 @@ def test_units_that_are_not_there_or_differ_from_those_of_the_run_are_refused(me
     with pytest.raises(DataError, match="no labels.safetensors"):
         pretrain(dataclasses.replace(recipe(melodies), units=str(tmp_path)), tmp_path / "run")
     pretrain(recipe(melodies), tmp_path / "run")
-    corpus, waveforms = training_corpus(str(melodies), tmp_path / "units")
-    discover(corpus, waveforms, tmp_path / "units", n_units=7, seed=5)
+    units(str(melodies), tmp_path / "units", UnitConfig(n_units=7, seed=5))
     given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
     with pytest.raises(ConfigError, match="units=null.*here units="):
         pretrain(given, tmp_path / "run")
@@ -184,8 +218,7 @@ def test_resplit_trains_on_a_corpus_of_test_clips_and_belongs_to_the_description
 
 def test_units_found_without_resplit_do_not_serve_a_run_with_it(melodies, tmp_path):
     root = with_manifest(melodies, tmp_path / "corpus", split="train")
-    corpus, waveforms = training_corpus(str(root), tmp_path / "units")
-    discover(corpus, waveforms, tmp_path / "units", n_units=4, seed=0)
+    units(str(root), tmp_path / "units", UnitConfig(n_units=4))
     anew = dataclasses.replace(recipe(root), resplit=True, units=str(tmp_path / "units"))
     with pytest.raises(DataError, match="labels belong to corpus .*--resplit where the run has it"):
         pretrain(anew, tmp_path / "run")
@@ -202,8 +235,7 @@ def test_a_silent_corpus_is_refused_before_training(tmp_path):
 
 
 def test_given_units_of_which_some_are_dead_are_refused(melodies, tmp_path):
-    corpus, waveforms = training_corpus(str(melodies), tmp_path / "units")
-    discover(corpus, waveforms, tmp_path / "units", n_units=4, seed=0)
+    units(str(melodies), tmp_path / "units", UnitConfig(n_units=4))
     labels = UnitLabels.load(tmp_path / "units" / "labels.safetensors")
     constant = {name: np.zeros_like(row) for name, row in labels.by_id.items()}
     dataclasses.replace(labels, by_id=constant).save(tmp_path / "units" / "labels.safetensors")

@@ -21,11 +21,11 @@ from torch import Tensor
 from earbit.audio.batches import epoch_batches
 from earbit.audio.clips import Clip, ClipTable
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.workers import made_ahead
 from earbit.errors import DataError
 from earbit.frames import n_frames_of
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.masking import MaskConfig, batch_mask
-from earbit.pretrain.workers import made_ahead
 from earbit.units.labelled import TrainingData
 
 

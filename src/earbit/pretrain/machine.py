@@ -12,7 +12,6 @@ from typing import Literal, get_args
 
 from earbit.errors import ConfigError, require_choice, require_range
 
-TrainPrecision = Literal["fp32", "bf16", "fp16"]
 Sharding = Literal["ddp", "fsdp"]
 DEVICES = "auto, cpu, cuda, cuda:N"
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from earbit.audio.clips import Clip, ReadClip
 from earbit.audio.corpus import QUARANTINE_NAME
+from earbit.audio.workers import auto_workers
 from earbit.errors import DataError
 from earbit.files import writable
 from earbit.pretrain.data import MicroBatch
 from earbit.pretrain.machine import Machine
-from earbit.pretrain.workers import auto_workers
 from earbit.progress import say
 from earbit.units.labelled import TrainingData
 
