@@ -167,8 +167,8 @@ def test_only_whole_checkpoints_are_seen_and_two_are_kept(data, tmp_path):
 
 
 def test_audio_that_is_not_finite_names_the_step_and_the_clips(data, tmp_path):
-    def read(clip):
-        return np.full(clip.n_samples, np.nan, np.float32)
+    def read(clip, *crop):
+        return np.full_like(data.read(clip, *crop), np.nan)
 
     broken = dataclasses.replace(data, read=read)
     with pytest.raises(DataError, match=r"step 1, batch \w+.*: audio of row 0 is not finite"):

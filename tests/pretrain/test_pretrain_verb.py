@@ -26,9 +26,9 @@ from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain
-from earbit.units import labelled
-from earbit.units.labelled import discover, training_corpus
+from earbit.units.discover import UnitConfig
 from earbit.units.labels import UnitLabels
+from earbit.units.verb import units
 
 SHAPE = {"n_layers": 1, "d_model": 32, "n_heads": 2, "d_ffn": 64, "position_kernel": 16}
 ENCODERS = {
@@ -153,8 +153,7 @@ def test_a_run_that_is_killed_at_any_time_ends_with_the_same_bits(melodies, tmp_
 
 
 def test_units_that_were_found_before_are_taken_as_they_are(melodies, tmp_path):
-    corpus, waveforms = training_corpus(str(melodies), tmp_path / "units")
-    discover(corpus, waveforms, tmp_path / "units", n_units=7, seed=5)
+    units(str(melodies), tmp_path / "units", UnitConfig(n_units=7, seed=5))
     given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
     pretrain(given, tmp_path / "run")
     model = read_model_file(tmp_path / "run" / "model.safetensors")
@@ -168,8 +167,7 @@ def test_units_that_are_not_there_or_differ_from_those_of_the_run_are_refused(me
     with pytest.raises(DataError, match="no labels.safetensors"):
         pretrain(dataclasses.replace(recipe(melodies), units=str(tmp_path)), tmp_path / "run")
     pretrain(recipe(melodies), tmp_path / "run")
-    corpus, waveforms = training_corpus(str(melodies), tmp_path / "units")
-    discover(corpus, waveforms, tmp_path / "units", n_units=7, seed=5)
+    units(str(melodies), tmp_path / "units", UnitConfig(n_units=7, seed=5))
     given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
     with pytest.raises(ConfigError, match="units=null.*here units="):
         pretrain(given, tmp_path / "run")
@@ -220,8 +218,7 @@ def test_resplit_trains_on_a_corpus_of_test_clips_and_belongs_to_the_description
 
 def test_units_found_without_resplit_do_not_serve_a_run_with_it(melodies, tmp_path):
     root = with_manifest(melodies, tmp_path / "corpus", split="train")
-    corpus, waveforms = training_corpus(str(root), tmp_path / "units")
-    discover(corpus, waveforms, tmp_path / "units", n_units=4, seed=0)
+    units(str(root), tmp_path / "units", UnitConfig(n_units=4))
     anew = dataclasses.replace(recipe(root), resplit=True, units=str(tmp_path / "units"))
     with pytest.raises(DataError, match="labels belong to corpus .*--resplit where the run has it"):
         pretrain(anew, tmp_path / "run")
@@ -238,8 +235,7 @@ def test_a_silent_corpus_is_refused_before_training(tmp_path):
 
 
 def test_given_units_of_which_some_are_dead_are_refused(melodies, tmp_path):
-    corpus, waveforms = training_corpus(str(melodies), tmp_path / "units")
-    discover(corpus, waveforms, tmp_path / "units", n_units=4, seed=0)
+    units(str(melodies), tmp_path / "units", UnitConfig(n_units=4))
     labels = UnitLabels.load(tmp_path / "units" / "labels.safetensors")
     constant = {name: np.zeros_like(row) for name, row in labels.by_id.items()}
     dataclasses.replace(labels, by_id=constant).save(tmp_path / "units" / "labels.safetensors")

@@ -67,7 +67,7 @@ class CollapseWatch:
 
     def _usage(self) -> str | None:
         used = self._mean("predicted_units")
-        self.most_used = max(self.most_used, used) if used == used else self.most_used
+        self.most_used = max(self.most_used, 0.0 if math.isnan(used) else used)
         if not used < FALLEN_USAGE * self.most_used:
             return None
         return (
@@ -79,14 +79,14 @@ class CollapseWatch:
     def _loss(self, step: int) -> str | None:
         loss = self._mean("loss")
         self.least_loss = min(self.least_loss, loss)
-        if step >= 2 * WINDOW and loss >= 0.995 * self.first_loss:
-            return (
-                f"the loss has not fallen: {loss:.3f} over {WINDOW} steps, {self.first_loss:.3f} "
-                "at the start; change peak_lr, and compare units and audio with `earbit units`"
-            )
         if loss > RISEN_LOSS * self.least_loss:
             return (
                 f"the loss rises: {loss:.3f} over {WINDOW} steps, at best {self.least_loss:.3f}; "
                 "lower peak_lr or max_gradient_norm, or use a longer warm-up"
+            )
+        if step >= 2 * WINDOW and self.least_loss >= 0.995 * self.first_loss:
+            return (
+                f"the loss has not fallen: {loss:.3f} over {WINDOW} steps, {self.first_loss:.3f} "
+                "at the start; change peak_lr, and compare units and audio with `earbit units`"
             )
         return None
