@@ -28,6 +28,8 @@ from earbit.pretrain.objective import (
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
 from earbit.quantize.student import noise_clips, quantized_copy
 from earbit.units.kmeans import fit_kmeans
+from earbit.units.labels import LabelHeader, UnitLabels
+from earbit.units.mfcc import mfcc
 
 MODEL = ModelConfig(
     encoder=TransformerConfig(n_layers=1, d_model=16, n_heads=2, d_ffn=32, position_kernel=16),

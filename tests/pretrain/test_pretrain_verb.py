@@ -91,7 +91,7 @@ def test_a_finished_run_started_again_opens_no_audio(melodies, tmp_path, monkeyp
     def opened(*args, **kwargs):
         raise AssertionError("the corpus was opened")
 
-    monkeypatch.setattr("earbit.pretrain.verb.training_corpus", opened)
+    monkeypatch.setattr("earbit.pretrain.verb.open_training_corpus", opened)
     assert pretrain(recipe(melodies), tmp_path) == first
     assert "the run is finished after 3 steps" in capsys.readouterr().err
 
@@ -260,7 +260,7 @@ def test_the_command_prints_text_on_a_terminal_and_json_elsewhere(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     main([*args, "--json", str(tmp_path / "result.json")])
     figures, where = capsys.readouterr().out.splitlines()
-    assert f"valid_loss: {result['valid_loss']:.4g}" in figures
+    assert f"loss {result['valid_loss']:.4g}" in figures
     assert where == f"the model is {result['model']}"
     assert json.loads((tmp_path / "result.json").read_text()) == result
 
@@ -301,8 +301,8 @@ def test_finished_iterations_are_not_computed_again(melodies, tmp_path, monkeypa
     monkeypatch.setattr("earbit.units.labelled.mfcc_source", never_decodes)
     again = pretrain(two(melodies), tmp_path)
     assert again == first
+    second = SecondConfig(n_units=5, layer=1, n_steps=3)
     with pytest.raises(ConfigError, match="holds a run with n_steps=2, here n_steps=3"):
-        second = SecondConfig(n_units=5, layer=1, n_steps=3)
         pretrain(dataclasses.replace(two(melodies), second=second), tmp_path)
     with pytest.raises(ConfigError, match="a run with n_units=4, here n_units=6"):
         pretrain(dataclasses.replace(two(melodies), n_units=6), tmp_path)

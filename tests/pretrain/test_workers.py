@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from earbit.pretrain.workers import made_ahead
 
 from earbit.audio.clips import Clip, ClipTable, reading_from
 from earbit.errors import DataError
@@ -23,7 +24,6 @@ from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.reading import kept_in_memory, n_workers_for, record_unreadable
-from earbit.pretrain.workers import made_ahead
 from earbit.units.labelled import TrainingData
 
 OPTIMISER = OptimiserConfig(peak_lr=1e-3, n_steps=8, warmup_steps=2)
