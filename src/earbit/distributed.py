@@ -121,6 +121,8 @@ def process_group() -> Iterator[None]:
     if launched_ranks() == 1:
         yield
         return
+    # DDP warns on every rank if no layer is dropped in the first step.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch
 
     from earbit import peers

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from earbit.audio.clips import path_of
 from earbit.audio.corpus import (
     QUARANTINE_NAME,
     Corpus,
@@ -82,7 +83,7 @@ def decoded_levels(corpus: Corpus, report_path: Path) -> tuple[Corpus, dict[str,
 
     Prints silent files.  report_path: the file to which the caller writes the levels, for messages.
     """
-    path_of = {cut.id: Path(cut.recording.sources[0].source) for cut in corpus.cuts}
+    path_of = {cut.id: path_of(cut) for cut in corpus.cuts}
     levels = _Levels(path_of)
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
         corpus = for_each_waveform(corpus, levels.add, advance)
@@ -141,7 +142,7 @@ def _unlisted(corpus: Corpus) -> list[str]:
     """Note about audio files that are missing in a manifest."""
     if not (corpus.root / MANIFEST_NAME).is_file():
         return []
-    named = {cut.recording.sources[0].source for cut in corpus.cuts}
+    named = {str(path_of(cut)) for cut in corpus.cuts}
     others = [path for path in audio_folder(corpus.root).files if str(path) not in named]
     if not others:
         return []

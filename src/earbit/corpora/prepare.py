@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from earbit.audio.clips import path_of
 from earbit.audio.corpus import Corpus, corpus_of_items, open_corpus, say_ignored, write_quarantine
 from earbit.audio.folder import AudioFolder, audio_folder
 from earbit.audio.manifest import check_stays_inside, read_folder
@@ -70,8 +71,7 @@ def prepare_published(
     with complete_or_absent(out_dir) as new:
         decoded, levels = decoded_levels(opened, out_dir / REPORT_NAME)
         n_samples_of = {
-            Path(cut.recording.sources[0].source).relative_to(audio_root): cut.recording.num_samples
-            for cut in decoded.cuts
+            path_of(cut).relative_to(audio_root): cut.recording.num_samples for cut in decoded.cuts
         }
         for content in contents:
             folder = new / content.part.name

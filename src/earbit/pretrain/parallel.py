@@ -6,6 +6,7 @@ Letters: B batch, N samples, T frames.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -86,14 +87,17 @@ class Parallel:
             fully_shard(self.run)
         elif n_ranks() > 1:
             device = next(model.parameters()).device
-            self.run = DistributedDataParallel(
-                self.run,
-                device_ids=None if device.type == "cpu" else [device],
-                # Dropped layers and, without some losses, heads have no gradient in a step.
-                find_unused_parameters=True,
-                gradient_as_bucket_view=True,
-                broadcast_buffers=False,
-            )
+            with warnings.catch_warnings():
+                # Renamed after PyTorch 2.8; `BatchStatistics` keeps buffers equal.
+                warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
+                self.run = DistributedDataParallel(
+                    self.run,
+                    device_ids=None if device.type == "cpu" else [device],
+                    # Dropped layers and, without some losses, heads have no gradient in a step.
+                    find_unused_parameters=True,
+                    gradient_as_bucket_view=True,
+                    broadcast_buffers=False,
+                )
 
     def loss(self, wave_BN: Tensor, mask_BT: Tensor, targets_BT: Tensor | None) -> Loss:
         """Loss of a micro-batch."""

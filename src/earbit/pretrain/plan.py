@@ -15,7 +15,6 @@ from torch import Tensor
 
 from earbit.audio.clips import ClipTable
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.training_split import training_split
 from earbit.config import override
 from earbit.frames import n_frames_of
 from earbit.model import AudioModel
@@ -39,7 +38,8 @@ def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
     Raises the errors of the corpus and of the device.
     """
     train = recipe.train
-    clips, valid = training_split(open_training_corpus(recipe.corpus, resplit=recipe.resplit))
+    corpus = open_training_corpus(recipe.corpus, resplit=recipe.resplit)
+    clips, valid = corpus.train, corpus.valid
     n_batches, used_s = _epoch(clips, train)
     n_units = recipe.n_units if recipe.model.n_units is None else recipe.model.n_units
     complete = override(recipe, [f"model.n_units={n_units}"])

@@ -81,7 +81,13 @@ def scheduled(
         log_every_steps=100,
         validate_every_steps=5000,
     )
-    return replace(recipe, train=train, n_units=stage.n_units)
+    second = replace(
+        recipe.second,
+        n_units=schedule.second.n_units,
+        n_steps=schedule.second.n_steps,
+        warmup_steps=schedule.second.warmup_steps,
+    )
+    return replace(recipe, train=train, n_units=stage.n_units, second=second)
 
 
 def recipe_with(

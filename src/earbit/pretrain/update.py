@@ -70,6 +70,7 @@ class Update:
 
     def resume(self, step: int) -> None:
         """Begins after `step` updates."""
+        self.scaler.scale(torch.zeros((), device=self.device))  # it begins to exist here
         self.skips = Skips(self.out_dir, self.config.max_skipped_steps, step)
 
     def __call__(self, batches: Sequence[MicroBatch], step: int) -> dict[str, float]:
@@ -106,7 +107,7 @@ class Update:
         self.statistics.end()
         self.skips.end()
         scale = {"loss_scale": self.scaler.get_scale()} if self.scaler.is_enabled() else {}
-        return {**sums, "gradient_norm": size, "lr": lr, "n_masked": n_masked, **scale}
+        return {**sums, "gradient_norm": size, "lr": lr, "n_masked": int(n_masked), **scale}
 
     def _gradients(
         self, batches: Sequence[MicroBatch], n_masked: float, step: int
