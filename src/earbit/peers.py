@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -45,6 +46,9 @@ def watched(rank: int, n_ranks: int) -> Iterator[None]:
     try:
         yield
     except (EarbitError, KeyboardInterrupt, SystemExit) as error:
+        if isinstance(error, SystemExit):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            watcher.others_failed_within(2 * EVERY_S)  # which it prints
         if isinstance(error, EarbitError):
             if not watcher.claim(str(error)):
                 raise SystemExit(2) from None
@@ -52,6 +56,8 @@ def watched(rank: int, n_ranks: int) -> Iterator[None]:
         watcher.end(thread)
         raise
     except BaseException as error:
+        # torchrun ends all ranks when one has died, and this one has yet to report it.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         # Mostly the broken connection to a rank that has just failed, which then has its own line.
         if watcher.others_failed_within(DEAD_AFTER_S if watcher.is_remote else END_WITHIN_S):
             raise SystemExit(STATUS) from None
