@@ -22,6 +22,7 @@ MOST_LINES = 300
 FOUNDATION = {
     "config",
     "config_file",
+    "distributed",
     "errors",
     "extras",
     "files",
@@ -32,6 +33,7 @@ FOUNDATION = {
     "terminal",
     "text_table",
     "nn",
+    "peers",
     "rttm",
     "runtime",
     "_core",
@@ -57,6 +59,7 @@ BRANCHES = [["cost"], ["superb"], ["export"], ["finetune"], ["bench"], ["hub"]]
 LAST = ["study", "run", "query", "output", "cli", "__main__"]
 # Blocks that know nothing of what is built from them.
 CLOSED = {
+    "distributed": {"errors", "folder_lock", "peers", "progress"},
     "errors": set(),
     "config": {"config_file", "errors", "files"},
     "config_file": {"errors"},
@@ -69,6 +72,7 @@ CLOSED = {
     "terminal": set(),
     "text_table": {"terminal"},
     "nn": {"errors", "frames"},
+    "peers": {"errors", "progress"},
     "runtime": {"errors", "frames", "_core"},
 }
 

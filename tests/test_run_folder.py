@@ -79,3 +79,14 @@ def test_an_option_that_is_not_given_is_the_default():
     assert message == (
         "a run with --lrs 0.1 the default --n-steps, here the default --lrs --n-steps 3"
     )
+
+
+def test_settings_of_the_machine_make_no_other_run_and_the_precision_does():
+    recipe = preset_recipe("hubert-tiny")
+    moved = override(recipe, ["train.machine.device=cuda", "train.machine.workers=3"])
+    assert differences(pretraining(recipe), pretraining(moved)) is None
+    other = override(recipe, ["train.precision=bf16"])
+    there, here = "train.precision=fp32", "train.precision=bf16"
+    assert (
+        differences(pretraining(recipe), pretraining(other)) == f"a run with {there}, here {here}"
+    )

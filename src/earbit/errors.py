@@ -58,5 +58,9 @@ class Interrupted(KeyboardInterrupt):
     """Interruption by the user after which something is kept, as its message states."""
 
 
+class Terminated(Interrupted):
+    """Termination by SIGTERM, as schedulers send it, after which something is kept."""
+
+
 class UnsupportedError(EarbitError, NotImplementedError):
     """A valid request that this version, machine or file does not support."""

@@ -29,7 +29,22 @@ class Advance(Protocol):
         """Reports `n` more finished units of work; `note` is shown beside them."""
 
 
+_is_muted = False
+
+
+def mute() -> None:
+    """Makes `say` and `progress` silent in this process: one of several ranks speaks for all."""
+    global _is_muted
+    _is_muted = True
+
+
 def say(line: str) -> None:
+    """Prints one line on standard error, unless this process is muted."""
+    if not _is_muted:
+        say_always(line)
+
+
+def say_always(line: str) -> None:
     """Prints one line on standard error, with terminal control characters escaped."""
     print(printable(line), file=sys.stderr, flush=True)
 
@@ -41,6 +56,9 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     Lines also appear during a single long unit.  If no thread can be started, progress is shown
     only when a unit is finished.
     """
+    if _is_muted:
+        yield _silently
+        return
     shown: _Bar | _PlainLines
     shown = (_Bar if sys.stderr.isatty() else _PlainLines)(printable(title), total, done)
     ended = threading.Event()
@@ -57,6 +75,10 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
             ended.set()
             watcher.join()
         shown.close()
+
+
+def _silently(n: int = 1, note: str = "") -> None:
+    """Reports nothing."""
 
 
 def _watch(shown: _Bar | _PlainLines, ended: threading.Event) -> None:

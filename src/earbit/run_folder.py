@@ -63,6 +63,18 @@ CONSEQUENCES = {
     "distilled_from": "another teacher",
 }
 """Derived parts of a description, in the order in which they are reported."""
+NOT_COMPARED = {
+    "device",
+    "accumulation",
+    "checkpoint_every_steps",
+    "keep_checkpoints",
+    "log_every_steps",
+    "machine",
+    "max_skipped_steps",
+    "tensorboard",
+    "validate_every_steps",
+}
+"""Settings that do not determine the result; of accumulation x ranks a run keeps the product."""
 N_NAMED = 3
 """Maximum number of differences that an error names."""
 
@@ -174,5 +186,6 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     return {
         path: item
         for key, child in value.items()
+        if key not in NOT_COMPARED
         for path, item in _flat(child, f"{name}.{key}" if name else key).items()
     }

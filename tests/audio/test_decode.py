@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from audio_bytes import LOSSY, RATE_HZ, wav_bytes
 
-from earbit.audio import decode
+from earbit.audio import streams
 from earbit.audio.decode import audio_info, read_audio
 from earbit.errors import DataError
 
@@ -93,7 +93,7 @@ def test_reading_block_by_block_changes_nothing(tmp_path, monkeypatch, tone, nam
     path = tmp_path / name
     soundfile.write(path, tone, RATE_HZ, **LOSSY.get(name, {}))
     whole, _ = soundfile.read(path, dtype="float32")
-    monkeypatch.setattr(decode, "BLOCK_SAMPLES", 3_000)
+    monkeypatch.setattr(streams, "BLOCK_SAMPLES", 3_000)
     # Two decodings of one mp3 may differ in the last bit.
     np.testing.assert_allclose(read_audio(path), whole, atol=2e-7 if name == "x.mp3" else 0, rtol=0)
 
@@ -109,7 +109,7 @@ def test_silence_clipping_offset_and_denormals_are_legal(tmp_path):
 def test_samples_that_are_no_numbers_are_counted_and_the_first_is_named(
     tmp_path, monkeypatch, tone, value, channel
 ):
-    monkeypatch.setattr(decode, "BLOCK_SAMPLES", 1_000)
+    monkeypatch.setattr(streams, "BLOCK_SAMPLES", 1_000)
     stereo = np.stack([tone, tone], axis=1)
     stereo[[4_000, 4_001, 9_000], channel] = value
     path = tmp_path / "x.wav"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 import tempfile
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from safetensors.numpy import load_file, save_file
 
 from earbit.errors import DataError, FormatError
 from earbit.frames import n_frames_of
+from earbit.units.label_rows import METADATA_KEY
 from earbit.units.labels import (
     FORMAT,
-    METADATA_KEY,
     LabelHeader,
     UnitLabels,
     check_labels,
@@ -98,9 +99,9 @@ def test_saved_labels_are_read_back_as_they_were(clips, layer):
         labels.save(path)
         loaded = UnitLabels.load(path)
         assert [file.name for file in Path(folder).iterdir()] == [path.name]
-    assert loaded.header == header
-    assert {name: row.tolist() for name, row in loaded.by_id.items()} == clips
-    assert loaded.digest == labels.digest
+        assert loaded.header == header
+        assert {name: row.tolist() for name, row in loaded.by_id.items()} == clips
+        assert loaded.digest == labels.digest
 
 
 def test_the_digest_sees_every_label_and_field_but_not_the_order():
@@ -127,7 +128,7 @@ def test_the_digest_sees_every_label_and_field_but_not_the_order():
 
 
 def test_labels_of_their_own_audio_are_accepted():
-    check_labels(LABELS, corpus_digest="c", n_samples={"a": 16_000, "b": 8_000})
+    check_labels(LABELS, corpus_digest="c", n_samples=[("a", 16_000), ("b", 8_000)])
 
 
 @pytest.mark.parametrize(
@@ -136,25 +137,25 @@ def test_labels_of_their_own_audio_are_accepted():
 )
 def test_labels_and_audio_may_differ_by_a_tenth_of_a_second(n_samples, accepted):
     if accepted:
-        check_labels(LABELS, corpus_digest="c", n_samples={"a": n_samples})
+        check_labels(LABELS, corpus_digest="c", n_samples=[("a", n_samples)])
     else:
         with pytest.raises(DataError, match="'a': labels for 0.98 s"):
-            check_labels(LABELS, corpus_digest="c", n_samples={"a": n_samples})
+            check_labels(LABELS, corpus_digest="c", n_samples=[("a", n_samples)])
 
 
 def test_a_label_rate_that_is_wrong_by_two_is_refused():
     halved = UnitLabels(dataclasses.replace(HEADER, rate_hz=50), LABELS.by_id)
     with pytest.raises(DataError, match="1.96 s at 50 Hz, audio of 1.00 s"):
-        check_labels(halved, corpus_digest="c", n_samples={"a": 16_000})
+        check_labels(halved, corpus_digest="c", n_samples=[("a", 16_000)])
 
 
 def test_labels_of_another_corpus_are_refused_and_the_message_says_what_to_do():
     with pytest.raises(DataError, match="corpus c, this one is other.*earbit units"):
-        check_labels(LABELS, corpus_digest="other", n_samples={"a": 16_000})
+        check_labels(LABELS, corpus_digest="other", n_samples=[("a", 16_000)])
 
 
 def test_clips_without_labels_are_counted_and_named():
-    wanted = {"a": 16_000, "x": 16_000, "y": 16_000}
+    wanted = [("a", 16_000), ("x", 16_000), ("y", 16_000)]
     with pytest.raises(DataError, match="2 utterances have no labels, the first is 'x'"):
         check_labels(LABELS, corpus_digest="c", n_samples=wanted)
 
@@ -180,7 +181,7 @@ def tampered(folder, header_changes=None, **arrays):
     """LABELS in a file, with fields of the header and arrays replaced."""
     path = folder / "labels.safetensors"
     LABELS.save(path)
-    header = {"format": FORMAT, "ids": ["a", "b"], **dataclasses.asdict(HEADER)}
+    header = {"format": FORMAT, **dataclasses.asdict(HEADER)}
     metadata = {METADATA_KEY: json.dumps({**header, **(header_changes or {})})}
     save_file({**load_file(path), **arrays}, path, metadata)
     return path
@@ -193,17 +194,19 @@ def test_tampering_with_nothing_gives_labels_that_load(tmp_path):
 @pytest.mark.parametrize(
     ("header_changes", "arrays"),
     [
-        pytest.param({"format": "earbit-labels-2"}, {}, id="newer-version"),
+        pytest.param({"format": "earbit-labels-3"}, {}, id="newer-version"),
         pytest.param({"colour": "red"}, {}, id="unknown-field"),
         pytest.param({"n_units": 6}, {}, id="label-beyond-n-units"),
         pytest.param({"n_units": 0}, {}, id="no-units"),
         pytest.param({"rate_hz": 0}, {}, id="no-rate"),
-        pytest.param({"ids": ["a"]}, {}, id="too-few-ids"),
-        pytest.param({"ids": ["a", "a"]}, {}, id="repeated-id"),
-        pytest.param({"ids": "ab"}, {}, id="ids-as-text"),
-        pytest.param({"ids": 2}, {}, id="ids-as-number"),
-        pytest.param({"ids": [1, 2]}, {}, id="ids-of-numbers"),
-        pytest.param({"ids": [["a"], ["b"]]}, {}, id="ids-of-lists"),
+        pytest.param({"format": "earbit-labels-1"}, {}, id="older-version"),
+        pytest.param({}, {"id_ends": np.array([0, 1])}, id="too-few-ids"),
+        pytest.param({}, {"ids": np.frombuffer(b"aa", np.uint8)}, id="repeated-id"),
+        pytest.param({}, {"ids": np.frombuffer(b"ba", np.uint8)}, id="ids-out-of-order"),
+        pytest.param({}, {"ids": np.zeros(2, np.int16)}, id="ids-of-numbers"),
+        pytest.param({}, {"id_ends": np.array([0, 1, 9])}, id="id-beyond-the-end"),
+        pytest.param({}, {"id_ends": np.array([0, 2, 1])}, id="falling-id-ends"),
+        pytest.param({"model_digest": 3}, {}, id="model-digest-as-number"),
         pytest.param({"n_units": "7"}, {}, id="n-units-as-text"),
         pytest.param({"n_units": 7.5}, {}, id="fractional-n-units"),
         pytest.param({"rate_hz": None}, {}, id="rate-is-null"),
@@ -244,9 +247,9 @@ def test_headers_that_are_not_an_object_are_refused(tmp_path, header):
 def test_a_file_without_clips_is_neither_written_nor_read(tmp_path):
     with pytest.raises(DataError):
         UnitLabels(HEADER, {}).save(tmp_path / "labels.safetensors")
-    empty = {"labels": np.zeros(0, np.int32), "offsets": np.array([0])}
+    none = {"offsets": np.array([0]), "id_ends": np.array([0]), "ids": np.zeros(0, np.uint8)}
     with pytest.raises(FormatError):
-        UnitLabels.load(tampered(tmp_path, {"ids": []}, **empty))
+        UnitLabels.load(tampered(tmp_path, labels=np.zeros(0, np.int16), **none))
 
 
 def test_a_clip_without_labels_is_not_written(tmp_path):
@@ -258,3 +261,36 @@ def test_a_clip_without_labels_is_not_written(tmp_path):
 def test_frames_that_the_labels_do_not_cover_are_refused(n_frames, start_sample):
     with pytest.raises(DataError):
         LABELS.for_frames("a", n_frames, start_sample)
+
+
+def test_labels_take_two_bytes_on_disk_and_four_from_32769_units_on(tmp_path):
+    for n_units, n_bytes in ((32_768, 2), (32_769, 4)):
+        header = dataclasses.replace(HEADER, n_units=n_units)
+        path = tmp_path / "labels.safetensors"
+        UnitLabels(header, {"a": np.array([0, n_units - 1])}).save(path)
+        assert load_file(path)["labels"].itemsize == n_bytes
+        assert UnitLabels.load(path).by_id["a"].tolist() == [0, n_units - 1]
+
+
+def test_opened_labels_hold_no_labels_in_memory_and_go_to_other_processes(tmp_path):
+    path = tmp_path / "labels.safetensors"
+    long = np.arange(200_000) % 7
+    UnitLabels(HEADER, {"a": long, "b": long[:3]}).save(path)
+    message = pickle.dumps(UnitLabels.load(path))
+    assert len(message) < 10_000
+    assert pickle.loads(message).for_frames("a", 4).tolist() == [0, 2, 4, 6]
+
+
+def test_clips_that_cannot_be_decoded_may_lack_labels_and_are_counted():
+    clips = [("a", 16_000), ("aa", 16_000), ("b", 8_000), ("x", 16_000)]
+    settings = {"corpus_digest": "c", "n_samples": clips}
+    assert check_labels(LABELS, **settings, may_lack={"aa", "x"}) == 2
+    with pytest.raises(DataError, match="1 utterances have no labels, the first is 'aa'"):
+        check_labels(LABELS, **settings, may_lack={"x"})
+
+
+def test_the_histogram_counts_the_labels_of_all_clips(tmp_path):
+    path = tmp_path / "labels.safetensors"
+    LABELS.save(path)
+    expected = [14 + 10] * 3 + [14 + 9] * 2 + [14] * 2
+    assert UnitLabels.load(path).histogram.tolist() == LABELS.histogram.tolist() == expected

@@ -6,17 +6,7 @@ only skips the batches that it has used.
 
 from __future__ import annotations
 
-import random
-import warnings
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
 import numpy as np
-from lhotse import CutSet, MonoCut
-from lhotse.dataset import DynamicBucketingSampler
-from lhotse.dataset.sampling.base import TimeConstraint
-from lhotse.dataset.sampling.dynamic_bucketing import estimate_duration_buckets
 from numpy.typing import NDArray
 
 from earbit.audio.clips import ClipTable
@@ -24,8 +14,6 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError
 
 MAX_BUCKETS = 8
-BUFFER_CUTS = 20_000
-"""Maximum number of cuts in the buckets; larger epochs are shuffled beforehand."""
 
 
 def epoch_batches(
@@ -37,77 +25,34 @@ def epoch_batches(
 ) -> list[NDArray[np.int64]]:
     """Rows of the batches of one epoch: every clip once, at most `max_duration_s` with padding.
 
-    A longer clip forms a batch of its own, which the trainer crops.  The result depends
-    only on the ids, the lengths and the arguments, and global random state is unchanged.
+    Clips are shuffled, divided into buckets of similar length, and a batch has clips of one bucket,
+    each counted as long as the longest of the bucket.  The batches are in random order.  A clip
+    longer than `max_duration_s` forms a batch of its own, which the trainer crops.  The result
+    depends only on the ids, the lengths and the arguments, and global random state is unchanged.
     Raises ConfigError without clips or duration.
     """
     if not len(clips) or max_duration_s <= 0:
         raise ConfigError(
             f"{len(clips)} clips in batches of {max_duration_s} s; both must be above zero"
         )
-    rows = list(range(len(clips)))
-    random.Random(f"{seed} {epoch}").shuffle(rows)
-    bounds = _bucket_bounds(clips, rows, max_duration_s)
-    with warnings.catch_warnings():
-        # The sampler warns of cuts that are batches of their own.
-        warnings.simplefilter("ignore")
-        sampler = DynamicBucketingSampler(
-            CutSet(_Cuts(clips, rows)),
-            constraint=_PaddedDuration(max_duration=max_duration_s, bounds=bounds),
-            duration_bins=bounds,
-            buffer_size=BUFFER_CUTS,
-            shuffle=True,
-            seed=seed,
-            # By default the sampler asks torch.distributed.
-            rank=0,
-            world_size=1,
-            drop_last=False,
-        )
-        sampler.set_epoch(epoch)
-        return [np.array([int(cut.id) for cut in batch]) for batch in sampler]
+    random = np.random.default_rng([seed, epoch])
+    rows = random.permutation(len(clips))
+    max_samples = int(max_duration_s * SAMPLE_RATE_HZ)
+    bounds = _bucket_bounds(clips.n_samples, max_samples)
+    bucket = np.searchsorted(bounds, clips.n_samples[rows])
+    batches = []
+    for number, bound in enumerate([*bounds.tolist(), max_samples]):
+        chosen = rows[bucket == number]
+        n_rows = max(1, max_samples // max(1, bound))
+        batches += [chosen[at : at + n_rows] for at in range(0, len(chosen), n_rows)]
+    return [batches[i] for i in random.permutation(len(batches))]
 
 
-@dataclass(frozen=True)
-class _Cuts:
-    """Rows of a table as cuts, made one at a time."""
-
-    clips: ClipTable
-    rows: Sequence[int]
-
-    def __iter__(self) -> Iterator[MonoCut]:
-        for row in self.rows:
-            duration_s = int(self.clips.n_samples[row]) / SAMPLE_RATE_HZ
-            yield MonoCut(id=str(row), start=0.0, duration=duration_s, channel=0)
-
-
-@dataclass
-class _PaddedDuration(TimeConstraint):  # type: ignore[misc]
-    """Counts every cut as long as the longest that its bucket may hold.
-
-    Lhotse closes a batch when one more cut of the longest length so far would exceed the limit, so
-    a longer cut could exceed it.
-    """
-
-    bounds: Sequence[float] = ()
-    longest_seen: float = 0.0
-
-    def add(self, example: MonoCut) -> None:
-        """Counts one more cut."""
-        super().add(example)
-        bucket = bisect_left(self.bounds, example.duration)
-        if bucket < len(self.bounds):
-            self.longest_seen = max(self.longest_seen, self.bounds[bucket])
-
-
-def _bucket_bounds(clips: ClipTable, rows: Sequence[int], max_duration_s: float) -> list[float]:
-    """Upper bounds of the buckets in s. Longer clips have a bucket of their own."""
-    durations_s = clips.n_samples / SAMPLE_RATE_HZ
-    fitting = [row for row in rows if durations_s[row] <= max_duration_s]
-    if not fitting:
-        return [max_duration_s]
-    longest_s = float(durations_s[fitting].max())
-    if len(fitting) == 1:
-        return [longest_s]
-    n_buckets = min(MAX_BUCKETS, len(fitting))
-    bounds = estimate_duration_buckets(_Cuts(clips, fitting), num_buckets=n_buckets)
-    return sorted({*map(float, bounds), longest_s})
+def _bucket_bounds(n_samples: NDArray[np.int64], max_samples: int) -> NDArray[np.int64]:
+    """Upper bounds of buckets of equal total duration, without clips above `max_samples`."""
+    fitting = np.sort(n_samples[n_samples <= max_samples])
+    if not len(fitting):
+        return np.zeros(0, np.int64)
+    until = np.cumsum(fitting)
+    shares = np.arange(1, MAX_BUCKETS + 1) * until[-1] // MAX_BUCKETS
+    return np.unique(fitting[np.searchsorted(until, shares)])

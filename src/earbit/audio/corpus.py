@@ -6,35 +6,27 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from lhotse import CutSet, MonoCut
 
-from earbit.audio.clips import clip_of, read_clip
-from earbit.audio.corpus_names import SYNTHETIC_CONTENTS, require_corpus
+from earbit.audio.clips import clip_of, path_of, read_clip
+from earbit.audio.corpus_digest import CorpusDigest
 from earbit.audio.cuts import cut_of
 from earbit.audio.decode import readable_formats
-from earbit.audio.folder import audio_folder
-from earbit.audio.manifest import (
-    MANIFEST_NAME,
-    Rejected,
-    Utterance,
-    read_folder,
-    read_manifest,
-)
+from earbit.audio.inputs import Input, open_input, relative_name
+from earbit.audio.manifest import Rejected, Utterance
 from earbit.errors import DataError
 from earbit.files import make_folder, name_of, writable, write_text
-from earbit.frames import MIN_SAMPLES
 from earbit.progress import progress, say
 
 QUARANTINE_NAME = "quarantine.jsonl"
 N_NAMED = 3
 """Maximum number of unusable files that are printed."""
-TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +52,7 @@ def open_corpus(where: str | Path, *, resplit: bool = False) -> Corpus:
     for a corpus without usable files, and for a manifest that is not UTF-8 or has a path outside of
     its folder.
     """
-    require_corpus(where)
-    if where in SYNTHETIC_CONTENTS:
-        from earbit.audio.synthetic.build import synthetic_corpus_folder
-        from earbit.audio.synthetic.contents import SyntheticConfig
-
-        root = synthetic_corpus_folder(SyntheticConfig(contents=SYNTHETIC_CONTENTS[where]))
-        name = str(where)
-    else:
-        root = Path(where)
-        name = name_of(root.resolve().name)
-    ignored: tuple[str, ...] = ()
-    items: Iterable[Utterance | Rejected]
-    if (root / MANIFEST_NAME).is_file():
-        items = read_manifest(root)
-    else:
-        folder = audio_folder(root)
-        items = read_folder(folder)
-        ignored = (*folder.notes(), *_tables_in(root))
-    if resplit:
-        items = map(_without_split, items)
-    return corpus_of_items(name, root, items, ignored)
-
-
-def _without_split(item: Utterance | Rejected) -> Utterance | Rejected:
-    if isinstance(item, Utterance):
-        item.labels.pop("split", None)
-    return item
+    return _corpus(open_input(where, resplit=resplit))
 
 
 def corpus_of_items(
@@ -96,28 +62,33 @@ def corpus_of_items(
     ignored: tuple[str, ...] = (),
 ) -> Corpus:
     """The corpus of utterances below `root`; raises DataError without usable files."""
-    utterances: list[Utterance] = []
+    return _corpus(Input(name, root, items, ignored))
+
+
+def _corpus(given: Input) -> Corpus:
     rejected: list[Rejected] = []
-    for item in items:
-        if isinstance(item, Rejected):
-            rejected.append(item)
-        elif item.n_samples < MIN_SAMPLES:
-            reason = (
-                f"{item.path}: {item.n_samples} samples at 16 kHz, one frame needs {MIN_SAMPLES} "
-                "(25 ms); leave it out"
-            )
-            rejected.append(Rejected(name_of(item.path.relative_to(root)), reason))
-        else:
-            utterances.append(item)
-    if not utterances:
-        raise DataError(f"{root}: no usable audio in it: {_why_nothing(root, rejected, ignored)}")
-    cuts = CutSet.from_cuts(cut_of(utterance) for utterance in utterances)
-    return Corpus(name, root, cuts, tuple(rejected), _digest(utterances), ignored)
+    digest = CorpusDigest()
+    cuts = []
+    for utterance in given.usable(rejected):
+        digest.add(utterance)
+        cuts.append(cut_of(utterance))
+    if not cuts:
+        raise nothing_usable(given, rejected)
+    return Corpus(
+        given.name,
+        given.root,
+        CutSet.from_cuts(cuts),
+        tuple(rejected),
+        digest.hexdigest(),
+        given.ignored,
+    )
 
 
-def _why_nothing(root: Path, rejected: Sequence[Rejected], ignored: tuple[str, ...]) -> str:
-    found = [_rejected_as_text(root, rejected)] if rejected else []
-    return "; ".join((*found, *ignored)) or f"no {readable_formats()} file"
+def nothing_usable(given: Input, rejected: Sequence[Rejected]) -> DataError:
+    """The error about a corpus without usable audio, with the reasons."""
+    found = [_rejected_as_text(given.root, rejected)] if rejected else []
+    why = "; ".join((*found, *given.ignored)) or f"no {readable_formats()} file"
+    return DataError(f"{given.root}: no usable audio in it: {why}")
 
 
 def _rejected_as_text(root: Path, rejected: Sequence[Rejected]) -> str:
@@ -125,8 +96,24 @@ def _rejected_as_text(root: Path, rejected: Sequence[Rejected]) -> str:
     return f"{len(rejected)} files or lines rejected, the first: {first}"
 
 
+class Opened(Protocol):
+    """An opened corpus: one in memory, or the tables of a training."""
+
+    @property
+    def root(self) -> Path:
+        """Folder of the corpus."""
+
+    @property
+    def quarantine(self) -> tuple[Rejected, ...]:
+        """Unusable files and lines."""
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Lines for the user about what is not read."""
+
+
 @contextlib.contextmanager
-def naming_unusable(corpus: Corpus) -> Iterator[None]:
+def naming_unusable(corpus: Opened) -> Iterator[None]:
     """Adds the number of unusable files and the first reason to the message of a DataError.
 
     Missing labels, splits or clips may be theirs.
@@ -140,33 +127,7 @@ def naming_unusable(corpus: Corpus) -> Iterator[None]:
         raise DataError(f"{error} ({rejected})") from error
 
 
-def _tables_in(root: Path) -> list[str]:
-    """Notes about ignored tables beside the audio; labels are read from manifest.jsonl only."""
-    tables = sorted(p for p in root.iterdir() if p.suffix.lower() in TABLE_SUFFIXES and p.is_file())
-    return [
-        f"{table}: not read, labels come from {MANIFEST_NAME} (docs/corpus.md); make it with: "
-        + manifest_command(root, table)
-        for table in tables
-    ]
-
-
-def manifest_command(root: Path, table: Path) -> str:
-    """The command that makes manifest.jsonl from a table of labels, quoted for a shell."""
-    words = [
-        "earbit",
-        "prepare",
-        "folder",
-        "--root",
-        root,
-        "--labels",
-        table,
-        "--out",
-        "looked-over",
-    ]
-    return shlex.join(map(str, words))
-
-
-def say_ignored(corpus: Corpus) -> None:
+def say_ignored(corpus: Opened) -> None:
     """Prints the files that are skipped in the folder of a corpus."""
     for line in corpus.ignored:
         say(line)
@@ -240,7 +201,9 @@ def without(corpus: Corpus, reason_of: Mapping[str, str]) -> Corpus:
             f"corpus {corpus.name}: none of its {len(lost)} files can be used; "
             f"the first: {reason_of[lost[0].id]}"
         )
-    rejected = [Rejected(_relative_path(corpus, cut), reason_of[cut.id]) for cut in lost]
+    rejected = [
+        Rejected(relative_name(path_of(cut), corpus.root), reason_of[cut.id]) for cut in lost
+    ]
     lost_ids = json.dumps(sorted(cut.id for cut in lost))
     return dataclasses.replace(
         corpus,
@@ -250,7 +213,7 @@ def without(corpus: Corpus, reason_of: Mapping[str, str]) -> Corpus:
     )
 
 
-def write_quarantine(corpus: Corpus, out_dir: Path) -> None:
+def write_quarantine(corpus: Opened, out_dir: Path) -> None:
     """Writes unusable files, one JSON object per line, and prints their number and the first few.
 
     Writes no file if all are usable.
@@ -274,14 +237,3 @@ def _with_path(root: Path, rejected: Rejected) -> str:
     for path in (rejected.path, f"{name_of(root)}/{rejected.path}"):
         reason = reason.removeprefix(f"{path}: ")
     return f"{rejected.path}: {reason}"
-
-
-def _relative_path(corpus: Corpus, cut: MonoCut) -> str:
-    return name_of(Path(cut.recording.sources[0].source).relative_to(corpus.root))
-
-
-def _digest(utterances: list[Utterance]) -> str:
-    lines = sorted(
-        json.dumps([u.id, u.n_samples, u.n_bytes, u.labels], sort_keys=True) for u in utterances
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -9,11 +9,12 @@ from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
 from lhotse.supervision import AlignmentItem
 
 from earbit.audio.manifest import NAME_LABELS, Utterance
+from earbit.audio.place import source_text
 from earbit.audio.rate import SAMPLE_RATE_HZ
 
 
 def cut_of(utterance: Utterance) -> MonoCut:
-    """Makes a cut of a whole file: speaker and text in its supervision, all labels in `custom`."""
+    """Makes a cut of an utterance: speaker and text in its supervision, all labels in `custom`."""
     duration_s = utterance.n_samples / SAMPLE_RATE_HZ
     labels = dict(utterance.labels)
     names = (labels.get(key) for key in NAME_LABELS)
@@ -32,7 +33,13 @@ def cut_of(utterance: Utterance) -> MonoCut:
     )
     recording = Recording(
         id=utterance.id,
-        sources=[AudioSource(type="file", channels=[0], source=str(utterance.path))],
+        sources=[
+            AudioSource(
+                type="file",
+                channels=[0],
+                source=source_text(utterance.path, utterance.place),
+            )
+        ],
         sampling_rate=SAMPLE_RATE_HZ,
         num_samples=utterance.n_samples,
         duration=duration_s,

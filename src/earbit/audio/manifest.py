@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -10,8 +13,10 @@ from typing import Any
 
 from earbit.audio.decode import audio_info
 from earbit.audio.folder import AudioFolder
+from earbit.audio.names_seen import NamesSeen
+from earbit.audio.place import WHOLE, Place, shown
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.utf8 import read_utf8
+from earbit.audio.utf8 import utf8_lines
 from earbit.errors import DataError
 from earbit.files import ESCAPED_BYTE, name_of, path_named, writable
 from earbit.frames import MIN_TRAINING_FRAMES, n_samples_of
@@ -29,6 +34,7 @@ SPLIT_NAMES = {
     "test": ("test", "testing", "eval", "evaluation"),
 }
 """The splits, and their names in other corpora."""
+SURROGATE = re.compile("[\ud800-\udfff]")
 TEXT_LABELS = ("text", "keyword", "lang", "gender")
 NAME_LABELS = ("speaker", "pseudo_speaker")
 """Labels that may also be numbers."""
@@ -43,11 +49,19 @@ class Utterance:
     n_samples: int
     """Length at 16 kHz."""
     n_bytes: int
+    """Size of the file, or of the member of an archive."""
     labels: dict[str, Any] = field(default_factory=dict)
     """Fields of the manifest: text, speaker, phones, keyword, intent, slots, emotion, split, ...
 
     `split` is train, valid, test or missing.
     """
+    place: Place = WHOLE
+    """Part of the file."""
+
+    @property
+    def shown(self) -> Path:
+        """The file for messages."""
+        return shown(self.path, self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +78,9 @@ def read_manifest(root: Path) -> Iterator[Utterance | Rejected]:
     Raises DataError for a file that is not UTF-8, and for a path outside of the folder, which makes
     a manifest untrustworthy.
     """
-    seen: set[str] = set()
+    seen = NamesSeen()
     # Read as bytes: damaged text affects only its own line, and only \n ends a line.
-    for number, line in enumerate(read_utf8(root / MANIFEST_NAME).split(b"\n"), start=1):
+    for number, line in enumerate(utf8_lines(root / MANIFEST_NAME), start=1):
         if not line.strip():
             continue
         where = f"{MANIFEST_NAME}:{number}"
@@ -85,7 +99,7 @@ def read_manifest(root: Path) -> Iterator[Utterance | Rejected]:
 
 def read_folder(folder: AudioFolder) -> Iterator[Utterance | Rejected]:
     """Lists the audio files of a folder; ids are relative paths without suffix."""
-    seen: set[str] = set()
+    seen = NamesSeen()
     for path in folder.files:
         relative = path.relative_to(folder.root)
         name = name_of(relative.with_suffix(""))
@@ -104,6 +118,8 @@ def read_folder(folder: AudioFolder) -> Iterator[Utterance | Rejected]:
 
 def check_stays_inside(where: str, path: str) -> None:
     """Raises DataError for a path that is absolute or has `..`, in the notation of any system."""
+    if not path.startswith("/") and not any(part in path for part in ("..", "\\", ":")):
+        return  # the usual case, without parsing
     # The bytes of a name, `\xff`, are no folders of Windows.
     windows = ESCAPED_BYTE.sub(b"?", path.encode("utf-8", "replace")).decode()
     for pure in (PurePosixPath(path), PureWindowsPath(windows)):
@@ -114,18 +130,16 @@ def check_stays_inside(where: str, path: str) -> None:
             )
 
 
-def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
+def _utterance(root: Path, record: Any, seen: NamesSeen) -> Utterance:
     if not isinstance(record, dict):
         raise DataError("not a JSON object")
     relative = writable(_text_of(record, "path"))
     name = _text_of({"id": relative, **record}, "id")
-    _check_is_text("id", name)
+    check_id(name)
     if name in seen:
         raise DataError(f"id {name!r} is taken by an earlier line")
     path = path_named(root, relative)
-    if not path.is_file():
-        raise DataError(f"{relative}: no such file")
-    n_bytes = path.stat().st_size
+    n_bytes = _size_of(path, relative)
     if not n_bytes:
         raise DataError(f"{relative}: an empty file")
     n_samples, rate_hz = record.get("num_samples"), record.get("sample_rate")
@@ -142,6 +156,23 @@ def _utterance(root: Path, record: Any, seen: set[str]) -> Utterance:
     labels = checked_labels({key: value for key, value in record.items() if key not in known})
     seen.add(name)
     return Utterance(name, path, n_samples, n_bytes, labels)
+
+
+def _size_of(path: Path, relative: str) -> int:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        status = None
+    if status is None or not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{relative}: no such file")
+    return status.st_size
+
+
+def check_id(name: Any) -> None:
+    """Raises DataError for an id that is not text or has a zero byte."""
+    _check_is_text("id", name)
+    if "\0" in name:
+        raise DataError(f"id {name[:80]!r} has a zero byte; leave it out")
 
 
 def check_n_samples(name: str, claimed: int, found: int) -> None:
@@ -193,7 +224,7 @@ def split_or_none(name: str) -> str | None:
 
 def _check_is_text(what: str, value: Any) -> None:
     """Raises DataError for a value that is not text or has unpaired surrogates."""
-    if not isinstance(value, str) or any("\ud800" <= char <= "\udfff" for char in value):
+    if not isinstance(value, str) or SURROGATE.search(value):
         raise DataError(f"{what} is {ascii(value)[:80]}; it must be a text, in UTF-8")
 
 

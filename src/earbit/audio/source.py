@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from earbit.audio.formats import conversion_command
+from earbit.audio.place import Place
 from earbit.errors import DataError
 
 STANDARD_INPUT = "-"
@@ -27,17 +29,22 @@ class Source:
     path: Path
     file: BinaryIO
     n_bytes: int
+    archive: Path | None = None
+    """The tar archive that has the bytes; `path` is then that of the member in it."""
 
     @property
     def is_pipe(self) -> bool:
         """Whether the bytes come from a pipe and exist only in this process."""
-        return isinstance(self.file, io.BytesIO)
+        return isinstance(self.file, io.BytesIO) and self.archive is None
 
     @property
     def conversion(self) -> str:
         """The ffmpeg command that converts the source to a readable format."""
         if self.is_pipe:
             return "ffmpeg -i pipe: -f wav pipe:"
+        if self.archive is not None:
+            names = map(shlex.quote, (str(self.archive), str(self.path.relative_to(self.archive))))
+            return f"tar -xOf {' '.join(names)} | ffmpeg -i pipe: {shlex.quote(self.path.name)}.wav"
         return conversion_command(self.path)
 
 
@@ -69,6 +76,19 @@ def opened(path: Path, allowed: str) -> Iterator[Source]:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     with file:
         yield Source(path, file, os.fstat(file.fileno()).st_size)
+
+
+def member_of(archive: Source, place: Place) -> Source:
+    """The bytes of a member of a tar archive. Raises DataError where the archive ends too early."""
+    archive.file.seek(place.first_byte)
+    content = archive.file.read(place.n_bytes)
+    path = archive.path / place.member
+    if len(content) < place.n_bytes:
+        raise DataError(
+            f"{path}: breaks off after {len(content)} of {place.n_bytes} bytes; copy "
+            f"{archive.path} again"
+        )
+    return Source(path, io.BytesIO(content), len(content), archive.path)
 
 
 def _require_file(path: Path, allowed: str) -> None:

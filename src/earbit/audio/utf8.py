@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from earbit.errors import DataError
@@ -29,16 +30,23 @@ def read_utf8(path: Path) -> bytes:
     Raises DataError when the file cannot be read, and for UTF-16 and UTF-32, naming the encoding.
     The caller handles other damage line by line.
     """
+    return b"".join(utf8_lines(path))
+
+
+def utf8_lines(path: Path) -> Iterator[bytes]:
+    """Lines of a text file with their line ends; reads and raises errors like `read_utf8`."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            head = file.read(4)
+            if (encoding := _wide_encoding(head)) is not None:
+                raise DataError(
+                    f"{path}: the encoding is {encoding}, it must be UTF-8; convert it with: "
+                    f"{conversion_to_utf8(path, encoding)}"
+                )
+            file.seek(len(UTF8_MARK) if head.startswith(UTF8_MARK) else 0)
+            yield from file
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    if (encoding := _wide_encoding(content)) is not None:
-        raise DataError(
-            f"{path}: the encoding is {encoding}, it must be UTF-8; convert it with: "
-            f"{conversion_to_utf8(path, encoding)}"
-        )
-    return content.removeprefix(UTF8_MARK)
 
 
 def conversion_to_utf8(path: Path, encoding: str) -> str:

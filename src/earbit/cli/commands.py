@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from earbit.cli.arguments import Command
-from earbit.cli.judging import profile, propagation
+from earbit.cli.judging import curves, profile, propagation
 from earbit.cli.running import bench, doctor, export, run
 from earbit.cli.scoring import superb, superb_report
 from earbit.cli.training import import_, prepare, pretrain, quantize, study, units
@@ -13,6 +13,7 @@ COMMANDS: dict[str, Command] = {
     "prepare": prepare,
     "units": units,
     "pretrain": pretrain,
+    "curves": curves,
     "import": import_,
     "quantize": quantize,
     "propagation": propagation,

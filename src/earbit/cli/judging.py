@@ -1,4 +1,4 @@
-"""Commands that examine models: profile, propagation of quantization error."""
+"""Commands that examine models and trainings: profile, propagation of errors, curves."""
 
 from __future__ import annotations
 
@@ -183,3 +183,30 @@ def propagation(
         out_dir=out,
     )
     emit(result, json, text)
+
+
+def curves(
+    folders: Annotated[
+        tuple[Path, ...],
+        Positional(
+            "DIR", "Output folders of trainings. Every log.jsonl in or below them is drawn."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        Option("FILE.png", "Draw the figure. Without it, only the last values are printed."),
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Draws loss, accuracy, validation, learning rate and gradient norm of trainings.
+
+      earbit curves float --out curves.png
+      earbit curves first second --out both.png
+
+    Runs that are still going on can be drawn.  Works for `pretrain` and `quantize`.
+    """
+    from earbit.pretrain.curves import curves as curves_of
+    from earbit.pretrain.curves import render_curves
+
+    result = curves_of(folders, out)
+    emit(result, json, render_curves(result))

@@ -1,19 +1,25 @@
 """The command line.
 
-Exit status: 0 on success, 2 on a user's error (one line on standard error), 1 on a bug in earbit.
+Exit status: 0 on success, 2 on a user's error (one line on standard error), 1 on a bug in earbit,
+130 after Ctrl-C, 143 after SIGTERM.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from earbit import __version__
 from earbit.cli.environment import complete_environment
-from earbit.errors import EarbitError
-from earbit.progress import say
+from earbit.errors import ConfigError, EarbitError, Terminated
+from earbit.progress import say, say_always
 from earbit.terminal import accept_any_text
+
+DISTRIBUTED = ("pretrain",)
+"""Commands that torchrun may start."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -32,9 +38,10 @@ def main(args: Sequence[str] | None = None) -> None:
         from earbit.cli.commands import COMMANDS
         from earbit.cli.parse import parse
 
-        parse(COMMANDS, args)()
+        with _ranks(args):
+            parse(COMMANDS, args)()
     except EarbitError as error:
-        say(f"earbit: {error}")
+        say_always(f"earbit: {error}")
         raise SystemExit(2) from None
     except BrokenPipeError:
         # The reader of the output has closed it (`earbit doctor | head`), which is not an error.
@@ -42,5 +49,27 @@ def main(args: Sequence[str] | None = None) -> None:
         raise SystemExit(0) from None
     except KeyboardInterrupt as end:
         # The message of the command names the results that are kept.
-        say(f"earbit: interrupted{f'; {end}' if str(end) else ''}")
-        raise SystemExit(130) from None
+        is_terminated = isinstance(end, Terminated)
+        what = "ended by SIGTERM" if is_terminated else "interrupted"
+        say(f"earbit: {what}{f'; {end}' if str(end) else ''}")
+        raise SystemExit(128 + (signal.SIGTERM if is_terminated else signal.SIGINT)) from None
+
+
+def _ranks(args: Sequence[str]) -> AbstractContextManager[None]:
+    """The ranks of torchrun, connected; without torchrun nothing.
+
+    Raises ConfigError for a command that runs in one process.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
+        return nullcontext()
+    command = args[0] if args else ""
+    if command not in DISTRIBUTED:
+        if os.environ["RANK"] != "0":
+            raise SystemExit(2)
+        raise ConfigError(
+            f"`earbit {command}` runs in one process; start it without torchrun (with torchrun: "
+            f"{', '.join(DISTRIBUTED)})"
+        )
+    from earbit.distributed import process_group
+
+    return process_group()

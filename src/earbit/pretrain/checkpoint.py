@@ -1,13 +1,16 @@
 """Atomic training checkpoints, one folder per step, safe against `kill -9` at any time.
 
 `checkpoints/step-00000200/` holds model.safetensors, optimiser.safetensors and state.json.  It is
-written under a temporary name, flushed and renamed.  The two newest checkpoints are kept.
+written under a temporary name, flushed and renamed.  The newest checkpoints are kept, and
+`checkpoints/best/` beside them if a run marks one.  Rank 0 writes, and all ranks read.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +20,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from earbit.distributed import exchange, first, n_ranks
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import flush
+from earbit.pretrain.continuation import continued, why_not_continued
+from earbit.pretrain.sharded import full, load_into, shared_out
 from earbit.run_folder import differences
 
 CHECKPOINTS = "checkpoints"
 """Name of the checkpoint folder inside the folder of a run."""
+BEST = "best"
+MICRO_BATCHES = "micro_batches"
+"""Part of a run's description: micro-batches of an update, over all ranks."""
 N_KEPT = 2
+Scaler = torch.amp.GradScaler
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +53,134 @@ def save_checkpoint(
     optimiser: torch.optim.Optimizer,
     position: Position,
     run: dict[str, Any],
+    *,
+    scaler: Scaler | None = None,
+    n_kept: int = N_KEPT,
 ) -> None:
-    """Writes a checkpoint below `folder`; `run` describes the run and is compared at resume."""
-    final = folder / f"step-{position.step:08d}"
+    """Writes a checkpoint below `folder`; `run` describes the run and is compared at resume.
+
+    scaler: that of a loss in float16.  Raises DataError if it cannot be written, on all ranks, and
+    leaves no part of it.
+    """
+    # All ranks: tensors that are shared out among them are gathered.
+    weights = _contiguous(model.state_dict())
+    moments = _optimiser_tensors(optimiser)
+    state = {"position": asdict(position), "run": run}
+    if scaler is not None and scaler.is_enabled():
+        state["scaler"] = scaler.state_dict()
+    first(lambda: _write(folder, weights, moments, state, position.step, n_kept))
+
+
+def _write(
+    folder: Path,
+    weights: dict[str, Tensor],
+    moments: dict[str, Tensor],
+    state: dict[str, Any],
+    step: int,
+    n_kept: int,
+) -> None:
+    final = folder / f"step-{step:08d}"
     temporary = folder / f".{final.name}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+        for left in folder.glob(".step-*.tmp"):  # of a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         temporary.mkdir()
-        save_file(_contiguous(model.state_dict()), temporary / "model.safetensors")
-        save_file(_optimiser_tensors(optimiser), temporary / "optimiser.safetensors")
-        state = json.dumps({"position": asdict(position), "run": run}, indent=2)
-        (temporary / "state.json").write_text(state + "\n", encoding="utf-8")
+        save_file(weights, temporary / "model.safetensors")
+        save_file(moments, temporary / "optimiser.safetensors")
+        text = json.dumps(state, indent=2)
+        (temporary / "state.json").write_text(text + "\n", encoding="utf-8")
         for file in temporary.iterdir():
             flush(file)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
         flush(folder)
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{final}: checkpoint cannot be written ({error})") from error
-    for old in sorted(folder.glob("step-*"))[:-N_KEPT]:
+        shutil.rmtree(temporary, ignore_errors=True)
+        kept = _newest(folder)
+        has = "no checkpoint is kept" if kept is None else f"{kept.name} is kept"
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{final}: checkpoint cannot be written ({reason}); {has}: free some space and start "
+            "the same command again"
+        ) from error
+    for old in sorted(folder.glob("step-*"))[:-n_kept]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def keep_best(folder: Path, step: int, figures: Mapping[str, float]) -> None:
+    """Keeps the checkpoint of `step` as `best`, with its figures.  On rank 0 alone.
+
+    Its files are links to those of the checkpoint, or copies where the file system has no links.
+    Raises DataError if there is no such checkpoint or it cannot be written.
+    """
+    source, final = folder / f"step-{step:08d}", folder / BEST
+    temporary, old = folder / f".{BEST}.tmp", folder / f".{BEST}.old.tmp"
+    try:
+        if old.exists() and not final.exists():  # killed between two renames
+            old.rename(final)
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)
+        temporary.mkdir()
+        for file in source.iterdir():
+            try:
+                os.link(file, temporary / file.name)
+            except OSError:
+                shutil.copyfile(file, temporary / file.name)
+        text = json.dumps({"step": step, **figures}, indent=2)
+        (temporary / "best.json").write_text(text + "\n", encoding="utf-8")
+        for file in temporary.iterdir():
+            flush(file)
+        if final.exists():
+            final.rename(old)
+        temporary.rename(final)
+        flush(folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise DataError(f"{final}: cannot be written ({error.strerror})") from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def best_figures(folder: Path) -> dict[str, float] | None:
+    """Step and figures of the checkpoint that `keep_best` has kept; None without one."""
+    for name in (BEST, f".{BEST}.old.tmp"):  # the second between two renames
+        try:
+            text = (folder / name / "best.json").read_text(encoding="utf-8")
+            return {str(key): float(value) for key, value in json.loads(text).items()}
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise _damaged(folder / name, error) from error
+    return None
+
+
 def load_newest(
-    folder: Path, model: torch.nn.Module, optimiser: torch.optim.Optimizer, run: dict[str, Any]
+    folder: Path,
+    model: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    run: dict[str, Any],
+    scaler: Scaler | None = None,
 ) -> Position | None:
     """Restores the newest checkpoint into model and optimiser; returns None without a checkpoint.
 
-    Raises ConfigError if its run has another description, and FormatError if it is damaged.
+    Raises ConfigError if its run has another description or the ranks see different checkpoints,
+    and FormatError if it is damaged.
     """
     newest = _newest(folder)
+    names = [None if name is None else str(name) for name in exchange(newest and newest.name)]
+    if len(set(names)) > 1:
+        raise ConfigError(
+            f"{folder}: the ranks see different checkpoints ({', '.join(map(str, names))}); give "
+            "an --out that all machines share"
+        )
     if newest is None:
         return None
     state = _same_run(newest, run)
     try:
-        model.load_state_dict(load_file(newest / "model.safetensors"))
+        load_into(model, load_file(newest / "model.safetensors"))
         _restore_optimiser(optimiser, load_file(newest / "optimiser.safetensors"))
+        if scaler is not None and scaler.is_enabled():
+            scaler.load_state_dict(state["scaler"])
         return Position(**state["position"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise _damaged(newest, error) from error
@@ -108,16 +209,47 @@ def _newest(folder: Path) -> Path | None:
 def _same_run(
     checkpoint: Path, run: dict[str, Any], names: tuple[str, ...] | None = None
 ) -> dict[str, Any]:
-    """Reads state.json and compares it with `run`; names: parts to compare, None for all."""
+    """Reads state.json and compares it with `run`; names: parts to compare, None for all.
+
+    Another number of steps is allowed where `continued` allows it.
+    """
     try:
         state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         before = {k: v for k, v in state["run"].items() if names is None or k in names}
-        differ = differences(before, json.loads(json.dumps(run)))
+        _check_micro_batches(checkpoint, before, run)
+        now, step = json.loads(json.dumps(run)), int(state["position"]["step"])
+        differ = differences(continued(before, now, step), now)
+        reason = why_not_continued(before, now, step) if differ is not None else ""
+    except ConfigError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(checkpoint, error) from error
     if differ is not None:
-        raise ConfigError(f"{checkpoint.parent.parent}: holds {differ}; give another --out")
+        because = f" ({reason})" if reason else ""
+        raise ConfigError(
+            f"{checkpoint.parent.parent}: holds {differ}{because}; give another --out"
+        )
     return state
+
+
+def _check_micro_batches(
+    checkpoint: Path, before: Mapping[str, Any], run: Mapping[str, Any]
+) -> None:
+    """Raises ConfigError if an update has another number of micro-batches than before."""
+    there, here = before.get(MICRO_BATCHES, 1), run.get(MICRO_BATCHES, before.get(MICRO_BATCHES, 1))
+    if there != here:
+        ranks = n_ranks()
+        fits = there % ranks == 0
+        remedy = (
+            f"set train.accumulation={there // ranks}"
+            if fits
+            else f"start as many ranks as divide {there}"
+        )
+        raise ConfigError(
+            f"{checkpoint.parent.parent}: holds a run with {there} micro-batches in an update, "
+            f"here {ranks} rank{'s' * (ranks > 1)} x train.accumulation={here // ranks} = {here}; "
+            f"{remedy}, or give another --out"
+        )
 
 
 def _damaged(checkpoint: Path, error: Exception) -> FormatError:
@@ -125,7 +257,7 @@ def _damaged(checkpoint: Path, error: Exception) -> FormatError:
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    return {name: full(tensor.detach()).contiguous() for name, tensor in tensors.items()}
 
 
 def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -141,4 +273,7 @@ def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tens
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = tensor
     groups = optimiser.state_dict()["param_groups"]
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for i, values in state.items():
+        state[i] = {name: shared_out(value, parameters[i]) for name, value in values.items()}
     optimiser.load_state_dict({"state": state, "param_groups": groups})

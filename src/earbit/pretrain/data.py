@@ -7,16 +7,21 @@ Letters: B batch, N samples, T frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from earbit.audio.batches import epoch_batches
 from earbit.audio.clips import Clip, ClipTable
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.workers import made_ahead
 from earbit.errors import DataError
 from earbit.frames import n_frames_of
 from earbit.pretrain.checkpoint import Position
@@ -77,31 +82,34 @@ def updates_of(
     rank: int = 0,
     n_ranks: int = 1,
     needs_units: bool,
+    n_workers: int = 0,
 ) -> Iterator[tuple[Position, list[MicroBatch]]]:
     """Endless updates from `position` on, with the micro-batches of one rank.
 
     n_micro: number of micro-batches of an update, over all ranks.  Number i of an update belongs to
-    rank i modulo `n_ranks`.
+    rank i modulo `n_ranks`.  n_workers: processes that make micro-batches ahead, which changes no
+    micro-batch; close the iterator to end them.
     """
-    for after, rows in _update_rows(data.train, config, position, n_micro):
-        first = (after.step - 1) * n_micro + 1
-        yield (
-            after,
-            [
-                micro_batch(data, config, rows[i], first + i, needs_units=needs_units)
-                for i in range(rank, n_micro, n_ranks)
-            ],
-        )
+    ahead, updates = itertools.tee(_update_rows(data.train, config, position, n_micro))
+    own = range(rank, n_micro, n_ranks)
+    specs = ((rows[i], (after.step - 1) * n_micro + 1 + i) for after, rows in ahead for i in own)
+
+    def make(spec: tuple[NDArray[np.int64], int]) -> _PlainBatch:
+        return _plain(micro_batch(data, config, *spec, needs_units=needs_units))
+
+    with contextlib.closing(made_ahead(make, specs, n_workers)) as made:
+        for after, _ in updates:
+            yield after, [_batch(next(made)) for _ in own]
 
 
 def _update_rows(
     clips: ClipTable, config: DataConfig, position: Position, n_micro: int
-) -> Iterator[tuple[Position, list[Sequence[int]]]]:
+) -> Iterator[tuple[Position, list[NDArray[np.int64]]]]:
     """Position after each update, and the rows of all its micro-batches."""
     step, epoch, done = position.step, position.epoch, position.batches_done
-    waiting: list[Sequence[int]] = []
+    waiting: list[NDArray[np.int64]] = []
     while True:
-        for rows in epoch_rows(clips, config, epoch)[done:]:
+        for rows in itertools.islice(epoch_rows(clips, config, epoch), done, None):
             done += 1
             waiting.append(rows)
             if len(waiting) == n_micro:
@@ -111,16 +119,15 @@ def _update_rows(
         epoch, done = epoch + 1, 0
 
 
-def epoch_rows(clips: ClipTable, config: DataConfig, epoch: int) -> list[Sequence[int]]:
+def epoch_rows(clips: ClipTable, config: DataConfig, epoch: int) -> list[NDArray[np.int64]]:
     """Rows of the micro-batches of one epoch."""
-    batches = epoch_batches(clips, max_duration_s=config.batch_s, seed=config.seed, epoch=epoch)
-    return [batch.tolist() for batch in batches]
+    return epoch_batches(clips, max_duration_s=config.batch_s, seed=config.seed, epoch=epoch)
 
 
 def micro_batch(
     data: TrainingData,
     config: DataConfig,
-    rows: Sequence[int],
+    rows: Iterable[int],
     number: int,
     *,
     needs_units: bool,
@@ -133,7 +140,7 @@ def micro_batch(
     padding.  Clips that cannot be decoded are left out and listed.  clips: the table of the rows,
     by default the training clips.
     """
-    chosen = [(data.train if clips is None else clips)[row] for row in rows]
+    chosen = [(data.train if clips is None else clips)[row] for row in map(int, rows)]
     generator = torch.Generator().manual_seed((config.seed << 32) + number)
     crop_samples = int(config.crop_s * SAMPLE_RATE_HZ)
     n_samples = min(crop_samples, *(clip.n_samples for clip in chosen))
@@ -152,7 +159,7 @@ def micro_batch(
     unreadable: list[tuple[str, str]] = []
     for i, (clip, start) in enumerate(zip(chosen, starts, strict=True)):
         try:
-            crops[i] = torch.from_numpy(data.read(clip)[start : start + n_samples])
+            crops[i] = torch.from_numpy(data.read(clip, start, n_samples))
         except DataError as error:
             unreadable.append((clip.id, str(error)))
     kept = list(crops)
@@ -176,3 +183,19 @@ def _targets(data: TrainingData, crops: Sequence[tuple[Clip, int]], n_frames: in
         units = data.labels.for_frames(clip.id, n_frames, start_sample=start)
         row.copy_(torch.from_numpy(units))
     return targets_BT
+
+
+_PlainBatch = dict[str, Any]
+"""Fields of a MicroBatch with arrays in the place of tensors, which pass through pipes."""
+
+
+def _plain(batch: MicroBatch) -> _PlainBatch:
+    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    return {k: v.numpy() if isinstance(v, Tensor) else v for k, v in values.items()}
+
+
+def _batch(plain: _PlainBatch) -> MicroBatch:
+    values: dict[str, Any] = {
+        k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()
+    }
+    return MicroBatch(**values)

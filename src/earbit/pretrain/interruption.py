@@ -1,38 +1,57 @@
-"""Delays Ctrl-C to the end of a training step, so that a checkpoint can be written."""
+"""Delays Ctrl-C and SIGTERM to the end of a training step, so that a checkpoint can be written."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from earbit.distributed import end_by_sigterm, n_ranks, rank
+
 NOTICE = b"\nearbit: stops after this step and writes a checkpoint; Ctrl-C again stops at once\n"
+NOTICE_OF_TERM = b"\nearbit: SIGTERM: stops after this step and writes a checkpoint\n"
 STDERR = 2
+ECHO_S = 1.0
+"""torchrun passes the Ctrl-C of a terminal on to ranks that have had it."""
 
 
 @contextmanager
-def delayed_interruption() -> Iterator[Callable[[], bool]]:
-    """Context in which the first Ctrl-C is only recorded; yields whether there was one.
+def delayed_interruption() -> Iterator[Callable[[], int]]:
+    """Context in which the first Ctrl-C or SIGTERM is only recorded; yields its number, or 0.
 
     The second Ctrl-C raises KeyboardInterrupt at once.  In threads other than the main one and
     under a signal handler of the caller, nothing changes.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield lambda: False
+    now = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    defaults = (signal.default_int_handler, signal.SIG_DFL, end_by_sigterm)
+    ours = [number for number, handler in now.items() if is_main and handler in defaults]
+    if not ours:
+        yield lambda: 0
         return
-    asked = threading.Event()
+    asked: list[int] = []
+    asked_at_s = 0.0
 
     def ask(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        asked.set()
-        # Not `print`: a handler may run in the middle of another write to this stream.
-        os.write(STDERR, NOTICE)
+        nonlocal asked_at_s
+        if signal.SIGINT in asked and number == signal.SIGINT:
+            if n_ranks() == 1 or time.monotonic() - asked_at_s > ECHO_S:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                raise KeyboardInterrupt
+            return
+        asked_at_s = time.monotonic()
+        if not asked and rank() == 0:
+            # Not `print`: a handler may run in the middle of another write to this stream.
+            os.write(STDERR, NOTICE if number == signal.SIGINT else NOTICE_OF_TERM)
+        asked.append(number)
 
-    signal.signal(signal.SIGINT, ask)
+    for number in ours:
+        signal.signal(number, ask)
     try:
-        yield asked.is_set
+        yield lambda: asked[0] if asked else 0
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in ours:
+            signal.signal(number, now[number])

@@ -1,37 +1,47 @@
-"""The training loop: forward and loss of micro-batches; `data.py` and `steps.py` have the rest.
+"""The training loop; `data.py`, `update.py` and `steps.py` have the parts of a step.
 
-All random numbers of step n depend only on the seed and n, so on a CPU a resumed run gives the same
-bits as an uninterrupted one.
+All random numbers of micro-batch n depend only on the seed and n, so on a CPU a resumed run gives
+the same bits as an uninterrupted one, and N ranks do what one rank does with N accumulations.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.errors import ConfigError, DataError, require_range
+from earbit.distributed import exchange, n_ranks, n_ranks_here, rank
+from earbit.errors import ConfigError, require_choice, require_range
 from earbit.frames import MIN_SAMPLES
 from earbit.model import AudioModel
+from earbit.nn.devices import TrainPrecision, autocast, device_named, on_device
 from earbit.nn.evaluation import evaluating
-from earbit.nn.finite import first_non_finite
-from earbit.pretrain.checkpoint import Position
-from earbit.pretrain.data import MicroBatch, epoch_rows, micro_batch, updates_of
+from earbit.pretrain.checkpoint import MICRO_BATCHES, Position
+from earbit.pretrain.collapse import CollapseWatch
+from earbit.pretrain.data import epoch_rows, micro_batch, updates_of
+from earbit.pretrain.machine import Machine
 from earbit.pretrain.masking import MaskConfig
-from earbit.pretrain.objective import Loss, Objective
-from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser, lr_at, set_lr
-from earbit.pretrain.steps import apply_gradient, run_steps
+from earbit.pretrain.meter import MACHINE, Meter
+from earbit.pretrain.objective import Objective
+from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
+from earbit.pretrain.parallel import Parallel, compiled_layers
+from earbit.pretrain.reading import kept_in_memory, n_workers_for, record_unreadable
+from earbit.pretrain.steps import run_steps
+from earbit.pretrain.update import Update, on
+from earbit.progress import say
 from earbit.units.labelled import TrainingData
+from earbit.units.labels import UnitLabels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """One training run on one machine."""
+    """One training run."""
 
     optimiser: OptimiserConfig
     mask: MaskConfig = MaskConfig()
@@ -40,15 +50,27 @@ class TrainConfig:
     batch_s: float = 87.5
     """Seconds of audio in a micro-batch, including padding."""
     accumulation: int = 1
-    """Number of micro-batches whose gradients are added up for one update."""
+    """Number of micro-batches of one rank whose gradients are added up for one update."""
+    precision: TrainPrecision = "fp32"
+    """Type of products: float32, or bfloat16 or float16 (with a scaled loss) by autocast."""
     crop_s: float = 15.625
     """Longer utterances are cropped to this length at a random position."""
     seed: int = 1337
     checkpoint_every_steps: int = 100
     log_every_steps: int = 10
+    validate_every_steps: int = 1000
+    """Steps between validations; the last step is always validated."""
+    keep_checkpoints: int = 2
+    """Number of newest checkpoints that are kept."""
+    max_skipped_steps: int = 10
+    """Steps with a loss or gradient that is not finite, in a row, that end the run."""
+    tensorboard: bool = False
+    """Whether to write the scalars of log.jsonl to OUT/tensorboard too."""
+    machine: Machine = Machine()
 
     def __post_init__(self) -> None:
         require_range(MIN_SAMPLES / SAMPLE_RATE_HZ, math.inf, crop_s=self.crop_s)
+        require_choice(get_args(TrainPrecision), precision=self.precision)
         require_range(self.crop_s, math.inf, batch_s=self.batch_s)
         require_range(0, math.inf, unmasked_weight=self.unmasked_weight)
         require_range(0, 2**32, seed=self.seed)
@@ -58,6 +80,9 @@ class TrainConfig:
             accumulation=self.accumulation,
             checkpoint_every_steps=self.checkpoint_every_steps,
             log_every_steps=self.log_every_steps,
+            validate_every_steps=self.validate_every_steps,
+            keep_checkpoints=self.keep_checkpoints,
+            max_skipped_steps=self.max_skipped_steps,
         )
 
 
@@ -74,36 +99,82 @@ def train(
     """Trains `model` in place to the last step and returns its validation metrics.
 
     run: description of the run as JSON values, with all settings that determine the result.
-    Resumes from the newest checkpoint below `out_dir` and appends to its log.jsonl.  Ctrl-C ends it
-    after the current step with a checkpoint, and Interrupted names the step of that checkpoint.
-    Raises ConfigError if the checkpoint belongs to another run or if `data` lacks units that the
-    objective needs, and DataError with the step if the loss or a gradient is not finite.
+    Resumes from the newest checkpoint below `out_dir` and appends to its log.jsonl.  The checkpoint
+    of the lowest validation loss is kept beside the newest ones.  Ctrl-C or SIGTERM ends it after
+    the current step with a checkpoint, and the exception names the step.  All ranks must call it.
+    The model is on its device meanwhile, and then where it was.
+    Raises ConfigError if the checkpoint belongs to another run, if `data` lacks units that the
+    objective needs or for float16 with fsdp; UnsupportedError without the device; and DataError
+    with the step if too many losses or gradients in a row are not finite.
     """
     _check_units(data, objective)
-    optimiser = build_optimiser(model, config.optimiser)
+    data = kept_in_memory(data, config.machine)
+    machine, n_micro = config.machine, config.accumulation * n_ranks()
+    if config.precision == "fp16" and machine.sharding == "fsdp":
+        raise ConfigError(
+            "train.precision=fp16 with train.machine.sharding=fsdp; allowed: bf16 or fp32 with "
+            "fsdp, or ddp"
+        )
+    device = device_named(machine.device)
+    with on_device(device, model, *objective.beside), _own_random_numbers(device):
+        parallel = Parallel(model, objective, config.precision, machine.sharding)
+        optimiser = build_optimiser(parallel.model, config.optimiser)
+        scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        update = Update(parallel, optimiser, scaler, config, out_dir, device, n_micro)
+        n_steps = config.optimiser.n_steps
+        figures: dict[str, float] = {}
+        """Those of the last validation."""
 
-    def updates(position: Position) -> Iterator[tuple[Position, dict[str, float]]]:
-        for after, batches in updates_of(
-            data,
-            config,
-            position,
-            n_micro=config.accumulation,
-            needs_units=objective.needs_units,
-        ):
-            yield after, _step(model, optimiser, objective, config, batches, after.step)
+        def updates(position: Position) -> Iterator[tuple[Position, dict[str, Any]]]:
+            update.resume(position.step)
+            meter = Meter(n_ranks())
+            known = {} if data.labels is None else {"commonest_unit": _commonest(data.labels)}
+            collapse = CollapseWatch(n_steps, config.optimiser.warmup_steps)
+            n_workers = n_workers_for(data, machine, n_ranks_here())
+            batches_of = updates_of(
+                data,
+                config,
+                position,
+                n_micro=n_micro,
+                rank=rank(),
+                n_ranks=n_ranks(),
+                needs_units=objective.needs_units,
+                n_workers=n_workers,
+            )
+            for after, batches in meter.waiting(batches_of):
+                record_unreadable(out_dir, batches)
+                step = after.step
+                parts: dict[str, Any] = {**update(batches, step), **known}
+                meter.add(sum(batch.waveforms.numel() for batch in batches) / SAMPLE_RATE_HZ)
+                for warning in collapse.add(step, parts):
+                    say(f"{title}: {warning}")
+                is_validated = step % config.validate_every_steps == 0 or step == n_steps
+                if is_validated or step % config.log_every_steps == 0:
+                    parts[MACHINE] = meter.read()
+                if is_validated:
+                    parallel.finish()
+                    figures.update(validate(model, data, config, objective))
+                    parts |= figures
+                    meter.read()  # validation is not a part of the speed of training
+                yield after, parts
 
-    run_steps(
-        model,
-        optimiser,
-        updates,
-        out_dir,
-        n_steps=config.optimiser.n_steps,
-        checkpoint_every_steps=config.checkpoint_every_steps,
-        log_every_steps=config.log_every_steps,
-        run=run,
-        title=title,
-    )
-    return validate(model, data, config, objective)
+        with compiled_layers(parallel.model, machine.compile):
+            run_steps(
+                parallel.model,
+                optimiser,
+                updates,
+                out_dir,
+                n_steps=n_steps,
+                checkpoint_every_steps=config.checkpoint_every_steps,
+                log_every_steps=config.log_every_steps,
+                run={**run, MICRO_BATCHES: n_micro},
+                title=title,
+                n_kept=config.keep_checkpoints,
+                scaler=scaler,
+                tensorboard=config.tensorboard,
+            )
+        parallel.finish()
+        return figures or validate(model, data, config, objective)
 
 
 @torch.no_grad()
@@ -112,21 +183,32 @@ def validate(
 ) -> dict[str, float]:
     """Mean metrics of the objective over the validation cuts, with masks fixed by the seed.
 
-    Raises ConfigError if the objective needs units that `data` lacks.
+    The ranks share the cuts.  Raises ConfigError if the objective needs units that `data` lacks.
     """
     _check_units(data, objective)
-    sums: dict[str, float] = {}
+    device = device_named(config.machine.device)
     epoch = epoch_rows(data.valid, config, epoch=0)
-    with evaluating(model):
-        for i, rows in enumerate(epoch):
+    found: dict[int, dict[str, float]] = {}
+    with on_device(device, model, *objective.beside), evaluating(model):
+        for i in range(rank(), len(epoch), n_ranks()):
             batch = micro_batch(
-                data, config, rows, i, needs_units=objective.needs_units, clips=data.valid
+                data, config, epoch[i], i, needs_units=objective.needs_units, clips=data.valid
             )
             if batch.ids:
-                loss = objective.loss(model, batch.waveforms, batch.mask_BT, batch.targets_BT)
-                for name, value in {"loss": loss.total, **loss.parts}.items():
-                    sums[name] = sums.get(name, 0.0) + float(value)
-    return {f"valid_{name}": total / len(epoch) for name, total in sums.items()}
+                with autocast(device, config.precision):
+                    loss = objective.loss(model, *on(device, batch))
+                found[i] = {n: float(v) for n, v in {"loss": loss.total, **loss.parts}.items()}
+    of_all = {i: figures for part in exchange(found) for i, figures in part.items()}
+    sums: dict[str, float] = {}
+    for i in sorted(of_all):
+        for name, value in of_all[i].items():
+            sums[name] = sums.get(name, 0.0) + value
+    return {f"valid_{name}": total / len(of_all) for name, total in sums.items()}
+
+
+def _commonest(labels: UnitLabels) -> float:
+    """Share of the commonest unit: the accuracy of a model that has learned nothing else."""
+    return float(labels.histogram.max() / max(labels.histogram.sum(), 1))
 
 
 def _check_units(data: TrainingData, objective: Objective) -> None:
@@ -137,57 +219,9 @@ def _check_units(data: TrainingData, objective: Objective) -> None:
         )
 
 
-def _step(
-    model: AudioModel,
-    optimiser: torch.optim.Optimizer,
-    objective: Objective,
-    config: TrainConfig,
-    batches: Sequence[MicroBatch],
-    step: int,
-) -> dict[str, float]:
-    """One update; the loss of a micro-batch has the weight of its share of the masked frames."""
-    lr = lr_at(step, config.optimiser)
-    set_lr(optimiser, lr)
-    optimiser.zero_grad(set_to_none=True)
-    n_masked = sum(batch.n_masked for batch in batches)
-    sums: dict[str, float] = {}
-    for batch in batches:
-        if not batch.ids:
-            continue
-        share = batch.n_masked / n_masked
-        loss = _checked_loss(model, objective, batch, config.seed, step)
-        (share * loss.total).backward()  # type: ignore[no-untyped-call]
-        for name, value in {"loss": loss.total.detach(), **loss.parts}.items():
-            sums[name] = sums.get(name, 0.0) + share * float(value)
-    norm = apply_gradient(
-        model,
-        optimiser,
-        max_gradient_norm=config.optimiser.max_gradient_norm,
-        where=f"step {step}",
-        remedy=f"batch {batches[0].ids[0]}, ...; lower peak_lr or look at these files",
-    )
-    return {**sums, "gradient_norm": norm, "lr": lr, "n_masked": n_masked}
-
-
-def _checked_loss(
-    model: AudioModel, objective: Objective, batch: MicroBatch, seed: int, step: int
-) -> Loss:
-    """Loss of a micro-batch. Raises DataError, naming step, clips and module, if not finite."""
-
-    def forward() -> Loss:
-        # Dropout uses torch's global generator, seeded for this batch and then restored.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed((seed << 32) + batch.number)
-            return objective.loss(model, batch.waveforms, batch.mask_BT, batch.targets_BT)
-
-    try:
-        loss = forward()
-    except DataError as error:
-        raise DataError(f"step {step}, batch {', '.join(batch.ids[:5])}: {error}") from error
-    if not bool(torch.isfinite(loss.total)):
-        where = first_non_finite(model, forward) or "the loss itself"
-        raise DataError(
-            f"step {step}: the loss is {float(loss.total.detach())}, first not finite is {where}, "
-            f"batch {batch.ids[0]}, ...; lower peak_lr or look at these files"
-        )
-    return loss
+@contextmanager
+def _own_random_numbers(device: torch.device) -> Iterator[None]:
+    """Context that restores torch's global generators, which every micro-batch seeds."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield

@@ -1,6 +1,6 @@
 """The pre-training loss: cross-entropy of the units of masked frames, and a feature penalty.
 
-Letters: B batch, N samples, T frames, U units, M frames of the batch that are meant.
+Letters: B batch, N samples, T frames, U units, M masked and S other frames of the batch.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -38,6 +39,8 @@ class Objective:
     loss: LossFunction
     needs_units: bool
     """Whether the loss function needs the unit of every frame; targets are None otherwise."""
+    beside: tuple[torch.nn.Module, ...] = ()
+    """Networks that the loss function uses beside the trained one, as a teacher."""
 
 
 def masked_units(unmasked_weight: float) -> Objective:
@@ -62,27 +65,42 @@ def unit_loss(
 ) -> Loss:
     """Cross-entropy of masked frames + weight x that of others + 10 x mean square of features.
 
-    Source: HuBERT, arXiv 2106.07447, section II-B (its alpha), with fairseq's scale.
+    `predicted_units` is the perplexity of the predictions for masked frames: how many units they
+    use.  Source: HuBERT, arXiv 2106.07447, section II-B (its alpha), with fairseq's scale.
     """
-    hidden, accuracy = _cross_entropy(model, output, mask_BT, targets_BT)
+    hidden, predicted_M, targets_M = _cross_entropy(model, output, mask_BT, targets_BT)
     total = hidden + FEATURE_PENALTY_WEIGHT * output.feature_penalty
     parts = {
         "cross_entropy": hidden.detach(),
-        "accuracy": accuracy,
+        "accuracy": _share_equal(predicted_M, targets_M),
         "feature_penalty": output.feature_penalty.detach(),
+        "predicted_units": torch.special.entr(_shares(predicted_M)).sum().exp(),
     }
+    # Without a weight it is only logged, at a hundredth of the cost of the model.
+    with torch.set_grad_enabled(unmasked_weight > 0 and torch.is_grad_enabled()):
+        seen, predicted_S, targets_S = _cross_entropy(model, output, ~mask_BT, targets_BT)
     if unmasked_weight > 0:
-        seen, seen_accuracy = _cross_entropy(model, output, ~mask_BT, targets_BT)
         total = total + unmasked_weight * seen
-        parts |= {"unmasked_cross_entropy": seen.detach(), "unmasked_accuracy": seen_accuracy}
+    parts["unmasked_cross_entropy"] = seen.detach()
+    parts["unmasked_accuracy"] = _share_equal(predicted_S, targets_S)
     return Loss(total, parts)
 
 
 def _cross_entropy(
     model: AudioModel, output: ModelOutput, frames_BT: Tensor, targets_BT: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and accuracy over the frames where the mask is True."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cross-entropy, predictions and targets of the frames where the mask is True."""
     logits_MU = model.unit_logits(output.states[-1][frames_BT])
     targets_M = targets_BT[frames_BT]
-    accuracy = (logits_MU.argmax(-1) == targets_M).float().mean()
-    return F.cross_entropy(logits_MU, targets_M), accuracy
+    # A batch may have no frame to be seen, over which there is no mean.
+    loss = F.cross_entropy(logits_MU, targets_M) if len(targets_M) else logits_MU.sum()
+    return loss, logits_MU.argmax(-1), targets_M
+
+
+def _share_equal(predicted_M: Tensor, targets_M: Tensor) -> Tensor:
+    return (predicted_M == targets_M).float().sum() / max(len(targets_M), 1)
+
+
+def _shares(units_M: Tensor) -> Tensor:
+    """Share of every unit among frames."""
+    return units_M.bincount(minlength=1).float() / max(len(units_M), 1)

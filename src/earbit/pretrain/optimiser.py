@@ -16,11 +16,15 @@ PATH = "train.optimiser"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimiserConfig:
-    """Settings of AdamW; the rate rises linearly to `peak_lr`, then decays linearly to 0."""
+    """Settings of AdamW; the rate rises linearly to `peak_lr`, and decays linearly to 0."""
 
     peak_lr: float
     n_steps: int
     warmup_steps: int
+    decay_steps: int | None = None
+    """Last steps, in which the rate decays; None for all after the warm-up.
+
+    Before the decay the rate is constant, and the run can be continued with more steps."""
     weight_decay: float = 0.01
     max_gradient_norm: float = 10.0
     quantizer_lr_factor: float = 1.0
@@ -34,6 +38,12 @@ class OptimiserConfig:
                 f"warmup_steps={self.warmup_steps} of n_steps={self.n_steps}; allowed: 0 <= "
                 f"warmup_steps <= n_steps; set both, as warmup_steps={self.n_steps // 5}"
             )
+        if self.decay_steps is not None:
+            most = self.n_steps - self.warmup_steps
+            if not 0 <= self.decay_steps <= most:
+                raise ConfigError(
+                    f"decay_steps={self.decay_steps}; allowed: 0 to n_steps - warmup_steps = {most}"
+                )
         require_range(0, inf, weight_decay=self.weight_decay)
         require_range(0, inf, quantizer_lr_factor=self.quantizer_lr_factor)
         for name in ("peak_lr", "max_gradient_norm"):
@@ -63,11 +73,13 @@ def _equal(name: str) -> float:
 
 
 def lr_at(step: int, config: OptimiserConfig) -> float:
-    """Learning rate of update `step`, counted from 1: linear warm-up, then linear decay to 0."""
+    """Learning rate of update `step`, counted from 1: warm-up, `peak_lr`, linear decay to 0."""
     if step <= config.warmup_steps:
         return config.peak_lr * step / config.warmup_steps
+    n_after = config.n_steps - config.warmup_steps
+    n_decay = n_after if config.decay_steps is None else config.decay_steps
     left = config.n_steps - step
-    return config.peak_lr * left / max(config.n_steps - config.warmup_steps, 1)
+    return config.peak_lr * left / max(n_decay, 1) if left < n_decay else config.peak_lr
 
 
 def build_optimiser(
@@ -81,6 +93,7 @@ def build_optimiser(
     for name, parameter in model.named_parameters():
         key = "_quantizer." in name, factor_of(name)
         groups.setdefault(key, []).append(parameter)
+    is_on_gpu = any(p.device.type == "cuda" for p in model.parameters())
     return torch.optim.AdamW(
         [
             {
@@ -93,6 +106,8 @@ def build_optimiser(
         lr=config.peak_lr,
         betas=(0.9, 0.98),
         eps=1e-6,
+        # One kernel for all parameters; on a CPU the bits stay those of the plain loop.
+        fused=True if is_on_gpu else None,
     )
 
 

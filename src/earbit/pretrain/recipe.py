@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from earbit.config import load, override
 from earbit.errors import ConfigError, require_range
@@ -14,6 +15,24 @@ from earbit.model_names import require_recipe
 from earbit.presets import preset
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
+from earbit.units.discover import UnitConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecondConfig:
+    """The second iteration: a new model, trained on units of hidden features of the first."""
+
+    n_units: int = 500
+    layer: int | Literal["default", "auto"] = "default"
+    """Layer of the first model, counted from 1; default is 6 of 12, otherwise half of the layers;
+    auto has the best phone purity, for a corpus with phone_alignment."""
+    n_steps: int | None = None
+    """Updates; None for those of the first iteration."""
+    warmup_steps: int | None = None
+    """Updates of warm-up; None for the share of the first iteration."""
+
+    def __post_init__(self) -> None:
+        require_range(2, 2**20, n_units=self.n_units)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,10 +50,45 @@ class RecipeConfig:
     """Folder of `earbit units` for this corpus; None computes `n_units` units in OUT/units."""
     seed: int = 0
     """Seed of the initial weights of the model and of k-means."""
+    fraction: float | None = None
+    """Fraction of the training clips for k-means; None as in `earbit.units.discover.UnitConfig`."""
+    memory_gb: float = 1.0
+    """Maximum memory for the frames of k-means."""
+    iterations: int = 1
+    """1, or 2: then OUT/1 and OUT/2 hold the iterations, and OUT/model.safetensors is the second
+    model."""
+    second: SecondConfig = SecondConfig()
+    """The second iteration, if there is one."""
 
     def __post_init__(self) -> None:
         require_range(2, 2**20, n_units=self.n_units)
         require_range(0, 2**32, seed=self.seed)
+        require_range(1, 3, iterations=self.iterations)
+        self.unit_config  # noqa: B018  raises errors for its values
+
+    @property
+    def unit_config(self) -> UnitConfig:
+        """How the units are fitted."""
+        return UnitConfig(
+            n_units=self.n_units,
+            seed=self.seed,
+            fraction=self.fraction,
+            memory_gb=self.memory_gb,
+            workers=self.train.machine.workers,
+        )
+
+    def stage(self, iteration: int) -> RecipeConfig:
+        """The recipe of one iteration, as a recipe of one iteration."""
+        one = replace(self, iterations=1)
+        if iteration == 1:
+            return one
+        second, optimiser = self.second, self.train.optimiser
+        n_steps = second.n_steps or optimiser.n_steps
+        settings = [f"train.optimiser.n_steps={n_steps}"]
+        if second.warmup_steps is not None:
+            settings.append(f"train.optimiser.warmup_steps={second.warmup_steps}")
+        one = override(one, with_warmup(settings, optimiser))
+        return replace(one, n_units=second.n_units, units=None)
 
 
 BASE_TRAINING = TrainConfig(
@@ -53,10 +107,17 @@ TINY_TRAINING = TrainConfig(
 """Short training that takes minutes on two cores."""
 
 
+BASE_SECOND = SecondConfig(n_units=500, n_steps=400_000, warmup_steps=32_000)
+"""Second iteration of HuBERT Base, from the recipe of fairseq."""
+TINY_SECOND = SecondConfig(n_units=100)
+"""Small corpora have too little variety for 500 units."""
+
+
 def preset_recipe(name: str) -> RecipeConfig:
     """Recipe of a preset: `TINY_TRAINING` for tiny presets, `BASE_TRAINING` for all others."""
-    training = TINY_TRAINING if name.endswith("-tiny") else BASE_TRAINING
-    return RecipeConfig(model=preset(name), train=training)
+    if name.endswith("-tiny"):
+        return RecipeConfig(model=preset(name), train=TINY_TRAINING, second=TINY_SECOND)
+    return RecipeConfig(model=preset(name), train=BASE_TRAINING, second=BASE_SECOND)
 
 
 def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig:

@@ -1,33 +1,46 @@
-"""The steps of a training: gradient, log, checkpoints, resume and Ctrl-C.
+"""The steps of a training: gradient, log, checkpoints, resume, Ctrl-C and SIGTERM.
 
-Every training has the same steps; it supplies a network and a generator of updates.
+Every training has the same steps; it supplies a network and a generator of updates.  Of several
+ranks, rank 0 writes, and all end after the same step.
 """
 
 from __future__ import annotations
 
-import json
+import math
+import signal
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from earbit.errors import DataError, Interrupted
-from earbit.files import make_folder, write_text
+from earbit.distributed import first, rank, total
+from earbit.errors import DataError, Interrupted, Terminated
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.checkpoint import (
     CHECKPOINTS,
+    N_KEPT,
     Position,
+    Scaler,
+    best_figures,
+    keep_best,
     load_newest,
     save_checkpoint,
     steps_done,
 )
 from earbit.pretrain.interruption import delayed_interruption
+from earbit.pretrain.run_log import opened_log
+from earbit.pretrain.sharded import full
 from earbit.progress import progress
 
-Updates = Callable[[Position], Iterator[tuple[Position, Mapping[str, float]]]]
+Updates = Callable[[Position], Iterator[tuple[Position, Mapping[str, Any]]]]
 """Position -> endless updates from there; each yields its position and the scalars to log."""
+VALIDATED = "valid_loss"
+"""Scalar of updates after which the model was validated."""
 
 
 def run_steps(
@@ -41,40 +54,78 @@ def run_steps(
     log_every_steps: int,
     run: dict[str, Any],
     title: str,
+    n_kept: int = N_KEPT,
+    scaler: Scaler | None = None,
+    tensorboard: bool = False,
 ) -> None:
     """Trains `network` in place to the last step, in training mode.
 
     run: description of the run as JSON values, with all settings that determine the result.
     Resumes from the newest checkpoint below `out_dir` and appends to its log.jsonl.  Ctrl-C ends it
-    after the current step with a checkpoint, and Interrupted names the step of that checkpoint.
+    after the current step with a checkpoint, and Interrupted names the step of that checkpoint;
+    SIGTERM likewise, with Terminated.  n_kept: number of newest checkpoints that are kept.  scaler:
+    that of a loss in float16.  Updates with `valid_loss` are logged, and the checkpoint of the best
+    is kept beside the newest ones.  tensorboard: whether to write the log for TensorBoard too.
     Raises ConfigError if the checkpoint belongs to another run.
     """
     checkpoints = out_dir / CHECKPOINTS
-    start = load_newest(checkpoints, network, optimiser, run) or Position(0, 0, 0)
-    log = _open_log(out_dir / "log.jsonl", start.step)
+    start = load_newest(checkpoints, network, optimiser, run, scaler) or Position(0, 0, 0)
+    least_loss = (best_figures(checkpoints) or {}).get(VALIDATED, math.inf)
+    log = opened_log(out_dir, start.step, tensorboard=tensorboard) if rank() == 0 else nullcontext()
     network.train()
+    ended_by = 0
     try:
         with (
-            log,
+            log as write,
             progress(title, n_steps, start.step) as advance,
-            delayed_interruption() as is_interrupted,
+            delayed_interruption() as signal_seen,
         ):
             # Zipped with the steps first, so that no update begins after the last.
             for step, (position, parts) in zip(
                 range(start.step + 1, n_steps + 1), updates(start), strict=False
             ):
-                advance(1, f"loss {parts['loss']:.2f}")
+                advance(1, f"loss {parts['loss']:.2f}" if "loss" in parts else "skipped")
                 is_last = step == n_steps
-                if step % log_every_steps == 0 or is_last:
-                    log.write(json.dumps({"step": step, **parts}) + "\n")
-                    log.flush()
-                ends_here = is_interrupted()
-                if step % checkpoint_every_steps == 0 or is_last or ends_here:
-                    save_checkpoint(checkpoints, network, optimiser, position, run)
-                if ends_here:
+                is_best = parts.get(VALIDATED, math.inf) < least_loss
+                if is_last and math.isinf(least_loss):
+                    is_best = False  # the only one that was validated
+                is_logged = step % log_every_steps == 0 or is_last or VALIDATED in parts
+                if write is not None and is_logged:
+                    write(step, parts)
+                ended_by = _first_signal(signal_seen())
+                if step % checkpoint_every_steps == 0 or is_last or is_best or ended_by:
+                    save_checkpoint(
+                        checkpoints,
+                        network,
+                        optimiser,
+                        position,
+                        run,
+                        scaler=scaler,
+                        n_kept=n_kept,
+                    )
+                if is_best:
+                    least_loss = parts[VALIDATED]
+                    figures = {k: v for k, v in parts.items() if k.startswith("valid_")}
+                    first(partial(keep_best, checkpoints, step, figures))
+                if ended_by:
                     raise KeyboardInterrupt
     except KeyboardInterrupt:
-        raise Interrupted(f"{title} after step {steps_done(checkpoints)} of {n_steps}") from None
+        after = f"{title} after step {steps_done(checkpoints)} of {n_steps}"
+        raise (Terminated if ended_by == signal.SIGTERM else Interrupted)(after) from None
+
+
+def _first_signal(seen: int) -> int:
+    """The signal that this rank, or another one if this has none, has received; 0 for none."""
+    interrupted, terminated = total([seen == signal.SIGINT, seen == signal.SIGTERM])
+    if interrupted:
+        return signal.SIGINT
+    return signal.SIGTERM if terminated else 0
+
+
+def gradient_norm(network: torch.nn.Module) -> tuple[Tensor, float]:
+    """Norm of all gradients for clipping, and as a number."""
+    norm = get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+    return norm, float(full(norm))
 
 
 def apply_gradient(
@@ -84,34 +135,26 @@ def apply_gradient(
     max_gradient_norm: float,
     where: str,
     remedy: str,
+    scaler: Scaler,
 ) -> float:
     """One update by the gradients of the parameters; returns their norm before clipping.
 
-    where, remedy: start and end of the message.  Raises DataError if the gradient is not finite.
+    where, remedy: start and end of the message.  scaler: that of the loss; while it looks for its
+    scale, an update may be left out and the norm is not finite.  Raises DataError if the gradient
+    is not finite otherwise.
     """
-    norm = get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-    if not bool(torch.isfinite(norm)):
+    scaler.unscale_(optimiser)
+    norm, size = gradient_norm(network)
+    if not math.isfinite(size) and scaler.get_scale() > 1.0:
+        scaler.update()
+        return size
+    if not math.isfinite(size):
         raise DataError(
-            f"{where}: the gradient is {float(norm)}, first not finite is that of "
+            f"{where}: the gradient is {size}, first not finite is that of "
             f"{non_finite_gradient(network)}, {remedy}"
         )
     # A non-finite norm, refused above, would make all gradients non-finite here.
     clip_grads_with_norm_(network.parameters(), max_gradient_norm, norm)
-    optimiser.step()
-    return float(norm)
-
-
-def _open_log(path: Path, step: int) -> Any:
-    """Opens the log for appending, and removes lines of steps after the checkpoint."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    kept = [line for line in lines if _step_of(line) <= step]
-    make_folder(path.parent)
-    write_text(path, "".join(f"{line}\n" for line in kept))
-    return path.open("a", encoding="utf-8")
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")  # a line that was cut by an interruption
+    scaler.step(optimiser)
+    scaler.update()
+    return size

@@ -2,67 +2,157 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from earbit.config import override, save, to_dict
+from earbit.audio.corpus import write_quarantine
+from earbit.config import load, override, save, to_dict
+from earbit.distributed import first, only_run_in
 from earbit.errors import ConfigError
-from earbit.files import make_folder, write_json
-from earbit.folder_lock import only_process_in
+from earbit.files import make_folder, write_json, write_whole
+from earbit.load import load_model
 from earbit.model import AudioModel
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
-from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run
+from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done
+from earbit.pretrain.hidden import source_of_model
 from earbit.pretrain.loop import train
 from earbit.pretrain.objective import masked_units
 from earbit.pretrain.recipe import RecipeConfig
-from earbit.run_folder import CONFIG_NAME, check_is_ours, check_kind
+from earbit.progress import say
+from earbit.run_folder import CONFIG_NAME, check_is_ours, check_kind, differences
+from earbit.units.discover import LABELS
 from earbit.units.labelled import (
     TrainingData,
     copy_units,
     label_digests,
     labelled,
-    training_corpus,
+    open_training_corpus,
     training_data,
     units_in,
 )
 from earbit.units.labels import UnitLabels
+from earbit.units.quarantine import lost_ids
+from earbit.units.sources import FeatureSource, mfcc_source
+
+UNITS = "units"
+"""Folder of the units in that of a run."""
+RESULT_NAME = "result.json"
 
 
 def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     """Runs a recipe in `out_dir`, or resumes an interrupted run; returns its metrics.
 
-    Raises ConfigError, before any audio is read, when `out_dir` holds another run or other files,
-    or when another process uses it.
+    Of two iterations, OUT/1 and OUT/2 each hold the run of one, and OUT/model.safetensors is that
+    of the second; the units of OUT/2 are those of a layer of the model in OUT/1.  Finished
+    iterations are not computed again, and their audio is not opened.  With more steps a run goes on
+    where its learning rates so far stay the same (`continuation`).  Raises ConfigError, before any
+    audio is read, when `out_dir` holds another run or other files, or when another process uses it.
     """
+    check_is_ours(out_dir, "recipe")
+    if recipe.iterations == 1:
+        if all((out_dir / str(number)).is_dir() for number in (1, 2)):
+            raise ConfigError(f"{out_dir}: holds a run of two iterations; give another --out")
+        return _iteration(recipe, out_dir)
+    _check_two(recipe, out_dir)
+    first(lambda: save(recipe, make_folder(out_dir) / CONFIG_NAME))
+    folders = {number: out_dir / str(number) for number in (1, 2)}
+    say(f"iteration 1 of 2, in {folders[1]}")
+    one = _iteration(recipe.stage(1), folders[1])
+    say(f"iteration 2 of 2, in {folders[2]}")
+    two = _iteration(recipe.stage(2), folders[2], lambda: _hidden(recipe, folders))
+    result = {**two, "model": str(out_dir / MODEL_FILE_NAME), "first": one}
+
+    def finish() -> None:
+        source = folders[2] / MODEL_FILE_NAME
+        write_whole(out_dir / MODEL_FILE_NAME, partial(shutil.copyfile, source))
+        write_json(out_dir / RESULT_NAME, result)
+
+    first(finish)
+    return result
+
+
+def _check_two(recipe: RecipeConfig, out_dir: Path) -> None:
+    """Raises ConfigError if a folder holds a run of one iteration, or another second one."""
+    if (out_dir / CHECKPOINTS).exists():
+        raise ConfigError(f"{out_dir}: holds a run of one iteration; give another --out")
+    path = out_dir / CONFIG_NAME
+    if path.is_file():
+        held = load(RecipeConfig, path)
+        if differ := differences(to_dict(held.second), to_dict(recipe.second)):
+            raise ConfigError(
+                f"{out_dir}: holds {differ}, of the second iteration; give another --out"
+            )
+
+
+def _hidden(recipe: RecipeConfig, folders: Mapping[int, Path]) -> FeatureSource:
+    """Features of the second iteration: a layer of the first model."""
+    model = load_model(folders[1] / MODEL_FILE_NAME)
+    corpus = open_training_corpus(recipe.corpus, resplit=recipe.resplit)
+    return source_of_model(
+        model,
+        str(recipe.second.layer),
+        recipe.corpus,
+        corpus,
+        recipe.stage(2).unit_config,
+        device=recipe.train.machine.device,
+        known=_layer_in(folders[2] / UNITS),
+    )
+
+
+def _layer_in(units_dir: Path) -> int | None:
+    """Layer of existing units, which need not be chosen again."""
+    if not (units_dir / LABELS).is_file():
+        return None
+    return UnitLabels.load(units_dir / LABELS).header.layer
+
+
+def _iteration(
+    recipe: RecipeConfig, out_dir: Path, source: Callable[[], FeatureSource] = mfcc_source
+) -> dict[str, Any]:
+    """Runs one iteration on units of the features that `source` returns, or on given units."""
     given = None if recipe.units is None else units_in(Path(recipe.units))
     check_is_ours(out_dir, "recipe")
     check_same_run(out_dir / CHECKPOINTS, _description(recipe, given))
-    units_dir = out_dir / "units"
-    with only_process_in(out_dir):
-        corpus, waveforms = training_corpus(
-            recipe.corpus,
-            out_dir,
-            resplit=recipe.resplit,
-        )
-        if recipe.units is None:
-            n_units, seed = recipe.n_units, recipe.seed
-            data = training_data(corpus, waveforms, units_dir, n_units=n_units, seed=seed)
+    if (result := _finished(recipe, out_dir)) is not None:
+        return result
+    units_dir = out_dir / UNITS
+    with only_run_in(out_dir):
+        corpus = open_training_corpus(recipe.corpus, resplit=recipe.resplit)
+        first(lambda: write_quarantine(corpus, out_dir))
+        if given is None:
+            data = training_data(recipe.corpus, corpus, units_dir, recipe.unit_config, source())
         else:
-            copy_units(Path(recipe.units), units_dir)
-            data = labelled(corpus, waveforms, units_in(units_dir))
+            given_dir = Path(recipe.units or "")
+            first(lambda: copy_units(given_dir, units_dir))
+            data = labelled(corpus, units_in(units_dir), lost_ids(units_dir))
         return pretrain_on(recipe, data, out_dir)
+
+
+def _finished(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any] | None:
+    """Result of a run that has done all steps and written its model, else None."""
+    result_path = out_dir / RESULT_NAME
+    is_done = steps_done(out_dir / CHECKPOINTS) == recipe.train.optimiser.n_steps
+    if not (is_done and result_path.is_file() and (out_dir / MODEL_FILE_NAME).is_file()):
+        return None
+    say(f"{out_dir}: the run is finished after {recipe.train.optimiser.n_steps} steps")
+    result: dict[str, Any] = json.loads(result_path.read_text(encoding="utf-8"))
+    return result
 
 
 def _description(recipe: RecipeConfig, labels: UnitLabels | None) -> dict[str, Any]:
     """Known settings and digests that determine the result; labels: None before labelling."""
     n_units = recipe.n_units if labels is None else labels.n_units
-    complete = override(recipe, [f"model.n_units={n_units}"])
+    complete = to_dict(override(recipe, [f"model.n_units={n_units}"]))
+    del complete["iterations"], complete["second"]
     known = {} if labels is None else label_digests(labels)
-    return {"stage": "pretrain", "recipe": to_dict(complete), **known}
+    return {"stage": "pretrain", "recipe": complete, **known}
 
 
 def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict[str, Any]:
@@ -72,23 +162,30 @@ def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict
     check_kind(out_dir, "recipe")
     run = _description(recipe, data.labels)
     recipe = override(recipe, [f"model.n_units={data.labels.n_units}"])
-    check_same_run(make_folder(out_dir) / CHECKPOINTS, run)
-    save(recipe, out_dir / CONFIG_NAME)
+    check_same_run(out_dir / CHECKPOINTS, run)
+    first(lambda: save(recipe, make_folder(out_dir) / CONFIG_NAME))
     # Weights are drawn from torch's global generator, seeded for this block.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = AudioModel(recipe.model)
+    # Whoever finds a result finds that of the last step.
+    first(lambda: (out_dir / RESULT_NAME).unlink(missing_ok=True))
     objective = masked_units(recipe.train.unmasked_weight)
     figures = train(
         model, data, recipe.train, out_dir, objective=objective, run=run, title="pre-training"
     )
-    save_model(model, out_dir / MODEL_FILE_NAME, run | figures)
     result = {"model": str(out_dir / MODEL_FILE_NAME), **figures}
-    write_json(out_dir / "result.json", result)
+
+    def finish() -> None:
+        save_model(model, out_dir / MODEL_FILE_NAME, run | figures)
+        write_json(out_dir / RESULT_NAME, result)
+
+    first(finish)
     return result
 
 
 def render_pretrained(result: Mapping[str, Any]) -> str:
     """Short text of the result of `pretrain`, for a terminal."""
-    figures = (f"{n}: {v:.4g}" for n, v in result.items() if n != "model")
-    return f"{', '.join(figures)}\nthe model is {result['model']}"
+    shown = {"valid_loss": "loss", "valid_accuracy": "accuracy"}
+    figures = (f"{text} {result[name]:.4g}" for name, text in shown.items() if name in result)
+    return f"validation: {', '.join(figures)}\nthe model is {result['model']}"

@@ -105,7 +105,7 @@ def student_loss(teacher: AudioModel, weights: LossWeights, unmasked_weight: flo
                 )
         return Loss(total, parts)
 
-    return Objective(loss, needs_units=weights.units > 0)
+    return Objective(loss, needs_units=weights.units > 0, beside=(teacher,))
 
 
 @contextmanager

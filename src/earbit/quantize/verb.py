@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earbit.audio.corpus import Corpus, decoded_corpus
+from earbit.audio.corpus import write_quarantine
+from earbit.audio.training_corpus import TrainingCorpus
 from earbit.config import from_dict, override
 from earbit.errors import ConfigError
 from earbit.folder_lock import only_process_in
@@ -21,21 +22,21 @@ from earbit.presets import PRESETS
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
 from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.relabel import units_for
 from earbit.progress import say
 from earbit.quantize.report import say_absent_roles
 from earbit.quantize.stages import QuantizeConfig, quantize_on, stages_of
 from earbit.quantize.train import STATES_ALONE, LossWeights
 from earbit.run_folder import check_is_ours
-from earbit.units.apply import label_with
-from earbit.units.kmeans import KMeans
+from earbit.units.discover import LABELS
 from earbit.units.labelled import (
-    LABELS,
     TrainingData,
     labelled,
     open_training_corpus,
     unlabelled,
 )
 from earbit.units.labels import UnitLabels
+from earbit.units.quarantine import lost_ids
 
 STEPS_SETTING = "train.optimiser.n_steps="
 
@@ -160,19 +161,18 @@ def _misfit(path: Path, n_units: int | None) -> str | None:
 
 
 def _all_units_beside(path: Path) -> Iterator[tuple[Path, UnitLabels]]:
-    # `pretrain` writes its units beside the model, `study` once for all its models.
-    for folder in (parent / "units" for parent in path.absolute().parents[:3]):
+    # `pretrain` writes its units beside the model, or in the folder of its second iteration, and
+    # `study` once for all its models.
+    parents = path.absolute().parents[:3]
+    for folder in (parent / name for parent in parents for name in ("units", "2/units")):
         if (folder / LABELS).is_file():
             yield folder, UnitLabels.load(folder / LABELS)
 
 
-def _data_for(opened: Corpus, out_dir: Path, units: Path | None) -> TrainingData:
-    """The decoded corpus, with labels of the k-means model in `units` if that is given."""
-    corpus, waveforms = decoded_corpus(opened, out_dir)
+def _data_for(corpus: TrainingCorpus, out_dir: Path, units: Path | None) -> TrainingData:
+    """The corpus, with labels of the k-means model in `units` if that is given."""
+    write_quarantine(corpus, out_dir)
     if units is None:
-        return unlabelled(corpus, waveforms)
-    labels = UnitLabels.load(units / LABELS)
-    if labels.corpus_digest != corpus.digest:
-        kmeans = KMeans.load(units / "kmeans.safetensors")
-        labels = label_with(kmeans, waveforms, corpus_digest=corpus.digest)
-    return labelled(corpus, waveforms, labels)
+        return unlabelled(corpus)
+    folder = units_for(corpus, units, out_dir / "units")
+    return labelled(corpus, UnitLabels.load(folder / LABELS), lost_ids(folder))

@@ -45,7 +45,8 @@ from earbit.superb.examples import task_splits
 from earbit.superb.tasks import task_named
 from earbit.superb.verb import score_on
 from earbit.terminal import printable
-from earbit.units.labelled import TrainingData, training_data
+from earbit.units.discover import UnitConfig
+from earbit.units.labelled import TrainingData, open_training_corpus, training_data
 
 PLANS = ("fp32", "w1a1")
 UNTRAINED = "random weights"
@@ -77,11 +78,9 @@ class Study:
     @cached_property
     def data(self) -> TrainingData:
         """The corpus split and labelled with units."""
-        corpus, waveforms = self.corpus
-        units_dir = self.out_dir / "units"
-        return training_data(
-            corpus, waveforms, units_dir, n_units=self.scale.n_units, seed=self.seed
-        )
+        corpus = open_training_corpus(self.corpus_where, resplit=self.resplit)
+        config = UnitConfig(n_units=self.scale.n_units, seed=self.seed)
+        return training_data(self.corpus_where, corpus, self.out_dir / "units", config)
 
     def longest_clip(self) -> np.ndarray:
         """Audio of the longest clip, for `verify`."""

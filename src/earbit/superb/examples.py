@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from earbit.audio.clips import path_of
 from earbit.audio.corpus import Corpus
 from earbit.audio.folds import fold_splits
 from earbit.audio.splits import Splits
@@ -102,4 +103,5 @@ def _trials(corpus: Corpus, with_speaker: set[str]) -> tuple[Trial, ...]:
 
 
 def _relative(root: Path, cut: Any) -> str:
-    return Path(cut.recording.sources[0].source).relative_to(root).as_posix()
+    path = path_of(cut)
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()

@@ -35,6 +35,7 @@ from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.metrics import METRICS
 from earbit.heads.table import HEADS
+from earbit.nn.devices import device_named, moved
 from earbit.pretrain.checkpoint import Position, load_newest, save_checkpoint
 from earbit.pretrain.interruption import delayed_interruption
 from earbit.progress import Advance
@@ -59,6 +60,11 @@ class Training:
     features: FrozenFeatures
     splits: Splits[Example]
     seed: int
+
+    @property
+    def device(self) -> torch.device:
+        """Device on which the head is trained."""
+        return device_named(self.features.device)
 
     @property
     def max_frames(self) -> int | None:
@@ -129,7 +135,7 @@ def train_head(
             n_outputs=sum(map(len, slots)),
             d_hidden=protocol.d_hidden,
         )
-        state = _InTraining(HEADS[task.head](shape))
+        state = _InTraining(HEADS[task.head](shape).to(training.device))
         head = state.head
         # With a weight decay of zero AdamW is Adam.
         optimiser = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=task.weight_decay)
@@ -144,6 +150,8 @@ def train_head(
             starts = crop_starts(features.clips, ids, training.max_frames, crops)
             states_LBTD, lengths = collate(features.clips, ids, starts, training.max_frames)
             goals = cropped([encoded[i] for i in rows], starts, lengths)
+            goals = [moved(goal, training.device) for goal in goals]
+            states_LBTD, lengths = (moved(t, training.device) for t in (states_LBTD, lengths))
             head.train()
             optimiser.zero_grad(set_to_none=True)
             outputs = head(states_LBTD, lengths)
@@ -174,7 +182,7 @@ def train_head(
     )
     return TrainedHead(
         task=task,
-        head=state.best.eval(),
+        head=state.best.cpu().eval(),
         slots=slots,
         model_digest=features.model_digest,
         point=point,
@@ -237,7 +245,8 @@ def outputs_by_clip(
         batch, ids = ids[:n], ids[n:]
         with torch.inference_mode():
             states_LBTD, lengths = collate(clips, batch)
-            results = head(states_LBTD, lengths)
+            device = next((p.device for p in head.parameters()), states_LBTD.device)
+            results = head(moved(states_LBTD, device), moved(lengths, device)).cpu()
         for clip_id, result, n_frames in zip(batch, results, lengths.tolist(), strict=True):
             # Frame-level results are cut to their length; clip-level results have no padding.
             yield clip_id, result[:n_frames] if results.dim() == 3 else result

@@ -50,10 +50,21 @@ class KMeans:
         ]
         return np.concatenate([np.empty(0, np.int64), *blocks]).astype(np.int32)
 
-    def save(self, path: Path) -> None:
-        """Writes the centres as safetensors atomically."""
+    def save(self, path: Path, fit: str = "") -> None:
+        """Writes the centres as safetensors atomically.  fit: what they were fitted on and how."""
         tensors = {"centroids": np.ascontiguousarray(self.centroids)}
-        write_whole(path, lambda temporary: save_file(tensors, temporary, {"format": FORMAT}))
+        about = {"format": FORMAT, "fit": fit}
+        write_whole(path, lambda temporary: save_file(tensors, temporary, about))
+
+    @staticmethod
+    def load_if_fitted(path: Path, fit: str) -> KMeans | None:
+        """Reads a file that `save` wrote with the same `fit`; None for any other or none."""
+        try:
+            with safe_open(path, framework="numpy") as file:
+                found = (file.metadata() or {}).get("fit")
+            return KMeans.load(path) if found == fit else None
+        except (SafetensorError, OSError, FormatError):
+            return None
 
     @staticmethod
     def load(path: Path) -> KMeans:

@@ -1,33 +1,29 @@
-"""A decoded corpus, split for training: without units, or with units discovered or read back."""
+"""The data of a training: clips of a corpus, without units, or with units discovered or read."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from earbit.audio.clips import ClipTable, ReadClip, reading_from
-from earbit.audio.corpus import (
-    Corpus,
-    decoded_corpus,
-    naming_unusable,
-    open_corpus,
-    say_ignored,
-)
-from earbit.audio.training_split import training_split
+from earbit import distributed
+from earbit.audio.clips import ClipTable, ReadClip, read_clip
+from earbit.audio.corpus import QUARANTINE_NAME, say_ignored
+from earbit.audio.inputs import open_input
+from earbit.audio.training_corpus import TrainingCorpus, open_clips
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import make_folder, write_whole
-from earbit.progress import progress
-from earbit.units.discover import discover_units, write_units
+from earbit.progress import say
+from earbit.units.discover import KMEANS, LABELS, REPORT, Alignment, UnitConfig, discover_units
 from earbit.units.labels import UnitLabels, check_all_used, check_labels
-
-LABELS = "labels.safetensors"
+from earbit.units.quarantine import lost_ids
+from earbit.units.sources import FeatureSource, mfcc_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,81 +44,140 @@ class TrainingData:
         )
 
 
-def training_corpus(
-    where: str,
-    out_dir: Path,
-    *,
-    resplit: bool = False,
-    check: Callable[[Corpus], object] | None = None,
-) -> tuple[Corpus, Mapping[str, np.ndarray]]:
-    """Opens a corpus as `open_training_corpus` and decodes it.
-
-    check: called with the decoded corpus before anything is written.
-    """
-    return decoded_corpus(open_training_corpus(where, resplit=resplit), out_dir, check)
-
-
-def open_training_corpus(where: str, *, resplit: bool = False) -> Corpus:
-    """Opens a corpus without decoding it.
+def open_training_corpus(where: str, *, resplit: bool = False) -> TrainingCorpus:
+    """Opens a corpus without decoding it, and prints what is not read.
 
     Raises DataError if no clip remains for training or validation.
     """
-    corpus = open_corpus(where, resplit=resplit)
+    corpus = open_clips(where, resplit=resplit)
     say_ignored(corpus)
-    with naming_unusable(corpus):
-        training_split(corpus)
     return corpus
 
 
 def training_data(
-    corpus: Corpus, waveforms: Mapping[str, np.ndarray], units_dir: Path, *, n_units: int, seed: int
+    where: str,
+    corpus: TrainingCorpus,
+    units_dir: Path,
+    config: UnitConfig,
+    source: FeatureSource | None = None,
 ) -> TrainingData:
-    """Splits a corpus and discovers its units, or reads existing ones from `units_dir`.
+    """Discovers the units of a corpus, or reads existing ones from `units_dir`.
 
-    Units come from one k-means model, fitted on the training part.  Raises DataError for existing
-    labels of another corpus, and ConfigError for another number of units or seed.
+    where: the corpus by name, whose phones are read for the report.  source: features, by default
+    MFCC.  Raises DataError for existing labels of another corpus, and ConfigError for those of
+    other features, numbers or seeds.
     """
-    labels_path = units_dir / LABELS
-    if not labels_path.exists():
-        discover(corpus, waveforms, units_dir, n_units=n_units, seed=seed)
-    labels = UnitLabels.load(labels_path)
-    check_parameters(units_dir, labels, n_units=n_units, seed=seed)
-    return labelled(corpus, waveforms, labels)
+    source = source or mfcc_source()
+    if not (units_dir / LABELS).exists():
+        discover(where, corpus, units_dir, config, source)
+    labels = UnitLabels.load(units_dir / LABELS)
+    check_parameters(units_dir, labels, config, source)
+    return labelled(corpus, labels, lost_ids(units_dir))
 
 
-def check_parameters(units_dir: Path, labels: UnitLabels, *, n_units: int, seed: int) -> None:
-    """Raises ConfigError if the labels in a folder have another feature, number or seed."""
-    feature, there = labels.header.feature, (labels.n_units, _seed_of(units_dir))
-    if feature != "mfcc":
+def discover(
+    where: str,
+    corpus: TrainingCorpus,
+    out_dir: Path,
+    config: UnitConfig,
+    source: FeatureSource | None = None,
+) -> dict[str, Any]:
+    """Writes units of a corpus to `out_dir`, with k-means fitted on its training part."""
+    distributed.first(lambda: make_folder(out_dir) and None)
+    report = discover_units(
+        corpus.train,
+        corpus.valid,
+        source or mfcc_source(),
+        config,
+        out_dir,
+        corpus_digest=corpus.digest,
+        alignments=phone_alignments(where),
+    )
+    say(described(report))
+    return report
+
+
+def described(report: Mapping[str, Any]) -> str:
+    """The quality of units in units.json, in one line."""
+    quality = report["quality"]
+    layer = "" if report["layer"] is None else f", layer {report['layer']}"
+    n_units, n_dead = report["n_units"], quality["n_dead_units"]
+    phones = (
+        f"; phone purity {100 * quality['phone_purity']:.1f} %, PNMI {quality['pnmi']:.3f}"
+        if "phone_purity" in quality
+        else ""
+    )
+    return (
+        f"{n_units} units of {report['feature']}{layer} at {report['rate_hz']:g} Hz in "
+        f"{report['n_utterances']:,} utterances, {quality['n_frames']:,} frames; entropy "
+        f"{quality['entropy_bits']:.2f} of {np.log2(n_units):.2f} bits, {n_dead} dead units{phones}"
+    )
+
+
+def check_parameters(
+    units_dir: Path, labels: UnitLabels, config: UnitConfig, source: FeatureSource
+) -> None:
+    """Raises ConfigError if the units in a folder are of another feature, number or seed."""
+    there, here = labels.header, source
+    if there.feature != here.name:
         raise ConfigError(
-            f"{units_dir}: holds units of the feature {feature}, requested: mfcc; give another "
-            "--out"
+            f"{units_dir}: holds units of the feature {there.feature}, requested: {here.name}; "
+            "give another --out"
         )
-    if there != (n_units, seed):
+    if (there.layer, there.model_digest) != (here.layer, here.model_digest):
         raise ConfigError(
-            f"{units_dir}: holds {there[0]} units of seed {there[1]}, requested: {n_units} of "
-            f"seed {seed}; give another --out"
+            f"{units_dir}: holds units of layer {there.layer} of {_short(there.model_digest)}, "
+            f"requested: layer {here.layer} of {_short(here.model_digest)}; give another --out"
+        )
+    found = (labels.n_units, _seed_of(units_dir))
+    if found != (config.n_units, config.seed):
+        raise ConfigError(
+            f"{units_dir}: holds {found[0]} units of seed {found[1]}, requested: {config.n_units} "
+            f"of seed {config.seed}; give another --out"
         )
 
 
-def unlabelled(corpus: Corpus, waveforms: Mapping[str, np.ndarray]) -> TrainingData:
-    """Splits a corpus for an objective that needs no units."""
-    train, valid = training_split(corpus)
-    return TrainingData(train, valid, reading_from(waveforms), corpus.digest)
+def _short(digest: str | None) -> str:
+    return "no model" if digest is None else f"model {digest[:12]}"
+
+
+def unlabelled(corpus: TrainingCorpus) -> TrainingData:
+    """Data for an objective that needs no units."""
+    return TrainingData(corpus.train, corpus.valid, read_clip, corpus.digest)
 
 
 def labelled(
-    corpus: Corpus, waveforms: Mapping[str, np.ndarray], labels: UnitLabels
+    corpus: TrainingCorpus, labels: UnitLabels, lost: frozenset[str] = frozenset()
 ) -> TrainingData:
-    """Splits a corpus with known labels. Raises DataError for labels of another corpus."""
-    train, valid = training_split(corpus)
-    n_samples = {clip.id: clip.n_samples for clip in (*train, *valid)}
-    check_labels(labels, corpus_digest=corpus.digest, n_samples=n_samples)
-    return TrainingData(train, valid, reading_from(waveforms), corpus.digest, labels)
+    """Data with known labels: the clips that have some.
+
+    lost: ids of clips without labels, since they cannot be decoded.  Raises DataError for labels of
+    another corpus, and for other clips without labels.
+    """
+    data = TrainingData(corpus.train, corpus.valid, read_clip, corpus.digest, labels)
+    n_lacking = 0
+    for table in (data.train, data.valid):
+        lengths = zip(table.ids, table.n_samples.tolist(), strict=True)
+        n_lacking += check_labels(
+            labels, corpus_digest=corpus.digest, n_samples=lengths, may_lack=lost
+        )
+    if not n_lacking:
+        return data
+    say(f"{n_lacking} clips have no units, since they cannot be decoded; they are left out")
+    train, valid = (
+        ClipTable(clip for clip in table if clip.id not in lost)
+        for table in (data.train, data.valid)
+    )
+    if not len(train) or not len(valid):
+        raise DataError(
+            f"corpus {corpus.name}: {len(train)} clips to train on and {len(valid)} to validate "
+            f"can be decoded; see {QUARANTINE_NAME} beside the units"
+        )
+    return replace(data, train=train, valid=valid)
 
 
 def units_in(folder: Path) -> UnitLabels:
-    """Reads labels of `earbit units`; raises DataError for missing labels and dead units."""
+    """Opens labels of `earbit units`; raises DataError for missing labels and dead units."""
     if not (folder / LABELS).is_file():
         raise DataError(f"{folder}: no {LABELS} in it; give a folder of `earbit units`")
     labels = UnitLabels.load(folder / LABELS)
@@ -143,7 +198,7 @@ def copy_units(source: Path, into: Path) -> None:
         return
     make_folder(into)
     # Labels are written last: if they exist, so do the other files.
-    for name in ("kmeans.safetensors", "units.json", LABELS):
+    for name in (KMEANS, REPORT, QUARANTINE_NAME, LABELS):
         if (source / name).is_file():
             write_whole(into / name, partial(shutil.copyfile, source / name))
 
@@ -159,38 +214,19 @@ def label_digests(labels: UnitLabels) -> dict[str, str]:
 
 def _seed_of(units_dir: Path) -> Any:
     try:
-        return json.loads((units_dir / "units.json").read_text(encoding="utf-8"))["seed"]
+        return json.loads((units_dir / REPORT).read_text(encoding="utf-8"))["seed"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FormatError(
-            f"{units_dir}/units.json: cannot be read ({error}); give another --out"
+            f"{units_dir}/{REPORT}: cannot be read ({error}); give another --out"
         ) from error
 
 
-def discover(
-    corpus: Corpus, waveforms: Mapping[str, np.ndarray], out_dir: Path, *, n_units: int, seed: int
-) -> dict[str, Any]:
-    """Writes MFCC units of a corpus to `out_dir`, with k-means fitted on its training part."""
-    make_folder(out_dir)
-    train, _ = training_split(corpus)
-    with progress(f"units of {corpus.name}", len(waveforms)) as advance:
-        kmeans, labels, quality = discover_units(
-            waveforms,
-            corpus_digest=corpus.digest,
-            n_units=n_units,
-            seed=seed,
-            fit_ids=train.ids,
-            phone_alignments=phone_alignments(corpus),
-            progress=advance,
-        )
-    return write_units(out_dir, kmeans, labels, quality, seed=seed)
-
-
-def phone_alignments(corpus: Corpus) -> dict[str, list[tuple[str, float, float]]] | None:
-    """Phones with start_s and duration_s by cut, or None if no cut has phones."""
-    known = {}
-    for cut in corpus.cuts:
-        for supervision in cut.supervisions:
-            items = (supervision.alignment or {}).get("phone")
-            if items:
-                known[cut.id] = [(item.symbol, item.start, item.duration) for item in items]
-    return known or None
+def phone_alignments(where: str) -> Iterator[tuple[str, Alignment]]:
+    """Phones with start_s and duration_s of every utterance that has some."""
+    for utterance in open_input(where).usable([]):
+        items = utterance.labels.get("phone_alignment")
+        if items:
+            yield (
+                utterance.id,
+                [(str(phone), float(start), float(length)) for phone, start, length in items],
+            )

@@ -44,19 +44,47 @@ def unit_quality(
         raise DataError(f"units {units.min()} to {units.max()}; allowed: 0 to {n_units - 1}")
     if phones is not None and len(phones) != len(units):
         raise DataError(f"{len(phones)} phones for {len(units)} units; give one per frame")
-    shares = np.bincount(units, minlength=n_units) / max(len(units), 1)
+    known = PhoneCounts(n_units)
+    if phones:
+        known.add(units, phones)
+    return quality_of(np.bincount(units, minlength=n_units), known)
+
+
+class PhoneCounts:
+    """Numbers of frames by unit and phone, collected clip by clip."""
+
+    def __init__(self, n_units: int) -> None:
+        self._n_units = n_units
+        self._of_phone: dict[str, np.ndarray] = {}
+
+    def add(self, units: np.ndarray, phones: Sequence[str]) -> None:
+        """Counts the frames of a clip: units int (frames,), and their phones."""
+        names, index = np.unique(np.asarray(phones), return_inverse=True)
+        for number, name in enumerate(names.tolist()):
+            counts = np.bincount(units[index == number], minlength=self._n_units)
+            self._of_phone[name] = self._of_phone.get(name, 0) + counts
+
+    @property
+    def counts_UP(self) -> np.ndarray:
+        """Int64 (units, phones), in the order of the phones."""
+        columns = [self._of_phone[name] for name in sorted(self._of_phone)]
+        return np.array(columns, np.int64).reshape(len(columns), self._n_units).T
+
+
+def quality_of(histogram: np.ndarray, phones: PhoneCounts) -> UnitQuality:
+    """Quality of units: frames of every unit (units,), and of those with known phones by phone."""
+    n_frames = int(histogram.sum())
+    shares = histogram / max(n_frames, 1)
     n_dead = int((shares == 0).sum())
     entropy_bits = float(_entropy(shares) / np.log(2))
-    if not phones:
-        return UnitQuality(len(units), n_dead, entropy_bits)
-    names, phone_index = np.unique(np.asarray(phones), return_inverse=True)
-    counts_UP = np.zeros((n_units, len(names)))
-    np.add.at(counts_UP, (units, phone_index), 1)
-    joint_UP = counts_UP / len(units)
+    counts_UP = phones.counts_UP
+    if not counts_UP.size or not counts_UP.any():
+        return UnitQuality(n_frames, n_dead, entropy_bits)
+    joint_UP = counts_UP / counts_UP.sum()
     phone_entropy = _entropy(joint_UP.sum(axis=0))
     information = _entropy(joint_UP.sum(axis=1)) + phone_entropy - _entropy(joint_UP.ravel())
     return UnitQuality(
-        n_frames=len(units),
+        n_frames=n_frames,
         n_dead_units=n_dead,
         entropy_bits=entropy_bits,
         phone_purity=float(joint_UP.max(axis=1).sum()),

@@ -3,58 +3,124 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from earbit.audio.corpus import QUARANTINE_NAME, Corpus
+from earbit.audio.corpus import QUARANTINE_NAME, write_quarantine
+from earbit.audio.training_corpus import TrainingCorpus
+from earbit.distributed import first, only_run_in
 from earbit.errors import ConfigError
 from earbit.files import refuse_other_files
-from earbit.folder_lock import only_process_in
 from earbit.progress import say
-from earbit.units.labelled import LABELS, check_parameters, discover, training_corpus
-from earbit.units.labels import UnitLabels
+from earbit.units.discover import KMEANS, LABELS, REPORT, UnitConfig
+from earbit.units.given import file_digest, take_labels
+from earbit.units.labelled import (
+    check_parameters,
+    described,
+    discover,
+    open_training_corpus,
+    phone_alignments,
+)
+from earbit.units.labels import GIVEN, UnitLabels
+from earbit.units.sources import FeatureSource, mfcc_source
 
-FILES = {LABELS, "kmeans.safetensors", "units.json", QUARANTINE_NAME}
+FILES = {LABELS, KMEANS, REPORT, QUARANTINE_NAME}
 """Files that this command writes."""
 
 
 def units(
-    where: str, out_dir: Path, *, n_units: int, seed: int, resplit: bool = False
+    where: str,
+    out_dir: Path,
+    config: UnitConfig,
+    source: FeatureSource | None = None,
+    *,
+    resplit: bool = False,
 ) -> dict[str, Any]:
-    """Writes MFCC units of a corpus and returns units.json; existing equal units are kept.
+    """Writes units of a corpus and returns units.json; existing equal units are kept.
 
-    Raises ConfigError, and changes no file, if `out_dir` holds other files, or units of another
-    corpus, number, seed or feature.
+    source: features, by default MFCC.  Raises ConfigError, and changes no file, if `out_dir` holds
+    other files, or units of another corpus, number, seed or feature.
     """
+    source = source or mfcc_source()
+
+    def check(labels: UnitLabels) -> None:
+        check_parameters(out_dir, labels, config, source)
+
+    def make(corpus: TrainingCorpus) -> dict[str, Any]:
+        return discover(where, corpus, out_dir, config, source)
+
+    return _units_by(make, check, where, out_dir, resplit=resplit)
+
+
+def units_of_labels(
+    where: str,
+    out_dir: Path,
+    file: Path,
+    *,
+    n_units: int | None,
+    rate_hz: float,
+    resplit: bool = False,
+) -> dict[str, Any]:
+    """Writes units of a corpus from labels of another program and returns units.json.
+
+    Raises the errors of `take_labels`, and those of `units` about `out_dir`.
+    """
+
+    def check(labels: UnitLabels) -> None:
+        if labels.header.feature != GIVEN:
+            raise ConfigError(
+                f"{out_dir}: holds units of the feature {labels.header.feature}, requested: "
+                f"{GIVEN}; give another --out"
+            )
+        if labels.header.kmeans_digest != file_digest(file):
+            raise ConfigError(f"{out_dir}: holds labels of another file; give another --out")
+
+    def make(corpus: TrainingCorpus) -> dict[str, Any]:
+        def take() -> dict[str, Any]:
+            return take_labels(
+                file,
+                corpus,
+                out_dir,
+                n_units=n_units,
+                rate_hz=rate_hz,
+                alignments=phone_alignments(where),
+            )
+
+        report = first(take)
+        say(described(report))
+        return report
+
+    return _units_by(make, check, where, out_dir, resplit=resplit)
+
+
+def _units_by(
+    make: Callable[[TrainingCorpus], dict[str, Any]],
+    check: Callable[[UnitLabels], None],
+    where: str,
+    out_dir: Path,
+    *,
+    resplit: bool,
+) -> dict[str, Any]:
     refuse_other_files(out_dir, FILES)
     labels = UnitLabels.load(out_dir / LABELS) if (out_dir / LABELS).exists() else None
     if labels is not None:
-        check_parameters(out_dir, labels, n_units=n_units, seed=seed)
-
-    def check(corpus: Corpus) -> None:
-        if labels is not None and labels.corpus_digest != corpus.digest:
+        check(labels)
+    with only_run_in(out_dir):
+        corpus = open_training_corpus(where, resplit=resplit)
+        if labels is None:
+            first(lambda: write_quarantine(corpus, out_dir))
+            return make(corpus)
+        if labels.corpus_digest != corpus.digest:
             raise ConfigError(
                 f"{out_dir}: holds units of another corpus ({labels.corpus_digest[:12]}), this one "
                 f"is {corpus.digest[:12]}, or --resplit differs; give another --out"
             )
-
-    with only_process_in(out_dir):
-        corpus, waveforms = training_corpus(where, out_dir, resplit=resplit, check=check)
-        if labels is None:
-            return discover(corpus, waveforms, out_dir, n_units=n_units, seed=seed)
     say(f"{out_dir}: holds these units already; they are kept")
-    report: dict[str, Any] = json.loads((out_dir / "units.json").read_text(encoding="utf-8"))
+    report: dict[str, Any] = json.loads((out_dir / REPORT).read_text(encoding="utf-8"))
     return report
 
 
 def render_units(report: Mapping[str, Any], out_dir: Path) -> str:
     """Short text of units.json, for a terminal."""
-    quality = report["quality"]
-    purity = quality.get("phone_purity")
-    return (
-        f"{report['n_units']} units of {report['feature']} in {report['n_utterances']} utterances, "
-        f"{quality['n_frames']} frames; entropy {quality['entropy_bits']:.2f} bits"
-        + ("" if purity is None else f", phone purity {100 * purity:.1f} %")
-        + f"\nthe units are in {out_dir}"
-    )
+    return f"{described(report)}\nthe units are in {out_dir}"

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from earbit.errors import DataError
 from earbit.frames import HOP_SAMPLES
 from earbit.load import preset_or_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
+from earbit.nn.devices import device_named
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
 from earbit.units.mfcc import deltas
+from earbit.units.sources import folder_digest, read_features
 from earbit.upstream.names import FBANK, FOLDER_PREFIX, is_program, require_upstream
 
 N_MELS = 80
@@ -42,27 +40,30 @@ class Upstream:
     hop_samples: int = HOP_SAMPLES
     model_digest: str | None = None
     """Digest of the model that a head belongs to, where it is not `digest`."""
+    device: str = "cpu"
+    """Device on which heads are trained, and a model in PyTorch runs."""
 
 
-def upstream_named(where: str, *, seed: int, threads: int) -> Upstream:
+def upstream_named(where: str, *, seed: int, threads: int, device: str = "cpu") -> Upstream:
     """An upstream by name: `fbank`, `features:DIR`, a program file, or a model or preset.
 
-    Raises ConfigError for an unknown name.
+    Raises ConfigError for an unknown name, and UnsupportedError without the device.
     """
     require_upstream(where)
+    device_named(device)
     if where == FBANK:
-        return fbank_upstream()
+        return replace(fbank_upstream(), device=device)
     if where.startswith(FOLDER_PREFIX):
-        return folder_upstream(Path(where.removeprefix(FOLDER_PREFIX)))
+        return replace(folder_upstream(Path(where.removeprefix(FOLDER_PREFIX))), device=device)
     if is_program(where):
-        return program_upstream(Path(where), threads)
-    return model_upstream(where, preset_or_model(where, seed))
+        return replace(program_upstream(Path(where), threads), device=device)
+    return model_upstream(where, preset_or_model(where, seed), device)
 
 
-def model_upstream(name: str, model: AudioModel) -> Upstream:
-    """A model in PyTorch, in evaluation mode."""
-    model.eval()
-    device = next(model.parameters()).device
+def model_upstream(name: str, model: AudioModel, device_name: str = "cpu") -> Upstream:
+    """A model in PyTorch, in evaluation mode, moved to a device."""
+    digest, device = weights_digest(model), device_named(device_name)
+    model.eval().to(device)
 
     @torch.inference_mode()
     def features(clip: str, waveform: Callable[[], Array]) -> Array:
@@ -70,7 +71,7 @@ def model_upstream(name: str, model: AudioModel) -> Upstream:
         states_LTD: Array = torch.cat(model(wave_1N).states).float().cpu().numpy()
         return states_LTD
 
-    return Upstream(name=name, digest=weights_digest(model), features=features)
+    return Upstream(name=name, digest=digest, features=features, device=device_name)
 
 
 def program_upstream(program: Path, threads: int) -> Upstream:
@@ -109,18 +110,9 @@ def folder_upstream(folder: Path) -> Upstream:
 
     Features of a missing clip raise DataError.
     """
-    files = sorted(path for path in folder.rglob("*.npy"))
-    listed = json.dumps(
-        [[str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
-    )
 
     def features(clip: str, waveform: Callable[[], Array]) -> Array:
-        path = folder / f"{clip}.npy"
-        try:
-            array = np.asarray(np.load(path, allow_pickle=False), np.float32)
-        except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
-            raise DataError(f"{path}: no features for clip {clip!r} ({error})") from error
-        return array if array.ndim == 3 else array[None]
+        return read_features(folder, clip)
 
-    digest = hashlib.sha256(listed.encode()).hexdigest()
+    digest = folder_digest(folder)
     return Upstream(name=f"features:{folder}", digest=digest, features=features)

@@ -1,0 +1,159 @@
+"""Hidden features of a model: what units of the second iteration are clustered from.
+
+A layer's features are its output, after the residual connection and its norm, as in Hugging Face
+and s3prl.  fairseq's `before_residual` features differ.
+Letters: L layers, N samples, T frames, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from earbit.audio.clips import Clip, ReadClip, read_clip
+from earbit.audio.training_corpus import TrainingCorpus
+from earbit.errors import ConfigError, DataError
+from earbit.frames import FRAME_RATE_HZ, HOP_SAMPLES, MIN_SAMPLES, n_samples_of
+from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
+from earbit.nn.devices import device_named
+from earbit.progress import progress, say
+from earbit.units.discover import FIRST_CENTRE_S, Alignment, UnitConfig
+from earbit.units.kmeans import fit_kmeans
+from earbit.units.labelled import phone_alignments
+from earbit.units.quality import phones_at_rate, unit_quality
+from earbit.units.sources import Array, Audio, FeatureSource
+
+CHUNK_FRAMES = 5000
+"""100 s, as in HuBERT: longer clips are computed in parts, without context between them."""
+LayerName = str
+"""A number from 1, "default" or "auto"."""
+
+
+def default_layer(n_layers: int) -> int:
+    """The layer that HuBERT clusters, 6 of 12; round(n_layers / 2) for other depths."""
+    return max(1, round(n_layers / 2))
+
+
+def layer_named(layer: LayerName, n_layers: int) -> int:
+    """A layer by number or `default`; raises ConfigError for one that does not exist."""
+    if layer == "default":
+        return default_layer(n_layers)
+    if not layer.isdecimal() or not 1 <= int(layer) <= n_layers:
+        raise ConfigError(f"layer {layer}; allowed: 1 to {n_layers}, default, auto")
+    return int(layer)
+
+
+def source_of_model(
+    model: AudioModel,
+    layer: LayerName,
+    where: str,
+    corpus: TrainingCorpus,
+    config: UnitConfig,
+    *,
+    device: str = "auto",
+    known: int | None = None,
+) -> FeatureSource:
+    """`hidden_source` of a layer by number, `default`, or `auto`.
+
+    where: the corpus by name, whose phones `auto` needs.  known: what `auto` has chosen before.
+    """
+    if layer != "auto":
+        number = layer_named(layer, model.config.encoder.n_layers)
+    else:
+        number = known or best_layer(
+            model, corpus, phone_alignments(where), config=config, device=device
+        )
+    return hidden_source(model, number, device=device)
+
+
+def hidden_source(model: AudioModel, layer: int, *, device: str = "auto") -> FeatureSource:
+    """Output of a layer, counted from 1, at 50 Hz; without masks and in evaluation mode."""
+    where = device_named(device)
+    digest = weights_digest(model)
+    model.eval().to(where)
+
+    def compute(clip: Clip, audio: Audio) -> Array:
+        return hidden_states(model, audio(), layers=(layer,))[0]
+
+    return FeatureSource(
+        name="hidden",
+        rate_hz=FRAME_RATE_HZ,
+        compute=compute,
+        layer=layer,
+        model_digest=digest,
+        in_workers=False,
+    )
+
+
+@torch.inference_mode()
+def hidden_states(model: AudioModel, waveform: Array, layers: Iterable[int]) -> Array:
+    """Outputs of layers (L, T, D) of a waveform float32 (N,), in chunks of 100 s.
+
+    Chunks overlap by the receptive field of a frame, so T is that of the whole clip.
+    """
+    chosen = tuple(layers)
+    device = next(model.parameters()).device
+    hop = CHUNK_FRAMES * HOP_SAMPLES
+    parts = []
+    for start in range(0, max(1, len(waveform) - MIN_SAMPLES + 1), hop):
+        chunk = np.ascontiguousarray(waveform[start : start + n_samples_of(CHUNK_FRAMES)])
+        states = model(torch.from_numpy(chunk)[None].to(device)).states
+        parts.append(torch.stack([states[i][0] for i in chosen]).float().cpu().numpy())
+    return np.concatenate(parts, axis=1)
+
+
+def best_layer(
+    model: AudioModel,
+    corpus: TrainingCorpus,
+    alignments: Iterable[tuple[str, Alignment]],
+    *,
+    config: UnitConfig,
+    device: str = "auto",
+    read: ReadClip = read_clip,
+) -> int:
+    """The layer whose units have the best phone purity.
+
+    k-means of each layer is fitted on training clips with known phones, as many as `memory_gb`
+    holds, and judged on the same.  Raises DataError without known phones.
+    """
+    n_layers = model.config.encoder.n_layers
+    layers = range(1, n_layers + 1)
+    model.eval().to(device_named(device))
+    width = model.config.encoder.d_model
+    n_units = config.n_units
+    max_frames = max(n_units, int(config.memory_gb * 1e9) // (4 * n_layers * width))
+    states: list[Array] = []
+    phones: list[str] = []
+    known = set(corpus.train.ids)
+    with progress("layers of the model", 1):
+        for name, alignment in alignments:
+            if name not in known:
+                continue
+            try:
+                waveform = read(corpus.train.named(name))
+            except DataError:
+                continue
+            found = hidden_states(model, waveform, layers)[:, : max_frames - len(phones)]
+            states.append(found)
+            phones += phones_at_rate(alignment, found.shape[1], FRAME_RATE_HZ, FIRST_CENTRE_S)
+            if len(phones) >= max_frames:
+                break
+        if not states:
+            raise DataError(
+                f"corpus {corpus.name}: no training clip has phone_alignment, which --layer auto "
+                "chooses by; give a number, or default"
+            )
+        purities = []
+        for i in range(n_layers):
+            frames_TD = np.ascontiguousarray(np.concatenate([s[i] for s in states]))
+            units = fit_kmeans(frames_TD, n_units=n_units, seed=config.seed).assign(frames_TD)
+            purities.append(unit_quality(units, n_units, phones).phone_purity or 0.0)
+    best = int(np.argmax(purities)) + 1
+    figures = ", ".join(
+        f"{layer}: {100 * p:.1f} %" for layer, p in zip(layers, purities, strict=True)
+    )
+    say(f"phone purity of the layers on {len(phones):,} frames: {figures}; layer {best} is chosen")
+    return best

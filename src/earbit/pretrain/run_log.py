@@ -1,0 +1,84 @@
+"""The log of a training: OUT/log.jsonl, and the same scalars for TensorBoard if asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from earbit.errors import DataError
+from earbit.extras import imported
+from earbit.files import make_folder, write_text
+from earbit.pretrain.faults import lines_until
+
+LOG_NAME = "log.jsonl"
+TENSORBOARD_FOLDER = "tensorboard"
+
+
+class WriteLine(Protocol):
+    """Writes one line of the log."""
+
+    def __call__(self, step: int, values: Mapping[str, Any]) -> None:
+        """Writes the scalars of an update, counted from 1."""
+
+
+@contextmanager
+def opened_log(out_dir: Path, step: int, *, tensorboard: bool = False) -> Iterator[WriteLine]:
+    """Opens the log of a run for appending; lines of steps after `step` are removed.
+
+    tensorboard: whether to write event files to OUT/tensorboard too.  Raises UnsupportedError if
+    TensorBoard is not installed, and DataError if a line cannot be written.
+    """
+    path = out_dir / LOG_NAME
+    writer = _tensorboard_writer(out_dir / TENSORBOARD_FOLDER, step) if tensorboard else None
+    make_folder(out_dir)
+    write_text(path, "".join(f"{line}\n" for line in lines_until(path, step)))
+
+    with path.open("a", encoding="utf-8") as file:
+
+        def write(step: int, values: Mapping[str, Any]) -> None:
+            _append(file, {"step": step, **values})
+            if writer is not None:
+                for name, value in scalars(values).items():
+                    writer.add_scalar(name, value, step)
+                writer.flush()
+
+        try:
+            yield write
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def scalars(values: Mapping[str, Any]) -> dict[str, float]:
+    """Tags of TensorBoard and their values: `train/`, `valid/` and `machine/` group the charts."""
+    tags: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            tags |= {f"{name}/{key}": float(one) for key, one in value.items()}
+        elif name.startswith("valid_"):
+            tags[f"valid/{name.removeprefix('valid_')}"] = float(value)
+        else:
+            tags[f"train/{name}"] = float(value)
+    return tags
+
+
+def _append(file: IO[str], values: Mapping[str, Any]) -> None:
+    try:
+        file.write(json.dumps(values) + "\n")
+        file.flush()
+    except OSError as error:
+        raise DataError(
+            f"{file.name}: cannot be written ({error.strerror}); free some space and start the "
+            "same command again"
+        ) from error
+
+
+def _tensorboard_writer(folder: Path, step: int) -> Any:
+    imported("tensorboard", "tensorboard", "tensorboard=true")
+    from torch.utils.tensorboard import SummaryWriter
+
+    # Steps from `purge_step` on, of a run that was interrupted, are hidden by TensorBoard.
+    return SummaryWriter(str(folder), purge_step=step + 1)

@@ -1,0 +1,44 @@
+"""Tensors that FSDP shares out among the ranks: gathered for a checkpoint, shared out again.
+
+All ranks must call these functions in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def full(tensor: Tensor) -> Tensor:
+    """The whole tensor, gathered from all ranks if it is shared out."""
+    gather = getattr(tensor, "full_tensor", None)
+    return tensor if gather is None else gather()
+
+
+def gathered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The whole tensors by name."""
+    return {name: full(tensor) for name, tensor in tensors.items()}
+
+
+def shared_out(whole: Tensor, like: Any) -> Tensor:
+    """The part that this rank has of a whole tensor, shared out as `like` is, on its device.
+
+    The tensor itself if `like` is not shared out or has another shape.
+    """
+    if not hasattr(like, "full_tensor") or whole.shape != like.shape:
+        return whole
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements)
+
+
+@torch.no_grad()
+def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Loads whole tensors into a module, shared out or not; raises the errors of PyTorch."""
+    now = module.state_dict()
+    module.load_state_dict(
+        {n: shared_out(t, now[n]) if n in now else t for n, t in tensors.items()}
+    )
