@@ -28,7 +28,7 @@ def corpus(root, seed):
     root.mkdir()
     random = np.random.default_rng(seed)
     for i in range(3):
-        soundfile.write(root / f"{i}.wav", 0.1 * random.normal(size=8_000), 16_000)
+        soundfile.write(root / f"{i}.wav", 0.1 * random.normal(size=8_000 + 800 * seed), 16_000)
     return root
 
 
