@@ -17,6 +17,7 @@ import torch
 from earbit.pretrain.workers import made_ahead
 
 from earbit.audio.clips import Clip, ClipTable, reading_from
+from earbit.audio.workers import made_ahead
 from earbit.errors import DataError
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.data import MicroBatch, updates_of
@@ -49,7 +50,7 @@ def first_updates(data, n_workers, n=7):
 
 def values(update):
     position, batches = update
-    fields = [dataclasses.asdict(dataclasses.replace(b, waited_s=0.0)) for b in batches]
+    fields = [dataclasses.asdict(b) for b in batches]
     plain = [
         {k: v.tolist() if isinstance(v, torch.Tensor) else v for k, v in one.items()}
         for one in fields
@@ -66,7 +67,6 @@ def test_micro_batches_are_the_same_to_the_last_bit(n_workers):
     torch.manual_seed(3)
     assert torch.equal(after, torch.rand(1))  # global random state is left alone
     assert [values(u) for u in ahead] == [values(u) for u in alone]
-    assert all(batch.waited_s > 0 for _, batches in ahead for batch in batches)
 
 
 def test_an_error_in_a_worker_is_the_same_error_here():
@@ -79,7 +79,7 @@ def test_an_error_in_a_worker_is_the_same_error_here():
         return item
 
     made = made_ahead(make, range(9), 2)
-    assert [next(made)[0] for _ in range(3)] == [0, 1, 2]
+    assert [next(made) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(DataError, match="^item 3: damaged$"):
         next(made)
     with pytest.raises(ValueError, match="a bug"):
@@ -102,21 +102,21 @@ def test_signals_of_the_group_do_not_end_the_workers():
             os.kill(os.getpid(), number)
         return torch.get_num_threads()
 
-    assert [n for n, _ in made_ahead(make, range(3), 1)] == [1, 1, 1]
+    assert list(made_ahead(make, range(3), 1)) == [1, 1, 1]
 
 
 def test_workers_end_with_a_killed_parent(tmp_path):
     code = f"""
 import os, itertools
-from earbit.pretrain.workers import made_ahead
+from earbit.audio.workers import made_ahead
 
 def make(item):
     return os.getpid(), bytes(1 << 20)  # more than a pipe holds
 
-pids = {{pid for (pid, _), _ in itertools.islice(made_ahead(make, itertools.count(), 2), 4)}}
+pids = {{pid for pid, _ in itertools.islice(made_ahead(make, itertools.count(), 2), 4)}}
 print(*pids, flush=True)
 made = made_ahead(make, itertools.count(), 2)
-print(*{{pid for (pid, _), _ in itertools.islice(made, 4)}}, flush=True)
+print(*{{pid for pid, _ in itertools.islice(made, 4)}}, flush=True)
 open({str(tmp_path / "ready")!r}, "w").close()
 os.kill(os.getpid(), 9)
 """

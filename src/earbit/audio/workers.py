@@ -8,9 +8,8 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 import torch
@@ -38,8 +37,8 @@ def auto_workers(n_ranks_here: int = 1) -> int:
 
 def made_ahead(
     make: Callable[[Item], Made], items: Iterable[Item], n_workers: int
-) -> Generator[tuple[Made, float], None, None]:
-    """Yields `make(item)` in order with the seconds that the caller waited for it.
+) -> Generator[Made, None, None]:
+    """Yields `make(item)` in order.
 
     make: returns objects without tensors, which would need shared memory; containers have 64 MB of
     it.  With `n_workers` of 0 it runs in this process.  Processes are forked, so `make` may hold
@@ -47,7 +46,7 @@ def made_ahead(
     earbit are raised here as they are.  Raises DataError if a process dies.
     """
     if not n_workers:
-        yield from _timed(map(make, items))
+        yield from map(make, items)
         return
     before = _child_handler()
     with warnings.catch_warnings():
@@ -70,10 +69,10 @@ def made_ahead(
     if before is not None:
         signal.signal(signal.SIGCHLD, before)
     try:
-        for value, waited_s in _timed(made):
+        for value in made:
             if isinstance(value, EarbitError):
                 raise value
-            yield value, waited_s
+            yield value
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -83,17 +82,6 @@ def made_ahead(
         ) from error
     finally:
         made._shutdown_workers()
-
-
-def _timed(made: Iterable[Made]) -> Iterator[tuple[Made, float]]:
-    values = iter(made)
-    while True:
-        start_s = time.perf_counter()
-        try:
-            value = next(values)
-        except StopIteration:
-            return
-        yield value, time.perf_counter() - start_s
 
 
 def _child_handler() -> Any:
