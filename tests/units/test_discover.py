@@ -1,7 +1,6 @@
 """Units of a language of three sounds, whose alignment is known exactly."""
 
 import dataclasses
-import json
 import tempfile
 from pathlib import Path
 
