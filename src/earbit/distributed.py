@@ -38,6 +38,11 @@ def n_ranks() -> int:
     return 1 if _messages is None else int(os.environ["WORLD_SIZE"])
 
 
+def n_ranks_here() -> int:
+    """Number of ranks on this machine, which share its cores."""
+    return 1 if _messages is None else int(os.environ.get("LOCAL_WORLD_SIZE", n_ranks()))
+
+
 def launched_ranks() -> int:
     """Number of ranks that the launcher announces, before they are connected."""
     text = os.environ.get("WORLD_SIZE", "1")

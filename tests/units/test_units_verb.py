@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from earbit.errors import ConfigError
-from earbit.units.labelled import LABELS, copy_units
+from earbit.errors import ConfigError, DataError, FormatError
+from earbit.units.discover import LABELS, UnitConfig
+from earbit.units.labelled import copy_units, labelled, open_training_corpus
 from earbit.units.labels import UnitLabels
-from earbit.units.verb import units
+from earbit.units.quarantine import lost_ids
+from earbit.units.verb import units, units_of_labels
 
 RATE_HZ = 16_000
 
@@ -29,7 +31,7 @@ def corpus(tmp_path):
 
 
 def run(corpus, out, n_units=4, seed=0, **options):
-    return units(str(corpus), out, n_units=n_units, seed=seed, **options)
+    return units(str(corpus), out, UnitConfig(n_units=n_units, seed=seed), **options)
 
 
 def contents(folder):
@@ -59,7 +61,7 @@ def test_units_of_other_parameters_are_refused_before_audio_is_read(
     out = tmp_path / "units"
     run(corpus, out)
     before = contents(out)
-    monkeypatch.setattr("earbit.units.verb.training_corpus", None)
+    monkeypatch.setattr("earbit.units.verb.open_training_corpus", None)
     with pytest.raises(ConfigError, match=f"{difference}; give another --out"):
         run(corpus, out, **options)
     assert contents(out) == before
@@ -106,9 +108,90 @@ def test_units_without_labels_are_of_an_interrupted_command_and_are_made_anew(co
 
 def test_labels_of_another_program_are_copied_without_a_k_means_model(corpus, tmp_path):
     made, given, into = (tmp_path / name for name in ("made", "given", "into"))
-    units(str(corpus), made, n_units=4, seed=0)
+    run(corpus, made)
     given.mkdir()
     (made / LABELS).rename(given / LABELS)
     copy_units(given, into)
     assert [path.name for path in into.iterdir()] == [LABELS]
     assert UnitLabels.load(into / LABELS).digest == UnitLabels.load(given / LABELS).digest
+
+
+def labels_of(corpus, seed=0, n_units=5, rate_hz=50):
+    """Labels of another program: one per frame of 20 ms of one second."""
+    random = np.random.default_rng(seed)
+    names = [path.stem for path in sorted(corpus.glob("*.wav"))]
+    return {name: random.integers(n_units, size=rate_hz - 1).astype(np.int16) for name in names}
+
+
+def take(corpus, file, out, n_units=None, rate_hz=50.0):
+    return units_of_labels(str(corpus), out, file, n_units=n_units, rate_hz=rate_hz)
+
+
+def test_labels_of_another_program_are_taken_by_id_or_by_corpus_and_id(corpus, tmp_path):
+    rows = labels_of(corpus)
+    np.savez(tmp_path / "a.npz", **rows)
+    np.savez(tmp_path / "b.npz", **{f"audio/{name}": row for name, row in rows.items()})
+    for name in "ab":
+        report = take(corpus, tmp_path / f"{name}.npz", tmp_path / name)
+        labels = UnitLabels.load(tmp_path / name / LABELS)
+        assert {n: row.tolist() for n, row in labels.by_id.items()} == {
+            n: row.tolist() for n, row in rows.items()
+        }
+        assert (report["feature"], report["rate_hz"], report["n_units"]) == ("given", 50, 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        ({"rate_hz": 100}, {}, "labels for 1.98 s at 50 Hz, audio of 1.00 s"),
+        ({}, {"n_units": 6}, "5 of 6 units occur in this corpus"),
+        ({}, {"n_units": 4}, "label 4 and --n-units 4"),
+        ({"n_units": 1}, {}, "1 of 1 units found"),
+    ],
+)
+def test_labels_of_another_rate_or_number_are_refused_before_training(
+    corpus, tmp_path, change, options, message
+):
+    np.savez(tmp_path / "labels.npz", **labels_of(corpus, **change))
+    with pytest.raises(DataError, match=message):
+        take(corpus, tmp_path / "labels.npz", tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_lack_a_clip_or_are_no_numbers_are_refused(corpus, tmp_path):
+    file, out = tmp_path / "labels.npz", tmp_path / "out"
+    rows = labels_of(corpus)
+    np.savez(file, **{name: row for name, row in rows.items() if name != "1"})
+    with pytest.raises(DataError, match="no labels for 1 clips, the first is '1'.*audio/ID"):
+        take(corpus, file, out)
+    np.savez(file, **{name: row.astype(float) for name, row in rows.items()})
+    with pytest.raises(DataError, match=r"labels of '0' are float64\(49,\)"):
+        take(corpus, file, out)
+    file.write_bytes(b"not a zip")
+    with pytest.raises(FormatError, match="not a readable .npz file"):
+        take(corpus, file, out)
+
+
+def test_a_damaged_file_has_no_units_and_is_listed_with_its_id(corpus, tmp_path, capsys):
+    whole = (corpus / "1.wav").read_bytes()
+    # Its header promises a second, so it is found only when it is decoded.
+    (corpus / "1.wav").write_bytes(whole[: len(whole) // 2])
+    (corpus / "manifest.jsonl").write_text(
+        "".join(
+            json.dumps(
+                {"id": f"{i}", "path": f"{i}.wav", "num_samples": RATE_HZ, "sample_rate": RATE_HZ}
+            )
+            + "\n"
+            for i in range(3)
+        )
+    )
+    run(corpus, tmp_path / "units")
+    entries = [json.loads(line) for line in (tmp_path / "units" / "quarantine.jsonl").open("rb")]
+    labels = UnitLabels.load(tmp_path / "units" / LABELS)
+    assert [entry["id"] for entry in entries] == ["1"]
+    assert list(labels.by_id) == ["0", "2"]
+    assert "1 clip has no units" in capsys.readouterr().err
+    data = labelled(open_training_corpus(str(corpus)), labels, lost_ids(tmp_path / "units"))
+    assert {*data.train.ids, *data.valid.ids} == {"0", "2"}
+    with pytest.raises(DataError, match="1 utterances have no labels, the first is '1'"):
+        labelled(open_training_corpus(str(corpus)), labels)

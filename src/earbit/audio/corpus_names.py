@@ -17,7 +17,13 @@ SYNTHETIC_CONTENTS: dict[str | Path, Literal["clips", "voices", "queries", "mixt
 """Synthetic corpora by name."""
 
 
+CUTS_SUFFIXES = (".jsonl", ".jsonl.gz")
+"""Ends of the name of a Lhotse manifest."""
+
+
 def require_corpus(where: str | Path) -> None:
-    """Raises DataError unless the argument is a synthetic corpus or an existing folder."""
+    """Raises DataError unless it is a synthetic corpus, a folder or a manifest of cuts."""
+    if Path(where).is_file() and Path(where).name.endswith(CUTS_SUFFIXES):
+        return
     if where not in SYNTHETIC_CONTENTS and not Path(where).is_dir():
         raise DataError(f"{where}: no such folder; give a folder of audio, or 'synthetic'")

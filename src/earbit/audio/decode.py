@@ -34,8 +34,8 @@ class AudioInfo:
     """Samples of each channel at the rates of the file."""
 
 
-def audio_info(path: str | Path) -> AudioInfo:
-    """Reads length, rate and channels of a file without decoding its samples.
+def audio_info(path: str | Path, place: Place = WHOLE) -> AudioInfo:
+    """Reads length, rate and channels of a file or member without decoding its samples.
 
     Reads the header, and all frames or pages of mp3 and Ogg.  Raises DataError for files without
     audio, and for a pipe, which can be read only once.
@@ -44,7 +44,7 @@ def audio_info(path: str | Path) -> AudioInfo:
         raise DataError(f"{path}: a pipe, whose length is not known before it is read")
     n_samples_of: list[tuple[int, int]] = []  # by rate in Hz
     n_channels = 0
-    with _source(path) as source:
+    with _source(path, place) as source:
         for stream in streams(source):
             n_channels = n_channels or stream.channels
             if n_samples_of and n_samples_of[-1][0] == stream.samplerate:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
 from earbit.audio.formats import CONVERTIBLE_SUFFIXES, READ_SUFFIXES, folder_conversion_command
+from earbit.audio.texts import SortedTexts, Texts
+
+PARTS = "\0"
+"""Separates the parts of a path in a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +22,7 @@ class AudioFolder:
     """Content of a folder, subfolders included."""
 
     root: Path
-    files: tuple[Path, ...]
+    files: Sequence[Path]
     """Files with a suffix of READ_SUFFIXES, sorted; each path begins with `root`.
 
     Links to missing files are included, so that they are reported when they are opened.
@@ -51,14 +56,46 @@ def audio_folder(root: Path) -> AudioFolder:
     while walk.links:
         walk.links.sort(reverse=True)
         walk.add_folder(walk.links.pop())
-    return AudioFolder(
-        root, tuple(sorted(walk.files)), dict(sorted(walk.unread.items())), tuple(walk.skipped)
-    )
+    unread = dict(sorted(walk.unread.items()))
+    return AudioFolder(root, _Paths(Texts(walk.files)), unread, tuple(walk.skipped))
+
+
+@dataclass(frozen=True)
+class _Paths(Sequence[Path]):
+    """Paths in little memory: folders may hold a million files."""
+
+    texts: Texts
+    """Texts of `_text_of`."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Path]: ...
+    def __getitem__(self, index: int | slice) -> Path | Sequence[Path]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return _path_of(self.texts[index])
+
+    def __iter__(self) -> Iterator[Path]:
+        return map(_path_of, self.texts)
+
+
+def _text_of(path: Path) -> str:
+    """A text whose order is that of the paths, which are compared part by part."""
+    return PARTS.join(path.parts)
+
+
+def _path_of(text: str) -> Path:
+    return Path(*text.split(PARTS))
 
 
 @dataclass
 class _Walk:
-    files: list[Path] = field(default_factory=list)
+    files: SortedTexts = field(default_factory=SortedTexts)
+    """Texts of `_text_of`."""
     unread: Counter[str] = field(default_factory=Counter)
     skipped: list[str] = field(default_factory=list)
     links: list[Path] = field(default_factory=list)
@@ -110,7 +147,7 @@ class _Walk:
             # Opening a pipe would block until its other end is opened.
             self.skipped.append(f"{path}: a pipe or device, not read from folders; name it")
         elif suffix in READ_SUFFIXES:
-            self.files.append(path)
+            self.files.add(_text_of(path))
         else:
             self.unread[suffix] += 1
 

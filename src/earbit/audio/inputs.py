@@ -9,6 +9,7 @@ from pathlib import Path
 
 from earbit.audio.corpus_names import SYNTHETIC_CONTENTS, require_corpus
 from earbit.audio.folder import audio_folder
+from earbit.audio.lhotse_manifests import lhotse_files, read_lhotse
 from earbit.audio.manifest import (
     MANIFEST_NAME,
     Rejected,
@@ -49,7 +50,9 @@ class Input:
 
 
 def open_input(where: str | Path, *, resplit: bool = False) -> Input:
-    """Opens 'synthetic', a folder with manifest.jsonl, or any folder of audio files.
+    """Opens 'synthetic', a folder with manifest.jsonl or Lhotse manifests, or one of audio files.
+
+    A manifest of Lhotse cuts may be given by name.
 
     resplit: ignores the `split` of all utterances.  Raises DataError for a manifest that is not
     UTF-8 or has a path outside of its folder, partly when its items are read.
@@ -63,11 +66,15 @@ def open_input(where: str | Path, *, resplit: bool = False) -> Input:
         name = str(where)
     else:
         root = Path(where)
-        name = name_of(root.resolve().name)
+        name = name_of(root.resolve().name).removesuffix(".gz").removesuffix(".jsonl")
     ignored: tuple[str, ...] = ()
     items: Iterable[Utterance | Rejected]
     if (root / MANIFEST_NAME).is_file():
         items = read_manifest(root)
+    elif (files := lhotse_files(root)) is not None:
+        root = files.root
+        items = read_lhotse(files)
+        ignored = tuple(files.notes())
     else:
         folder = audio_folder(root)
         items = read_folder(folder)

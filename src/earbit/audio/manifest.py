@@ -168,7 +168,7 @@ def _size_of(path: Path, relative: str) -> int:
     return status.st_size
 
 
-def check_id(name: str) -> None:
+def check_id(name: Any) -> None:
     """Raises DataError for an id that is not text or has a zero byte."""
     _check_is_text("id", name)
     if "\0" in name:

@@ -41,8 +41,8 @@ def path_and_place(text: str) -> tuple[Path, Place]:
     path, *fields = text.split(SEPARATOR)
     if not fields:
         return Path(path), WHOLE
-    *numbers, member = fields
-    return Path(path), Place(*map(int, numbers), member=member)
+    first_frame, n_frames, channel, first_byte, n_bytes = map(int, fields[:-1])
+    return Path(path), Place(first_frame, n_frames, channel, first_byte, n_bytes, fields[-1])
 
 
 def shown(path: Path, place: Place) -> Path:

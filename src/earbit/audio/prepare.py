@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,23 +23,29 @@ from earbit.audio.corpus import (
     say_ignored,
     write_quarantine,
 )
+from earbit.audio.corpus_digest import CorpusDigest
 from earbit.audio.corpus_names import SYNTHETIC
 from earbit.audio.folder import audio_folder
+from earbit.audio.inputs import open_input
 from earbit.audio.label_table import write_manifest
 from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.shards import write_shards
 from earbit.audio.silence import silence_in
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder, refuse_other_files, writable, write_json
 from earbit.progress import progress, say
 
 REPORT_NAME = "manifest.json"
-FILES = {REPORT_NAME, QUARANTINE_NAME}
+SHARDS = "shards"
+"""Folder of shards in the output folder."""
+FILES = {REPORT_NAME, QUARANTINE_NAME, SHARDS}
 """Files that this command writes."""
 SILENCE_PEAK = 1e-3
 """Peak of silence: 60 dB below full scale."""
 SILENCE_SAMPLES = SAMPLE_RATE_HZ // 10
 CLIPPED_PEAK = 0.9999
+MIN_SHARD_MB = 1.0
 N_SAID = 10
 """Maximum number of silent files that are listed."""
 
@@ -50,16 +60,19 @@ def prepare(
     tasks: Mapping[str, Check],
     labels: Path | None = None,
     resplit: bool = False,
+    shard_mb: float | None = None,
 ) -> dict[str, Any]:
     """Writes manifest.json and quarantine.jsonl to `out_dir` and returns the former.
 
     tasks: the check of each task.  labels: a table that is first converted to manifest.jsonl.
-    resplit: checks what tasks can use without the `split` of the corpus.
+    resplit: checks what tasks can use without the `split` of the corpus.  shard_mb: also writes
+    the usable files to shards of this size, see `with_shards`.
     Every file is decoded, one at a time, to find damaged and silent files.  The report has the
     contents of the corpus, the number of utterances with each label, and the tasks that can use
     labels and splits.  Raises DataError without usable files, and ConfigError if `out_dir` is the
     folder of the corpus or has other files.
     """
+    check_shard_size(shard_mb)
     report_path = out_dir / REPORT_NAME
     if where != SYNTHETIC:
         _refuse_corpus_as_output(Path(where), out_dir)
@@ -74,6 +87,8 @@ def prepare(
     corpus, levels = decoded_levels(corpus, report_path)
     write_quarantine(corpus, out_dir)
     report: dict[str, Any] = writable({**look_over(corpus, tasks), **levels, **table})
+    if shard_mb is not None:
+        report |= with_shards(corpus, where, out_dir, shard_mb=shard_mb, resplit=resplit)
     write_json(report_path, report)
     return report
 
@@ -83,8 +98,7 @@ def decoded_levels(corpus: Corpus, report_path: Path) -> tuple[Corpus, dict[str,
 
     Prints silent files.  report_path: the file to which the caller writes the levels, for messages.
     """
-    path_of = {cut.id: path_of(cut) for cut in corpus.cuts}
-    levels = _Levels(path_of)
+    levels = _Levels({cut.id: path_of(cut) for cut in corpus.cuts})
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
         corpus = for_each_waveform(corpus, levels.add, advance)
     levels.say_silent(report_path)
@@ -93,6 +107,49 @@ def decoded_levels(corpus: Corpus, report_path: Path) -> tuple[Corpus, dict[str,
         "silent_files": levels.silent_files,
         "n_clipped": levels.n_clipped,
     }
+
+
+def check_shard_size(shard_mb: float | None) -> None:
+    """Raises ConfigError for a size that makes too many files."""
+    if shard_mb is not None:
+        require_range(MIN_SHARD_MB, math.inf, shards=shard_mb)
+
+
+def with_shards(
+    corpus: Corpus, where: str | Path, out_dir: Path, *, shard_mb: float, resplit: bool = False
+) -> dict[str, Any]:
+    """Writes the clips of a corpus to `out_dir`/shards and returns the part of the report on them.
+
+    corpus: that of `where`, without damaged files.  The folder of the shards is complete or absent,
+    and replaces an earlier one.  Raises DataError if files changed since they were decoded.
+    """
+    target = out_dir / SHARDS
+    new = out_dir / f".{SHARDS}.{os.getpid()}.tmp"
+    for left in out_dir.glob(f".{SHARDS}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)  # of a killed process
+    usable = {cut.id for cut in corpus.cuts}
+    given = (u for u in open_input(where, resplit=resplit).usable([]) if u.id in usable)
+    sizes = []
+    make_folder(new)
+    try:
+        with progress(f"writing shards of {corpus.name}", len(usable)) as advance:
+            n_processes = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+            for n_clips in write_shards(given, new, shard_mb=shard_mb, n_processes=n_processes):
+                sizes.append(n_clips)
+                advance(n_clips)
+        digest = CorpusDigest()
+        for utterance in open_input(new).usable([]):
+            digest.add(utterance)
+        if sum(sizes) != len(usable):
+            raise DataError(f"{where}: {sum(sizes)} of {len(usable)} clips are left; run it again")
+        shutil.rmtree(target, ignore_errors=True)
+        new.rename(target)
+    except OSError as error:
+        raise DataError(f"{target}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    about = {"folder": str(target), "n_shards": len(sizes), "digest": digest.hexdigest()}
+    return {"shards": about}
 
 
 def render_prepared(report: Mapping[str, Any], out_dir: Path) -> str:
@@ -110,6 +167,9 @@ def render_prepared(report: Mapping[str, Any], out_dir: Path) -> str:
     for title in ("splits", "labels"):
         counts = (f"{n} {name}" for name, n in report[title].items())
         lines.append(f"{title}: {', '.join(counts) or 'none'}")
+    if shards := report.get("shards"):
+        count = "1 shard" if shards["n_shards"] == 1 else f"{shards['n_shards']} shards"
+        lines.append(f"{count} in {shards['folder']}, a corpus like any other")
     lines.append(f"tasks that can use it: {', '.join(report['tasks']) or 'none'}")
     if refused := report["tasks_without_labels"]:
         lines.append(f"others: {', '.join(refused)}; reasons in {out_dir / REPORT_NAME}")

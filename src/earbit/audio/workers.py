@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 import torch
@@ -37,8 +37,8 @@ def auto_workers(n_ranks_here: int = 1) -> int:
 
 def made_ahead(
     make: Callable[[Item], Made], items: Iterable[Item], n_workers: int
-) -> Iterator[tuple[Made, float]]:
-    """Yields `make(item)` in order with the seconds that the caller waited for it.
+) -> Generator[Made, None, None]:
+    """Yields `make(item)` in order.
 
     make: returns objects without tensors, which would need shared memory; containers have 64 MB of
     it.  With `n_workers` of 0 it runs in this process.  Processes are forked, so `make` may hold
@@ -46,30 +46,33 @@ def made_ahead(
     earbit are raised here as they are.  Raises DataError if a process dies.
     """
     if not n_workers:
-        yield from _timed(map(make, items))
+        yield from map(make, items)
         return
     before = _child_handler()
-    # A generator of its own: by default a seed is drawn from torch's global one.
-    loader: Any = DataLoader(
-        _Made(make),
-        batch_size=None,
-        sampler=items,
-        num_workers=n_workers,
-        collate_fn=_as_it_is,
-        prefetch_factor=AHEAD,
-        multiprocessing_context="fork",
-        worker_init_fn=_Beginning(),
-        generator=torch.Generator(),
-    )
-    made = iter(loader)
+    with warnings.catch_warnings():
+        # torch warns of more processes than cores, which may be right for a slow disk.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        # A generator of its own: by default a seed is drawn from torch's global one.
+        loader: Any = DataLoader(
+            _Made(make),
+            batch_size=None,
+            sampler=items,
+            num_workers=n_workers,
+            collate_fn=_as_it_is,
+            prefetch_factor=AHEAD,
+            multiprocessing_context="fork",
+            worker_init_fn=_Beginning(),
+            generator=torch.Generator(),
+        )
+        made = iter(loader)
     # The handler of torch raises wherever the training is; a dead process is found below as well.
     if before is not None:
         signal.signal(signal.SIGCHLD, before)
     try:
-        for value, waited_s in _timed(made):
+        for value in made:
             if isinstance(value, EarbitError):
                 raise value
-            yield value, waited_s
+            yield value
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -79,17 +82,6 @@ def made_ahead(
         ) from error
     finally:
         made._shutdown_workers()
-
-
-def _timed(made: Iterable[Made]) -> Iterator[tuple[Made, float]]:
-    values = iter(made)
-    while True:
-        start_s = time.perf_counter()
-        try:
-            value = next(values)
-        except StopIteration:
-            return
-        yield value, time.perf_counter() - start_s
 
 
 def _child_handler() -> Any:

@@ -85,6 +85,14 @@ def prepare(
             "(docs/corpus.md).",
         ),
     ] = None,
+    shards: Annotated[
+        float | None,
+        Option(
+            "MB",
+            "Also write the usable files to OUT/shards, in archives of about this size "
+            "(Lhotse Shar).",
+        ),
+    ] = None,
     resplit: Resplit = False,
     json: Json = None,
 ) -> None:
@@ -93,6 +101,7 @@ def prepare(
       earbit prepare folder --root my-audio --out prepared
       earbit prepare folder --root my-audio --labels labels.csv --out prepared
       earbit prepare librispeech --root LibriSpeech --out librispeech
+      earbit prepare librispeech --root LibriSpeech --shards 500 --out librispeech
 
     Results: OUT/manifest.json, OUT/quarantine.jsonl.  For a corpus as distributed, OUT becomes a
     corpus with manifest.jsonl and a link to the audio, and is the --data of `earbit superb`.
@@ -109,14 +118,16 @@ def prepare(
     if published is not None and root is not None:
         from earbit.corpora.prepare import prepare_published
 
-        report = prepare_published(published, root, out, tasks=tasks)
+        report = prepare_published(published, root, out, tasks=tasks, shard_mb=shards)
         parts = report.get("parts", {"": report})
         text = "\n".join(render_prepared(part, out / name) for name, part in parts.items())
         emit(report, json, for_terminal(text))
         return
     where = corpus_of(corpus, root, labels)
     check_kind(out, "prepare")
-    report = prepare_corpus(where, out, tasks=tasks, labels=labels, resplit=resplit)
+    report = prepare_corpus(
+        where, out, tasks=tasks, labels=labels, resplit=resplit, shard_mb=shards
+    )
     emit(report, json, for_terminal(render_prepared(report, out)))
 
 

@@ -11,7 +11,14 @@ from earbit.audio.clips import path_of
 from earbit.audio.corpus import Corpus, corpus_of_items, open_corpus, say_ignored, write_quarantine
 from earbit.audio.folder import AudioFolder, audio_folder
 from earbit.audio.manifest import check_stays_inside, read_folder
-from earbit.audio.prepare import REPORT_NAME, Check, decoded_levels, look_over
+from earbit.audio.prepare import (
+    REPORT_NAME,
+    Check,
+    check_shard_size,
+    decoded_levels,
+    look_over,
+    with_shards,
+)
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus, Trial
 from earbit.corpora.write import complete_or_absent, write_part
 from earbit.errors import ConfigError, DataError
@@ -35,15 +42,22 @@ class _Contents:
 
 
 def prepare_published(
-    corpus: PublishedCorpus, root: Path, out_dir: Path, *, tasks: Mapping[str, Check]
+    corpus: PublishedCorpus,
+    root: Path,
+    out_dir: Path,
+    *,
+    tasks: Mapping[str, Check],
+    shard_mb: float | None = None,
 ) -> dict[str, Any]:
     """Writes manifest.jsonl, a link to the audio and a report to a new folder; returns the report.
 
-    tasks: the check of each task.  A corpus of several parts has a folder for each below `out_dir`.
-    Every file is decoded first.  Nothing is written below `root`, and `out_dir` is complete or
-    absent.  Raises DataError for missing or damaged tables and without usable audio, and
-    ConfigError for an `out_dir` that is not empty or in the folder of the corpus.
+    tasks: the check of each task.  shard_mb: each folder also has shards of this size.
+    A corpus of several parts has a folder for each below `out_dir`.  Every file is decoded first.
+    Nothing is written below `root`, and `out_dir` is complete or absent.  Raises DataError for
+    missing or damaged tables and without usable audio, and ConfigError for an `out_dir` that is not
+    empty or in the folder of the corpus.
     """
+    check_shard_size(shard_mb)
     corpus.check_layout(root)
     audio_root = corpus.audio_root(root).absolute()
     _refuse_place(out_dir, audio_root)
@@ -83,6 +97,8 @@ def prepare_published(
             write_quarantine(replace(decoded, quarantine=written.quarantine), folder)
             about = _about(corpus, audio_root, content, n_samples_of)
             seen = {**look_over(written, tasks), **levels, "published": about}
+            if shard_mb is not None:
+                seen |= with_shards(written, folder, folder, shard_mb=shard_mb)
             reports[content.part.name] = writable(seen)
             write_json(folder / REPORT_NAME, reports[content.part.name])
         if set(reports) != {""}:

@@ -66,8 +66,6 @@ class MicroBatch:
     """Int64 units of all frames; None for an objective without units."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """Id and reason of each clip that could not be decoded, which the batch lacks."""
-    waited_s: float = 0.0
-    """Seconds that the training waited for the batch."""
 
     @property
     def n_masked(self) -> int:
@@ -101,7 +99,7 @@ def updates_of(
 
     with contextlib.closing(made_ahead(make, specs, n_workers)) as made:
         for after, _ in updates:
-            yield after, [_batch(*next(made)) for _ in own]
+            yield after, [_batch(next(made)) for _ in own]
 
 
 def _update_rows(
@@ -196,6 +194,8 @@ def _plain(batch: MicroBatch) -> _PlainBatch:
     return {k: v.numpy() if isinstance(v, Tensor) else v for k, v in values.items()}
 
 
-def _batch(plain: _PlainBatch, waited_s: float) -> MicroBatch:
-    values = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()}
-    return MicroBatch(**values | {"waited_s": waited_s})
+def _batch(plain: _PlainBatch) -> MicroBatch:
+    values: dict[str, Any] = {
+        k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in plain.items()
+    }
+    return MicroBatch(**values)

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import torch
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.distributed import exchange, n_ranks, rank
+from earbit.distributed import exchange, n_ranks, n_ranks_here, rank
 from earbit.errors import ConfigError, require_choice, require_range
 from earbit.frames import MIN_SAMPLES
 from earbit.model import AudioModel
@@ -31,6 +31,7 @@ from earbit.pretrain.meter import MACHINE, Meter
 from earbit.pretrain.objective import Objective
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
 from earbit.pretrain.parallel import Parallel, compiled_layers
+from earbit.pretrain.reading import kept_in_memory, n_workers_for, record_unreadable
 from earbit.pretrain.steps import run_steps
 from earbit.pretrain.update import Update, on
 from earbit.progress import say
@@ -107,6 +108,7 @@ def train(
     with the step if too many losses or gradients in a row are not finite.
     """
     _check_units(data, objective)
+    data = kept_in_memory(data, config.machine)
     machine, n_micro = config.machine, config.accumulation * n_ranks()
     if config.precision == "fp16" and machine.sharding == "fsdp":
         raise ConfigError(
@@ -128,6 +130,7 @@ def train(
             meter = Meter(n_ranks())
             known = {} if data.labels is None else {"commonest_unit": _commonest(data.labels)}
             collapse = CollapseWatch(n_steps, config.optimiser.warmup_steps)
+            n_workers = n_workers_for(data, machine, n_ranks_here())
             batches_of = updates_of(
                 data,
                 config,
@@ -136,8 +139,10 @@ def train(
                 rank=rank(),
                 n_ranks=n_ranks(),
                 needs_units=objective.needs_units,
+                n_workers=n_workers,
             )
             for after, batches in meter.waiting(batches_of):
+                record_unreadable(out_dir, batches)
                 step = after.step
                 parts: dict[str, Any] = {**update(batches, step), **known}
                 meter.add(sum(batch.waveforms.numel() for batch in batches) / SAMPLE_RATE_HZ)

@@ -66,12 +66,12 @@ def for_each_clip(
         return work(row, found)
 
     if source.in_workers:
-        for row, (made, _) in zip(
+        for row, made in zip(
             rows, made_ahead(lambda row: features(row, None), rows, n_workers), strict=True
         ):
             yield clips[row], made
     else:
-        for row, (audio, _) in zip(rows, made_ahead(decode, rows, n_workers), strict=True):
+        for row, audio in zip(rows, made_ahead(decode, rows, n_workers), strict=True):
             yield clips[row], features(row, audio)
 
 
