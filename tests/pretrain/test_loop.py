@@ -27,7 +27,9 @@ from earbit.pretrain.objective import (
 )
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
 from earbit.quantize.student import noise_clips, quantized_copy
-from earbit.units.discover import discover_units
+from earbit.units.kmeans import fit_kmeans
+from earbit.units.labels import LabelHeader, UnitLabels
+from earbit.units.mfcc import mfcc
 
 MODEL = ModelConfig(
     encoder=TransformerConfig(n_layers=1, d_model=16, n_heads=2, d_ffn=32, position_kernel=16),
@@ -61,7 +63,10 @@ def data() -> TrainingData:
     waveforms = {
         name: (0.1 * random.standard_normal(n)).astype(np.float32) for name, n in sizes.items()
     }
-    _, labels, _ = discover_units(waveforms, corpus_digest="noise", n_units=4, seed=0)
+    features = {name: mfcc(waveform) for name, waveform in waveforms.items()}
+    kmeans = fit_kmeans(np.concatenate(list(features.values())), n_units=4, seed=0)
+    header = LabelHeader("mfcc", None, 100, 4, kmeans.digest, "noise")
+    labels = UnitLabels(header, {name: kmeans.assign(x) for name, x in features.items()})
     valid = table({"v": sizes.pop("v")})
     return TrainingData(table(sizes), valid, reading_from(waveforms), "noise", labels)
 

@@ -57,6 +57,8 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     """
     check_is_ours(out_dir, "recipe")
     if recipe.iterations == 1:
+        if all((out_dir / str(number)).is_dir() for number in (1, 2)):
+            raise ConfigError(f"{out_dir}: holds a run of two iterations; give another --out")
         return _iteration(recipe, out_dir)
     _check_two(recipe, out_dir)
     first(lambda: save(recipe, make_folder(out_dir) / CONFIG_NAME))

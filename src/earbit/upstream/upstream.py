@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from earbit.errors import DataError
 from earbit.frames import HOP_SAMPLES
 from earbit.load import preset_or_model
 from earbit.model import AudioModel
@@ -21,6 +17,7 @@ from earbit.model_digest import weights_digest
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
 from earbit.units.mfcc import deltas
+from earbit.units.sources import folder_digest, read_features
 from earbit.upstream.names import FBANK, FOLDER_PREFIX, is_program, require_upstream
 
 N_MELS = 80
@@ -109,18 +106,9 @@ def folder_upstream(folder: Path) -> Upstream:
 
     Features of a missing clip raise DataError.
     """
-    files = sorted(path for path in folder.rglob("*.npy"))
-    listed = json.dumps(
-        [[str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
-    )
 
     def features(clip: str, waveform: Callable[[], Array]) -> Array:
-        path = folder / f"{clip}.npy"
-        try:
-            array = np.asarray(np.load(path, allow_pickle=False), np.float32)
-        except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
-            raise DataError(f"{path}: no features for clip {clip!r} ({error})") from error
-        return array if array.ndim == 3 else array[None]
+        return read_features(folder, clip)
 
-    digest = hashlib.sha256(listed.encode()).hexdigest()
+    digest = folder_digest(folder)
     return Upstream(name=f"features:{folder}", digest=digest, features=features)
