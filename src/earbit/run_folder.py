@@ -64,6 +64,7 @@ CONSEQUENCES = {
 }
 """Derived parts of a description, in the order in which they are reported."""
 NOT_COMPARED = {
+    "device",
     "accumulation",
     "checkpoint_every_steps",
     "keep_checkpoints",

@@ -1,6 +1,7 @@
 """Several ranks do what one does, and end together when one of them fails."""
 
 import json
+import re
 import signal
 
 import pytest
@@ -10,7 +11,12 @@ from safetensors.torch import load_file
 
 
 def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """JSON lines of a file, without the speed of the machine."""
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    return [
+        {k: v for k, v in line.items() if k != "machine"} if isinstance(line, dict) else line
+        for line in found
+    ]
 
 
 def seen(out, n_ranks):
@@ -92,9 +98,6 @@ def test_a_rank_that_fails_ends_the_others_with_one_line_that_says_why(tmp_path,
     assert codes == ([1, -signal.SIGKILL] if fault == "dead" else [1, 1])
     told = [line for line in said.splitlines() if line.startswith("earbit:")]
     assert len(told) == 1
-    assert told[0] == pytest.approx(told[0])
-    import re
-
     assert re.match(message, told[0])
 
 
@@ -104,9 +107,9 @@ def test_after_kills_at_any_moment_two_ranks_end_with_the_same_bits(tmp_path):
     for step in (4, 9):
         processes = start_ranks(2, cut, "optimiser.n_steps=12", f"fault={step}:0:dead")
         for process in processes:
-            process.join(60)
+            process.join(240)
             assert not process.is_alive()
     run_ranks(2, cut, "optimiser.n_steps=12")
     weights, others = (load_file(out / "weights.safetensors") for out in (whole, cut))
     assert all(torch.equal(others[name], tensor) for name, tensor in weights.items())
-    assert (whole / "log.jsonl").read_bytes() == (cut / "log.jsonl").read_bytes()
+    assert lines(whole / "log.jsonl") == lines(cut / "log.jsonl")

@@ -69,6 +69,10 @@ LmWeights = Annotated[
         "Weight of --lm, and score of each word. Default: the validation clips select both.",
     ),
 ]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    Option("auto|cpu|cuda", "Device. auto takes a GPU if PyTorch sees one."),
+]
 Resplit = Annotated[
     bool, Option("", "Ignore the `split` labels of the corpus and draw new splits.")
 ]

@@ -370,6 +370,14 @@ def quantize(
         tuple[int, ...],
         Option("N", "Training steps: one number for all stages, or one for each stage."),
     ] = (300,),
+    device: Annotated[
+        str | None,
+        Option("auto|cpu|cuda", "Device. Short for --set train.machine.device=."),
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"] | None,
+        Option("fp32|bf16|fp16", "Precision of products. Short for --set train.precision=."),
+    ] = None,
     seed: Seed = 0,
     resplit: Resplit = False,
     set: Settings = (),
@@ -400,7 +408,8 @@ def quantize(
     from earbit.quantize.report import render
     from earbit.quantize.verb import quantize as quantize_model
 
-    settings = set
+    short = {"train.machine.device": device, "train.precision": precision}
+    settings = (*set, *(f"{name}={value}" for name, value in short.items() if value is not None))
     with goes_on(out):
         result = quantize_model(
             model,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from math import inf
+from typing import get_args
 
-from earbit.errors import ConfigError, require_range
+from earbit.errors import ConfigError, require_choice, require_range
+from earbit.nn.devices import TrainPrecision
+from earbit.pretrain.machine import check_device_name
 from earbit.pretrain.optimiser import OptimiserConfig
 
 LAYER = re.compile(r"model\.encoder\.layers\.(\d+)\.")
@@ -37,12 +40,18 @@ class FinetuneConfig:
     """Weight of the sum over hidden states of the mean squared error to the teacher."""
     logits: float = 0.0
     """Weight of the distance of the head's outputs from the teacher's."""
+    device: str = "auto"
+    """auto (CUDA if there is a GPU), cpu, cuda or cuda:N."""
+    precision: TrainPrecision = "fp32"
+    """Type of products: float32, or bfloat16 or float16 (with a scaled loss) by autocast."""
     checkpoint_every_steps: int = 100
     log_every_steps: int = 10
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "d_hidden", "checkpoint_every_steps", "log_every_steps"):
             require_range(1, inf, **{name: getattr(self, name)})
+        check_device_name(self.device)
+        require_choice(get_args(TrainPrecision), precision=self.precision)
         require_range(0, self.optimiser.n_steps + 1, frozen_steps=self.frozen_steps)
         require_range(0, inf, encoder_lr_factor=self.encoder_lr_factor)
         require_range(0, inf, labels=self.labels, states=self.states, logits=self.logits)

@@ -6,6 +6,7 @@ the same bits as an uninterrupted one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +25,7 @@ from earbit.frames import FRAME_RATE_HZ, HOP_SAMPLES, n_frames_of, n_samples_of
 from earbit.heads.example import Example
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
+from earbit.nn.devices import autocast, device_named, on_device
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.optimiser import build_optimiser, lr_at, set_lr
 from earbit.pretrain.steps import apply_gradient, run_steps
@@ -56,7 +58,27 @@ def fine_tune(
     run: description of the run, for checkpoints below `out_dir`.  Raises DataError with the step if
     the loss or a gradient is not finite.
     """
+    device = device_named(config.device)
+    beside = () if teacher is None else (teacher,)
+    with on_device(device, network, *beside):
+        _fine_tune(network, teacher, clips, config, out_dir, device, seed=seed, run=run)
+    network.eval()
+
+
+def _fine_tune(
+    network: Network,
+    teacher: Network | None,
+    clips: Clips,
+    config: FinetuneConfig,
+    out_dir: Path,
+    device: torch.device,
+    *,
+    seed: int,
+    run: dict[str, Any],
+) -> None:
     n_layers = network.model.config.encoder.n_layers
+    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+    scaler.scale(torch.zeros((), device=device))  # it begins to exist here
     optimiser = build_optimiser(
         network, config.optimiser, lambda name: lr_factor(name, n_layers, config)
     )
@@ -69,7 +91,9 @@ def fine_tune(
         )
         for step, rows in enumerate(islice(batches, position.step, None), start=position.step + 1):
             examples = [train[i] for i in rows]
-            parts = _step(network, teacher, optimiser, clips, config, examples, step, seed)
+            parts = _step(
+                network, teacher, optimiser, scaler, clips, config, examples, step, seed, device
+            )
             yield Position(step, 0, step), parts
 
     run_steps(
@@ -82,19 +106,21 @@ def fine_tune(
         log_every_steps=config.log_every_steps,
         run=run,
         title=f"fine-tuning {task.name}",
+        scaler=scaler,
     )
-    network.eval()
 
 
 def _step(
     network: Network,
     teacher: Network | None,
     optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
     clips: Clips,
     config: FinetuneConfig,
     examples: Sequence[Example],
     step: int,
     seed: int,
+    device: torch.device,
 ) -> dict[str, float]:
     lr = lr_at(step, config.optimiser)
     set_lr(optimiser, lr)
@@ -102,8 +128,12 @@ def _step(
     network.model.train(step > config.frozen_steps)
     batch_seed = (seed << 32) + step
     batch = batch_of(examples, clips, config.max_s, torch.Generator().manual_seed(batch_seed))
+    batch = batch.on(device)
     # Dropout and masks use torch's global generator, seeded for this step and then restored.
-    with torch.random.fork_rng(devices=[]):
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        autocast(device, config.precision),
+    ):
         torch.manual_seed(batch_seed)
         loss = tuning_loss(network, teacher, batch, clips.task.kind, clips.slots, config)
     where = f"step {step}"
@@ -111,16 +141,19 @@ def _step(
     if not bool(torch.isfinite(loss.total)):
         raise DataError(f"{where}: the loss is {float(loss.total.detach())}, {remedy}")
     optimiser.zero_grad(set_to_none=True)
-    loss.total.backward()  # type: ignore[no-untyped-call]
+    scaler.scale(loss.total).backward()  # type: ignore[no-untyped-call]
     norm = apply_gradient(
         network,
         optimiser,
         max_gradient_norm=config.optimiser.max_gradient_norm,
         where=where,
         remedy=remedy,
+        scaler=scaler,
     )
     parts = {name: float(value) for name, value in loss.parts.items()}
-    return {"loss": float(loss.total.detach()), **parts, "gradient_norm": norm, "lr": lr}
+    # Not finite while the scale of a loss in float16 is looked for.
+    of_gradient = {"gradient_norm": norm} if math.isfinite(norm) else {}
+    return {"loss": float(loss.total.detach()), **parts, **of_gradient, "lr": lr}
 
 
 def batch_of(

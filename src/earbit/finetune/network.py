@@ -19,6 +19,7 @@ from earbit.heads.head import Head
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.model import AudioModel
+from earbit.nn.devices import moved
 from earbit.nn.evaluation import evaluating
 from earbit.nn.lengths import length_mask
 from earbit.pretrain.objective import Loss
@@ -76,6 +77,11 @@ class ClipBatch:
     lengths: Tensor
     """Samples without padding (B,)."""
     goals: Sequence[Tensor]
+
+    def on(self, device: torch.device) -> ClipBatch:
+        """The batch on a device."""
+        goals = [moved(goal, device) for goal in self.goals]
+        return ClipBatch(moved(self.wave_BN, device), moved(self.lengths, device), goals)
 
 
 def tuning_loss(

@@ -20,50 +20,56 @@ from earbit.text_table import aligned
 COLORS = ("#2457a7", "#c2571a", "#2e7d4f", "#7b3fa0", "#8a6d1f", "#b0306a", "#5a6b7a", "#1b9aaa")
 INK = "#1c2530"
 N_RAW = 150
-"""Longer curves are smoothed over a hundredth of their points, above their raw values."""
+"""Longer curves are smoothed over 4 % of their points, and drawn above their raw values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One diagram: the curves of all runs, and a second, dashed curve of each."""
+    """One diagram: a curve of each run, and a second, dashed one."""
 
     title: str
     names: tuple[str, ...]
     """The first of these scalars that a run has."""
-    dashed: tuple[str, ...] = ()
-    dashed_title: str = ""
+    dashed: str = ""
+    dotted: str = ""
+    """Drawn for the first run that has it: it is nearly equal in runs on the same units."""
+    note: str = ""
     is_log: bool = False
     is_share: bool = False
+    is_smooth: bool = True
 
 
 PANELS = (
     Panel(
         "Training loss (cross-entropy of masked frames)",
         ("cross_entropy", "loss"),
-        ("unmasked_cross_entropy",),
-        "dashed: unmasked frames",
+        dashed="unmasked_cross_entropy",
+        note="dashed: unmasked frames",
     ),
     Panel(
         "Training accuracy on masked frames",
         ("accuracy",),
-        ("unmasked_accuracy", "commonest_unit"),
-        "dashed: {}",
+        dashed="unmasked_accuracy",
+        dotted="commonest_unit",
+        note="dashed: unmasked frames, dotted: share of the commonest unit",
         is_share=True,
     ),
     Panel(
         "Validation loss",
         ("valid_cross_entropy", "valid_loss"),
-        ("valid_unmasked_cross_entropy",),
-        "dashed: unmasked frames",
+        dashed="valid_unmasked_cross_entropy",
+        note="dashed: unmasked frames",
     ),
-    Panel("Validation accuracy", ("valid_accuracy",), is_share=True),
-    Panel("Learning rate", ("lr",)),
+    Panel(
+        "Validation accuracy on masked frames",
+        ("valid_accuracy",),
+        dotted="commonest_unit",
+        note="dotted: share of the commonest unit",
+        is_share=True,
+    ),
+    Panel("Learning rate", ("lr",), is_smooth=False),
     Panel("Gradient norm before clipping", ("gradient_norm",), is_log=True),
 )
-DASHED_ARE = {
-    "unmasked_accuracy": "unmasked frames",
-    "commonest_unit": "share of the commonest unit",
-}
 REPORTED = ("loss", "accuracy", "valid_loss", "valid_accuracy", "lr")
 
 
@@ -216,36 +222,42 @@ def draw(runs: Sequence[RunCurves]) -> bytes:
 def _draw_panel(axis: Any, panel: Panel, runs: Sequence[RunCurves]) -> None:
     from matplotlib.ticker import PercentFormatter
 
-    dashed_kinds = []
     for i, run in enumerate(runs):
         color = COLORS[i % len(COLORS)]
         if (name := run.first_of(panel.names)) is not None:
-            _draw_curve(axis, *run.points(name), color=color, style="-")
-        if (name := run.first_of(panel.dashed)) is not None:
-            _draw_curve(axis, *run.points(name), color=color, style="--")
-            dashed_kinds.append(DASHED_ARE.get(name, "unmasked frames"))
-    title = panel.title
-    if dashed_kinds:
-        title += f"\n{panel.dashed_title.format(' or '.join(dict.fromkeys(dashed_kinds)))}"
-    axis.set_title(title)
+            _draw_curve(axis, *run.points(name), color=color, is_smooth=panel.is_smooth)
+        if run.first_of((panel.dashed,)) is not None:
+            _draw_curve(axis, *run.points(panel.dashed), color=color, style="--")
+    for run in runs:
+        if run.first_of((panel.dotted,)) is not None:
+            _draw_curve(axis, *run.points(panel.dotted), color=INK, style=":")
+            break
+    note = f"\n{panel.note}" if axis.lines and panel.note else ""
+    axis.set_title(f"{panel.title}{note}")
     axis.set_xlabel("step")
     axis.grid(alpha=0.25)
     if panel.is_log:
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}")
     elif panel.is_share:
         axis.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         axis.set_ylim(bottom=0)
 
 
 def _draw_curve(
-    axis: Any, steps: Sequence[float], values: Sequence[float], *, color: str, style: str
+    axis: Any,
+    steps: Sequence[float],
+    values: Sequence[float],
+    *,
+    color: str,
+    style: str = "-",
+    is_smooth: bool = True,
 ) -> None:
-    width, marker = (1.8, None) if style == "-" else (1.2, None)
-    if len(values) <= 2:
-        marker = "o"
-    if len(values) > N_RAW:
+    width, marker = 1.8 if style == "-" else 1.2, "o" if len(values) <= 2 else None
+    if is_smooth and len(values) > N_RAW:
         axis.plot(steps, values, color=color, linewidth=0.6, alpha=0.25)
-        values = _smooth(values, max(len(values) // 100, 3))
+        values = _smooth(values, max(len(values) // 25, 5))
     axis.plot(steps, values, color=color, linewidth=width, linestyle=style, marker=marker)
 
 

@@ -36,6 +36,7 @@ from earbit.pretrain.steps import run_steps
 from earbit.pretrain.update import Update, on
 from earbit.progress import say
 from earbit.units.labelled import TrainingData
+from earbit.units.labels import UnitLabels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +128,7 @@ def train(
         def updates(position: Position) -> Iterator[tuple[Position, dict[str, Any]]]:
             update.resume(position.step)
             meter = Meter(n_ranks())
+            known = {} if data.labels is None else {"commonest_unit": _commonest(data.labels)}
             collapse = CollapseWatch(n_steps, config.optimiser.warmup_steps)
             n_workers = n_workers_for(data, machine, n_ranks_here())
             batches_of = updates_of(
@@ -142,7 +144,7 @@ def train(
             for after, batches in meter.waiting(batches_of):
                 record_unreadable(out_dir, batches)
                 step = after.step
-                parts: dict[str, Any] = dict(update(batches, step))
+                parts: dict[str, Any] = {**update(batches, step), **known}
                 meter.add(sum(batch.waveforms.numel() for batch in batches) / SAMPLE_RATE_HZ)
                 for warning in collapse.add(step, parts):
                     say(f"{title}: {warning}")
@@ -202,6 +204,11 @@ def validate(
         for name, value in of_all[i].items():
             sums[name] = sums.get(name, 0.0) + value
     return {f"valid_{name}": total / len(epoch) for name, total in sums.items()}
+
+
+def _commonest(labels: UnitLabels) -> float:
+    """Share of the commonest unit: the accuracy of a model that has learned nothing else."""
+    return float(labels.histogram.max() / max(labels.histogram.sum(), 1))
 
 
 def _check_units(data: TrainingData, objective: Objective) -> None:

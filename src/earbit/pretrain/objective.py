@@ -65,9 +65,8 @@ def unit_loss(
 ) -> Loss:
     """Cross-entropy of masked frames + weight x that of others + 10 x mean square of features.
 
-    Logged too: share of the commonest unit among the targets, and the effective number of predicted
-    units (perplexity), both of masked frames.  Source: HuBERT, arXiv 2106.07447, section II-B (its
-    alpha), with fairseq's scale.
+    `predicted_units` is the perplexity of the predictions for masked frames: how many units they
+    use.  Source: HuBERT, arXiv 2106.07447, section II-B (its alpha), with fairseq's scale.
     """
     hidden, predicted_M, targets_M = _cross_entropy(model, output, mask_BT, targets_BT)
     total = hidden + FEATURE_PENALTY_WEIGHT * output.feature_penalty
@@ -75,7 +74,6 @@ def unit_loss(
         "cross_entropy": hidden.detach(),
         "accuracy": _share_equal(predicted_M, targets_M),
         "feature_penalty": output.feature_penalty.detach(),
-        "commonest_unit": _shares(targets_M).max(),
         "predicted_units": torch.special.entr(_shares(predicted_M)).sum().exp(),
     }
     # Without a weight it is only logged, at a hundredth of the cost of the model.

@@ -7,7 +7,7 @@ Letters: B batch, N samples, T frames.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ BYTES = 4
 def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
     """Plans a run of `recipe` on `n_ranks` devices; opens the corpus without decoding it.
 
+    steps, epochs and hours have a value for each iteration; the second is assumed to be as fast.
     Raises the errors of the corpus and of the device.
     """
     train = recipe.train
@@ -49,7 +50,8 @@ def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
     row_s = min(train.crop_s, max(clip.duration_s for clip in clips))
     measured = measure(model, train, row_s=row_s)
     step_s = train.accumulation * train.batch_s * measured["s_per_audio_s"]
-    n_steps = train.optimiser.n_steps
+    iterations = [recipe.stage(i + 1) for i in range(recipe.iterations)]
+    n_steps = [one.train.optimiser.n_steps for one in iterations]
     sharded = n_ranks if train.machine.sharding == "fsdp" else 1
     state = n_parameters * BYTES
     n_checkpoints = train.keep_checkpoints + 2  # the best one, and one that is being written
@@ -60,7 +62,7 @@ def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
         "audio_per_update": arithmetic(train, n_ranks),
         "audio_per_update_s": audio_per_update_s(train, n_ranks),
         "steps": n_steps,
-        "epochs": n_steps * train.accumulation * n_ranks / n_batches,
+        "epochs": [n * train.accumulation * n_ranks / n_batches for n in n_steps],
         "train_hours_of_audio": clips.duration_s / 3600,
         "valid_hours_of_audio": valid.duration_s / 3600,
         "used_share_of_audio": used_s / clips.duration_s,
@@ -71,9 +73,9 @@ def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
             "activations": round(measured["bytes_per_audio_s"] * train.batch_s),
         },
         "seconds_per_step": step_s,
-        "hours": n_steps * step_s / 3600,
+        "hours": [n * step_s / 3600 for n in n_steps],
         "checkpoint_bytes": 3 * state,
-        "disk_bytes": n_checkpoints * 3 * state + state,
+        "disk_bytes": len(iterations) * (n_checkpoints * 3 * state + state),
         "measured": measured,
     }
 
@@ -158,11 +160,11 @@ def render_plan(plan: Mapping[str, Any]) -> str:
         ("audio to train on", f"{plan['train_hours_of_audio']:,.1f} h"),
         ("audio to validate on", f"{plan['valid_hours_of_audio']:,.1f} h"),
         ("audio left by crops", f"{plan['used_share_of_audio']:.0%}"),
-        ("steps", f"{plan['steps']:,}"),
-        ("epochs", f"{plan['epochs']:,.1f}"),
+        ("steps", _sum(plan["steps"], ",")),
+        ("epochs", _sum(plan["epochs"], ",.1f")),
         ("memory of each device", f"{_gb(sum(memory.values()))} or more ({parts})"),
         ("time of a step", f"{plan['seconds_per_step']:,.2f} s"),
-        ("time", f"{plan['hours']:,.1f} hours"),
+        ("time", f"{_sum(plan['hours'], ',.1f')} hours"),
         ("a checkpoint", _gb(plan["checkpoint_bytes"])),
         ("disk", _gb(plan["disk_bytes"])),
     ]
@@ -174,6 +176,12 @@ def render_plan(plan: Mapping[str, Any]) -> str:
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {value}" for name, value in rows]
     return "\n".join([plan["audio_per_update"], *lines, note, "nothing was written"])
+
+
+def _sum(values: Sequence[float], form: str) -> str:
+    """One value, or those of two iterations and their sum."""
+    texts = [f"{value:{form}}" for value in values]
+    return texts[0] if len(texts) == 1 else f"{' + '.join(texts)} = {sum(values):{form}}"
 
 
 def _gb(n_bytes: float) -> str:

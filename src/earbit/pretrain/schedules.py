@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from earbit.config import override
 from earbit.errors import ConfigError
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
 from earbit.pretrain.recipe import RecipeConfig, load_recipe
-
-Iteration = Literal[1, 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +32,6 @@ class Schedule:
     first: Stage
     second: Stage
 
-    def stage(self, iteration: Iteration) -> Stage:
-        """The stage of an iteration."""
-        return self.first if iteration == 1 else self.second
-
 
 SCHEDULES = {
     # arXiv 2311.02772, section 3: 32 GPUs, at most 36.5 s each, 250,000 and 600,000 steps.  It
@@ -49,9 +42,7 @@ SCHEDULES = {
 }
 
 
-def scheduled(
-    recipe: RecipeConfig, name: str, *, n_ranks: int, iteration: Iteration = 1
-) -> RecipeConfig:
+def scheduled(recipe: RecipeConfig, name: str, *, n_ranks: int) -> RecipeConfig:
     """The recipe with a published schedule; fewer GPUs accumulate to the same audio per update.
 
     Raises ConfigError for an unknown schedule, and if the GPUs do not divide those of the schedule.
@@ -65,13 +56,13 @@ def scheduled(
             f"schedule {name} of {schedule.n_gpus} GPUs on {n_ranks}; allowed: "
             f"{', '.join(map(str, fits))}, or set train.accumulation without a schedule"
         )
-    stage = schedule.stage(iteration)
+    first, second = schedule.first, schedule.second
     train = replace(
         recipe.train,
         optimiser=OptimiserConfig(
             peak_lr=schedule.peak_lr,
-            n_steps=stage.n_steps,
-            warmup_steps=stage.warmup_steps,
+            n_steps=first.n_steps,
+            warmup_steps=first.warmup_steps,
         ),
         unmasked_weight=0.0,
         batch_s=schedule.batch_s,
@@ -87,7 +78,7 @@ def scheduled(
         n_steps=schedule.second.n_steps,
         warmup_steps=schedule.second.warmup_steps,
     )
-    return replace(recipe, train=train, n_units=stage.n_units, second=second)
+    return replace(recipe, train=train, n_units=first.n_units, second=second)
 
 
 def recipe_with(

@@ -24,7 +24,7 @@ def gathered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def shared_out(whole: Tensor, like: Any) -> Tensor:
-    """The part that this rank has of a whole tensor, shared out as `like` is, on the device of `like`.
+    """The part that this rank has of a whole tensor, shared out as `like` is, on its device.
 
     The tensor itself if `like` is not shared out or has another shape.
     """

@@ -135,12 +135,19 @@ def apply_gradient(
     max_gradient_norm: float,
     where: str,
     remedy: str,
+    scaler: Scaler,
 ) -> float:
     """One update by the gradients of the parameters; returns their norm before clipping.
 
-    where, remedy: start and end of the message.  Raises DataError if the gradient is not finite.
+    where, remedy: start and end of the message.  scaler: that of the loss; while it looks for its
+    scale, an update may be left out and the norm is not finite.  Raises DataError if the gradient
+    is not finite otherwise.
     """
+    scaler.unscale_(optimiser)
     norm, size = gradient_norm(network)
+    if not math.isfinite(size) and scaler.get_scale() > 1.0:
+        scaler.update()
+        return size
     if not math.isfinite(size):
         raise DataError(
             f"{where}: the gradient is {size}, first not finite is that of "
@@ -148,5 +155,6 @@ def apply_gradient(
         )
     # A non-finite norm, refused above, would make all gradients non-finite here.
     clip_grads_with_norm_(network.parameters(), max_gradient_norm, norm)
-    optimiser.step()
+    scaler.step(optimiser)
+    scaler.update()
     return size

@@ -186,10 +186,6 @@ def pretrain_on(recipe: RecipeConfig, data: TrainingData, out_dir: Path) -> dict
 
 def render_pretrained(result: Mapping[str, Any]) -> str:
     """Short text of the result of `pretrain`, for a terminal."""
-    shown = {
-        "valid_loss": "loss",
-        "valid_accuracy": "accuracy",
-        "valid_commonest_unit": "of the commonest unit",
-    }
+    shown = {"valid_loss": "loss", "valid_accuracy": "accuracy"}
     figures = (f"{text} {result[name]:.4g}" for name, text in shown.items() if name in result)
     return f"validation: {', '.join(figures)}\nthe model is {result['model']}"

@@ -29,6 +29,7 @@ from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.metrics import METRICS
 from earbit.heads.table import HEADS
+from earbit.nn.devices import device_named, moved
 from earbit.progress import Advance
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.task import Protocol, Task
@@ -48,6 +49,11 @@ class Training:
     features: FrozenFeatures
     splits: Splits[Example]
     seed: int
+
+    @property
+    def device(self) -> torch.device:
+        """Device on which the head is trained."""
+        return device_named(self.features.device)
 
     @property
     def max_frames(self) -> int | None:
@@ -90,7 +96,7 @@ def train_head(
             n_outputs=sum(map(len, slots)),
             d_hidden=protocol.d_hidden,
         )
-        head = HEADS[task.head](shape)
+        head = HEADS[task.head](shape).to(training.device)
         # With a weight decay of zero AdamW is Adam.
         optimiser = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=task.weight_decay)
         torch.manual_seed(training.seed)
@@ -99,6 +105,8 @@ def train_head(
             starts = _crop_starts(features.clips, ids, training.max_frames, crops)
             states_LBTD, lengths = collate(features.clips, ids, starts, training.max_frames)
             goals = _cropped([encoded[i] for i in rows], starts, lengths)
+            goals = [moved(goal, training.device) for goal in goals]
+            states_LBTD, lengths = (moved(t, training.device) for t in (states_LBTD, lengths))
             head.train()
             optimiser.zero_grad(set_to_none=True)
             outputs = head(states_LBTD, lengths)
@@ -116,7 +124,7 @@ def train_head(
             if not best_tensors or metric.is_better(value, best_value):
                 best_value, best_step = float(value), step
                 best_tensors = {name: t.clone() for name, t in head.state_dict().items()}
-    head.load_state_dict(best_tensors)
+    head.cpu().load_state_dict(best_tensors)
     return TrainedHead(
         task=task,
         head=head.eval(),
@@ -170,7 +178,8 @@ def outputs_by_clip(
         batch, ids = ids[:n], ids[n:]
         with torch.inference_mode():
             states_LBTD, lengths = collate(clips, batch)
-            results = head(states_LBTD, lengths)
+            device = next((p.device for p in head.parameters()), states_LBTD.device)
+            results = head(moved(states_LBTD, device), moved(lengths, device)).cpu()
         for clip_id, result, n_frames in zip(batch, results, lengths.tolist(), strict=True):
             # Frame-level results are cut to their length; clip-level results have no padding.
             yield clip_id, result[:n_frames] if results.dim() == 3 else result

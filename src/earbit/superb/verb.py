@@ -132,6 +132,7 @@ def score_model(
     seed: int,
     threads: int = 1,
     resplit: bool = False,
+    device: str = "cpu",
     cache: CacheName = "fp32",
     lm: LanguageModel | None = None,
     plan: str | None = None,
@@ -139,12 +140,13 @@ def score_model(
 ) -> list[dict[str, Any]]:
     """Scores an upstream on tasks and returns their scores.
 
-    where: a name for `upstream_named`.  data: a corpus for all tasks, or `TASK=CORPUS` for each.
-    cache: as in `frozen_features`.  lm: also decodes speech recognition with a language model.
-    plan: quantizes a model, calibrated on training clips.  export: scores it from the packed
-    runtime.  Tasks on the same corpus share one pass over the audio.  One task is written to OUT,
-    several are written to OUT/TASK.  Raises ConfigError for invalid settings and DataError when a
-    task cannot use the labels or splits, before any audio is decoded.
+    where: a name for `upstream_named`.  device: computes features and trains heads.  data: a corpus
+    for all tasks, or `TASK=CORPUS` for each.  cache: as in `frozen_features`.  lm: also decodes
+    speech recognition with a language model.  plan: quantizes a model, calibrated on training
+    clips.  export: scores it from the packed runtime.  Tasks on the same corpus share one pass over
+    the audio.  One task is written to OUT, several are written to OUT/TASK.  Raises ConfigError for
+    invalid settings and DataError when a task cannot use the labels or splits, before any audio is
+    decoded.
     """
     settings = settings or Settings()
     chosen_tasks = tasks_named(tasks)
@@ -153,8 +155,8 @@ def score_model(
         raise ConfigError(f"--lm with --task {' '.join(names)}; only asr has words to decode")
     where_of = corpora_of(chosen_tasks, data)
     needs_export = export is not None and not is_program(where)
-    made = planned(where, plan, export, seed) if plan or needs_export else None
-    upstream = made or upstream_named(where, seed=seed, threads=threads)
+    made = planned(where, plan, export, seed, device) if plan or needs_export else None
+    upstream = made or upstream_named(where, seed=seed, threads=threads, device=device)
     opened = {
         place: open_corpus(place, resplit=resplit) for place in dict.fromkeys(where_of.values())
     }

@@ -46,6 +46,8 @@ class FrozenFeatures:
     """Hop between frames at 16 kHz."""
     cache: CacheName = "fp32"
     """Precision of the cache."""
+    device: str = "cpu"
+    """Device on which heads are trained."""
 
 
 def frozen_features(
@@ -128,6 +130,7 @@ def frozen_features(
         corpus_digest=corpus_digest,
         hop_samples=upstream.hop_samples,
         cache=cache,
+        device=upstream.device,
     )
     return frozen, unusable
 

@@ -14,6 +14,7 @@ from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
+from earbit.nn.devices import device_named
 from earbit.presets import PRESETS
 from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
@@ -43,6 +44,7 @@ class Planned:
     plan: Plan | None
     export: Export | None
     digest: str
+    device: str = "cpu"
 
     @property
     def record(self) -> dict[str, Any]:
@@ -65,14 +67,17 @@ class Planned:
             save_model(model, out_dir / MODEL_FILE_NAME, origin)
             say(f"{self.where}: calibrated under {self.plan.name}, not trained")
         if self.export is None:
-            return model_upstream(name, model)
+            return model_upstream(name, model, self.device)
         program = out_dir / PROGRAM_NAME
         self.export(model, program, None)
         # A head on these features is one of the model, and can be packed with it.
-        return replace(program_upstream(program, n), model_digest=weights_digest(model))
+        of_program = program_upstream(program, n)
+        return replace(of_program, model_digest=weights_digest(model), device=self.device)
 
 
-def planned(where: str, plan: str | None, export: Export | None, seed: int) -> Planned:
+def planned(
+    where: str, plan: str | None, export: Export | None, seed: int, device: str = "cpu"
+) -> Planned:
     """Opens a model and checks the plan.
 
     Raises ConfigError for an upstream that is no model, and for a quantized model with a plan.
@@ -82,4 +87,5 @@ def planned(where: str, plan: str | None, export: Export | None, seed: int) -> P
     if plan is not None and where not in PRESETS:
         refuse_quantized(where, model, "leave out --plan")
     chosen = None if plan is None else plan_for(where, model, plan)
-    return Planned(where, model, chosen, export, weights_digest(model))
+    device_named(device)
+    return Planned(where, model, chosen, export, weights_digest(model), device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from earbit.frames import HOP_SAMPLES
 from earbit.load import preset_or_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
+from earbit.nn.devices import device_named
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
 from earbit.units.mfcc import deltas
@@ -39,27 +40,30 @@ class Upstream:
     hop_samples: int = HOP_SAMPLES
     model_digest: str | None = None
     """Digest of the model that a head belongs to, where it is not `digest`."""
+    device: str = "cpu"
+    """Device on which heads are trained, and a model in PyTorch runs."""
 
 
-def upstream_named(where: str, *, seed: int, threads: int) -> Upstream:
+def upstream_named(where: str, *, seed: int, threads: int, device: str = "cpu") -> Upstream:
     """An upstream by name: `fbank`, `features:DIR`, a program file, or a model or preset.
 
-    Raises ConfigError for an unknown name.
+    Raises ConfigError for an unknown name, and UnsupportedError without the device.
     """
     require_upstream(where)
+    device_named(device)
     if where == FBANK:
-        return fbank_upstream()
+        return replace(fbank_upstream(), device=device)
     if where.startswith(FOLDER_PREFIX):
-        return folder_upstream(Path(where.removeprefix(FOLDER_PREFIX)))
+        return replace(folder_upstream(Path(where.removeprefix(FOLDER_PREFIX))), device=device)
     if is_program(where):
-        return program_upstream(Path(where), threads)
-    return model_upstream(where, preset_or_model(where, seed))
+        return replace(program_upstream(Path(where), threads), device=device)
+    return model_upstream(where, preset_or_model(where, seed), device)
 
 
-def model_upstream(name: str, model: AudioModel) -> Upstream:
-    """A model in PyTorch, in evaluation mode."""
-    model.eval()
-    device = next(model.parameters()).device
+def model_upstream(name: str, model: AudioModel, device_name: str = "cpu") -> Upstream:
+    """A model in PyTorch, in evaluation mode, moved to a device."""
+    digest, device = weights_digest(model), device_named(device_name)
+    model.eval().to(device)
 
     @torch.inference_mode()
     def features(clip: str, waveform: Callable[[], Array]) -> Array:
@@ -67,7 +71,7 @@ def model_upstream(name: str, model: AudioModel) -> Upstream:
         states_LTD: Array = torch.cat(model(wave_1N).states).float().cpu().numpy()
         return states_LTD
 
-    return Upstream(name=name, digest=weights_digest(model), features=features)
+    return Upstream(name=name, digest=digest, features=features, device=device_name)
 
 
 def program_upstream(program: Path, threads: int) -> Upstream:
