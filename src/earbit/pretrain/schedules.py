@@ -72,13 +72,13 @@ def scheduled(recipe: RecipeConfig, name: str, *, n_ranks: int) -> RecipeConfig:
         log_every_steps=100,
         validate_every_steps=5000,
     )
-    second = replace(
+    of_second = replace(
         recipe.second,
         n_units=schedule.second.n_units,
         n_steps=schedule.second.n_steps,
         warmup_steps=schedule.second.warmup_steps,
     )
-    return replace(recipe, train=train, n_units=first.n_units, second=second)
+    return replace(recipe, train=train, n_units=first.n_units, second=of_second)
 
 
 def recipe_with(
