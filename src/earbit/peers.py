@@ -76,10 +76,12 @@ class _Watcher:
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         # A connection of its own, because the thread uses it at any time.
-        connection = distributed.TCPStore(
+        connection = distributed.TCPStore(  # type: ignore[attr-defined]
             address, port, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=30)
         )
-        self.store = distributed.PrefixStore(f"earbit/{attempt}", connection)
+        self.store = distributed.PrefixStore(  # type: ignore[attr-defined]
+            f"earbit/{attempt}", connection
+        )
         self.rank, self.n_ranks = rank, n_ranks
         self.ended = threading.Event()
         self.lock = threading.Lock()
