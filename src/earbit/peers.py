@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from torch.distributed import PrefixStore, TCPStore
+from torch import distributed
 
 from earbit.errors import EarbitError
 from earbit.progress import say_always
@@ -76,10 +76,12 @@ class _Watcher:
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         # A connection of its own, because the thread uses it at any time.
-        connection = TCPStore(
+        connection = distributed.TCPStore(  # type: ignore[attr-defined]
             address, port, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=30)
         )
-        self.store = PrefixStore(f"earbit/{attempt}", connection)
+        self.store = distributed.PrefixStore(  # type: ignore[attr-defined]
+            f"earbit/{attempt}", connection
+        )
         self.rank, self.n_ranks = rank, n_ranks
         self.ended = threading.Event()
         self.lock = threading.Lock()

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from earbit.distributed import end_by_sigterm, n_ranks, rank
 
@@ -26,7 +27,9 @@ def delayed_interruption() -> Iterator[Callable[[], int]]:
     under a signal handler of the caller, nothing changes.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    now = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    now: dict[int, Any] = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     defaults = (signal.default_int_handler, signal.SIG_DFL, end_by_sigterm)
     ours = [number for number, handler in now.items() if is_main and handler in defaults]
     if not ours:
