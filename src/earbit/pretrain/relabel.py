@@ -48,6 +48,7 @@ def units_for(corpus: TrainingCorpus, units: Path, into: Path, *, device: str = 
     try:
         labels, lost = label_clips(clips, read_clip, source, kmeans, parts / LABELS, header, parts)
         write_lost(into, clips, lost)
+        kmeans.save(into / KMEANS)
         labels.save(into / LABELS)
     finally:
         shutil.rmtree(parts, ignore_errors=True)
