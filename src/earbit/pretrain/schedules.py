@@ -56,7 +56,7 @@ def scheduled(recipe: RecipeConfig, name: str, *, n_ranks: int) -> RecipeConfig:
             f"schedule {name} of {schedule.n_gpus} GPUs on {n_ranks}; allowed: "
             f"{', '.join(map(str, fits))}, or set train.accumulation without a schedule"
         )
-    first, second = schedule.first, schedule.second
+    first = schedule.first
     train = replace(
         recipe.train,
         optimiser=OptimiserConfig(
