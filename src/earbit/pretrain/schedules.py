@@ -72,13 +72,13 @@ def scheduled(recipe: RecipeConfig, name: str, *, n_ranks: int) -> RecipeConfig:
         log_every_steps=100,
         validate_every_steps=5000,
     )
-    second = replace(
+    published = replace(
         recipe.second,
-        n_units=schedule.second.n_units,
-        n_steps=schedule.second.n_steps,
-        warmup_steps=schedule.second.warmup_steps,
+        n_units=second.n_units,
+        n_steps=second.n_steps,
+        warmup_steps=second.warmup_steps,
     )
-    return replace(recipe, train=train, n_units=first.n_units, second=second)
+    return replace(recipe, train=train, n_units=first.n_units, second=published)
 
 
 def recipe_with(
