@@ -85,6 +85,7 @@ bench: .venv/.dev
 	$(PY) benchmarks/window_attention.py
 	$(PY) benchmarks/hubert_forward.py
 	$(PY) benchmarks/quantized_step.py
+	$(PY) benchmarks/pretrain_step.py
 
 .venv/.cmake: | same-python
 	$(make-venv)

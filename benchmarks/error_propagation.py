@@ -28,7 +28,8 @@ from earbit.pretrain.verb import pretrain_on
 from earbit.quantize.propagation.verb import errors_of_models
 from earbit.quantize.stages import quantize_on
 from earbit.study.scale import SCALES, Scale
-from earbit.units.labelled import training_corpus, training_data
+from earbit.units.discover import UnitConfig
+from earbit.units.labelled import open_training_corpus, training_data
 from earbit.units.labels import UnitLabels
 from report import machine, show
 
@@ -48,9 +49,9 @@ def recipe_of(encoder: str, scale: Scale, corpus: str, seed: int) -> RecipeConfi
 
 def run(scale: Scale, corpus_where: str, seed: int, out: Path) -> dict[str, dict[str, Any]]:
     """Comparisons and interactions of all encoders, without and with training."""
-    corpus, waveforms = training_corpus(corpus_where, out)
-    units = out / f"units-{seed}"
-    data = training_data(corpus, waveforms, units, n_units=scale.n_units, seed=seed)
+    config = UnitConfig(n_units=scale.n_units, seed=seed)
+    opened = open_training_corpus(corpus_where)
+    data = training_data(corpus_where, opened, out / f"units-{seed}", config)
     folders = {name: out / f"{name}-{seed}" for name in ENCODERS}
     for encoder, folder in folders.items():
         figures = pretrain_on(recipe_of(encoder, scale, corpus_where, seed), data, folder / "fp32")

@@ -9,6 +9,7 @@ as those of a run that was never killed.  All ranks and torchrun are killed toge
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -73,10 +74,8 @@ def killed(out: Path, n_ranks: int, n_steps: int, at_step: int, delay_s: float) 
     while run.poll() is None and last_step(out) < at_step:
         time.sleep(0.01)
     time.sleep(delay_s)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(run.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     run.communicate()
     # torchrun gives every rank a session of its own in some versions.
     for pid in children_of(run.pid):

@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 
+from earbit.audio.corpus import decoded_corpus, open_corpus
 from earbit.config import to_dict
 from earbit.load import load_model
 from earbit.pretrain.recipe import RecipeConfig
@@ -33,7 +34,7 @@ from earbit.quantize.stages import QuantizeConfig, quantize_on
 from earbit.quantize.train import LossWeights
 from earbit.study.scale import SCALES, Scale
 from earbit.superb.verb import score_on
-from earbit.units.labelled import training_corpus, training_data
+from earbit.units.labelled import open_training_corpus, training_data
 from report import machine, show
 
 ENCODERS = ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer-dn-tiny")
@@ -56,9 +57,9 @@ def run(
 ) -> list[dict[str, Any]]:
     """A row for full precision and one for every way that was chosen."""
     seed, folder = recipe.seed, out / f"{encoder}-{recipe.seed}"
-    corpus, waveforms = training_corpus(recipe.corpus, out)
-    units = out / f"units-{seed}"
-    data = training_data(corpus, waveforms, units, n_units=recipe.n_units, seed=seed)
+    corpus, waveforms = decoded_corpus(open_corpus(recipe.corpus), out)
+    opened = open_training_corpus(recipe.corpus)
+    data = training_data(recipe.corpus, opened, out / f"units-{seed}", recipe.unit_config)
 
     def scored(way: str, config: Any, train: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         settings = json.loads(json.dumps(to_dict(config)))

@@ -125,7 +125,7 @@ def main() -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), CONFIG.optimiser.max_gradient_norm)
         optimiser.step()
-        return float(loss)
+        return float(loss.detach())
 
     with tempfile.TemporaryDirectory() as folder:
         cpu = torch.device("cpu")

@@ -6,6 +6,7 @@ Collective functions must be called by all ranks in the same order.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -70,7 +71,7 @@ def total(values: list[float]) -> list[float]:
 
     sums = torch.tensor(values, dtype=torch.double)
     torch.distributed.all_reduce(sums, group=_messages)
-    return sums.tolist()  # type: ignore[no-any-return]
+    return sums.tolist()
 
 
 def barrier() -> None:
@@ -115,6 +116,14 @@ def only_run_in(folder: Path) -> Iterator[None]:
         yield
 
 
+def end_by_sigterm(number: int, frame: object) -> None:
+    """Handler of SIGTERM outside of training steps.
+
+    torchrun sends it when another rank has died, which this rank then has the time to report.
+    """
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 @contextmanager
 def process_group() -> Iterator[None]:
     """Context in which the ranks of torchrun are connected; without torchrun it does nothing.
@@ -145,6 +154,7 @@ def process_group() -> Iterator[None]:
     if rank() > 0:
         progress.mute()
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    before = signal.signal(signal.SIGTERM, end_by_sigterm)
     try:
         with peers.watched(rank(), n_ranks()):
             yield
@@ -152,6 +162,7 @@ def process_group() -> Iterator[None]:
     finally:
         # Not destroyed after a failure: that may wait for ranks that have ended.
         _messages = None
+        signal.signal(signal.SIGTERM, before)
     torch.distributed.destroy_process_group()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -18,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from torch.distributed import PrefixStore, TCPStore
+from torch import distributed
 
 from earbit.errors import EarbitError
 from earbit.progress import say_always
@@ -45,6 +46,9 @@ def watched(rank: int, n_ranks: int) -> Iterator[None]:
     try:
         yield
     except (EarbitError, KeyboardInterrupt, SystemExit) as error:
+        if isinstance(error, SystemExit):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            watcher.others_failed_within(2 * EVERY_S)  # which it prints
         if isinstance(error, EarbitError):
             if not watcher.claim(str(error)):
                 raise SystemExit(2) from None
@@ -52,6 +56,8 @@ def watched(rank: int, n_ranks: int) -> Iterator[None]:
         watcher.end(thread)
         raise
     except BaseException as error:
+        # torchrun ends all ranks when one has died, and this one has yet to report it.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         # Mostly the broken connection to a rank that has just failed, which then has its own line.
         if watcher.others_failed_within(DEAD_AFTER_S if watcher.is_remote else END_WITHIN_S):
             raise SystemExit(STATUS) from None
@@ -70,10 +76,10 @@ class _Watcher:
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         # A connection of its own, because the thread uses it at any time.
-        connection = TCPStore(
+        connection = distributed.TCPStore(
             address, port, is_master=False, wait_for_workers=False, timeout=timedelta(seconds=30)
         )
-        self.store = PrefixStore(f"earbit/{attempt}", connection)
+        self.store = distributed.PrefixStore(f"earbit/{attempt}", connection)
         self.rank, self.n_ranks = rank, n_ranks
         self.ended = threading.Event()
         self.lock = threading.Lock()

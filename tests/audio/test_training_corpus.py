@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+import tracemalloc
 
 import pytest
 import soundfile
@@ -11,7 +12,7 @@ from conftest import RATE_HZ, sine
 from earbit.audio.clips import read_clip
 from earbit.audio.corpus import load_waveform, open_corpus
 from earbit.audio.training_corpus import open_clips
-from earbit.audio.training_split import training_split
+from earbit.audio.training_split import Parts, training_split
 from earbit.errors import DataError
 
 SPLITS = {
@@ -78,3 +79,21 @@ def test_a_corpus_without_clips_to_validate_is_refused_like_the_one_in_memory(co
         training_split(dataclasses.replace(opened, name=root.name))
     assert str(of_streamed.value).startswith(str(of_memory.value))
     assert "missing.wav" in str(of_streamed.value)  # and the number of unusable files
+
+
+def test_a_clip_of_a_table_takes_few_bytes():
+    n_clips = 8_000
+    tracemalloc.start()
+    try:
+        parts = Parts()
+        for i in range(n_clips):
+            name = f"{i // 100:04d}-{i * 7919 % 100_003:06d}-{i:06d}"
+            parts.add(name, 16_000 + i % 999, f"/corpora/speech/train/{name}.flac", None)
+        tables = parts.tables("made")
+        del parts
+        n_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(map(len, tables)) == n_clips
+    # The text of a clip alone has 60 characters, and a string of it 110 bytes.
+    assert n_bytes / n_clips < 40

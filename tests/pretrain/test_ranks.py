@@ -26,9 +26,10 @@ def seen(out, n_ranks):
 def assert_same(one, several, n_ranks, *, log=True):
     if log:
         before, now = lines(one / "log.jsonl"), lines(several / "log.jsonl")
-        assert [line["n_masked"] for line in before] == [line["n_masked"] for line in now]
         for a, b in zip(before, now, strict=True):
-            assert b["loss"] == pytest.approx(a["loss"], rel=1e-6), a["step"]
+            # A step in which no clip can be read has neither.
+            assert a.get("n_masked") == b.get("n_masked"), a["step"]
+            assert b.get("loss") == pytest.approx(a.get("loss"), abs=1e-6), a["step"]
         assert seen(one, 1) == seen(several, n_ranks)
     weights, others = (load_file(out / "weights.safetensors") for out in (one, several))
     for name, tensor in weights.items():
@@ -42,8 +43,8 @@ def assert_same(one, several, n_ranks, *, log=True):
     [
         # Dropped layers, and two clips that cannot be decoded, one of them alone in its batch.
         ("transformer", ("unreadable=c1,c4",)),
-        ("conformer", ()),
-        ("plain", ("machine.sharding=fsdp",)),
+        ("conformer", ("optimiser.n_steps=8",)),
+        ("plain", ("machine.sharding=fsdp", "optimiser.n_steps=6")),
     ],
 )
 def test_two_ranks_see_and_learn_what_one_does_with_twice_the_accumulation(
@@ -52,10 +53,10 @@ def test_two_ranks_see_and_learn_what_one_does_with_twice_the_accumulation(
     one, two = tmp_path / "one", tmp_path / "two"
     assert run_ranks(1, one, f"encoder={encoder}", "accumulation=2", *settings)[0] == [0]
     assert run_ranks(2, two, f"encoder={encoder}", *settings)[0] == [0, 0]
-    assert len(lines(one / "log.jsonl")) == 30
     assert_same(one, two, 2)
     if encoder == "transformer":
-        bad = {line["id"] for line in lines(two / "quarantine.jsonl")}
+        assert len(lines(one / "log.jsonl")) == 30
+        bad = {line["path"] for line in lines(two / "quarantine.jsonl")}
         assert bad == {"c1", "c4"}
 
 

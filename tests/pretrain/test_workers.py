@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from earbit.pretrain.workers import made_ahead
 
 from earbit.audio.clips import Clip, ClipTable, reading_from
 from earbit.audio.workers import made_ahead

@@ -30,9 +30,13 @@ Made = TypeVar("Made")
 
 
 def auto_workers(n_ranks_here: int = 1) -> int:
-    """Processes for each rank: at most MAX_AUTO_WORKERS, and a core is left to the rank itself."""
-    n_cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(0, min(MAX_AUTO_WORKERS, n_cores // n_ranks_here - 1))
+    """Processes for each rank: at most MAX_AUTO_WORKERS, and a core is left to the rank itself.
+
+    None outside of Linux, where libraries of the system do not survive a fork.
+    """
+    if sys.platform != "linux":
+        return 0
+    return max(0, min(MAX_AUTO_WORKERS, len(os.sched_getaffinity(0)) // n_ranks_here - 1))
 
 
 def made_ahead(

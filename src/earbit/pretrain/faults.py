@@ -1,7 +1,7 @@
-"""Updates that are skipped because a loss or a gradient is not finite, and unreadable clips.
+"""Updates that are skipped because a loss or a gradient is not finite.
 
 OUT/skipped.jsonl has a line per rank of a skipped step: step, rank, ids of the clips, and what was
-not finite first.  OUT/quarantine.jsonl has a line per clip that cannot be decoded.
+not finite first.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from earbit.audio.corpus import QUARANTINE_NAME
-from earbit.distributed import first, rank
+from earbit.distributed import first
 from earbit.errors import DataError
 from earbit.files import make_folder, writable, write_text
 from earbit.progress import say
@@ -73,21 +72,6 @@ class Skips:
     def _write(self, faults: list[Fault]) -> None:
         names = ("step", "rank", "ids", "what")
         append(self.path, ({name: getattr(fault, name) for name in names} for fault in faults))
-
-
-def quarantine(out_dir: Path, clips: Iterable[tuple[str, str]], known: set[str]) -> None:
-    """Lists clips (id, reason) that cannot be decoded, once each, and says so.  On rank 0 alone.
-
-    known: ids that are listed already; changed.
-    """
-    new = {name: reason for name, reason in clips if name not in known}
-    known |= set(new)
-    if new and rank() == 0:
-        path = out_dir / QUARANTINE_NAME
-        append(path, ({"id": name, "reason": reason} for name, reason in new.items()))
-        name, reason = next(iter(new.items()))
-        more = f" and {len(new) - 1} more" if len(new) > 1 else ""
-        say(f"left out of the training: {name} ({reason}){more}; see {path}")
 
 
 def append(path: Path, items: Iterable[dict[str, object]]) -> None:

@@ -76,7 +76,8 @@ def hidden_source(model: AudioModel, layer: int, *, device: str = "auto") -> Fea
     model.eval().to(where)
 
     def compute(clip: Clip, audio: Audio) -> Array:
-        return hidden_states(model, audio(), layers=(layer,))[0]
+        states_LTD = hidden_states(model, audio(), layers=(layer,))
+        return np.asarray(states_LTD[0])
 
     return FeatureSource(
         name="hidden",

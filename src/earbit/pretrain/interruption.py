@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from earbit.distributed import n_ranks, rank
+from earbit.distributed import end_by_sigterm, n_ranks, rank
 
 NOTICE = b"\nearbit: stops after this step and writes a checkpoint; Ctrl-C again stops at once\n"
 NOTICE_OF_TERM = b"\nearbit: SIGTERM: stops after this step and writes a checkpoint\n"
@@ -25,9 +26,12 @@ def delayed_interruption() -> Iterator[Callable[[], int]]:
     The second Ctrl-C raises KeyboardInterrupt at once.  In threads other than the main one and
     under a signal handler of the caller, nothing changes.
     """
-    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     is_main = threading.current_thread() is threading.main_thread()
-    ours = [n for n, default in defaults.items() if is_main and signal.getsignal(n) is default]
+    now: dict[int, Any] = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    defaults = (signal.default_int_handler, signal.SIG_DFL, end_by_sigterm)
+    ours = [number for number, handler in now.items() if is_main and handler in defaults]
     if not ours:
         yield lambda: 0
         return
@@ -53,4 +57,4 @@ def delayed_interruption() -> Iterator[Callable[[], int]]:
         yield lambda: asked[0] if asked else 0
     finally:
         for number in ours:
-            signal.signal(number, defaults[number])
+            signal.signal(number, now[number])

@@ -100,9 +100,9 @@ def train(
 
     run: description of the run as JSON values, with all settings that determine the result.
     Resumes from the newest checkpoint below `out_dir` and appends to its log.jsonl.  The checkpoint
-    of the lowest validation loss is kept beside the newest ones.  Ctrl-C or
-    SIGTERM ends it after the current step with a checkpoint, and the exception names the step.
-    All ranks must call it.  The model is on its device meanwhile, and then where it was.
+    of the lowest validation loss is kept beside the newest ones.  Ctrl-C or SIGTERM ends it after
+    the current step with a checkpoint, and the exception names the step.  All ranks must call it.
+    The model is on its device meanwhile, and then where it was.
     Raises ConfigError if the checkpoint belongs to another run, if `data` lacks units that the
     objective needs or for float16 with fsdp; UnsupportedError without the device; and DataError
     with the step if too many losses or gradients in a row are not finite.
@@ -203,7 +203,7 @@ def validate(
     for i in sorted(of_all):
         for name, value in of_all[i].items():
             sums[name] = sums.get(name, 0.0) + value
-    return {f"valid_{name}": total / len(epoch) for name, total in sums.items()}
+    return {f"valid_{name}": total / len(of_all) for name, total in sums.items()}
 
 
 def _commonest(labels: UnitLabels) -> float:

@@ -167,7 +167,7 @@ class BatchStatistics:
         n = sum(exchange(self.n))
         if n:
             sizes = [b.numel() for b in self.buffers]
-            for buffer, total in zip(self.buffers, sums.split(sizes), strict=True):
+            for buffer, total in zip(self.buffers, torch.split(sums, sizes), strict=True):
                 buffer.copy_((total / n).view_as(buffer))
 
     @torch.no_grad()

@@ -56,7 +56,7 @@ def scheduled(recipe: RecipeConfig, name: str, *, n_ranks: int) -> RecipeConfig:
             f"schedule {name} of {schedule.n_gpus} GPUs on {n_ranks}; allowed: "
             f"{', '.join(map(str, fits))}, or set train.accumulation without a schedule"
         )
-    first, second = schedule.first, schedule.second
+    first = schedule.first
     train = replace(
         recipe.train,
         optimiser=OptimiserConfig(
@@ -72,13 +72,13 @@ def scheduled(recipe: RecipeConfig, name: str, *, n_ranks: int) -> RecipeConfig:
         log_every_steps=100,
         validate_every_steps=5000,
     )
-    published = replace(
+    of_second = replace(
         recipe.second,
-        n_units=second.n_units,
-        n_steps=second.n_steps,
-        warmup_steps=second.warmup_steps,
+        n_units=schedule.second.n_units,
+        n_steps=schedule.second.n_steps,
+        warmup_steps=schedule.second.warmup_steps,
     )
-    return replace(recipe, train=train, n_units=first.n_units, second=published)
+    return replace(recipe, train=train, n_units=first.n_units, second=of_second)
 
 
 def recipe_with(

@@ -17,7 +17,7 @@ from earbit.nn.devices import TrainPrecision, moved
 from earbit.nn.finite import first_non_finite
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.data import MicroBatch
-from earbit.pretrain.faults import REMEDY, Fault, Skips, quarantine
+from earbit.pretrain.faults import REMEDY, Fault, Skips
 from earbit.pretrain.optimiser import OptimiserConfig, lr_at, set_lr
 from earbit.pretrain.parallel import BatchStatistics, Parallel
 from earbit.pretrain.steps import gradient_norm
@@ -66,7 +66,6 @@ class Update:
         self.config, self.out_dir, self.device = config, out_dir, device
         self.statistics = BatchStatistics(parallel.model, n_micro)
         self.names: list[str] | None = None
-        self.unreadable: set[str] = set()
 
     def resume(self, step: int) -> None:
         """Begins after `step` updates."""
@@ -82,13 +81,9 @@ class Update:
         lr = lr_at(step, self.config.optimiser)
         set_lr(self.optimiser, lr)
         self.optimiser.zero_grad(set_to_none=True)
-        unreadable = [clip for batch in batches for clip in batch.unreadable]
-        n_masked, n_unreadable = total([sum(b.n_masked for b in batches), len(unreadable)])
-        if n_unreadable:
-            of_all = [clip for clips in exchange(unreadable) for clip in clips]
-            quarantine(self.out_dir, of_all, self.unreadable)
+        (n_masked,) = total([sum(b.n_masked for b in batches)])
         if not n_masked:
-            ids = tuple(name for name, _ in unreadable)
+            ids = tuple(name for batch in batches for name, _ in batch.unreadable)
             self.skips.add(exchange(Fault(step, rank(), ids, "no clip can be read", True)))
             return {"skipped": 1.0, "lr": lr}
         self.statistics.begin()

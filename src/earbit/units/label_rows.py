@@ -25,7 +25,7 @@ METADATA_KEY = "earbit"
 MAX_INT16 = 1 << 15
 """Number of units from which labels take four bytes."""
 BLOCK_LABELS = 1 << 20
-TYPES = {"I16": np.dtype("<i2"), "I32": np.dtype("<i4")}
+TYPES: dict[str, np.dtype[Any]] = {"I16": np.dtype("<i2"), "I32": np.dtype("<i4")}
 
 
 class LabelRows(Mapping[str, Units]):

@@ -72,7 +72,7 @@ def folder_source(folder: Path, *, rate_hz: float, layer: int | None = None) -> 
             )
         if layer is not None and not 0 <= layer < n_states:
             raise ConfigError(f"--layer {layer}; allowed: 0 to {n_states - 1} in {folder}")
-        return states_LTD[layer or 0]
+        return np.asarray(states_LTD[layer or 0])
 
     def require(clips: Iterable[Clip]) -> None:
         missing = [clip.id for clip in clips if not _file_of(folder, clip.id).is_file()]

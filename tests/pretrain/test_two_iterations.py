@@ -1,0 +1,86 @@
+"""Both iterations in one command."""
+
+import dataclasses
+import shutil
+
+import pytest
+import torch
+
+from earbit.audio.clips import read_clip
+from earbit.encoders.transformer import TransformerConfig
+from earbit.errors import ConfigError
+from earbit.load import load_model
+from earbit.model import ModelConfig
+from earbit.model_digest import weights_digest
+from earbit.model_file import read_model_file
+from earbit.nn.front_end import FrontEndConfig
+from earbit.pretrain.loop import TrainConfig
+from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.pretrain.recipe import RecipeConfig, SecondConfig
+from earbit.pretrain.verb import pretrain
+from earbit.units.kmeans import KMeans
+from earbit.units.labelled import open_training_corpus
+from earbit.units.labels import UnitLabels
+
+MODEL = ModelConfig(
+    encoder=TransformerConfig(n_layers=1, d_model=32, n_heads=2, d_ffn=64, position_kernel=16),
+    front_end=FrontEndConfig(n_channels=32),
+)
+
+
+def recipe(corpus) -> RecipeConfig:
+    optimiser = OptimiserConfig(peak_lr=4e-3, n_steps=3, warmup_steps=0)
+    train = TrainConfig(optimiser=optimiser, batch_s=8.0, crop_s=2.0)
+    return RecipeConfig(model=MODEL, train=train, corpus=str(corpus), n_units=4)
+
+
+def two(corpus, **changes):
+    """A recipe of two short iterations."""
+    second = SecondConfig(n_units=5, layer=1, n_steps=2)
+    return dataclasses.replace(recipe(corpus), iterations=2, second=second, **changes)
+
+
+def test_the_second_iteration_trains_a_new_model_on_a_layer_of_the_first(melodies, tmp_path):
+    result = pretrain(two(melodies), tmp_path)
+    one, of_two, last = (
+        read_model_file(tmp_path / name / "model.safetensors") for name in ("1", "2", "")
+    )
+    labels = UnitLabels.load(tmp_path / "2" / "units" / "labels.safetensors")
+    first_model = load_model(tmp_path / "1")
+    assert labels.header.model_digest == weights_digest(first_model)
+    assert (labels.header.feature, labels.header.layer, labels.header.rate_hz) == ("hidden", 1, 50)
+    assert (one.config.n_units, of_two.config.n_units) == (4, 5)
+    assert last.tensors.keys() == of_two.tensors.keys()
+    assert all((last.tensors[n] == of_two.tensors[n]).all() for n in last.tensors)
+    assert of_two.origin["kmeans"] == labels.header.kmeans_digest
+    assert of_two.origin["recipe"]["train"]["optimiser"]["n_steps"] == 2
+    kmeans = KMeans.load(tmp_path / "2" / "units" / "kmeans.safetensors")
+    data = open_training_corpus(str(melodies))
+    clip = data.train[0]
+    wave = torch.from_numpy(read_clip(clip))[None]
+    with torch.inference_mode():
+        states = first_model(wave).states
+    assert labels.by_id[clip.id].tolist() == kmeans.assign(states[1][0].numpy()).tolist()
+    assert set(result) >= {"model", "first", "valid_loss"}
+
+
+def test_finished_iterations_are_not_computed_again(melodies, tmp_path):
+    first = pretrain(two(melodies), tmp_path)
+    shutil.rmtree(tmp_path / "2")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "1").rglob("*")}
+    assert pretrain(two(melodies), tmp_path) == first
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "1").rglob("*")} == before
+    second = SecondConfig(n_units=5, layer=1, n_steps=3)
+    with pytest.raises(ConfigError, match="holds a run with n_steps=2, here n_steps=3"):
+        pretrain(dataclasses.replace(two(melodies), second=second), tmp_path)
+    with pytest.raises(ConfigError, match="a run with n_units=4, here n_units=6"):
+        pretrain(dataclasses.replace(two(melodies), n_units=6), tmp_path)
+
+
+def test_a_run_of_one_iteration_is_not_taken_for_the_first_of_two(melodies, tmp_path):
+    pretrain(recipe(melodies), tmp_path)
+    with pytest.raises(ConfigError, match="holds a run of one iteration"):
+        pretrain(two(melodies), tmp_path)
+    pretrain(two(melodies), tmp_path / "two")
+    with pytest.raises(ConfigError, match="holds a run of two iterations"):
+        pretrain(recipe(melodies), tmp_path / "two")
