@@ -253,12 +253,9 @@ def lines_of(rows: list[dict[str, Any]], ceiling: float, options: Any) -> list[s
     base = next(iter(floats.values()), None)
     if base is not None:
         share, speed = base["flops"] / ceiling, base["audio_s_per_s"]
-        lines.append(
-            goal(f"{base['preset']} share of the ceiling >= 0.4", share, share >= GOAL_SHARE)
-        )
-        lines.append(
-            goal(f"{base['preset']} over 1,900 x real time", speed, speed > ANCHOR_REAL_TIME)
-        )
+        name = base["preset"]
+        lines.append(goal(f"{name} share of the ceiling >= 0.4", share, share >= GOAL_SHARE))
+        lines.append(goal(f"{name} over 1,900 x real time", speed, speed > ANCHOR_REAL_TIME))
     return [line for line in lines if not (options.small and line.startswith("goal"))]
 
 

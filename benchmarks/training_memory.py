@@ -79,7 +79,8 @@ def memory_of(folder: Path, n_steps: int) -> dict[str, Any]:
         "train.batch_s": 6,
         "train.crop_s": 1,
         "train.log_every_steps": 1,
-        "train.optimiser.n_steps": n_steps,
+        # The run is ended before its last step, after which it validates.
+        "train.optimiser.n_steps": 10 * n_steps,
         "train.validate_every_steps": 1_000_000,
         "train.machine.workers": 1,
         "train.machine.keep_in_memory_gb": 0,
@@ -93,7 +94,6 @@ def memory_of(folder: Path, n_steps: int) -> dict[str, Any]:
         while run.poll() is None:
             lines = (out / "log.jsonl").read_text() if (out / "log.jsonl").exists() else ""
             if lines.count("\n") == n_steps:
-                # Validation follows, whose number of batches grows with the corpus.
                 opened = status(run.pid)
                 run.kill()
                 run.wait()

@@ -140,7 +140,7 @@ def read_log(path: Path) -> list[Mapping[str, float]]:
         texts = path.read_bytes().split(b"\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    lines = []
+    lines: list[Mapping[str, float]] = []
     for i, text in enumerate(texts[:-1]):  # the last one has no line break yet, or is empty
         try:
             values = json.loads(text)
@@ -186,7 +186,7 @@ def draw(runs: Sequence[RunCurves]) -> bytes:
     panels = [panel for panel in PANELS if any(run.first_of(panel.names) for run in runs)]
     n_columns = min(2, len(panels))
     n_rows = math.ceil(len(panels) / n_columns)
-    style = {
+    style: Any = {
         "font.size": 10,
         "text.color": INK,
         "axes.labelcolor": INK,
