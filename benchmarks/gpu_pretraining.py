@@ -46,16 +46,9 @@ from report import arguments, goal, machine, quartiles, show
 
 N_UNITS = 100
 PLAN = "w1a1"
-TINY = {
-    "hubert-base": "hubert-tiny",
-    "conformer-s": "conformer-tiny",
-    "sparseformer-dn-s": "sparseformer-dn-tiny",
-}
-"""Presets, and those that take their place with --small."""
-GOAL_SHARE = 0.4
-GOAL_RATIO = 1.5
-ANCHOR_REAL_TIME = 1900.0
-"""minimal-hubert, Transformer, one H100."""
+ENCODERS = ("hubert-base", "conformer-s", "sparseformer-dn-s")
+GOAL_SHARE, GOAL_RATIO = 0.4, 1.5
+ANCHOR_REAL_TIME = 1900.0  # minimal-hubert, Transformer, one H100
 
 
 def config_of(options: Any, n_steps: int = 1_000_000) -> TrainConfig:
@@ -117,6 +110,10 @@ def step_times_s(model: AudioModel, options: Any, device: torch.device) -> tuple
                     raise SystemExit(f"step {step} was skipped: its loss is not finite")
         peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
     return times_s, peak
+
+
+def name_of(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
 def ceiling_flops(options: Any, device: torch.device) -> float:
@@ -263,7 +260,7 @@ def main() -> None:
     parser = arguments(__doc__, runs=20)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--precision", default="bf16", choices=["fp32", "bf16", "fp16"])
-    parser.add_argument("--presets", nargs="+", default=list(TINY), choices=list(TINY))
+    parser.add_argument("--presets", nargs="+", default=list(ENCODERS), choices=ENCODERS)
     parser.add_argument("--batch-s", type=float, default=87.5)
     parser.add_argument("--crop-s", type=float, default=15.625)
     parser.add_argument("--no-compile", dest="compile", action="store_false")
@@ -271,21 +268,20 @@ def main() -> None:
     options = parser.parse_args()
     options.sizes, options.warm_up = [4096, 8192], 6
     if options.small:
-        options.presets = [TINY[name] for name in options.presets]
+        options.presets = [f"{name.rpartition('-')[0]}-tiny" for name in options.presets]
         options.sizes, options.warm_up, options.runs = [256], 1, 3
         options.batch_s, options.crop_s = 2.0, 1.0
     torch.set_num_threads(options.threads)
     torch.set_float32_matmul_precision("high")
     device = device_named(options.device)
     result: dict[str, Any] = {
-        "machine": machine(options.threads) | {"torch": torch.__version__, "device": str(device)},
+        "machine": machine(options.threads)
+        | {"torch": torch.__version__, "device": name_of(device)},
         "precision": options.precision,
         "compiled": options.compile,
         "resume": check_resume(options),
         "ceiling_flops": ceiling_flops(options, device),
     }
-    if device.type == "cuda":
-        result["machine"]["gpu"] = torch.cuda.get_device_name(device)
     result["rows"] = [
         attempt(lambda n=name, p=plan: measured(n, p, options, device), name, plan)
         for name in options.presets

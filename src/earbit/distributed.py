@@ -45,10 +45,15 @@ def n_ranks_here() -> int:
 
 
 def launched_ranks() -> int:
-    """Number of ranks that the launcher announces, before they are connected."""
+    """Number of ranks that the launcher announces, before they are connected.
+
+    Raises ConfigError for several ranks without their numbers, which would each train alone.
+    """
     text = os.environ.get("WORLD_SIZE", "1")
-    if not text.isdecimal() or "RANK" not in os.environ:
+    if text in ("", "1"):
         return 1
+    if not text.isdecimal() or "RANK" not in os.environ:
+        raise ConfigError(f"WORLD_SIZE={text} without RANK; start several processes with torchrun")
     return int(text)
 
 
