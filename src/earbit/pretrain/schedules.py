@@ -74,9 +74,9 @@ def scheduled(recipe: RecipeConfig, name: str, *, n_ranks: int) -> RecipeConfig:
     )
     of_second = replace(
         recipe.second,
-        n_units=second.n_units,
-        n_steps=second.n_steps,
-        warmup_steps=second.warmup_steps,
+        n_units=schedule.second.n_units,
+        n_steps=schedule.second.n_steps,
+        warmup_steps=schedule.second.warmup_steps,
     )
     return replace(recipe, train=train, n_units=first.n_units, second=of_second)
 
