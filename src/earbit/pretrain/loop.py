@@ -129,7 +129,7 @@ def train(
             update.resume(position.step)
             meter = Meter(n_ranks())
             known = {} if data.labels is None else {"commonest_unit": _commonest(data.labels)}
-            collapse = CollapseWatch(n_steps, config.optimiser.warmup_steps)
+            collapse = CollapseWatch(n_steps, config.optimiser.warmup_steps, position.step)
             n_workers = n_workers_for(data, machine, n_ranks_here())
             batches_of = updates_of(
                 data,

@@ -70,7 +70,7 @@ def run_steps(
     """
     checkpoints = out_dir / CHECKPOINTS
     start = load_newest(checkpoints, network, optimiser, run, scaler) or Position(0, 0, 0)
-    least_loss = (best_figures(checkpoints) or {}).get(VALIDATED, math.inf)
+    least_loss = (first(partial(best_figures, checkpoints)) or {}).get(VALIDATED, math.inf)
     log = opened_log(out_dir, start.step, tensorboard=tensorboard) if rank() == 0 else nullcontext()
     network.train()
     ended_by = 0
