@@ -86,7 +86,11 @@ class CollapseWatch:
             )
         # A run that resumes has its first losses behind it, and may fall slowly now.
         is_whole = self.start < WINDOW
-        if is_whole and step >= self.start + 2 * WINDOW and self.least_loss >= 0.995 * self.first_loss:
+        if (
+            is_whole
+            and step >= self.start + 2 * WINDOW
+            and self.least_loss >= 0.995 * self.first_loss
+        ):
             return (
                 f"the loss has not fallen: {loss:.3f} over {WINDOW} steps, {self.first_loss:.3f} "
                 "at the start; change peak_lr, and compare units and audio with `earbit units`"
