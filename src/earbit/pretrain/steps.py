@@ -37,8 +37,10 @@ from earbit.pretrain.run_log import opened_log
 from earbit.pretrain.sharded import full
 from earbit.progress import progress
 
-Updates = Callable[[Position], Generator[tuple[Position, Mapping[str, Any]]]]
-"""Position -> endless updates from there, closed after the last one; each yields its position and the scalars to log."""
+Updates = Callable[[Position], Generator[tuple[Position, Mapping[str, Any]], None, None]]
+"""Position -> endless updates from there, closed after the last one.
+
+Each yields its position and the scalars to log."""
 VALIDATED = "valid_loss"
 """Scalar of updates after which the model was validated."""
 
