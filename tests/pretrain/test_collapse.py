@@ -64,3 +64,9 @@ def test_a_loss_that_stays_where_it_was_is_named():
 
 def test_skipped_steps_do_not_count():
     assert warnings_of(lambda step: {"skipped": 1.0, "lr": 0.1}, 500) == []
+
+
+def test_a_resumed_training_whose_loss_falls_slowly_gets_no_warning():
+    watch = CollapseWatch(20_000, 0, start=10_000)
+    slow = (healthy(0) | {"loss": 4.0 - 1e-6 * step} for step in range(10_001, 11_001))
+    assert [line for step, one in enumerate(slow, 10_001) for line in watch.add(step, one)] == []

@@ -15,6 +15,7 @@ from earbit.errors import ConfigError, DataError, Terminated, UnsupportedError
 from earbit.load import random_model
 from earbit.nn.devices import device_named
 from earbit.pretrain.checkpoint import steps_done
+from earbit.pretrain.faults import lines_until
 from earbit.pretrain.loop import train
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.objective import Objective, masked_units
@@ -117,6 +118,19 @@ def test_a_gpu_that_is_not_there_is_refused_in_one_line(data, tmp_path):  # noqa
         with pytest.raises(UnsupportedError, match=f"^device '{name}': .*; use --device cpu"):
             run(data, tmp_path, config)
     assert device_named("auto") == device_named("cpu") == torch.device("cpu")
+
+
+def test_one_gpu_for_several_ranks_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(UnsupportedError, match="^device 'cuda:0' for 2 ranks, .*--device cuda, "):
+        device_named("cuda:0")
+
+
+def test_log_lines_before_a_cut_one_are_kept(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes('{"step": 1, "ids": ["\u2028"]}\n{"step": 2, "ids": ["\u00e9'.encode()[:-1])
+    assert lines_until(path, 5) == ['{"step": 1, "ids": ["\u2028"]}']
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", ""])

@@ -170,6 +170,9 @@ def test_unreadable_clips_are_recorded_once(tmp_path, capsys):
     record_unreadable(tmp_path, [batch()])
     record_unreadable(tmp_path, [batch(("a", "a: damaged")), batch(("b", "b: gone"))])
     record_unreadable(tmp_path, [batch(("a", "a: damaged"), ("old", "again"))])
-    lines = (tmp_path / "quarantine.jsonl").read_text().splitlines()
+    with (tmp_path / "quarantine.jsonl").open("ab") as file:
+        file.write(b'{"path": "\xc3\n')  # cut within a character by a full disk
+    record_unreadable(tmp_path, [batch(("a", "again"))])
+    lines = (tmp_path / "quarantine.jsonl").read_bytes().splitlines()[:3]
     assert [json.loads(line)["path"] for line in lines] == ["old", "a", "b"]
     assert capsys.readouterr().err.count("damaged") == 1

@@ -7,7 +7,7 @@ the same bits as an uninterrupted one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -84,7 +84,7 @@ def _fine_tune(
     )
     task, train = clips.task, clips.splits.train
 
-    def updates(position: Position) -> Iterator[tuple[Position, dict[str, float]]]:
+    def updates(position: Position) -> Generator[tuple[Position, dict[str, float]], None, None]:
         targets = [example.target for example in train]
         batches = endless_batches(
             targets, config.batch_size, is_balanced=task.is_balanced, seed=seed

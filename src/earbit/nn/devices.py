@@ -29,6 +29,12 @@ def device_named(name: str) -> torch.device:
         reason = "this PyTorch is built without CUDA" if build is None else "PyTorch sees no GPU"
         raise UnsupportedError(f"device {name!r}: {reason}; use --device cpu, or auto")
     rank = int(os.environ.get("LOCAL_RANK", "0"))
+    n_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if ":" in name and n_here > 1:
+        raise UnsupportedError(
+            f"device {name!r} for {n_here} ranks, which need a GPU each; use --device cuda, and "
+            "choose GPUs by CUDA_VISIBLE_DEVICES"
+        )
     index = int(name.partition(":")[2]) if ":" in name else rank
     if index >= torch.cuda.device_count():
         raise UnsupportedError(

@@ -18,10 +18,10 @@ RISEN_LOSS = 1.2
 
 
 class CollapseWatch:
-    """Looks at the scalars of every update, as they are logged."""
+    """Looks at the scalars of every update, as they are logged; start: completed updates."""
 
-    def __init__(self, n_steps: int, warmup_steps: int) -> None:
-        self.n_steps = n_steps
+    def __init__(self, n_steps: int, warmup_steps: int, start: int = 0) -> None:
+        self.n_steps, self.start = n_steps, start
         self.patience = max(WINDOW, warmup_steps // 4)
         self.recent: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
         self.first_loss = math.nan
@@ -84,7 +84,13 @@ class CollapseWatch:
                 f"the loss rises: {loss:.3f} over {WINDOW} steps, at best {self.least_loss:.3f}; "
                 "lower peak_lr or max_gradient_norm, or use a longer warm-up"
             )
-        if step >= 2 * WINDOW and self.least_loss >= 0.995 * self.first_loss:
+        # A run that resumes has its first losses behind it, and may fall slowly now.
+        is_whole = self.start < WINDOW
+        if (
+            is_whole
+            and step >= self.start + 2 * WINDOW
+            and self.least_loss >= 0.995 * self.first_loss
+        ):
             return (
                 f"the loss has not fallen: {loss:.3f} over {WINDOW} steps, {self.first_loss:.3f} "
                 "at the start; change peak_lr, and compare units and audio with `earbit units`"

@@ -87,7 +87,10 @@ def append(path: Path, items: Iterable[dict[str, object]]) -> None:
 
 def lines_until(path: Path, step: int) -> list[str]:
     """Whole JSON lines of steps up to `step`: what a run that resumes there has written."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    if not path.exists():
+        return []
+    # A disk that is full may cut a line within a character.  Other ends of lines belong to ids.
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     return [line for line in lines if _step_of(line) <= step]
 
 

@@ -7,7 +7,7 @@ the same bits as an uninterrupted one, and N ranks do what one rank does with N 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,11 +125,11 @@ def train(
         figures: dict[str, float] = {}
         """Those of the last validation."""
 
-        def updates(position: Position) -> Iterator[tuple[Position, dict[str, Any]]]:
+        def updates(position: Position) -> Generator[tuple[Position, dict[str, Any]], None, None]:
             update.resume(position.step)
             meter = Meter(n_ranks())
             known = {} if data.labels is None else {"commonest_unit": _commonest(data.labels)}
-            collapse = CollapseWatch(n_steps, config.optimiser.warmup_steps)
+            collapse = CollapseWatch(n_steps, config.optimiser.warmup_steps, position.step)
             n_workers = n_workers_for(data, machine, n_ranks_here())
             batches_of = updates_of(
                 data,

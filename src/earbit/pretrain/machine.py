@@ -29,7 +29,7 @@ class Machine:
     sharding: Sharding = "ddp"
     """Several ranks: copies of the model (ddp), or parameters shared among them (fsdp)."""
     keep_in_memory_gb: float = 1.0
-    """Decoded audio is kept in memory if that of the whole corpus takes at most this much."""
+    """Each rank keeps decoded audio if that of the whole corpus takes at most this much memory."""
 
     def __post_init__(self) -> None:
         check_device_name(self.device)

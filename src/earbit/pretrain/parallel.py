@@ -65,8 +65,8 @@ class LossModule(torch.nn.Module):
 class Parallel:
     """Runs the loss on one rank or several; gradients are the sum over all ranks.
 
-    ddp: every rank has a copy of the model.  fsdp: gradients and the state of the optimiser are
-    shared out among the ranks, and parameters are gathered for every micro-batch.
+    ddp: every rank has a copy of the model.  fsdp: the state of the optimiser is sharded among the
+    ranks; parameters are gathered for every micro-batch, and gradients are whole until their sum.
     """
 
     def __init__(
@@ -74,8 +74,10 @@ class Parallel:
     ) -> None:
         self.is_sharded = n_ranks() > 1 and sharding == "fsdp"
         self.plain = model
-        # Sharding replaces the parameters, so it has a copy.
+        # Sharding replaces the parameters, so it has a copy; the other one leaves the GPU.
         self.model = copy.deepcopy(model) if self.is_sharded else model
+        if self.is_sharded:
+            self.plain.cpu()
         self.module = LossModule(self.model, objective, precision, is_sharded=self.is_sharded)
         self.run: torch.nn.Module = self.module
         if self.is_sharded:

@@ -67,8 +67,9 @@ def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
         "valid_hours_of_audio": valid.duration_s / 3600,
         "used_share_of_audio": used_s / clips.duration_s,
         "memory_bytes": {
+            # FSDP has one group: it gathers all weights, and has all gradients before their sum.
             "weights": state,
-            "gradients": state // sharded,
+            "gradients": state,
             "optimiser": 2 * state // sharded,
             "activations": round(measured["bytes_per_audio_s"] * train.batch_s),
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 from collections.abc import Iterable
@@ -76,14 +77,19 @@ def record_unreadable(out_dir: Path, batches: Iterable[MicroBatch]) -> None:
         known = _ids_in(path)
         new = {name: reason for name, reason in found.items() if name not in known}
         lines = [json.dumps(writable({"path": n, "reason": r})) + "\n" for n, r in new.items()]
+        text = "".join(lines).encode()
         # One write at the end of the file, so that lines of ranks do not mix.
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(file, "".join(lines).encode())
+            if os.write(file, text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(file)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); free some space and start the same "
+            "command again"
+        ) from error
     for reason in new.values():
         say(f"left out of the training, see {path}: {reason}")
 
@@ -91,5 +97,10 @@ def record_unreadable(out_dir: Path, batches: Iterable[MicroBatch]) -> None:
 def _ids_in(path: Path) -> set[str]:
     if not path.exists():
         return set()
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {json.loads(line)["path"] for line in lines if line.strip()}
+    found = set()
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            found.add(str(json.loads(line)["path"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # empty, or cut by a full disk
+    return found

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,10 @@ from earbit.pretrain.run_log import opened_log
 from earbit.pretrain.sharded import full
 from earbit.progress import progress
 
-Updates = Callable[[Position], Iterator[tuple[Position, Mapping[str, Any]]]]
-"""Position -> endless updates from there; each yields its position and the scalars to log."""
+Updates = Callable[[Position], Generator[tuple[Position, Mapping[str, Any]], None, None]]
+"""Position -> endless updates from there, closed after the last one.
+
+Each yields its position and the scalars to log."""
 VALIDATED = "valid_loss"
 """Scalar of updates after which the model was validated."""
 
@@ -70,7 +72,7 @@ def run_steps(
     """
     checkpoints = out_dir / CHECKPOINTS
     start = load_newest(checkpoints, network, optimiser, run, scaler) or Position(0, 0, 0)
-    least_loss = (best_figures(checkpoints) or {}).get(VALIDATED, math.inf)
+    least_loss = (first(partial(best_figures, checkpoints)) or {}).get(VALIDATED, math.inf)
     log = opened_log(out_dir, start.step, tensorboard=tensorboard) if rank() == 0 else nullcontext()
     network.train()
     ended_by = 0
@@ -79,10 +81,11 @@ def run_steps(
             log as write,
             progress(title, n_steps, start.step) as advance,
             delayed_interruption() as signal_seen,
+            closing(updates(start)) as found,
         ):
             # Zipped with the steps first, so that no update begins after the last.
             for step, (position, parts) in zip(
-                range(start.step + 1, n_steps + 1), updates(start), strict=False
+                range(start.step + 1, n_steps + 1), found, strict=False
             ):
                 advance(1, f"loss {parts['loss']:.2f}" if "loss" in parts else "skipped")
                 is_last = step == n_steps

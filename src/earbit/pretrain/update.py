@@ -149,7 +149,8 @@ class Update:
         return {"loss": loss.total.detach(), **loss.parts}
 
     def _stay_absent(self, is_last: bool, value: float) -> None:
-        if is_last and n_ranks() > 1:
+        # FSDP gathers the parameters in every micro-batch, which all ranks must take part in.
+        if (is_last or self.parallel.is_sharded) and n_ranks() > 1:
             self._scaled_backward(self.parallel.absent(value))
 
     def _scaled_backward(self, loss: Tensor) -> None:
@@ -194,9 +195,10 @@ class Update:
             # The usual way in which the scale of a loss in float16 is found.
             self.scaler.update()
         else:
+            # On all ranks: the parts of a gradient that FSDP shares out are gathered.
+            where = non_finite_gradient(self.parallel.model)
             if fault is None:
                 ids = tuple(name for batch in batches for name in batch.ids)
-                where = non_finite_gradient(self.parallel.model)
                 what = f"the gradient is {norm}, first not finite is that of {where}{REMEDY}"
                 fault = Fault(step, rank(), ids, what, False)
             if self.scaler.is_enabled():
