@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from earbit.audio.clips import read_clip
+from earbit.config import load
 from earbit.encoders.transformer import TransformerConfig
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, DataError
 from earbit.load import load_model
 from earbit.model import ModelConfig
 from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file
 from earbit.nn.front_end import FrontEndConfig
+from earbit.pretrain.checkpoint import steps_done
 from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig, SecondConfig
@@ -70,11 +72,45 @@ def test_finished_iterations_are_not_computed_again(melodies, tmp_path):
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "1").rglob("*")}
     assert pretrain(two(melodies), tmp_path) == first
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "1").rglob("*")} == before
-    second = SecondConfig(n_units=5, layer=1, n_steps=3)
-    with pytest.raises(ConfigError, match="holds a run with n_steps=2, here n_steps=3"):
-        pretrain(dataclasses.replace(two(melodies), second=second), tmp_path)
     with pytest.raises(ConfigError, match="a run with n_units=4, here n_units=6"):
         pretrain(dataclasses.replace(two(melodies), n_units=6), tmp_path)
+    assert load(RecipeConfig, tmp_path / "config.json") == two(melodies)
+
+
+def constant(corpus, n_steps, second_steps):
+    """Two iterations whose learning rate stays the same, so that more steps can follow."""
+    made = two(corpus)
+    optimiser = dataclasses.replace(made.train.optimiser, n_steps=n_steps, decay_steps=0)
+    train = dataclasses.replace(made.train, optimiser=optimiser)
+    second = SecondConfig(n_units=5, layer=1, n_steps=second_steps)
+    return dataclasses.replace(made, train=train, second=second)
+
+
+def test_more_steps_follow_in_the_second_iteration_only(melodies, tmp_path):
+    pretrain(constant(melodies, 1, 1), tmp_path)
+    first_model = (tmp_path / "1" / "model.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match="first model after 1 steps, here n_steps=2; only second"):
+        pretrain(constant(melodies, 2, 1), tmp_path)
+    assert (tmp_path / "1" / "model.safetensors").read_bytes() == first_model
+    pretrain(constant(melodies, 1, 2), tmp_path)
+    assert steps_done(tmp_path / "2" / "checkpoints") == 2
+    other = dataclasses.replace(constant(melodies, 1, 2).second, layer="default")
+    with pytest.raises(ConfigError, match=r"second.layer=1, here second.layer=default"):
+        pretrain(dataclasses.replace(constant(melodies, 1, 2), second=other), tmp_path)
+
+
+def test_a_second_iteration_that_cannot_run_is_refused_before_the_first(melodies, tmp_path):
+    with pytest.raises(ConfigError, match="second.layer=2; allowed: 1 to 1, default, auto"):
+        dataclasses.replace(two(melodies), second=SecondConfig(layer=2))
+    with pytest.raises(ConfigError, match="n_steps=0; allowed: 1"):
+        SecondConfig(n_steps=0)
+    auto = dataclasses.replace(two(melodies), second=SecondConfig(n_units=5, layer="auto"))
+    with pytest.raises(DataError, match="no training clip has phone_alignment"):
+        pretrain(auto, tmp_path / "auto")
+    warmup = SecondConfig(n_units=5, n_steps=2, warmup_steps=5)
+    with pytest.raises(ConfigError, match="warmup_steps=5"):
+        pretrain(dataclasses.replace(two(melodies), second=warmup), tmp_path / "warmup")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_of_one_iteration_is_not_taken_for_the_first_of_two(melodies, tmp_path):
@@ -82,5 +118,8 @@ def test_a_run_of_one_iteration_is_not_taken_for_the_first_of_two(melodies, tmp_
     with pytest.raises(ConfigError, match="holds a run of one iteration"):
         pretrain(two(melodies), tmp_path)
     pretrain(two(melodies), tmp_path / "two")
+    with pytest.raises(ConfigError, match="holds a run of two iterations"):
+        pretrain(recipe(melodies), tmp_path / "two")
+    shutil.rmtree(tmp_path / "two" / "2")  # interrupted in the first iteration
     with pytest.raises(ConfigError, match="holds a run of two iterations"):
         pretrain(recipe(melodies), tmp_path / "two")

@@ -30,8 +30,9 @@ def corpus(tmp_path):
     return write(tmp_path / "audio")
 
 
-def run(corpus, out, n_units=4, seed=0, **options):
-    return units(str(corpus), out, UnitConfig(n_units=n_units, seed=seed), **options)
+def run(corpus, out, n_units=4, seed=0, source=None, resplit=False, **options):
+    config = UnitConfig(n_units=n_units, seed=seed, **options)
+    return units(str(corpus), out, config, source, resplit=resplit)
 
 
 def contents(folder):
@@ -53,6 +54,8 @@ def test_the_same_command_keeps_the_units_and_returns_their_report(corpus, tmp_p
     [
         ({"n_units": 5}, "holds 4 units of seed 0, requested: 5 of seed 0"),
         ({"seed": 3}, "holds 4 units of seed 0, requested: 4 of seed 3"),
+        ({"fraction": 0.5}, "holds units with fraction=1, requested: 0.5"),
+        ({"memory_gb": 2.0}, "holds units with memory_gb=1, requested: 2"),
     ],
 )
 def test_units_of_other_parameters_are_refused_before_audio_is_read(

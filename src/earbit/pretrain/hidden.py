@@ -14,6 +14,7 @@ import torch
 
 from earbit.audio.clips import Clip, ReadClip, read_clip
 from earbit.audio.training_corpus import TrainingCorpus
+from earbit.distributed import first
 from earbit.errors import ConfigError, DataError
 from earbit.frames import FRAME_RATE_HZ, HOP_SAMPLES, MIN_SAMPLES, n_samples_of
 from earbit.model import AudioModel
@@ -63,8 +64,9 @@ def source_of_model(
     if layer != "auto":
         number = layer_named(layer, model.config.encoder.n_layers)
     else:
-        number = known or best_layer(
-            model, corpus, phone_alignments(where), config=config, device=device
+        # One rank chooses, since devices may round differently.
+        number = known or first(
+            lambda: best_layer(model, corpus, phone_alignments(where), config=config, device=device)
         )
     return hidden_source(model, number, device=device)
 
@@ -143,10 +145,7 @@ def best_layer(
             if len(phones) >= max_frames:
                 break
         if not states:
-            raise DataError(
-                f"corpus {corpus.name}: no training clip has phone_alignment, which --layer auto "
-                "chooses by; give a number, or default"
-            )
+            raise _no_phones(corpus)
         purities = []
         for i in range(n_layers):
             frames_TD = np.ascontiguousarray(np.concatenate([s[i] for s in states]))
@@ -158,3 +157,17 @@ def best_layer(
     )
     say(f"phone purity of the layers on {len(phones):,} frames: {figures}; layer {best} is chosen")
     return best
+
+
+def require_phones(corpus: TrainingCorpus, alignments: Iterable[tuple[str, Alignment]]) -> None:
+    """Raises DataError if `best_layer` has no training clip with known phones."""
+    known = set(corpus.train.ids)
+    if not any(name in known for name, _ in alignments):
+        raise _no_phones(corpus)
+
+
+def _no_phones(corpus: TrainingCorpus) -> DataError:
+    return DataError(
+        f"corpus {corpus.name}: no training clip has phone_alignment, which layer auto chooses "
+        "by; give a number, or default"
+    )

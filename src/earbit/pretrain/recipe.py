@@ -33,6 +33,8 @@ class SecondConfig:
 
     def __post_init__(self) -> None:
         require_range(2, 2**20, n_units=self.n_units)
+        if self.n_steps is not None:
+            require_range(1, 2**62, n_steps=self.n_steps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +66,9 @@ class RecipeConfig:
         require_range(2, 2**20, n_units=self.n_units)
         require_range(0, 2**32, seed=self.seed)
         require_range(1, 3, iterations=self.iterations)
+        layer, n_layers = self.second.layer, self.model.encoder.n_layers
+        if self.iterations == 2 and isinstance(layer, int) and not 1 <= layer <= n_layers:
+            raise ConfigError(f"second.layer={layer}; allowed: 1 to {n_layers}, default, auto")
         self.unit_config  # noqa: B018  raises errors for its values
 
     @property
@@ -83,7 +88,7 @@ class RecipeConfig:
         if iteration == 1:
             return one
         second, optimiser = self.second, self.train.optimiser
-        n_steps = second.n_steps or optimiser.n_steps
+        n_steps = optimiser.n_steps if second.n_steps is None else second.n_steps
         settings = [f"train.optimiser.n_steps={n_steps}"]
         if second.warmup_steps is not None:
             settings.append(f"train.optimiser.warmup_steps={second.warmup_steps}")

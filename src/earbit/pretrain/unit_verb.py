@@ -45,8 +45,9 @@ def units_of(
 ) -> dict[str, Any]:
     """Writes units of a corpus as `earbit.units.verb.units`; n_units: None for the default."""
     is_mfcc = clustered.model is None and clustered.features is None
+    default = N_MFCC_UNITS if is_mfcc else N_OTHER_UNITS
     config = UnitConfig(
-        n_units=n_units or (N_MFCC_UNITS if is_mfcc else N_OTHER_UNITS),
+        n_units=default if n_units is None else n_units,
         seed=seed,
         fraction=fraction,
         memory_gb=memory_gb,

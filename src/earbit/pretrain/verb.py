@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from earbit.audio.corpus import write_quarantine
+from earbit.audio.training_corpus import open_clips
 from earbit.config import load, override, save, to_dict
 from earbit.distributed import first, only_run_in
 from earbit.errors import ConfigError
@@ -21,12 +22,12 @@ from earbit.model import AudioModel
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done
-from earbit.pretrain.hidden import source_of_model
+from earbit.pretrain.hidden import require_phones, source_of_model
 from earbit.pretrain.loop import train
 from earbit.pretrain.objective import masked_units
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.progress import say
-from earbit.run_folder import CONFIG_NAME, check_is_ours, check_kind, differences
+from earbit.run_folder import CONFIG_NAME, check_is_ours, check_kind
 from earbit.units.discover import LABELS
 from earbit.units.labelled import (
     TrainingData,
@@ -34,6 +35,7 @@ from earbit.units.labelled import (
     label_digests,
     labelled,
     open_training_corpus,
+    phone_alignments,
     training_data,
     units_in,
 )
@@ -57,44 +59,70 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     """
     check_is_ours(out_dir, "recipe")
     if recipe.iterations == 1:
-        if all((out_dir / str(number)).is_dir() for number in (1, 2)):
+        if (out_dir / "1" / CONFIG_NAME).is_file():
             raise ConfigError(f"{out_dir}: holds a run of two iterations; give another --out")
         return _iteration(recipe, out_dir)
-    _check_two(recipe, out_dir)
-    first(lambda: save(recipe, make_folder(out_dir) / CONFIG_NAME))
     folders = {number: out_dir / str(number) for number in (1, 2)}
-    say(f"iteration 1 of 2, in {folders[1]}")
-    one = _iteration(recipe.stage(1), folders[1])
-    say(f"iteration 2 of 2, in {folders[2]}")
-    two = _iteration(recipe.stage(2), folders[2], lambda: _hidden(recipe, folders))
-    result = {**two, "model": str(out_dir / MODEL_FILE_NAME), "first": one}
+    stages = {number: recipe.stage(number) for number in (1, 2)}
+    _check_two(recipe, stages, folders, out_dir)
+    with only_run_in(out_dir):
+        first(lambda: _check_phones(recipe, folders[2] / UNITS))
+        first(lambda: save(recipe, out_dir / CONFIG_NAME))
+        say(f"iteration 1 of 2, in {folders[1]}")
+        one = _iteration(stages[1], folders[1])
+        say(f"iteration 2 of 2, in {folders[2]}")
+        two = _iteration(stages[2], folders[2], lambda: _hidden(recipe, folders))
+        result = {**two, "model": str(out_dir / MODEL_FILE_NAME), "first": one}
 
-    def finish() -> None:
-        source = folders[2] / MODEL_FILE_NAME
-        write_whole(out_dir / MODEL_FILE_NAME, partial(shutil.copyfile, source))
-        write_json(out_dir / RESULT_NAME, result)
+        def finish() -> None:
+            source = folders[2] / MODEL_FILE_NAME
+            write_whole(out_dir / MODEL_FILE_NAME, partial(shutil.copyfile, source))
+            write_json(out_dir / RESULT_NAME, result)
 
-    first(finish)
+        first(finish)
     return result
 
 
-def _check_two(recipe: RecipeConfig, out_dir: Path) -> None:
-    """Raises ConfigError if a folder holds a run of one iteration, or another second one."""
+def _check_two(
+    recipe: RecipeConfig,
+    stages: Mapping[int, RecipeConfig],
+    folders: Mapping[int, Path],
+    out_dir: Path,
+) -> None:
+    """Raises ConfigError if a folder holds a run of one iteration, or another run of two."""
     if (out_dir / CHECKPOINTS).exists():
         raise ConfigError(f"{out_dir}: holds a run of one iteration; give another --out")
-    path = out_dir / CONFIG_NAME
-    if path.is_file():
-        held = load(RecipeConfig, path)
-        if differ := differences(to_dict(held.second), to_dict(recipe.second)):
-            raise ConfigError(
-                f"{out_dir}: holds {differ}, of the second iteration; give another --out"
-            )
+    for number, stage in stages.items():
+        given = None if stage.units is None else units_in(Path(stage.units))
+        check_same_run(folders[number] / CHECKPOINTS, _description(stage, given))
+    if not (folders[2] / UNITS / LABELS).is_file():
+        return
+    held = load(RecipeConfig, out_dir / CONFIG_NAME)
+    if held.second.layer != recipe.second.layer:
+        raise ConfigError(
+            f"{out_dir}: holds a run with second.layer={held.second.layer}, here "
+            f"second.layer={recipe.second.layer}; give another --out"
+        )
+    # The model of the first iteration is that of the units of the second.
+    n_done, n_steps = steps_done(folders[1] / CHECKPOINTS), stages[1].train.optimiser.n_steps
+    if n_done != n_steps:
+        raise ConfigError(
+            f"{out_dir}: the second iteration has units of the first model after {n_done} steps, "
+            f"here n_steps={n_steps}; only second.n_steps can change, or give another --out"
+        )
+
+
+def _check_phones(recipe: RecipeConfig, units_dir: Path) -> None:
+    """Raises DataError, before the first iteration, if `auto` cannot choose a layer."""
+    if recipe.second.layer == "auto" and _layer_in(units_dir) is None:
+        corpus = open_clips(recipe.corpus, resplit=recipe.resplit)
+        require_phones(corpus, phone_alignments(recipe.corpus))
 
 
 def _hidden(recipe: RecipeConfig, folders: Mapping[int, Path]) -> FeatureSource:
     """Features of the second iteration: a layer of the first model."""
     model = load_model(folders[1] / MODEL_FILE_NAME)
-    corpus = open_training_corpus(recipe.corpus, resplit=recipe.resplit)
+    corpus = open_clips(recipe.corpus, resplit=recipe.resplit)
     return source_of_model(
         model,
         str(recipe.second.layer),

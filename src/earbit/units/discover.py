@@ -110,7 +110,8 @@ def discover_units(
     kmeans_path = out_dir / KMEANS
     # Waiting threads make small products slower, and processes share the cores.
     with threadpool_limits(limits=1, user_api="blas") if source.in_workers else nullcontext():
-        kmeans = KMeans.load_if_fitted(kmeans_path, json.dumps(fit))
+        # Rank 0 decides: a shared disk may show the others an older state.
+        kmeans = distributed.first(lambda: KMeans.load_if_fitted(kmeans_path, json.dumps(fit)))
         if kmeans is None:
             kmeans = fit_units(
                 train,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from earbit.audio.clips import ClipTable
 from earbit.audio.training_corpus import TrainingCorpus
-from earbit.errors import ConfigError, DataError, FormatError
+from earbit.errors import ConfigError, DataError, FormatError, require_range
 from earbit.files import make_folder
 from earbit.units.discover import LABELS, Alignment, quality_with, write_units
 from earbit.units.labels import GIVEN, LabelHeader, check_all_used, check_labels, write_labels
@@ -40,6 +41,8 @@ def take_labels(
     """
     if not 0 < rate_hz < np.inf:
         raise ConfigError(f"rate_hz={rate_hz}; allowed: above 0, the labels per second")
+    if n_units is not None:
+        require_range(2, MAX_UNITS, n_units=n_units)
     clips = ClipTable(chain(corpus.train, corpus.valid))
     parts = make_folder(out_dir / ".parts")
     try:
@@ -50,9 +53,8 @@ def take_labels(
                 raise DataError(
                     f"{file}: label {largest} and --n-units {n_units}; labels are 0 to n_units - 1"
                 )
-            header = LabelHeader(
-                GIVEN, None, rate_hz, n_units or largest + 1, file_digest(file), corpus.digest
-            )
+            n = largest + 1 if n_units is None else n_units
+            header = LabelHeader(GIVEN, None, rate_hz, n, file_digest(file), corpus.digest)
             rows = _rows(file, arrays, clips, key_of)
             labels = write_labels(parts / LABELS, header, rows)
         lengths = ((clip.id, clip.n_samples) for clip in clips)
@@ -103,7 +105,7 @@ def _rows(
     for name in clips.ids:
         try:
             row = np.asarray(arrays[prefix + name])
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
+        except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
             raise FormatError(f"{file}: labels of {name!r} are damaged ({error})") from error
         if row.ndim != 1 or not np.issubdtype(row.dtype, np.integer) or not len(row):
             raise DataError(
@@ -120,5 +122,8 @@ def _rows(
 
 def file_digest(file: Path) -> str:
     """SHA-256 of a file of labels, which identifies their units."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); give an .npz file") from error

@@ -68,7 +68,7 @@ def training_data(
     other features, numbers or seeds.
     """
     source = source or mfcc_source()
-    if not (units_dir / LABELS).exists():
+    if not distributed.first((units_dir / LABELS).exists):
         discover(where, corpus, units_dir, config, source)
     labels = UnitLabels.load(units_dir / LABELS)
     check_parameters(units_dir, labels, config, source)
@@ -129,12 +129,25 @@ def check_parameters(
             f"{units_dir}: holds units of layer {there.layer} of {_short(there.model_digest)}, "
             f"requested: layer {here.layer} of {_short(here.model_digest)}; give another --out"
         )
-    found = (labels.n_units, _seed_of(units_dir))
+    if there.rate_hz != here.rate_hz:
+        raise ConfigError(
+            f"{units_dir}: holds units at {there.rate_hz:g} Hz, requested: {here.rate_hz:g} Hz; "
+            "give another --out"
+        )
+    report = _report_of(units_dir)
+    found = (labels.n_units, report["seed"])
     if found != (config.n_units, config.seed):
         raise ConfigError(
             f"{units_dir}: holds {found[0]} units of seed {found[1]}, requested: {config.n_units} "
             f"of seed {config.seed}; give another --out"
         )
+    for name in ("fraction", "memory_gb"):
+        value = getattr(config, name)
+        if value is not None and report[name] != value:
+            raise ConfigError(
+                f"{units_dir}: holds units with {name}={report[name]:g}, requested: {value:g}; "
+                "give another --out"
+            )
 
 
 def _short(digest: str | None) -> str:
@@ -212,9 +225,11 @@ def label_digests(labels: UnitLabels) -> dict[str, str]:
     }
 
 
-def _seed_of(units_dir: Path) -> Any:
+def _report_of(units_dir: Path) -> dict[str, Any]:
+    """How the units in a folder were fitted."""
     try:
-        return json.loads((units_dir / REPORT).read_text(encoding="utf-8"))["seed"]
+        report = json.loads((units_dir / REPORT).read_text(encoding="utf-8"))
+        return {name: report[name] for name in ("seed", "fraction", "memory_gb")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FormatError(
             f"{units_dir}/{REPORT}: cannot be read ({error}); give another --out"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from earbit.audio.clips import Clip, ClipTable, ReadClip
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.workers import auto_workers, made_ahead
+from earbit.distributed import n_ranks_here
 from earbit.errors import DataError
 from earbit.units.labels import MAX_DRIFT_S
 from earbit.units.sources import Array, FeatureSource
@@ -39,7 +40,8 @@ def for_each_clip(
     not finite.
     """
     if n_workers < 0:
-        n_workers = 0 if _duration_s(clips, rows) < LEAST_S_FOR_WORKERS else auto_workers()
+        is_short = _duration_s(clips, rows) < LEAST_S_FOR_WORKERS
+        n_workers = 0 if is_short else auto_workers(n_ranks_here())
 
     def decode(row: int) -> Array | str:
         try:

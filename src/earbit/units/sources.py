@@ -37,8 +37,6 @@ class FeatureSource:
     """Digest of the model of hidden features, or of the files of given ones."""
     in_workers: bool = True
     """Whether worker processes may compute; otherwise they only decode audio."""
-    fraction: float = 1.0
-    """Fraction of the training clips for k-means, by default."""
     require: Callable[[Iterable[Clip]], None] | None = None
     """Checks clips before work begins; raises DataError."""
 

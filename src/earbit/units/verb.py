@@ -75,6 +75,12 @@ def units_of_labels(
             )
         if labels.header.kmeans_digest != file_digest(file):
             raise ConfigError(f"{out_dir}: holds labels of another file; give another --out")
+        asked = (labels.n_units if n_units is None else n_units, rate_hz)
+        if (labels.n_units, labels.header.rate_hz) != asked:
+            raise ConfigError(
+                f"{out_dir}: holds {labels.n_units} units at {labels.header.rate_hz:g} Hz, "
+                f"requested: {asked[0]} at {rate_hz:g} Hz; give another --out"
+            )
 
     def make(corpus: TrainingCorpus) -> dict[str, Any]:
         def take() -> dict[str, Any]:
