@@ -65,9 +65,9 @@ def test_overrides_follow_a_path_and_are_typed():
 @pytest.mark.parametrize(
     ("path", "meant"),
     [
-        ("n_steps", "train.optimiser.n_steps"),
+        ("n_steps", "train.optimiser.n_steps or second.n_steps"),
         ("optimiser.n_steps", "train.optimiser.n_steps"),
-        ("train.optimizer.n_steps", "train.optimiser.n_steps"),
+        ("train.optimizer.n_steps", "train.optimiser.n_steps or second.n_steps"),
         ("n_channels", "model.front_end.n_channels"),
         ("encoder", "model.encoder"),
         ("train.sead", "seed"),

@@ -129,7 +129,7 @@ def test_prepare_and_units_print_text_on_a_terminal_and_json_elsewhere(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     main(prepare)
     said = capsys.readouterr().out
-    assert said.startswith("audio: 3 utterances, 0.001 hours, 0 speakers, all files usable\n")
+    assert said.startswith("audio: 3 utterances, 0.001 hours, unknown speakers, all files usable\n")
     assert f"reasons in {tmp_path / 'p' / 'manifest.json'}" in said
     main(units)
     # 98 frames of 25 ms every 10 ms in a second.

@@ -50,6 +50,7 @@ def head_for(
     trained = TrainedHead(task=task, head=module, slots=(labels,), model_digest=digest, point=point)
     folder.mkdir(exist_ok=True)
     save_head(folder / "head.safetensors", trained)
+    (folder / "scores.json").write_text("{}")  # of a run that has finished
     return module
 
 

@@ -11,7 +11,7 @@ from earbit.errors import ConfigError
 from earbit.load import load_model
 from earbit.model import AudioModel
 from earbit.model_file import read_model_file, save_model
-from earbit.pretrain import loop
+from earbit.pretrain.update import Update
 from earbit.quantize.report import render
 from earbit.units.labels import UnitLabels
 
@@ -48,7 +48,7 @@ def test_a_model_without_a_head_teaches_its_states_alone(headless, melodies, tmp
         )
     said = capsys.readouterr().err
     assert f"{headless} has no unit head: learns from the teacher's hidden states alone" in said
-    assert runs[40]["valid_state_distance"] < 0.7 * runs[1]["valid_state_distance"]
+    assert runs[40]["valid_state_distance"] < 0.8 * runs[1]["valid_state_distance"]
     assert load_model(out).head is None
     assert not [path for path in out.rglob("*") if "labels" in path.name or path.name == "units"]
     origin = read_model_file(out / "model.safetensors").origin
@@ -148,7 +148,7 @@ def test_a_run_that_was_cut_short_ends_with_the_same_bits(
 ):
     settings = (*QUICK, "train.checkpoint_every_steps=2")
     run(headless, melodies, tmp_path / "whole", n_steps=4, settings=settings)
-    real_step, n_calls = loop._step, 0
+    real_step, n_calls = Update.__call__, 0
 
     def dying_step(*args):
         nonlocal n_calls
@@ -157,10 +157,10 @@ def test_a_run_that_was_cut_short_ends_with_the_same_bits(
             raise KeyboardInterrupt
         return real_step(*args)
 
-    monkeypatch.setattr(loop, "_step", dying_step)
+    monkeypatch.setattr(Update, "__call__", dying_step)
     with pytest.raises(KeyboardInterrupt):
         run(headless, melodies, tmp_path / "cut", n_steps=4, settings=settings)
-    monkeypatch.setattr(loop, "_step", real_step)
+    monkeypatch.setattr(Update, "__call__", real_step)
     run(headless, melodies, tmp_path / "cut", n_steps=4, settings=settings)
     whole, cut = (read_model_file(tmp_path / d / "model.safetensors") for d in ("whole", "cut"))
     assert set(whole.tensors) == set(cut.tensors)

@@ -9,7 +9,7 @@ from earbit.load import load_model
 from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file
 from earbit.nn.precision import Precision
-from earbit.pretrain import loop
+from earbit.pretrain.update import Update
 from earbit.quantize.report import render
 
 
@@ -81,7 +81,7 @@ def test_stages_that_were_cut_short_end_with_the_same_bits(
     plans, settings = ("w1a2", "w1a1"), ("train.checkpoint_every_steps=2",)
     run(teacher, melodies, tmp_path / "whole", plans=plans, n_steps=4, settings=settings)
     n_calls = 0
-    real_step = loop._step
+    real_step = Update.__call__
 
     def dying_step(*args):
         nonlocal n_calls
@@ -90,10 +90,10 @@ def test_stages_that_were_cut_short_end_with_the_same_bits(
             raise KeyboardInterrupt
         return real_step(*args)
 
-    monkeypatch.setattr(loop, "_step", dying_step)
+    monkeypatch.setattr(Update, "__call__", dying_step)
     with pytest.raises(KeyboardInterrupt):
         run(teacher, melodies, tmp_path / "cut", plans=plans, n_steps=4, settings=settings)
-    monkeypatch.setattr(loop, "_step", real_step)
+    monkeypatch.setattr(Update, "__call__", real_step)
     run(teacher, melodies, tmp_path / "cut", plans=plans, n_steps=4, settings=settings)
     a, b = (read_model_file(tmp_path / d / "model.safetensors") for d in ("whole", "cut"))
     assert all(torch.equal(a.tensors[name], b.tensors[name]) for name in a.tensors)

@@ -22,7 +22,8 @@ def _no_stage(monkeypatch):
     def reach(*_):
         raise Reached
 
-    monkeypatch.setattr(module, "decoded_corpus", reach)
+    for name in ("decoded_corpus", "training_data"):
+        monkeypatch.setattr(module, name, reach)
 
 
 def write(root, **labels):
