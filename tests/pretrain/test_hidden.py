@@ -19,6 +19,7 @@ from earbit.pretrain import hidden as module
 from earbit.pretrain.hidden import (
     best_layer,
     default_layer,
+    drawn_clips,
     hidden_source,
     hidden_states,
     layer_named,
@@ -99,3 +100,14 @@ def test_another_model_has_another_digest(model):
     other = random_model(dataclasses.replace(MODEL), seed=1)
     digests = [hidden_source(m, 1, device="cpu").model_digest for m in (model, other)]
     assert digests[0] != digests[1]
+
+
+def test_clips_for_the_choice_of_a_layer_come_from_all_parts_of_a_corpus():
+    clips = ClipTable(Clip(f"{i:03d}", Path("x"), 16_400) for i in range(200))  # 51 frames each
+    aligned = [(f"{i:03d}", [("a", 0.0, 1.0)]) for i in range(0, 300, 2)]
+    drawn = [int(clip.id) for clip, _ in drawn_clips(clips, aligned, 51 * 20, seed=0)]
+    assert len(drawn) == len(set(drawn)) == 20
+    assert all(i % 2 == 0 and i < 200 for i in drawn)
+    assert min(drawn) < 50
+    assert max(drawn) > 150
+    assert len(drawn_clips(clips, aligned, 10**6, seed=0)) == 100

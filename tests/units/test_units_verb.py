@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import zipfile
 
 import numpy as np
 import pytest
 import soundfile
 
 from earbit.errors import ConfigError, DataError, FormatError
+from earbit.pretrain.unit_verb import Clustered, units_of
 from earbit.units.discover import LABELS, UnitConfig
 from earbit.units.labelled import copy_units, labelled, open_training_corpus
 from earbit.units.labels import UnitLabels
@@ -198,3 +200,38 @@ def test_a_damaged_file_has_no_units_and_is_listed_with_its_id(corpus, tmp_path,
     assert {*data.train.ids, *data.valid.ids} == {"0", "2"}
     with pytest.raises(DataError, match="1 utterances have no labels, the first is '1'"):
         labelled(open_training_corpus(str(corpus)), labels)
+
+
+def test_given_labels_of_another_rate_or_number_and_a_missing_file_are_refused(corpus, tmp_path):
+    file, out = tmp_path / "a.npz", tmp_path / "units"
+    np.savez(file, **labels_of(corpus))
+    take(corpus, file, out)
+    before = contents(out)
+    with pytest.raises(ConfigError, match="holds 5 units at 50 Hz, requested: 5 at 49.5 Hz"):
+        take(corpus, file, out, rate_hz=49.5)
+    with pytest.raises(ConfigError, match="holds 5 units at 50 Hz, requested: 7 at 50 Hz"):
+        take(corpus, file, out, n_units=7)
+    with pytest.raises(ConfigError, match="n_units=0; allowed: 2"):
+        take(corpus, file, tmp_path / "other", n_units=0)
+    file.unlink()
+    with pytest.raises(DataError, match="cannot be read"):
+        take(corpus, file, out)
+    assert contents(out) == before
+
+
+def test_damaged_labels_of_another_program_are_named(corpus, tmp_path):
+    file = tmp_path / "a.npz"
+    np.savez_compressed(file, **labels_of(corpus))
+    content = bytearray(file.read_bytes())
+    with zipfile.ZipFile(file) as archive:
+        entry = archive.getinfo("1.npy")
+    first = entry.header_offset + 30 + len("1.npy") + 20  # an extra field of zip64
+    content[first : first + entry.compress_size - 2] = bytes(entry.compress_size - 2)
+    file.write_bytes(content)
+    with pytest.raises(FormatError, match="labels of '1' are damaged"):
+        take(corpus, file, tmp_path / "units")
+
+
+def test_no_units_at_all_are_refused_instead_of_the_default(corpus, tmp_path):
+    with pytest.raises(ConfigError, match="n_units=0; allowed: 2"):
+        units_of(str(corpus), tmp_path / "units", Clustered(), n_units=0, seed=0)

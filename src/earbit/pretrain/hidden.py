@@ -8,15 +8,16 @@ Letters: L layers, N samples, T frames, D width.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import heappop, heappush
 
 import numpy as np
 import torch
 
-from earbit.audio.clips import Clip, ReadClip, read_clip
+from earbit.audio.clips import Clip, ClipTable, ReadClip, read_clip
 from earbit.audio.training_corpus import TrainingCorpus
 from earbit.distributed import first
 from earbit.errors import ConfigError, DataError
-from earbit.frames import FRAME_RATE_HZ, HOP_SAMPLES, MIN_SAMPLES, n_samples_of
+from earbit.frames import FRAME_RATE_HZ, HOP_SAMPLES, MIN_SAMPLES, n_frames_of, n_samples_of
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.nn.devices import device_named
@@ -119,8 +120,8 @@ def best_layer(
 ) -> int:
     """The layer whose units have the best phone purity.
 
-    k-means of each layer is fitted on training clips with known phones, as many as `memory_gb`
-    holds, and judged on the same.  Raises DataError without known phones.
+    k-means of each layer is fitted on random training clips with known phones, as many as
+    `memory_gb` holds, and judged on the same.  Raises DataError without known phones.
     """
     n_layers = model.config.encoder.n_layers
     layers = range(1, n_layers + 1)
@@ -130,20 +131,15 @@ def best_layer(
     max_frames = max(n_units, int(config.memory_gb * 1e9) // (4 * n_layers * width))
     states: list[Array] = []
     phones: list[str] = []
-    known = set(corpus.train.ids)
     with progress("layers of the model", 1):
-        for name, alignment in alignments:
-            if name not in known:
-                continue
+        for clip, alignment in drawn_clips(corpus.train, alignments, max_frames, config.seed):
             try:
-                waveform = read(corpus.train.named(name))
+                waveform = read(clip)
             except DataError:
                 continue
             found = hidden_states(model, waveform, layers)[:, : max_frames - len(phones)]
             states.append(found)
             phones += phones_at_rate(alignment, found.shape[1], FRAME_RATE_HZ, FIRST_CENTRE_S)
-            if len(phones) >= max_frames:
-                break
         if not states:
             raise _no_phones(corpus)
         purities = []
@@ -157,6 +153,28 @@ def best_layer(
     )
     say(f"phone purity of the layers on {len(phones):,} frames: {figures}; layer {best} is chosen")
     return best
+
+
+def drawn_clips(
+    clips: ClipTable, alignments: Iterable[tuple[str, Alignment]], max_frames: int, seed: int
+) -> list[tuple[Clip, Alignment]]:
+    """Random clips with known phones: all, or just as many as have `max_frames` frames.
+
+    Only these are in memory.
+    """
+    random = np.random.default_rng(seed)
+    known = set(clips.ids)
+    drawn: list[tuple[float, str, Alignment, int]] = []
+    total = 0
+    for name, alignment in alignments:
+        if name not in known:
+            continue
+        n_frames = n_frames_of(clips.named(name).n_samples)
+        heappush(drawn, (random.random(), name, alignment, n_frames))
+        total += n_frames
+        while total - drawn[0][3] >= max_frames:
+            total -= heappop(drawn)[3]
+    return [(clips.named(name), alignment) for _, name, alignment, _ in sorted(drawn, reverse=True)]
 
 
 def require_phones(corpus: TrainingCorpus, alignments: Iterable[tuple[str, Alignment]]) -> None:

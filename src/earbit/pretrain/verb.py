@@ -21,6 +21,7 @@ from earbit.load import load_model
 from earbit.model import AudioModel
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
+from earbit.nn.devices import device_named
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done
 from earbit.pretrain.hidden import require_phones, source_of_model
 from earbit.pretrain.loop import train
@@ -58,6 +59,7 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     audio is read, when `out_dir` holds another run or other files, or when another process uses it.
     """
     check_is_ours(out_dir, "recipe")
+    device_named(recipe.train.machine.device)  # raises ConfigError before units are computed
     if recipe.iterations == 1:
         if (out_dir / "1" / CONFIG_NAME).is_file():
             raise ConfigError(f"{out_dir}: holds a run of two iterations; give another --out")

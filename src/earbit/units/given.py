@@ -75,8 +75,14 @@ def take_labels(
 def _opened(file: Path) -> Any:
     try:
         arrays = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise FormatError(f"{file}: not a readable .npz file ({error})") from error
+    except OSError as error:
+        raise FormatError(
+            f"{file}: cannot be read ({error.strerror}); give an .npz file"
+        ) from error
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise FormatError(
+            f"{file}: not a readable .npz file; write it with numpy.savez, an array for each clip"
+        ) from error
     if not hasattr(arrays, "files"):
         raise FormatError(f"{file}: one array; give an .npz file with an array for each clip")
     return arrays
