@@ -133,7 +133,9 @@ def test_prepare_and_units_print_text_on_a_terminal_and_json_elsewhere(
     assert f"reasons in {tmp_path / 'p' / 'manifest.json'}" in said
     main(units)
     # 98 frames of 25 ms every 10 ms in a second.
-    assert capsys.readouterr().out.startswith("4 units of mfcc at 100 Hz in 3 utterances, 294 frames; ")
+    assert capsys.readouterr().out.startswith(
+        "4 units of mfcc at 100 Hz in 3 utterances, 294 frames; "
+    )
     file = tmp_path / "units.json"
     main([*units, "--json", str(file)])
     assert capsys.readouterr().out.startswith("4 units of mfcc")
