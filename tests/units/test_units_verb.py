@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from earbit.cli.pretraining import units as command
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.pretrain.unit_verb import Clustered, units_of
 from earbit.units.discover import LABELS, UnitConfig
@@ -235,3 +236,20 @@ def test_damaged_labels_of_another_program_are_named(corpus, tmp_path):
 def test_no_units_at_all_are_refused_instead_of_the_default(corpus, tmp_path):
     with pytest.raises(ConfigError, match="n_units=0; allowed: 2"):
         units_of(str(corpus), tmp_path / "units", Clustered(), n_units=0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rate_hz": 7.0}, "--rate-hz 7.0; it is for --features and --labels, and not for MFCC"),
+        ({"device": "cpu"}, "--device cpu; it is for --model, and not for MFCC"),
+        ({"layer": "6", "labels": True}, "--layer 6; it is for --model and --features, and not"),
+        ({"fraction": 0.5, "labels": True}, "--fraction 0.5; it is for MFCC and --model and"),
+    ],
+)
+def test_an_option_that_the_source_has_no_use_for_is_refused(corpus, tmp_path, options, message):
+    if "labels" in options:
+        options = {**options, "labels": tmp_path / "labels.npz"}
+    with pytest.raises(ConfigError, match=message):
+        command(str(corpus), tmp_path / "units", **options)
+    assert not (tmp_path / "units").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,7 +43,10 @@ def units(
             "clip, named ID or CORPUS/ID.",
         ),
     ] = None,
-    rate_hz: Annotated[float, Option("HZ", "Frames per second of --features and --labels.")] = 50.0,
+    rate_hz: Annotated[
+        float | None,
+        Option("HZ", "Frames per second of --features and --labels. Default: 50."),
+    ] = None,
     n_units: Annotated[
         int | None,
         Option(
@@ -59,14 +63,19 @@ def units(
         ),
     ] = None,
     memory_gb: Annotated[
-        float, Option("GB", "Memory for the frames of k-means. Of more, a random part is taken.")
-    ] = 1.0,
+        float | None,
+        Option(
+            "GB", "Memory for the frames of k-means. Of more, a random part is taken. Default: 1."
+        ),
+    ] = None,
     workers: Annotated[
-        int, Option("N", "Processes that read audio. -1: by the cores and the audio.")
-    ] = -1,
+        int | None,
+        Option("N", "Processes that read audio. Default: by the cores and the audio."),
+    ] = None,
     device: Annotated[
-        str, Option("auto|cpu|cuda", "Device of --model. auto: CUDA if there is a GPU.")
-    ] = "auto",
+        str | None,
+        Option("auto|cpu|cuda", "Device of --model. Default: auto, CUDA if there is a GPU."),
+    ] = None,
     seed: Seed = 0,
     resplit: Resplit = False,
     json: Json = None,
@@ -89,8 +98,18 @@ def units(
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
         raise ConfigError(f"{' and '.join(given)}; give one of them")
-    if layer is not None and model is None and features is None:
-        raise ConfigError(f"--layer {layer}; it is for --model and --features")
+    _refuse_without(
+        given[0] if given else None,
+        (
+            ("--layer", layer, ("--model", "--features")),
+            ("--device", device, ("--model",)),
+            ("--rate-hz", rate_hz, ("--features", "--labels")),
+            ("--fraction", fraction, (None, "--model", "--features")),
+            ("--memory-gb", memory_gb, (None, "--model", "--features")),
+            ("--workers", workers, (None, "--model", "--features")),
+        ),
+    )
+    rate_hz = 50.0 if rate_hz is None else rate_hz
     from earbit.pretrain.unit_verb import Clustered, units_of
     from earbit.units.verb import render_units, units_of_labels
 
@@ -102,15 +121,34 @@ def units(
         report = units_of(
             corpus,
             out,
-            Clustered(model=model, features=features, layer=layer, rate_hz=rate_hz, device=device),
+            Clustered(
+                model=model,
+                features=features,
+                layer=layer,
+                rate_hz=rate_hz,
+                device=device or "auto",
+            ),
             n_units=n_units,
             seed=seed,
             fraction=fraction,
-            memory_gb=memory_gb,
-            workers=workers,
+            memory_gb=1.0 if memory_gb is None else memory_gb,
+            workers=-1 if workers is None else workers,
             resplit=resplit,
         )
     emit(report, json, for_terminal(render_units(report, out)))
+
+
+def _refuse_without(
+    source: str | None, options: Sequence[tuple[str, object, tuple[str | None, ...]]]
+) -> None:
+    """Raises ConfigError for an option that the source of the units, None for MFCC, has no use for.
+
+    options: name, value or None, and the sources that use it.
+    """
+    for name, value, sources in options:
+        if value is not None and source not in sources:
+            users = " and ".join(user or "MFCC" for user in sources)
+            raise ConfigError(f"{name} {value}; it is for {users}, and not for {source or 'MFCC'}")
 
 
 def pretrain(
