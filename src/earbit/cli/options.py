@@ -87,3 +87,10 @@ SAME_MEANING = (
 
 An unknown option is answered with the one that the command has.
 """
+TrainDevice = Annotated[
+    str | None, Option("auto|cpu|cuda", "Device. Short for --set train.machine.device=.")
+]
+Precision = Annotated[
+    Literal["fp32", "bf16", "fp16"] | None,
+    Option("fp32|bf16|fp16", "Precision of products. Short for --set train.precision=."),
+]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from earbit.audio.corpus_names import require_corpus
 from earbit.cli.arguments import Option, Positional
 from earbit.cli.names import check_models, check_recipe
-from earbit.cli.options import PRESETS_ARE, Json, Resplit, Seed
+from earbit.cli.options import PRESETS_ARE, Json, Precision, Resplit, Seed, TrainDevice
 from earbit.errors import ConfigError, require_range
 from earbit.output import emit, for_terminal, goes_on
 from earbit.progress import say
@@ -189,14 +189,8 @@ def pretrain(
             "Fields second.n_units, second.layer and second.n_steps set it.",
         ),
     ] = None,
-    device: Annotated[
-        str | None,
-        Option("auto|cpu|cuda", "Device. Short for --set train.machine.device=."),
-    ] = None,
-    precision: Annotated[
-        Literal["fp32", "bf16", "fp16"] | None,
-        Option("fp32|bf16|fp16", "Precision of products. Short for --set train.precision=."),
-    ] = None,
+    device: TrainDevice = None,
+    precision: Precision = None,
     dry_run: Annotated[
         bool,
         Option("", "Only print memory, hours, disk and audio per update. Nothing is written."),

@@ -15,9 +15,11 @@ from earbit.cli.options import (
     Corpus,
     Json,
     Model,
+    Precision,
     Resplit,
     Seed,
     Settings,
+    TrainDevice,
 )
 from earbit.corpora.table import CORPORA, published_named
 from earbit.output import emit, for_terminal, goes_on, print_text
@@ -170,14 +172,8 @@ def quantize(
         tuple[int, ...],
         Option("N", "Training steps: one number for all stages, or one for each stage."),
     ] = (300,),
-    device: Annotated[
-        str | None,
-        Option("auto|cpu|cuda", "Device. Short for --set train.machine.device=."),
-    ] = None,
-    precision: Annotated[
-        Literal["fp32", "bf16", "fp16"] | None,
-        Option("fp32|bf16|fp16", "Precision of products. Short for --set train.precision=."),
-    ] = None,
+    device: TrainDevice = None,
+    precision: Precision = None,
     seed: Seed = 0,
     resplit: Resplit = False,
     set: Settings = (),

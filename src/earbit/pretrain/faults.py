@@ -86,7 +86,7 @@ def append(path: Path, items: Iterable[dict[str, object]]) -> None:
 
 
 def lines_until(path: Path, step: int) -> list[str]:
-    """Whole JSON lines of steps up to `step`: what a run that resumes there has written."""
+    """Whole JSON lines of steps up to `step`, which a run that resumes there keeps."""
     if not path.exists():
         return []
     # A disk that is full may cut a line within a character.  Other ends of lines belong to ids.

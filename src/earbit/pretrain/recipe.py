@@ -27,7 +27,7 @@ class SecondConfig:
     """Layer of the first model, counted from 1; default is 6 of 12, otherwise half of the layers;
     auto has the best phone purity, for a corpus with phone_alignment."""
     n_steps: int | None = None
-    """Updates; None for those of the first iteration."""
+    """Number of updates; None for as many as the first iteration."""
     warmup_steps: int | None = None
     """Updates of warm-up; None for the share of the first iteration."""
 
