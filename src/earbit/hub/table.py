@@ -6,11 +6,11 @@ from pathlib import Path
 
 from earbit.errors import FormatError
 from earbit.foreign import foreign_kind
-from earbit.hub.hugging_face import HUGGING_FACE_HUBERT
+from earbit.hub.hugging_face import HUGGING_FACE
 from earbit.hub.importer import Importer
 
 IMPORTERS: list[Importer] = [
-    HUGGING_FACE_HUBERT,
+    HUGGING_FACE,
 ]
 
 
