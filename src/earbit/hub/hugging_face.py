@@ -29,7 +29,8 @@ STATES = (
 )
 
 
-def _recognises(path: Path) -> bool:
+def recognises_folder(path: Path) -> bool:
+    """Whether a folder holds a configuration of one of the families."""
     try:
         described = json.loads((path / CONFIG).read_text(encoding="utf-8"))
         return bool(described["model_type"] in FAMILIES)
@@ -71,5 +72,5 @@ def _parts(stored: Stored, family: str) -> tuple[Stored, Stored]:
 
 
 HUGGING_FACE = Importer(
-    f"Hugging Face folder of a {', '.join(FAMILIES.values())} model", _recognises, _read
+    f"Hugging Face folder of a {', '.join(FAMILIES.values())} model", recognises_folder, _read
 )
