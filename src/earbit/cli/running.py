@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from earbit.audio.corpus_names import require_corpus
 from earbit.audio.formats import READ_FORMATS, listed
 from earbit.bench.peers.catalogue import PEERS
 from earbit.cli.arguments import Option, Positional
@@ -42,7 +43,15 @@ def export(
         Path | None,
         Option(
             "DIR",
-            "Output folder of `earbit superb` on this model. The program gets its head.",
+            "Output folder of `earbit superb` or `import`, whose head for this model is packed.",
+        ),
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        Option(
+            "CORPUS",
+            "Folder of audio, or 'synthetic', on which --plan is calibrated and compared with the "
+            "float model. Without it, --plan is calibrated on noise.",
         ),
     ] = None,
     set: PresetSettings = (),
@@ -53,6 +62,7 @@ def export(
 
       earbit export onebit --out onebit.safetensors
       earbit export onebit --head onebit-ks --out words.safetensors
+      earbit export hubert --plan w8a8 --corpus my-audio --out hubert-w8a8.safetensors
       earbit export hubert-base --plan w1a1 --out hubert.safetensors
 
     The program is compared with the model in PyTorch, leaf by leaf.  docs/quantization.md describes
@@ -66,10 +76,14 @@ def export(
     refuse_program(model, f"`earbit run {model} AUDIO` takes it as it is")
     if plan is not None:
         plan_named(plan)
+    if corpus is not None:
+        require_corpus(corpus)
     from earbit.export.verb import export_model
 
     settings = set
-    result = export_model(model, out, plan=plan, seed=seed, head=head, settings=settings)
+    result = export_model(
+        model, out, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus
+    )
     agreement = result["agreement"]
     bits = (
         f"{100 * agreement['bit_agreement']:.4f} % of bits equal "
@@ -84,8 +98,15 @@ def export(
         f"{agreement['n_frames']} frames: {bits if agreement['worst_leaf'] != 'none' else ''}"
         f"output cosine {agreement['output_cosine']:.6f}, "
         f"largest difference {agreement['max_abs_error']:.2g}"
-        f"{_of_head(result['head']) if 'head' in result else ''}",
+        f"{_of_float(result)}{_of_head(result['head']) if 'head' in result else ''}",
     )
+
+
+def _of_float(result: dict[str, Any]) -> str:
+    """Text for the agreement with the float model, if it was measured."""
+    if "float_cosine" not in result:
+        return ""
+    return f"\nagainst the float model on the corpus: output cosine {result['float_cosine']:.4f}"
 
 
 def _of_head(agreement: dict[str, Any]) -> str:
