@@ -60,8 +60,8 @@ def head_of(
 ) -> ModelHead:
     """Loads the head in a folder of `earbit superb` or `import`; name: of the model, for messages.
 
-    ancestors: digests of the models that this one was quantized from, whose heads also fit, which
-    is said.  Raises ConfigError for a head of another model, FormatError for a damaged one.
+    ancestors: digests of the models that this one was quantized from.  Imported heads of these fit
+    too, which is said.  Raises ConfigError for a head of another model, FormatError for a damaged one.
     """
     trained = load_head(where)
     where, shape, encoder = head_path(where), trained.head.shape, model.config.encoder
@@ -75,7 +75,7 @@ def head_of(
         )
     if not trained.model_digest:
         raise ConfigError(f"{where}: its model is not recorded; {remedy}")
-    if trained.model_digest in ancestors:
+    if trained.task.name in IMPORTED and trained.model_digest in ancestors:
         say(f"{where}: trained on the model before its quantization, and taken as it is")
     elif trained.model_digest != weights_digest(model):
         raise ConfigError(

@@ -48,6 +48,19 @@ def _float_agreement(agreement: Agreement) -> float:
     return agreement.output_cosine if agreement.worst_leaf == "none" else 1.0
 
 
+def model_of(
+    where: str, *, plan: str | None, seed: int, settings: Sequence[str] = ()
+) -> AudioModel:
+    """Builds a model by preset (random weights from the seed) or path, quantized by `plan`.
+
+    The plan is calibrated on seeded noise, which suffices for costs and times, but not for quality.
+    settings: `path=value` for a preset.  Raises ConfigError for unknown names, for settings of a
+    file, and for a plan on a quantized model.
+    """
+    model = preset_or_model(where, seed, settings)
+    return model if plan is None else _planned(where, model, plan, noise_clips(seed))
+
+
 def _planned(where: str, model: AudioModel, plan: str, clips: list[np.ndarray]) -> AudioModel:
     """A copy of a float model under a plan, calibrated on clips (samples,).
 
@@ -90,7 +103,7 @@ def export_model(
         raise ConfigError("--corpus without --plan; it calibrates a plan, so give --plan w8a8")
     if head is not None:
         _require_scored(head)
-    given = preset_or_model(where, seed, settings)
+    given = model_of(where, plan=None, seed=seed, settings=settings)
     clips = noise_clips(seed) if corpus is None else _clips_of(corpus, seed)
     model = given if plan is None else _planned(where, given, plan, clips)
     packed = None
