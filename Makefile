@@ -41,7 +41,7 @@ setup: .venv/.base
 .venv/.base: pyproject.toml constraints.txt $(NATIVE) | same-python
 	$(make-venv)
 	@echo "compiling and installing earbit, which takes some minutes"
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[synth,eval,report]"
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[train,synth,report]"
 	@touch $@
 
 same-python:
