@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    here = machine(1) | {"cores": os.cpu_count()}
     choose = random.Random(options.seed)
     kills = []
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +101,7 @@ def main() -> None:
         goal(f"{options.kills} kills during training", n_inside, n_inside == options.kills),
     ]
     result = {
-        "machine": machine(1) | {"cores": os.cpu_count()},
+        "machine": here,
         "n_ranks": options.ranks,
         "n_steps": options.steps,
         "seed": options.seed,
