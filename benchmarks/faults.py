@@ -16,84 +16,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import soundfile
-from safetensors.numpy import load_file
 
 from earbit.audio.corpus import QUARANTINE_NAME
 from earbit.pretrain.checkpoint import CHECKPOINTS, steps_done
-from earbit.pretrain.faults import SKIPPED_NAME
+from fault_runs import N_STEPS, SETTINGS, Place, Result, same_bits, told, write_corpus
+from rank_faults import dead_rank_0, dead_rank_1, nan_on_one_rank
 from report import arguments, machine, show
-from torchrun import descendants, kill_all, log_of, start, to_the_end, wait_for_step
+from torchrun import log_of, start, to_the_end, wait_for_step
 
-N_CLIPS = 500
-N_STEPS = 24
 TMPFS_MB = 160
-SETTINGS = (
-    *("--device", "cpu", "--set", "train.batch_s=4", "train.crop_s=1"),
-    *("train.log_every_steps=1", "train.checkpoint_every_steps=4", "train.machine.workers=0"),
-)
-NAN_RECIPE = """
-import dataclasses, os
-from earbit.pretrain import verb
-from earbit.pretrain.recipe import load_recipe
-
-plain, n_calls = verb.masked_units, 0
-
-def failing(weight):
-    objective = plain(weight)
-    def loss(model, *args):
-        global n_calls
-        n_calls += model.training
-        found = objective.loss(model, *args)
-        if model.training and n_calls == 3 and os.environ["RANK"] == "1":
-            found = dataclasses.replace(found, total=found.total * float("nan"))
-        return found
-    return dataclasses.replace(objective, loss=loss)
-
-verb.masked_units = failing
-
-def recipe():
-    return load_recipe("hubert-tiny")
-"""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the cases work: a corpus, its units, and a run without faults."""
-
-    folder: Path
-    corpus: Path
-    units: Path
-    whole: Path
-
-    def command(self, out: Path, *settings: str, recipe: str = "hubert-tiny") -> list[str]:
-        data = (f"corpus={self.corpus}", f"units={self.units}")
-        steps = f"train.optimiser.n_steps={N_STEPS}"
-        return ["pretrain", recipe, "--out", str(out), *SETTINGS, *data, steps, *settings]
-
-
-Result = dict[str, Any]
-"""`status`, `said` and others that a user sees, and `checks`: claims with their truth."""
-
-
-def write_corpus(folder: Path) -> None:
-    """Clips of 0.7 to 1.5 s: noise in bands that change, so that it has different units."""
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    for i in range(N_CLIPS):
-        parts = []
-        for _ in range(random.integers(4, 9)):
-            noise = np.fft.rfft(random.standard_normal(2800))
-            low = int(random.integers(0, 1200))
-            noise[:low] = noise[low + 200 :] = 0
-            parts.append(np.fft.irfft(noise))
-        samples = np.concatenate(parts)
-        soundfile.write(folder / f"{i:03d}.flac", 0.3 * samples / abs(samples).max(), 16_000)
 
 
 def corrupt(place: Place) -> Result:
@@ -187,11 +119,11 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def full_disk(place: Place, *, left: float) -> Result:
+def full_disk(place: Place, *settings: str, left: float) -> Result:
     """The disk fills up after the first checkpoint; left: free space, in checkpoints."""
     with small_disk(place.folder / f"disk-{left}") as disk:
         out = disk / "run"
-        run = start(*place.command(out))
+        run = start(*place.command(out, *settings))
         while run.poll() is None and not steps_done(out / CHECKPOINTS):
             time.sleep(0.01)
         os.kill(run.pid, signal.SIGSTOP)
@@ -203,7 +135,7 @@ def full_disk(place: Place, *, left: float) -> Result:
         errors = run.communicate()[1]
         kept = steps_done(out / CHECKPOINTS)
         (disk / "ballast").unlink()
-        to_the_end(*place.command(out))
+        to_the_end(*place.command(out, *settings))
         is_same, is_log_same = same_bits(place.whole, out), log_of(place.whole) == log_of(out)
     return {
         "status": run.returncode,
@@ -224,7 +156,7 @@ def full_disk_checkpoint(place: Place) -> Result:
 
 
 def full_disk_log(place: Place) -> Result:
-    return full_disk(place, left=0.0)
+    return full_disk(place, "train.checkpoint_every_steps=12", left=0.0)
 
 
 def two_processes(place: Place) -> Result:
@@ -232,9 +164,10 @@ def two_processes(place: Place) -> Result:
     out = place.folder / "shared"
     run = start(*place.command(out))
     wait_for_step(run, out, 1, None)
+    os.kill(run.pid, signal.SIGSTOP)  # it would end before the second has begun
     second = start(*place.command(out))
     said = told(second.communicate()[1])
-    is_running = run.poll() is None
+    os.kill(run.pid, signal.SIGCONT)
     run.communicate()
     return {
         "status": second.returncode,
@@ -242,92 +175,10 @@ def two_processes(place: Place) -> Result:
         "checks": {
             "status 2": second.returncode == 2,
             "one line names the process": len(said) == 1 and f"process {run.pid} " in said[0],
-            "the first runs meanwhile": is_running,
             "the first ends as it should": run.returncode == 0,
             "the model has the same bits": same_bits(place.whole, out),
         },
     }
-
-
-def dead_rank(place: Place, number: int) -> Result:
-    """A rank is killed: the other one ends and says which one it was."""
-    out = place.folder / f"dead-{number}"
-    long = "train.optimiser.n_steps=5000"
-    run = start(*place.command(out, long), n_ranks=2)
-    is_there = wait_for_step(run, out, 3, None)
-    ranks = {rank_of(pid): pid for pid in descendants(run.pid)}
-    start_s = time.perf_counter()
-    os.kill(ranks[str(number)], signal.SIGKILL)
-    try:
-        errors = run.communicate(timeout=120)[1]
-    except subprocess.TimeoutExpired:
-        kill_all(run)
-        errors = ""
-    seconds = time.perf_counter() - start_s
-    lines = [line for line in told(errors) if f"rank {number} of 2" in line]
-    return {
-        "status": run.returncode,
-        "said": lines,
-        "seconds": round(seconds, 1),
-        "checks": {
-            "it is training": is_there,
-            "all end within a minute": seconds < 60,
-            "one line says which and why": len(lines) == 1 and "killed" in lines[0],
-            "no other line of earbit": told(errors) == lines,
-            "no process is left": not any(runs(pid) for pid in ranks.values()),
-        },
-    }
-
-
-def dead_rank_0(place: Place) -> Result:
-    return dead_rank(place, 0)
-
-
-def dead_rank_1(place: Place) -> Result:
-    return dead_rank(place, 1)
-
-
-def nan_on_one_rank(place: Place) -> Result:
-    """The loss of rank 1 is not a number in step 3: both ranks skip it and go on."""
-    out, recipe = place.folder / "nan", place.folder / "recipe.py"
-    recipe.write_text(NAN_RECIPE)
-    run = start(*place.command(out, recipe=str(recipe)), n_ranks=2)
-    errors = run.communicate()[1]
-    skipped = [json.loads(line) for line in (out / SKIPPED_NAME).read_text().splitlines()]
-    steps = [line["step"] for line in log_of(out) if "loss" not in line]
-    lines = [line for line in told(errors) if "skipped" in line]
-    return {
-        "status": run.returncode,
-        "said": lines,
-        "skipped": skipped,
-        "checks": {
-            "the run ends as it should": run.returncode == 0,
-            "step 3 alone is skipped": steps == [3],
-            "its batch is written down once": [(x["step"], x["rank"]) for x in skipped] == [(3, 1)],
-            "the clips are named": bool(skipped and skipped[0]["ids"]),
-            "one line says so": len(lines) == 1,
-        },
-    }
-
-
-def told(errors: str) -> list[str]:
-    """Lines on standard error that are not progress and not of torchrun."""
-    return [line for line in errors.splitlines() if line.startswith(("earbit:", "skipped:"))]
-
-
-def rank_of(pid: int) -> str | None:
-    words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    found = dict(word.split(b"=", 1) for word in words if b"=" in word)
-    return found[b"RANK"].decode() if b"RANK" in found else None
-
-
-def runs(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
-
-
-def same_bits(one: Path, other: Path) -> bool:
-    weights, others = (load_file(run / "model.safetensors") for run in (one, other))
-    return all(others[name].tobytes() == array.tobytes() for name, array in weights.items())
 
 
 CASES: dict[str, Callable[[Place], Result]] = {
