@@ -18,7 +18,7 @@ from earbit.errors import ConfigError, EarbitError, Terminated
 from earbit.progress import say, say_always
 from earbit.terminal import accept_any_text
 
-DISTRIBUTED = ("pretrain",)
+DISTRIBUTED = ("pretrain", "units")
 """Commands that torchrun may start."""
 
 
