@@ -38,9 +38,25 @@ def refuse_foreign(path: Path, wanted: str) -> None:
     kind = foreign_kind(path)
     if kind is not None:
         raise FormatError(
-            f"{path}: {kind}; give {wanted}. `earbit import` reads only HuBERT models in Hugging "
-            "Face folders, as model.save_pretrained(DIR) of transformers writes them"
+            f"{path}: {kind}; give {wanted}. `earbit import` reads HuBERT, wav2vec 2.0 and WavLM "
+            "of transformers, fairseq, torchaudio and s3prl"
         )
+
+
+def is_hub_name(where: str) -> bool:
+    """Whether text may be a model of the Hugging Face hub: `facebook/hubert-base-ls960`."""
+    return bool(re.fullmatch(r"[\w.-]+/[\w.-]+", where)) and not Path(where).parent.exists()
+
+
+def absent(path: Path) -> str:
+    """Message for a model that does not exist, which may be a name of the Hugging Face hub."""
+    if is_hub_name(str(path)):
+        return (
+            f"{path}: no such file or folder; to take it from the Hugging Face hub, download it: "
+            f"huggingface-cli download {path} --local-dir {path.name}; then: "
+            f"earbit import {path.name} --out DIR"
+        )
+    return f"{path}: no such file or folder; download the model, give its file or folder"
 
 
 def foreign_kind(path: Path) -> str | None:

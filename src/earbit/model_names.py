@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from earbit.errors import ConfigError
-from earbit.foreign import refuse_foreign, safetensors_metadata
+from earbit.foreign import absent, is_hub_name, refuse_foreign, safetensors_metadata
 from earbit.presets import PRESETS, require_preset
 from earbit.progress import say
 
@@ -29,6 +29,8 @@ def require_model(where: str) -> None:
     if where in PRESETS:
         return
     refuse_foreign(Path(where), WANTED)
+    if not Path(where).exists() and is_hub_name(where):
+        raise ConfigError(absent(Path(where)))
     if not model_path(where).exists():
         raise ConfigError(
             f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
