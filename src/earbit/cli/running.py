@@ -29,7 +29,10 @@ from earbit.terminal import printable
 
 def export(
     model: Model,
-    out: Annotated[Path, Option("FILE.safetensors", "Program file to write.")],
+    out: Annotated[
+        Path,
+        Option("FILE.safetensors|DIR", "Program file to write, or folder for the other formats."),
+    ],
     plan: Annotated[
         str | None,
         Option(
@@ -45,6 +48,10 @@ def export(
             "Output folder of `earbit superb` on this model. The program gets its head.",
         ),
     ] = None,
+    format: Annotated[
+        Literal["program", "hf"],
+        Option("program|hf", "A program for `earbit run`, or a folder for transformers."),
+    ] = "program",
     set: PresetSettings = (),
     seed: Seed = 0,
     json: Json = None,
@@ -54,21 +61,31 @@ def export(
       earbit export onebit --out onebit.safetensors
       earbit export onebit --head onebit-ks --out words.safetensors
       earbit export hubert-base --plan w1a1 --out hubert.safetensors
+      earbit export float --format hf --out for-transformers
 
     The program is compared with the model in PyTorch, leaf by leaf.  docs/quantization.md describes
-    the plans.
+    the plans, docs/other-formats.md the other formats.
     """
     # Before PyTorch is imported, which takes seconds.
-    from earbit.export.out_file import require_program_place
+    if format == "program":
+        from earbit.export.out_file import require_program_place
 
-    require_program_place(out)
+        require_program_place(out)
     require_model(model)
     refuse_program(model, f"`earbit run {model} AUDIO` takes it as it is")
     if plan is not None:
         plan_named(plan)
+    settings = set
+    if format != "program":
+        from earbit.hub.export import export_to_format, rendered
+
+        result = export_to_format(
+            format, model, out, plan=plan, seed=seed, head=head, settings=settings
+        )
+        emit(result, json, rendered(result))
+        return
     from earbit.export.verb import export_model
 
-    settings = set
     result = export_model(model, out, plan=plan, seed=seed, head=head, settings=settings)
     agreement = result["agreement"]
     bits = (
