@@ -5,12 +5,11 @@ import sys
 from dataclasses import replace
 
 import pytest
-import random_heads
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_heads import head_for
 
+import random_heads
 from earbit.cli.main import main
 from earbit.config import override
 from earbit.errors import ConfigError, UnsupportedError
@@ -23,6 +22,7 @@ from earbit.presets import preset
 from earbit.quantize.student import noise_clips
 from earbit.runtime.greedy_text import greedy_indices
 from earbit.superb.tasks import TASKS
+from random_heads import head_for
 
 transformers = pytest.importorskip("transformers")
 from earbit.hub.hf.export import export_hf  # noqa: E402

@@ -24,7 +24,6 @@ from earbit.model_names import refuse_program, require_model
 from earbit.output import emit, for_terminal
 from earbit.progress import say
 from earbit.quantize.plan import plan_named
-from earbit.terminal import printable
 
 
 def export(
@@ -84,34 +83,11 @@ def export(
         )
         emit(result, json, rendered(result))
         return
+    from earbit.export.rendered import rendered_program
     from earbit.export.verb import export_model
 
     result = export_model(model, out, plan=plan, seed=seed, head=head, settings=settings)
-    agreement = result["agreement"]
-    bits = (
-        f"{100 * agreement['bit_agreement']:.4f} % of bits equal "
-        f"(worst {100 * agreement['worst_bit_agreement']:.4f} % at {agreement['worst_leaf']}), "
-        if agreement["worst_bit_agreement"] < 1
-        else "all bits equal, "
-    )
-    emit(
-        result,
-        json,
-        f"{printable(result['file'])}: {result['bytes'] / 1e6:.2f} MB; against PyTorch on "
-        f"{agreement['n_frames']} frames: {bits if agreement['worst_leaf'] != 'none' else ''}"
-        f"output cosine {agreement['output_cosine']:.6f}, "
-        f"largest difference {agreement['max_abs_error']:.2g}"
-        f"{_of_head(result['head']) if 'head' in result else ''}",
-    )
-
-
-def _of_head(agreement: dict[str, Any]) -> str:
-    label, torch_label = agreement["label"], agreement["torch_label"]
-    of_torch = "as PyTorch" if label == torch_label else f"but PyTorch gives {torch_label!r}"
-    return (
-        f"; the label of the head is {label!r} {of_torch}, "
-        f"largest difference of scores {agreement['max_abs_error']:.2g}"
-    )
+    emit(result, json, rendered_program(result))
 
 
 def run(
