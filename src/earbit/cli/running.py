@@ -48,8 +48,11 @@ def export(
         ),
     ] = None,
     format: Annotated[
-        Literal["program", "hf"],
-        Option("program|hf", "A program for `earbit run`, or a folder for transformers."),
+        Literal["program", "hf", "onnx"],
+        Option(
+            "program|hf|onnx",
+            "A program for `earbit run`, a folder for transformers, or a folder with an ONNX file.",
+        ),
     ] = "program",
     set: PresetSettings = (),
     seed: Seed = 0,

@@ -11,10 +11,11 @@ from earbit.extras import imported
 from earbit.hub.out_folder import require_export_folder
 from earbit.terminal import printable
 
-FORMATS: dict[str, tuple[str, str, str]] = {
-    "hf": ("transformers", "earbit.hub.hf.export", "export_hf"),
+FORMATS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "hf": (("transformers",), "earbit.hub.hf.export", "export_hf"),
+    "onnx": (("onnx", "onnxruntime"), "earbit.hub.onnx.export", "export_onnx"),
 }
-"""Required package, module and function by name of a format; the extra has the format's name."""
+"""Required packages, module and function by name of a format; the extra has the format's name."""
 
 
 def export_to_format(
@@ -29,8 +30,9 @@ def export_to_format(
 ) -> dict[str, Any]:
     """Writes a model in another format; raises UnsupportedError if its extra is not installed."""
     require_export_folder(out)
-    package, module, function = FORMATS[name]
-    imported(package, name, f"--format {name}")
+    packages, module, function = FORMATS[name]
+    for package in packages:
+        imported(package, name, f"--format {name}")
     export: Callable[..., dict[str, Any]] = getattr(import_module(module), function)
     return export(where, out, plan=plan, seed=seed, head=head, settings=settings)
 
@@ -38,8 +40,10 @@ def export_to_format(
 def rendered(result: Mapping[str, Any]) -> str:
     """Short text of the result, for a terminal."""
     because = f" (not HuBERT's class: {result['because']})" if result.get("because") else ""
-    largest = max(result["agreement"].values())
+    agreement = result["agreement"]
+    cosine = f"output cosine {agreement['cosine']:.6f}, " if "cosine" in agreement else ""
+    largest = max(value for name, value in agreement.items() if name != "cosine")
     return (
         f"{printable(result['folder'])}: {result['class']}{because}, {result['bytes'] / 1e6:.2f} "
-        f"MB; largest difference from the model {largest:.2g}"
+        f"MB; against PyTorch: {cosine}largest difference {largest:.2g}"
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from earbit.hub.onnx.code_ops import INTEGER_BITS, dequantized, signed_bits
+from earbit.hub.onnx.code_ops import dequantized, signed_bits
 from earbit.hub.onnx.graph import ints, scalar
 from earbit.hub.onnx.values import Translation, Value
 
@@ -115,7 +115,7 @@ def _quantized(t: Translation, op: Op) -> Callable[[str], str]:
     graph, bits, scale = t.graph, op["ints"]["prob_bits"], op["floats"]["prob_scale"]
 
     def make(p: str) -> str:
-        if bits == INTEGER_BITS:
+        if t.has_integers:
             codes = graph.op("QuantizeLinear", p, scalar(scale), np.array(0, np.uint8))
             return graph.op("DequantizeLinear", codes, scalar(scale), np.array(0, np.uint8))
         rounded = graph.op("Round", graph.op("Div", p, scalar(scale)))

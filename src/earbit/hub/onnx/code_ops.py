@@ -1,8 +1,9 @@
 """Ops on bits and codes: exact integer arithmetic in float32, and integers for 8 bits.
 
 Bits are 0 and 1 in the graph.  A product of signed bits b with weights w is 2 (b w) - sum(w), so
-zeros at padding are the bit 0 that they are in a program.  Products with 8 bits on both sides are
-`DequantizeLinear` of both operands and a float product (QDQ), which engines compute with integers.
+zeros at padding are the bit 0 that they are in a program.  If all products have 8 bits on both
+sides, they are `DequantizeLinear` of both operands and a float product (QDQ), which engines compute
+with integers.  Engines round sums of QDQ differently, which flips bits of other plans.
 
 Letters: B batch, T frames, C columns.
 """
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
+from earbit.export.program import Program
 from earbit.hub.onnx.float_ops import convolution, is_pointwise, linear, taps_of
 from earbit.hub.onnx.frame_ops import normalized
 from earbit.hub.onnx.graph import Operand, scalar
@@ -23,6 +25,14 @@ from earbit.hub.onnx.values import Translation, Value
 Op = dict[str, Any]
 INTEGER_BITS = 8
 """Bits of the codes that engines have integer products for."""
+OPS_OF_BITS = {
+    "pack",
+    "waveform_bits",
+    "attention_b1",
+    "relative_attention_b1",
+    *(f"{kind}_{bits}" for kind in ("gemm", "conv", "depthwise") for bits in ("b1", "planes")),
+}
+"""Ops that read or write bits."""
 
 
 def pack(t: Translation, op: Op, x: Value) -> Value:
@@ -55,9 +65,9 @@ def quantize(t: Translation, op: Op, x: Value) -> Value:
 
     read = t.elementwise(x, shifted)
     read.scale = scale
-    if bits == INTEGER_BITS:
-        zero = np.array(0, np.uint8 if is_unsigned else np.int8)
-        read.integers = graph.op("QuantizeLinear", t.rows(read), scalar(scale), zero)
+    if t.has_integers:
+        read.zero = np.array(0, np.uint8 if is_unsigned else np.int8)
+        read.integers = graph.op("QuantizeLinear", t.rows(read), scalar(scale), read.zero)
         read.rows, read.channels = graph.op("Cast", read.integers, to=TensorProto.FLOAT), None
         return read
     low, high = (0, 2**bits - 1) if is_unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
@@ -69,6 +79,17 @@ def quantize(t: Translation, op: Op, x: Value) -> Value:
     made = t.elementwise(read, codes)
     made.scale = scale
     return made
+
+
+def has_integer_products(program: Program) -> bool:
+    """Whether all quantized products of a program have 8 bits on both sides."""
+    bits = {
+        op["ints"].get(name)
+        for op in program.ops
+        for name in ("bits", "weight_bits", "prob_bits")
+        if name in op["ints"]
+    }
+    return bits == {INTEGER_BITS} and not {op["op"] for op in program.ops} & OPS_OF_BITS
 
 
 def unpack(t: Translation, op: Op, x: Value) -> Value:
@@ -117,10 +138,10 @@ def depthwise_i8(t: Translation, op: Op, x: Value) -> Value:
 def dequantized(t: Translation, x: Value) -> str:
     """Rows (B, T, C) of a value with 8-bit integers, as the floats that they represent."""
     integers = x.integers or ""
-    made: str = t.once(
-        ("dequantized", integers),
-        lambda: t.graph.op("DequantizeLinear", integers, scalar(x.scale)),
-    )
+    assert x.zero is not None
+    # Without a zero point, ONNX Runtime may quantize again as unsigned.
+    inputs = (integers, scalar(x.scale), x.zero)
+    made: str = t.once(("dequantized", integers), lambda: t.graph.op("DequantizeLinear", *inputs))
     return made
 
 
@@ -138,9 +159,8 @@ def _of_codes(
     t: Translation, op: Op, x: Value, weight: np.ndarray, attributes: dict[str, int]
 ) -> Value:
     scale, bias = t.tensor(op, "scale"), t.tensor(op, "bias")
-    is_of_integers = attributes["weight_bits"] == INTEGER_BITS and x.integers is not None
     # A scale below zero, of a batch norm, has no form in QDQ.
-    if is_of_integers and (scale > 0).all():
+    if x.integers is not None and (scale > 0).all():
         return _dequantized_product(t, x, weight, scale / np.float32(x.scale), bias, attributes)
     return _scaled_or_bits(t, op, _product(t, x, weight, attributes, _is_signed(t, op, x)))
 

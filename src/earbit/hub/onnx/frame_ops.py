@@ -31,8 +31,9 @@ def normalized(t: Translation, x: Value, weight: np.ndarray, bias: np.ndarray, e
         return graph.op("InstanceNormalization", t.channels(x), weight, bias, epsilon=eps)
     centred, variance = _moments(t, x)
     deviation = graph.op("Sqrt", graph.op("Add", variance, scalar(eps)))
-    scaled = graph.op("Mul", graph.op("Div", centred, deviation), weight[:, None])
-    return graph.op("Add", scaled, bias[:, None])
+    # In the order of the model, so that roundings, and thus codes, are the same.
+    gain = graph.op("Mul", graph.op("Reciprocal", deviation), weight[:, None])
+    return graph.op("Add", graph.op("Mul", centred, gain), bias[:, None])
 
 
 def mean_frames(t: Translation, op: Op, x: Value) -> Value:

@@ -65,7 +65,7 @@ def onnx_model(
     Raises UnsupportedError, naming it, for an op without a translation.
     """
     graph = Graph()
-    t = Translation(graph, program)
+    t = Translation(graph, program, code_ops.has_integer_products(program))
     lengths = None
     if n_samples is None:
         lengths = graph.op("ReduceSum", MASK, ints(1), keepdims=0)

@@ -34,6 +34,8 @@ class Value:
     """Tensor (B, T, C) of 8-bit codes as int8 or uint8, if there is one."""
     scale: float = 1.0
     """Value of one code."""
+    zero: np.ndarray | None = None
+    """Zero of the type of `integers`."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class Translation:
 
     graph: Graph
     program: Program
+    has_integers: bool
+    """Whether 8-bit codes are integers (QDQ)."""
     values: list[Value] = field(default_factory=list)
     known: dict[Any, Any] = field(default_factory=dict)
     """Results that several ops share, such as masks."""
