@@ -1,0 +1,49 @@
+"""`earbit export --format`: folders for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from earbit.extras import imported
+from earbit.hub.out_folder import require_export_folder
+from earbit.terminal import printable
+
+FORMATS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "hf": (("transformers",), "earbit.hub.hf.export", "export_hf"),
+    "onnx": (("onnx", "onnxruntime"), "earbit.hub.onnx.export", "export_onnx"),
+}
+"""Required packages, module and function by name of a format; the extra has the format's name."""
+
+
+def export_to_format(
+    name: str,
+    where: str,
+    out: Path,
+    *,
+    plan: str | None,
+    seed: int,
+    head: Path | None,
+    settings: Sequence[str],
+) -> dict[str, Any]:
+    """Writes a model in another format; raises UnsupportedError if its extra is not installed."""
+    require_export_folder(out)
+    packages, module, function = FORMATS[name]
+    for package in packages:
+        imported(package, name, f"--format {name}")
+    export: Callable[..., dict[str, Any]] = getattr(import_module(module), function)
+    return export(where, out, plan=plan, seed=seed, head=head, settings=settings)
+
+
+def rendered(result: Mapping[str, Any]) -> str:
+    """Short text of the result, for a terminal."""
+    because = f" (not HuBERT's class: {result['because']})" if result.get("because") else ""
+    agreement = result["agreement"]
+    cosine = f"output cosine {agreement['cosine']:.6f}, " if "cosine" in agreement else ""
+    largest = max(value for name, value in agreement.items() if name != "cosine")
+    return (
+        f"{printable(result['folder'])}: {result['class']}{because}, {result['bytes'] / 1e6:.2f} "
+        f"MB; against PyTorch: {cosine}largest difference {largest:.2g}"
+    )
