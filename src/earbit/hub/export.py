@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from earbit.extras import imported
-from earbit.hub.out_folder import require_export_folder
+from earbit.hub.out_folder import ONNX, require_export_folder
+from earbit.model_names import MODEL_FILE_NAME
 from earbit.terminal import printable
 
-FORMATS: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "hf": (("transformers",), "earbit.hub.hf.export", "export_hf"),
-    "onnx": (("onnx", "onnxruntime"), "earbit.hub.onnx.export", "export_onnx"),
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format by its function, which is imported when it is needed."""
+
+    packages: tuple[str, ...]
+    """Required packages; the extra has the name of the format."""
+    weights: str
+    """File or folder of the weights in the output folder."""
+    module: str
+    function: str
+
+
+FORMATS = {
+    "hf": Format(("transformers",), MODEL_FILE_NAME, "earbit.hub.hf.export", "export_hf"),
+    "onnx": Format(("onnx", "onnxruntime"), ONNX, "earbit.hub.onnx.export", "export_onnx"),
 }
-"""Required packages, module and function by name of a format; the extra has the format's name."""
 
 
 def export_to_format(
@@ -29,11 +43,11 @@ def export_to_format(
     settings: Sequence[str],
 ) -> dict[str, Any]:
     """Writes a model in another format; raises UnsupportedError if its extra is not installed."""
-    require_export_folder(out)
-    packages, module, function = FORMATS[name]
-    for package in packages:
+    chosen = FORMATS[name]
+    require_export_folder(out, chosen.weights)
+    for package in chosen.packages:
         imported(package, name, f"--format {name}")
-    export: Callable[..., dict[str, Any]] = getattr(import_module(module), function)
+    export: Callable[..., dict[str, Any]] = getattr(import_module(chosen.module), chosen.function)
     return export(where, out, plan=plan, seed=seed, head=head, settings=settings)
 
 

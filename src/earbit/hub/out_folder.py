@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,21 @@ CARD, CONFIG, PREPROCESSOR = "README.md", "config.json", "preprocessor_config.js
 VOCABULARY, TOKENIZER = "vocab.json", "tokenizer_config.json"
 ONNX = "onnx"
 """Folder of ONNX files, where transformers.js looks for them."""
-OWN_FILES = {CARD, CONFIG, PREPROCESSOR, VOCABULARY, TOKENIZER, ONNX, MODEL_FILE_NAME}
+SETTINGS_FILES = frozenset({CARD, CONFIG, PREPROCESSOR, VOCABULARY, TOKENIZER})
+"""Files of every format, which an export replaces or removes."""
 
 
-def require_export_folder(out: Path, own: Collection[str] = frozenset(OWN_FILES)) -> None:
-    """Raises ConfigError for a file, and for a folder with a model of earbit or other files."""
+def require_export_folder(out: Path, weights: str) -> None:
+    """Raises ConfigError for a file, and for a folder with a model of earbit or other files.
+
+    weights: name of the file or folder that a format has beside `SETTINGS_FILES`.
+    """
     if (held := format_of(out / MODEL_FILE_NAME)) is not None:
         raise ConfigError(
             f"{out}: holds a trained model ({held}), which the export would replace; give another "
             "--out"
         )
-    refuse_other_files(out, own)
+    refuse_other_files(out, SETTINGS_FILES | {weights})
 
 
 @contextmanager
@@ -42,6 +46,7 @@ def written_whole(out: Path) -> Iterator[Path]:
     make_folder(out)
     temporary = out / f".{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
+    written: set[str] = set()
     try:
         temporary.mkdir()
         yield temporary
@@ -49,6 +54,10 @@ def written_whole(out: Path) -> Iterator[Path]:
             place = out / path.relative_to(temporary)
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
+            written.add(place.name)
+        for name in SETTINGS_FILES - written:
+            # Of an earlier export, for example the vocabulary of a head that this one lacks.
+            (out / name).unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
         # safetensors raises its own error for a full disk.
         reason = getattr(error, "strerror", None) or error

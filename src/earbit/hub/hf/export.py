@@ -29,6 +29,7 @@ from earbit.hub.out_folder import (
 from earbit.hub.source import Source, open_source
 from earbit.hub.tokenizer import tokenizer_files
 from earbit.model import AudioModel
+from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.evaluation import evaluating
 from earbit.quantize.student import noise_clips
 from earbit.superb.head_file import TrainedHead
@@ -63,7 +64,7 @@ def export_hf(
     `earbit.hub.hf`.  Raises ConfigError for an unsuitable folder, UnsupportedError for a head
     without a class, and RuntimeError, a bug in earbit, if the saved model computes other values.
     """
-    require_export_folder(out)
+    require_export_folder(out, MODEL_FILE_NAME)
     source = open_source(where, plan=plan, seed=seed, head=head, settings=settings)
     exported = as_transformers(source)
     theirs = exported.model

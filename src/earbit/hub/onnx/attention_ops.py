@@ -220,9 +220,8 @@ def _frames_of_blocks(t: Translation, like: Value, radius: int, margin: int) -> 
 
     def make() -> str:
         n_blocks = graph.op("Div", graph.op("Add", n, ints(block - 1)), ints(block))
-        end = graph.op("Squeeze", n_blocks, ints(0))
-        number = graph.op("Range", np.array(0), end, np.array(1))
-        first = graph.op("Unsqueeze", graph.op("Mul", number, np.array(block)), ints(1))
+        first = graph.op("Mul", t.counted(n_blocks), ints(block))
+        first = graph.op("Unsqueeze", first, ints(1))
         return graph.op("Add", first, np.arange(-margin, block + margin))
 
     made: str = t.once(("frames_of_blocks", n, radius, margin), make)

@@ -17,6 +17,7 @@ import onnxruntime
 import torch
 
 from earbit.config import type_name
+from earbit.errors import ConfigError
 from earbit.export.head import ModelHead, lower_head
 from earbit.export.lower import lower_model
 from earbit.frames import KERNELS, STRIDES
@@ -70,8 +71,9 @@ def export_onnx(
     Raises ConfigError for an unsuitable folder, UnsupportedError for a computation that programs
     do not have, and RuntimeError, a bug in earbit, if ONNX Runtime computes other values.
     """
-    require_export_folder(out)
+    require_export_folder(out, ONNX)
     source = open_source(where, plan=plan, seed=seed, head=head, settings=settings)
+    _require_same_model(out, source)
     is_quantized = bool(quantized_leaves_of(source.model))
     name = QUANTIZED_FILE if is_quantized else FLOAT_FILE
     with written_whole(out) as folder:
@@ -91,6 +93,25 @@ def export_onnx(
         "bytes": sum(p.stat().st_size for p in (out / ONNX).glob(f"{name}*")),
         "agreement": agreement,
     }
+
+
+def _require_same_model(out: Path, source: Source) -> None:
+    """Raises ConfigError if the folder has files of another configuration or head.
+
+    A folder may hold a float model and its quantized form, which share the other files.
+    """
+    if not (out / CONFIG).is_file():
+        return
+    try:
+        held = json.loads((out / CONFIG).read_text(encoding="utf-8"))["earbit"]
+    except (ValueError, KeyError, TypeError):
+        held = {}
+    mine = json.loads(json.dumps(config_of(source)))
+    if any(held.get(name) != mine.get(name) for name in ("model", "head")):
+        raise ConfigError(
+            f"{out}: holds another model; only the float and the quantized form of one model share "
+            "a folder; give another --out"
+        )
 
 
 def write_onnx(source: Source, file: Path, n_samples: int | None = None) -> None:

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 from earbit.hub.onnx.graph import ints, scalar
 from earbit.hub.onnx.values import Translation, Value
@@ -168,10 +169,10 @@ def sinusoids(t: Translation, op: Op, x: Value) -> Value:
     """Sines and cosines of all distances between frames, (1, 2 T - 1, C)."""
     graph, frequency = t.graph, t.tensor(op, "frequency")
     n_columns = op["ints"]["columns"]
-    n = graph.op("Squeeze", t.n_frames(x), ints(0))
-    last = graph.op("Sub", n, np.array(1))
-    distance = graph.op("Range", last, graph.op("Neg", n), np.array(-1))
-    distance = graph.op("Unsqueeze", graph.op("Cast", distance, to=1), ints(0, 2))
+    last = graph.op("Sub", t.n_frames(x), ints(1))
+    rows = t.counted(graph.op("Add", graph.op("Add", last, last), ints(1)))
+    distance = graph.op("Cast", graph.op("Sub", last, rows), to=TensorProto.FLOAT)
+    distance = graph.op("Unsqueeze", distance, ints(0, 2))
     angle = graph.op("Unsqueeze", graph.op("Mul", distance, frequency), ints(-1))
     both = graph.op("Concat", graph.op("Sin", angle), graph.op("Cos", angle), axis=-1)
     table = graph.op("Reshape", both, ints(0, 0, 2 * len(frequency)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import onnx
 
 from earbit.export.program import Program
 from earbit.hub.onnx.graph import Graph, ints
@@ -96,6 +97,21 @@ class Translation:
         )
         return n
 
+    def counted(self, n: str) -> str:
+        """The numbers 0, 1, ..., n - 1 for n int64 (1,)."""
+        # `Range` needs a scalar, which shape inference of ONNX Runtime takes for a vector.
+        ones = onnx.helper.make_tensor("one", onnx.TensorProto.INT64, [1], [1])
+        made: str = self.once(
+            ("counted", n),
+            lambda: self.graph.op(
+                "CumSum",
+                self.graph.op("ConstantOfShape", n, value=ones),
+                np.array(0),
+                exclusive=1,
+            ),
+        )
+        return made
+
     def mask(self, value: Value) -> str | None:
         """1 at real frames and 0 at padding, float32 (B, T); None if no row is padded."""
         if value.lengths is None:
@@ -103,8 +119,7 @@ class Translation:
 
         def make() -> str:
             graph = self.graph
-            end = graph.op("Squeeze", self.n_frames(value), ints(0))
-            frames = graph.op("Range", np.array(0), end, np.array(1))
+            frames = self.counted(self.n_frames(value))
             is_real = graph.op("Less", frames, graph.op("Unsqueeze", value.lengths or "", ints(1)))
             return graph.op("Cast", is_real, to=1)
 
