@@ -19,7 +19,7 @@ SYSTEM_CMAKE := $(shell cmake --version 2>/dev/null | sed -n 's/^cmake version \
 N ?= 20000
 FIRST ?= 0
 
-.PHONY: help setup same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit clean
+.PHONY: help setup same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit wheels clean
 
 help:
 	@echo "make setup   installs earbit into .venv"
@@ -28,6 +28,7 @@ help:
 	@echo "make test-slow, make lint, make format, make bench, make clean"
 	@echo "make test-arm, make test-old-cpu    test the kernels on CPUs that qemu emulates"
 	@echo "make libearbit                  builds the C library, without Python packages (docs/c.md)"
+	@echo "make wheels PYTHONS='python3.11 python3.12'   builds wheels for x86-64 and 64-bit ARM in dist"
 	@echo "make fuzz N=1000000 FIRST=0     loads damaged program files with sanitizers"
 	@echo "make race                       runs many threads with the thread sanitizer"
 	@echo "TORCH=cpu or TORCH=cu128 selects the build of PyTorch when .venv is made"
@@ -115,6 +116,16 @@ race: .venv/.dev
 	$(CMAKE) --build --preset tsan --target stress
 	$(PY) tests/runtime/small_programs.py build/small-programs
 	for program in build/small-programs/*; do build/tsan/tests/csrc/stress "$$program" 16 200 || exit 1; done
+
+.venv/.wheels: .venv/.base
+	$(PIP_INSTALL) --group wheels
+	@touch $@
+
+# PYTHONS: with headers.  The second wheel has the stable ABI and serves later versions too.
+PYTHONS ?= python3.11 python3.12
+wheels: .venv/.wheels
+	$(PY) packaging/wheels.py --out dist --python $(PYTHONS)
+	$(PY) packaging/smoke_test.py --wheels dist --python $(PYTHONS)
 
 clean:
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
