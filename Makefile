@@ -6,6 +6,11 @@ PYTHON ?= python3
 PY := .venv/bin/python
 NATIVE := CMakeLists.txt $(shell find csrc -name '*.cc' -o -name '*.h' -o -name '*.def')
 OUT ?= earbit-study
+# The build of PyTorch: cpu, or a CUDA version such as cu128. Empty: the one of PyPI.
+TORCH ?=
+# Among equal versions pip prefers one with a build, as 2.13.0+cu128.
+PIP_INSTALL = $(PY) -m pip install --quiet --constraint constraints.txt \
+  $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 
 CMAKE := .venv/bin/cmake
 # The system's, where it reads our presets.
@@ -25,6 +30,7 @@ help:
 	@echo "make libearbit                  builds the C library, without Python packages (docs/c.md)"
 	@echo "make fuzz N=1000000 FIRST=0     loads damaged program files with sanitizers"
 	@echo "make race                       runs many threads with the thread sanitizer"
+	@echo "TORCH=cpu or TORCH=cu128 selects the build of PyTorch when .venv is made"
 	@echo "PYTHON=python3.12 selects the interpreter (3.11 to 3.13)"
 
 define make-venv
@@ -41,7 +47,7 @@ setup: .venv/.base
 .venv/.base: pyproject.toml constraints.txt $(NATIVE) | same-python
 	$(make-venv)
 	@echo "compiling and installing earbit, which takes some minutes"
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[synth,eval,report]"
+	$(PIP_INSTALL) --editable ".[train,synth,report]"
 	@touch $@
 
 same-python:
@@ -49,7 +55,7 @@ same-python:
 	  { echo ".venv holds $$($(PY) -V), asked for is $$($(PYTHON) -V); run 'make clean' first" >&2; exit 1; }
 
 .venv/.dev: .venv/.base
-	$(PY) -m pip install --quiet --constraint constraints.txt --group dev
+	$(PIP_INSTALL) --group dev
 	@touch $@
 
 study: .venv/.base
@@ -89,7 +95,7 @@ bench: .venv/.dev
 
 .venv/.cmake: | same-python
 	$(make-venv)
-	$(PY) -m pip install --quiet --constraint constraints.txt "cmake>=3.24,<5"
+	$(PIP_INSTALL) "cmake>=3.24,<5"
 	@touch $@
 
 libearbit: CMAKE := $(or $(SYSTEM_CMAKE),$(CMAKE))

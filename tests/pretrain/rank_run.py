@@ -1,8 +1,8 @@
 """A small training on noise with several ranks, each a process of its own.
 
 A rank writes what it has seen to OUT/seen-RANK.jsonl, and what it prints to OUT/stderr-RANK.txt.
-`fault=STEP:RANK:WHAT` lets one rank fail: nan, dead, error or term.  `unreadable=a,b` are ids of
-clips that cannot be decoded.
+`fault=STEP:RANK:WHAT` lets one rank fail: nan, dead, error, term or interrupt (Ctrl-C twice).
+`unreadable=a,b` are ids of clips that cannot be decoded.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,10 @@ def failing(fault):
             raise RuntimeError("a bug")
         if what == "term":
             os.kill(os.getpid(), signal.SIGTERM)
+        if what == "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1.1)  # longer than the echo of torchrun
+            os.kill(os.getpid(), signal.SIGINT)
         return found
 
     return Objective(loss, needs_units=True)

@@ -117,6 +117,15 @@ def test_a_rank_that_fails_ends_the_others_with_one_line_that_says_why(tmp_path,
     assert re.match(message, told[0])
 
 
+@pytest.mark.slow
+def test_a_second_interruption_of_one_rank_ends_the_others_in_one_line(tmp_path):
+    codes, said = run_ranks(2, tmp_path, "fault=7:1:interrupt")
+    assert 0 not in codes
+    assert "Traceback" not in said
+    told = [line for line in said.splitlines() if line.startswith("earbit:")]
+    assert told == ["earbit: rank 1 of 2 was interrupted; the other ranks end"]
+
+
 def test_after_a_kill_two_ranks_end_with_the_same_bits(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     run_ranks(2, whole, "optimiser.n_steps=12")

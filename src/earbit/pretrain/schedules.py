@@ -88,7 +88,7 @@ def recipe_with(
 
     Raises the errors of `load_recipe` and `scheduled`.
     """
-    recipe = load_recipe(where)
+    recipe = load_recipe(where, n_ranks=n_ranks)
     if schedule is not None:
         recipe = scheduled(recipe, schedule, n_ranks=n_ranks)
     if settings:

@@ -10,7 +10,6 @@ import math
 import signal
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from earbit.distributed import first, rank, total
+from earbit.distributed import rank, total
 from earbit.errors import DataError, Interrupted, Terminated
+from earbit.pretrain.best import VALIDATED, Best
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.checkpoint import (
     CHECKPOINTS,
     N_KEPT,
     Position,
     Scaler,
-    best_figures,
-    keep_best,
     load_newest,
     save_checkpoint,
     steps_done,
@@ -41,8 +39,6 @@ Updates = Callable[[Position], Generator[tuple[Position, Mapping[str, Any]], Non
 """Position -> endless updates from there, closed after the last one.
 
 Each yields its position and the scalars to log."""
-VALIDATED = "valid_loss"
-"""Scalar of updates after which the model was validated."""
 
 
 def run_steps(
@@ -72,7 +68,7 @@ def run_steps(
     """
     checkpoints = out_dir / CHECKPOINTS
     start = load_newest(checkpoints, network, optimiser, run, scaler) or Position(0, 0, 0)
-    least_loss = (first(partial(best_figures, checkpoints)) or {}).get(VALIDATED, math.inf)
+    best = Best(checkpoints)
     log = opened_log(out_dir, start.step, tensorboard=tensorboard) if rank() == 0 else nullcontext()
     network.train()
     ended_by = 0
@@ -89,14 +85,12 @@ def run_steps(
             ):
                 advance(1, f"loss {parts['loss']:.2f}" if "loss" in parts else "skipped")
                 is_last = step == n_steps
-                is_best = parts.get(VALIDATED, math.inf) < least_loss
-                if is_last and math.isinf(least_loss):
-                    is_best = False  # the only one that was validated
+                figures = best.figures_of(parts, is_last=is_last)
                 is_logged = step % log_every_steps == 0 or is_last or VALIDATED in parts
                 if write is not None and is_logged:
                     write(step, parts)
                 ended_by = _first_signal(signal_seen())
-                if step % checkpoint_every_steps == 0 or is_last or is_best or ended_by:
+                if step % checkpoint_every_steps == 0 or is_last or figures or ended_by:
                     save_checkpoint(
                         checkpoints,
                         network,
@@ -105,11 +99,10 @@ def run_steps(
                         run,
                         scaler=scaler,
                         n_kept=n_kept,
+                        best=figures,
                     )
-                if is_best:
-                    least_loss = parts[VALIDATED]
-                    figures = {k: v for k, v in parts.items() if k.startswith("valid_")}
-                    first(partial(keep_best, checkpoints, step, figures))
+                if figures:
+                    best.keep(step, figures)
                 if ended_by:
                     raise KeyboardInterrupt
     except KeyboardInterrupt:

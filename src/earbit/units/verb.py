@@ -109,7 +109,8 @@ def _units_by(
     resplit: bool,
 ) -> dict[str, Any]:
     refuse_other_files(out_dir, FILES)
-    labels = UnitLabels.load(out_dir / LABELS) if (out_dir / LABELS).exists() else None
+    # Rank 0 decides: a shared disk may show the others an older state.
+    labels = UnitLabels.load(out_dir / LABELS) if first((out_dir / LABELS).exists) else None
     if labels is not None:
         check(labels)
     with only_run_in(out_dir):

@@ -11,17 +11,16 @@ from transformers import HubertConfig, HubertForCTC, HubertModel, PreTrainedMode
 from earbit.encoders.transformer import TransformerConfig
 from earbit.frames import KERNELS, STRIDES
 from earbit.heads.linear import FrameLinear
-from earbit.hub.hugging_face import LAYER_NAMES, NAMES, NORMS
+from earbit.hub.hugging_face_config import NORMS
+from earbit.hub.tensor_names import our_name
 from earbit.model import AudioModel, ModelConfig
 from earbit.nn.positional import N_GROUPS
 from earbit.quantize.convert import quantized_leaves_of
 from earbit.superb.head_file import TrainedHead
 
 THEIR_NORMS = {ours: theirs for theirs, ours in NORMS.items()}
-THEIR_NAMES = {ours: theirs for theirs, ours in NAMES.items()}
-THEIR_LAYER_NAMES = {ours: theirs for theirs, ours in LAYER_NAMES.items()}
-THEIR_GROUPS = {"convs": "conv", "norms": "layer_norm"}
-"""Modules of the front end: name in earbit to name in transformers."""
+_HEAD, _BASE = "lm_head.", "hubert."
+"""Beginnings of the tensor names of HubertForCTC."""
 
 
 def why_not_hubert(model: AudioModel, head: TrainedHead | None) -> str | None:
@@ -56,36 +55,20 @@ def linear_on_last_state(head: TrainedHead) -> tuple[Tensor, Tensor] | None:
 
 def as_hubert(model: AudioModel, head: TrainedHead | None) -> PreTrainedModel:
     """A model for which `why_not_hubert` is None as HubertModel, or HubertForCTC with its head."""
-    tensors = {
-        their_name(name): tensor
-        for name, tensor in model.state_dict().items()
-        if not name.startswith("head.")
-    }
+    tensors: dict[str, Tensor] = {}
     if head is None:
         theirs = HubertModel(_config_of(model.config))
     else:
         linear = linear_on_last_state(head)
         assert linear is not None
         theirs = HubertForCTC(_config_of(model.config, vocab_size=len(head.outputs)))
-        tensors = {f"hubert.{name}": tensor for name, tensor in tensors.items()}
-        tensors |= {"lm_head.weight": linear[0], "lm_head.bias": linear[1]}
+        tensors |= {f"{_HEAD}weight": linear[0], f"{_HEAD}bias": linear[1]}
+    ours = model.state_dict()
+    for name in theirs.state_dict():
+        if not name.startswith(_HEAD):
+            tensors[name] = ours[our_name(name.removeprefix(_BASE))]
     theirs.load_state_dict(tensors)
     return theirs.eval()
-
-
-def their_name(name: str) -> str:
-    """The name of a tensor of `AudioModel` in HubertModel; inverse of the importer's names."""
-    parts = name.split(".")
-    if parts[0] == "front_end":
-        group = THEIR_GROUPS[parts[1]]
-        return ".".join(["feature_extractor.conv_layers", parts[2], group, *parts[3:]])
-    if parts[:2] == ["encoder", "layers"]:
-        inner, last = ".".join(parts[3:-1]), parts[-1]
-        return ".".join([*parts[:3], THEIR_LAYER_NAMES.get(inner, inner), last])
-    for ours, theirs in THEIR_NAMES.items():
-        if name == ours or name.startswith(f"{ours}."):
-            return theirs + name.removeprefix(ours)
-    return name
 
 
 def _config_of(config: ModelConfig, **more: Any) -> HubertConfig:
@@ -108,6 +91,8 @@ def _config_of(config: ModelConfig, **more: Any) -> HubertConfig:
         feat_extract_norm=THEIR_NORMS[front_end.norm],
         num_conv_pos_embeddings=encoder.position_kernel,
         num_conv_pos_embedding_groups=N_GROUPS,
+        conv_pos_batch_norm=encoder.position_norm == "batch",
+        feat_proj_layer_norm=config.feature_norm,
         do_stable_layer_norm=encoder.norm == "pre",
         # The first symbol of a vocabulary is the CTC blank.
         pad_token_id=0,

@@ -163,7 +163,8 @@ def _expected(model: AudioModel, source: Source, wave_BN: torch.Tensor) -> torch
     with evaluating(model):
         states: list[torch.Tensor] = model(wave_BN).states
     if source.head is None:
-        return states[-1]
+        last: torch.Tensor = states[-1]
+        return last
     lengths = torch.tensor([states[0].shape[1]])
     scores: torch.Tensor = source.head.head(torch.stack(states), lengths)
     return scores
