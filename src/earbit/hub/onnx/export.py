@@ -161,7 +161,7 @@ def verified(source: Source, file: Path) -> dict[str, float]:
 
 def _expected(model: AudioModel, source: Source, wave_BN: torch.Tensor) -> torch.Tensor:
     with evaluating(model):
-        states = model(wave_BN).states
+        states: list[torch.Tensor] = model(wave_BN).states
     if source.head is None:
         last: torch.Tensor = states[-1]
         return last
