@@ -57,7 +57,7 @@ def recipe(corpus, encoder="transformer", n_steps=3, **train) -> RecipeConfig:
 
 @pytest.mark.parametrize("encoder", list(ENCODERS))
 def test_training_learns_what_a_frame_sounds_like(encoder, melodies, tmp_path):
-    figures = pretrain(recipe(melodies, encoder, n_steps=120, unmasked_weight=1.0), tmp_path)
+    figures = pretrain(recipe(melodies, encoder, n_steps=60, unmasked_weight=1.0), tmp_path)
     units = json.loads((tmp_path / "units" / "units.json").read_text())
     commonest = max(units["histogram"]) / sum(units["histogram"])
     assert commonest < 0.5
