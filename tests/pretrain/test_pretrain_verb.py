@@ -22,9 +22,9 @@ from earbit.errors import ConfigError, DataError
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
 from earbit.nn.front_end import FrontEndConfig
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.train_config import TrainConfig
 from earbit.pretrain.verb import pretrain
 from earbit.units.discover import UnitConfig
 from earbit.units.labels import UnitLabels
