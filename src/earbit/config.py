@@ -22,6 +22,8 @@ from earbit.errors import ConfigError, shown
 from earbit.files import write_json
 
 T = TypeVar("T")
+LATER = {"later": True}
+"""Metadata of a field that a later version added; digests do not change by its default value."""
 
 
 def type_name(config_class: type) -> str:
@@ -29,11 +31,18 @@ def type_name(config_class: type) -> str:
     return config_class.__name__.removesuffix("Config").lower()
 
 
-def to_dict(config: Any) -> Any:
-    """Converts a configuration to plain JSON values; the inverse of `from_dict`."""
+def to_dict(config: Any, *, without_later: bool = False) -> Any:
+    """Converts a configuration to plain JSON values; the inverse of `from_dict`.
+
+    without_later: leaves out fields marked as `LATER` that have their default value.
+    """
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        fields = {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
-        return {"type": type_name(type(config)), **fields}
+        values = {
+            f.name: to_dict(getattr(config, f.name), without_later=without_later)
+            for f in dataclasses.fields(config)
+            if not (without_later and "later" in f.metadata) or getattr(config, f.name) != f.default
+        }
+        return {"type": type_name(type(config)), **values}
     if isinstance(config, (tuple, list)):
         return [to_dict(item) for item in config]
     if isinstance(config, Mapping):

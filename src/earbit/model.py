@@ -5,12 +5,13 @@ Letters: B batch, N samples, C channels, T frames, D width, U units, E width of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from earbit.config import LATER
 from earbit.encoders.table import EncoderConfig, build_encoder
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.frames import MIN_SAMPLES, n_frames_of
@@ -36,6 +37,9 @@ class ModelConfig:
     """Whether audio is normalised to zero mean and unit variance (HuBERT Large; not Base)."""
     feature_gradient_scale: float = 0.1
     """Factor on the gradient into the front end: 0.1 in HuBERT Base, 1 in Large."""
+    feature_norm: bool = field(default=True, metadata=LATER)
+    """Whether a layer norm precedes the projection to the width of the encoder; not in
+    DistilHuBERT."""
 
     def __post_init__(self) -> None:
         if self.n_units is not None:
@@ -88,7 +92,11 @@ class AudioModel(torch.nn.Module):
         self.config = config
         d_model = config.encoder.d_model
         self.front_end = FrontEnd(config.front_end)
-        self.feature_norm = torch.nn.LayerNorm(config.front_end.n_channels)
+        self.feature_norm = (
+            torch.nn.LayerNorm(config.front_end.n_channels)
+            if config.feature_norm
+            else torch.nn.Identity()
+        )
         self.projection = Linear(config.front_end.n_channels, d_model)
         self.dropout = torch.nn.Dropout(config.dropout_input)
         self.mask_embedding = torch.nn.Parameter(torch.rand(d_model))

@@ -22,7 +22,8 @@ def weights_digest(model: AudioModel) -> str:
         ]
         for name, leaf in leaf_modules(model).items()
     }
-    digest = hashlib.sha256(json.dumps([to_dict(model.config), precisions]).encode())
+    config = to_dict(model.config, without_later=True)
+    digest = hashlib.sha256(json.dumps([config, precisions]).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

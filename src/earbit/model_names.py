@@ -6,10 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from earbit.errors import ConfigError
-from earbit.foreign import refuse_foreign
+from earbit.foreign import absent, is_hub_name, refuse_foreign, safetensors_metadata
 from earbit.presets import PRESETS, require_preset
 from earbit.progress import say
 
@@ -31,6 +29,8 @@ def require_model(where: str) -> None:
     if where in PRESETS:
         return
     refuse_foreign(Path(where), WANTED)
+    if not Path(where).exists() and is_hub_name(where):
+        raise ConfigError(absent(Path(where)))
     if not model_path(where).exists():
         raise ConfigError(
             f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
@@ -72,8 +72,7 @@ def _says_program(path: Path) -> bool:
 def format_of(path: Path) -> str | None:
     """Format of a file of earbit by its metadata; None for damaged and foreign files."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            kind = json.loads((file.metadata() or {})["earbit"])["format"]
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+        kind = json.loads(safetensors_metadata(path)["earbit"])["format"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return str(kind)

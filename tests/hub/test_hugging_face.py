@@ -127,7 +127,8 @@ def test_an_imported_model_is_exported_in_8_bits_and_names_its_origin(tmp_path, 
     [
         ("conv_kernel", [10, 3, 3, 3, 3, 2, 3]),
         ("hidden_act", "relu"),
-        ("conv_pos_batch_norm", True),
+        ("add_adapter", True),
+        ("adapter_attn_dim", 16),
         ("num_conv_pos_embedding_groups", 8),
         ("feat_extract_norm", "batch"),
         ("conv_dim", [32, 32, 32, 32, 32, 32, 64]),
@@ -170,10 +171,67 @@ def test_tensors_that_do_not_fit_are_named(change, message, tmp_path):
         import_model(tmp_path / "theirs", tmp_path / "ours")
 
 
-def test_weights_in_a_pickle_are_named_and_never_opened(tmp_path):
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_weights_in_a_pickle_give_the_same_model(is_zip, tmp_path):
+    model = hubert("base")
+    model.save_pretrained(tmp_path / "theirs")
+    import_model(tmp_path / "theirs", tmp_path / "first")
+    (tmp_path / "theirs" / "model.safetensors").unlink()
+    place = tmp_path / "theirs" / "pytorch_model.bin"
+    torch.save(model.state_dict(), place, _use_new_zipfile_serialization=is_zip)
+    import_model(tmp_path / "theirs", tmp_path / "second")
+    assert_same_tensors(tmp_path / "first", tmp_path / "second")
+
+
+def assert_same_tensors(first, second):
+    others = load_model(second).state_dict()
+    for name, tensor in load_model(first).state_dict().items():
+        assert tensor.equal(others[name]), name
+
+
+def test_weights_in_shards_give_the_same_model(tmp_path):
+    model = hubert("large")
+    model.save_pretrained(tmp_path / "theirs")
+    import_model(tmp_path / "theirs", tmp_path / "first")
+    shutil.rmtree(tmp_path / "theirs")
+    model.save_pretrained(tmp_path / "theirs", max_shard_size="100KB")
+    shards = sorted((tmp_path / "theirs").glob("model-*.safetensors"))
+    assert len(shards) > 1
+    import_model(tmp_path / "theirs", tmp_path / "second")
+    assert_same_tensors(tmp_path / "first", tmp_path / "second")
+    shards[0].unlink()
+    with pytest.raises(FormatError, match=f"1 are not in the folder: {shards[0].name}"):
+        import_model(tmp_path / "theirs", tmp_path / "third")
+
+
+def test_a_shard_outside_of_the_folder_is_never_opened(tmp_path):
     hubert("base").save_pretrained(tmp_path / "theirs")
-    (tmp_path / "theirs" / "model.safetensors").rename(tmp_path / "theirs" / "pytorch_model.bin")
-    with pytest.raises(FormatError, match=r"pytorch_model\.bin.*save_pretrained"):
+    weights = tmp_path / "theirs" / "model.safetensors"
+    weights.rename(tmp_path / "outside.safetensors")
+    index = tmp_path / "theirs" / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"x": "../outside.safetensors"}}))
+    with pytest.raises(FormatError, match="not in the folder"):
+        import_model(tmp_path / "theirs", tmp_path / "ours")
+
+
+def test_tensors_of_pre_training_are_ignored_and_told(tmp_path, capsys):
+    torch.manual_seed(0)
+    small = {"num_codevectors_per_group": 4, "codevector_dim": 8, "proj_codevector_dim": 8}
+    config = transformers.Wav2Vec2Config(**SHAPE, **small)
+    transformers.Wav2Vec2ForPreTraining(config).save_pretrained(tmp_path / "theirs")
+    result = import_model(tmp_path / "theirs", tmp_path / "ours")
+    assert "quantizer.codevectors" in result["ignored"]
+    assert len(result["ignored"]) == 7
+
+
+@pytest.mark.parametrize("name", ["preprocessor_config.json", "processor_config.json"])
+def test_another_sampling_rate_is_refused(name, tmp_path):
+    hubert("base").save_pretrained(tmp_path / "theirs")
+    described = {"do_normalize": True, "sampling_rate": 8000}
+    if name.startswith("processor"):
+        described = {"feature_extractor": described}
+    (tmp_path / "theirs" / name).write_text(json.dumps(described))
+    with pytest.raises(UnsupportedError, match="sampling_rate=8000; allowed: 16000"):
         import_model(tmp_path / "theirs", tmp_path / "ours")
 
 

@@ -33,7 +33,7 @@ def test_an_importer_of_one_file_and_one_row_serves_the_command(package_copy):
     package_copy.add_file("hub/seed.py", IMPORTER)
     package_copy.add_row(
         "hub/table.py",
-        "    HUGGING_FACE_HUBERT,\n",
+        "    HUGGING_FACE,\n",
         "    SEED,\n",
         "from earbit.hub.seed import SEED\n",
     )

@@ -24,12 +24,14 @@ from earbit.model_names import refuse_program, require_model
 from earbit.output import emit, for_terminal
 from earbit.progress import say
 from earbit.quantize.plan import plan_named
-from earbit.terminal import printable
 
 
 def export(
     model: Model,
-    out: Annotated[Path, Option("FILE.safetensors", "Program file to write.")],
+    out: Annotated[
+        Path,
+        Option("FILE.safetensors|DIR", "Program file to write, or folder for the other formats."),
+    ],
     plan: Annotated[
         str | None,
         Option(
@@ -45,6 +47,13 @@ def export(
             "Output folder of `earbit superb` on this model. The program gets its head.",
         ),
     ] = None,
+    format: Annotated[
+        Literal["program", "hf", "onnx"],
+        Option(
+            "program|hf|onnx",
+            "A program for `earbit run`, a folder for transformers, or a folder with an ONNX file.",
+        ),
+    ] = "program",
     set: PresetSettings = (),
     seed: Seed = 0,
     json: Json = None,
@@ -54,47 +63,34 @@ def export(
       earbit export onebit --out onebit.safetensors
       earbit export onebit --head onebit-ks --out words.safetensors
       earbit export hubert-base --plan w1a1 --out hubert.safetensors
+      earbit export float --format hf --out for-transformers
 
     The program is compared with the model in PyTorch, leaf by leaf.  docs/quantization.md describes
-    the plans.
+    the plans, docs/other-formats.md the other formats.
     """
     # Before PyTorch is imported, which takes seconds.
-    from earbit.export.out_file import require_program_place
+    if format == "program":
+        from earbit.export.out_file import require_program_place
 
-    require_program_place(out)
+        require_program_place(out)
     require_model(model)
     refuse_program(model, f"`earbit run {model} AUDIO` takes it as it is")
     if plan is not None:
         plan_named(plan)
+    settings = set
+    if format != "program":
+        from earbit.hub.export import export_to_format, rendered
+
+        result = export_to_format(
+            format, model, out, plan=plan, seed=seed, head=head, settings=settings
+        )
+        emit(result, json, rendered(result))
+        return
+    from earbit.export.rendered import rendered_program
     from earbit.export.verb import export_model
 
-    settings = set
     result = export_model(model, out, plan=plan, seed=seed, head=head, settings=settings)
-    agreement = result["agreement"]
-    bits = (
-        f"{100 * agreement['bit_agreement']:.4f} % of bits equal "
-        f"(worst {100 * agreement['worst_bit_agreement']:.4f} % at {agreement['worst_leaf']}), "
-        if agreement["worst_bit_agreement"] < 1
-        else "all bits equal, "
-    )
-    emit(
-        result,
-        json,
-        f"{printable(result['file'])}: {result['bytes'] / 1e6:.2f} MB; against PyTorch on "
-        f"{agreement['n_frames']} frames: {bits if agreement['worst_leaf'] != 'none' else ''}"
-        f"output cosine {agreement['output_cosine']:.6f}, "
-        f"largest difference {agreement['max_abs_error']:.2g}"
-        f"{_of_head(result['head']) if 'head' in result else ''}",
-    )
-
-
-def _of_head(agreement: dict[str, Any]) -> str:
-    label, torch_label = agreement["label"], agreement["torch_label"]
-    of_torch = "as PyTorch" if label == torch_label else f"but PyTorch gives {torch_label!r}"
-    return (
-        f"; the label of the head is {label!r} {of_torch}, "
-        f"largest difference of scores {agreement['max_abs_error']:.2g}"
-    )
+    emit(result, json, rendered_program(result))
 
 
 def run(

@@ -148,14 +148,10 @@ def import_(
 
     No code in SOURCE is executed.  Hidden states equal those of transformers for single clips.
     """
-    from earbit.hub.verb import import_model
+    from earbit.hub.verb import import_model, render_imported
 
     result = import_model(source, out)
-    text = (
-        f"{result['format']}: {result['n_layers']} layers of width {result['width']}, "
-        f"{result['parameters']:,} parameters\nthe model is {result['model']}"
-    )
-    emit(result, json, text)
+    emit(result, json, render_imported(result))
 
 
 def quantize(

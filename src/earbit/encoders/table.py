@@ -11,12 +11,14 @@ from earbit.encoders.encoder import Encoder
 from earbit.encoders.sparseformer import SparseformerConfig, SparseformerEncoder
 from earbit.encoders.squeezeformer import SqueezeformerConfig, SqueezeformerEncoder
 from earbit.encoders.transformer import TransformerConfig, TransformerEncoder
+from earbit.encoders.wavlm import WavlmConfig, WavlmEncoder
 
 ENCODERS: dict[type, Callable[[Any], Encoder]] = {
     TransformerConfig: TransformerEncoder,
     ConformerConfig: ConformerEncoder,
     SqueezeformerConfig: SqueezeformerEncoder,
     SparseformerConfig: SparseformerEncoder,
+    WavlmConfig: WavlmEncoder,
 }
 
 if TYPE_CHECKING:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from earbit.config import LATER
 from earbit.errors import require_choice, require_count
 from earbit.nn.attention import SelfAttention
-from earbit.nn.positional import PositionalConv, check_width
+from earbit.nn.positional import PositionalConv, PositionNorm, check_width
 from earbit.nn.transformer_layer import (
     PreNormLayer,
     TransformerLayer,
     check_layers,
     init_like_bert,
-    run_layers,
+    run_stack,
 )
 
 
@@ -34,10 +35,13 @@ class TransformerConfig:
     """Kernel of the positional convolution in frames; it has 16 groups."""
     dropout: float = 0.1
     layer_drop: float = 0.05
+    position_norm: PositionNorm = field(default="weight", metadata=LATER)
+    """Norm of the positional convolution; `batch` is `conv_pos_batch_norm` of fairseq."""
 
     def __post_init__(self) -> None:
         check_layers(self.n_layers, self.d_ffn, self.dropout, self.layer_drop)
         require_choice(("post", "pre"), norm=self.norm)
+        require_choice(get_args(PositionNorm), position_norm=self.position_norm)
         require_count(position_kernel=self.position_kernel)
         check_width(self.d_model, self.n_heads, self.position_kernel)
 
@@ -49,7 +53,7 @@ class TransformerEncoder(torch.nn.Module):
         super().__init__()
         self.layer_drop = config.layer_drop
         self.is_pre_norm = config.norm == "pre"
-        self.position = PositionalConv(config.d_model, config.position_kernel)
+        self.position = PositionalConv(config.d_model, config.position_kernel, config.position_norm)
         self.norm = torch.nn.LayerNorm(config.d_model)
         self.dropout = torch.nn.Dropout(config.dropout)
         layer = PreNormLayer if self.is_pre_norm else TransformerLayer
@@ -65,11 +69,7 @@ class TransformerEncoder(torch.nn.Module):
         init_like_bert(self.layers)
 
     def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
-        x_BTD = self.position(x_BTD, lengths)
-        if not self.is_pre_norm:
-            return run_layers(self.layers, self.dropout(self.norm(x_BTD)), lengths, self.layer_drop)
-        states = run_layers(self.layers, self.dropout(x_BTD), lengths, self.layer_drop)
-        return [*states[:-1], self.norm(states[-1])]
+        return run_stack(self, self.position(x_BTD, lengths), lengths)
 
     def layer_inputs(self, states: list[Tensor]) -> list[Tensor]:
         return states[:-1]

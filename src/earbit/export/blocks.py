@@ -7,8 +7,10 @@ import torch
 from earbit.export.leaves import (
     Affine,
     activation,
+    affine_of,
     array,
     input_bits,
+    lower_affine,
     lower_conv,
     lower_linear,
     next_binarizer,
@@ -42,7 +44,10 @@ def lower_position(program: Program, name: str, position: PositionalConv, value:
     """Lowers the positional convolution."""
     conv = position.conv
     assert isinstance(conv, Conv1d)
-    read = input_bits(program, f"{name}.conv", conv, value)
+    read = value
+    if position.norm is not None:
+        read = lower_affine(program, value, affine_of(position.norm))
+    read = input_bits(program, f"{name}.conv", conv, read)
     # An even kernel padded by half on both sides gives one extra frame.
     moved = lower_conv(program, f"{name}.conv", conv, read, drop=1 - conv.kernel_size[0] % 2)
     return program.add("add", [value, activation(program, moved, "gelu")])

@@ -44,7 +44,8 @@ def lower_model(model: AudioModel) -> Program:
             "group_norm", [value], floats={"eps": 1e-5}, tensors={"weight": one, "bias": zero}
         )
     value = lower_front_end(program, "front_end", model.front_end, value)
-    value = lower_norm(program, model.feature_norm, value)
+    if model.config.feature_norm:
+        value = lower_norm(program, model.feature_norm, value)
     value = input_bits(program, "projection", model.projection, value)
     value = lower_linear(program, "projection", model.projection, value)
     lower_encoder = LOWERINGS.get(type(model.encoder))

@@ -55,6 +55,32 @@ def model_of(
     return quantized_copy(model, plan, noise_clips(seed)).eval()
 
 
+def model_and_head(
+    where: str,
+    *,
+    plan: str | None = None,
+    seed: int = 0,
+    head: Path | None = None,
+    settings: Sequence[str] = (),
+) -> tuple[AudioModel, ModelHead | None]:
+    """The model that `export` writes, and its head if `head` names a folder of `earbit superb`.
+
+    Warns of random weights and of plans without training, whose features are useless.
+    """
+    if head is not None:
+        _require_scored(head)
+    model = model_of(where, plan=plan, seed=seed, settings=settings)
+    trained = None if head is None else head_of(model, head, name=where)
+    if where in PRESETS:
+        say(f"{where}: random weights of seed {seed}; good for size and time, not for features")
+    elif plan is not None and any(not p.is_float for _, p in plan_named(plan).rules):
+        say(
+            f"{where}: not trained under {plan}, so its features are poor; "
+            f"earbit quantize {where} --plan {plan} trains it"
+        )
+    return model, trained
+
+
 def export_model(
     where: str,
     out: Path,
@@ -68,21 +94,10 @@ def export_model(
 
     head: a folder of `earbit superb` on this model, whose head is packed with it.
     settings: `path=value` for the configuration of a preset.
-    Warns of random weights and of plans without training, whose features are useless.
     Checks that `out` can be written before the model is built.
     """
     require_program_place(out)
-    if head is not None:
-        _require_scored(head)
-    model = model_of(where, plan=plan, seed=seed, settings=settings)
-    packed = None if head is None else head_of(model, head, name=where)
-    if where in PRESETS:
-        say(f"{where}: random weights of seed {seed}; good for size and time, not for features")
-    elif plan is not None and any(not p.is_float for _, p in plan_named(plan).rules):
-        say(
-            f"{where}: not trained under {plan}, so its features are poor; "
-            f"earbit quantize {where} --plan {plan} trains it"
-        )
+    model, packed = model_and_head(where, plan=plan, seed=seed, head=head, settings=settings)
     waveform = noise_clips(seed + 1, n_clips=1)[0]
     return export_to(model, out, name=where, waveform=waveform, head=packed)
 

@@ -21,6 +21,12 @@ class Imported:
     """The complete state dict of `AudioModel(config)`, in float32."""
     origin: Mapping[str, Any]
     """JSON values that describe the source, stored in the model file."""
+    states: str = ""
+    """Which hidden states of the source program the states equal."""
+    ignored: tuple[str, ...] = ()
+    """Names of tensors in the source that the model has no use for."""
+    assumed: tuple[str, ...] = ()
+    """Settings that the source does not hold, such as `12 heads`, with what was assumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ class Importer:
     """Importer of one source format."""
 
     title: str
-    """Name in messages: `Hugging Face folder of a HuBERT`."""
+    """Name in messages: `checkpoint of fairseq`."""
     recognises: Callable[[Path], bool]
     """Whether a file or folder has this format, by its content; raises no errors."""
     read: Callable[[Path], Imported]

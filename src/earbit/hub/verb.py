@@ -7,6 +7,7 @@ from typing import Any
 
 from earbit.errors import ConfigError
 from earbit.files import make_folder
+from earbit.hub.fit import some
 from earbit.hub.table import importer_of
 from earbit.model import AudioModel
 from earbit.model_file import save_model
@@ -36,5 +37,26 @@ def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
         "n_layers": imported.config.encoder.n_layers,
         "width": imported.config.encoder.d_model,
         "normalize_waveform": imported.config.normalize_waveform,
+        "states": imported.states,
+        "ignored": list(imported.ignored),
+        "assumed": list(imported.assumed),
         "origin": dict(imported.origin),
     }
+
+
+def render_imported(result: dict[str, Any]) -> str:
+    """Text for the result of `import_model`."""
+    normalized = "normalized" if result["normalize_waveform"] else "not normalized"
+    lines = [
+        f"{result['format']}: {result['n_layers']} layers of width {result['width']}, "
+        f"{result['parameters']:,} parameters, waveform {normalized}",
+    ]
+    if result["assumed"]:
+        lines.append(f"assumed, because the file has no settings: {', '.join(result['assumed'])}")
+    if result["states"]:
+        lines.append(result["states"])
+    if result["ignored"]:
+        ignored = result["ignored"]
+        lines.append(f"ignored: {len(ignored)} tensors of a task ({some(ignored)})")
+    lines.append(f"the model is {result['model']}")
+    return "\n".join(lines)

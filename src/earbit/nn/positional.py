@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,9 +14,13 @@ from earbit.errors import ConfigError, require_count
 from earbit.nn.attention import check_heads, nearest_multiple
 from earbit.nn.leaves import Conv1d
 from earbit.nn.lengths import zero_padding
+from earbit.nn.norms import FrameBatchNorm
 from earbit.nn.roles import Role
 
 N_GROUPS = 16
+PositionNorm = Literal["weight", "batch"]
+"""Norm of the positional convolution: weight norm with one gain per tap (wav2vec 2.0, HuBERT), or
+batch norm of its input, for training in bfloat16."""
 
 
 def check_width(d_model: int, n_heads: int, position_kernel: int | None) -> None:
@@ -38,21 +43,23 @@ def check_width(d_model: int, n_heads: int, position_kernel: int | None) -> None
 class PositionalConv(torch.nn.Module):
     """`x + GELU(conv(x))`: (B, T, D) -> (B, T, D); padded frames count as zeros.
 
-    The kernel is even and padded by half on both sides, so the output has one extra frame, which is
-    dropped.  Weight norm has one gain per tap.
+    The kernel is padded by half on both sides, so the output of an even kernel has one extra frame,
+    which is dropped.
     """
 
     role: Role = "position"
 
-    def __init__(self, d_model: int, kernel: int) -> None:
+    def __init__(self, d_model: int, kernel: int, norm: PositionNorm = "weight") -> None:
         super().__init__()
+        self.norm = FrameBatchNorm(d_model) if norm == "batch" else None
         conv = Conv1d(d_model, d_model, kernel, padding=kernel // 2, groups=N_GROUPS)
         torch.nn.init.normal_(conv.weight, std=math.sqrt(4 / (kernel * d_model)))
         torch.nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-        self.conv = weight_norm(conv, dim=2)
+        self.conv = conv if norm == "batch" else weight_norm(conv, dim=2)
 
     def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
         n_frames = x_BTD.shape[1]
         x_BDT = zero_padding(x_BTD.transpose(1, 2), lengths)
-        position_BDT = self.conv(x_BDT, lengths)[..., :n_frames]
+        read_BDT = x_BDT if self.norm is None else self.norm(x_BDT, lengths)
+        position_BDT = self.conv(read_BDT, lengths)[..., :n_frames]
         return (x_BDT + F.gelu(position_BDT)).transpose(1, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -83,6 +85,25 @@ def run_layers(
         is_dropped = layer.training and layer_drop > 0 and float(torch.rand(())) < layer_drop
         states.append(states[-1] if is_dropped else layer(states[-1], lengths))
     return states
+
+
+class NormedStack(Protocol):
+    """Layers with one more norm: before the first layer, or after the last if they are pre-norm."""
+
+    layers: torch.nn.ModuleList
+    layer_drop: float
+    is_pre_norm: bool
+    norm: torch.nn.LayerNorm
+    dropout: torch.nn.Dropout
+
+
+def run_stack(stack: NormedStack, x_BTD: Tensor, lengths: Tensor | None) -> list[Tensor]:
+    """Input of the first layer and output of every layer of a post-norm or pre-norm encoder."""
+    if not stack.is_pre_norm:
+        normed_BTD = stack.dropout(stack.norm(x_BTD))
+        return run_layers(stack.layers, normed_BTD, lengths, stack.layer_drop)
+    states = run_layers(stack.layers, stack.dropout(x_BTD), lengths, stack.layer_drop)
+    return [*states[:-1], stack.norm(states[-1])]
 
 
 def init_like_bert(module: torch.nn.Module) -> None:
