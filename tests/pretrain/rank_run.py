@@ -32,10 +32,11 @@ from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
 from earbit.pretrain import loop
 from earbit.pretrain.data import updates_of
-from earbit.pretrain.loop import TrainConfig, TrainingData, train
+from earbit.pretrain.loop import TrainingData, train
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.objective import Objective, masked_units
 from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.pretrain.train_config import TrainConfig
 from earbit.progress import say, say_always
 from earbit.units.labels import LabelHeader, UnitLabels
 

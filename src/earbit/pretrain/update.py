@@ -5,41 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from earbit.distributed import exchange, n_ranks, rank, total
 from earbit.errors import DataError
-from earbit.nn.devices import TrainPrecision, moved
+from earbit.nn.devices import moved
 from earbit.nn.finite import first_non_finite
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.data import MicroBatch
 from earbit.pretrain.faults import REMEDY, Fault, Skips
-from earbit.pretrain.optimiser import OptimiserConfig, lr_at, set_lr
+from earbit.pretrain.optimiser import lr_at, set_lr
 from earbit.pretrain.parallel import BatchStatistics, Parallel
 from earbit.pretrain.steps import apply_gradient
-
-
-class UpdateConfig(Protocol):
-    """The settings of a training that determine its updates."""
-
-    @property
-    def optimiser(self) -> OptimiserConfig:
-        """Schedule and clipping."""
-
-    @property
-    def seed(self) -> int:
-        """Seed of dropout."""
-
-    @property
-    def precision(self) -> TrainPrecision:
-        """Type of products."""
-
-    @property
-    def max_skipped_steps(self) -> int:
-        """Skipped steps in a row that end the run."""
+from earbit.pretrain.train_config import TrainConfig
 
 
 def on(device: torch.device, batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -56,7 +36,7 @@ class Update:
         parallel: Parallel,
         optimiser: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
-        config: UpdateConfig,
+        config: TrainConfig,
         out_dir: Path,
         device: torch.device,
         n_micro: int,
