@@ -75,7 +75,7 @@ def sigterm(place: Place, *command: str, log_folder: Path, out: Path) -> Result:
         "checks": {
             "it is training": is_there,
             "status 143": run.returncode == 128 + signal.SIGTERM,
-            "the last step is saved": saved == log_of(log_folder)[-1]["step"] >= 3,
+            "the last step is saved": saved >= log_of(log_folder)[-1]["step"] >= 3,
             "one line says that the same command resumes": sum(
                 "resumes" in line and str(saved) in line for line in told(errors)
             )
@@ -214,8 +214,10 @@ def main() -> None:
         for case in options.only:
             found[case] = CASES[case](place)
             checks = found[case]["checks"]
-            lines += [f"{case}: status {found[case]['status']}", *found[case]["said"]]
+            said = [line.replace(str(folder), "DIR") for line in found[case]["said"]]
+            lines += [f"{case}: status {found[case]['status']}", *said]
             lines += [f"  {'yes' if is_so else 'NO '}  {claim}" for claim, is_so in checks.items()]
+    found = json.loads(json.dumps(found).replace(str(folder), "DIR"))
     n_wrong = sum(not is_so for case in found.values() for is_so in case["checks"].values())
     lines.append(f"{n_wrong} claims do not hold")
     show({"machine": here, "cases": found, "n_wrong": n_wrong}, lines, options.json)

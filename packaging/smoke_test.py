@@ -21,8 +21,11 @@ import soundfile
 from earbit import Session, export_to, preset, quantized_copy, random_model, read_audio
 
 CHECKS = Path(__file__).with_name("check_install.py")
-DEBIAN_ARM = "python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libc6 libgcc-s1".split()
-DEBIAN_ARM += "libstdc++6 zlib1g libexpat1 libffi8 libssl3 libbz2-1.0 liblzma5 libcrypt1".split()
+DEBIAN_ARM = (
+    *("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libc6", "libgcc-s1"),
+    *("libstdc++6", "zlib1g", "libexpat1", "libffi8", "libssl3", "libbz2-1.0", "liblzma5"),
+    "libcrypt1",
+)
 """Debian packages of Python 3.11 for 64-bit ARM."""
 
 

@@ -57,6 +57,9 @@ def environment(scripts: Path, python: str, architecture: str) -> dict[str, str]
     soabi = subprocess.check_output([python, "-c", show], text=True).strip()
     variables["SETUPTOOLS_EXT_SUFFIX"] = f".{soabi}-{architecture}-linux-gnu.so"
     system = "-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="
+    # Headers of nanobind 3.1 use stderr without <cstdio>, which only libstdc++ includes by itself.
+    # Python.h, which comes after it then, defines a macro of glibc again.
+    variables["CXXFLAGS"] = "-include cstdio -Wno-macro-redefined"
     variables["CMAKE_ARGS"] = system + architecture
     return variables
 

@@ -26,6 +26,7 @@ from earbit.superb.tasks import TASKS
 from random_heads import head_for
 
 onnx = pytest.importorskip("onnx")
+tokenizers = pytest.importorskip("tokenizers")
 onnxruntime = pytest.importorskip("onnxruntime")
 from earbit.hub.onnx.export import export_onnx  # noqa: E402
 from earbit.hub.onnx.translate import OPS, onnx_model  # noqa: E402
@@ -169,6 +170,10 @@ def test_scores_of_a_head_are_those_of_pytorch_for_every_clip_of_a_batch(task, k
     if kind == "sequence":
         vocabulary = json.loads((tmp_path / "out" / "vocab.json").read_text())
         assert vocabulary == {"<pad>": 0, "|": 1, "a": 2}
+        # The file that transformers.js reads.
+        fast = tokenizers.Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
+        assert fast.encode("a a").ids == [2, 1, 2]
+        assert fast.decode([2, 2, 0, 2, 1, 1, 2], skip_special_tokens=False) == "aa a"
 
 
 def test_a_float_model_and_its_quantized_form_share_a_folder_and_others_do_not(tmp_path, capsys):
@@ -200,7 +205,7 @@ def main_hf(out):
 
 
 def test_large_weights_are_in_a_second_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("earbit.hub.onnx.export.MAX_BYTES", 1000)
+    monkeypatch.setattr("earbit.hub.onnx.file.MAX_BYTES", 1000)
     result = export_onnx("conformer-tiny", tmp_path / "out")
     assert "onnx/model.onnx_data" in result["files"]
     assert (tmp_path / "out" / "onnx" / "model.onnx").stat().st_size < 300_000

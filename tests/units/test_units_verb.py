@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -35,7 +36,8 @@ def corpus(tmp_path):
 
 def run(corpus, out, n_units=4, seed=0, source=None, resplit=False, **options):
     config = UnitConfig(n_units=n_units, seed=seed, **options)
-    return units(str(corpus), out, config, source, resplit=resplit)
+    opened = partial(open_training_corpus, str(corpus), resplit=resplit)
+    return units(str(corpus), out, config, source, opened=opened)
 
 
 def contents(folder):

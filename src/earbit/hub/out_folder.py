@@ -18,9 +18,10 @@ from earbit.model_names import MODEL_FILE_NAME, format_of
 
 CARD, CONFIG, PREPROCESSOR = "README.md", "config.json", "preprocessor_config.json"
 VOCABULARY, TOKENIZER = "vocab.json", "tokenizer_config.json"
+FAST_TOKENIZER = "tokenizer.json"
 ONNX = "onnx"
 """Folder of ONNX files, where transformers.js looks for them."""
-SETTINGS_FILES = frozenset({CARD, CONFIG, PREPROCESSOR, VOCABULARY, TOKENIZER})
+SETTINGS_FILES = frozenset({CARD, CONFIG, PREPROCESSOR, VOCABULARY, TOKENIZER, FAST_TOKENIZER})
 """Files of every format, which an export replaces or removes."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from earbit.errors import UnsupportedError
@@ -40,4 +40,34 @@ def tokenizer_files(symbols: Sequence[str]) -> dict[str, Any]:
             "do_lower_case": False,
             "clean_up_tokenization_spaces": False,
         },
+    }
+
+
+def fast_tokenizer(vocabulary: Mapping[str, int]) -> dict[str, Any]:
+    """Content of tokenizer.json, which transformers.js reads in place of a vocabulary.
+
+    The blank is an ordinary token, since transformers.js removes special tokens before it merges
+    repeats.
+    """
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": DELIMITER},
+        "pre_tokenizer": {
+            "type": "Split",
+            "pattern": {"Regex": ""},
+            "behavior": "Isolated",
+            "invert": False,
+        },
+        "post_processor": None,
+        "decoder": {
+            "type": "CTC",
+            "pad_token": PAD,
+            "word_delimiter_token": DELIMITER,
+            # Also replaces the delimiter by a space.
+            "cleanup": True,
+        },
+        "model": {"type": "WordLevel", "vocab": dict(vocabulary), "unk_token": PAD},
     }

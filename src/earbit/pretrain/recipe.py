@@ -14,8 +14,8 @@ from earbit.errors import ConfigError, require_range
 from earbit.model import ModelConfig
 from earbit.model_names import require_recipe
 from earbit.presets import preset
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
+from earbit.pretrain.train_config import TrainConfig
 from earbit.units.discover import UnitConfig
 
 

@@ -11,16 +11,14 @@ import signal
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from earbit.distributed import rank, total
-from earbit.errors import DataError, Interrupted, Terminated
+from earbit.errors import Interrupted, Terminated
 from earbit.pretrain.best import VALIDATED, Best
-from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.checkpoint import (
     CHECKPOINTS,
     N_KEPT,
@@ -39,6 +37,7 @@ Updates = Callable[[Position], Generator[tuple[Position, Mapping[str, Any]], Non
 """Position -> endless updates from there, closed after the last one.
 
 Each yields its position and the scalars to log."""
+Outcome = Literal["applied", "overflow", "not finite"]
 
 
 def run_steps(
@@ -118,39 +117,33 @@ def _first_signal(seen: int) -> int:
     return signal.SIGTERM if terminated else 0
 
 
-def gradient_norm(network: torch.nn.Module) -> tuple[Tensor, float]:
-    """Norm of all gradients for clipping, and as a number."""
-    norm = get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-    return norm, float(full(norm))
-
-
 def apply_gradient(
     network: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
+    scaler: Scaler,
     *,
     max_gradient_norm: float,
-    where: str,
-    remedy: str,
-    scaler: Scaler,
-) -> float:
+    is_finite: bool = True,
+) -> tuple[float, Outcome]:
     """One update by the gradients of the parameters; returns their norm before clipping.
 
-    where, remedy: start and end of the message.  scaler: that of the loss; while it looks for its
-    scale, an update may be left out and the norm is not finite.  Raises DataError if the gradient
-    is not finite otherwise.
+    scaler: that of the loss.  is_finite: whether the loss is.  Outcomes: `applied`; `overflow`, the
+    usual way in which the scale of a loss in float16 is found; and `not finite`.
     """
-    scaler.unscale_(optimiser)
-    norm, size = gradient_norm(network)
-    if not math.isfinite(size) and scaler.get_scale() > 1.0:
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    if gradients:
+        scaler.unscale_(optimiser)
+    norm = get_total_norm(gradients)
+    size = float(full(norm))
+    if is_finite and math.isfinite(size):
+        # A non-finite norm would make all gradients non-finite here.
+        clip_grads_with_norm_(network.parameters(), max_gradient_norm, norm)
+        scaler.step(optimiser)
         scaler.update()
-        return size
-    if not math.isfinite(size):
-        raise DataError(
-            f"{where}: the gradient is {size}, first not finite is that of "
-            f"{non_finite_gradient(network)}, {remedy}"
-        )
-    # A non-finite norm, refused above, would make all gradients non-finite here.
-    clip_grads_with_norm_(network.parameters(), max_gradient_norm, norm)
-    scaler.step(optimiser)
-    scaler.update()
-    return size
+        return size, "applied"
+    if is_finite and scaler.get_scale() > 1.0:
+        scaler.update()
+        return size, "overflow"
+    if scaler.is_enabled():
+        scaler.update(scaler.get_scale())  # the scale is not the cause
+    return size, "not finite"

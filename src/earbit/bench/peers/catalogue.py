@@ -33,7 +33,7 @@ class Peer:
 
 
 # The file of the model is made with PyTorch.
-_ONNX = ("torch", "onnx", "onnxscript")
+_ONNX = ("torch", "onnx")
 _OPENVINO = (*_ONNX, "openvino")
 PEERS: dict[str, Peer] = {
     "torch": Peer("fp32", "model"),

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 
@@ -22,19 +21,22 @@ from earbit.export.head import ModelHead, lower_head
 from earbit.export.lower import lower_model
 from earbit.frames import KERNELS, STRIDES
 from earbit.hub.model_card import config_of, model_card
+from earbit.hub.onnx.file import save
 from earbit.hub.onnx.translate import AUDIO, MASK, onnx_model
 from earbit.hub.out_folder import (
     CARD,
     CONFIG,
+    FAST_TOKENIZER,
     ONNX,
     PREPROCESSOR,
+    VOCABULARY,
     preprocessor,
     require_export_folder,
     write_json_files,
     written_whole,
 )
 from earbit.hub.source import Source, open_source
-from earbit.hub.tokenizer import tokenizer_files
+from earbit.hub.tokenizer import fast_tokenizer, tokenizer_files
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
 from earbit.progress import say
@@ -42,8 +44,6 @@ from earbit.quantize.convert import quantized_leaves_of
 from earbit.quantize.student import noise_clips
 
 FLOAT_FILE, QUANTIZED_FILE = "model.onnx", "model_quantized.onnx"
-MAX_BYTES = 1_900_000_000
-"""Weights beyond this size go to a second file, because a protobuf has less than 2 GB."""
 TOLERANCE = 1e-4
 """Relative tolerance of a float model, where only the order of sums differs."""
 CLASSES = {
@@ -79,7 +79,10 @@ def export_onnx(
     with written_whole(out) as folder:
         file = folder / ONNX / name
         file.parent.mkdir()
-        write_onnx(source, file)
+        program = lower_model(source.model)
+        if source.head is not None:
+            lower_head(program, ModelHead(Path(source.where), source.head))
+        save(onnx_model(program, {"earbit": json.dumps(config_of(source))}), file)
         agreement = verified(source, file)
         write_json_files(folder, _files(source))
         card = model_card(source, "onnx", _usage(out.name, name))
@@ -114,25 +117,6 @@ def _require_same_model(out: Path, source: Source) -> None:
         )
 
 
-def write_onnx(source: Source, file: Path, n_samples: int | None = None) -> None:
-    """Translates a model with its head; n_samples: for one clip of this length only."""
-    program = lower_model(source.model)
-    if source.head is not None:
-        lower_head(program, ModelHead(Path(source.where), source.head))
-    model = onnx_model(program, {"earbit": json.dumps(config_of(source))}, n_samples)
-    save(model, file)
-
-
-def save(model: onnx.ModelProto, file: Path) -> None:
-    """Writes a model, with large weights in a file `NAME.onnx_data` beside it."""
-    n_bytes = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
-    if n_bytes > MAX_BYTES:
-        data = f"{file.name}_data"
-        onnx.save_model(model, file, save_as_external_data=True, location=data)
-    else:
-        onnx.save_model(model, file)
-
-
 @torch.no_grad()
 def verified(source: Source, file: Path) -> dict[str, float]:
     """Compares ONNX Runtime with PyTorch on seeded noise.
@@ -161,7 +145,7 @@ def verified(source: Source, file: Path) -> dict[str, float]:
 
 def _expected(model: AudioModel, source: Source, wave_BN: torch.Tensor) -> torch.Tensor:
     with evaluating(model):
-        states = model(wave_BN).states
+        states: list[torch.Tensor] = model(wave_BN).states
     if source.head is None:
         last: torch.Tensor = states[-1]
         return last
@@ -190,6 +174,7 @@ def _files(source: Source) -> dict[str, Any]:
     if head is not None and kind == "sequence":
         config |= {"vocab_size": len(head.outputs), "pad_token_id": 0}
         files |= tokenizer_files(head.outputs)
+        files[FAST_TOKENIZER] = fast_tokenizer(files[VOCABULARY])
     elif head is not None and kind != "vector":
         config["id2label"] = {str(i): name for i, name in enumerate(head.outputs)}
         config["label2id"] = {name: i for i, name in enumerate(head.outputs)}

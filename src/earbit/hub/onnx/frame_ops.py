@@ -115,8 +115,7 @@ def _input_products(
     found = [_input_products(t, part) for part in inputs]
     parts = [value for values, _, _ in found for value in values]
     weights = [weight for _, of_part, _ in found for weight in of_part]
-    bias = np.asarray(np.sum([bias for _, _, bias in found], axis=0, dtype=np.float32))
-    return parts, weights, bias
+    return parts, weights, np.stack([bias for _, _, bias in found]).sum(0, dtype=np.float32)
 
 
 def _ordered(gates: np.ndarray) -> np.ndarray:
