@@ -6,6 +6,11 @@ PYTHON ?= python3
 PY := .venv/bin/python
 NATIVE := CMakeLists.txt $(shell find csrc -name '*.cc' -o -name '*.h' -o -name '*.def')
 OUT ?= earbit-study
+# The build of PyTorch: cpu, or a CUDA version such as cu128. Empty: the one of PyPI.
+TORCH ?=
+# Among equal versions pip prefers one with a build, as 2.13.0+cu128.
+PIP_INSTALL = $(PY) -m pip install --quiet --constraint constraints.txt \
+  $(if $(TORCH),--extra-index-url https://download.pytorch.org/whl/$(TORCH))
 
 CMAKE := .venv/bin/cmake
 # The system's, where it reads our presets.
@@ -14,7 +19,7 @@ SYSTEM_CMAKE := $(shell cmake --version 2>/dev/null | sed -n 's/^cmake version \
 N ?= 20000
 FIRST ?= 0
 
-.PHONY: help setup same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit clean
+.PHONY: help setup same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit wheels docs clean
 
 help:
 	@echo "make setup   installs earbit into .venv"
@@ -23,8 +28,11 @@ help:
 	@echo "make test-slow, make lint, make format, make bench, make clean"
 	@echo "make test-arm, make test-old-cpu    test the kernels on CPUs that qemu emulates"
 	@echo "make libearbit                  builds the C library, without Python packages (docs/c.md)"
+	@echo "make wheels PYTHONS='python3.11 python3.12'   builds wheels for x86-64 and 64-bit ARM in dist"
+	@echo "make docs                       builds the documentation site in build/site"
 	@echo "make fuzz N=1000000 FIRST=0     loads damaged program files with sanitizers"
 	@echo "make race                       runs many threads with the thread sanitizer"
+	@echo "TORCH=cpu or TORCH=cu128 selects the build of PyTorch when .venv is made"
 	@echo "PYTHON=python3.12 selects the interpreter (3.11 to 3.13)"
 
 define make-venv
@@ -41,7 +49,7 @@ setup: .venv/.base
 .venv/.base: pyproject.toml constraints.txt $(NATIVE) | same-python
 	$(make-venv)
 	@echo "compiling and installing earbit, which takes some minutes"
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[synth,eval,report]"
+	$(PIP_INSTALL) --editable ".[train,synth,report]"
 	@touch $@
 
 same-python:
@@ -49,7 +57,7 @@ same-python:
 	  { echo ".venv holds $$($(PY) -V), asked for is $$($(PYTHON) -V); run 'make clean' first" >&2; exit 1; }
 
 .venv/.dev: .venv/.base
-	$(PY) -m pip install --quiet --constraint constraints.txt --group dev
+	$(PIP_INSTALL) --group dev
 	@touch $@
 
 study: .venv/.base
@@ -89,7 +97,7 @@ bench: .venv/.dev
 
 .venv/.cmake: | same-python
 	$(make-venv)
-	$(PY) -m pip install --quiet --constraint constraints.txt "cmake>=3.24,<5"
+	$(PIP_INSTALL) "cmake>=3.24,<5"
 	@touch $@
 
 libearbit: CMAKE := $(or $(SYSTEM_CMAKE),$(CMAKE))
@@ -109,6 +117,25 @@ race: .venv/.dev
 	$(CMAKE) --build --preset tsan --target stress
 	$(PY) tests/runtime/small_programs.py build/small-programs
 	for program in build/small-programs/*; do build/tsan/tests/csrc/stress "$$program" 16 200 || exit 1; done
+
+.venv/.wheels: .venv/.base
+	$(PIP_INSTALL) --group wheels
+	@touch $@
+
+# PYTHONS: with headers.  The second wheel has the stable ABI and serves later versions too.
+PYTHONS ?= python3.11 python3.12
+wheels: .venv/.wheels
+	$(PY) packaging/wheels.py --out dist --python $(PYTHONS)
+	$(PY) packaging/smoke_test.py --wheels dist --python $(PYTHONS)
+
+.venv/.docs: .venv/.base
+	$(PIP_INSTALL) --group docs
+	@touch $@
+
+# A notice about MkDocs 2 is off.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+	@echo "build/site/index.html"
 
 clean:
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -32,12 +32,13 @@ from earbit.model import AudioModel
 from earbit.nn.devices import autocast, device_named, on_device
 from earbit.presets import preset
 from earbit.pretrain.data import MicroBatch
-from earbit.pretrain.loop import TrainConfig, train
+from earbit.pretrain.loop import train
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.masking import batch_mask
 from earbit.pretrain.objective import Objective, masked_units, unit_loss
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
 from earbit.pretrain.parallel import Parallel, compiled_layers
+from earbit.pretrain.train_config import TrainConfig
 from earbit.pretrain.update import Update
 from earbit.quantize.student import noise_clips, quantized_copy
 from earbit.units.labelled import TrainingData

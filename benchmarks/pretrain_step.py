@@ -24,11 +24,11 @@ from earbit.load import random_model
 from earbit.nn.evaluation import evaluating
 from earbit.presets import preset
 from earbit.pretrain.data import MicroBatch
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.masking import MaskConfig, batch_mask
 from earbit.pretrain.objective import FEATURE_PENALTY_WEIGHT, masked_units
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
 from earbit.pretrain.parallel import Parallel
+from earbit.pretrain.train_config import TrainConfig
 from earbit.pretrain.update import Update
 from report import HERE, arguments, goal, in_turn, machine, quartiles, show
 

@@ -112,6 +112,10 @@ def allowed_for(room: str) -> set[str]:
         return FOUNDATION | set(WAY[: WAY.index(room) + 1])
     if room in {"export", "finetune", "hub"}:  # with a head of superb
         return FOUNDATION | set(WAY) | {"superb", room}
+    if room == "hub":  # writes what `export` lowers, with a head of superb
+        return FOUNDATION | set(WAY) | {"superb", "export", room}
+    if room == "bench":  # gives other engines ONNX files
+        return FOUNDATION | set(WAY) | {"superb", "export", "hub", room}
     if room in {branch[0] for branch in BRANCHES}:
         return FOUNDATION | set(WAY) | {room}
     return FOUNDATION | set(WAY) | {b[0] for b in BRANCHES} | set(LAST)

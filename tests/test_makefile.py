@@ -18,7 +18,7 @@ def planned(*arguments):
 
 def test_setup_installs_earbit_and_nothing_for_developers():
     said = planned("setup")
-    assert '--editable ".[synth,eval,report]"' in said
+    assert '--editable ".[train,synth,report]"' in said
     assert "--group dev" not in said
     assert said.index("some minutes") < said.index("--editable")
 

@@ -6,6 +6,8 @@ The names below are imported on first use, so that `import earbit` stays fast.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from earbit.extras import needed_for_training
+
 if TYPE_CHECKING:
     from earbit.audio.corpus import Corpus, open_corpus
     from earbit.audio.decode import read_audio
@@ -73,7 +75,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'earbit' has no attribute {name!r}")
-    return getattr(import_module(f"earbit.{_HOME[name]}"), name)
+    try:
+        return getattr(import_module(f"earbit.{_HOME[name]}"), name)
+    except ModuleNotFoundError as missing:
+        error = needed_for_training(missing, f"earbit.{name}")
+        if error is None:
+            raise
+        raise error from missing
 
 
 def __dir__() -> list[str]:

@@ -24,6 +24,27 @@ def imported(module: str, extra: str, purpose: str) -> Any:
         ) from error
 
 
+TRAIN = "train"
+"""Extra with the packages of all commands that need PyTorch; the runtime needs none of them."""
+_OF_TRAINING = {"jinja2", "jiwer", "lhotse", "pyannote", "rich", "safetensors"} | {
+    "sklearn",
+    "torch",
+    "urllib3",
+    "yaml",
+}
+
+
+def needed_for_training(missing: ModuleNotFoundError, purpose: str) -> UnsupportedError | None:
+    """Returns the error to show if a missing module is of the extra `train`; None otherwise."""
+    module = str(missing.name).partition(".")[0]
+    if module not in _OF_TRAINING:
+        return None
+    return UnsupportedError(
+        f"{purpose} needs {module}; install what training and export need with: "
+        f"{install_command(TRAIN)}"
+    )
+
+
 def install_command(extra: str) -> str:
     """Returns the pip command that installs the packages of an extra such as `report`.
 

@@ -8,12 +8,11 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError
 
 from earbit.errors import ConfigError, DataError
 
@@ -115,14 +114,19 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         flush(temporary)
         temporary.replace(path)
         flush(path.parent)
-    except (OSError, SafetensorError) as error:
-        # safetensors raises its own error for a missing folder or a full disk.
+    except _write_errors() as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be written ({reason}); give another place") from error
     finally:
         # Without a written file there is nothing to remove; the error above is reported.
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _write_errors() -> tuple[type[Exception], ...]:
+    """Errors of a missing folder or a full disk.  safetensors, where it is in use, has its own."""
+    safetensors = sys.modules.get("safetensors")
+    return (OSError,) if safetensors is None else (OSError, safetensors.SafetensorError)
 
 
 @contextlib.contextmanager

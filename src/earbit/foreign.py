@@ -71,7 +71,7 @@ def foreign_kind(path: Path) -> str | None:
         if head.startswith(b"PK\x03\x04"):
             return _kind_of_zip(path)
         if len(head) > 8 and head[8:9] == b"{":
-            return _kind_of_safetensors(path, int.from_bytes(head[:8], "little"))
+            return _kind_of_safetensors(path)
     except (OSError, ValueError, RecursionError, zipfile.BadZipFile):
         return None
     return _kind_by_head(head)
@@ -106,18 +106,25 @@ def _kind_of_zip(path: Path) -> str:
     return "a zip archive"
 
 
-def _kind_of_safetensors(path: Path, n_header_bytes: int) -> str | None:
-    """Format of a foreign safetensors header; None if it is damaged or written by earbit."""
-    if n_header_bytes > min(_MAX_HEADER_BYTES, path.stat().st_size - 8):
-        return None
+def safetensors_metadata(path: Path) -> dict[str, Any]:
+    """Metadata in the header of a safetensors file; empty if it has none.
+
+    Raises ValueError for a damaged header, and OSError for a file that cannot be read.
+    """
     with path.open("rb") as file:
-        file.seek(8)
+        n_header_bytes = int.from_bytes(file.read(8), "little")
+        if n_header_bytes > min(_MAX_HEADER_BYTES, path.stat().st_size - 8):
+            raise ValueError(f"{path}: a header of {n_header_bytes} bytes, more than the file has")
         header = json.loads(file.read(n_header_bytes))
-    if not isinstance(header, dict):
-        return None
-    said = header.get("__metadata__", {})
-    if not isinstance(said, dict):
-        return None
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path}: its header is no safetensors header")
+    return metadata
+
+
+def _kind_of_safetensors(path: Path) -> str | None:
+    """Format of a foreign safetensors file; None if it was written by earbit."""
+    said = safetensors_metadata(path)
     if any(str(text).startswith("earbit") for pair in said.items() for text in pair):
         return None
     return "a safetensors file without metadata of earbit"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -11,9 +11,9 @@ import torch
 from earbit.config import override
 from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.model import AudioModel, ModelConfig
-from earbit.model_file import ModelFile, read_model_file
+from earbit.model_file import read_model_file
 from earbit.model_names import model_path, require_model
-from earbit.nn.precision import Granularity
+from earbit.nn.precision import Granularity, Precision
 from earbit.nn.shapes_only import shapes_only
 from earbit.presets import PRESETS, preset
 from earbit.quantize.convert import convert, quantized_leaves_of
@@ -27,8 +27,9 @@ def load_model(where: str | Path) -> AudioModel:
     path = model_path(where)
     file = read_model_file(path)
     try:
-        model = _built(file)
         # On the meta device first: a damaged configuration may request any amount of memory.
+        with shapes_only():
+            model = built_model(file.config, file.precisions, file.granularities)
         model.load_state_dict(file.tensors, assign=True)
     except (RuntimeError, ConfigError, UnsupportedError) as error:
         reason = " ".join(str(error).split())
@@ -36,17 +37,20 @@ def load_model(where: str | Path) -> AudioModel:
     return model.requires_grad_().eval()
 
 
-def _built(file: ModelFile) -> AudioModel:
-    """Builds the model of a file without its weights."""
-    with shapes_only():
-        model = AudioModel(file.config)
-        for granularity in get_args(Granularity):
-            chosen = {
-                name: precision
-                for name, precision in file.precisions.items()
-                if file.granularities.get(name, "channel") == granularity
-            }
-            convert(model, chosen, granularity)
+def built_model(
+    config: ModelConfig,
+    precisions: Mapping[str, Precision],
+    granularities: Mapping[str, Granularity],
+) -> AudioModel:
+    """Builds a model with new weights, quantized leaves by name; missing granularity: `channel`."""
+    model = AudioModel(config)
+    for granularity in get_args(Granularity):
+        chosen = {
+            name: precision
+            for name, precision in precisions.items()
+            if granularities.get(name, "channel") == granularity
+        }
+        convert(model, chosen, granularity)
     return model
 
 

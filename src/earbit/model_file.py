@@ -44,25 +44,30 @@ class ModelFile:
     tensors: dict[str, Tensor]
 
 
+def quantization_of(model: AudioModel) -> dict[str, dict[str, Any]]:
+    """`precisions` (bits of weight and activation) and `granularities` of the quantized leaves."""
+    quantized = {n: leaf for n, leaf in leaf_modules(model).items() if not leaf.precision.is_float}
+    return {
+        "precisions": {
+            name: [leaf.precision.weight_bits, leaf.precision.activation_bits]
+            for name, leaf in quantized.items()
+        },
+        "granularities": {
+            name: leaf.granularity
+            for name, leaf in quantized.items()
+            if not isinstance(leaf, MatMul)
+        },
+    }
+
+
 def save_model(model: AudioModel, path: Path, origin: Mapping[str, Any]) -> None:
     """Writes `model` with its configuration atomically."""
-    precisions = {
-        name: [leaf.precision.weight_bits, leaf.precision.activation_bits]
-        for name, leaf in leaf_modules(model).items()
-        if not leaf.precision.is_float
-    }
-    granularities = {
-        name: leaf.granularity
-        for name, leaf in leaf_modules(model).items()
-        if name in precisions and not isinstance(leaf, MatMul)
-    }
     header = {
         "format": FORMAT,
         "earbit": earbit.__version__,
         "torch": torch.__version__,
         "config": to_dict(model.config),
-        "precisions": precisions,
-        "granularities": granularities,
+        **quantization_of(model),
         "origin": dict(origin),
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}

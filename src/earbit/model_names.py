@@ -6,10 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from earbit.errors import ConfigError
-from earbit.foreign import absent, is_hub_name, refuse_foreign
+from earbit.foreign import absent, is_hub_name, refuse_foreign, safetensors_metadata
 from earbit.presets import PRESETS, require_preset
 from earbit.progress import say
 
@@ -74,8 +72,7 @@ def _says_program(path: Path) -> bool:
 def format_of(path: Path) -> str | None:
     """Format of a file of earbit by its metadata; None for damaged and foreign files."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            kind = json.loads((file.metadata() or {})["earbit"])["format"]
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+        kind = json.loads(safetensors_metadata(path)["earbit"])["format"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return str(kind)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from earbit.errors import Interrupted
+from earbit.errors import Interrupted, Terminated
 from earbit.files import make_folder, writable, write_json
 from earbit.terminal import printable_lines
 
@@ -50,12 +50,14 @@ def print_text(text: str) -> None:
 def goes_on(out: Path) -> Iterator[None]:
     """Says after Ctrl-C that the same command resumes, where `out` has anything to resume from.
 
-    The message of an Interrupted from the work names the point where it resumes.
+    The message of an Interrupted from the work names the point where it resumes.  Terminated
+    remains Terminated.
     """
     try:
         yield
     except KeyboardInterrupt as end:
         if out.is_dir() and any(out.iterdir()):
             where = f" {end}" if isinstance(end, Interrupted) else ""
-            raise Interrupted(f"the same command resumes{where} with what is in {out}") from None
+            kind = Terminated if isinstance(end, Terminated) else Interrupted
+            raise kind(f"the same command resumes{where} with what is in {out}") from None
         raise

@@ -38,14 +38,22 @@ def watched(rank: int, n_ranks: int) -> Iterator[None]:
     """Context in which this rank ends within a minute when another one fails or dies.
 
     The first rank that fails prints its error; the others end silently with status 1.  A rank that
-    died without a message is reported by one of the others.
+    died without a message is reported by one of the others.  A rank that is interrupted alone ends
+    the others too.
     """
     watcher = _Watcher(rank, n_ranks)
     thread = threading.Thread(target=watcher.run, daemon=True)
     thread.start()
     try:
         yield
-    except (EarbitError, KeyboardInterrupt, SystemExit) as error:
+    except KeyboardInterrupt:
+        # Mostly all ranks end after the same step.
+        is_alone = not watcher.all_interrupted_within(2 * EVERY_S)
+        if is_alone and watcher.claim("interrupted"):
+            say_always(f"earbit: rank {rank} of {n_ranks} was interrupted; the other ranks end")
+        watcher.end(thread)
+        raise
+    except (EarbitError, SystemExit) as error:
         if isinstance(error, SystemExit):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             watcher.others_failed_within(2 * EVERY_S)  # which it prints
@@ -135,6 +143,24 @@ class _Watcher:
                 return True
             time.sleep(0.2)
         return False
+
+    def all_interrupted_within(self, seconds: float) -> bool:
+        """Says that this rank is interrupted; waits for the others to say so, or to have ended."""
+        until = time.monotonic() + seconds
+        try:
+            with self.lock:
+                self.store.set(f"interrupted/{self.rank}", "1")
+            while not all(self._is_interrupted(i) for i in range(self.n_ranks)):
+                if time.monotonic() > until:
+                    return False
+                time.sleep(0.05)
+        except RuntimeError:  # the store has ended with the launcher
+            pass
+        return True
+
+    def _is_interrupted(self, i: int) -> bool:
+        with self.lock:
+            return bool(self.store.check([f"interrupted/{i}"]) or self.store.check([f"done/{i}"]))
 
     def claim(self, reason: str) -> bool:
         """Records a failure; returns whether it is the first, which alone is printed."""

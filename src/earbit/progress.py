@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import threading
 import time
@@ -60,7 +61,7 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
         yield _silently
         return
     shown: _Bar | _PlainLines
-    shown = (_Bar if sys.stderr.isatty() else _PlainLines)(printable(title), total, done)
+    shown = (_Bar if _can_draw() else _PlainLines)(printable(title), total, done)
     ended = threading.Event()
     watcher = threading.Thread(target=_watch, args=(shown, ended), daemon=True)
     try:
@@ -75,6 +76,11 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
             ended.set()
             watcher.join()
         shown.close()
+
+
+def _can_draw() -> bool:
+    """Whether a bar can be drawn: on a terminal, and with rich, which the runtime lacks."""
+    return sys.stderr.isatty() and importlib.util.find_spec("rich") is not None
 
 
 def _silently(n: int = 1, note: str = "") -> None:

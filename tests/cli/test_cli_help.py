@@ -107,9 +107,9 @@ def test_a_command_that_does_not_exist_is_explained_in_one_line(args, named, cap
         (["study", "--encoders"], "--encoders without a value"),
         (["study", "--scale", "huge"], "--scale 'huge'; allowed: tiny"),
         (["study", "--seed"], "--seed without a value"),
-        (["export"], "missing: MODEL, --out FILE.safetensors"),
+        (["export"], "missing: MODEL, --out FILE.safetensors|DIR"),
         (["run", "x"], "missing: AUDIO ..."),
-        (["export", "conformer-s"], "missing: --out FILE.safetensors"),
+        (["export", "conformer-s"], "missing: --out FILE.safetensors|DIR"),
     ],
 )
 def test_a_mistake_is_said_in_words_that_are_not_of_the_parser(args, said, capsys):

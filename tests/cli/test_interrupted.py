@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from earbit.cli.main import main
-from earbit.errors import Interrupted
+from earbit.errors import Interrupted, Terminated
 
 
 def end_by_hand(*args, **named):
@@ -61,6 +61,29 @@ def test_training_that_ends_by_hand_names_the_step_it_resumes_from(capsys, monke
     assert interrupted(capsys, "pretrain", "hubert-tiny", "--out", tmp_path) == (
         "earbit: interrupted; the same command resumes pre-training after step 37 of 400 with what "
         f"is in {tmp_path}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "work"),
+    [
+        (["pretrain", "hubert-tiny"], "earbit.pretrain.verb.pretrain"),
+        (["quantize", "hubert-tiny"], "earbit.quantize.verb.quantize"),
+        (["study"], "earbit.study.run.run_study"),
+    ],
+)
+def test_training_that_sigterm_ends_has_its_status(capsys, monkeypatch, tmp_path, command, work):
+    def ends(*args, **named):
+        raise Terminated("training after step 37 of 400")
+
+    monkeypatch.setattr(work, ends)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(SystemExit) as end:
+        main([*command, "--out", str(tmp_path)])
+    assert end.value.code == 143
+    assert capsys.readouterr().err == (
+        "earbit: ended by SIGTERM; the same command resumes training after step 37 of 400 with "
+        f"what is in {tmp_path}\n"
     )
 
 

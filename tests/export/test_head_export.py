@@ -13,45 +13,20 @@ from safetensors.torch import save_file
 from earbit.errors import ConfigError, DataError, FormatError, UnsupportedError
 from earbit.export import head as head_module
 from earbit.export.head import head_of
-from earbit.export.verb import export_model, export_to, model_of
-from earbit.heads.head import HeadShape
+from earbit.export.prepared_model import model_of
+from earbit.export.verb import export_model, export_to
 from earbit.heads.table import HEADS
 from earbit.load import random_model
-from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
 from earbit.presets import preset
 from earbit.quantize.student import noise_clips
 from earbit.runtime import Session
-from earbit.superb.head_file import GridPoint, TrainedHead, load_head, save_head
+from earbit.superb.head_file import load_head, save_head
 from earbit.superb.ks import KS
 from earbit.superb.tasks import TASKS
+from random_heads import LABELS, head_for
 
-LABELS = ("_silence_", "down", "ä b")
 AUDIO = noise_clips(5, n_clips=1)[0]
-
-
-def head_for(
-    model, folder, *, labels=LABELS, n_states=None, width=None, digest=None, task=KS, d_hidden=256
-):
-    """A head of random weights that differ in size, as if it were trained on the model."""
-    encoder = model.config.encoder
-    shape = HeadShape(
-        n_states=n_states or encoder.n_layers + 1,
-        width=width or encoder.d_model,
-        n_outputs=len(labels),
-        d_hidden=d_hidden,
-    )
-    random = torch.Generator().manual_seed(1)
-    module = HEADS[task.head](shape)
-    for parameter in module.parameters():
-        parameter.data = 0.5 * torch.randn(parameter.shape, generator=random)
-    point = GridPoint(lr=1e-3, value=1.0, step=1, n_skipped=0)
-    digest = weights_digest(model) if digest is None else digest
-    trained = TrainedHead(task=task, head=module, slots=(labels,), model_digest=digest, point=point)
-    folder.mkdir(exist_ok=True)
-    save_head(folder / "head.safetensors", trained)
-    (folder / "scores.json").write_text("{}")  # of a run that has finished
-    return module
 
 
 def torch_scores(model, module, audio):

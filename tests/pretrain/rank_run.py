@@ -1,8 +1,8 @@
 """A small training on noise with several ranks, each a process of its own.
 
 A rank writes what it has seen to OUT/seen-RANK.jsonl, and what it prints to OUT/stderr-RANK.txt.
-`fault=STEP:RANK:WHAT` lets one rank fail: nan, dead, error or term.  `unreadable=a,b` are ids of
-clips that cannot be decoded.
+`fault=NUMBER:WHAT,...` lets the rank fail that has a micro-batch: nan, dead, error, term or
+interrupt (Ctrl-C twice).  `unreadable=a,b` are ids of clips that cannot be decoded.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,11 @@ from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
 from earbit.pretrain import loop
 from earbit.pretrain.data import updates_of
-from earbit.pretrain.loop import TrainConfig, TrainingData, train
+from earbit.pretrain.loop import TrainingData, train
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.objective import Objective, masked_units
 from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.pretrain.train_config import TrainConfig
 from earbit.progress import say, say_always
 from earbit.units.labels import LabelHeader, UnitLabels
 
@@ -75,20 +77,17 @@ def noise_data():
     return TrainingData(*tables, reading_from(waveforms), "noise", labels)
 
 
-def failing(fault):
-    """HUBERT's objective, in which a step of this rank fails."""
+def failing(faults):
+    """HuBERT's objective, in which some micro-batches fail."""
     inner = masked_units(0.0).loss
-    if fault is None:
-        return Objective(inner, needs_units=True)
-    step, number, what = fault.split(":")
-    n_calls = 0
+    what_of = {
+        int(n): what for n, what in (fault.split(":") for fault in faults.split(",") if fault)
+    }
 
-    def loss(*args):
-        nonlocal n_calls
-        n_calls += model_is_training(args[0])
-        found = inner(*args)
-        if rank() != int(number) or n_calls != int(step):
-            return found
+    def loss(model, *args):
+        found = inner(model, *args)
+        # Every micro-batch of the training seeds torch with its number.
+        what = what_of.get(torch.initial_seed() % 2**32) if model.training else None
         if what == "nan":
             return dataclasses.replace(found, total=found.total * float("nan"))
         if what == "dead":
@@ -97,19 +96,19 @@ def failing(fault):
             raise RuntimeError("a bug")
         if what == "term":
             os.kill(os.getpid(), signal.SIGTERM)
+        if what == "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1.1)  # longer than the echo of torchrun
+            os.kill(os.getpid(), signal.SIGINT)
         return found
 
     return Objective(loss, needs_units=True)
 
 
-def model_is_training(model):
-    return model.training
-
-
 def main(out, settings):
     options = dict(setting.split("=", 1) for setting in settings)
     encoder = ENCODERS[options.pop("encoder", "transformer")]
-    fault = options.pop("fault", None)
+    fault = options.pop("fault", "")
     unreadable = options.pop("unreadable", "")
     config = override(CONFIG, [f"{name}={value}" for name, value in options.items()])
     model_config = ModelConfig(encoder=encoder, front_end=FrontEndConfig(n_channels=8), n_units=4)

@@ -11,8 +11,8 @@ from earbit.audio.clips import Clip, ClipTable, reading_from
 from earbit.errors import DataError
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.data import micro_batch, updates_of
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
+from earbit.pretrain.train_config import TrainConfig
 from earbit.units.labelled import TrainingData
 from earbit.units.labels import LabelHeader, UnitLabels
 

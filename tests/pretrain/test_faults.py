@@ -16,6 +16,7 @@ from earbit.load import random_model
 from earbit.nn.devices import device_named
 from earbit.pretrain.checkpoint import steps_done
 from earbit.pretrain.faults import lines_until
+from earbit.pretrain.interruption import delayed_interruption
 from earbit.pretrain.loop import train
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.objective import Objective, masked_units
@@ -109,6 +110,15 @@ def test_sigterm_saves_the_current_step_and_says_so(data, tmp_path):  # noqa: F8
         trained(data, tmp_path, CONFIG, terminate)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert steps_done(tmp_path / "checkpoints") == 5
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_checkpoint_is_announced_unless_sigterm_may_come_from_a_dead_rank(n, monkeypatch, capfd):
+    monkeypatch.setattr("earbit.pretrain.interruption.n_ranks", lambda: n)
+    with delayed_interruption() as seen:
+        signal.raise_signal(signal.SIGTERM)
+        assert seen() == signal.SIGTERM
+    assert ("writes a checkpoint" in capfd.readouterr().err) == (n == 1)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

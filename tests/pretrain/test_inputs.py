@@ -10,10 +10,10 @@ from earbit.audio.prepare import prepare
 from earbit.encoders.transformer import TransformerConfig
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.train_config import TrainConfig
 from earbit.pretrain.verb import pretrain
 
 ENCODER = TransformerConfig(

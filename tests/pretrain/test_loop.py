@@ -18,7 +18,7 @@ from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
 from earbit.pretrain.checkpoint import load_newest, steps_done
-from earbit.pretrain.loop import TrainConfig, TrainingData, train, validate
+from earbit.pretrain.loop import TrainingData, train, validate
 from earbit.pretrain.objective import (
     FEATURE_PENALTY_WEIGHT,
     Loss,
@@ -26,6 +26,7 @@ from earbit.pretrain.objective import (
     masked_units,
 )
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
+from earbit.pretrain.train_config import TrainConfig
 from earbit.quantize.student import noise_clips, quantized_copy
 from earbit.units.kmeans import fit_kmeans
 from earbit.units.labels import LabelHeader, UnitLabels

@@ -22,9 +22,9 @@ from earbit.errors import ConfigError, DataError
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
 from earbit.nn.front_end import FrontEndConfig
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.train_config import TrainConfig
 from earbit.pretrain.verb import pretrain
 from earbit.units.discover import UnitConfig
 from earbit.units.labels import UnitLabels
@@ -57,7 +57,7 @@ def recipe(corpus, encoder="transformer", n_steps=3, **train) -> RecipeConfig:
 
 @pytest.mark.parametrize("encoder", list(ENCODERS))
 def test_training_learns_what_a_frame_sounds_like(encoder, melodies, tmp_path):
-    figures = pretrain(recipe(melodies, encoder, n_steps=120, unmasked_weight=1.0), tmp_path)
+    figures = pretrain(recipe(melodies, encoder, n_steps=60, unmasked_weight=1.0), tmp_path)
     units = json.loads((tmp_path / "units" / "units.json").read_text())
     commonest = max(units["histogram"]) / sum(units["histogram"])
     assert commonest < 0.5

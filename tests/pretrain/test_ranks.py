@@ -6,7 +6,7 @@ import signal
 
 import pytest
 import torch
-from rank_run import run_ranks, start_ranks
+from rank_run import run_ranks
 from safetensors.torch import load_file
 
 
@@ -38,40 +38,67 @@ def assert_same(one, several, n_ranks, *, log=True):
     assert other_figures == pytest.approx(figures, rel=1e-5)
 
 
+SETTINGS = ("accumulation=2", "unreadable=c1,c4", "fault=28:nan")
+"""Layers are dropped; of two clips that cannot be decoded, one is alone in its micro-batch.
+
+An update has four micro-batches, so number 28 is in step 7, and rank 1 of 2 has it."""
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A run of two ranks: its folder, and what they have printed."""
+    out = tmp_path_factory.mktemp("two")
+    codes, said = run_ranks(2, out, *SETTINGS)
+    assert codes == [0, 0]
+    return out, said
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """The same run, in which rank 1 is killed in step 9: folder, exit codes, what was printed."""
+    out = tmp_path_factory.mktemp("cut")
+    return out, *run_ranks(2, out, *SETTINGS[:-1], "fault=28:nan,34:dead")
+
+
+def test_two_ranks_see_and_learn_what_one_does_with_twice_the_accumulation(two, tmp_path):
+    out, _ = two
+    assert run_ranks(1, tmp_path, *SETTINGS, "accumulation=4")[0] == [0]
+    assert_same(tmp_path, out, 2)
+    assert len(lines(tmp_path / "log.jsonl")) == 30
+    bad = {line["path"] for line in lines(out / "quarantine.jsonl")}
+    assert bad == {"c1", "c4"}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("encoder", "settings"),
+    ("accumulation", "settings"),
     [
-        # Dropped layers, and two clips that cannot be decoded, one of them alone in its batch.
-        ("transformer", ("unreadable=c1,c4",)),
-        pytest.param("conformer", ("optimiser.n_steps=8",), marks=pytest.mark.slow),
+        (1, ("encoder=conformer", "optimiser.n_steps=8")),
         # FSDP gathers the parameters in micro-batches without a clip too.
-        pytest.param(
-            "plain",
-            ("machine.sharding=fsdp", "optimiser.n_steps=6", "unreadable=c1,c4"),
-            marks=pytest.mark.slow,
+        (
+            2,
+            (
+                "encoder=plain",
+                "machine.sharding=fsdp",
+                "optimiser.n_steps=8",
+                "unreadable=c1,c4",
+                "fault=28:nan",
+            ),
         ),
     ],
 )
-def test_two_ranks_see_and_learn_what_one_does_with_twice_the_accumulation(
-    tmp_path, encoder, settings
-):
-    one, two = tmp_path / "one", tmp_path / "two"
-    n = 1 if encoder == "conformer" else 2  # micro-batches of each of two ranks
-    several = [f"encoder={encoder}", f"accumulation={n}", *settings]
-    assert run_ranks(1, one, *several, f"accumulation={2 * n}")[0] == [0]
-    assert run_ranks(2, two, *several)[0] == [0, 0]
-    assert_same(one, two, 2)
-    if encoder == "transformer":
-        assert len(lines(one / "log.jsonl")) == 30
-        bad = {line["path"] for line in lines(two / "quarantine.jsonl")}
-        assert bad == {"c1", "c4"}
+def test_conformers_and_fsdp_learn_the_same_on_two_ranks(tmp_path, accumulation, settings):
+    one, several = tmp_path / "one", tmp_path / "several"
+    assert run_ranks(1, one, *settings, f"accumulation={2 * accumulation}")[0] == [0]
+    assert run_ranks(2, several, *settings, f"accumulation={accumulation}")[0] == [0, 0]
+    assert_same(one, several, 2)
 
 
 @pytest.mark.slow
 def test_a_run_resumes_with_other_ranks_if_the_micro_batches_stay_the_same(tmp_path):
     one, moved = tmp_path / "one", tmp_path / "moved"
     run_ranks(1, one, "accumulation=2", "optimiser.n_steps=12")
-    codes, said = run_ranks(2, moved, "optimiser.n_steps=12", "fault=7:1:term")
+    codes, said = run_ranks(2, moved, "optimiser.n_steps=12", "fault=14:term")
     assert codes == [143, 143]
     assert "Terminated: training after step 7 of 12" in said
     codes, said = run_ranks(2, moved, "optimiser.n_steps=12", "accumulation=2")
@@ -83,47 +110,49 @@ def test_a_run_resumes_with_other_ranks_if_the_micro_batches_stay_the_same(tmp_p
     assert [line["step"] for line in lines(moved / "log.jsonl")] == list(range(1, 13))
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        (),
-        pytest.param(("encoder=plain", "machine.sharding=fsdp"), marks=pytest.mark.slow),
-    ],
-)
-def test_a_loss_that_is_not_a_number_on_one_rank_is_skipped_by_all(tmp_path, settings):
-    codes, said = run_ranks(2, tmp_path, "optimiser.n_steps=9", "fault=7:1:nan", *settings)
-    assert codes == [0, 0]
-    (line,) = lines(tmp_path / "skipped.jsonl")
-    of_rank_1 = lines(tmp_path / "seen-1.jsonl")[6]
-    assert (line["step"], line["rank"], line["ids"]) == (7, 1, of_rank_1[1])
+def test_a_loss_that_is_not_a_number_on_one_rank_is_skipped_by_all(two):
+    out, said = two
+    (line,) = lines(out / "skipped.jsonl")
+    (batch,) = (batch for batch in lines(out / "seen-1.jsonl") if batch[0] == 28)
+    assert (line["step"], line["rank"], line["ids"]) == (7, 1, batch[1])
     assert "the loss is nan" in line["what"]
     assert said.count("skipped: step 7") == 1
-    losses = [line.get("loss") for line in lines(tmp_path / "log.jsonl")]
-    assert [i for i, loss in enumerate(losses, 1) if loss is None] == [7]
+    losses = [line.get("loss") for line in lines(out / "log.jsonl")]
+    assert losses[6] is None
+    assert None not in losses[7:]
 
 
+def told(said):
+    return [line for line in said.splitlines() if line.startswith("earbit:")]
+
+
+def test_a_rank_that_dies_ends_the_others_with_one_line_that_says_which(cut):
+    _, codes, said = cut
+    assert codes == [1, -signal.SIGKILL]
+    (line,) = told(said)
+    died = r"earbit: rank 1 of 2: process \d+ on .* ended without a message \(killed\?\)"
+    assert re.match(died, line)
+
+
+def test_after_a_kill_two_ranks_end_with_the_same_bits(cut, two):
+    whole, out = two[0], cut[0]
+    assert run_ranks(2, out, *SETTINGS)[0] == [0, 0]
+    weights, others = (load_file(folder / "weights.safetensors") for folder in (whole, out))
+    assert all(torch.equal(others[name], tensor) for name, tensor in weights.items())
+    assert lines(whole / "log.jsonl") == lines(out / "log.jsonl")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("fault", "message"),
+    ("fault", "codes", "message"),
     [
-        ("dead", r"earbit: rank 1 of 2: process \d+ on .* ended without a message \(killed\?\)"),
-        pytest.param("error", "earbit: rank 1 of 2: RuntimeError: a bug", marks=pytest.mark.slow),
+        ("14:error", [1, 1], "rank 1 of 2: RuntimeError: a bug"),
+        ("14:interrupt", [1, 143], "rank 1 of 2 was interrupted; the other ranks end"),
     ],
 )
-def test_a_rank_that_fails_ends_the_others_with_one_line_that_says_why(tmp_path, fault, message):
-    codes, said = run_ranks(2, tmp_path, f"fault=7:1:{fault}")
-    assert codes == ([1, -signal.SIGKILL] if fault == "dead" else [1, 1])
-    told = [line for line in said.splitlines() if line.startswith("earbit:")]
-    assert len(told) == 1
-    assert re.match(message, told[0])
-
-
-def test_after_a_kill_two_ranks_end_with_the_same_bits(tmp_path):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run_ranks(2, whole, "optimiser.n_steps=12")
-    for process in start_ranks(2, cut, "optimiser.n_steps=12", "fault=7:0:dead"):
-        process.join(240)
-        assert not process.is_alive()
-    run_ranks(2, cut, "optimiser.n_steps=12")
-    weights, others = (load_file(out / "weights.safetensors") for out in (whole, cut))
-    assert all(torch.equal(others[name], tensor) for name, tensor in weights.items())
-    assert lines(whole / "log.jsonl") == lines(cut / "log.jsonl")
+def test_a_rank_that_fails_ends_the_others_with_one_line(tmp_path, fault, codes, message):
+    found, said = run_ranks(2, tmp_path, f"fault={fault}")
+    assert found == codes
+    (line,) = told(said)
+    assert re.match(f"earbit: {message}", line)
+    assert ("Traceback" in said) == ("error" in fault)

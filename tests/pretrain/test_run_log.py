@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import resource
 import sys
 
 import pytest
@@ -9,9 +10,10 @@ from safetensors.torch import load_file
 from test_loop import CONFIG, MODEL, data, logged  # noqa: F401
 
 from earbit.config import to_dict
-from earbit.errors import UnsupportedError
+from earbit.errors import DataError, UnsupportedError
 from earbit.load import random_model
-from earbit.pretrain.checkpoint import best_figures
+from earbit.pretrain.best import best_figures, keep_best
+from earbit.pretrain.faults import lines_until
 from earbit.pretrain.loop import train
 from earbit.pretrain.meter import MACHINE, Meter
 from earbit.pretrain.objective import masked_units
@@ -54,6 +56,32 @@ def test_the_checkpoint_with_the_lowest_validation_loss_is_kept_beside_the_newes
     assert load_file(tmp_path / "checkpoints" / "best" / "model.safetensors")
 
 
+def test_a_run_killed_before_the_mark_of_its_best_step_marks_it_when_it_resumes(
+    data,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    changes = {"validate_every_steps": 2, "keep_checkpoints": 1, "checkpoint_every_steps": 100}
+    run(data, tmp_path / "whole", **changes)
+
+    def killed(*args):
+        raise SystemExit(137)
+
+    monkeypatch.setattr("earbit.pretrain.best.keep_best", killed)
+    with pytest.raises(SystemExit):
+        run(data, tmp_path / "cut", **changes)
+    assert best_figures(tmp_path / "cut" / "checkpoints") is None
+    marked = []
+    monkeypatch.setattr(
+        "earbit.pretrain.best.keep_best",
+        lambda *args: (marked.append(args[1]), keep_best(*args)),
+    )
+    run(data, tmp_path / "cut", **changes)
+    assert marked[0] == 2
+    whole, cut = (best_figures(tmp_path / name / "checkpoints") for name in ("whole", "cut"))
+    assert whole == cut
+
+
 def test_the_speed_of_the_machine_has_a_key_of_its_own(data, tmp_path):  # noqa: F811
     run(data, tmp_path, log_every_steps=4)
     line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
@@ -81,6 +109,24 @@ def test_the_share_of_waiting_counts_the_time_until_an_update_is_there(monkeypat
     values = meter.read()
     assert values["wait_share"] == pytest.approx(6 / 15)
     assert values["audio_s_per_s"] == pytest.approx(2 * 30 / 15)
+
+
+def test_a_full_disk_is_one_error_and_whole_lines_are_kept(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_up():
+        with opened_log(tmp_path, 0) as write:
+            write(1, {"loss": 3.0})
+            size = (tmp_path / "log.jsonl").stat().st_size
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5, limits[1]))
+            write(2, {"loss": 2.5})
+
+    try:
+        with pytest.raises(DataError, match="cannot be written.*; free some space and start"):
+            fill_up()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert lines_until(tmp_path / "log.jsonl", 9) == ['{"step": 1, "loss": 3.0}']
 
 
 def test_tags_of_tensorboard_are_grouped():

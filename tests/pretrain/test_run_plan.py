@@ -11,10 +11,10 @@ from earbit.encoders.transformer import TransformerConfig
 from earbit.frames import n_frames_of
 from earbit.model import AudioModel, ModelConfig
 from earbit.nn.front_end import FrontEndConfig
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.plan import _kept_for_backward, measure, plan_run, render_plan
 from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.train_config import TrainConfig
 
 ENCODER = TransformerConfig(n_layers=1, d_model=32, n_heads=2, d_ffn=64, position_kernel=16)
 

@@ -41,8 +41,10 @@ def test_gpus_that_do_not_divide_those_of_the_schedule_are_refused_with_those_th
         scheduled(load_recipe("hubert-base"), "paper", n_ranks=12)
 
 
-def test_the_recipe_of_the_paper_is_the_command_with_its_schedule():
-    recipe = load_recipe("recipes/paper.py")
-    given = recipe_with("conformer-s", ["iterations=2"], schedule="paper", n_ranks=1)
+@pytest.mark.parametrize("n_ranks", [1, 8])
+def test_the_recipe_of_the_paper_is_the_command_with_its_schedule(n_ranks):
+    recipe = recipe_with("recipes/paper.py", [], schedule=None, n_ranks=n_ranks)
+    given = recipe_with("conformer-s", ["iterations=2"], schedule="paper", n_ranks=n_ranks)
     assert recipe.train.optimiser == given.train.optimiser
+    assert recipe.train.accumulation == given.train.accumulation == 32 // n_ranks
     assert (recipe.model, recipe.second) == (given.model, given.second)

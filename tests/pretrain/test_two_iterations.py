@@ -16,9 +16,9 @@ from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file
 from earbit.nn.front_end import FrontEndConfig
 from earbit.pretrain.checkpoint import steps_done
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig, SecondConfig
+from earbit.pretrain.train_config import TrainConfig
 from earbit.pretrain.verb import pretrain
 from earbit.units.kmeans import KMeans
 from earbit.units.labelled import open_training_corpus

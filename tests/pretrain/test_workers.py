@@ -20,10 +20,10 @@ from earbit.audio.workers import made_ahead
 from earbit.errors import DataError
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.data import MicroBatch, updates_of
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.reading import kept_in_memory, n_workers_for, record_unreadable
+from earbit.pretrain.train_config import TrainConfig
 from earbit.units.labelled import TrainingData
 
 OPTIMISER = OptimiserConfig(peak_lr=1e-3, n_steps=8, warmup_steps=2)

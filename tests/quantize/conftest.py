@@ -3,9 +3,9 @@
 import pytest
 from quantize_runs import MODEL
 
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.train_config import TrainConfig
 from earbit.pretrain.verb import pretrain
 
 

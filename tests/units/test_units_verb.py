@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -35,7 +38,8 @@ def corpus(tmp_path):
 
 def run(corpus, out, n_units=4, seed=0, source=None, resplit=False, **options):
     config = UnitConfig(n_units=n_units, seed=seed, **options)
-    return units(str(corpus), out, config, source, resplit=resplit)
+    opened = partial(open_training_corpus, str(corpus), resplit=resplit)
+    return units(str(corpus), out, config, source, opened=opened)
 
 
 def contents(folder):
@@ -253,3 +257,13 @@ def test_an_option_that_the_source_has_no_use_for_is_refused(corpus, tmp_path, o
     with pytest.raises(ConfigError, match=message):
         command(str(corpus), tmp_path / "units", **options)
     assert not (tmp_path / "units").exists()
+
+
+@pytest.mark.slow
+def test_two_ranks_of_torchrun_write_the_labels_of_one_process(corpus, tmp_path):
+    run(corpus, tmp_path / "one")
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = ["earbit", "units", str(corpus), "--n-units", "4", "--out", str(tmp_path / "two")]
+    subprocess.run([sys.executable, "-m", *launcher, "-m", *command], check=True)
+    one, two = ((tmp_path / name / LABELS).read_bytes() for name in ("one", "two"))
+    assert one == two

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,10 @@ class TrainingCorpus:
     digest: str
     """That of `Corpus.digest`."""
     ignored: tuple[str, ...] = ()
+
+
+Opened = Callable[[], TrainingCorpus]
+"""Opens a corpus when it is first needed."""
 
 
 def open_clips(where: str | Path, *, resplit: bool = False) -> TrainingCorpus:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from earbit import __version__
 from earbit.cli.environment import complete_environment
 from earbit.errors import ConfigError, EarbitError, Terminated
+from earbit.extras import needed_for_training
 from earbit.progress import say, say_always
 from earbit.terminal import accept_any_text
 
-DISTRIBUTED = ("pretrain",)
+DISTRIBUTED = ("pretrain", "units")
 """Commands that torchrun may start."""
 
 
@@ -38,7 +39,7 @@ def main(args: Sequence[str] | None = None) -> None:
         from earbit.cli.commands import COMMANDS
         from earbit.cli.parse import parse
 
-        with _ranks(args):
+        with _training_packages(args), _ranks(args):
             parse(COMMANDS, args)()
     except EarbitError as error:
         say_always(f"earbit: {error}")
@@ -53,6 +54,18 @@ def main(args: Sequence[str] | None = None) -> None:
         what = "ended by SIGTERM" if is_terminated else "interrupted"
         say(f"earbit: {what}{f'; {end}' if str(end) else ''}")
         raise SystemExit(128 + (signal.SIGTERM if is_terminated else signal.SIGINT)) from None
+
+
+@contextmanager
+def _training_packages(args: Sequence[str]) -> Iterator[None]:
+    """Context in which a missing package of the extra `train` is a user's error."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        error = needed_for_training(missing, f"`earbit {args[0]}`")
+        if error is None:
+            raise
+        raise error from missing
 
 
 def _ranks(args: Sequence[str]) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""Commands for packed programs (export, run, bench) and for the machine (doctor)."""
+"""Commands for packed programs (run, bench) and for the machine (doctor)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from earbit.audio.corpus_names import require_corpus
 from earbit.audio.formats import READ_FORMATS, listed
 from earbit.bench.peers.catalogue import PEERS
 from earbit.cli.arguments import Option, Positional
@@ -16,106 +15,12 @@ from earbit.cli.options import (
     PLANS_ARE,
     PRESETS_ARE,
     Json,
-    Model,
     PresetSettings,
     Seed,
 )
 from earbit.errors import ConfigError, DataError
-from earbit.model_names import refuse_program, require_model
 from earbit.output import emit, for_terminal
 from earbit.progress import say
-from earbit.quantize.plan import plan_named
-from earbit.terminal import printable
-
-
-def export(
-    model: Model,
-    out: Annotated[Path, Option("FILE.safetensors", "Program file to write.")],
-    plan: Annotated[
-        str | None,
-        Option(
-            "PLAN",
-            "Quantize a full-precision model first, without training. Without it, the model is "
-            f"packed as it is. {PLANS_ARE}",
-        ),
-    ] = None,
-    head: Annotated[
-        Path | None,
-        Option(
-            "DIR",
-            "Output folder of `earbit superb` or `import`, whose head for this model is packed.",
-        ),
-    ] = None,
-    corpus: Annotated[
-        str | None,
-        Option(
-            "CORPUS",
-            "Folder of audio, or 'synthetic', on which --plan is calibrated and compared with the "
-            "float model. Without it, --plan is calibrated on noise.",
-        ),
-    ] = None,
-    set: PresetSettings = (),
-    seed: Seed = 0,
-    json: Json = None,
-) -> None:
-    """Packs a model into a program file that runs without PyTorch, and verifies it.
-
-      earbit export onebit --out onebit.safetensors
-      earbit export onebit --head onebit-ks --out words.safetensors
-      earbit export hubert --plan w8a8 --corpus my-audio --out hubert-w8a8.safetensors
-      earbit export hubert-base --plan w1a1 --out hubert.safetensors
-
-    The program is compared with the model in PyTorch, leaf by leaf.  docs/quantization.md describes
-    the plans.
-    """
-    # Before PyTorch is imported, which takes seconds.
-    from earbit.export.out_file import require_program_place
-
-    require_program_place(out)
-    require_model(model)
-    refuse_program(model, f"`earbit run {model} AUDIO` takes it as it is")
-    if plan is not None:
-        plan_named(plan)
-    if corpus is not None:
-        require_corpus(corpus)
-    from earbit.export.verb import export_model
-
-    settings = set
-    result = export_model(
-        model, out, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus
-    )
-    agreement = result["agreement"]
-    bits = (
-        f"{100 * agreement['bit_agreement']:.4f} % of bits equal "
-        f"(worst {100 * agreement['worst_bit_agreement']:.4f} % at {agreement['worst_leaf']}), "
-        if agreement["worst_bit_agreement"] < 1
-        else "all bits equal, "
-    )
-    emit(
-        result,
-        json,
-        f"{printable(result['file'])}: {result['bytes'] / 1e6:.2f} MB; against PyTorch on "
-        f"{agreement['n_frames']} frames: {bits if agreement['worst_leaf'] != 'none' else ''}"
-        f"output cosine {agreement['output_cosine']:.6f}, "
-        f"largest difference {agreement['max_abs_error']:.2g}"
-        f"{_of_float(result)}{_of_head(result['head']) if 'head' in result else ''}",
-    )
-
-
-def _of_float(result: dict[str, Any]) -> str:
-    """Text for the agreement with the float model, if it was measured."""
-    if "float_cosine" not in result:
-        return ""
-    return f"\nagainst the float model on the corpus: output cosine {result['float_cosine']:.4f}"
-
-
-def _of_head(agreement: dict[str, Any]) -> str:
-    label, torch_label = agreement["label"], agreement["torch_label"]
-    of_torch = "as PyTorch" if label == torch_label else f"but PyTorch gives {torch_label!r}"
-    return (
-        f"; the label of the head is {label!r} {of_torch}, "
-        f"largest difference of scores {agreement['max_abs_error']:.2g}"
-    )
 
 
 def run(

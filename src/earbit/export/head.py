@@ -61,7 +61,9 @@ def head_of(
     """Loads the head in a folder of `earbit superb` or `import`; name: of the model, for messages.
 
     ancestors: digests of the models that this one was quantized from.  Imported heads of these fit
-    too, which is said.  Raises ConfigError for a head of another model, FormatError for a damaged one.
+    too, which is said.
+
+    Raises ConfigError for a head of another model, FormatError for a damaged one.
     """
     trained = load_head(where)
     where, shape, encoder = head_path(where), trained.head.shape, model.config.encoder

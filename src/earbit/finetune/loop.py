@@ -26,6 +26,7 @@ from earbit.heads.example import Example
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.nn.devices import autocast, device_named, on_device
+from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.optimiser import build_optimiser, lr_at, set_lr
 from earbit.pretrain.steps import apply_gradient, run_steps
@@ -142,14 +143,14 @@ def _step(
         raise DataError(f"{where}: the loss is {float(loss.total.detach())}, {remedy}")
     optimiser.zero_grad(set_to_none=True)
     scaler.scale(loss.total).backward()  # type: ignore[no-untyped-call]
-    norm = apply_gradient(
-        network,
-        optimiser,
-        max_gradient_norm=config.optimiser.max_gradient_norm,
-        where=where,
-        remedy=remedy,
-        scaler=scaler,
+    norm, outcome = apply_gradient(
+        network, optimiser, scaler, max_gradient_norm=config.optimiser.max_gradient_norm
     )
+    if outcome == "not finite":
+        raise DataError(
+            f"{where}: the gradient is {norm}, first not finite is that of "
+            f"{non_finite_gradient(network)}, {remedy}"
+        )
     parts = {name: float(value) for name, value in loss.parts.items()}
     # Not finite while the scale of a loss in float16 is looked for.
     of_gradient = {"gradient_norm": norm} if math.isfinite(norm) else {}

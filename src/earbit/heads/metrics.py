@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earbit.extras import imported
+from earbit.extras import TRAIN, imported
 from earbit.heads.cases import MIN_GROUPS, Blocks, Cases, blocks_of, interval
 
 Rows = NDArray[np.float64]
@@ -251,10 +251,10 @@ METRICS = {
 
 
 def _jiwer() -> Any:
-    return imported("jiwer", "eval", "an error rate of text")
+    return imported("jiwer", TRAIN, "an error rate of text")
 
 
 def _pyannote() -> tuple[Any, Any]:
     modules = ("pyannote.core", "pyannote.metrics.diarization")
-    core, metrics = (imported(name, "eval", "a diarization error rate") for name in modules)
+    core, metrics = (imported(name, TRAIN, "a diarization error rate") for name in modules)
     return core, metrics

@@ -9,7 +9,7 @@ from earbit.errors import ConfigError
 from earbit.files import make_folder
 from earbit.hub.fit import some
 from earbit.hub.table import importer_of
-from earbit.model import AudioModel
+from earbit.load import built_model
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.shapes_only import shapes_only
@@ -27,7 +27,7 @@ def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
     importer = importer_of(source)
     imported = importer.read(source)
     with shapes_only():
-        model = AudioModel(imported.config)
+        model = built_model(imported.config, imported.precisions, imported.granularities)
     model.load_state_dict(dict(imported.tensors), assign=True)
     make_folder(out_dir)
     save_model(model, out, imported.origin)

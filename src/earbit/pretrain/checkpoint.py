@@ -1,14 +1,13 @@
 """Atomic training checkpoints, one folder per step, safe against `kill -9` at any time.
 
 `checkpoints/step-00000200/` holds model.safetensors, optimiser.safetensors and state.json.  It is
-written under a temporary name, flushed and renamed.  The newest checkpoints are kept, and
-`checkpoints/best/` beside them if a run marks one.  Rank 0 writes, and all ranks read.
+written under a temporary name, flushed and renamed.  The newest checkpoints are kept.  Rank 0
+writes, and all ranks read.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -29,7 +28,6 @@ from earbit.run_folder import differences
 
 CHECKPOINTS = "checkpoints"
 """Name of the checkpoint folder inside the folder of a run."""
-BEST = "best"
 MICRO_BATCHES = "micro_batches"
 """Part of a run's description: micro-batches of an update, over all ranks."""
 N_KEPT = 2
@@ -56,16 +54,19 @@ def save_checkpoint(
     *,
     scaler: Scaler | None = None,
     n_kept: int = N_KEPT,
+    best: Mapping[str, float] | None = None,
 ) -> None:
     """Writes a checkpoint below `folder`; `run` describes the run and is compared at resume.
 
-    scaler: that of a loss in float16.  Raises DataError if it cannot be written, on all ranks, and
-    leaves no part of it.
+    scaler: that of a loss in float16.  best: validation figures if they are the best so far.
+    Raises DataError if it cannot be written, on all ranks, and leaves no part of it.
     """
     # All ranks: tensors that are shared out among them are gathered.
     weights = _contiguous(model.state_dict())
     moments = _optimiser_tensors(optimiser)
-    state = {"position": asdict(position), "run": run}
+    state: dict[str, Any] = {"position": asdict(position), "run": run}
+    if best is not None:
+        state["best"] = dict(best)
     if scaler is not None and scaler.is_enabled():
         state["scaler"] = scaler.state_dict()
     first(lambda: _write(folder, weights, moments, state, position.step, n_kept))
@@ -108,52 +109,6 @@ def _write(
         shutil.rmtree(old, ignore_errors=True)
 
 
-def keep_best(folder: Path, step: int, figures: Mapping[str, float]) -> None:
-    """Keeps the checkpoint of `step` as `best`, with its figures.  On rank 0 alone.
-
-    Its files are links to those of the checkpoint, or copies where the file system has no links.
-    Raises DataError if there is no such checkpoint or it cannot be written.
-    """
-    source, final = folder / f"step-{step:08d}", folder / BEST
-    temporary, old = folder / f".{BEST}.tmp", folder / f".{BEST}.old.tmp"
-    try:
-        if old.exists() and not final.exists():  # killed between two renames
-            old.rename(final)
-        for left in (temporary, old):
-            shutil.rmtree(left, ignore_errors=True)
-        temporary.mkdir()
-        for file in source.iterdir():
-            try:
-                os.link(file, temporary / file.name)
-            except OSError:
-                shutil.copyfile(file, temporary / file.name)
-        text = json.dumps({"step": step, **figures}, indent=2)
-        (temporary / "best.json").write_text(text + "\n", encoding="utf-8")
-        for file in temporary.iterdir():
-            flush(file)
-        if final.exists():
-            final.rename(old)
-        temporary.rename(final)
-        flush(folder)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise DataError(f"{final}: cannot be written ({error.strerror})") from error
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def best_figures(folder: Path) -> dict[str, float] | None:
-    """Step and figures of the checkpoint that `keep_best` has kept; None without one."""
-    for name in (BEST, f".{BEST}.old.tmp"):  # the second between two renames
-        try:
-            text = (folder / name / "best.json").read_text(encoding="utf-8")
-            return {str(key): float(value) for key, value in json.loads(text).items()}
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise _damaged(folder / name, error) from error
-    return None
-
-
 def load_newest(
     folder: Path,
     model: torch.nn.Module,
@@ -183,7 +138,7 @@ def load_newest(
             scaler.load_state_dict(state["scaler"])
         return Position(**state["position"])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise _damaged(newest, error) from error
+        raise damaged(newest, error) from error
 
 
 def check_same_run(folder: Path, run: dict[str, Any]) -> None:
@@ -200,6 +155,19 @@ def steps_done(folder: Path) -> int:
     """Number of updates in the newest checkpoint below `folder`; 0 without a checkpoint."""
     newest = _newest(folder)
     return 0 if newest is None else int(newest.name.removeprefix("step-"))
+
+
+def figures_in(folder: Path) -> dict[str, float] | None:
+    """Validation figures of the newest checkpoint if they were the best when it was saved."""
+    newest = _newest(folder)
+    if newest is None:
+        return None
+    try:
+        state = json.loads((newest / "state.json").read_text(encoding="utf-8"))
+        figures = state.get("best")
+        return None if figures is None else {str(k): float(v) for k, v in figures.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise damaged(newest, error) from error
 
 
 def _newest(folder: Path) -> Path | None:
@@ -223,7 +191,7 @@ def _same_run(
     except ConfigError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(checkpoint, error) from error
+        raise damaged(checkpoint, error) from error
     if differ is not None:
         because = f" ({reason})" if reason else ""
         raise ConfigError(
@@ -252,7 +220,8 @@ def _check_micro_batches(
         )
 
 
-def _damaged(checkpoint: Path, error: Exception) -> FormatError:
+def damaged(checkpoint: Path, error: Exception) -> FormatError:
+    """The error about a checkpoint that cannot be read."""
     return FormatError(f"{checkpoint}: damaged checkpoint ({error}); delete this folder")
 
 

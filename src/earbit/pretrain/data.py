@@ -11,7 +11,7 @@ import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,28 +25,9 @@ from earbit.audio.workers import made_ahead
 from earbit.errors import DataError
 from earbit.frames import n_frames_of
 from earbit.pretrain.checkpoint import Position
-from earbit.pretrain.masking import MaskConfig, batch_mask
+from earbit.pretrain.masking import batch_mask
+from earbit.pretrain.train_config import TrainConfig
 from earbit.units.labelled import TrainingData
-
-
-class DataConfig(Protocol):
-    """The settings of a training that determine its micro-batches."""
-
-    @property
-    def mask(self) -> MaskConfig:
-        """Parameters of the masks."""
-
-    @property
-    def batch_s(self) -> float:
-        """Maximum seconds of audio in a micro-batch, including padding."""
-
-    @property
-    def crop_s(self) -> float:
-        """Maximum seconds of a clip; longer ones are cropped."""
-
-    @property
-    def seed(self) -> int:
-        """Seed of the order, the crops and the masks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +56,7 @@ class MicroBatch:
 
 def updates_of(
     data: TrainingData,
-    config: DataConfig,
+    config: TrainConfig,
     position: Position,
     *,
     n_micro: int,
@@ -103,7 +84,7 @@ def updates_of(
 
 
 def _update_rows(
-    clips: ClipTable, config: DataConfig, position: Position, n_micro: int
+    clips: ClipTable, config: TrainConfig, position: Position, n_micro: int
 ) -> Iterator[tuple[Position, list[NDArray[np.int64]]]]:
     """Position after each update, and the rows of all its micro-batches."""
     step, epoch, done = position.step, position.epoch, position.batches_done
@@ -119,14 +100,14 @@ def _update_rows(
         epoch, done = epoch + 1, 0
 
 
-def epoch_rows(clips: ClipTable, config: DataConfig, epoch: int) -> list[NDArray[np.int64]]:
+def epoch_rows(clips: ClipTable, config: TrainConfig, epoch: int) -> list[NDArray[np.int64]]:
     """Rows of the micro-batches of one epoch."""
     return epoch_batches(clips, max_duration_s=config.batch_s, seed=config.seed, epoch=epoch)
 
 
 def micro_batch(
     data: TrainingData,
-    config: DataConfig,
+    config: TrainConfig,
     rows: Iterable[int],
     number: int,
     *,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from earbit.distributed import first
 from earbit.errors import DataError
-from earbit.files import make_folder, writable, write_text
+from earbit.files import writable, write_text
 from earbit.progress import say
 
 SKIPPED_NAME = "skipped.jsonl"
@@ -76,13 +76,16 @@ class Skips:
 
 def append(path: Path, items: Iterable[dict[str, object]]) -> None:
     """Appends JSON lines; raises DataError if they cannot be written."""
-    make_folder(path.parent)
     try:
+        # Closed after every line: what a full disk refuses is not written a second time.
         with path.open("a", encoding="utf-8") as file:
             for item in items:
                 file.write(json.dumps(writable(item), ensure_ascii=False) + "\n")
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}); free some space") from error
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); free some space and start the same "
+            "command again"
+        ) from error
 
 
 def lines_until(path: Path, step: int) -> list[str]:

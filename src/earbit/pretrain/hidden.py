@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from earbit.audio.clips import Clip, ClipTable, ReadClip, read_clip
-from earbit.audio.training_corpus import TrainingCorpus
+from earbit.audio.training_corpus import Opened, TrainingCorpus
 from earbit.distributed import first
 from earbit.errors import ConfigError, DataError
 from earbit.frames import FRAME_RATE_HZ, HOP_SAMPLES, MIN_SAMPLES, n_frames_of, n_samples_of
@@ -52,7 +52,7 @@ def source_of_model(
     model: AudioModel,
     layer: LayerName,
     where: str,
-    corpus: TrainingCorpus,
+    opened: Opened,
     config: UnitConfig,
     *,
     device: str = "auto",
@@ -60,14 +60,17 @@ def source_of_model(
 ) -> FeatureSource:
     """`hidden_source` of a layer by number, `default`, or `auto`.
 
-    where: the corpus by name, whose phones `auto` needs.  known: what `auto` has chosen before.
+    where, opened: the corpus, which `auto` needs with its phones.  known: what `auto` has chosen
+    before.
     """
     if layer != "auto":
         number = layer_named(layer, model.config.encoder.n_layers)
     else:
         # One rank chooses, since devices may round differently.
         number = known or first(
-            lambda: best_layer(model, corpus, phone_alignments(where), config=config, device=device)
+            lambda: best_layer(
+                model, opened(), phone_alignments(where), config=config, device=device
+            )
         )
     return hidden_source(model, number, device=device)
 

@@ -46,7 +46,9 @@ def delayed_interruption() -> Iterator[Callable[[], int]]:
                 raise KeyboardInterrupt
             return
         asked_at_s = time.monotonic()
-        if not asked and rank() == 0:
+        # torchrun also sends SIGTERM when another rank has died: then there is no next step.
+        is_sure = number == signal.SIGINT or n_ranks() == 1
+        if not asked and rank() == 0 and is_sure:
             # Not `print`: a handler may run in the middle of another write to this stream.
             os.write(STDERR, NOTICE if number == signal.SIGINT else NOTICE_OF_TERM)
         asked.append(number)

@@ -20,11 +20,11 @@ from earbit.frames import n_frames_of
 from earbit.model import AudioModel
 from earbit.nn.devices import autocast, device_named
 from earbit.pretrain.data import epoch_rows
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.masking import batch_mask
 from earbit.pretrain.objective import Loss, masked_units
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.schedules import arithmetic, audio_per_update_s
+from earbit.pretrain.train_config import TrainConfig
 from earbit.units.labelled import open_training_corpus
 
 N_MEASURED = 2

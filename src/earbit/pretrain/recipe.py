@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import Literal
 
@@ -13,8 +14,8 @@ from earbit.errors import ConfigError, require_range
 from earbit.model import ModelConfig
 from earbit.model_names import require_recipe
 from earbit.presets import preset
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
+from earbit.pretrain.train_config import TrainConfig
 from earbit.units.discover import UnitConfig
 
 
@@ -125,16 +126,18 @@ def preset_recipe(name: str) -> RecipeConfig:
     return RecipeConfig(model=preset(name), train=BASE_TRAINING, second=BASE_SECOND)
 
 
-def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig:
+def load_recipe(
+    where: str | Path, settings: Sequence[str] = (), *, n_ranks: int = 1
+) -> RecipeConfig:
     """Loads a recipe from a preset name, a `.py` file with `recipe()`, or a JSON or YAML file.
 
     settings: overrides such as `train.optimiser.n_steps=500`, which keep the share of the warm-up
-    in the steps.  Raises ConfigError.
+    in the steps.  n_ranks: argument of a `recipe(n_ranks)`.  Raises ConfigError.
     """
     require_recipe(str(where))
     path = Path(where)
     if path.suffix == ".py":
-        recipe = _from_python(path)
+        recipe = _from_python(path, n_ranks)
     elif path.suffix:
         recipe = load(RecipeConfig, path)
     else:
@@ -142,7 +145,7 @@ def load_recipe(where: str | Path, settings: Sequence[str] = ()) -> RecipeConfig
     return override(recipe, with_warmup(settings, recipe.train.optimiser)) if settings else recipe
 
 
-def _from_python(path: Path) -> RecipeConfig:
+def _from_python(path: Path, n_ranks: int) -> RecipeConfig:
     spec = importlib.util.spec_from_file_location("earbit_recipe", path)
     assert spec is not None
     assert spec.loader is not None
@@ -150,7 +153,9 @@ def _from_python(path: Path) -> RecipeConfig:
     try:
         spec.loader.exec_module(module)
         recipe = getattr(module, "recipe", None)
-        config = recipe() if callable(recipe) else None
+        takes_ranks = callable(recipe) and "n_ranks" in signature(recipe).parameters
+        given = {"n_ranks": n_ranks} if takes_ranks else {}
+        config = recipe(**given) if callable(recipe) else None
     except Exception as error:
         # The file is user code and can raise any exception.
         reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
-from earbit.errors import DataError
 from earbit.extras import imported
 from earbit.files import make_folder, write_text
-from earbit.pretrain.faults import lines_until
+from earbit.pretrain.faults import append, lines_until
 
 LOG_NAME = "log.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -36,20 +34,18 @@ def opened_log(out_dir: Path, step: int, *, tensorboard: bool = False) -> Iterat
     make_folder(out_dir)
     write_text(path, "".join(f"{line}\n" for line in lines_until(path, step)))
 
-    with path.open("a", encoding="utf-8") as file:
+    def write(step: int, values: Mapping[str, Any]) -> None:
+        append(path, [{"step": step, **values}])
+        if writer is not None:
+            for name, value in scalars(values).items():
+                writer.add_scalar(name, value, step)
+            writer.flush()
 
-        def write(step: int, values: Mapping[str, Any]) -> None:
-            _append(file, {"step": step, **values})
-            if writer is not None:
-                for name, value in scalars(values).items():
-                    writer.add_scalar(name, value, step)
-                writer.flush()
-
-        try:
-            yield write
-        finally:
-            if writer is not None:
-                writer.close()
+    try:
+        yield write
+    finally:
+        if writer is not None:
+            writer.close()
 
 
 def scalars(values: Mapping[str, Any]) -> dict[str, float]:
@@ -63,17 +59,6 @@ def scalars(values: Mapping[str, Any]) -> dict[str, float]:
         else:
             tags[f"train/{name}"] = float(value)
     return tags
-
-
-def _append(file: IO[str], values: Mapping[str, Any]) -> None:
-    try:
-        file.write(json.dumps(values) + "\n")
-        file.flush()
-    except OSError as error:
-        raise DataError(
-            f"{file.name}: cannot be written ({error.strerror}); free some space and start the "
-            "same command again"
-        ) from error
 
 
 def _tensorboard_writer(folder: Path, step: int) -> Any:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from earbit.config import override
 from earbit.errors import ConfigError
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
 from earbit.pretrain.recipe import RecipeConfig, load_recipe
+from earbit.pretrain.train_config import TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def recipe_with(
 
     Raises the errors of `load_recipe` and `scheduled`.
     """
-    recipe = load_recipe(where)
+    recipe = load_recipe(where, n_ranks=n_ranks)
     if schedule is not None:
         recipe = scheduled(recipe, schedule, n_ranks=n_ranks)
     if settings:

@@ -10,24 +10,20 @@ import math
 import signal
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, nullcontext
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from earbit.distributed import first, rank, total
-from earbit.errors import DataError, Interrupted, Terminated
-from earbit.pretrain.blame import non_finite_gradient
+from earbit.distributed import rank, total
+from earbit.errors import Interrupted, Terminated
+from earbit.pretrain.best import VALIDATED, Best
 from earbit.pretrain.checkpoint import (
     CHECKPOINTS,
     N_KEPT,
     Position,
     Scaler,
-    best_figures,
-    keep_best,
     load_newest,
     save_checkpoint,
     steps_done,
@@ -41,8 +37,7 @@ Updates = Callable[[Position], Generator[tuple[Position, Mapping[str, Any]], Non
 """Position -> endless updates from there, closed after the last one.
 
 Each yields its position and the scalars to log."""
-VALIDATED = "valid_loss"
-"""Scalar of updates after which the model was validated."""
+Outcome = Literal["applied", "overflow", "not finite"]
 
 
 def run_steps(
@@ -72,7 +67,7 @@ def run_steps(
     """
     checkpoints = out_dir / CHECKPOINTS
     start = load_newest(checkpoints, network, optimiser, run, scaler) or Position(0, 0, 0)
-    least_loss = (first(partial(best_figures, checkpoints)) or {}).get(VALIDATED, math.inf)
+    best = Best(checkpoints)
     log = opened_log(out_dir, start.step, tensorboard=tensorboard) if rank() == 0 else nullcontext()
     network.train()
     ended_by = 0
@@ -89,14 +84,12 @@ def run_steps(
             ):
                 advance(1, f"loss {parts['loss']:.2f}" if "loss" in parts else "skipped")
                 is_last = step == n_steps
-                is_best = parts.get(VALIDATED, math.inf) < least_loss
-                if is_last and math.isinf(least_loss):
-                    is_best = False  # the only one that was validated
+                figures = best.figures_of(parts, is_last=is_last)
                 is_logged = step % log_every_steps == 0 or is_last or VALIDATED in parts
                 if write is not None and is_logged:
                     write(step, parts)
                 ended_by = _first_signal(signal_seen())
-                if step % checkpoint_every_steps == 0 or is_last or is_best or ended_by:
+                if step % checkpoint_every_steps == 0 or is_last or figures or ended_by:
                     save_checkpoint(
                         checkpoints,
                         network,
@@ -105,11 +98,10 @@ def run_steps(
                         run,
                         scaler=scaler,
                         n_kept=n_kept,
+                        best=figures,
                     )
-                if is_best:
-                    least_loss = parts[VALIDATED]
-                    figures = {k: v for k, v in parts.items() if k.startswith("valid_")}
-                    first(partial(keep_best, checkpoints, step, figures))
+                if figures:
+                    best.keep(step, figures)
                 if ended_by:
                     raise KeyboardInterrupt
     except KeyboardInterrupt:
@@ -125,39 +117,33 @@ def _first_signal(seen: int) -> int:
     return signal.SIGTERM if terminated else 0
 
 
-def gradient_norm(network: torch.nn.Module) -> tuple[Tensor, float]:
-    """Norm of all gradients for clipping, and as a number."""
-    norm = get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-    return norm, float(full(norm))
-
-
 def apply_gradient(
     network: torch.nn.Module,
     optimiser: torch.optim.Optimizer,
+    scaler: Scaler,
     *,
     max_gradient_norm: float,
-    where: str,
-    remedy: str,
-    scaler: Scaler,
-) -> float:
+    is_finite: bool = True,
+) -> tuple[float, Outcome]:
     """One update by the gradients of the parameters; returns their norm before clipping.
 
-    where, remedy: start and end of the message.  scaler: that of the loss; while it looks for its
-    scale, an update may be left out and the norm is not finite.  Raises DataError if the gradient
-    is not finite otherwise.
+    scaler: that of the loss.  is_finite: whether the loss is.  Outcomes: `applied`; `overflow`, the
+    usual way in which the scale of a loss in float16 is found; and `not finite`.
     """
-    scaler.unscale_(optimiser)
-    norm, size = gradient_norm(network)
-    if not math.isfinite(size) and scaler.get_scale() > 1.0:
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    if gradients:
+        scaler.unscale_(optimiser)
+    norm = get_total_norm(gradients)
+    size = float(full(norm))
+    if is_finite and math.isfinite(size):
+        # A non-finite norm would make all gradients non-finite here.
+        clip_grads_with_norm_(network.parameters(), max_gradient_norm, norm)
+        scaler.step(optimiser)
         scaler.update()
-        return size
-    if not math.isfinite(size):
-        raise DataError(
-            f"{where}: the gradient is {size}, first not finite is that of "
-            f"{non_finite_gradient(network)}, {remedy}"
-        )
-    # A non-finite norm, refused above, would make all gradients non-finite here.
-    clip_grads_with_norm_(network.parameters(), max_gradient_norm, norm)
-    scaler.step(optimiser)
-    scaler.update()
-    return size
+        return size, "applied"
+    if is_finite and scaler.get_scale() > 1.0:
+        scaler.update()
+        return size, "overflow"
+    if scaler.is_enabled():
+        scaler.update(scaler.get_scale())  # the scale is not the cause
+    return size, "not finite"

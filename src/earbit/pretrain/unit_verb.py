@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earbit.audio.training_corpus import open_clips
+from earbit.audio.training_corpus import Opened
 from earbit.errors import ConfigError
 from earbit.load import preset_or_model
 from earbit.pretrain.hidden import source_of_model
 from earbit.units.discover import UnitConfig
+from earbit.units.labelled import open_training_corpus
 from earbit.units.sources import FeatureSource, folder_source, mfcc_source
 from earbit.units.verb import units
 
@@ -53,13 +55,12 @@ def units_of(
         memory_gb=memory_gb,
         workers=workers,
     )
-    source = _source(where, clustered, config, resplit=resplit)
-    return units(where, out_dir, config, source, resplit=resplit)
+    opened = functools.cache(lambda: open_training_corpus(where, resplit=resplit))
+    source = _source(where, opened, clustered, config)
+    return units(where, out_dir, config, source, opened=opened)
 
 
-def _source(
-    where: str, clustered: Clustered, config: UnitConfig, *, resplit: bool
-) -> FeatureSource:
+def _source(where: str, opened: Opened, clustered: Clustered, config: UnitConfig) -> FeatureSource:
     layer = clustered.layer
     if clustered.features is not None:
         if layer is not None and not layer.isdecimal():
@@ -69,7 +70,6 @@ def _source(
     if clustered.model is None:
         return mfcc_source()
     model = preset_or_model(clustered.model, config.seed)
-    corpus = open_clips(where, resplit=resplit)
     return source_of_model(
-        model, layer or "default", where, corpus, config, device=clustered.device
+        model, layer or "default", where, opened, config, device=clustered.device
     )

@@ -5,42 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_
 
 from earbit.distributed import exchange, n_ranks, rank, total
 from earbit.errors import DataError
-from earbit.nn.devices import TrainPrecision, moved
+from earbit.nn.devices import moved
 from earbit.nn.finite import first_non_finite
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.data import MicroBatch
 from earbit.pretrain.faults import REMEDY, Fault, Skips
-from earbit.pretrain.optimiser import OptimiserConfig, lr_at, set_lr
+from earbit.pretrain.optimiser import lr_at, set_lr
 from earbit.pretrain.parallel import BatchStatistics, Parallel
-from earbit.pretrain.steps import gradient_norm
-
-
-class UpdateConfig(Protocol):
-    """The settings of a training that determine its updates."""
-
-    @property
-    def optimiser(self) -> OptimiserConfig:
-        """Schedule and clipping."""
-
-    @property
-    def seed(self) -> int:
-        """Seed of dropout."""
-
-    @property
-    def precision(self) -> TrainPrecision:
-        """Type of products."""
-
-    @property
-    def max_skipped_steps(self) -> int:
-        """Skipped steps in a row that end the run."""
+from earbit.pretrain.steps import apply_gradient
+from earbit.pretrain.train_config import TrainConfig
 
 
 def on(device: torch.device, batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -57,7 +36,7 @@ class Update:
         parallel: Parallel,
         optimiser: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
-        config: UpdateConfig,
+        config: TrainConfig,
         out_dir: Path,
         device: torch.device,
         n_micro: int,
@@ -89,20 +68,23 @@ class Update:
         self.statistics.begin()
         sums, fault = self._gradients(batches, n_masked, step)
         sums = self._summed(sums, fault)
-        if any(p.grad is not None for p in self.parallel.model.parameters()):
-            self.scaler.unscale_(self.optimiser)
-        norm, size = gradient_norm(self.parallel.model)
-        if not (math.isfinite(sums["loss"]) and math.isfinite(size)):
-            return self._skip(batches, fault, sums["loss"], size, step, lr)
-        # A non-finite norm, refused above, would make all gradients non-finite here.
-        max_norm = self.config.optimiser.max_gradient_norm
-        clip_grads_with_norm_(self.parallel.model.parameters(), max_norm, norm)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        self.statistics.end()
-        self.skips.end()
+        norm, outcome = apply_gradient(
+            self.parallel.model,
+            self.optimiser,
+            self.scaler,
+            max_gradient_norm=self.config.optimiser.max_gradient_norm,
+            is_finite=math.isfinite(sums["loss"]),
+        )
         scale = {"loss_scale": self.scaler.get_scale()} if self.scaler.is_enabled() else {}
-        return {**sums, "gradient_norm": size, "lr": lr, "n_masked": int(n_masked), **scale}
+        if outcome == "applied":
+            self.statistics.end()
+            self.skips.end()
+            return {**sums, "gradient_norm": norm, "lr": lr, "n_masked": int(n_masked), **scale}
+        if outcome == "not finite":
+            self._record(batches, fault, norm, step)
+        self.statistics.undo()
+        self.optimiser.zero_grad(set_to_none=True)
+        return {"skipped": 1.0, "lr": lr, **scale}
 
     def _gradients(
         self, batches: Sequence[MicroBatch], n_masked: float, step: int
@@ -180,31 +162,14 @@ class Update:
             where = first_non_finite(self.parallel.model, again)
         return f"the loss is {loss}, first not finite is {where or 'the loss itself'}{REMEDY}"
 
-    def _skip(
-        self,
-        batches: Sequence[MicroBatch],
-        fault: Fault | None,
-        loss: float,
-        norm: float,
-        step: int,
-        lr: float,
-    ) -> dict[str, float]:
-        """Skips an update on all ranks."""
-        is_overflow = math.isfinite(loss) and self.scaler.get_scale() > 1.0
-        if self.scaler.is_enabled() and is_overflow:
-            # The usual way in which the scale of a loss in float16 is found.
-            self.scaler.update()
-        else:
-            # On all ranks: the parts of a gradient that FSDP shares out are gathered.
-            where = non_finite_gradient(self.parallel.model)
-            if fault is None:
-                ids = tuple(name for batch in batches for name in batch.ids)
-                what = f"the gradient is {norm}, first not finite is that of {where}{REMEDY}"
-                fault = Fault(step, rank(), ids, what, False)
-            if self.scaler.is_enabled():
-                self.scaler.update(self.scaler.get_scale())  # the scale is not the cause
-            self.skips.add(exchange(fault))
-        self.statistics.undo()
-        self.optimiser.zero_grad(set_to_none=True)
-        scale = {"loss_scale": self.scaler.get_scale()} if self.scaler.is_enabled() else {}
-        return {"skipped": 1.0, "lr": lr, **scale}
+    def _record(
+        self, batches: Sequence[MicroBatch], fault: Fault | None, norm: float, step: int
+    ) -> None:
+        """Records a step that all ranks skip, with the first cause that this rank knows."""
+        # On all ranks: the parts of a gradient that FSDP shares out are gathered.
+        where = non_finite_gradient(self.parallel.model)
+        if fault is None:
+            ids = tuple(name for batch in batches for name in batch.ids)
+            what = f"the gradient is {norm}, first not finite is that of {where}{REMEDY}"
+            fault = Fault(step, rank(), ids, what, False)
+        self.skips.add(exchange(fault))

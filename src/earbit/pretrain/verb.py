@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from earbit.audio.corpus import write_quarantine
-from earbit.audio.training_corpus import open_clips
+from earbit.audio.training_corpus import Opened
 from earbit.config import load, override, save, to_dict
 from earbit.distributed import first, only_run_in
 from earbit.errors import ConfigError
@@ -60,25 +60,27 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     """
     check_is_ours(out_dir, "recipe")
     device_named(recipe.train.machine.device)  # raises ConfigError before units are computed
+    opened = functools.cache(lambda: open_training_corpus(recipe.corpus, resplit=recipe.resplit))
     if recipe.iterations == 1:
         if (out_dir / "1" / CONFIG_NAME).is_file():
             raise ConfigError(f"{out_dir}: holds a run of two iterations; give another --out")
-        return _iteration(recipe, out_dir)
+        _check_stage(recipe, out_dir)
+        return _iteration(recipe, out_dir, opened)
     folders = {number: out_dir / str(number) for number in (1, 2)}
     stages = {number: recipe.stage(number) for number in (1, 2)}
     _check_two(recipe, stages, folders, out_dir)
     with only_run_in(out_dir):
-        first(lambda: _check_phones(recipe, folders[2] / UNITS))
+        first(lambda: _check_phones(recipe, folders[2] / UNITS, opened))
         first(lambda: save(recipe, out_dir / CONFIG_NAME))
         say(f"iteration 1 of 2, in {folders[1]}")
-        one = _iteration(stages[1], folders[1])
+        one = _iteration(stages[1], folders[1], opened)
         say(f"iteration 2 of 2, in {folders[2]}")
-        two = _iteration(stages[2], folders[2], lambda: _hidden(recipe, folders))
+        two = _iteration(stages[2], folders[2], opened, lambda: _hidden(recipe, folders, opened))
         result = {**two, "model": str(out_dir / MODEL_FILE_NAME), "first": one}
 
         def finish() -> None:
             source = folders[2] / MODEL_FILE_NAME
-            write_whole(out_dir / MODEL_FILE_NAME, partial(shutil.copyfile, source))
+            write_whole(out_dir / MODEL_FILE_NAME, functools.partial(shutil.copyfile, source))
             write_json(out_dir / RESULT_NAME, result)
 
         first(finish)
@@ -95,8 +97,7 @@ def _check_two(
     if (out_dir / CHECKPOINTS).exists():
         raise ConfigError(f"{out_dir}: holds a run of one iteration; give another --out")
     for number, stage in stages.items():
-        given = None if stage.units is None else units_in(Path(stage.units))
-        check_same_run(folders[number] / CHECKPOINTS, _description(stage, given))
+        _check_stage(stage, folders[number])
     if not (folders[2] / UNITS / LABELS).is_file():
         return
     held = load(RecipeConfig, out_dir / CONFIG_NAME)
@@ -114,22 +115,26 @@ def _check_two(
         )
 
 
-def _check_phones(recipe: RecipeConfig, units_dir: Path) -> None:
+def _check_stage(stage: RecipeConfig, folder: Path) -> None:
+    """Raises ConfigError, before any audio is read, if a folder holds another run or files."""
+    given = None if stage.units is None else units_in(Path(stage.units))
+    check_is_ours(folder, "recipe")
+    check_same_run(folder / CHECKPOINTS, _description(stage, given))
+
+
+def _check_phones(recipe: RecipeConfig, units_dir: Path, opened: Opened) -> None:
     """Raises DataError, before the first iteration, if `auto` cannot choose a layer."""
     if recipe.second.layer == "auto" and _layer_in(units_dir) is None:
-        corpus = open_clips(recipe.corpus, resplit=recipe.resplit)
-        require_phones(corpus, phone_alignments(recipe.corpus))
+        require_phones(opened(), phone_alignments(recipe.corpus))
 
 
-def _hidden(recipe: RecipeConfig, folders: Mapping[int, Path]) -> FeatureSource:
+def _hidden(recipe: RecipeConfig, folders: Mapping[int, Path], opened: Opened) -> FeatureSource:
     """Features of the second iteration: a layer of the first model."""
-    model = load_model(folders[1] / MODEL_FILE_NAME)
-    corpus = open_clips(recipe.corpus, resplit=recipe.resplit)
     return source_of_model(
-        model,
+        load_model(folders[1] / MODEL_FILE_NAME),
         str(recipe.second.layer),
         recipe.corpus,
-        corpus,
+        opened,
         recipe.stage(2).unit_config,
         device=recipe.train.machine.device,
         known=_layer_in(folders[2] / UNITS),
@@ -144,23 +149,23 @@ def _layer_in(units_dir: Path) -> int | None:
 
 
 def _iteration(
-    recipe: RecipeConfig, out_dir: Path, source: Callable[[], FeatureSource] = mfcc_source
+    recipe: RecipeConfig,
+    out_dir: Path,
+    opened: Opened,
+    source: Callable[[], FeatureSource] = mfcc_source,
 ) -> dict[str, Any]:
     """Runs one iteration on units of the features that `source` returns, or on given units."""
-    given = None if recipe.units is None else units_in(Path(recipe.units))
-    check_is_ours(out_dir, "recipe")
-    check_same_run(out_dir / CHECKPOINTS, _description(recipe, given))
     if (result := _finished(recipe, out_dir)) is not None:
         return result
     units_dir = out_dir / UNITS
     with only_run_in(out_dir):
-        corpus = open_training_corpus(recipe.corpus, resplit=recipe.resplit)
+        corpus = opened()
         first(lambda: write_quarantine(corpus, out_dir))
-        if given is None:
+        if recipe.units is None:
             data = training_data(recipe.corpus, corpus, units_dir, recipe.unit_config, source())
         else:
-            given_dir = Path(recipe.units or "")
-            first(lambda: copy_units(given_dir, units_dir))
+            given = Path(recipe.units)
+            first(lambda: copy_units(given, units_dir))
             data = labelled(corpus, units_in(units_dir), lost_ids(units_dir))
         return pretrain_on(recipe, data, out_dir)
 

@@ -33,8 +33,9 @@ from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import Granularity
 from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done
-from earbit.pretrain.loop import TrainConfig, train, validate
+from earbit.pretrain.loop import train, validate
 from earbit.pretrain.objective import masked_units
+from earbit.pretrain.train_config import TrainConfig
 from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.clips import clips_among

@@ -19,10 +19,10 @@ from earbit.model_names import model_path
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import W1A1
 from earbit.presets import PRESETS
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.relabel import units_for
+from earbit.pretrain.train_config import TrainConfig
 from earbit.progress import say
 from earbit.quantize.report import say_absent_roles
 from earbit.quantize.stages import QuantizeConfig, quantize_on, stages_of

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from earbit.config import suggest
 from earbit.errors import ConfigError
 from earbit.presets import preset
-from earbit.pretrain.loop import TrainConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.train_config import TrainConfig
 from earbit.quantize.stages import QuantizeConfig
 
 

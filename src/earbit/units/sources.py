@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from earbit.errors import ConfigError, DataError
 from earbit.units.mfcc import MFCC_RATE_HZ, mfcc
 
 Array = NDArray[np.float32]
+DIGESTED_BYTES = 4096
+"""Bytes at the end of a file that identify its features, beside name and size."""
 Audio = Callable[[], Array]
 """Reads the audio of a clip; raises DataError if it cannot be decoded."""
 
@@ -91,12 +94,21 @@ def folder_source(folder: Path, *, rate_hz: float, layer: int | None = None) -> 
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over names, sizes and times of the .npy files below a folder."""
-    files = sorted(path for path in folder.rglob("*.npy"))
-    listed = json.dumps(
-        [[str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
-    )
-    return hashlib.sha256(listed.encode()).hexdigest()
+    """SHA-256 over names, sizes and the last 4 KB of the .npy files below a folder.
+
+    Raises DataError if a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.npy")):
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - DIGESTED_BYTES))
+                digest.update(json.dumps([str(path.relative_to(folder)), size]).encode())
+                digest.update(file.read())
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
 
 
 def read_features(folder: Path, clip_id: str) -> Array:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from earbit.audio.corpus import QUARANTINE_NAME, write_quarantine
-from earbit.audio.training_corpus import TrainingCorpus
+from earbit.audio.training_corpus import Opened, TrainingCorpus
 from earbit.distributed import first, only_run_in
 from earbit.errors import ConfigError
 from earbit.files import refuse_other_files
@@ -35,12 +36,13 @@ def units(
     config: UnitConfig,
     source: FeatureSource | None = None,
     *,
-    resplit: bool = False,
+    opened: Opened | None = None,
 ) -> dict[str, Any]:
     """Writes units of a corpus and returns units.json; existing equal units are kept.
 
-    source: features, by default MFCC.  Raises ConfigError, and changes no file, if `out_dir` holds
-    other files, or units of another corpus, number, seed or feature.
+    source: features, by default MFCC.  opened: the corpus, by default without `resplit`.  Raises
+    ConfigError, and changes no file, if `out_dir` holds other files, or units of another corpus,
+    number, seed or feature.
     """
     source = source or mfcc_source()
 
@@ -50,7 +52,7 @@ def units(
     def make(corpus: TrainingCorpus) -> dict[str, Any]:
         return discover(where, corpus, out_dir, config, source)
 
-    return _units_by(make, check, where, out_dir, resplit=resplit)
+    return _units_by(make, check, opened or partial(open_training_corpus, where), out_dir)
 
 
 def units_of_labels(
@@ -97,23 +99,23 @@ def units_of_labels(
         say(described(report))
         return report
 
-    return _units_by(make, check, where, out_dir, resplit=resplit)
+    opened = partial(open_training_corpus, where, resplit=resplit)
+    return _units_by(make, check, opened, out_dir)
 
 
 def _units_by(
     make: Callable[[TrainingCorpus], dict[str, Any]],
     check: Callable[[UnitLabels], None],
-    where: str,
+    opened: Opened,
     out_dir: Path,
-    *,
-    resplit: bool,
 ) -> dict[str, Any]:
     refuse_other_files(out_dir, FILES)
-    labels = UnitLabels.load(out_dir / LABELS) if (out_dir / LABELS).exists() else None
+    # Rank 0 decides: a shared disk may show the others an older state.
+    labels = UnitLabels.load(out_dir / LABELS) if first((out_dir / LABELS).exists) else None
     if labels is not None:
         check(labels)
     with only_run_in(out_dir):
-        corpus = open_training_corpus(where, resplit=resplit)
+        corpus = opened()
         if labels is None:
             first(lambda: write_quarantine(corpus, out_dir))
             return make(corpus)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from earbit.errors import ConfigError
-from earbit.extras import install_command
+from earbit.extras import TRAIN, install_command
 from earbit.progress import say
 
 FileKind = Literal["model", "onnx", "onnx-int8", "openvino-int8"]
@@ -26,13 +26,14 @@ class Peer:
 
     precision: Literal["fp32", "bf16", "int8"]
     reads: FileKind
-    extra: Literal["onnx", "openvino"] | None = None
-    """The extra of earbit that installs it; PyTorch needs none."""
-    packages: tuple[str, ...] = ()
+    extra: Literal["train", "onnx", "openvino"] = "train"
+    """The extra of earbit that installs it."""
+    packages: tuple[str, ...] = ("torch",)
     """Modules that must be importable."""
 
 
-_ONNX = ("onnx", "onnxscript")
+# The file of the model is made with PyTorch.
+_ONNX = ("torch", "onnx")
 _OPENVINO = (*_ONNX, "openvino")
 PEERS: dict[str, Peer] = {
     "torch": Peer("fp32", "model"),
@@ -73,8 +74,8 @@ def why_left_out(name: str) -> str | None:
     peer = PEERS[name]
     missing = [package for package in peer.packages if not importlib.util.find_spec(package)]
     if missing:
-        cure = "" if peer.extra is None else f"; install it with: {install_command(peer.extra)}"
-        return f"there is no {', no '.join(missing)}{cure}"
+        cure = f"install it with: {install_command(TRAIN if 'torch' in missing else peer.extra)}"
+        return f"there is no {', no '.join(missing)}; {cure}"
     # OpenVINO would silently compute in float32; PyTorch computes in bfloat16, slowly.
     if peer.extra == "openvino" and peer.precision == "bf16" and not _has_bfloat16():
         return "this CPU has no instructions for bfloat16"
@@ -84,7 +85,7 @@ def why_left_out(name: str) -> str | None:
 def versions() -> dict[str, str]:
     """Versions of earbit and of the installed packages of all engines."""
     packages = {package for peer in PEERS.values() for package in peer.packages}
-    names = ["earbit", "numpy", "torch", *sorted(packages)]
+    names = ["earbit", "numpy", *sorted(packages)]
     return {name: _version(name) for name in names if importlib.util.find_spec(name)}
 
 

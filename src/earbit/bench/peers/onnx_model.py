@@ -2,7 +2,7 @@
 
 `python -m earbit.bench.peers.onnx_model KIND SOURCE OUT SECONDS` makes one file in a separate
 process, so that its memory is not counted for an engine.  The length of the audio is fixed in the
-graph: loops over windows are unrolled, and shapes are constants that engines fold before timing.
+graph, so shapes are constants that engines fold before timing.
 """
 
 from __future__ import annotations
@@ -11,34 +11,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.bench.engine import speech_like
+from earbit.export.lower import lower_model
+from earbit.hub.onnx.file import save
+from earbit.hub.onnx.translate import onnx_model
 from earbit.load import load_model
-from earbit.model import AudioModel
 
 N_CALIBRATION_CLIPS = 2
 
 
-class _LastState(nn.Module):
-    def __init__(self, model: AudioModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, wave_BN: Tensor) -> Tensor:
-        """Computes features: (1, samples) -> (1, frames, width)."""
-        state: Tensor = self.model(wave_BN).states[-1]
-        return state
-
-
 def to_onnx(model_file: Path, out: Path, n_samples: int) -> None:
-    """Exports a model file to ONNX in float32 for n_samples, with weights in a file beside it."""
-    model = _LastState(load_model(model_file).requires_grad_(False)).eval()
-    program = torch.onnx.export(model, (torch.zeros(1, n_samples),), dynamo=True, verbose=False)
-    assert program is not None
-    program.save(str(out), external_data=True)
+    """Writes a model file as ONNX in float32 for one clip of n_samples."""
+    save(onnx_model(lower_model(load_model(model_file)), {}, n_samples), out)
 
 
 def to_onnx_int8(onnx_file: Path, out: Path) -> None:

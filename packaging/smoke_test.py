@@ -1,0 +1,107 @@
+"""Installs the wheels of a folder in new environments without a compiler, and checks them.
+
+    python packaging/smoke_test.py --wheels dist --python python3.11 python3.12 python3.13
+    python packaging/smoke_test.py --wheels dist --arm
+
+Runs in the environment of the source tree, whose results the wheels must give.  --arm checks the
+aarch64 wheel with Debian's Python in qemu-user (Debian: apt install qemu-user).
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from earbit import Session, export_to, preset, quantized_copy, random_model, read_audio
+
+CHECKS = Path(__file__).with_name("check_install.py")
+DEBIAN_ARM = (
+    *("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libc6", "libgcc-s1"),
+    *("libstdc++6", "zlib1g", "libexpat1", "libffi8", "libssl3", "libbz2-1.0", "liblzma5"),
+    "libcrypt1",
+)
+"""Debian packages of Python 3.11 for 64-bit ARM."""
+
+
+def write_expected(folder: Path) -> None:
+    """Writes a 1-bit program, a second of noise, and its features by the source tree."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
+    soundfile.write(folder / "speech.wav", noise, 16000, subtype="PCM_16")
+    waveform = read_audio(folder / "speech.wav")
+    model = random_model(preset("hubert-tiny"), 0)
+    student = quantized_copy(model, "w1a1", [waveform])
+    program = folder / "program.safetensors"
+    export_to(student, program, name="smoke", waveform=waveform)
+    np.save(folder / "features.npy", Session(program).run(waveform))
+
+
+def try_here(python: str, wheels: Path, folder: Path) -> None:
+    """Installs earbit in a new environment of a Python and checks it, without a compiler."""
+    environment = folder / f"env-{Path(python).name}"
+    subprocess.run([python, "-m", "venv", environment], check=True)
+    bin_folder = environment / "bin"
+    run = [bin_folder / "python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
+    variables = {"PATH": str(bin_folder), "HOME": str(folder)}
+    subprocess.run([*run, "--find-links", wheels, "earbit"], env=variables, check=True, cwd=folder)
+    packages = next(environment.glob("lib/python*/site-packages"))
+    for name in ("", "numpy", "numpy.libs", "earbit"):
+        print(f"{_megabytes(packages / name):6.1f} MB installed: {name or 'everything, with pip'}")
+    subprocess.run([bin_folder / "python", CHECKS, folder], env=variables, check=True, cwd=folder)
+
+
+def try_arm(wheels: Path, folder: Path) -> None:
+    """Checks the aarch64 wheel with Debian's Python for ARM in qemu-user."""
+    debian, system, packages = folder / "debian", folder / "arm", folder / "arm-packages"
+    debian.mkdir()
+    subprocess.run(["dpkg", "--add-architecture", "arm64"], check=True)
+    subprocess.run(["apt-get", "update", "-qq"], check=True)
+    subprocess.run(
+        ["apt-get", "download", "-qq", *(f"{name}:arm64" for name in DEBIAN_ARM)],
+        cwd=debian,
+        check=True,
+    )
+    for package in debian.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", package, system], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--target", packages]
+        + ["--platform", "manylinux_2_28_aarch64", "--python-version", "3.11"]
+        + ["--implementation", "cp", "--only-binary", ":all:", "--find-links", wheels, "earbit"],
+        check=True,
+    )
+    subprocess.run(
+        ["qemu-aarch64", "-L", system, system / "usr/bin/python3.11", CHECKS, folder]
+        + ["--in-process"],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(packages), "HOME": str(folder)},
+        cwd=folder,
+        check=True,
+    )
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+
+
+def main() -> None:
+    """Checks the wheels."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--wheels", type=Path, default=Path("dist"))
+    parser.add_argument("--python", nargs="*", default=[])
+    parser.add_argument("--arm", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_expected(folder)
+        for python in options.python:
+            try_here(python, options.wheels.resolve(), folder)
+        if options.arm:
+            try_arm(options.wheels.resolve(), folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Text of the result of `earbit export`, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from earbit.terminal import printable
+
+
+def rendered_program(result: Mapping[str, Any]) -> str:
+    """Short text of the result of `export_model`: size, and agreement with PyTorch."""
+    agreement = result["agreement"]
+    bits = (
+        f"{100 * agreement['bit_agreement']:.4f} % of bits equal "
+        f"(worst {100 * agreement['worst_bit_agreement']:.4f} % at {agreement['worst_leaf']}), "
+        if agreement["worst_bit_agreement"] < 1
+        else "all bits equal, "
+    )
+    return (
+        f"{printable(result['file'])}: {result['bytes'] / 1e6:.2f} MB; against PyTorch on "
+        f"{agreement['n_frames']} frames: {bits if agreement['worst_leaf'] != 'none' else ''}"
+        f"output cosine {agreement['output_cosine']:.6f}, "
+        f"largest difference {agreement['max_abs_error']:.2g}"
+        f"{_of_float(result)}{_of_head(result['head']) if 'head' in result else ''}"
+    )
+
+
+def _of_float(result: Mapping[str, Any]) -> str:
+    """Text for the agreement with the float model, if it was measured."""
+    if "float_cosine" not in result:
+        return ""
+    return f"\nagainst the float model on the corpus: output cosine {result['float_cosine']:.4f}"
+
+
+def _of_head(agreement: Mapping[str, Any]) -> str:
+    label, torch_label = agreement["label"], agreement["torch_label"]
+    of_torch = "as PyTorch" if label == torch_label else f"but PyTorch gives {torch_label!r}"
+    return (
+        f"; the label of the head is {label!r} {of_torch}, "
+        f"largest difference of scores {agreement['max_abs_error']:.2g}"
+    )

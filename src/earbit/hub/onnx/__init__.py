@@ -1,0 +1,1 @@
+"""Writes programs as ONNX graphs, one function per op."""

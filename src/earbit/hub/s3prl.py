@@ -1,0 +1,75 @@
+"""Models of earbit as an upstream of s3prl, without importing s3prl.
+
+Source: s3prl/s3prl, upstream/example/README.md and expert.py.  Three ways to use it:
+
+- In Python, before the runner or `S3PRLUpstream` starts: `import s3prl.hub`, then
+  `earbit.hub.s3prl.add_to(s3prl.hub)`; the upstream `earbit_local` takes a model as `-k`.
+- As a `hubconf.py` in a folder of `s3prl/upstream`: `from earbit.hub.s3prl import earbit_local`.
+- As an `expert.py` of a repository: `from earbit.hub.s3prl import UpstreamExpert`.
+
+Letters: B batch, T frames, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from earbit.errors import ConfigError, DataError
+from earbit.frames import HOP_SAMPLES, MIN_SAMPLES
+from earbit.load import preset_or_model
+from earbit.model_names import require_model
+
+
+class UpstreamExpert(torch.nn.Module):
+    """An upstream whose hidden states are those of a model of earbit."""
+
+    def __init__(
+        self, ckpt: str | Path | None = None, model_config: str | None = None, **_: Any
+    ) -> None:
+        """Loads a model file or folder, or a preset with random weights.
+
+        ckpt: its path or name;  model_config: not read, the model file has its configuration.
+        Raises ConfigError or FormatError if there is no such model.
+        """
+        super().__init__()
+        if ckpt is None:
+            raise ConfigError("no model for the upstream; give its folder or a preset as ckpt (-k)")
+        require_model(str(ckpt))
+        self.model = preset_or_model(str(ckpt), 0)
+
+    def get_downsample_rates(self, key: str) -> int:
+        """Samples per frame of every kind of output: 320."""
+        return HOP_SAMPLES
+
+    def forward(self, wavs: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+        """Hidden states, the encoder's input and the output of every layer, each (B, T, D).
+
+        wavs: clips, float (samples,) at 16 kHz, without padding.  Clips of less than 25 ms are
+        padded with zeros.  Padding never changes a result.  Frames behind a clip are undefined.
+        """
+        if not wavs or any(wav.dim() != 1 for wav in wavs):
+            shapes = [tuple(wav.shape) for wav in wavs]
+            raise DataError(f"clips of shapes {shapes}; give at least one, each (samples,)")
+        lengths = torch.tensor([max(len(wav), MIN_SAMPLES) for wav in wavs])
+        wave_BN = pad_sequence(list(wavs), batch_first=True)
+        wave_BN = torch.nn.functional.pad(wave_BN, (0, int(lengths.max()) - wave_BN.shape[1]))
+        is_padded = bool((lengths != lengths[0]).any())
+        output = self.model(wave_BN, lengths if is_padded else None)
+        # s3prl requires a list or a tuple, and takes its last item as the features by default.
+        return {"hidden_states": list(output.states)}
+
+
+def earbit_local(ckpt: str, *args: Any, **more: Any) -> UpstreamExpert:
+    """Entry point: an upstream of the model at the path `ckpt`."""
+    return UpstreamExpert(ckpt, *args, **more)
+
+
+def add_to(hub: Any) -> None:
+    """Adds the entry point to the module `s3prl.hub`, where the runner looks for `-u NAME`."""
+    hub.earbit_local = earbit_local

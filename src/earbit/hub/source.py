@@ -1,0 +1,68 @@
+"""A model to write in the format of another program, with what is known about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from earbit.export.prepared_model import prepared_model
+from earbit.model import AudioModel
+from earbit.model_file import read_model_file
+from earbit.model_names import model_path
+from earbit.presets import PRESETS
+from earbit.progress import say
+from earbit.superb.finished import SCORES_NAME
+from earbit.superb.head_file import TrainedHead
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model with its head and provenance."""
+
+    where: str
+    """Preset, or path of the model."""
+    model: AudioModel
+    """In evaluation mode, quantized if a plan was given."""
+    head: TrainedHead | None
+    origin: dict[str, Any]
+    """Provenance from the model file; `preset` and `seed` of a preset."""
+    scores: dict[str, Any] | None
+    """Content of scores.json beside the head."""
+
+    @property
+    def name(self) -> str:
+        """Name without folders."""
+        return Path(self.where).resolve().name
+
+
+def open_source(
+    where: str,
+    *,
+    plan: str | None = None,
+    seed: int = 0,
+    head: Path | None = None,
+    settings: Sequence[str] = (),
+    corpus: str | None = None,
+) -> Source:
+    """Opens a model as `earbit export` does, and says which parts are left out."""
+    prepared = prepared_model(
+        where, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus
+    )
+    model, packed = prepared.model, prepared.head
+    if where in PRESETS:
+        origin: dict[str, Any] = {"stage": "random weights", "preset": where, "seed": seed}
+    else:
+        origin = read_model_file(model_path(where)).origin
+    if plan is not None:
+        origin = origin | {"plan": plan, "calibration": corpus or "noise"}
+    if model.head is not None:
+        say(f"{where}: the head for units, which only pre-training reads, is left out")
+        model.head = None
+    scores = None
+    if head is not None and head.is_dir() and (head / SCORES_NAME).is_file():
+        scores = json.loads((head / SCORES_NAME).read_text(encoding="utf-8")) or None
+    trained = None if packed is None else packed.trained
+    return Source(where, model, trained, origin, scores)

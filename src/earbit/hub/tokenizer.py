@@ -1,0 +1,73 @@
+"""Vocabulary of a CTC head in the files of transformers' Wav2Vec2CTCTokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from earbit.errors import UnsupportedError
+from earbit.hub.out_folder import TOKENIZER, VOCABULARY
+
+PAD = "<pad>"
+"""The CTC blank in transformers."""
+DELIMITER = "|"
+"""Token of a space between words."""
+
+
+def tokenizer_files(symbols: Sequence[str]) -> dict[str, Any]:
+    """Contents of the files by name for symbols in order, the CTC blank first.
+
+    A symbol that ends in a space (a phone) stays as it is, and the tokenizer joins symbols without
+    spaces.  Raises UnsupportedError for a symbol that has another meaning in the tokenizer.
+    """
+    tokens = [PAD, *(DELIMITER if symbol == " " else symbol for symbol in symbols[1:])]
+    if len(set(tokens)) < len(tokens):
+        clash = next(t for t in tokens if tokens.count(t) > 1)
+        raise UnsupportedError(
+            f"symbol {clash!r} of the vocabulary has another meaning in transformers; allowed: "
+            f"symbols other than {PAD!r} and, beside spaces, {DELIMITER!r}"
+        )
+    return {
+        VOCABULARY: {token: i for i, token in enumerate(tokens)},
+        TOKENIZER: {
+            "tokenizer_class": "Wav2Vec2CTCTokenizer",
+            "pad_token": PAD,
+            "unk_token": "<unk>",
+            "bos_token": None,
+            "eos_token": None,
+            "word_delimiter_token": DELIMITER,
+            "replace_word_delimiter_char": " ",
+            "do_lower_case": False,
+            "clean_up_tokenization_spaces": False,
+        },
+    }
+
+
+def fast_tokenizer(vocabulary: Mapping[str, int]) -> dict[str, Any]:
+    """Content of tokenizer.json, which transformers.js reads in place of a vocabulary.
+
+    The blank is an ordinary token, since transformers.js removes special tokens before it merges
+    repeats.
+    """
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": DELIMITER},
+        "pre_tokenizer": {
+            "type": "Split",
+            "pattern": {"Regex": ""},
+            "behavior": "Isolated",
+            "invert": False,
+        },
+        "post_processor": None,
+        "decoder": {
+            "type": "CTC",
+            "pad_token": PAD,
+            "word_delimiter_token": DELIMITER,
+            # Also replaces the delimiter by a space.
+            "cleanup": True,
+        },
+        "model": {"type": "WordLevel", "vocab": dict(vocabulary), "unk_token": PAD},
+    }

@@ -1,0 +1,62 @@
+"""Settings of one training run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import get_args
+
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.errors import require_choice, require_range
+from earbit.frames import MIN_SAMPLES
+from earbit.nn.devices import TrainPrecision
+from earbit.pretrain.machine import Machine
+from earbit.pretrain.masking import MaskConfig
+from earbit.pretrain.optimiser import OptimiserConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """One training run."""
+
+    optimiser: OptimiserConfig
+    mask: MaskConfig = MaskConfig()
+    unmasked_weight: float = 0.0
+    """Weight of the loss on unmasked frames: 0 in HuBERT; short runs need a positive weight."""
+    batch_s: float = 87.5
+    """Seconds of audio in a micro-batch, including padding."""
+    accumulation: int = 1
+    """Number of micro-batches of one rank whose gradients are added up for one update."""
+    precision: TrainPrecision = "fp32"
+    """Type of products: float32, or bfloat16 or float16 (with a scaled loss) by autocast."""
+    crop_s: float = 15.625
+    """Longer utterances are cropped to this length at a random position."""
+    seed: int = 1337
+    checkpoint_every_steps: int = 100
+    log_every_steps: int = 10
+    validate_every_steps: int = 1000
+    """Steps between validations; the last step is always validated."""
+    keep_checkpoints: int = 2
+    """Number of newest checkpoints that are kept."""
+    max_skipped_steps: int = 10
+    """Steps with a loss or gradient that is not finite, in a row, that end the run."""
+    tensorboard: bool = False
+    """Whether to write the scalars of log.jsonl to OUT/tensorboard too."""
+    machine: Machine = Machine()
+
+    def __post_init__(self) -> None:
+        require_range(MIN_SAMPLES / SAMPLE_RATE_HZ, math.inf, crop_s=self.crop_s)
+        require_choice(get_args(TrainPrecision), precision=self.precision)
+        require_range(self.crop_s, math.inf, batch_s=self.batch_s)
+        require_range(0, math.inf, unmasked_weight=self.unmasked_weight)
+        require_range(0, 2**32, seed=self.seed)
+        require_range(
+            1,
+            math.inf,
+            accumulation=self.accumulation,
+            checkpoint_every_steps=self.checkpoint_every_steps,
+            log_every_steps=self.log_every_steps,
+            validate_every_steps=self.validate_every_steps,
+            keep_checkpoints=self.keep_checkpoints,
+            max_skipped_steps=self.max_skipped_steps,
+        )
