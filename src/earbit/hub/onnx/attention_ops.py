@@ -51,9 +51,9 @@ def attention_b1(t: Translation, op: Op, q: Value, k: Value, v: Value) -> Value:
 def attention_i8(t: Translation, op: Op, q: Value, k: Value, v: Value) -> Value:
     """Attention in codes."""
     floats = op["floats"]
-    query = _operand(t, op, 0, q, floats["q_scale"])
-    key = _operand(t, op, 1, k, floats["k_scale"])
-    value = _operand(t, op, 2, v, floats["v_scale"])
+    query = _operand(t, q, floats["q_scale"])
+    key = _operand(t, k, floats["k_scale"])
+    value = _operand(t, v, floats["v_scale"])
     return _attention(t, op, q, query, key, value, _quantized(t, op), op["ints"]["heads"])
 
 
@@ -88,8 +88,8 @@ def relative_attention_i8(
 ) -> Value:
     """Attention with relative positions in codes."""
     content, position, key, distance, value = (
-        _operand(t, op, i, x, op["floats"][f"{name}_scale"])
-        for i, (name, x) in enumerate(zip(("q", "p", "k", "r", "v"), (q, p, k, r, v), strict=True))
+        _operand(t, x, op["floats"][f"{name}_scale"])
+        for name, x in (("q", q), ("p", p), ("k", k), ("r", r), ("v", v))
     )
     n_heads = op["ints"]["heads"]
     return _attention(
@@ -97,7 +97,7 @@ def relative_attention_i8(
     )
 
 
-def _operand(t: Translation, op: Op, place: int, x: Value, scale: float) -> Operand:
+def _operand(t: Translation, x: Value, scale: float) -> Operand:
     """Codes with their scale: 8-bit codes dequantized, and bits as -1 and 1."""
     if x.integers is not None:
         return Operand(dequantized(t, x), 1)
