@@ -19,7 +19,7 @@ SYSTEM_CMAKE := $(shell cmake --version 2>/dev/null | sed -n 's/^cmake version \
 N ?= 20000
 FIRST ?= 0
 
-.PHONY: help setup same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit wheels clean
+.PHONY: help setup same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit wheels docs clean
 
 help:
 	@echo "make setup   installs earbit into .venv"
@@ -29,6 +29,7 @@ help:
 	@echo "make test-arm, make test-old-cpu    test the kernels on CPUs that qemu emulates"
 	@echo "make libearbit                  builds the C library, without Python packages (docs/c.md)"
 	@echo "make wheels PYTHONS='python3.11 python3.12'   builds wheels for x86-64 and 64-bit ARM in dist"
+	@echo "make docs                       builds the documentation site in build/site"
 	@echo "make fuzz N=1000000 FIRST=0     loads damaged program files with sanitizers"
 	@echo "make race                       runs many threads with the thread sanitizer"
 	@echo "TORCH=cpu or TORCH=cu128 selects the build of PyTorch when .venv is made"
@@ -126,6 +127,15 @@ PYTHONS ?= python3.11 python3.12
 wheels: .venv/.wheels
 	$(PY) packaging/wheels.py --out dist --python $(PYTHONS)
 	$(PY) packaging/smoke_test.py --wheels dist --python $(PYTHONS)
+
+.venv/.docs: .venv/.base
+	$(PIP_INSTALL) --group docs
+	@touch $@
+
+# A notice about MkDocs 2 is off.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+	@echo "build/site/index.html"
 
 clean:
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis

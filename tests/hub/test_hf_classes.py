@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from earbit.config import override
 from earbit.errors import ConfigError, DataError
-from earbit.export.verb import model_of
+from earbit.export.prepared_model import model_of
 from earbit.frames import n_frames_of
 from earbit.load import random_model
 from earbit.model_file import save_model

@@ -15,8 +15,8 @@ from earbit.cli.main import main
 from earbit.config import override
 from earbit.errors import ConfigError, UnsupportedError
 from earbit.export.lower import lower_model
+from earbit.export.prepared_model import model_of
 from earbit.export.program import Program
-from earbit.export.verb import model_of
 from earbit.frames import n_frames_of
 from earbit.load import random_model
 from earbit.model_file import save_model

@@ -146,7 +146,6 @@ def test_after_a_kill_two_ranks_end_with_the_same_bits(cut, two):
 @pytest.mark.parametrize(
     ("fault", "codes", "message"),
     [
-        ("13:dead", [-signal.SIGKILL, 1], r"rank 0 of 2: process \d+ on .* \(killed\?\)"),
         ("14:error", [1, 1], "rank 1 of 2: RuntimeError: a bug"),
         ("14:interrupt", [1, 143], "rank 1 of 2 was interrupted; the other ranks end"),
     ],

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 import zipfile
 from functools import partial
 
@@ -255,3 +257,13 @@ def test_an_option_that_the_source_has_no_use_for_is_refused(corpus, tmp_path, o
     with pytest.raises(ConfigError, match=message):
         command(str(corpus), tmp_path / "units", **options)
     assert not (tmp_path / "units").exists()
+
+
+@pytest.mark.slow
+def test_two_ranks_of_torchrun_write_the_labels_of_one_process(corpus, tmp_path):
+    run(corpus, tmp_path / "one")
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = ["earbit", "units", str(corpus), "--n-units", "4", "--out", str(tmp_path / "two")]
+    subprocess.run([sys.executable, "-m", *launcher, "-m", *command], check=True)
+    one, two = ((tmp_path / name / LABELS).read_bytes() for name in ("one", "two"))
+    assert one == two

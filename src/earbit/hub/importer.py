@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from earbit.hub.heads import ImportedHead
 from earbit.model import ModelConfig
 from earbit.nn.precision import Granularity, Precision
 
@@ -26,6 +27,8 @@ class Imported:
     """Which hidden states of the source program the states equal."""
     ignored: tuple[str, ...] = ()
     """Names of tensors in the source that the model has no use for."""
+    head: ImportedHead | None = None
+    """Head of a task that the source has."""
     assumed: tuple[str, ...] = ()
     """Settings that the source does not hold, such as `12 heads`, with what was assumed."""
     precisions: Mapping[str, Precision] = field(default_factory=dict)

@@ -57,6 +57,7 @@ def export_hf(
     seed: int = 0,
     head: Path | None = None,
     settings: Sequence[str] = (),
+    corpus: str | None = None,
 ) -> dict[str, Any]:
     """Writes a folder for `from_pretrained` of transformers, with a model card.
 
@@ -65,7 +66,7 @@ def export_hf(
     without a class, and RuntimeError, a bug in earbit, if the saved model computes other values.
     """
     require_export_folder(out, MODEL_FILE_NAME)
-    source = open_source(where, plan=plan, seed=seed, head=head, settings=settings)
+    source = open_source(where, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus)
     exported = as_transformers(source)
     theirs = exported.model
     is_hubert = exported.because is None

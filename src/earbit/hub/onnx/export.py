@@ -65,6 +65,7 @@ def export_onnx(
     seed: int = 0,
     head: Path | None = None,
     settings: Sequence[str] = (),
+    corpus: str | None = None,
 ) -> dict[str, Any]:
     """Writes a folder with an ONNX model and its configuration.
 
@@ -72,7 +73,7 @@ def export_onnx(
     do not have, and RuntimeError, a bug in earbit, if ONNX Runtime computes other values.
     """
     require_export_folder(out, ONNX)
-    source = open_source(where, plan=plan, seed=seed, head=head, settings=settings)
+    source = open_source(where, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus)
     _require_same_model(out, source)
     is_quantized = bool(quantized_leaves_of(source.model))
     name = QUANTIZED_FILE if is_quantized else FLOAT_FILE
