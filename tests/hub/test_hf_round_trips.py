@@ -5,7 +5,7 @@ import torch
 from true_layouts import fairseq_settings, fairseq_state, write_checkpoint
 
 from earbit.errors import FormatError
-from earbit.export.verb import model_of
+from earbit.export.prepared_model import model_of
 from earbit.hub.verb import import_model
 from earbit.load import load_model
 from earbit.model_digest import weights_digest
