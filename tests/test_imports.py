@@ -110,7 +110,7 @@ def allowed_for(room: str) -> set[str]:
         return FOUNDATION | set(WAY[: WAY.index(room) + 1]) | {"quantize"}
     if room in WAY:
         return FOUNDATION | set(WAY[: WAY.index(room) + 1])
-    if room in {"export", "finetune", "hub"}:  # with a head of superb
+    if room in {"export", "finetune"}:  # with a head of superb
         return FOUNDATION | set(WAY) | {"superb", room}
     if room == "hub":  # writes what `export` lowers, with a head of superb
         return FOUNDATION | set(WAY) | {"superb", "export", room}
