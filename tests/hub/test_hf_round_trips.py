@@ -1,5 +1,7 @@
 """Ways between fairseq, earbit and transformers, which change no bit of a tensor."""
 
+import json
+
 import pytest
 import torch
 from true_layouts import fairseq_settings, fairseq_state, write_checkpoint
@@ -78,3 +80,19 @@ def test_weights_of_another_configuration_are_named(tmp_path):
     (tmp_path / "conformer-tiny" / weights).replace(tmp_path / "sparseformer-dn-tiny" / weights)
     with pytest.raises(FormatError, match=r"tensors are missing.*such as encoder\.layers"):
         import_model(tmp_path / "sparseformer-dn-tiny", tmp_path / "out")
+
+
+def test_a_fine_tuned_hubert_comes_back_with_its_head_and_vocabulary(tmp_path):
+    torch.manual_seed(0)
+    tokens = {"<pad>": 0, "<unk>": 1, "|": 2, "A": 3, "B": 4}
+    config = transformers.HubertConfig(**SHAPE, vocab_size=len(tokens), pad_token_id=0)
+    model = transformers.HubertForCTC(config).eval()
+    model.save_pretrained(tmp_path / "first")
+    (tmp_path / "first" / "vocab.json").write_text(json.dumps(tokens))
+    import_model(tmp_path / "first", tmp_path / "ours")
+    head = tmp_path / "ours"
+    assert export_hf(str(head), tmp_path / "again", head=head)["class"] == "HubertForCTC"
+    again = transformers.HubertForCTC.from_pretrained(tmp_path / "again")
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+    assert json.loads((tmp_path / "again" / "vocab.json").read_text()) == tokens

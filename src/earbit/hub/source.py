@@ -65,4 +65,9 @@ def open_source(
     if head is not None and head.is_dir() and (head / SCORES_NAME).is_file():
         scores = json.loads((head / SCORES_NAME).read_text(encoding="utf-8")) or None
     trained = None if packed is None else packed.trained
+    if trained is not None and trained.min_log_odds is not None:
+        say(
+            f"{head}: other programs do not reject labels below log odds of "
+            f"{trained.min_log_odds:.3g}; config.json records it"
+        )
     return Source(where, model, trained, origin, scores)

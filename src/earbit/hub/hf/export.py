@@ -27,7 +27,7 @@ from earbit.hub.out_folder import (
     written_whole,
 )
 from earbit.hub.source import Source, open_source
-from earbit.hub.tokenizer import tokenizer_files
+from earbit.hub.tokenizer import PROCESSOR, tokenizer_files
 from earbit.model import AudioModel
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.evaluation import evaluating
@@ -81,6 +81,7 @@ def export_hf(
     }
     if source.head is not None and source.head.task.kind == "sequence":
         files |= tokenizer_files(source.head.outputs)
+        files[PREPROCESSOR]["processor_class"] = PROCESSOR
     with written_whole(out) as folder, _without_bars():
         theirs.save_pretrained(folder)
         write_json_files(folder, files)
@@ -146,6 +147,7 @@ def _with_head(source: Source, model: AudioModel, head: TrainedHead) -> PreTrain
             "task": head.task.name,
             "n_outputs": shape.n_outputs,
             "d_hidden": shape.d_hidden,
+            "min_log_odds": head.min_log_odds,
         },
         origin=source.origin,
         **labels,

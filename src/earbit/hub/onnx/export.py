@@ -36,7 +36,7 @@ from earbit.hub.out_folder import (
     written_whole,
 )
 from earbit.hub.source import Source, open_source
-from earbit.hub.tokenizer import fast_tokenizer, tokenizer_files
+from earbit.hub.tokenizer import PROCESSOR, fast_tokenizer, tokenizer_files
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
 from earbit.progress import say
@@ -175,6 +175,7 @@ def _files(source: Source) -> dict[str, Any]:
     if head is not None and kind == "sequence":
         config |= {"vocab_size": len(head.outputs), "pad_token_id": 0}
         files |= tokenizer_files(head.outputs)
+        files[PREPROCESSOR]["processor_class"] = PROCESSOR
         files[FAST_TOKENIZER] = fast_tokenizer(files[VOCABULARY])
     elif head is not None and kind != "vector":
         config["id2label"] = {str(i): name for i, name in enumerate(head.outputs)}
