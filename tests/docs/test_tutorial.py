@@ -1,0 +1,66 @@
+"""docs/tutorial.md, run as it stands, in its order, with fewer steps of training."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from blocks import BLOCKS, commands_of
+
+PAGE = "docs/tutorial.md"
+TUTORIAL = [block for block in BLOCKS if block.page == PAGE]
+STEPS = (
+    (r"n_steps=\d+", "n_steps=4"),
+    (r"--n-steps \d+", "--n-steps 4"),
+    (r"(superb \w+ --task ks)", r"\1 --n-steps 20"),
+)
+"""Fewer steps.  The speech, its features and the packed program are those of the page."""
+
+
+def shortened(code):
+    for pattern, replacement in STEPS:
+        code = re.sub(pattern, replacement, code)
+    return code
+
+
+def test_each_command_of_the_tutorial_is_followed_by_its_output():
+    after_setup = [block for block in TUTORIAL if block.language == "sh"][1:]
+    for block in after_setup:
+        assert len(commands_of(block.code)) == 1, block.place
+        following = TUTORIAL[TUTORIAL.index(block) + 1]
+        assert following.language == "text", block.place
+
+
+def test_trainings_are_shortened():
+    code = "".join(shortened(block.code) for block in TUTORIAL if block.language == "sh")
+    assert code.count("n_steps=4 ") + code.count("--n-steps 4 ") == 2
+    assert code.count("--task ks --n-steps 20") == 2
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs(tmp_path):
+    scripts = str(Path(sys.executable).parent)
+    env = {**os.environ, "PATH": os.pathsep.join((scripts, os.environ["PATH"])), "COLUMNS": "200"}
+    outputs = {}
+    for block in TUTORIAL:
+        if block.language == "sh" and "make setup" not in block.code:
+            done = subprocess.run(
+                ["bash", "-e", "-c", shortened(block.code)],
+                cwd=tmp_path,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"{block.place}: {done.stdout}"
+            outputs[block] = said = done.stdout
+        elif block.language == "text":
+            for line in block.code.splitlines():
+                assert line.split()[0] in ("...", *said.split()), f"{block.place}: {line}\n{said}"
+        elif block.language == "python":
+            command = [sys.executable, "-c", block.code]
+            subprocess.run(command, cwd=tmp_path, env=env, check=True)
+    assert len(outputs) >= 9
