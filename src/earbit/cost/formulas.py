@@ -118,6 +118,7 @@ OTHER_FLOPS: dict[str, Formula] = {
     **dict.fromkeys(_words("gelu relu silu sigmoid tanh _softmax"), per_output),
     **dict.fromkeys(_words("glu native_batch_norm"), per_output_twice),
     **dict.fromkeys(_words("add sub mul div neg abs pow sqrt rsqrt exp log sin cos"), per_output),
+    **dict.fromkeys(_words("clamp_min clamp_max"), per_output),
     **dict.fromkeys(_words("sum mean"), per_input),
 }
 """Tensor operations by name.  Integer outputs are index arithmetic without FLOPs."""
@@ -128,8 +129,8 @@ FREE = frozenset(
         "view _unsafe_view reshape t transpose permute expand squeeze unsqueeze slice select split "
         "split_with_sizes unbind unfold alias detach as_strided "
         # Numbers that are moved or created.
-        "clone copy _to_copy cat stack constant_pad_nd arange zeros ones full empty empty_like "
-        "zeros_like ones_like full_like scalar_tensor lift_fresh "
+        "clone copy _to_copy cat stack flip embedding constant_pad_nd arange zeros ones full empty "
+        "empty_like zeros_like ones_like full_like scalar_tensor lift_fresh "
         # Masks: comparisons, logic on bits, choices between two numbers.
         "eq ne lt le gt ge bitwise_and bitwise_or bitwise_not logical_and logical_or logical_not "
         "where masked_fill"

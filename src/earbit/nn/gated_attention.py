@@ -80,7 +80,9 @@ class PositionGate(torch.nn.Module):
         n_batch, n_frames, _ = x_BTD.shape
         x_BTHK = x_BTD.reshape(n_batch, n_frames, len(self.constant), -1)
         weight, bias = self.folded()
-        first_BTH, second_BTH = F.linear(x_BTHK, weight, bias).sigmoid().unbind(-1)
+        # Not a product of leaves, which plans would quantize.
+        sums_BTH2 = (x_BTHK[..., None, :] * weight).sum(-1) + bias
+        first_BTH, second_BTH = sums_BTH2.sigmoid().unbind(-1)
         return (first_BTH * (second_BTH * self.constant - 1) + 2).transpose(1, 2)
 
     def folded(self) -> tuple[Tensor, Tensor]:
