@@ -10,6 +10,7 @@ aarch64 wheel with Debian's Python in qemu-user (Debian: apt install qemu-user).
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -47,7 +48,7 @@ def try_here(python: str, wheels: Path, folder: Path) -> None:
     subprocess.run([python, "-m", "venv", environment], check=True)
     bin_folder = environment / "bin"
     run = [bin_folder / "python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
-    variables = {"PATH": str(bin_folder), "HOME": str(folder)}
+    variables = {"PATH": str(bin_folder), "HOME": str(folder), **_settings_of_pip()}
     subprocess.run([*run, "--find-links", wheels, "earbit"], env=variables, check=True, cwd=folder)
     packages = next(environment.glob("lib/python*/site-packages"))
     for name in ("", "numpy", "numpy.libs", "earbit"):
@@ -81,6 +82,10 @@ def try_arm(wheels: Path, folder: Path) -> None:
         cwd=folder,
         check=True,
     )
+
+
+def _settings_of_pip() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
 
 
 def _megabytes(folder: Path) -> float:

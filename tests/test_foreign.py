@@ -72,7 +72,7 @@ def test_a_file_is_recognised_by_what_is_in_it(kind, tmp_path):
     assert foreign_kind(path).startswith(kind)
     with pytest.raises(
         FormatError,
-        match=r"; give a model folder.*\bmodel\.save_pretrained\(DIR\)",
+        match=r"; give a model folder.*`earbit import` reads HuBERT",
     ):
         load_model(path)
 

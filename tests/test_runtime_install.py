@@ -24,13 +24,16 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUNTIME = {Requirement(line).name for line in PROJECT["dependencies"]}
 HIDE_ALL_OTHERS = """
 import sys
-HIDDEN = {hidden!r}
+HIDDEN, KEPT = {hidden!r}, {kept!r}
 class Hiding:
     def __init__(self, finder):
         self.finder = finder
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] not in HIDDEN:
             return self.finder.find_spec(name, path, target)
+    def find_distributions(self, *context):
+        found = getattr(self.finder, "find_distributions", lambda *context: ())(*context)
+        return (one for one in found if one.name.lower().replace("_", "-") in KEPT)
     def __getattr__(self, name):
         return getattr(self.finder, name)
 sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
@@ -52,7 +55,7 @@ def folder(tmp_path_factory):
         if not kept & {canonicalize_name(name) for name in distributions}
         and not module.startswith("_")
     )
-    (folder / "sitecustomize.py").write_text(HIDE_ALL_OTHERS.format(hidden=hidden))
+    (folder / "sitecustomize.py").write_text(HIDE_ALL_OTHERS.format(hidden=hidden, kept=kept))
     return folder
 
 

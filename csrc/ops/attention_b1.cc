@@ -13,9 +13,11 @@
 #include "graph/op.h"
 #include "kernels/softmax_b1.h"
 #include "ops/attention_scales.h"
+#include "ops/biased_attention_b1.h"
 #include "ops/context_b1.h"
 #include "ops/head_bits.h"
 #include "ops/head_blocks.h"
+#include "ops/position_bias.h"
 
 namespace earbit {
 namespace {
@@ -120,7 +122,8 @@ class AttentionB1 : public Op {
 }  // namespace
 
 std::unique_ptr<Op> make_attention_b1(const std::vector<Type>& inputs, Attributes& attributes) {
-  expect_bits(inputs, 3);
+  expect_bits(PositionBias::operands(inputs), 3);
+  if (inputs.size() > PositionBias::kGate) return make_biased_attention_b1(inputs, attributes);
   return std::make_unique<AttentionB1>(inputs, attributes);
 }
 

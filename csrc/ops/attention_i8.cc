@@ -1,6 +1,7 @@
 // attention_i8: Q, K and V are codes of 1 to 8 bits each, probabilities become unsigned codes.
 //
-// Per head: dot = q . k on codes (ops/keys_i8.h), p = softmax((q_scale * k_scale) * dot) in float.
+// Per head: dot = q . k on codes (ops/keys_i8.h), p = softmax((q_scale * k_scale) * dot) in float,
+// with a gated position bias added to the scores if there is one (ops/position_bias.h).
 // ops/context_i8.h quantizes p and multiplies the codes with the values.  A few rows are computed
 // at a time, with a radius only against the keys in their windows.
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "ops/context_i8.h"
 #include "ops/head_blocks.h"
 #include "ops/keys_i8.h"
+#include "ops/position_bias.h"
 
 namespace earbit {
 namespace {
@@ -21,9 +23,10 @@ class AttentionI8 : public Op {
         type_(Type::floats(inputs[0].cols)),
         heads_(attributes.integer("heads", 1, 1 << 16)),
         radius_(attributes.integer("radius", -1, 1 << 30)),
-        d_(head_dim_of(inputs, heads_)),
+        d_(head_dim_of(PositionBias::operands(inputs), heads_)),
         score_scale_(ScoreScales::read(attributes, "q_scale", "k_scale", q_set_, inputs[1].set, d_)
                          .product()),
+        bias_(inputs, heads_, radius_),
         exp_(exp_kernels(chosen_isa())),
         context_(attributes, d_) {}
 
@@ -34,8 +37,10 @@ class AttentionI8 : public Op {
     if (inputs[1].rows != n || inputs[2].rows != n) {
       throw std::invalid_argument("q, k and v have different numbers of frames");
     }
+    bias_.expect_rows(inputs, n);
     const auto heads = make_heads<Head>(heads_, work.n_threads, [&](int h) {
-      return Head{KeysI8(inputs[1], q_set_, h, d_), context_.values_of(inputs[2], h)};
+      return Head{KeysI8(inputs[1], q_set_, h, d_), context_.values_of(inputs[2], h),
+                  bias_.of_head(inputs, h)};
     });
     Value y = work.make(type_, n);
     const int step = heads[0]->keys.kernel().rows;
@@ -44,7 +49,7 @@ class AttentionI8 : public Op {
         [&](Block& block, int h, int64_t first, int64_t last) {
           for (int64_t i = first; i < last; i += step) {
             const int n_rows = static_cast<int>(std::min<int64_t>(step, last - i));
-            attend(inputs[0], h, *heads[h], i, n_rows, block, y);
+            attend(inputs, h, *heads[h], i, n_rows, block, y);
           }
         });
     return y;
@@ -55,6 +60,7 @@ class AttentionI8 : public Op {
   struct Head {
     KeysI8 keys;
     PanelsI8 values;
+    std::vector<float> bias;  // by distance
   };
 
   // Buffers for a few rows and the keys in their windows.
@@ -77,8 +83,9 @@ class AttentionI8 : public Op {
   };
 
   // Computes rows [first, first + n_rows) of one head.
-  void attend(const Value& q, int h, const Head& head, int64_t first, int n_rows, Block& block,
-              const Value& y) const {
+  void attend(const std::vector<Value>& inputs, int h, const Head& head, int64_t first, int n_rows,
+              Block& block, const Value& y) const {
+    const Value& q = inputs[0];
     const GemmI8Kernel& kernel = head.keys.kernel();
     const int64_t n = q.rows;
     const int64_t n_keys = block.rows.n_keys;
@@ -101,6 +108,7 @@ class AttentionI8 : public Op {
       // One product of both scales.
       exp_.scores({dots + from, offset + from, q_set_.step(), score_scale_, 1.0f},
                   block.scores.data() + from, to - from);
+      bias_.add(inputs, head.bias, h, row, block.scores.data(), n);
       uint8_t* codes = block.rows.row(i);
       std::fill(codes, codes + from, uint8_t{0});
       context_.softmax(block.scores.data() + from, to - from, block.rows, codes + from);
@@ -115,6 +123,7 @@ class AttentionI8 : public Op {
   int radius_;
   int d_;
   float score_scale_;
+  PositionBias bias_;
   const ExpKernels& exp_;
   ContextI8 context_;
 };
@@ -122,7 +131,7 @@ class AttentionI8 : public Op {
 }  // namespace
 
 std::unique_ptr<Op> make_attention_i8(const std::vector<Type>& inputs, Attributes& attributes) {
-  expect_codes(inputs, 3);
+  expect_codes(PositionBias::operands(inputs), 3);
   return std::make_unique<AttentionI8>(inputs, attributes);
 }
 

@@ -10,8 +10,8 @@ from test_code_export import PLANS
 from test_encoders import AUDIO, NAMES, as_if_trained, check, shallow
 
 from earbit.export.lower import lower_model
+from earbit.export.prepared_model import model_of
 from earbit.export.program import write_program
-from earbit.export.verb import model_of
 from earbit.export.verify import verify
 from earbit.load import random_model
 from earbit.nn.leaves import Conv1d

@@ -11,8 +11,9 @@ from earbit.errors import UnsupportedError
 from earbit.export.arrays import pack_codes
 from earbit.export.lower import lower_model
 from earbit.export.operands import comparing, operands_of
+from earbit.export.prepared_model import model_of
 from earbit.export.program import write_program
-from earbit.export.verb import export_model, export_to, model_of
+from earbit.export.verb import export_model, export_to
 from earbit.export.verify import verify
 from earbit.load import random_model
 from earbit.nn.leaves import Conv1d, Linear, MatMul, leaf_modules

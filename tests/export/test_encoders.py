@@ -9,7 +9,8 @@ import torch
 
 from earbit.errors import UnsupportedError
 from earbit.export.lower import lower_model
-from earbit.export.verb import export_model, export_to, model_of
+from earbit.export.prepared_model import model_of
+from earbit.export.verb import export_model, export_to
 from earbit.export.verify import run_layers_alone, verify
 from earbit.load import random_model
 from earbit.nn.leaves import leaves_of

@@ -10,8 +10,9 @@ from safetensors.numpy import load_file, save_file
 
 from earbit.errors import ConfigError, DataError, FormatError, UnsupportedError
 from earbit.export.lower import lower_model
+from earbit.export.prepared_model import model_of
 from earbit.export.program import write_program
-from earbit.export.verb import export_model, export_to, model_of
+from earbit.export.verb import export_model, export_to
 from earbit.export.verify import verify
 from earbit.load import random_model
 from earbit.model_file import save_model

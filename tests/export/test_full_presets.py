@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from earbit.export.verb import export_to, model_of
+from earbit.export.prepared_model import model_of
+from earbit.export.verb import export_to
 from earbit.quantize.student import noise_clips
 from earbit.runtime import Session
 

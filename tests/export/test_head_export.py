@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from earbit.errors import ConfigError, DataError, FormatError, UnsupportedError
 from earbit.export import head as head_module
 from earbit.export.head import head_of
-from earbit.export.verb import export_model, export_to, model_of
+from earbit.export.prepared_model import model_of
+from earbit.export.verb import export_model, export_to
 from earbit.heads.table import HEADS
 from earbit.load import random_model
 from earbit.model_file import save_model

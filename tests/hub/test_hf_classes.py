@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from earbit.config import override
 from earbit.errors import ConfigError, DataError
-from earbit.export.verb import model_of
+from earbit.export.prepared_model import model_of
 from earbit.frames import n_frames_of
 from earbit.load import random_model
 from earbit.model_file import save_model
@@ -98,6 +98,9 @@ def test_pipeline_gives_the_text_of_the_head(task, tmp_path):
     text = "".join(SYMBOLS[i] for i in symbols if i).strip()
     assert text
     assert transcribe(WAVE)["text"] == text
+    processor = transformers.AutoProcessor.from_pretrained(tmp_path / "out")
+    assert type(processor) is transformers.Wav2Vec2Processor
+    assert processor(text="a b").input_ids == [2, 1, 3]
     chunked = transcribe(np.tile(WAVE, 4), chunk_length_s=1.0, return_timestamps="char")
     assert chunked["chunks"][-1]["timestamp"][1] <= 2.0
 

@@ -13,6 +13,7 @@ import random_heads
 from earbit.cli.main import main
 from earbit.config import override
 from earbit.errors import ConfigError, UnsupportedError
+from earbit.export.verb import export_model
 from earbit.heads.head import HeadShape
 from earbit.heads.linear import FrameLinear
 from earbit.hub.verb import import_model
@@ -152,6 +153,28 @@ def test_other_models_get_the_classes_of_earbit_and_the_reason_is_said(
     assert "library_name: transformers" in card
     assert f"| preset | {name} |" in card
     assert "Not recorded: licence;" in card
+
+
+def test_the_card_has_the_score_of_the_head_and_the_digests(tmp_path):
+    model = saved(tmp_path / "ours")
+    head_for(model, tmp_path / "ks")
+    scores = {"metric": "accuracy", "value": 0.875, "interval": [0.8, 0.9], "n_test": 40}
+    scores["corpus_digest"] = "f00d"
+    (tmp_path / "ks" / "scores.json").write_text(json.dumps(scores))
+    export_hf(str(tmp_path / "ours"), tmp_path / "out", head=tmp_path / "ks")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| score | accuracy 0.875 on 40 test clips, 95 % interval [0.8, 0.9] |" in card
+    assert "| digest of the task's corpus | f00d |" in card
+    assert "| digest of the corpus | abc |" in card
+    assert "pipeline_tag: audio-classification" in card
+    assert "scores" not in card.partition("Not recorded:")[2]
+
+
+def test_the_name_of_a_file_is_refused_with_the_other_way(tmp_path):
+    with pytest.raises(ConfigError, match="this format writes a folder"):
+        export_hf("hubert-tiny", tmp_path / "a.onnx")
+    with pytest.raises(ConfigError, match="--format onnx and --format hf write folders"):
+        export_model("hubert-tiny", tmp_path / "a.onnx")
 
 
 def test_a_trained_model_is_never_overwritten_and_another_export_is(tmp_path):

@@ -1,10 +1,18 @@
 """Ways between fairseq, earbit and transformers, which change no bit of a tensor."""
 
+import json
+
 import pytest
 import torch
 from true_layouts import fairseq_settings, fairseq_state, write_checkpoint
 
+from earbit.errors import FormatError
+from earbit.export.prepared_model import model_of
 from earbit.hub.verb import import_model
+from earbit.load import load_model
+from earbit.model_digest import weights_digest
+from earbit.model_file import save_model
+from random_heads import head_for
 
 transformers = pytest.importorskip("transformers")
 from earbit.hub.hf.export import export_hf  # noqa: E402
@@ -42,3 +50,49 @@ def test_fairseq_to_earbit_to_transformers_changes_no_bit(variant, tmp_path):
         assert torch.equal(tensor, again.state_dict()[name]), name
     extractor = transformers.AutoFeatureExtractor.from_pretrained(tmp_path / "theirs")
     assert extractor.do_normalize is normalizes
+
+
+@pytest.mark.parametrize(
+    ("name", "plan"),
+    [("conformer-tiny", None), ("squeezeformer-tiny", "w8a8"), ("sparseformer-dn-tiny", "w1a1")],
+)
+def test_earbit_to_transformers_to_earbit_changes_no_bit_of_any_encoder_and_plan(
+    name, plan, tmp_path
+):
+    model = model_of(name, plan=plan, seed=0)
+    save_model(model, tmp_path / "model.safetensors", {"stage": "pretrain", "corpus": "abc"})
+    head_for(model, tmp_path / "head", labels=("a", "b"))
+    export_hf(str(tmp_path), tmp_path / "theirs", head=tmp_path / "head")
+    theirs = transformers.AutoModelForAudioClassification.from_pretrained(tmp_path / "theirs")
+    theirs.save_pretrained(tmp_path / "saved")
+    result = import_model(tmp_path / "saved", tmp_path / "again")
+    assert result["origin"]["corpus"] == "abc"
+    assert all(name.startswith("head.") for name in result["ignored"])
+    assert len(result["ignored"]) == 5
+    again = load_model(tmp_path / "again")
+    assert weights_digest(again) == weights_digest(model)
+
+
+def test_weights_of_another_configuration_are_named(tmp_path):
+    for name in ("conformer-tiny", "sparseformer-dn-tiny"):
+        export_hf(name, tmp_path / name)
+    weights = "model.safetensors"
+    (tmp_path / "conformer-tiny" / weights).replace(tmp_path / "sparseformer-dn-tiny" / weights)
+    with pytest.raises(FormatError, match=r"tensors are missing.*such as encoder\.layers"):
+        import_model(tmp_path / "sparseformer-dn-tiny", tmp_path / "out")
+
+
+def test_a_fine_tuned_hubert_comes_back_with_its_head_and_vocabulary(tmp_path):
+    torch.manual_seed(0)
+    tokens = {"<pad>": 0, "<unk>": 1, "|": 2, "A": 3, "B": 4}
+    config = transformers.HubertConfig(**SHAPE, vocab_size=len(tokens), pad_token_id=0)
+    model = transformers.HubertForCTC(config).eval()
+    model.save_pretrained(tmp_path / "first")
+    (tmp_path / "first" / "vocab.json").write_text(json.dumps(tokens))
+    import_model(tmp_path / "first", tmp_path / "ours")
+    head = tmp_path / "ours"
+    assert export_hf(str(head), tmp_path / "again", head=head)["class"] == "HubertForCTC"
+    again = transformers.HubertForCTC.from_pretrained(tmp_path / "again")
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+    assert json.loads((tmp_path / "again" / "vocab.json").read_text()) == tokens

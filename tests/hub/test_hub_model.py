@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from earbit.export.verb import model_of
+from earbit.export.prepared_model import model_of
 from earbit.load import load_model
 
 pytest.importorskip("huggingface_hub")

@@ -10,7 +10,7 @@ import soundfile
 
 from earbit.cli.main import main
 from earbit.config import override
-from earbit.export.verb import model_of
+from earbit.export.prepared_model import model_of
 from earbit.load import random_model
 from earbit.model_file import save_model
 from earbit.presets import preset

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from earbit.errors import ConfigError, DataError
-from earbit.export.verb import model_of
+from earbit.export.prepared_model import model_of
 from earbit.frames import n_frames_of
 from earbit.hub.s3prl import add_to
 from earbit.model_file import save_model

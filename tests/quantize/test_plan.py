@@ -10,7 +10,7 @@ from earbit.cost.verb import profile_models
 from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig
 from earbit.errors import ConfigError
-from earbit.export.verb import model_of
+from earbit.export.prepared_model import model_of
 from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig

@@ -116,6 +116,23 @@ def relative_attention(program):
     return [program.add("relative_attention_b1", operands, ints={"head_dim": 6}, floats=numbers)]
 
 
+def position_bias(program):
+    value = front_end(program, 12)
+    gates = program.add(
+        "position_gate", [front_end(program, 4)], tensors={"constant": floats(33, 2)}
+    )
+    table = {"table": floats(34, 7, 2)}
+    ints = {"columns": 2, "radius": 3}
+    added = [gates, program.add("distance_table", [value], ints=ints, tensors=table)]
+    ints = {"heads": 2, "radius": -1}
+    score = {"score_scale": 0.5}
+    seen = program.add("attention_f32", [value] * 3 + added, ints=ints, floats=score)
+    q = packed(program, seen, 12, groups=2)
+    numbers = score | {"prob_half": 0.02, "scale": 0.5}
+    ints = {"head_dim": 6, "radius": -1}
+    return [program.add("attention_b1", [q] * 3 + added, ints=ints, floats=numbers)]
+
+
 def head(program):
     first = front_end(program, 12)
     states = [first, program.add("gelu", [first])]
@@ -139,6 +156,7 @@ PROGRAMS = (
     first_layer,
     convolution_module,
     relative_attention,
+    position_bias,
     codes,
     head,
 )

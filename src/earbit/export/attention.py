@@ -18,9 +18,11 @@ from earbit.export.leaves import (
     product_bits,
     step_of,
 )
+from earbit.export.position_bias import lower_gate
 from earbit.export.program import Program
 from earbit.export.thresholds import signed_bits
 from earbit.nn.attention import SelfAttention
+from earbit.nn.gated_attention import GatedAttention
 from earbit.nn.precision import W1A1
 from earbit.nn.window_attention import WindowAttention
 from earbit.quantize.leaves import QuantizedMatMul
@@ -29,11 +31,19 @@ Operands = Literal["floats", "bits", "codes"]
 """Operands of attention products. `bits` if all products have 1 bit on both sides."""
 
 
-def lower_attention(program: Program, name: str, block: SelfAttention, value: int) -> int:
-    """Lowers attention to all frames, or to the frames of a window."""
+def lower_attention(
+    program: Program, name: str, block: SelfAttention, value: int, distances: int | None = None
+) -> int:
+    """Lowers attention to all frames, or to the frames of a window.
+
+    distances: bias of all distances for attention with a gated position bias.
+    """
     kind = operands_of(name, block, "scores", "context")
     radius = block.radius_frames if isinstance(block, WindowAttention) else -1
     operands = lower_operands(program, name, block, value, has_bits=kind == "bits")
+    if isinstance(block, GatedAttention):
+        assert distances is not None
+        operands = [*operands, lower_gate(program, block.gate, value), distances]
     match kind:
         case "bits":
             context = _binary_attention(program, name, block, operands, radius)

@@ -19,15 +19,19 @@ from earbit.quantize.quantizers import ActivationQuantizer
 def code_attention(
     program: Program, name: str, block: SelfAttention, projected: list[int], radius: int
 ) -> int:
-    """Lowers attention to its context in float, from q before its factor, k and v in float."""
+    """Lowers attention to its context in float, from q before its factor, k and v in float.
+
+    projected: also the gate and the bias of a position bias, if there is one.
+    """
     width = block.out_proj.in_features
-    q, k, v = projected
+    q, k, v, *position_bias = projected
     left, right = quantizers_of(block.scores)
     of_prob, of_values = quantizers_of(block.context)
     operands = [
         code_operand(program, q, f"{name}.scores.left", left, width, block.q_scale),
         code_operand(program, k, f"{name}.scores.right", right, width),
         code_operand(program, v, f"{name}.context.right", of_values, width),
+        *position_bias,
     ]
     return program.add(
         "attention_i8",

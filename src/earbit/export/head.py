@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from earbit.heads.metrics import text_of
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.nn.evaluation import evaluating
+from earbit.progress import say
 from earbit.runtime.session import Session
 from earbit.superb.head_file import TrainedHead, head_path, load_head
+from earbit.superb.imported import IMPORTED
 
 MAX_LABEL_BYTES = 256
 """Maximum length of a label in a program file (docs/format.md)."""
@@ -52,14 +55,21 @@ class HeadAgreement:
         return asdict(self)
 
 
-def head_of(model: AudioModel, where: Path, *, name: str) -> ModelHead:
-    """Loads the head in a folder of `earbit superb`; name: of the model, for messages.
+def head_of(
+    model: AudioModel, where: Path, *, name: str, ancestors: Collection[str] = ()
+) -> ModelHead:
+    """Loads the head in a folder of `earbit superb` or `import`; name: of the model, for messages.
+
+    ancestors: digests of the models that this one was quantized from.  Imported heads of these fit
+    too, which is said.
 
     Raises ConfigError for a head of another model, FormatError for a damaged one.
     """
     trained = load_head(where)
     where, shape, encoder = head_path(where), trained.head.shape, model.config.encoder
     remedy = f"train one on this model: earbit superb {name} --task {trained.task.name} --out DIR"
+    if trained.task.name in IMPORTED:
+        remedy = "give the model that it was imported with, or one that was quantized from it"
     if (shape.n_states, shape.width) != (encoder.n_layers + 1, encoder.d_model):
         raise ConfigError(
             f"{where}: a head for {shape.n_states} hidden states x {shape.width}, {name} has "
@@ -67,7 +77,9 @@ def head_of(model: AudioModel, where: Path, *, name: str) -> ModelHead:
         )
     if not trained.model_digest:
         raise ConfigError(f"{where}: its model is not recorded; {remedy}")
-    if trained.model_digest != weights_digest(model):
+    if trained.task.name in IMPORTED and trained.model_digest in ancestors:
+        say(f"{where}: trained on the model before its quantization, and taken as it is")
+    elif trained.model_digest != weights_digest(model):
         raise ConfigError(
             f"{where}: trained on a model with other weights than {name} (another model, plan or "
             f"seed); {remedy}"

@@ -11,6 +11,7 @@ from earbit.encoders.conformer import ConformerEncoder
 from earbit.encoders.sparseformer import SparseformerEncoder
 from earbit.encoders.squeezeformer import SqueezeformerEncoder
 from earbit.encoders.transformer import TransformerEncoder
+from earbit.encoders.wavlm import WavlmEncoder
 from earbit.errors import UnsupportedError
 from earbit.export.blocks import lower_norm
 from earbit.export.conformer import lower_conformer
@@ -24,6 +25,7 @@ from earbit.model import AudioModel
 LOWERINGS: dict[type, Callable[[Program, str, Any, int], list[int]]] = {
     TransformerEncoder: lower_transformer,
     SparseformerEncoder: lower_transformer,
+    WavlmEncoder: lower_transformer,
     ConformerEncoder: lower_conformer,
     SqueezeformerEncoder: lower_squeezeformer,
 }

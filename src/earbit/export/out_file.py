@@ -17,7 +17,9 @@ def require_program_place(out: Path) -> None:
     Raises DataError where no file can be written.
     """
     if out.suffix != SUFFIX:
-        raise ConfigError(f"{out}: a program file ends in {SUFFIX}")
+        raise ConfigError(
+            f"{out}: a program file ends in {SUFFIX}; --format onnx and --format hf write folders"
+        )
     require_place(out)
     held = format_of(out)
     if held is not None and not held.startswith("earbit-program-"):

@@ -22,8 +22,15 @@ def rendered_program(result: Mapping[str, Any]) -> str:
         f"{agreement['n_frames']} frames: {bits if agreement['worst_leaf'] != 'none' else ''}"
         f"output cosine {agreement['output_cosine']:.6f}, "
         f"largest difference {agreement['max_abs_error']:.2g}"
-        f"{_of_head(result['head']) if 'head' in result else ''}"
+        f"{_of_float(result)}{_of_head(result['head']) if 'head' in result else ''}"
     )
+
+
+def _of_float(result: Mapping[str, Any]) -> str:
+    """Text for the agreement with the float model, if it was measured."""
+    if "float_cosine" not in result:
+        return ""
+    return f"\nagainst the float model on the corpus: output cosine {result['float_cosine']:.4f}"
 
 
 def _of_head(agreement: Mapping[str, Any]) -> str:

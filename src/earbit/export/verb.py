@@ -8,77 +8,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.config import to_dict
-from earbit.errors import ConfigError, DataError
+from earbit.errors import DataError
 from earbit.export.head import ModelHead, head_of, lower_head, verify_head
 from earbit.export.lower import lower_model
 from earbit.export.out_file import require_program_place
+from earbit.export.prepared_model import prepared_model
 from earbit.export.program import write_program
 from earbit.export.verify import Agreement, verify
 from earbit.files import make_folder
-from earbit.load import preset_or_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.presets import PRESETS
-from earbit.progress import say
+from earbit.nn.evaluation import evaluating
 from earbit.quantize.convert import precisions_of
-from earbit.quantize.plan import plan_named
-from earbit.quantize.student import noise_clips, plan_for, quantized_copy
+from earbit.quantize.student import noise_clips
 from earbit.runtime.session import Session
-from earbit.superb.finished import SCORES_NAME
-from earbit.superb.head_file import head_path
 
 MIN_BIT_AGREEMENT = 0.999
 """Minimum fraction of equal bits, because equal layers differ only by the order of float sums."""
+
+MAX_SAMPLES = 10 * SAMPLE_RATE_HZ
+"""Samples per clip of a corpus on which the agreement is measured."""
 
 
 def _float_agreement(agreement: Agreement) -> float:
     """Cosine of the outputs of a float model; else 1, because flipped bits change outputs."""
     return agreement.output_cosine if agreement.worst_leaf == "none" else 1.0
-
-
-def model_of(
-    where: str, *, plan: str | None, seed: int, settings: Sequence[str] = ()
-) -> AudioModel:
-    """Builds a model by preset (random weights from the seed) or path, quantized by `plan`.
-
-    The plan is calibrated on seeded noise, which suffices for costs and times, but not for quality.
-    settings: `path=value` for a preset.  Raises ConfigError for unknown names, for settings of a
-    file, and for a plan on a quantized model.
-    """
-    model = preset_or_model(where, seed, settings)
-    if plan is None:
-        return model
-    refuse_quantized(where, model, "leave out --plan")
-    plan_for(where, model, plan)
-    return quantized_copy(model, plan, noise_clips(seed)).eval()
-
-
-def model_and_head(
-    where: str,
-    *,
-    plan: str | None = None,
-    seed: int = 0,
-    head: Path | None = None,
-    settings: Sequence[str] = (),
-) -> tuple[AudioModel, ModelHead | None]:
-    """The model that `export` writes, and its head if `head` names a folder of `earbit superb`.
-
-    Warns of random weights and of plans without training, whose features are useless.
-    """
-    if head is not None:
-        _require_scored(head)
-    model = model_of(where, plan=plan, seed=seed, settings=settings)
-    trained = None if head is None else head_of(model, head, name=where)
-    if where in PRESETS:
-        say(f"{where}: random weights of seed {seed}; good for size and time, not for features")
-    elif plan is not None and any(not p.is_float for _, p in plan_named(plan).rules):
-        say(
-            f"{where}: not trained under {plan}, so its features are poor; "
-            f"earbit quantize {where} --plan {plan} trains it"
-        )
-    return model, trained
 
 
 def export_model(
@@ -89,26 +47,40 @@ def export_model(
     seed: int = 0,
     head: Path | None = None,
     settings: Sequence[str] = (),
+    corpus: str | None = None,
 ) -> dict[str, Any]:
-    """Exports a model and measures the agreement of the program with PyTorch on seeded noise.
+    """Exports a model and measures the agreement of the program with PyTorch.
 
-    head: a folder of `earbit superb` on this model, whose head is packed with it.
-    settings: `path=value` for the configuration of a preset.
+    Arguments and errors are those of `prepared_model`.  The agreement is that on seeded noise, or
+    on clips of `corpus`, with which `float_cosine` compares the program and the float model too.
     Checks that `out` can be written before the model is built.
     """
     require_program_place(out)
-    model, packed = model_and_head(where, plan=plan, seed=seed, head=head, settings=settings)
-    waveform = noise_clips(seed + 1, n_clips=1)[0]
-    return export_to(model, out, name=where, waveform=waveform, head=packed)
+    prepared = prepared_model(
+        where, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus
+    )
+    clips = prepared.clips
+    waveform = clips[0][:MAX_SAMPLES] if clips else noise_clips(seed + 1, n_clips=1)[0]
+    result = export_to(prepared.model, out, name=where, waveform=waveform, head=prepared.head)
+    if clips:
+        result["float_cosine"] = float_cosine(prepared.given, Session(out), clips)
+    return result
 
 
-def _require_scored(head: Path) -> None:
-    """Raises ConfigError for a folder with a head that `earbit superb` has not scored yet."""
-    if head_path(head) != head and head_path(head).is_file() and not (head / SCORES_NAME).is_file():
-        raise ConfigError(
-            f"{head}: no {SCORES_NAME}, so its run did not finish; give the same `earbit superb` "
-            f"command again, or {head_path(head)} for the head as it is"
-        )
+@torch.no_grad()
+def float_cosine(model: AudioModel, session: Session, clips: list[np.ndarray]) -> float:
+    """Cosine of the last states of a program and of the model before its quantization.
+
+    All frames of the first `MAX_SAMPLES` of all clips are one vector.
+    """
+    sums = np.zeros(3)
+    with evaluating(model):
+        for clip in clips:
+            cut = clip[:MAX_SAMPLES]
+            theirs = model(torch.from_numpy(cut)[None]).states[-1][0].double().numpy().ravel()
+            ours = session.run(cut).astype(float).ravel()
+            sums += (theirs @ ours, theirs @ theirs, ours @ ours)
+    return float(sums[0] / np.sqrt(sums[1] * sums[2])) if sums[1] and sums[2] else 1.0
 
 
 def export_scored(model: AudioModel, out: Path, head: Path | None) -> None:

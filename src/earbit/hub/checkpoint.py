@@ -8,6 +8,7 @@ from typing import Any
 
 from earbit.errors import EarbitError, FormatError
 from earbit.hub.fit import fit
+from earbit.hub.heads import ImportedHead
 from earbit.hub.hugging_face_weights import digest, state_dict
 from earbit.hub.importer import Imported
 from earbit.hub.pickle_values import Record, TensorRecord
@@ -87,9 +88,18 @@ def imported(
     *,
     states: str,
     assumed: tuple[str, ...] = (),
+    head: ImportedHead | None = None,
 ) -> Imported:
     """The model of a checkpoint from tensors with our names; heads: names of other tensors."""
     fitted = fit(path, named, config)
     origin = {"stage": "import", "source": title, "sha256": digest([path]), "name": path.name}
     ignored = (*fitted.ignored, *heads)
-    return Imported(config, fitted.tensors, origin, states=states, ignored=ignored, assumed=assumed)
+    return Imported(
+        config,
+        fitted.tensors,
+        origin,
+        states=states,
+        ignored=ignored,
+        assumed=assumed,
+        head=head,
+    )

@@ -41,6 +41,7 @@ def export_to_format(
     seed: int,
     head: Path | None,
     settings: Sequence[str],
+    corpus: str | None,
 ) -> dict[str, Any]:
     """Writes a model in another format; raises UnsupportedError if its extra is not installed."""
     chosen = FORMATS[name]
@@ -48,7 +49,7 @@ def export_to_format(
     for package in chosen.packages:
         imported(package, name, f"--format {name}")
     export: Callable[..., dict[str, Any]] = getattr(import_module(chosen.module), chosen.function)
-    return export(where, out, plan=plan, seed=seed, head=head, settings=settings)
+    return export(where, out, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus)
 
 
 def rendered(result: Mapping[str, Any]) -> str:

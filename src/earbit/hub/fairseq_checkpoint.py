@@ -21,9 +21,13 @@ from earbit.hub.checkpoint import (
     weights_of,
 )
 from earbit.hub.fairseq_config import fairseq_config
+from earbit.hub.heads import ImportedHead, ctc_head
 from earbit.hub.importer import Imported, Importer
+from earbit.hub.stored_tensors import Stored
+from earbit.model import ModelConfig
 
 FINE_TUNED = "w2v_encoder.w2v_model."
+PROJECTION = ("w2v_encoder.proj.weight", "w2v_encoder.proj.bias")
 STATES = (
     "state k is what extract_features(output_layer=k) of fairseq returns, after residual sum and "
     "norm, and the last state is normed in pre-norm models; the third item of its layer_results is "
@@ -64,7 +68,31 @@ def _read(path: Path) -> Imported:
     _, stored, heads = weights_of(path, root["model"], FINE_TUNED if is_tuned else "")
     normalizes = bool(first_set(tasks, "normalize", False))
     config = fairseq_config(path, settings, normalizes=normalizes)
-    return imported(path, FAIRSEQ.title, config, fairseq_names(stored), heads, states=STATES)
+    head = _head(root, heads, config)
+    taken = PROJECTION if head is not None else ()
+    others = [name for name in heads if name not in taken]
+    return imported(
+        path, FAIRSEQ.title, config, fairseq_names(stored), others, states=STATES, head=head
+    )
+
+
+def _head(root: dict[Any, Any], heads: Stored, config: ModelConfig) -> ImportedHead | None:
+    """The CTC head of a fine-tuned model, if the file has its dictionary of letters."""
+    dictionary = fields(fields(root.get("task_state")).get("target_dictionary"))
+    symbols = dictionary.get("symbols")
+    if not all(name in heads for name in PROJECTION) or not isinstance(symbols, list):
+        return None
+    weight, bias = (heads[name].read().float() for name in PROJECTION)
+    shape = (len(symbols), config.encoder.d_model)
+    if weight.shape != shape or bias.shape != shape[:1] or not all(map(_is_text, symbols)):
+        return None
+    # The blank of fairseq is the beginning of a sentence, symbol 0.
+    n_states = config.encoder.n_layers + 1
+    return ctc_head(weight, bias, symbols, blank=0, delimiter="|", n_states=n_states)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 FAIRSEQ = Importer("checkpoint of fairseq (HuBERT or wav2vec 2.0)", _recognises, _read)

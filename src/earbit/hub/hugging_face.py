@@ -18,6 +18,7 @@ from earbit.hub.hugging_face_config import (
     json_object,
     normalizes_waveform,
 )
+from earbit.hub.hugging_face_heads import head_of
 from earbit.hub.hugging_face_weights import digest, stored_in, weight_files
 from earbit.hub.importer import Imported, Importer
 from earbit.hub.stored_tensors import Stored
@@ -57,8 +58,14 @@ def _read(path: Path) -> Imported:
         "transformers": str(described.get("transformers_version", "unknown")),
         "name": str(described.get("_name_or_path") or path.name),
     }
+    head, taken = head_of(path, described, heads, config)
     return Imported(
-        config, fitted.tensors, origin, states=STATES, ignored=(*fitted.ignored, *heads)
+        config,
+        fitted.tensors,
+        origin,
+        states=STATES,
+        ignored=(*fitted.ignored, *(name for name in heads if name not in taken)),
+        head=head,
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from earbit.hub.heads import ImportedHead
 from earbit.model import ModelConfig
+from earbit.nn.precision import Granularity, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +20,21 @@ class Imported:
 
     config: ModelConfig
     tensors: Mapping[str, Tensor]
-    """The complete state dict of `AudioModel(config)`, in float32."""
+    """The complete state dict of `AudioModel(config)`, in float32, with quantized leaves if any."""
     origin: Mapping[str, Any]
     """JSON values that describe the source, stored in the model file."""
     states: str = ""
     """Which hidden states of the source program the states equal."""
     ignored: tuple[str, ...] = ()
     """Names of tensors in the source that the model has no use for."""
+    head: ImportedHead | None = None
+    """Head of a task that the source has."""
     assumed: tuple[str, ...] = ()
     """Settings that the source does not hold, such as `12 heads`, with what was assumed."""
+    precisions: Mapping[str, Precision] = field(default_factory=dict)
+    """Precisions of quantized leaves by name; empty for a model in float."""
+    granularities: Mapping[str, Granularity] = field(default_factory=dict)
+    """Granularities of the weights of quantized leaves."""
 
 
 @dataclass(frozen=True, slots=True)

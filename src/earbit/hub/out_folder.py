@@ -23,6 +23,7 @@ ONNX = "onnx"
 """Folder of ONNX files, where transformers.js looks for them."""
 SETTINGS_FILES = frozenset({CARD, CONFIG, PREPROCESSOR, VOCABULARY, TOKENIZER, FAST_TOKENIZER})
 """Files of every format, which an export replaces or removes."""
+FILE_SUFFIXES = {".safetensors", ".onnx", ".pt", ".bin"}
 
 
 def require_export_folder(out: Path, weights: str) -> None:
@@ -30,6 +31,8 @@ def require_export_folder(out: Path, weights: str) -> None:
 
     weights: name of the file or folder that a format has beside `SETTINGS_FILES`.
     """
+    if out.suffix in FILE_SUFFIXES:
+        raise ConfigError(f"{out}: the name of a file; this format writes a folder, give its name")
     if (held := format_of(out / MODEL_FILE_NAME)) is not None:
         raise ConfigError(
             f"{out}: holds a trained model ({held}), which the export would replace; give another "

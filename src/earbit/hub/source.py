@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earbit.export.verb import model_and_head
+from earbit.export.prepared_model import prepared_model
 from earbit.model import AudioModel
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
@@ -45,15 +45,19 @@ def open_source(
     seed: int = 0,
     head: Path | None = None,
     settings: Sequence[str] = (),
+    corpus: str | None = None,
 ) -> Source:
     """Opens a model as `earbit export` does, and says which parts are left out."""
-    model, packed = model_and_head(where, plan=plan, seed=seed, head=head, settings=settings)
+    prepared = prepared_model(
+        where, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus
+    )
+    model, packed = prepared.model, prepared.head
     if where in PRESETS:
         origin: dict[str, Any] = {"stage": "random weights", "preset": where, "seed": seed}
     else:
         origin = read_model_file(model_path(where)).origin
     if plan is not None:
-        origin = origin | {"plan": plan, "calibration": "noise"}
+        origin = origin | {"plan": plan, "calibration": corpus or "noise"}
     if model.head is not None:
         say(f"{where}: the head for units, which only pre-training reads, is left out")
         model.head = None
@@ -61,4 +65,9 @@ def open_source(
     if head is not None and head.is_dir() and (head / SCORES_NAME).is_file():
         scores = json.loads((head / SCORES_NAME).read_text(encoding="utf-8")) or None
     trained = None if packed is None else packed.trained
+    if trained is not None and trained.min_log_odds is not None:
+        say(
+            f"{head}: other programs do not reject labels below log odds of "
+            f"{trained.min_log_odds:.3g}; config.json records it"
+        )
     return Source(where, model, trained, origin, scores)

@@ -7,6 +7,7 @@ from pathlib import Path
 from earbit.errors import FormatError
 from earbit.foreign import absent, foreign_kind
 from earbit.hub.distiller_checkpoint import DISTILLER
+from earbit.hub.earbit_folder import EARBIT_FOLDER
 from earbit.hub.fairseq_checkpoint import FAIRSEQ
 from earbit.hub.fit import some
 from earbit.hub.hugging_face import HUGGING_FACE, recognises_folder
@@ -18,6 +19,7 @@ from earbit.hub.wavlm_checkpoint import WAVLM
 
 IMPORTERS: list[Importer] = [
     HUGGING_FACE,
+    EARBIT_FOLDER,
     WAVLM,
     FAIRSEQ,
     S3PRL,

@@ -10,6 +10,8 @@ from earbit.hub.out_folder import TOKENIZER, VOCABULARY
 
 PAD = "<pad>"
 """The CTC blank in transformers."""
+PROCESSOR = "Wav2Vec2Processor"
+"""Class of a feature extractor together with a tokenizer."""
 DELIMITER = "|"
 """Token of a space between words."""
 
@@ -31,6 +33,7 @@ def tokenizer_files(symbols: Sequence[str]) -> dict[str, Any]:
         VOCABULARY: {token: i for i, token in enumerate(tokens)},
         TOKENIZER: {
             "tokenizer_class": "Wav2Vec2CTCTokenizer",
+            "processor_class": PROCESSOR,
             "pad_token": PAD,
             "unk_token": "<unk>",
             "bos_token": None,

@@ -9,10 +9,11 @@ from earbit.errors import ConfigError
 from earbit.files import make_folder
 from earbit.hub.fit import some
 from earbit.hub.table import importer_of
-from earbit.model import AudioModel
+from earbit.load import built_model
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.shapes_only import shapes_only
+from earbit.superb.head_file import HEAD_NAME, save_head
 
 
 def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
@@ -26,10 +27,14 @@ def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
     importer = importer_of(source)
     imported = importer.read(source)
     with shapes_only():
-        model = AudioModel(imported.config)
+        model = built_model(imported.config, imported.precisions, imported.granularities)
     model.load_state_dict(dict(imported.tensors), assign=True)
     make_folder(out_dir)
     save_model(model, out, imported.origin)
+    head = None
+    if imported.head is not None:
+        head = imported.head.trained(model)
+        save_head(out_dir / HEAD_NAME, head)
     return {
         "model": str(out),
         "format": importer.title,
@@ -37,6 +42,7 @@ def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
         "n_layers": imported.config.encoder.n_layers,
         "width": imported.config.encoder.d_model,
         "normalize_waveform": imported.config.normalize_waveform,
+        "head": None if head is None else {"kind": head.task.kind, "n_outputs": len(head.outputs)},
         "states": imported.states,
         "ignored": list(imported.ignored),
         "assumed": list(imported.assumed),
@@ -59,4 +65,11 @@ def render_imported(result: dict[str, Any]) -> str:
         ignored = result["ignored"]
         lines.append(f"ignored: {len(ignored)} tensors of a task ({some(ignored)})")
     lines.append(f"the model is {result['model']}")
+    if result["head"] is not None:
+        folder = Path(result["model"]).parent
+        made = {"sequence": "text"}.get(result["head"]["kind"], "labels")
+        lines.append(
+            f"it has a head for {made} with {result['head']['n_outputs']} outputs: "
+            f"earbit export {folder} --head {folder} --out FILE.safetensors"
+        )
     return "\n".join(lines)

@@ -172,8 +172,10 @@ def quantize_on(
     save(config, make_folder(out_dir) / CONFIG_NAME)
     of_teacher = _unit_figures(teacher, data, config.train)
     figures = []
+    ancestors: list[str] = []
     for stage in stages:
-        teacher, of_stage = _train_stage(teacher, stage, config, data)
+        ancestors = [*ancestors, weights_digest(teacher)]
+        teacher, of_stage = _train_stage(teacher, stage, config, data, ancestors)
         figures.append(of_stage)
     origin = read_model_file(stages[-1].folder / MODEL_FILE_NAME).origin
     save_model(teacher, out_dir / MODEL_FILE_NAME, origin)
@@ -191,12 +193,18 @@ def quantize_on(
 
 
 def _train_stage(
-    teacher: AudioModel, stage: Stage, config: QuantizeConfig, data: TrainingData
+    teacher: AudioModel,
+    stage: Stage,
+    config: QuantizeConfig,
+    data: TrainingData,
+    ancestors: list[str],
 ) -> tuple[AudioModel, dict[str, Any]]:
-    """Trains the student of one stage, or resumes it from the folder's checkpoints."""
+    """Trains the student of one stage, or resumes it from the folder's checkpoints.
+
+    ancestors: digests of all teachers, of which this stage's is the last.
+    """
     run = {**stage.run, **data.digests}
-    if "teacher" not in run:
-        run["teacher"] = weights_digest(teacher)
+    run.setdefault("teacher", ancestors[-1])
     training, folder = stage.training, make_folder(stage.folder)
     check_same_run(folder / CHECKPOINTS, run)
     _say_where_it_starts(stage)
@@ -214,7 +222,8 @@ def _train_stage(
     )
     if not objective.needs_units:
         figures = _unit_figures(student, data, training) | figures
-    save_model(student, folder / MODEL_FILE_NAME, run | figures)
+    origin = run | figures | {"ancestors": ancestors}
+    save_model(student, folder / MODEL_FILE_NAME, origin)
     write_text(folder / "leaves.txt", leaves_text(report_of(student)))
     steps = {"n_steps": training.optimiser.n_steps}
     return student, {"plan": stage.plan.name, **steps, **figures}

@@ -39,7 +39,9 @@ def examine() -> dict[str, Any]:
         "cpu_quota": cpu_quota(),
         "if_slow": advice(isa, kernels, usable_cores()),
         "python": sys.version.split()[0],
-        "versions": {name: metadata.version(name) for name in ("earbit", "numpy", "safetensors")},
+        "versions": {
+            name: metadata.version(name) for name in ("earbit", "numpy", "soundfile", "soxr")
+        },
     }
 
 

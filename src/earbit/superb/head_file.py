@@ -19,6 +19,7 @@ from earbit.files import write_whole
 from earbit.heads.head import Head, HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.table import HEADS
+from earbit.superb.imported import IMPORTED
 from earbit.superb.task import Task
 from earbit.superb.tasks import task_named
 
@@ -86,6 +87,11 @@ def load_head(where: str | Path) -> TrainedHead:
         return _parsed(*_opened(path))
 
 
+def is_imported(where: str | Path) -> bool:
+    """Whether a head comes from another program, so that no run of `earbit superb` scored it."""
+    return load_head(where).task.name in IMPORTED
+
+
 def head_path(where: str | Path) -> Path:
     """Path of the head file: `path` itself, or HEAD_NAME in a folder."""
     path = Path(where)
@@ -122,7 +128,7 @@ def _damage_named(path: Path) -> Iterator[None]:
 def _parsed(header: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedHead:
     if header["format"] != FORMAT:
         raise ConfigError(f"head of format {header['format']!r}, this version reads {FORMAT!r}")
-    task = task_named(header["task"])
+    task = IMPORTED.get(header["task"]) or task_named(header["task"])
     names = iter([str(name) for name in header["outputs"]])
     sizes = header.get("slots", [len(header["outputs"])])
     slots = tuple(tuple(next(names) for _ in range(size)) for size in sizes)

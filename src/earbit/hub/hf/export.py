@@ -27,7 +27,7 @@ from earbit.hub.out_folder import (
     written_whole,
 )
 from earbit.hub.source import Source, open_source
-from earbit.hub.tokenizer import tokenizer_files
+from earbit.hub.tokenizer import PROCESSOR, tokenizer_files
 from earbit.model import AudioModel
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.evaluation import evaluating
@@ -57,6 +57,7 @@ def export_hf(
     seed: int = 0,
     head: Path | None = None,
     settings: Sequence[str] = (),
+    corpus: str | None = None,
 ) -> dict[str, Any]:
     """Writes a folder for `from_pretrained` of transformers, with a model card.
 
@@ -65,7 +66,7 @@ def export_hf(
     without a class, and RuntimeError, a bug in earbit, if the saved model computes other values.
     """
     require_export_folder(out, MODEL_FILE_NAME)
-    source = open_source(where, plan=plan, seed=seed, head=head, settings=settings)
+    source = open_source(where, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus)
     exported = as_transformers(source)
     theirs = exported.model
     is_hubert = exported.because is None
@@ -80,6 +81,7 @@ def export_hf(
     }
     if source.head is not None and source.head.task.kind == "sequence":
         files |= tokenizer_files(source.head.outputs)
+        files[PREPROCESSOR]["processor_class"] = PROCESSOR
     with written_whole(out) as folder, _without_bars():
         theirs.save_pretrained(folder)
         write_json_files(folder, files)
@@ -145,6 +147,7 @@ def _with_head(source: Source, model: AudioModel, head: TrainedHead) -> PreTrain
             "task": head.task.name,
             "n_outputs": shape.n_outputs,
             "d_hidden": shape.d_hidden,
+            "min_log_odds": head.min_log_odds,
         },
         origin=source.origin,
         **labels,

@@ -1,7 +1,6 @@
 """Attention: patterns (full, window, relative) and arithmetics (floats, bits, codes).
 
-Letters: B batch, T frames, H heads, K head width, M blocks, Q queries and S keys of a block,
-R = 2 T - 1 distances.
+Letters: B batch, T frames, H heads, K head width.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from onnx import TensorProto
 
 from earbit.hub.onnx.code_ops import dequantized, signed_bits
 from earbit.hub.onnx.graph import ints, scalar
+from earbit.hub.onnx.patterns import blocks, key_mask, position_bias, shifted, window_mask
 from earbit.hub.onnx.values import Translation, Value
 
 Op = dict[str, Any]
-MIN_BLOCK_FRAMES = 16
 LOWEST = float(np.finfo(np.float32).min)
 """Score of keys that a query does not see; finite, because queries of padding may see none."""
 
@@ -31,30 +30,33 @@ class Operand:
     scale: float
 
 
-def attention_f32(t: Translation, op: Op, q: Value, k: Value, v: Value) -> Value:
+def attention_f32(t: Translation, op: Op, q: Value, k: Value, v: Value, *position: Value) -> Value:
     """Attention in floats."""
     query = Operand(t.rows(q), op["floats"]["score_scale"])
     key, value = Operand(t.rows(k), 1), Operand(t.rows(v), 1)
-    return _attention(t, op, q, query, key, value, lambda p: p, op["ints"]["heads"])
+    n_heads, bias = op["ints"]["heads"], position_bias(t, q, position)
+    return _attention(t, op, q, query, key, value, lambda p: p, n_heads, bias=bias)
 
 
-def attention_b1(t: Translation, op: Op, q: Value, k: Value, v: Value) -> Value:
+def attention_b1(t: Translation, op: Op, q: Value, k: Value, v: Value, *position: Value) -> Value:
     """Attention in bits; a probability is 1 above a threshold."""
     floats = op["floats"]
     query = Operand(signed_bits(t, q), floats["score_scale"])
     key, value = (Operand(signed_bits(t, x), 1) for x in (k, v))
     n_heads = q.n_columns // op["ints"]["head_dim"]
-    dot = _attention(t, op, q, query, key, value, _binary(t, floats["prob_half"]), n_heads)
+    binary, bias = _binary(t, floats["prob_half"]), position_bias(t, q, position)
+    dot = _attention(t, op, q, query, key, value, binary, n_heads, bias=bias)
     return _scaled_or_bits(t, op, dot)
 
 
-def attention_i8(t: Translation, op: Op, q: Value, k: Value, v: Value) -> Value:
+def attention_i8(t: Translation, op: Op, q: Value, k: Value, v: Value, *position: Value) -> Value:
     """Attention in codes."""
     floats = op["floats"]
-    query = _operand(t, op, 0, q, floats["q_scale"])
-    key = _operand(t, op, 1, k, floats["k_scale"])
-    value = _operand(t, op, 2, v, floats["v_scale"])
-    return _attention(t, op, q, query, key, value, _quantized(t, op), op["ints"]["heads"])
+    query = _operand(t, q, floats["q_scale"])
+    key = _operand(t, k, floats["k_scale"])
+    value = _operand(t, v, floats["v_scale"])
+    n_heads, bias = op["ints"]["heads"], position_bias(t, q, position)
+    return _attention(t, op, q, query, key, value, _quantized(t, op), n_heads, bias=bias)
 
 
 def relative_attention_f32(t: Translation, op: Op, q: Value, k: Value, v: Value, r: Value) -> Value:
@@ -88,8 +90,8 @@ def relative_attention_i8(
 ) -> Value:
     """Attention with relative positions in codes."""
     content, position, key, distance, value = (
-        _operand(t, op, i, x, op["floats"][f"{name}_scale"])
-        for i, (name, x) in enumerate(zip(("q", "p", "k", "r", "v"), (q, p, k, r, v), strict=True))
+        _operand(t, x, op["floats"][f"{name}_scale"])
+        for name, x in (("q", q), ("p", p), ("k", k), ("r", r), ("v", v))
     )
     n_heads = op["ints"]["heads"]
     return _attention(
@@ -97,7 +99,7 @@ def relative_attention_i8(
     )
 
 
-def _operand(t: Translation, op: Op, place: int, x: Value, scale: float) -> Operand:
+def _operand(t: Translation, x: Value, scale: float) -> Operand:
     """Codes with their scale: 8-bit codes dequantized, and bits as -1 and 1."""
     if x.integers is not None:
         return Operand(dequantized(t, x), 1)
@@ -135,23 +137,29 @@ def _attention(
     of_probabilities: Callable[[str], str],
     n_heads: int,
     relative: tuple[Operand, Operand] | None = None,
+    bias: str | None = None,
 ) -> Value:
-    """Softmax attention; relative: queries and distances whose product is added to the scores."""
+    """Softmax attention.
+
+    relative: queries and distances whose product is added to the scores;  bias: added to them.
+    """
     graph = t.graph
     radius = op["ints"].get("radius", -1)
     q, k, v = (_heads(t, x.rows, n_heads) for x in (query, key, value))
     if radius >= 0:
         q, k, v = (
-            _blocks(t, like, q, radius, 0),
-            *(_blocks(t, like, x, radius, radius) for x in (k, v)),
+            blocks(t, like, q, radius, 0),
+            *(blocks(t, like, x, radius, radius) for x in (k, v)),
         )
     scores = _scaled(t, _product_of(t, q, k, 3 if radius < 0 else 4), query.scale * key.scale)
     if relative is not None:
         position, distance = relative
         p, r = (_heads(t, x.rows, n_heads) for x in relative)
         by_position = _scaled(t, _product_of(t, p, r, 3), position.scale * distance.scale)
-        scores = graph.op("Add", scores, _shifted(t, like, by_position))
-    mask = _key_mask(t, like) if radius < 0 else _window_mask(t, like, radius)
+        scores = graph.op("Add", scores, shifted(t, like, by_position))
+    if bias is not None:
+        scores = graph.op("Add", scores, bias)
+    mask = key_mask(t, like) if radius < 0 else window_mask(t, like, radius)
     if mask is not None:
         scores = graph.op("Where", mask, scores, scalar(LOWEST))
     p = of_probabilities(graph.op("Softmax", scores, axis=-1))
@@ -184,80 +192,6 @@ def _product_of(t: Translation, left: str, right: str, last: int) -> str:
 
 def _scaled(t: Translation, name: str, scale: float) -> str:
     return name if scale == 1 else t.graph.op("Mul", name, scalar(scale))
-
-
-def _shifted(t: Translation, like: Value, scores_BHTR: str) -> str:
-    """Moves the score of distance T - 1 - r from column r to key j = i - distance."""
-    graph = t.graph
-    n = t.n_frames(like)
-    padded = graph.op("Pad", scores_BHTR, ints(0, 0, 0, 1, 0, 0, 0, 0))
-    by_rows = graph.op("Reshape", padded, graph.op("Concat", ints(0, 0, -1), n, axis=0))
-    later = graph.op("Slice", by_rows, ints(1), ints(2**31 - 1), ints(2))
-    shape = graph.op("Concat", ints(0, 0), n, ints(-1), axis=0)
-    return graph.op("Slice", graph.op("Reshape", later, shape), ints(0), n, ints(3))
-
-
-def _key_mask(t: Translation, like: Value) -> str | None:
-    """True at real keys, (B, 1, 1, T); None if all are."""
-    mask = t.mask(like)
-    if mask is None:
-        return None
-    graph = t.graph
-
-    def make() -> str:
-        is_real = graph.op("Cast", mask, to=TensorProto.BOOL)
-        return graph.op("Unsqueeze", is_real, ints(1, 2))
-
-    made: str = t.once(("key_mask", mask), make)
-    return made
-
-
-def _frames_of_blocks(t: Translation, like: Value, radius: int, margin: int) -> str:
-    """Frames of the queries of all blocks, or of the keys with a margin: int64 (M, Q or S)."""
-    graph = t.graph
-    block = max(2 * radius, MIN_BLOCK_FRAMES)
-    n = t.n_frames(like)
-
-    def make() -> str:
-        n_blocks = graph.op("Div", graph.op("Add", n, ints(block - 1)), ints(block))
-        first = graph.op("Mul", t.counted(n_blocks), ints(block))
-        first = graph.op("Unsqueeze", first, ints(1))
-        return graph.op("Add", first, np.arange(-margin, block + margin))
-
-    made: str = t.once(("frames_of_blocks", n, radius, margin), make)
-    return made
-
-
-def _blocks(t: Translation, like: Value, x_BHTK: str, radius: int, margin: int) -> str:
-    """Frames of all blocks, (B, H, M, Q or S, K); frames outside of the audio are repeated."""
-    graph = t.graph
-    n = t.n_frames(like)
-
-    def make() -> str:
-        frames = _frames_of_blocks(t, like, radius, margin)
-        last = graph.op("Sub", n, ints(1))
-        return graph.op("Min", graph.op("Max", frames, ints(0)), last)
-
-    inside = t.once(("inside", n, radius, margin), make)
-    return graph.op("Gather", x_BHTK, inside, axis=2)
-
-
-def _window_mask(t: Translation, like: Value, radius: int) -> str:
-    """True at real keys in the window of a query, (B or 1, 1, M, Q, S)."""
-    graph = t.graph
-    block = max(2 * radius, MIN_BLOCK_FRAMES)
-
-    def make() -> str:
-        frames = _frames_of_blocks(t, like, radius, radius)
-        end = like.lengths or t.n_frames(like)
-        is_before_end = graph.op("Less", frames, graph.op("Unsqueeze", end, ints(1, 2)))
-        is_real = graph.op("And", is_before_end, graph.op("GreaterOrEqual", frames, ints(0)))
-        query, key = np.arange(block)[:, None], np.arange(-radius, block + radius)
-        is_near = np.abs(query - key) <= radius
-        return graph.op("And", graph.op("Unsqueeze", is_real, ints(1, 3)), is_near)
-
-    made: str = t.once(("window_mask", like.lengths or t.n_frames(like), radius), make)
-    return made
 
 
 def _scaled_or_bits(t: Translation, op: Op, dot: Value) -> Value:

@@ -36,7 +36,7 @@ from earbit.hub.out_folder import (
     written_whole,
 )
 from earbit.hub.source import Source, open_source
-from earbit.hub.tokenizer import fast_tokenizer, tokenizer_files
+from earbit.hub.tokenizer import PROCESSOR, fast_tokenizer, tokenizer_files
 from earbit.model import AudioModel
 from earbit.nn.evaluation import evaluating
 from earbit.progress import say
@@ -65,6 +65,7 @@ def export_onnx(
     seed: int = 0,
     head: Path | None = None,
     settings: Sequence[str] = (),
+    corpus: str | None = None,
 ) -> dict[str, Any]:
     """Writes a folder with an ONNX model and its configuration.
 
@@ -72,7 +73,7 @@ def export_onnx(
     do not have, and RuntimeError, a bug in earbit, if ONNX Runtime computes other values.
     """
     require_export_folder(out, ONNX)
-    source = open_source(where, plan=plan, seed=seed, head=head, settings=settings)
+    source = open_source(where, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus)
     _require_same_model(out, source)
     is_quantized = bool(quantized_leaves_of(source.model))
     name = QUANTIZED_FILE if is_quantized else FLOAT_FILE
@@ -174,6 +175,7 @@ def _files(source: Source) -> dict[str, Any]:
     if head is not None and kind == "sequence":
         config |= {"vocab_size": len(head.outputs), "pad_token_id": 0}
         files |= tokenizer_files(head.outputs)
+        files[PREPROCESSOR]["processor_class"] = PROCESSOR
         files[FAST_TOKENIZER] = fast_tokenizer(files[VOCABULARY])
     elif head is not None and kind != "vector":
         config["id2label"] = {str(i): name for i, name in enumerate(head.outputs)}

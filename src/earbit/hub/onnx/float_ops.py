@@ -181,6 +181,28 @@ def sinusoids(t: Translation, op: Op, x: Value) -> Value:
     return Value(n_columns, rows=table)
 
 
+def distance_table(t: Translation, op: Op, x: Value) -> Value:
+    """The row of a table of every distance -(T - 1), ..., T - 1, (1, 2 T - 1, C)."""
+    graph, radius = t.graph, op["ints"]["radius"]
+    last = graph.op("Sub", t.n_frames(x), ints(1))
+    rows = t.counted(graph.op("Add", graph.op("Add", last, last), ints(1)))
+    distance = graph.op("Sub", rows, last)
+    near = graph.op("Min", graph.op("Max", distance, ints(-radius)), ints(radius))
+    table = graph.op("Gather", t.tensor(op, "table"), graph.op("Add", near, ints(radius)), axis=0)
+    return Value(op["ints"]["columns"], rows=graph.op("Unsqueeze", table, ints(0)))
+
+
+def position_gate(t: Translation, op: Op, x: Value) -> Value:
+    """`g1 (g2 constant - 1) + 2`, with the sigmoids of two adjacent columns for each head."""
+    graph = t.graph
+    pairs = graph.op("Reshape", t.rows(x), ints(0, 0, -1, 2))
+    first, second = graph.ops("Split", 2, graph.op("Sigmoid", pairs), axis=-1, num_outputs=2)
+    first, second = (graph.op("Squeeze", part, ints(3)) for part in (first, second))
+    inner = graph.op("Sub", graph.op("Mul", second, t.tensor(op, "constant")), scalar(1))
+    made = graph.op("Add", graph.op("Mul", first, inner), scalar(2))
+    return Value(x.n_columns // 2, x.lengths, rows=made)
+
+
 def repeat(t: Translation, op: Op, x: Value, like: Value) -> Value:
     """Every frame of x several times, cut to the frames of `like`."""
     graph = t.graph

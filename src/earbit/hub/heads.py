@@ -1,0 +1,109 @@
+"""Heads of tasks in other programs as heads of ours, which `earbit export --head` packs.
+
+Letters: L hidden states, D width, C outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from earbit.heads.head import Head, HeadShape
+from earbit.heads.kinds.kind import Slots
+from earbit.heads.kinds.sequence import BLANK
+from earbit.heads.table import HEADS
+from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
+from earbit.superb.head_file import GridPoint, TrainedHead
+from earbit.superb.imported import CTC, LABELS
+from earbit.superb.task import Task
+
+NEVER = -1e4
+"""Logit of a hidden state that a head does not read: its softmax weight is exactly 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedHead:
+    """A head with the tensors of another program."""
+
+    task: Task
+    slots: Slots
+    tensors: Mapping[str, Tensor]
+    """State dict of the head of the task."""
+    d_hidden: int
+
+    def trained(self, model: AudioModel) -> TrainedHead:
+        """The head for the hidden states of `model`, with which it is imported."""
+        encoder = model.config.encoder
+        n_outputs = sum(map(len, self.slots))
+        shape = HeadShape(
+            n_states=encoder.n_layers + 1,
+            width=encoder.d_model,
+            n_outputs=n_outputs,
+            d_hidden=self.d_hidden,
+        )
+        with torch.random.fork_rng(devices=[]):
+            head: Head = HEADS[self.task.head](shape)
+        head.load_state_dict(dict(self.tensors))
+        return TrainedHead(
+            task=self.task,
+            head=head.eval(),
+            slots=self.slots,
+            model_digest=weights_digest(model),
+            point=GridPoint(lr=0.0, value=0.0, step=0, n_skipped=0),
+        )
+
+
+def last_state(n_states: int) -> Tensor:
+    """Logits (L,) of a weighted sum that is the last state."""
+    logits = torch.full((n_states,), NEVER)
+    logits[-1] = 0.0
+    return logits
+
+
+def ctc_head(
+    weight_CD: Tensor,
+    bias_C: Tensor,
+    symbols: Sequence[str],
+    *,
+    blank: int,
+    delimiter: str,
+    n_states: int,
+) -> ImportedHead:
+    """A linear CTC layer on the last state; the blank becomes output 0.
+
+    symbols: names of all outputs;  delimiter: symbol that becomes a space.
+    """
+    order = [blank, *(i for i in range(len(symbols)) if i != blank)]
+    names = [" " if symbols[i] == delimiter else symbols[i] for i in order[1:]]
+    n_outputs = len(order)
+    tensors = {
+        "layers.logits": last_state(n_states),
+        "projection.weight": weight_CD[order],
+        "projection.bias": bias_C[order],
+        # The second of two linear layers is the identity, and `export` multiplies them.
+        "output.weight": torch.eye(n_outputs),
+        "output.bias": torch.zeros(n_outputs),
+    }
+    return ImportedHead(CTC, ((BLANK, *names),), tensors, n_outputs)
+
+
+def class_head(
+    projector: tuple[Tensor, Tensor],
+    classifier: tuple[Tensor, Tensor],
+    labels: Sequence[str],
+    *,
+    logits_L: Tensor,
+) -> ImportedHead:
+    """Weighted sum of states, linear, mean over frames, linear; pairs are weight and bias."""
+    tensors = {
+        "layers.logits": logits_L,
+        "projection.weight": projector[0],
+        "projection.bias": projector[1],
+        "output.weight": classifier[0],
+        "output.bias": classifier[1],
+    }
+    return ImportedHead(LABELS, (tuple(labels),), tensors, len(projector[0]))

@@ -1,0 +1,98 @@
+"""Heads in Hugging Face folders: CTC with its vocabulary, and sequence classification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from earbit.errors import FormatError
+from earbit.hub.heads import ImportedHead, class_head, ctc_head, last_state
+from earbit.hub.hugging_face_config import CONFIG, json_object
+from earbit.hub.stored_tensors import Stored
+from earbit.model import ModelConfig
+from earbit.progress import say
+
+VOCABULARY, ADDED, TOKENIZER = "vocab.json", "added_tokens.json", "tokenizer_config.json"
+MAX_OUTPUTS = 2**16
+_CTC = ("lm_head.weight", "lm_head.bias")
+_CLASSES = ("projector.weight", "projector.bias", "classifier.weight", "classifier.bias")
+
+
+def head_of(
+    folder: Path, described: Mapping[str, Any], stored: Stored, config: ModelConfig
+) -> tuple[ImportedHead | None, list[str]]:
+    """The head of a folder, and the names of the tensors that it takes; None for no known head.
+
+    described: content of config.json;  stored: tensors outside of the base model.
+    """
+    n_states = config.encoder.n_layers + 1
+    if all(name in stored for name in _CTC):
+        if not (folder / VOCABULARY).is_file():
+            say(f"{folder}: no {VOCABULARY}, so the CTC head has no symbols and is left out")
+            return None, []
+        return _ctc(folder, described, stored, n_states), list(_CTC)
+    if all(name in stored for name in _CLASSES):
+        return _classes(folder, described, stored, n_states)
+    return None, []
+
+
+def _ctc(folder: Path, described: Mapping[str, Any], stored: Stored, n_states: int) -> ImportedHead:
+    path = folder / VOCABULARY
+    weight, bias = (_read(folder, stored, name) for name in _CTC)
+    tokens = json_object(path)
+    if (folder / ADDED).is_file():
+        tokens |= json_object(folder / ADDED)
+    settings = json_object(folder / TOKENIZER) if (folder / TOKENIZER).is_file() else {}
+    symbols: dict[int, str] = {}
+    for token, index in tokens.items():
+        if not isinstance(index, int):
+            raise FormatError(f"{path}: {token!r} has no number; give a vocabulary of one language")
+        symbols[index] = token.lower() if settings.get("do_lower_case") else token
+    n_outputs = weight.shape[0]
+    missing = [i for i in range(n_outputs) if i not in symbols]
+    if missing:
+        raise FormatError(
+            f"{path}: no token for output {missing[0]} of {n_outputs}; it belongs to another model"
+        )
+    blank = described.get("pad_token_id", 0)
+    if not isinstance(blank, int) or not 0 <= blank < n_outputs:
+        raise FormatError(
+            f"{folder / CONFIG}: pad_token_id={blank!r}, the blank; allowed: 0 to {n_outputs - 1}"
+        )
+    return ctc_head(
+        weight,
+        bias,
+        [symbols[i] for i in range(n_outputs)],
+        blank=blank,
+        delimiter=str(settings.get("word_delimiter_token") or "|"),
+        n_states=n_states,
+    )
+
+
+def _classes(
+    folder: Path, described: Mapping[str, Any], stored: Stored, n_states: int
+) -> tuple[ImportedHead, list[str]]:
+    weight, bias, out_weight, out_bias = (_read(folder, stored, name) for name in _CLASSES)
+    names = described.get("id2label") or {}
+    n_outputs = out_weight.shape[0]
+    labels = [str(names.get(str(i), f"LABEL_{i}")) for i in range(n_outputs)]
+    logits, taken = last_state(n_states), list(_CLASSES)
+    if described.get("use_weighted_layer_sum"):
+        logits = _read(folder, stored, "layer_weights")
+        taken.append("layer_weights")
+        if logits.shape != (n_states,):
+            raise FormatError(
+                f"{folder}: layer_weights of shape {tuple(logits.shape)} for {n_states} states"
+            )
+    return class_head((weight, bias), (out_weight, out_bias), labels, logits_L=logits), taken
+
+
+def _read(folder: Path, stored: Stored, name: str) -> Tensor:
+    if name not in stored:
+        raise FormatError(f"{folder}: 1 tensors missing: {name}; download the folder again")
+    if not stored[name].is_floating or max(stored[name].shape, default=0) > MAX_OUTPUTS:
+        raise FormatError(f"{folder}: {name} of shape {stored[name].shape} is no layer of a head")
+    return stored[name].read().float()

@@ -1,0 +1,29 @@
+"""Tasks of heads that another program has trained, and that are imported with their model."""
+
+from __future__ import annotations
+
+from earbit.superb.task import NO_TRAINING, Task
+
+CTC = Task(
+    name="ctc",
+    title="text of an imported model",
+    label="text",
+    kind="sequence",
+    head="frame_linear",
+    metrics=("wer", "cer"),
+    published=NO_TRAINING,
+    proxy=NO_TRAINING,
+    source="Graves et al. 2006, Connectionist Temporal Classification",
+)
+LABELS = Task(
+    name="labels",
+    title="labels of an imported model",
+    label="keyword",
+    kind="class",
+    head="mean_pool_linear",
+    metrics=("accuracy",),
+    published=NO_TRAINING,
+    proxy=NO_TRAINING,
+    source="huggingface/transformers, models for sequence classification",
+)
+IMPORTED: dict[str, Task] = {task.name: task for task in (CTC, LABELS)}
