@@ -50,6 +50,7 @@ def test_the_tutorial_runs_and_prints_such_lines(tmp_path):
     for name in ("EARBIT_CACHE", "XDG_CACHE_HOME"):  # the page names the default folder
         env.pop(name, None)
     soundfile.write(tmp_path / "speech.wav", 0.1 * np.ones(16_000), 16_000)
+    said = ""
     for block in TUTORIAL:
         if block.language == "sh" and "make setup" not in block.code:
             # On a terminal, where commands print texts instead of JSON.
