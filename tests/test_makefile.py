@@ -34,6 +34,12 @@ def test_the_library_for_c_needs_cmake_and_no_other_package(system_cmake):
     assert "--editable" not in said
 
 
+def test_docs_installs_its_own_group_and_takes_a_warning_for_an_error():
+    said = planned("docs")
+    assert "--group docs" in said
+    assert "mkdocs build --quiet --strict" in said
+
+
 def test_help_names_the_targets_of_a_user():
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert {"setup", "study", "test", "libearbit"} <= set(said.stdout.split())
+    assert {"setup", "study", "test", "libearbit", "docs"} <= set(said.stdout.split())

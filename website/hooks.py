@@ -10,6 +10,7 @@ from typing import Any
 
 from commands import commands_page
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -39,7 +40,9 @@ def on_page_markdown(
 
 
 def _add(path: str, config: MkDocsConfig, files: Files) -> str:
-    """The address on the site of a file that is not a page."""
+    """The address on the site of a file that is not a page.  Raises PluginError for a page."""
+    if path.endswith(".md"):
+        raise PluginError(f"a link to {path}, which is no page of the site; link to a page of docs")
     uri = f"source/{path}"
     if files.get_file_from_path(uri) is None and (ROOT / path).is_file():
         files.append(File.generated(config, uri, abs_src_path=str(ROOT / path)))

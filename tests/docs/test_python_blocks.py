@@ -9,6 +9,7 @@ from earbit.export.verb import export_model
 from earbit.load import random_model
 from earbit.model_file import save_model
 from earbit.presets import preset
+from random_heads import head_for
 
 RUN_ELSEWHERE = {
     "docs/other-formats.md": "tests/hub/test_other_formats_page.py",
@@ -27,7 +28,9 @@ def stand_ins(tmp_path_factory):
     (folder / "float").mkdir()
     model = random_model(preset("hubert-tiny"), seed=0)
     save_model(model, folder / "float" / "model.safetensors", {})
+    head_for(model, folder / "float-ks")
     export_model("hubert-tiny", folder / "hubert.safetensors", plan="w1a1")
+    export_model(str(folder / "float"), folder / "words.safetensors", head=folder / "float-ks")
     return folder
 
 
