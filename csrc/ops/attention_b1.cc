@@ -123,7 +123,9 @@ class AttentionB1 : public Op {
 
 std::unique_ptr<Op> make_attention_b1(const std::vector<Type>& inputs, Attributes& attributes) {
   expect_bits(PositionBias::operands(inputs), 3);
-  if (inputs.size() > PositionBias::kGate) return make_biased_attention_b1(inputs, attributes);
+  if (inputs.size() > PositionBias::kGate) {
+    return std::make_unique<BiasedAttentionB1>(inputs, attributes);
+  }
   return std::make_unique<AttentionB1>(inputs, attributes);
 }
 

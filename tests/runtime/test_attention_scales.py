@@ -74,7 +74,9 @@ def test_steps_of_probabilities_below_a_millionth_are_refused_by_name(name, plac
 
 
 @pytest.mark.parametrize(
-    ("name", "place", "op"), [pytest.param(*case, id=case[2]["op"]) for case in OPS]
+    ("name", "place", "op"),
+    # A position bias decides between equal scores, as long as it is not lost beside them.
+    [pytest.param(*case, id=case[2]["op"]) for case in OPS if "radius" not in case[2]["ints"]],
 )
 def test_scores_as_large_as_they_may_be_leave_the_frames_of_the_largest(name, place, op):
     # Steps of 2^10 and of 2^100 are both far beyond what exp tells from nothing, and exact.
