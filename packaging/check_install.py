@@ -2,7 +2,8 @@
 
     python packaging/check_install.py FOLDER [--in-process]
 
-FOLDER holds program.safetensors, speech.wav and features.npy.  Needs earbit and numpy alone.
+FOLDER holds program.safetensors, speech.wav, features.npy, and isa.txt with the instruction set.
+Needs earbit and numpy alone.
 --in-process leaves out `earbit bench`, which starts processes: an emulated Python cannot.
 """
 
@@ -55,6 +56,10 @@ def main() -> None:
     status, out, messages = command("doctor", "--json", "-")
     report = json.loads(out)
     check(status == 0 and report["ok"], f"doctor: all kernels are right ({report['isa']})")
+    wanted = (folder / "isa.txt").read_text()
+    is_emulated = "--in-process" in sys.argv
+    check(report["isa"] == wanted or is_emulated, f"the instruction set is {wanted}")
+    check(report["isa"] != "scalar" or not is_emulated, "kernels of the CPU are used")
     expected = np.load(folder / "features.npy")
     features = earbit.Session(program).run(earbit.read_audio(speech))
     error = float(np.abs(features - expected).max())
@@ -63,7 +68,7 @@ def main() -> None:
     check(status == 0 and len(json.loads(out)) == 1, f"run {messages}")
     status, _, messages = command("profile", "hubert-tiny")
     check(status == 2 and "pip install" in messages, "profile names what to install")
-    if "--in-process" not in sys.argv:
+    if not is_emulated:
         once = ("--engines", "none", "--seconds", "1", "--runs", "3", "--json", "-")
         status, out, messages = command("bench", program, *once)
         (record,) = json.loads(out)["records"]

@@ -4,7 +4,8 @@
     python packaging/smoke_test.py --wheels dist --arm
 
 Runs in the environment of the source tree, whose results the wheels must give.  --arm checks the
-aarch64 wheel with Debian's Python in qemu-user (Debian: apt install qemu-user).
+aarch64 wheel with Debian's Python in qemu-user (Debian: apt install qemu-user).  It runs as root,
+because it adds the architecture arm64 to dpkg, whose packages it downloads and does not install.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from earbit import Session, export_to, preset, quantized_copy, random_model, read_audio
+import earbit
+from earbit import Session, _core, export_to, preset, quantized_copy, random_model, read_audio
 
 CHECKS = Path(__file__).with_name("check_install.py")
 DEBIAN_ARM = (
@@ -39,6 +41,7 @@ def write_expected(folder: Path) -> None:
     student = quantized_copy(model, "w1a1", [waveform])
     program = folder / "program.safetensors"
     export_to(student, program, name="smoke", waveform=waveform)
+    (folder / "isa.txt").write_text(_core.isa())
     np.save(folder / "features.npy", Session(program).run(waveform))
 
 
@@ -49,7 +52,9 @@ def try_here(python: str, wheels: Path, folder: Path) -> None:
     bin_folder = environment / "bin"
     run = [bin_folder / "python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
     variables = {"PATH": str(bin_folder), "HOME": str(folder), **_settings_of_pip()}
-    subprocess.run([*run, "--find-links", wheels, "earbit"], env=variables, check=True, cwd=folder)
+    # This version, not a newer one of an index.
+    version = f"earbit=={earbit.__version__}"
+    subprocess.run([*run, "--find-links", wheels, version], env=variables, check=True, cwd=folder)
     packages = next(environment.glob("lib/python*/site-packages"))
     for name in ("", "numpy", "numpy.libs", "earbit"):
         print(f"{_megabytes(packages / name):6.1f} MB installed: {name or 'everything, with pip'}")
@@ -72,7 +77,8 @@ def try_arm(wheels: Path, folder: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--target", packages]
         + ["--platform", "manylinux_2_28_aarch64", "--python-version", "3.11"]
-        + ["--implementation", "cp", "--only-binary", ":all:", "--find-links", wheels, "earbit"],
+        + ["--implementation", "cp", "--only-binary", ":all:", "--find-links", wheels]
+        + [f"earbit=={earbit.__version__}"],
         check=True,
     )
     subprocess.run(

@@ -1,9 +1,12 @@
 #include "cpu/isa.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <stdexcept>
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -29,6 +32,37 @@ std::string excerpt(const std::string& name) {
   return name.size() > kMost ? excerpt + "..." : excerpt;
 }
 
+#if defined(__x86_64__)
+// Extensions of an x86 CPU whose registers the operating system saves.  Read here, because
+// __builtin_cpu_supports needs a runtime library that not every compiler brings.
+struct X86 {
+  bool avx2 = false;
+  bool avx512 = false;
+};
+
+X86 x86_of_this_cpu() {
+  uint32_t a, b, c, d;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return {};
+  constexpr uint32_t kFma = 1u << 12, kPopcnt = 1u << 23, kOsxsave = 1u << 27;
+  constexpr uint32_t kBasic = kFma | kPopcnt | kOsxsave;
+  if ((c & kBasic) != kBasic) return {};
+  uint32_t saved, high;
+  __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return {};
+  constexpr uint32_t kSavesAvx = 0x6, kSavesAvx512 = 0xe6;
+  constexpr uint32_t kAvx2 = 1u << 5;
+  // F, DQ, BW and VL in ebx; VBMI, VNNI, BITALG and VPOPCNTDQ in ecx.  Early CPUs with VPOPCNTDQ
+  // lack some.
+  constexpr uint32_t kAvx512B = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+  constexpr uint32_t kAvx512C = 1u << 1 | 1u << 11 | 1u << 12 | 1u << 14;
+  X86 found;
+  found.avx2 = (saved & kSavesAvx) == kSavesAvx && (b & kAvx2) != 0;
+  found.avx512 = found.avx2 && (saved & kSavesAvx512) == kSavesAvx512 &&
+                 (b & kAvx512B) == kAvx512B && (c & kAvx512C) == kAvx512C;
+  return found;
+}
+#endif
+
 }  // namespace
 
 const char* name_of(Isa isa) {
@@ -50,16 +84,9 @@ const char* name_of(Isa isa) {
 bool is_available(Isa isa) {
   if (isa == Isa::scalar) return true;
 #if defined(__x86_64__)
-  // The builtin checks CPUID, and with XGETBV whether the operating system saves the registers.
-  __builtin_cpu_init();
-  if (isa == Isa::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (isa == Isa::avx512) {
-    // Early CPUs with VPOPCNTDQ lack the other extensions.
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni") &&
-           __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vbmi");
-  }
+  static const X86 x86 = x86_of_this_cpu();
+  if (isa == Isa::avx2) return x86.avx2;
+  if (isa == Isa::avx512) return x86.avx512;
 #elif defined(__aarch64__)
   if (isa == Isa::neon) return true;
 #if defined(__linux__)

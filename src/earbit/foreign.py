@@ -53,7 +53,7 @@ def absent(path: Path) -> str:
     if is_hub_name(str(path)):
         return (
             f"{path}: no such file or folder; to take it from the Hugging Face hub, download it: "
-            f"huggingface-cli download {path} --local-dir {path.name}; then: "
+            f"hf download {path} --local-dir {path.name}; then: "
             f"earbit import {path.name} --out DIR"
         )
     return f"{path}: no such file or folder; download the model, give its file or folder"

@@ -215,7 +215,7 @@ def test_a_file_of_a_folder_names_the_folder(tmp_path):
 def test_a_name_of_the_hub_says_how_to_download_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     advice = (
-        "huggingface-cli download facebook/hubert-base-ls960 --local-dir hubert-base-ls960; then: "
+        "hf download facebook/hubert-base-ls960 --local-dir hubert-base-ls960; then: "
         "earbit import hubert-base-ls960 --out DIR"
     )
     with pytest.raises(FormatError, match=advice):

@@ -26,7 +26,7 @@ def test_8_bits_are_calibrated_on_a_corpus_in_one_command(melodies, tmp_path, ca
     command = ["export", str(tmp_path / "ours"), "--plan", "w8a8", "--corpus", str(melodies)]
     main([*command, "--out", str(out)])
     told = capsys.readouterr()
-    assert "against the float model on the corpus: output cosine 0.99" in told.out
+    assert "against the float model on the clips that calibrated it: output cosine 0.99" in told.out
     assert f"calibrated on 16 clips of {melodies}" in told.err
     main([*command, "--out", str(out), "--json", "-"])
     result = json.loads(capsys.readouterr().out)

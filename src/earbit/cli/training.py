@@ -135,17 +135,20 @@ def import_(
     source: Annotated[
         Path,
         Positional(
-            "SOURCE", "Hugging Face folder of a HuBERT, with config.json and model.safetensors."
+            "SOURCE",
+            "Hugging Face folder of a HuBERT, wav2vec 2.0 or WavLM model, or of `earbit export "
+            "--format hf`, or a checkpoint of fairseq, WavLM, DistilHuBERT, s3prl or torchaudio.",
         ),
     ],
     out: Annotated[Path, Option("DIR", "Output folder.")],
     json: Json = None,
 ) -> None:
-    """Imports a pre-trained HuBERT of Hugging Face.  Result: OUT/model.safetensors.
+    """Imports a pre-trained model of another program.  Result: OUT/model.safetensors.
 
       earbit import hubert-base-ls960 --out hubert
       earbit export hubert --plan w8a8 --out hubert-w8a8.safetensors
 
+    A head for text (CTC) or for classes is imported too, for `earbit export --head OUT`.
     No code in SOURCE is executed.  Hidden states equal those of transformers for single clips.
     """
     from earbit.hub.verb import import_model, render_imported

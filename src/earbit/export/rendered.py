@@ -30,7 +30,8 @@ def _of_float(result: Mapping[str, Any]) -> str:
     """Text for the agreement with the float model, if it was measured."""
     if "float_cosine" not in result:
         return ""
-    return f"\nagainst the float model on the corpus: output cosine {result['float_cosine']:.4f}"
+    cosine = f"output cosine {result['float_cosine']:.4f}"
+    return f"\nagainst the float model on the clips that calibrated it: {cosine}"
 
 
 def _of_head(agreement: Mapping[str, Any]) -> str:
