@@ -43,7 +43,7 @@ def config_of(path: Path, described: Mapping[str, Any], *, normalizes: bool) -> 
     for field, ours in FIXED.items():
         _require(path, field, described.get(field, ours), ours)
     channels = described.get("conv_dim", [512] * len(KERNELS))
-    if not isinstance(channels, list) or channels != channels[:1] * len(KERNELS):
+    if not isinstance(channels, list) or not channels or channels != channels[:1] * len(KERNELS):
         allowed = f"{len(KERNELS)} equal widths"
         raise UnsupportedError(
             f"{path}: conv_dim={shown(channels)}; allowed: {allowed}; {NOT_IMPORTED}"
