@@ -6,6 +6,7 @@ from safetensors.torch import load_file, save_file
 from test_imported_heads import model_of, save_ctc
 
 from earbit.errors import FormatError
+from earbit.hub.heads import ctc_head
 from earbit.hub.verb import import_model
 
 
@@ -42,3 +43,9 @@ def test_a_classifier_of_another_shape_is_refused(name, shape, tmp_path):
         tmp_path / "theirs"
     )
     refused(tmp_path / "theirs", {name: torch.zeros(shape)}, name)
+
+
+def test_a_ctc_head_with_too_many_outputs_is_refused():
+    weight, symbols = torch.zeros(8193, 1), list(map(str, range(8193)))
+    with pytest.raises(FormatError, match="8193 outputs; allowed: at most 8192"):
+        ctc_head(weight, weight[:, 0], symbols, blank=0, delimiter="|", n_states=2)
