@@ -22,7 +22,8 @@ def tokenizer_files(symbols: Sequence[str]) -> dict[str, Any]:
     """Contents of the files by name for symbols in order, the CTC blank first.
 
     A symbol that ends in a space (a phone) stays as it is, and the tokenizer joins symbols without
-    spaces.  Symbols in `RENAMED` get other names.  Raises UnsupportedError for a symbol that has another meaning in the tokenizer.
+    spaces.  Symbols in `RENAMED` get other names.  Raises UnsupportedError for a symbol that has
+    another meaning in the tokenizer.
     """
     named = (RENAMED.get(symbol, symbol) for symbol in symbols[1:])
     tokens = [PAD, *(DELIMITER if symbol == " " else symbol for symbol in named)]
