@@ -49,3 +49,9 @@ def test_a_ctc_head_with_too_many_outputs_is_refused():
     weight, symbols = torch.zeros(8193, 1), list(map(str, range(8193)))
     with pytest.raises(FormatError, match="8193 outputs; allowed: at most 8192"):
         ctc_head(weight, weight[:, 0], symbols, blank=0, delimiter="|", n_states=2)
+
+
+def test_a_symbol_that_is_too_long_is_refused():
+    weight = torch.zeros(2, 1)
+    with pytest.raises(FormatError, match="a symbol of 257 characters; allowed: at most 256"):
+        ctc_head(weight, weight[:, 0], ["", "a" * 257], blank=0, delimiter="|", n_states=2)

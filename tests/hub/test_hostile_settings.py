@@ -1,12 +1,16 @@
 """Settings in files that would cost time or raise foreign errors; an error of earbit at most."""
 
 import pytest
+from test_checkpoints import fairseq_new
+from test_hugging_face_families import random_twin
+from true_layouts import write_checkpoint
 
 from earbit.errors import EarbitError, FormatError, UnsupportedError, shown
 from earbit.hub.checkpoint import fields
 from earbit.hub.distiller_checkpoint import DISTILLER
 from earbit.hub.fairseq_config import conv_channels, fairseq_config
 from earbit.hub.hugging_face_config import config_of
+from earbit.hub.verb import import_model
 
 
 def doubled(n_levels):
@@ -68,3 +72,16 @@ def test_a_value_without_a_hash_is_refused(field, value, tmp_path):
     described |= {"num_attention_heads": 4, "intermediate_size": 64, field: value}
     with pytest.raises(EarbitError, match=r"conv_dim|n_channels|feat_extract_norm|hidden_act"):
         config_of(tmp_path, described, normalizes=False)
+
+
+@pytest.mark.parametrize("name", ["doubled", "dictionary"])
+@pytest.mark.parametrize("field", ["extractor_mode", "conv_feature_layers", "encoder_layers"])
+def test_a_small_checkpoint_with_a_hostile_setting_is_refused(field, name, tmp_path):
+    content = fairseq_new(random_twin("hubert"))
+    content["cfg"]["model"][field] = HOSTILE[name]
+    path = write_checkpoint(content, tmp_path / "theirs.pt")
+    with pytest.raises(EarbitError) as error:
+        import_model(path, tmp_path / "ours")
+    assert str(path) in str(error.value)
+    assert len(str(error.value)) < 1000
+    assert not (tmp_path / "ours").exists()

@@ -26,6 +26,8 @@ NEVER = -1e4
 """Logit of a hidden state that a head does not read: its softmax weight is exactly 0."""
 MAX_SYMBOLS = 2**13
 """Outputs of a CTC head, which has a square matrix of that width: 256 MiB."""
+MAX_SYMBOL = 256
+"""Length of a symbol in characters; a pickle may hold one long text in many places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,11 @@ def ctc_head(
     """A linear CTC layer on the last state; the blank becomes output 0.
 
     symbols: names of all outputs;  delimiter: symbol that becomes a space.  Raises FormatError for
-    more than `MAX_SYMBOLS`.
+    more than `MAX_SYMBOLS`, and for one longer than `MAX_SYMBOL`.
     """
+    longest = max(map(len, symbols), default=0)
+    if longest > MAX_SYMBOL:
+        raise FormatError(f"a symbol of {longest} characters; allowed: at most {MAX_SYMBOL}")
     if len(symbols) > MAX_SYMBOLS:
         raise FormatError(
             f"a CTC head with {len(symbols)} outputs; allowed: at most {MAX_SYMBOLS}; import the "

@@ -61,7 +61,8 @@ def _ctc(
     blank = described.get("pad_token_id", 0)
     if not isinstance(blank, int) or not 0 <= blank < n_outputs:
         raise FormatError(
-            f"{folder / CONFIG}: pad_token_id={blank!r}, the blank; allowed: 0 to {n_outputs - 1}"
+            f"{folder / CONFIG}: pad_token_id={shown(blank)}, the blank; "
+            f"allowed: 0 to {n_outputs - 1}"
         )
     return ctc_head(
         weight,
