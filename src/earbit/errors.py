@@ -4,10 +4,15 @@ A message is one line with the fault, the value, the allowed values and the reme
 The command line prints it and exits with status 2.  Any other exception is a bug in earbit.
 """
 
+import reprlib
 from typing import Any
 
 MAX_SHOWN = 80
 """Length of a value in a message, in characters."""
+_LIMITED = reprlib.Repr()
+_LIMITED.maxlevel = 3
+_LIMITED.maxlist = _LIMITED.maxtuple = _LIMITED.maxdict = _LIMITED.maxset = MAX_SHOWN // 3 + 1
+_LIMITED.maxstring = _LIMITED.maxlong = _LIMITED.maxother = 2 * MAX_SHOWN
 
 
 class EarbitError(Exception):
@@ -20,7 +25,8 @@ class ConfigError(EarbitError, ValueError):
 
 def shown(value: Any) -> str:
     """The `repr` of a value for a message, cut to `MAX_SHOWN` characters."""
-    text = repr(value)
+    # A longer value cannot fit, and a value of a file may hold one list in itself many times.
+    text = repr(value[: MAX_SHOWN + 1]) if isinstance(value, str) else _LIMITED.repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 

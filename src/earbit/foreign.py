@@ -72,7 +72,8 @@ def foreign_kind(path: Path) -> str | None:
             return _kind_of_zip(path)
         if len(head) > 8 and head[8:9] == b"{":
             return _kind_of_safetensors(path)
-    except (OSError, ValueError, RecursionError, zipfile.BadZipFile):
+    # NotImplementedError: a zip file of a later version.
+    except (OSError, ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile):
         return None
     return _kind_by_head(head)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from earbit.errors import UnsupportedError
+from earbit.errors import UnsupportedError, shown
 from earbit.hub.checkpoint import (
     fairseq_names,
     fields,
@@ -42,7 +42,7 @@ def _read(path: Path) -> Imported:
     kind = settings.get("task_emb_type", "expand-last")
     if kind not in EMBEDDINGS:
         raise UnsupportedError(
-            f"{path}: task_emb_type={kind!r}; allowed: {', '.join(EMBEDDINGS)}; {NOT_IMPORTED}"
+            f"{path}: task_emb_type={shown(kind)}; allowed: {', '.join(EMBEDDINGS)}; {NOT_IMPORTED}"
         )
     # Its front end never has biases, and its teacher's audio is not normalised.
     settings["conv_bias"] = False

@@ -46,7 +46,7 @@ def fairseq_config(
                 f"{path}: {field}={shown(value)}; allowed: {ours!r}; {NOT_IMPORTED}"
             )
     mode = settings.get("extractor_mode", "default")
-    if mode not in NORMS:
+    if not isinstance(mode, str) or mode not in NORMS:
         raise UnsupportedError(
             f"{path}: extractor_mode={shown(mode)}; allowed: {', '.join(NORMS)}; {NOT_IMPORTED}"
         )
@@ -94,7 +94,8 @@ def conv_channels(path: Path, text: Any) -> int:
     Raises UnsupportedError for other kernels, strides or several widths.
     """
     convs: list[tuple[int, ...]] = []
-    for term in str(text)[:1000].split("+"):
+    # Only text: a list of a file may hold one list in itself many times.
+    for term in text[:1000].split("+") if isinstance(text, str) else ():
         found = _TERM.fullmatch(term.strip())
         if found is None:
             convs = []

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from earbit.errors import FormatError
 from earbit.heads.head import Head, HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.sequence import BLANK
@@ -23,6 +24,10 @@ from earbit.superb.task import Task
 
 NEVER = -1e4
 """Logit of a hidden state that a head does not read: its softmax weight is exactly 0."""
+MAX_SYMBOLS = 2**13
+"""Outputs of a CTC head, which has a square matrix of that width: 256 MiB."""
+MAX_SYMBOL = 256
+"""Length of a symbol in characters; a pickle may hold one long text in many places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,17 @@ def ctc_head(
 ) -> ImportedHead:
     """A linear CTC layer on the last state; the blank becomes output 0.
 
-    symbols: names of all outputs;  delimiter: symbol that becomes a space.
+    symbols: names of all outputs;  delimiter: symbol that becomes a space.  Raises FormatError for
+    more than `MAX_SYMBOLS`, and for one longer than `MAX_SYMBOL`.
     """
+    longest = max(map(len, symbols), default=0)
+    if longest > MAX_SYMBOL:
+        raise FormatError(f"a symbol of {longest} characters; allowed: at most {MAX_SYMBOL}")
+    if len(symbols) > MAX_SYMBOLS:
+        raise FormatError(
+            f"a CTC head with {len(symbols)} outputs; allowed: at most {MAX_SYMBOLS}; import the "
+            "model that it was trained from"
+        )
     order = [blank, *(i for i in range(len(symbols)) if i != blank)]
     names = [" " if symbols[i] == delimiter else symbols[i] for i in order[1:]]
     n_outputs = len(order)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from earbit.config import from_dict
-from earbit.errors import ConfigError, FormatError, UnsupportedError
+from earbit.errors import ConfigError, FormatError, UnsupportedError, shown
 from earbit.frames import KERNELS, STRIDES
 from earbit.model import ModelConfig
 from earbit.nn.positional import N_GROUPS
@@ -43,13 +43,15 @@ def config_of(path: Path, described: Mapping[str, Any], *, normalizes: bool) -> 
     for field, ours in FIXED.items():
         _require(path, field, described.get(field, ours), ours)
     channels = described.get("conv_dim", [512] * len(KERNELS))
-    if not isinstance(channels, list) or len(channels) != len(KERNELS) or len(set(channels)) != 1:
+    if not isinstance(channels, list) or not channels or channels != channels[:1] * len(KERNELS):
         allowed = f"{len(KERNELS)} equal widths"
-        raise UnsupportedError(f"{path}: conv_dim={channels!r}; allowed: {allowed}; {NOT_IMPORTED}")
-    norm = described.get("feat_extract_norm", "group")
-    if norm not in NORMS:
         raise UnsupportedError(
-            f"{path}: feat_extract_norm={norm!r}; allowed: {', '.join(NORMS)}; {NOT_IMPORTED}"
+            f"{path}: conv_dim={shown(channels)}; allowed: {allowed}; {NOT_IMPORTED}"
+        )
+    norm = described.get("feat_extract_norm", "group")
+    if not isinstance(norm, str) or norm not in NORMS:
+        raise UnsupportedError(
+            f"{path}: feat_extract_norm={shown(norm)}; allowed: {', '.join(NORMS)}; {NOT_IMPORTED}"
         )
     is_pre_norm = bool(described.get("do_stable_layer_norm", False))
     try:
@@ -98,7 +100,9 @@ def model_config(path: Path, values: Mapping[str, Any]) -> ModelConfig:
 
 def _require(path: Path, field: str, value: Any, allowed: Any) -> None:
     if value != allowed:
-        raise UnsupportedError(f"{path}: {field}={value!r}; allowed: {allowed!r}; {NOT_IMPORTED}")
+        raise UnsupportedError(
+            f"{path}: {field}={shown(value)}; allowed: {allowed!r}; {NOT_IMPORTED}"
+        )
 
 
 def normalizes_waveform(folder: Path) -> bool:

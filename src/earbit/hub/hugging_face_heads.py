@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from earbit.errors import FormatError
+from earbit.errors import FormatError, shown
 from earbit.hub.heads import ImportedHead, class_head, ctc_head, last_state
 from earbit.hub.hugging_face_config import CONFIG, json_object
 from earbit.hub.stored_tensors import Stored
@@ -28,20 +28,21 @@ def head_of(
 
     described: content of config.json;  stored: tensors outside of the base model.
     """
-    n_states = config.encoder.n_layers + 1
     if all(name in stored for name in _CTC):
         if not (folder / VOCABULARY).is_file():
             say(f"{folder}: no {VOCABULARY}, so the CTC head has no symbols and is left out")
             return None, []
-        return _ctc(folder, described, stored, n_states), list(_CTC)
+        return _ctc(folder, described, stored, config), list(_CTC)
     if all(name in stored for name in _CLASSES):
-        return _classes(folder, described, stored, n_states)
+        return _classes(folder, described, stored, config)
     return None, []
 
 
-def _ctc(folder: Path, described: Mapping[str, Any], stored: Stored, n_states: int) -> ImportedHead:
+def _ctc(
+    folder: Path, described: Mapping[str, Any], stored: Stored, config: ModelConfig
+) -> ImportedHead:
     path = folder / VOCABULARY
-    weight, bias = (_read(folder, stored, name) for name in _CTC)
+    weight, bias = _linear(folder, stored, _CTC, config.encoder.d_model)
     tokens = json_object(path)
     if (folder / ADDED).is_file():
         tokens |= json_object(folder / ADDED)
@@ -60,7 +61,8 @@ def _ctc(folder: Path, described: Mapping[str, Any], stored: Stored, n_states: i
     blank = described.get("pad_token_id", 0)
     if not isinstance(blank, int) or not 0 <= blank < n_outputs:
         raise FormatError(
-            f"{folder / CONFIG}: pad_token_id={blank!r}, the blank; allowed: 0 to {n_outputs - 1}"
+            f"{folder / CONFIG}: pad_token_id={shown(blank)}, the blank; "
+            f"allowed: 0 to {n_outputs - 1}"
         )
     return ctc_head(
         weight,
@@ -68,16 +70,19 @@ def _ctc(folder: Path, described: Mapping[str, Any], stored: Stored, n_states: i
         [symbols[i] for i in range(n_outputs)],
         blank=blank,
         delimiter=str(settings.get("word_delimiter_token") or "|"),
-        n_states=n_states,
+        n_states=config.encoder.n_layers + 1,
     )
 
 
 def _classes(
-    folder: Path, described: Mapping[str, Any], stored: Stored, n_states: int
+    folder: Path, described: Mapping[str, Any], stored: Stored, config: ModelConfig
 ) -> tuple[ImportedHead, list[str]]:
-    weight, bias, out_weight, out_bias = (_read(folder, stored, name) for name in _CLASSES)
+    projector = _linear(folder, stored, _CLASSES[:2], config.encoder.d_model)
+    classifier = _linear(folder, stored, _CLASSES[2:], len(projector[0]))
     names = described.get("id2label") or {}
-    n_outputs = out_weight.shape[0]
+    if not isinstance(names, dict):
+        raise FormatError(f"{folder / CONFIG}: id2label={shown(names)}; allowed: names by number")
+    n_states, n_outputs = config.encoder.n_layers + 1, len(classifier[0])
     labels = [str(names.get(str(i), f"LABEL_{i}")) for i in range(n_outputs)]
     logits, taken = last_state(n_states), list(_CLASSES)
     if described.get("use_weighted_layer_sum"):
@@ -87,7 +92,23 @@ def _classes(
             raise FormatError(
                 f"{folder}: layer_weights of shape {tuple(logits.shape)} for {n_states} states"
             )
-    return class_head((weight, bias), (out_weight, out_bias), labels, logits_L=logits), taken
+    return class_head(projector, classifier, labels, logits_L=logits), taken
+
+
+def _linear(
+    folder: Path, stored: Stored, names: tuple[str, ...], n_inputs: int
+) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a linear layer; raises FormatError for other shapes."""
+    weight, bias = (_read(folder, stored, name) for name in names)
+    if weight.ndim != 2 or weight.shape[1] != n_inputs or bias.shape != weight.shape[:1]:
+        raise FormatError(
+            f"{folder}: {names[0]} of shape {tuple(weight.shape)} and {names[1]} of shape "
+            f"{tuple(bias.shape)}; allowed: (outputs, {n_inputs}) and (outputs,); the head belongs "
+            "to another model"
+        )
+    if len(weight) == 0:
+        raise FormatError(f"{folder}: {names[0]} has no outputs; download the folder again")
+    return weight, bias
 
 
 def _read(folder: Path, stored: Stored, name: str) -> Tensor:

@@ -1,7 +1,9 @@
 """Interpreter of pickles that makes data and never imports, calls or builds anything else.
 
 A name in the pickle is text.  "Calling" it makes a tensor, a dictionary or a `Record` of its
-arguments.  Loops do not exist in pickles, so time and memory are bounded by the opcodes.
+arguments.  Loops do not exist in pickles, and the number of opcodes, the pairs that calls copy and
+the length of keys are limited, so the time and memory of reading are bounded.  A value may hold
+another one many times, which bounds nothing for who walks through it.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from earbit.errors import FormatError
-from earbit.hub.pickle_opcodes import Buffer, opcodes
+from earbit.hub.pickle_opcodes import MAX_OPCODES, Buffer, opcodes
 from earbit.hub.pickle_values import Named, Record, StorageRecord, named, storage_of, tensor_of
 
 _TENSORS = {"torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"}
@@ -20,6 +22,12 @@ _PARAMETERS = {
 _DICTIONARIES = {"collections.OrderedDict", "collections.defaultdict"}
 _SCALARS = (str, int, float, bool, bytes, type(None))
 _MARK = Record("mark")
+MAX_COPIED = MAX_OPCODES
+"""Pairs that all calls of dictionaries copy together; one list may be given to many calls."""
+MAX_KEY = 1024
+"""Length of a text as a key, in characters, since equal keys are compared."""
+MAX_KEY_ITEMS = 16
+"""Length of a tuple as a key, since Python computes the hash of a tuple at every use."""
 
 
 def read_pickle(data: Buffer, start: int = 0) -> tuple[Any, int, dict[str, StorageRecord]]:
@@ -42,6 +50,7 @@ class _Machine:
         self.storages: dict[str, StorageRecord] = {}
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._n_copied = 0
 
     def pop(self) -> Any:
         if not self._stack or self._stack[-1] is _MARK:
@@ -112,7 +121,8 @@ class _Machine:
                 push(argument)
 
     def _storage(self, persistent: Any) -> StorageRecord:
-        storage = storage_of(persistent)
+        # Cut to one item more than the longest valid tuple, since `storage_of` copies the rest.
+        storage = storage_of(persistent[:7] if isinstance(persistent, tuple) else persistent)
         known = self.storages.setdefault(storage.key, storage)
         if (known.kind, known.n_elements) != (storage.kind, storage.n_elements):
             raise FormatError(f"the pickle describes storage {storage.key[:80]!r} in two ways")
@@ -176,6 +186,11 @@ class _Machine:
                 arguments, made = self.pop(), self.pop()
         if not isinstance(made, Named) or not isinstance(arguments, tuple):
             raise FormatError("the pickle calls something that is not a name")
+        if made.name in _DICTIONARIES:
+            pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
+            self._n_copied += len(pairs)
+            if self._n_copied > MAX_COPIED:
+                raise FormatError(f"the pickle copies more than {MAX_COPIED:,} pairs in calls")
         self._stack.append(_made(made.name, arguments, keywords))
 
 
@@ -203,8 +218,12 @@ def _pairs(values: list[Any]) -> dict[Any, Any]:
 
 def _key(value: Any) -> Any:
     """A key with a cheap hash; nested tuples may be deep, and lists have no hash."""
-    if isinstance(value, _SCALARS):
-        return value
-    if isinstance(value, tuple) and all(isinstance(item, _SCALARS) for item in value):
+    items = value if isinstance(value, tuple) else (value,)
+    if len(items) > MAX_KEY_ITEMS:
+        raise FormatError(f"the pickle has a key of {len(items)} items")
+    if all(isinstance(item, _SCALARS) for item in items):
+        longest = max((len(item) for item in items if isinstance(item, (str, bytes))), default=0)
+        if longest > MAX_KEY:
+            raise FormatError(f"the pickle has a key of {longest} characters")
         return value
     return Record("key", (value,))

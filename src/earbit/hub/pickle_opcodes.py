@@ -13,7 +13,7 @@ from earbit.errors import FormatError
 
 MAX_PICKLE_BYTES = 2**26
 MAX_OPCODES = 500_000
-"""Checkpoints have some ten thousand opcodes; one opcode makes at most one small object."""
+"""Checkpoints have some ten thousand opcodes; one opcode makes at most one object."""
 MAX_LINE_BYTES = 2**16
 MAX_NUMBER_BYTES = 1024
 """Longer whole numbers take quadratic time to print."""

@@ -14,20 +14,24 @@ PROCESSOR = "Wav2Vec2Processor"
 """Class of a feature extractor together with a tokenizer."""
 DELIMITER = "|"
 """Token of a space between words."""
+RENAMED = {PAD: "<fairseq-pad>"}
+"""New names of symbols: fairseq has the blank `<s>`, and an unused symbol with the name `<pad>`."""
 
 
 def tokenizer_files(symbols: Sequence[str]) -> dict[str, Any]:
     """Contents of the files by name for symbols in order, the CTC blank first.
 
     A symbol that ends in a space (a phone) stays as it is, and the tokenizer joins symbols without
-    spaces.  Raises UnsupportedError for a symbol that has another meaning in the tokenizer.
+    spaces.  Symbols in `RENAMED` get other names.  Raises UnsupportedError for a symbol that has
+    another meaning in the tokenizer.
     """
-    tokens = [PAD, *(DELIMITER if symbol == " " else symbol for symbol in symbols[1:])]
+    named = (RENAMED.get(symbol, symbol) for symbol in symbols[1:])
+    tokens = [PAD, *(DELIMITER if symbol == " " else symbol for symbol in named)]
     if len(set(tokens)) < len(tokens):
         clash = next(t for t in tokens if tokens.count(t) > 1)
         raise UnsupportedError(
             f"symbol {clash!r} of the vocabulary has another meaning in transformers; allowed: "
-            f"symbols other than {PAD!r} and, beside spaces, {DELIMITER!r}"
+            f"every symbol once, and beside spaces no {DELIMITER!r}"
         )
     return {
         VOCABULARY: {token: i for i, token in enumerate(tokens)},

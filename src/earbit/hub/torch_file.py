@@ -90,7 +90,16 @@ def open_torch_file(path: Path) -> TorchFile:
         text = str(error)
         where = "" if text.startswith(str(path)) else f"{path}: "
         raise FormatError(f"{where}{text}; get the file from another place") from error
-    except (OSError, ValueError, KeyError, struct.error, zipfile.BadZipFile) as error:
+    except UnsupportedError:
+        raise
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        struct.error,
+        zipfile.BadZipFile,
+        NotImplementedError,  # a zip file of a later version
+    ) as error:
         raise FormatError(f"{path}: not a readable checkpoint ({error}); download it again") from (
             error
         )
@@ -177,7 +186,11 @@ def _legacy(path: Path, data: mmap.mmap) -> TorchFile:
         raise UnsupportedError(f"{path}: {BIG_ENDIAN}")
     value, at, storages = read_pickle(data, at)
     keys, at, _ = read_pickle(data, at)
-    if not isinstance(keys, list) or {k for k in keys if isinstance(k, str)} != set(storages):
+    if (
+        not isinstance(keys, list)
+        or not all(isinstance(key, str) for key in keys)
+        or set(keys) != set(storages)
+    ):
         raise FormatError("the list of storages does not belong to the pickle")
     places = {}
     for key in keys:

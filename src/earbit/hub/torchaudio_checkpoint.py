@@ -57,7 +57,7 @@ def _read(path: Path) -> Imported:
         del heads[mask]
     shapes = _Shapes(path, {name: tensor.shape for name, tensor in stored.items()})
     values, assumed = shapes.settings()
-    named = {our_name(from_torchaudio(name)): t for name, t in _unpacked(stored).items()}
+    named = {our_name(from_torchaudio(name)): t for name, t in _unpacked(path, stored).items()}
     config = model_config(path, values)
     return imported(path, TORCHAUDIO.title, config, named, heads, states=STATES, assumed=assumed)
 
@@ -133,13 +133,21 @@ class _Shapes:
         return shape[2]
 
 
-def _unpacked(stored: Stored) -> Stored:
-    """Queries, keys and values of WavLM as three tensors, which torchaudio stores as one."""
+def _unpacked(path: Path, stored: Stored) -> Stored:
+    """Queries, keys and values of WavLM as three tensors, which torchaudio stores as one.
+
+    Raises FormatError for a tensor that is not three of one shape.
+    """
     unpacked: Stored = {}
     for name, tensor in stored.items():
         if PACKED not in name:
             unpacked[name] = tensor
             continue
+        if not tensor.shape or tensor.shape[0] % 3:
+            raise FormatError(
+                f"{path}: {name} of shape {tensor.shape}; allowed: rows of queries, keys and "
+                "values, three times as many as the width; get the file from another place"
+            )
         before, _, kind = name.partition(PACKED)
         shape = (tensor.shape[0] // 3, *tensor.shape[1:])
         for i, role in enumerate("qkv"):

@@ -29,11 +29,11 @@ def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
     with shapes_only():
         model = built_model(imported.config, imported.precisions, imported.granularities)
     model.load_state_dict(dict(imported.tensors), assign=True)
+    # Before the model is written, so that a head that does not fit leaves no folder.
+    head = None if imported.head is None else imported.head.trained(model)
     make_folder(out_dir)
     save_model(model, out, imported.origin)
-    head = None
-    if imported.head is not None:
-        head = imported.head.trained(model)
+    if head is not None:
         save_head(out_dir / HEAD_NAME, head)
     return {
         "model": str(out),
