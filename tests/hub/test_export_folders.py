@@ -5,6 +5,7 @@ import json
 import pytest
 
 from earbit.errors import ConfigError
+from earbit.hub.verb import import_model
 
 transformers = pytest.importorskip("transformers")
 from earbit.hub.hf.export import export_hf  # noqa: E402
@@ -55,3 +56,15 @@ def test_an_edited_model_card_survives_all_later_exports(name, tmp_path, capsys)
         assert "README.md: kept, because it was edited" in capsys.readouterr().err
     origin = json.loads((tmp_path / "config.json").read_text())["earbit"]
     assert sorted(origin["files"]) == ["README.md", "model.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["head.safetensors", "scores.json", "config.json"])
+def test_import_adds_nothing_to_a_folder_with_a_head_or_a_model_of_transformers(name, tmp_path):
+    theirs, out = tmp_path / "theirs", tmp_path / "out"
+    transformers.HubertModel(transformers.HubertConfig(**SHAPE)).save_pretrained(theirs)
+    out.mkdir()
+    (out / name).write_text('{"model_type": "hubert"}')
+    before = contents(out)
+    with pytest.raises(ConfigError, match=f"{name}: .*give another --out"):
+        import_model(theirs, out)
+    assert contents(out) == before
