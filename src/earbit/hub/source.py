@@ -10,6 +10,7 @@ from typing import Any
 
 from earbit.export.prepared_model import prepared_model
 from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
 from earbit.presets import PRESETS
@@ -31,6 +32,8 @@ class Source:
     """Provenance from the model file; `preset` and `seed` of a preset."""
     scores: dict[str, Any] | None
     """Content of scores.json beside the head."""
+    weights: str
+    """`weights_digest` of the model before the plan."""
 
     @property
     def name(self) -> str:
@@ -52,6 +55,7 @@ def open_source(
         where, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus
     )
     model, packed = prepared.model, prepared.head
+    weights = weights_digest(prepared.given)  # before its head is left out
     if where in PRESETS:
         origin: dict[str, Any] = {"stage": "random weights", "preset": where, "seed": seed}
     else:
@@ -70,4 +74,4 @@ def open_source(
             f"{head}: other programs do not reject labels below log odds of "
             f"{trained.min_log_odds:.3g}; config.json records it"
         )
-    return Source(where, model, trained, origin, scores)
+    return Source(where, model, trained, origin, scores, weights)
