@@ -62,7 +62,8 @@ def _read(path: Path) -> Imported:
     origin |= {"stage": "import", "source": EARBIT_FOLDER.title, "sha256": digest(files)}
     return Imported(
         config,
-        {name: kept[name].read() for name in shapes},
+        # AudioModel computes in float32, whatever type the folder has.
+        {name: t.float() if (t := kept[name].read()).is_floating_point() else t for name in shapes},
         origin,
         ignored=tuple(name for name in stored if not _our_name(name)),
         precisions=precisions,
