@@ -85,6 +85,15 @@ def test_a_folder_in_half_precision_becomes_a_model_in_float32(dtype, tmp_path):
     assert torch.isfinite(ours(torch.randn(1, 8000)).states[-1]).all()
 
 
+@pytest.mark.parametrize("origin", ["x", [1], 7])
+def test_a_provenance_that_is_no_object_is_named(origin, tmp_path):
+    export_hf("conformer-tiny", tmp_path / "a")
+    path = tmp_path / "a" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"origin": origin}))
+    with pytest.raises(FormatError, match=r"config\.json: origin=.*; allowed: an object"):
+        import_model(tmp_path / "a", tmp_path / "ours")
+
+
 def test_weights_of_another_configuration_are_named(tmp_path):
     for name in ("conformer-tiny", "sparseformer-dn-tiny"):
         export_hf(name, tmp_path / name)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from earbit.config import from_dict
 from earbit.errors import ConfigError, FormatError
@@ -45,6 +44,11 @@ def _read(path: Path) -> Imported:
             model = built_model(config, precisions, granularities)
     except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise FormatError(f"{path / CONFIG}: {error!r}; save the model again") from error
+    origin = described.get("origin") or {}
+    if not isinstance(origin, dict):
+        raise FormatError(
+            f"{path / CONFIG}: origin={origin!r}; allowed: an object; save the model again"
+        )
     shapes = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     files = weight_files(path)
     stored: Stored = {}
@@ -58,13 +62,11 @@ def _read(path: Path) -> Imported:
             f"{path}: {len(differ)} tensors are missing, unknown or of another shape, such as "
             f"{min(differ)}; the weights do not belong to this configuration"
         )
-    origin: dict[str, Any] = dict(described.get("origin") or {})
-    origin |= {"stage": "import", "source": EARBIT_FOLDER.title, "sha256": digest(files)}
     return Imported(
         config,
         # AudioModel computes in float32, whatever type the folder has.
         {name: t.float() if (t := kept[name].read()).is_floating_point() else t for name in shapes},
-        origin,
+        origin | {"stage": "import", "source": EARBIT_FOLDER.title, "sha256": digest(files)},
         ignored=tuple(name for name in stored if not _our_name(name)),
         precisions=precisions,
         granularities=granularities,
