@@ -32,6 +32,7 @@ onnx = pytest.importorskip("onnx")
 tokenizers = pytest.importorskip("tokenizers")
 onnxruntime = pytest.importorskip("onnxruntime")
 from earbit.hub.onnx.export import export_onnx  # noqa: E402
+from earbit.hub.onnx.graph import Graph  # noqa: E402
 from earbit.hub.onnx.translate import OPS, onnx_model  # noqa: E402
 
 TINY = ["hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer-dn-tiny"]
@@ -238,6 +239,15 @@ def test_large_weights_are_in_a_second_file(tmp_path, monkeypatch):
     result = export_onnx("conformer-tiny", tmp_path / "out")
     assert "onnx/model.onnx_data" in result["files"]
     assert (tmp_path / "out" / "onnx" / "model.onnx").stat().st_size < 300_000
+
+
+@pytest.mark.parametrize("limit", [1000, 2000])
+def test_only_equal_constants_up_to_the_limit_are_stored_once(limit, monkeypatch):
+    monkeypatch.setattr("earbit.hub.onnx.graph.MAX_SHARED_BYTES", limit)
+    graph = Graph()
+    small, large = np.zeros(limit, np.uint8), np.zeros(limit + 1, np.uint8)
+    assert graph.constant(small) == graph.constant(small.copy())
+    assert len({graph.constant(array) for array in (small, small + 1, large, large)}) == 4
 
 
 def test_every_op_of_programs_has_a_translation():

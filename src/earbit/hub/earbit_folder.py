@@ -10,7 +10,8 @@ from pathlib import Path
 
 from earbit.config import from_dict
 from earbit.errors import ConfigError, FormatError
-from earbit.hub.hugging_face_config import CONFIG, json_object
+from earbit.hub.file_names import CONFIG
+from earbit.hub.hugging_face_config import json_object
 from earbit.hub.hugging_face_weights import digest, stored_in, weight_files
 from earbit.hub.importer import Imported, Importer
 from earbit.hub.stored_tensors import Stored

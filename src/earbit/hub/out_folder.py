@@ -16,12 +16,10 @@ from safetensors import SafetensorError
 import earbit
 from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, refuse_other_files
+from earbit.hub.file_names import CARD, CONFIG, FAST_TOKENIZER, PREPROCESSOR, TOKENIZER, VOCABULARY
 from earbit.model_names import MODEL_FILE_NAME, format_of
 from earbit.progress import say
 
-CARD, CONFIG, PREPROCESSOR = "README.md", "config.json", "preprocessor_config.json"
-VOCABULARY, TOKENIZER = "vocab.json", "tokenizer_config.json"
-FAST_TOKENIZER = "tokenizer.json"
 ONNX = "onnx"
 """Folder of ONNX files, where transformers.js looks for them."""
 SETTINGS_FILES = frozenset({CARD, CONFIG, PREPROCESSOR, VOCABULARY, TOKENIZER, FAST_TOKENIZER})

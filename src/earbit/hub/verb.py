@@ -8,8 +8,8 @@ from typing import Any
 
 from earbit.errors import ConfigError
 from earbit.files import make_folder
+from earbit.hub.file_names import CONFIG
 from earbit.hub.fit import some
-from earbit.hub.hugging_face_config import CONFIG
 from earbit.hub.table import importer_of
 from earbit.load import built_model
 from earbit.model_file import save_model

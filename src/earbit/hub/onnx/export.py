@@ -20,16 +20,12 @@ from earbit.errors import ConfigError
 from earbit.export.head import ModelHead, lower_head
 from earbit.export.lower import lower_model
 from earbit.frames import KERNELS, STRIDES
+from earbit.hub.file_names import CARD, CONFIG, FAST_TOKENIZER, PREPROCESSOR, VOCABULARY
 from earbit.hub.model_card import config_of, model_card
 from earbit.hub.onnx.file import save
 from earbit.hub.onnx.translate import AUDIO, MASK, onnx_model
 from earbit.hub.out_folder import (
-    CARD,
-    CONFIG,
-    FAST_TOKENIZER,
     ONNX,
-    PREPROCESSOR,
-    VOCABULARY,
     preprocessor,
     require_export_folder,
     write_json_files,
