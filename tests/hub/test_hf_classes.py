@@ -141,8 +141,20 @@ def test_the_loss_of_text_is_that_of_pytorch_without_padding(tmp_path):
         logits = model(waves[i : i + 1, :n_samples]).logits.log_softmax(-1).transpose(0, 1)
         losses.append(F.ctc_loss(logits, labels[i : i + 1, :n_labels], [len(logits)], [n_labels]))
     assert float(output.loss.detach()) == pytest.approx(float(sum(losses).detach()) / 2, rel=1e-5)
-    with pytest.raises(DataError, match="label 4; the vocabulary has 4 symbols"):
+    with pytest.raises(DataError, match="label 4; allowed: 0 to 3.* and -100 as padding"):
         model(waves, mask, labels=labels.clamp(max=2) + 2)
+
+
+def test_other_negative_labels_are_refused_and_texts_without_symbols_have_a_loss():
+    model = EarbitForCTC(EarbitConfig.of(model_of("conformer-tiny", plan=None, seed=0)))
+    wave = torch.from_numpy(WAVE)[None]
+    with pytest.raises(DataError, match="label -7; allowed: 0 to 31"):
+        model(wave, labels=torch.tensor([[1, -7]]))
+    for labels in (torch.zeros(1, 0, dtype=torch.long), torch.full((1, 2), -100)):
+        output = model(wave, labels=labels)
+        # The only path is blanks in all frames; the mean counts an empty text as one symbol.
+        blanks = -output.logits.log_softmax(-1)[0, :, 0].sum()
+        assert torch.allclose(output.loss, blanks)
 
 
 class Tones(torch.utils.data.Dataset):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import random_heads
 from earbit.cli.main import main
 from earbit.config import override
-from earbit.errors import ConfigError, UnsupportedError
+from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.export.verb import export_model
 from earbit.heads.head import HeadShape
 from earbit.heads.linear import FrameLinear
@@ -168,6 +168,15 @@ def test_the_card_has_the_score_of_the_head_and_the_digests(tmp_path):
     assert "| digest of the corpus | abc |" in card
     assert "pipeline_tag: audio-classification" in card
     assert "scores" not in card.partition("Not recorded:")[2]
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "null", '{"value": 1}', '{"metric": "wer"}'])
+def test_a_damaged_file_of_scores_is_named_in_one_line(content, tmp_path):
+    head_for(saved(tmp_path), tmp_path / "ks")
+    (tmp_path / "ks" / "scores.json").write_text(content)
+    with pytest.raises(FormatError, match=r"^\S*scores\.json: .*; give the `ear") as error:
+        export_hf(str(tmp_path), tmp_path / "out", head=tmp_path / "ks")
+    assert "\n" not in str(error.value)
 
 
 def test_the_name_of_a_file_is_refused_with_the_other_way(tmp_path):

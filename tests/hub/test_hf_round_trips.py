@@ -73,6 +73,27 @@ def test_earbit_to_transformers_to_earbit_changes_no_bit_of_any_encoder_and_plan
     assert weights_digest(again) == weights_digest(model)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_folder_in_half_precision_becomes_a_model_in_float32(dtype, tmp_path):
+    export_hf("conformer-tiny", tmp_path / "a")
+    half = transformers.AutoModel.from_pretrained(tmp_path / "a").to(dtype)
+    half.save_pretrained(tmp_path / "b")
+    import_model(tmp_path / "b", tmp_path / "ours")
+    ours = load_model(tmp_path / "ours")
+    for name, tensor in half.network.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], tensor.float()), name
+    assert torch.isfinite(ours(torch.randn(1, 8000)).states[-1]).all()
+
+
+@pytest.mark.parametrize("origin", ["x", [1], 7])
+def test_a_provenance_that_is_no_object_is_named(origin, tmp_path):
+    export_hf("conformer-tiny", tmp_path / "a")
+    path = tmp_path / "a" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"origin": origin}))
+    with pytest.raises(FormatError, match=r"config\.json: origin=.*; allowed: an object"):
+        import_model(tmp_path / "a", tmp_path / "ours")
+
+
 def test_weights_of_another_configuration_are_named(tmp_path):
     for name in ("conformer-tiny", "sparseformer-dn-tiny"):
         export_hf(name, tmp_path / name)

@@ -21,6 +21,7 @@ from earbit.export.prepared_model import model_of
 from earbit.export.program import Program
 from earbit.frames import n_frames_of
 from earbit.load import random_model
+from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
 from earbit.presets import preset
 from earbit.quantize.student import noise_clips, quantized_copy
@@ -31,6 +32,7 @@ onnx = pytest.importorskip("onnx")
 tokenizers = pytest.importorskip("tokenizers")
 onnxruntime = pytest.importorskip("onnxruntime")
 from earbit.hub.onnx.export import export_onnx  # noqa: E402
+from earbit.hub.onnx.graph import Graph  # noqa: E402
 from earbit.hub.onnx.translate import OPS, onnx_model  # noqa: E402
 
 TINY = ["hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer-dn-tiny"]
@@ -209,10 +211,20 @@ def test_a_float_model_and_its_quantized_form_share_a_folder_and_others_do_not(t
         "preprocessor_config.json",
     ]
     assert "library_name: onnx" in (out / "README.md").read_text()
-    with pytest.raises(ConfigError, match="holds another model"):
-        export_onnx("hubert-tiny", out)
+    for name, seed in (("hubert-tiny", 0), ("conformer-tiny", 1)):
+        with pytest.raises(ConfigError, match="holds another model"):
+            export_onnx(name, out, plan="w8a8", seed=seed)
     with pytest.raises(ConfigError, match=r"holds other files \(onnx\)"):
         main_hf(out)
+
+
+def test_a_model_that_was_quantized_in_training_shares_the_folder_of_its_float_model(tmp_path):
+    export_onnx("conformer-tiny", tmp_path / "out")
+    student = model_of("conformer-tiny", plan="w1a1", seed=1)
+    teachers = {"ancestors": [weights_digest(random_model(preset("conformer-tiny"), 0))]}
+    save_model(student, tmp_path / "model.safetensors", teachers)
+    result = export_onnx(str(tmp_path / "model.safetensors"), tmp_path / "out")
+    assert {"onnx/model.onnx", "onnx/model_quantized.onnx"} < set(result["files"])
 
 
 def main_hf(out):
@@ -227,6 +239,15 @@ def test_large_weights_are_in_a_second_file(tmp_path, monkeypatch):
     result = export_onnx("conformer-tiny", tmp_path / "out")
     assert "onnx/model.onnx_data" in result["files"]
     assert (tmp_path / "out" / "onnx" / "model.onnx").stat().st_size < 300_000
+
+
+@pytest.mark.parametrize("limit", [1000, 2000])
+def test_only_equal_constants_up_to_the_limit_are_stored_once(limit, monkeypatch):
+    monkeypatch.setattr("earbit.hub.onnx.graph.MAX_SHARED_BYTES", limit)
+    graph = Graph()
+    small, large = np.zeros(limit, np.uint8), np.zeros(limit + 1, np.uint8)
+    assert graph.constant(small) == graph.constant(small.copy())
+    assert len({graph.constant(array) for array in (small, small + 1, large, large)}) == 4
 
 
 def test_every_op_of_programs_has_a_translation():

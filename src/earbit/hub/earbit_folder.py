@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from earbit.config import from_dict
 from earbit.errors import ConfigError, FormatError
-from earbit.hub.hugging_face_config import CONFIG, json_object
+from earbit.hub.file_names import CONFIG
+from earbit.hub.hugging_face_config import json_object
 from earbit.hub.hugging_face_weights import digest, stored_in, weight_files
 from earbit.hub.importer import Imported, Importer
 from earbit.hub.stored_tensors import Stored
@@ -45,6 +45,11 @@ def _read(path: Path) -> Imported:
             model = built_model(config, precisions, granularities)
     except (KeyError, TypeError, AttributeError, ConfigError) as error:
         raise FormatError(f"{path / CONFIG}: {error!r}; save the model again") from error
+    origin = described.get("origin") or {}
+    if not isinstance(origin, dict):
+        raise FormatError(
+            f"{path / CONFIG}: origin={origin!r}; allowed: an object; save the model again"
+        )
     shapes = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     files = weight_files(path)
     stored: Stored = {}
@@ -58,12 +63,11 @@ def _read(path: Path) -> Imported:
             f"{path}: {len(differ)} tensors are missing, unknown or of another shape, such as "
             f"{min(differ)}; the weights do not belong to this configuration"
         )
-    origin: dict[str, Any] = dict(described.get("origin") or {})
-    origin |= {"stage": "import", "source": EARBIT_FOLDER.title, "sha256": digest(files)}
     return Imported(
         config,
-        {name: kept[name].read() for name in shapes},
-        origin,
+        # AudioModel computes in float32, whatever type the folder has.
+        {name: t.float() if (t := kept[name].read()).is_floating_point() else t for name in shapes},
+        origin | {"stage": "import", "source": EARBIT_FOLDER.title, "sha256": digest(files)},
         ignored=tuple(name for name in stored if not _our_name(name)),
         precisions=precisions,
         granularities=granularities,

@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 
 from earbit.errors import FormatError
+from earbit.hub.file_names import CONFIG
 from earbit.hub.fit import fit
 from earbit.hub.hugging_face_config import (
-    CONFIG,
     FAMILIES,
     config_of,
     json_object,

@@ -10,11 +10,12 @@ from typing import Any
 from earbit.config import from_dict
 from earbit.errors import ConfigError, FormatError, UnsupportedError, shown
 from earbit.frames import KERNELS, STRIDES
+from earbit.hub.file_names import PREPROCESSOR
 from earbit.model import ModelConfig
 from earbit.nn.positional import N_GROUPS
 from earbit.progress import say
 
-CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
+PROCESSOR = "processor_config.json"
 FAMILIES = {"hubert": "HuBERT", "wav2vec2": "wav2vec 2.0", "wavlm": "WavLM"}
 """`model_type` in config.json and name."""
 # Fields with one value in `AudioModel`, and their defaults in transformers.

@@ -9,13 +9,14 @@ from typing import Any
 from torch import Tensor
 
 from earbit.errors import FormatError, shown
+from earbit.hub.file_names import CONFIG, TOKENIZER, VOCABULARY
 from earbit.hub.heads import ImportedHead, class_head, ctc_head, last_state
-from earbit.hub.hugging_face_config import CONFIG, json_object
+from earbit.hub.hugging_face_config import json_object
 from earbit.hub.stored_tensors import Stored
 from earbit.model import ModelConfig
 from earbit.progress import say
 
-VOCABULARY, ADDED, TOKENIZER = "vocab.json", "added_tokens.json", "tokenizer_config.json"
+ADDED = "added_tokens.json"
 MAX_OUTPUTS = 2**16
 _CTC = ("lm_head.weight", "lm_head.bias")
 _CLASSES = ("projector.weight", "projector.bias", "classifier.weight", "classifier.bias")

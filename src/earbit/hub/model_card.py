@@ -80,13 +80,14 @@ def facts(source: Source) -> dict[str, str]:
 
 
 def config_of(source: Source) -> dict[str, Any]:
-    """Configuration, precisions and head of a model, for the configuration of another format."""
+    """Configuration, precisions, digest and head of a model, for config.json of another format."""
     head = source.head
     values: dict[str, Any] = {
         "version": earbit.__version__,
         "model": to_dict(source.model.config),
         "precisions": sorted({str(p) for p in precisions_of(source.model).values()}),
         "origin": source.origin,
+        "weights": source.weights,
     }
     if head is not None:
         values["head"] = {

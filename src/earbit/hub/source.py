@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from earbit.errors import FormatError
 from earbit.export.prepared_model import prepared_model
 from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
 from earbit.presets import PRESETS
 from earbit.progress import say
 from earbit.superb.finished import SCORES_NAME
 from earbit.superb.head_file import TrainedHead
+
+SCORE_AGAIN = "give the `earbit superb` command again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Source:
     """Provenance from the model file; `preset` and `seed` of a preset."""
     scores: dict[str, Any] | None
     """Content of scores.json beside the head."""
+    weights: str
+    """`weights_digest` of the model before the plan."""
 
     @property
     def name(self) -> str:
@@ -47,11 +53,15 @@ def open_source(
     settings: Sequence[str] = (),
     corpus: str | None = None,
 ) -> Source:
-    """Opens a model as `earbit export` does, and says which parts are left out."""
+    """Opens a model as `earbit export` does, and says which parts are left out.
+
+    Raises the errors of `prepared_model`, and FormatError for a damaged scores.json.
+    """
     prepared = prepared_model(
         where, plan=plan, seed=seed, head=head, settings=settings, corpus=corpus
     )
     model, packed = prepared.model, prepared.head
+    weights = weights_digest(prepared.given)  # before its head is left out
     if where in PRESETS:
         origin: dict[str, Any] = {"stage": "random weights", "preset": where, "seed": seed}
     else:
@@ -63,11 +73,31 @@ def open_source(
         model.head = None
     scores = None
     if head is not None and head.is_dir() and (head / SCORES_NAME).is_file():
-        scores = json.loads((head / SCORES_NAME).read_text(encoding="utf-8")) or None
+        scores = _scores_in(head / SCORES_NAME)
     trained = None if packed is None else packed.trained
     if trained is not None and trained.min_log_odds is not None:
         say(
             f"{head}: other programs do not reject labels below log odds of "
             f"{trained.min_log_odds:.3g}; config.json records it"
         )
-    return Source(where, model, trained, origin, scores)
+    return Source(where, model, trained, origin, scores, weights)
+
+
+def _scores_in(path: Path) -> dict[str, Any] | None:
+    """Metric, value and more; None for an empty object.  Raises FormatError for a damaged file."""
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: cannot be read ({error}); {SCORE_AGAIN}") from error
+    if scores == {}:
+        return None
+    if (
+        not isinstance(scores, dict)
+        or not isinstance(scores.get("metric"), str)
+        or not isinstance(scores.get("value"), (int, float))
+    ):
+        raise FormatError(
+            f"{path}: no metric with a number as its value; allowed: what `earbit superb` writes; "
+            f"{SCORE_AGAIN}"
+        )
+    return scores

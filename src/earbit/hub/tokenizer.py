@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from earbit.errors import UnsupportedError
-from earbit.hub.out_folder import TOKENIZER, VOCABULARY
+from earbit.hub.file_names import TOKENIZER, VOCABULARY
 
 PAD = "<pad>"
 """The CTC blank in transformers."""

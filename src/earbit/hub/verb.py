@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from earbit.errors import ConfigError
 from earbit.files import make_folder
+from earbit.hub.file_names import CONFIG
 from earbit.hub.fit import some
 from earbit.hub.table import importer_of
 from earbit.load import built_model
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.shapes_only import shapes_only
+from earbit.superb.finished import SCORES_NAME
 from earbit.superb.head_file import HEAD_NAME, save_head
 
 
 def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
     """Converts a model of another program to OUT/model.safetensors, without a unit head.
 
-    Raises ConfigError if the folder has a model already, and the errors of the importer.
+    Raises ConfigError if the folder has a model, a head or scores already, or is a folder of
+    transformers, and the errors of the importer.
     """
     out = out_dir / MODEL_FILE_NAME
-    if out.exists():
-        raise ConfigError(f"{out}: there is a model already; give another --out")
+    _refuse_held(out_dir)
     importer = importer_of(source)
     imported = importer.read(source)
     with shapes_only():
@@ -48,6 +51,22 @@ def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
         "assumed": list(imported.assumed),
         "origin": dict(imported.origin),
     }
+
+
+def _refuse_held(folder: Path) -> None:
+    held = {MODEL_FILE_NAME: "model", HEAD_NAME: "head", SCORES_NAME: "score"}
+    for name, what in held.items():
+        if (folder / name).exists():
+            raise ConfigError(f"{folder / name}: there is a {what} already; give another --out")
+    try:
+        described = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return
+    if isinstance(described, dict) and "model_type" in described:
+        # A model beside this file would be taken for one of transformers.
+        raise ConfigError(
+            f"{folder / CONFIG}: the folder belongs to transformers; give another --out"
+        )
 
 
 def render_imported(result: dict[str, Any]) -> str:

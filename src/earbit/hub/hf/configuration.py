@@ -10,6 +10,7 @@ from transformers import PreTrainedConfig
 from earbit.config import from_dict, to_dict
 from earbit.frames import HOP_SAMPLES
 from earbit.heads.head import HeadShape
+from earbit.hub.earbit_folder import MODEL_TYPE
 from earbit.load import built_model
 from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import quantization_of
@@ -26,7 +27,7 @@ class EarbitConfig(PreTrainedConfig):
     origin: provenance of the weights.
     """
 
-    model_type = "earbit"
+    model_type = MODEL_TYPE
 
     def __init__(
         self,

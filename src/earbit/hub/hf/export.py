@@ -14,13 +14,12 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from earbit.errors import UnsupportedError
+from earbit.hub.file_names import CARD, PREPROCESSOR
 from earbit.hub.hf.configuration import EarbitConfig
 from earbit.hub.hf.hubert import as_hubert, why_not_hubert
 from earbit.hub.hf.models import EarbitForAudioClassification, EarbitForCTC, EarbitModel
 from earbit.hub.model_card import model_card
 from earbit.hub.out_folder import (
-    CARD,
-    PREPROCESSOR,
     preprocessor,
     require_export_folder,
     write_json_files,

@@ -181,11 +181,13 @@ class EarbitForCTC(_WithHead):
 
     def _loss(self, logits_BTC: Tensor, lengths: Tensor, labels_BS: Tensor) -> Tensor:
         n_outputs = logits_BTC.shape[-1]
-        if int(labels_BS.max()) >= n_outputs:
+        real_BS = labels_BS != IGNORED_LABEL
+        wrong = labels_BS[real_BS & ((labels_BS < 0) | (labels_BS >= n_outputs))]
+        if len(wrong):
             raise DataError(
-                f"label {int(labels_BS.max())}; the vocabulary has {n_outputs} symbols, from 0"
+                f"label {int(wrong[0])}; allowed: 0 to {n_outputs - 1}, the symbols of the "
+                f"vocabulary, and {IGNORED_LABEL} as padding"
             )
-        real_BS = labels_BS >= 0
         # In float32, because half precision cannot hold the sums of CTC.
         log_TBC = F.log_softmax(logits_BTC, dim=-1, dtype=torch.float32).transpose(0, 1)
         return F.ctc_loss(

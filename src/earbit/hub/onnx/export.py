@@ -7,7 +7,7 @@ onnx/model_quantized.onnx, with config.json, preprocessor_config.json and the fi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,12 @@ from earbit.errors import ConfigError
 from earbit.export.head import ModelHead, lower_head
 from earbit.export.lower import lower_model
 from earbit.frames import KERNELS, STRIDES
+from earbit.hub.file_names import CARD, CONFIG, FAST_TOKENIZER, PREPROCESSOR, VOCABULARY
 from earbit.hub.model_card import config_of, model_card
 from earbit.hub.onnx.file import save
 from earbit.hub.onnx.translate import AUDIO, MASK, onnx_model
 from earbit.hub.out_folder import (
-    CARD,
-    CONFIG,
-    FAST_TOKENIZER,
     ONNX,
-    PREPROCESSOR,
-    VOCABULARY,
     preprocessor,
     require_export_folder,
     write_json_files,
@@ -100,7 +96,7 @@ def export_onnx(
 
 
 def _require_same_model(out: Path, source: Source) -> None:
-    """Raises ConfigError if the folder has files of another configuration or head.
+    """Raises ConfigError if the folder has files of other weights or another head.
 
     A folder may hold a float model and its quantized form, which share the other files.
     """
@@ -111,11 +107,17 @@ def _require_same_model(out: Path, source: Source) -> None:
     except (ValueError, KeyError, TypeError):
         held = {}
     mine = json.loads(json.dumps(config_of(source)))
-    if any(held.get(name) != mine.get(name) for name in ("model", "head")):
+    if held.get("head") != mine.get("head") or _digests(held).isdisjoint(_digests(mine)):
         raise ConfigError(
             f"{out}: holds another model; only the float and the quantized form of one model share "
             "a folder; give another --out"
         )
+
+
+def _digests(described: Mapping[str, Any]) -> set[str]:
+    """Digests of a model and of the models that `earbit quantize` made it from."""
+    ancestors = (described.get("origin") or {}).get("ancestors", [])
+    return {str(described.get("weights")), *map(str, ancestors)}
 
 
 @torch.no_grad()

@@ -39,12 +39,13 @@ class Graph:
     def constant(self, value: np.ndarray) -> str:
         """Name of a constant."""
         value = np.ascontiguousarray(value)
-        key = (value.dtype.str, value.shape, value.tobytes() if value.nbytes <= 1024 else b"")
-        if value.nbytes <= MAX_SHARED_BYTES and key in self._shared:
+        is_shared = value.nbytes <= MAX_SHARED_BYTES
+        key = (value.dtype.str, value.shape, value.tobytes() if is_shared else b"")
+        if is_shared and key in self._shared:
             return self._shared[key]
         name = f"constant_{len(self._constants)}"
         self._constants[name] = value
-        if value.nbytes <= MAX_SHARED_BYTES:
+        if is_shared:
             self._shared[key] = name
         return name
 
