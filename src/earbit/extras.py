@@ -25,13 +25,12 @@ def imported(module: str, extra: str, purpose: str) -> Any:
 
 
 TRAIN = "train"
-"""Extra with the packages of all commands that need PyTorch; the runtime needs none of them."""
-_OF_TRAINING = {"jinja2", "jiwer", "lhotse", "pyannote", "rich", "safetensors"} | {
-    "sklearn",
-    "torch",
-    "urllib3",
-    "yaml",
-}
+"""Extra with the packages of training, evaluation and export.  The runtime does without them."""
+_OF_TRAINING = (
+    *("jinja2", "jiwer", "lhotse", "pyannote", "rich"),
+    *("safetensors", "sklearn", "torch", "urllib3", "yaml"),
+)
+"""Modules of this extra."""
 
 
 def needed_for_training(missing: ModuleNotFoundError, purpose: str) -> UnsupportedError | None:

@@ -1,4 +1,4 @@
-"""Heads of tasks in other programs as heads of ours, which `earbit export --head` packs.
+"""Converts task heads of other programs to heads of earbit, which `earbit export --head` packs.
 
 Letters: L hidden states, D width, C outputs.
 """

@@ -70,7 +70,7 @@ def _read(path: Path) -> Imported:
 
 
 def _parts(stored: Stored, family: str) -> tuple[Stored, Stored]:
-    """Tensors of the base model without its prefix, and those of the head of a task."""
+    """Splits tensors into the base model, without its prefix, and task heads."""
     prefix = f"{family}."
     if not any(name.startswith(prefix) for name in stored):
         return stored, {}

@@ -1,4 +1,4 @@
-"""The configuration of a Hugging Face folder as one of ours: HuBERT, wav2vec 2.0 and WavLM."""
+"""Converts the configuration of a Hugging Face folder: HuBERT, wav2vec 2.0 and WavLM."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def waveform_bits(t: Translation, op: Op, x: Value) -> Value:
 
 
 def quantize(t: Translation, op: Op, x: Value) -> Value:
-    """Codes of 2 to 8 bits; those of 8 bits are integers too."""
+    """Codes of 2 to 8 bits, which with 8 bits are integers too."""
     graph, bits, is_unsigned = t.graph, op["ints"]["bits"], op["ints"]["unsigned"]
     scale, factor = op["floats"]["scale"], op["floats"]["factor"]
     shift = t.tensor(op, "shift")
