@@ -6,6 +6,7 @@ nothing to quantize.  The frames are those of HuBERT, so units, masks and labels
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,8 +68,9 @@ class Filterbank(torch.nn.Module):
         self.norm = FrameBatchNorm(config.n_channels)
 
     def forward(self, wave_BN: Tensor, lengths: Tensor | None = None) -> Tensor:
-        # Half precision cannot hold the energies of a clip.
-        with torch.autocast(wave_BN.device.type, enabled=False):
+        device = wave_BN.device.type
+        # Half precision cannot hold the energies of a clip.  The meta device has no autocast.
+        with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
             log_BTC = self._log_energies(wave_BN.float())
         frame_lengths = None if lengths is None else n_frames_of(lengths)
         normed: Tensor = self.norm(log_BTC.transpose(1, 2), frame_lengths)
