@@ -115,13 +115,14 @@ def _noise(n_samples: int, generator: torch.Generator) -> Tensor:
     """Noise of a random colour from white to brown, of any level."""
     spectrum = torch.fft.rfft(torch.randn(n_samples, generator=generator))
     decay = torch.arange(1, len(spectrum) + 1) ** -(_uniform(0, 2, generator) / 2)
-    return torch.fft.irfft(spectrum * decay, n_samples)
+    noise_N: Tensor = torch.fft.irfft(spectrum * decay, n_samples)
+    return noise_N
 
 
 def _gained(wave_N: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     if not config.gain_db:
         return wave_N
-    gain: float = 10 ** (_uniform(-config.gain_db, config.gain_db, generator) / 20)
+    gain = 10.0 ** (_uniform(-config.gain_db, config.gain_db, generator) / 20)
     return wave_N * gain
 
 

@@ -165,7 +165,7 @@ def batch_of(
     clips: Clips,
     max_s: float | None,
     generator: torch.Generator,
-    augment: AugmentConfig = AugmentConfig(),
+    augment: AugmentConfig,
 ) -> ClipBatch:
     """Augmented audio and targets of clips; longer ones are cropped to `max_s` at random."""
     waveforms, goals = [], []
