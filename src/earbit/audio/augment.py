@@ -122,8 +122,8 @@ def _noise(n_samples: int, generator: torch.Generator) -> Tensor:
 def _gained(wave_N: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     if not config.gain_db:
         return wave_N
-    gain = 10.0 ** (_uniform(-config.gain_db, config.gain_db, generator) / 20)
-    return wave_N * gain
+    gain_db = _uniform(-config.gain_db, config.gain_db, generator)
+    return torch.mul(wave_N, 10 ** (gain_db / 20))
 
 
 def _rms(wave_N: Tensor) -> float:
