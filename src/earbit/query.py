@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from earbit.runtime.match import MIN_QUERY_FRAMES, match_scores
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.results import features_of
 from earbit.runtime.session import Session
+from earbit.runtime.stoppable import stoppable
 from earbit.runtime.waveform import LevelWarning
 from earbit.text_table import aligned
 
@@ -105,7 +107,7 @@ def _documents(
         for path in paths:
             entry: dict[str, Any] = {"audio": name_of(path)}
             try:
-                waveform, warning = read_with_warning(path)
+                waveform, warning = stoppable(partial(read_with_warning, path))
                 documents.append(_features(session, waveform, layer))
                 entry["seconds"] = round(waveform.size / SAMPLE_RATE_HZ, 3)
                 if warning is not None:
@@ -119,7 +121,7 @@ def _documents(
 
 
 def _query_features(session: Session, path: Path, layer: int) -> NDArray[np.float32]:
-    waveform, n_least = read_audio(path), n_samples_of(MIN_QUERY_FRAMES)
+    waveform, n_least = stoppable(lambda: read_audio(path)), n_samples_of(MIN_QUERY_FRAMES)
     if waveform.size < n_least:
         raise DataError(
             f"{path}: a query of {waveform.size} samples; at least {n_least} "
@@ -135,7 +137,8 @@ def _features(session: Session, waveform: np.ndarray, layer: int) -> NDArray[np.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LevelWarning)  # it is said with the name
         state = session.outputs[layer : layer + 1]
-        return features_of(state, session.values(waveform, state), "last")
+        values = stoppable(lambda: session.values(waveform, state))
+        return features_of(state, values, "last")
 
 
 def _of_qbe(folder: Path, program: Path, session: Session) -> tuple[int, float | None]:
