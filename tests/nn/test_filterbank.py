@@ -10,7 +10,7 @@ from earbit.config import from_dict, override, to_dict
 from earbit.cost.profile import profile_model
 from earbit.errors import ConfigError
 from earbit.frames import n_frames_of
-from earbit.model import ModelConfig
+from earbit.model import AudioModel, ModelConfig
 from earbit.nn.filterbank import FLOOR, Filterbank, FilterbankConfig, mel_triangles
 from earbit.presets import preset
 
@@ -119,3 +119,8 @@ def test_gradients_reach_the_waveform() -> None:
     front_end()(wave).sum().backward()
     assert wave.grad is not None
     assert bool(wave.grad.isfinite().all())
+
+
+def test_its_output_is_not_penalised() -> None:
+    config = override(preset("hubert-tiny"), ["front_end=filterbank"])
+    assert float(AudioModel(config)(torch.randn(1, 1_000)).feature_penalty) == 0
