@@ -133,7 +133,7 @@ class AudioModel(torch.nn.Module):
             features_BCT.register_hook(lambda grad: grad * self.config.feature_gradient_scale)
         features_BTC = features_BCT.transpose(1, 2)
         penalty = (
-            features_BTC.new_zeros(())
+            torch.zeros((), device=features_BTC.device)
             if isinstance(self.front_end, Filterbank)
             else _mean_square(features_BTC, frame_lengths)
         )
