@@ -14,7 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__GNUC__)
+#if defined(_WIN32) && defined(libearbit_EXPORTS)
+#define EARBIT_API __declspec(dllexport)
+#elif defined(_WIN32)
+#define EARBIT_API __declspec(dllimport)
+#elif defined(__GNUC__)
 #define EARBIT_API __attribute__((visibility("default")))
 #else
 #define EARBIT_API

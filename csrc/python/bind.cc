@@ -22,6 +22,7 @@
 #include "kernels/gemm_b1.h"
 #include "kernels/gemm_f32.h"
 #include "kernels/gemm_i8.h"
+#include "kernels/log_mel.h"
 #include "kernels/softmax_b1.h"
 #include "python/interrupt.h"
 #include "self_test/self_test.h"
@@ -191,6 +192,9 @@ nb::list kernels() {
   }
   for (const SoftmaxB1Kernel& kernel : softmax_b1_kernels()) {
     append("softmax_b1", kernel.name, kernel.isa, &kernel == &softmax_b1_kernel(isa));
+  }
+  for (const LogMelKernel& kernel : log_mel_kernels()) {
+    append("log_mel", kernel.name, kernel.isa, &kernel == &log_mel_kernel(isa));
   }
   for (const ExpKernels* set : all_exp_kernels()) {
     append("exp", set->name, set->isa, set == &exp_kernels(isa));

@@ -188,6 +188,7 @@ std::vector<SelfTest> self_test() {
   for (const SelfTest& test : self_test_elementwise()) tests.push_back(test);
   for (const SelfTest& test : self_test_depthwise_b1()) tests.push_back(test);
   for (const SelfTest& test : self_test_exp()) tests.push_back(test);
+  for (const SelfTest& test : self_test_log_mel()) tests.push_back(test);
   for (const SelfTest& test : self_test_softmax_b1()) tests.push_back(test);
   return tests;
 }
