@@ -1,10 +1,5 @@
 // c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for AVX2, which has no popcount, by table look-up.
-//
-// Four bits of a row leave 16 possible counts, popcount(a4 OP w4), and vpshufb looks up the four
-// bits of 32 outputs in one instruction.  A count is at most 4, so a byte of a table holds those of
-// two rows, and one look-up gives 256 one-bit products.  Three look-ups fill the half bytes; then
-// one sum of whole bytes and one of high halves separate the rows: 9 instructions for 768 products.
-//   low row  = sum of bytes - 16 sum of high halves, modulo 256;  high row = sum of high halves
+// Look-ups give the counts of two rows at a time (look_up_avx2.h).
 // Panel: four bits of the 64 outputs in a byte each, 16 x 64 bytes per word.
 // Counts stay in bytes for 3 words (48 x 4 = 192 <= 255), in 16 bits for 1020 words.
 #include <immintrin.h>
@@ -16,55 +11,18 @@
 namespace earbit {
 namespace {
 
+#include "kernels/look_up_avx2.h"
 #include "kernels/with_rows.h"
 
 constexpr int kRows = 4;
 constexpr int kCols = 64;
 constexpr int kVectorCols = 32;
-constexpr int kQuarters = 16;  // four bits of a word each
 constexpr int kWordsPerFlush = 3;
 constexpr int kWordsPerSpan = 1020;
 
-// For four bits of a row (in the low half of the index) and of another (in the high half): counts
-// with all weights, in the same halves of a byte.
-struct Tables {
-  alignas(32) uint8_t counts[256][16] = {};
-
-  constexpr explicit Tables(BitOp op) {
-    for (int pair = 0; pair < 256; ++pair) {
-      for (int w = 0; w < 16; ++w) {
-        const int low = op == BitOp::exclusive_or ? (pair & 15) ^ w : (pair & 15) & w;
-        const int high = op == BitOp::exclusive_or ? (pair >> 4) ^ w : (pair >> 4) & w;
-        counts[pair][w] =
-            static_cast<uint8_t>(__builtin_popcount(static_cast<unsigned>(low)) |
-                                 __builtin_popcount(static_cast<unsigned>(high)) << 4);
-      }
-    }
-  }
-};
-
-// A compile-time constant, because code of this file must not run before AVX2 was detected.
+// Compile-time constants, because code of this file must not run before AVX2 was detected.
 constexpr Tables kXor(BitOp::exclusive_or);
 constexpr Tables kAnd(BitOp::conjunction);
-
-[[gnu::always_inline]] inline __m256i load(const void* from) {
-  return _mm256_loadu_si256(static_cast<const __m256i*>(from));
-}
-
-// Offsets in the tables for n_words of two rows, four bits after the other.
-inline void pair_rows(const uint64_t* low, const uint64_t* high, int n_words, uint16_t* offsets) {
-  const __m128i half = _mm_set1_epi8(15);
-  for (int k = 0; k < n_words; ++k, offsets += kQuarters) {
-    const __m128i a = _mm_cvtsi64_si128(static_cast<int64_t>(low[k]));
-    const __m128i b = _mm_cvtsi64_si128(static_cast<int64_t>(high[k]));
-    const __m128i firsts =
-        _mm_or_si128(_mm_and_si128(a, half), _mm_slli_epi16(_mm_and_si128(b, half), 4));
-    const __m128i seconds =
-        _mm_or_si128(_mm_and_si128(_mm_srli_epi16(a, 4), half), _mm_andnot_si128(half, b));
-    const __m256i pairs = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(firsts, seconds));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(offsets), _mm256_slli_epi16(pairs, 4));
-  }
-}
 
 // Counts of 32 outputs in 16 bits: those of even outputs, and of odd ones.
 struct Wide {
@@ -77,12 +35,6 @@ struct Wide {
   const __m256i odd = _mm256_srli_epi16(counts, 8);
   wide.even = is_first ? even : _mm256_add_epi16(wide.even, even);
   wide.odd = is_first ? odd : _mm256_add_epi16(wide.odd, odd);
-}
-
-// A barrier without instructions: reordered sums would not fit the registers.
-[[gnu::always_inline]] inline __m256i kept(__m256i x) {
-  asm("" : "+x"(x));
-  return x;
 }
 
 // Counts of 4 kSteps bits, at most 12, of a pair of rows with 32 outputs.
@@ -99,15 +51,10 @@ template <int kPair, int kVector, int kSteps>
   return _mm256_add_epi8(_mm256_add_epi8(step(0), step(1)), step(2));
 }
 
-[[gnu::always_inline]] inline __m256i high_halves(__m256i x) {
-  return _mm256_and_si256(_mm256_srli_epi16(x, 4), _mm256_set1_epi8(15));
-}
-
-[[gnu::always_inline]] inline void flush(__m256i all, __m256i high, bool is_first, Wide& low_row,
-                                         Wide& high_row) {
-  const __m256i sixteen = _mm256_and_si256(_mm256_slli_epi16(high, 4), _mm256_set1_epi8(-16));
-  widen(_mm256_sub_epi8(all, sixteen), is_first, low_row);
-  widen(high, is_first, high_row);
+[[gnu::always_inline]] inline void flush(__m256i all, __m256i high, bool is_first, Wide& to_low,
+                                         Wide& to_high) {
+  widen(low_row(all, high), is_first, to_low);
+  widen(high, is_first, to_high);
 }
 
 // Counts of two rows for each of kPairs with the first kVectors of a panel's vectors, at most
@@ -179,12 +126,43 @@ inline void for_rows(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const ui
 
 void gemm_b1_4x64_avx2_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words,
                             uint64_t* panel) {
+  constexpr int kAtOnce = 16;  // outputs
   auto* out = reinterpret_cast<uint8_t*>(panel);
-  for (int k = 0; k < n_words; ++k) {
-    for (int quarter = 0; quarter < kQuarters; ++quarter) {
-      for (int j = 0; j < kCols; ++j) {
-        const uint64_t word = j < n_cols ? w[j * stride + k] : 0;
-        *out++ = static_cast<uint8_t>((word >> (4 * quarter)) & 15);
+  for (int k = 0; k < n_words; ++k, out += kQuarters * kCols) {
+    for (int j = 0; j < kCols; j += kAtOnce) {
+      // Byte b of all outputs moves to vector b: words of outputs l and l + 8 are interleaved byte
+      // by byte, then the results likewise.
+      __m128i words[kAtOnce];
+      for (int l = 0; l < kAtOnce; ++l) {
+        const uint64_t word = j + l < n_cols ? w[(j + l) * stride + k] : 0;
+        words[l] = _mm_cvtsi64_si128(static_cast<int64_t>(word));
+      }
+      __m128i pairs[8];
+      for (int l = 0; l < 8; ++l) pairs[l] = _mm_unpacklo_epi8(words[l], words[l + 8]);
+      __m128i fours[8];
+      for (int l = 0; l < 4; ++l) {
+        fours[2 * l] = _mm_unpacklo_epi8(pairs[l], pairs[l + 4]);
+        fours[2 * l + 1] = _mm_unpackhi_epi8(pairs[l], pairs[l + 4]);
+      }
+      __m128i eights[8];
+      for (int l = 0; l < 2; ++l) {
+        for (int part = 0; part < 2; ++part) {
+          const __m128i first = fours[2 * l + part];
+          const __m128i second = fours[2 * (l + 2) + part];
+          eights[4 * l + 2 * part] = _mm_unpacklo_epi8(first, second);
+          eights[4 * l + 2 * part + 1] = _mm_unpackhi_epi8(first, second);
+        }
+      }
+      for (int part = 0; part < 4; ++part) {
+        const __m128i bytes[] = {_mm_unpacklo_epi8(eights[part], eights[4 + part]),
+                                 _mm_unpackhi_epi8(eights[part], eights[4 + part])};
+        for (int b = 0; b < 2; ++b) {
+          const __m128i half = _mm_set1_epi8(15);
+          auto* to = reinterpret_cast<__m128i*>(out + 2 * (2 * part + b) * kCols + j);
+          _mm_storeu_si128(to, _mm_and_si128(bytes[b], half));
+          to = reinterpret_cast<__m128i*>(out + (2 * (2 * part + b) + 1) * kCols + j);
+          _mm_storeu_si128(to, _mm_and_si128(_mm_srli_epi16(bytes[b], 4), half));
+        }
       }
     }
   }
