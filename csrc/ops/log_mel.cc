@@ -8,7 +8,6 @@
 #include <cmath>
 #include <limits>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "ops/windows.h"
 
@@ -34,55 +33,32 @@ class LogMel : public Op {
 
   const Type& type() const override { return type_; }
 
-  int64_t rows(const std::vector<int64_t>& inputs) const override {
-    const int64_t span = window_ + int64_t{stack_ - 1} * hop_;  // samples of a row
-    const int64_t padded = inputs[0] + 2 * int64_t{pad_};
-    if (padded < span) {
-      throw std::invalid_argument(std::to_string(inputs[0]) + " samples are too few for " +
-                                  std::to_string(stack_) + " frames of " + std::to_string(window_));
-    }
-    return (padded - span) / (int64_t{stack_} * hop_) + 1;
+  Needs needs(size_t) const override {
+    Needs needs;
+    needs.stride = int64_t{stack_} * hop_;
+    needs.left = pad_;
+    needs.right = window_ + int64_t{stack_ - 1} * hop_ - 1 - pad_;
+    needs.is_padded = true;
+    needs.pad_right = pad_;
+    return needs;
   }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
-    Value y = work.make(type_, rows({x.rows}));
-    const int64_t n_frames = y.rows * stack_;
-    const int64_t grain = even_grain(n_frames, kMostFrames, kernel_.lanes, work.n_threads);
-    parallel_for(n_frames, grain, work.n_threads, [&](int64_t begin, int64_t end) {
-      const int lanes = kernel_.lanes;
-      const Value scratch = work.make(Type::floats(lanes), plan_.tables().fft + 2);
-      const Value copy = work.make(Type::floats(window_), lanes);
-      for (int64_t f = begin; f < end; f += lanes) {
-        const int n = static_cast<int>(std::min<int64_t>(lanes, end - f));
-        run_frames(x, f, n, y.floats.get() + f * n_mels_, scratch.floats.get(), copy);
-      }
-    });
-    return y;
+  BlockRows block_rows() const override {
+    return {std::max(1, kMostFrames / stack_), kernel_.lanes};
+  }
+
+  void run_rows(const Block& block) const override {
+    auto* room = block.scratch.take<float>(kernel_.lanes * (int64_t{plan_.tables().fft} + 2));
+    const int64_t end = block.rows.end * stack_;
+    for (int64_t f = block.rows.begin * stack_; f < end; f += kernel_.lanes) {
+      const int n = static_cast<int>(std::min<int64_t>(kernel_.lanes, end - f));
+      float* y = block.y.row(block.rows.begin) + (f - block.rows.begin * stack_) * n_mels_;
+      kernel_.run(plan_.tables(), block.inputs[0].row(f * hop_ - pad_), hop_, n, y, room);
+    }
   }
 
  private:
-  static constexpr int64_t kMostFrames = 64;
-
-  // n frames from frame f on; copies frames with samples outside of the clip.
-  void run_frames(const Value& x, int64_t f, int n, float* y, float* scratch,
-                  const Value& copy) const {
-    const int64_t first = f * hop_ - pad_;
-    if (first >= 0 && first + int64_t{n - 1} * hop_ + window_ <= x.rows) {
-      kernel_.run(plan_.tables(), x.floats.get() + first, hop_, n, y, scratch);
-      return;
-    }
-    for (int i = 0; i < n; ++i) {
-      const int64_t start = first + int64_t{i} * hop_;
-      const int64_t begin = std::clamp<int64_t>(-start, 0, window_);
-      const int64_t end = std::clamp<int64_t>(x.rows - start, begin, window_);
-      float* frame = copy.row(i);
-      std::fill_n(frame, begin, 0.0f);
-      std::copy(x.floats.get() + start + begin, x.floats.get() + start + end, frame + begin);
-      std::fill(frame + end, frame + window_, 0.0f);
-    }
-    kernel_.run(plan_.tables(), copy.floats.get(), window_, n, y, scratch);
-  }
+  static constexpr int kMostFrames = 64;
 
   LogMelPlan plan_of(Attributes& attributes) const {
     const int fft = attributes.integer("fft", kMinFft, kMaxFft);

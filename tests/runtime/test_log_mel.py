@@ -102,7 +102,7 @@ def test_a_row_has_the_samples_of_a_frame_of_hubert():
     tensors = tensors_of(80, SPEECH)
     for n_samples in (400, 719, 720, 16_000):
         assert len(run(noise(n_samples), SPEECH, tensors)) == (n_samples - 400) // 320 + 1
-    with pytest.raises(ValueError, match="399 samples are too few for 2 frames of 400"):
+    with pytest.raises(ValueError, match="399 frames are too few for a window of 560"):
         run(noise(399), SPEECH, tensors)
 
 

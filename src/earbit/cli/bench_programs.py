@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from earbit.errors import ConfigError
+from earbit.extras import needed_for_training
 from earbit.foreign import refuse_foreign
 from earbit.model_names import refuse_program, require_model
 from earbit.presets import PRESETS
@@ -45,15 +46,23 @@ def programs_of(
 
     Without plans, a file is taken as a program and a folder as a model with its own precisions.
     There is no model in float for a program, and none for a model that was trained with
-    quantization: its weights without quantization give other features.
+    quantization: its weights without quantization give other features.  Raises UnsupportedError
+    where packages that make programs are missing.
     """
     if not plans and not Path(where).is_dir():
         yield {"": Path(where)}, None
         return
-    from earbit.export.verb import export_model
-    from earbit.load import preset_or_model
-    from earbit.model_file import save_model
-    from earbit.quantize.convert import quantized_leaves_of
+    try:
+        from earbit.export.verb import export_model
+        from earbit.load import preset_or_model
+        from earbit.model_file import save_model
+        from earbit.quantize.convert import quantized_leaves_of
+    except ModuleNotFoundError as missing:
+        purpose = f"{where}: a program of this {'preset' if where in PRESETS else 'model'}"
+        error = needed_for_training(missing, purpose, "give a program file of `earbit export`")
+        if error is None:
+            raise
+        raise error from missing
 
     with tempfile.TemporaryDirectory() as folder:
         programs = {

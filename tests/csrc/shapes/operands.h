@@ -54,8 +54,8 @@ class Parts {
 };
 
 // The value that an op makes, on 1, 2, 3 and 7 threads: throws Wrong when they differ.
-earbit::Value run_on_threads(const earbit::Op& op, const std::vector<earbit::Value>& inputs,
-                             const std::string& what);
+earbit::Value run_on_threads(std::unique_ptr<earbit::Op> op,
+                             const std::vector<earbit::Value>& inputs, const std::string& what);
 
 // Throws Wrong unless a value is what dots (rows, cols) are as floats, or, with thresholds, as bits
 // dot >= threshold, groups of columns each from a word on.
