@@ -83,7 +83,7 @@ void try_log_mel_op(Draw& draw, Digest& digest) {
   parts.integer("stack", frames.stack).integer("fft", frames.fft).number("floor", kFloor);
   parts.floats("taper", taper).i32("first", first).floats("weight", n_mels, weights);
   const std::string what = parts.text() + " samples=" + std::to_string(frames.n_samples);
-  const Value y = run_on_threads(*parts.op("log_mel", {input}), {input}, what);
+  const Value y = run_on_threads(parts.op("log_mel", {input}), {input}, what);
   if (y.rows != frames.rows()) throw Wrong(std::to_string(y.rows) + " rows: " + what);
   const std::vector<float> logs(y.floats.get(), y.floats.get() + y.size());
   digest.add(logs);
