@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from earbit.errors import ConfigError
 from earbit.extras import needed_for_training
@@ -36,6 +37,30 @@ def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) ->
         plan_named(plan)
     require_model(where)
     refuse_program(where, "leave out --plan")
+
+
+def described(where: str, programs: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """Record of each measured program: file, name of its model, plan, precisions and digests.
+
+    `file` is None for a program that was made for the measurement; `plan` is None for a file,
+    which does not record it.
+    """
+    from earbit.runtime.program_file import file_digest, read_program
+
+    records = []
+    for plan, path in programs.items():
+        origin = read_program(path).origin
+        records.append(
+            {
+                "file": where if path == Path(where) else None,
+                "name": origin.get("name"),
+                "plan": plan or None,
+                "precisions": origin.get("precisions"),
+                "digest": file_digest(path),
+                "model_digest": origin.get("model_digest"),
+            }
+        )
+    return records
 
 
 @contextlib.contextmanager

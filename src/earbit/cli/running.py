@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from earbit.audio.formats import READ_FORMATS, listed
 from earbit.bench.peers.catalogue import PEERS
 from earbit.cli.arguments import NEEDS_TRAIN, Option, Positional
-from earbit.cli.bench_programs import check_programs, programs_of
+from earbit.cli.bench_programs import check_programs, described, programs_of
 from earbit.cli.bench_scores import read_scores, scores_of
 from earbit.cli.options import (
     PLANS_ARE,
@@ -194,10 +194,12 @@ def bench(
     warn_of_disturbance(threads)
     from earbit.bench.verb import bench_all
 
-    def keep(text: str, result: dict[str, Any]) -> None:
-        emit(result, json, text)
-
     with programs_of(file, plan, seed, settings) as (programs, model):
+        measured = described(file, programs)
+
+        def keep(text: str, result: dict[str, Any]) -> None:
+            emit({**result, "programs": measured}, json, text)
+
         beside = scores_of(found, programs, model)
         bench_all(programs, points, keep, model=model, engines=peers, n_runs=runs, scores=beside)
 
