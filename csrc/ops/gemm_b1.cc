@@ -9,11 +9,13 @@
 #include "kernels/gemm_b1.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "cpu/thread_pool.h"
 #include "graph/row_op.h"
 #include "kernels/elementwise.h"
 #include "ops/bit_groups.h"
+#include "ops/conv_along_time.h"
 #include "ops/thresholds.h"
 #include "ops/weight_bits.h"
 #include "ops/windows.h"
@@ -54,6 +56,11 @@ class GemmB1 : public RowOp {
       type_ = Type::floats(n_out_);
     }
     const int per_group = n_out_ / groups_;
+    if (type_.kind == Kind::floats && windows_.stride == 1) {
+      along_time_ = ConvAlongTime::made(windows_.kernel, in_.bits_per_group, per_group, groups_,
+                                        is_unsigned_, weight.data());
+    }
+    if (along_time_) return;
     for (int g = 0; g < groups_; ++g) {
       panels_.emplace_back(gemm_b1_kernel(chosen_isa()),
                            weight.data() + static_cast<size_t>(g) * per_group * n_words_, n_words_,
@@ -71,6 +78,7 @@ class GemmB1 : public RowOp {
   bool is_row_by_row() const override { return false; }
 
   int64_t block_rows(int64_t n, int n_threads) const override {
+    if (along_time_) return along_time_->block_rows(n, n_threads);
     return even_grain(n, kBlockRows, panels_[0].kernel().rows, n_threads);
   }
 
@@ -81,6 +89,9 @@ class GemmB1 : public RowOp {
 
   void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
                 const Value& y) const override {
+    if (along_time_) {
+      return along_time_->run(inputs[0], begin, end, scale_.data(), bias_.data(), elementwise_, y);
+    }
     for (int g = 0; g < groups_; ++g) {
       run_block(inputs[0], g, begin, static_cast<int>(end - begin), y);
     }
@@ -161,6 +172,7 @@ class GemmB1 : public RowOp {
   std::vector<int32_t> threshold_;
   Type type_;
   std::vector<PanelsB1> panels_;
+  std::optional<ConvAlongTime> along_time_;  // instead of panels
 };
 
 }  // namespace
