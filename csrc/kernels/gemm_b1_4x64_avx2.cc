@@ -24,19 +24,6 @@ constexpr int kWordsPerSpan = 1020;
 constexpr Tables kXor(BitOp::exclusive_or);
 constexpr Tables kAnd(BitOp::conjunction);
 
-// Counts of 32 outputs in 16 bits: those of even outputs, and of odd ones.
-struct Wide {
-  __m256i even;
-  __m256i odd;
-};
-
-[[gnu::always_inline]] inline void widen(__m256i counts, bool is_first, Wide& wide) {
-  const __m256i even = _mm256_and_si256(counts, _mm256_set1_epi16(0xff));
-  const __m256i odd = _mm256_srli_epi16(counts, 8);
-  wide.even = is_first ? even : _mm256_add_epi16(wide.even, even);
-  wide.odd = is_first ? odd : _mm256_add_epi16(wide.odd, odd);
-}
-
 // Counts of 4 kSteps bits, at most 12, of a pair of rows with 32 outputs.
 template <int kPair, int kVector, int kSteps>
 [[gnu::always_inline]] inline __m256i look_up(std::integral_constant<int, kSteps>,
@@ -49,12 +36,6 @@ template <int kPair, int kVector, int kSteps>
   };
   if constexpr (kSteps == 1) return step(0);
   return _mm256_add_epi8(_mm256_add_epi8(step(0), step(1)), step(2));
-}
-
-[[gnu::always_inline]] inline void flush(__m256i all, __m256i high, bool is_first, Wide& to_low,
-                                         Wide& to_high) {
-  widen(low_row(all, high), is_first, to_low);
-  widen(high, is_first, to_high);
 }
 
 // Counts of two rows for each of kPairs with the first kVectors of a panel's vectors, at most
@@ -126,45 +107,9 @@ inline void for_rows(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const ui
 
 void gemm_b1_4x64_avx2_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words,
                             uint64_t* panel) {
-  constexpr int kAtOnce = 16;  // outputs
   auto* out = reinterpret_cast<uint8_t*>(panel);
   for (int k = 0; k < n_words; ++k, out += kQuarters * kCols) {
-    for (int j = 0; j < kCols; j += kAtOnce) {
-      // Byte b of all outputs moves to vector b: words of outputs l and l + 8 are interleaved byte
-      // by byte, then the results likewise.
-      __m128i words[kAtOnce];
-      for (int l = 0; l < kAtOnce; ++l) {
-        const uint64_t word = j + l < n_cols ? w[(j + l) * stride + k] : 0;
-        words[l] = _mm_cvtsi64_si128(static_cast<int64_t>(word));
-      }
-      __m128i pairs[8];
-      for (int l = 0; l < 8; ++l) pairs[l] = _mm_unpacklo_epi8(words[l], words[l + 8]);
-      __m128i fours[8];
-      for (int l = 0; l < 4; ++l) {
-        fours[2 * l] = _mm_unpacklo_epi8(pairs[l], pairs[l + 4]);
-        fours[2 * l + 1] = _mm_unpackhi_epi8(pairs[l], pairs[l + 4]);
-      }
-      __m128i eights[8];
-      for (int l = 0; l < 2; ++l) {
-        for (int part = 0; part < 2; ++part) {
-          const __m128i first = fours[2 * l + part];
-          const __m128i second = fours[2 * (l + 2) + part];
-          eights[4 * l + 2 * part] = _mm_unpacklo_epi8(first, second);
-          eights[4 * l + 2 * part + 1] = _mm_unpackhi_epi8(first, second);
-        }
-      }
-      for (int part = 0; part < 4; ++part) {
-        const __m128i bytes[] = {_mm_unpacklo_epi8(eights[part], eights[4 + part]),
-                                 _mm_unpackhi_epi8(eights[part], eights[4 + part])};
-        for (int b = 0; b < 2; ++b) {
-          const __m128i half = _mm_set1_epi8(15);
-          auto* to = reinterpret_cast<__m128i*>(out + 2 * (2 * part + b) * kCols + j);
-          _mm_storeu_si128(to, _mm_and_si128(bytes[b], half));
-          to = reinterpret_cast<__m128i*>(out + (2 * (2 * part + b) + 1) * kCols + j);
-          _mm_storeu_si128(to, _mm_and_si128(_mm_srli_epi16(bytes[b], 4), half));
-        }
-      }
-    }
+    split_words(w + k, stride, n_cols, kQuarters, out, kCols);
   }
 }
 

@@ -61,3 +61,61 @@ inline void pair_rows(const uint64_t* low, const uint64_t* high, int n_words, ui
   const __m256i sixteen = _mm256_and_si256(_mm256_slli_epi16(high, 4), _mm256_set1_epi8(-16));
   return _mm256_sub_epi8(all, sixteen);
 }
+
+// Counts of 32 columns in 16 bits: those of even columns, and of odd ones.
+struct Wide {
+  __m256i even;
+  __m256i odd;
+};
+
+[[gnu::always_inline]] inline void widen(__m256i counts, bool is_first, Wide& wide) {
+  const __m256i even = _mm256_and_si256(counts, _mm256_set1_epi16(0xff));
+  const __m256i odd = _mm256_srli_epi16(counts, 8);
+  wide.even = is_first ? even : _mm256_add_epi16(wide.even, even);
+  wide.odd = is_first ? odd : _mm256_add_epi16(wide.odd, odd);
+}
+
+// Adds sums of bytes and of high halves to the counts of two rows, or sets them.
+[[gnu::always_inline]] inline void flush(__m256i all, __m256i high, bool is_first, Wide& to_low,
+                                         Wide& to_high) {
+  widen(low_row(all, high), is_first, to_low);
+  widen(high, is_first, to_high);
+}
+
+// Quarters of up to 64 words, `stride` apart, as indices of look-ups: byte j of
+// out[q * out_stride] is quarter q of word j, for q < n_quarters, zeros for j >= n.
+inline void split_words(const uint64_t* words, ptrdiff_t stride, int n, int n_quarters,
+                        uint8_t* out, ptrdiff_t out_stride) {
+  constexpr int kAtOnce = 16;
+  for (int j = 0; j < 64; j += kAtOnce, out += kAtOnce) {
+    // Bytes of words l and l + 8 are interleaved, then results likewise, until byte b of all words
+    // is vector b.
+    __m128i pairs[8];
+    for (int l = 0; l < 8; ++l) {
+      const auto word = [&](int i) {
+        return _mm_cvtsi64_si128(i < n ? static_cast<int64_t>(words[i * stride]) : 0);
+      };
+      pairs[l] = _mm_unpacklo_epi8(word(j + l), word(j + l + 8));
+    }
+    __m128i fours[8];
+    for (int l = 0; l < 4; ++l) {
+      fours[2 * l] = _mm_unpacklo_epi8(pairs[l], pairs[l + 4]);
+      fours[2 * l + 1] = _mm_unpackhi_epi8(pairs[l], pairs[l + 4]);
+    }
+    __m128i eights[8];
+    for (int l = 0; l < 4; ++l) {
+      eights[2 * l] = _mm_unpacklo_epi8(fours[l], fours[l + 4]);
+      eights[2 * l + 1] = _mm_unpackhi_epi8(fours[l], fours[l + 4]);
+    }
+    for (int q = 0; q < n_quarters; ++q) {
+      const int b = q / 2;
+      const __m128i first = eights[b / 2];
+      const __m128i second = eights[b / 2 + 4];
+      const __m128i bytes =
+          b % 2 == 0 ? _mm_unpacklo_epi8(first, second) : _mm_unpackhi_epi8(first, second);
+      const __m128i quarters = q % 2 == 0 ? bytes : _mm_srli_epi16(bytes, 4);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + q * out_stride),
+                       _mm_and_si128(quarters, _mm_set1_epi8(15)));
+    }
+  }
+}
