@@ -155,6 +155,17 @@ def test_bench_of_what_is_no_program_also_says_that_a_program_needs_no_training_
     )
 
 
+def test_a_star_import_takes_the_names_that_need_no_pytorch(folder):
+    code = "from earbit import *; print(Session.__name__, 'load_model' in dir())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("Session False\n", "")
+
+
 def test_a_python_name_that_needs_pytorch_says_so(monkeypatch):
     def missing(name):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
