@@ -1,4 +1,4 @@
-"""Ctrl-C during `earbit run`."""
+"""Ctrl-C while `earbit run` decodes a file."""
 
 import signal
 import threading
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from earbit.audio import with_warning
 from earbit.export.verb import export_model
 from earbit.run import RunInterrupted, run_files
-from earbit.runtime import Session
 
 
 @pytest.fixture(scope="module")
@@ -24,22 +24,20 @@ def tone(path):
     return path
 
 
-def test_ctrl_c_drops_the_file_that_is_computed_and_does_not_wait_for_it(
+def test_ctrl_c_drops_the_file_that_is_decoded_and_does_not_wait_for_it(
     program, tmp_path, monkeypatch
 ):
     paths = [tone(tmp_path / name) for name in ("a.wav", "b.wav")]
-    run, never = Session.run, threading.Event()
+    read, never = with_warning.read_audio, threading.Event()
     main = threading.main_thread().ident
 
-    def blocks_at_the_second(session, waveform, layers="last"):
-        blocks_at_the_second.calls += 1
-        if blocks_at_the_second.calls == 2:
+    def blocks_at_the_second(path):
+        if path == paths[1]:
             signal.pthread_kill(main, signal.SIGINT)
             never.wait()
-        return run(session, waveform, layers)
+        return read(path)
 
-    blocks_at_the_second.calls = 0
-    monkeypatch.setattr(Session, "run", blocks_at_the_second)
+    monkeypatch.setattr(with_warning, "read_audio", blocks_at_the_second)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(RunInterrupted, match="^1 of 2 files are done"):

@@ -72,7 +72,7 @@ Value scores_of(const earbit_program* program, const Head& head, const float* sa
   require_range("n_threads", n_threads, 1, EARBIT_MAX_THREADS);
   n_rows(program, head, n_samples);
   require_finite(samples, n_samples);
-  return values(program->loaded, samples, n_samples, {head.value}, n_threads).front();
+  return values(*program, samples, n_samples, {head.value}, n_threads).front();
 }
 
 // Calls a function that gives a size, or 0 after a failure.

@@ -210,6 +210,9 @@ LoadedProgram load_program(const Source& source) {
     loaded.bits[name] = value_id(value, "bits of '" + name + "'", program->n_values());
   }
   if (head != nullptr) loaded.head = read_head(*head, *program);
+  program->prepare({loaded.outputs.back()});
+  program->prepare(loaded.outputs);
+  if (loaded.head) program->prepare({loaded.head->value});
   parts[4].members("origin");
   loaded.origin = parts[4].text();
   loaded.program = std::move(program);

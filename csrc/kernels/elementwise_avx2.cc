@@ -41,6 +41,8 @@ int64_t n_ones(const uint64_t* words, int64_t n) {
   return ones;
 }
 
+#include "kernels/fir_bits_avx2.h"
+
 }  // namespace
 
 extern const ElementwiseKernels kElementwiseAvx2;
@@ -59,7 +61,7 @@ const ElementwiseKernels kElementwiseAvx2 = {
     .add = add,
     .n_ones = n_ones,
     .add_moments = add_moments,
-    .fir_bits = fir_bits<2, 8, at_least_f32>,
+    .fir_bits = fir_bits_avx2,
     .depthwise = depthwise<8>,
     .add_distances = add_distances,
     .add_squares = add_squares,

@@ -61,7 +61,9 @@ class ModelOutput:
     lengths: Tensor | None
     """Number of unpadded frames of every row (B,); None if no row is padded."""
     feature_penalty: Tensor
-    """Mean square of the front end's output over unpadded frames (HuBERT's `features_pen`)."""
+    """Mean square of the front end's output over unpadded frames (HuBERT's `features_pen`).
+
+    0 for a filterbank, whose energies are no result of training."""
 
 
 class UnitHead(torch.nn.Module):
@@ -130,7 +132,11 @@ class AudioModel(torch.nn.Module):
         if features_BCT.requires_grad:
             features_BCT.register_hook(lambda grad: grad * self.config.feature_gradient_scale)
         features_BTC = features_BCT.transpose(1, 2)
-        penalty = _mean_square(features_BTC, frame_lengths)
+        penalty = (
+            torch.zeros((), device=features_BTC.device)
+            if isinstance(self.front_end, Filterbank)
+            else _mean_square(features_BTC, frame_lengths)
+        )
         x_BTD = self.dropout(self.projection(self.feature_norm(features_BTC)))
         if mask_BT is not None:
             if mask_BT.shape != x_BTD.shape[:2]:

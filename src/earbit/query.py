@@ -6,7 +6,6 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from earbit.audio.decode import read_audio
 from earbit.audio.given import files_given
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.stoppable import stoppable
 from earbit.audio.with_warning import read_with_warning, say_warnings
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import name_of
@@ -28,7 +28,6 @@ from earbit.runtime.match import MIN_QUERY_FRAMES, match_scores
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.results import features_of
 from earbit.runtime.session import Session
-from earbit.runtime.stoppable import stoppable
 from earbit.runtime.waveform import LevelWarning
 from earbit.text_table import aligned
 
@@ -107,7 +106,7 @@ def _documents(
         for path in paths:
             entry: dict[str, Any] = {"audio": name_of(path)}
             try:
-                waveform, warning = stoppable(partial(read_with_warning, path))
+                waveform, warning = read_with_warning(path)
                 documents.append(_features(session, waveform, layer))
                 entry["seconds"] = round(waveform.size / SAMPLE_RATE_HZ, 3)
                 if warning is not None:
@@ -137,8 +136,7 @@ def _features(session: Session, waveform: np.ndarray, layer: int) -> NDArray[np.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LevelWarning)  # it is said with the name
         state = session.outputs[layer : layer + 1]
-        values = stoppable(lambda: session.values(waveform, state))
-        return features_of(state, values, "last")
+        return features_of(state, session.values(waveform, state), "last")
 
 
 def _of_qbe(folder: Path, program: Path, session: Session) -> tuple[int, float | None]:

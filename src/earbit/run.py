@@ -26,7 +26,6 @@ from earbit.runtime.expected_time import expected_time
 from earbit.runtime.head_fields import head_columns, head_fields
 from earbit.runtime.likeliest import check_threshold
 from earbit.runtime.session import Session
-from earbit.runtime.stoppable import stoppable
 from earbit.runtime.waveform import LevelWarning
 from earbit.text_table import aligned
 
@@ -192,18 +191,16 @@ def _run_one(
     """Record of a file (length, shape and time, or the error) and its arrays."""
     name = name_of(path)
     try:
-        waveform, warning = stoppable(lambda: read_with_warning(path))
+        waveform, warning = read_with_warning(path)
         scores = None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", LevelWarning)  # it is said with the name
             _announce_if_long(session, name, waveform, advance)
             start_s = time.perf_counter()
             if session.labels is None:
-                features = stoppable(lambda: session.run(waveform, layers=layers))
+                features = session.run(waveform, layers=layers)
             else:
-                features, scores = stoppable(
-                    lambda: session.run_with_scores(waveform, layers=layers)
-                )
+                features, scores = session.run_with_scores(waveform, layers=layers)
     except DataError as error:
         return {"audio": name, "error": str(error).removeprefix(f"{path}: ")}, {}
     elapsed_s = time.perf_counter() - start_s
@@ -228,7 +225,7 @@ def _run_one(
 
 
 def _announce_if_long(session: Session, name: str, waveform: np.ndarray, advance: Advance) -> None:
-    expected = stoppable(lambda: expected_time(session, waveform, SAID_FROM_S))
+    expected = expected_time(session, waveform, SAID_FROM_S)
     if expected is None or expected.total_s < SAID_FROM_S:
         return
     audio_min, run_min = waveform.size / SAMPLE_RATE_HZ / 60, expected.total_s / 60

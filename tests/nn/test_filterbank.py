@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,9 @@ from earbit.config import from_dict, override, to_dict
 from earbit.cost.profile import profile_model
 from earbit.errors import ConfigError
 from earbit.frames import n_frames_of
-from earbit.model import ModelConfig
+from earbit.load import load_model
+from earbit.model import AudioModel, ModelConfig
+from earbit.model_file import save_model
 from earbit.nn.filterbank import FLOOR, Filterbank, FilterbankConfig, mel_triangles
 from earbit.presets import preset
 
@@ -119,3 +123,18 @@ def test_gradients_reach_the_waveform() -> None:
     front_end()(wave).sum().backward()
     assert wave.grad is not None
     assert bool(wave.grad.isfinite().all())
+
+
+def test_its_output_is_not_penalised() -> None:
+    config = override(preset("hubert-tiny"), ["front_end=filterbank"])
+    assert float(AudioModel(config)(torch.randn(1, 1_000)).feature_penalty) == 0
+
+
+def test_a_saved_model_is_loaded_with_equal_outputs(tmp_path: Path) -> None:
+    model = AudioModel(override(preset("hubert-tiny"), ["front_end=filterbank"]))
+    wave = torch.randn(1, 2_000)
+    model(wave)  # statistics of the batch norm
+    save_model(model.eval(), tmp_path / "model.safetensors", {})
+    with torch.no_grad():
+        ours, loaded = model(wave), load_model(tmp_path)(wave)
+    assert torch.equal(loaded.states[-1], ours.states[-1])

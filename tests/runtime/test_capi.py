@@ -194,7 +194,7 @@ def test_a_wrong_instruction_set_is_named_on_one_line_of_ascii(folder):
 MISMATCHES = {
     "add": ("add of 79 and 40", {}),
     "attention_f32": (
-        "different numbers of frames",
+        "attention_f32 of 79 frames and an input of 40 rows, expected 79",
         {"ints": {"heads": 3, "radius": -1}, "floats": {"score_scale": 0.5}},
     ),
     "repeat": ("repeat of 40 frames, 1 times, to 79", {"ints": {"times": 1}}),
@@ -219,8 +219,8 @@ def test_values_that_do_not_fit_each_other_are_the_fault_of_the_file(tmp_path, o
 def test_a_value_that_would_be_too_large_is_the_fault_of_the_audio(tmp_path):
     program = Program()
     frequency = {"frequency": floats(1, 2**19)}
-    program.add("sinusoids", [WAVEFORM], ints={"columns": 2**20}, tensors=frequency)
-    program.outputs = [front_end(program, 12)]
+    large = program.add("sinusoids", [WAVEFORM], ints={"columns": 2**20}, tensors=frequency)
+    program.outputs = [program.add("mean_frames", [large])]
     write_program(program, tmp_path / "a.safetensors", {"name": "large"})
     _, status, text = said_by_c_status(tmp_path / "a.safetensors", 4200)
     assert status == "2"

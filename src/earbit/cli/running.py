@@ -81,9 +81,9 @@ def run(
       earbit run hubert.safetensors my-audio --query word.wav --head hubert-qbe
 
     Prints a table to a terminal, and JSON otherwise, as with --json -.  Files that cannot be read
-    are skipped.  The results of the others are written, and the exit status is 2.  Ctrl-C ends the
-    command at once: the current file is dropped, and the results of the files before it are
-    written.  If FILE.npz existed before, it is kept, and the results go to FILE.partial.npz.
+    are skipped.  The results of the others are written, and the exit status is 2.  After Ctrl-C,
+    the current file is dropped, and the results of the files before it are written.  If FILE.npz
+    existed before, it is kept, and the results go to FILE.partial.npz.
     """
     from earbit.query import render_search, search_files
     from earbit.run import NoneUsable, RunInterrupted, render_run, run_files

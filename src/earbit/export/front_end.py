@@ -28,6 +28,8 @@ from earbit.nn.filterbank import (
     PAD_SAMPLES,
     WINDOW_SAMPLES,
     Filterbank,
+    hann_window,
+    mel_triangles,
 )
 from earbit.nn.front_end import FrontEnd
 from earbit.nn.leaves import Conv1d
@@ -36,7 +38,7 @@ from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
 
 def lower_filterbank(program: Program, front_end: Filterbank, waveform: int) -> int:
     """Lowers log mel energies and their batch norm; a mel is stored from its first bin on."""
-    mels = array(front_end.mels)
+    mels = mel_triangles(front_end.n_mels)
     first = np.minimum((mels > 0).argmax(1), mels.shape[1] - (mels > 0).sum(1).max())
     columns = first[:, None] + np.arange((mels > 0).sum(1).max())
     energies = program.add(
@@ -51,7 +53,7 @@ def lower_filterbank(program: Program, front_end: Filterbank, waveform: int) -> 
         },
         floats={"floor": FLOOR},
         tensors={
-            "window": array(front_end.window),
+            "taper": hann_window(),
             "first": first.astype(np.int32),
             "weight": np.take_along_axis(mels, columns, axis=1),
         },

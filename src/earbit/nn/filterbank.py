@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -55,16 +56,10 @@ class Filterbank(torch.nn.Module):
     """Waveform (B, N) with lengths (B,) in samples -> normalised log mel energies (B, C, T)."""
 
     role: Role = "front_end"
-    window: Tensor
-    mels: Tensor
 
     def __init__(self, config: FilterbankConfig) -> None:
         super().__init__()
-        # Not saved: both follow from the configuration.
-        window = torch.hann_window(WINDOW_SAMPLES, dtype=torch.float64).float()
-        self.register_buffer("window", window, persistent=False)
-        triangles = torch.from_numpy(mel_triangles(config.n_mels))
-        self.register_buffer("mels", triangles, persistent=False)
+        self.n_mels = config.n_mels
         self.norm = FrameBatchNorm(config.n_channels)
 
     def forward(self, wave_BN: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -81,11 +76,22 @@ class Filterbank(torch.nn.Module):
         windows = padded_BN.unfold(1, WINDOW_SAMPLES, HOP_OF_WINDOWS)
         # The last window of an odd number has no partner.
         windows = windows[:, : windows.shape[1] // N_STACKED * N_STACKED]
-        spectrum = torch.view_as_real(torch.fft.rfft(windows * self.window, FFT_SAMPLES))
-        energies = spectrum.square().sum(-1) @ self.mels.T
+        # No buffers: both follow from the configuration, and a model is loaded on the meta device.
+        window = torch.from_numpy(hann_window()).to(wave_BN.device)
+        mels = torch.from_numpy(mel_triangles(self.n_mels)).to(wave_BN.device)
+        spectrum = torch.view_as_real(torch.fft.rfft(windows * window, FFT_SAMPLES))
+        energies = spectrum.square().sum(-1) @ mels.T
         return torch.log(energies + FLOOR).view(len(wave_BN), -1, self.norm.num_features)
 
 
+@cache
+def hann_window() -> npt.NDArray[np.float32]:
+    """Weights (400,) of the samples of a window, a period of a raised cosine."""
+    phases = 2 * np.pi * np.arange(WINDOW_SAMPLES) / WINDOW_SAMPLES
+    return (0.5 - 0.5 * np.cos(phases)).astype(np.float32)
+
+
+@cache
 def mel_triangles(n_mels: int) -> npt.NDArray[np.float32]:
     """Weights (n_mels, 257) of triangles of height 1, evenly spaced in mel.
 

@@ -238,10 +238,11 @@ class Session:
             return self._program.run(audio, list(ids), self.threads)
 
     def profile(self, waveform: NDArray[Any]) -> list[tuple[str, float]]:
-        """Seconds of every op in order; ops that ran together block by block are joined: `a+b`."""
+        """Seconds of every op in order, also of ops that run together on blocks of rows."""
         audio = checked_waveform(waveform)
         with _data_errors(audio):
-            return self._program.profile(audio, self.threads)
+            times = self._program.profile(audio, self.threads)
+        return [(op, seconds) for op, _, seconds in times]
 
     def _wanted(self, layers: Literal["last", "all"]) -> tuple[int, ...]:
         if layers not in ("last", "all"):

@@ -1,4 +1,4 @@
-"""Waits for work of compiled code in such a way that Ctrl-C ends the wait at once."""
+"""Waits for the decoding of a file in such a way that Ctrl-C ends the wait at once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ T = TypeVar("T")
 def stoppable(work: Callable[[], T]) -> T:
     """Returns the result of `work`, which a daemon thread computes.
 
-    Python handles Ctrl-C between calls only, and a call of the core may take minutes.  In callbacks
-    of libsndfile, it is lost.  Here KeyboardInterrupt is raised at once, and the thread computes
-    until the process ends.  So only a command that then ends may use this.  Where no thread can be
-    started, `work` runs in this one.
+    Ctrl-C in a callback of libsndfile is lost, because cffi ignores exceptions of callbacks.  Here
+    KeyboardInterrupt is raised at once, and the thread works until it is done or the process ends.
+    Where no thread can be started, `work` runs in this one.
     """
     results: list[T] = []
     errors: list[BaseException] = []

@@ -1,11 +1,11 @@
-"""Ctrl-C ends the wait for a call that takes long, and errors of the call stay what they are."""
+"""Ctrl-C ends the wait for a file that is decoded, and errors stay what they are."""
 
 import signal
 import threading
 
 import pytest
 
-from earbit.runtime.stoppable import stoppable
+from earbit.audio.stoppable import stoppable
 
 
 @pytest.fixture
