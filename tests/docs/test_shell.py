@@ -76,6 +76,8 @@ def check(command):
         compiled = [block.code for block in SHELL if f"-o {command[0][2:]}" in block.code]
         assert compiled, f"{command[0]} is never compiled"
         return
+    if command[:3] == ["python3", "-m", "venv"]:
+        return
     if "-m" in command:  # torchrun, also under srun
         assert "torchrun" in command[:2]
         module = command[command.index("-m") + 1 :]
