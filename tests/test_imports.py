@@ -18,7 +18,7 @@ SRC = ROOT / "src" / "earbit"
 MOST_LINES = 300
 
 # From left to right; a row may import itself, the rows before it and FOUNDATION.
-# `runtime` depends on `errors` and `frames` alone, so any row may use it.
+# `runtime` depends on `errors`, `frames` and `near_names` alone, so any row may use it.
 FOUNDATION = {
     "config",
     "config_file",
@@ -29,6 +29,7 @@ FOUNDATION = {
     "foreign",
     "folder_lock",
     "frames",
+    "near_names",
     "progress",
     "terminal",
     "text_table",
@@ -65,15 +66,16 @@ CLOSED = {
     "config_file": {"errors"},
     "extras": {"errors"},
     "files": {"errors"},
-    "foreign": {"errors"},
+    "foreign": {"errors", "near_names"},
     "folder_lock": {"errors", "files", "progress"},
     "frames": set(),
+    "near_names": set(),
     "progress": {"terminal"},
     "terminal": set(),
     "text_table": {"terminal"},
     "nn": {"errors", "frames"},
     "peers": {"errors", "progress"},
-    "runtime": {"errors", "frames", "_core"},
+    "runtime": {"errors", "frames", "near_names", "_core"},
 }
 
 

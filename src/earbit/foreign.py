@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from earbit.errors import FormatError
+from earbit.near_names import near_names
 
 _HEAD_BYTES = 512
 _MAX_HEADER_BYTES = 2**27
@@ -56,7 +57,10 @@ def absent(path: Path) -> str:
             f"hf download {path} --local-dir {path.name}; then: "
             f"earbit import {path.name} --out DIR"
         )
-    return f"{path}: no such file or folder; download the model, give its file or folder"
+    return (
+        f"{path}: no such file or folder; check the path{near_names(path)}, or download the model "
+        "and give its file or folder"
+    )
 
 
 def foreign_kind(path: Path) -> str | None:

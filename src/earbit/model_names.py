@@ -8,9 +8,9 @@ from pathlib import Path
 
 from earbit.errors import ConfigError
 from earbit.foreign import absent, is_hub_name, refuse_foreign, safetensors_metadata
+from earbit.near_names import near_names
 from earbit.presets import PRESETS, require_preset
 from earbit.progress import say
-from earbit.runtime.near_names import near_names
 
 MODEL_FILE_NAME = "model.safetensors"
 WANTED = "a model folder or file that earbit trained, or a preset"

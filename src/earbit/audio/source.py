@@ -15,6 +15,7 @@ from typing import BinaryIO
 from earbit.audio.formats import RAW_INPUT, conversion_command
 from earbit.audio.place import Place
 from earbit.errors import DataError
+from earbit.near_names import near_names
 
 STANDARD_INPUT = "-"
 MAX_PIPE_BYTES = 1 << 30
@@ -105,7 +106,7 @@ def _require_file(path: Path, allowed: str) -> None:
     if is_folder:
         raise DataError(f"{path}: is a folder; give an audio file")
     if not is_file:
-        raise DataError(f"{path}: no such file; check the path")
+        raise DataError(f"{path}: no such file; check the path{near_names(path)}")
 
 
 def _all_of_pipe(path: Path) -> tuple[BinaryIO, int]:

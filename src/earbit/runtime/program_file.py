@@ -11,7 +11,7 @@ from typing import Any
 
 from earbit import _core
 from earbit.errors import ConfigError, FormatError, shown
-from earbit.runtime.near_names import near_names
+from earbit.near_names import near_names
 
 MAX_PATH_BYTES = 4096
 """The longest path of Linux."""
