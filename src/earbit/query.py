@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from earbit.audio.decode import read_audio
 from earbit.audio.given import files_given
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.stoppable import stoppable
 from earbit.audio.with_warning import read_with_warning, say_warnings
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import name_of
@@ -120,7 +121,7 @@ def _documents(
 
 
 def _query_features(session: Session, path: Path, layer: int) -> NDArray[np.float32]:
-    waveform, n_least = read_audio(path), n_samples_of(MIN_QUERY_FRAMES)
+    waveform, n_least = stoppable(lambda: read_audio(path)), n_samples_of(MIN_QUERY_FRAMES)
     if waveform.size < n_least:
         raise DataError(
             f"{path}: a query of {waveform.size} samples; at least {n_least} "
