@@ -29,6 +29,7 @@ from earbit.runtime.program_file import file_digest
 from earbit.runtime.results import features_of
 from earbit.runtime.session import Session
 from earbit.runtime.waveform import LevelWarning
+from earbit.shipped import program_path
 from earbit.text_table import aligned
 
 
@@ -53,7 +54,7 @@ def search_files(
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO... --query FILE")
     if threshold is not None and not math.isfinite(threshold):
         raise ConfigError(f"threshold={threshold!r}; allowed are finite scores")
-    refuse_foreign(program, "a program that `earbit export` wrote")
+    refuse_foreign(program_path(program), "a program that `earbit export` wrote")
     session = Session(program, threads)
     if head is not None:
         if layer is not None:
