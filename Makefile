@@ -126,7 +126,7 @@ race: .venv/.dev
 PYTHONS ?= python3.11 python3.12
 wheels: .venv/.wheels
 	$(PY) packaging/wheels.py --out dist --python $(PYTHONS)
-	$(PY) packaging/smoke_test.py --wheels dist --python $(PYTHONS)
+	$(PY) packaging/smoke_test.py --wheels dist --python $(PYTHONS) --sdist $(lastword $(PYTHONS))
 
 .venv/.docs: .venv/.base
 	$(PIP_INSTALL) --group docs

@@ -86,7 +86,7 @@ def with_random_rows(shape: Shape, random: np.random.Generator) -> tuple[_core.P
 
 def seconds_of_last_op(program: _core.Program, waveform: Any, n_runs: int, threads: int) -> Any:
     program.profile(waveform, threads)
-    return np.array([program.profile(waveform, threads)[-1][1] for _ in range(n_runs)])
+    return np.array([program.profile(waveform, threads)[-1][2] for _ in range(n_runs)])
 
 
 def binary_seconds(shape: Shape, n_runs: int, threads: int) -> Any:

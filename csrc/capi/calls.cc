@@ -8,17 +8,18 @@ namespace {
 // Fixed size, so that a message can be stored when memory has run out.
 thread_local char message_of_thread[1024] = "";
 
-// Whether a value of the program, or an op's temporary copy of one (padded, or with a word per bit
-// of a code), may exceed the maximum size.
-bool may_be_too_large(const LoadedProgram& loaded, int64_t n_samples, int last) {
-  constexpr int64_t kMost = kMaxBytes / 64;
-  const std::vector<int64_t> rows = loaded.program->rows(n_samples, last);
-  for (int id = 0; id <= last; ++id) {
-    if (rows[id] < 0) return true;
-    if (rows[id] > 0 && loaded.program->type(id).row_bytes() > kMost / rows[id]) return true;
-  }
-  return false;
-}
+// Asks for the end of runs that have begun before a call of earbit_cancel.
+class CancelledSince : public Cancel {
+ public:
+  explicit CancelledSince(const std::atomic<uint64_t>& n_cancels)
+      : n_cancels_(n_cancels), at_start_(n_cancels.load()) {}
+
+  bool is_asked() const noexcept override { return n_cancels_.load() != at_start_; }
+
+ private:
+  const std::atomic<uint64_t>& n_cancels_;
+  uint64_t at_start_;
+};
 
 }  // namespace
 
@@ -61,15 +62,10 @@ void require_finite(const float* samples, int64_t n_samples) {
   }
 }
 
-std::vector<Value> values(const LoadedProgram& loaded, const float* samples, int64_t n_samples,
+std::vector<Value> values(const earbit_program& program, const float* samples, int64_t n_samples,
                           const std::vector<int>& ids, int n_threads) {
-  try {
-    return loaded.program->run(samples, n_samples, ids, n_threads);
-  } catch (const std::invalid_argument& error) {
-    const int last = *std::max_element(ids.begin(), ids.end());
-    if (may_be_too_large(loaded, n_samples, last)) throw;
-    throw FormatError(std::string(error.what()) + "; export the program again");
-  }
+  CancelledSince cancel(program.n_cancels);
+  return program.loaded.program->run(samples, n_samples, ids, n_threads, &cancel);
 }
 
 }  // namespace earbit

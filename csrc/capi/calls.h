@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <new>
 #include <stdexcept>
@@ -15,6 +16,7 @@
 
 struct earbit_program {
   earbit::LoadedProgram loaded;
+  mutable std::atomic<uint64_t> n_cancels{0};
 };
 
 namespace earbit {
@@ -28,6 +30,7 @@ constexpr const char* kNoMemoryToOpen =
     "there is not enough memory to open the program; it takes about as much as its file";
 constexpr const char* kNoMemoryToRun =
     "there is not enough memory for this audio; give shorter audio, or fewer at the same time";
+constexpr const char* kExportAgain = "; export the program again";
 constexpr const char* kNoMemory = "there is not enough memory";
 
 // The message of the last failure in this thread.
@@ -45,10 +48,14 @@ earbit_status guarded(const char* no_memory, Work&& work) noexcept {
     return EARBIT_OK;
   } catch (const std::bad_alloc&) {
     return failed(EARBIT_NO_MEMORY, no_memory);
+  } catch (const Cancelled&) {
+    return failed(EARBIT_CANCELLED, "earbit_cancel ended the run");
   } catch (const BadArgument& error) {
     return failed(EARBIT_BAD_ARGUMENT, error.what());
   } catch (const FormatError& error) {
     return failed(EARBIT_BAD_FILE, error.what());
+  } catch (const UnfitRows& error) {
+    return failed(EARBIT_BAD_FILE, (std::string(error.what()) + kExportAgain).c_str());
   } catch (const std::invalid_argument& error) {
     return failed(EARBIT_BAD_AUDIO, error.what());
   } catch (const std::exception& error) {
@@ -66,9 +73,8 @@ void require_range(const char* name, int64_t value, int64_t low, int64_t high);
 void require_length(int64_t n_samples);
 void require_finite(const float* samples, int64_t n_samples);
 
-// Computes values for validated audio.  If an op refuses its inputs, either the program is invalid
-// or the audio is too long.
-std::vector<Value> values(const LoadedProgram& loaded, const float* samples, int64_t n_samples,
+// Computes values; earbit_cancel ends it with Cancelled.
+std::vector<Value> values(const earbit_program& program, const float* samples, int64_t n_samples,
                           const std::vector<int>& ids, int n_threads);
 
 }  // namespace earbit

@@ -42,8 +42,9 @@ int64_t n_frames(const LoadedProgram& loaded, int64_t n_samples) {
   return n;
 }
 
-void run(const LoadedProgram& loaded, const float* samples, int64_t n_samples, int n_threads,
+void run(const earbit_program& program, const float* samples, int64_t n_samples, int n_threads,
          const std::vector<int>& outputs, float* features, int64_t n_floats) {
+  const LoadedProgram& loaded = program.loaded;
   require(samples != nullptr, "samples");
   require(features != nullptr, "features");
   require_range("n_threads", n_threads, 1, EARBIT_MAX_THREADS);
@@ -51,7 +52,7 @@ void run(const LoadedProgram& loaded, const float* samples, int64_t n_samples, i
   const auto n_expected = static_cast<int64_t>(outputs.size()) * size;
   require_range("n_floats", n_floats, n_expected, n_expected);
   require_finite(samples, n_samples);
-  for (const Value& value : values(loaded, samples, n_samples, outputs, n_threads)) {
+  for (const Value& value : values(program, samples, n_samples, outputs, n_threads)) {
     features = std::copy_n(value.floats.get(), size, features);
   }
 }
@@ -102,7 +103,7 @@ earbit_status earbit_run(const earbit_program* program, const float* samples, in
   return guarded(kNoMemoryToRun, [&] {
     require(program != nullptr, "program");
     const LoadedProgram& loaded = program->loaded;
-    run(loaded, samples, n_samples, n_threads, {loaded.outputs.back()}, features, n_floats);
+    run(*program, samples, n_samples, n_threads, {loaded.outputs.back()}, features, n_floats);
   });
 }
 
@@ -112,8 +113,12 @@ earbit_status earbit_run_states(const earbit_program* program, const float* samp
   return guarded(kNoMemoryToRun, [&] {
     require(program != nullptr, "program");
     const LoadedProgram& loaded = program->loaded;
-    run(loaded, samples, n_samples, n_threads, loaded.outputs, features, n_floats);
+    run(*program, samples, n_samples, n_threads, loaded.outputs, features, n_floats);
   });
+}
+
+void earbit_cancel(const earbit_program* program) {
+  if (program != nullptr) program->n_cancels.fetch_add(1);
 }
 
 const char* earbit_error(void) { return last_error(); }

@@ -14,7 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__GNUC__)
+#if defined(_WIN32) && defined(libearbit_EXPORTS)
+#define EARBIT_API __declspec(dllexport)
+#elif defined(_WIN32)
+#define EARBIT_API __declspec(dllimport)
+#elif defined(__GNUC__)
 #define EARBIT_API __attribute__((visibility("default")))
 #else
 #define EARBIT_API
@@ -34,7 +38,8 @@ typedef enum {
   EARBIT_BAD_AUDIO = 2,    /* too short, too long, or not finite */
   EARBIT_BAD_ARGUMENT = 3, /* a null pointer, a number out of range, an unknown EARBIT_ISA */
   EARBIT_NO_MEMORY = 4,
-  EARBIT_BUG = 5 /* of this library; please report it */
+  EARBIT_BUG = 5,      /* of this library; please report it */
+  EARBIT_CANCELLED = 6 /* earbit_cancel ended the run; nothing is written */
 } earbit_status;
 
 /* Samples of audio that can be run: 25 ms, which is one frame, to 4 h at 16 kHz. */
@@ -42,8 +47,8 @@ typedef enum {
 #define EARBIT_MAX_SAMPLES 230400000
 #define EARBIT_MAX_THREADS 256
 
-/* Opens a file that `earbit export` wrote.  On success *program is to be closed by earbit_close, on
- * failure it is null.  The file is not needed afterwards. */
+/* Opens a file that `earbit export` wrote; its path is UTF-8 on Windows.  On success *program is to
+ * be closed by earbit_close, on failure it is null.  The file is not needed afterwards. */
 EARBIT_API earbit_status earbit_open(const char* path, earbit_program** program);
 
 /* The same for a file of `size` bytes that is in memory, at any address; it is only read, and not
@@ -76,6 +81,11 @@ EARBIT_API earbit_status earbit_run(const earbit_program* program, const float* 
 EARBIT_API earbit_status earbit_run_states(const earbit_program* program, const float* samples,
                                            int64_t n_samples, int n_threads, float* features,
                                            int64_t n_floats);
+
+/* Ends all runs of the program that have begun, on any thread, within milliseconds: they return
+ * EARBIT_CANCELLED.  Later runs are not affected.  May be called by any thread and in a signal
+ * handler; nothing happens for null. */
+EARBIT_API void earbit_cancel(const earbit_program* program);
 
 /* Kinds of heads, which `earbit export --head` packs, and the function that decodes each. */
 typedef enum {

@@ -72,7 +72,7 @@ Value scores_of(const earbit_program* program, const Head& head, const float* sa
   require_range("n_threads", n_threads, 1, EARBIT_MAX_THREADS);
   n_rows(program, head, n_samples);
   require_finite(samples, n_samples);
-  return values(program->loaded, samples, n_samples, {head.value}, n_threads).front();
+  return values(*program, samples, n_samples, {head.value}, n_threads).front();
 }
 
 // Calls a function that gives a size, or 0 after a failure.
@@ -119,6 +119,7 @@ const char* earbit_label(const earbit_program* program, int i) {
   const char* label = nullptr;
   guarded(kNoMemory, [&] {
     const std::vector<std::string>& labels = head_of(program).labels;
+    if (labels.empty()) throw BadArgument("the program's head has no labels");
     require_range("i", i, 0, static_cast<int64_t>(labels.size()) - 1);
     label = labels[i].c_str();
   });

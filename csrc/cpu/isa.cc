@@ -91,6 +91,8 @@ bool is_available(Isa isa) {
   if (isa == Isa::neon) return true;
 #if defined(__linux__)
   if (isa == Isa::dotprod) return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#elif defined(__APPLE__)
+  if (isa == Isa::dotprod) return true;  // every Mac with an ARM CPU has it
 #endif
 #endif
   return false;

@@ -1,6 +1,8 @@
 #include "cpu/thread_pool.h"
 
+#if !defined(_WIN32)
 #include <pthread.h>
+#endif
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -176,7 +178,9 @@ std::atomic<Pool*> current_pool{nullptr};
 Pool& pool() {
   static const bool is_ready = [] {
     current_pool = new Pool();
+#if !defined(_WIN32)
     pthread_atfork(nullptr, nullptr, [] { current_pool = new Pool(); });
+#endif
     return true;
   }();
   static_cast<void>(is_ready);

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <system_error>
 
 #include "file/format_error.h"
@@ -46,10 +45,6 @@ void FileSource::read(uint64_t offset, size_t n, void* into) const {
     offset += static_cast<uint64_t>(n_read);
     n -= static_cast<size_t>(n_read);
   }
-}
-
-void MemorySource::read(uint64_t offset, size_t n, void* into) const {
-  if (n > 0) std::memcpy(into, data_ + offset, n);
 }
 
 }  // namespace earbit

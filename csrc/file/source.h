@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 namespace earbit {
@@ -25,7 +26,7 @@ class Source {
 // A file that is open during the lifetime of the object.
 class FileSource : public Source {
  public:
-  // Throws FormatError unless the path is a readable regular file.
+  // Throws FormatError unless the path, in UTF-8 on Windows, is a readable regular file.
   explicit FileSource(const std::string& path);
   ~FileSource() override;
   FileSource(const FileSource&) = delete;
@@ -46,7 +47,9 @@ class MemorySource : public Source {
       : data_(static_cast<const std::byte*>(data)), size_(size) {}
 
   uint64_t size() const override { return size_; }
-  void read(uint64_t offset, size_t n, void* into) const override;
+  void read(uint64_t offset, size_t n, void* into) const override {
+    if (n > 0) std::memcpy(into, data_ + offset, n);
+  }
 
  private:
   const std::byte* data_;

@@ -107,6 +107,10 @@ int64_t Attributes::rows(const std::string& name) const {
   return found->second.shape[0];
 }
 
+int64_t Attributes::columns(const std::string& name) const {
+  return rows(name) < 0 ? -1 : tensors_.at(name).shape[1];
+}
+
 void Attributes::finish() const {
   for (const auto& [name, is_used] : used_) {
     if (!is_used) throw std::invalid_argument("this op has no '" + name + "'");

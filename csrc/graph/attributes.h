@@ -44,6 +44,8 @@ class Attributes {
   Elements<uint8_t> u8(const std::string& name, const std::vector<int64_t>& shape);
   // Number of rows of a matrix with a known number of columns; -1 if there is no such matrix.
   int64_t rows(const std::string& name) const;
+  // The same of columns.
+  int64_t columns(const std::string& name) const;
 
   // Throws if an attribute was not read.
   void finish() const;

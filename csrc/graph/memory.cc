@@ -10,30 +10,13 @@
 namespace earbit {
 namespace {
 
-// The address sanitizer: GCC defines a macro, Clang has a feature.
-#if defined(__SANITIZE_ADDRESS__)
-#define EARBIT_ADDRESS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define EARBIT_ADDRESS_SANITIZER 1
-#endif
-#endif
-
-// A block is reused for values of at least half its size.  With the address sanitizer blocks are
-// never reused, so that it detects accesses beyond the end of a value.
-#if defined(EARBIT_ADDRESS_SANITIZER)
-constexpr bool kIsUsedAgain = false;
-#else
-constexpr bool kIsUsedAgain = true;
-#endif
-
 // From this size on, blocks are mapped directly, so that freeing them returns memory to the system;
 // freed heap memory may stay in the process.
 constexpr size_t kMapped = size_t{1} << 18;
 
 bool is_mapped([[maybe_unused]] size_t n_bytes) {
 #if defined(__unix__)
-  return kIsUsedAgain && n_bytes >= kMapped;
+  return Memory::kIsUsedAgain && n_bytes >= kMapped;
 #else
   return false;
 #endif

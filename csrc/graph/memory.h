@@ -10,6 +10,15 @@
 #include <mutex>
 #include <vector>
 
+// The address sanitizer: GCC defines a macro, Clang has a feature.
+#if defined(__SANITIZE_ADDRESS__)
+#define EARBIT_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EARBIT_ADDRESS_SANITIZER 1
+#endif
+#endif
+
 namespace earbit {
 
 class Memory : public std::enable_shared_from_this<Memory> {
@@ -28,6 +37,14 @@ class Memory : public std::enable_shared_from_this<Memory> {
   void trim() noexcept;
 
   static constexpr size_t kAlignment = 64;
+
+  // Whether blocks are used more than once.  With the address sanitizer they are not, so that it
+  // detects accesses beyond the end of a value.
+#if defined(EARBIT_ADDRESS_SANITIZER)
+  static constexpr bool kIsUsedAgain = false;
+#else
+  static constexpr bool kIsUsedAgain = true;
+#endif
 
  private:
   struct Block {

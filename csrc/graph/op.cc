@@ -5,6 +5,25 @@
 
 namespace earbit {
 
+int64_t Op::rows(const std::vector<int64_t>& inputs) const {
+  int64_t n = -1;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Needs needs = this->needs(i);
+    if (needs.is_all) continue;
+    const int64_t count = needs.count(inputs[i]);
+    if (count == 0 && !needs.is_row()) {
+      throw std::invalid_argument(std::to_string(inputs[i]) +
+                                  " frames are too few for a window of " +
+                                  std::to_string(needs.left + needs.right + 1));
+    }
+    if (n >= 0 && count != n) {
+      throw UnfitRows(std::to_string(n) + " and " + std::to_string(count) + " frames");
+    }
+    n = count;
+  }
+  return n >= 0 ? n : inputs[0];
+}
+
 std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& inputs,
                             Attributes& attributes) {
   // Never destroyed: a thread may still load a program while the process exits.
@@ -39,10 +58,7 @@ const char* name_of(Kind kind) {
 }
 
 void expect(const std::vector<Type>& inputs, size_t n, Kind kind) {
-  if (inputs.size() != n) {
-    throw std::invalid_argument(std::to_string(inputs.size()) + " inputs, expected " +
-                                std::to_string(n));
-  }
+  expect_inputs(inputs, n);
   for (const Type& input : inputs) {
     if (input.kind != kind) {
       throw std::invalid_argument(std::string("an input is ") + name_of(input.kind) +
@@ -52,6 +68,12 @@ void expect(const std::vector<Type>& inputs, size_t n, Kind kind) {
 }
 
 }  // namespace
+
+void expect_inputs(const std::vector<Type>& inputs, size_t n) {
+  if (inputs.size() == n) return;
+  throw std::invalid_argument(std::to_string(inputs.size()) + " inputs, expected " +
+                              std::to_string(n));
+}
 
 void expect_floats(const std::vector<Type>& inputs, size_t n) { expect(inputs, n, Kind::floats); }
 void expect_bits(const std::vector<Type>& inputs, size_t n) { expect(inputs, n, Kind::bits); }

@@ -3,52 +3,81 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "graph/attributes.h"
-#include "graph/value.h"
+#include "graph/scratch.h"
+#include "graph/view.h"
 
 namespace earbit {
 
-// Resources of an op during a run, besides its inputs.
-struct Workspace {
-  Memory& memory;
-  int n_threads;
-
-  Value make(const Type& type, int64_t rows) const { return Value::make(memory, type, rows); }
-
-  // The buffer of a float input without other owners, else a new one of the same shape.
-  Value buffer_of(const Value& x) const {
-    return x.floats.use_count() == 1 ? x : make(x.type, x.rows);
-  }
+// Inputs of an op that have different numbers of rows, which no audio makes equal.
+struct UnfitRows : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
 };
 
+// Data of an op in one run: what all rows of the result share, such as keys in the layout of
+// weights, or what passes from one row to the next.
+class State {
+ public:
+  virtual ~State() = default;
+
+  // Parts can be computed on any thread and in any order, all before `finish` and before any row.
+  virtual int64_t n_parts() const { return 0; }
+  virtual void run_part(int64_t /*part*/, Scratch& /*scratch*/) {}
+  virtual void finish() {}
+};
+
+// Order in which an op computes rows: any order, on several threads, or one after the other.
+enum class Order { any, forward, backward };
+
+// Rows that an op computes at once.
+struct BlockRows {
+  int64_t most = 0;  // 0: any number, so that the op can follow another op on the same rows
+  int64_t multiple = 1;
+};
+
+// A part of a result: some rows of one group of columns.
+struct Block {
+  std::span<const View> inputs;  // with the rows that are needed at least
+  Rows rows;
+  int column_group;
+  View y;
+  State* state;
+  Scratch& scratch;
+};
+
+// Ops are immutable, so several threads can run one.
 class Op {
  public:
   virtual ~Op() = default;
 
-  // Type of the result for given input types.
   virtual const Type& type() const = 0;
 
-  // Number of rows of the result for an input `rows_from` of n rows, at most kMaxRows.  Throws
-  // std::invalid_argument if there are too few rows.
-  virtual int64_t rows(const std::vector<int64_t>& inputs) const { return inputs[rows_from()]; }
-  virtual size_t rows_from() const { return 0; }
+  // Rows of an input that rows of the result need.  Ops that take any block need the same row.
+  virtual Needs needs(size_t /*input*/) const { return Needs::row(); }
 
-  // Whether the result has twice as many rows as the input.  Rows are doubled only once along a
-  // path, since a chain of such ops could produce any number of rows.
-  virtual bool doubles_rows() const { return false; }
+  // Number of rows of the result, at most kMaxRows, for inputs of n rows.  By default as many as
+  // the inputs that are not needed as a whole give.  Throws std::invalid_argument if there are too
+  // few, and UnfitRows if inputs do not fit each other.
+  virtual int64_t rows(const std::vector<int64_t>& inputs) const;
 
-  int64_t rows_of(const std::vector<Value>& inputs) const {
-    std::vector<int64_t> n;
-    for (const Value& input : inputs) n.push_back(input.rows);
-    return rows(n);
-  }
+  // Groups of columns of the result that are computed independently, such as heads.
+  virtual int n_column_groups() const { return 1; }
+  virtual BlockRows block_rows() const { return {}; }
+  virtual Order order() const { return Order::any; }
 
-  // Computes the result; inputs have the types that the op was built for.  Ops are immutable, so
-  // several threads can run one.  Throws std::invalid_argument if there are too few rows.
-  virtual Value run(const std::vector<Value>& inputs, const Workspace& work) const = 0;
+  // Whether row i of the result can be written over row i of this input, which has its type.
+  virtual bool can_overwrite(size_t /*input*/) const { return false; }
+
+  // The state of a run, or null.  Inputs that are needed as a whole have all rows.
+  virtual std::unique_ptr<State> start(std::span<const View> /*inputs*/) const { return nullptr; }
+
+  // Computes block.rows of y, in the columns of a group.
+  virtual void run_rows(const Block& block) const = 0;
 };
 
 // Builds the op `name`; throws std::invalid_argument for an unknown name and for invalid attributes
@@ -64,6 +93,7 @@ using MakeOp = std::unique_ptr<Op> (*)(const std::vector<Type>&, Attributes&);
 #undef OP
 
 // Input checks of the factories.
+void expect_inputs(const std::vector<Type>& inputs, size_t n);
 void expect_floats(const std::vector<Type>& inputs, size_t n);
 void expect_bits(const std::vector<Type>& inputs, size_t n);
 void expect_codes(const std::vector<Type>& inputs, size_t n);

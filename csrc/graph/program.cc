@@ -1,10 +1,30 @@
 #include "graph/program.h"
 
 #include <algorithm>
-#include <chrono>
 #include <stdexcept>
 
+#include "graph/executor.h"
+
 namespace earbit {
+namespace {
+
+constexpr int64_t kUsualSamples = 160'000;  // 10 s
+
+int64_t rows_of(const Step& step, const std::vector<int64_t>& rows) {
+  std::vector<int64_t> inputs;
+  for (int id : step.inputs) inputs.push_back(rows[id]);
+  int64_t n = 0;
+  try {
+    n = step.op->rows(inputs);
+  } catch (const UnfitRows& error) {
+    throw UnfitRows(step.name + " of " + error.what());
+  }
+  if (n <= kMaxRows) return n;
+  throw std::invalid_argument("a value of " + std::to_string(n) + " rows, at most " +
+                              std::to_string(kMaxRows) + " are allowed; cut the audio");
+}
+
+}  // namespace
 
 int Program::add(const std::string& name, const std::vector<int>& inputs, Attributes& attributes) {
   std::vector<Type> types;
@@ -16,59 +36,70 @@ int Program::add(const std::string& name, const std::vector<int>& inputs, Attrib
     types.push_back(type(id));
   }
   Step step{name, inputs, make_op(name, types, attributes)};
-  step.row_op = dynamic_cast<const RowOp*>(step.op.get());
-  const int from = inputs[step.op->rows_from()];
-  step.is_doubled = from > 0 && steps_[from - 1].is_doubled;
-  if (step.op->doubles_rows()) {
-    if (step.is_doubled) {
-      throw std::invalid_argument("the rows of value " + std::to_string(from) + " follow from " +
-                                  name + " already");
-    }
-    step.is_doubled = true;
-  }
+  const bool has_more = has_more_rows(step);
+  has_more_rows_.reserve(steps_.size() + 1);
   steps_.push_back(std::move(step));
-  try {
-    join_chain();
-  } catch (...) {
-    steps_.pop_back();
-    throw;
-  }
+  has_more_rows_.push_back(has_more);
+  plans_.clear();
   return n_values() - 1;
 }
 
-// Adds the last step to a chain; changes nothing if memory runs out.
-void Program::join_chain() {
-  const int s = static_cast<int>(steps_.size()) - 1;
-  int last = -1;  // last chain that computes an input
-  for (int id : steps_[s].inputs) last = std::max(last, id == 0 ? -1 : steps_[id - 1].chain);
-  const RowOp* op = steps_[s].row_op;
-  const bool joins = op != nullptr && op->is_row_by_row() && last >= 0 &&
-                     steps_[chains_[last].front()].row_op != nullptr;
-  if (joins) {
-    chains_[last].push_back(s);
-  } else {
-    last = static_cast<int>(chains_.size());
-    chains_.push_back({s});
+// Whether a result has about twice as many rows as the audio could give it.  Rows are doubled only
+// once along a path, since a chain of such ops could produce any number of rows.
+bool Program::has_more_rows(const Step& step) const {
+  const auto is_more = [this](int id) { return id > 0 && has_more_rows_[id - 1] != 0; };
+  // The rows follow from the last input that is not needed as a whole.
+  for (size_t k = step.inputs.size(); k-- > 0;) {
+    if (!step.op->needs(k).is_all) return is_more(step.inputs[k]);
   }
-  steps_[s].chain = last;
+  constexpr int64_t kMany = 1 << 20;
+  const int from = step.inputs.front();
+  if (step.op->rows(std::vector<int64_t>(step.inputs.size(), kMany)) <= kMany) return is_more(from);
+  if (is_more(from)) {
+    throw std::invalid_argument("the rows of value " + std::to_string(from) + " follow from " +
+                                step.name + " already");
+  }
+  return true;
+}
+
+void Program::prepare(const std::vector<int>& outputs) { plans_.push_back(plan(outputs)); }
+
+Plan Program::plan(const std::vector<int>& outputs) const {
+  for (int id : outputs) {
+    if (id >= 0 && id < n_values()) continue;
+    throw std::invalid_argument("value " + std::to_string(id) + "; there are " +
+                                std::to_string(n_values()));
+  }
+  std::vector<int64_t> row_bytes;
+  for (int id = 0; id < n_values(); ++id) row_bytes.push_back(type(id).row_bytes());
+  std::vector<int64_t> n_rows = {kUsualSamples};
+  for (const Step& step : steps_) {
+    try {
+      n_rows.push_back(rows_of(step, n_rows));
+    } catch (const std::invalid_argument&) {
+      n_rows.push_back(1);  // audio of this length cannot be run
+    }
+  }
+  return make_plan(steps_, outputs, row_bytes, n_rows);
+}
+
+std::vector<int64_t> Program::needed_rows(int64_t n, const Plan& plan) const {
+  std::vector<int64_t> n_rows = {n};
+  for (size_t s = 0; s < steps_.size(); ++s) {
+    const bool is_needed = plan.places[s + 1].kind != Place::Kind::nowhere;
+    n_rows.push_back(is_needed ? rows_of(steps_[s], n_rows) : 0);
+  }
+  return n_rows;
 }
 
 std::vector<int64_t> Program::rows(int64_t n, int last) const {
-  std::vector<int64_t> rows;
-  const auto add = [&](int64_t n_rows) {
-    if (n_rows > kMaxRows) {
-      throw std::invalid_argument("a value of " + std::to_string(n_rows) + " rows, at most " +
-                                  std::to_string(kMaxRows) + " are allowed; cut the audio");
-    }
-    rows.push_back(n_rows);
-  };
-  add(n);
-  for (int s = 0; s < last; ++s) {
-    std::vector<int64_t> inputs;
-    for (int id : steps_[s].inputs) inputs.push_back(rows[id]);
-    add(steps_[s].op->rows(inputs));
+  if (n > kMaxRows) {
+    throw std::invalid_argument("a value of " + std::to_string(n) + " rows, at most " +
+                                std::to_string(kMaxRows) + " are allowed; cut the audio");
   }
-  return rows;
+  std::vector<int64_t> n_rows = {n};
+  for (int s = 0; s < last; ++s) n_rows.push_back(rows_of(steps_[s], n_rows));
+  return n_rows;
 }
 
 int64_t Program::min_samples(int id) const {
@@ -93,107 +124,48 @@ int64_t Program::min_samples(int id) const {
   return enough;
 }
 
-// Number of remaining uses of every value.
-std::vector<int> Program::uses(int n_steps, const std::vector<int>& outputs) const {
-  std::vector<int> uses(n_values(), 0);
-  for (int s = 0; s < n_steps; ++s) {
-    for (int id : steps_[s].inputs) ++uses[id];
-  }
-  for (int id : outputs) ++uses[id];
-  return uses;
-}
-
-std::vector<Value> Program::inputs_of(const Step& step, std::vector<Value>& values,
-                                      std::vector<int>& uses) const {
-  std::vector<Value> inputs;
-  for (int id : step.inputs) {
-    inputs.push_back(values[id]);
-    // Released at its last use, so that the op is the only owner and can overwrite it.
-    if (--uses[id] == 0) values[id] = Value();
-  }
-  return inputs;
-}
-
-void Program::run_chain(const Chain& chain, int n_steps, std::vector<Value>& values,
-                        std::vector<int>& uses, const Workspace& work) const {
-  const auto made = [&](int s, Value value, int64_t n_rows) {
-    if (value.rows != n_rows) {
-      throw std::logic_error("op " + std::to_string(s) + " (" + steps_[s].name + ") made " +
-                             std::to_string(value.rows) + " rows, not as many as it says");
-    }
-    if (uses[s + 1] > 0) values[s + 1] = std::move(value);
-  };
-  if (steps_[chain.front()].row_op == nullptr) {
-    const int s = chain.front();
-    const std::vector<Value> inputs = inputs_of(steps_[s], values, uses);
-    made(s, steps_[s].op->run(inputs, work), steps_[s].op->rows_of(inputs));
-    return;
-  }
-  std::vector<RunningRows> running;
-  std::vector<Value> unused;
-  for (int s : chain) {
-    if (s >= n_steps) break;
-    const RowOp* op = steps_[s].row_op;
-    std::vector<Value> inputs = inputs_of(steps_[s], values, uses);
-    Value y = op->output(inputs, work);
-    const int64_t n_rows = op->rows_of(inputs);
-    if (running.empty()) inputs = op->prepared(inputs, work);
-    // An overwritten buffer keeps one owner, the result, so that the next op can overwrite it too.
-    for (Value& input : inputs) {
-      if (input.floats != nullptr && input.floats == y.floats) input = unowned(input);
-    }
-    running.push_back({op, std::move(inputs), unowned(y)});
-    if (uses[s + 1] == 0) unused.push_back(y);
-    made(s, std::move(y), n_rows);
-  }
-  run_blocks(running, work.n_threads);
-}
-
-template <typename Around>
-std::vector<Value> Program::run_chains(const float* waveform, int64_t n,
-                                       const std::vector<int>& outputs, int n_threads,
-                                       Around&& around) const {
-  int n_steps = 0;
-  for (int id : outputs) {
-    if (id < 0 || id >= n_values()) {
-      throw std::invalid_argument("value " + std::to_string(id) + "; there are " +
-                                  std::to_string(n_values()));
-    }
-    n_steps = std::max(n_steps, id);
-  }
-  std::vector<int> uses_left = uses(n_steps, outputs);
-  const Workspace work{*memory_, n_threads};
+std::vector<Value> Program::run(const float* waveform, int64_t n, const std::vector<int>& outputs,
+                                int n_threads, Cancel* cancel) const {
+  const auto prepared = std::find_if(plans_.begin(), plans_.end(),
+                                     [&](const Plan& known) { return known.outputs == outputs; });
+  Plan own;
+  if (prepared == plans_.end()) own = plan(outputs);
+  const Plan& of_run = prepared == plans_.end() ? own : *prepared;
   std::vector<Value> results;
-  results.reserve(outputs.size());
-  std::vector<Value> values(n_values());
-  values[0] = work.make(waveform_, n);
-  std::copy(waveform, waveform + n, values[0].floats.get());
-  for (const Chain& chain : chains_) {
-    if (chain.front() >= n_steps) break;
-    around(chain, [&] { run_chain(chain, n_steps, values, uses_left, work); });
+  {
+    const std::vector<int64_t> n_rows = needed_rows(n, of_run);
+    Executor executor(steps_, of_run, n_rows, *memory_, n_threads, cancel);
+    results = executor.run(waveform);
   }
-  for (int id : outputs) results.push_back(values[id]);
-  values.clear();
   memory_->trim();
   return results;
 }
 
-std::vector<Value> Program::run(const float* waveform, int64_t n, const std::vector<int>& outputs,
-                                int n_threads) const {
-  return run_chains(waveform, n, outputs, n_threads, [](const Chain&, auto&& run) { run(); });
-}
-
-std::vector<std::pair<std::string, double>> Program::profile(const float* waveform, int64_t n,
-                                                             int n_threads) const {
-  std::vector<std::pair<std::string, double>> times;
-  run_chains(waveform, n, {n_values() - 1}, n_threads, [&](const Chain& chain, auto&& run) {
-    const auto start = std::chrono::steady_clock::now();
-    run();
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    std::string name;
-    for (int s : chain) name += (name.empty() ? "" : "+") + steps_[s].name;
-    times.emplace_back(name, elapsed.count());
-  });
+std::vector<OpTime> Program::profile(const float* waveform, int64_t n, int n_threads,
+                                     Cancel* cancel) const {
+  std::vector<char> is_read(n_values(), 0);
+  for (const Step& step : steps_) {
+    for (int id : step.inputs) is_read[id] = 1;
+  }
+  std::vector<int> outputs;  // nothing is left out
+  for (int id = 1; id < n_values(); ++id) {
+    if (is_read[id] == 0) outputs.push_back(id);
+  }
+  const Plan of_run = plan(outputs);
+  std::vector<double> seconds;
+  {
+    const std::vector<int64_t> n_rows = needed_rows(n, of_run);
+    Executor executor(steps_, of_run, n_rows, *memory_, n_threads, cancel);
+    executor.measure();
+    executor.run(waveform);
+    seconds = executor.seconds();
+  }
+  memory_->trim();
+  std::vector<OpTime> times;
+  for (size_t s = 0; s < steps_.size(); ++s) times.push_back({steps_[s].name, 0, seconds[s]});
+  for (size_t c = 0; c < of_run.chains.size(); ++c) {
+    for (int s : of_run.chains[c].steps) times[s].chain = static_cast<int>(c);
+  }
   return times;
 }
 

@@ -6,9 +6,17 @@
 #include <utility>
 #include <vector>
 
-#include "graph/row_op.h"
+#include "graph/cancel.h"
+#include "graph/plan.h"
 
 namespace earbit {
+
+// Seconds of an op in a run.
+struct OpTime {
+  std::string name;
+  int chain;  // number of the chain that the op ran in
+  double seconds;
+};
 
 class Program {
  public:
@@ -21,16 +29,20 @@ class Program {
   // is then unchanged.
   int add(const std::string& name, const std::vector<int>& inputs, Attributes& attributes);
 
-  // Runs on n samples and returns the values asked for; others are freed after their last use.
-  std::vector<Value> run(const float* waveform, int64_t n, const std::vector<int>& outputs,
-                         int n_threads) const;
+  // Makes the plan of runs for these outputs now.  Runs for other outputs make it when they begin.
+  // Throws std::invalid_argument for a value that does not exist.
+  void prepare(const std::vector<int>& outputs);
 
-  // Name and seconds of every chain of ops that run together, in order.
-  std::vector<std::pair<std::string, double>> profile(const float* waveform, int64_t n,
-                                                      int n_threads) const;
+  // Runs on n samples and returns the values asked for.  Throws Cancelled if `cancel` asks for it.
+  std::vector<Value> run(const float* waveform, int64_t n, const std::vector<int>& outputs,
+                         int n_threads, Cancel* cancel = nullptr) const;
+
+  // Time of every op in order, also of those that run in one chain.
+  std::vector<OpTime> profile(const float* waveform, int64_t n, int n_threads,
+                              Cancel* cancel = nullptr) const;
 
   // Rows of values 0 to `last` for n samples.  Throws std::invalid_argument when there are too few
-  // or more than kMaxRows.
+  // or more than kMaxRows, and UnfitRows.
   std::vector<int64_t> rows(int64_t n, int last) const;
   std::vector<int64_t> rows(int64_t n) const { return rows(n, n_values() - 1); }
 
@@ -44,32 +56,14 @@ class Program {
   int n_values() const { return static_cast<int>(steps_.size()) + 1; }
 
  private:
-  struct Step {
-    std::string name;
-    std::vector<int> inputs;
-    std::unique_ptr<Op> op;
-    const RowOp* row_op = nullptr;  // the op, if it is one
-    bool is_doubled = false;        // whether it, or an op before it, doubles rows
-    int chain = 0;
-  };
-
-  // Steps that run together on blocks of rows: the first one, and row-wise steps that read only its
-  // results or those of earlier chains.
-  using Chain = std::vector<int>;
-
-  void join_chain();
-  std::vector<int> uses(int n_steps, const std::vector<int>& outputs) const;
-  std::vector<Value> inputs_of(const Step& step, std::vector<Value>& values,
-                               std::vector<int>& uses) const;
-  void run_chain(const Chain& chain, int n_steps, std::vector<Value>& values,
-                 std::vector<int>& uses, const Workspace& work) const;
-  template <typename Around>
-  std::vector<Value> run_chains(const float* waveform, int64_t n, const std::vector<int>& outputs,
-                                int n_threads, Around&& around) const;
+  Plan plan(const std::vector<int>& outputs) const;
+  bool has_more_rows(const Step& step) const;
+  std::vector<int64_t> needed_rows(int64_t n, const Plan& plan) const;
 
   const Type waveform_ = Type::floats(1);  // value 0
   std::vector<Step> steps_;
-  std::vector<Chain> chains_;
+  std::vector<char> has_more_rows_;  // of every value: whether an op has added rows
+  std::vector<Plan> plans_;
   // Shared by all runs; it does not affect results.
   std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();
 };

@@ -70,8 +70,12 @@ struct Value {
 
   // Not initialised.  Throws std::invalid_argument for one that is larger than kMaxBytes.
   static Value make(Memory& memory, const Type& type, int64_t rows) {
+    return in(memory.take(static_cast<size_t>(type.bytes(rows))), type, rows);
+  }
+
+  // In a block that is large enough.
+  static Value in(const std::shared_ptr<void>& block, const Type& type, int64_t rows) {
     Value value{type, rows, nullptr, nullptr, nullptr};
-    const std::shared_ptr<void> block = memory.take(static_cast<size_t>(type.bytes(rows)));
     switch (type.kind) {
       case Kind::floats:
         value.floats = {block, static_cast<float*>(block.get())};
@@ -84,6 +88,18 @@ struct Value {
         break;
     }
     return value;
+  }
+
+  void* data() const {
+    switch (type.kind) {
+      case Kind::bits:
+        return words.get();
+      case Kind::codes:
+        return codes.get();
+      case Kind::floats:
+        break;
+    }
+    return floats.get();
   }
 
   float* row(int64_t i) const { return floats.get() + i * type.cols; }

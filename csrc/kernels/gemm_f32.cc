@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <memory>
 
-#include "cpu/thread_pool.h"
 #include "kernels/best_of.h"
 
 namespace earbit {
@@ -70,27 +69,24 @@ PanelsF32 PanelsF32::of_transposed(const GemmF32Kernel& kernel, const float* w, 
 }
 
 void PanelsF32::run_panels(int first, int last, const float* a, ptrdiff_t a_stride, int64_t n_rows,
-                           const float* bias, float* c, ptrdiff_t c_stride, int n_threads) const {
-  // Short inputs are split further, so that every thread has rows.
-  const int64_t rows_per_thread = (n_rows + n_threads - 1) / n_threads;
-  const int64_t grain =
-      std::min(kBlockRows, (rows_per_thread + kernel_->rows - 1) / kernel_->rows * kernel_->rows);
-  parallel_for(n_rows, grain, n_threads, [&](int64_t begin, int64_t end) {
-    const ptrdiff_t stride = std::min(n_k_, kBlockK) + kCopyGap;
-    const auto copy = std::make_unique_for_overwrite<float[]>((end - begin) * stride);
+                           const float* bias, float* c, ptrdiff_t c_stride) const {
+  const ptrdiff_t stride = std::min(n_k_, kBlockK) + kCopyGap;
+  const auto copy = std::make_unique_for_overwrite<float[]>(std::min(n_rows, kBlockRows) * stride);
+  for (int64_t begin = 0; begin < n_rows; begin += kBlockRows) {
+    const int64_t n_here = std::min(kBlockRows, n_rows - begin);
     const auto block = [&](int k, int block_k) {
-      run_block(first, last, copy.get(), stride, k, block_k, end - begin, bias,
-                c + begin * c_stride, c_stride);
+      run_block(first, last, copy.get(), stride, k, block_k, n_here, bias, c + begin * c_stride,
+                c_stride);
     };
     if (n_k_ == 0) block(0, 0);
     for (int k = 0; k < n_k_; k += kBlockK) {
       const int block_k = std::min(kBlockK, n_k_ - k);
-      for (int64_t i = begin; i < end; ++i) {
-        std::copy_n(a + i * a_stride + k, block_k, copy.get() + (i - begin) * stride);
+      for (int64_t i = 0; i < n_here; ++i) {
+        std::copy_n(a + (begin + i) * a_stride + k, block_k, copy.get() + i * stride);
       }
       block(k, block_k);
     }
-  });
+  }
 }
 
 void PanelsF32::run_block(int first, int last, const float* a, ptrdiff_t a_stride, int k,

@@ -1,7 +1,7 @@
 // Float matrix product: c[i][j] (+)= sum_k a[i][k] * w[j][k].
 //
 // As in gemm_b1, a kernel multiplies a few rows with a panel of outputs, and rows of A may overlap.
-// Sums are in the order of k, so results do not depend on threads or on the grouping of rows.
+// Sums are in the order of k, so results do not depend on the grouping of rows.
 #pragma once
 
 #include <cstddef>
@@ -39,11 +39,12 @@ class PanelsF32 {
                                  int n_cols, int n_k);
 
   int panel_cols() const { return kernel_->cols; }
+  int kernel_rows() const { return kernel_->rows; }
 
   // c[i][j] = bias[j] + sum_k a[i][k] w[j][k] for n_rows rows; bias may be null.
   void run(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* bias, float* c,
-           ptrdiff_t c_stride, int n_threads) const {
-    run_panels(0, n_panels_, a, a_stride, n_rows, bias, c, c_stride, n_threads);
+           ptrdiff_t c_stride) const {
+    run_panels(0, n_panels_, a, a_stride, n_rows, bias, c, c_stride);
   }
 
   // The same for outputs [first_col, last_col), extended to whole panels: column 0 of c is the
@@ -51,14 +52,14 @@ class PanelsF32 {
   void run_columns(int first_col, int last_col, const float* a, ptrdiff_t a_stride, int64_t n_rows,
                    float* c, ptrdiff_t c_stride) const {
     run_panels(first_col / kernel_->cols, (last_col - 1) / kernel_->cols + 1, a, a_stride, n_rows,
-               nullptr, c, c_stride, 1);
+               nullptr, c, c_stride);
   }
 
  private:
   PanelsF32(const GemmF32Kernel& kernel, int n_cols, int n_k);
 
   void run_panels(int first, int last, const float* a, ptrdiff_t a_stride, int64_t n_rows,
-                  const float* bias, float* c, ptrdiff_t c_stride, int n_threads) const;
+                  const float* bias, float* c, ptrdiff_t c_stride) const;
 
   // One block of k for a few rows.
   void run_block(int first, int last, const float* a, ptrdiff_t a_stride, int k, int block_k,

@@ -9,14 +9,13 @@
 #include <optional>
 #include <utility>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/softmax_b1.h"
 #include "ops/attention_scales.h"
 #include "ops/biased_attention_b1.h"
 #include "ops/context_b1.h"
 #include "ops/head_bits.h"
-#include "ops/head_blocks.h"
+#include "ops/heads.h"
 #include "ops/position_bias.h"
 
 namespace earbit {
@@ -46,30 +45,35 @@ class AttentionB1 : public Op {
 
   const Type& type() const override { return context_.type(); }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[0].rows;
-    if (inputs[1].rows != n || inputs[2].rows != n) {
-      throw std::invalid_argument("q, k and v have different numbers of frames");
-    }
-    const auto heads = make_heads<Head>(in_.groups, work.n_threads, [&](int h) {
-      return Head{KeysB1(inputs[1].group(h), n, in_.words()), context_.values_of(inputs[2], h)};
-    });
-    Value y = work.make(type(), n);
-    // One task computes all heads of a row, because heads share words of a binary output.
-    parallel_for(n, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
-      const GemmB1Kernel& kernel = heads[0]->values.kernel();
-      const int step = std::min(kernel.rows, QueriesB1::kMax);
-      ContextRows rows(kernel, words_seen(n, step));
-      std::vector<uint16_t> counts(step * rows.p_words * kWordBits);
-      context_.clear(begin, end, y);
-      for (int64_t first = begin; first < end; first += step) {
-        const int n_rows = static_cast<int>(std::min<int64_t>(step, end - first));
-        for (int h = 0; h < in_.groups; ++h) {
-          attend(inputs[0].group(h), *heads[h], h, first, n_rows, n, counts, rows, y);
-        }
+  Needs needs(size_t input) const override { return input == 0 ? Needs::row() : Needs::all(); }
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return rows_of_attention(inputs, inputs.size());
+  }
+  BlockRows block_rows() const override { return {kBlockRows, 1}; }
+
+  std::unique_ptr<State> start(std::span<const View> inputs) const override {
+    return std::make_unique<Heads<Head>>(
+        in_.groups, inputs, [this](const std::vector<View>& in, int h) {
+          const int64_t n = in[1].rows.size();
+          return Head{KeysB1(in[1].bits_row(h, 0), n, in_.words()), context_.values_of(in[2], h)};
+        });
+  }
+
+  // All heads of a row at once, because heads share words of a binary output.
+  void run_rows(const Block& block) const override {
+    const auto& heads = static_cast<const Heads<Head>&>(*block.state);
+    const int64_t n = block.inputs[1].rows.end;
+    const GemmB1Kernel& kernel = heads[0].values.kernel();
+    const int step = std::min(kernel.rows, QueriesB1::kMax);
+    ContextRows rows(kernel, words_seen(n, step));
+    std::vector<uint16_t> counts(step * rows.p_words * kWordBits);
+    context_.clear(block.rows.begin, block.rows.end, block.y);
+    for (int64_t first = block.rows.begin; first < block.rows.end; first += step) {
+      const int n_rows = static_cast<int>(std::min<int64_t>(step, block.rows.end - first));
+      for (int h = 0; h < in_.groups; ++h) {
+        attend(block, heads[h], h, first, n_rows, counts, rows);
       }
-    });
-    return y;
+    }
   }
 
  private:
@@ -88,8 +92,9 @@ class AttentionB1 : public Op {
   }
 
   // Computes rows [first, first + n_rows) of one head, in its columns of y.
-  void attend(const uint64_t* q, const Head& head, int h, int64_t first, int n_rows, int64_t n,
-              std::vector<uint16_t>& counts, ContextRows& rows, const Value& y) const {
+  void attend(const Block& block, const Head& head, int h, int64_t first, int n_rows,
+              std::vector<uint16_t>& counts, ContextRows& rows) const {
+    const int64_t n = block.inputs[1].rows.end;
     const int words = in_.words();
     const int64_t low = radius_ < 0 ? 0 : std::max<int64_t>(0, first - radius_);
     const int64_t high = radius_ < 0 ? n : std::min(n, first + n_rows + radius_);
@@ -97,7 +102,7 @@ class AttentionB1 : public Op {
     const int64_t base = low / kWordBits * kWordBits;
     const auto span = static_cast<int>(words_for(high - base));
     const ExpTable table = exp_weights_->table(prob_half_);
-    QueriesB1 queries{q + first * words, n_rows, words, {}, {}};
+    QueriesB1 queries{block.inputs[0].bits_row(h, first), n_rows, words, {}, {}};
     for (int i = 0; i < n_rows; ++i) {
       const int64_t row = first + i;
       queries.from[i] = radius_ < 0 ? 0 : std::max<int64_t>(0, row - radius_) - base;
@@ -107,7 +112,7 @@ class AttentionB1 : public Op {
     softmax_.run(table, queries, head.keys.block(base), counts.data(), rows.p.data(), rows.p_words,
                  rows.ones.data());
     context_.write(head.values, rows, n_rows, static_cast<int>(base / kWordBits), span, first, h,
-                   y);
+                   block.y);
   }
 
   Type in_;

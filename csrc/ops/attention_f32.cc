@@ -7,7 +7,7 @@
 #include "graph/op.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_f32.h"
-#include "ops/head_blocks.h"
+#include "ops/heads.h"
 #include "ops/position_bias.h"
 
 namespace earbit {
@@ -32,89 +32,87 @@ class AttentionF32 : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[0].rows;
-    if (inputs[1].rows != n || inputs[2].rows != n) {
-      throw std::invalid_argument("q, k and v have different numbers of frames");
+  Needs needs(size_t input) const override {
+    if (input == 0 || input == PositionBias::kGate) return Needs::row();
+    Needs needs = Needs::all();
+    if (radius_ >= 0) {
+      needs.is_all = false;
+      needs.left = needs.right = radius_;
     }
-    Value y = work.make(type_, n);
-    if (n == 0) return y;
-    bias_.expect_rows(inputs, n);
-    // Without a window, all blocks of a head use the same keys and values.
-    const auto heads = make_heads<Frames>(radius_ < 0 ? heads_ : 0, work.n_threads,
-                                          [&](int h) { return frames_of(inputs, h, 0, n); });
-    for_head_blocks(
-        heads_, n, work.n_threads, [&] { return Block(*this, n); },
-        [&](Block& block, int h, int64_t first, int64_t last) {
-          if (radius_ < 0) {
-            run_block(inputs, h, first, last, *heads[h], block, y);
-          } else {
-            const int64_t low = std::max<int64_t>(0, first - radius_);
-            const int64_t high = std::min<int64_t>(n, last + int64_t{radius_});
-            run_block(inputs, h, first, last, frames_of(inputs, h, low, high), block, y);
-          }
-        });
-    return y;
+    return needs;
+  }
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return rows_of_attention(inputs, PositionBias::kBias);
+  }
+  int n_column_groups() const override { return heads_; }
+  BlockRows block_rows() const override { return {kBlockRows, 1}; }
+
+  // Without a window, all blocks of a head use the same keys and values.
+  std::unique_ptr<State> start(std::span<const View> inputs) const override {
+    if (radius_ >= 0) return nullptr;
+    return std::make_unique<Heads<Frames>>(
+        heads_, inputs,
+        [this](const std::vector<View>& in, int h) { return frames_of(in, h, in[1].rows); });
+  }
+
+  void run_rows(const Block& block) const override {
+    if (radius_ < 0) {
+      run_block(block, static_cast<const Heads<Frames>&>(*block.state)[block.column_group]);
+    } else {
+      const Rows seen = overlap(needs(1).of(block.rows), block.inputs[1].rows);
+      run_block(block, frames_of(block.inputs, block.column_group, seen));
+    }
   }
 
  private:
-  // Keys and values of the frames [low, high) of one head.
+  // Keys and values of some frames of one head.
   struct Frames {
-    int64_t low;
-    int64_t high;
+    Rows rows;
     PanelsF32 keys;
     PanelsF32 values;
     std::vector<float> bias;  // by distance
   };
 
-  // Buffers for one block of rows.
-  struct Block {
-    Block(const AttentionF32& op, int64_t n)
-        : q(static_cast<size_t>(kBlockRows) * (op.type_.cols / op.heads_)),
-          scores(static_cast<size_t>(kBlockRows) *
-                 (op.radius_ < 0 ? n : std::min(n, kBlockRows + 2 * int64_t{op.radius_}))) {}
-
-    std::vector<float> q;       // scaled
-    std::vector<float> scores;  // then exp(scores)
-    float sums[kBlockRows];
-  };
-
-  Frames frames_of(const std::vector<Value>& inputs, int h, int64_t low, int64_t high) const {
+  Frames frames_of(std::span<const View> inputs, int h, const Rows& rows) const {
     const int width = type_.cols;
     const int d = width / heads_;
-    const auto n_keys = static_cast<int>(high - low);
+    const auto n_keys = static_cast<int>(rows.size());
     const GemmF32Kernel& kernel = gemm_f32_kernel(chosen_isa());
-    return {low, high, PanelsF32(kernel, inputs[1].row(low) + h * d, width, n_keys, d),
-            PanelsF32::of_transposed(kernel, inputs[2].row(low) + h * d, width, d, n_keys),
+    return {rows, PanelsF32(kernel, inputs[1].row(rows.begin) + h * d, width, n_keys, d),
+            PanelsF32::of_transposed(kernel, inputs[2].row(rows.begin) + h * d, width, d, n_keys),
             bias_.of_head(inputs, h)};
   }
 
-  void run_block(const std::vector<Value>& inputs, int h, int64_t first, int64_t last,
-                 const Frames& frames, Block& block, Value& y) const {
-    const Value& q = inputs[0];
+  void run_block(const Block& block, const Frames& frames) const {
+    const View& q = block.inputs[0];
+    const int h = block.column_group;
     const int d = type_.cols / heads_;
-    const int64_t n_keys = frames.high - frames.low;
+    const auto [first, last] = block.rows;
+    const int64_t n_keys = frames.rows.size();
+    auto* scaled = block.scratch.take<float>((last - first) * d);
+    auto* scores = block.scratch.take<float>((last - first) * n_keys);  // then exp(scores)
+    float sums[kBlockRows];
     for (int64_t i = first; i < last; ++i) {
       const float* row = q.row(i) + h * d;
-      for (int c = 0; c < d; ++c) block.q[(i - first) * d + c] = row[c] * score_scale_;
+      for (int c = 0; c < d; ++c) scaled[(i - first) * d + c] = row[c] * score_scale_;
     }
-    frames.keys.run(block.q.data(), d, last - first, nullptr, block.scores.data(), n_keys, 1);
+    frames.keys.run(scaled, d, last - first, nullptr, scores, n_keys);
     for (int64_t i = first; i < last; ++i) {
-      float* row = block.scores.data() + (i - first) * n_keys;
-      const int64_t from = radius_ < 0 ? 0 : std::max<int64_t>(0, i - radius_) - frames.low;
-      const int64_t to =
-          radius_ < 0 ? n_keys : std::min<int64_t>(q.rows, i + radius_ + int64_t{1}) - frames.low;
+      float* row = scores + (i - first) * n_keys;
+      const Rows seen =
+          radius_ < 0 ? frames.rows : overlap(frames.rows, {i - radius_, i + radius_ + int64_t{1}});
+      const int64_t from = seen.begin - frames.rows.begin;
+      const int64_t to = seen.end - frames.rows.begin;
       std::fill(row, row + from, 0.0f);
-      bias_.add(inputs, frames.bias, h, i, row, n_keys);
-      block.sums[i - first] =
-          exp_.exp_below(row + from, exp_.most(row + from, to - from), to - from);
+      bias_.add(block.inputs, frames.bias, h, i, row, n_keys);
+      sums[i - first] = exp_.exp_below(row + from, exp_.most(row + from, to - from), to - from);
       std::fill(row + to, row + n_keys, 0.0f);
     }
-    frames.values.run(block.scores.data(), n_keys, last - first, nullptr, y.row(first) + h * d,
-                      type_.cols, 1);
+    frames.values.run(scores, n_keys, last - first, nullptr, block.y.row(first) + h * d,
+                      type_.cols);
     for (int64_t i = first; i < last; ++i) {
-      float* row = y.row(i) + h * d;
-      for (int c = 0; c < d; ++c) row[c] /= block.sums[i - first];
+      float* row = block.y.row(i) + h * d;
+      for (int c = 0; c < d; ++c) row[c] /= sums[i - first];
     }
   }
 

@@ -9,7 +9,7 @@
 #include "graph/op.h"
 #include "ops/attention_scales.h"
 #include "ops/context_i8.h"
-#include "ops/head_blocks.h"
+#include "ops/heads.h"
 #include "ops/keys_i8.h"
 #include "ops/position_bias.h"
 
@@ -32,27 +32,31 @@ class AttentionI8 : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[0].rows;
-    if (inputs[1].rows != n || inputs[2].rows != n) {
-      throw std::invalid_argument("q, k and v have different numbers of frames");
-    }
-    bias_.expect_rows(inputs, n);
-    const auto heads = make_heads<Head>(heads_, work.n_threads, [&](int h) {
-      return Head{KeysI8(inputs[1], q_set_, h, d_), context_.values_of(inputs[2], h),
-                  bias_.of_head(inputs, h)};
-    });
-    Value y = work.make(type_, n);
-    const int step = heads[0]->keys.kernel().rows;
-    for_head_blocks(
-        heads_, n, work.n_threads, [&] { return Block(*heads[0], n, radius_); },
-        [&](Block& block, int h, int64_t first, int64_t last) {
-          for (int64_t i = first; i < last; i += step) {
-            const int n_rows = static_cast<int>(std::min<int64_t>(step, last - i));
-            attend(inputs, h, *heads[h], i, n_rows, block, y);
-          }
+  Needs needs(size_t input) const override {
+    return input == 0 || input == PositionBias::kGate ? Needs::row() : Needs::all();
+  }
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return rows_of_attention(inputs, PositionBias::kBias);
+  }
+  int n_column_groups() const override { return heads_; }
+  BlockRows block_rows() const override { return {kBlockRows, 1}; }
+
+  std::unique_ptr<State> start(std::span<const View> inputs) const override {
+    return std::make_unique<Heads<Head>>(
+        heads_, inputs, [this](const std::vector<View>& in, int h) {
+          return Head{KeysI8(in[1], q_set_, h, d_), context_.values_of(in[2], h),
+                      bias_.of_head(in, h)};
         });
-    return y;
+  }
+
+  void run_rows(const Block& block) const override {
+    const Head& head = static_cast<const Heads<Head>&>(*block.state)[block.column_group];
+    const int step = head.keys.kernel().rows;
+    Buffers buffers(head, block.inputs[1].rows.end, radius_);
+    for (int64_t i = block.rows.begin; i < block.rows.end; i += step) {
+      attend(block, head, i, static_cast<int>(std::min<int64_t>(step, block.rows.end - i)),
+             buffers);
+    }
   }
 
  private:
@@ -64,8 +68,8 @@ class AttentionI8 : public Op {
   };
 
   // Buffers for a few rows and the keys in their windows.
-  struct Block {
-    Block(const Head& head, int64_t n, int radius)
+  struct Buffers {
+    Buffers(const Head& head, int64_t n, int radius)
         : rows(head.values, most_keys(head.keys.kernel(), n, radius)),
           dots(rows.codes.size()),
           scores(rows.n_keys) {}
@@ -83,12 +87,13 @@ class AttentionI8 : public Op {
   };
 
   // Computes rows [first, first + n_rows) of one head.
-  void attend(const std::vector<Value>& inputs, int h, const Head& head, int64_t first, int n_rows,
-              Block& block, const Value& y) const {
-    const Value& q = inputs[0];
+  void attend(const Block& block, const Head& head, int64_t first, int n_rows,
+              Buffers& buffers) const {
+    const int h = block.column_group;
+    const View& q = block.inputs[0];
     const GemmI8Kernel& kernel = head.keys.kernel();
-    const int64_t n = q.rows;
-    const int64_t n_keys = block.rows.n_keys;
+    const int64_t n = block.inputs[1].rows.end;
+    const int64_t n_keys = buffers.rows.n_keys;
     const int64_t low = radius_ < 0 ? 0 : std::max<int64_t>(0, first - radius_);
     const int64_t high = radius_ < 0 ? n : std::min<int64_t>(n, first + n_rows + int64_t{radius_});
     // Key indices start at a panel boundary, which is also a multiple of four.
@@ -96,25 +101,25 @@ class AttentionI8 : public Op {
     for (int64_t j = base; j < high; j += kernel.cols) {
       kernel.run(q.codes_row(first) + h * d_, type_.cols, n_rows,
                  head.keys.panels().panel(static_cast<int>(j / kernel.cols)), d_,
-                 block.dots.data() + j - base, n_keys);
+                 buffers.dots.data() + j - base, n_keys);
     }
     const auto span = static_cast<int>(high - base);
     for (int i = 0; i < n_rows; ++i) {
       const int64_t row = first + i;
       const int64_t from = (radius_ < 0 ? 0 : std::max<int64_t>(0, row - radius_)) - base;
       const int64_t to = (radius_ < 0 ? n : std::min<int64_t>(n, row + radius_ + 1)) - base;
-      const int32_t* dots = block.dots.data() + i * n_keys;
+      const int32_t* dots = buffers.dots.data() + i * n_keys;
       const int32_t* offset = head.keys.offset(base);
       // One product of both scales.
       exp_.scores({dots + from, offset + from, q_set_.step(), score_scale_, 1.0f},
-                  block.scores.data() + from, to - from);
-      bias_.add(inputs, head.bias, h, row, block.scores.data(), n);
-      uint8_t* codes = block.rows.row(i);
+                  buffers.scores.data() + from, to - from);
+      bias_.add(block.inputs, head.bias, h, row, buffers.scores.data(), n);
+      uint8_t* codes = buffers.rows.row(i);
       std::fill(codes, codes + from, uint8_t{0});
-      context_.softmax(block.scores.data() + from, to - from, block.rows, codes + from);
+      context_.softmax(buffers.scores.data() + from, to - from, buffers.rows, codes + from);
       std::fill(codes + to, codes + span, uint8_t{0});
     }
-    context_.write(head.values, block.rows, n_rows, base, span, first, h, y);
+    context_.write(head.values, buffers.rows, n_rows, base, span, first, h, block.y);
   }
 
   CodeSet q_set_;

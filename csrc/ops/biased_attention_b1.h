@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "kernels/exp.h"
@@ -18,7 +17,7 @@
 #include "ops/attention_scales.h"
 #include "ops/context_b1.h"
 #include "ops/head_bits.h"
-#include "ops/head_blocks.h"
+#include "ops/heads.h"
 #include "ops/position_bias.h"
 
 namespace earbit {
@@ -37,26 +36,29 @@ class BiasedAttentionB1 : public Op {
 
   const Type& type() const override { return context_.type(); }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[0].rows;
-    if (inputs[1].rows != n || inputs[2].rows != n) {
-      throw std::invalid_argument("q, k and v have different numbers of frames");
+  Needs needs(size_t input) const override {
+    return input == 0 || input == PositionBias::kGate ? Needs::row() : Needs::all();
+  }
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return rows_of_attention(inputs, PositionBias::kBias);
+  }
+  BlockRows block_rows() const override { return {kBlockRows, 1}; }
+
+  std::unique_ptr<State> start(std::span<const View> inputs) const override {
+    return std::make_unique<Heads<Head>>(
+        in_.groups, inputs, [this](const std::vector<View>& in, int h) { return head(in, h); });
+  }
+
+  // All heads of a row at once, because heads share words of a binary output.
+  void run_rows(const Block& block) const override {
+    const auto& heads = static_cast<const Heads<Head>&>(*block.state);
+    const int step = heads[0].keys.kernel().rows;
+    Buffers buffers(heads[0], block.inputs[1].rows.end);
+    context_.clear(block.rows.begin, block.rows.end, block.y);
+    for (int64_t first = block.rows.begin; first < block.rows.end; first += step) {
+      const int n_rows = static_cast<int>(std::min<int64_t>(step, block.rows.end - first));
+      for (int h = 0; h < in_.groups; ++h) attend(block, h, heads[h], first, n_rows, buffers);
     }
-    bias_.expect_rows(inputs, n);
-    const auto heads =
-        make_heads<Head>(in_.groups, work.n_threads, [&](int h) { return head(inputs, h); });
-    Value y = work.make(type(), n);
-    // One task computes all heads of a row, because heads share words of a binary output.
-    parallel_for(n, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
-      const int step = heads[0]->keys.kernel().rows;
-      Block block(*heads[0], n);
-      context_.clear(begin, end, y);
-      for (int64_t first = begin; first < end; first += step) {
-        const int n_rows = static_cast<int>(std::min<int64_t>(step, end - first));
-        for (int h = 0; h < in_.groups; ++h) attend(inputs, h, *heads[h], first, n_rows, block, y);
-      }
-    });
-    return y;
   }
 
  private:
@@ -68,8 +70,8 @@ class BiasedAttentionB1 : public Op {
   };
 
   // Buffers for a few rows.
-  struct Block {
-    Block(const Head& head, int64_t n)
+  struct Buffers {
+    Buffers(const Head& head, int64_t n)
         : key_cols(head.keys.padded_cols()),
           context(head.values.kernel(), words_for(n)),
           counts(static_cast<size_t>(head.keys.kernel().rows) * key_cols),
@@ -81,35 +83,35 @@ class BiasedAttentionB1 : public Op {
     std::vector<float> scores;    // of one row
   };
 
-  Head head(const std::vector<Value>& inputs, int h) const {
+  Head head(const std::vector<View>& inputs, int h) const {
     const int words = in_.words();
-    return {PanelsB1(gemm_b1_kernel(chosen_isa()), inputs[1].group(h), words,
-                     static_cast<int>(inputs[1].rows), words),
+    return {PanelsB1(gemm_b1_kernel(chosen_isa()), inputs[1].bits_row(h, 0), words,
+                     static_cast<int>(inputs[1].rows.size()), words),
             context_.values_of(inputs[2], h), bias_.of_head(inputs, h)};
   }
 
   // Computes rows [first, first + n_rows) of one head, in its columns of y.
-  void attend(const std::vector<Value>& inputs, int h, const Head& head, int64_t first, int n_rows,
-              Block& block, const Value& y) const {
-    const int64_t n = inputs[0].rows;
+  void attend(const Block& block, int h, const Head& head, int64_t first, int n_rows,
+              Buffers& buffers) const {
+    const int64_t n = block.inputs[1].rows.end;
     const int words = in_.words();
-    head.keys.run(inputs[0].group(h) + first * words, words, n_rows, BitOp::exclusive_or,
-                  block.counts.data());
-    float* scores = block.scores.data();
+    head.keys.run(block.inputs[0].bits_row(h, first), words, n_rows, BitOp::exclusive_or,
+                  buffers.counts.data());
+    float* scores = buffers.scores.data();
     for (int i = 0; i < n_rows; ++i) {
-      const int32_t* counts = block.counts.data() + i * block.key_cols;
+      const int32_t* counts = buffers.counts.data() + i * buffers.key_cols;
       for (int64_t j = 0; j < n; ++j) {
         scores[j] = score_scale_ * static_cast<float>(d_ - 2 * counts[j]);
       }
-      bias_.add(inputs, head.bias, h, first + i, scores, n);
+      bias_.add(block.inputs, head.bias, h, first + i, scores, n);
       const float sum = exp_.exp_below(scores, exp_.most(scores, n), n);
       const float limit = least_above(prob_half_ * sum);
-      ContextRows& rows = block.context;
+      ContextRows& rows = buffers.context;
       rows.ones[i] = static_cast<int32_t>(
           elementwise_.not_below(scores, limit, n, rows.p.data() + i * rows.p_words));
     }
-    context_.write(head.values, block.context, n_rows, 0, static_cast<int>(words_for(n)), first, h,
-                   y);
+    context_.write(head.values, buffers.context, n_rows, 0, static_cast<int>(words_for(n)), first,
+                   h, block.y);
   }
 
   Type in_;

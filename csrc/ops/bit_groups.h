@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "graph/value.h"
+#include "graph/view.h"
 
 namespace earbit {
 
 // Writes row `row` of a binary y from its groups * bits_per_group columns, contiguous in `bits`.
-inline void into_groups(const uint64_t* bits, int64_t row, const Value& y) {
+inline void into_groups(const uint64_t* bits, int64_t row, const View& y) {
   const int n = y.type.bits_per_group;
   for (int g = 0; g < y.type.groups; ++g) {
-    uint64_t* out = y.group(g) + row * y.type.words();
+    uint64_t* out = y.bits_row(g, row);
     for (int w = 0; w < y.type.words(); ++w) {
       const int64_t from = static_cast<int64_t>(g) * n + w * kWordBits;
       const int n_bits = std::min(kWordBits, n - w * kWordBits);

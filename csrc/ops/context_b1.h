@@ -9,7 +9,7 @@
 
 #include "bits/transpose.h"
 #include "graph/attributes.h"
-#include "graph/value.h"
+#include "graph/view.h"
 #include "kernels/gemm_b1.h"
 #include "ops/thresholds.h"
 
@@ -47,22 +47,23 @@ class ContextB1 {
   const Type& type() const { return type_; }
 
   // Values of a head, bits (n, d), as weights of p.
-  PanelsB1 values_of(const Value& v, int head) const {
-    const auto n_words = static_cast<int>(words_for(v.rows));
-    return PanelsB1(gemm_b1_kernel(chosen_isa()), transposed(v.group(head), v.rows, d_).data(),
-                    n_words, d_, n_words);
+  PanelsB1 values_of(const View& v, int head) const {
+    const auto n_words = static_cast<int>(words_for(v.rows.size()));
+    return PanelsB1(gemm_b1_kernel(chosen_isa()),
+                    transposed(v.bits_row(head, v.rows.begin), v.rows.size(), d_).data(), n_words,
+                    d_, n_words);
   }
 
   // Clears rows [begin, end) of a binary y before `write`, because heads share words.
-  void clear(int64_t begin, int64_t end, const Value& y) const {
+  void clear(int64_t begin, int64_t end, const View& y) const {
     if (type_.kind != Kind::bits) return;
-    std::fill_n(y.group(0) + begin * type_.words(), (end - begin) * type_.words(), uint64_t{0});
+    std::fill_n(y.bits_row(0, begin), (end - begin) * type_.words(), uint64_t{0});
   }
 
   // Writes rows [row, row + n_rows) of y in the columns of one head.  first_word: word of the
   // values for the first word of p;  n_words: number of words of p.
   void write(const PanelsB1& values, ContextRows& rows, int n_rows, int first_word, int n_words,
-             int64_t row, int head, const Value& y) const {
+             int64_t row, int head, const View& y) const {
     const GemmB1Kernel& kernel = values.kernel();
     for (int i = 0; i < n_rows; ++i) rows.ones[i] = -rows.ones[i];
     for (int p = 0; p < values.n_panels(); ++p) {
@@ -75,7 +76,7 @@ class ContextB1 {
 
  private:
   void write_dots(const GemmB1Kernel& kernel, const DotsB1& dots, int64_t row, int column,
-                  std::vector<uint64_t>& packed, const Value& y) const {
+                  std::vector<uint64_t>& packed, const View& y) const {
     if (type_.kind != Kind::bits) {
       to_floats(kernel, dots, scale_.data() + column, zero_.data() + column, y.row(row) + column,
                 type_.cols);
@@ -84,7 +85,7 @@ class ContextB1 {
     to_bits(kernel, dots, threshold_.data() + column, packed.data(), 1);
     const int shift = column % kWordBits;
     for (int i = 0; i < dots.n_rows; ++i) {
-      uint64_t* out = y.group(0) + (row + i) * type_.words() + column / kWordBits;
+      uint64_t* out = y.bits_row(0, row + i) + column / kWordBits;
       out[0] |= packed[i] << shift;
       // A head can end inside a word.
       if (shift + dots.n_cols > kWordBits) out[1] |= packed[i] >> (kWordBits - shift);

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "graph/attributes.h"
-#include "graph/value.h"
+#include "graph/view.h"
 #include "kernels/elementwise.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_i8.h"
@@ -49,7 +49,7 @@ class ContextI8 {
         elementwise_(elementwise_kernels(chosen_isa())) {}
 
   // Values of a head in the layout of weights, for products with probabilities.
-  PanelsI8 values_of(const Value& v, int head) const { return value_panels(v, head, d_); }
+  PanelsI8 values_of(const View& v, int head) const { return value_panels(v, head, d_); }
 
   // Computes the codes of the probabilities of n > 0 keys; overwrites scores with probabilities.
   void softmax(float* scores, int64_t n, const CodeRows& rows, uint8_t* codes) const {
@@ -70,7 +70,7 @@ class ContextI8 {
   // Writes rows [row, row + n_rows) of y in the columns of one head.  first_key: key of the first
   // code of a row, a multiple of four;  n_keys: codes per row.
   void write(const PanelsI8& values, CodeRows& rows, int n_rows, int64_t first_key, int n_keys,
-             int64_t row, int head, const Value& y) const {
+             int64_t row, int head, const View& y) const {
     const GemmI8Kernel& kernel = values.kernel();
     const int cols = values.padded_cols();
     for (int p = 0; p < values.n_panels(); ++p) {

@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "bits/layout.h"
-#include "cpu/thread_pool.h"
-#include "graph/value.h"
+#include "graph/op.h"
 #include "kernels/conv_b1.h"
 #include "kernels/elementwise.h"
 
@@ -27,16 +26,18 @@ class ConvAlongTime {
     return ConvAlongTime(*run, kernel, n_bits, n_out, groups, is_unsigned, weight);
   }
 
-  int64_t block_rows(int64_t n, int n_threads) const {
+  BlockRows block_rows() const {
     // Blocks repeat the frames of a window, and stay in the cache.
     constexpr int64_t kFloats = 1 << 16;
     const int64_t most = std::clamp<int64_t>(kFloats / (groups_ * n_out_), kConvFrames, 256);
-    return even_grain(n, most / kConvFrames * kConvFrames, kConvFrames, n_threads);
+    return {most / kConvFrames * kConvFrames, kConvFrames};
   }
 
-  // Rows [begin, end) of y = scale * dot + bias, from padded frames.
-  void run(const Value& x, int64_t begin, int64_t end, const float* scale, const float* bias,
-           const ElementwiseKernels& elementwise, const Value& y) const {
+  // Rows of a block of y = scale * dot + bias, from padded frames, `start` first.
+  void run(const View& x, int64_t start, const float* scale, const float* bias,
+           const ElementwiseKernels& elementwise, const Block& block) const {
+    const auto [begin, end] = block.rows;
+    const View& y = block.y;
     const int n_words = x.type.words();
     const int64_t n_frames = end - begin + kernel_ - 1;
     // Vectors of frames end behind the last window.
@@ -47,7 +48,7 @@ class ConvAlongTime {
     std::vector<int32_t> of_rows(static_cast<size_t>(kConvFrames) * n_out_);
     std::vector<int32_t> offsets(end - begin, kernel_ * n_bits_);
     for (int g = 0; g < groups_; ++g) {
-      const uint64_t* frames = x.group(g) + begin * n_words;
+      const uint64_t* frames = x.bits_row(g, start);
       run_->split(frames, n_frames, n_words, n_planes_, planes.data(), stride);
       if (is_unsigned_) count_ones(frames, n_words, elementwise, offsets);
       for (int64_t first = begin; first < end; first += kConvFrames) {

@@ -35,36 +35,28 @@ class ConvF32 : public Op {
 
   const Type& type() const override { return type_; }
 
-  int64_t rows(const std::vector<int64_t>& inputs) const override {
-    return windows_.count(inputs[0]);
+  Needs needs(size_t) const override {
+    Needs needs = windows_.needs(0);
+    needs.is_by_columns = groups_ > 1;
+    return needs;
   }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
-    Value y = work.make(type_, windows_.count(x.rows));
-    const int n_in = n_in_ / groups_;
+  int n_column_groups() const override { return groups_; }
+  BlockRows block_rows() const override { return {kBlockRows, panels_[0].kernel_rows()}; }
+
+  void run_rows(const Block& block) const override {
+    const int g = block.column_group;
     const int n_out = type_.cols / groups_;
-    const int64_t padded = x.rows + windows_.pad_left + windows_.pad_right;
-    const bool is_direct = groups_ == 1 && !windows_.is_padded();
-    // Contiguous channels of one group, with frames of zeros before and after.
-    const Value copy = work.make(Type::floats(n_in), is_direct ? 0 : padded);
-    std::fill_n(copy.floats.get(), copy.size(), 0.0f);
-    for (int g = 0; g < groups_; ++g) {
-      const float* a = x.floats.get();
-      if (!is_direct) {
-        for (int64_t t = 0; t < x.rows; ++t) {
-          std::copy_n(x.row(t) + g * n_in, n_in, copy.row(t + windows_.pad_left));
-        }
-        a = copy.floats.get();
-      }
-      const float* bias = bias_.empty() ? nullptr : bias_.data() + g * n_out;
-      panels_[g].run(a, static_cast<ptrdiff_t>(windows_.stride) * n_in, y.rows, bias,
-                     y.floats.get() + g * n_out, type_.cols, work.n_threads);
-    }
-    return y;
+    const View& x = block.inputs[0];
+    panels_[g].run(x.row(windows_.first(block.rows.begin)),
+                   static_cast<ptrdiff_t>(windows_.stride) * x.type.cols, block.rows.size(),
+                   bias_.empty() ? nullptr : bias_.data() + g * n_out,
+                   block.y.row(block.rows.begin) + g * n_out, type_.cols);
   }
 
  private:
+  static constexpr int64_t kBlockRows = 72;
+
   Windows windows_;
   int n_in_;
   int groups_;

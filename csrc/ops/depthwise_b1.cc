@@ -8,7 +8,6 @@
 #include <algorithm>
 
 #include "bits/transpose.h"
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "ops/pack_row.h"
@@ -57,29 +56,28 @@ class DepthwiseB1 : public Op {
 
   const Type& type() const override { return type_; }
 
-  int64_t rows(const std::vector<int64_t>& inputs) const override {
-    return windows_.count(inputs[0]);
-  }
+  Needs needs(size_t) const override { return windows_.needs(0); }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
-    Value y = work.make(type_, windows_.count(x.rows));
-    const std::vector<uint64_t> transposed = along_time(x, work.n_threads);
-    parallel_for(y.rows, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
-      std::vector<int32_t> dot(padded_channels());
-      for (int64_t t = begin; t < end; ++t) {
-        const int64_t start = t * windows_.stride;
-        kernel_.run(transposed.data() + start / kWordBits * padded_channels(), weight_.data(),
-                    padded_channels(), windows_.kernel, static_cast<int>(start % kWordBits),
-                    is_unsigned_, dot.data());
-        if (type_.kind == Kind::bits) {
-          pack_row(elementwise_.at_least_i32, dot.data(), threshold_.data(), t, y);
-        } else {
-          elementwise_.scale_i32(dot.data(), scale_.data(), bias_.data(), y.row(t), type_.cols);
-        }
+  // Words of 64 frames are transposed at the borders of blocks twice.
+  BlockRows block_rows() const override { return {256, 64}; }
+
+  void run_rows(const Block& block) const override {
+    const int64_t first = windows_.first(block.rows.begin);
+    const int64_t n_frames = (block.rows.size() - 1) * windows_.stride + windows_.kernel;
+    const uint64_t* transposed =
+        along_time(block.inputs[0].bits_row(0, first), n_frames, block.scratch);
+    auto* dot = block.scratch.take<int32_t>(padded_channels());
+    for (int64_t t = block.rows.begin; t < block.rows.end; ++t) {
+      const int64_t start = windows_.first(t) - first;
+      kernel_.run(transposed + start / kWordBits * padded_channels(), weight_.data(),
+                  padded_channels(), windows_.kernel, static_cast<int>(start % kWordBits),
+                  is_unsigned_, dot);
+      if (type_.kind == Kind::bits) {
+        pack_row<int32_t>(elementwise_.at_least_i32, dot, threshold_.data(), t, block.y);
+      } else {
+        elementwise_.scale_i32(dot, scale_.data(), bias_.data(), block.y.row(t), type_.cols);
       }
-    });
-    return y;
+    }
   }
 
  private:
@@ -87,21 +85,17 @@ class DepthwiseB1 : public Op {
     return (in_.bits_per_group + kDepthwiseLanes - 1) / kDepthwiseLanes * kDepthwiseLanes;
   }
 
-  // Word k of channel c, at [k * padded_channels() + c], holds 64 frames from 64 k, including zeros
-  // of the padding.  There is one word more than the windows need.
-  std::vector<uint64_t> along_time(const Value& x, int n_threads) const {
-    const int64_t words = in_.words();
-    const int64_t n_frames = x.rows + windows_.pad_left + windows_.pad_right;
-    std::vector<uint64_t> frames(static_cast<size_t>(n_frames * words), 0);
-    std::copy_n(x.group(0), x.rows * words, frames.data() + windows_.pad_left * words);
+  // Word k of channel c, at [k * padded_channels() + c], holds 64 frames from 64 k.  There is one
+  // word more than the windows need.
+  const uint64_t* along_time(const uint64_t* frames, int64_t n_frames, Scratch& scratch) const {
     const int64_t n_blocks = words_for(n_frames);
-    std::vector<uint64_t> transposed(static_cast<size_t>((n_blocks + 1) * padded_channels()), 0);
-    parallel_for(n_blocks, 4, n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t block = begin; block < end; ++block) {
-        transpose_rows(frames.data(), n_frames, in_.bits_per_group, block,
-                       transposed.data() + block * padded_channels(), 1);
-      }
-    });
+    const int64_t n_words = (n_blocks + 1) * padded_channels();
+    auto* transposed = scratch.take<uint64_t>(n_words);
+    std::fill_n(transposed, n_words, uint64_t{0});
+    for (int64_t block = 0; block < n_blocks; ++block) {
+      transpose_rows(frames, n_frames, in_.bits_per_group, block,
+                     transposed + block * padded_channels(), 1);
+    }
     return transposed;
   }
 

@@ -2,7 +2,6 @@
 // A kernel of one frame is a scale and a shift per channel.
 #include <algorithm>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "ops/windows.h"
@@ -30,26 +29,25 @@ class DepthwiseF32 : public Op {
 
   const Type& type() const override { return type_; }
 
-  int64_t rows(const std::vector<int64_t>& inputs) const override {
-    return windows_.count(inputs[0]);
+  // Taps beyond the input are left out.
+  Needs needs(size_t) const override {
+    Needs needs = windows_.needs(0);
+    needs.is_padded = false;
+    return needs;
   }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
-    Value y = work.make(type_, windows_.count(x.rows));
-    const ElementwiseKernels& elementwise = elementwise_kernels(chosen_isa());
-    parallel_for(y.rows, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) {
-        const int64_t start = t * windows_.stride - windows_.pad_left;
-        // Taps inside the input; the others multiply zeros.
-        const int64_t first = std::max<int64_t>(0, -start);
-        const int64_t last = std::min<int64_t>(windows_.kernel, x.rows - start);
-        elementwise.depthwise(x.floats.get() + (start + first) * type_.cols,
-                              weight_.data() + first * type_.cols, last - first, bias_.data(),
-                              y.row(t), type_.cols);
-      }
-    });
-    return y;
+  BlockRows block_rows() const override { return {64, 1}; }
+
+  void run_rows(const Block& block) const override {
+    const View& x = block.inputs[0];
+    const auto depthwise = elementwise_kernels(chosen_isa()).depthwise;
+    for (int64_t t = block.rows.begin; t < block.rows.end; ++t) {
+      const int64_t start = windows_.first(t);
+      const int64_t first = std::max(x.rows.begin - start, int64_t{0});
+      const int64_t last = std::min<int64_t>(windows_.kernel, x.rows.end - start);
+      depthwise(x.row(start + first), weight_.data() + first * type_.cols, last - first,
+                bias_.data(), block.y.row(t), type_.cols);
+    }
   }
 
  private:

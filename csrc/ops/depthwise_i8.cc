@@ -2,11 +2,7 @@
 //
 // The value of an input code u is low + step * u, so with the sums s over u
 //   dot = step * s + low * (the sum of the channel's weights),  y = scale * dot + bias.
-// Padding frames are the code 0, or the lower value of a set without zero, as in training.  The few
-// windows that contain padding are copied.
-#include <algorithm>
-
-#include "cpu/thread_pool.h"
+// Padding frames are the code 0, or the lower value of a set without zero, as in training.
 #include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "ops/weight_codes.h"
@@ -41,44 +37,24 @@ class DepthwiseI8 : public Op {
 
   const Type& type() const override { return type_; }
 
-  int64_t rows(const std::vector<int64_t>& inputs) const override {
-    return windows_.count(inputs[0]);
+  Needs needs(size_t) const override {
+    return windows_.needs(static_cast<unsigned char>(in_.set.padding()));
   }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
+  BlockRows block_rows() const override { return {64, 1}; }
+
+  void run_rows(const Block& block) const override {
     const int n = in_.cols;
-    const int step = in_.set.step();
-    Value y = work.make(type_, windows_.count(x.rows));
-    parallel_for(y.rows, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
-      std::vector<int32_t> dot(n);
-      std::vector<uint8_t> padded;
-      for (int64_t t = begin; t < end; ++t) {
-        elementwise_.channel_dots(window(x, t, padded), weight_.data(), n, windows_.kernel,
-                                  dot.data());
-        elementwise_.scale_sums(dot.data(), step, offset_.data(), scale_.data(), bias_.data(),
-                                y.row(t), n);
-      }
-    });
-    return y;
+    auto* dot = block.scratch.take<int32_t>(n);
+    for (int64_t t = block.rows.begin; t < block.rows.end; ++t) {
+      const uint8_t* window = block.inputs[0].codes_row(windows_.first(t));
+      elementwise_.channel_dots(window, weight_.data(), n, windows_.kernel, dot);
+      elementwise_.scale_sums(dot, in_.set.step(), offset_.data(), scale_.data(), bias_.data(),
+                              block.y.row(t), n);
+    }
   }
 
  private:
-  // The window of output t: in the input, or a copy with padding.
-  const uint8_t* window(const Value& x, int64_t t, std::vector<uint8_t>& padded) const {
-    const int64_t start = t * windows_.stride - windows_.pad_left;
-    if (start >= 0 && start + windows_.kernel <= x.rows) return x.codes_row(start);
-    padded.assign(static_cast<size_t>(windows_.kernel) * in_.cols,
-                  static_cast<uint8_t>(in_.set.padding()));
-    const int64_t first = std::max<int64_t>(0, start);
-    const int64_t last = std::min<int64_t>(x.rows, start + windows_.kernel);
-    if (first < last) {
-      std::copy_n(x.codes_row(first), (last - first) * in_.cols,
-                  padded.data() + (first - start) * in_.cols);
-    }
-    return padded.data();
-  }
-
   Windows windows_;
   Type in_;
   Type type_;

@@ -15,19 +15,17 @@ class DistanceTable : public Op {
         table_(attributes.f32("table", {2 * radius_ + 1, type_.cols})) {}
 
   const Type& type() const override { return type_; }
-
+  Needs needs(size_t) const override { return Needs::all(); }
   int64_t rows(const std::vector<int64_t>& inputs) const override { return 2 * inputs[0] - 1; }
-  bool doubles_rows() const override { return true; }
+  BlockRows block_rows() const override { return {64, 1}; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[0].rows;
-    Value y = work.make(type_, 2 * n - 1);
-    for (int64_t i = 0; i < y.rows; ++i) {
+  void run_rows(const Block& block) const override {
+    const int64_t n = block.inputs[0].rows.end;
+    for (int64_t i = block.rows.begin; i < block.rows.end; ++i) {
       const int64_t distance = std::clamp<int64_t>(i - (n - 1), -radius_, radius_);
       const float* row = table_.data() + (distance + radius_) * type_.cols;
-      std::copy(row, row + type_.cols, y.row(i));
+      std::copy(row, row + type_.cols, block.y.row(i));
     }
-    return y;
   }
 
  private:
@@ -39,9 +37,7 @@ class DistanceTable : public Op {
 }  // namespace
 
 std::unique_ptr<Op> make_distance_table(const std::vector<Type>& inputs, Attributes& attributes) {
-  if (inputs.size() != 1) {
-    throw std::invalid_argument(std::to_string(inputs.size()) + " inputs, expected 1");
-  }
+  expect_inputs(inputs, 1);
   return std::make_unique<DistanceTable>(attributes);
 }
 

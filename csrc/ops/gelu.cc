@@ -1,26 +1,22 @@
 // gelu: x (1 + erf(x / sqrt(2))) / 2.
-#include "graph/row_op.h"
+#include "graph/op.h"
 #include "kernels/elementwise.h"
 
 namespace earbit {
 namespace {
 
-class Gelu : public RowOp {
+class Gelu : public Op {
  public:
   explicit Gelu(const Type& type) : type_(type) {}
 
   const Type& type() const override { return type_; }
 
-  bool is_row_by_row() const override { return true; }
+  bool can_overwrite(size_t) const override { return true; }
 
-  Value output(const std::vector<Value>& inputs, const Workspace& work) const override {
-    return work.buffer_of(inputs[0]);
-  }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
+  void run_rows(const Block& block) const override {
     elementwise_kernels(chosen_isa())
-        .gelu(inputs[0].row(begin), y.row(begin), (end - begin) * type_.cols);
+        .gelu(block.inputs[0].row(block.rows.begin), block.y.row(block.rows.begin),
+              block.rows.size() * type_.cols);
   }
 
  private:

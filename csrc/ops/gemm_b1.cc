@@ -12,8 +12,7 @@
 #include <memory>
 #include <optional>
 
-#include "cpu/thread_pool.h"
-#include "graph/row_op.h"
+#include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "ops/bit_groups.h"
 #include "ops/conv_along_time.h"
@@ -24,7 +23,7 @@
 namespace earbit {
 namespace {
 
-class GemmB1 : public RowOp {
+class GemmB1 : public Op {
  public:
   GemmB1(const std::vector<Type>& inputs, Attributes& attributes)
       : windows_(Windows::read(attributes)),
@@ -71,52 +70,33 @@ class GemmB1 : public RowOp {
 
   const Type& type() const override { return type_; }
 
-  int64_t rows(const std::vector<int64_t>& inputs) const override {
-    return windows_.count(inputs[0]);
-  }
+  Needs needs(size_t) const override { return windows_.needs(0); }
 
   // Weights fill the cache, so ops that run together would evict each other's weights.
-  bool is_row_by_row() const override { return false; }
-
-  int64_t block_rows(int64_t n, int n_threads) const override {
-    if (along_time_) return along_time_->block_rows(n, n_threads);
-    return even_grain(n, kBlockRows, panels_[0].kernel().rows, n_threads);
+  BlockRows block_rows() const override {
+    if (along_time_) return along_time_->block_rows();
+    return {kBlockRows, panels_[0].kernel().rows};
   }
 
-  std::vector<Value> prepared(const std::vector<Value>& inputs,
-                              const Workspace& work) const override {
-    return {windows_.is_padded() ? padded(inputs[0], work) : inputs[0]};
-  }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
+  void run_rows(const Block& block) const override {
     if (along_time_) {
-      return along_time_->run(inputs[0], begin, end, scale_.data(), bias_.data(), elementwise_, y);
+      const View& x = block.inputs[0];
+      return along_time_->run(x, windows_.first(block.rows.begin), scale_.data(), bias_.data(),
+                              elementwise_, block);
     }
-    for (int g = 0; g < groups_; ++g) {
-      run_block(inputs[0], g, begin, static_cast<int>(end - begin), y);
-    }
+    for (int g = 0; g < groups_; ++g) run_group(block, g);
   }
 
  private:
   static constexpr int kBlockRows = 48;
 
-  Value padded(const Value& x, const Workspace& work) const {
-    Value y = work.make(in_, x.rows + windows_.pad_left + windows_.pad_right);
-    const int64_t words = in_.words();
-    for (int g = 0; g < groups_; ++g) {
-      uint64_t* out = y.group(g);
-      out = std::fill_n(out, windows_.pad_left * words, uint64_t{0});
-      out = std::copy_n(x.group(g), x.rows * words, out);
-      std::fill_n(out, windows_.pad_right * words, uint64_t{0});
-    }
-    return y;
-  }
-
   // A panel stays in L1 for all rows of a block.
-  void run_block(const Value& x, int g, int64_t first, int n_rows, const Value& y) const {
+  void run_group(const Block& block, int g) const {
+    const View& y = block.y;
+    const int64_t first = block.rows.begin;
+    const auto n_rows = static_cast<int>(block.rows.size());
     const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * in_.words();
-    const uint64_t* a = x.group(g) + first * stride;
+    const uint64_t* a = block.inputs[0].bits_row(g, windows_.first(first));
     const PanelsB1& panels = panels_[g];
     const GemmB1Kernel& kernel = panels.kernel();
     int32_t offsets[kBlockRows];
@@ -133,7 +113,9 @@ class GemmB1 : public RowOp {
     }
     const int n_out = n_out_ / groups_;
     const bool is_direct = kernel.cols == kWordBits && type_.bits_per_group % kWordBits == 0;
-    std::vector<uint64_t> bits(is_direct ? 0 : n_rows * words_for(n_out_));
+    const int64_t n_words = is_direct ? 0 : n_rows * words_for(n_out_);
+    auto* bits = block.scratch.take<uint64_t>(n_words);
+    std::fill_n(bits, n_words, uint64_t{0});
     for (int p = 0; p < panels.n_panels(); ++p) {
       const int column = p * kernel.cols;
       const DotsB1 dots{a,
@@ -151,7 +133,7 @@ class GemmB1 : public RowOp {
                   type_.cols);
       } else if (is_direct) {
         // A panel corresponds to one word of a group.
-        uint64_t* out = y.group(column / type_.bits_per_group) + first * type_.words() +
+        uint64_t* out = y.bits_row(column / type_.bits_per_group, first) +
                         column % type_.bits_per_group / kWordBits;
         to_bits(kernel, dots, threshold_.data() + column, out, type_.words());
       } else {
@@ -164,7 +146,7 @@ class GemmB1 : public RowOp {
       }
     }
     if (type_.kind != Kind::bits || is_direct) return;
-    for (int i = 0; i < n_rows; ++i) into_groups(bits.data() + i * words_for(n_out_), first + i, y);
+    for (int i = 0; i < n_rows; ++i) into_groups(bits + i * words_for(n_out_), first + i, y);
   }
 
   Windows windows_;

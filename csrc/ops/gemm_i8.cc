@@ -8,8 +8,7 @@
 
 #include <algorithm>
 
-#include "cpu/thread_pool.h"
-#include "graph/row_op.h"
+#include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "ops/weight_codes.h"
 #include "ops/windows.h"
@@ -17,7 +16,7 @@
 namespace earbit {
 namespace {
 
-class GemmI8 : public RowOp {
+class GemmI8 : public Op {
  public:
   GemmI8(const std::vector<Type>& inputs, Attributes& attributes)
       : windows_(Windows::read(attributes)),
@@ -50,29 +49,20 @@ class GemmI8 : public RowOp {
 
   const Type& type() const override { return type_; }
 
-  int64_t rows(const std::vector<int64_t>& inputs) const override {
-    return windows_.count(inputs[0]);
+  Needs needs(size_t) const override {
+    Needs needs = windows_.needs(static_cast<unsigned char>(in_.set.padding()));
+    needs.is_by_columns = groups_ > 1;
+    return needs;
   }
 
-  bool is_row_by_row() const override { return false; }
+  int n_column_groups() const override { return groups_; }
+  BlockRows block_rows() const override { return {4 * rows_at_once(), panels_[0].kernel().rows}; }
 
-  int64_t block_rows(int64_t n, int n_threads) const override {
-    return even_grain(n, 4 * rows_at_once(), panels_[0].kernel().rows, n_threads);
-  }
-
-  std::vector<Value> prepared(const std::vector<Value>& inputs,
-                              const Workspace& work) const override {
-    const bool is_direct = groups_ == 1 && !windows_.is_padded();
-    return {is_direct ? inputs[0] : grouped(inputs[0], work)};
-  }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
+  void run_rows(const Block& block) const override {
     const int64_t step = rows_at_once();
-    const auto sums = std::make_unique_for_overwrite<int32_t[]>(step * panels_[0].padded_cols());
-    for (int64_t i = begin; i < end; i += step) {
-      const int n = static_cast<int>(std::min(step, end - i));
-      for (int g = 0; g < groups_; ++g) multiply(inputs[0], g, i, n, sums.get(), y);
+    auto* sums = block.scratch.take<int32_t>(step * panels_[0].padded_cols());
+    for (int64_t i = block.rows.begin; i < block.rows.end; i += step) {
+      multiply(block, i, static_cast<int>(std::min(step, block.rows.end - i)), sums);
     }
   }
 
@@ -80,35 +70,17 @@ class GemmI8 : public RowOp {
   // Rows per reading of a panel: those of a few kernel calls, whose sums stay in L2.
   int64_t rows_at_once() const { return int64_t{4} * panels_[0].kernel().rows; }
 
-  // Contiguous channels of every group, group by group, with frames of padding before and after.
-  Value grouped(const Value& x, const Workspace& work) const {
-    const int n_in = in_.cols / groups_;
-    const int64_t rows = x.rows + windows_.pad_left + windows_.pad_right;
-    Value y = work.make(in_, rows);
-    const auto zero = static_cast<uint8_t>(in_.set.padding());
-    uint8_t* out = y.codes.get();
-    for (int g = 0; g < groups_; ++g) {
-      out = std::fill_n(out, int64_t{windows_.pad_left} * n_in, zero);
-      for (int64_t t = 0; t < x.rows; ++t) {
-        out = std::copy_n(x.codes_row(t) + g * n_in, n_in, out);
-      }
-      out = std::fill_n(out, int64_t{windows_.pad_right} * n_in, zero);
-    }
-    return y;
-  }
-
-  void multiply(const Value& x, int g, int64_t first, int n, int32_t* sums, const Value& y) const {
-    const int n_in = in_.cols / groups_;
+  void multiply(const Block& block, int64_t first, int n, int32_t* sums) const {
+    const View& x = block.inputs[0];
     const int n_out = type_.cols / groups_;
-    const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * n_in;
-    const PanelsI8& panels = panels_[g];
-    panels.run(x.codes.get() + g * x.rows * n_in + first * stride, stride, n, sums);
-    const int step = in_.set.step();
-    const int32_t* offset = offset_.data() + g * n_out;
+    const int at = block.column_group * n_out;
+    const PanelsI8& panels = panels_[block.column_group];
+    panels.run(x.codes_row(windows_.first(first)),
+               static_cast<ptrdiff_t>(windows_.stride) * x.type.cols, n, sums);
     for (int i = 0; i < n; ++i) {
-      elementwise_.scale_sums(sums + static_cast<ptrdiff_t>(i) * panels.padded_cols(), step, offset,
-                              scale_.data() + g * n_out, bias_.data() + g * n_out,
-                              y.row(first + i) + g * n_out, n_out);
+      elementwise_.scale_sums(sums + static_cast<ptrdiff_t>(i) * panels.padded_cols(),
+                              in_.set.step(), offset_.data() + at, scale_.data() + at,
+                              bias_.data() + at, block.y.row(first + i) + at, n_out);
     }
   }
 

@@ -6,8 +6,7 @@
 #include <algorithm>
 
 #include "bits/planes.h"
-#include "cpu/thread_pool.h"
-#include "graph/row_op.h"
+#include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm_b1.h"
 #include "ops/weight_bits.h"
@@ -16,7 +15,7 @@
 namespace earbit {
 namespace {
 
-class GemmPlanes : public RowOp {
+class GemmPlanes : public Op {
  public:
   GemmPlanes(const std::vector<Type>& inputs, Attributes& attributes)
       : windows_(Windows::read(attributes)),
@@ -60,32 +59,29 @@ class GemmPlanes : public RowOp {
 
   const Type& type() const override { return type_; }
 
-  int64_t rows(const std::vector<int64_t>& inputs) const override {
-    return windows_.count(inputs[0]);
+  Needs needs(size_t) const override {
+    Needs needs = windows_.needs(static_cast<unsigned char>(set_.padding()));
+    needs.is_by_columns = groups_ > 1;
+    return needs;
   }
 
-  bool is_row_by_row() const override { return false; }
+  int n_column_groups() const override { return groups_; }
 
-  int64_t block_rows(int64_t n, int n_threads) const override {
-    return even_grain(n, 4 * rows_at_once(), panels_[0].kernel().rows, n_threads);
+  // At least as many rows as taps, because neighbouring blocks make planes of the same frames.
+  BlockRows block_rows() const override {
+    return {std::max<int64_t>(4 * rows_at_once(), windows_.kernel), panels_[0].kernel().rows};
   }
 
-  std::vector<Value> prepared(const std::vector<Value>& inputs,
-                              const Workspace& work) const override {
-    return {planes_of(inputs[0], work)};
-  }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
+  void run_rows(const Block& block) const override {
+    const int64_t n_frames = (block.rows.size() - 1) * windows_.stride + windows_.kernel;
+    const uint64_t* planes = planes_of(block, n_frames);
     const int64_t step = rows_at_once();
     const int64_t n = step * panels_[0].padded_cols();
-    const auto counts = std::make_unique_for_overwrite<int32_t[]>(n);
-    const auto dots = std::make_unique_for_overwrite<int32_t[]>(n);
-    for (int64_t i = begin; i < end; i += step) {
-      const int here = static_cast<int>(std::min(step, end - i));
-      for (int g = 0; g < groups_; ++g) {
-        multiply(inputs[0], g, i, here, counts.get(), dots.get(), y);
-      }
+    auto* counts = block.scratch.take<int32_t>(n);
+    auto* dots = block.scratch.take<int32_t>(n);
+    for (int64_t i = block.rows.begin; i < block.rows.end; i += step) {
+      const int n_rows = static_cast<int>(std::min(step, block.rows.end - i));
+      multiply(block, planes, n_frames, i, n_rows, counts, dots);
     }
   }
 
@@ -93,35 +89,32 @@ class GemmPlanes : public RowOp {
   // Rows per reading of a panel: those of a few kernel calls, whose counts stay in L2.
   int64_t rows_at_once() const { return int64_t{4} * panels_[0].kernel().rows; }
 
-  // Planes 0, 1, ... of the first group, then of the next, with frames of padding.
-  Value planes_of(const Value& x, const Workspace& work) const {
-    const int64_t rows = x.rows + windows_.pad_left + windows_.pad_right;
-    Value y = work.make(Type::bits(groups_ * set_.bits, n_in_), rows);
-    const std::vector<uint8_t> zeros(n_in_, static_cast<uint8_t>(set_.padding()));
-    parallel_for(rows, 64, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t t = i - windows_.pad_left;
-        const bool is_padding = t < 0 || t >= x.rows;
-        for (int g = 0; g < groups_; ++g) {
-          const uint8_t* codes = is_padding ? zeros.data() : x.codes_row(t) + g * n_in_;
-          for (int p = 0; p < set_.bits; ++p) {
-            write_plane(codes, n_in_, p, y.group(g * set_.bits + p) + i * y.type.words());
-          }
-        }
+  // Planes 0, 1, ... of the frames of a block.
+  const uint64_t* planes_of(const Block& block, int64_t n_frames) const {
+    const int64_t words = words_for(n_in_);
+    auto* planes = block.scratch.take<uint64_t>(set_.bits * n_frames * words);
+    const int64_t first = windows_.first(block.rows.begin);
+    for (int64_t i = 0; i < n_frames; ++i) {
+      const uint8_t* codes = block.inputs[0].codes_row(first + i);
+      for (int p = 0; p < set_.bits; ++p) {
+        write_plane(codes, n_in_, p, planes + (p * n_frames + i) * words);
       }
-    });
-    return y;
+    }
+    return planes;
   }
 
-  void multiply(const Value& x, int g, int64_t first, int n, int32_t* counts, int32_t* dots,
-                const Value& y) const {
-    const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * x.type.words();
+  void multiply(const Block& block, const uint64_t* planes, int64_t n_frames, int64_t first, int n,
+                int32_t* counts, int32_t* dots) const {
+    const int64_t words = words_for(n_in_);
+    const ptrdiff_t stride = static_cast<ptrdiff_t>(windows_.stride) * words;
     const int n_out = type_.cols / groups_;
-    const int cols = panels_[g].padded_cols();
-    for (int i = 0; i < n; ++i) std::copy_n(offset_.data() + g * n_out, n_out, dots + i * cols);
+    const int at = block.column_group * n_out;
+    const PanelsB1& panels = panels_[block.column_group];
+    const int cols = panels.padded_cols();
+    for (int i = 0; i < n; ++i) std::copy_n(offset_.data() + at, n_out, dots + i * cols);
     for (int p = 0; p < set_.bits; ++p) {
-      const uint64_t* a = x.group(g * set_.bits + p) + first * stride;
-      panels_[g].run(a, stride, n, BitOp::conjunction, counts);
+      const uint64_t* a = planes + p * n_frames * words + (first - block.rows.begin) * stride;
+      panels.run(a, stride, n, BitOp::conjunction, counts);
       for (int i = 0; i < n; ++i) {
         int32_t ones = 0;
         for (int k = 0; k < n_words_; ++k) ones += popcount(a[i * stride + k]);
@@ -131,8 +124,8 @@ class GemmPlanes : public RowOp {
       }
     }
     for (int i = 0; i < n; ++i) {
-      elementwise_.scale_i32(dots + static_cast<ptrdiff_t>(i) * cols, scale_.data() + g * n_out,
-                             bias_.data() + g * n_out, y.row(first + i) + g * n_out, n_out);
+      elementwise_.scale_i32(dots + static_cast<ptrdiff_t>(i) * cols, scale_.data() + at,
+                             bias_.data() + at, block.y.row(first + i) + at, n_out);
     }
   }
 

@@ -1,11 +1,11 @@
 // glu: left half of the columns times the sigmoid of the right half.
-#include "graph/row_op.h"
+#include "graph/op.h"
 #include "kernels/exp.h"
 
 namespace earbit {
 namespace {
 
-class Glu : public RowOp {
+class Glu : public Op {
  public:
   explicit Glu(const Type& input) : type_(Type::floats(input.cols / 2)) {
     if (input.cols % 2 != 0) {
@@ -16,13 +16,10 @@ class Glu : public RowOp {
 
   const Type& type() const override { return type_; }
 
-  bool is_row_by_row() const override { return true; }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
-    for (int64_t i = begin; i < end; ++i) {
-      const float* x = inputs[0].row(i);
-      exp_kernels(chosen_isa()).gate(x, x + type_.cols, y.row(i), type_.cols);
+  void run_rows(const Block& block) const override {
+    for (int64_t i = block.rows.begin; i < block.rows.end; ++i) {
+      const float* x = block.inputs[0].row(i);
+      exp_kernels(chosen_isa()).gate(x, x + type_.cols, block.y.row(i), type_.cols);
     }
   }
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/value.h"
+#include "graph/view.h"
 #include "kernels/gemm_i8.h"
 
 namespace earbit {
@@ -35,12 +35,12 @@ inline int head_dim_of(const std::vector<Type>& inputs, int heads) {
 }
 
 // Values of the codes of one head: (frames, d).
-inline std::vector<int8_t> head_values(const Value& x, int head, int d) {
-  std::vector<int8_t> values(static_cast<size_t>(x.rows) * d);
+inline std::vector<int8_t> head_values(const View& x, int head, int d) {
+  std::vector<int8_t> values(static_cast<size_t>(x.rows.size()) * d);
   const int low = x.type.set.low();
   const int step = x.type.set.step();
   int8_t* row = values.data();
-  for (int64_t frame = 0; frame < x.rows; ++frame) {
+  for (int64_t frame = x.rows.begin; frame < x.rows.end; ++frame) {
     const uint8_t* codes = x.codes_row(frame) + head * d;
     for (int j = 0; j < d; ++j) *row++ = static_cast<int8_t>(low + step * codes[j]);
   }
@@ -48,8 +48,8 @@ inline std::vector<int8_t> head_values(const Value& x, int head, int d) {
 }
 
 // The same in the layout of weights, for products with the probabilities of all frames.
-inline PanelsI8 value_panels(const Value& v, int head, int d) {
-  const auto n = static_cast<int>(v.rows);
+inline PanelsI8 value_panels(const View& v, int head, int d) {
+  const auto n = static_cast<int>(v.rows.size());
   const std::vector<int8_t> values = head_values(v, head, d);
   std::vector<int8_t> transposed(values.size());
   for (int64_t j = 0; j < d; ++j) {
@@ -60,8 +60,8 @@ inline PanelsI8 value_panels(const Value& v, int head, int d) {
 
 class KeysI8 {
  public:
-  KeysI8(const Value& keys, const CodeSet& q_set, int head, int d)
-      : KeysI8(head_values(keys, head, d), static_cast<int>(keys.rows), q_set, d) {}
+  KeysI8(const View& keys, const CodeSet& q_set, int head, int d)
+      : KeysI8(head_values(keys, head, d), static_cast<int>(keys.rows.size()), q_set, d) {}
 
   int64_t n() const { return static_cast<int64_t>(offset_.size()); }
   const PanelsI8& panels() const { return panels_; }

@@ -21,33 +21,41 @@ class Lstm : public Op {
   Lstm(const Type& input, Attributes& attributes)
       : type_(Type::floats(input.cols / kGates)),
         is_reverse_(attributes.integer("reverse", 0, 1) == 1),
-        panels_(panels_of(input, attributes)) {}
+        panels_(panels_of(input, attributes)),
+        ones_(type_.cols, 1.0f) {}
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
+  // The forward direction passes a state on, the reverse one begins with the last row.
+  Needs needs(size_t) const override { return is_reverse_ ? Needs::all() : Needs::row(); }
+  Order order() const override { return is_reverse_ ? Order::backward : Order::forward; }
+  BlockRows block_rows() const override { return {64, 1}; }
+
+  std::unique_ptr<State> start(std::span<const View>) const override {
+    return std::make_unique<Cells>(type_.cols);
+  }
+
+  void run_rows(const Block& block) const override {
     const int n = type_.cols;
-    Value y = work.make(type_, x.rows);
-    const Value state = work.make(Type::floats(n * (kGates + 3)), 1);
-    float* gates = state.row(0);
-    float* cell = gates + kGates * n;
-    float* ones = cell + n;
-    float* zeros = ones + n;
-    std::fill_n(cell, n, 0.0f);
-    std::fill_n(ones, n, 1.0f);
-    std::fill_n(zeros, n, 0.0f);
-    const float* before = zeros;
-    for (int64_t i = 0; i < x.rows; ++i) {
-      const int64_t t = is_reverse_ ? x.rows - 1 - i : i;
-      panels_.run(before, n, 1, x.row(t), gates, kGates * n, 1);
-      step(gates, ones, cell, y.row(t));
-      before = y.row(t);
+    auto* cells = static_cast<Cells*>(block.state);
+    float* gates = block.scratch.take<float>(kGates * n);
+    for (int64_t i = 0; i < block.rows.size(); ++i) {
+      const int64_t t = is_reverse_ ? block.rows.end - 1 - i : block.rows.begin + i;
+      panels_.run(cells->output.data(), n, 1, block.inputs[0].row(t), gates, kGates * n);
+      step(gates, cells->cell.data(), cells->output.data());
+      std::copy_n(cells->output.data(), n, block.y.row(t));
     }
-    return y;
   }
 
  private:
+  // What a row leaves for the next one.
+  struct Cells : State {
+    explicit Cells(int n) : cell(n, 0.0f), output(n, 0.0f) {}
+
+    std::vector<float> cell;
+    std::vector<float> output;
+  };
+
   static PanelsF32 panels_of(const Type& input, Attributes& attributes) {
     if (input.cols % kGates != 0) {
       throw std::invalid_argument("lstm of " + std::to_string(input.cols) +
@@ -59,8 +67,9 @@ class Lstm : public Op {
   }
 
   // Writes h to `out` and updates the cell.
-  void step(float* gates, const float* ones, float* cell, float* out) const {
+  void step(float* gates, float* cell, float* out) const {
     const int n = type_.cols;
+    const float* ones = ones_.data();
     const ExpKernels& kernels = exp_kernels(chosen_isa());
     float* i = gates;
     float* f = i + n;
@@ -86,6 +95,7 @@ class Lstm : public Op {
   Type type_;
   bool is_reverse_;
   PanelsF32 panels_;
+  std::vector<float> ones_;
 };
 
 }  // namespace

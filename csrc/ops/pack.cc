@@ -1,12 +1,12 @@
 // pack: binarizes floats, bit = x >= threshold of its channel.
-#include "graph/row_op.h"
+#include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "ops/pack_row.h"
 
 namespace earbit {
 namespace {
 
-class Pack : public RowOp {
+class Pack : public Op {
  public:
   Pack(const std::vector<Type>& inputs, Attributes& attributes) {
     const int n = inputs[0].cols;
@@ -21,13 +21,10 @@ class Pack : public RowOp {
 
   const Type& type() const override { return type_; }
 
-  bool is_row_by_row() const override { return true; }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
+  void run_rows(const Block& block) const override {
     const ElementwiseKernels& elementwise = elementwise_kernels(chosen_isa());
-    for (int64_t i = begin; i < end; ++i) {
-      pack_row(elementwise.at_least_f32, inputs[0].row(i), threshold_.data(), i, y);
+    for (int64_t i = block.rows.begin; i < block.rows.end; ++i) {
+      pack_row(elementwise.at_least_f32, block.inputs[0].row(i), threshold_.data(), i, block.y);
     }
   }
 

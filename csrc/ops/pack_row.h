@@ -3,17 +3,17 @@
 
 #include <algorithm>
 
-#include "graph/value.h"
+#include "graph/view.h"
 
 namespace earbit {
 
 // Writes row `row` of a binary y: x >= threshold for every column of all groups.
 template <typename T>
 void pack_row(uint64_t (*at_least)(const T*, const T*, int), const T* x, const T* threshold,
-              int64_t row, const Value& y) {
+              int64_t row, const View& y) {
   const int n = y.type.bits_per_group;
   for (int g = 0; g < y.type.groups; ++g) {
-    uint64_t* out = y.group(g) + row * y.type.words();
+    uint64_t* out = y.bits_row(g, row);
     for (int j = 0; j < n; j += kWordBits) {
       out[j / kWordBits] =
           at_least(x + g * n + j, threshold + g * n + j, std::min(kWordBits, n - j));

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -39,24 +40,17 @@ class PositionBias {
     }
   }
 
-  // Throws std::invalid_argument for other numbers of rows than n and 2 n - 1.
-  void expect_rows(const std::vector<Value>& inputs, int64_t n) const {
-    if (exists_ && (inputs[kGate].rows != n || inputs[kBias].rows != 2 * n - 1)) {
-      throw std::invalid_argument("the gate must have n frames, and the position bias 2 n - 1");
-    }
-  }
-
   // The bias of one head by distance; empty without a bias.
-  std::vector<float> of_head(const std::vector<Value>& inputs, int h) const {
+  std::vector<float> of_head(std::span<const View> inputs, int h) const {
     if (!exists_) return {};
-    const Value& bias = inputs[kBias];
-    std::vector<float> column(bias.rows);
-    for (int64_t i = 0; i < bias.rows; ++i) column[i] = bias.row(i)[h];
+    const View& bias = inputs[kBias];
+    std::vector<float> column(bias.rows.size());
+    for (int64_t i = 0; i < bias.rows.end; ++i) column[i] = bias.row(i)[h];
     return column;
   }
 
   // Adds the bias to the n scores of query i.
-  void add(const std::vector<Value>& inputs, const std::vector<float>& of_head, int h, int64_t i,
+  void add(std::span<const View> inputs, const std::vector<float>& of_head, int h, int64_t i,
            float* scores, int64_t n) const {
     if (!exists_) return;
     const float gate = inputs[kGate].row(i)[h];

@@ -2,13 +2,13 @@
 // adjacent columns.  Source: WavLM, arXiv 2110.13900, section 3.1.
 #include <vector>
 
-#include "graph/row_op.h"
+#include "graph/op.h"
 #include "kernels/exp.h"
 
 namespace earbit {
 namespace {
 
-class PositionGate : public RowOp {
+class PositionGate : public Op {
  public:
   PositionGate(const Type& input, Attributes& attributes)
       : type_(Type::floats(heads_of(input))),
@@ -17,16 +17,13 @@ class PositionGate : public RowOp {
 
   const Type& type() const override { return type_; }
 
-  bool is_row_by_row() const override { return true; }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
+  void run_rows(const Block& block) const override {
     std::vector<float> sigmoids(ones_.size());
-    for (int64_t i = begin; i < end; ++i) {
+    for (int64_t i = block.rows.begin; i < block.rows.end; ++i) {
       exp_kernels(chosen_isa())
-          .gate(ones_.data(), inputs[0].row(i), sigmoids.data(),
+          .gate(ones_.data(), block.inputs[0].row(i), sigmoids.data(),
                 static_cast<int64_t>(ones_.size()));
-      float* row = y.row(i);
+      float* row = block.y.row(i);
       for (int h = 0; h < type_.cols; ++h) {
         row[h] = sigmoids[2 * h] * (sigmoids[2 * h + 1] * constant_[h] - 1.0f) + 2.0f;
       }

@@ -1,11 +1,11 @@
 // quantize: quantizes floats to codes, round((factor * x + shift) / scale) clamped to the code set.
-#include "graph/row_op.h"
+#include "graph/op.h"
 #include "kernels/elementwise.h"
 
 namespace earbit {
 namespace {
 
-class Quantize : public RowOp {
+class Quantize : public Op {
  public:
   Quantize(const std::vector<Type>& inputs, Attributes& attributes)
       : factor_(attributes.number("factor")), scale_(attributes.positive("scale")) {
@@ -17,15 +17,12 @@ class Quantize : public RowOp {
 
   const Type& type() const override { return type_; }
 
-  bool is_row_by_row() const override { return true; }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
+  void run_rows(const Block& block) const override {
     const ElementwiseKernels& elementwise = elementwise_kernels(chosen_isa());
     const CodeSet& set = type_.set;
-    for (int64_t i = begin; i < end; ++i) {
-      elementwise.quantize(inputs[0].row(i), shift_.data(), factor_, scale_, set.low(),
-                           set.value(set.largest()), y.codes_row(i), type_.cols);
+    for (int64_t i = block.rows.begin; i < block.rows.end; ++i) {
+      elementwise.quantize(block.inputs[0].row(i), shift_.data(), factor_, scale_, set.low(),
+                           set.value(set.largest()), block.y.codes_row(i), type_.cols);
     }
   }
 

@@ -7,7 +7,6 @@
 // the bits with the values.  A few rows are computed at a time, with only the distances they need.
 #include <algorithm>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "kernels/exp.h"
@@ -15,7 +14,7 @@
 #include "ops/attention_scales.h"
 #include "ops/context_b1.h"
 #include "ops/head_bits.h"
-#include "ops/head_blocks.h"
+#include "ops/heads.h"
 
 namespace earbit {
 namespace {
@@ -36,28 +35,29 @@ class RelativeAttentionB1 : public Op {
 
   const Type& type() const override { return context_.type(); }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[kKey].rows;
-    for (int i = 0; i < kInputs; ++i) {
-      if (inputs[i].rows != (i == kDistance ? 2 * n - 1 : n)) {
-        throw std::invalid_argument(
-            "queries, k and v must have the same n frames, and r 2 n - 1 rows");
-      }
+  Needs needs(size_t input) const override {
+    return input == kContentQuery || input == kPositionQuery ? Needs::row() : Needs::all();
+  }
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return rows_of_attention(inputs, kDistance);
+  }
+  BlockRows block_rows() const override { return {kBlockRows, 1}; }
+
+  std::unique_ptr<State> start(std::span<const View> inputs) const override {
+    return std::make_unique<Heads<Head>>(
+        in_.groups, inputs, [this](const std::vector<View>& in, int h) { return head(in, h); });
+  }
+
+  // All heads of a row at once, because heads share words of a binary output.
+  void run_rows(const Block& block) const override {
+    const auto& heads = static_cast<const Heads<Head>&>(*block.state);
+    const int step = heads[0].keys.kernel().rows;
+    Buffers buffers(heads[0], block.inputs[kKey].rows.end);
+    context_.clear(block.rows.begin, block.rows.end, block.y);
+    for (int64_t first = block.rows.begin; first < block.rows.end; first += step) {
+      const int n_rows = static_cast<int>(std::min<int64_t>(step, block.rows.end - first));
+      for (int h = 0; h < in_.groups; ++h) attend(block, h, heads[h], first, n_rows, buffers);
     }
-    const auto heads =
-        make_heads<Head>(in_.groups, work.n_threads, [&](int h) { return head(inputs, h); });
-    Value y = work.make(type(), n);
-    // One task computes all heads of a row, because heads share words of a binary output.
-    parallel_for(n, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
-      const int step = heads[0]->keys.kernel().rows;
-      Block block(*heads[0], n);
-      context_.clear(begin, end, y);
-      for (int64_t first = begin; first < end; first += step) {
-        const int n_rows = static_cast<int>(std::min<int64_t>(step, end - first));
-        for (int h = 0; h < in_.groups; ++h) attend(inputs, h, *heads[h], first, n_rows, block, y);
-      }
-    });
-    return y;
   }
 
  private:
@@ -69,8 +69,8 @@ class RelativeAttentionB1 : public Op {
   };
 
   // Buffers for a few rows.
-  struct Block {
-    Block(const Head& head, int64_t n)
+  struct Buffers {
+    Buffers(const Head& head, int64_t n)
         : key_cols(head.keys.padded_cols()),
           // Distances are read in whole panels, from the panel of the first.
           distance_cols(n + head.keys.kernel().rows + 2 * head.keys.kernel().cols),
@@ -89,46 +89,46 @@ class RelativeAttentionB1 : public Op {
     ContextRows context;
   };
 
-  Head head(const std::vector<Value>& inputs, int h) const {
-    const auto n = static_cast<int>(inputs[kKey].rows);
+  Head head(const std::vector<View>& inputs, int h) const {
+    const auto n = static_cast<int>(inputs[kKey].rows.size());
     const int words = in_.words();
     const GemmB1Kernel& kernel = gemm_b1_kernel(chosen_isa());
-    return {PanelsB1(kernel, inputs[kKey].group(h), words, n, words),
-            PanelsB1(kernel, inputs[kDistance].group(h), words, 2 * n - 1, words),
+    return {PanelsB1(kernel, inputs[kKey].bits_row(h, 0), words, n, words),
+            PanelsB1(kernel, inputs[kDistance].bits_row(h, 0), words, 2 * n - 1, words),
             context_.values_of(inputs[kValue], h)};
   }
 
   // Computes rows [first, first + n_rows) of one head, in its columns of y.
-  void attend(const std::vector<Value>& inputs, int h, const Head& head, int64_t first, int n_rows,
-              Block& block, const Value& y) const {
-    const int64_t n = inputs[kKey].rows;
+  void attend(const Block& block, int h, const Head& head, int64_t first, int n_rows,
+              Buffers& buffers) const {
+    const int64_t n = block.inputs[kKey].rows.end;
     const GemmB1Kernel& kernel = head.keys.kernel();
     const int words = in_.words();
-    head.keys.run(inputs[kContentQuery].group(h) + first * words, words, n_rows,
-                  BitOp::exclusive_or, block.by_content.data());
+    head.keys.run(block.inputs[kContentQuery].bits_row(h, first), words, n_rows,
+                  BitOp::exclusive_or, buffers.by_content.data());
     // The smallest row of r is that of the last row and the first key, the largest that of the
     // first row and the last key, 2 n - 2 - first.
     const int64_t base = (n - first - n_rows) / kernel.cols * kernel.cols;
     for (int64_t m = base; m < 2 * n - 1 - first; m += kernel.cols) {
-      kernel.run(inputs[kPositionQuery].group(h) + first * words, words, n_rows,
+      kernel.run(block.inputs[kPositionQuery].bits_row(h, first), words, n_rows,
                  head.distances.panel(static_cast<int>(m / kernel.cols)), words,
-                 BitOp::exclusive_or, block.by_distance.data() + m - base, block.distance_cols);
+                 BitOp::exclusive_or, buffers.by_distance.data() + m - base, buffers.distance_cols);
     }
     for (int i = 0; i < n_rows; ++i) {
-      const int32_t* by_content = block.by_content.data() + i * block.key_cols;
+      const int32_t* by_content = buffers.by_content.data() + i * buffers.key_cols;
       const int32_t* by_distance =
-          block.by_distance.data() + i * block.distance_cols + (n - 1 - first - i - base);
+          buffers.by_distance.data() + i * buffers.distance_cols + (n - 1 - first - i - base);
       // The part of the score that is equal for all keys cancels in the softmax.
       const float most = exp_.weighted_sum(by_content, by_distance, -2.0f * content_scale_,
-                                           -2.0f * position_scale_, block.scores.data(), n);
-      const float sum = exp_.exp_below(block.scores.data(), most, n);
+                                           -2.0f * position_scale_, buffers.scores.data(), n);
+      const float sum = exp_.exp_below(buffers.scores.data(), most, n);
       const float limit = least_above(prob_half_ * sum);
-      ContextRows& rows = block.context;
-      rows.ones[i] = static_cast<int32_t>(
-          elementwise_.not_below(block.scores.data(), limit, n, rows.p.data() + i * rows.p_words));
+      ContextRows& rows = buffers.context;
+      rows.ones[i] = static_cast<int32_t>(elementwise_.not_below(buffers.scores.data(), limit, n,
+                                                                 rows.p.data() + i * rows.p_words));
     }
-    context_.write(head.values, block.context, n_rows, 0, static_cast<int>(words_for(n)), first, h,
-                   y);
+    context_.write(head.values, buffers.context, n_rows, 0, static_cast<int>(words_for(n)), first,
+                   h, block.y);
   }
 
   Type in_;

@@ -10,7 +10,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/exp.h"
 #include "kernels/gemm_f32.h"
-#include "ops/head_blocks.h"
+#include "ops/heads.h"
 
 namespace earbit {
 namespace {
@@ -35,21 +35,20 @@ class RelativeAttentionF32 : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[0].rows;
-    if (inputs[1].rows != n || inputs[2].rows != n || inputs[3].rows != 2 * n - 1) {
-      throw std::invalid_argument("q, k and v must have the same n frames, and r 2 n - 1 rows");
-    }
-    Value y = work.make(type_, n);
-    const auto heads =
-        make_heads<Head>(heads_, work.n_threads, [&](int h) { return head(inputs, h); });
-    for_head_blocks(
-        heads_, n, work.n_threads,
-        [&] { return Block(n, type_.cols / heads_, heads[0]->distances.panel_cols()); },
-        [&](Block& block, int h, int64_t first, int64_t last) {
-          run_block(inputs[0], h, *heads[h], first, last - first, block, y);
-        });
-    return y;
+  Needs needs(size_t input) const override { return input == 0 ? Needs::row() : Needs::all(); }
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return rows_of_attention(inputs, 3);
+  }
+  int n_column_groups() const override { return heads_; }
+  BlockRows block_rows() const override { return {kBlockRows, 1}; }
+
+  std::unique_ptr<State> start(std::span<const View> inputs) const override {
+    return std::make_unique<Heads<Head>>(
+        heads_, inputs, [this](const std::vector<View>& in, int h) { return head(in, h); });
+  }
+
+  void run_rows(const Block& block) const override {
+    run_block(block, static_cast<const Heads<Head>&>(*block.state)[block.column_group]);
   }
 
  private:
@@ -60,24 +59,8 @@ class RelativeAttentionF32 : public Op {
     PanelsF32 values;
   };
 
-  // Buffers for one block of rows.
-  struct Block {
-    Block(int64_t n, int d, int panel_cols)
-        // Distances are read in whole panels, from the panel of the first.
-        : distance_cols(n + kBlockRows + 2 * int64_t{panel_cols}),
-          left(static_cast<size_t>(kBlockRows) * d),
-          scores(static_cast<size_t>(kBlockRows) * n),
-          by_distance(static_cast<size_t>(kBlockRows) * distance_cols) {}
-
-    int64_t distance_cols;
-    std::vector<float> left;         // queries with a bias, scaled
-    std::vector<float> scores;       // (rows, n), then exp(scores)
-    std::vector<float> by_distance;  // (rows, distance_cols)
-    float sums[kBlockRows];
-  };
-
-  Head head(const std::vector<Value>& inputs, int h) const {
-    const auto n = static_cast<int>(inputs[0].rows);
+  Head head(const std::vector<View>& inputs, int h) const {
+    const auto n = static_cast<int>(inputs[1].rows.size());
     const int width = type_.cols;
     const int d = width / heads_;
     const GemmF32Kernel& kernel = gemm_f32_kernel(chosen_isa());
@@ -86,40 +69,45 @@ class RelativeAttentionF32 : public Op {
             PanelsF32::of_transposed(kernel, inputs[2].row(0) + h * d, width, d, n)};
   }
 
-  // Computes rows [first, first + n_rows) of one head, in its columns of y.
-  void run_block(const Value& q, int h, const Head& head, int64_t first, int64_t n_rows,
-                 Block& block, Value& y) const {
-    const int64_t n = q.rows;
+  void run_block(const Block& block, const Head& head) const {
+    const int64_t n = block.inputs[1].rows.end;
+    const int h = block.column_group;
     const int d = type_.cols / heads_;
-    biased(q, h, first, n_rows, content_bias_, block);
-    head.keys.run(block.left.data(), d, n_rows, nullptr, block.scores.data(), n, 1);
-    biased(q, h, first, n_rows, position_bias_, block);
+    const int64_t first = block.rows.begin;
+    const int64_t n_rows = block.rows.size();
+    // Distances are read in whole panels, from the panel of the first.
+    const int panel_cols = head.distances.panel_cols();
+    const int64_t distance_cols = n + kBlockRows + 2 * int64_t{panel_cols};
+    auto* left = block.scratch.take<float>(n_rows * d);
+    auto* scores = block.scratch.take<float>(n_rows * n);  // then exp(scores)
+    auto* by_distance = block.scratch.take<float>(n_rows * distance_cols);
+    float sums[kBlockRows];
+    biased(block, content_bias_, left);
+    head.keys.run(left, d, n_rows, nullptr, scores, n);
+    biased(block, position_bias_, left);
     // Distances from (last row, first key) to (first row, last key).
     const auto low = static_cast<int>(n - first - n_rows);
-    const int base = low / head.distances.panel_cols() * head.distances.panel_cols();
-    head.distances.run_columns(low, static_cast<int>(2 * n - 1 - first), block.left.data(), d,
-                               n_rows, block.by_distance.data(), block.distance_cols);
+    const int base = low / panel_cols * panel_cols;
+    head.distances.run_columns(low, static_cast<int>(2 * n - 1 - first), left, d, n_rows,
+                               by_distance, distance_cols);
     for (int64_t i = 0; i < n_rows; ++i) {
-      float* row = block.scores.data() + i * n;
-      const float* shifted =
-          block.by_distance.data() + i * block.distance_cols + (n - 1 - first - i - base);
-      elementwise_.add(row, shifted, row, n);
-      block.sums[i] = exp_.exp_below(row, exp_.most(row, n), n);
+      float* row = scores + i * n;
+      elementwise_.add(row, by_distance + i * distance_cols + (n - 1 - first - i - base), row, n);
+      sums[i] = exp_.exp_below(row, exp_.most(row, n), n);
     }
-    head.values.run(block.scores.data(), n, n_rows, nullptr, y.row(first) + h * d, type_.cols, 1);
+    head.values.run(scores, n, n_rows, nullptr, block.y.row(first) + h * d, type_.cols);
     for (int64_t i = 0; i < n_rows; ++i) {
-      float* row = y.row(first + i) + h * d;
-      for (int c = 0; c < d; ++c) row[c] /= block.sums[i];
+      float* row = block.y.row(first + i) + h * d;
+      for (int c = 0; c < d; ++c) row[c] /= sums[i];
     }
   }
 
-  // score_scale * (q + bias) of some rows of one head.
-  void biased(const Value& q, int h, int64_t first, int64_t n_rows, const std::vector<float>& bias,
-              Block& block) const {
+  // score_scale * (q + bias) of the rows of a block, of one head.
+  void biased(const Block& block, const std::vector<float>& bias, float* left) const {
+    const int h = block.column_group;
     const int d = type_.cols / heads_;
-    for (int64_t i = 0; i < n_rows; ++i) {
-      const float* row = q.row(first + i) + h * d;
-      float* left = block.left.data() + i * d;
+    for (int64_t i = block.rows.begin; i < block.rows.end; ++i, left += d) {
+      const float* row = block.inputs[0].row(i) + h * d;
       for (int c = 0; c < d; ++c) left[c] = (row[c] + bias[h * d + c]) * score_scale_;
     }
   }

@@ -13,7 +13,7 @@
 #include "kernels/exp.h"
 #include "ops/attention_scales.h"
 #include "ops/context_i8.h"
-#include "ops/head_blocks.h"
+#include "ops/heads.h"
 #include "ops/keys_i8.h"
 
 namespace earbit {
@@ -37,29 +37,31 @@ class RelativeAttentionI8 : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[kKey].rows;
-    for (int i = 0; i < kInputs; ++i) {
-      if (inputs[i].rows != (i == kDistance ? 2 * n - 1 : n)) {
-        throw std::invalid_argument(
-            "queries, k and v must have the same n frames, and r 2 n - 1 rows");
-      }
-    }
-    const auto heads = make_heads<Head>(heads_, work.n_threads, [&](int h) {
-      return Head{KeysI8(inputs[kKey], q_set_, h, d_), KeysI8(inputs[kDistance], p_set_, h, d_),
-                  context_.values_of(inputs[kValue], h)};
-    });
-    Value y = work.make(type_, n);
-    const int step = heads[0]->keys.kernel().rows;
-    for_head_blocks(
-        heads_, n, work.n_threads, [&] { return Block(*heads[0], n); },
-        [&](Block& block, int h, int64_t first, int64_t last) {
-          for (int64_t i = first; i < last; i += step) {
-            const int n_rows = static_cast<int>(std::min<int64_t>(step, last - i));
-            attend(inputs, h, *heads[h], i, n_rows, block, y);
-          }
+  Needs needs(size_t input) const override {
+    return input == kContentQuery || input == kPositionQuery ? Needs::row() : Needs::all();
+  }
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    return rows_of_attention(inputs, kDistance);
+  }
+  int n_column_groups() const override { return heads_; }
+  BlockRows block_rows() const override { return {kBlockRows, 1}; }
+
+  std::unique_ptr<State> start(std::span<const View> inputs) const override {
+    return std::make_unique<Heads<Head>>(
+        heads_, inputs, [this](const std::vector<View>& in, int h) {
+          return Head{KeysI8(in[kKey], q_set_, h, d_), KeysI8(in[kDistance], p_set_, h, d_),
+                      context_.values_of(in[kValue], h)};
         });
-    return y;
+  }
+
+  void run_rows(const Block& block) const override {
+    const Head& head = static_cast<const Heads<Head>&>(*block.state)[block.column_group];
+    const int step = head.keys.kernel().rows;
+    Buffers buffers(head, block.inputs[kKey].rows.end);
+    for (int64_t i = block.rows.begin; i < block.rows.end; i += step) {
+      attend(block, head, i, static_cast<int>(std::min<int64_t>(step, block.rows.end - i)),
+             buffers);
+    }
   }
 
  private:
@@ -71,8 +73,8 @@ class RelativeAttentionI8 : public Op {
   };
 
   // Buffers for a few rows.
-  struct Block {
-    Block(const Head& head, int64_t n)
+  struct Buffers {
+    Buffers(const Head& head, int64_t n)
         : key_cols(head.keys.panels().padded_cols()),
           // Distances are read in whole panels, from the panel of the first.
           distance_cols(n + head.keys.kernel().rows + 2 * head.keys.kernel().cols),
@@ -92,31 +94,33 @@ class RelativeAttentionI8 : public Op {
   };
 
   // Computes rows [first, first + n_rows) of one head, in its columns of y.
-  void attend(const std::vector<Value>& inputs, int h, const Head& head, int64_t first, int n_rows,
-              Block& block, const Value& y) const {
-    const int64_t n = inputs[kKey].rows;
+  void attend(const Block& block, const Head& head, int64_t first, int n_rows,
+              Buffers& buffers) const {
+    const int h = block.column_group;
+    const int64_t n = block.inputs[kKey].rows.end;
     const GemmI8Kernel& kernel = head.keys.kernel();
-    head.keys.panels().run(inputs[kContentQuery].codes_row(first) + h * d_, type_.cols, n_rows,
-                           block.by_content.data());
+    head.keys.panels().run(block.inputs[kContentQuery].codes_row(first) + h * d_, type_.cols,
+                           n_rows, buffers.by_content.data());
     // The smallest row of r is that of the last row and the first key, the largest that of the
     // first row and the last key, 2 n - 2 - first.
     const int64_t base = (n - first - n_rows) / kernel.cols * kernel.cols;
     for (int64_t m = base; m < 2 * n - 1 - first; m += kernel.cols) {
-      kernel.run(inputs[kPositionQuery].codes_row(first) + h * d_, type_.cols, n_rows,
+      kernel.run(block.inputs[kPositionQuery].codes_row(first) + h * d_, type_.cols, n_rows,
                  head.distances.panels().panel(static_cast<int>(m / kernel.cols)), d_,
-                 block.by_distance.data() + m - base, block.distance_cols);
+                 buffers.by_distance.data() + m - base, buffers.distance_cols);
     }
     for (int i = 0; i < n_rows; ++i) {
       const int64_t nearest = n - 1 - first - i;  // the row of r that the first key reads
-      const ScaledDots by_content{block.by_content.data() + i * block.key_cols, head.keys.offset(0),
-                                  q_set_.step(), content_.left, content_.right};
+      const ScaledDots by_content{buffers.by_content.data() + i * buffers.key_cols,
+                                  head.keys.offset(0), q_set_.step(), content_.left,
+                                  content_.right};
       const ScaledDots by_distance{
-          block.by_distance.data() + i * block.distance_cols + nearest - base,
+          buffers.by_distance.data() + i * buffers.distance_cols + nearest - base,
           head.distances.offset(nearest), p_set_.step(), position_.left, position_.right};
-      exp_.add_dots(by_content, by_distance, block.scores.data(), n);
-      context_.softmax(block.scores.data(), n, block.rows, block.rows.row(i));
+      exp_.add_dots(by_content, by_distance, buffers.scores.data(), n);
+      context_.softmax(buffers.scores.data(), n, buffers.rows, buffers.rows.row(i));
     }
-    context_.write(head.values, block.rows, n_rows, 0, static_cast<int>(n), first, h, y);
+    context_.write(head.values, buffers.rows, n_rows, 0, static_cast<int>(n), first, h, block.y);
   }
 
   CodeSet q_set_;

@@ -1,26 +1,21 @@
 // relu: max(x, 0), and 0 for NaN.
-#include "graph/row_op.h"
+#include "graph/op.h"
 
 namespace earbit {
 namespace {
 
-class Relu : public RowOp {
+class Relu : public Op {
  public:
   explicit Relu(const Type& type) : type_(type) {}
 
   const Type& type() const override { return type_; }
 
-  bool is_row_by_row() const override { return true; }
+  bool can_overwrite(size_t) const override { return true; }
 
-  Value output(const std::vector<Value>& inputs, const Workspace& work) const override {
-    return work.buffer_of(inputs[0]);
-  }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
-    const int64_t n = (end - begin) * type_.cols;
-    const float* x = inputs[0].row(begin);
-    float* out = y.row(begin);
+  void run_rows(const Block& block) const override {
+    const int64_t n = block.rows.size() * type_.cols;
+    const float* x = block.inputs[0].row(block.rows.begin);
+    float* out = block.y.row(block.rows.begin);
     for (int64_t i = 0; i < n; ++i) out[i] = x[i] > 0.0f ? x[i] : 0.0f;
   }
 

@@ -1,7 +1,6 @@
 // repeat: repeats every frame and truncates to the number of frames of a second input.
 #include <algorithm>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 
 namespace earbit {
@@ -14,20 +13,27 @@ class Repeat : public Op {
 
   const Type& type() const override { return type_; }
 
-  size_t rows_from() const override { return 1; }
+  Needs needs(size_t input) const override {
+    Needs needs;
+    if (input == 0) needs.repeat = times_;
+    return needs;
+  }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const Value& x = inputs[0];
-    const int64_t n = inputs[1].rows;
-    if (n > x.rows * times_) {
-      throw std::invalid_argument("repeat of " + std::to_string(x.rows) + " frames, " +
-                                  std::to_string(times_) + " times, to " + std::to_string(n));
+  int64_t rows(const std::vector<int64_t>& inputs) const override {
+    const int64_t n = inputs[1];
+    if (n > inputs[0] * times_) {
+      throw UnfitRows(std::to_string(inputs[0]) + " frames, " + std::to_string(times_) +
+                      " times, to " + std::to_string(n));
     }
-    Value y = work.make(type_, n);
-    parallel_for(n, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) std::copy_n(x.row(i / times_), type_.cols, y.row(i));
-    });
-    return y;
+    return n;
+  }
+
+  BlockRows block_rows() const override { return {64, 1}; }
+
+  void run_rows(const Block& block) const override {
+    for (int64_t i = block.rows.begin; i < block.rows.end; ++i) {
+      std::copy_n(block.inputs[0].row(i / times_), type_.cols, block.y.row(i));
+    }
   }
 
  private:

@@ -1,25 +1,22 @@
 // silu: x sigmoid(x).
-#include "graph/row_op.h"
+#include "graph/op.h"
 #include "kernels/exp.h"
 
 namespace earbit {
 namespace {
 
-class Silu : public RowOp {
+class Silu : public Op {
  public:
   explicit Silu(const Type& type) : type_(type) {}
 
   const Type& type() const override { return type_; }
 
-  bool is_row_by_row() const override { return true; }
+  bool can_overwrite(size_t) const override { return true; }
 
-  Value output(const std::vector<Value>& inputs, const Workspace& work) const override {
-    return work.buffer_of(inputs[0]);
-  }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
-    exp_kernels(chosen_isa()).silu(inputs[0].row(begin), y.row(begin), (end - begin) * type_.cols);
+  void run_rows(const Block& block) const override {
+    exp_kernels(chosen_isa())
+        .silu(block.inputs[0].row(block.rows.begin), block.y.row(block.rows.begin),
+              block.rows.size() * type_.cols);
   }
 
  private:

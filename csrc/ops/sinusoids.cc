@@ -2,7 +2,6 @@
 // and cosine of distance * frequency in adjacent columns.
 #include <cmath>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 
 namespace earbit {
@@ -15,23 +14,19 @@ class Sinusoids : public Op {
         frequency_(attributes.f32("frequency", {(type_.cols + 1) / 2})) {}
 
   const Type& type() const override { return type_; }
-
+  Needs needs(size_t) const override { return Needs::all(); }
   int64_t rows(const std::vector<int64_t>& inputs) const override { return 2 * inputs[0] - 1; }
-  bool doubles_rows() const override { return true; }
+  BlockRows block_rows() const override { return {64, 1}; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    const int64_t n = inputs[0].rows;
-    Value y = work.make(type_, 2 * n - 1);
-    parallel_for(y.rows, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        float* row = y.row(i);
-        for (int j = 0; j < type_.cols; ++j) {
-          const float angle = static_cast<float>(n - 1 - i) * frequency_[j / 2];
-          row[j] = j % 2 == 0 ? std::sin(angle) : std::cos(angle);
-        }
+  void run_rows(const Block& block) const override {
+    const int64_t n = block.inputs[0].rows.end;
+    for (int64_t i = block.rows.begin; i < block.rows.end; ++i) {
+      float* row = block.y.row(i);
+      for (int j = 0; j < type_.cols; ++j) {
+        const float angle = static_cast<float>(n - 1 - i) * frequency_[j / 2];
+        row[j] = j % 2 == 0 ? std::sin(angle) : std::cos(angle);
       }
-    });
-    return y;
+    }
   }
 
  private:
@@ -42,9 +37,7 @@ class Sinusoids : public Op {
 }  // namespace
 
 std::unique_ptr<Op> make_sinusoids(const std::vector<Type>& inputs, Attributes& attributes) {
-  if (inputs.size() != 1) {
-    throw std::invalid_argument(std::to_string(inputs.size()) + " inputs, expected 1");
-  }
+  expect_inputs(inputs, 1);
   return std::make_unique<Sinusoids>(attributes);
 }
 

@@ -1,24 +1,21 @@
 // unpack: converts bits to 1-bit codes, for products that read only codes.
-#include "graph/row_op.h"
+#include "graph/op.h"
 
 namespace earbit {
 namespace {
 
-class Unpack : public RowOp {
+class Unpack : public Op {
  public:
   Unpack(const Type& input, bool is_unsigned)
       : in_(input), type_(Type::codes(input.groups * input.bits_per_group, {1, is_unsigned})) {}
 
   const Type& type() const override { return type_; }
 
-  bool is_row_by_row() const override { return true; }
-
-  void run_rows(const std::vector<Value>& inputs, int64_t begin, int64_t end,
-                const Value& y) const override {
-    for (int64_t i = begin; i < end; ++i) {
-      uint8_t* out = y.codes_row(i);
+  void run_rows(const Block& block) const override {
+    for (int64_t i = block.rows.begin; i < block.rows.end; ++i) {
+      uint8_t* out = block.y.codes_row(i);
       for (int g = 0; g < in_.groups; ++g) {
-        const uint64_t* words = inputs[0].group(g) + i * in_.words();
+        const uint64_t* words = block.inputs[0].bits_row(g, i);
         for (int j = 0; j < in_.bits_per_group; ++j) {
           *out++ = static_cast<uint8_t>(words[j / kWordBits] >> (j % kWordBits) & 1);
         }

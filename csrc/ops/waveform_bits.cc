@@ -11,7 +11,6 @@
 #include <cmath>
 #include <limits>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "ops/windows.h"
@@ -40,25 +39,35 @@ class WaveformBits : public Op {
 
   const Type& type() const override { return type_; }
 
+  // The mean and variance of a channel are over all frames.
+  Needs needs(size_t) const override { return Needs::all(); }
+
   int64_t rows(const std::vector<int64_t>& inputs) const override {
-    return Windows{n_taps_, stride_, 0, 0}.count(inputs[0]);
+    const int64_t n = inputs[0];
+    if (n < n_taps_) {
+      throw std::invalid_argument(std::to_string(n) + " frames are too few for a window of " +
+                                  std::to_string(n_taps_));
+    }
+    return (n - n_taps_) / stride_ + 1;
   }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    Value y = work.make(type_, rows({inputs[0].rows}));
-    const float* x = inputs[0].floats.get();
-    const Taps taps = normed(moments(x, y.rows, work.n_threads));
-    parallel_for(y.rows, kBlockRows, work.n_threads, [&](int64_t begin, int64_t end) {
-      // A panel of taps stays in L1 for all rows of a block.
-      for (int column = 0; column < n_out_; column += kFirCols) {
-        elementwise_.fir_bits(x + begin * stride_, stride_, end - begin,
-                              taps.panels.data() + static_cast<size_t>(column) * n_taps_, n_taps_,
-                              taps.threshold.data() + column,
-                              y.group(0) + begin * type_.words() + column / kWordBits,
-                              type_.words());
-      }
-    });
-    return y;
+  BlockRows block_rows() const override { return {kBlockRows, 1}; }
+
+  std::unique_ptr<State> start(std::span<const View> inputs) const override {
+    return std::make_unique<Taps>(*this, inputs[0]);
+  }
+
+  void run_rows(const Block& block) const override {
+    const auto* taps = static_cast<const Taps*>(block.state);
+    const float* x = block.inputs[0].row(block.rows.begin * stride_);
+    // A panel of taps stays in L1 for all rows of a block.
+    for (int column = 0; column < n_out_; column += kFirCols) {
+      elementwise_.fir_bits(x, stride_, block.rows.size(),
+                            taps->panels.data() + static_cast<size_t>(column) * n_taps_, n_taps_,
+                            taps->threshold.data() + column,
+                            block.y.bits_row(0, block.rows.begin) + column / kWordBits,
+                            type_.words());
+    }
   }
 
  private:
@@ -66,65 +75,73 @@ class WaveformBits : public Op {
   static constexpr int64_t kBlockRows = 96;
   static constexpr int64_t kMomentRows = 4096;
 
-  // Means of the samples under every tap and of their products, (n_taps, n_taps).
-  struct Moments {
-    std::vector<double> mean;
-    std::vector<double> product;
-  };
-
   // Taps multiplied by the gain of the norm, in panels (n_taps, kFirCols), and their thresholds;
   // the thresholds of padding channels are never reached.
-  struct Taps {
+  class Taps : public State {
+   public:
+    Taps(const WaveformBits& op, const View& x)
+        : op_(op),
+          x_(x),
+          n_rows_(op.rows({x.rows.end})),
+          n_sums_(static_cast<size_t>(op.n_taps_) * (op.n_taps_ + 1)),
+          sums_(n_parts() * n_sums_, 0.0) {}
+
+    int64_t n_parts() const override { return (n_rows_ + kMomentRows - 1) / kMomentRows; }
+
+    // Sums of the samples under every tap and of their products, (n_taps, n_taps), over a block of
+    // fixed size.
+    void run_part(int64_t block, Scratch&) override {
+      const int64_t first = block * kMomentRows;
+      op_.elementwise_.add_moments(x_.row(first * op_.stride_), op_.stride_,
+                                   std::min(kMomentRows, n_rows_ - first), op_.n_taps_,
+                                   sums_.data() + block * n_sums_);
+    }
+
+    // Blocks are added in order, so the sums do not depend on threads.
+    void finish() override {
+      std::vector<double> total(n_sums_, 0.0);
+      for (int64_t block = 0; block < n_parts(); ++block) {
+        for (size_t i = 0; i < n_sums_; ++i) total[i] += sums_[block * n_sums_ + i];
+      }
+      for (double& value : total) value /= static_cast<double>(n_rows_);
+      fold(total.data(), total.data() + op_.n_taps_);
+    }
+
     std::vector<float> panels;
     std::vector<float> threshold;
-  };
 
-  // Blocks of fixed size are added in order, so the sums do not depend on threads.
-  Moments moments(const float* x, int64_t n_rows, int n_threads) const {
-    const int64_t n_blocks = (n_rows + kMomentRows - 1) / kMomentRows;
-    const size_t n = static_cast<size_t>(n_taps_) * (n_taps_ + 1);
-    std::vector<double> sums(n_blocks * n, 0.0);
-    parallel_for(n_blocks, 1, n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t block = begin; block < end; ++block) {
-        const int64_t first = block * kMomentRows;
-        elementwise_.add_moments(x + first * stride_, stride_,
-                                 std::min(kMomentRows, n_rows - first), n_taps_,
-                                 sums.data() + block * n);
-      }
-    });
-    std::vector<double> total(n, 0.0);
-    for (int64_t block = 0; block < n_blocks; ++block) {
-      for (size_t i = 0; i < n; ++i) total[i] += sums[block * n + i];
-    }
-    for (double& value : total) value /= static_cast<double>(n_rows);
-    return {{total.begin(), total.begin() + n_taps_}, {total.begin() + n_taps_, total.end()}};
-  }
-
-  Taps normed(const Moments& moments) const {
-    const size_t n_panels = words_for(n_out_);
-    Taps taps{std::vector<float>(n_panels * kFirCols * n_taps_),
-              std::vector<float>(n_panels * kFirCols, std::numeric_limits<float>::quiet_NaN())};
-    for (int c = 0; c < n_out_; ++c) {
-      const float* w = weight_.data() + static_cast<size_t>(c) * n_taps_;
-      double mean = 0;
-      double variance = 0;
-      for (int k = 0; k < n_taps_; ++k) {
-        mean += w[k] * moments.mean[k];
-        for (int l = 0; l < n_taps_; ++l) {
-          const double covariance =
-              moments.product[k * n_taps_ + l] - moments.mean[k] * moments.mean[l];
-          variance += w[k] * covariance * w[l];
+   private:
+    void fold(const double* mean_of, const double* product) {
+      const int n_taps = op_.n_taps_;
+      const size_t n_panels = words_for(op_.n_out_);
+      panels.resize(n_panels * kFirCols * n_taps);
+      threshold.assign(n_panels * kFirCols, std::numeric_limits<float>::quiet_NaN());
+      for (int c = 0; c < op_.n_out_; ++c) {
+        const float* w = op_.weight_.data() + static_cast<size_t>(c) * n_taps;
+        double mean = 0;
+        double variance = 0;
+        for (int k = 0; k < n_taps; ++k) {
+          mean += w[k] * mean_of[k];
+          for (int l = 0; l < n_taps; ++l) {
+            const double covariance = product[k * n_taps + l] - mean_of[k] * mean_of[l];
+            variance += w[k] * covariance * w[l];
+          }
         }
+        const double gain = op_.norm_weight_[c] / std::sqrt(std::max(variance, 0.0) + op_.eps_);
+        float* panel = panels.data() + static_cast<size_t>(c / kFirCols) * kFirCols * n_taps;
+        for (int k = 0; k < n_taps; ++k) {
+          panel[k * kFirCols + c % kFirCols] = static_cast<float>(w[k] * gain);
+        }
+        threshold[c] = static_cast<float>(op_.threshold_[c] - (op_.norm_bias_[c] - mean * gain));
       }
-      const double gain = norm_weight_[c] / std::sqrt(std::max(variance, 0.0) + eps_);
-      float* panel = taps.panels.data() + static_cast<size_t>(c / kFirCols) * kFirCols * n_taps_;
-      for (int k = 0; k < n_taps_; ++k) {
-        panel[k * kFirCols + c % kFirCols] = static_cast<float>(w[k] * gain);
-      }
-      taps.threshold[c] = static_cast<float>(threshold_[c] - (norm_bias_[c] - mean * gain));
     }
-    return taps;
-  }
+
+    const WaveformBits& op_;
+    View x_;
+    int64_t n_rows_;
+    size_t n_sums_;
+    std::vector<double> sums_;
+  };
 
   int n_taps_;
   int stride_;

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "cpu/thread_pool.h"
 #include "graph/op.h"
 
 namespace earbit {
@@ -16,25 +15,19 @@ class WeightedSum : public Op {
 
   const Type& type() const override { return type_; }
 
-  Value run(const std::vector<Value>& inputs, const Workspace& work) const override {
-    for (const Value& x : inputs) {
-      if (x.rows == inputs[0].rows) continue;
-      throw std::invalid_argument("weighted_sum of " + std::to_string(inputs[0].rows) + " and " +
-                                  std::to_string(x.rows) + " frames");
-    }
-    Value y = work.buffer_of(inputs[0]);
-    parallel_for(y.rows, kRowsPerRange, work.n_threads, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        float* out = y.row(i);
-        const float* in = inputs[0].row(i);
-        for (int j = 0; j < type_.cols; ++j) out[j] = weight_[0] * in[j];
-        for (size_t k = 1; k < inputs.size(); ++k) {
-          in = inputs[k].row(i);
-          for (int j = 0; j < type_.cols; ++j) out[j] += weight_[k] * in[j];
-        }
+  // Only over the first input, which is read first.
+  bool can_overwrite(size_t input) const override { return input == 0; }
+
+  void run_rows(const Block& block) const override {
+    for (int64_t i = block.rows.begin; i < block.rows.end; ++i) {
+      float* out = block.y.row(i);
+      const float* in = block.inputs[0].row(i);
+      for (int j = 0; j < type_.cols; ++j) out[j] = weight_[0] * in[j];
+      for (size_t k = 1; k < block.inputs.size(); ++k) {
+        in = block.inputs[k].row(i);
+        for (int j = 0; j < type_.cols; ++j) out[j] += weight_[k] * in[j];
       }
-    });
-    return y;
+    }
   }
 
  private:

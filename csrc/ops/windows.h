@@ -6,6 +6,7 @@
 #include <string>
 
 #include "graph/attributes.h"
+#include "graph/rows.h"
 
 namespace earbit {
 
@@ -38,7 +39,20 @@ struct Windows {
             attributes.integer("pad_right", 0, kernel - 1)};
   }
 
-  bool is_padded() const { return pad_left > 0 || pad_right > 0; }
+  // Padding frames hold `padding` in every byte.
+  Needs needs(unsigned char padding) const {
+    Needs needs;
+    needs.stride = stride;
+    needs.left = pad_left;
+    needs.right = kernel - 1 - pad_left;
+    needs.is_padded = true;
+    needs.pad_right = pad_right;
+    needs.padding = padding;
+    return needs;
+  }
+
+  // First frame of the window of an output, which may be padding.
+  int64_t first(int64_t output) const { return output * stride - pad_left; }
 
   // Elements of a window over `cols` columns; throws std::invalid_argument beyond kMaxElements.
   int elements(int cols) const {
@@ -48,16 +62,6 @@ struct Windows {
                                   std::to_string(kMaxElements) + " are allowed");
     }
     return static_cast<int>(n);
-  }
-
-  // Number of output frames for `rows` frames; throws std::invalid_argument if there is none.
-  int64_t count(int64_t rows) const {
-    const int64_t padded = rows + pad_left + pad_right;
-    if (padded < kernel) {
-      throw std::invalid_argument(std::to_string(rows) + " frames are too few for a window of " +
-                                  std::to_string(kernel));
-    }
-    return (padded - kernel) / stride + 1;
   }
 };
 

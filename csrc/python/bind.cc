@@ -22,8 +22,9 @@
 #include "kernels/gemm_b1.h"
 #include "kernels/gemm_f32.h"
 #include "kernels/gemm_i8.h"
+#include "kernels/log_mel.h"
 #include "kernels/softmax_b1.h"
-#include "python/unlocked.h"
+#include "python/interrupt.h"
 #include "self_test/self_test.h"
 
 namespace nb = nanobind;
@@ -123,13 +124,11 @@ nb::object array_of(const std::shared_ptr<T[]>& data, std::vector<size_t> shape)
 nb::list run(const Program& program, const Waveform& waveform, const std::vector<int>& outputs,
              int threads) {
   check(waveform, threads);
+  const auto n_samples = static_cast<int64_t>(waveform.shape(0));
   std::vector<Value> values;
-  {
-    const Unlocked unlocked;
-    const DefaultFloats default_floats;
-    values =
-        program.run(waveform.data(), static_cast<int64_t>(waveform.shape(0)), outputs, threads);
-  }
+  run_unlocked([&](Cancel* cancel) {
+    values = program.run(waveform.data(), n_samples, outputs, threads, cancel);
+  });
   nb::list arrays;
   for (const Value& value : values) {
     const auto rows = static_cast<size_t>(value.rows);
@@ -150,12 +149,18 @@ nb::list run(const Program& program, const Waveform& waveform, const std::vector
   return arrays;
 }
 
-std::vector<std::pair<std::string, double>> profile(const Program& program,
-                                                    const Waveform& waveform, int threads) {
+// Name, number of the chain and seconds of every op.
+std::vector<std::tuple<std::string, int, double>> profile(const Program& program,
+                                                          const Waveform& waveform, int threads) {
   check(waveform, threads);
-  const Unlocked unlocked;
-  const DefaultFloats default_floats;
-  return program.profile(waveform.data(), static_cast<int64_t>(waveform.shape(0)), threads);
+  const auto n_samples = static_cast<int64_t>(waveform.shape(0));
+  std::vector<OpTime> times;
+  run_unlocked([&](Cancel* cancel) {
+    times = program.profile(waveform.data(), n_samples, threads, cancel);
+  });
+  std::vector<std::tuple<std::string, int, double>> ops;
+  for (const OpTime& op : times) ops.emplace_back(op.name, op.chain, op.seconds);
+  return ops;
 }
 
 nb::list kernels() {
@@ -187,6 +192,9 @@ nb::list kernels() {
   }
   for (const SoftmaxB1Kernel& kernel : softmax_b1_kernels()) {
     append("softmax_b1", kernel.name, kernel.isa, &kernel == &softmax_b1_kernel(isa));
+  }
+  for (const LogMelKernel& kernel : log_mel_kernels()) {
+    append("log_mel", kernel.name, kernel.isa, &kernel == &log_mel_kernel(isa));
   }
   for (const ExpKernels* set : all_exp_kernels()) {
     append("exp", set->name, set->isa, set == &exp_kernels(isa));

@@ -37,6 +37,16 @@ class Unlocked {
  public:
   Unlocked() : state_(PyEval_SaveThread()) {}
   ~Unlocked() { lock_again(state_); }
+
+  // Whether a signal handler of Python has raised an exception, which is then set.  Only the main
+  // thread runs signal handlers.
+  bool is_interrupted() {
+    lock_again(state_);
+    const bool is_raised = PyErr_CheckSignals() != 0;
+    state_ = PyEval_SaveThread();
+    return is_raised;
+  }
+
   Unlocked(const Unlocked&) = delete;
   Unlocked& operator=(const Unlocked&) = delete;
 

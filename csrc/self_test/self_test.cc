@@ -114,7 +114,7 @@ bool is_right(const GemmF32Kernel& kernel, const Shape& shape, std::mt19937_64& 
   for (float& x : a) x = normal(random);
   for (float& x : w) x = normal(random);
   const PanelsF32 panels(kernel, w.data(), shape.depth, shape.cols, shape.depth);
-  panels.run(a.data(), shape.depth, shape.rows, nullptr, c.data(), shape.cols, 1);
+  panels.run(a.data(), shape.depth, shape.rows, nullptr, c.data(), shape.cols);
   for (int i = 0; i < shape.rows; ++i) {
     for (int j = 0; j < shape.cols; ++j) {
       double expected = 0;
@@ -188,6 +188,7 @@ std::vector<SelfTest> self_test() {
   for (const SelfTest& test : self_test_elementwise()) tests.push_back(test);
   for (const SelfTest& test : self_test_depthwise_b1()) tests.push_back(test);
   for (const SelfTest& test : self_test_exp()) tests.push_back(test);
+  for (const SelfTest& test : self_test_log_mel()) tests.push_back(test);
   for (const SelfTest& test : self_test_softmax_b1()) tests.push_back(test);
   return tests;
 }

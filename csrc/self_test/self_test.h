@@ -18,6 +18,7 @@ std::vector<SelfTest> self_test();
 std::vector<SelfTest> self_test_depthwise_b1();
 std::vector<SelfTest> self_test_exp();
 std::vector<SelfTest> self_test_elementwise();
+std::vector<SelfTest> self_test_log_mel();
 std::vector<SelfTest> self_test_softmax_b1();
 
 }  // namespace earbit

@@ -19,7 +19,9 @@ class Program:
     def run(
         self, waveform: NDArray[np.float32], outputs: list[int], threads: int
     ) -> list[NDArray[Any]]: ...
-    def profile(self, waveform: NDArray[np.float32], threads: int) -> list[tuple[str, float]]: ...
+    def profile(
+        self, waveform: NDArray[np.float32], threads: int
+    ) -> list[tuple[str, int, float]]: ...
 
 def load_program(
     path: bytes,

@@ -229,6 +229,11 @@ def _parse_dataclass(kind: type, value: Any, where: str) -> Any:
     ]
     if missing:
         raise ConfigError(f"{where}: {', '.join(missing)} missing; {kind.__name__} needs it")
+    for key, item in given.items():
+        # A mapping without `type` changes fields of the default.
+        default = fields[key].default
+        if isinstance(item, Mapping) and "type" not in item and dataclasses.is_dataclass(default):
+            given[key] = {"type": type_name(type(default)), **item}
     parsed = {key: _parse(hints[key], item, f"{where}.{key}") for key, item in given.items()}
     try:
         return kind(**parsed)

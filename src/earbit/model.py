@@ -15,6 +15,7 @@ from earbit.config import LATER
 from earbit.encoders.table import EncoderConfig, build_encoder
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.frames import MIN_SAMPLES, n_frames_of
+from earbit.nn.filterbank import Filterbank, FilterbankConfig
 from earbit.nn.front_end import FrontEnd, FrontEndConfig
 from earbit.nn.leaves import Linear
 from earbit.nn.lengths import length_mask
@@ -27,7 +28,7 @@ class ModelConfig:
     """Configuration of a model; `encoder` is a configuration of the table of encoders."""
 
     encoder: EncoderConfig
-    front_end: FrontEndConfig = FrontEndConfig()
+    front_end: FrontEndConfig | FilterbankConfig = FrontEndConfig()
     n_units: int | None = None
     """Number of acoustic units that the head predicts; None builds no head."""
     d_unit: int = 256
@@ -60,7 +61,9 @@ class ModelOutput:
     lengths: Tensor | None
     """Number of unpadded frames of every row (B,); None if no row is padded."""
     feature_penalty: Tensor
-    """Mean square of the front end's output over unpadded frames (HuBERT's `features_pen`)."""
+    """Mean square of the front end's output over unpadded frames (HuBERT's `features_pen`).
+
+    0 for a filterbank, whose energies are no result of training."""
 
 
 class UnitHead(torch.nn.Module):
@@ -91,7 +94,11 @@ class AudioModel(torch.nn.Module):
         super().__init__()
         self.config = config
         d_model = config.encoder.d_model
-        self.front_end = FrontEnd(config.front_end)
+        self.front_end = (
+            Filterbank(config.front_end)
+            if isinstance(config.front_end, FilterbankConfig)
+            else FrontEnd(config.front_end)
+        )
         self.feature_norm = (
             torch.nn.LayerNorm(config.front_end.n_channels)
             if config.feature_norm
@@ -125,7 +132,11 @@ class AudioModel(torch.nn.Module):
         if features_BCT.requires_grad:
             features_BCT.register_hook(lambda grad: grad * self.config.feature_gradient_scale)
         features_BTC = features_BCT.transpose(1, 2)
-        penalty = _mean_square(features_BTC, frame_lengths)
+        penalty = (
+            torch.zeros((), device=features_BTC.device)
+            if isinstance(self.front_end, Filterbank)
+            else _mean_square(features_BTC, frame_lengths)
+        )
         x_BTD = self.dropout(self.projection(self.feature_norm(features_BTC)))
         if mask_BT is not None:
             if mask_BT.shape != x_BTD.shape[:2]:
@@ -156,6 +167,11 @@ def _check_batch(wave_BN: Tensor, lengths: Tensor | None, dtype: torch.dtype) ->
         raise DataError(
             f"audio of shape {tuple(wave_BN.shape)} and {wave_BN.dtype}; give {dtype}, as the "
             "model's weights are, of shape (clips, samples), one clip as (1, samples)"
+        )
+    if wave_BN.shape[1] < MIN_SAMPLES:
+        raise DataError(
+            f"audio of {wave_BN.shape[1]} samples; one frame needs {MIN_SAMPLES} (25 ms), "
+            "pad or drop shorter clips"
         )
     is_looked_at = wave_BN.device.type == "cpu" and not torch.compiler.is_compiling()
     if is_looked_at and not bool(wave_BN.isfinite().all()):

@@ -1,5 +1,6 @@
-// The self-tests of softmax_b1, elementwise and exp for AVX-512 kernels that are compiled against
-// emulated/immintrin.h, each beside the scalar one; tests/runtime/test_avx512_emulated.py loads it.
+// The self-tests of softmax_b1, elementwise, exp and log_mel for AVX-512 kernels that are compiled
+// against emulated/immintrin.h, each beside the scalar one; tests/runtime/test_avx512_emulated.py
+// loads it.
 #include "kernels/elementwise.h"
 #include "kernels/exp.h"
 #include "kernels/softmax_b1.h"
@@ -37,8 +38,8 @@ const ExpKernels& exp_kernels(Isa isa) { return isa == Isa::scalar ? kExpScalar 
 extern "C" const char* self_tested() {
   static std::string said;
   said.clear();
-  for (const auto& tests :
-       {earbit::self_test_softmax_b1(), earbit::self_test_elementwise(), earbit::self_test_exp()}) {
+  for (const auto& tests : {earbit::self_test_softmax_b1(), earbit::self_test_elementwise(),
+                            earbit::self_test_exp(), earbit::self_test_log_mel()}) {
     for (const earbit::SelfTest& test : tests) {
       said += test.kernel + (test.is_ok ? " ok, " : " WRONG, ") + test.detail + "\n";
     }

@@ -85,18 +85,6 @@ size_t memory_of_run(long i, const LoadedProgram& loaded, size_t n_bytes, size_t
   return kRunGrowth * n_bytes * n_rows + kSlack;
 }
 
-const void* bytes_of(const Value& value) {
-  switch (value.type.kind) {
-    case earbit::Kind::bits:
-      return value.words.get();
-    case earbit::Kind::codes:
-      return value.codes.get();
-    case earbit::Kind::floats:
-      break;
-  }
-  return value.floats.get();
-}
-
 void run(long i, const LoadedProgram& loaded, const std::string& bytes, Random& random,
          Counts& counts) {
   std::vector<float> audio(400 + below(random, kMaxSamples - 400));
@@ -121,7 +109,7 @@ void run(long i, const LoadedProgram& loaded, const std::string& bytes, Random& 
     const Value& a = alone[j];
     const Value& b = together[j];
     const auto size = static_cast<size_t>(a.rows * a.type.row_bytes());
-    if (a.rows != b.rows || std::memcmp(bytes_of(a), bytes_of(b), size) != 0) {
+    if (a.rows != b.rows || std::memcmp(a.data(), b.data(), size) != 0) {
       fail(i, "threads change what value " + std::to_string(outputs[j]) + " is");
     }
   }

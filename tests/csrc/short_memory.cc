@@ -46,7 +46,7 @@ bool fits(int n_ops, size_t n_bytes) {
   for (int i = n_ops + (is_added ? 1 : 0); i < n_ops + 3; ++i) add(program, i);
   const std::vector<float> audio = {-1, 2, -3, 4};
   std::string names;
-  for (const auto& [name, seconds] : program.profile(audio.data(), 4, 1)) names += name + "+";
+  for (const earbit::OpTime& op : program.profile(audio.data(), 4, 1)) names += op.name + "+";
   std::string expected;
   for (int i = 0; i < n_ops + 3; ++i) expected += std::string(name_of(i)) + "+";
   expect(names == expected, n_ops, n_bytes);

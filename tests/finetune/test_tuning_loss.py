@@ -8,6 +8,7 @@ import torch
 from test_rates import CONFIG, HEAD
 from tuning import MODEL
 
+from earbit.audio.augment import AugmentConfig
 from earbit.audio.splits import Splits
 from earbit.finetune.loop import Clips, batch_of
 from earbit.finetune.network import ClipBatch, Network, NetworkOutput, output_distance, tuning_loss
@@ -126,12 +127,14 @@ def test_crops_keep_audio_and_targets_together():
         waveforms={"a": np.arange(n, dtype=np.float32)},
     )
     for seed in range(5):
-        found = batch_of([example], clips, 1.0, torch.Generator().manual_seed(seed))
+        found = batch_of(
+            [example], clips, 1.0, torch.Generator().manual_seed(seed), AugmentConfig()
+        )
         first = int(found.wave_BN[0, 0])
         assert first % 320 == 0
         (goal,) = found.goals
         assert goal.shape == (50, 2) == (n_frames_of(int(found.lengths[0])), 2)
         frames = torch.arange(50) + first // 320
         assert torch.equal(goal[:, 0], (frames >= 75).float())
-    whole = batch_of([example], clips, None, torch.Generator())
+    whole = batch_of([example], clips, None, torch.Generator(), AugmentConfig())
     assert whole.lengths.tolist() == [n]

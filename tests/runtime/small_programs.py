@@ -6,6 +6,7 @@ python tests/runtime/small_programs.py FOLDER
 import sys
 from pathlib import Path
 
+import numpy as np
 from program_parts import PLAIN, floats, front_end, limits, packed, words
 from programs_of_codes import codes
 from programs_with_heads import write_heads
@@ -82,6 +83,13 @@ def first_layer(program):
     return [program.add("gemm_b1", [bits], ints=ints, tensors=tensors)]
 
 
+def filterbank(program):
+    ints = {"window": 40, "hop": 16, "pad": 8, "stack": 2, "fft": 64}
+    first = np.array([0, 3, 9, 20, 24], np.int32)
+    tensors = {"taper": floats(35, 40), "first": first, "weight": abs(floats(36, 5, 9))}
+    return [program.add("log_mel", [WAVEFORM], ints=ints, floats={"floor": 1e-6}, tensors=tensors)]
+
+
 def convolution_module(program):
     gated = program.add("glu", [front_end(program, 24)])
     shape = {"kernel": 5, "stride": 1, "pad_left": 2, "pad_right": 2}
@@ -154,6 +162,7 @@ PROGRAMS = (
     binary_attention,
     float_attention,
     first_layer,
+    filterbank,
     convolution_module,
     relative_attention,
     position_bias,

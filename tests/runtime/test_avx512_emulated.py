@@ -200,13 +200,14 @@ def test_vnni_sums_equal_numpy_on_random_shapes(vnni):
         assert not c[:n_rows, n_cols:N_COLS].any(), "outputs that the panel does not have"
 
 
-def test_softmax_lanes_and_exp_pass_the_self_test(tmp_path):
+def test_softmax_lanes_exp_and_log_mel_pass_the_self_test(tmp_path):
     cxx = compiler()
     if cxx is None:
         pytest.skip("no C++ compiler here (c++ or g++), so the kernels cannot be compiled")
-    families = ("softmax_b1", "elementwise", "exp")
+    families = ("softmax_b1", "elementwise", "exp", "log_mel")
     sources = [f"kernels/{family}_{isa}.cc" for family in families for isa in ("scalar", "avx512")]
-    sources += ["kernels/softmax_b1.cc", *(f"self_test/self_test_{name}.cc" for name in families)]
+    sources += ["kernels/softmax_b1.cc", "kernels/log_mel.cc"]
+    sources += [*(f"self_test/self_test_{name}.cc" for name in families)]
     tested = compiled(cxx, tmp_path, sources, "avx512_self_test_entry.cc").self_tested
     tested.restype = ctypes.c_char_p
     said = tested().decode().splitlines()

@@ -103,6 +103,7 @@ def test_the_self_test_passes_for_every_kernel_that_runs_here():
         "depthwise",
         "exp",
         "gemm",
+        "log",
         "elementwise",
         "softmax",
     }
@@ -117,6 +118,7 @@ def test_exactly_one_kernel_of_each_kind_is_chosen_and_it_runs_here():
         "elementwise",
         "depthwise_b1",
         "exp",
+        "log_mel",
         "softmax_b1",
     ):
         chosen = [k for k in _core.kernels() if k["op"] == op and k["chosen"]]

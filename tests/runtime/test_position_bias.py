@@ -161,7 +161,7 @@ def with_bias(gate_columns=2, bias=None, radius=-1, n_inputs=5):
         ({"gate_columns": 1}, "a column for each of 2 heads"),
         ({"radius": 3}, "radius=-1"),
         ({"n_inputs": 4}, "4 inputs, expected 3"),
-        ({"bias": "short"}, "position bias 2 n - 1"),
+        ({"bias": "short"}, "2 n - 1"),
     ],
 )
 def test_a_bias_that_does_not_fit_is_refused(changed, message):

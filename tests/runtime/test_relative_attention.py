@@ -157,5 +157,5 @@ def test_distances_of_another_length_are_refused(op):
     else:
         zeros = {n: np.zeros(2, np.float32) for n in ("content_bias", "position_bias")}
         y = program.add(op, [rows] * 4, {"heads": 1}, {"score_scale": 1.0}, zeros)
-    with pytest.raises(ValueError, match="2 n - 1 rows"):
+    with pytest.raises(ValueError, match="rows, expected"):
         program.run(np.zeros(6, np.float32), [y], 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
+from math import log2, prod
 
 import torch
 
@@ -109,6 +109,17 @@ def per_normed(inputs: tuple[Shape, ...], output: Shape) -> int:
     return (5 if len(inputs) > 1 else 4) * prod(output)
 
 
+def per_dense_product(inputs: tuple[Shape, ...], output: Shape) -> int:
+    """Two FLOPs per product with a constant matrix, as of a filterbank."""
+    return 2 * prod(output) * inputs[0][-1]
+
+
+def per_real_fft(inputs: tuple[Shape, ...], output: Shape) -> int:
+    """2.5 n log2 n FLOPs per transform of n real numbers, as usual for radix 2."""
+    n = inputs[0][-1]
+    return round(2.5 * prod(inputs[0]) * log2(n))
+
+
 def _words(text: str) -> list[str]:
     return text.split()
 
@@ -120,6 +131,8 @@ OTHER_FLOPS: dict[str, Formula] = {
     **dict.fromkeys(_words("add sub mul div neg abs pow sqrt rsqrt exp log sin cos"), per_output),
     **dict.fromkeys(_words("clamp_min clamp_max"), per_output),
     **dict.fromkeys(_words("sum mean"), per_input),
+    "mm": per_dense_product,
+    "_fft_r2c": per_real_fft,
 }
 """Tensor operations by name.  Integer outputs are index arithmetic without FLOPs."""
 
@@ -127,7 +140,7 @@ FREE = frozenset(
     _words(
         # Views of the same numbers.
         "view _unsafe_view reshape t transpose permute expand squeeze unsqueeze slice select split "
-        "split_with_sizes unbind unfold alias detach as_strided "
+        "split_with_sizes unbind unfold view_as_real alias detach as_strided "
         # Numbers that are moved or created.
         "clone copy _to_copy cat stack flip embedding constant_pad_nd arange zeros ones full empty "
         "empty_like zeros_like ones_like full_like scalar_tensor lift_fresh "

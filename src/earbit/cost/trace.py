@@ -135,7 +135,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.unknown_ops[f"{namespace}.{name}"] += 1
             return out
         first = out[0] if isinstance(out, tuple) else out
-        if first.is_floating_point():
+        if first.is_floating_point() or first.is_complex():
             n_flops = OTHER_FLOPS[operation](_shapes(args), tuple(first.shape))
             self.ops.append(
                 Op(

@@ -1,6 +1,8 @@
-"""Lowers the convolutional front end."""
+"""Lowers the front ends: convolutions, or a filterbank."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from earbit.errors import UnsupportedError
 from earbit.export.blocks import lower_norm
@@ -18,16 +20,59 @@ from earbit.export.leaves import (
 )
 from earbit.export.program import Program
 from earbit.export.thresholds import float_threshold
+from earbit.nn.filterbank import (
+    FFT_SAMPLES,
+    FLOOR,
+    HOP_OF_WINDOWS,
+    N_STACKED,
+    PAD_SAMPLES,
+    WINDOW_SAMPLES,
+    Filterbank,
+    hann_window,
+    mel_triangles,
+)
 from earbit.nn.front_end import FrontEnd
 from earbit.nn.leaves import Conv1d
 from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
 
 
-def lower_front_end(program: Program, name: str, front_end: FrontEnd, waveform: int) -> int:
-    """Lowers the front end to features, a vector per 20 ms; the first convolution is in float.
+def lower_filterbank(program: Program, front_end: Filterbank, waveform: int) -> int:
+    """Lowers log mel energies and their batch norm; a mel is stored from its first bin on."""
+    mels = mel_triangles(front_end.n_mels)
+    first = np.minimum((mels > 0).argmax(1), mels.shape[1] - (mels > 0).sum(1).max())
+    columns = first[:, None] + np.arange((mels > 0).sum(1).max())
+    energies = program.add(
+        "log_mel",
+        [waveform],
+        ints={
+            "window": WINDOW_SAMPLES,
+            "hop": HOP_OF_WINDOWS,
+            "pad": PAD_SAMPLES,
+            "stack": N_STACKED,
+            "fft": FFT_SAMPLES,
+        },
+        floats={"floor": FLOOR},
+        tensors={
+            "taper": hann_window(),
+            "first": first.astype(np.int32),
+            "weight": np.take_along_axis(mels, columns, axis=1),
+        },
+    )
+    affine = affine_of(front_end.norm)
+    return program.add(
+        "depthwise_f32",
+        [energies],
+        ints={"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0},
+        tensors={"weight": affine.gain[:, None], "bias": affine.offset},
+    )
 
-    Consecutive binary convolutions pass bits if no operation between them needs floats: a batch
-    norm is folded into the thresholds, while a layer norm or a shortcut needs floats.
+
+def lower_convolutions(program: Program, name: str, front_end: FrontEnd, waveform: int) -> int:
+    """Lowers the convolutional front end to features, a vector per 20 ms.
+
+    The first convolution is in float.  Consecutive binary convolutions pass bits if no operation
+    between them needs floats: a batch norm is folded into the thresholds, while a layer norm or a
+    shortcut needs floats.
     """
     convs = [conv for conv in front_end.convs if isinstance(conv, Conv1d)]
     if not convs[0].precision.is_float:

@@ -15,12 +15,13 @@ from earbit.encoders.wavlm import WavlmEncoder
 from earbit.errors import UnsupportedError
 from earbit.export.blocks import lower_norm
 from earbit.export.conformer import lower_conformer
-from earbit.export.front_end import lower_front_end
+from earbit.export.front_end import lower_convolutions, lower_filterbank
 from earbit.export.leaves import input_bits, lower_linear
 from earbit.export.program import WAVEFORM, Program
 from earbit.export.squeezeformer import lower_squeezeformer
 from earbit.export.transformer import lower_transformer
 from earbit.model import AudioModel
+from earbit.nn.filterbank import Filterbank
 
 LOWERINGS: dict[type, Callable[[Program, str, Any, int], list[int]]] = {
     TransformerEncoder: lower_transformer,
@@ -45,7 +46,12 @@ def lower_model(model: AudioModel) -> Program:
         value = program.add(
             "group_norm", [value], floats={"eps": 1e-5}, tensors={"weight": one, "bias": zero}
         )
-    value = lower_front_end(program, "front_end", model.front_end, value)
+    front_end = model.front_end
+    value = (
+        lower_filterbank(program, front_end, value)
+        if isinstance(front_end, Filterbank)
+        else lower_convolutions(program, "front_end", front_end, value)
+    )
     if model.config.feature_norm:
         value = lower_norm(program, model.feature_norm, value)
     value = input_bits(program, "projection", model.projection, value)

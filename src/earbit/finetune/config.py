@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import get_args
 
+from earbit.audio.augment import AugmentConfig
+from earbit.config import LATER
 from earbit.errors import ConfigError, require_choice, require_range
 from earbit.nn.devices import TrainPrecision
 from earbit.pretrain.machine import check_device_name
@@ -27,6 +29,8 @@ class FinetuneConfig:
     """Width of the hidden layers of the head."""
     max_s: float | None = None
     """Longer training clips are cropped at random to this length in seconds."""
+    augment: AugmentConfig = field(default=AugmentConfig(), metadata=LATER)
+    """Random changes of the audio."""
     encoder_lr_factor: float = 0.5
     """Learning rate of the last layer of the encoder, divided by that of the head."""
     layer_decay: float = 1.0

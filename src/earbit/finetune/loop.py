@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from earbit.audio.augment import AugmentConfig, augmented
 from earbit.audio.splits import Splits
 from earbit.errors import DataError
 from earbit.finetune.config import FinetuneConfig, lr_factor
@@ -128,7 +129,9 @@ def _step(
     # In evaluation mode a frozen model has neither dropout nor new statistics of batch norm.
     network.model.train(step > config.frozen_steps)
     batch_seed = (seed << 32) + step
-    batch = batch_of(examples, clips, config.max_s, torch.Generator().manual_seed(batch_seed))
+    batch = batch_of(
+        examples, clips, config.max_s, torch.Generator().manual_seed(batch_seed), config.augment
+    )
     batch = batch.on(device)
     # Dropout and masks use torch's global generator, seeded for this step and then restored.
     with (
@@ -158,9 +161,13 @@ def _step(
 
 
 def batch_of(
-    examples: Sequence[Example], clips: Clips, max_s: float | None, generator: torch.Generator
+    examples: Sequence[Example],
+    clips: Clips,
+    max_s: float | None,
+    generator: torch.Generator,
+    augment: AugmentConfig,
 ) -> ClipBatch:
-    """Audio and targets of clips; longer ones are cropped to `max_s` at a random frame."""
+    """Augmented audio and targets of clips; longer ones are cropped to `max_s` at random."""
     waveforms, goals = [], []
     encode = KINDS[clips.task.kind].encode
     for example in examples:
@@ -171,10 +178,10 @@ def batch_of(
             start = int(torch.randint(n_frames - kept + 1, (), generator=generator))
             wave_N = wave_N[start * HOP_SAMPLES :][: n_samples_of(kept)]
             goal = goal[start : start + kept] if goal.dim() == 2 else goal
-        waveforms.append(wave_N)
+        waveforms.append(torch.from_numpy(wave_N))
         goals.append(goal)
-    lengths = [wave_N.size for wave_N in waveforms]
+    lengths = [len(wave_N) for wave_N in waveforms]
     wave_BN = torch.zeros(len(waveforms), max(lengths))
-    for row, wave_N in zip(wave_BN, waveforms, strict=True):
-        row[: wave_N.size] = torch.from_numpy(wave_N)
+    for row, changed_N in zip(wave_BN, augmented(waveforms, augment, generator), strict=True):
+        row[: len(changed_N)] = changed_N
     return ClipBatch(wave_BN, torch.tensor(lengths), goals)

@@ -214,6 +214,10 @@ def _config(
         raise ConfigError(
             f"states={config.states:g}, logits={config.logits:g} without a teacher; give --teacher"
         )
+    if config.augment.moves and task.kind == "segments":
+        raise ConfigError(
+            f"augment.shift_s and augment.speed with {task.name}; its labels have times, set both 0"
+        )
     return config
 
 

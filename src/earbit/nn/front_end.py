@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.errors import DataError, require_choice, require_count
-from earbit.frames import KERNELS, MIN_SAMPLES, STRIDES, layer_lengths
+from earbit.errors import require_choice, require_count
+from earbit.frames import KERNELS, STRIDES, layer_lengths
 from earbit.nn.leaves import Conv1d
 from earbit.nn.norms import ChannelNorm, FrameBatchNorm, FrameNorm
 from earbit.nn.roles import Role
@@ -83,11 +83,6 @@ class FrontEnd(torch.nn.Module):
         self.has_shortcut = config.shortcut
 
     def forward(self, wave_BN: Tensor, lengths: Tensor | None = None) -> Tensor:
-        if wave_BN.shape[-1] < MIN_SAMPLES:
-            raise DataError(
-                f"audio of {wave_BN.shape[-1]} samples; one frame needs {MIN_SAMPLES} (25 ms), "
-                "pad or drop shorter clips"
-            )
         of_layers = [None] * len(KERNELS) if lengths is None else layer_lengths(lengths)
         x_BCT = self.norms[0](self.convs[0](wave_BN[:, None, :]), of_layers[0])
         for i, conv in enumerate(self.convs[1:], start=1):

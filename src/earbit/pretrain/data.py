@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from earbit.audio.augment import augmented
 from earbit.audio.batches import epoch_batches
 from earbit.audio.clips import Clip, ClipTable
 from earbit.audio.rate import SAMPLE_RATE_HZ
@@ -144,6 +145,9 @@ def micro_batch(
         except DataError as error:
             unreadable.append((clip.id, str(error)))
     kept = list(crops)
+    if clips is None:  # only training clips
+        changed = augmented(list(crops.values()), config.augment, generator)
+        crops = dict(zip(kept, changed, strict=True))
     return MicroBatch(
         number=number,
         ids=tuple(chosen[i].id for i in kept),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
+from earbit.audio.augment import AugmentConfig
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.errors import require_choice, require_range
+from earbit.config import LATER
+from earbit.errors import ConfigError, require_choice, require_range
 from earbit.frames import MIN_SAMPLES
 from earbit.nn.devices import TrainPrecision
 from earbit.pretrain.machine import Machine
@@ -31,6 +33,8 @@ class TrainConfig:
     """Type of products: float32, or bfloat16 or float16 (with a scaled loss) by autocast."""
     crop_s: float = 15.625
     """Longer utterances are cropped to this length at a random position."""
+    augment: AugmentConfig = field(default=AugmentConfig(), metadata=LATER)
+    """Random changes of the audio; units keep their time, so none in shift_s and speed."""
     seed: int = 1337
     checkpoint_every_steps: int = 100
     log_every_steps: int = 10
@@ -47,6 +51,11 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require_range(MIN_SAMPLES / SAMPLE_RATE_HZ, math.inf, crop_s=self.crop_s)
         require_choice(get_args(TrainPrecision), precision=self.precision)
+        if self.augment.moves:
+            raise ConfigError(
+                f"augment.shift_s={self.augment.shift_s}, augment.speed={self.augment.speed}; "
+                "allowed in pre-training: 0, because units belong to frames"
+            )
         require_range(self.crop_s, math.inf, batch_s=self.batch_s)
         require_range(0, math.inf, unmasked_weight=self.unmasked_weight)
         require_range(0, 2**32, seed=self.seed)

@@ -16,6 +16,7 @@ from earbit.load import preset_or_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.model_file import read_model_file
 from earbit.model_names import model_path
+from earbit.nn.filterbank import FilterbankConfig
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import W1A1
 from earbit.presets import PRESETS
@@ -137,6 +138,8 @@ def _is_hopeless(model: AudioModel, precisions: Mapping[str, Any]) -> bool:
         name.startswith("front_end.") and precision == W1A1
         for name, precision in precisions.items()
     )
+    if isinstance(front_end, FilterbankConfig):
+        return False
     return is_binary and not (front_end.norm == "batch" and front_end.shortcut)
 
 

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -47,7 +46,7 @@ class Session:
         self.threads = thread_count(threads)
         chosen_isa()
         file = read_program(path)
-        self.path = Path(os.fsdecode(path)).absolute()
+        self.path = file.path.absolute()
         """Path of the program."""
         self.origin: dict[str, Any] = file.origin
         """Source model and plan of the program."""
@@ -238,10 +237,11 @@ class Session:
             return self._program.run(audio, list(ids), self.threads)
 
     def profile(self, waveform: NDArray[Any]) -> list[tuple[str, float]]:
-        """Seconds of every op in order; ops that ran together block by block are joined: `a+b`."""
+        """Seconds of every op in order, also of ops that run together on blocks of rows."""
         audio = checked_waveform(waveform)
         with _data_errors(audio):
-            return self._program.profile(audio, self.threads)
+            times = self._program.profile(audio, self.threads)
+        return [(op, seconds) for op, _, seconds in times]
 
     def _wanted(self, layers: Literal["last", "all"]) -> tuple[int, ...]:
         if layers not in ("last", "all"):

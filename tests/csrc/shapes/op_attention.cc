@@ -79,7 +79,7 @@ void try_attention_b1_op(Draw& draw, Digest&) {
   for (const Matrix* x : {&q, &k, &v}) inputs.push_back(bits_value(*memory, *x, a.heads));
   const std::string what = "attention_b1 of " + std::to_string(n) + " frames, " +
                            std::to_string(a.heads) + " heads:" + parts.text();
-  const earbit::Value y = run_on_threads(*parts.op("attention_b1", inputs), inputs, what);
+  const earbit::Value y = run_on_threads(parts.op("attention_b1", inputs), inputs, what);
   if (is_sure) compare_dots(y, dots, thresholds, what);
 }
 

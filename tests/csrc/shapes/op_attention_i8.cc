@@ -62,7 +62,7 @@ void try_attention_i8_op(Draw& draw, Digest& digest) {
                                      codes_value(*memory, content.right, content.right_set),
                                      codes_value(*memory, v, v_set)};
   const std::string what = shape("attention_i8", heads, parts);
-  const Value y = run_on_threads(*parts.op("attention_i8", inputs), inputs, what);
+  const Value y = run_on_threads(parts.op("attention_i8", inputs), inputs, what);
   const auto score = [&](int h, int i, int j) { return content.score(heads, h, i, j); };
   compare(heads, radius, probabilities, y, v, score, what);
   add_floats(y, digest);
@@ -85,7 +85,7 @@ void try_relative_attention_i8_op(Draw& draw, Digest& digest) {
                                      codes_value(*memory, position.right, position.right_set),
                                      codes_value(*memory, v, v_set)};
   const std::string what = shape("relative_attention_i8", heads, parts);
-  const Value y = run_on_threads(*parts.op("relative_attention_i8", inputs), inputs, what);
+  const Value y = run_on_threads(parts.op("relative_attention_i8", inputs), inputs, what);
   const auto score = [&](int h, int i, int j) {
     return content.score(heads, h, i, j) + position.score(heads, h, i, heads.n - 1 - (i - j));
   };

@@ -1,5 +1,7 @@
 #include "shapes/operands.h"
 
+#include "graph/executor.h"
+
 namespace shapes {
 
 using earbit::CodeSet;
@@ -81,6 +83,11 @@ Parts& Parts::floats(const std::string& name, std::vector<float> data) {
   return *this;
 }
 
+Parts& Parts::floats(const std::string& name, int rows, std::vector<float> data) {
+  tensors_[name] = tensor(Dtype::f32, {rows, side(data.size()) / rows}, data, data_);
+  return *this;
+}
+
 Parts& Parts::i32(const std::string& name, std::vector<int32_t> data) {
   tensors_[name] = tensor(Dtype::i32, {side(data.size())}, data, data_);
   return *this;
@@ -113,18 +120,52 @@ std::string Parts::text() const {
 
 namespace {
 
-const void* bytes_of(const Value& value) {
-  if (value.type.kind == earbit::Kind::bits) return value.words.get();
-  return value.floats.get();
-}
+// Makes rows of a value that is there already.
+class Given : public earbit::Op {
+ public:
+  explicit Given(const Value& value) : value_(value) {}
+
+  const earbit::Type& type() const override { return value_.type; }
+  earbit::Needs needs(size_t) const override { return earbit::Needs::all(); }
+  int64_t rows(const std::vector<int64_t>&) const override { return value_.rows; }
+  earbit::BlockRows block_rows() const override { return {64, 1}; }
+
+  void run_rows(const earbit::Block& block) const override {
+    const earbit::View x = earbit::View::of(value_);
+    const int n_parts = value_.type.kind == earbit::Kind::bits ? value_.type.groups : 1;
+    const int64_t n_bytes = value_.type.row_bytes() / n_parts;
+    for (int part = 0; part < n_parts; ++part) {
+      const char* from =
+          static_cast<const char*>(x.data) + (part * x.held + block.rows.begin) * n_bytes;
+      char* out = static_cast<char*>(block.y.data) +
+                  (part * block.y.held + block.rows.begin - block.y.rows.begin) * n_bytes;
+      std::memcpy(out, from, static_cast<size_t>(block.rows.size() * n_bytes));
+    }
+  }
+
+ private:
+  const Value& value_;
+};
 
 }  // namespace
 
-Value run_on_threads(const earbit::Op& op, const std::vector<Value>& inputs,
+Value run_on_threads(std::unique_ptr<earbit::Op> op, const std::vector<Value>& inputs,
                      const std::string& what) {
-  std::vector<int64_t> rows;
-  for (const Value& input : inputs) rows.push_back(input.rows);
-  const auto n_bytes = static_cast<size_t>(op.rows(rows) * op.type().row_bytes());
+  std::vector<earbit::Step> steps;
+  std::vector<int> ids;
+  std::vector<int64_t> n_rows;
+  for (const Value& input : inputs) {
+    n_rows.push_back(input.rows);
+    steps.push_back({"given", {0}, std::make_unique<Given>(input)});
+    ids.push_back(static_cast<int>(steps.size()));
+  }
+  n_rows.push_back(op->rows(n_rows));
+  n_rows.insert(n_rows.begin(), 1);
+  steps.push_back({"op", ids, std::move(op)});
+  std::vector<int64_t> row_bytes = {4};
+  for (const earbit::Step& step : steps) row_bytes.push_back(step.op->type().row_bytes());
+  const auto n_bytes = static_cast<size_t>(n_rows.back() * row_bytes.back());
+  const earbit::Plan plan = make_plan(steps, {static_cast<int>(steps.size())}, row_bytes, n_rows);
   const auto run = [&](int n_threads) {
     const auto memory = std::make_shared<Memory>();
     {
@@ -135,12 +176,14 @@ Value run_on_threads(const earbit::Op& op, const std::vector<Value>& inputs,
         std::memset(blocks.back().get(), 0xa5, n_bytes);
       }
     }
-    return op.run(inputs, {*memory, n_threads});
+    const float nothing = 0;
+    earbit::Executor executor(steps, plan, n_rows, *memory, n_threads, nullptr);
+    return executor.run(&nothing).front();
   };
   Value alone = run(1);
   for (int n_threads : {2, 3, 7}) {
     const Value value = run(n_threads);
-    if (value.rows == alone.rows && std::memcmp(bytes_of(value), bytes_of(alone), n_bytes) == 0) {
+    if (value.rows == alone.rows && std::memcmp(value.data(), alone.data(), n_bytes) == 0) {
       continue;
     }
     throw Wrong("other bits on " + std::to_string(n_threads) + " threads: " + what);

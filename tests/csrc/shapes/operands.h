@@ -36,6 +36,7 @@ class Parts {
   Parts& integer(const std::string& name, int value);
   Parts& number(const std::string& name, double value);
   Parts& floats(const std::string& name, std::vector<float> data);
+  Parts& floats(const std::string& name, int rows, std::vector<float> data);
   Parts& i32(const std::string& name, std::vector<int32_t> data);
   Parts& words(const std::string& name, int rows, std::vector<uint64_t> data);
   Parts& bytes(const std::string& name, int rows, std::vector<uint8_t> data);
@@ -53,8 +54,8 @@ class Parts {
 };
 
 // The value that an op makes, on 1, 2, 3 and 7 threads: throws Wrong when they differ.
-earbit::Value run_on_threads(const earbit::Op& op, const std::vector<earbit::Value>& inputs,
-                             const std::string& what);
+earbit::Value run_on_threads(std::unique_ptr<earbit::Op> op,
+                             const std::vector<earbit::Value>& inputs, const std::string& what);
 
 // Throws Wrong unless a value is what dots (rows, cols) are as floats, or, with thresholds, as bits
 // dot >= threshold, groups of columns each from a word on.

@@ -111,7 +111,7 @@ void try_on_codes(const std::string& name, const Windows& windows, const Channel
                            "-bit codes";
   const auto memory = std::make_shared<earbit::Memory>();
   const std::vector<Value> inputs = {codes_value(*memory, x, set)};
-  const Value y = run_on_threads(*parts.op(name, inputs), inputs, what);
+  const Value y = run_on_threads(parts.op(name, inputs), inputs, what);
   compare_dots(y, dots, {}, what);
   digest.add(dots);
 }
@@ -145,7 +145,7 @@ void try_gemm_b1_op(Draw& draw, Digest& digest) {
   const std::string what = shape(name, windows, channels, parts);
   const auto memory = std::make_shared<earbit::Memory>();
   const std::vector<Value> inputs = {bits_value(*memory, x, channels.groups)};
-  const Value y = run_on_threads(*parts.op(name, inputs), inputs, what);
+  const Value y = run_on_threads(parts.op(name, inputs), inputs, what);
   compare_dots(y, dots, thresholds, what);
   digest.add(dots);
 }
@@ -223,7 +223,7 @@ void try_depthwise_b1_op(Draw& draw, Digest& digest) {
   const std::string what = shape("depthwise_b1", windows, channels, parts);
   const auto memory = std::make_shared<earbit::Memory>();
   const std::vector<Value> inputs = {bits_value(*memory, x, 1)};
-  const Value y = run_on_threads(*parts.op("depthwise_b1", inputs), inputs, what);
+  const Value y = run_on_threads(parts.op("depthwise_b1", inputs), inputs, what);
   compare_dots(y, dots, thresholds, what);
   digest.add(dots);
 }

@@ -30,6 +30,7 @@ from earbit.hub.tokenizer import PROCESSOR, tokenizer_files
 from earbit.model import AudioModel
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.evaluation import evaluating
+from earbit.nn.front_end import FrontEndConfig
 from earbit.quantize.student import noise_clips
 from earbit.superb.head_file import TrainedHead
 
@@ -75,7 +76,9 @@ def export_hf(
         # mask, so transformers advises against one.
         PREPROCESSOR: preprocessor(
             normalizes=is_hubert and config.normalize_waveform,
-            returns_mask=not is_hubert or config.front_end.norm == "layer",
+            returns_mask=not is_hubert
+            or isinstance(config.front_end, FrontEndConfig)
+            and config.front_end.norm == "layer",
         )
     }
     if source.head is not None and source.head.task.kind == "sequence":

@@ -14,6 +14,8 @@ from earbit.heads.linear import FrameLinear
 from earbit.hub.hugging_face_config import NORMS
 from earbit.hub.tensor_names import our_name
 from earbit.model import AudioModel, ModelConfig
+from earbit.nn.filterbank import FilterbankConfig
+from earbit.nn.front_end import FrontEndConfig
 from earbit.nn.positional import N_GROUPS
 from earbit.quantize.convert import quantized_leaves_of
 from earbit.superb.head_file import TrainedHead
@@ -30,6 +32,8 @@ def why_not_hubert(model: AudioModel, head: TrainedHead | None) -> str | None:
         return f"the encoder is a {type(config.encoder).__name__.removesuffix('Config')}"
     if quantized_leaves_of(model):
         return "the model is quantized"
+    if isinstance(config.front_end, FilterbankConfig):
+        return "the front end is a filterbank"
     if config.front_end.norm not in THEIR_NORMS:
         return f"the front end has norm={config.front_end.norm!r}"
     if config.front_end.shortcut:
@@ -74,6 +78,7 @@ def as_hubert(model: AudioModel, head: TrainedHead | None) -> PreTrainedModel:
 def _config_of(config: ModelConfig, **more: Any) -> HubertConfig:
     encoder, front_end = config.encoder, config.front_end
     assert isinstance(encoder, TransformerConfig)
+    assert isinstance(front_end, FrontEndConfig)
     return HubertConfig(
         hidden_size=encoder.d_model,
         num_hidden_layers=encoder.n_layers,

@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from earbit.errors import UnsupportedError
 from earbit.export.program import Program
-from earbit.hub.onnx import attention_ops, code_ops, float_ops, frame_ops
+from earbit.hub.onnx import attention_ops, code_ops, float_ops, frame_ops, spectrum_ops
 from earbit.hub.onnx.graph import Graph, ints
 from earbit.hub.onnx.values import Translation, Value
 
@@ -34,6 +34,7 @@ OPS: dict[str, Callable[..., Value]] = {
     "glu": float_ops.glu,
     "group_norm": frame_ops.group_norm,
     "layer_norm": float_ops.layer_norm,
+    "log_mel": spectrum_ops.log_mel,
     "lstm": frame_ops.lstm,
     "mean_frames": frame_ops.mean_frames,
     "pack": code_ops.pack,

@@ -1,0 +1,22 @@
+// log_mel in 8 lanes.
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "kernels/log_mel.h"
+
+namespace earbit {
+namespace {
+
+constexpr int kLanes = 8;
+
+#include "kernels/log_mel_loops.h"
+
+}  // namespace
+
+void log_mel_avx2(const LogMelTables& tables, const float* x, ptrdiff_t stride, int n_frames,
+                  float* y, float* scratch) {
+  log_mel(tables, x, stride, n_frames, y, scratch);
+}
+
+}  // namespace earbit
