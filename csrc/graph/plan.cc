@@ -1,6 +1,7 @@
 #include "graph/plan.h"
 
 #include <algorithm>
+#include <utility>
 #include <climits>
 
 namespace earbit {
@@ -156,8 +157,9 @@ class Planner {
         ++chain.n_blocks;
       }
     }
-    std::stable_sort(in_slots.begin(), in_slots.end(), [](const Group* a, const Group* b) {
-      return a->first_chain < b->first_chain;
+    // Groups of a chain keep their order, without the memory that a stable sort takes.
+    std::sort(in_slots.begin(), in_slots.end(), [](const Group* a, const Group* b) {
+      return std::pair(a->first_chain, a) < std::pair(b->first_chain, b);
     });
     for (const Group* group : in_slots) place_in_slot(*group);
     for (size_t slot = 0; slot < slots_.size(); ++slot) {

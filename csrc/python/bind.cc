@@ -16,6 +16,7 @@
 #include "cpu/isa.h"
 #include "file/load_program.h"
 #include "graph/program.h"
+#include "kernels/conv_b1.h"
 #include "kernels/depthwise_b1.h"
 #include "kernels/elementwise.h"
 #include "kernels/exp.h"
@@ -186,6 +187,9 @@ nb::list kernels() {
   }
   for (const ElementwiseKernels* set : all_elementwise_kernels()) {
     append("elementwise", set->name, set->isa, set == &elementwise_kernels(isa));
+  }
+  if (const ConvB1Kernel* kernel = conv_b1_kernel(Isa::avx2)) {
+    append("conv_b1", kernel->name, kernel->isa, kernel == conv_b1_kernel(isa));
   }
   for (const DepthwiseB1Kernel& kernel : depthwise_b1_kernels()) {
     append("depthwise_b1", kernel.name, kernel.isa, &kernel == &depthwise_b1_kernel(isa));
