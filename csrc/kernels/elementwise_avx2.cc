@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <utility>
 
 #include "bits/layout.h"
 #include "kernels/elementwise.h"
@@ -42,6 +43,7 @@ int64_t n_ones(const uint64_t* words, int64_t n) {
 }
 
 #include "kernels/fir_bits_avx2.h"
+#include "kernels/moments_avx2.h"
 
 }  // namespace
 
@@ -60,7 +62,7 @@ const ElementwiseKernels kElementwiseAvx2 = {
     .layer_norm = layer_norm,
     .add = add,
     .n_ones = n_ones,
-    .add_moments = add_moments,
+    .add_moments = add_moments_avx2,
     .fir_bits = fir_bits_avx2,
     .depthwise = depthwise<8>,
     .add_distances = add_distances,
