@@ -45,6 +45,14 @@ size_t LimitedMemory::peak() const { return most - before_; }
 void* operator new(size_t n) { return allocate(n); }
 void* operator new[](size_t n) { return allocate(n); }
 void* operator new(size_t n, std::align_val_t alignment) { return allocate(n, alignment); }
+// std::stable_sort asks for its buffer so.
+void* operator new(size_t n, const std::nothrow_t&) noexcept {
+  try {
+    return allocate(n);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 void operator delete(void* data) noexcept { release(data); }
 void operator delete[](void* data) noexcept { release(data); }
 void operator delete(void* data, size_t) noexcept { release(data); }
