@@ -3,9 +3,10 @@
  * cc -o features features.c -learbit
  * ./features hubert.safetensors speech.wav                # says what comes out
  * ./features hubert.safetensors speech.wav features.f32   # writes float32, frame by frame
+ * arecord -f S16_LE -r 16000 -d 5 | ./features hubert.safetensors /dev/stdin
  *
  * The WAV file holds 16-bit samples of one channel at 16 kHz; any other is refused, with what it
- * holds. */
+ * holds.  Where its header does not say how long it is, as in a pipe, it is read to its end. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 /* So many samples are 4 h, the most that can be run. */
 #define MAX_BYTES (2L * EARBIT_MAX_SAMPLES)
+#define TO_THE_END (MAX_BYTES + 1)
 #define ADVICE \
   "16-bit samples of one channel at 16 kHz are read: ffmpeg -i IN -ac 1 -ar 16000 OUT.wav"
 
@@ -53,8 +55,25 @@ static int is_right_kind(const char* path, const unsigned char* format) {
   return 0;
 }
 
-/* Goes to the samples of a WAV file and gives their bytes; 0 when it cannot be used, and why is
- * said. */
+/* Whether a length stands for one that is not known yet, as recorders and pipes write it: 0,
+ * 0x7ffff000 (sox), 0x80000000 (arecord), 0xffffffff (ffmpeg), some of them less the header. */
+static int is_open(uint32_t size) {
+  return size == 0 || (size >= 0x7fff0000 && size <= 0x80010000) || size >= 0xffff0000;
+}
+
+/* Reads over bytes, since a pipe cannot be wound on; 0 when the file ends before. */
+static int skip(FILE* file, uint32_t n_bytes) {
+  char block[4096];
+  while (n_bytes > 0) {
+    const uint32_t n = n_bytes < sizeof(block) ? n_bytes : (uint32_t)sizeof(block);
+    if (fread(block, 1, n, file) != n) return 0;
+    n_bytes -= n;
+  }
+  return 1;
+}
+
+/* Goes to the samples of a WAV file and gives their bytes, or TO_THE_END; 0 when it cannot be used,
+ * and why is said. */
 static long find_samples(const char* path, FILE* file) {
   unsigned char header[16];
   int has_format = 0;
@@ -65,18 +84,18 @@ static long find_samples(const char* path, FILE* file) {
   }
   while (fread(header, 1, 8, file) == 8) {
     const uint32_t size = little_endian(header + 4, 4);
+    const int is_data = memcmp(header, "data", 4) == 0;
     uint32_t skipped = size + size % 2; /* a chunk begins at an even byte */
+    if (is_data && has_format && is_open(size)) return TO_THE_END;
     if (size > MAX_BYTES) {
       fprintf(stderr, "%s: a header that promises %lu bytes; at most %ld (4 h) are read\n", path,
               (unsigned long)size, MAX_BYTES);
       return 0;
     }
-    if (memcmp(header, "data", 4) == 0) {
-      if (has_format && size > 0 && size % 2 == 0) return (long)size;
+    if (is_data) {
+      if (has_format && size % 2 == 0) return (long)size;
       fprintf(stderr, "%s: %s\n", path,
-              !has_format ? "samples before their format"
-              : size == 0 ? "no samples in it"
-                          : "a header that promises half a sample");
+              has_format ? "a header that promises half a sample" : "samples before their format");
       return 0;
     }
     if (memcmp(header, "fmt ", 4) == 0 && size >= 16) {
@@ -87,27 +106,52 @@ static long find_samples(const char* path, FILE* file) {
       has_format = 1;
       skipped -= n_bytes;
     }
-    if (fseek(file, (long)skipped, SEEK_CUR) != 0) break;
+    if (!skip(file, skipped)) break;
   }
   fprintf(stderr, "%s: breaks off before its samples; copy it again\n", path);
   return 0;
+}
+
+/* Bytes of the file, at most n_most, to be freed by the caller; null when there is no memory. */
+static unsigned char* read_bytes(FILE* file, long n_most, long* n_read) {
+  long room = 1L << 16;
+  unsigned char* bytes = malloc((size_t)room);
+  *n_read = 0;
+  while (bytes != NULL) {
+    const long n = (n_most < room ? n_most : room) - *n_read;
+    const long n_there = (long)fread(bytes + *n_read, 1, (size_t)n, file);
+    unsigned char* larger;
+    *n_read += n_there;
+    if (n_there < n || *n_read == n_most) return bytes;
+    room *= 2;
+    larger = realloc(bytes, (size_t)room);
+    if (larger == NULL) free(bytes);
+    bytes = larger;
+  }
+  return NULL;
 }
 
 /* Samples between -1 and 1, to be freed by the caller; null when the file cannot be used, and why
  * is said. */
 static float* read_samples(const char* path, FILE* file, int64_t* n_samples) {
   const long n_bytes = find_samples(path, file);
-  unsigned char* bytes = malloc((size_t)n_bytes + 1);
-  float* samples = malloc(((size_t)n_bytes / 2 + 1) * sizeof(float));
-  const long n_read = bytes == NULL ? 0 : (long)fread(bytes, 1, (size_t)n_bytes, file);
+  long n_read = 0;
+  unsigned char* bytes = n_bytes == 0 ? NULL : read_bytes(file, n_bytes, &n_read);
+  float* samples = malloc(((size_t)n_read / 2 + 1) * sizeof(float));
   int64_t i;
-  *n_samples = n_bytes / 2;
-  if (bytes == NULL || samples == NULL) {
-    fprintf(stderr, "%s: no memory for %ld bytes\n", path, n_bytes);
-  } else if (n_read < n_bytes) {
+  *n_samples = n_read / 2;
+  if (n_bytes == 0) {
+    /* Why has been said. */
+  } else if (bytes == NULL || samples == NULL) {
+    fprintf(stderr, "%s: no memory for its samples\n", path);
+  } else if (n_read > MAX_BYTES) {
+    fprintf(stderr, "%s: more than %ld bytes of samples (4 h); cut it\n", path, MAX_BYTES);
+  } else if (n_bytes == TO_THE_END && *n_samples == 0) {
+    fprintf(stderr, "%s: no samples in it\n", path);
+  } else if (n_bytes != TO_THE_END && n_read < n_bytes) {
     fprintf(stderr, "%s: breaks off after %ld of %ld bytes of samples; copy it again\n", path,
             n_read, n_bytes);
-  } else if (n_bytes > 0) {
+  } else {
     for (i = 0; i < *n_samples; ++i) {
       samples[i] = (float)(int16_t)little_endian(bytes + 2 * i, 2) / 32768.0f;
     }

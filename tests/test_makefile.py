@@ -1,5 +1,6 @@
 """What the targets of the Makefile would do; nothing of it is done here."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,6 +33,19 @@ def test_the_library_for_c_needs_cmake_and_no_other_package(system_cmake):
     assert len(installed) == (not system_cmake)
     assert all('"cmake>=' in line for line in installed)
     assert "--editable" not in said
+
+
+def test_a_warning_is_an_error_in_the_builds_of_tests_and_not_in_those_of_users():
+    presets = json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]
+    strict, of_tests = "CMAKE_COMPILE_WARNING_AS_ERROR", {"tests"}
+    for one in presets:
+        if one.get("inherits") in of_tests:
+            of_tests.add(one["name"])
+        assert (strict in one.get("cacheVariables", {})) == (one["name"] == "tests")
+    assert of_tests == {one["name"] for one in presets} - {"libearbit"}
+    assert strict in (ROOT / ".ci" / "run").read_text()
+    for folder in (".", "csrc/capi", "tests/csrc"):
+        assert "-Werror" not in (ROOT / folder / "CMakeLists.txt").read_text()
 
 
 def test_docs_installs_its_own_group_and_takes_a_warning_for_an_error():

@@ -26,6 +26,12 @@ def test_the_readme_lists_every_preset_and_plan_once(title, table):
     assert sorted(names) == sorted(table)
 
 
+@pytest.mark.parametrize("path", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=str)
+def test_links_lead_to_files_of_the_repository(path):
+    links = re.findall(r"\]\((?![a-z]+:)([^)#\s]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
 def first_cells(page, header):
     """The first cell of each row of the table of a page whose header begins with `header`."""
     _, _, rest = (ROOT / page).read_text().partition(f"\n{header}")

@@ -1,5 +1,6 @@
 """The runtime needs numpy, soundfile and soxr alone; other commands name what they lack."""
 
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ import earbit
 from earbit import export_to, preset, random_model
 from earbit.errors import UnsupportedError
 from earbit.extras import needed_for_training
+from earbit.runtime.program_file import file_digest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -48,6 +50,10 @@ def folder(tmp_path_factory):
     model = random_model(preset("hubert-tiny"), 0)
     export_to(model, folder / "tiny.safetensors", name="tiny", waveform=noise)
     soundfile.write(folder / "noise.wav", noise, 16000)
+    (folder / "tiny-ks").mkdir()
+    score = {"task": "ks", "metric": "accuracy", "value": 0.9}
+    score["model_digest"] = file_digest(folder / "tiny.safetensors")
+    (folder / "tiny-ks" / "scores.json").write_text(json.dumps(score))
     kept = {"earbit", *with_requirements(RUNTIME)}
     hidden = sorted(
         module
@@ -98,6 +104,8 @@ def test_dependencies_are_those_of_the_runtime():
         ["run", "tiny.safetensors", "noise.wav", "--out", "features.npz"],
         ["bench", "tiny.safetensors", "--engines", "none", "--seconds", "0.5", "--runs", "1"],
         ["bench", "tiny.safetensors", "--seconds", "0.5", "--runs", "1"],
+        [*("bench", "tiny.safetensors", "--engines", "none", "--seconds", "0.5", "--runs", "1")]
+        + ["--scores", "tiny-ks"],
     ],
     ids=" ".join,
 )
@@ -105,7 +113,9 @@ def test_the_runtime_commands_work_with_the_dependencies_alone(folder, command):
     done = earbit_in(folder, *command)
     assert done.returncode == 0, done.stderr
     if command == ["bench", "tiny.safetensors", "--seconds", "0.5", "--runs", "1"]:
-        assert "torch: left out, there is no torch; install it with: " in done.stderr
+        assert (
+            "torch: left out, there is no torch, no safetensors; install them with: " in done.stderr
+        )
 
 
 @pytest.mark.parametrize(
@@ -128,6 +138,32 @@ def test_other_commands_name_the_one_command_that_installs_what_they_need(folder
         done.stderr,
     )
     assert not (folder / "new").exists()
+
+
+@pytest.mark.parametrize("what", [["hubert-tiny", "--plan", "w1a1"], ["model"]])
+def test_bench_of_what_is_no_program_also_says_that_a_program_needs_no_training_install(
+    folder, what
+):
+    (folder / "model").mkdir(exist_ok=True)
+    (folder / "model" / "model.safetensors").touch()
+    done = earbit_in(folder, "bench", *what, "--engines", "none")
+    assert done.returncode == 2
+    kind = "model" if what == ["model"] else "preset"
+    assert done.stderr.startswith(
+        f"earbit: {what[0]}: a program of this {kind} needs torch; give a program file of "
+        "`earbit export`, or install what training and export need with: "
+    )
+
+
+def test_a_star_import_takes_the_names_that_need_no_pytorch(folder):
+    code = "from earbit import *; print(Session.__name__, 'load_model' in dir())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("Session False\n", "")
 
 
 def test_a_python_name_that_needs_pytorch_says_so(monkeypatch):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 
-from earbit.cli.arguments import Argument, arguments_of
+from earbit.cli.arguments import NEEDS_TRAIN, Argument, arguments_of
 from earbit.cli.commands import COMMANDS
+from earbit.cli.help import RUNTIME
 
 INTRODUCTION = """# Commands
 
@@ -30,6 +31,8 @@ def _section(name: str) -> str:
     command = COMMANDS[name]
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     arguments = arguments_of(command)
+    if name not in RUNTIME:
+        paragraphs.append(f"This command {NEEDS_TRAIN}.")
     parts = [f"## earbit {name}", *map(_paragraph, paragraphs), *map(_definition, arguments)]
     return "\n\n".join(parts) + "\n"
 
@@ -49,6 +52,8 @@ def _definition(argument: Argument) -> str:
     else:
         values = default if argument.is_many else (default,)
         note = f"Default: `{' '.join(map(str, values))}`."
+    if argument.needs_train:
+        note += f" It {NEEDS_TRAIN}."
     return f"`{argument.usage}`\n:   {' '.join(filter(None, (_prose(argument.help), note)))}"
 
 

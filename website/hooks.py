@@ -17,6 +17,8 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 ROOT_PAGES = {name: f"{name.lower()}.md" for name in ("ARCHITECTURE", "CHANGELOG", "CONTRIBUTING")}
 """Pages beside `docs`, and their names on the site."""
+ON_SITE = {**{f"{name}.md": uri for name, uri in ROOT_PAGES.items()}, "README.md": "commands.md"}
+"""Pages for links to pages beside `docs`: the commands of README are a page of their own."""
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]+)")
 
 
@@ -59,6 +61,6 @@ def with_site_links(markdown: str, folder: str, add: Callable[[str], str]) -> st
         path = posixpath.normpath(posixpath.join(folder, link[1]))
         if path.startswith("docs/"):
             return f"]({path.removeprefix('docs/')}"
-        return f"]({ROOT_PAGES.get(path.removesuffix('.md')) or add(path)}"
+        return f"]({ON_SITE.get(path) or add(path)}"
 
     return LINK.sub(address, markdown)

@@ -47,8 +47,8 @@ typedef enum {
 #define EARBIT_MAX_SAMPLES 230400000
 #define EARBIT_MAX_THREADS 256
 
-/* Opens a file that `earbit export` wrote.  On success *program is to be closed by earbit_close, on
- * failure it is null.  The file is not needed afterwards. */
+/* Opens a file that `earbit export` wrote; its path is UTF-8 on Windows.  On success *program is to
+ * be closed by earbit_close, on failure it is null.  The file is not needed afterwards. */
 EARBIT_API earbit_status earbit_open(const char* path, earbit_program** program);
 
 /* The same for a file of `size` bytes that is in memory, at any address; it is only read, and not

@@ -119,6 +119,7 @@ const char* earbit_label(const earbit_program* program, int i) {
   const char* label = nullptr;
   guarded(kNoMemory, [&] {
     const std::vector<std::string>& labels = head_of(program).labels;
+    if (labels.empty()) throw BadArgument("the program's head has no labels");
     require_range("i", i, 0, static_cast<int64_t>(labels.size()) - 1);
     label = labels[i].c_str();
   });

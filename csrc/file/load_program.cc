@@ -14,7 +14,10 @@ namespace earbit {
 namespace {
 
 constexpr const char* kFormat = "earbit-program-1";
-constexpr const char* kModelFormats = "earbit-model-";  // prefix of formats of trained models
+// Prefixes of formats of programs, of trained models and of heads.
+constexpr const char* kProgramFormats = "earbit-program-";
+constexpr const char* kModelFormats = "earbit-model-";
+constexpr const char* kHeadFormats = "earbit-head-";
 constexpr const char* kMetadataKey = "earbit";
 constexpr const char* kChecksumKey = "earbit-checksum";  // checksum of the other value
 constexpr size_t kMaxOps = 100'000;
@@ -148,8 +151,14 @@ void check_format(const Json& value) {
         "this is a model, not a program; `earbit export` makes a program of it: "
         "earbit export MODEL --out PROGRAM.safetensors");
   }
-  throw FormatError("format " + value.excerpt() + ", this version runs '" + kFormat +
-                    "'; export the model again");
+  if (format.rfind(kHeadFormats, 0) == 0) {
+    throw FormatError(
+        "this is the head of a task, not a program; `earbit export` packs it with its model: "
+        "earbit export MODEL --head FOLDER --out PROGRAM.safetensors");
+  }
+  const bool is_program = format.rfind(kProgramFormats, 0) == 0;
+  throw FormatError("format " + value.excerpt() + ", this version runs '" + kFormat + "'; " +
+                    (is_program ? "export the model again" : "give a file of `earbit export`"));
 }
 
 }  // namespace

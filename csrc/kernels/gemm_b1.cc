@@ -2,21 +2,26 @@
 
 #include <algorithm>
 
+#include "bits/layout.h"
 #include "kernels/best_of.h"
 #include "kernels/elementwise.h"
 
 namespace earbit {
 
-#define KERNEL(isa, rows, cols, panel_words, name, bits, floats)                                   \
+#define KERNEL(isa, rows, cols, panel_words, name, direct_words, bits, floats)                     \
   void name##_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words, uint64_t* panel); \
   void name(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel, int n_words, \
             BitOp op, int32_t* c, ptrdiff_t c_stride);
 #include "kernels/gemm_b1.def"
 #undef KERNEL
-void gemm_b1_6x64_avx512_bits(const DotsB1& dots, const int32_t* threshold, uint64_t* bits,
-                              ptrdiff_t stride);
-void gemm_b1_6x64_avx512_floats(const DotsB1& dots, const float* scale, const float* bias, float* y,
-                                ptrdiff_t stride);
+#define DIRECT(name)                                                                      \
+  void name##_bits(const DotsB1& dots, const int32_t* threshold, uint64_t* bits,          \
+                   ptrdiff_t stride);                                                     \
+  void name##_floats(const DotsB1& dots, const float* scale, const float* bias, float* y, \
+                     ptrdiff_t stride);
+DIRECT(gemm_b1_4x64_avx2)
+DIRECT(gemm_b1_6x64_avx512)
+#undef DIRECT
 
 namespace {
 
@@ -34,13 +39,20 @@ void count_tiles(const GemmB1Kernel& kernel, const DotsB1& dots, Use&& use) {
   }
 }
 
+bool is_direct(const GemmB1Kernel& kernel, const DotsB1& dots) {
+  if (kernel.bits == nullptr || dots.n_words > kernel.direct_words) return false;
+  const int32_t most = kWordBits * kernel.direct_words;
+  return std::all_of(dots.offsets, dots.offsets + dots.n_rows,
+                     [&](int32_t offset) { return offset >= -most && offset <= most; });
+}
+
 }  // namespace
 
 const std::vector<GemmB1Kernel>& gemm_b1_kernels() {
   // Never destroyed: a thread may still compute while the process exits.
   static const auto& kernels = *new std::vector<GemmB1Kernel>{
-#define KERNEL(isa, rows, cols, panel_words, name, bits, floats) \
-  {#name, Isa::isa, rows, cols, panel_words, name##_pack, name, bits, floats},
+#define KERNEL(isa, rows, cols, panel_words, name, direct_words, bits, floats) \
+  {#name, Isa::isa, rows, cols, panel_words, name##_pack, name, direct_words, bits, floats},
 #include "kernels/gemm_b1.def"
 #undef KERNEL
   };
@@ -51,7 +63,7 @@ const GemmB1Kernel& gemm_b1_kernel(Isa isa) { return best_of(gemm_b1_kernels(), 
 
 void to_bits(const GemmB1Kernel& kernel, const DotsB1& dots, const int32_t* threshold,
              uint64_t* bits, ptrdiff_t stride) {
-  if (kernel.bits != nullptr) return kernel.bits(dots, threshold, bits, stride);
+  if (is_direct(kernel, dots)) return kernel.bits(dots, threshold, bits, stride);
   const ElementwiseKernels& elementwise = elementwise_kernels(kernel.isa);
   count_tiles(kernel, dots, [&](const DotTile& tile, int first) {
     elementwise.pack_dots(tile, threshold, bits + first * stride, stride);
@@ -60,7 +72,7 @@ void to_bits(const GemmB1Kernel& kernel, const DotsB1& dots, const int32_t* thre
 
 void to_floats(const GemmB1Kernel& kernel, const DotsB1& dots, const float* scale,
                const float* bias, float* y, ptrdiff_t stride) {
-  if (kernel.floats != nullptr) return kernel.floats(dots, scale, bias, y, stride);
+  if (is_direct(kernel, dots)) return kernel.floats(dots, scale, bias, y, stride);
   const ElementwiseKernels& elementwise = elementwise_kernels(kernel.isa);
   count_tiles(kernel, dots, [&](const DotTile& tile, int first) {
     elementwise.scale_dots(tile, scale, bias, y + first * stride, stride);
@@ -72,12 +84,12 @@ PanelsB1::PanelsB1(const GemmB1Kernel& kernel, const uint64_t* w, ptrdiff_t stri
     : kernel_(&kernel),
       n_words_(n_words),
       n_panels_((n_cols + kernel.cols - 1) / kernel.cols),
-      words_(n_panels_ * word_size() * n_words) {
+      lines_(std::max<size_t>(1, n_panels_ * word_size() * n_words / std::size(Line().words))) {
   for (int p = 0; p < n_panels_; ++p) {
     const int first = p * kernel.cols;
     kernel.pack(w + static_cast<ptrdiff_t>(first) * stride, stride,
                 std::min(kernel.cols, n_cols - first), n_words,
-                words_.data() + p * word_size() * n_words);
+                lines_.front().words + p * word_size() * n_words);
   }
 }
 

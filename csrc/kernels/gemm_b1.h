@@ -45,7 +45,9 @@ struct GemmB1Kernel {
   void (*run)(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel, int n_words,
               BitOp op, int32_t* c, ptrdiff_t c_stride);
 
-  // Implementations of `to_bits` and `to_floats` without counts in memory, or null.
+  // Implementations of `to_bits` and `to_floats` without counts in memory, or null.  They take up
+  // to direct_words words, and offsets within +-64 * direct_words.
+  int direct_words;
   void (*bits)(const DotsB1& dots, const int32_t* threshold, uint64_t* bits, ptrdiff_t stride);
   void (*floats)(const DotsB1& dots, const float* scale, const float* bias, float* y,
                  ptrdiff_t stride);
@@ -76,7 +78,7 @@ class PanelsB1 {
   int padded_cols() const { return n_panels_ * kernel_->cols; }
   // Panel p from a given word.
   const uint64_t* panel(int p, int64_t first_word = 0) const {
-    return words_.data() + (static_cast<size_t>(p) * n_words_ + first_word) * word_size();
+    return lines_.front().words + (static_cast<size_t>(p) * n_words_ + first_word) * word_size();
   }
   const GemmB1Kernel& kernel() const { return *kernel_; }
 
@@ -85,12 +87,17 @@ class PanelsB1 {
   void run(const uint64_t* a, ptrdiff_t a_stride, int n_rows, BitOp op, int32_t* c) const;
 
  private:
+  // Aligned, because a vector that crosses a cache line takes two loads.
+  struct alignas(64) Line {
+    uint64_t words[8];
+  };
+
   size_t word_size() const { return static_cast<size_t>(kernel_->cols) * kernel_->panel_words; }
 
   const GemmB1Kernel* kernel_;
   int n_words_;
   int n_panels_;
-  std::vector<uint64_t> words_;
+  std::vector<Line> lines_;  // at least one
 };
 
 }  // namespace earbit

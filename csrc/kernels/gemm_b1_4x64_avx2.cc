@@ -1,12 +1,7 @@
 // c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for AVX2, which has no popcount, by table look-up.
-//
-// Four bits of a row leave 16 possible counts T[w4] = popcount(a4 OP w4); vpshufb looks up the
-// four bits of 32 outputs in one instruction and vpaddb adds them: 128 one-bit products in two
-// instructions.  A byte of a row selects its two tables (low and high half) from 256 pairs.
-// Panel: the low halves of byte b of the 64 outputs, then the high halves, 16 x 64 bytes per word.
-// A byte per half byte costs memory, but splitting bytes in the kernel would cost a fifth of the
-// speed.  Output 8 j + d of 32 is at byte 4 d + j, so widening to int32 restores the order.
-// Counts stay in bytes for 3 words (24 bytes x 8 bits = 192 <= 255), in 16 bits for 1020 words.
+// Look-ups give the counts of two rows at a time (look_up_avx2.h).
+// Panel: four bits of the 64 outputs in a byte each, 16 x 64 bytes per word.
+// Counts stay in bytes for 3 words (48 x 4 = 192 <= 255), in 16 bits for 1020 words.
 #include <immintrin.h>
 
 #include <utility>
@@ -16,94 +11,96 @@
 namespace earbit {
 namespace {
 
+#include "kernels/look_up_avx2.h"
 #include "kernels/with_rows.h"
 
+constexpr int kRows = 4;
 constexpr int kCols = 64;
-constexpr int kBytesPerFlush = 24;
+constexpr int kVectorCols = 32;
+constexpr int kWordsPerFlush = 3;
 constexpr int kWordsPerSpan = 1020;
 
-// For each byte of a row: the table of its low half, then of its high half.
-struct Tables {
-  alignas(32) uint8_t half[256][2][16] = {};
-
-  constexpr explicit Tables(BitOp op) {
-    for (int byte = 0; byte < 256; ++byte) {
-      for (int w = 0; w < 16; ++w) {
-        for (int h = 0; h < 2; ++h) {
-          const int a = h ? byte >> 4 : byte & 15;
-          const int bits = op == BitOp::exclusive_or ? a ^ w : a & w;
-          half[byte][h][w] = static_cast<uint8_t>(__builtin_popcount(static_cast<unsigned>(bits)));
-        }
-      }
-    }
-  }
-};
-
-// A compile-time constant, because code of this file must not run before AVX2 was detected.
+// Compile-time constants, because code of this file must not run before AVX2 was detected.
 constexpr Tables kXor(BitOp::exclusive_or);
 constexpr Tables kAnd(BitOp::conjunction);
 
-inline __m256i load(const void* from) {
-  return _mm256_loadu_si256(static_cast<const __m256i*>(from));
-}
-
-// Adds bytes of 64 outputs (two registers) to 16-bit counts: even bytes, then odd bytes.
-inline void widen(__m256i low, __m256i high, __m256i* wide) {
-  const __m256i even = _mm256_set1_epi16(0xff);
-  wide[0] = _mm256_add_epi16(wide[0], _mm256_and_si256(low, even));
-  wide[1] = _mm256_add_epi16(wide[1], _mm256_srli_epi16(low, 8));
-  wide[2] = _mm256_add_epi16(wide[2], _mm256_and_si256(high, even));
-  wide[3] = _mm256_add_epi16(wide[3], _mm256_srli_epi16(high, 8));
-}
-
-inline void store(const __m256i* wide, bool is_first, int32_t* c) {
-  const __m256i even = _mm256_set1_epi32(0xffff);
-  for (int half = 0; half < 2; ++half) {
-    const __m256i evens = wide[2 * half];
-    const __m256i odds = wide[2 * half + 1];
-    const __m256i counts[4] = {_mm256_and_si256(evens, even), _mm256_and_si256(odds, even),
-                               _mm256_srli_epi32(evens, 16), _mm256_srli_epi32(odds, 16)};
-    for (int j = 0; j < 4; ++j) {
-      auto* out = reinterpret_cast<__m256i*>(c + 32 * half + 8 * j);
-      _mm256_storeu_si256(out, is_first ? counts[j] : _mm256_add_epi32(load(out), counts[j]));
-    }
-  }
-}
-
-// Rows are a pack of constants, not a loop: the counts must live in registers.
-template <int... row>
-void run_rows(std::integer_sequence<int, row...>, const uint64_t* a, ptrdiff_t a_stride,
-              const uint8_t* w, int n_words, const Tables& tables, bool is_first, int32_t* c,
-              ptrdiff_t c_stride) {
-  constexpr int kRows = sizeof...(row);
-  const uint8_t* bytes[kRows] = {reinterpret_cast<const uint8_t*>(a + row * a_stride)...};
-  __m256i wide[kRows][4] = {};
-  __m256i low[kRows];
-  __m256i high[kRows];
-  const auto look_up = [&](__m256i& first, __m256i& second, const uint8_t* table, __m256i w0,
-                           __m256i w1) {
-    const __m256i counts =
-        _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
-    first = _mm256_add_epi8(first, _mm256_shuffle_epi8(counts, w0));
-    second = _mm256_add_epi8(second, _mm256_shuffle_epi8(counts, w1));
-    // A barrier without instructions: reordered sums would not fit the registers.
-    asm("" : "+x"(first), "+x"(second));
+// Counts of 4 kSteps bits, at most 12, of a pair of rows with 32 outputs.
+template <int kPair, int kVector, int kSteps>
+[[gnu::always_inline]] inline __m256i look_up(std::integral_constant<int, kSteps>,
+                                              const uint16_t* const* offsets, int at,
+                                              const uint8_t* w, const uint8_t* tables) {
+  const auto step = [&](int s) __attribute__((always_inline)) {
+    const __m256i table = _mm256_broadcastsi128_si256(
+        _mm_load_si128(reinterpret_cast<const __m128i*>(tables + offsets[kPair][at + s])));
+    return _mm256_shuffle_epi8(table, load(w + s * kCols + kVector * kVectorCols));
   };
-  const int n_bytes = 8 * n_words;
-  for (int b = 0; b < n_bytes;) {
-    const int last = b + kBytesPerFlush < n_bytes ? b + kBytesPerFlush : n_bytes;
-    ((low[row] = high[row] = _mm256_setzero_si256()), ...);
-    for (; b < last; ++b, w += 2 * kCols) {
-      const __m256i w0 = load(w);
-      const __m256i w1 = load(w + 32);
-      (look_up(low[row], high[row], tables.half[bytes[row][b]][0], w0, w1), ...);
-      const __m256i w2 = load(w + 64);
-      const __m256i w3 = load(w + 96);
-      (look_up(low[row], high[row], tables.half[bytes[row][b]][1], w2, w3), ...);
+  if constexpr (kSteps == 1) return step(0);
+  return _mm256_add_epi8(_mm256_add_epi8(step(0), step(1)), step(2));
+}
+
+// Counts of two rows for each of kPairs with the first kVectors of a panel's vectors, at most
+// kWordsPerSpan words.  wide[row * kVectors + v].
+//
+// Tiles (pair t / kVectors, vector t % kVectors) are a pack of constants, not a loop: their sums
+// must live in registers.
+template <int kPairs, int kVectors, int... t>
+inline void count_tiles(std::integer_sequence<int, t...>, const uint16_t* const* offsets,
+                        const uint8_t* w, int n_words, const uint8_t* tables, Wide* wide) {
+  constexpr int kTiles = kPairs * kVectors;
+  const int n = kQuarters * n_words;
+  int at = 0;
+  do {
+    const bool is_first = at == 0;
+    const int left = n - at;
+    const int last = at + (left < kWordsPerFlush * kQuarters ? left : kWordsPerFlush * kQuarters);
+    __m256i all[kTiles];
+    __m256i high[kTiles];
+    ((all[t] = high[t] = _mm256_setzero_si256()), ...);
+    const auto add = [&](auto steps) __attribute__((always_inline)) {
+      const __m256i both[kTiles] = {
+          look_up<t / kVectors, t % kVectors>(steps, offsets, at, w, tables)...};
+      ((all[t] = kept(_mm256_add_epi8(all[t], both[t]))), ...);
+      ((high[t] = kept(_mm256_add_epi8(high[t], high_halves(both[t])))), ...);
+    };
+    for (; at + 3 <= last; at += 3, w += 3 * kCols) add(std::integral_constant<int, 3>());
+    for (; at < last; ++at, w += kCols) add(std::integral_constant<int, 1>());
+    (flush(all[t], high[t], is_first, wide[2 * (t / kVectors) * kVectors + t % kVectors],
+           wide[(2 * (t / kVectors) + 1) * kVectors + t % kVectors]),
+     ...);
+  } while (at < n);
+}
+
+// Calls use(quarter, counts of 8 outputs in 32 bits) for the four quarters of a vector.
+template <typename Use>
+[[gnu::always_inline]] inline void in_eights(const Wide& wide, Use&& use) {
+  const __m256i low = _mm256_unpacklo_epi16(wide.even, wide.odd);   // 0 to 7 and 16 to 23
+  const __m256i high = _mm256_unpackhi_epi16(wide.even, wide.odd);  // 8 to 15 and 24 to 31
+  use(0, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(low)));
+  use(1, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(high)));
+  use(2, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(low, 1)));
+  use(3, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(high, 1)));
+}
+
+// Calls use(row, wide counts of its vectors) for n_rows rows.
+template <int kVectors, typename Use>
+inline void for_rows(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* w,
+                     int n_words, const Tables& tables, Use&& use) {
+  uint16_t offsets[kRows / 2][kWordsPerSpan * kQuarters];
+  const uint16_t* const pairs[] = {offsets[0], offsets[1]};
+  for (int first = 0; first < n_rows; first += kRows) {
+    const int n = n_rows - first < kRows ? n_rows - first : kRows;
+    for (int i = 0; i < n; i += 2) {
+      const uint64_t* row = a + (first + i) * a_stride;
+      pair_rows(row, i + 1 < n ? row + a_stride : row, n_words, offsets[i / 2]);
     }
-    (widen(low[row], high[row], wide[row]), ...);
+    Wide wide[kRows * kVectors];
+    with_rows<2>((n + 1) / 2, [&](auto of_pairs) {
+      constexpr int kPairs = static_cast<int>(of_pairs.size());
+      count_tiles<kPairs, kVectors>(std::make_integer_sequence<int, kPairs * kVectors>(), pairs, w,
+                                    n_words, tables.counts[0], wide);
+    });
+    for (int i = 0; i < n; ++i) use(first + i, wide + i * kVectors);
   }
-  (store(wide[row], is_first, c + row * c_stride), ...);
 }
 
 }  // namespace
@@ -111,14 +108,8 @@ void run_rows(std::integer_sequence<int, row...>, const uint64_t* a, ptrdiff_t a
 void gemm_b1_4x64_avx2_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words,
                             uint64_t* panel) {
   auto* out = reinterpret_cast<uint8_t*>(panel);
-  for (int k = 0; k < n_words; ++k) {
-    for (int quarter = 0; quarter < 16; ++quarter) {
-      for (int place = 0; place < kCols; ++place) {
-        const int j = place / 32 * 32 + place % 4 * 8 + place % 32 / 4;
-        const uint64_t word = j < n_cols ? w[j * stride + k] : 0;
-        *out++ = static_cast<uint8_t>((word >> (4 * quarter)) & 15);
-      }
-    }
+  for (int k = 0; k < n_words; ++k, out += kQuarters * kCols) {
+    split_words(w + k, stride, n_cols, kQuarters, out, kCols);
   }
 }
 
@@ -128,13 +119,117 @@ void gemm_b1_4x64_avx2(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const 
   int first = 0;
   do {
     const int span = n_words - first < kWordsPerSpan ? n_words - first : kWordsPerSpan;
-    const auto* w = reinterpret_cast<const uint8_t*>(panel) + ptrdiff_t{first} * 16 * kCols;
-    const auto run = [&](auto rows) {
-      run_rows(rows, a + first, a_stride, w, span, tables, first == 0, c, c_stride);
-    };
-    with_rows<4>(n_rows, run);
+    const auto* w = reinterpret_cast<const uint8_t*>(panel) + ptrdiff_t{first} * kQuarters * kCols;
+    for_rows<2>(a + first, a_stride, n_rows, w, span, tables, [&](int i, const Wide* wide) {
+      for (int v = 0; v < 2; ++v) {
+        in_eights(wide[v], [&](int quarter, __m256i counts) {
+          auto* out = reinterpret_cast<__m256i*>(c + i * c_stride + v * kVectorCols + 8 * quarter);
+          _mm256_storeu_si256(out, first == 0 ? counts : _mm256_add_epi32(load(out), counts));
+        });
+      }
+    });
     first += span;
   } while (first < n_words);
+}
+
+namespace {
+
+// Calls use(row, wide counts) for all rows of a product with one vector of outputs, or with two:
+// the 16 outputs that are left of 144 need one.
+template <typename Use>
+inline void for_dots(const DotsB1& dots, const Use& use) {
+  const Tables& tables = dots.is_signed ? kXor : kAnd;
+  const auto* w = reinterpret_cast<const uint8_t*>(dots.panel);
+  with_rows<2>((dots.n_cols + kVectorCols - 1) / kVectorCols, [&](auto vectors) {
+    constexpr int kVectors = static_cast<int>(vectors.size());
+    for_rows<kVectors>(dots.a, dots.a_stride, dots.n_rows, w, dots.n_words, tables,
+                       [&](int i, const Wide* wide) { use(vectors, i, wide); });
+  });
+}
+
+// Thresholds of counts in 16 bits.  dot >= threshold is c <= f for dot = offset - 2 c, and
+// c > -f - 1 for dot = offset + 2 c, with f = floor((offset - threshold) / 2).  The half of an
+// offset is added to those of offsets 0 and 1, with saturation beyond all counts.
+struct Limits {
+  alignas(32) int16_t of[2][2][2][16];  // [lowest bit of the offset][vector][odd][output]
+
+  Limits(const DotsB1& dots, const int32_t* threshold) {
+    for (int bit = 0; bit < 2; ++bit) {
+      for (int j = 0; j < kCols; ++j) {
+        const int32_t half = j < dots.n_cols ? (bit - threshold[j]) >> 1 : 0;
+        const int32_t limit = dots.is_signed ? half : -half - 1;
+        of[bit][j / kVectorCols][j % 2][j % kVectorCols / 2] =
+            static_cast<int16_t>(limit < -32768  ? -32768
+                                 : limit > 32767 ? 32767
+                                                 : limit);
+      }
+    }
+  }
+};
+
+// Bit j is count j > limit j, for 32 outputs.
+[[gnu::always_inline]] inline uint32_t above(const Wide& wide, const int16_t (*limit)[16],
+                                             __m256i half_offset) {
+  const __m256i even =
+      _mm256_cmpgt_epi16(wide.even, _mm256_adds_epi16(load(limit[0]), half_offset));
+  const __m256i odd = _mm256_cmpgt_epi16(wide.odd, _mm256_adds_epi16(load(limit[1]), half_offset));
+  const __m256i is_odd = _mm256_set1_epi16(-256);
+  return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_blendv_epi8(even, odd, is_odd)));
+}
+
+// y = scale * dot + bias for 8 outputs.
+[[gnu::always_inline]] inline __m256 scaled(__m256i counts, __m256i offset, bool is_signed,
+                                            const float* scale, const float* bias) {
+  const __m256i twice = _mm256_add_epi32(counts, counts);
+  const __m256i dot = is_signed ? _mm256_sub_epi32(offset, twice) : _mm256_add_epi32(offset, twice);
+  return _mm256_add_ps(_mm256_mul_ps(_mm256_loadu_ps(scale), _mm256_cvtepi32_ps(dot)),
+                       _mm256_loadu_ps(bias));
+}
+
+}  // namespace
+
+void gemm_b1_4x64_avx2_bits(const DotsB1& dots, const int32_t* threshold, uint64_t* bits,
+                            ptrdiff_t stride) {
+  const Limits limits(dots, threshold);
+  const uint64_t real = dots.n_cols < 64 ? (uint64_t{1} << dots.n_cols) - 1 : ~uint64_t{0};
+  for_dots(dots, [&](auto vectors, int i, const Wide* wide) {
+    const int32_t offset = dots.offsets[i];
+    const int32_t half = offset >> 1;
+    const __m256i add = _mm256_set1_epi16(static_cast<int16_t>(dots.is_signed ? half : -half));
+    const auto& limit = limits.of[offset & 1];
+    uint64_t word = above(wide[0], limit[0], add);
+    if constexpr (vectors.size() == 2) word |= uint64_t{above(wide[1], limit[1], add)} << 32;
+    bits[i * stride] = (dots.is_signed ? ~word : word) & real;
+  });
+}
+
+void gemm_b1_4x64_avx2_floats(const DotsB1& dots, const float* scale, const float* bias, float* y,
+                              ptrdiff_t stride) {
+  // Eight outputs at a time, so that the last ones need copies of a whole vector's length.
+  const int n_whole = dots.n_cols / 8 * 8;
+  const int n_left = dots.n_cols - n_whole;
+  float last_scale[8] = {};
+  float last_bias[8] = {};
+  for (int j = 0; j < n_left; ++j) {
+    last_scale[j] = scale[n_whole + j];
+    last_bias[j] = bias[n_whole + j];
+  }
+  for_dots(dots, [&](auto vectors, int i, const Wide* wide) {
+    const __m256i offset = _mm256_set1_epi32(dots.offsets[i]);
+    float* row = y + i * stride;
+    for (int v = 0; v < static_cast<int>(vectors.size()); ++v) {
+      in_eights(wide[v], [&](int quarter, __m256i counts) __attribute__((always_inline)) {
+        const int j = v * kVectorCols + 8 * quarter;
+        if (j < n_whole) {
+          _mm256_storeu_ps(row + j, scaled(counts, offset, dots.is_signed, scale + j, bias + j));
+        } else if (j < dots.n_cols) {
+          float last[8];
+          _mm256_storeu_ps(last, scaled(counts, offset, dots.is_signed, last_scale, last_bias));
+          for (int l = 0; l < n_left; ++l) row[j + l] = last[l];
+        }
+      });
+    }
+  });
 }
 
 }  // namespace earbit

@@ -63,22 +63,28 @@ inline void transpose(Floats* rows) {
   exchange_blocks<4>(rows);
 }
 
-// Windowed samples as complex numbers in the order of the first pass.
+// Samples i to i + kLanes - 1 of every frame, 0 behind the window: row j holds sample i + j.
+inline void load_samples(const float* const* frames, int i, int window, Floats* rows) {
+  if (i + kLanes > window) {
+    for (int l = 0; l < kLanes; ++l) rows[l] = Floats{};
+    if (i >= window) return;
+    const size_t n_bytes = static_cast<size_t>(window - i) * sizeof(float);
+    for (int l = 0; l < kLanes; ++l) std::memcpy(&rows[l], frames[l] + i, n_bytes);
+  } else {
+    for (int l = 0; l < kLanes; ++l) std::memcpy(&rows[l], frames[l] + i, sizeof(Floats));
+  }
+  transpose(rows);
+}
+
+// Tapered samples as complex numbers in the order of the first pass.
 inline void load(const LogMelTables& tables, const float* x, ptrdiff_t stride, int n_frames,
                  Complex* z) {
   // Lanes without a frame repeat the last one.
   const float* frames[kLanes];
   for (int l = 0; l < kLanes; ++l) frames[l] = x + (l < n_frames ? l : n_frames - 1) * stride;
   for (int i = 0; i < tables.fft; i += kLanes) {
-    Floats rows[kLanes] = {};
-    if (i + kLanes <= tables.window) {
-      for (int l = 0; l < kLanes; ++l) std::memcpy(&rows[l], frames[l] + i, sizeof(Floats));
-      transpose(rows);
-    } else if (i < tables.window) {
-      const size_t n_bytes = static_cast<size_t>(tables.window - i) * sizeof(float);
-      for (int l = 0; l < kLanes; ++l) std::memcpy(&rows[l], frames[l] + i, n_bytes);
-      transpose(rows);
-    }
+    Floats rows[kLanes];
+    load_samples(frames, i, tables.window, rows);
     const float* half = tables.half + i;
     for (int j = 0; j < kLanes; j += 2) {
       z[tables.places[(i + j) / 2]] = {rows[j] * half[j], rows[j + 1] * half[j + 1]};
@@ -188,8 +194,10 @@ inline void log_mel(const LogMelTables& tables, const float* x, ptrdiff_t stride
       for (int b = 0; b < bins.count; ++b) {
         energy += z[bins.first + b].re * tables.weights[bins.weight + b];
       }
-      rows[j] = log_of(energy + tables.floor);
+      rows[j] = energy + tables.floor;
     }
+    // All at once, because each one waits for its own steps.
+    for (Floats& row : rows) row = log_of(row);
     transpose(rows);
     for (int l = 0; l < n_frames; ++l) {
       std::memcpy(y + static_cast<ptrdiff_t>(l) * tables.n_mels + mel, &rows[l],

@@ -9,10 +9,12 @@
 #include "kernels/gemm_b1.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "ops/bit_groups.h"
+#include "ops/conv_along_time.h"
 #include "ops/thresholds.h"
 #include "ops/weight_bits.h"
 #include "ops/windows.h"
@@ -53,6 +55,11 @@ class GemmB1 : public Op {
       type_ = Type::floats(n_out_);
     }
     const int per_group = n_out_ / groups_;
+    if (type_.kind == Kind::floats && windows_.stride == 1) {
+      along_time_ = ConvAlongTime::made(windows_.kernel, in_.bits_per_group, per_group, groups_,
+                                        is_unsigned_, weight.data());
+    }
+    if (along_time_) return;
     for (int g = 0; g < groups_; ++g) {
       panels_.emplace_back(gemm_b1_kernel(chosen_isa()),
                            weight.data() + static_cast<size_t>(g) * per_group * n_words_, n_words_,
@@ -69,9 +76,17 @@ class GemmB1 : public Op {
   }
 
   // Weights fill the cache, so ops that run together would evict each other's weights.
-  BlockRows block_rows() const override { return {kBlockRows, panels_[0].kernel().rows}; }
+  BlockRows block_rows() const override {
+    if (along_time_) return along_time_->block_rows();
+    return {kBlockRows, panels_[0].kernel().rows};
+  }
 
   void run_rows(const Block& block) const override {
+    if (along_time_) {
+      const View& x = block.inputs[0];
+      return along_time_->run(x, windows_.first(block.rows.begin), scale_.data(), bias_.data(),
+                              elementwise_, block);
+    }
     for (int g = 0; g < groups_; ++g) run_group(block, g);
   }
 
@@ -143,6 +158,7 @@ class GemmB1 : public Op {
   std::vector<int32_t> threshold_;
   Type type_;
   std::vector<PanelsB1> panels_;
+  std::optional<ConvAlongTime> along_time_;  // instead of panels
 };
 
 }  // namespace

@@ -4,6 +4,7 @@ The names below are imported on first use, so that `import earbit` stays fast.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from earbit.extras import needed_for_training
@@ -48,28 +49,32 @@ _HOME = {
     "save_model": "model_file",
 }
 __all__ = [
-    "AudioModel",
     "ConfigError",
-    "Corpus",
     "DataError",
     "EarbitError",
     "FormatError",
-    "ModelConfig",
     "Session",
     "UnsupportedError",
     "__version__",
-    "calibrate",
-    "convert",
-    "export_to",
-    "load_model",
-    "open_corpus",
-    "preset",
-    "profile_model",
-    "quantized_copy",
-    "random_model",
     "read_audio",
-    "save_model",
 ]
+if find_spec("torch") is not None:
+    # `from earbit import *` takes what is installed.
+    __all__ += [
+        "AudioModel",
+        "Corpus",
+        "ModelConfig",
+        "calibrate",
+        "convert",
+        "export_to",
+        "load_model",
+        "open_corpus",
+        "preset",
+        "profile_model",
+        "quantized_copy",
+        "random_model",
+        "save_model",
+    ]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Iterable
 from importlib import import_module, metadata
 from typing import Any
 
@@ -33,13 +34,19 @@ _OF_TRAINING = (
 """Modules of this extra."""
 
 
-def needed_for_training(missing: ModuleNotFoundError, purpose: str) -> UnsupportedError | None:
-    """Returns the error to show if a missing module is of the extra `train`; None otherwise."""
+def needed_for_training(
+    missing: ModuleNotFoundError, purpose: str, instead: str = ""
+) -> UnsupportedError | None:
+    """Returns the error to show if a missing module is of the extra `train`; None otherwise.
+
+    instead: what the user may do without the extra, as in "give a program file".
+    """
     module = str(missing.name).partition(".")[0]
     if module not in _OF_TRAINING:
         return None
+    alternative = f"{instead}, or " if instead else ""
     return UnsupportedError(
-        f"{purpose} needs {module}; install what training and export need with: "
+        f"{purpose} needs {module}; {alternative}install what training and export need with: "
         f"{install_command(TRAIN)}"
     )
 
@@ -50,16 +57,29 @@ def install_command(extra: str) -> str:
     It names the running Python and the packages themselves, so it holds for every kind of
     installation of earbit and does not build earbit again.
     """
-    packages = _packages_of(extra) or [f"earbit[{extra}]"]
+    marker = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
+    packages = [package for package, condition in _requirements() if marker.search(condition)]
+    return _pip_install(packages or [f"earbit[{extra}]"])
+
+
+def install_command_of(packages: Iterable[str]) -> str:
+    """Returns the pip command that installs packages, in the versions that earbit's extras ask for.
+
+    It installs no other package of these extras.
+    """
+    asked = {re.split(r"[^\w.-]", package)[0]: package for package, _ in _requirements()}
+    return _pip_install([asked.get(package, package) for package in packages])
+
+
+def _pip_install(packages: Iterable[str]) -> str:
     return shlex.join([sys.executable, "-m", "pip", "install", *packages])
 
 
-def _packages_of(extra: str) -> list[str]:
-    """Requirements of an extra in the metadata of the installed earbit; empty if it has none."""
+def _requirements() -> list[tuple[str, str]]:
+    """Packages with versions, and conditions, in the metadata of earbit; empty without metadata."""
     try:
         lines = metadata.requires("earbit") or []
     except metadata.PackageNotFoundError:
         return []
     pairs = (line.partition(";")[::2] for line in lines)
-    marker = re.compile(rf"""extra\s*==\s*["']{re.escape(extra)}["']""")
-    return [package.strip() for package, condition in pairs if marker.search(condition)]
+    return [(package.strip(), condition) for package, condition in pairs]

@@ -60,7 +60,7 @@ def quantization_of(model: AudioModel) -> dict[str, dict[str, Any]]:
     }
 
 
-def save_model(model: AudioModel, path: Path, origin: Mapping[str, Any]) -> None:
+def save_model(model: AudioModel, path: str | Path, origin: Mapping[str, Any]) -> None:
     """Writes `model` with its configuration atomically."""
     header = {
         "format": FORMAT,
@@ -72,7 +72,7 @@ def save_model(model: AudioModel, path: Path, origin: Mapping[str, Any]) -> None
     }
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     metadata = {METADATA_KEY: json.dumps(header)}
-    write_whole(path, lambda temporary: save_file(tensors, temporary, metadata))
+    write_whole(Path(path), lambda temporary: save_file(tensors, temporary, metadata))
 
 
 def read_model_file(path: Path) -> ModelFile:

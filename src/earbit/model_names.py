@@ -10,6 +10,7 @@ from earbit.errors import ConfigError
 from earbit.foreign import absent, is_hub_name, refuse_foreign, safetensors_metadata
 from earbit.presets import PRESETS, require_preset
 from earbit.progress import say
+from earbit.runtime.near_names import near_names
 
 MODEL_FILE_NAME = "model.safetensors"
 WANTED = "a model folder or file that earbit trained, or a preset"
@@ -33,7 +34,8 @@ def require_model(where: str) -> None:
         raise ConfigError(absent(Path(where)))
     if not model_path(where).exists():
         raise ConfigError(
-            f"{where!r} is neither a preset nor a model file; presets: {', '.join(PRESETS)}"
+            f"{where!r} is neither a preset nor a model file{near_names(Path(where))}; presets: "
+            f"{', '.join(PRESETS)}"
         )
 
 

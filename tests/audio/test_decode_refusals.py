@@ -20,6 +20,11 @@ from earbit.errors import DataError
         ("text.wav", b"RIFF is only a word here", "cannot be decoded"),
         ("header.wav", wav_bytes(np.zeros(0)), "no samples"),
         ("bare.raw", wav_bytes(np.zeros(400)), "raw samples"),
+        (
+            "bare.pcm",
+            bytes(800),
+            r"`ffmpeg -f s16le -ar 16000 -ac 1 -i \S+bare.pcm \S+bare.wav` if",
+        ),
         ("n" * 5_000 + ".wav", None, "cannot be looked at"),
     ],
     ids=lambda value: str(value)[:12],

@@ -59,8 +59,9 @@ def test_an_empty_pipe_and_one_of_text_are_refused_with_the_conversion_of_a_stre
     with pytest.raises(DataError, match="pipe: cannot be decoded .an empty file"):
         read_audio(fifo(b""))
     (tmp_path / "pipe").unlink()
-    with pytest.raises(DataError, match="`ffmpeg -i pipe: -f wav pipe:`"):
+    with pytest.raises(DataError, match="`ffmpeg -i pipe: -f wav pipe:`") as error:
         read_audio(fifo(b"no audio"))
+    assert "`ffmpeg -f s16le -ar 16000 -ac 1 -i pipe: -f wav pipe:`" in str(error.value)
 
 
 def test_the_length_of_a_pipe_is_not_asked_for(tmp_path):

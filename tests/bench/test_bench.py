@@ -112,7 +112,7 @@ def test_a_program_that_gives_what_is_no_number_is_not_timed(program, tmp_path):
 
 
 def test_an_engine_that_fails_gives_the_last_line_of_its_reason(program, monkeypatch):
-    monkeypatch.setitem(PEERS, "ghost", Peer("fp32", "model"))  # the child does not know it
+    monkeypatch.setitem(PEERS, "ghost", Peer("fp32", "model", ()))  # the child does not know it
     with pytest.raises(UnsupportedError, match="engine ghost ended with status 1: ValueError: no"):
         bench_short(program, "ghost")
 

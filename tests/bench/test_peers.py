@@ -1,5 +1,7 @@
 """Other engines compute what PyTorch does, or are refused before they are timed."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from earbit.bench.peers.catalogue import PEERS, peers_named, why_left_out
 from earbit.bench.side_by_side import bench
 from earbit.errors import ConfigError, UnsupportedError
 from earbit.export.verb import export_model
-from earbit.extras import install_command
+from earbit.extras import install_command_of
 from earbit.load import random_model
 from earbit.model_file import save_model
 from earbit.presets import preset
@@ -77,15 +79,32 @@ def test_what_an_engine_reads_and_cannot_be_made_gives_the_reason(program, tmp_p
         bench({"": program}, seconds=0.5, threads=1, engines=["onnxruntime"], folder=tmp_path)
 
 
-def test_an_engine_that_is_not_installed_is_left_out_with_the_extra_to_install(monkeypatch, capsys):
+def test_an_engine_that_is_not_installed_is_left_out_with_the_package_to_install(
+    monkeypatch, capsys
+):
     monkeypatch.setattr(
         catalogue.importlib.util, "find_spec", lambda name: None if name == "openvino" else name
     )
     assert peers_named(["openvino-int8", "torch"]) == ["torch"]
     assert capsys.readouterr().err == (
         "openvino-int8: left out, there is no openvino; install it with: "
-        f"{install_command('openvino')}\n"
+        f"{install_command_of(['openvino'])}\n"
     )
+    assert re.search(r"pip install 'openvino[^ ]*'$", install_command_of(["openvino"]))
+
+
+def test_all_names_the_packages_of_all_engines_that_are_left_out_once(monkeypatch, capsys):
+    lacking = ["onnx", "onnxruntime", "openvino", "nncf"]
+    monkeypatch.setattr(
+        catalogue.importlib.util, "find_spec", lambda name: None if name in lacking else name
+    )
+    assert peers_named(["all"]) == ["torch", "torch-bf16", "torch-int8"]
+    left_out = [name for name in PEERS if not name.startswith("torch")]
+    assert capsys.readouterr().err == (
+        f"{', '.join(left_out)}: left out, there is no {', no '.join(lacking)}; install them with: "
+        f"{install_command_of(lacking)}\n"
+    )
+    assert "lhotse" not in install_command_of(["torch", *lacking])
 
 
 def test_openvino_in_bfloat16_is_left_out_on_a_cpu_without_it(monkeypatch, tmp_path, capsys):

@@ -73,7 +73,12 @@ def test_the_table_and_the_json_of_bench_have_the_score(program, tmp_path, capsy
     assert head[-1] == "ks accuracy (%)"
     assert ours[-1].strip() == "93.12 (proxy)"
     assert torch[-1].strip() == "-"
-    records = json.loads((tmp_path / "times.json").read_text())["records"]
+    result = json.loads((tmp_path / "times.json").read_text())
+    (measured,) = result["programs"]
+    assert measured["file"] == str(program)
+    assert measured["digest"] == file_digest(program)
+    assert measured["model_digest"] == read_program(program).origin["model_digest"]
+    records = result["records"]
     assert records[0]["scores"]["ks accuracy (%)"]["marks"] == ["proxy"]
     assert records[1]["scores"] == {}
 

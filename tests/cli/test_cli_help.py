@@ -29,6 +29,20 @@ def test_help_names_every_command():
         assert f"\n  {command} " in done.stdout
 
 
+def test_help_marks_what_needs_the_training_install(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    training, runtime = capsys.readouterr().out.split("commands that need no extra:")
+    assert "commands that need the extra `train`:\n  study " in training
+    assert [name for name in COMMANDS if f"\n  {name} " in runtime] == ["run", "bench", "doctor"]
+    assert "This command needs the extra `train`." in help_of("export", capsys)
+    bench = " ".join(help_of("bench", capsys).split())
+    assert "needs the extra" not in " ".join(help_of("run", capsys).split())
+    marked = {one.flag for one in arguments_of(COMMANDS["bench"]) if one.needs_train}
+    assert marked == {"--plan", "--set", "--seed"}
+    assert bench.count("(needs the extra `train`)") == len(marked)
+
+
 def test_the_version_is_said(capsys):
     main(["--version"])
     assert capsys.readouterr().out == f"earbit {metadata.version('earbit')}\n"
@@ -57,7 +71,7 @@ def test_every_verb_explains_itself_and_each_of_its_arguments(verb, capsys):
     assert not re.findall(r"(?:None|False|\(\)|: )\)", text)  # no default is a word of Python
     words = " ".join(text.split())
     for name, parameter in inspect.signature(COMMANDS[verb], eval_str=True).parameters.items():
-        (option,) = parameter.annotation.__metadata__
+        option, *_ = parameter.annotation.__metadata__
         assert len(option.help) > 5, parameter
         assert option.help in words, parameter
         assert option.metavar in text or f"--{name.replace('_', '-')}" in text, parameter

@@ -40,6 +40,10 @@ def test_a_preset_is_timed_under_a_plan(capsys):
     assert result["records"][1]["cosine"] > 0.9999
     assert result["versions"]["torch"]
     assert result["machine"]["cpu"]
+    (program,) = result["programs"]
+    of_preset = {"file": None, "name": "sparseformer-dn-tiny", "plan": "w1a1"}
+    assert of_preset.items() <= program.items()
+    assert len(program["digest"]) == 64
 
 
 @pytest.mark.parametrize("is_quantized", [True, False])

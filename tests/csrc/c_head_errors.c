@@ -85,6 +85,13 @@ static void wrong_of_every_kind(const earbit_program* program) {
   TRUE(earbit_head_rows(program, 399) == 0 && earbit_head_rows(program, INT64_MAX) == 0);
 }
 
+/* A vector has no labels. */
+static void no_labels(const earbit_program* program) {
+  const char* said = earbit_head_kind(program) == EARBIT_NO_HEAD ? "no head" : "no labels";
+  if (earbit_n_labels(program) > 0) return;
+  TRUE(earbit_label(program, 9999) == NULL && strstr(earbit_error(), said) != NULL);
+}
+
 static void wrong_labels(const earbit_program* program) {
   int labels[16];
   const int n = earbit_n_slots(program);
@@ -147,6 +154,7 @@ int main(int argc, char** argv) {
   }
   for (i = 0; i < N; ++i) samples[i] = (float)((i * 7919) % 1000) / 1000.0f - 0.5f;
   wrong_of_every_kind(program);
+  no_labels(program);
   if (earbit_head_kind(program) == EARBIT_CLASS) wrong_labels(program);
   if (earbit_head_kind(program) == EARBIT_SEQUENCE) wrong_text(program);
   if (earbit_head_kind(program) == EARBIT_SEGMENTS) wrong_segments(program);

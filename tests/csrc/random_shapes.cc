@@ -1,6 +1,6 @@
-// Integer kernels and ops at random shapes: sizes next to the borders of words and tiles, none and
-// one, rows as long as accumulators allow.  Every instruction set that the CPU has must give the
-// bits of plain arithmetic, on any number of threads.
+// Integer kernels and ops, and log_mel, at random shapes: sizes next to the borders of words and
+// tiles, none and one, rows as long as accumulators allow.  Every instruction set that the CPU has
+// must give the bits of plain arithmetic, on any number of threads.
 //
 // random_shapes N SEED: shape i follows from SEED + i alone, so `random_shapes 1 SEED+i` shows
 // again what was found.  Ends with an error at the first that is wrong.  What it prints at the end
@@ -33,6 +33,7 @@ constexpr Family kFamilies[] = {
     {"attention_b1 op", shapes::try_attention_b1_op},
     {"attention_i8 op", shapes::try_attention_i8_op},
     {"relative_attention_i8 op", shapes::try_relative_attention_i8_op},
+    {"log_mel op", shapes::try_log_mel_op},
 };
 
 }  // namespace

@@ -16,6 +16,7 @@ from earbit.export.verb import export_model, export_to
 from earbit.export.verify import verify
 from earbit.load import random_model
 from earbit.model_file import save_model
+from earbit.nn.filterbank import FilterbankConfig
 from earbit.nn.precision import W1A1
 from earbit.presets import preset
 from earbit.quantize.convert import convert
@@ -247,6 +248,18 @@ def test_norms_and_shortcuts_of_a_front_end_are_lowered(plan, norm, shortcut, tm
     assert made["agreement"]["bit_agreement"] >= 0.9999
     # Six layers hand on a bit that fell the other way: 0.998 for one of these on some CPUs.
     assert made["agreement"]["output_cosine"] >= 0.99
+
+
+@pytest.mark.parametrize("plan", ["fp32", "w1a1", "w8a8"])
+@pytest.mark.parametrize("n_mels", [1, 40, 80])
+def test_a_filterbank_and_its_batch_norm_are_lowered(plan, n_mels, tmp_path):
+    config = dataclasses.replace(preset("hubert-tiny"), front_end=FilterbankConfig(n_mels=n_mels))
+    model = random_model(config, 0)
+    model.train()(torch.from_numpy(AUDIO)[None])
+    model = quantized_copy(model.eval(), plan, noise_clips(0)).eval()
+    made = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)
+    assert made["agreement"]["bit_agreement"] >= 0.9999
+    assert made["agreement"]["output_cosine"] >= 0.9999
 
 
 def front_end_makers(program):

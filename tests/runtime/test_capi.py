@@ -95,10 +95,11 @@ WRONG_AUDIO = {
     "cut": (WHOLE[: len(WHOLE) // 2], r"breaks off after 978 of 2000 bytes"),
     "lies": (wav_bytes(promised=2002), "breaks off after 2000 of 2002 bytes"),
     "half a sample": (wav_bytes(promised=1999), "half a sample"),
-    "open end": (wav_bytes(promised=0xFFFFFFFF), r"promises 4294967295 bytes; at most .* \(4 h\)"),
+    "too long": (wav_bytes(promised=0x70000000), r"promises 1879048192 bytes; at most .* \(4 h\)"),
     "no data": (WHOLE[:36], "breaks off before its samples"),
     "no format": (WHOLE[:12] + WHOLE[36:], "samples before their format"),
-    "empty": (wav_bytes(promised=0), "no samples in it"),
+    "empty": (wav_bytes(promised=0)[:44], "no samples in it"),
+    "empty pipe": (wav_bytes(promised=0xFFFFFFFF)[:45], "no samples in it"),
     "mp3": (b"ID3" + bytes(100), "no WAV file"),
     "nothing": (b"", "no WAV file"),
     "short": (wav_bytes(promised=798), "399 samples; allowed are 400.*; pad it or leave it out"),
@@ -111,6 +112,21 @@ def test_the_example_says_in_one_line_what_is_wrong_with_audio(folder, tmp_path,
     with pytest.raises(AssertionError, match=named) as caught:
         ran(built("asan") / "features", folder / "norms.safetensors", tmp_path / "a.wav")
     assert str(caught.value).split("assert ")[0].strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("promised", [0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF])
+def test_the_example_reads_what_recorders_write_to_its_end_from_a_file_and_from_a_pipe(
+    folder, tmp_path, promised
+):
+    content = wav_bytes(promised=promised)
+    content = content[:12] + b"LIST" + struct.pack("<I", 5000) + bytes(5000) + content[12:]
+    (tmp_path / "a.wav").write_bytes(content)
+    (tmp_path / "whole.wav").write_bytes(WHOLE)
+    command = [built("asan") / "features", folder / "norms.safetensors"]
+    expected = ran(*command, tmp_path / "whole.wav")
+    assert ran(*command, tmp_path / "a.wav") == expected
+    piped = subprocess.run([*command, "/dev/stdin"], input=content, capture_output=True, check=True)
+    assert piped.stdout.decode() == expected
 
 
 def test_the_example_says_that_a_file_cannot_be_opened(folder, tmp_path):

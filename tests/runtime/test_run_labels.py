@@ -1,5 +1,7 @@
 """`earbit run` of a program with a head: the label of every file, and its scores."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.special
@@ -10,6 +12,7 @@ from small_programs import write_programs
 from earbit.errors import ConfigError
 from earbit.run import RunInterrupted, render_run, run_files
 from earbit.runtime import Session
+from earbit.runtime.likeliest import shown_probability
 
 
 def tone(path, n_samples=8000):
@@ -75,8 +78,24 @@ def test_a_rejected_label_is_no_label_and_says_which_it_was(with_head, tmp_path)
     (entry,) = run_files(with_head, [path], None, threshold=0.999999)
     assert (entry["label"], entry["rejected"]) == (None, kept["label"])
     assert entry["probability"] == kept["probability"]
-    assert "(no keyword)" in render_run([entry, kept])
-    assert kept["label"] in render_run([entry, kept])
+    assert entry["threshold"] == pytest.approx(0.999999)
+    assert entry["log_odds"] < entry["threshold_log_odds"]
+    assert "threshold" not in kept
+    assert "threshold" not in render_run([kept])
+    other = {**kept, "threshold": 0.2, "threshold_log_odds": -1.4}
+    table = render_run([entry, other])
+    assert "(no keyword)" in table
+    assert "1-1e-06" in table
+    assert kept["label"] in table
+
+
+@pytest.mark.parametrize(
+    ("log_odds", "text"),
+    [(0.0, "0.5000"), (40.0, "1-4.2e-18"), (45.0, "1-2.9e-20"), (-40.0, "4.2e-18")]
+    + [(6.0, "0.9975"), (7.0, "1-0.00091"), (math.nan, "nan"), (1e308, "1-0"), (-800.0, "0")],
+)
+def test_a_probability_near_0_or_1_is_shown_as_its_distance(log_odds, text):
+    assert shown_probability(log_odds) == text
 
 
 def test_a_threshold_for_a_program_that_rejects_nothing_is_an_error(without_head, tmp_path):

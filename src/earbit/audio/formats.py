@@ -67,6 +67,13 @@ def conversion_command(path: PurePath) -> str:
     return f"ffmpeg -i {' '.join(map(shlex.quote, names))}"
 
 
+RAW_SUFFIXES = frozenset({".raw", ".pcm"})
+"""Of samples without a header."""
+RAW_SAMPLES = "16 bits, one channel and 16 kHz"
+RAW_INPUT = "-f s16le -ar 16000 -ac 1 -i"
+"""Options of ffmpeg for the input with such samples."""
+
+
 def folder_conversion_command(folder: Path, suffix: str) -> str:
     """The command that converts all files with `suffix` below a folder, each to a wav beside it."""
     return (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from earbit.audio.formats import conversion_command
+from earbit.audio.formats import RAW_INPUT, conversion_command
 from earbit.audio.place import Place
 from earbit.errors import DataError
 
@@ -46,6 +46,11 @@ class Source:
             names = map(shlex.quote, (str(self.archive), str(self.path.relative_to(self.archive))))
             return f"tar -xOf {' '.join(names)} | ffmpeg -i pipe: {shlex.quote(self.path.name)}.wav"
         return conversion_command(self.path)
+
+    @property
+    def raw_conversion(self) -> str:
+        """The ffmpeg command that converts the source if it has samples without a header."""
+        return self.conversion.replace("ffmpeg -i", f"ffmpeg {RAW_INPUT}")
 
 
 def is_pipe(path: Path) -> bool:

@@ -10,6 +10,8 @@ import soundfile
 from earbit.audio.formats import (
     CONVERTIBLE_SUFFIXES,
     MPEG_SUFFIXES,
+    RAW_SAMPLES,
+    RAW_SUFFIXES,
     READ_CONTAINERS,
     READ_FORMATS,
     READ_SUFFIXES,
@@ -125,8 +127,11 @@ class Stream(soundfile.SoundFile):  # type: ignore[misc]
 def streams(source: Source) -> Iterator[Stream]:
     """Yields the parts of a file, each open until the next one is requested."""
     suffix = source.path.suffix.lower()
-    if suffix == ".raw":
-        raise DataError(f"{source.path}: raw samples have no header; write them as wav or flac")
+    if suffix in RAW_SUFFIXES:
+        raise DataError(
+            f"{source.path}: raw samples have no header; convert them with "
+            f"`{source.raw_conversion}` if they are {RAW_SAMPLES}"
+        )
     if suffix == ".safetensors":
         raise DataError(f"{source.path}: a program or model, not audio; give {readable_formats()}")
     for part in parts_of(source):
@@ -183,6 +188,8 @@ def _unreadable(source: Source, reason: str) -> DataError:
     convert = ""
     if source.n_bytes and (source.is_pipe or suffix in READ_SUFFIXES | CONVERTIBLE_SUFFIXES):
         convert = f"if it is audio, convert it with `{source.conversion}`; "
+    if source.n_bytes and source.is_pipe:
+        convert += f"if it is raw samples, {RAW_SAMPLES}, with `{source.raw_conversion}`; "
     return DataError(
         f"{path}: cannot be decoded ({reason}); {convert}give {allowed}, or leave it out"
     )

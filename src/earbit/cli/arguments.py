@@ -24,6 +24,10 @@ class Option:
     help: str
 
 
+NEEDS_TRAIN = "needs the extra `train`"
+"""Second annotation of a parameter that needs PyTorch, in a command that does without it."""
+
+
 class Positional(Option):
     """Annotation of a positional parameter."""
 
@@ -45,6 +49,8 @@ class Argument:
     """Whether it takes one or more values."""
     default: Any
     """`inspect.Parameter.empty` where a value is required."""
+    needs_train: bool
+    """Whether it needs the extra `train` and other arguments of the command do not."""
 
     @property
     def is_required(self) -> bool:
@@ -102,4 +108,5 @@ def _argument(parameter: inspect.Parameter) -> Argument:
         is_positional=isinstance(described, Positional),
         is_many=is_many,
         default=parameter.default,
+        needs_train=NEEDS_TRAIN in metadata,
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from earbit.errors import ConfigError
+from earbit.extras import needed_for_training
 from earbit.foreign import refuse_foreign
 from earbit.model_names import refuse_program, require_model
 from earbit.presets import PRESETS
@@ -37,6 +39,30 @@ def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) ->
     refuse_program(where, "leave out --plan")
 
 
+def described(where: str, programs: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """Record of each measured program: file, name of its model, plan, precisions and digests.
+
+    `file` is None for a program that was made for the measurement; `plan` is None for a file,
+    which does not record it.
+    """
+    from earbit.runtime.program_file import file_digest, read_program
+
+    records = []
+    for plan, path in programs.items():
+        origin = read_program(path).origin
+        records.append(
+            {
+                "file": where if path == Path(where) else None,
+                "name": origin.get("name"),
+                "plan": plan or None,
+                "precisions": origin.get("precisions"),
+                "digest": file_digest(path),
+                "model_digest": origin.get("model_digest"),
+            }
+        )
+    return records
+
+
 @contextlib.contextmanager
 def programs_of(
     where: str, plans: Sequence[str], seed: int, settings: Sequence[str]
@@ -45,15 +71,23 @@ def programs_of(
 
     Without plans, a file is taken as a program and a folder as a model with its own precisions.
     There is no model in float for a program, and none for a model that was trained with
-    quantization: its weights without quantization give other features.
+    quantization: its weights without quantization give other features.  Raises UnsupportedError
+    where packages that make programs are missing.
     """
     if not plans and not Path(where).is_dir():
         yield {"": Path(where)}, None
         return
-    from earbit.export.verb import export_model
-    from earbit.load import preset_or_model
-    from earbit.model_file import save_model
-    from earbit.quantize.convert import quantized_leaves_of
+    try:
+        from earbit.export.verb import export_model
+        from earbit.load import preset_or_model
+        from earbit.model_file import save_model
+        from earbit.quantize.convert import quantized_leaves_of
+    except ModuleNotFoundError as missing:
+        purpose = f"{where}: a program of this {'preset' if where in PRESETS else 'model'}"
+        error = needed_for_training(missing, purpose, "give a program file of `earbit export`")
+        if error is None:
+            raise
+        raise error from missing
 
     with tempfile.TemporaryDirectory() as folder:
         programs = {

@@ -30,8 +30,6 @@ def scores_of(
     """
     if not found:
         return {}
-    from earbit.load import load_model
-    from earbit.model_digest import weights_digest
     from earbit.runtime.program_file import file_digest, read_program
 
     digests: dict[str | None, set[Any]] = {
@@ -39,6 +37,9 @@ def scores_of(
         for plan, path in programs.items()
     }
     if model is not None:
+        from earbit.load import load_model
+        from earbit.model_digest import weights_digest
+
         digests[None] = {weights_digest(load_model(model))}
     known = set().union(*digests.values())
     for folder, by_digest in found.items():

@@ -9,11 +9,13 @@ import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from earbit.cli.arguments import Argument, Command
+from earbit.cli.arguments import NEEDS_TRAIN, Argument, Command
 
 ABOUT = """Pre-trains, quantizes, evaluates and runs speech encoders in 1 to 8 bits and float.
 
 `earbit COMMAND --help` describes a command. `earbit --version` prints the version."""
+RUNTIME = ("run", "bench", "doctor")
+"""Commands that need no extra; all others need `train`."""
 WIDEST = 100
 INDENT = 26
 """Column in which the text of an argument begins."""
@@ -26,6 +28,8 @@ def add_help(
     required = [one.usage for one in arguments if one.is_positional or one.is_required]
     parser.usage = " ".join((parser.prog, *required, "[options]")).replace("%", "%%")
     parser.description = _filled(command.__doc__ or "")
+    if parser.prog.removeprefix("earbit ") not in RUNTIME:
+        parser.description += f"\n\n{_filled(f'This command {NEEDS_TRAIN}.')}"
     parser.formatter_class = functools.partial(
         argparse.RawTextHelpFormatter, width=_width(), max_help_position=INDENT
     )
@@ -45,16 +49,24 @@ def add_help(
 
 
 def overview(commands: Mapping[str, Command]) -> str:
-    """Output of `earbit --help`: one or two lines per command."""
+    """Output of `earbit --help`: one or two lines per command, those of the runtime last."""
     indent = max(map(len, commands)) + 4
-    lines = [
-        textwrap.indent(
+    lines = {
+        name: textwrap.indent(
             _fill(inspect.cleandoc(command.__doc__ or "").partition("\n\n")[0], _width() - indent),
             " " * indent,
         ).replace(" " * indent, f"  {name}".ljust(indent), 1)
         for name, command in commands.items()
-    ]
-    return "\n".join(("usage: earbit COMMAND ...", "", _filled(ABOUT), "", "commands:", *lines))
+    }
+    runtime = [line for name, line in lines.items() if name in RUNTIME]
+    training = [line for name, line in lines.items() if name not in RUNTIME]
+    return "\n".join(
+        (
+            *("usage: earbit COMMAND ...", "", _filled(ABOUT)),
+            *("", "commands that need the extra `train`:", *training),
+            *("", "commands that need no extra:", *runtime),
+        )
+    )
 
 
 def _told(argument: Argument) -> str:
@@ -66,6 +78,8 @@ def _told(argument: Argument) -> str:
     else:
         values = default if argument.is_many else (default,)
         told = f"{argument.help} (default: {' '.join(map(str, values))})"
+    if argument.needs_train:
+        told += f" ({NEEDS_TRAIN})"
     return _fill(told.replace("%", "%%"), _width() - INDENT)
 
 

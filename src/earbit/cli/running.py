@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from earbit.audio.formats import READ_FORMATS, listed
 from earbit.bench.peers.catalogue import PEERS
-from earbit.cli.arguments import Option, Positional
-from earbit.cli.bench_programs import check_programs, programs_of
+from earbit.cli.arguments import NEEDS_TRAIN, Option, Positional
+from earbit.cli.bench_programs import check_programs, described, programs_of
 from earbit.cli.bench_scores import read_scores, scores_of
 from earbit.cli.options import (
     PLANS_ARE,
@@ -124,8 +124,8 @@ def bench(
         str,
         Positional(
             "WHAT",
-            "A program of `earbit export`, or a model folder of earbit. With --plan, also a model "
-            f"file or a preset (random weights). {PRESETS_ARE}",
+            "A program of `earbit export`. With the extra `train`, also a model folder of earbit, "
+            f"and with --plan a model file or a preset (random weights). {PRESETS_ARE}",
         ),
     ],
     plan: Annotated[
@@ -134,6 +134,7 @@ def bench(
             "PLAN",
             f"Export the preset or model under each of these plans first. {PLANS_ARE}",
         ),
+        NEEDS_TRAIN,
     ] = (),
     seconds: Annotated[
         tuple[float, ...], Option("S", "Lengths of the audio in seconds. Each is measured.")
@@ -154,7 +155,8 @@ def bench(
         tuple[str, ...],
         Option(
             "ENGINE",
-            f"Other engines to measure: none, all, or any of {', '.join(PEERS)}.",
+            f"Other engines to measure: none, all, or any of {', '.join(PEERS)}. All need "
+            "the extra `train`, and an engine that is not installed is left out.",
         ),
     ] = ("torch",),
     scores: Annotated[
@@ -165,8 +167,8 @@ def bench(
             "are shown beside the times.",
         ),
     ] = (),
-    set: PresetSettings = (),
-    seed: Seed = 0,
+    set: Annotated[PresetSettings, NEEDS_TRAIN] = (),
+    seed: Annotated[Seed, NEEDS_TRAIN] = 0,
     json: Json = None,
 ) -> None:
     """Measures time and memory of programs, next to other engines on the same machine.
@@ -192,10 +194,12 @@ def bench(
     warn_of_disturbance(threads)
     from earbit.bench.verb import bench_all
 
-    def keep(text: str, result: dict[str, Any]) -> None:
-        emit(result, json, text)
-
     with programs_of(file, plan, seed, settings) as (programs, model):
+        measured = described(file, programs)
+
+        def keep(text: str, result: dict[str, Any]) -> None:
+            emit({**result, "programs": measured}, json, text)
+
         beside = scores_of(found, programs, model)
         bench_all(programs, points, keep, model=model, engines=peers, n_runs=runs, scores=beside)
 

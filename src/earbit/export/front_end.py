@@ -41,7 +41,7 @@ def lower_filterbank(program: PlainProgram, front_end: Filterbank, waveform: int
         },
         floats={"floor": FLOOR},
         tensors={
-            "window": hann_window(),
+            "taper": hann_window(),
             "first": first.astype(np.int32),
             "weight": np.take_along_axis(mels, columns, axis=1),
         },

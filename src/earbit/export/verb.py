@@ -92,7 +92,7 @@ def export_scored(model: AudioModel, out: Path, head: Path | None) -> None:
 
 def export_to(
     model: AudioModel,
-    out: Path,
+    out: str | Path,
     *,
     name: str,
     waveform: np.ndarray,
@@ -103,6 +103,7 @@ def export_to(
     Raises DataError for a model whose output is not finite, and RuntimeError, a bug in earbit, for
     a program that differs from its model.
     """
+    out = Path(out)
     require_program_place(out)
     make_folder(out.parent)
     # From few bits to float, so that the precision of the plan comes first.

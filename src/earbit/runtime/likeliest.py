@@ -14,6 +14,8 @@ from earbit.runtime.arguments import is_number
 from earbit.runtime.program_file import Head
 
 LEAST_ODDS = 1e-300
+NEAR = 1e-3
+"""Probabilities that are nearer to 0 or 1 are shown as their distance from it."""
 NONE = "_none_"
 """The last label of a slot, if it has this name, is no result: its score is that of no keyword."""
 
@@ -61,13 +63,18 @@ def likeliest(head: Head, scores: NDArray[np.float32]) -> list[Likeliest]:
     return found
 
 
+def min_log_odds(head: Head, threshold: float | None) -> float | None:
+    """Log odds below which a label is rejected, or None.  threshold: as of `is_rejected`."""
+    return head.min_log_odds if threshold is None else log_odds_of(threshold)
+
+
 def is_rejected(head: Head, found: Likeliest, threshold: float | None) -> bool:
     """Whether a label is less likely than a threshold.
 
     threshold: a probability, 0 rejects none; None is that of the program, which may have none.
     Log odds of scores that are not finite may be NaN, which every other threshold rejects.
     """
-    least = head.min_log_odds if threshold is None else log_odds_of(threshold)
+    least = min_log_odds(head, threshold)
     return least is not None and not found.log_odds >= least
 
 
@@ -87,6 +94,16 @@ def check_threshold(head: Head | None, threshold: float | None) -> None:
 def log_odds_of(probability: float) -> float | None:
     """Log odds of a probability from 0 to below 1; None for 0."""
     return math.log(probability / (1 - probability)) if probability > 0 else None
+
+
+def shown_probability(log_odds: float) -> str:
+    """A probability as text: 4 digits, and its distance from 0 or 1 where they would hide it."""
+    if math.isnan(log_odds):
+        return "nan"
+    probability, others = probability_of(log_odds), probability_of(-log_odds)
+    if probability < NEAR:
+        return f"{probability:.2g}"
+    return f"1-{others:.2g}" if others < NEAR else f"{probability:.4f}"
 
 
 def probability_of(log_odds: float) -> float:

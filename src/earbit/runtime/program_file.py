@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from earbit import _core
-from earbit.errors import ConfigError, FormatError
+from earbit.errors import ConfigError, FormatError, shown
+from earbit.runtime.near_names import near_names
+
+MAX_PATH_BYTES = 4096
+"""The longest path of Linux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
     except ValueError as error:
         # The loader receives bytes without a file name.
         problem = str(error).replace("export MODEL --out", f"export {path} --out")
+        problem = problem.replace("--head FOLDER", f"--head {path.parent}")
         raise FormatError(f"{path}: {problem}") from error
     except MemoryError as error:
         raise FormatError(f"{path}: needs more memory than there is; free some") from error
@@ -79,6 +84,12 @@ def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
         )
     if not os.fspath(given):
         raise FormatError("an empty path of a program; give that of a file of `earbit export`")
+    n_bytes = len(os.fsencode(given))
+    if n_bytes > MAX_PATH_BYTES or "\0" in os.fsdecode(given):
+        raise ConfigError(
+            f"{shown(given)}: {n_bytes:,} bytes, which are no path but perhaps the content of a "
+            "file; give the path of a file of `earbit export`"
+        )
     path = Path(os.fsdecode(given))
     try:
         if path.is_file():
@@ -93,14 +104,15 @@ def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
         raise FormatError(
             f"{path}: a folder, without a model in it; give a file of `earbit export`"
         )
-    # A single word may be the name of a preset.
-    is_model = is_folder or path.name == str(path) and not path.suffix
-    example = path if is_model else "hubert-base"
-    plan, note = " --plan w1a1", ""
     if is_folder:
-        plan, note = "", " (with --plan w1a1 if it is not quantized)"
-    raise FormatError(
-        f"{path}: {'a folder' if is_folder else 'no such file'}; "
-        f"`earbit export {example}{plan} --out FILE.safetensors` makes a program of a "
-        f"preset or model{note}"
+        raise FormatError(
+            f"{path}: a folder; `earbit export {path} --out FILE.safetensors` makes a program of "
+            "the model in it (with --plan w1a1 if it is not quantized)"
+        )
+    near = near_names(path)
+    # A single word may be the name of a preset.
+    is_word = not near and path.name == str(path) and not path.suffix
+    export = (
+        f"; `earbit export {path} --plan w1a1 --out FILE.safetensors` makes a program of a preset"
     )
+    raise FormatError(f"{path}: no such file; check the path{near}{export if is_word else ''}")

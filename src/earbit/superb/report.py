@@ -18,6 +18,7 @@ from earbit.errors import ConfigError, FormatError
 from earbit.files import make_folder, write_text
 from earbit.heads.metrics import METRICS, Metric
 from earbit.progress import say
+from earbit.runtime.likeliest import shown_probability
 from earbit.superb.anchors import PUBLISHED
 from earbit.superb.finished import SCORES_NAME
 from earbit.superb.task import FINETUNED
@@ -77,7 +78,8 @@ def _rejection(found: Mapping[str, Any]) -> str:
         else f"{per_hour:.1f} false accepts per hour in {hours:.2f} h of other audio"
     )
     return (
-        f"keywords below a probability of {test['threshold']:.6g} ({found['rule']}) are rejected: "
+        f"keywords below a probability of {shown_probability(test['log_odds'])} "
+        f"({found['rule']}) are rejected: "
         f"{shown('accuracy', test['misses'])} % misses, {false_accepts}, "
         f"{test['noise_accepted']} of {test['n_noise']} clips of silence and noise accepted"
     )

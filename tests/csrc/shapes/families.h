@@ -49,5 +49,6 @@ void try_depthwise_i8_op(Draw& draw, Digest& digest);
 void try_attention_b1_op(Draw& draw, Digest& digest);
 void try_attention_i8_op(Draw& draw, Digest& digest);
 void try_relative_attention_i8_op(Draw& draw, Digest& digest);
+void try_log_mel_op(Draw& draw, Digest& digest);
 
 }  // namespace shapes

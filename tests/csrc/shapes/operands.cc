@@ -83,6 +83,11 @@ Parts& Parts::floats(const std::string& name, std::vector<float> data) {
   return *this;
 }
 
+Parts& Parts::floats(const std::string& name, int rows, std::vector<float> data) {
+  tensors_[name] = tensor(Dtype::f32, {rows, side(data.size()) / rows}, data, data_);
+  return *this;
+}
+
 Parts& Parts::i32(const std::string& name, std::vector<int32_t> data) {
   tensors_[name] = tensor(Dtype::i32, {side(data.size())}, data, data_);
   return *this;

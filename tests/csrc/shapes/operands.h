@@ -36,6 +36,7 @@ class Parts {
   Parts& integer(const std::string& name, int value);
   Parts& number(const std::string& name, double value);
   Parts& floats(const std::string& name, std::vector<float> data);
+  Parts& floats(const std::string& name, int rows, std::vector<float> data);
   Parts& i32(const std::string& name, std::vector<int32_t> data);
   Parts& words(const std::string& name, int rows, std::vector<uint64_t> data);
   Parts& bytes(const std::string& name, int rows, std::vector<uint8_t> data);
