@@ -88,7 +88,7 @@ class AttentionInB1 {
   int width() const { return in_.groups * d_; }
   int n_heads() const { return in_.groups; }
   // Neighbouring blocks lay out the same keys in a window.
-  int64_t block_queries() const { return pattern_.is_window() ? 4 * kBlockQueries : kBlockQueries; }
+  int64_t block_queries() const { return pattern_.is_window() ? 8 * kBlockQueries : kBlockQueries; }
 
   Head head(std::span<const View> inputs, int h, const Rows& keys) const {
     const AttentionPattern::Inputs& in = pattern_.inputs();

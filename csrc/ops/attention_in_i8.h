@@ -78,7 +78,7 @@ class AttentionInI8 {
   int width() const { return type_.cols; }
   int n_heads() const { return heads_; }
   // Neighbouring blocks lay out the same keys in a window.
-  int64_t block_queries() const { return pattern_.is_window() ? 4 * kBlockQueries : kBlockQueries; }
+  int64_t block_queries() const { return pattern_.is_window() ? 8 * kBlockQueries : kBlockQueries; }
 
   Head head(std::span<const View> inputs, int h, const Rows& keys) const {
     const AttentionPattern::Inputs& in = pattern_.inputs();

@@ -177,9 +177,9 @@ def _with_floats(op: PlainOp, product: BinaryProduct) -> PlainOp:
 
 def _with_thresholds(op: PlainOp, product: BinaryProduct, binarizer: Binarizer) -> PlainOp:
     # Thresholds require increasing functions of the product; a norm may invert an output.
-    sign, tensors = np.float32(1), {}
-    scale, bias = product.scale, product.bias
-    affine = product.affine
+    scale, bias, affine = np.asarray(product.scale), product.bias, product.affine
+    sign = np.ones_like(scale)
+    tensors = {}
     if bias is not None:
         if product.folds_first:
             scale, bias = _scale_and_bias(product)
