@@ -19,7 +19,7 @@ SYSTEM_CMAKE := $(shell cmake --version 2>/dev/null | sed -n 's/^cmake version \
 N ?= 20000
 FIRST ?= 0
 
-.PHONY: help setup same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit wheels libraries docs clean
+.PHONY: help setup same-python study test test-slow test-arm test-old-cpu lint format bench fuzz race libearbit wheels docs clean
 
 help:
 	@echo "make setup   installs earbit into .venv"
@@ -29,7 +29,6 @@ help:
 	@echo "make test-arm, make test-old-cpu    test the kernels on CPUs that qemu emulates"
 	@echo "make libearbit                  builds the C library, without Python packages (docs/c.md)"
 	@echo "make wheels PYTHONS='python3.11 python3.12'   builds wheels for x86-64 and 64-bit ARM in dist"
-	@echo "make libraries                  compiles libearbit for macOS and Windows into dist"
 	@echo "make docs                       builds the documentation site in build/site"
 	@echo "make fuzz N=1000000 FIRST=0     loads damaged program files with sanitizers"
 	@echo "make race                       runs many threads with the thread sanitizer"
@@ -128,10 +127,6 @@ PYTHONS ?= python3.11 python3.12
 wheels: .venv/.wheels
 	$(PY) packaging/wheels.py --out dist --python $(PYTHONS)
 	$(PY) packaging/smoke_test.py --wheels dist --python $(PYTHONS) --sdist $(lastword $(PYTHONS))
-
-# For macOS and Windows.
-libraries: .venv/.wheels
-	$(PY) packaging/libraries.py --out dist
 
 .venv/.docs: .venv/.base
 	$(PIP_INSTALL) --group docs

@@ -24,11 +24,13 @@ const ConvB1Kernel* conv_b1_kernel(Isa) { return nullptr; }
 bool ConvB1Kernel::is_faster(Isa isa, int kernel, int n_bits, int n_outputs) {
   const auto pieces = [](int64_t n, int64_t size) { return (n + size - 1) / size; };
   // Steps of three instructions or so: look-ups here, look-ups or vpopcntd there, for 64 frames.
-  const int64_t here = 2 * kernel * pieces(n_bits, 4) * pieces(n_outputs, 2);
+  // Each plane ends with counts in 16 bits, which take as long as five taps.
+  const int64_t here = 2 * (int64_t{kernel} + 5) * pieces(n_bits, 4) * pieces(n_outputs, 2);
   const int64_t words = kernel * words_for(n_bits);
   const int64_t there = isa == Isa::avx512 ? 128 * words * pieces(n_outputs, 16)
                                            : 512 * words * pieces(n_outputs, 32);
-  return here < there;
+  // Frames are put into planes first, and counts into rows.
+  return kernel > 1 && 5 * here < 4 * there;
 }
 
 }  // namespace earbit

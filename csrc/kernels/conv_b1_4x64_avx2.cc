@@ -47,8 +47,7 @@ void count_windows(std::integer_sequence<int, t...>, const uint8_t* planes, ptrd
       const auto add = [&](auto n) __attribute__((always_inline)) {
         const auto step = [&](int tile, int s) __attribute__((always_inline)) {
           const uint16_t offset = weights[tile / kVectors * n_steps + s];
-          const __m256i table = _mm256_broadcastsi128_si256(
-              _mm_load_si128(reinterpret_cast<const __m128i*>(tables + offset)));
+          const __m256i table = table_at(tables, offset);
           return _mm256_shuffle_epi8(table, load(planes + k + s + tile % kVectors * 32));
         };
         __m256i both[kTiles] = {step(t, 0)...};

@@ -8,7 +8,7 @@
 
 namespace earbit {
 
-#define KERNEL(isa, rows, cols, panel_words, name, direct_words, bits, floats)                     \
+#define KERNEL(isa, rows, cols, panel_words, name, direct_words, bits, floats, arrange)            \
   void name##_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words, uint64_t* panel); \
   void name(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel, int n_words, \
             BitOp op, int32_t* c, ptrdiff_t c_stride);
@@ -22,6 +22,8 @@ namespace earbit {
 DIRECT(gemm_b1_4x64_avx2)
 DIRECT(gemm_b1_6x64_avx512)
 #undef DIRECT
+void gemm_b1_4x64_avx2_arrange(const uint64_t* a, ptrdiff_t a_stride, int n_rows, int n_words,
+                               uint16_t* arranged);
 
 namespace {
 
@@ -51,8 +53,9 @@ bool is_direct(const GemmB1Kernel& kernel, const DotsB1& dots) {
 const std::vector<GemmB1Kernel>& gemm_b1_kernels() {
   // Never destroyed: a thread may still compute while the process exits.
   static const auto& kernels = *new std::vector<GemmB1Kernel>{
-#define KERNEL(isa, rows, cols, panel_words, name, direct_words, bits, floats) \
-  {#name, Isa::isa, rows, cols, panel_words, name##_pack, name, direct_words, bits, floats},
+#define KERNEL(isa, rows, cols, panel_words, name, direct_words, bits, floats, arrange) \
+  {#name, Isa::isa,     rows, cols,   panel_words, name##_pack,                         \
+   name,  direct_words, bits, floats, arrange},
 #include "kernels/gemm_b1.def"
 #undef KERNEL
   };

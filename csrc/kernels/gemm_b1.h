@@ -27,6 +27,7 @@ struct DotsB1 {
   int n_cols;  // outputs of the panel without padding
   bool is_signed;
   const int32_t* offsets;
+  const uint16_t* arranged = nullptr;  // the rows as the kernel arranges them, or null
 };
 
 struct GemmB1Kernel {
@@ -51,6 +52,11 @@ struct GemmB1Kernel {
   void (*bits)(const DotsB1& dots, const int32_t* threshold, uint64_t* bits, ptrdiff_t stride);
   void (*floats)(const DotsB1& dots, const float* scale, const float* bias, float* y,
                  ptrdiff_t stride);
+
+  // Writes the form of rows that `bits` and `floats` read, once for several panels: 16 * n_words
+  // numbers for every two rows.  Null if they read the rows themselves.
+  void (*arrange)(const uint64_t* a, ptrdiff_t a_stride, int n_rows, int n_words,
+                  uint16_t* arranged);
 };
 
 // Bit j of bits[i * stride] is dot[i][j] >= threshold[j], for up to 64 outputs, 0 beyond n_cols.

@@ -24,20 +24,6 @@ constexpr int kWordsPerSpan = 1020;
 constexpr Tables kXor(BitOp::exclusive_or);
 constexpr Tables kAnd(BitOp::conjunction);
 
-// Counts of 4 kSteps bits, at most 12, of a pair of rows with 32 outputs.
-template <int kPair, int kVector, int kSteps>
-[[gnu::always_inline]] inline __m256i look_up(std::integral_constant<int, kSteps>,
-                                              const uint16_t* const* offsets, int at,
-                                              const uint8_t* w, const uint8_t* tables) {
-  const auto step = [&](int s) __attribute__((always_inline)) {
-    const __m256i table = _mm256_broadcastsi128_si256(
-        _mm_load_si128(reinterpret_cast<const __m128i*>(tables + offsets[kPair][at + s])));
-    return _mm256_shuffle_epi8(table, load(w + s * kCols + kVector * kVectorCols));
-  };
-  if constexpr (kSteps == 1) return step(0);
-  return _mm256_add_epi8(_mm256_add_epi8(step(0), step(1)), step(2));
-}
-
 // Counts of two rows for each of kPairs with the first kVectors of a panel's vectors, at most
 // kWordsPerSpan words.  wide[row * kVectors + v].
 //
@@ -56,9 +42,26 @@ inline void count_tiles(std::integer_sequence<int, t...>, const uint16_t* const*
     __m256i all[kTiles];
     __m256i high[kTiles];
     ((all[t] = high[t] = _mm256_setzero_si256()), ...);
-    const auto add = [&](auto steps) __attribute__((always_inline)) {
-      const __m256i both[kTiles] = {
-          look_up<t / kVectors, t % kVectors>(steps, offsets, at, w, tables)...};
+    // Counts of 4 bits, added to those before.
+    const auto look_up = [&](int step, __m256i(&both)[kTiles]) __attribute__((always_inline)) {
+      const uint8_t* weights = w + step * kCols;
+      const __m256i first = kept(load(weights));
+      const __m256i second = kVectors == 2 ? kept(load(weights + kVectorCols)) : first;
+      const __m256i low = table_at(tables, offsets[0][at + step]);
+      const __m256i high_pair = kPairs == 2 ? table_at(tables, offsets[1][at + step]) : low;
+      const auto counts = [&](int tile) __attribute__((always_inline)) {
+        return _mm256_shuffle_epi8(tile / kVectors == 0 ? low : high_pair,
+                                   tile % kVectors == 0 ? first : second);
+      };
+      ((both[t] = step == 0 ? counts(t) : kept(_mm256_add_epi8(both[t], counts(t)))), ...);
+    };
+    const auto add = [&](auto n) __attribute__((always_inline)) {
+      __m256i both[kTiles];
+      look_up(0, both);
+      if constexpr (n == 3) {
+        look_up(1, both);
+        look_up(2, both);
+      }
       ((all[t] = kept(_mm256_add_epi8(all[t], both[t]))), ...);
       ((high[t] = kept(_mm256_add_epi8(high[t], high_halves(both[t])))), ...);
     };
@@ -81,18 +84,26 @@ template <typename Use>
   use(3, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(high, 1)));
 }
 
-// Calls use(row, wide counts of its vectors) for n_rows rows.
+// Offsets of rows in pairs; the last one of an odd number is a pair with itself.
+inline void arrange(const uint64_t* a, ptrdiff_t a_stride, int n_rows, int n_words,
+                    uint16_t* arranged) {
+  for (int i = 0; i < n_rows; i += 2, arranged += kQuarters * n_words) {
+    const uint64_t* row = a + i * a_stride;
+    pair_rows(row, i + 1 < n_rows ? row + a_stride : row, n_words, arranged);
+  }
+}
+
+// Calls use(row, wide counts of its vectors) for n_rows rows.  arranged: all rows, or null.
 template <int kVectors, typename Use>
-inline void for_rows(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* w,
-                     int n_words, const Tables& tables, Use&& use) {
-  uint16_t offsets[kRows / 2][kWordsPerSpan * kQuarters];
-  const uint16_t* const pairs[] = {offsets[0], offsets[1]};
+inline void for_rows(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint16_t* arranged,
+                     const uint8_t* w, int n_words, const Tables& tables, Use&& use) {
+  uint16_t some[kRows / 2 * kWordsPerSpan * kQuarters];
   for (int first = 0; first < n_rows; first += kRows) {
     const int n = n_rows - first < kRows ? n_rows - first : kRows;
-    for (int i = 0; i < n; i += 2) {
-      const uint64_t* row = a + (first + i) * a_stride;
-      pair_rows(row, i + 1 < n ? row + a_stride : row, n_words, offsets[i / 2]);
-    }
+    if (arranged == nullptr) arrange(a + first * a_stride, a_stride, n, n_words, some);
+    const ptrdiff_t pair_size = static_cast<ptrdiff_t>(kQuarters) * n_words;
+    const uint16_t* pair = arranged == nullptr ? some : arranged + first / 2 * pair_size;
+    const uint16_t* const pairs[] = {pair, pair + pair_size};
     Wide wide[kRows * kVectors];
     with_rows<2>((n + 1) / 2, [&](auto of_pairs) {
       constexpr int kPairs = static_cast<int>(of_pairs.size());
@@ -120,14 +131,16 @@ void gemm_b1_4x64_avx2(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const 
   do {
     const int span = n_words - first < kWordsPerSpan ? n_words - first : kWordsPerSpan;
     const auto* w = reinterpret_cast<const uint8_t*>(panel) + ptrdiff_t{first} * kQuarters * kCols;
-    for_rows<2>(a + first, a_stride, n_rows, w, span, tables, [&](int i, const Wide* wide) {
-      for (int v = 0; v < 2; ++v) {
-        in_eights(wide[v], [&](int quarter, __m256i counts) {
-          auto* out = reinterpret_cast<__m256i*>(c + i * c_stride + v * kVectorCols + 8 * quarter);
-          _mm256_storeu_si256(out, first == 0 ? counts : _mm256_add_epi32(load(out), counts));
+    for_rows<2>(
+        a + first, a_stride, n_rows, nullptr, w, span, tables, [&](int i, const Wide* wide) {
+          for (int v = 0; v < 2; ++v) {
+            in_eights(wide[v], [&](int quarter, __m256i counts) {
+              auto* out =
+                  reinterpret_cast<__m256i*>(c + i * c_stride + v * kVectorCols + 8 * quarter);
+              _mm256_storeu_si256(out, first == 0 ? counts : _mm256_add_epi32(load(out), counts));
+            });
+          }
         });
-      }
-    });
     first += span;
   } while (first < n_words);
 }
@@ -142,7 +155,7 @@ inline void for_dots(const DotsB1& dots, const Use& use) {
   const auto* w = reinterpret_cast<const uint8_t*>(dots.panel);
   with_rows<2>((dots.n_cols + kVectorCols - 1) / kVectorCols, [&](auto vectors) {
     constexpr int kVectors = static_cast<int>(vectors.size());
-    for_rows<kVectors>(dots.a, dots.a_stride, dots.n_rows, w, dots.n_words, tables,
+    for_rows<kVectors>(dots.a, dots.a_stride, dots.n_rows, dots.arranged, w, dots.n_words, tables,
                        [&](int i, const Wide* wide) { use(vectors, i, wide); });
   });
 }
@@ -230,6 +243,11 @@ void gemm_b1_4x64_avx2_floats(const DotsB1& dots, const float* scale, const floa
       });
     }
   });
+}
+
+void gemm_b1_4x64_avx2_arrange(const uint64_t* a, ptrdiff_t a_stride, int n_rows, int n_words,
+                               uint16_t* arranged) {
+  arrange(a, a_stride, n_rows, n_words, arranged);
 }
 
 }  // namespace earbit

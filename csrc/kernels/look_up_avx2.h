@@ -46,6 +46,11 @@ inline void pair_rows(const uint64_t* low, const uint64_t* high, int n_words, ui
   }
 }
 
+[[gnu::always_inline]] inline __m256i table_at(const uint8_t* tables, uint16_t offset) {
+  return _mm256_broadcastsi128_si256(
+      _mm_load_si128(reinterpret_cast<const __m128i*>(tables + offset)));
+}
+
 // A barrier without instructions: reordered sums would not fit the registers.
 [[gnu::always_inline]] inline __m256i kept(__m256i x) {
   asm("" : "+x"(x));

@@ -43,8 +43,7 @@ template <int... t>
       return q % 2 == 0 ? _mm256_and_si256(bytes, _mm256_set1_epi8(15)) : high_halves(bytes);
     };
     const auto counts_of = [&](int q, int tile) __attribute__((always_inline)) {
-      const __m256i table = _mm256_broadcastsi128_si256(_mm_load_si128(
-          reinterpret_cast<const __m128i*>(kXor.counts[0] + offsets[tile / 2][16 * w + q])));
+      const __m256i table = table_at(kXor.counts[0], offsets[tile / 2][16 * w + q]);
       return _mm256_shuffle_epi8(table, quarter(q, tile % 2));
     };
     const auto add = [&](int q, auto n) __attribute__((always_inline)) {

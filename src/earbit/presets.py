@@ -42,6 +42,9 @@ PRESETS: dict[str, Values] = {
     "hubert-large": _transformer(24, 1024, 16, 4096, **_PRE_NORM) | _LARGE | {"d_unit": 768},
     "hubert-xlarge": _transformer(48, 1280, 16, 5120, **_PRE_NORM) | _LARGE | {"d_unit": 1024},
     "hubert-tiny": _transformer(3, 96, 4, 384, layer_drop=0.0) | _TINY,
+    # On log mel energies, for keywords: little to compute, and fast to train.
+    "hubert-fbank-tiny": _transformer(4, 128, 4, 512, layer_drop=0.0, position_kernel=64)
+    | {"front_end": {"type": "filterbank"}},
     # WavLM Base+ exactly, and a small one.
     "wavlm-base": _encoder("wavlm", 12, 768, 12, 3072),
     "wavlm-tiny": _encoder("wavlm", 3, 96, 4, 384, layer_drop=0.0) | _TINY,

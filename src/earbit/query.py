@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from earbit.audio.decode import read_audio
 from earbit.audio.given import files_given
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.stoppable import stoppable
 from earbit.audio.with_warning import read_with_warning, say_warnings
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import name_of
@@ -28,6 +29,7 @@ from earbit.runtime.program_file import file_digest
 from earbit.runtime.results import features_of
 from earbit.runtime.session import Session
 from earbit.runtime.waveform import LevelWarning
+from earbit.shipped import program_path
 from earbit.text_table import aligned
 
 
@@ -52,7 +54,7 @@ def search_files(
         raise ConfigError("no audio file given; earbit run PROGRAM AUDIO... --query FILE")
     if threshold is not None and not math.isfinite(threshold):
         raise ConfigError(f"threshold={threshold!r}; allowed are finite scores")
-    refuse_foreign(program, "a program that `earbit export` wrote")
+    refuse_foreign(program_path(program), "a program that `earbit export` wrote")
     session = Session(program, threads)
     if head is not None:
         if layer is not None:
@@ -119,7 +121,7 @@ def _documents(
 
 
 def _query_features(session: Session, path: Path, layer: int) -> NDArray[np.float32]:
-    waveform, n_least = read_audio(path), n_samples_of(MIN_QUERY_FRAMES)
+    waveform, n_least = stoppable(lambda: read_audio(path)), n_samples_of(MIN_QUERY_FRAMES)
     if waveform.size < n_least:
         raise DataError(
             f"{path}: a query of {waveform.size} samples; at least {n_least} "

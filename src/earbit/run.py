@@ -27,6 +27,7 @@ from earbit.runtime.head_fields import head_columns, head_fields
 from earbit.runtime.likeliest import check_threshold
 from earbit.runtime.session import Session
 from earbit.runtime.waveform import LevelWarning
+from earbit.shipped import program_path
 from earbit.text_table import aligned
 
 Keep = Callable[[str, np.ndarray], None]
@@ -86,7 +87,7 @@ def run_files(
             f"{out}: features are written as .npz and segments as .rttm; give a name that ends so"
         )
     paths = files_given(paths)
-    refuse_foreign(program, "a program that `earbit export` wrote")
+    refuse_foreign(program_path(program), "a program that `earbit export` wrote")
     session = Session(program, threads)
     check_threshold(session.head, threshold)
     is_rttm = out is not None and out.suffix == ".rttm"

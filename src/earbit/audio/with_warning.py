@@ -11,6 +11,7 @@ import numpy as np
 
 from earbit.audio.decode import read_audio, readable_formats
 from earbit.audio.silence import silence_in
+from earbit.audio.stoppable import stoppable
 from earbit.errors import DataError
 from earbit.progress import say
 from earbit.runtime.waveform import level_problem
@@ -23,7 +24,7 @@ def read_with_warning(path: Path) -> tuple[np.ndarray, str | None]:
     """Samples of a file, and a warning about them. Raises DataError if it is unusable."""
     if os.path.isdir(path):
         raise DataError(f"no audio file in this folder; {readable_formats()} is read")
-    waveform = read_audio(path)
+    waveform = stoppable(lambda: read_audio(path))
     problems = [silence_in(path, waveform), level_problem(waveform)]
     return waveform, "; ".join(problem for problem in problems if problem) or None
 

@@ -13,6 +13,7 @@ from earbit.extras import needed_for_training
 from earbit.foreign import refuse_foreign
 from earbit.model_names import refuse_program, require_model
 from earbit.presets import PRESETS
+from earbit.shipped import program_path
 
 
 def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) -> None:
@@ -30,7 +31,7 @@ def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) ->
     if is_program:
         from earbit.runtime.program_file import read_program
 
-        refuse_foreign(Path(where), "a program that `earbit export` wrote")
+        refuse_foreign(program_path(where), "a program that `earbit export` wrote")
         read_program(where)
         return
     for plan in plans:
@@ -52,7 +53,7 @@ def described(where: str, programs: Mapping[str, Path]) -> list[dict[str, Any]]:
         origin = read_program(path).origin
         records.append(
             {
-                "file": where if path == Path(where) else None,
+                "file": where if path == program_path(where) else None,
                 "name": origin.get("name"),
                 "plan": plan or None,
                 "precisions": origin.get("precisions"),
@@ -75,7 +76,7 @@ def programs_of(
     where packages that make programs are missing.
     """
     if not plans and not Path(where).is_dir():
-        yield {"": Path(where)}, None
+        yield {"": program_path(where)}, None
         return
     try:
         from earbit.export.verb import export_model

@@ -12,6 +12,7 @@ from typing import Any
 from earbit import _core
 from earbit.errors import ConfigError, FormatError, shown
 from earbit.runtime.near_names import near_names
+from earbit.shipped import program_path
 
 MAX_PATH_BYTES = 4096
 """The longest path of Linux."""
@@ -41,6 +42,7 @@ class Head:
 class ProgramFile:
     """Content of a program file."""
 
+    path: Path
     program: _core.Program
     outputs: tuple[int, ...]
     bits: dict[str, int]
@@ -53,7 +55,10 @@ class ProgramFile:
 
 
 def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
-    """Reads and checks a program. Raises FormatError with the fault and its place."""
+    """Reads and checks a program, or one of `shipped_programs` by its name.
+
+    Raises FormatError with the fault and its place.
+    """
     path = _checked_path(path)
     try:
         program, outputs, bits, origin, digest, parts = _core.load_program(os.fsencode(path))
@@ -61,7 +66,7 @@ def read_program(path: str | bytes | os.PathLike[str]) -> ProgramFile:
         if parts is not None:
             task, kind, value, labels, slots, min_log_odds, min_samples = parts
             head = Head(task, kind, value, tuple(labels), tuple(slots), min_log_odds, min_samples)
-        return ProgramFile(program, tuple(outputs), bits, json.loads(origin), digest, head)
+        return ProgramFile(path, program, tuple(outputs), bits, json.loads(origin), digest, head)
     except ValueError as error:
         # The loader receives bytes without a file name.
         problem = str(error).replace("export MODEL --out", f"export {path} --out")
@@ -90,7 +95,7 @@ def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
             f"{shown(given)}: {n_bytes:,} bytes, which are no path but perhaps the content of a "
             "file; give the path of a file of `earbit export`"
         )
-    path = Path(os.fsdecode(given))
+    path = program_path(given)
     try:
         if path.is_file():
             return path

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -48,7 +47,7 @@ class Session:
         self.threads = thread_count(threads)
         chosen_isa()
         file = read_program(path)
-        self.path = Path(os.fsdecode(path)).absolute()
+        self.path = file.path.absolute()
         """Path of the program."""
         self.origin: dict[str, Any] = file.origin
         """Source model and plan of the program."""

@@ -1,0 +1,59 @@
+"""Programs that come with earbit: found by name, and described in their card."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earbit.errors import FormatError
+from earbit.run import run_files
+from earbit.runtime.program_file import file_digest
+from earbit.runtime.session import Session
+from earbit.shipped import FOLDER, program_path, shipped_programs
+
+CARD = (FOLDER / "README.md").read_text(encoding="utf-8")
+NAMES = shipped_programs()
+
+
+def test_there_are_programs_and_they_are_small_enough_for_the_wheel() -> None:
+    assert NAMES
+    assert sum(program_path(name).stat().st_size for name in NAMES) < 1_000_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_names_a_program_by_its_digest(name: str) -> None:
+    assert f"`{name}`" in CARD
+    assert file_digest(program_path(name)) in CARD
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_program_runs_by_its_name(name: str, wav: Path) -> None:
+    (record,) = run_files(Path(name), [wav], None)
+    assert "error" not in record
+
+
+def test_silence_is_no_keyword() -> None:
+    session = Session("keywords-w1a1")
+    random = np.random.default_rng(0)
+    for level in (1e-4, 1e-3):
+        noise = (level * random.standard_normal(16_000)).astype(np.float32)
+        assert session.label(noise) in (None, "_silence_", "_unknown_")
+
+
+def test_a_file_in_the_folder_comes_before_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert program_path("keywords-w1a1").parent == FOLDER
+    Path("keywords-w1a1").write_text("mine")
+    assert program_path("keywords-w1a1") == Path("keywords-w1a1")
+    with pytest.raises(FormatError, match="keywords-w1a1"):
+        Session("keywords-w1a1")
+
+
+def test_digests_in_the_card_are_all_of_programs() -> None:
+    digests = {file_digest(program_path(name)) for name in NAMES}
+    assert set(re.findall(r"\b[0-9a-f]{64}\b", CARD)) == digests
