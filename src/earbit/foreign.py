@@ -37,6 +37,11 @@ def refuse_foreign(path: Path, wanted: str) -> None:
     and for unrecognised formats.
     """
     kind = foreign_kind(path)
+    if kind is not None and path.is_dir():
+        raise FormatError(
+            f"{path}: {kind}; give {wanted}. `earbit import {path} --out DIR` makes a model of it, "
+            "if it is HuBERT, wav2vec 2.0, WavLM or a model of earbit"
+        )
     if kind is not None:
         raise FormatError(
             f"{path}: {kind}; give {wanted}. `earbit import` reads HuBERT, wav2vec 2.0 and WavLM "

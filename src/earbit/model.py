@@ -41,12 +41,15 @@ class ModelConfig:
     feature_norm: bool = field(default=True, metadata=LATER)
     """Whether a layer norm precedes the projection to the width of the encoder; not in
     DistilHuBERT."""
+    waveform_eps: float = field(default=1e-5, metadata=LATER)
+    """Term added to the variance of normalised audio: 1e-5 in fairseq, 1e-7 in transformers."""
 
     def __post_init__(self) -> None:
         if self.n_units is not None:
             require_range(2, 2**20, n_units=self.n_units)
         require_range(1, 2**20, d_unit=self.d_unit)
         require_range(0, 1, dropout_input=self.dropout_input)
+        require_range(1e-12, 1, waveform_eps=self.waveform_eps)
         require_range(0, 2**10, feature_gradient_scale=self.feature_gradient_scale)
 
 
@@ -127,7 +130,7 @@ class AudioModel(torch.nn.Module):
             lengths = lengths.to(wave_BN.device)
         frame_lengths = None if lengths is None else n_frames_of(lengths)
         if self.config.normalize_waveform:
-            wave_BN = _normalized(wave_BN, lengths)
+            wave_BN = _normalized(wave_BN, lengths, self.config.waveform_eps)
         features_BCT = self.front_end(wave_BN, lengths)
         if features_BCT.requires_grad:
             features_BCT.register_hook(lambda grad: grad * self.config.feature_gradient_scale)
@@ -198,13 +201,13 @@ def _check_batch(wave_BN: Tensor, lengths: Tensor | None, dtype: torch.dtype) ->
         )
 
 
-def _normalized(wave_BN: Tensor, lengths: Tensor | None) -> Tensor:
+def _normalized(wave_BN: Tensor, lengths: Tensor | None, eps: float) -> Tensor:
     """Normalises every row over its unpadded samples; padding stays zero."""
     if lengths is None:
-        return F.layer_norm(wave_BN, wave_BN.shape[-1:])
+        return F.layer_norm(wave_BN, wave_BN.shape[-1:], eps=eps)
     real_BN, n_B1 = length_mask(lengths, wave_BN.shape[1]), lengths[:, None]
     centred_BN, variance_B1 = centred_over_time(at_least_float32(wave_BN), real_BN, n_B1)
-    return (centred_BN * torch.rsqrt(variance_B1 + 1e-5)).to(wave_BN.dtype)
+    return (centred_BN * torch.rsqrt(variance_B1 + eps)).to(wave_BN.dtype)
 
 
 def _mean_square(features_BTC: Tensor, lengths: Tensor | None) -> Tensor:

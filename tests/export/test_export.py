@@ -222,9 +222,11 @@ def test_pre_norm_layer_norms_and_normalised_audio_are_lowered(plan, tmp_path):
         encoder=dataclasses.replace(tiny.encoder, norm="pre"),
         front_end=dataclasses.replace(tiny.front_end, norm="layer", conv_bias=True),
         normalize_waveform=True,
+        waveform_eps=1e-7,
     )
     model = quantized_copy(random_model(config, 0).eval(), plan, noise_clips(0)).eval()
-    agreement = export_to(model, tmp_path / "p.safetensors", name="t", waveform=AUDIO)["agreement"]
+    quiet = 3e-3 * AUDIO
+    agreement = export_to(model, tmp_path / "p.safetensors", name="t", waveform=quiet)["agreement"]
     assert agreement["bit_agreement"] >= 0.9999
     assert agreement["output_cosine"] >= 0.9999
 

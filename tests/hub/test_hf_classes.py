@@ -194,11 +194,23 @@ def test_trainer_trains_a_head_on_a_folder_without_one(tmp_path):
         use_cpu=True,
         disable_tqdm=True,
     )
+
+    def accuracy(prediction):
+        scores, labels = prediction
+        return {"accuracy": float((scores.argmax(-1) == labels).mean())}
+
     trainer = transformers.Trainer(
-        model, arguments, train_dataset=Tones(), eval_dataset=Tones(), data_collator=collate
+        model,
+        arguments,
+        train_dataset=Tones(),
+        eval_dataset=Tones(),
+        data_collator=collate,
+        compute_metrics=accuracy,
     )
     trainer.train()
-    assert np.isfinite(trainer.evaluate()["eval_loss"])
+    measured = trainer.evaluate()
+    assert np.isfinite(measured["eval_loss"])
+    assert 0 <= measured["eval_accuracy"] <= 1
     assert not torch.equal(before, model.head.output.weight)
     trainer.save_model(tmp_path / "trained")
     again = type(model).from_pretrained(tmp_path / "trained")
@@ -218,3 +230,14 @@ def test_a_new_model_has_the_initial_weights_of_earbit():
     weight = model.network.encoder.layers[0].feed_forward.intermediate.weight
     assert float(weight.detach().std()) == pytest.approx(0.02, rel=0.1)
     assert not model.network.encoder.layers[0].feed_forward.intermediate.bias.any()
+
+
+def test_the_size_of_the_vocabulary_and_frames_have_the_names_of_transformers(tmp_path):
+    exported(tmp_path, "conformer-tiny")
+    model = transformers.AutoModelForCTC.from_pretrained(tmp_path / "out", vocab_size=7)
+    assert model.config.vocab_size == 7
+    assert model(torch.from_numpy(WAVE[None, :8000])).logits.shape == (1, 24, 7)
+    assert model._get_feat_extract_output_lengths(torch.tensor([400, 8000])).tolist() == [1, 24]
+    model.save_pretrained(tmp_path / "saved")
+    again = transformers.AutoConfig.from_pretrained(tmp_path / "saved")
+    assert again.vocab_size == 7

@@ -92,10 +92,16 @@ def test_random_configurations_compute_the_same_in_transformers(data, tmp_path_f
     assert_equal_states(model, transformers.HubertModel.from_pretrained(folder / "theirs"))
 
 
-def test_the_feature_extractor_normalizes_what_the_model_normalizes(tmp_path):
-    changes = (*LARGE, "normalize_waveform=true")
+@pytest.mark.parametrize("eps", [1e-5, 1e-7])
+def test_the_feature_extractor_normalizes_what_the_model_normalizes(eps, tmp_path, capsys):
+    changes = (*LARGE, "normalize_waveform=true", f"waveform_eps={eps}")
     model = saved(tmp_path / "ours", override(preset("hubert-tiny"), changes))
     export_hf(str(tmp_path / "ours"), tmp_path / "theirs")
+    said = "adds 1e-05 to the variance of the waveform, the feature extractor of transformers 1e-07"
+    assert (said in capsys.readouterr().err) == (eps == 1e-5)
+    assert (
+        f"normalized, {eps:g} added to its variance" in (tmp_path / "theirs/README.md").read_text()
+    )
     extractor = transformers.AutoFeatureExtractor.from_pretrained(tmp_path / "theirs")
     theirs = transformers.AutoModel.from_pretrained(tmp_path / "theirs")
     read = extractor(3 * WAVE[0].numpy(), sampling_rate=16_000, return_tensors="pt")

@@ -6,8 +6,9 @@ import pytest
 import torch
 from true_layouts import fairseq_settings, fairseq_state, write_checkpoint
 
-from earbit.errors import FormatError
+from earbit.errors import ConfigError, FormatError
 from earbit.export.prepared_model import model_of
+from earbit.export.verb import export_model
 from earbit.hub.verb import import_model
 from earbit.load import load_model
 from earbit.model_digest import weights_digest
@@ -117,3 +118,32 @@ def test_a_fine_tuned_hubert_comes_back_with_its_head_and_vocabulary(tmp_path):
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
     assert json.loads((tmp_path / "again" / "vocab.json").read_text()) == tokens
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_an_imported_head_serves_a_quantized_model_until_that_is_trained_in_transformers(
+    is_trained, tmp_path
+):
+    torch.manual_seed(0)
+    config = transformers.HubertConfig(**SHAPE, vocab_size=5, pad_token_id=0)
+    transformers.HubertForCTC(config).save_pretrained(tmp_path / "first")
+    tokens = {"<pad>": 0, "<unk>": 1, "|": 2, "A": 3, "B": 4}
+    (tmp_path / "first" / "vocab.json").write_text(json.dumps(tokens))
+    import_model(tmp_path / "first", tmp_path / "float")
+    quantized = model_of(str(tmp_path / "float"), plan="w8a8", seed=0)
+    origin = {"ancestors": [weights_digest(load_model(tmp_path / "float"))]}
+    (tmp_path / "q").mkdir()
+    save_model(quantized, tmp_path / "q" / "model.safetensors", origin)
+    export_hf(str(tmp_path / "q"), tmp_path / "theirs", head=tmp_path / "float")
+    theirs = transformers.AutoModelForCTC.from_pretrained(tmp_path / "theirs")
+    if is_trained:
+        with torch.no_grad():
+            theirs.earbit.network.projection.bias += 0.1
+    theirs.save_pretrained(tmp_path / "saved")
+    import_model(tmp_path / "saved", tmp_path / "again")
+    program = tmp_path / "p.safetensors"
+    if not is_trained:
+        export_model(str(tmp_path / "again"), program, head=tmp_path / "float")
+        return
+    with pytest.raises(ConfigError, match="trained on a model with other weights"):
+        export_model(str(tmp_path / "again"), program, head=tmp_path / "float")

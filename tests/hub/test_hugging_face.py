@@ -249,3 +249,24 @@ def test_a_model_is_never_overwritten(tmp_path):
     with pytest.raises(ConfigError, match="there is a model already"):
         import_model(tmp_path / "theirs", tmp_path / "ours")
     assert (tmp_path / "ours" / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("loudness_db", [-20, -50])
+def test_quiet_audio_is_normalised_as_in_the_feature_extractor(loudness_db, tmp_path):
+    theirs = hubert("large")
+    theirs.save_pretrained(tmp_path / "theirs")
+    extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)
+    extractor.save_pretrained(tmp_path / "theirs")
+    import_model(tmp_path / "theirs", tmp_path / "ours")
+    ours = load_model(tmp_path / "ours")
+    wave = torch.randn(6000, generator=torch.Generator().manual_seed(1)) * 10 ** (loudness_db / 20)
+    read = extractor(wave.numpy(), sampling_rate=16_000, return_tensors="pt").input_values
+    with torch.no_grad():
+        expected = theirs(read).last_hidden_state
+        padded = torch.stack([wave, wave])
+        padded[1, 5000:] = 0
+        state = ours(wave[None]).states[-1]
+        in_a_batch = ours(padded, torch.tensor([6000, 5000])).states[-1][:1]
+    tolerance = 1e-5 * float(expected.abs().max())
+    assert torch.allclose(state, expected, atol=tolerance)
+    assert torch.allclose(in_a_batch, expected, atol=2 * tolerance)

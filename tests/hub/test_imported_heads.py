@@ -139,3 +139,20 @@ def test_a_fine_tuned_checkpoint_of_fairseq_brings_its_letters(tmp_path):
     expected = "".join(TOKENS[i] for i in best if i > 0).replace("|", " ").strip()
     session = exported(write_checkpoint(content, tmp_path / "theirs.pt"))
     assert session.text(wave()) == expected
+
+
+@pytest.mark.parametrize("family", ["wavlm", "wav2vec2"])
+def test_the_encoder_of_a_model_for_speakers_is_imported_without_labels(family, tmp_path, capsys):
+    small = {"tdnn_dim": (8,) * 5, "xvector_output_dim": 8}
+    model_of(family, "ForXVector", **small).save_pretrained(tmp_path / "theirs")
+    result = import_model(tmp_path / "theirs", tmp_path / "ours")
+    assert result["head"] is None
+    assert {"projector.weight", "classifier.weight"} <= set(result["ignored"])
+    said = f"architectures='{FAMILIES[family]}ForXVector', whose head is left out; heads that can"
+    assert said in capsys.readouterr().err
+
+
+def test_the_new_place_of_the_blank_is_said(tmp_path, capsys):
+    save_ctc(tmp_path / "theirs")
+    main(["import", str(tmp_path / "theirs"), "--out", str(tmp_path / "ours")])
+    assert "the blank, output 1 of the source, is output 0" in capsys.readouterr().out

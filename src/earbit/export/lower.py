@@ -46,7 +46,10 @@ def lower_model(model: AudioModel) -> Program:
         # With one column, a group norm over all samples is the layer norm of the waveform.
         one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
         value = program.add(
-            "group_norm", [value], floats={"eps": 1e-5}, tensors={"weight": one, "bias": zero}
+            "group_norm",
+            [value],
+            floats={"eps": model.config.waveform_eps},
+            tensors={"weight": one, "bias": zero},
         )
     front_end = model.front_end
     value = (

@@ -17,10 +17,13 @@ from earbit.hub.importer import Imported, Importer
 from earbit.hub.stored_tensors import Stored
 from earbit.load import built_model
 from earbit.model import ModelConfig
+from earbit.model_digest import weights_digest
 from earbit.nn.precision import Granularity, Precision
 from earbit.nn.shapes_only import shapes_only
 
 MODEL_TYPE = "earbit"
+WEIGHTS = "weights"
+"""Key of the provenance: digest of the model that was exported."""
 PREFIXES = ("network.", "earbit.network.")
 """Beginnings of the tensor names of a model, and of a model with a head."""
 
@@ -63,10 +66,17 @@ def _read(path: Path) -> Imported:
             f"{path}: {len(differ)} tensors are missing, unknown or of another shape, such as "
             f"{min(differ)}; the weights do not belong to this configuration"
         )
+    # AudioModel computes in float32, whatever type the folder has.
+    tensors = {
+        name: t.float() if (t := kept[name].read()).is_floating_point() else t for name in shapes
+    }
+    model.load_state_dict(tensors, assign=True)
+    if origin.pop(WEIGHTS, None) != weights_digest(model):
+        # Trained further, so heads of the models before do not fit any more.
+        origin.pop("ancestors", None)
     return Imported(
         config,
-        # AudioModel computes in float32, whatever type the folder has.
-        {name: t.float() if (t := kept[name].read()).is_floating_point() else t for name in shapes},
+        tensors,
         origin | {"stage": "import", "source": EARBIT_FOLDER.title, "sha256": digest(files)},
         ignored=tuple(name for name in stored if not _our_name(name)),
         precisions=precisions,

@@ -39,6 +39,8 @@ class ImportedHead:
     tensors: Mapping[str, Tensor]
     """State dict of the head of the task."""
     d_hidden: int
+    blank: int = 0
+    """Output that was the CTC blank in the source; here it is output 0."""
 
     def trained(self, model: AudioModel) -> TrainedHead:
         """The head for the hidden states of `model`, with which it is imported."""
@@ -102,7 +104,7 @@ def ctc_head(
         "output.weight": torch.eye(n_outputs),
         "output.bias": torch.zeros(n_outputs),
     }
-    return ImportedHead(CTC, ((BLANK, *names),), tensors, n_outputs)
+    return ImportedHead(CTC, ((BLANK, *names),), tensors, n_outputs, blank)
 
 
 def class_head(

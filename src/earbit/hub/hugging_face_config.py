@@ -33,6 +33,8 @@ NOT_IMPORTED = "this model cannot be imported"
 NORMS = {"group": "channel", "layer": "layer"}
 """Norm of the front end: name in transformers to name in earbit."""
 RATE_HZ = 16_000
+WAVEFORM_EPS = 1e-7
+"""Term that their feature extractor adds to the variance of normalised audio."""
 
 
 def config_of(path: Path, described: Mapping[str, Any], *, normalizes: bool) -> ModelConfig:
@@ -88,6 +90,8 @@ def config_of(path: Path, described: Mapping[str, Any], *, normalizes: bool) -> 
         "feature_gradient_scale": 1.0 if is_pre_norm else 0.1,
         "feature_norm": bool(described.get("feat_proj_layer_norm", True)),
     }
+    if normalizes:
+        values["waveform_eps"] = WAVEFORM_EPS
     return model_config(path, values)
 
 

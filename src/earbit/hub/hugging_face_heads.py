@@ -18,6 +18,8 @@ from earbit.progress import say
 
 ADDED = "added_tokens.json"
 MAX_OUTPUTS = 2**16
+_CLASSES_WITH_HEADS = ("ForCTC", "ForSequenceClassification")
+"""Parts of the names of classes.  Heads of other classes have tensors of the same names."""
 _CTC = ("lm_head.weight", "lm_head.bias")
 _CLASSES = ("projector.weight", "projector.bias", "classifier.weight", "classifier.bias")
 
@@ -29,6 +31,13 @@ def head_of(
 
     described: content of config.json;  stored: tensors outside of the base model.
     """
+    other = _other_class(described)
+    if stored and other is not None:
+        say(
+            f"{folder / CONFIG}: architectures={shown(other)}, whose head is left out; heads that "
+            f"can be imported: {', '.join(_CLASSES_WITH_HEADS)}"
+        )
+        return None, []
     if all(name in stored for name in _CTC):
         if not (folder / VOCABULARY).is_file():
             say(f"{folder}: no {VOCABULARY}, so the CTC head has no symbols and is left out")
@@ -37,6 +46,15 @@ def head_of(
     if all(name in stored for name in _CLASSES):
         return _classes(folder, described, stored, config)
     return None, []
+
+
+def _other_class(described: Mapping[str, Any]) -> Any:
+    """The class in `architectures` if its head cannot be imported; None if it can or is unknown."""
+    named = described.get("architectures")
+    name = named[0] if isinstance(named, list) and named else named
+    if name is None or any(kind in str(name) for kind in _CLASSES_WITH_HEADS):
+        return None
+    return name
 
 
 def _ctc(

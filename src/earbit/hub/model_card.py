@@ -58,7 +58,9 @@ def facts(source: Source) -> dict[str, str]:
         "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
         "frames per second": str(FRAME_RATE_HZ),
         "precision of products": ", ".join(precisions).replace("w32a32", "float32"),
-        "waveform": "normalized by the model" if config.normalize_waveform else "as it is",
+        "waveform": f"normalized, {config.waveform_eps:g} added to its variance"
+        if config.normalize_waveform
+        else "as it is",
     }
     recipe = origin.get("recipe", {})
     given = {

@@ -45,7 +45,13 @@ def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
         "n_layers": imported.config.encoder.n_layers,
         "width": imported.config.encoder.d_model,
         "normalize_waveform": imported.config.normalize_waveform,
-        "head": None if head is None else {"kind": head.task.kind, "n_outputs": len(head.outputs)},
+        "head": None
+        if imported.head is None or head is None
+        else {
+            "kind": head.task.kind,
+            "n_outputs": len(head.outputs),
+            "blank_of_source": imported.head.blank,
+        },
         "states": imported.states,
         "ignored": list(imported.ignored),
         "assumed": list(imported.assumed),
@@ -91,4 +97,9 @@ def render_imported(result: dict[str, Any]) -> str:
             f"it has a head for {made} with {result['head']['n_outputs']} outputs: "
             f"earbit export {folder} --head {folder} --out FILE.safetensors"
         )
+        if blank := result["head"]["blank_of_source"]:
+            lines.append(
+                f"its outputs have another order: the blank, output {blank} of the source, is "
+                "output 0, and those before it move one on"
+            )
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from typing import Any
 
 from earbit import _core
 from earbit.errors import ConfigError, FormatError, shown
+from earbit.foreign import foreign_kind
 from earbit.near_names import near_names
 from earbit.shipped import program_path, shipped_programs
 
@@ -108,6 +109,11 @@ def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
     if is_folder and not has_model:
         raise FormatError(
             f"{path}: a folder, without a model in it; give a file of `earbit export`"
+        )
+    if is_folder and (kind := foreign_kind(path)) is not None:
+        raise FormatError(
+            f"{path}: {kind}; `earbit import {path} --out DIR` makes a model of earbit of it, and "
+            "`earbit export DIR --out FILE.safetensors` a program of that"
         )
     if is_folder:
         raise FormatError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
 
@@ -17,6 +17,9 @@ from earbit.model_file import quantization_of
 from earbit.nn.precision import Granularity, Precision
 from earbit.presets import preset
 
+DEFAULT_SYMBOLS = 32
+"""Outputs of a new head for text, as in transformers."""
+
 
 class EarbitConfig(PreTrainedConfig):
     """Shape, precisions and head of a model, as values of JSON.
@@ -28,6 +31,8 @@ class EarbitConfig(PreTrainedConfig):
     """
 
     model_type = MODEL_TYPE
+    # So that `compute_metrics` of Trainer gets logits alone.
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["attention_mask"]
 
     def __init__(
         self,
@@ -86,6 +91,15 @@ class EarbitConfig(PreTrainedConfig):
     def num_hidden_layers(self) -> int:
         """Number of layers of the encoder."""
         return self.model_config.encoder.n_layers
+
+    @property
+    def vocab_size(self) -> int:
+        """Outputs of a head for text."""
+        return int(self.head.get("n_outputs", DEFAULT_SYMBOLS))
+
+    @vocab_size.setter
+    def vocab_size(self, n_outputs: int) -> None:
+        self.head["n_outputs"] = n_outputs
 
     @property
     def inputs_to_logits_ratio(self) -> int:

@@ -14,10 +14,12 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from earbit.errors import UnsupportedError
+from earbit.hub.earbit_folder import WEIGHTS
 from earbit.hub.file_names import CARD, PREPROCESSOR
 from earbit.hub.hf.configuration import EarbitConfig
 from earbit.hub.hf.hubert import as_hubert, why_not_hubert
 from earbit.hub.hf.models import EarbitForAudioClassification, EarbitForCTC, EarbitModel
+from earbit.hub.hugging_face_config import WAVEFORM_EPS
 from earbit.hub.model_card import model_card
 from earbit.hub.out_folder import (
     preprocessor,
@@ -28,9 +30,11 @@ from earbit.hub.out_folder import (
 from earbit.hub.source import Source, open_source
 from earbit.hub.tokenizer import PROCESSOR, tokenizer_files
 from earbit.model import AudioModel
+from earbit.model_digest import weights_digest
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.evaluation import evaluating
 from earbit.nn.front_end import FrontEndConfig
+from earbit.progress import say
 from earbit.quantize.student import noise_clips
 from earbit.superb.head_file import TrainedHead
 
@@ -71,6 +75,11 @@ def export_hf(
     theirs = exported.model
     is_hubert = exported.because is None
     config = source.model.config
+    if is_hubert and config.normalize_waveform and config.waveform_eps != WAVEFORM_EPS:
+        say(
+            f"{where}: adds {config.waveform_eps:g} to the variance of the waveform, the feature "
+            f"extractor of transformers {WAVEFORM_EPS:g}; states differ for audio below -30 dB"
+        )
     files = {
         # Models of earbit normalize the waveform themselves.  HuBERT Base was trained without a
         # mask, so transformers advises against one.
@@ -119,17 +128,18 @@ def as_transformers(source: Source) -> Exported:
     because = why_not_hubert(model, head)
     if because is None:
         return Exported(as_hubert(model, head), None)
+    origin = source.origin | {WEIGHTS: weights_digest(model)}
     if head is None:
-        theirs: PreTrainedModel = EarbitModel(EarbitConfig.of(model, origin=source.origin))
+        theirs: PreTrainedModel = EarbitModel(EarbitConfig.of(model, origin=origin))
         theirs.network.load_state_dict(model.state_dict())
         return Exported(theirs.eval(), because)
-    theirs = _with_head(source, model, head)
+    theirs = _with_head(model, head, origin)
     theirs.earbit.network.load_state_dict(model.state_dict())
     theirs.head.load_state_dict(head.head.state_dict())
     return Exported(theirs.eval(), because)
 
 
-def _with_head(source: Source, model: AudioModel, head: TrainedHead) -> PreTrainedModel:
+def _with_head(model: AudioModel, head: TrainedHead, origin: dict[str, Any]) -> PreTrainedModel:
     kind = head.task.kind
     if kind not in CLASSES or len(head.slots) > 1:
         what = f"{len(head.slots)} classes at once" if len(head.slots) > 1 else f"kind {kind!r}"
@@ -151,7 +161,7 @@ def _with_head(source: Source, model: AudioModel, head: TrainedHead) -> PreTrain
             "d_hidden": shape.d_hidden,
             "min_log_odds": head.min_log_odds,
         },
-        origin=source.origin,
+        origin=origin,
         **labels,
     )
     return CLASSES[kind](config)
@@ -168,7 +178,8 @@ def verified(source: Source, theirs: PreTrainedModel) -> dict[str, float]:
         states = source.model(wave).states
     read = wave
     if source.model.config.normalize_waveform and not isinstance(theirs.config, EarbitConfig):
-        read = torch.nn.functional.layer_norm(wave, wave.shape[-1:])
+        eps = source.model.config.waveform_eps
+        read = torch.nn.functional.layer_norm(wave, wave.shape[-1:], eps=eps)
     output = theirs(read, output_hidden_states=True)
     found = [*output.hidden_states]
     if output.get("last_hidden_state") is not None:

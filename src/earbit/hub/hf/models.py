@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from earbit.errors import ConfigError, DataError
+from earbit.frames import n_frames_of
 from earbit.heads.head import Head, WeightedSum
 from earbit.heads.table import HEADS
 from earbit.hub.hf.configuration import EarbitConfig
@@ -47,6 +48,10 @@ class EarbitPreTrainedModel(PreTrainedModel):
     config_class = EarbitConfig
     base_model_prefix = "earbit"
     main_input_name = "input_values"
+
+    def _get_feat_extract_output_lengths(self, input_lengths: Tensor) -> Tensor:
+        """Frames of clips of a number of samples, under the name that scripts call."""
+        return n_frames_of(input_lengths)
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Initialises a module of a head that a folder has no weights for."""
@@ -152,7 +157,7 @@ class EarbitForCTC(_WithHead):
     networks = ("frame_linear", "blstm")
 
     def __init__(self, config: EarbitConfig) -> None:
-        super().__init__(config, config.head.get("n_outputs", 32))
+        super().__init__(config, config.vocab_size)
 
     def forward(
         self,
