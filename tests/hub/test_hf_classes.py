@@ -98,6 +98,9 @@ def test_pipeline_gives_the_text_of_the_head(task, tmp_path):
     text = "".join(SYMBOLS[i] for i in symbols if i).strip()
     assert text
     assert transcribe(WAVE)["text"] == text
+    short = WAVE[:5000]
+    batch = transcribe([WAVE.copy(), short.copy()], batch_size=2)
+    assert [found["text"] for found in batch] == [text, transcribe(short)["text"]]
     processor = transformers.AutoProcessor.from_pretrained(tmp_path / "out")
     assert type(processor) is transformers.Wav2Vec2Processor
     assert processor(text="a b").input_ids == [2, 1, 3]

@@ -71,7 +71,10 @@ def test_what_is_no_file_is_called_what_it_is(tmp_path):
     (tmp_path / "model.safetensors").touch()
     refused(tmp_path, f"a folder; `earbit export {re.escape(str(tmp_path))} --out")
     (tmp_path / "config.json").write_text('{"model_type": "earbit"}')
-    refused(tmp_path, f"type 'earbit'; `earbit import {re.escape(str(tmp_path))} --out DIR` makes")
+    refused(
+        tmp_path,
+        f"a folder of transformers; `earbit import {re.escape(str(tmp_path))} --out DIR` makes",
+    )
     refused(Path(os.devnull), "not a regular file; give a file of `earbit export`")
     refused(tmp_path / ("n" * 500), "cannot be looked at")
 

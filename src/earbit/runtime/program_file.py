@@ -11,7 +11,6 @@ from typing import Any
 
 from earbit import _core
 from earbit.errors import ConfigError, FormatError, shown
-from earbit.foreign import foreign_kind
 from earbit.near_names import near_names
 from earbit.shipped import program_path, shipped_programs
 
@@ -102,6 +101,11 @@ def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
             return path
         is_folder, is_there = path.is_dir(), path.exists()
         has_model = is_folder and (path / "model.safetensors").is_file()
+        settings = path / "config.json"
+        # With the key by which transformers chooses a class.
+        is_of_transformers = (
+            has_model and settings.is_file() and b'"model_type"' in settings.read_bytes()
+        )
     except OSError as error:
         raise FormatError(f"{path}: cannot be looked at ({error.strerror})") from error
     if is_there and not is_folder:
@@ -110,10 +114,10 @@ def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
         raise FormatError(
             f"{path}: a folder, without a model in it; give a file of `earbit export`"
         )
-    if is_folder and (kind := foreign_kind(path)) is not None:
+    if is_of_transformers:
         raise FormatError(
-            f"{path}: {kind}; `earbit import {path} --out DIR` makes a model of earbit of it, and "
-            "`earbit export DIR --out FILE.safetensors` a program of that"
+            f"{path}: a folder of transformers; `earbit import {path} --out DIR` makes a "
+            "model of earbit of it, and `earbit export DIR --out FILE.safetensors` a program"
         )
     if is_folder:
         raise FormatError(

@@ -26,6 +26,9 @@ from earbit.nn.shapes_only import shapes_only
 IGNORED_LABEL = -100
 """Padding of labels in transformers."""
 
+UNLIKELY = -1e4
+"""Score of all symbols but the blank at padding; half precision can hold it."""
+
 
 @dataclass
 class EarbitOutput(ModelOutput):
@@ -173,6 +176,9 @@ class EarbitForCTC(_WithHead):
         labels: indices of symbols, padded with -100.  Raises DataError for other indices.
         """
         logits_BTC, states, lengths = self._logits(input_values, attention_mask)
+        # Pipelines decode all frames of a batch, so padding becomes blanks.
+        real_BT1 = _frame_mask(logits_BTC, lengths)[..., None]
+        logits_BTC = torch.where(real_BT1, logits_BTC, self._blank(logits_BTC))
         loss = None
         if labels is not None:
             loss = self._loss(logits_BTC, lengths, labels)
@@ -183,6 +189,12 @@ class EarbitForCTC(_WithHead):
             attention_mask=_frame_mask(logits_BTC, lengths),
         )
         return _returned(output, return_dict, self.config)
+
+    def _blank(self, logits_BTC: Tensor) -> Tensor:
+        """Scores (C,) of a frame that is certainly blank."""
+        scores = logits_BTC.new_full(logits_BTC.shape[-1:], UNLIKELY)
+        scores[self.config.pad_token_id] = 0.0
+        return scores
 
     def _loss(self, logits_BTC: Tensor, lengths: Tensor, labels_BS: Tensor) -> Tensor:
         n_outputs = logits_BTC.shape[-1]
