@@ -1,6 +1,5 @@
 #include "graph/op.h"
 
-#include <map>
 #include <stdexcept>
 
 namespace earbit {
@@ -24,23 +23,27 @@ int64_t Op::rows(const std::vector<int64_t>& inputs) const {
   return n >= 0 ? n : inputs[0];
 }
 
-std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& inputs,
-                            Attributes& attributes) {
-  // Never destroyed: a thread may still load a program while the process exits.
-  static const auto& makers = *new std::map<std::string, MakeOp>{
-#define OP(name) {#name, make_##name},
+std::span<const OpEntry> all_ops() {
+  static constexpr OpEntry kOps[] = {
+#define OP(name, text) {#name, text, make_##name},
 #include "graph/ops.def"
 #undef OP
   };
-  const auto found = makers.find(name);
-  if (found == makers.end()) {
-    std::string allowed;
-    for (const auto& [known, maker] : makers) allowed += (allowed.empty() ? "" : ", ") + known;
-    throw std::invalid_argument("unknown op '" + name + "'; known are " + allowed);
+  return kOps;
+}
+
+std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& inputs,
+                            Attributes& attributes) {
+  std::string known;
+  for (const OpEntry& entry : all_ops()) {
+    if (name == entry.name) {
+      std::unique_ptr<Op> op = entry.make(inputs, attributes);
+      attributes.finish();
+      return op;
+    }
+    known += (known.empty() ? "" : ", ") + std::string(entry.name);
   }
-  std::unique_ptr<Op> op = found->second(inputs, attributes);
-  attributes.finish();
-  return op;
+  throw std::invalid_argument("unknown op '" + name + "'; known are " + known);
 }
 
 namespace {

@@ -40,6 +40,13 @@ struct BlockRows {
   int64_t multiple = 1;
 };
 
+// Multiply-adds of a result, and the operands that they have.
+struct Work {
+  enum class Operands { none, f32, i8, b1 };
+  Operands operands = Operands::none;
+  double n_products = 0;
+};
+
 // A part of a result: some rows of one group of columns.
 struct Block {
   std::span<const View> inputs;  // with the rows that are needed at least
@@ -73,6 +80,9 @@ class Op {
   // Whether row i of the result can be written over row i of this input, which has its type.
   virtual bool can_overwrite(size_t /*input*/) const { return false; }
 
+  // The products of a result for inputs of n rows; none where other work takes longer.
+  virtual Work work(const std::vector<int64_t>& /*inputs*/) const { return {}; }
+
   // The state of a run, or null.  Inputs that are needed as a whole have all rows.
   virtual std::unique_ptr<State> start(std::span<const View> /*inputs*/) const { return nullptr; }
 
@@ -87,10 +97,20 @@ std::unique_ptr<Op> make_op(const std::string& name, const std::vector<Type>& in
 
 // Factories of the ops in ops/, one for each op of ops.def.
 using MakeOp = std::unique_ptr<Op> (*)(const std::vector<Type>&, Attributes&);
-#define OP(name) \
+#define OP(name, text) \
   std::unique_ptr<Op> make_##name(const std::vector<Type>& inputs, Attributes& attributes);
 #include "graph/ops.def"
 #undef OP
+
+// An op of ops.def.
+struct OpEntry {
+  const char* name;
+  const char* text;  // what it computes
+  MakeOp make;
+};
+
+// All ops, by name.
+std::span<const OpEntry> all_ops();
 
 // Input checks of the factories.
 void expect_inputs(const std::vector<Type>& inputs, size_t n);

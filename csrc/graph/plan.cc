@@ -1,8 +1,8 @@
 #include "graph/plan.h"
 
 #include <algorithm>
-#include <utility>
 #include <climits>
+#include <utility>
 
 namespace earbit {
 namespace {

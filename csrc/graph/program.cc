@@ -152,9 +152,9 @@ std::vector<OpTime> Program::profile(const float* waveform, int64_t n, int n_thr
     if (is_read[id] == 0) outputs.push_back(id);
   }
   const Plan of_run = plan(outputs);
+  const std::vector<int64_t> n_rows = needed_rows(n, of_run);
   std::vector<double> seconds;
   {
-    const std::vector<int64_t> n_rows = needed_rows(n, of_run);
     Executor executor(steps_, of_run, n_rows, *memory_, n_threads, cancel);
     executor.measure();
     executor.run(waveform);
@@ -162,7 +162,11 @@ std::vector<OpTime> Program::profile(const float* waveform, int64_t n, int n_thr
   }
   memory_->trim();
   std::vector<OpTime> times;
-  for (size_t s = 0; s < steps_.size(); ++s) times.push_back({steps_[s].name, 0, seconds[s]});
+  for (size_t s = 0; s < steps_.size(); ++s) {
+    std::vector<int64_t> inputs;
+    for (int id : steps_[s].inputs) inputs.push_back(n_rows[id]);
+    times.push_back({steps_[s].name, 0, seconds[s], steps_[s].op->work(inputs)});
+  }
   for (size_t c = 0; c < of_run.chains.size(); ++c) {
     for (int s : of_run.chains[c].steps) times[s].chain = static_cast<int>(c);
   }

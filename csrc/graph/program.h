@@ -11,11 +11,12 @@
 
 namespace earbit {
 
-// Seconds of an op in a run.
+// Time and work of an op in a run.
 struct OpTime {
   std::string name;
   int chain;  // number of the chain that the op ran in
   double seconds;
+  Work work;
 };
 
 class Program {

@@ -47,11 +47,10 @@ class ContextB1 {
   const Type& type() const { return type_; }
 
   // Values of a head, bits (n, d), as weights of p.
-  PanelsB1 values_of(const View& v, int head) const {
-    const auto n_words = static_cast<int>(words_for(v.rows.size()));
-    return PanelsB1(gemm_b1_kernel(chosen_isa()),
-                    transposed(v.bits_row(head, v.rows.begin), v.rows.size(), d_).data(), n_words,
-                    d_, n_words);
+  PanelsB1 values_of(const uint64_t* v, int64_t n) const {
+    const auto n_words = static_cast<int>(words_for(n));
+    return PanelsB1(gemm_b1_kernel(chosen_isa()), transposed(v, n, d_).data(), n_words, d_,
+                    n_words);
   }
 
   // Clears rows [begin, end) of a binary y before `write`, because heads share words.

@@ -41,6 +41,11 @@ class ConvF32 : public Op {
     return needs;
   }
 
+  Work work(const std::vector<int64_t>& inputs) const override {
+    return {Work::Operands::f32,
+            static_cast<double>(rows(inputs)) * windows_.kernel * (n_in_ / groups_) * type_.cols};
+  }
+
   int n_column_groups() const override { return groups_; }
   BlockRows block_rows() const override { return {kBlockRows, panels_[0].kernel_rows()}; }
 

@@ -1,4 +1,4 @@
-// gemm_b1 and conv_b1: weights and inputs are bits.
+// gemm_b1, which is also conv_b1: weights and inputs are bits.
 //
 // With kernel counts c, and n bits and p ones in a window:
 //   signed input    dot = n - 2 c,  c = popcount(a xor w)
@@ -71,6 +71,10 @@ class GemmB1 : public Op {
   const Type& type() const override { return type_; }
 
   Needs needs(size_t) const override { return windows_.needs(0); }
+
+  Work work(const std::vector<int64_t>& inputs) const override {
+    return {Work::Operands::b1, static_cast<double>(rows(inputs)) * n_bits_ * n_out_};
+  }
 
   // Weights fill the cache, so ops that run together would evict each other's weights.
   BlockRows block_rows() const override {
@@ -170,10 +174,6 @@ class GemmB1 : public Op {
 std::unique_ptr<Op> make_gemm_b1(const std::vector<Type>& inputs, Attributes& attributes) {
   expect_bits(inputs, 1);
   return std::make_unique<GemmB1>(inputs, attributes);
-}
-
-std::unique_ptr<Op> make_conv_b1(const std::vector<Type>& inputs, Attributes& attributes) {
-  return make_gemm_b1(inputs, attributes);
 }
 
 }  // namespace earbit

@@ -1,4 +1,4 @@
-// gemm_i8 and conv_i8: weights and inputs are codes of 1 to 8 bits each.
+// gemm_i8, which is also conv_i8: weights and inputs are codes of 1 to 8 bits each.
 //
 // The value of an input code u is low + step * u, so with the sums s of the kernel over u
 //   dot = step * s + low * (the sum of the output's weights),  y = scale * dot + bias.
@@ -55,6 +55,11 @@ class GemmI8 : public Op {
     return needs;
   }
 
+  Work work(const std::vector<int64_t>& inputs) const override {
+    return {Work::Operands::i8, static_cast<double>(rows(inputs)) * windows_.kernel *
+                                    (in_.cols / groups_) * type_.cols};
+  }
+
   int n_column_groups() const override { return groups_; }
   BlockRows block_rows() const override { return {4 * rows_at_once(), panels_[0].kernel().rows}; }
 
@@ -100,10 +105,6 @@ class GemmI8 : public Op {
 std::unique_ptr<Op> make_gemm_i8(const std::vector<Type>& inputs, Attributes& attributes) {
   expect_codes(inputs, 1);
   return std::make_unique<GemmI8>(inputs, attributes);
-}
-
-std::unique_ptr<Op> make_conv_i8(const std::vector<Type>& inputs, Attributes& attributes) {
-  return make_gemm_i8(inputs, attributes);
 }
 
 }  // namespace earbit

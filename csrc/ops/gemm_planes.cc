@@ -1,4 +1,5 @@
-// gemm_planes and conv_planes: weights are bits, inputs are bit planes of codes of 2 to 8 bits.
+// gemm_planes, which is also conv_planes: weights are bits, inputs are bit planes of codes of 2 to
+// 8 bits.
 //
 // With counts c_p = popcount(plane p and w) of the binary kernel and ones_p bits in plane p
 //   dot = sum over planes of 2^p (2 c_p - ones_p) + low * (the sum of the output's signs)
@@ -63,6 +64,11 @@ class GemmPlanes : public Op {
     Needs needs = windows_.needs(static_cast<unsigned char>(set_.padding()));
     needs.is_by_columns = groups_ > 1;
     return needs;
+  }
+
+  Work work(const std::vector<int64_t>& inputs) const override {
+    return {Work::Operands::b1,
+            static_cast<double>(rows(inputs)) * set_.bits * windows_.kernel * n_in_ * type_.cols};
   }
 
   int n_column_groups() const override { return groups_; }
@@ -147,10 +153,6 @@ class GemmPlanes : public Op {
 std::unique_ptr<Op> make_gemm_planes(const std::vector<Type>& inputs, Attributes& attributes) {
   expect_codes(inputs, 1);
   return std::make_unique<GemmPlanes>(inputs, attributes);
-}
-
-std::unique_ptr<Op> make_conv_planes(const std::vector<Type>& inputs, Attributes& attributes) {
-  return make_gemm_planes(inputs, attributes);
 }
 
 }  // namespace earbit

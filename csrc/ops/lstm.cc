@@ -28,6 +28,11 @@ class Lstm : public Op {
 
   // The forward direction passes a state on, the reverse one begins with the last row.
   Needs needs(size_t) const override { return is_reverse_ ? Needs::all() : Needs::row(); }
+  Work work(const std::vector<int64_t>& inputs) const override {
+    return {Work::Operands::f32,
+            static_cast<double>(rows(inputs)) * kGates * type_.cols * type_.cols};
+  }
+
   Order order() const override { return is_reverse_ ? Order::backward : Order::forward; }
   BlockRows block_rows() const override { return {64, 1}; }
 

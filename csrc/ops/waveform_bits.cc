@@ -51,6 +51,10 @@ class WaveformBits : public Op {
     return (n - n_taps_) / stride_ + 1;
   }
 
+  Work work(const std::vector<int64_t>& inputs) const override {
+    return {Work::Operands::f32, static_cast<double>(rows(inputs)) * n_taps_ * n_out_};
+  }
+
   BlockRows block_rows() const override { return {kBlockRows, 1}; }
 
   std::unique_ptr<State> start(std::span<const View> inputs) const override {

@@ -26,6 +26,7 @@
 #include "kernels/log_mel.h"
 #include "kernels/softmax_b1.h"
 #include "python/interrupt.h"
+#include "self_test/ceilings.h"
 #include "self_test/self_test.h"
 
 namespace nb = nanobind;
@@ -150,60 +151,71 @@ nb::list run(const Program& program, const Waveform& waveform, const std::vector
   return arrays;
 }
 
-// Name, number of the chain and seconds of every op.
-std::vector<std::tuple<std::string, int, double>> profile(const Program& program,
-                                                          const Waveform& waveform, int threads) {
+const char* name_of(Work::Operands operands) {
+  constexpr const char* kNames[] = {"", "f32", "i8", "b1"};
+  return kNames[static_cast<int>(operands)];
+}
+
+// Name, number of the chain, seconds, number of products and their operands of every op.
+std::vector<std::tuple<std::string, int, double, double, std::string>> profile(
+    const Program& program, const Waveform& waveform, int threads) {
   check(waveform, threads);
   const auto n_samples = static_cast<int64_t>(waveform.shape(0));
   std::vector<OpTime> times;
   run_unlocked([&](Cancel* cancel) {
     times = program.profile(waveform.data(), n_samples, threads, cancel);
   });
-  std::vector<std::tuple<std::string, int, double>> ops;
-  for (const OpTime& op : times) ops.emplace_back(op.name, op.chain, op.seconds);
+  std::vector<std::tuple<std::string, int, double, double, std::string>> ops;
+  for (const OpTime& op : times) {
+    ops.emplace_back(op.name, op.chain, op.seconds, op.work.n_products, name_of(op.work.operands));
+  }
   return ops;
 }
 
 nb::list kernels() {
   nb::list list;
-  const auto append = [&](const char* op, const char* name, Isa isa, bool is_chosen) {
+  const auto append = [&](const char* op, const auto& kernel, const auto& chosen) {
     nb::dict entry;
     entry["op"] = op;
-    entry["name"] = name;
-    entry["isa"] = name_of(isa);
-    entry["available"] = is_available(isa);
-    entry["chosen"] = is_chosen;
+    entry["name"] = kernel.name;
+    entry["isa"] = name_of(kernel.isa);
+    entry["available"] = is_available(kernel.isa);
+    entry["chosen"] = &kernel == &chosen;
     list.append(entry);
   };
   const Isa isa = chosen_isa();
-  for (const GemmB1Kernel& kernel : gemm_b1_kernels()) {
-    append("gemm_b1", kernel.name, kernel.isa, &kernel == &gemm_b1_kernel(isa));
-  }
-  for (const GemmF32Kernel& kernel : gemm_f32_kernels()) {
-    append("gemm_f32", kernel.name, kernel.isa, &kernel == &gemm_f32_kernel(isa));
-  }
-  for (const GemmI8Kernel& kernel : gemm_i8_kernels()) {
-    append("gemm_i8", kernel.name, kernel.isa, &kernel == &gemm_i8_kernel(isa));
-  }
+  for (const auto& kernel : gemm_b1_kernels()) append("gemm_b1", kernel, gemm_b1_kernel(isa));
+  for (const auto& kernel : gemm_f32_kernels()) append("gemm_f32", kernel, gemm_f32_kernel(isa));
+  for (const auto& kernel : gemm_i8_kernels()) append("gemm_i8", kernel, gemm_i8_kernel(isa));
   for (const ElementwiseKernels* set : all_elementwise_kernels()) {
-    append("elementwise", set->name, set->isa, set == &elementwise_kernels(isa));
+    append("elementwise", *set, elementwise_kernels(isa));
   }
   if (const ConvB1Kernel* kernel = conv_b1_kernel(Isa::avx2)) {
-    append("conv_b1", kernel->name, kernel->isa, kernel == conv_b1_kernel(isa));
+    const ConvB1Kernel none{};
+    append("conv_b1", *kernel, kernel == conv_b1_kernel(isa) ? *kernel : none);
   }
-  for (const DepthwiseB1Kernel& kernel : depthwise_b1_kernels()) {
-    append("depthwise_b1", kernel.name, kernel.isa, &kernel == &depthwise_b1_kernel(isa));
+  for (const auto& kernel : depthwise_b1_kernels()) {
+    append("depthwise_b1", kernel, depthwise_b1_kernel(isa));
   }
-  for (const SoftmaxB1Kernel& kernel : softmax_b1_kernels()) {
-    append("softmax_b1", kernel.name, kernel.isa, &kernel == &softmax_b1_kernel(isa));
+  for (const auto& kernel : softmax_b1_kernels()) {
+    append("softmax_b1", kernel, softmax_b1_kernel(isa));
   }
-  for (const LogMelKernel& kernel : log_mel_kernels()) {
-    append("log_mel", kernel.name, kernel.isa, &kernel == &log_mel_kernel(isa));
-  }
-  for (const ExpKernels* set : all_exp_kernels()) {
-    append("exp", set->name, set->isa, set == &exp_kernels(isa));
-  }
+  for (const ExpKernels* set : all_exp_kernels()) append("exp", *set, exp_kernels(isa));
+  for (const auto& kernel : log_mel_kernels()) append("log_mel", kernel, log_mel_kernel(isa));
   return list;
+}
+
+// Name and description of every op.
+std::vector<std::pair<std::string, std::string>> ops() {
+  std::vector<std::pair<std::string, std::string>> ops;
+  for (const OpEntry& entry : all_ops()) ops.emplace_back(entry.name, entry.text);
+  return ops;
+}
+
+// Products per second of one core, by operands.
+std::map<std::string, double> ceilings() {
+  const Ceilings measured = measured_ceilings();
+  return {{"f32", measured.f32}, {"i8", measured.i8}, {"b1", measured.b1}};
 }
 
 nb::list run_self_test() {
@@ -279,6 +291,8 @@ NB_MODULE(_core, m) {
       .def("profile", &profile, "waveform"_a, "threads"_a);
   m.def("load_program", &load, "path"_a);
   m.def("isa", [] { return std::string(name_of(chosen_isa())); });
+  m.def("ops", &ops);
+  m.def("ceilings", &ceilings);
   m.def("kernels", &kernels);
   m.def("self_test", &run_self_test);
   m.def("gemm_b1_counts", &gemm_b1_counts, "a"_a, "w"_a, "is_and"_a, "isa"_a);

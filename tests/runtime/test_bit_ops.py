@@ -213,5 +213,6 @@ def test_heads_of_another_size_are_refused_before_anything_is_sized_by_them(op):
     program = _core.Program()
     bits = bit_rows(program, 64, 4)
     n_inputs = 5 if op == "relative_attention_b1" else 3
+    ints = {"head_dim": 32768} | ({} if n_inputs == 5 else {"radius": -1})
     with pytest.raises(ValueError, match="same heads of head_dim=32768 bits"):
-        program.add(op, [bits] * n_inputs, {"head_dim": 32768}, {}, {})
+        program.add(op, [bits] * n_inputs, ints, {}, {})

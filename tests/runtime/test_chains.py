@@ -42,7 +42,7 @@ def test_values_of_random_programs_are_those_of_numpy_however_many_are_kept(seed
 def chains_of(program, waveform):
     """Names of the ops that run together, block by block, in the order of the run."""
     chains = {}
-    for name, chain, _ in program.profile(waveform, 1):
+    for name, chain, *_ in program.profile(waveform, 1):
         chains.setdefault(chain, []).append(name)
     return [chains[number] for number in sorted(chains)]
 

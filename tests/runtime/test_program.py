@@ -128,12 +128,17 @@ def test_results_outlive_their_program():
 
 def test_profile_names_every_op_in_order_with_its_chain_and_its_seconds():
     program, _ = encoder()
-    names, chains, seconds = zip(*program.profile(waveform(), 1), strict=True)
+    names, chains, seconds, products, operands = zip(*program.profile(waveform(), 1), strict=True)
     together = ("attention_b1", "gelu", "add", "layer_norm")
     assert names[-9:] == ("pack", *("conv_b1",) * 4, *together)
     assert len({*chains[-4:]}) == 1
     assert len({*chains[-9:-3]}) == 6
     assert all(s > 0 for s in seconds)
+    assert {name for name, of in zip(names, operands, strict=True) if of == "b1"} == {
+        "conv_b1",
+        "attention_b1",
+    }
+    assert all((n > 0) == (of != "") for n, of in zip(products, operands, strict=True))
 
 
 def test_too_few_frames_are_an_error_with_both_numbers():

@@ -21,10 +21,18 @@ from earbit.cli.options import (
 from earbit.errors import ConfigError, DataError
 from earbit.output import emit, for_terminal
 from earbit.progress import say
+from earbit.shipped import shipped_programs
 
 
 def run(
-    file: Annotated[Path, Positional("PROGRAM", "Program file that `earbit export` wrote.")],
+    file: Annotated[
+        Path,
+        Positional(
+            "PROGRAM",
+            "Program file that `earbit export` wrote, or the name of one that comes with earbit: "
+            f"{', '.join(shipped_programs())}.",
+        ),
+    ],
     audio: Annotated[
         tuple[Path, ...],
         Positional(
@@ -76,6 +84,7 @@ def run(
 ) -> None:
     """Computes features of audio files, and labels or text if the program has a head.
 
+      earbit run keywords-w1a1 speech.wav
       earbit run hubert.safetensors speech.wav --out features.npz
       earbit run words.safetensors my-audio --json words.json
       earbit run hubert.safetensors my-audio --query word.wav --head hubert-qbe

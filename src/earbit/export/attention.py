@@ -9,17 +9,9 @@ import torch
 
 from earbit.errors import UnsupportedError
 from earbit.export.code_attention import code_attention
-from earbit.export.leaves import (
-    Binarizer,
-    input_binarizer,
-    input_bits,
-    is_binary,
-    lower_linear,
-    product_bits,
-    step_of,
-)
+from earbit.export.leaves import input_bits, is_binary, lower_linear, step_of, with_factor
+from earbit.export.plain import Binarizer, BinaryProduct, PlainProgram
 from earbit.export.position_bias import lower_gate
-from earbit.export.program import Program
 from earbit.export.thresholds import signed_bits
 from earbit.nn.attention import SelfAttention
 from earbit.nn.gated_attention import GatedAttention
@@ -32,7 +24,7 @@ Operands = Literal["floats", "bits", "codes"]
 
 
 def lower_attention(
-    program: Program, name: str, block: SelfAttention, value: int, distances: int | None = None
+    program: PlainProgram, name: str, block: SelfAttention, value: int, distances: int | None = None
 ) -> int:
     """Lowers attention to all frames, or to the frames of a window.
 
@@ -49,7 +41,6 @@ def lower_attention(
             context = _binary_attention(program, name, block, operands, radius)
         case "codes":
             context = code_attention(program, name, block, operands, radius)
-            context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
         case "floats":
             context = program.add(
                 "attention_f32",
@@ -57,7 +48,7 @@ def lower_attention(
                 ints={"heads": block.n_heads, "radius": radius},
                 floats={"score_scale": float(np.float32(block.q_scale))},
             )
-            context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+    context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
     return lower_linear(program, f"{name}.out_proj", block.out_proj, context)
 
 
@@ -83,7 +74,7 @@ def operands_of(name: str, block: SelfAttention, *products: str) -> Operands:
 
 
 def lower_operands(
-    program: Program, name: str, block: SelfAttention, value: int, *, has_bits: bool
+    program: PlainProgram, name: str, block: SelfAttention, value: int, *, has_bits: bool
 ) -> list[int]:
     """Queries, keys and values, as floats or as bits of every head."""
     n_heads, width = block.n_heads, block.out_proj.in_features
@@ -94,18 +85,17 @@ def lower_operands(
         ("k_proj", block.k_proj, 1.0, "scores.right"),
         ("v_proj", block.v_proj, 1.0, "context.right"),
     ):
-        then = None
-        if has_bits:
-            then = Binarizer(f"{name}.{operand}", signed_bits(zero), width, n_heads)
         read = input_bits(program, f"{name}.{role}", leaf, value)
-        projected.append(
-            lower_linear(program, f"{name}.{role}", leaf, read, then=then, factor=factor)
-        )
+        made = lower_linear(program, f"{name}.{role}", leaf, read)
+        if has_bits:
+            bits = with_factor(signed_bits(zero), factor)
+            made = program.binarize(made, Binarizer(f"{name}.{operand}", bits, width, n_heads))
+        projected.append(made)
     return projected
 
 
 def _binary_attention(
-    program: Program, name: str, block: SelfAttention, operands: list[int], radius: int
+    program: PlainProgram, name: str, block: SelfAttention, operands: list[int], radius: int
 ) -> int:
     floats = {"score_scale": product_scale(block.scores)}
     ints = {"radius": radius}
@@ -119,7 +109,7 @@ def product_scale(product: torch.nn.Module) -> float:
 
 
 def context_of_bits(
-    program: Program,
+    program: PlainProgram,
     op: str,
     name: str,
     block: SelfAttention,
@@ -127,7 +117,7 @@ def context_of_bits(
     ints: dict[str, int],
     floats: dict[str, float],
 ) -> int:
-    """Adds a binary attention op with the attributes of all: heads, probabilities, output.
+    """Adds a binary attention op with the attributes of all: heads and probabilities.
 
     ints, floats: attributes of this op only.
     """
@@ -137,12 +127,6 @@ def context_of_bits(
     scale = share * step_of(context.right_quantizer)
     ints = {"head_dim": block.out_proj.in_features // block.n_heads, **ints}
     floats = {**floats, "prob_half": float(share / np.float32(2))}
-    if not is_binary(f"{name}.out_proj", block.out_proj):
-        made = program.add(op, operands, ints=ints, floats=floats | {"scale": float(scale)})
-        return input_bits(program, f"{name}.out_proj", block.out_proj, made)
-    then = input_binarizer(f"{name}.out_proj", block.out_proj)
     # The length of the product over keys varies, but no sequence has more frames than this.
-    thresholds = product_bits(then, 2**24, lambda dot: scale * dot.astype(np.float32))
-    made = program.add(op, operands, ints=ints, floats=floats, tensors={"threshold": thresholds})
-    program.bits[then.leaf_name] = made
-    return made
+    product = BinaryProduct(2**24, scale)
+    return program.add(op, operands, ints=ints, floats=floats, product=product)

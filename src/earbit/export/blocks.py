@@ -5,17 +5,14 @@ from __future__ import annotations
 import torch
 
 from earbit.export.leaves import (
-    Affine,
     activation,
     affine_of,
     array,
     input_bits,
-    lower_affine,
     lower_conv,
     lower_linear,
-    next_binarizer,
 )
-from earbit.export.program import Program
+from earbit.export.plain import PlainProgram
 from earbit.nn.leaves import Conv1d
 from earbit.nn.norms import ChannelNorm
 from earbit.nn.positional import PositionalConv
@@ -23,7 +20,7 @@ from earbit.nn.transformer_layer import FeedForward
 
 
 def lower_norm(
-    program: Program, norm: torch.nn.Module, value: int, residual: int | None = None
+    program: PlainProgram, norm: torch.nn.Module, value: int, residual: int | None = None
 ) -> int:
     """Lowers a norm of every frame, or of every channel over all frames.
 
@@ -40,26 +37,22 @@ def lower_norm(
     )
 
 
-def lower_position(program: Program, name: str, position: PositionalConv, value: int) -> int:
+def lower_position(program: PlainProgram, name: str, position: PositionalConv, value: int) -> int:
     """Lowers the positional convolution."""
     conv = position.conv
     assert isinstance(conv, Conv1d)
     read = value
     if position.norm is not None:
-        read = lower_affine(program, value, affine_of(position.norm))
+        read = program.add_affine(value, affine_of(position.norm))
     read = input_bits(program, f"{name}.conv", conv, read)
     # An even kernel padded by half on both sides gives one extra frame.
     moved = lower_conv(program, f"{name}.conv", conv, read, drop=1 - conv.kernel_size[0] % 2)
     return program.add("add", [value, activation(program, moved, "gelu")])
 
 
-def lower_feed_forward(
-    program: Program, name: str, block: FeedForward, value: int, *, affine: Affine | None = None
-) -> int:
-    """Lowers two linear layers. `affine` is applied to the output."""
-    then = next_binarizer(f"{name}.output", block.output)
-    value = input_bits(program, f"{name}.intermediate", block.intermediate, value)
-    value = lower_linear(program, f"{name}.intermediate", block.intermediate, value, then=then)
-    if then is None:
-        value = input_bits(program, f"{name}.output", block.output, value)
-    return lower_linear(program, f"{name}.output", block.output, value, affine=affine)
+def lower_feed_forward(program: PlainProgram, name: str, block: FeedForward, value: int) -> int:
+    """Lowers two linear layers."""
+    for role, leaf in (("intermediate", block.intermediate), ("output", block.output)):
+        value = input_bits(program, f"{name}.{role}", leaf, value)
+        value = lower_linear(program, f"{name}.{role}", leaf, value)
+    return value

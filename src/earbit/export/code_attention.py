@@ -7,8 +7,7 @@ import torch
 
 from earbit.export.arrays import array, step_of
 from earbit.export.codes import quantize, unpack
-from earbit.export.leaves import Affine, Binarizer, lower_affine, pack
-from earbit.export.program import Program
+from earbit.export.plain import Affine, Binarizer, PlainProgram
 from earbit.export.thresholds import signed_bits
 from earbit.nn.attention import SelfAttention
 from earbit.nn.relative_attention import RelativeAttention
@@ -17,7 +16,7 @@ from earbit.quantize.quantizers import ActivationQuantizer
 
 
 def code_attention(
-    program: Program, name: str, block: SelfAttention, projected: list[int], radius: int
+    program: PlainProgram, name: str, block: SelfAttention, projected: list[int], radius: int
 ) -> int:
     """Lowers attention to its context in float, from q before its factor, k and v in float.
 
@@ -47,7 +46,7 @@ def code_attention(
 
 
 def relative_code_attention(
-    program: Program, name: str, block: RelativeAttention, projected: list[int]
+    program: PlainProgram, name: str, block: RelativeAttention, projected: list[int]
 ) -> int:
     """The context in float, from q before its biases and factor, k, v and distances in float."""
     width = block.out_proj.in_features
@@ -58,7 +57,7 @@ def relative_code_attention(
     one = np.ones(width, np.float32)
     # Biases are added before the factor as in training, which avoids another rounding.
     of_content, of_position = (
-        lower_affine(program, q, Affine(one, array(bias).reshape(-1)))
+        program.add_affine(q, Affine(one, array(bias).reshape(-1)))
         for bias in (block.content_bias, block.position_bias)
     )
     scores, position = f"{name}.scores", f"{name}.position_scores"
@@ -93,7 +92,7 @@ def quantizers_of(product: torch.nn.Module) -> tuple[ActivationQuantizer, Activa
 
 
 def code_operand(
-    program: Program,
+    program: PlainProgram,
     value: int,
     name: str,
     quantizer: ActivationQuantizer,
@@ -104,5 +103,5 @@ def code_operand(
     if quantizer.bits > 1:
         return quantize(program, value, name, quantizer, width, factor)
     # A positive factor changes no sign.
-    bits = pack(program, value, Binarizer(name, signed_bits(np.zeros(width, np.float32)), width))
+    bits = program.binarize(value, Binarizer(name, signed_bits(np.zeros(width, np.float32)), width))
     return unpack(program, bits, quantizer)

@@ -12,7 +12,7 @@ import numpy as np
 
 from earbit.errors import UnsupportedError
 from earbit.export.arrays import array, pack_codes, pack_weight, step_of
-from earbit.export.program import Program
+from earbit.export.plain import PlainProgram
 from earbit.quantize.codes import code_range
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear
 from earbit.quantize.quantizers import ActivationQuantizer
@@ -22,7 +22,7 @@ PLANE_BITS = (2, 4)
 
 
 def quantize(
-    program: Program,
+    program: PlainProgram,
     value: int,
     name: str,
     quantizer: ActivationQuantizer,
@@ -38,17 +38,17 @@ def quantize(
         floats={"scale": float(step_of(quantizer)), "factor": float(np.float32(factor))},
         tensors={"shift": np.zeros(n_channels, np.float32) if shift is None else array(shift)},
     )
-    program.bits[name] = made
+    program.codes[made] = name
     return made
 
 
-def unpack(program: Program, bits: int, quantizer: ActivationQuantizer) -> int:
+def unpack(program: PlainProgram, bits: int, quantizer: ActivationQuantizer) -> int:
     """Unpacks bits of a quantizer to codes, for ops that read only codes."""
     return program.add("unpack", [bits], ints={"unsigned": int(quantizer.number_set == "unsigned")})
 
 
 def code_product(
-    program: Program,
+    program: PlainProgram,
     name: str,
     kind: Literal["gemm", "conv", "depthwise"],
     leaf: QuantizedLinear | QuantizedConv1d,

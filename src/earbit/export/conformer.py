@@ -8,14 +8,13 @@ import torch
 from earbit.encoders.conformer import ConformerEncoder, ConformerLayer
 from earbit.export.blocks import lower_feed_forward, lower_norm, lower_position
 from earbit.export.convolution_module import lower_gated_convolution
-from earbit.export.leaves import Affine
-from earbit.export.program import Program
+from earbit.export.plain import Affine, PlainProgram
 from earbit.export.relative_attention import lower_distances, lower_relative_attention
 from earbit.nn.transformer_layer import FeedForward
 
 
 def lower_conformer(
-    program: Program, name: str, encoder: ConformerEncoder, value: int
+    program: PlainProgram, name: str, encoder: ConformerEncoder, value: int
 ) -> list[int]:
     """Lowers an encoder to its hidden states: its input, and the output of every layer."""
     if encoder.position is not None and encoder.norm is not None:
@@ -31,7 +30,9 @@ def lower_conformer(
     return states
 
 
-def _layer(program: Program, name: str, layer: ConformerLayer, value: int, distances: int) -> int:
+def _layer(
+    program: PlainProgram, name: str, layer: ConformerLayer, value: int, distances: int
+) -> int:
     value = _half(
         program, f"{name}.first_feed_forward", layer.first_norm, layer.first_feed_forward, value
     )
@@ -48,11 +49,11 @@ def _layer(program: Program, name: str, layer: ConformerLayer, value: int, dista
 
 
 def _half(
-    program: Program, name: str, norm: torch.nn.LayerNorm, block: FeedForward, value: int
+    program: PlainProgram, name: str, norm: torch.nn.LayerNorm, block: FeedForward, value: int
 ) -> int:
-    """Lowers `value + block(norm(value)) / 2`; the last leaf halves its output, which is exact."""
+    """Lowers `value + block(norm(value)) / 2`."""
     width = block.output.out_features
     half = Affine(np.full(width, 0.5, np.float32), np.zeros(width, np.float32))
     read = lower_norm(program, norm, value)
-    made = lower_feed_forward(program, name, block, read, affine=half)
+    made = program.add_affine(lower_feed_forward(program, name, block, read), half)
     return program.add("add", [value, made])

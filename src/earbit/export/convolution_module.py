@@ -1,8 +1,4 @@
-"""Lowers convolution modules of Conformer and Squeezeformer, and depthwise convolutions.
-
-The batch norm after a depthwise convolution is folded into its scale and bias, or into its integer
-thresholds if a binary leaf follows.
-"""
+"""Lowers convolution modules of Conformer and Squeezeformer, and depthwise convolutions."""
 
 from __future__ import annotations
 
@@ -10,24 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from earbit.export.arrays import pack_weight
 from earbit.export.codes import code_product
 from earbit.export.leaves import (
-    Affine,
-    Binarizer,
     activation,
     affine_of,
     array,
     float_weights,
+    input_binarizer,
     input_bits,
+    is_binary,
     lower_linear,
-    next_binarizer,
-    pack,
-    product_bits,
     scale_and_bias,
     step_of,
 )
-from earbit.export.program import Program
+from earbit.export.plain import BinaryProduct, PlainProgram
 from earbit.nn.convolution_module import GatedConvolution, UngatedConvolution
 from earbit.nn.leaves import Conv1d
 from earbit.nn.precision import W1A1
@@ -36,70 +28,48 @@ from earbit.quantize.weights import weight_scale
 
 
 def lower_gated_convolution(
-    program: Program, name: str, block: GatedConvolution, value: int
+    program: PlainProgram, name: str, block: GatedConvolution, value: int
 ) -> int:
     """Lowers pointwise, gate, depthwise, batch norm, pointwise."""
     value = input_bits(program, f"{name}.expand", block.expand, value)
     value = lower_linear(program, f"{name}.expand", block.expand, value)
-    value = program.add("glu", [value])
-    value = _depthwise_input(program, f"{name}.depthwise", block.depthwise, value)
-    return _depthwise_and_project(program, name, block, value)
+    return _depthwise_and_project(program, name, block, program.add("glu", [value]))
 
 
 def lower_ungated_convolution(
-    program: Program, name: str, block: UngatedConvolution, value: int
+    program: PlainProgram, name: str, block: UngatedConvolution, value: int
 ) -> int:
     """Lowers pointwise, depthwise, batch norm, pointwise; the latter leaves have activations."""
     value = input_bits(program, f"{name}.expand", block.expand, value)
-    then = _depthwise_binarizer(f"{name}.depthwise", block.depthwise)
-    value = lower_linear(program, f"{name}.expand", block.expand, value, then=then)
-    if then is None:
-        value = _depthwise_input(program, f"{name}.depthwise", block.depthwise, value)
+    value = lower_linear(program, f"{name}.expand", block.expand, value)
     return _depthwise_and_project(program, name, block, value)
 
 
 def _depthwise_and_project(
-    program: Program, name: str, block: GatedConvolution | UngatedConvolution, value: int
+    program: PlainProgram, name: str, block: GatedConvolution | UngatedConvolution, value: int
 ) -> int:
-    then = next_binarizer(f"{name}.project", block.project)
-    value = lower_depthwise(
-        program,
-        f"{name}.depthwise",
-        block.depthwise,
-        value,
-        pad_right=int(block.depthwise.padding[0]),
-        affine=affine_of(block.norm),
-        then=then,
-    )
-    if then is None:
-        value = input_bits(program, f"{name}.project", block.project, value)
+    leaf = block.depthwise
+    value = _depthwise_input(program, f"{name}.depthwise", leaf, value)
+    pad = int(leaf.padding[0])
+    value = lower_depthwise(program, f"{name}.depthwise", leaf, value, pad_right=pad)
+    value = program.add_affine(value, affine_of(block.norm))
+    value = input_bits(program, f"{name}.project", block.project, value)
     return lower_linear(program, f"{name}.project", block.project, value)
 
 
-def _depthwise_binarizer(name: str, leaf: Conv1d) -> Binarizer | None:
-    then = next_binarizer(name, leaf)
+def _depthwise_input(program: PlainProgram, name: str, leaf: Conv1d, value: int) -> int:
+    if not is_binary(name, leaf):
+        return input_bits(program, name, leaf, value)
     # Unlike in other convolutions, the bits of all groups, which are channels, are adjacent.
-    return None if then is None else replace(then, n_groups=1)
-
-
-def _depthwise_input(program: Program, name: str, leaf: Conv1d, value: int) -> int:
-    then = _depthwise_binarizer(name, leaf)
-    return input_bits(program, name, leaf, value) if then is None else pack(program, value, then)
+    return program.binarize(value, replace(input_binarizer(name, leaf), n_groups=1))
 
 
 def lower_depthwise(
-    program: Program,
-    name: str,
-    leaf: Conv1d,
-    value: int,
-    *,
-    pad_right: int,
-    affine: Affine | None = None,
-    then: Binarizer | None = None,
+    program: PlainProgram, name: str, leaf: Conv1d, value: int, *, pad_right: int
 ) -> int:
-    """Lowers a depthwise convolution; with `then`, to the bits of its output.
+    """Lowers a depthwise convolution.
 
-    value: floats, or the bits or codes of a quantized leaf;  affine: applied to the output.
+    value: floats, or the bits or codes of a quantized leaf.
     """
     assert leaf.groups == leaf.in_channels == leaf.out_channels
     ints = {
@@ -109,48 +79,21 @@ def lower_depthwise(
         "pad_right": pad_right,
     }
     if leaf.precision == W1A1:
-        return _binary_depthwise(program, leaf, value, ints, affine, then)
+        return _binary_depthwise(program, leaf, value, ints)
     if isinstance(leaf, QuantizedConv1d):
-        scale, bias = scale_and_bias(leaf, affine)
-        value = code_product(program, name, "depthwise", leaf, value, ints, scale, bias)
-        return value if then is None else pack(program, value, then)
+        scale, bias = scale_and_bias(leaf)
+        return code_product(program, name, "depthwise", leaf, value, ints, scale, bias)
     value = activation(program, value, leaf.input_activation)
-    tensors = float_weights(leaf, affine)
-    value = program.add("depthwise_f32", [value], ints=ints, tensors=tensors)
-    return value if then is None else pack(program, value, then)
+    return program.add("depthwise_f32", [value], ints=ints, tensors=float_weights(leaf))
 
 
-def _binary_depthwise(
-    program: Program,
-    leaf: Conv1d,
-    value: int,
-    ints: dict[str, int],
-    affine: Affine | None,
-    then: Binarizer | None,
-) -> int:
+def _binary_depthwise(program: PlainProgram, leaf: Conv1d, value: int, ints: dict[str, int]) -> int:
     assert isinstance(leaf, QuantizedConv1d)
     assert leaf.input_quantizer is not None
     ints = {**ints, "unsigned": int(leaf.input_quantizer.number_set == "unsigned")}
     scale = array(weight_scale(leaf.weight, leaf.granularity)).reshape(-1)
     scale = scale * step_of(leaf.input_quantizer)
     bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
-    if affine is None:
-        affine = Affine(np.ones_like(scale), np.zeros_like(scale))
-    if then is None:
-        tensors = {
-            "weight": pack_weight(leaf.weight[:, 0]),
-            "scale": scale * affine.gain,
-            "bias": bias * affine.gain + affine.offset,
-        }
-        return program.add("depthwise_b1", [value], ints=ints, tensors=tensors)
-    # Thresholds require increasing functions of the product; the norm may invert a channel.
-    sign = np.where(affine.gain < 0, np.float32(-1), np.float32(1))
-    thresholds = product_bits(
-        then,
-        ints["kernel"],
-        lambda dot: (scale * (sign * dot.astype(np.float32)) + bias) * affine.gain + affine.offset,
-    )
-    tensors = {"weight": pack_weight(leaf.weight[:, 0], sign), "threshold": thresholds}
-    made = program.add("depthwise_b1", [value], ints=ints, tensors=tensors)
-    program.bits[then.leaf_name] = made
-    return made
+    weight = leaf.weight[:, 0]
+    product = BinaryProduct(ints["kernel"], scale, bias, weight, folds_first=False)
+    return program.add("depthwise_b1", [value], ints=ints, product=product)

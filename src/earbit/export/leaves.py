@@ -1,14 +1,10 @@
 """Lowers linear layers, convolutions and attention products to ops.
 
-A leaf reads bits if its input has 1 bit, and codes if it has 2 to 8 bits.  Bits that come directly
-from a leaf with 1 bit on both sides are made in the op of that leaf by integer thresholds, without
-floats between the two.
+A leaf reads bits if its input has 1 bit, and codes if it has 2 to 8 bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,40 +12,15 @@ import torch
 
 from earbit.errors import UnsupportedError
 from earbit.export.arrays import array as array
-from earbit.export.arrays import pack_weight, tap_by_tap
 from earbit.export.arrays import step_of as step_of
+from earbit.export.arrays import tap_by_tap
 from earbit.export.codes import code_product, quantize
-from earbit.export.program import Program
-from earbit.export.thresholds import (
-    Bits,
-    float_threshold,
-    integer_threshold,
-    signed_bits,
-    unsigned_bits,
-)
+from earbit.export.plain import Affine, Binarizer, BinaryProduct, PlainProgram
+from earbit.export.thresholds import Bits, signed_bits, unsigned_bits
 from earbit.nn.leaves import ActivationName, Conv1d, Linear
 from earbit.nn.norms import FrameBatchNorm
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.quantize.leaves import QuantizedConv1d, QuantizedLinear
-
-
-@dataclass(frozen=True, slots=True)
-class Binarizer:
-    """Conversion of a float (T, channels) to the bits of a binary operand."""
-
-    leaf_name: str
-    bits: Bits
-    n_channels: int
-    n_groups: int = 1
-    """Number of groups that start at word boundaries: heads, or groups of a convolution."""
-
-
-@dataclass(frozen=True, slots=True)
-class Affine:
-    """An affine map `gain * y + offset` of every channel, both float32 (channels,)."""
-
-    gain: np.ndarray
-    offset: np.ndarray
 
 
 def affine_of(norm: FrameBatchNorm) -> Affine:
@@ -92,68 +63,25 @@ def input_binarizer(name: str, leaf: Linear | Conv1d) -> Binarizer:
     return Binarizer(name, bits, len(shift), n_groups)
 
 
-def pack(program: Program, value: int, binarizer: Binarizer) -> int:
-    """Packs a float value to bits."""
-    threshold = float_threshold(binarizer.bits, binarizer.n_channels)
-    packed = program.add(
-        "pack", [value], ints={"groups": binarizer.n_groups}, tensors={"threshold": threshold}
-    )
-    program.bits[binarizer.leaf_name] = packed
-    return packed
-
-
-def activation(program: Program, value: int, name: ActivationName) -> int:
+def activation(program: PlainProgram, value: int, name: ActivationName) -> int:
     """Applies an activation function to a float value."""
     return value if name == "none" else program.add(name, [value])
 
 
-def lower_affine(program: Program, value: int, affine: Affine) -> int:
-    """Applies an affine map to every column of a float value."""
-    # Computed as a depthwise convolution over one frame.
-    ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0}
-    tensors = {"weight": affine.gain[:, None], "bias": affine.offset}
-    return program.add("depthwise_f32", [value], ints=ints, tensors=tensors)
+def lower_linear(program: PlainProgram, name: str, leaf: Linear, value: int) -> int:
+    """Lowers a linear layer.
 
-
-def lower_linear(
-    program: Program,
-    name: str,
-    leaf: Linear,
-    value: int,
-    *,
-    then: Binarizer | None = None,
-    factor: float = 1.0,
-    affine: Affine | None = None,
-) -> int:
-    """Lowers a linear layer; with `then`, to the bits of its output times `factor`.
-
-    value: floats, or the result of `input_bits` for a quantized leaf;  affine: applied to every
-    output before `then`.
+    value: floats, or the result of `input_bits` for a quantized leaf.
     """
     ints = {"kernel": 1, "stride": 1, "pad_left": 0, "pad_right": 0, "groups": 1}
     if isinstance(leaf, QuantizedLinear):
-        return _quantized_product(program, name, "gemm", leaf, value, ints, then, factor, affine)
+        return _quantized_product(program, name, "gemm", leaf, value, ints)
     value = activation(program, value, leaf.input_activation)
-    value = program.add("conv_f32", [value], ints=ints, tensors=float_weights(leaf, affine))
-    if then is None:
-        return value
-    return pack(program, value, _with_factor(then, factor))
+    return program.add("conv_f32", [value], ints=ints, tensors=float_weights(leaf))
 
 
-def lower_conv(
-    program: Program,
-    name: str,
-    leaf: Conv1d,
-    value: int,
-    *,
-    then: Binarizer | None = None,
-    drop: int = 0,
-    affine: Affine | None = None,
-) -> int:
-    """Lowers a convolution without its last `drop` frames; with `then`, to bits of its output.
-
-    affine: applied to every output channel before `then`.
-    """
+def lower_conv(program: PlainProgram, name: str, leaf: Conv1d, value: int, *, drop: int = 0) -> int:
+    """Lowers a convolution without its last `drop` frames."""
     n_pad = int(leaf.padding[0])
     ints = {
         "kernel": leaf.kernel_size[0],
@@ -163,13 +91,12 @@ def lower_conv(
         "groups": leaf.groups,
     }
     if isinstance(leaf, QuantizedConv1d):
-        return _quantized_product(program, name, "conv", leaf, value, ints, then, 1.0, affine)
+        return _quantized_product(program, name, "conv", leaf, value, ints)
     value = activation(program, value, leaf.input_activation)
-    value = program.add("conv_f32", [value], ints=ints, tensors=float_weights(leaf, affine))
-    return value if then is None else pack(program, value, then)
+    return program.add("conv_f32", [value], ints=ints, tensors=float_weights(leaf))
 
 
-def frames_mean(program: Program, value: int, conv: Conv1d) -> int:
+def frames_mean(program: PlainProgram, value: int, conv: Conv1d) -> int:
     """Mean over the receptive field of every output of a convolution, per channel."""
     kernel, n_channels = conv.kernel_size[0], conv.in_channels
     shape = {"kernel": kernel, "stride": conv.stride[0], "pad_left": 0, "pad_right": 0}
@@ -177,10 +104,10 @@ def frames_mean(program: Program, value: int, conv: Conv1d) -> int:
     return program.add("depthwise_f32", [value], ints=shape, tensors={"weight": weight})
 
 
-def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -> int:
+def input_bits(program: PlainProgram, name: str, leaf: Linear | Conv1d, value: int) -> int:
     """Input of a leaf from a float value: bits, codes, or the value itself."""
     if is_binary(name, leaf):
-        return pack(program, value, input_binarizer(name, leaf))
+        return program.binarize(value, input_binarizer(name, leaf))
     if not isinstance(leaf, QuantizedWeightLeaf):
         return value
     assert leaf.input_quantizer is not None
@@ -189,92 +116,39 @@ def input_bits(program: Program, name: str, leaf: Linear | Conv1d, value: int) -
     return quantize(program, value, name, leaf.input_quantizer, n_channels)
 
 
-def next_binarizer(name: str, leaf: Linear | Conv1d) -> Binarizer | None:
-    """Binarizer that the preceding product may apply. None if `input_bits` must do it."""
-    return input_binarizer(name, leaf) if is_binary(name, leaf) else None
-
-
-def product_bits(
-    then: Binarizer, n_bits: int, of_product: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Integer thresholds of `then` after a binary product."""
-    return integer_threshold(then.bits, of_product, n_bits, then.n_channels)
-
-
-def _with_factor(then: Binarizer, factor: float) -> Binarizer:
-    if factor == 1.0:
-        return then
+def with_factor(bits: Bits, factor: float) -> Bits:
+    """Bits of a float times a factor."""
     f = np.float32(factor)
-    return Binarizer(then.leaf_name, lambda x: then.bits(x * f), then.n_channels, then.n_groups)
+    return bits if factor == 1.0 else lambda x: bits(x * f)
 
 
 def _quantized_product(
-    program: Program,
+    program: PlainProgram,
     name: str,
     kind: Literal["gemm", "conv"],
     leaf: QuantizedWeightLeaf,
     value: int,
     shape: dict[str, int],
-    then: Binarizer | None,
-    factor: float,
-    affine: Affine | None = None,
 ) -> int:
-    scale, bias = scale_and_bias(leaf, affine)
-    if then is not None:
-        then = _with_factor(then, factor)
-    if leaf.precision == W1A1:
-        return _binary_product(program, f"{kind}_b1", leaf, value, shape, then, scale, bias)
-    value = code_product(program, name, kind, leaf, value, shape, scale, bias)
-    return value if then is None else pack(program, value, then)
-
-
-def scale_and_bias(
-    leaf: QuantizedWeightLeaf, affine: Affine | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and bias of a leaf's product, with `affine` applied."""
-    assert leaf.weight_quantizer is not None
-    scale = array(leaf.weight_quantizer.step(leaf.weight)) * step_of(leaf.input_quantizer)
-    bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
-    if affine is not None:
-        scale, bias = scale * affine.gain, bias * affine.gain + affine.offset
-    return scale, bias
-
-
-def _binary_product(
-    program: Program,
-    op: str,
-    leaf: QuantizedWeightLeaf,
-    value: int,
-    shape: dict[str, int],
-    then: Binarizer | None,
-    scale: np.ndarray,
-    bias: np.ndarray,
-) -> int:
-    n_bits = leaf.weight[0].numel()
-    # Thresholds require increasing functions of the product; a norm may invert an output.
-    sign = np.where(scale < 0, np.float32(-1), np.float32(1))
-    tensors = {"weight": pack_weight(leaf.weight, sign if then else None)}
+    scale, bias = scale_and_bias(leaf)
+    if leaf.precision != W1A1:
+        return code_product(program, name, kind, leaf, value, shape, scale, bias)
     is_unsigned = leaf.input_quantizer is not None and leaf.input_quantizer.number_set == "unsigned"
     ints = {**shape, "unsigned": int(is_unsigned), "out_groups": 1}
-    if then is None:
-        tensors |= {"scale": scale, "bias": bias}
-    else:
-        tensors["threshold"] = product_bits(
-            then, n_bits, lambda dot: scale * (sign * dot.astype(np.float32)) + bias
-        )
-        ints["out_groups"] = then.n_groups
-    made = program.add(op, [value], ints=ints, tensors=tensors)
-    if then is not None:
-        program.bits[then.leaf_name] = made
-    return made
+    product = BinaryProduct(leaf.weight[0].numel(), scale, bias, leaf.weight)
+    return program.add(f"{kind}_b1", [value], ints=ints, product=product)
 
 
-def float_weights(leaf: Linear | Conv1d, affine: Affine | None = None) -> dict[str, np.ndarray]:
-    """Weight, tap by tap, and bias of a float leaf, with `affine` folded in."""
+def scale_and_bias(leaf: QuantizedWeightLeaf) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and bias of a leaf's product."""
+    assert leaf.weight_quantizer is not None
+    scale = array(leaf.weight_quantizer.step(leaf.weight)) * step_of(leaf.input_quantizer)
+    return scale, np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
+
+
+def float_weights(leaf: Linear | Conv1d) -> dict[str, np.ndarray]:
+    """Weight, tap by tap, and bias of a float leaf."""
     tensors = {"weight": tap_by_tap(array(leaf.weight))}
     if leaf.bias is not None:
         tensors["bias"] = array(leaf.bias)
-    if affine is not None:
-        bias = tensors.get("bias", np.float32(0)) * affine.gain + affine.offset
-        tensors = {"weight": tensors["weight"] * affine.gain[:, None], "bias": bias}
     return tensors

@@ -16,14 +16,16 @@ from earbit.errors import UnsupportedError
 from earbit.export.blocks import lower_norm
 from earbit.export.conformer import lower_conformer
 from earbit.export.front_end import lower_convolutions, lower_filterbank
+from earbit.export.fuse import fuse
 from earbit.export.leaves import input_bits, lower_linear
+from earbit.export.plain import PlainProgram
 from earbit.export.program import WAVEFORM, Program
 from earbit.export.squeezeformer import lower_squeezeformer
 from earbit.export.transformer import lower_transformer
 from earbit.model import AudioModel
 from earbit.nn.filterbank import Filterbank
 
-LOWERINGS: dict[type, Callable[[Program, str, Any, int], list[int]]] = {
+LOWERINGS: dict[type, Callable[[PlainProgram, str, Any, int], list[int]]] = {
     TransformerEncoder: lower_transformer,
     SparseformerEncoder: lower_transformer,
     WavlmEncoder: lower_transformer,
@@ -38,7 +40,7 @@ def lower_model(model: AudioModel) -> Program:
 
     Raises UnsupportedError, naming the module, for computations without an op.
     """
-    program = Program()
+    program = PlainProgram()
     value = WAVEFORM
     if model.config.normalize_waveform:
         # With one column, a group norm over all samples is the layer norm of the waveform.
@@ -66,4 +68,4 @@ def lower_model(model: AudioModel) -> Program:
             "earbit/export/lower.py"
         )
     program.outputs = lower_encoder(program, "encoder", model.encoder, value)
-    return program
+    return fuse(program)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from earbit.export.arrays import array
-from earbit.export.program import Program
+from earbit.export.plain import PlainProgram
 from earbit.nn.gated_attention import PositionBias, PositionGate
 
 
-def lower_distances(program: Program, value: int, bias: PositionBias) -> int:
+def lower_distances(program: PlainProgram, value: int, bias: PositionBias) -> int:
     """The bias of all distances between frames of a value, for all layers: (2 T - 1, heads)."""
     radius = bias.max_distance
     table = array(bias.by_distance(radius + 1)).T
@@ -21,7 +21,7 @@ def lower_distances(program: Program, value: int, bias: PositionBias) -> int:
     )
 
 
-def lower_gate(program: Program, gate: PositionGate, value: int) -> int:
+def lower_gate(program: PlainProgram, gate: PositionGate, value: int) -> int:
     """The gate of every frame and head: (T, heads)."""
     constant = array(gate.constant)
     weight, bias = (array(tensor) for tensor in gate.folded())

@@ -9,19 +9,13 @@ import torch
 
 from earbit.export.attention import context_of_bits, operands_of, product_scale
 from earbit.export.code_attention import relative_code_attention
-from earbit.export.leaves import (
-    Binarizer,
-    array,
-    input_bits,
-    lower_linear,
-    pack,
-)
-from earbit.export.program import Program
+from earbit.export.leaves import array, input_bits, lower_linear
+from earbit.export.plain import Binarizer, PlainProgram
 from earbit.export.thresholds import Bits, Floats, signed_bits
 from earbit.nn.relative_attention import RelativeAttention
 
 
-def lower_distances(program: Program, value: int, d_model: int) -> int:
+def lower_distances(program: PlainProgram, value: int, d_model: int) -> int:
     """Sinusoids of all distances between frames of a value, for all layers of its rate."""
     # Equal to `relative_positions`, since another rounding would grow with the distance.
     step = torch.arange(0, d_model, 2).float()
@@ -32,7 +26,7 @@ def lower_distances(program: Program, value: int, d_model: int) -> int:
 
 
 def lower_relative_attention(
-    program: Program, name: str, block: RelativeAttention, value: int, distances: int
+    program: PlainProgram, name: str, block: RelativeAttention, value: int, distances: int
 ) -> int:
     """Lowers full attention; distances: result of `lower_distances` for values of this rate."""
     kind = operands_of(name, block, "scores", "position_scores", "context")
@@ -45,17 +39,17 @@ def lower_relative_attention(
         ("v_proj", block.v_proj, value, "context.right"),
         ("position_proj", block.position_proj, distances, "position_scores.right"),
     ):
-        then = None
-        if kind == "bits" and operand is not None:
-            then = Binarizer(f"{name}.{operand}", signed_bits(zero), width, n_heads)
         read = input_bits(program, f"{name}.{role}", leaf, read)
-        projected.append(lower_linear(program, f"{name}.{role}", leaf, read, then=then))
+        made = lower_linear(program, f"{name}.{role}", leaf, read)
+        if kind == "bits" and operand is not None:
+            bits = Binarizer(f"{name}.{operand}", signed_bits(zero), width, n_heads)
+            made = program.binarize(made, bits)
+        projected.append(made)
     match kind:
         case "bits":
             context = _binary_attention(program, name, block, projected)
         case "codes":
             context = relative_code_attention(program, name, block, projected)
-            context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
         case "floats":
             content_bias, position_bias = _biases(block)
             q, k, v, r = projected
@@ -66,19 +60,20 @@ def lower_relative_attention(
                 floats={"score_scale": float(np.float32(block.q_scale))},
                 tensors={"content_bias": content_bias, "position_bias": position_bias},
             )
-            context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
+    context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
     return lower_linear(program, f"{name}.out_proj", block.out_proj, context)
 
 
 def _binary_attention(
-    program: Program, name: str, block: RelativeAttention, projected: list[int]
+    program: PlainProgram, name: str, block: RelativeAttention, projected: list[int]
 ) -> int:
     q, k, v, r = projected
     n_heads, width = block.n_heads, block.out_proj.in_features
     queries = []
     for operand, bias in zip(("scores", "position_scores"), _biases(block), strict=True):
         bits = _query_bits(bias, block.q_scale)
-        queries.append(pack(program, q, Binarizer(f"{name}.{operand}.left", bits, width, n_heads)))
+        binarizer = Binarizer(f"{name}.{operand}.left", bits, width, n_heads)
+        queries.append(program.binarize(q, binarizer))
     floats = {
         "content_scale": product_scale(block.scores),
         "position_scale": product_scale(block.position_scores),

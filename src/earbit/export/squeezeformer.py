@@ -13,8 +13,8 @@ from earbit.encoders.squeezeformer import (
 from earbit.errors import UnsupportedError
 from earbit.export.blocks import lower_feed_forward, lower_norm, lower_position
 from earbit.export.convolution_module import lower_depthwise, lower_ungated_convolution
-from earbit.export.leaves import Affine, array, input_bits, lower_affine, lower_linear
-from earbit.export.program import Program
+from earbit.export.leaves import array, input_bits, lower_linear
+from earbit.export.plain import Affine, PlainProgram
 from earbit.export.relative_attention import lower_distances, lower_relative_attention
 from earbit.nn.convolution_module import UngatedConvolution
 from earbit.nn.relative_attention import RelativeAttention
@@ -22,7 +22,7 @@ from earbit.nn.transformer_layer import FeedForward
 
 
 def lower_squeezeformer(
-    program: Program, name: str, encoder: SqueezeformerEncoder, value: int
+    program: PlainProgram, name: str, encoder: SqueezeformerEncoder, value: int
 ) -> list[int]:
     """Lowers an encoder to hidden states at the full rate: its input, the output of every block."""
     if encoder.position is not None and encoder.norm is not None:
@@ -48,7 +48,7 @@ def lower_squeezeformer(
     return states
 
 
-def _reduction(program: Program, name: str, block: TimeReduction, value: int) -> int:
+def _reduction(program: PlainProgram, name: str, block: TimeReduction, value: int) -> int:
     if not block.depthwise.precision.is_float:
         raise UnsupportedError(
             f"{name}.depthwise: zeros behind the audio come before its bits, and no op adds them; "
@@ -62,7 +62,12 @@ def _reduction(program: Program, name: str, block: TimeReduction, value: int) ->
 
 
 def _block(
-    program: Program, name: str, encoder: SqueezeformerEncoder, i: int, value: int, distances: int
+    program: PlainProgram,
+    name: str,
+    encoder: SqueezeformerEncoder,
+    i: int,
+    value: int,
+    distances: int,
 ) -> int:
     block = encoder.layers[i]
     assert isinstance(block, SqueezeformerBlock)
@@ -72,9 +77,9 @@ def _block(
     return value
 
 
-def _residual(program: Program, name: str, block: Residual, value: int, distances: int) -> int:
+def _residual(program: PlainProgram, name: str, block: Residual, value: int, distances: int) -> int:
     learned = Affine(array(block.scale.scale), array(block.scale.shift))
-    inner, read = block.inner, lower_affine(program, value, learned)
+    inner, read = block.inner, program.add_affine(value, learned)
     assert isinstance(inner, (RelativeAttention, FeedForward, UngatedConvolution))
     match inner:
         case RelativeAttention():

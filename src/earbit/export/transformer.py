@@ -7,13 +7,13 @@ from earbit.encoders.transformer import TransformerEncoder
 from earbit.encoders.wavlm import WavlmEncoder
 from earbit.export.attention import lower_attention
 from earbit.export.blocks import lower_feed_forward, lower_norm, lower_position
+from earbit.export.plain import PlainProgram
 from earbit.export.position_bias import lower_distances
-from earbit.export.program import Program
 from earbit.nn.transformer_layer import PreNormLayer, TransformerLayer
 
 
 def lower_transformer(
-    program: Program,
+    program: PlainProgram,
     name: str,
     encoder: TransformerEncoder | SparseformerEncoder | WavlmEncoder,
     value: int,
@@ -35,7 +35,7 @@ def lower_transformer(
 
 
 def _layer(
-    program: Program, name: str, layer: TransformerLayer, value: int, distances: int | None
+    program: PlainProgram, name: str, layer: TransformerLayer, value: int, distances: int | None
 ) -> int:
     attended = lower_attention(program, f"{name}.attention", layer.attention, value, distances)
     value = lower_norm(program, layer.attention_norm, attended, value)
@@ -44,7 +44,7 @@ def _layer(
 
 
 def _pre_norm_layer(
-    program: Program, name: str, layer: TransformerLayer, value: int, distances: int | None
+    program: PlainProgram, name: str, layer: TransformerLayer, value: int, distances: int | None
 ) -> int:
     read = lower_norm(program, layer.attention_norm, value)
     attended = lower_attention(program, f"{name}.attention", layer.attention, read, distances)

@@ -18,6 +18,7 @@ from earbit.runtime.arguments import check_layer, check_segments, thread_count, 
 from earbit.runtime.greedy_text import greedy_text
 from earbit.runtime.likeliest import check_threshold, is_rejected, likeliest, probability_of
 from earbit.runtime.match import MIN_QUERY_FRAMES, match_scores
+from earbit.runtime.op_times import OpTime, op_times
 from earbit.runtime.program_file import Head, read_program
 from earbit.runtime.results import features_of, scores_of
 from earbit.runtime.speech_segments import SAMPLE_RATE_HZ, Segment, speech_segments
@@ -236,12 +237,11 @@ class Session:
         with _data_errors(audio):
             return self._program.run(audio, list(ids), self.threads)
 
-    def profile(self, waveform: NDArray[Any]) -> list[tuple[str, float]]:
-        """Seconds of every op in order, also of ops that run together on blocks of rows."""
+    def profile(self, waveform: NDArray[Any]) -> tuple[OpTime, ...]:
+        """Time and share of the ceiling of every op in order, whether it ran in a chain or not."""
         audio = checked_waveform(waveform)
         with _data_errors(audio):
-            times = self._program.profile(audio, self.threads)
-        return [(op, seconds) for op, _, seconds in times]
+            return op_times(self._program.profile(audio, self.threads), self.threads)
 
     def _wanted(self, layers: Literal["last", "all"]) -> tuple[int, ...]:
         if layers not in ("last", "all"):

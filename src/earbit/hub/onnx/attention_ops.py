@@ -205,3 +205,13 @@ def _scaled_or_bits(t: Translation, op: Op, dot: Value) -> Value:
         return graph.op("Cast", is_one, to=TensorProto.FLOAT)
 
     return t.elementwise(dot, bits, is_bits=True)
+
+
+OPS: dict[str, Callable[..., Value]] = {
+    "attention_b1": attention_b1,
+    "attention_f32": attention_f32,
+    "attention_i8": attention_i8,
+    "relative_attention_b1": relative_attention_b1,
+    "relative_attention_f32": relative_attention_f32,
+    "relative_attention_i8": relative_attention_i8,
+}

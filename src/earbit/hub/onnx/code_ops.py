@@ -10,6 +10,7 @@ Letters: B batch, T frames, C columns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -232,3 +233,19 @@ def _scaled_or_bits(t: Translation, op: Op, dot: Value) -> Value:
 def _at_least(t: Translation, name: str, threshold: np.ndarray) -> str:
     is_one = t.graph.op("GreaterOrEqual", name, threshold)
     return t.graph.op("Cast", is_one, to=TensorProto.FLOAT)
+
+
+OPS: dict[str, Callable[..., Value]] = {
+    "conv_b1": gemm_b1,
+    "conv_i8": gemm_i8,
+    "conv_planes": gemm_planes,
+    "depthwise_b1": depthwise_b1,
+    "depthwise_i8": depthwise_i8,
+    "gemm_b1": gemm_b1,
+    "gemm_i8": gemm_i8,
+    "gemm_planes": gemm_planes,
+    "pack": pack,
+    "quantize": quantize,
+    "unpack": unpack,
+    "waveform_bits": waveform_bits,
+}

@@ -6,6 +6,7 @@ Letters: B batch, T frames, C columns.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -211,3 +212,20 @@ def repeat(t: Translation, op: Op, x: Value, like: Value) -> Value:
     flat = graph.op("Reshape", several, ints(0, -1, x.n_columns))
     made = graph.op("Slice", flat, ints(0), t.n_frames(like), ints(1))
     return Value(x.n_columns, like.lengths, rows=made)
+
+
+OPS: dict[str, Callable[..., Value]] = {
+    "add": add,
+    "conv_f32": conv_f32,
+    "depthwise_f32": depthwise_f32,
+    "distance_table": distance_table,
+    "gelu": gelu,
+    "glu": glu,
+    "layer_norm": layer_norm,
+    "position_gate": position_gate,
+    "relu": relu,
+    "repeat": repeat,
+    "silu": silu,
+    "sinusoids": sinusoids,
+    "weighted_sum": weighted_sum,
+}

@@ -5,6 +5,7 @@ Letters: B batch, T frames, C columns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -121,3 +122,11 @@ def _input_products(
 def _ordered(gates: np.ndarray) -> np.ndarray:
     """Rows of four gates in the order of ONNX."""
     return np.concatenate([np.split(gates, 4)[i] for i in GATES])
+
+
+OPS: dict[str, Callable[..., Value]] = {
+    "deviation_frames": deviation_frames,
+    "group_norm": group_norm,
+    "lstm": lstm,
+    "mean_frames": mean_frames,
+}

@@ -5,6 +5,7 @@ Letters: B batch, T frames, W windows, M mels, K bins of the spectrum.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -46,3 +47,8 @@ def _weights(first: np.ndarray, weight: np.ndarray, n_bins: int) -> np.ndarray:
     mels_MK = np.zeros((len(first), n_bins), np.float32)
     np.put_along_axis(mels_MK, first[:, None] + np.arange(weight.shape[1]), weight, axis=1)
     return mels_MK
+
+
+OPS: dict[str, Callable[..., Value]] = {
+    "log_mel": log_mel,
+}
