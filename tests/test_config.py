@@ -24,6 +24,12 @@ def test_every_preset_survives_json_and_yaml(name, tmp_path):
     assert load(ModelConfig, tmp_path / "config.yaml") == config
 
 
+@pytest.mark.parametrize("text", ["1e-05", "-1e-05", "1E5", "2.e+3", "1.0e-7"])
+def test_an_exponent_without_a_point_is_a_number_in_yaml(text, tmp_path):
+    (tmp_path / "a.yaml").write_text(f"x: {text}")
+    assert read(tmp_path / "a.yaml") == {"x": float(text)}
+
+
 def test_an_unknown_key_is_an_error_that_names_its_neighbour():
     tree = to_dict(preset("hubert-tiny"))
     tree["encoder"]["n_layer"] = 3

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from earbit.errors import ConfigError, shown
+
+_EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
 
 
 def read(path: str | Path) -> Any:
@@ -49,8 +52,12 @@ def _from_json(text: str, where: str) -> Any:
 def _from_yaml(text: str, where: str) -> Any:
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """Also takes 1e-05, a number in JSON and YAML 1.2, for a number."""
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
     try:
-        loader = yaml.SafeLoader(text)
+        loader = Loader(text)
         tree = loader.get_single_node()
         _check_keys(tree, where)
         return None if tree is None else loader.construct_document(tree)

@@ -58,7 +58,7 @@ def test_fairseq_to_earbit_to_transformers_changes_no_bit(variant, tmp_path):
     [("conformer-tiny", None), ("squeezeformer-tiny", "w8a8"), ("sparseformer-dn-tiny", "w1a1")],
 )
 def test_earbit_to_transformers_to_earbit_changes_no_bit_of_any_encoder_and_plan(
-    name, plan, tmp_path
+    name, plan, tmp_path, capsys
 ):
     model = model_of(name, plan=plan, seed=0)
     save_model(model, tmp_path / "model.safetensors", {"stage": "pretrain", "corpus": "abc"})
@@ -70,6 +70,7 @@ def test_earbit_to_transformers_to_earbit_changes_no_bit_of_any_encoder_and_plan
     assert result["origin"]["corpus"] == "abc"
     assert all(name.startswith("head.") for name in result["ignored"])
     assert len(result["ignored"]) == 5
+    assert "its head is left out, also if it was trained in transformers" in capsys.readouterr().err
     again = load_model(tmp_path / "again")
     assert weights_digest(again) == weights_digest(model)
 

@@ -20,6 +20,7 @@ from earbit.model import ModelConfig
 from earbit.model_digest import weights_digest
 from earbit.nn.precision import Granularity, Precision
 from earbit.nn.shapes_only import shapes_only
+from earbit.progress import say
 
 MODEL_TYPE = "earbit"
 WEIGHTS = "weights"
@@ -74,11 +75,18 @@ def _read(path: Path) -> Imported:
     if origin.pop(WEIGHTS, None) != weights_digest(model):
         # Trained further, so heads of the models before do not fit any more.
         origin.pop("ancestors", None)
+    ignored = tuple(name for name in stored if not _our_name(name))
+    if ignored:
+        say(
+            f"{path}: its head is left out, also if it was trained in transformers; a head from "
+            "before that training gives other results. Train one on the imported model: earbit "
+            "superb"
+        )
     return Imported(
         config,
         tensors,
         origin | {"stage": "import", "source": EARBIT_FOLDER.title, "sha256": digest(files)},
-        ignored=tuple(name for name in stored if not _our_name(name)),
+        ignored=ignored,
         precisions=precisions,
         granularities=granularities,
     )
