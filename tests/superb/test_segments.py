@@ -213,4 +213,4 @@ def test_clips_are_drawn_one_by_one_where_nearly_all_share_a_speaker():
     clips = [mixture(i, "speaker 1", "speaker 2") for i in range(19)] + [mixture(19, "other")]
     splits = SEGMENTS.splits(clips, {})
     assert [len(part) for part in (splits.train, splits.valid, splits.test)] == [14, 2, 4]
-    assert splits.summary["drawn_by"] == "test and valid by id, 20 clips without a speaker"
+    assert splits.summary["drawn_by"] == "test and valid by id"

@@ -115,7 +115,7 @@ def test_one_or_two_speakers_are_split_by_clip_and_that_is_told(tmp_path, task, 
     only = "one speaker" if n_speakers == 1 else "2 speakers"
     by_clip = f"test and valid by clip, since the corpus has only {only}"
     # Segments name the speakers, and here those of one clip are those of all others.
-    by_id = "test and valid by id, 48 clips without a speaker"
+    by_id = "test and valid by id"
     assert found.summary["drawn_by"] == (by_id if task == "sd" else by_clip)
 
 

@@ -242,9 +242,8 @@ def _drawn_by(
         n_nameless = sum(clip.speaker is None for clip in drawn)
         how = "id" if n_nameless == len(drawn) else "speaker"
         by_speaker = f"{' and '.join(missing)} by {how}"
-        if n_nameless:
-            by_speaker += f", {n_nameless} clips without a speaker"
-            by_speaker += "" if how == "id" else " by id"
+        if 0 < n_nameless < len(drawn):
+            by_speaker += f", {n_nameless} clips without a speaker by id"
     if not any(given):
         return by_speaker
     n_without = sum(split is None for split in given)

@@ -66,7 +66,9 @@ class Heard:
             return n / n_others >= n_missed / n_keywords
 
         n_equal = bisect.bisect_left(range(len(self.others)), True, key=is_enough)
-        return "equal error, at least 0.5", self.threshold(n_equal, self.noise)
+        equal, least = self.threshold(n_equal), self.threshold(n_equal, self.noise)
+        rule = "no noise or silence accepted" if least > equal else "equal error, at least 0.5"
+        return rule, least
 
     def at(self, log_odds: float) -> dict[str, Any]:
         """The operating point of a threshold, for scores.json."""
