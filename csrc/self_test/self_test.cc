@@ -186,6 +186,7 @@ std::vector<SelfTest> self_test() {
         tested(kernel.name, [&](const Shape& shape) { return is_right(kernel, shape, random); }));
   }
   for (const SelfTest& test : self_test_elementwise()) tests.push_back(test);
+  for (const SelfTest& test : self_test_conv_b1()) tests.push_back(test);
   for (const SelfTest& test : self_test_depthwise_b1()) tests.push_back(test);
   for (const SelfTest& test : self_test_exp()) tests.push_back(test);
   for (const SelfTest& test : self_test_log_mel()) tests.push_back(test);

@@ -15,6 +15,7 @@ struct SelfTest {
 std::vector<SelfTest> self_test();
 
 // Parts of the self test in other files.
+std::vector<SelfTest> self_test_conv_b1();
 std::vector<SelfTest> self_test_depthwise_b1();
 std::vector<SelfTest> self_test_exp();
 std::vector<SelfTest> self_test_elementwise();

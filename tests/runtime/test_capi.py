@@ -194,7 +194,7 @@ def test_a_wrong_instruction_set_is_named_on_one_line_of_ascii(folder):
 MISMATCHES = {
     "add": ("add of 79 and 40", {}),
     "attention_f32": (
-        "attention_f32 of 79 frames and an input of 40 rows, expected 79",
+        "attention_f32 of 40 keys and an input of 79 rows, expected 40",
         {"ints": {"heads": 3, "radius": -1}, "floats": {"score_scale": 0.5}},
     ),
     "repeat": ("repeat of 40 frames, 1 times, to 79", {"ints": {"times": 1}}),

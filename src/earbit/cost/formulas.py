@@ -131,10 +131,12 @@ OTHER_FLOPS: dict[str, Formula] = {
     **dict.fromkeys(_words("add sub mul div neg abs pow sqrt rsqrt exp log sin cos"), per_output),
     **dict.fromkeys(_words("clamp_min clamp_max"), per_output),
     **dict.fromkeys(_words("sum mean"), per_input),
-    "mm": per_dense_product,
     "_fft_r2c": per_real_fft,
 }
 """Tensor operations by name.  Integer outputs are index arithmetic without FLOPs."""
+
+FIXED_PRODUCTS: dict[str, Formula] = {"mm": per_dense_product}
+"""Products with constants, in modules with `has_fixed_products`; all others belong to leaves."""
 
 FREE = frozenset(
     _words(

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from earbit.cost.formulas import (
+    FIXED_PRODUCTS,
     FREE,
     LEAF_MACS,
     OTHER_FLOPS,
@@ -131,12 +132,15 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._follow(args, out, path, is_free)
         if is_free:
             return out
-        if namespace != "aten" or operation not in OTHER_FLOPS:
+        formulas = OTHER_FLOPS
+        if self.running and getattr(self.running[-1][1], "has_fixed_products", False):
+            formulas = OTHER_FLOPS | FIXED_PRODUCTS
+        if namespace != "aten" or operation not in formulas:
             self.unknown_ops[f"{namespace}.{name}"] += 1
             return out
         first = out[0] if isinstance(out, tuple) else out
         if first.is_floating_point() or first.is_complex():
-            n_flops = OTHER_FLOPS[operation](_shapes(args), tuple(first.shape))
+            n_flops = formulas[operation](_shapes(args), tuple(first.shape))
             self.ops.append(
                 Op(
                     name=path,

@@ -56,6 +56,8 @@ class Filterbank(torch.nn.Module):
     """Waveform (B, N) with lengths (B,) in samples -> normalised log mel energies (B, C, T)."""
 
     role: Role = "front_end"
+    has_fixed_products = True
+    """The product with the mels has constants and is no leaf; the profiler counts it."""
 
     def __init__(self, config: FilterbankConfig) -> None:
         super().__init__()
