@@ -8,13 +8,14 @@
 namespace earbit {
 namespace {
 
-struct Shape {
+struct ConvShape {
   int kernel;
   int n_bits;
 };
 
 // Counts of kConvFrames windows for kConvOutputs outputs, against a popcount of every word.
-bool is_right(const ConvB1Kernel& kernel, const Shape& shape, BitOp op, std::mt19937_64& random) {
+bool is_right(const ConvB1Kernel& kernel, const ConvShape& shape, BitOp op,
+              std::mt19937_64& random) {
   const auto n_words = static_cast<int>(words_for(shape.n_bits));
   const int n_planes = (shape.n_bits + 3) / 4;
   const int n_frames = kConvFrames + shape.kernel - 1;
@@ -59,13 +60,13 @@ bool is_right(const ConvB1Kernel& kernel, const Shape& shape, BitOp op, std::mt1
 }  // namespace
 
 std::vector<SelfTest> self_test_conv_b1() {
-  const Shape kShapes[] = {{2, 1}, {3, 4}, {128, 6}, {31, 9}, {16, 64}, {5, 130}};
+  const ConvShape kShapes[] = {{2, 1}, {3, 4}, {128, 6}, {31, 9}, {16, 64}, {5, 130}};
   std::mt19937_64 random(3);
   std::vector<SelfTest> tests;
   const ConvB1Kernel* kernel = conv_b1_kernel(Isa::avx2);
   if (kernel == nullptr || !is_available(kernel->isa)) return tests;
   tests.push_back({kernel->name, true, std::to_string(std::size(kShapes)) + " shapes"});
-  for (const Shape& shape : kShapes) {
+  for (const ConvShape& shape : kShapes) {
     for (BitOp op : {BitOp::exclusive_or, BitOp::conjunction}) {
       if (is_right(*kernel, shape, op, random)) continue;
       tests.back() = {kernel->name, false,
