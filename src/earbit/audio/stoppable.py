@@ -1,4 +1,4 @@
-"""Waits for the decoding of a file in such a way that Ctrl-C ends the wait at once."""
+"""Decoding in a thread, so that Ctrl-C ends the wait for it at once."""
 
 from __future__ import annotations
 

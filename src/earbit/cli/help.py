@@ -49,7 +49,7 @@ def add_help(
 
 
 def overview(commands: Mapping[str, Command]) -> str:
-    """Output of `earbit --help`: one or two lines per command, those of the runtime last."""
+    """Output of `earbit --help`: one or two lines per command, runtime commands last."""
     indent = max(map(len, commands)) + 4
     lines = {
         name: textwrap.indent(

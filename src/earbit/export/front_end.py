@@ -27,8 +27,9 @@ from earbit.nn.norms import FrameBatchNorm, FrameNorm
 def lower_filterbank(program: PlainProgram, front_end: Filterbank, waveform: int) -> int:
     """Lowers log mel energies and their batch norm; a mel is stored from its first bin on."""
     mels = mel_triangles(front_end.n_mels)
-    first = np.minimum((mels > 0).argmax(1), mels.shape[1] - (mels > 0).sum(1).max())
-    columns = first[:, None] + np.arange((mels > 0).sum(1).max())
+    width = (mels > 0).sum(1).max()
+    first = np.minimum((mels > 0).argmax(1), mels.shape[1] - width)
+    columns = first[:, None] + np.arange(width)
     energies = program.add(
         "log_mel",
         [waveform],

@@ -1,7 +1,7 @@
 """Filterbank front end: log mel energies instead of seven learned convolutions.
 
-It costs about 2 % of the arithmetic of a small convolutional front end, has nothing to learn and
-nothing to quantize.  The frames are those of HuBERT, so units, masks and labels fit both.
+It costs a few percent of the arithmetic of a small convolutional front end, and has no weights to
+quantize.  The frames are those of HuBERT, so units, masks and labels fit both.
 """
 
 from __future__ import annotations
