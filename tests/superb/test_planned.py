@@ -11,7 +11,8 @@ from earbit.export.verb import export_model, export_scored
 from earbit.load import load_model
 from earbit.quantize.convert import quantized_leaves_of
 from earbit.runtime.session import Session
-from earbit.superb.verb import Settings, score_model
+from earbit.superb.verb import score_model
+from earbit.superb.work import Settings
 from earbit.upstream import planned, upstream
 
 FEW = Settings(n_steps=30, lrs=(1e-2,))

@@ -11,7 +11,7 @@ from earbit.heads.kinds.vector import drawn_trials
 from earbit.superb.head_file import load_head
 from earbit.superb.runner import run_task
 from earbit.superb.tasks import TASKS
-from earbit.superb.verb import Settings
+from earbit.superb.work import Settings
 from earbit.upstream.features import FrozenFeatures
 
 N_STATES, WIDTH = 2, 4

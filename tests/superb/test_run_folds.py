@@ -12,7 +12,7 @@ from earbit.superb.folds import run_folds
 from earbit.superb.head_file import load_head
 from earbit.superb.ks import KS
 from earbit.superb.runner import run_task
-from earbit.superb.verb import work_on
+from earbit.superb.work import work_on
 
 PROTOCOL = replace(ER.proxy, lrs=(1e-2,), n_steps=30, n_checks=2, d_hidden=8)
 

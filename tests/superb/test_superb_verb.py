@@ -15,7 +15,8 @@ from earbit.errors import ConfigError, DataError
 from earbit.load import random_model
 from earbit.presets import preset
 from earbit.superb import verb
-from earbit.superb.verb import SCRATCH, Settings, score_model, score_on
+from earbit.superb.verb import SCRATCH, score_model, score_on
+from earbit.superb.work import Settings
 from earbit.upstream import upstream
 
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}

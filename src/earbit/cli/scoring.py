@@ -137,7 +137,8 @@ def superb(
         plan_named(plan)
     from earbit.heads.language_model import open_language_model
     from earbit.superb.report import scores_table
-    from earbit.superb.verb import Settings, score_model
+    from earbit.superb.verb import score_model
+    from earbit.superb.work import Settings
 
     export = None
     if upstream == "runtime":

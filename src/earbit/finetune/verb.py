@@ -33,23 +33,26 @@ from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME, require_model
+from earbit.pretrain.checkpoint import CHECKPOINTS
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.clips import clips_among
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
 from earbit.run_folder import claim
-from earbit.superb.finished import finished_scores
+from earbit.superb.finished import finished_score
 from earbit.superb.head_file import HEAD_NAME, TrainedHead, load_head
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import without_rejection
 from earbit.superb.runner import require_parts, say_short, say_splits
 from earbit.superb.task import FINETUNED, Protocol, Task
-from earbit.superb.verb import Settings, named_work
+from earbit.superb.work import Settings, named_work
 from earbit.upstream.planned import Export, require_pytorch
 
 LR = 1e-3
 """Peak learning rate of the head."""
+RESULTS = (f"{CHECKPOINTS}/*", MODEL_FILE_NAME)
+"""Files of a run; a folder without any is free for another one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,11 +243,11 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
     say_ignored(run.corpus)
     say_splits(run.task, run.splits)
     with only_process_in(out_dir):
-        claim(out_dir, "finetune", run.description)
+        claim(out_dir, "finetune", run.description, RESULTS)
         files = [out_dir / name for name in (MODEL_FILE_NAME, HEAD_NAME)]
-        before = finished_scores([out_dir], files, lambda s: ("upstream" in s) == bool(export))
+        before = finished_score(out_dir, files, lambda s: ("upstream" in s) == bool(export))
         if before is not None:
-            return before[0]
+            return before
         run, waveforms = _decoded(run, out_dir)
         clips = Clips(
             task=run.task,

@@ -9,7 +9,7 @@ from typing import Any
 
 from earbit.audio.corpus import Corpus
 from earbit.errors import ConfigError
-from earbit.load import preset_or_model, refuse_quantized
+from earbit.load import load_model, preset_or_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
@@ -59,13 +59,18 @@ class Planned:
         model = [] if self.plan is None else [out_dir / MODEL_FILE_NAME]
         return model + ([] if self.export is None else [out_dir / PROGRAM_NAME])
 
-    def upstream(self, corpus: Corpus, ids: set[str], out_dir: Path, seed: int, n: int) -> Upstream:
+    def upstream(
+        self, corpus: Corpus, ids: set[str], out_dir: Path, seed: int, n: int, *, is_made: bool
+    ) -> Upstream:
         """Calibrates on up to 16 of the clips `ids`, without their labels; n: threads.
 
-        Writes OUT/model.safetensors for a plan, and OUT/program.safetensors for the runtime.
+        is_made: an earlier run of other tasks has written the files, and its model is read.  Writes
+        OUT/model.safetensors for a plan, and OUT/program.safetensors for the runtime.
         """
         model, name = self.model, self.where
-        if self.plan is not None:
+        if is_made and self.plan is not None and (out_dir / MODEL_FILE_NAME).is_file():
+            model = load_model(out_dir)
+        elif self.plan is not None:
             clips = audio_of(corpus, ids, seed)
             model = student_of(model, self.plan, clips, CalibrationConfig()).eval()
             origin = {"stage": "superb", "plan": self.plan.name, "model": self.digest}
