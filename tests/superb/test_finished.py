@@ -67,9 +67,9 @@ def test_a_further_task_is_added_to_finished_ones(folder_of_two_tasks, tmp_path,
     out, data = tmp_path / "out", (str(folder_of_two_tasks),)
     seen, right = [], verb.run_task
 
-    def run_task(task, *arguments, **options):
-        seen.append(task.name)
-        return right(task, *arguments, **options)
+    def run_task(training, *arguments):
+        seen.append(training.task.name)
+        return right(training, *arguments)
 
     monkeypatch.setattr(verb, "run_task", run_task)
     for tasks in (("ks",), ("ks", "er"), ("er",)):

@@ -190,7 +190,7 @@ def superb_report(
         Positional("DIR", "Output folders of `earbit superb`, one for each model."),
     ],
     out: Annotated[
-        Path | None, Option("FILE", "Also write the table to this .csv or .html file.")
+        Path | None, Option("FILE", "Also write the table to this .csv, .html or .tex file.")
     ] = None,
     json: Json = None,
 ) -> None:

@@ -21,7 +21,7 @@ FINETUNED = "fine-tuned, not SUPERB"
 class Protocol:
     """Training settings of the heads of a task."""
 
-    lrs: tuple[float, ...]
+    lrs: tuple[float, ...] = PUBLISHED_LRS
     """Learning rates of the sweep."""
     batch_size: int
     n_steps: int

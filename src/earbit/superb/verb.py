@@ -20,27 +20,24 @@ from earbit.audio.corpus import (
     write_quarantine,
 )
 from earbit.audio.splits import Splits
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.heads.language_model import LanguageModel
-from earbit.heads.metrics import METRICS
-from earbit.model import AudioModel
 from earbit.superb.finished import SCORES_NAME, claim_tasks, finished_score
 from earbit.superb.folds import run_folds
-from earbit.superb.head_file import HEAD_NAME, load_head
+from earbit.superb.head_file import HEAD_NAME
 from earbit.superb.match import run_match
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import add_rejection
 from earbit.superb.runner import check_protocol, run_task, say_splits
-from earbit.superb.scores import cases_by_setting
-from earbit.superb.tasks import task_named
+from earbit.superb.training import Training
 from earbit.superb.with_lm import is_scored_with
-from earbit.superb.work import Settings, Work, named_work, work_on
+from earbit.superb.work import Settings, Work, named_work
 from earbit.upstream.features import CacheName, FrozenFeatures, frozen_features
 from earbit.upstream.names import is_program
 from earbit.upstream.planned import Export, Planned, planned
-from earbit.upstream.upstream import Upstream, model_upstream, program_upstream, upstream_named
+from earbit.upstream.upstream import Upstream, upstream_named
 
 SCRATCH = "superb-features"
 """Folder of cached features in OUT, removed when the scores are written."""
@@ -118,6 +115,7 @@ def score_model(
             upstream = upstream.upstream(
                 first.corpus, first.train_ids, out_dir, seed, threads, is_made=bool(before)
             )
+        record |= upstream.size
         for corpus in opened.values():
             of_corpus = [work for work in todo if work.corpus is corpus]
             if not of_corpus:
@@ -129,7 +127,11 @@ def score_model(
                 into = make_folder(places[work.task.name])
                 # Splits stay as they are, unless clips could not be decoded.
                 left = work if usable is corpus else named_work(work.task, usable)
-                score = score_work(left, features, into, settings, seed, lm) | record
+                score = (
+                    score_work(left, features, into, settings, seed, lm)
+                    | record
+                    | dict(upstream.size)
+                )
                 if left.task.is_spotting and isinstance(left.of_task, Splits):
                     score = add_rejection(
                         score, into, upstream, features, usable, left.of_task, load_waveform
@@ -179,44 +181,7 @@ def score_work(
         return run_match(task, features, of_task, seed=seed)
     say_splits(task, of_task)
     name, protocol = settings.of(task, work.hours)
+    training = Training(task=task, protocol=protocol, features=features, splits=of_task, seed=seed)
     if of_task.folds:
-        return run_folds(
-            task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed
-        )
-    return run_task(
-        task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed, lm=lm
-    )
-
-
-def score_on(
-    model: AudioModel,
-    corpus: Corpus,
-    waveforms: Mapping[str, NDArray[np.float32]],
-    out_dir: Path,
-    *,
-    task: str = "ks",
-    n_steps: int | None = None,
-    seed: int,
-    program: Path | None = None,
-) -> dict[str, Any]:
-    """Scores a model on data in memory, by the proxy protocol.
-
-    program: a packed program whose features are scored with the same head.  An interrupted run
-    resumes with the cached features; a finished run removes them.
-    """
-    work = work_on(task_named(task), corpus)
-    if not isinstance(work.of_task, Splits):
-        raise DataError(f"{task}: a task without a head; take score_model")
-    settings = Settings(protocol="proxy", n_steps=n_steps)
-    scratch = out_dir / SCRATCH
-    upstream = model_upstream("model", model)
-    features, _ = corpus_features(upstream, corpus, work.ids, scratch, waveforms)
-    score = score_work(work, features, out_dir, settings, seed)
-    if program is not None:
-        test = {example.id for example in work.of_task.test}
-        packed, _ = corpus_features(program_upstream(program, 1), corpus, test, scratch, waveforms)
-        cases = cases_by_setting(load_head(out_dir), packed, work.of_task, "test")
-        score["packed_value"] = METRICS[score["metric"]].of(cases[score["setting"]])
-    write_json(out_dir / SCORES_NAME, score)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return score
+        return run_folds(training, out_dir, name)
+    return run_task(training, out_dir, name, lm)[0]

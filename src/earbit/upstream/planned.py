@@ -22,7 +22,7 @@ from earbit.quantize.clips import audio_of
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
 from earbit.upstream.names import FBANK, FOLDER_PREFIX, is_program
-from earbit.upstream.upstream import Upstream, model_upstream, program_upstream
+from earbit.upstream.upstream import Upstream, model_size, model_upstream, program_upstream
 
 PROGRAM_NAME = "program.safetensors"
 Export = Callable[[AudioModel, Path, Path | None], None]
@@ -82,7 +82,9 @@ class Planned:
         self.export(model, program, None)
         # A head on these features is one of the model, and can be packed with it.
         of_program = program_upstream(program, n)
-        return replace(of_program, model_digest=weights_digest(model), device=self.device)
+        size = {**model_size(model), **of_program.size}
+        digest = weights_digest(model)
+        return replace(of_program, model_digest=digest, device=self.device, size=size)
 
 
 def planned(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,9 @@ from earbit.load import preset_or_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.nn.devices import device_named
+from earbit.nn.leaves import MatMul
+from earbit.nn.precision import FLOAT
+from earbit.quantize.convert import quantized_leaves_of
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
 from earbit.units.mfcc import deltas
@@ -42,6 +45,8 @@ class Upstream:
     """Digest of the model that a head belongs to, where it is not `digest`."""
     device: str = "cpu"
     """Device on which heads are trained, and a model in PyTorch runs."""
+    size: Mapping[str, int] = field(default_factory=dict)
+    """`n_parameters` of the model and `n_bytes` of its program, where they are known."""
 
 
 def upstream_named(where: str, *, seed: int, threads: int, device: str = "cpu") -> Upstream:
@@ -71,7 +76,23 @@ def model_upstream(name: str, model: AudioModel, device_name: str = "cpu") -> Up
         states_LTD: Array = torch.cat(model(wave_1N).states).float().cpu().numpy()
         return states_LTD
 
-    return Upstream(name=name, digest=digest, features=features, device=device_name)
+    return Upstream(
+        name=name, digest=digest, features=features, device=device_name, size=model_size(model)
+    )
+
+
+def model_size(model: AudioModel) -> dict[str, int]:
+    """Parameters without those of quantizers, and bytes of packed weights and float32 otherwise."""
+    sizes = {name: p.numel() for name, p in model.named_parameters()}
+    n_bits = FLOAT.weight_bits * sum(sizes.values())
+    for leaf in quantized_leaves_of(model).values():
+        if not isinstance(leaf, MatMul):
+            weight, bits = leaf.weight, leaf.precision.weight_bits
+            n_bits -= (FLOAT.weight_bits - bits) * weight.numel()
+            # Scales of binary weights are not learned, but computed from the weights.
+            n_bits += FLOAT.weight_bits * weight.shape[0] * (bits == 1)
+    n_parameters = sum(size for name, size in sizes.items() if "_quantizer." not in name)
+    return {"n_parameters": n_parameters, "n_bytes": n_bits // 8}
 
 
 def program_upstream(program: Path, threads: int) -> Upstream:
@@ -81,6 +102,7 @@ def program_upstream(program: Path, threads: int) -> Upstream:
         name=str(program),
         digest=file_digest(program),
         features=lambda clip, waveform: session.run(waveform(), layers="all"),
+        size={"n_bytes": program.stat().st_size},
     )
 
 
