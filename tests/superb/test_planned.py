@@ -100,3 +100,14 @@ def test_the_size_of_a_model_is_that_of_its_cost_profile(notes, tmp_path):
         profile = profile_model(model.config, precisions, name="", plan="", n_samples=16_000)
         assert size[plan][0] == pytest.approx(profile.total.parameters, rel=0.01)
         assert size[plan][1] == pytest.approx(profile.storage_bits / 8, rel=0.02)
+
+
+def test_random_weights_in_the_shape_of_a_model_are_those_of_its_preset(notes, tmp_path):
+    """A quantized model has the random weights of its float one."""
+    score("hubert-tiny", notes, tmp_path / "quantized", plan="w8a8")
+    own = score(f"random:{tmp_path / 'quantized'}", notes, tmp_path / "own")
+    preset = score("hubert-tiny", notes, tmp_path / "preset")
+    assert own["model_digest"] == preset["model_digest"]
+    assert own["value"] == preset["value"]
+    with pytest.raises(ConfigError, match="'nowhere' is neither a preset nor a model file"):
+        score("random:nowhere", notes, tmp_path / "none")

@@ -31,7 +31,8 @@ def superb(
         Positional(
             "MODEL",
             "A model folder or file of earbit, a program file, a preset (random weights from "
-            "--seed), `fbank` (log mel energies), or `features:DIR` with a file ID.npy for each "
+            "--seed), `random:MODEL` (random weights in the shape of a model), `fbank` (log mel "
+            "energies), or `features:DIR` with a file ID.npy for each "
             f"clip. {PRESETS_ARE}",
         ),
     ],

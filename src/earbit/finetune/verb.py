@@ -28,7 +28,7 @@ from earbit.heads.head import HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.table import HEADS
-from earbit.load import load_model, preset_or_model
+from earbit.load import load_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
@@ -48,6 +48,7 @@ from earbit.superb.runner import require_parts, say_short, say_splits
 from earbit.superb.task import FINETUNED, Protocol, Task
 from earbit.superb.work import Settings, named_work
 from earbit.upstream.planned import Export, require_pytorch
+from earbit.upstream.upstream import model_named
 
 LR = 1e-3
 """Peak learning rate of the head."""
@@ -139,7 +140,7 @@ def _opened(
     splits = _one_fold(work.of_task)
     require_parts(splits, "fine-tuning")
     _, protocol = settings.of(task, work.hours)
-    model = preset_or_model(where, seed)
+    model = model_named(where, seed)
     taught = None if teacher is None else _teacher(teacher, task)
     config = _config(settings, task, protocol, None if taught is None else taught[1], changes)
     if taught is not None:

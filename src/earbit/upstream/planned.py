@@ -9,7 +9,7 @@ from typing import Any
 
 from earbit.audio.corpus import Corpus
 from earbit.errors import ConfigError
-from earbit.load import load_model, preset_or_model, refuse_quantized
+from earbit.load import load_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
@@ -22,7 +22,13 @@ from earbit.quantize.clips import audio_of
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
 from earbit.upstream.names import FBANK, FOLDER_PREFIX, is_program
-from earbit.upstream.upstream import Upstream, model_size, model_upstream, program_upstream
+from earbit.upstream.upstream import (
+    Upstream,
+    model_named,
+    model_size,
+    model_upstream,
+    program_upstream,
+)
 
 PROGRAM_NAME = "program.safetensors"
 Export = Callable[[AudioModel, Path, Path | None], None]
@@ -95,7 +101,7 @@ def planned(
     Raises ConfigError for an upstream that is no model, and for a quantized model with a plan.
     """
     require_pytorch(where, "--plan" if plan is not None else "--upstream runtime")
-    model = preset_or_model(where, seed)
+    model = model_named(where, seed)
     if plan is not None and where not in PRESETS:
         refuse_quantized(where, model, "leave out --plan")
     chosen = None if plan is None else plan_for(where, model, plan)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from earbit.frames import HOP_SAMPLES
-from earbit.load import preset_or_model
+from earbit.load import preset_or_model, random_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.nn.devices import device_named
@@ -22,7 +22,7 @@ from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
 from earbit.units.mfcc import deltas
 from earbit.units.sources import folder_digest, read_features
-from earbit.upstream.names import FBANK, FOLDER_PREFIX, is_program, require_upstream
+from earbit.upstream.names import FBANK, FOLDER_PREFIX, RANDOM_PREFIX, is_program, require_upstream
 
 N_MELS = 80
 FBANK_HOP_SAMPLES = 160
@@ -50,7 +50,7 @@ class Upstream:
 
 
 def upstream_named(where: str, *, seed: int, threads: int, device: str = "cpu") -> Upstream:
-    """An upstream by name: `fbank`, `features:DIR`, a program file, or a model or preset.
+    """An upstream by name: `fbank`, `features:DIR`, a program file, or a name for `model_named`.
 
     Raises ConfigError for an unknown name, and UnsupportedError without the device.
     """
@@ -62,7 +62,13 @@ def upstream_named(where: str, *, seed: int, threads: int, device: str = "cpu") 
         return replace(folder_upstream(Path(where.removeprefix(FOLDER_PREFIX))), device=device)
     if is_program(where):
         return replace(program_upstream(Path(where), threads), device=device)
-    return model_upstream(where, preset_or_model(where, seed), device)
+    return model_upstream(where, model_named(where, seed), device)
+
+
+def model_named(where: str, seed: int) -> AudioModel:
+    """A model or preset by name; after `random:` its shape in float with weights from the seed."""
+    model = preset_or_model(where.removeprefix(RANDOM_PREFIX), seed)
+    return random_model(model.config, seed).eval() if where.startswith(RANDOM_PREFIX) else model
 
 
 def model_upstream(name: str, model: AudioModel, device_name: str = "cpu") -> Upstream:
