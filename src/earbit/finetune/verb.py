@@ -78,7 +78,7 @@ class Run:
             "superb": {"tasks": [self.task.name], "seed": self.seed, "resplit": self.resplit},
             "plan": None if self.plan is None else self.plan.name,
             "rules": None if self.plan is None else self.plan.described(),
-            "config": to_dict(self.config),
+            "config": to_dict(self.config, without_later=True),
             "model": weights_digest(self.model),
             "distilled_from": None if self.teacher is None else self.teacher[1].model_digest,
             "corpus": self.corpus.digest,
