@@ -40,10 +40,15 @@ def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
         fold_of[cut.id] = str(fold) if isinstance(fold, (str, int)) and fold != "" else None
     n_without = len(labels) - len(examples)
     if not examples:
+        cure = (
+            f"such as {task.example}; a table (--labels) cannot hold it"
+            if task.example
+            else "`earbit prepare folder --root DIR --labels FILE.csv --out OUT` makes it from a "
+            f"table with the columns path and {task.label}"
+        )
         raise DataError(
             f"no clip among {n_without} has a usable `{task.label}`, which {task.title} needs "
-            "in manifest.jsonl beside the audio (docs/corpus.md); `earbit prepare folder --root "
-            "DIR --labels FILE.csv --out OUT` makes it from a table"
+            f"in manifest.jsonl beside the audio (docs/corpus.md); {cure}"
         )
     if task.is_folded and any(fold_of.values()):
         return fold_splits(examples, fold_of)

@@ -18,6 +18,7 @@ SD = Task(
     name="sd",
     title="speaker diarization",
     label="segments",
+    example='"segments": [[0.0, 1.5, "anna"], [1.2, 3.0, "ben"]]',
     kind="segments",
     head="frame_lstm",
     metrics=("der",),

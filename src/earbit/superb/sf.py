@@ -81,6 +81,7 @@ SF = Task(
     name="sf",
     title="slot filling",
     label="slots",
+    example='"text": "fly to rome", "slots": {"city": "rome"}',
     targets=marked_texts,
     kind="sequence",
     head="blstm",
