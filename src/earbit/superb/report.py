@@ -78,7 +78,7 @@ def _rejection(found: Mapping[str, Any]) -> str:
     )
     return (
         f"keywords below a probability of {shown_probability(test['log_odds'])} "
-        f"({found['rule']}) are rejected: "
+        f"(picked on the validation part: {found['rule']}) are rejected; on the test part: "
         f"{shown('accuracy', test['misses'])} % misses, {false_accepts}, "
         f"{test['noise_accepted']} of {test['n_noise']} clips of silence and noise accepted"
     )
