@@ -17,7 +17,8 @@ from earbit.run import run_files
 from earbit.runtime import Session
 from earbit.superb.head_file import load_head
 from earbit.superb.report import scores_table
-from earbit.superb.verb import Settings, score_model
+from earbit.superb.verb import score_model
+from earbit.superb.work import Settings
 
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 

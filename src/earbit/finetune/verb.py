@@ -28,28 +28,32 @@ from earbit.heads.head import HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.table import HEADS
-from earbit.load import load_model, preset_or_model
+from earbit.load import load_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME, require_model
+from earbit.pretrain.checkpoint import CHECKPOINTS
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.clips import clips_among
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
 from earbit.run_folder import claim
-from earbit.superb.finished import finished_scores
+from earbit.superb.finished import finished_score
 from earbit.superb.head_file import HEAD_NAME, TrainedHead, load_head
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import without_rejection
 from earbit.superb.runner import require_parts, say_short, say_splits
 from earbit.superb.task import FINETUNED, Protocol, Task
-from earbit.superb.verb import Settings, named_work
+from earbit.superb.work import Settings, named_work
 from earbit.upstream.planned import Export, require_pytorch
+from earbit.upstream.upstream import model_named
 
 LR = 1e-3
 """Peak learning rate of the head."""
+RESULTS = (f"{CHECKPOINTS}/*", MODEL_FILE_NAME)
+"""Files of a run; a folder without any is free for another one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,7 +140,7 @@ def _opened(
     splits = _one_fold(work.of_task)
     require_parts(splits, "fine-tuning")
     _, protocol = settings.of(task, work.hours)
-    model = preset_or_model(where, seed)
+    model = model_named(where, seed)
     taught = None if teacher is None else _teacher(teacher, task)
     config = _config(settings, task, protocol, None if taught is None else taught[1], changes)
     if taught is not None:
@@ -240,11 +244,11 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
     say_ignored(run.corpus)
     say_splits(run.task, run.splits)
     with only_process_in(out_dir):
-        claim(out_dir, "finetune", run.description)
+        claim(out_dir, "finetune", run.description, RESULTS)
         files = [out_dir / name for name in (MODEL_FILE_NAME, HEAD_NAME)]
-        before = finished_scores([out_dir], files, lambda s: ("upstream" in s) == bool(export))
+        before = finished_score(out_dir, files, lambda s: ("upstream" in s) == bool(export))
         if before is not None:
-            return before[0]
+            return before
         run, waveforms = _decoded(run, out_dir)
         clips = Clips(
             task=run.task,
