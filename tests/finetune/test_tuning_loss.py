@@ -41,7 +41,8 @@ def batch(waves, goals):
     wave_BN = torch.zeros(len(waves), max(SIZES))
     for row, wave in zip(wave_BN, waves, strict=True):
         row[: wave.size] = torch.from_numpy(wave)
-    return ClipBatch(wave_BN, torch.tensor(SIZES), goals)
+    mask_BT = torch.zeros(len(waves), n_frames_of(max(SIZES)), dtype=torch.bool)
+    return ClipBatch(wave_BN, torch.tensor(SIZES), goals, mask_BT)
 
 
 def alone(network, wave):
@@ -157,5 +158,12 @@ def test_masked_frames_are_hidden_from_the_network_and_not_from_its_teacher(wave
     loss = tuning_loss(student, student, found, "class", clips.slots, config)
     # Equal weights, so the hidden frames alone make a distance.
     assert float(loss.parts["state_distance"]) > 0.01
-    seen = tuning_loss(student, student, replace(found, mask_BT=None), "class", clips.slots, config)
+    seen = tuning_loss(
+        student,
+        student,
+        replace(found, mask_BT=found.mask_BT & False),
+        "class",
+        clips.slots,
+        config,
+    )
     assert float(seen.parts["state_distance"]) == pytest.approx(0, abs=1e-6)

@@ -15,6 +15,7 @@ from earbit.pretrain.machine import check_device_name
 from earbit.pretrain.masking import MaskConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 
+NO_MASK = MaskConfig(probability=0.0, span_frames=5, min_spans=1)
 LAYER = re.compile(r"model\.encoder\.layers\.(\d+)\.")
 
 
@@ -32,9 +33,8 @@ class FinetuneConfig:
     """Longer training clips are cropped at random to this length in seconds."""
     augment: AugmentConfig = field(default=AugmentConfig(), metadata=LATER)
     """Random changes of the audio."""
-    mask: MaskConfig | None = field(default=None, metadata=LATER)
-    """Spans of frames hidden from the encoder, for example {"probability": 0.3, "span_frames": 5};
-    None hides none (wav2vec 2.0, arXiv 2006.11477, appendix B)."""
+    mask: MaskConfig = field(default=NO_MASK, metadata=LATER)
+    """Spans of frames hidden from the encoder (wav2vec 2.0, arXiv 2006.11477, appendix B)."""
     encoder_lr_factor: float = 0.5
     """Learning rate of the last layer of the encoder, divided by that of the head."""
     layer_decay: float = 1.0

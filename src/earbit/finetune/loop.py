@@ -186,7 +186,5 @@ def batch_of(
         wave_BN, augmented(waveforms, config.augment, generator), strict=True
     ):
         row[: len(changed_N)] = changed_N
-    mask_BT = None
-    if config.mask is not None:
-        mask_BT = batch_mask(len(lengths), n_frames_of(max(lengths)), config.mask, generator)
+    mask_BT = batch_mask(len(lengths), n_frames_of(max(lengths)), config.mask, generator)
     return ClipBatch(wave_BN, torch.tensor(lengths), goals, mask_BT)

@@ -79,14 +79,16 @@ class ClipBatch:
     lengths: Tensor
     """Samples without padding (B,)."""
     goals: Sequence[Tensor]
-    mask_BT: Tensor | None = None
+    mask_BT: Tensor
     """True for frames that are hidden from the network, and not from its teacher."""
 
     def on(self, device: torch.device) -> ClipBatch:
         """The batch on a device."""
         goals = [moved(goal, device) for goal in self.goals]
-        mask_BT = None if self.mask_BT is None else moved(self.mask_BT, device)
-        return ClipBatch(moved(self.wave_BN, device), moved(self.lengths, device), goals, mask_BT)
+        wave_BN, lengths, mask_BT = (
+            moved(tensor, device) for tensor in (self.wave_BN, self.lengths, self.mask_BT)
+        )
+        return ClipBatch(wave_BN, lengths, goals, mask_BT)
 
 
 def tuning_loss(
