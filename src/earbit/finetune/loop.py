@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from earbit.audio.augment import AugmentConfig, augmented
+from earbit.audio.augment import augmented
 from earbit.audio.splits import Splits
 from earbit.errors import DataError
 from earbit.finetune.config import FinetuneConfig, lr_factor
@@ -29,6 +29,7 @@ from earbit.heads.kinds.table import KINDS
 from earbit.nn.devices import autocast, device_named, on_device
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.checkpoint import Position
+from earbit.pretrain.masking import batch_mask
 from earbit.pretrain.optimiser import build_optimiser, lr_at, set_lr
 from earbit.pretrain.steps import apply_gradient, run_steps
 from earbit.superb.task import Task
@@ -129,10 +130,7 @@ def _step(
     # In evaluation mode a frozen model has neither dropout nor new statistics of batch norm.
     network.model.train(step > config.frozen_steps)
     batch_seed = (seed << 32) + step
-    batch = batch_of(
-        examples, clips, config.max_s, torch.Generator().manual_seed(batch_seed), config.augment
-    )
-    batch = batch.on(device)
+    batch = batch_of(examples, clips, config, torch.Generator().manual_seed(batch_seed)).on(device)
     # Dropout and masks use torch's global generator, seeded for this step and then restored.
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -163,18 +161,20 @@ def _step(
 def batch_of(
     examples: Sequence[Example],
     clips: Clips,
-    max_s: float | None,
+    config: FinetuneConfig,
     generator: torch.Generator,
-    augment: AugmentConfig,
 ) -> ClipBatch:
-    """Augmented audio and targets of clips; longer ones are cropped to `max_s` at random."""
+    """Augmented audio, targets and mask of clips; longer ones are cropped to `max_s` at random."""
     waveforms, goals = [], []
     encode = KINDS[clips.task.kind].encode
     for example in examples:
         wave_N = clips.waveforms[example.id]
         n_frames = n_frames_of(wave_N.size)
         goal = encode(example.target, clips.slots, n_frames, HOP_SAMPLES)
-        if max_s is not None and n_frames > (kept := max(1, round(max_s * FRAME_RATE_HZ))):
+        kept = n_frames
+        if config.max_s is not None:
+            kept = min(n_frames, max(1, round(config.max_s * FRAME_RATE_HZ)))
+        if n_frames > kept:
             start = int(torch.randint(n_frames - kept + 1, (), generator=generator))
             wave_N = wave_N[start * HOP_SAMPLES :][: n_samples_of(kept)]
             goal = goal[start : start + kept] if goal.dim() == 2 else goal
@@ -182,6 +182,9 @@ def batch_of(
         goals.append(goal)
     lengths = [len(wave_N) for wave_N in waveforms]
     wave_BN = torch.zeros(len(waveforms), max(lengths))
-    for row, changed_N in zip(wave_BN, augmented(waveforms, augment, generator), strict=True):
+    for row, changed_N in zip(
+        wave_BN, augmented(waveforms, config.augment, generator), strict=True
+    ):
         row[: len(changed_N)] = changed_N
-    return ClipBatch(wave_BN, torch.tensor(lengths), goals)
+    mask_BT = batch_mask(len(lengths), n_frames_of(max(lengths)), config.mask, generator)
+    return ClipBatch(wave_BN, torch.tensor(lengths), goals, mask_BT)
