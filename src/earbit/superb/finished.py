@@ -42,6 +42,7 @@ def claim_tasks(folder: Path, run: Mapping[str, Any]) -> tuple[list[str], bool]:
     tasks = before | asked
     if len(before) == 1 < len(tasks):
         into = make_folder(folder / next(iter(before)))
+        say(f"{folder}: with a second task, the head and score of the first one move to {into}")
         for name in OF_TASK:
             if (folder / name).exists():
                 (folder / name).replace(into / name)
