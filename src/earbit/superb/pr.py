@@ -28,6 +28,6 @@ PR = Task(
     head="frame_linear",
     metrics=("per",),
     published=Protocol(batch_size=32, n_steps=100_000, n_checks=100, d_hidden=256),
-    proxy=Protocol(lrs=(1e-2,), batch_size=16, n_steps=1_000, n_checks=5, d_hidden=256),
+    proxy=Protocol(lrs=(1e-2,), batch_size=16, n_steps=4_000, n_checks=20, d_hidden=256),
     source="SUPERB, arXiv 2105.01051",
 )
