@@ -23,8 +23,8 @@ struct NeedsWholeClip : std::invalid_argument {
 };
 
 // Audio for a stream that is finished, or whose last call failed.
-struct StreamEnded : std::logic_error {
-  using std::logic_error::logic_error;
+struct StreamEnded : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
 };
 
 class Program;
