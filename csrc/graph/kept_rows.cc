@@ -24,7 +24,7 @@ void KeptRows::move_to(int64_t first, int64_t end) {
   const bool is_large = capacity_ > 4 * n && bytes() > (1 << 16);
   if (n > capacity_ || is_large) {
     // Room for some more, so that rows are seldom moved.
-    const int64_t capacity = n + n / 2 + 1;
+    const int64_t capacity = n + n / 4 + 1;
     std::shared_ptr<void> buffer = memory_->take(static_cast<size_t>(type_.bytes(capacity)));
     copy_to(buffer.get(), capacity, stay);
     buffer_ = std::move(buffer);
@@ -37,6 +37,12 @@ void KeptRows::move_to(int64_t first, int64_t end) {
     at_ += first - rows_.begin;
   }
   rows_ = {first, end};
+}
+
+void KeptRows::clear() {
+  rows_.begin = rows_.end;
+  buffer_ = nullptr;
+  capacity_ = at_ = 0;
 }
 
 // Copies rows to the start of a buffer, which may be the same.

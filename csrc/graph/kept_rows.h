@@ -22,6 +22,9 @@ class KeptRows {
   // Throws std::bad_alloc and std::invalid_argument for more than kMaxBytes; nothing changes then.
   void move_to(int64_t first, int64_t end);
 
+  // Forgets all rows, and gives their memory back.
+  void clear();
+
  private:
   void copy_to(void* data, int64_t capacity, const Rows& rows) const;
 

@@ -27,8 +27,17 @@ Stream::Stream(const Program& program, const std::vector<int>& outputs, int n_th
                          ", needs the whole clip");
   }
   for (const Chain& chain : plan_.chains) {
+    std::vector<Input>& inputs = inputs_.emplace_back();
     for (int s : chain.steps) {
-      for (int id : program.steps()[s].inputs) readers_[id].push_back(s);
+      const Step& step = program.steps()[s];
+      for (size_t k = 0; k < step.inputs.size(); ++k) {
+        const int id = step.inputs[k];
+        const Needs needs = step.op->needs(k);
+        readers_[id].push_back({s, needs});
+        const bool is_own =
+            std::find(chain.steps.begin(), chain.steps.end(), id - 1) != chain.steps.end();
+        if (!is_own) inputs.push_back({id, needs});
+      }
     }
   }
   for (const std::vector<int>& values : plan_.slots) {
@@ -83,7 +92,7 @@ std::vector<Value> Stream::take() {
     const Type& type = program_.type(id);
     Value value = Value::make(program_.memory(), type, n);
     if (n > 0) {
-      const View view = slots_[plan_.places[id].index].view();
+      const View view = view_of(id);
       const int n_parts = type.kind == Kind::bits ? type.groups : 1;
       const int64_t n_bytes = type.row_bytes() / n_parts;
       for (int part = 0; part < n_parts; ++part) {
@@ -126,63 +135,49 @@ void Stream::expect_open() const {
 // Computes all rows that the values so far are enough for.
 void Stream::advance(bool is_end, Cancel* cancel) {
   ChainRunner runner(program_.steps(), plan_, program_.memory(), n_threads_, cancel);
-  runner.place(0, samples_.view());
   for (size_t c = 0; c < plan_.chains.size(); ++c) {
     const Chain& chain = plan_.chains[c];
-    const Rows rows{n_rows_[chain.steps.front() + 1], rows_of(chain, is_end)};
-    if (rows.size() > 0) {
-      for (int slot : chain.takes) {
-        slots_[slot].move_to(first_needed(slot), rows.end);
-      }
-    }
-    for (int slot : chain.takes) {
-      for (int id : plan_.slots[slot]) {
-        View view = slots_[slot].view();
-        view.type = program_.type(id);
-        runner.place(id, view);
-      }
-    }
+    const Rows rows{n_rows_[chain.steps.front() + 1], rows_of(c, is_end)};
     if (rows.size() <= 0) continue;
+    for (int slot : chain.takes) slots_[slot].move_to(first_needed(slot), rows.end);
+    for (const Input& input : inputs_[c]) runner.place(input.id, view_of(input.id));
+    for (int s : chain.steps) {
+      if (plan_.places[s + 1].kind == Place::Kind::slot) runner.place(s + 1, view_of(s + 1));
+    }
     if (states_[c] == nullptr) states_[c] = runner.start(chain);
     runner.run(chain, rows, states_[c].get());
     for (int s : chain.steps) n_rows_[s + 1] = rows.end;
+    // Memory of rows that nothing reads again is for the next chains.
+    for (int slot : chain.frees) {
+      if (first_needed(slot) == slots_[slot].rows().end) slots_[slot].clear();
+    }
   }
+}
+
+View Stream::view_of(int id) const {
+  View view = id == 0 ? samples_.view() : slots_[plan_.places[id].index].view();
+  view.type = program_.type(id);  // values of one slot may differ in all but the bytes of a row
+  return view;
 }
 
 // Rows of a chain that its inputs are enough for.
-int64_t Stream::rows_of(const Chain& chain, bool is_end) const {
-  int64_t n = rows_of(chain.steps.front(), is_end);
-  for (size_t i = 1; i < chain.steps.size(); ++i) {
-    for (int id : program_.steps()[chain.steps[i]].inputs) {
-      const bool is_own =
-          std::find(chain.steps.begin(), chain.steps.end(), id - 1) != chain.steps.end();
-      if (!is_own) n = std::min(n, n_rows_[id]);
-    }
-  }
-  return n;
-}
-
-int64_t Stream::rows_of(int s, bool is_end) const {
-  const Step& step = program_.steps()[s];
-  if (is_end) {
-    try {
-      return rows_of_step(step, n_rows_);
-    } catch (const UnfitRows&) {
-      throw;
-    } catch (const std::invalid_argument&) {
-      return 0;  // all of the audio is too short for a row
-    }
-  }
+int64_t Stream::rows_of(size_t chain, bool is_end) const {
   int64_t n = kMaxRows;
-  for (size_t k = 0; k < step.inputs.size(); ++k) {
-    Needs needs = step.op->needs(k);
+  for (const Input& input : inputs_[chain]) {
+    Needs needs = input.needs;
     needs.pad_right = 0;  // the audio may go on
-    n = std::min(n, needs.count(n_rows_[step.inputs[k]]));
+    n = std::min(n, needs.count(n_rows_[input.id]));
   }
-  return n;
+  if (!is_end) return n;
+  try {
+    return rows_of_step(program_.steps()[plan_.chains[chain].steps.front()], n_rows_);
+  } catch (const UnfitRows&) {
+    throw;
+  } catch (const std::invalid_argument&) {
+    return 0;  // all of the audio is too short for a row
+  }
 }
 
-// The first row of a slot that a step or the caller has yet to read.
 int64_t Stream::first_needed(int slot) const {
   int64_t first = kMaxRows;
   for (int id : plan_.slots[slot]) first = std::min(first, first_read(id));
@@ -191,13 +186,9 @@ int64_t Stream::first_needed(int slot) const {
 
 int64_t Stream::first_read(int id) const {
   int64_t first = n_rows_[id];
-  for (int s : readers_[id]) {
-    const Step& step = program_.steps()[s];
-    const int64_t next = n_rows_[s + 1];
-    for (size_t k = 0; k < step.inputs.size(); ++k) {
-      if (step.inputs[k] == id)
-        first = std::min(first, step.op->needs(k).of({next, next + 1}).begin);
-    }
+  for (const Reader& reader : readers_[id]) {
+    const int64_t next = n_rows_[reader.step + 1];
+    first = std::min(first, reader.needs.of({next, next + 1}).begin);
   }
   for (size_t i = 0; i < n_taken_.size(); ++i) {
     if (plan_.wanted.outputs[i] == id) first = std::min(first, n_taken_[i]);

@@ -57,17 +57,30 @@ class Stream {
  private:
   enum class Phase { open, finished, broken };
 
+  // A step that reads a value.
+  struct Reader {
+    int step;
+    Needs needs;
+  };
+
+  // A value that a chain reads and does not compute.
+  struct Input {
+    int id;
+    Needs needs;  // of the first step; other steps read the same rows
+  };
+
   void expect_open() const;
   void advance(bool is_end, Cancel* cancel);
-  int64_t rows_of(const Chain& chain, bool is_end) const;
-  int64_t rows_of(int step, bool is_end) const;
+  int64_t rows_of(size_t chain, bool is_end) const;
+  View view_of(int id) const;
   int64_t first_needed(int slot) const;
   int64_t first_read(int id) const;
 
   const Program& program_;
   Plan plan_;
   int n_threads_;
-  std::vector<std::vector<int>> readers_;  // steps that read a value
+  std::vector<std::vector<Reader>> readers_;  // of every value
+  std::vector<std::vector<Input>> inputs_;    // of every chain
   mutable std::mutex mutex_;
   Phase phase_ = Phase::open;
   KeptRows samples_;
