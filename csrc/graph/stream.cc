@@ -22,6 +22,9 @@ Stream::Stream(const Program& program, const std::vector<int>& outputs, int n_th
       samples_(program.type(0), program.memory()),
       n_rows_(program.n_values(), 0),
       n_taken_(outputs.size(), 0) {
+  if (std::find(outputs.begin(), outputs.end(), 0) != outputs.end()) {
+    throw std::invalid_argument("value 0, the audio, is no result of a stream");
+  }
   if (const std::optional<int> s = first_of_whole_clip(program.steps(), outputs)) {
     throw NeedsWholeClip("op " + std::to_string(*s) + ", " + program.steps()[*s].name +
                          ", needs the whole clip");

@@ -51,13 +51,14 @@ class Stream:
         if not is_number(window_s) or not 0.1 <= window_s <= 3600:
             raise ConfigError(f"window_s={window_s!r}; allowed are numbers from 0.1 to 3600")
         self._path, self._program, self._head, self._threads = path, program, head, threads
+        # Also without frames: scores are those of features that know all audio before them.
+        require_streaming(str(path), program, [output])
         self._has_frames = has_frames
         self._ids = [output] if has_frames else []
         self._of_head = [] if self._head is None else self._values_of(self._head)
         self._ids += self._of_head
         if not self._ids:
             raise ConfigError("frames=False for a program without a head; nothing would be left")
-        require_streaming(str(path), self._program, self._ids)
         self._stream = _core.Stream(self._program, self._ids, threads)
         self._window_rows = max(1, round(window_s * FRAME_RATE_HZ))
         self._lock = threading.RLock()
