@@ -45,7 +45,7 @@ def operands(n_frames: int) -> list[torch.Tensor]:
 
 
 def windowed(window: int) -> Callable[..., torch.Tensor]:
-    attention = WindowAttention(N_HEADS * HEAD_WIDTH, N_HEADS, 0.0, window)
+    attention = WindowAttention(N_HEADS * HEAD_WIDTH, N_HEADS, 0.0, window // 2)
     return lambda q, k, v: attention.attend(q * HEAD_WIDTH**-0.5, k, v, None)
 
 

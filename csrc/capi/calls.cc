@@ -8,19 +8,6 @@ namespace {
 // Fixed size, so that a message can be stored when memory has run out.
 thread_local char message_of_thread[1024] = "";
 
-// Asks for the end of runs that have begun before a call of earbit_cancel.
-class CancelledSince : public Cancel {
- public:
-  explicit CancelledSince(const std::atomic<uint64_t>& n_cancels)
-      : n_cancels_(n_cancels), at_start_(n_cancels.load()) {}
-
-  bool is_asked() const noexcept override { return n_cancels_.load() != at_start_; }
-
- private:
-  const std::atomic<uint64_t>& n_cancels_;
-  uint64_t at_start_;
-};
-
 }  // namespace
 
 const char* last_error() noexcept { return message_of_thread; }
@@ -62,9 +49,23 @@ void require_finite(const float* samples, int64_t n_samples) {
   }
 }
 
+earbit_kind kind_of(const Head& head) {
+  if (head.kind == "sequence") return EARBIT_SEQUENCE;
+  if (head.kind == "vector") return EARBIT_VECTOR;
+  return head.kind == "segments" ? EARBIT_SEGMENTS : EARBIT_CLASS;
+}
+
+const Head& head_of(const earbit_program* program) {
+  require(program != nullptr, "program");
+  if (!program->loaded.head) {
+    throw BadArgument("the program has no head; `earbit export --head` makes one that has");
+  }
+  return *program->loaded.head;
+}
+
 std::vector<Value> values(const earbit_program& program, const float* samples, int64_t n_samples,
                           const std::vector<int>& ids, int n_threads) {
-  CancelledSince cancel(program.n_cancels);
+  CancelledSince cancel(program);
   return program.loaded.program->run(samples, n_samples, ids, n_threads, &cancel);
 }
 

@@ -73,6 +73,23 @@ void require_range(const char* name, int64_t value, int64_t low, int64_t high);
 void require_length(int64_t n_samples);
 void require_finite(const float* samples, int64_t n_samples);
 
+// Asks for the end of runs that have begun before a call of earbit_cancel.
+class CancelledSince : public Cancel {
+ public:
+  explicit CancelledSince(const earbit_program& program)
+      : n_cancels_(program.n_cancels), at_start_(program.n_cancels.load()) {}
+
+  bool is_asked() const noexcept override { return n_cancels_.load() != at_start_; }
+
+ private:
+  const std::atomic<uint64_t>& n_cancels_;
+  uint64_t at_start_;
+};
+
+// The head; throws BadArgument without one.
+const Head& head_of(const earbit_program* program);
+earbit_kind kind_of(const Head& head);
+
 // Computes values; earbit_cancel ends it with Cancelled.
 std::vector<Value> values(const earbit_program& program, const float* samples, int64_t n_samples,
                           const std::vector<int>& ids, int n_threads);

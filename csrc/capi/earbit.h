@@ -177,6 +177,63 @@ EARBIT_API earbit_status earbit_segments(const earbit_program* program, const fl
                                          int window, earbit_segment* segments, int64_t n_segments,
                                          int64_t* n_found);
 
+/* Audio that arrives in pieces, for a program whose features do not need the whole clip.  All
+ * results are those of the whole audio, bit for bit, for pieces of any sizes, and memory does not
+ * grow with the audio as long as results are read.  Streams share an open program, which must stay
+ * open; each may be used by one thread after another, and all at the same time. */
+typedef struct earbit_stream earbit_stream;
+
+/* Samples from the start of a frame to the last that its features follow from, at 16 kHz; 0 for a
+ * program that needs the whole clip, and earbit_error() names the op. */
+EARBIT_API int64_t earbit_latency(const earbit_program* program);
+
+/* What a stream computes: features, what its head says, or the sum of both. */
+#define EARBIT_STREAM_FRAMES 1
+#define EARBIT_STREAM_SCORES 2
+
+/* Opens a stream with up to n_threads threads, which few programs need.  window: frames of the last
+ * audio that scores of a class or a vector are computed of, 50 for a second; other heads ignore it.
+ * On success *stream is to be closed by earbit_stream_close, on failure it is null. */
+EARBIT_API earbit_status earbit_stream_open(const earbit_program* program, int results,
+                                            int64_t window, int n_threads, earbit_stream** stream);
+
+/* Frees a stream that no thread uses any more; null is allowed. */
+EARBIT_API void earbit_stream_close(earbit_stream* stream);
+
+/* Adds mono audio at 16 kHz, floats in [-1, 1], of any length.  EARBIT_BAD_ARGUMENT after
+ * earbit_stream_finish, and after a failure, EARBIT_CANCELLED among them: the stream must be
+ * reset. Audio that is not finite is refused and changes nothing. */
+EARBIT_API earbit_status earbit_stream_accept(earbit_stream* stream, const float* samples,
+                                              int64_t n_samples);
+
+/* Ends the audio: computes the last frames, which waited for more. */
+EARBIT_API earbit_status earbit_stream_finish(earbit_stream* stream);
+
+/* Begins again with other audio.  Results that were not read are lost. */
+EARBIT_API earbit_status earbit_stream_reset(earbit_stream* stream);
+
+/* Frames since the last call of earbit_stream_frames; 0 for null. */
+EARBIT_API int64_t earbit_stream_n_frames(const earbit_stream* stream);
+
+/* Writes up to n_frames of them, (frames, width) row by row, to `features`, and how many to
+ * *n_written; the others are for the next call. */
+EARBIT_API earbit_status earbit_stream_frames(earbit_stream* stream, float* features,
+                                              int64_t n_frames, int64_t* n_written);
+
+/* Rows of scores that earbit_stream_scores has: 1 for a class or a vector as soon as there is
+ * enough audio, else frames since the last call; 0 for null. */
+EARBIT_API int64_t earbit_stream_n_scores(const earbit_stream* stream);
+
+/* Writes up to n_rows rows of scores, (rows, earbit_head_width), and how many to *n_written.  A row
+ * for a class or a vector is of the last `window` frames. */
+EARBIT_API earbit_status earbit_stream_scores(earbit_stream* stream, float* scores, int64_t n_rows,
+                                              int64_t* n_written);
+
+/* Writes the text since the last call, UTF-8 with a final 0, from the rows of scores since then,
+ * which are read by it.  The texts of all calls, joined, are that of the audio.  If n_bytes are too
+ * few, writes an empty text and returns EARBIT_BAD_ARGUMENT, and the text is for the next call. */
+EARBIT_API earbit_status earbit_stream_text(earbit_stream* stream, char* text, int64_t n_bytes);
+
 /* What was wrong in the last call of this thread that failed, one line of UTF-8; valid until the
  * next call in this thread. */
 EARBIT_API const char* earbit_error(void);

@@ -14,25 +14,11 @@ using namespace earbit;
 
 constexpr double kFrameSeconds = 320.0 / 16000.0;
 
-earbit_kind kind_of(const Head& head) {
-  if (head.kind == "sequence") return EARBIT_SEQUENCE;
-  if (head.kind == "vector") return EARBIT_VECTOR;
-  return head.kind == "segments" ? EARBIT_SEGMENTS : EARBIT_CLASS;
-}
-
-const Head& head_of(const earbit_program* program) {
-  require(program != nullptr, "program");
-  if (!program->loaded.head) {
-    throw BadArgument("the program has no head; `earbit export --head` makes one that has");
-  }
-  return *program->loaded.head;
-}
-
 // The head, if it is of this kind.
 const Head& head_of(const earbit_program* program, earbit_kind kind) {
   constexpr const char* kFunctions[] = {"", "earbit_likeliest", "earbit_text", "earbit_embedding",
                                         "earbit_segments"};
-  const Head& head = head_of(program);
+  const Head& head = earbit::head_of(program);
   if (kind_of(head) != kind) {
     throw BadArgument("the program has a head of kind '" + head.kind + "'; call " +
                       kFunctions[kind_of(head)]);

@@ -37,6 +37,7 @@ class Attributes {
   float number(const std::string& name);
   // A number above 0.
   float positive(const std::string& name);
+  bool has_integer(const std::string& name) const { return ints_.count(name) > 0; }
   bool has_tensor(const std::string& name) const { return tensors_.count(name) > 0; }
   Elements<float> f32(const std::string& name, const std::vector<int64_t>& shape);
   Elements<int32_t> i32(const std::string& name, const std::vector<int64_t>& shape);

@@ -9,10 +9,10 @@ namespace {
 
 class Planner {
  public:
-  Planner(const std::vector<Step>& steps, const std::vector<int>& outputs,
+  Planner(const std::vector<Step>& steps, const Wanted& wanted,
           const std::vector<int64_t>& row_bytes, const std::vector<int64_t>& n_rows)
       : steps_(steps), row_bytes_(row_bytes), n_rows_(n_rows), values_(steps.size() + 1) {
-    plan_.outputs = outputs;
+    plan_.wanted = wanted;
     plan_.places.resize(values_.size());
     find_needed();
     join_chains();
@@ -31,19 +31,22 @@ class Planner {
 
   struct ValueUse {
     bool is_needed = false;
+    bool is_given = false;
     bool is_output = false;
-    int chain = -1;  // that makes it; -1 for the waveform
+    int chain = -1;  // that makes it; -1 for a given value
     int order = -1;
     std::vector<Reader> readers;
     int place = -1;  // the value that had its place first
   };
 
   const Op& op_of(int value) const { return *steps_[value - 1].op; }
+  bool is_computed(int id) const { return values_[id].is_needed && !values_[id].is_given; }
 
   void find_needed() {
-    for (int id : plan_.outputs) values_[id].is_needed = values_[id].is_output = true;
+    for (int id : plan_.wanted.outputs) values_[id].is_needed = values_[id].is_output = true;
+    for (int id : plan_.wanted.given) values_[id].is_given = true;
     for (int id = static_cast<int>(values_.size()) - 1; id > 0; --id) {
-      if (!values_[id].is_needed) continue;
+      if (!is_computed(id)) continue;
       for (int input : steps_[id - 1].inputs) values_[input].is_needed = true;
     }
   }
@@ -51,7 +54,7 @@ class Planner {
   void join_chains() {
     std::vector<Chain>& chains = plan_.chains;
     for (int id = 1; id < static_cast<int>(values_.size()); ++id) {
-      if (!values_[id].is_needed) continue;
+      if (!is_computed(id)) continue;
       int last = -1;  // last chain that computes an input
       for (int input : steps_[id - 1].inputs) last = std::max(last, values_[input].chain);
       const bool joins = last >= 0 && op_of(id).block_rows().most == 0 &&
@@ -100,7 +103,8 @@ class Planner {
     const int id = steps_[s].inputs[k];
     const ValueUse& x = values_[id];
     const ValueUse& y = values_[s + 1];
-    if (id == 0 || x.is_output || !steps_[s].op->can_overwrite(k)) return false;
+    if (x.is_given || x.is_output || !steps_[s].op->can_overwrite(k)) return false;
+    if (plan_.wanted.is_streamed && leaves_chain(x)) return false;
     if (row_bytes_[id] != row_bytes_[s + 1]) return false;
     int n_own = 0;
     for (const Reader& reader : x.readers) {
@@ -113,6 +117,12 @@ class Planner {
       }
     }
     return n_own == 1;
+  }
+
+  bool leaves_chain(const ValueUse& x) const {
+    return std::any_of(x.readers.begin(), x.readers.end(), [&](const Reader& reader) {
+      return values_[reader.step + 1].chain != x.chain;
+    });
   }
 
   bool reads_rows(int s, int id) const {
@@ -132,11 +142,13 @@ class Planner {
   };
 
   void place_values() {
-    if (values_[0].is_needed) plan_.places[0] = {Place::Kind::waveform, 0};
+    for (int id : plan_.wanted.given) {
+      if (values_[id].is_needed) plan_.places[id] = {Place::Kind::given, 0};
+    }
     std::vector<Group> groups(values_.size());
     for (int id = 1; id < static_cast<int>(values_.size()); ++id) {
       const ValueUse& value = values_[id];
-      if (!value.is_needed) continue;
+      if (!is_computed(id)) continue;
       Group& group = groups[value.place];
       group.first_chain = std::min(group.first_chain, value.chain);
       group.last_chain = std::max(group.last_chain, value.is_output ? INT_MAX : value.chain);
@@ -175,9 +187,9 @@ class Planner {
     int best = -1;
     for (int i = 0; i < static_cast<int>(slots_.size()); ++i) {
       const Group& slot = slots_[i];
-      const bool is_free = Memory::kIsUsedAgain && group.last_chain != INT_MAX &&
-                           slot.last_chain < group.first_chain && slot.n_bytes >= group.n_bytes &&
-                           slot.n_bytes / 2 <= group.n_bytes;
+      const bool is_free = Memory::kIsUsedAgain && !plan_.wanted.is_streamed &&
+                           group.last_chain != INT_MAX && slot.last_chain < group.first_chain &&
+                           slot.n_bytes >= group.n_bytes && slot.n_bytes / 2 <= group.n_bytes;
       if (is_free && (best < 0 || slot.n_bytes < slots_[best].n_bytes)) best = i;
     }
     if (best < 0) {
@@ -202,9 +214,9 @@ class Planner {
 
 }  // namespace
 
-Plan make_plan(const std::vector<Step>& steps, const std::vector<int>& outputs,
+Plan make_plan(const std::vector<Step>& steps, const Wanted& wanted,
                const std::vector<int64_t>& row_bytes, const std::vector<int64_t>& n_rows) {
-  return Planner(steps, outputs, row_bytes, n_rows).plan();
+  return Planner(steps, wanted, row_bytes, n_rows).plan();
 }
 
 }  // namespace earbit

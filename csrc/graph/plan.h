@@ -24,7 +24,7 @@ struct Step {
 
 // Where a value is.
 struct Place {
-  enum class Kind { nowhere, waveform, slot, block };
+  enum class Kind { nowhere, given, slot, block };
   Kind kind = Kind::nowhere;
   int index = 0;  // of the slot, or of the block within its chain
 };
@@ -36,8 +36,17 @@ struct Chain {
   std::vector<int> frees;  // slots that it is the last to use
 };
 
-struct Plan {
+// Values that a run computes, and those that its caller has.
+struct Wanted {
   std::vector<int> outputs;
+  std::vector<int> given = {0};  // ops behind them alone run
+  // In a stream, rows stay until later rows of other values have been computed, so values that
+  // leave their chain have a slot each.
+  bool is_streamed = false;
+};
+
+struct Plan {
+  Wanted wanted;
   std::vector<Chain> chains;
   std::vector<Place> places;            // of every value
   std::vector<std::vector<int>> slots;  // the values of a slot, which is as large as the largest
@@ -45,7 +54,7 @@ struct Plan {
 
 // types, row_bytes: of every value.  n_rows: of every value for audio of usual length, by which the
 // values of a slot are chosen.
-Plan make_plan(const std::vector<Step>& steps, const std::vector<int>& outputs,
+Plan make_plan(const std::vector<Step>& steps, const Wanted& wanted,
                const std::vector<int64_t>& row_bytes, const std::vector<int64_t>& n_rows);
 
 }  // namespace earbit

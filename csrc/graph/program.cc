@@ -10,7 +10,9 @@ namespace {
 
 constexpr int64_t kUsualSamples = 160'000;  // 10 s
 
-int64_t rows_of(const Step& step, const std::vector<int64_t>& rows) {
+}  // namespace
+
+int64_t rows_of_step(const Step& step, const std::vector<int64_t>& rows) {
   std::vector<int64_t> inputs;
   for (int id : step.inputs) inputs.push_back(rows[id]);
   int64_t n = 0;
@@ -23,8 +25,6 @@ int64_t rows_of(const Step& step, const std::vector<int64_t>& rows) {
   throw std::invalid_argument("a value of " + std::to_string(n) + " rows, at most " +
                               std::to_string(kMaxRows) + " are allowed; cut the audio");
 }
-
-}  // namespace
 
 int Program::add(const std::string& name, const std::vector<int>& inputs, Attributes& attributes) {
   std::vector<Type> types;
@@ -62,10 +62,10 @@ bool Program::has_more_rows(const Step& step) const {
   return true;
 }
 
-void Program::prepare(const std::vector<int>& outputs) { plans_.push_back(plan(outputs)); }
+void Program::prepare(const std::vector<int>& outputs) { plans_.push_back(plan({outputs})); }
 
-Plan Program::plan(const std::vector<int>& outputs) const {
-  for (int id : outputs) {
+Plan Program::plan(const Wanted& wanted) const {
+  for (int id : wanted.outputs) {
     if (id >= 0 && id < n_values()) continue;
     throw std::invalid_argument("value " + std::to_string(id) + "; there are " +
                                 std::to_string(n_values()));
@@ -75,19 +75,22 @@ Plan Program::plan(const std::vector<int>& outputs) const {
   std::vector<int64_t> n_rows = {kUsualSamples};
   for (const Step& step : steps_) {
     try {
-      n_rows.push_back(rows_of(step, n_rows));
+      n_rows.push_back(rows_of_step(step, n_rows));
     } catch (const std::invalid_argument&) {
       n_rows.push_back(1);  // audio of this length cannot be run
     }
   }
-  return make_plan(steps_, outputs, row_bytes, n_rows);
+  return make_plan(steps_, wanted, row_bytes, n_rows);
 }
 
-std::vector<int64_t> Program::needed_rows(int64_t n, const Plan& plan) const {
-  std::vector<int64_t> n_rows = {n};
+std::vector<int64_t> Program::needed_rows(const std::vector<View>& given, const Plan& plan) const {
+  std::vector<int64_t> n_rows(n_values(), 0);
+  for (size_t i = 0; i < given.size(); ++i) n_rows[plan.wanted.given[i]] = given[i].rows.size();
   for (size_t s = 0; s < steps_.size(); ++s) {
-    const bool is_needed = plan.places[s + 1].kind != Place::Kind::nowhere;
-    n_rows.push_back(is_needed ? rows_of(steps_[s], n_rows) : 0);
+    const Place::Kind kind = plan.places[s + 1].kind;
+    if (kind == Place::Kind::slot || kind == Place::Kind::block) {
+      n_rows[s + 1] = rows_of_step(steps_[s], n_rows);
+    }
   }
   return n_rows;
 }
@@ -98,7 +101,7 @@ std::vector<int64_t> Program::rows(int64_t n, int last) const {
                                 std::to_string(kMaxRows) + " are allowed; cut the audio");
   }
   std::vector<int64_t> n_rows = {n};
-  for (int s = 0; s < last; ++s) n_rows.push_back(rows_of(steps_[s], n_rows));
+  for (int s = 0; s < last; ++s) n_rows.push_back(rows_of_step(steps_[s], n_rows));
   return n_rows;
 }
 
@@ -126,16 +129,28 @@ int64_t Program::min_samples(int id) const {
 
 std::vector<Value> Program::run(const float* waveform, int64_t n, const std::vector<int>& outputs,
                                 int n_threads, Cancel* cancel) const {
-  const auto prepared = std::find_if(plans_.begin(), plans_.end(),
-                                     [&](const Plan& known) { return known.outputs == outputs; });
+  const auto prepared = std::find_if(plans_.begin(), plans_.end(), [&](const Plan& known) {
+    return known.wanted.outputs == outputs;
+  });
   Plan own;
-  if (prepared == plans_.end()) own = plan(outputs);
+  if (prepared == plans_.end()) own = plan({outputs});
   const Plan& of_run = prepared == plans_.end() ? own : *prepared;
+  return run_plan(of_run, {View::of_samples(waveform, n)}, n_threads, cancel);
+}
+
+std::vector<Value> Program::run_from(const std::vector<int>& given, const std::vector<View>& views,
+                                     const std::vector<int>& outputs, int n_threads,
+                                     Cancel* cancel) const {
+  return run_plan(plan({outputs, given}), views, n_threads, cancel);
+}
+
+std::vector<Value> Program::run_plan(const Plan& plan, const std::vector<View>& given,
+                                     int n_threads, Cancel* cancel) const {
   std::vector<Value> results;
   {
-    const std::vector<int64_t> n_rows = needed_rows(n, of_run);
-    Executor executor(steps_, of_run, n_rows, *memory_, n_threads, cancel);
-    results = executor.run(waveform);
+    const std::vector<int64_t> n_rows = needed_rows(given, plan);
+    Executor executor(steps_, plan, n_rows, *memory_, n_threads, cancel);
+    results = executor.run(given);
   }
   memory_->trim();
   return results;
@@ -151,13 +166,14 @@ std::vector<OpTime> Program::profile(const float* waveform, int64_t n, int n_thr
   for (int id = 1; id < n_values(); ++id) {
     if (is_read[id] == 0) outputs.push_back(id);
   }
-  const Plan of_run = plan(outputs);
-  const std::vector<int64_t> n_rows = needed_rows(n, of_run);
+  const Plan of_run = plan({outputs});
+  const std::vector<View> given = {View::of_samples(waveform, n)};
+  const std::vector<int64_t> n_rows = needed_rows(given, of_run);
   std::vector<double> seconds;
   {
     Executor executor(steps_, of_run, n_rows, *memory_, n_threads, cancel);
     executor.measure();
-    executor.run(waveform);
+    executor.run(given);
     seconds = executor.seconds();
   }
   memory_->trim();

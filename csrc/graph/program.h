@@ -19,6 +19,10 @@ struct OpTime {
   Work work;
 };
 
+// Rows of the result of a step, at most kMaxRows, from the rows of all values before it.  Throws as
+// Op::rows does.
+int64_t rows_of_step(const Step& step, const std::vector<int64_t>& rows);
+
 class Program {
  public:
   Program() = default;
@@ -38,6 +42,11 @@ class Program {
   std::vector<Value> run(const float* waveform, int64_t n, const std::vector<int>& outputs,
                          int n_threads, Cancel* cancel = nullptr) const;
 
+  // The same from all rows of other values than the waveform: of `given`, whose views are `views`.
+  std::vector<Value> run_from(const std::vector<int>& given, const std::vector<View>& views,
+                              const std::vector<int>& outputs, int n_threads,
+                              Cancel* cancel = nullptr) const;
+
   // Time of every op in order, also of those that run in one chain.
   std::vector<OpTime> profile(const float* waveform, int64_t n, int n_threads,
                               Cancel* cancel = nullptr) const;
@@ -55,11 +64,19 @@ class Program {
   }
 
   int n_values() const { return static_cast<int>(steps_.size()) + 1; }
+  const std::vector<Step>& steps() const { return steps_; }
+
+  // Throws std::invalid_argument for a value that does not exist.
+  Plan plan(const Wanted& wanted) const;
+
+  // Of all runs.
+  Memory& memory() const { return *memory_; }
 
  private:
-  Plan plan(const std::vector<int>& outputs) const;
   bool has_more_rows(const Step& step) const;
-  std::vector<int64_t> needed_rows(int64_t n, const Plan& plan) const;
+  std::vector<Value> run_plan(const Plan& plan, const std::vector<View>& given, int n_threads,
+                              Cancel* cancel) const;
+  std::vector<int64_t> needed_rows(const std::vector<View>& given, const Plan& plan) const;
 
   const Type waveform_ = Type::floats(1);  // value 0
   std::vector<Step> steps_;

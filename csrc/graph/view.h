@@ -14,6 +14,11 @@ struct View {
   void* data = nullptr;
   int64_t held = 0;
 
+  // Ops never write to samples.
+  static View of_samples(const float* waveform, int64_t n) {
+    return {Type::floats(1), {0, n}, const_cast<float*>(waveform), n};
+  }
+
   static View of(const Value& value) {
     return {value.type, {0, value.rows}, value.data(), value.rows};
   }

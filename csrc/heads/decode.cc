@@ -35,17 +35,23 @@ Best best_of(const float* scores, int n_results, int n) {
 
 std::string greedy_text(const std::vector<std::string>& labels, const float* scores,
                         int64_t n_rows) {
-  const auto n_labels = static_cast<int>(labels.size());
-  std::string text;
-  int before = -1;
+  return GreedyText(labels).add(scores, n_rows);
+}
+
+std::string GreedyText::add(const float* scores, int64_t n_rows) {
+  const auto n_labels = static_cast<int>(labels_->size());
+  std::string text = std::move(spaces_);
   for (int64_t i = 0; i < n_rows; ++i) {
     const int best = argmax(scores + i * n_labels, n_labels);
-    if (best != before && best != 0) text += labels[best];
-    before = best;
+    if (best != before_ && best != 0) text += (*labels_)[best];
+    before_ = best;
   }
-  const size_t first = text.find_first_not_of(' ');
-  if (first == std::string::npos) return "";
-  return text.substr(first, text.find_last_not_of(' ') - first + 1);
+  if (!has_begun_) text.erase(0, text.find_first_not_of(' '));
+  const size_t end = text.find_last_not_of(' ') + 1;  // 0 where there are spaces alone
+  spaces_ = text.substr(end);
+  text.resize(end);
+  has_begun_ = has_begun_ || !text.empty();
+  return text;
 }
 
 std::vector<SpeechSegment> speech_segments(const float* scores, int64_t n_rows, int n_labels,

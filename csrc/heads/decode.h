@@ -25,6 +25,22 @@ Best best_of(const float* scores, int n_results, int n);
 std::string greedy_text(const std::vector<std::string>& labels, const float* scores,
                         int64_t n_rows);
 
+// The same for rows that arrive bit by bit: the texts of all calls, joined, are that of all rows.
+class GreedyText {
+ public:
+  // labels outlive it.
+  explicit GreedyText(const std::vector<std::string>& labels) : labels_(&labels) {}
+
+  // The text that rows add.
+  std::string add(const float* scores, int64_t n_rows);
+
+ private:
+  const std::vector<std::string>* labels_;
+  int before_ = -1;
+  bool has_begun_ = false;
+  std::string spaces_;  // at the end: part of the text only if more follows
+};
+
 struct SpeechSegment {
   int64_t start;  // frame
   int64_t end;    // the frame after the last

@@ -1,7 +1,7 @@
 // Pattern of an attention: the keys that a query sees, and what is added to its scores.
 //
 //   full      all keys
-//   window    keys at most `radius` frames away
+//   window    keys from `left` frames before to `right` frames after the query
 //   biased    all keys; score(i, j) += gate(i) * bias(j - i) per head, where near distances have a
 //             bias each and far ones share one (ops/distance_table.cc)
 //   relative  all keys; score(i, j) += a second product, of query i and distance i - j
@@ -32,19 +32,26 @@ class AttentionPattern {
   // q, k, v, and for a bias the gates (n, heads) and the bias of the distances -(n - 1), ..., n - 1
   // (2 n - 1, heads).
   static AttentionPattern read(const std::vector<Type>& inputs, Attributes& attributes) {
-    AttentionPattern pattern({0, -1, 1, -1, 2}, attributes.integer("radius", -1, 1 << 30));
+    AttentionPattern pattern({0, -1, 1, -1, 2});
+    constexpr int kMostFrames = 1 << 30;
+    if (attributes.has_integer("left")) {
+      pattern.left_ = attributes.integer("left", 0, kMostFrames);
+      pattern.right_ = attributes.integer("right", 0, kMostFrames);
+    } else {
+      pattern.left_ = pattern.right_ = attributes.integer("radius", -1, kMostFrames);
+    }
     pattern.is_biased_ = inputs.size() == kBias + 1;
-    if (pattern.is_biased_ && pattern.radius_ >= 0) {
+    if (pattern.is_biased_ && pattern.is_window()) {
       throw std::invalid_argument("a position bias needs radius=-1, all frames");
     }
     return pattern;
   }
 
   // Row m of the distances is distance n - 1 - m of n frames.
-  static AttentionPattern relative(const Inputs& inputs) { return {inputs, -1}; }
+  static AttentionPattern relative(const Inputs& inputs) { return AttentionPattern(inputs); }
 
   const Inputs& inputs() const { return inputs_; }
-  bool is_window() const { return radius_ >= 0; }
+  bool is_window() const { return left_ >= 0; }
   bool is_biased() const { return is_biased_; }
   bool is_relative() const { return inputs_.distance >= 0; }
 
@@ -68,9 +75,10 @@ class AttentionPattern {
     if (i == inputs_.query || i == inputs_.position_query || (is_biased_ && input == kGate)) {
       return Needs::row();
     }
-    Needs needs = Needs::all();
-    needs.is_all = !is_window();
-    if (is_window()) needs.left = needs.right = radius_;
+    if (!is_window()) return Needs::all();
+    Needs needs;
+    needs.left = left_;
+    needs.right = needs.pad_right = right_;
     return needs;
   }
 
@@ -98,7 +106,7 @@ class AttentionPattern {
 
   // The keys among `keys` that some queries see.
   Rows seen(const Rows& queries, const Rows& keys) const {
-    return is_window() ? overlap(keys, {queries.begin - radius_, queries.end + radius_}) : keys;
+    return is_window() ? overlap(keys, {queries.begin - left_, queries.end + right_}) : keys;
   }
   Rows seen(int64_t query, const Rows& keys) const { return seen({query, query + 1}, keys); }
 
@@ -124,10 +132,11 @@ class AttentionPattern {
   static constexpr size_t kGate = 3;
   static constexpr size_t kBias = 4;
 
-  AttentionPattern(const Inputs& inputs, int radius) : inputs_(inputs), radius_(radius) {}
+  explicit AttentionPattern(const Inputs& inputs) : inputs_(inputs) {}
 
   Inputs inputs_;
-  int64_t radius_;
+  int64_t left_ = -1;  // -1: all keys
+  int64_t right_ = -1;
   bool is_biased_ = false;
 };
 

@@ -25,6 +25,8 @@
 #include "kernels/gemm_i8.h"
 #include "kernels/log_mel.h"
 #include "kernels/softmax_b1.h"
+#include "python/arrays.h"
+#include "python/bind_stream.h"
 #include "python/interrupt.h"
 #include "self_test/ceilings.h"
 #include "self_test/self_test.h"
@@ -36,7 +38,6 @@ namespace earbit {
 namespace {
 
 using Array = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
-using Waveform = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <typename T>
 using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
@@ -115,14 +116,6 @@ void check(const Waveform& waveform, int threads) {
   if (waveform.shape(0) == 0) throw std::invalid_argument("a waveform without samples");
 }
 
-template <typename T>
-nb::object array_of(const std::shared_ptr<T[]>& data, std::vector<size_t> shape) {
-  auto* owner = new std::shared_ptr<T[]>(data);
-  nb::capsule capsule(owner,
-                      [](void* p) noexcept { delete static_cast<std::shared_ptr<T[]>*>(p); });
-  return nb::cast(nb::ndarray<nb::numpy, T>(data.get(), shape.size(), shape.data(), capsule));
-}
-
 nb::list run(const Program& program, const Waveform& waveform, const std::vector<int>& outputs,
              int threads) {
   check(waveform, threads);
@@ -131,24 +124,7 @@ nb::list run(const Program& program, const Waveform& waveform, const std::vector
   run_unlocked([&](Cancel* cancel) {
     values = program.run(waveform.data(), n_samples, outputs, threads, cancel);
   });
-  nb::list arrays;
-  for (const Value& value : values) {
-    const auto rows = static_cast<size_t>(value.rows);
-    const auto cols = static_cast<size_t>(value.type.cols);
-    switch (value.type.kind) {
-      case Kind::floats:
-        arrays.append(array_of(value.floats, {rows, cols}));
-        break;
-      case Kind::bits:
-        arrays.append(array_of(value.words, {static_cast<size_t>(value.type.groups), rows,
-                                             static_cast<size_t>(value.type.words())}));
-        break;
-      case Kind::codes:
-        arrays.append(array_of(value.codes, {rows, cols}));
-        break;
-    }
-  }
-  return arrays;
+  return arrays_of(values);
 }
 
 const char* name_of(Work::Operands operands) {
@@ -289,6 +265,7 @@ NB_MODULE(_core, m) {
       .def("add", &add, "op"_a, "inputs"_a, "ints"_a, "floats"_a, "tensors"_a)
       .def("run", &run, "waveform"_a, "outputs"_a, "threads"_a)
       .def("profile", &profile, "waveform"_a, "threads"_a);
+  bind_stream(m);
   m.def("load_program", &load, "path"_a);
   m.def("isa", [] { return std::string(name_of(chosen_isa())); });
   m.def("ops", &ops);

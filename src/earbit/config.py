@@ -158,6 +158,8 @@ def _described(kind: Any) -> str:
         Path: "a path",
         type(None): "null",
     }
+    if get_origin(kind) is tuple:
+        return "a list"
     return names.get(kind) or str(getattr(kind, "__name__", kind))
 
 

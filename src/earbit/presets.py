@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from earbit.config import from_dict
@@ -34,6 +35,22 @@ def _encoder(
     return {"encoder": {"type": kind, **shape, **more}}
 
 
+def _streaming(
+    n_layers: int,
+    d_model: int,
+    n_heads: int,
+    d_ffn: int,
+    *,
+    look_ahead: Mapping[int, int],
+    **more: Any,
+) -> Values:
+    """A Sparseformer that streams; look_ahead: frames of the layers that have any."""
+    window = {"left": 32, "right": [look_ahead.get(i, 0) for i in range(n_layers)]}
+    causal = {"window": window, "position": {"causal": True}}
+    encoder = _encoder("sparseformer", n_layers, d_model, n_heads, d_ffn, **causal, **more)
+    return encoder | {"front_end": {"type": "filterbank"}}
+
+
 _PRE_NORM = {"norm": "pre", "dropout": 0.0, "layer_drop": 0.0}
 
 PRESETS: dict[str, Values] = {
@@ -64,6 +81,11 @@ PRESETS: dict[str, Values] = {
     "sparseformer-sw-s": _encoder("sparseformer", 8, 288, 8, 1152),
     "sparseformer-dn-tiny": _encoder("sparseformer", 4, 64, 4, 256, layer_drop=0.0) | _TINY,
     "sparseformer-sw-tiny": _encoder("sparseformer", 2, 96, 4, 384, layer_drop=0.0) | _TINY,
+    # Rows while audio arrives, 330 and 310 ms behind it; 30 ms with encoder.window.right=0.
+    "sparseformer-stream-s": _streaming(16, 144, 4, 576, look_ahead={4: 5, 8: 5, 12: 5}),
+    "sparseformer-stream-tiny": _streaming(
+        4, 64, 4, 256, look_ahead={1: 7, 3: 7}, position_kernel=64, layer_drop=0.0
+    ),
 }
 
 

@@ -60,7 +60,7 @@ def test_every_pair_of_bits_meets_every_other_in_relative_attention(tmp_path):
         assert len({p for r, p in seen if r == role}) == len(PAIRS) // 2
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES[:2])
 @pytest.mark.parametrize("precision", PAIRS, ids=str)
 def test_a_depthwise_convolution_of_any_bits_is_lowered_between_leaves_in_float(
     name, precision, tmp_path

@@ -23,7 +23,7 @@ from earbit.quantize.student import noise_clips
 from earbit.runtime import Session
 
 AUDIO = noise_clips(9, n_clips=1, n_samples=20_000)[0]
-NAMES = ["conformer-tiny", "squeezeformer-tiny"]
+NAMES = ["conformer-tiny", "squeezeformer-tiny", "sparseformer-stream-tiny"]
 PLANS = ["fp32", "w1a1-encoder", "w1a1"]
 
 
@@ -159,7 +159,7 @@ def test_a_leaf_whose_neighbours_have_another_precision_is_lowered(binary, of, o
     check(model, tmp_path, AUDIO[:9000])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["conformer-tiny", "squeezeformer-tiny"])
 def test_an_encoder_without_a_positional_convolution_is_lowered(name, tmp_path):
     config = preset(name)
     encoder = dataclasses.replace(config.encoder, position_kernel=None)

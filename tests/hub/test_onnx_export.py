@@ -69,7 +69,7 @@ def assert_equal_states(model, graph, lengths, rtol=1e-4):
         assert np.abs(real - alone).max() < rtol * np.abs(alone).max()
 
 
-@pytest.mark.parametrize("name", [*TINY, "sparseformer-sw-tiny"])
+@pytest.mark.parametrize("name", [*TINY, "sparseformer-sw-tiny", "sparseformer-stream-tiny"])
 def test_clips_of_any_length_in_a_batch_are_encoded_as_each_alone_in_pytorch(name):
     model = random_model(preset(name), 0).eval()
     graph = serialized(model)

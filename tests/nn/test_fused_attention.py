@@ -12,7 +12,7 @@ from earbit.quantize.convert import convert
 
 
 def window(d_model, n_heads, dropout):
-    return WindowAttention(d_model, n_heads, dropout, window_frames=9)
+    return WindowAttention(d_model, n_heads, dropout, left_frames=4)
 
 
 KINDS = [SelfAttention, RelativeAttention, window]

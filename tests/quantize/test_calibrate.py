@@ -25,7 +25,7 @@ class MaskedDense(SelfAttention):
     def __init__(self, twin: WindowAttention) -> None:
         super().__init__(twin.out_proj.in_features, twin.n_heads, 0.0)
         self.load_state_dict(twin.state_dict())
-        self.radius_frames = twin.radius_frames
+        self.radius_frames = twin.left_frames
 
     def attend(self, q, k, v, lengths):
         index = torch.arange(q.shape[-2])
@@ -43,7 +43,7 @@ class MaskedDense(SelfAttention):
 @pytest.mark.parametrize("n_frames", [1, 9, 24, 32, 49, 200])
 def test_scales_of_window_attention_are_those_of_the_masked_dense_product(n_frames):
     torch.manual_seed(n_frames)
-    window = WindowAttention(32, 4, 0.0, 16)
+    window = WindowAttention(32, 4, 0.0, 8)
     dense = MaskedDense(copy.deepcopy(window))
     x = torch.randn(2, n_frames, 32)
     scales = []

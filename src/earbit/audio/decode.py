@@ -73,6 +73,18 @@ def read_audio(path: str | Path) -> np.ndarray:
         return _decoded(source, ((stream, 0, stream.n_samples) for stream in streams(source)))
 
 
+def read_blocks(path: str | Path) -> Iterator[tuple[np.ndarray, int]]:
+    """Mono samples of a file, float32 (n,), and their rate in Hz, block by block.
+
+    Raises DataError as `read_audio` does, but for samples that are not finite.
+    """
+    with _source(path) as source:
+        refuse_joined(source)
+        for stream in streams(source):
+            for block in stream.blocks():
+                yield _mean_of_channels(block), stream.samplerate
+
+
 def read_place(path: Path, place: Place) -> np.ndarray:
     """Decodes a part of a file like `read_audio`; a range is cut out before it is resampled."""
     with _source(path, place) as source:

@@ -6,13 +6,9 @@ import numpy as np
 import soxr
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.runtime.chunk_resampler import QUALITY, ChunkResampler, resampled_length
 
-QUALITY = "HQ"
-
-
-def resampled_length(n_samples: int, rate_hz: int) -> int:
-    """Samples at 16 kHz of `n_samples` at `rate_hz`, rounded half up as in soxr."""
-    return (2 * n_samples * SAMPLE_RATE_HZ + rate_hz) // (2 * rate_hz)
+__all__ = ["Resampled", "resample", "resampled_length"]
 
 
 def resample(mono: np.ndarray, rate_hz: int) -> np.ndarray:
@@ -34,39 +30,18 @@ class Resampled:
     def __init__(self) -> None:
         self._samples = np.empty(SAMPLE_RATE_HZ, np.float32)
         self._n_samples = 0
-        self._rate_hz = SAMPLE_RATE_HZ
-        self._stream: soxr.ResampleStream | None = None
-        self._n_at_rate = 0
-        """Samples at the current rate, before resampling."""
-        self._start = 0
-        """Start of these samples in the result."""
+        self._chunks = ChunkResampler()
 
     def add(self, mono: np.ndarray, rate_hz: int) -> None:
         """Adds float32 (n,) at `rate_hz`."""
-        if rate_hz != self._rate_hz:
-            self._end_of_rate()
-            self._rate_hz = rate_hz
-            if rate_hz != SAMPLE_RATE_HZ:
-                self._stream = soxr.ResampleStream(
-                    rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality=QUALITY
-                )
-        self._n_at_rate += len(mono)
-        self._keep(mono if self._stream is None else self._stream.resample_chunk(mono))
+        for block in self._chunks.add(mono, rate_hz):
+            self._keep(block)
 
     def whole(self) -> np.ndarray:
         """Returns all samples, float32 (n,), and ends the resampling."""
-        self._end_of_rate()
+        self._keep(self._chunks.end())
         self._samples.resize(self._n_samples, refcheck=False)
         return self._samples
-
-    def _end_of_rate(self) -> None:
-        if self._stream is not None:
-            self._keep(self._stream.resample_chunk(np.zeros(0, np.float32), last=True))
-            n_samples = resampled_length(self._n_at_rate, self._rate_hz)
-            n_more = self._start + n_samples - self._n_samples
-            self._keep(np.zeros(max(0, n_more), np.float32))
-            self._n_samples = self._start + n_samples
-        self._stream, self._n_at_rate, self._start = None, 0, self._n_samples
 
     def _keep(self, block: np.ndarray) -> None:
         end = self._n_samples + len(block)

@@ -75,10 +75,12 @@ def profile(
       earbit profile hubert-base --plan fp32 w1a1
       earbit profile --all
 
+    Also the latency of a stream, or the op that needs the whole clip (docs/streaming.md).
     No model is run, so times are estimates (docs/cost.md).  `earbit bench` measures times.
     """
     check_models(models, plan)
-    from earbit.cost.verb import profile_as_the_paper, profile_models
+    from earbit.cost.verb import configs_of, profile_as_the_paper, profile_models
+    from earbit.export.latency import latency_of, render_latencies
 
     settings = set
     if all:
@@ -105,6 +107,10 @@ def profile(
             settings=settings,
             figure=figure,
         )
+        configs = configs_of(models, settings)
+        latencies = {name: latency_of(config) for name, config in configs.items()}
+        text += "\n" + render_latencies(latencies)
+        records = [record | latencies[record["name"]].as_dict() for record in records]
     emit(records, json, text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,7 +41,7 @@ def run(
             f"Audio files ({listed(READ_FORMATS)}, of any sampling rate and number of channels), "
             "folders, or - for standard input.",
         ),
-    ],
+    ] = (),
     out: Annotated[
         Path | None,
         Option(
@@ -79,6 +80,15 @@ def run(
             "the threshold of --query.",
         ),
     ] = None,
+    stream: Annotated[
+        bool,
+        Option(
+            "",
+            "Print results while audio comes: of one file, or of - as 16-bit samples, raw (mono, "
+            "16 kHz, little-endian) or as a wav file. docs/streaming.md",
+        ),
+    ] = False,
+    mic: Annotated[bool, Option("", "Print results while the microphone records.")] = False,
     threads: Annotated[int, Option("N", "Number of threads. It does not change the results.")] = 1,
     json: Json = None,
 ) -> None:
@@ -88,12 +98,28 @@ def run(
       earbit run hubert.safetensors speech.wav --out features.npz
       earbit run words.safetensors my-audio --json words.json
       earbit run hubert.safetensors my-audio --query word.wav --head hubert-qbe
+      arecord -r 16000 -f S16_LE | earbit run words.safetensors --stream -
 
     Prints a table to a terminal, and JSON otherwise, as with --json -.  Files that cannot be read
     are skipped.  The results of the others are written, and the exit status is 2.  After Ctrl-C,
     the current file is dropped, and the results of the files before it are written.  If FILE.npz
     existed before, it is kept, and the results go to FILE.partial.npz.
     """
+    if stream or mic:
+        refused = {
+            "--out": out,
+            "--layers": layers != "last",
+            "--query": query,
+            "--layer": layer is not None,
+            "--head": head,
+        }
+        for option, value in refused.items():
+            if value:
+                raise ConfigError(f"{option} does not go with --stream or --mic; leave it out")
+        _run_stream(file, audio, mic, threshold, threads, json)
+        return
+    if not audio:
+        raise ConfigError("missing: AUDIO ...; see earbit run --help")
     from earbit.query import render_search, search_files
     from earbit.run import NoneUsable, RunInterrupted, render_run, run_files
 
@@ -126,6 +152,31 @@ def run(
     n_bad = sum("error" in record for record in records)
     if n_bad:
         raise DataError(f"{n_bad} of {len(records)} files left out, see above; the rest is done")
+
+
+def _run_stream(
+    file: Path,
+    audio: tuple[Path, ...],
+    mic: bool,
+    threshold: float | None,
+    threads: int,
+    json: Path | None,
+) -> None:
+    from earbit.run_stream import as_text, stream_events
+
+    if len(audio) != (0 if mic else 1):
+        raise ConfigError(
+            f"{len(audio)} audio files; --stream takes one, or - for standard input, and --mic none"
+        )
+    if json not in (None, Path("-")):
+        raise ConfigError(f"--json {json}: a stream prints lines of JSON; give --json -")
+    is_text = json is None and sys.stdout.isatty()
+    source = None if mic else audio[0]
+    for event in stream_events(file, source, threshold=threshold, threads=threads):
+        line = as_text(event) if is_text else dumps(event, ensure_ascii=False) + "\n"
+        print(line, end="", flush=True)
+    if is_text:
+        print()
 
 
 def bench(

@@ -83,6 +83,12 @@ def profile_models(
     return text, records
 
 
+def configs_of(models: Sequence[str], settings: Sequence[str] = ()) -> dict[str, ModelConfig]:
+    """Configurations of the models that `profile_models` profiles, by name; raises as it does."""
+    named = distinct_models(models or tuple(PRESETS))
+    return {where: override(_model_of(where)[0], settings) for where in named}
+
+
 def profile_as_the_paper(
     *, seconds: float = 10.0, others: Mapping[str, object] = MappingProxyType({})
 ) -> tuple[str, list[dict[str, Any]]]:

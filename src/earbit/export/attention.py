@@ -31,21 +31,29 @@ def lower_attention(
     distances: bias of all distances for attention with a gated position bias.
     """
     kind = operands_of(name, block, "scores", "context")
-    radius = block.radius_frames if isinstance(block, WindowAttention) else -1
+    window = _window_of(block)
     operands = lower_operands(program, name, block, value, has_bits=kind == "bits")
     if isinstance(block, GatedAttention):
         assert distances is not None
         operands = [*operands, lower_gate(program, block.gate, value), distances]
     match kind:
         case "bits":
-            context = _binary_attention(program, name, block, operands, radius)
+            context = context_of_bits(
+                program,
+                "attention_b1",
+                name,
+                block,
+                operands,
+                window,
+                {"score_scale": product_scale(block.scores)},
+            )
         case "codes":
-            context = code_attention(program, name, block, operands, radius)
+            context = code_attention(program, name, block, operands, window)
         case "floats":
             context = program.add(
                 "attention_f32",
                 operands,
-                ints={"heads": block.n_heads, "radius": radius},
+                ints={"heads": block.n_heads, **window},
                 floats={"score_scale": float(np.float32(block.q_scale))},
             )
     context = input_bits(program, f"{name}.out_proj", block.out_proj, context)
@@ -94,12 +102,13 @@ def lower_operands(
     return projected
 
 
-def _binary_attention(
-    program: PlainProgram, name: str, block: SelfAttention, operands: list[int], radius: int
-) -> int:
-    floats = {"score_scale": product_scale(block.scores)}
-    ints = {"radius": radius}
-    return context_of_bits(program, "attention_b1", name, block, operands, ints, floats)
+def _window_of(block: SelfAttention) -> dict[str, int]:
+    """Attributes of the frames that a query sees: all, as many on both sides, or not."""
+    if not isinstance(block, WindowAttention):
+        return {"radius": -1}
+    if block.left_frames == block.right_frames:
+        return {"radius": block.left_frames}
+    return {"left": block.left_frames, "right": block.right_frames}
 
 
 def product_scale(product: torch.nn.Module) -> float:

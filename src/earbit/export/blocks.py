@@ -45,8 +45,7 @@ def lower_position(program: PlainProgram, name: str, position: PositionalConv, v
     if position.norm is not None:
         read = program.add_affine(value, affine_of(position.norm))
     read = input_bits(program, f"{name}.conv", conv, read)
-    # An even kernel padded by half on both sides gives one extra frame.
-    moved = lower_conv(program, f"{name}.conv", conv, read, drop=1 - conv.kernel_size[0] % 2)
+    moved = lower_conv(program, f"{name}.conv", conv, read, drop=position.n_dropped)
     return program.add("add", [value, activation(program, moved, "gelu")])
 
 

@@ -16,11 +16,16 @@ from earbit.quantize.quantizers import ActivationQuantizer
 
 
 def code_attention(
-    program: PlainProgram, name: str, block: SelfAttention, projected: list[int], radius: int
+    program: PlainProgram,
+    name: str,
+    block: SelfAttention,
+    projected: list[int],
+    window: dict[str, int],
 ) -> int:
     """Lowers attention to its context in float, from q before its factor, k and v in float.
 
-    projected: also the gate and the bias of a position bias, if there is one.
+    projected: also the gate and the bias of a position bias, if there is one;  window: attributes
+    of the frames that a query sees.
     """
     width = block.out_proj.in_features
     q, k, v, *position_bias = projected
@@ -35,7 +40,7 @@ def code_attention(
     return program.add(
         "attention_i8",
         operands,
-        ints={"heads": block.n_heads, "radius": radius, "prob_bits": of_prob.bits},
+        ints={"heads": block.n_heads, **window, "prob_bits": of_prob.bits},
         floats={
             "q_scale": float(step_of(left)),
             "k_scale": float(step_of(right)),

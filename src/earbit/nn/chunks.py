@@ -30,10 +30,11 @@ def attend_in_chunks(
     *,
     block_frames: int,
     chunk_blocks: int,
-    margin_frames: int,
+    margin_frames: tuple[int, int],
 ) -> Tensor:
     """`attend` over chunks of queries, concatenated: (..., T, K) -> (..., T, K).
 
+    margin_frames: frames before and after a chunk whose keys and values `attend` is given.
     parameters: learned scales that `attend` reads.  The gradient of a scale is divided by the root
     of the number of elements (LSQ), so a chunk's gradient is multiplied by the root of the share of
     blocks in it, and the sum over chunks equals the gradient of the whole.  Random numbers are
@@ -49,7 +50,7 @@ class _Chunked(torch.autograd.Function):
     def forward(
         ctx: Any,
         attend: Attend,
-        sizes: tuple[int, int, int],
+        sizes: tuple[int, int, tuple[int, int]],
         q: Tensor,
         k: Tensor,
         v: Tensor,
@@ -108,11 +109,14 @@ class _Chunked(torch.autograd.Function):
         )
 
 
-def _chunks(n_frames: int, chunk_frames: int, margin_frames: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of the frames of every chunk, without and with its margin."""
+def _chunks(
+    n_frames: int, chunk_frames: int, margin_frames: tuple[int, int]
+) -> Iterator[tuple[slice, slice]]:
+    """Slices of the frames of every chunk, without and with its margins."""
+    before, after = margin_frames
     for first in range(0, n_frames, chunk_frames):
         end = min(n_frames, first + chunk_frames)
-        around = slice(max(0, first - margin_frames), min(n_frames, end + margin_frames))
+        around = slice(max(0, first - before), min(n_frames, end + after))
         yield slice(first, end), around
 
 

@@ -44,18 +44,24 @@ class PositionalConv(torch.nn.Module):
     """`x + GELU(conv(x))`: (B, T, D) -> (B, T, D); padded frames count as zeros.
 
     The kernel is padded by half on both sides, so the output of an even kernel has one extra frame,
-    which is dropped.
+    which is dropped.  A causal one reads a frame and those before it.
     """
 
     role: Role = "position"
 
-    def __init__(self, d_model: int, kernel: int, norm: PositionNorm = "weight") -> None:
+    def __init__(
+        self, d_model: int, kernel: int, norm: PositionNorm = "weight", *, is_causal: bool = False
+    ) -> None:
         super().__init__()
         self.norm = FrameBatchNorm(d_model) if norm == "batch" else None
-        conv = Conv1d(d_model, d_model, kernel, padding=kernel // 2, groups=N_GROUPS)
+        # A leaf pads both sides alike: dropping the last kernel - 1 frames leaves padding in front.
+        n_pad = kernel - 1 if is_causal else kernel // 2
+        conv = Conv1d(d_model, d_model, kernel, padding=n_pad, groups=N_GROUPS)
         torch.nn.init.normal_(conv.weight, std=math.sqrt(4 / (kernel * d_model)))
         torch.nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         self.conv = conv if norm == "batch" else weight_norm(conv, dim=2)
+        self.n_dropped = 2 * n_pad + 1 - kernel
+        """Frames of the convolution beyond one per input."""
 
     def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
         n_frames = x_BTD.shape[1]

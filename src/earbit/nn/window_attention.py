@@ -24,42 +24,59 @@ CHUNK_FRAMES = 256
 
 
 def window_pairs(
-    n_frames: int, radius_frames: int, first: int = 0, n_queries: int | None = None
+    n_frames: int,
+    left_frames: int,
+    right_frames: int,
+    first: int = 0,
+    n_queries: int | None = None,
 ) -> int:
-    """Pairs (query, key) with |query - key| <= radius among `n_frames` frames.
+    """Pairs (query, key) with query - left <= key <= query + right among `n_frames` frames.
 
     first, n_queries: count the queries first, ..., first + n_queries - 1 only.
     """
     end = n_frames if n_queries is None else first + n_queries
 
-    def earlier(n: int) -> int:
-        """Number of pairs of the first `n` frames with earlier keys."""
-        n_edge = min(n, radius_frames + 1)
-        return n_edge * (n_edge - 1) // 2 + (n - n_edge) * radius_frames
+    def at_edge(n: int, reach: int) -> int:
+        """Number of pairs of the `n` frames next to an end with keys on the side of that end."""
+        n_edge = min(n, reach + 1)
+        return n_edge * (n_edge - 1) // 2 + (n - n_edge) * reach
 
-    n_later = earlier(n_frames - first) - earlier(n_frames - end)
-    return end - first + earlier(end) - earlier(first) + n_later
+    n_earlier = at_edge(end, left_frames) - at_edge(first, left_frames)
+    n_later = at_edge(n_frames - first, right_frames) - at_edge(n_frames - end, right_frames)
+    return end - first + n_earlier + n_later
 
 
 class WindowAttention(SelfAttention):
-    """Each frame attends to itself and to real frames at most `window_frames // 2` away.
+    """Each frame attends to itself, `left_frames` real frames before and `right_frames` after it.
 
-    A block of queries is multiplied with its own keys and a margin on both sides, so the matrices
-    have T rows and a constant number of columns (arXiv 1904.10509, the local part, bidirectional).
+    right_frames: None is as many as on the left.  A block of queries is multiplied with its own
+    keys and a margin on both sides, so the matrices have T rows and a constant number of columns
+    (arXiv 1904.10509, the local part, bidirectional).
     """
 
-    def __init__(self, d_model: int, n_heads: int, dropout: float, window_frames: int) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        dropout: float,
+        left_frames: int,
+        right_frames: int | None = None,
+    ) -> None:
         super().__init__(d_model, n_heads, dropout)
-        if window_frames < 1:
-            raise ConfigError(f"window_frames={window_frames}; the smallest window is 1 frame")
-        self.radius_frames = window_frames // 2
+        right_frames = left_frames if right_frames is None else right_frames
+        if min(left_frames, right_frames) < 0:
+            raise ConfigError(
+                f"left_frames={left_frames}, right_frames={right_frames}; the smallest window is "
+                "0 frames on each side"
+            )
+        self.left_frames, self.right_frames = left_frames, right_frames
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None) -> Tensor:
         """Softmax attention over the window; q, k, v and the result are (B, H, T, K)."""
         n_frames = q.shape[-2]
         if n_frames <= LONG_FRAMES or not torch.is_grad_enabled():
             return self._attend_from(0, q, k, v, n_frames=n_frames, lengths=lengths)
-        radius, block = self._sizes(n_frames)
+        left, right, block = self._sizes(n_frames)
         context: Tensor = attend_in_chunks(
             partial(self._attend_from, n_frames=n_frames, lengths=lengths),
             q,
@@ -68,14 +85,14 @@ class WindowAttention(SelfAttention):
             (*self.scores.parameters(), *self.context.parameters()),
             block_frames=block,
             chunk_blocks=-(-CHUNK_FRAMES // block),
-            margin_frames=radius,
+            margin_frames=(left, right),
         )
         return context
 
-    def _sizes(self, n_frames: int) -> tuple[int, int]:
-        """Radius of the window and queries per block, both limited by the number of frames."""
-        radius = min(self.radius_frames, n_frames - 1)
-        return radius, min(max(2 * radius, MIN_BLOCK_FRAMES), n_frames)
+    def _sizes(self, n_frames: int) -> tuple[int, int, int]:
+        """Both sides of the window and queries per block, limited by the number of frames."""
+        left, right = min(self.left_frames, n_frames - 1), min(self.right_frames, n_frames - 1)
+        return left, right, min(max(left + right, MIN_BLOCK_FRAMES), n_frames)
 
     def _attend_from(
         self,
@@ -89,30 +106,30 @@ class WindowAttention(SelfAttention):
     ) -> Tensor:
         """The context of queries that start at frame `first`.
 
-        k, v: of the same frames and a radius around them, as far as there are frames;  n_frames:
-        of the whole sequence, beyond which nothing is real.
+        k, v: of the same frames and the margins around them, as far as there are frames;
+        n_frames: of the whole sequence, beyond which nothing is real.
         """
-        n_queries, (radius, block) = q.shape[-2], self._sizes(n_frames)
+        n_queries, (left, right, block) = q.shape[-2], self._sizes(n_frames)
         n_blocks = -(-n_queries // block)
         tail = n_blocks * block - n_queries
         # Number of frames of the margin that are outside of the sequence.
-        before = max(0, radius - first)
-        after = n_queries + 2 * radius - before - k.shape[-2]
+        before = max(0, left - first)
+        after = n_queries + left + right - before - k.shape[-2]
 
         q_BHMQK = F.pad(q, (0, 0, 0, tail)).unfold(-2, block, block).transpose(-1, -2)
         k_BHMKS, v_BHMKS = (
-            F.pad(x, (0, 0, before, after + tail)).unfold(-2, block + 2 * radius, block)
+            F.pad(x, (0, 0, before, after + tail)).unfold(-2, left + block + right, block)
             for x in (k, v)
         )
         end = torch.full((1,), n_frames, device=q.device) if lengths is None else lengths
-        allowed = _allowed_keys(n_blocks, block, radius, first, end)
+        allowed = _allowed_keys(n_blocks, block, (left, right), first, end)
         if is_fusable(self.scores) and is_fusable(self.context):
             fused_BHMQK = self._fused(q_BHMQK, k_BHMKS, v_BHMKS, allowed)
             return fused_BHMQK.flatten(-3, -2)[..., :n_queries, :]
         is_query = _real_queries(n_blocks, block, first, end)
         # Each frame is a key of its own block and, once more, of its neighbours' margins.
-        is_own_key = F.pad(is_query, (radius, radius))
-        n_pairs = window_pairs(n_frames, radius, first, n_queries)
+        is_own_key = F.pad(is_query, (left, right))
+        n_pairs = window_pairs(n_frames, left, right, first, n_queries)
         of_scores = SparsePattern(
             n_pairs=n_pairs,
             is_left_sparse=False,
@@ -159,11 +176,15 @@ def _real_queries(n_blocks: int, block: int, first: int, end: Tensor) -> Tensor:
     return (frame.view(n_blocks, block) < end[:, None, None])[:, None]
 
 
-def _allowed_keys(n_blocks: int, block: int, radius: int, first: int, end: Tensor) -> Tensor:
+def _allowed_keys(
+    n_blocks: int, block: int, window: tuple[int, int], first: int, end: Tensor
+) -> Tensor:
     """Mask of real keys inside the query's window: (B or 1, 1, M, Q, S)."""
+    left, right = window
     query_Q = torch.arange(block, device=end.device)
-    key_S = torch.arange(-radius, block + radius, device=end.device)
-    band_QS = (query_Q[:, None] - key_S).abs() <= radius
+    key_S = torch.arange(-left, block + right, device=end.device)
+    distance_QS = key_S - query_Q[:, None]
+    band_QS = (distance_QS >= -left) & (distance_QS <= right)
     block_M1 = torch.arange(n_blocks, device=end.device)[:, None]
     frame_MS = first + block_M1 * block + key_S
     real_BMS = (frame_MS >= 0) & (frame_MS < end[:, None, None])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +14,8 @@ from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.frames import n_samples_of
 from earbit.runtime.arguments import check_layer, check_segments, thread_count, value_ids
+from earbit.runtime.core_errors import data_errors
+from earbit.runtime.given_head import given_head
 from earbit.runtime.greedy_text import greedy_text
 from earbit.runtime.likeliest import check_threshold, is_rejected, likeliest, probability_of
 from earbit.runtime.match import MIN_QUERY_FRAMES, match_scores
@@ -22,15 +23,8 @@ from earbit.runtime.op_times import OpTime, op_times
 from earbit.runtime.program_file import Head, read_program
 from earbit.runtime.results import features_of, scores_of
 from earbit.runtime.speech_segments import SAMPLE_RATE_HZ, Segment, speech_segments
+from earbit.runtime.stream import Stream
 from earbit.runtime.waveform import checked_waveform, no_waveform
-
-METHODS = {
-    "class": "label",
-    "sequence": "text",
-    "vector": "embedding",
-    "segments": "segments",
-}
-"""Kinds of heads, and the method of a session for each."""
 
 
 class Session:
@@ -182,6 +176,16 @@ class Session:
         """
         return greedy_text(self._given_head("sequence").labels, self.scores(waveform))
 
+    def stream(self, *, frames: bool = True, window_s: float = 1.0) -> Stream:
+        """A stream: features, scores and text of audio that arrives in chunks.
+
+        frames: whether features are kept until `Stream.frames` reads them;  window_s: seconds of
+        the last audio that the scores of a class are computed of.  Raises UnsupportedError, naming
+        the op and what to use instead, for a program that needs the whole clip.
+        """
+        parts = (self.path, self._program, self.outputs[-1], self.head, self.threads)
+        return Stream(*parts, has_frames=frames, window_s=window_s)
+
     def run_with_scores(
         self, waveform: NDArray[Any], layers: Literal["last", "all"] = "last"
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -234,13 +238,13 @@ class Session:
         return self._computed(audio, ids)
 
     def _computed(self, audio: NDArray[np.float32], ids: Sequence[int]) -> list[NDArray[Any]]:
-        with _data_errors(audio):
+        with data_errors(f"audio of {audio.size} samples"):
             return self._program.run(audio, list(ids), self.threads)
 
     def profile(self, waveform: NDArray[Any]) -> tuple[OpTime, ...]:
         """Time and share of the ceiling of every op in order, whether it ran in a chain or not."""
         audio = checked_waveform(waveform)
-        with _data_errors(audio):
+        with data_errors(f"audio of {audio.size} samples"):
             return op_times(self._program.profile(audio, self.threads), self.threads)
 
     def _wanted(self, layers: Literal["last", "all"]) -> tuple[int, ...]:
@@ -249,17 +253,7 @@ class Session:
         return self.outputs if layers == "all" else self.outputs[-1:]
 
     def _given_head(self, kind: str | None = None) -> Head:
-        if self.head is None:
-            raise ConfigError(
-                "the program has no head, so no labels; `earbit superb MODEL --out DIR` trains one "
-                "and `earbit export MODEL --head DIR --out FILE` packs it"
-            )
-        if kind not in (None, self.head.kind):
-            raise ConfigError(
-                f"the program's head is of kind {self.head.kind!r}; call "
-                f"`{METHODS[self.head.kind]}` of the session"
-            )
-        return self.head
+        return given_head(self.head, kind)
 
     def kernels(self) -> dict[str, str]:
         """Names of the kernels selected for this CPU, by computation."""
@@ -283,15 +277,3 @@ def chosen_isa() -> str:
         return _core.isa()
     except ValueError as error:
         raise ConfigError(f"EARBIT_ISA: {error}; set it to one of these or unset it") from error
-
-
-@contextmanager
-def _data_errors(audio: NDArray[np.float32]) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise DataError(f"audio of {audio.size} samples: {error}") from error
-    except MemoryError as error:
-        raise DataError(
-            f"audio of {audio.size} samples needs more memory than there is; cut it"
-        ) from error

@@ -27,6 +27,30 @@ def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
 
     Warns with a LevelWarning when the peak is above MAX_PEAK.
     """
+    given = _samples_of(waveform)
+    if not MIN_SAMPLES <= given.size <= MAX_SAMPLES:
+        remedy = "pad it or leave it out" if given.size < MIN_SAMPLES else "cut it"
+        raise DataError(
+            f"audio of {given.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "
+            f"{MAX_SAMPLES} (4 h); {remedy}"
+        )
+    audio = _finite(given)
+    if problem := level_problem(audio):
+        warn_of_level(problem)
+    return audio
+
+
+def checked_samples(waveform: NDArray[Any]) -> NDArray[np.float32]:
+    """Converts any number of samples to float32; raises DataError as `checked_waveform` does."""
+    return _finite(_samples_of(waveform))
+
+
+def warn_of_level(problem: str) -> None:
+    """Warns the caller of earbit.runtime with a LevelWarning."""
+    warnings.warn(problem, LevelWarning, stacklevel=_depth_of_caller())
+
+
+def _samples_of(waveform: Any) -> NDArray[Any]:
     if isinstance(waveform, (str, bytes, bytearray, memoryview, os.PathLike)):
         raise no_waveform(waveform)
     try:
@@ -37,25 +61,23 @@ def checked_waveform(waveform: NDArray[Any]) -> NDArray[np.float32]:
         raise _of_shape(given.shape)
     if not np.issubdtype(given.dtype, np.floating):
         raise _of_type(given.dtype)
-    if not MIN_SAMPLES <= given.size <= MAX_SAMPLES:
-        remedy = "pad it or leave it out" if given.size < MIN_SAMPLES else "cut it"
-        raise DataError(
-            f"audio of {given.size} samples; allowed are {MIN_SAMPLES} (25 ms, one frame) to "
-            f"{MAX_SAMPLES} (4 h); {remedy}"
-        )
+    return given
+
+
+def _finite(given: NDArray[Any]) -> NDArray[np.float32]:
     # A float64 beyond the range of float32 becomes infinite and is counted below.
     with np.errstate(over="ignore"):
         audio = np.ascontiguousarray(given, dtype=np.float32)
     n_bad = int(np.count_nonzero(~np.isfinite(audio)))
     if n_bad:
         raise DataError(f"audio has {n_bad} samples that are NaN or infinite; clean it first")
-    if problem := level_problem(audio):
-        warnings.warn(problem, LevelWarning, stacklevel=_depth_of_caller())
     return audio
 
 
 def level_problem(audio: NDArray[np.float32]) -> str | None:
     """Message about implausibly loud audio, with a remedy. None for other audio."""
+    if not audio.size:
+        return None
     peak = max(float(audio.max()), -float(audio.min()))
     if peak <= MAX_PEAK:
         return None

@@ -10,7 +10,8 @@ namespace {
 struct Attention {
   int heads;
   int head_dim;
-  int radius;
+  int left;  // -1: all frames
+  int right;
   double score_scale;
   double prob_half;
 };
@@ -19,8 +20,8 @@ struct Attention {
 bool add_context(const Attention& a, const Matrix& q, const Matrix& k, const Matrix& v, int row,
                  int head, int32_t* dots) {
   const int first = head * a.head_dim;
-  const int low = a.radius < 0 ? 0 : std::max(0, row - a.radius);
-  const int high = a.radius < 0 ? q.rows : std::min(q.rows, row + a.radius + 1);
+  const int low = a.left < 0 ? 0 : std::max(0, row - a.left);
+  const int high = a.left < 0 ? q.rows : std::min(q.rows, row + a.right + 1);
   std::vector<int> score(high);
   int most = -a.head_dim;
   for (int j = low; j < high; ++j) {
@@ -47,7 +48,8 @@ void try_attention_b1_op(Draw& draw, Digest&) {
   a.heads = draw.size(1, 5);
   a.head_dim = draw.one_in(50) ? draw.size(1, 1 << 15) : draw.size(1, 140);
   const int n = a.head_dim > 1000 ? draw.size(1, 5) : draw.size(0, draw.one_in(10) ? 300 : 70);
-  a.radius = draw.one_in(2) ? -1 : draw.size(0, 150);
+  a.left = a.right = draw.one_in(2) ? -1 : draw.size(0, 150);
+  if (a.left >= 0 && draw.one_in(2)) a.right = draw.size(0, 20);
   a.score_scale = static_cast<float>(1 + draw.below(20)) / 10.0 / std::sqrt(a.head_dim);
   // As floats, in which the op keeps them.
   a.score_scale = static_cast<float>(a.score_scale);
@@ -65,7 +67,12 @@ void try_attention_b1_op(Draw& draw, Digest&) {
     }
   }
   Parts parts;
-  parts.integer("head_dim", a.head_dim).integer("radius", a.radius);
+  parts.integer("head_dim", a.head_dim);
+  if (a.left == a.right) {
+    parts.integer("radius", a.left);
+  } else {
+    parts.integer("left", a.left).integer("right", a.right);
+  }
   parts.number("score_scale", a.score_scale).number("prob_half", a.prob_half);
   std::vector<int32_t> thresholds;
   if (n > 0 && draw.one_in(2)) {

@@ -165,7 +165,7 @@ Value run_on_threads(std::unique_ptr<earbit::Op> op, const std::vector<Value>& i
   std::vector<int64_t> row_bytes = {4};
   for (const earbit::Step& step : steps) row_bytes.push_back(step.op->type().row_bytes());
   const auto n_bytes = static_cast<size_t>(n_rows.back() * row_bytes.back());
-  const earbit::Plan plan = make_plan(steps, {static_cast<int>(steps.size())}, row_bytes, n_rows);
+  const earbit::Plan plan = make_plan(steps, {{static_cast<int>(steps.size())}}, row_bytes, n_rows);
   const auto run = [&](int n_threads) {
     const auto memory = std::make_shared<Memory>();
     {
@@ -178,7 +178,7 @@ Value run_on_threads(std::unique_ptr<earbit::Op> op, const std::vector<Value>& i
     }
     const float nothing = 0;
     earbit::Executor executor(steps, plan, n_rows, *memory, n_threads, nullptr);
-    return executor.run(&nothing).front();
+    return executor.run({earbit::View::of_samples(&nothing, 1)}).front();
   };
   Value alone = run(1);
   for (int n_threads : {2, 3, 7}) {

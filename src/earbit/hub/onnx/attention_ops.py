@@ -14,7 +14,14 @@ from onnx import TensorProto
 
 from earbit.hub.onnx.code_ops import dequantized, signed_bits
 from earbit.hub.onnx.graph import ints, scalar
-from earbit.hub.onnx.patterns import blocks, key_mask, position_bias, shifted, window_mask
+from earbit.hub.onnx.patterns import (
+    blocks,
+    key_mask,
+    position_bias,
+    shifted,
+    window_mask,
+    window_of,
+)
 from earbit.hub.onnx.values import Translation, Value
 
 Op = dict[str, Any]
@@ -144,14 +151,13 @@ def _attention(
     relative: queries and distances whose product is added to the scores;  bias: added to them.
     """
     graph = t.graph
-    radius = op["ints"].get("radius", -1)
+    window = window_of(op)
     q, k, v = (_heads(t, x.rows, n_heads) for x in (query, key, value))
-    if radius >= 0:
-        q, k, v = (
-            blocks(t, like, q, radius, 0),
-            *(blocks(t, like, x, radius, radius) for x in (k, v)),
-        )
-    scores = _scaled(t, _product_of(t, q, k, 3 if radius < 0 else 4), query.scale * key.scale)
+    if window is not None:
+        q = blocks(t, like, q, window)
+        k, v = (blocks(t, like, x, window, has_margins=True) for x in (k, v))
+    product = _product_of(t, q, k, 3 if window is None else 4)
+    scores = _scaled(t, product, query.scale * key.scale)
     if relative is not None:
         position, distance = relative
         p, r = (_heads(t, x.rows, n_heads) for x in relative)
@@ -159,12 +165,12 @@ def _attention(
         scores = graph.op("Add", scores, shifted(t, like, by_position))
     if bias is not None:
         scores = graph.op("Add", scores, bias)
-    mask = key_mask(t, like) if radius < 0 else window_mask(t, like, radius)
+    mask = key_mask(t, like) if window is None else window_mask(t, like, window)
     if mask is not None:
         scores = graph.op("Where", mask, scores, scalar(LOWEST))
     p = of_probabilities(graph.op("Softmax", scores, axis=-1))
     context = graph.op("MatMul", p, v)
-    if radius >= 0:
+    if window is not None:
         n_columns = like.n_columns // n_heads
         flat = graph.op("Reshape", context, ints(0, 0, -1, n_columns))
         context = graph.op("Slice", flat, ints(0), t.n_frames(like), ints(2))

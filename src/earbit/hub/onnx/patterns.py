@@ -6,6 +6,8 @@ R = 2 T - 1 distances.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from onnx import TensorProto
 
@@ -58,49 +60,71 @@ def key_mask(t: Translation, like: Value) -> str | None:
     return made
 
 
-def _frames_of_blocks(t: Translation, like: Value, radius: int, margin: int) -> str:
-    """Frames of the queries of all blocks, or of the keys with a margin: int64 (M, Q or S)."""
-    graph = t.graph
-    block = max(2 * radius, MIN_BLOCK_FRAMES)
+class Window(NamedTuple):
+    """Frames before and after a query that it sees."""
+
+    left: int
+    right: int
+
+    @property
+    def block(self) -> int:
+        """Queries of a block."""
+        return max(self.left + self.right, MIN_BLOCK_FRAMES)
+
+
+def window_of(op: dict[str, Any]) -> Window | None:
+    """The window of an attention; None if it sees all frames."""
+    numbers = op["ints"]
+    radius = numbers.get("radius", -1)
+    window = Window(numbers.get("left", radius), numbers.get("right", radius))
+    return None if window.left < 0 else window
+
+
+def _frames_of_blocks(t: Translation, like: Value, window: Window, has_margins: bool) -> str:
+    """Frames of the queries of all blocks, or of the keys with margins: int64 (M, Q or S)."""
+    graph, block = t.graph, window.block
+    left, right = window if has_margins else (0, 0)
     n = t.n_frames(like)
 
     def make() -> str:
         n_blocks = graph.op("Div", graph.op("Add", n, ints(block - 1)), ints(block))
         first = graph.op("Mul", t.counted(n_blocks), ints(block))
         first = graph.op("Unsqueeze", first, ints(1))
-        return graph.op("Add", first, np.arange(-margin, block + margin))
+        return graph.op("Add", first, np.arange(-left, block + right))
 
-    made: str = t.once(("frames_of_blocks", n, radius, margin), make)
+    made: str = t.once(("frames_of_blocks", n, window, has_margins), make)
     return made
 
 
-def blocks(t: Translation, like: Value, x_BHTK: str, radius: int, margin: int) -> str:
+def blocks(
+    t: Translation, like: Value, x_BHTK: str, window: Window, *, has_margins: bool = False
+) -> str:
     """Frames of all blocks, (B, H, M, Q or S, K); frames outside of the audio are repeated."""
     graph = t.graph
     n = t.n_frames(like)
 
     def make() -> str:
-        frames = _frames_of_blocks(t, like, radius, margin)
+        frames = _frames_of_blocks(t, like, window, has_margins)
         last = graph.op("Sub", n, ints(1))
         return graph.op("Min", graph.op("Max", frames, ints(0)), last)
 
-    inside = t.once(("inside", n, radius, margin), make)
+    inside = t.once(("inside", n, window, has_margins), make)
     return graph.op("Gather", x_BHTK, inside, axis=2)
 
 
-def window_mask(t: Translation, like: Value, radius: int) -> str:
+def window_mask(t: Translation, like: Value, window: Window) -> str:
     """True at real keys in the window of a query, (B or 1, 1, M, Q, S)."""
-    graph = t.graph
-    block = max(2 * radius, MIN_BLOCK_FRAMES)
+    graph, block = t.graph, window.block
+    left, right = window
 
     def make() -> str:
-        frames = _frames_of_blocks(t, like, radius, radius)
+        frames = _frames_of_blocks(t, like, window, True)
         end = like.lengths or t.n_frames(like)
         is_before_end = graph.op("Less", frames, graph.op("Unsqueeze", end, ints(1, 2)))
         is_real = graph.op("And", is_before_end, graph.op("GreaterOrEqual", frames, ints(0)))
-        query, key = np.arange(block)[:, None], np.arange(-radius, block + radius)
-        is_near = np.abs(query - key) <= radius
+        distance = np.arange(-left, block + right) - np.arange(block)[:, None]
+        is_near = (distance >= -left) & (distance <= right)
         return graph.op("And", graph.op("Unsqueeze", is_real, ints(1, 3)), is_near)
 
-    made: str = t.once(("window_mask", like.lengths or t.n_frames(like), radius), make)
+    made: str = t.once(("window_mask", like.lengths or t.n_frames(like), window), make)
     return made

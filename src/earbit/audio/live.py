@@ -1,0 +1,115 @@
+"""Audio as it comes: a file block by block, standard input and the microphone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from earbit.audio.decode import read_blocks
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.audio.source import STANDARD_INPUT
+from earbit.errors import DataError, UnsupportedError
+from earbit.extras import imported
+from earbit.progress import say
+
+CHUNK_S = 0.08
+"""Length of the chunks of files and of the microphone."""
+Chunk = tuple[np.ndarray, int]
+"""Mono samples, float32 in [-1, 1], and their rate in Hz."""
+PCM_TAGS = (1, 0xFFFE)
+"""Format tags of PCM in wav files: plain, and extensible."""
+
+
+def live_chunks(path: Path) -> Iterator[Chunk]:
+    """Chunks of a file, or of `-`: what standard input holds so far, again and again.
+
+    Standard input is a wav file of 16-bit samples, or without a header raw 16-bit little-endian
+    samples, mono, at 16 kHz; which of them is said.  Raises DataError for audio that cannot be
+    read.
+    """
+    if str(path) == STANDARD_INPUT:
+        yield from _of_pipe(sys.stdin.buffer)
+        return
+    for block, rate_hz in read_blocks(path):
+        n = max(1, round(CHUNK_S * rate_hz))
+        for start in range(0, len(block), n):
+            yield block[start : start + n], rate_hz
+
+
+def microphone_chunks() -> Iterator[Chunk]:
+    """Chunks of the default microphone, without an end.
+
+    Raises UnsupportedError without sounddevice or PortAudio, and DataError without a microphone.
+    """
+    try:
+        sounddevice = imported("sounddevice", "mic", "--mic")
+    except OSError as error:  # of a system without the library that sounddevice loads
+        raise UnsupportedError(
+            f"--mic needs the library PortAudio ({error}); on Debian: apt install libportaudio2"
+        ) from error
+    try:
+        rate_hz = int(sounddevice.query_devices(kind="input")["default_samplerate"])
+        with sounddevice.InputStream(samplerate=rate_hz, channels=1, dtype="float32") as stream:
+            say(f"listening to the microphone at {rate_hz} Hz; Ctrl-C ends")
+            yield from _of_microphone(stream, rate_hz)
+    except sounddevice.PortAudioError as error:
+        raise DataError(f"--mic: no microphone can be read ({error})") from error
+
+
+def _of_microphone(stream: Any, rate_hz: int) -> Iterator[Chunk]:
+    is_said = False
+    while True:
+        samples, is_lost = stream.read(max(1, round(CHUNK_S * rate_hz)))
+        if is_lost and not is_said:
+            is_said = True
+            say("audio of the microphone was lost: the machine is busy")
+        yield samples[:, 0], rate_hz
+
+
+def _of_pipe(pipe: BinaryIO) -> Iterator[Chunk]:
+    head = pipe.read(12)
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        n_channels, rate_hz = _wav_header(pipe)
+        rest = b""
+        say(f"standard input: wav, {n_channels} channels at {rate_hz} Hz")
+    else:
+        n_channels, rate_hz, rest = 1, SAMPLE_RATE_HZ, head
+        say(f"standard input: no wav header, so raw 16-bit samples, mono at {rate_hz} Hz")
+    width = 2 * n_channels
+    while data := rest + (more := pipe.read1(1 << 14)):  # type: ignore[attr-defined]
+        n_bytes = len(data) // width * width
+        samples = np.frombuffer(data[:n_bytes], "<i2").reshape(-1, n_channels)
+        yield samples.mean(1, dtype=np.float32) / np.float32(32768), rate_hz
+        rest = data[n_bytes:]
+        if not more:
+            break
+    if rest:
+        say(f"standard input ends within a sample; {len(rest)} bytes are left out")
+
+
+def _wav_header(pipe: BinaryIO) -> tuple[int, int]:
+    """Channels and rate of a wav file, up to its samples."""
+    form = b""
+    while True:
+        name, length = pipe.read(4), int.from_bytes(pipe.read(4), "little")
+        if len(name) < 4:
+            raise DataError("-: a wav file without samples")
+        if name == b"data":
+            break
+        content = pipe.read(length + length % 2)
+        if name == b"fmt ":
+            form = content
+    tag, n_channels, rate_hz = (
+        int.from_bytes(form[start:end], "little") for start, end in ((0, 2), (2, 4), (4, 8))
+    )
+    n_bits = int.from_bytes(form[14:16], "little")
+    if tag not in PCM_TAGS or n_bits != 16 or not n_channels:
+        raise DataError(
+            f"-: a wav file of format {tag} with {n_bits} bits and {n_channels} channels; "
+            "standard input takes 16-bit samples (sox IN -b 16 -t wav -)"
+        )
+    return n_channels, rate_hz

@@ -1,0 +1,219 @@
+"""Runs a program on audio that arrives in chunks, as `Session.stream` gives it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earbit import _core
+from earbit.errors import ConfigError, DataError, FormatError
+from earbit.frames import FRAME_RATE_HZ
+from earbit.runtime.arguments import is_number, is_whole
+from earbit.runtime.chunk_resampler import ChunkResampler
+from earbit.runtime.core_errors import data_errors
+from earbit.runtime.given_head import given_head
+from earbit.runtime.greedy_stream import GreedyStream
+from earbit.runtime.program_file import Head
+from earbit.runtime.results import scores_of
+from earbit.runtime.speech_segments import SAMPLE_RATE_HZ
+from earbit.runtime.waveform import checked_samples, level_problem, warn_of_level
+from earbit.runtime.whole_clip import obstacle, require_streaming
+
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
+PER_CLIP = ("class", "vector")
+"""Kinds of heads with one row of scores, which a stream computes over a window."""
+
+
+class Stream:
+    """Features and scores of audio that arrives in chunks; `Session.stream` makes it.
+
+    All rows are those of `Session.run` on the whole audio, bit by bit, for chunks of any sizes.
+    Memory does not grow with the audio, as long as results are read.  Streams share the program of
+    their session; each may be used by one thread after another, and all at the same time.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        program: _core.Program,
+        output: int,
+        head: Head | None,
+        threads: int,
+        *,
+        has_frames: bool,
+        window_s: float,
+    ) -> None:
+        if not is_number(window_s) or not 0.1 <= window_s <= 3600:
+            raise ConfigError(f"window_s={window_s!r}; allowed are numbers from 0.1 to 3600")
+        self._path, self._program, self._head, self._threads = path, program, head, threads
+        # Also without frames: scores are those of features that know all audio before them.
+        require_streaming(str(path), program, [output])
+        self._has_frames = has_frames
+        self._ids = [output] if has_frames else []
+        self._of_head = [] if self._head is None else self._values_of(self._head)
+        self._ids += self._of_head
+        if not self._ids:
+            raise ConfigError("frames=False for a program without a head; nothing would be left")
+        self._stream = _core.Stream(self._program, self._ids, threads)
+        self._window_rows = max(1, round(window_s * FRAME_RATE_HZ))
+        self._lock = threading.RLock()
+        self._begin()
+
+    def _values_of(self, head: Head) -> list[int]:
+        """Values that the scores follow from: the scores themselves where they can be streamed."""
+        if head.kind in PER_CLIP:
+            return _core.streamed_on_the_way(self._program, head.value)
+        # Without its scores a program still has features.
+        return [head.value] if obstacle(self._program, [head.value]) is None else []
+
+    def _begin(self) -> None:
+        self._resampler = ChunkResampler()
+        self._is_warned = False
+        # Arrays without rows, which have the width of the values.
+        empty = [[rows] for rows in self._stream.take()]
+        for value, (rows,) in zip(self._ids, empty, strict=True):
+            if rows.dtype != np.float32 or rows.ndim != 2:
+                raise FormatError(f"value {value} of the program is not of floats; export it again")
+        self._frames = empty.pop(0) if self._has_frames else []
+        self._rows = empty
+        labels = () if self._head is None else self._head.labels
+        self._decoder = GreedyStream(labels)
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds from the start of a frame to the audio that its features wait for."""
+        return _core.latency(self._program, self._ids) / SAMPLE_RATE_HZ
+
+    @property
+    def seconds(self) -> float:
+        """Audio so far, at 16 kHz."""
+        return self._stream.n_samples / SAMPLE_RATE_HZ
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the rows that the program keeps for later rows."""
+        return self._stream.n_bytes
+
+    def accept(self, samples: NDArray[Any], rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        """Adds mono audio in [-1, 1], of any length and rate; resamples rates other than 16 kHz.
+
+        Raises DataError for audio that is not of floats or not finite, after `finish`, and after
+        an interruption, and ConfigError for a rate outside of 1,000 to 768,000.  Warns once with a
+        LevelWarning when the audio peaks at more than 8 times full scale.
+        """
+        if not is_whole(rate_hz) or not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+            raise ConfigError(
+                f"rate_hz={rate_hz!r}; allowed are whole numbers from {LOWEST_RATE_HZ} to "
+                f"{HIGHEST_RATE_HZ}"
+            )
+        audio = checked_samples(samples)
+        with self._lock:
+            self._require_open()
+            problem = None if self._is_warned else level_problem(audio)
+            self._run(self._resampler.add(audio, int(rate_hz)))
+            if problem is not None:
+                self._is_warned = True
+                warn_of_level(problem)
+
+    def finish(self) -> None:
+        """Ends the audio: the last frames, which waited for more, are computed.
+
+        Raises DataError if the stream is finished already.
+        """
+        with self._lock:
+            self._require_open()
+            self._run([self._resampler.end()])
+            with data_errors("audio of a stream"):
+                self._stream.finish()
+            self._take()
+
+    def reset(self) -> None:
+        """Begins again with other audio; results that were not read are lost."""
+        with self._lock:
+            self._stream.reset()
+            self._begin()
+
+    def frames(self) -> NDArray[np.float32]:
+        """Features since the last call, (n, width) float32; n may be 0.
+
+        Raises ConfigError for a stream made with frames=False.
+        """
+        if not self._has_frames:
+            raise ConfigError("this stream was made with frames=False; make one with frames=True")
+        with self._lock:
+            return _read(self._frames)
+
+    def scores(self) -> NDArray[np.float32] | None:
+        """Scores of the head.
+
+        For a class or a vector: (labels,) of the last `window_s` seconds, the features of which
+        know the audio before them; None while there is too little audio.  For a sequence or
+        segments: the rows since the last call, (n, labels).  Raises ConfigError for a program
+        without a head, UnsupportedError for a head that needs the whole clip.
+        """
+        head = self._given_head()
+        with self._lock:
+            if head.kind not in PER_CLIP:
+                return _read(self._rows[0])
+            given = [np.concatenate(kept)[-self._window_rows :] for kept in self._rows]
+        if not all(len(rows) for rows in given):
+            return None
+        try:
+            (found,) = _core.run_from(
+                self._program, self._of_head, given, [head.value], self._threads
+            )
+        except ValueError:
+            return None  # fewer frames than a head of convolutions needs
+        return scores_of(head, found)
+
+    def text(self) -> str:
+        """The text since the last call: greedy CTC decoding of the rows that `scores` would give.
+
+        The texts of all calls, joined, are `Session.text` of the whole audio.  Raises what `scores`
+        raises, and ConfigError for a head of another kind.
+        """
+        given_head(self._head, "sequence")
+        with self._lock:
+            rows = self.scores()
+            assert rows is not None
+            return self._decoder.add(rows)
+
+    def _given_head(self) -> Head:
+        head = given_head(self._head)
+        if not self._of_head:
+            require_streaming(f"the head of {self._path}", self._program, [head.value])
+        return head
+
+    def _require_open(self) -> None:
+        if self._stream.is_finished:
+            raise DataError("the stream is finished; reset it for other audio")
+
+    def _run(self, chunks: Iterable[NDArray[np.float32]]) -> None:
+        with data_errors("audio of a stream"):
+            for chunk in chunks:
+                self._stream.accept(np.ascontiguousarray(chunk))
+        self._take()
+
+    def _take(self) -> None:
+        """Adds what is new to the results that are read, and forgets rows before the window."""
+        new = self._stream.take()
+        lists = [self._frames, *self._rows] if self._has_frames else self._rows
+        for kept, rows in zip(lists, new, strict=True):
+            if len(rows):
+                kept.append(rows)
+        if self._head is not None and self._head.kind in PER_CLIP:
+            for kept in self._rows:
+                while len(kept) > 1 and sum(map(len, kept[1:])) >= self._window_rows:
+                    del kept[0]
+
+
+def _read(kept: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The rows of a list of arrays, of which none is left."""
+    rows = np.concatenate(kept)
+    kept[:] = [rows[:0]]
+    return rows
