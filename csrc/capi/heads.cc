@@ -15,10 +15,10 @@ using namespace earbit;
 constexpr double kFrameSeconds = 320.0 / 16000.0;
 
 // The head, if it is of this kind.
-const Head& head_of(const earbit_program* program, earbit_kind kind) {
+const Head& head_of_kind(const earbit_program* program, earbit_kind kind) {
   constexpr const char* kFunctions[] = {"", "earbit_likeliest", "earbit_text", "earbit_embedding",
                                         "earbit_segments"};
-  const Head& head = earbit::head_of(program);
+  const Head& head = head_of(program);
   if (kind_of(head) != kind) {
     throw BadArgument("the program has a head of kind '" + head.kind + "'; call " +
                       kFunctions[kind_of(head)]);
@@ -119,7 +119,7 @@ int earbit_n_slots(const earbit_program* program) {
 
 int earbit_slot_size(const earbit_program* program, int slot) {
   return static_cast<int>(size_or_0([&] {
-    const std::vector<int>& slots = head_of(program, EARBIT_CLASS).slots;
+    const std::vector<int>& slots = head_of_kind(program, EARBIT_CLASS).slots;
     require_range("slot", slot, 0, static_cast<int64_t>(slots.size()) - 1);
     return slots[slot];
   }));
@@ -157,7 +157,7 @@ earbit_status earbit_likeliest(const earbit_program* program, const float* sampl
                                int64_t n_samples, int n_threads, double threshold, int* labels,
                                double* probabilities, int n_slots) {
   return guarded(kNoMemoryToRun, [&] {
-    const Head& head = head_of(program, EARBIT_CLASS);
+    const Head& head = head_of_kind(program, EARBIT_CLASS);
     require(labels != nullptr, "labels");
     const auto n = static_cast<int>(head.slots.size());
     require_range("n_slots", n_slots, n, n);
@@ -180,7 +180,7 @@ earbit_status earbit_likeliest(const earbit_program* program, const float* sampl
 earbit_status earbit_embedding(const earbit_program* program, const float* samples,
                                int64_t n_samples, int n_threads, float* vector, int64_t n_floats) {
   return guarded(kNoMemoryToRun, [&] {
-    const Head& head = head_of(program, EARBIT_VECTOR);
+    const Head& head = head_of_kind(program, EARBIT_VECTOR);
     require(vector != nullptr, "vector");
     const int width = width_of(program, head);
     require_range("n_floats", n_floats, width, width);
@@ -192,7 +192,7 @@ earbit_status earbit_embedding(const earbit_program* program, const float* sampl
 
 int64_t earbit_text_size(const earbit_program* program, int64_t n_samples) {
   return size_or_0([&] {
-    const Head& head = head_of(program, EARBIT_SEQUENCE);
+    const Head& head = head_of_kind(program, EARBIT_SEQUENCE);
     size_t longest = 0;
     for (const std::string& label : head.labels) longest = std::max(longest, label.size());
     return n_rows(program, head, n_samples) * static_cast<int64_t>(longest) + 1;
@@ -205,7 +205,7 @@ earbit_status earbit_text(const earbit_program* program, const float* samples, i
     require(text != nullptr, "text");
     if (n_bytes < 1) throw BadArgument("n_bytes=" + std::to_string(n_bytes) + "; at least 1");
     *text = '\0';
-    const Head& head = head_of(program, EARBIT_SEQUENCE);
+    const Head& head = head_of_kind(program, EARBIT_SEQUENCE);
     const Value value = scores_of(program, head, samples, n_samples, n_threads);
     const std::string found = greedy_text(head.labels, value.floats.get(), value.rows);
     if (static_cast<int64_t>(found.size()) >= n_bytes) {
@@ -218,7 +218,7 @@ earbit_status earbit_text(const earbit_program* program, const float* samples, i
 
 int64_t earbit_segments_size(const earbit_program* program, int64_t n_samples) {
   return size_or_0([&] {
-    const Head& head = head_of(program, EARBIT_SEGMENTS);
+    const Head& head = head_of_kind(program, EARBIT_SEGMENTS);
     // Segments of a label have a frame of silence between them.
     return (n_rows(program, head, n_samples) + 1) / 2 * static_cast<int64_t>(head.labels.size());
   });
@@ -230,7 +230,7 @@ earbit_status earbit_segments(const earbit_program* program, const float* sample
   return guarded(kNoMemoryToRun, [&] {
     require(n_found != nullptr, "n_found");
     *n_found = 0;
-    const Head& head = head_of(program, EARBIT_SEGMENTS);
+    const Head& head = head_of_kind(program, EARBIT_SEGMENTS);
     require(segments != nullptr || n_segments == 0, "segments");
     require_threshold(threshold, threshold > 0 && threshold < 1, "probabilities between 0 and 1");
     if (window < 1 || window % 2 == 0) {

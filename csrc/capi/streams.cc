@@ -9,14 +9,10 @@
 #include "graph/stream.h"
 #include "heads/decode.h"
 
-namespace {
-
-using namespace earbit;
-
-constexpr int64_t kMostWindow = int64_t{1} << 20;
+namespace earbit {
 
 // Rows of floats of a value that nobody has read.
-struct Rows2d {
+struct UnreadRows {
   int width = 0;
   std::vector<float> floats;
 
@@ -34,6 +30,14 @@ struct Rows2d {
     return n;
   }
 };
+
+}  // namespace earbit
+
+namespace {
+
+using namespace earbit;
+
+constexpr int64_t kMostWindow = int64_t{1} << 20;
 
 bool is_per_clip(const Head& head) {
   return kind_of(head) == EARBIT_CLASS || kind_of(head) == EARBIT_VECTOR;
@@ -73,8 +77,8 @@ struct earbit_stream {
   std::vector<int> of_head;  // values that scores follow from
   std::optional<Stream> stream;
   mutable std::mutex mutex;
-  Rows2d frames;
-  std::vector<Rows2d> rows;  // of the values of the head
+  UnreadRows frames;
+  std::vector<UnreadRows> rows;  // of the values of the head
   std::optional<GreedyText> decoder;
   std::string text;  // that did not fit
 
@@ -92,7 +96,7 @@ struct earbit_stream {
 
   void begin() {
     frames.floats.clear();
-    for (Rows2d& one : rows) one.floats.clear();
+    for (UnreadRows& one : rows) one.floats.clear();
     if (program->loaded.head) decoder.emplace(program->loaded.head->labels);
     text.clear();
   }
@@ -266,7 +270,7 @@ earbit_status earbit_stream_text(earbit_stream* stream, char* text, int64_t n_by
       throw BadArgument("the program has a head of kind '" + head.kind +
                         "'; call earbit_stream_scores");
     }
-    Rows2d& rows = stream->rows.front();
+    UnreadRows& rows = stream->rows.front();
     stream->text += stream->decoder->add(rows.floats.data(), rows.rows());
     rows.floats.clear();
     if (static_cast<int64_t>(stream->text.size()) >= n_bytes) {

@@ -12,6 +12,9 @@ namespace {
 // Samples that are computed at once, so that long pieces take no more memory than short ones.
 constexpr int64_t kPiece = 5120;
 
+// Buffers of at most so many bytes stay where they are: taking memory would cost more time.
+constexpr int64_t kSmall = 16 << 10;
+
 }  // namespace
 
 Stream::Stream(const Program& program, const std::vector<int>& outputs, int n_threads)
@@ -152,7 +155,8 @@ void Stream::advance(bool is_end, Cancel* cancel) {
     for (int s : chain.steps) n_rows_[s + 1] = rows.end;
     // Memory of rows that nothing reads again is for the next chains.
     for (int slot : chain.frees) {
-      if (first_needed(slot) == slots_[slot].rows().end) slots_[slot].clear();
+      const bool is_read = first_needed(slot) == slots_[slot].rows().end;
+      if (is_read && slots_[slot].bytes() > kSmall) slots_[slot].clear();
     }
   }
 }

@@ -47,7 +47,9 @@ def _streaming(
     """A Sparseformer that streams; look_ahead: frames of the layers that have any."""
     window = {"left": 32, "right": [look_ahead.get(i, 0) for i in range(n_layers)]}
     causal = {"window": window, "position": {"causal": True}}
-    encoder = _encoder("sparseformer", n_layers, d_model, n_heads, d_ffn, **causal, **more)
+    encoder = _encoder(
+        "sparseformer", n_layers, d_model, n_heads, d_ffn, position_kernel=64, **causal, **more
+    )
     return encoder | {"front_end": {"type": "filterbank"}}
 
 
@@ -83,9 +85,7 @@ PRESETS: dict[str, Values] = {
     "sparseformer-sw-tiny": _encoder("sparseformer", 2, 96, 4, 384, layer_drop=0.0) | _TINY,
     # Rows while audio arrives, 330 and 310 ms behind it; 30 ms with encoder.window.right=0.
     "sparseformer-stream-s": _streaming(16, 144, 4, 576, look_ahead={4: 5, 8: 5, 12: 5}),
-    "sparseformer-stream-tiny": _streaming(
-        4, 64, 4, 256, look_ahead={1: 7, 3: 7}, position_kernel=64, layer_drop=0.0
-    ),
+    "sparseformer-stream-tiny": _streaming(4, 64, 4, 256, look_ahead={1: 7, 3: 7}, layer_drop=0.0),
 }
 
 

@@ -2,7 +2,7 @@
 //   - makes a sanitizer speak, or takes more than a minute,
 //   - throws anything but FormatError while it is loaded, or a message of several lines,
 //   - asks for more memory or rows than the size of the file (and of the audio) justifies,
-//   - gives other features or scores on three threads than on one,
+//   - gives other features or scores on three threads than on one, or in a stream,
 //   - has a head whose results libearbit cannot decode into buffers of the sizes that it gives.
 //
 // fuzz_program SEEDS FIRST COUNT: SEEDS is a folder of valid programs; file i follows from i alone,
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -22,6 +23,8 @@
 #include "fuzz/decode_head.h"
 #include "fuzz/limited_memory.h"
 #include "fuzz/mutate.h"
+#include "graph/reach.h"
+#include "graph/stream.h"
 
 namespace {
 
@@ -85,6 +88,53 @@ size_t memory_of_run(long i, const LoadedProgram& loaded, size_t n_bytes, size_t
   return kRunGrowth * n_bytes * n_rows + kSlack;
 }
 
+// Whether rows have the bytes of a value; floats that are no numbers may have any.
+bool is_equal(const std::string& rows, const Value& value) {
+  if (value.type.kind != earbit::Kind::floats) {
+    return std::memcmp(rows.data(), value.data(), rows.size()) == 0;
+  }
+  for (size_t at = 0; at < rows.size(); at += sizeof(float)) {
+    float ours = 0;
+    std::memcpy(&ours, rows.data() + at, sizeof(float));
+    const float theirs = value.floats[static_cast<ptrdiff_t>(at / sizeof(float))];
+    const bool is_same = std::memcmp(&ours, &theirs, sizeof(float)) == 0;
+    if (!is_same && !(std::isnan(ours) && std::isnan(theirs))) return false;
+  }
+  return true;
+}
+
+// Compares outputs that can be streamed, in random pieces, with those of the whole clip.
+void check_stream(long i, const LoadedProgram& loaded, const std::vector<float>& audio,
+                  const std::vector<int>& outputs, const std::vector<Value>& whole,
+                  Random& random) {
+  for (size_t j = 0; j < outputs.size(); ++j) {
+    const int id = outputs[j];
+    if (id == 0 || first_of_whole_clip(loaded.program->steps(), {id})) continue;
+    std::string rows;
+    const size_t n_bytes = static_cast<size_t>(whole[j].type.row_bytes());
+    const auto add = [&](const Value& value) {
+      rows.append(static_cast<const char*>(value.data()), value.rows * n_bytes);
+    };
+    try {
+      LimitedMemory memory(kMemory);
+      earbit::Stream stream(*loaded.program, {id}, 1);
+      for (size_t at = 0; at < audio.size();) {
+        const size_t n = std::min<size_t>(1 + below(random, 500), audio.size() - at);
+        stream.accept(audio.data() + at, static_cast<int64_t>(n));
+        at += n;
+        // Groups of bits are stored one after the other, so their rows do not join.
+        if (whole[j].type.kind != earbit::Kind::bits) add(stream.take().front());
+      }
+      stream.finish();
+      add(stream.take().front());
+    } catch (const std::bad_alloc&) {
+      continue;
+    }
+    if (rows.size() != whole[j].rows * n_bytes || !is_equal(rows, whole[j]))
+      fail(i, "a stream changes what value " + std::to_string(id) + " is");
+  }
+}
+
 void run(long i, const LoadedProgram& loaded, const std::string& bytes, Random& random,
          Counts& counts) {
   std::vector<float> audio(400 + below(random, kMaxSamples - 400));
@@ -113,6 +163,7 @@ void run(long i, const LoadedProgram& loaded, const std::string& bytes, Random& 
       fail(i, "threads change what value " + std::to_string(outputs[j]) + " is");
     }
   }
+  check_stream(i, loaded, audio, outputs, alone, random);
   if (loaded.head) {
     const std::string fault = fault_of_head(bytes, audio, is_message);
     if (!fault.empty()) fail(i, "head: " + fault);

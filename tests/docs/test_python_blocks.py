@@ -31,6 +31,13 @@ def stand_ins(tmp_path_factory):
     head_for(model, folder / "float-ks")
     export_model("hubert-tiny", folder / "hubert.safetensors", plan="w1a1")
     export_model(str(folder / "float"), folder / "words.safetensors", head=folder / "float-ks")
+    (folder / "stream").mkdir()
+    model = random_model(preset("sparseformer-stream-tiny"), seed=0)
+    save_model(model, folder / "stream" / "model.safetensors", {})
+    head_for(model, folder / "stream-ks")
+    export_model(str(folder / "stream"), folder / "stream.safetensors")
+    head = folder / "stream-ks"
+    export_model(str(folder / "stream"), folder / "stream-words.safetensors", head=head)
     return folder
 
 

@@ -60,8 +60,8 @@ def binary_attention(program):
 
 def float_attention(program):
     value = front_end(program, 12)
-    for radius in (-1, 9):
-        ints = {"heads": 3, "radius": radius}
+    for window in ({"radius": -1}, {"radius": 9}, {"left": 7, "right": 2}):
+        ints = {"heads": 3, **window}
         value = program.add("attention_f32", [value] * 3, ints=ints, floats={"score_scale": 0.5})
     return [value]
 

@@ -98,7 +98,7 @@ def run(
       earbit run hubert.safetensors speech.wav --out features.npz
       earbit run words.safetensors my-audio --json words.json
       earbit run hubert.safetensors my-audio --query word.wav --head hubert-qbe
-      arecord -r 16000 -f S16_LE | earbit run words.safetensors --stream -
+      earbit run words.safetensors --stream -
 
     Prints a table to a terminal, and JSON otherwise, as with --json -.  Files that cannot be read
     are skipped.  The results of the others are written, and the exit status is 2.  After Ctrl-C,
