@@ -1,9 +1,10 @@
 """False accepts per hour of a keyword program on audio without its keywords.
 
-    python benchmarks/false_accepts.py PROGRAM AUDIO_DIR... [--window-s 1] [--hop-s 0.25]
-        [--thresholds 0.5 0.9 0.99] [--ignore _unknown_ _silence_] [--json FILE]
+    python benchmarks/false_accepts.py PROGRAM AUDIO_DIR... [--clips CORPUS] [--window-s 1]
+        [--hop-s 0.25] [--thresholds 0.5 0.9 0.99] [--ignore _unknown_ _silence_] [--json FILE]
 
-A window slides over every file.  Windows of the same keyword in a row are one accept.
+A window slides over every file.  Windows of the same keyword in a row are one accept.  With
+--clips, also the share of keywords in its test part that are found, and that are taken for another.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from typing import Any
 import numpy as np
 
 import report
+from earbit.audio.corpus import load_waveform, open_corpus
 from earbit.audio.decode import read_audio
 from earbit.audio.formats import READ_SUFFIXES
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.runtime.session import Session
+from earbit.superb.examples import task_splits
+from earbit.superb.tasks import task_named
 
 
 def accepts_of(
@@ -41,6 +45,30 @@ def accepts_of(
     return found
 
 
+def found_of(
+    session: Session, corpus: str, thresholds: list[float], ignored: list[str]
+) -> dict[float, dict[str, float]]:
+    """Shares of the keywords in the test part of a corpus, for each threshold."""
+    assert session.labels is not None
+    opened = open_corpus(corpus)
+    cuts = {cut.id: cut for cut in opened.cuts}
+    spoken = [e for e in task_splits(task_named("ks"), opened.cuts).test if e.target not in ignored]
+    likeliest: list[tuple[float, bool]] = []
+    for example in spoken:
+        scores = session.scores(load_waveform(cuts[example.id])).astype(np.float64)
+        shares = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+        label = session.labels[int(scores.argmax())]
+        if label not in ignored:
+            likeliest.append((float(shares.max()), label == example.target))
+    return {
+        threshold: {
+            name: sum(p >= threshold and right is is_right for p, right in likeliest) / len(spoken)
+            for name, is_right in (("found", True), ("wrong_keyword", False))
+        }
+        for threshold in thresholds
+    }
+
+
 def is_audio(path: Path) -> bool:
     """Whether the name of a file is one of audio."""
     return path.suffix.lower().removeprefix(".") in {s.removeprefix(".") for s in READ_SUFFIXES}
@@ -51,6 +79,7 @@ def main() -> None:
     parser = report.arguments(__doc__)
     parser.add_argument("program")
     parser.add_argument("audio", type=Path, nargs="+")
+    parser.add_argument("--clips", help="corpus with keywords, whose test part is labelled")
     parser.add_argument("--window-s", type=float, default=1.0)
     parser.add_argument("--hop-s", type=float, default=0.25)
     parser.add_argument("--thresholds", type=float, nargs="+", default=[0.0, 0.5, 0.9, 0.99])
@@ -75,9 +104,13 @@ def main() -> None:
                 if label not in options.ignore:
                     counts[threshold][label] = counts[threshold].get(label, 0) + 1
     hours = n_samples / SAMPLE_RATE_HZ / 3600
+    found: dict[float, dict[str, float]] = {threshold: {} for threshold in options.thresholds}
+    if options.clips:
+        found = found_of(session, options.clips, options.thresholds, options.ignore)
     rows: list[dict[str, Any]] = [
         {
             "threshold": threshold,
+            **found[threshold],
             "accepts": sum(labels.values()),
             "per_hour": sum(labels.values()) / hours,
             "by_label": dict(sorted(labels.items(), key=lambda item: -item[1])),
@@ -87,7 +120,8 @@ def main() -> None:
     print(f"{hours:.2f} h of {len(files)} files, windows of {options.window_s} s")
     for row in rows:
         rate = f"{row['accepts']:6} accepts, {row['per_hour']:8.1f} per hour"
-        print(f"threshold {row['threshold']:<6} {rate}")
+        shares = "".join(f", {100 * v:.1f} % {k}" for k, v in found[row["threshold"]].items())
+        print(f"threshold {row['threshold']:<6} {rate}{shares}")
     if options.json:
         result = {
             "machine": report.machine(options.threads),
@@ -95,6 +129,7 @@ def main() -> None:
             "hours": hours,
             "window_s": options.window_s,
             "hop_s": options.hop_s,
+            "clips": options.clips and Path(options.clips).name,
             "audio": [path.name for path in options.audio],
             "rows": rows,
         }

@@ -33,7 +33,7 @@ from earbit.pretrain.verb import pretrain_on
 from earbit.quantize.stages import QuantizeConfig, quantize_on
 from earbit.quantize.train import LossWeights
 from earbit.study.scale import SCALES, Scale
-from earbit.superb.verb import score_on
+from earbit.study.score import score_on
 from earbit.units.labelled import open_training_corpus, training_data
 from report import machine, show
 

@@ -233,3 +233,7 @@ def test_every_public_name_is_there_and_is_found_only_when_asked_for():
         assert getattr(earbit, name) is not None
     with pytest.raises(AttributeError, match="nonsense"):
         _ = earbit.nonsense
+
+
+def test_all_tasks_of_superb_fit_in_2500_lines():
+    assert sum(len(p.read_text().splitlines()) for p in (SRC / "superb").rglob("*.py")) < 2_500

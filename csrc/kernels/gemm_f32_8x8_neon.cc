@@ -14,6 +14,14 @@ namespace {
 
 constexpr int kCols = 8;
 
+// Functions, because some intrinsics of clang are macros, in which no pack can be expanded.
+inline float32x4_t four_at(const float* a) { return vld1q_f32(a); }
+
+template <int lane>
+[[gnu::always_inline]] inline float32x4_t add_lane(float32x4_t sum, float32x4_t w, float32x4_t x) {
+  return vfmaq_laneq_f32(sum, w, x, lane);
+}
+
 // Rows are a pack of constants, not a loop: the sums must live in registers.
 template <int... row>
 void run_rows(std::integer_sequence<int, row...>, const float* a, ptrdiff_t a_stride,
@@ -23,13 +31,13 @@ void run_rows(std::integer_sequence<int, row...>, const float* a, ptrdiff_t a_st
   float32x4_t high[sizeof...(row)];
   ((low[row] = high[row] = vdupq_n_f32(0.0f)), ...);
   for (; n_k >= 4; n_k -= 4, a += 4) {
-    const float32x4_t x[] = {vld1q_f32(a + row * a_stride)...};
+    const float32x4_t x[] = {four_at(a + row * a_stride)...};
     const auto step = [&]<int lane>(std::integer_sequence<int, lane>) {
       const float32x4_t w0 = vld1q_f32(panel);
       const float32x4_t w1 = vld1q_f32(panel + 4);
       panel += kCols;
-      ((low[row] = vfmaq_laneq_f32(low[row], w0, x[row], lane),
-        high[row] = vfmaq_laneq_f32(high[row], w1, x[row], lane)),
+      ((low[row] = add_lane<lane>(low[row], w0, x[row]),
+        high[row] = add_lane<lane>(high[row], w1, x[row])),
        ...);
     };
     step(std::integer_sequence<int, 0>());

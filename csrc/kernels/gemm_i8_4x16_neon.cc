@@ -21,11 +21,14 @@ struct Sums {
   int32x4_t of[4];
 };
 
+// Functions, because some intrinsics of clang are macros, in which no pack can be expanded.
+inline int16x8_t codes_at(const uint8_t* a) { return vreinterpretq_s16_u16(vmovl_u8(vld1_u8(a))); }
+
 // Codes beyond the end of a row are zeros.
 inline int16x8_t codes_at(const uint8_t* a, size_t n_codes) {
   uint8_t codes[8] = {};
   std::memcpy(codes, a, n_codes);
-  return vreinterpretq_s16_u16(vmovl_u8(vld1_u8(codes)));
+  return codes_at(codes);
 }
 
 template <int lane>
@@ -56,7 +59,7 @@ void run_rows(std::integer_sequence<int, row...>, const uint8_t* a, ptrdiff_t a_
   const int32x4_t zero = vdupq_n_s32(0);
   Sums sums[] = {{(static_cast<void>(row), zero), zero, zero, zero}...};
   for (; n_k >= 8; n_k -= 8, a += 8, w += 8 * kCols) {
-    const int16x8_t x[] = {vreinterpretq_s16_u16(vmovl_u8(vld1_u8(a + row * a_stride)))...};
+    const int16x8_t x[] = {codes_at(a + row * a_stride)...};
     add_four<0>(kFour, sums, x, w);
     add_four<4>(kFour, sums, x, w + 4 * kCols);
   }

@@ -65,7 +65,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Terminated(Interrupted):
-    """Termination by SIGTERM, as schedulers send it, after which something is kept."""
+    """Termination by SIGTERM, as schedulers send it; the message states what is kept."""
+
+
+def terminate(number: int, frame: object) -> None:
+    """Handler of SIGTERM that raises Terminated, so that a command ends as after Ctrl-C."""
+    raise Terminated
 
 
 class UnsupportedError(EarbitError, NotImplementedError):

@@ -57,7 +57,7 @@ def goes_on(out: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as end:
         if out.is_dir() and any(out.iterdir()):
-            where = f" {end}" if isinstance(end, Interrupted) else ""
+            where = f" {end}" if isinstance(end, Interrupted) and str(end) else ""
             kind = Terminated if isinstance(end, Terminated) else Interrupted
             raise kind(f"the same command resumes{where} with what is in {out}") from None
         raise

@@ -7,13 +7,14 @@ it may hold the only copy of a model.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from earbit.audio.corpus import QUARANTINE_NAME
 from earbit.errors import ConfigError
 from earbit.files import make_folder, refuse_other_files, write_json
+from earbit.progress import say
 
 CONFIG_NAME = "config.json"
 """Configuration of a run. Its `type` names the command."""
@@ -137,30 +138,43 @@ def _first(flat: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     return next((flat[name] for name in names if flat.get(name) not in (None, [])), None)
 
 
-def claim(folder: Path, kind: str, run: Mapping[str, Any]) -> None:
+def claim(folder: Path, kind: str, run: Mapping[str, Any], results: Sequence[str]) -> None:
     """Writes the description of a run to a folder, or checks that the same run has written it.
 
-    Raises ConfigError for a folder of another run or with other files.
+    results: patterns of files; another run that has left none of these is replaced.  Raises
+    ConfigError for a folder of another run with results, or with other files.
     """
     check_is_ours(folder, kind)
-    path = folder / CONFIG_NAME
     described = json.loads(json.dumps({"type": kind, **run}))
-    if path.is_file():
-        held = json.loads(path.read_text(encoding="utf-8"))
-        if differ := differences(held, described):
-            raise ConfigError(f"{folder}: holds {differ}; give another --out")
-    else:
+    held = held_by(folder)
+    differ = None if held is None else differences(held, described)
+    if differ and has_any(folder, results):
+        raise ConfigError(f"{folder}: holds {differ}; give another --out")
+    if differ:
+        say(f"{folder}: held {differ}, which left no result; this run replaces it")
+    if differ or held is None:
         make_folder(folder)
-        write_json(path, described)
+        write_json(folder / CONFIG_NAME, described)
+
+
+def has_any(folder: Path, patterns: Sequence[str]) -> bool:
+    """Whether a folder has a file of one of the patterns."""
+    return any(next(folder.glob(pattern), None) is not None for pattern in patterns)
+
+
+def held_by(folder: Path) -> dict[str, Any] | None:
+    """The description that a run has written to a folder; None without a readable one."""
+    try:
+        held = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return held if isinstance(held, dict) and "type" in held else None
 
 
 def _kind_of(folder: Path) -> str | None:
     """The command that wrote a folder, by the `type` of its configuration."""
-    try:
-        held = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
-        return str(held["type"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    held = held_by(folder)
+    return None if held is None else str(held["type"])
 
 
 def _setting(name: str) -> str:
@@ -181,7 +195,7 @@ def _typed(option: str, value: Any) -> str:
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
     """Flattens nested mappings: `{"a": {"b": 1}}` to `{"a.b": 1}`."""
-    if not isinstance(value, dict) or name == "rules":
+    if not isinstance(value, dict) or name in ("rules", "corpus"):
         return {name: value}
     return {
         path: item

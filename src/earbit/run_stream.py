@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from earbit.audio.live import live_chunks, microphone_chunks
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, UnsupportedError
 from earbit.foreign import refuse_foreign
+from earbit.progress import say
 from earbit.runtime.head_fields import NO_KEYWORD, head_fields
 from earbit.runtime.likeliest import check_threshold
 from earbit.runtime.session import Session
 from earbit.runtime.stream import Stream
+from earbit.runtime.window import Window
 from earbit.shipped import program_path
 from earbit.terminal import printable
 
@@ -27,9 +29,10 @@ def stream_events(
     """Results as they come, each with the seconds of audio so far.
 
     audio: a file, `-` for standard input, None for the microphone.  For a head of classes:
-    the label of the last second when it changes;  for a sequence: new text;  without a head: the
-    features of every frame.  Raises UnsupportedError for a program that needs the whole clip,
-    ConfigError for a head of another kind, and DataError for audio that cannot be read.
+    the label of the last second when it changes, also of programs that need whole clips;  for a
+    sequence: new text;  without a head: the features of every frame.  Raises UnsupportedError for
+    other programs that need the whole clip, ConfigError for a head of another kind, and DataError
+    for audio that cannot be read.
     """
     refuse_foreign(program_path(program), "a program that `earbit export` wrote")
     session = Session(program, threads)
@@ -39,7 +42,7 @@ def stream_events(
             f"{program}: a head of kind {session.kind!r} has no results to print in a stream; read "
             "its scores with Session.stream"
         )
-    stream = session.stream(frames=session.head is None)
+    stream = _stream_of(session)
     results = _Results(session, stream, threshold)
     for samples, rate_hz in microphone_chunks() if audio is None else live_chunks(audio):
         stream.accept(samples, rate_hz)
@@ -48,8 +51,18 @@ def stream_events(
     yield from results.new(is_end=True)
 
 
+def _stream_of(session: Session) -> Stream | Window:
+    try:
+        return session.stream(frames=session.head is None)
+    except UnsupportedError:
+        if session.kind != "class":
+            raise
+        say(f"the program needs whole clips: it runs on the last second, every {HOP_S:g} s")
+        return Window(session)
+
+
 class _Results:
-    def __init__(self, session: Session, stream: Stream, threshold: float | None) -> None:
+    def __init__(self, session: Session, stream: Stream | Window, threshold: float | None) -> None:
         self._session, self._stream, self._threshold = session, stream, threshold
         self._next_s = 0.0
         self._label: object = ()
@@ -58,16 +71,16 @@ class _Results:
     def new(self, *, is_end: bool = False) -> Iterator[Event]:
         """Results since the last call."""
         seconds = round(self._stream.seconds, 3)
-        if self._session.kind is None:
+        if isinstance(self._stream, Window) or self._session.kind == "class":
+            if is_end or seconds >= self._next_s:
+                self._next_s = max(self._next_s + HOP_S, seconds)
+                yield from self._labels(seconds)
+        elif self._session.kind is None:
             for row in self._stream.frames():
                 yield {"frame": self._n_frames, "features": row.tolist()}
                 self._n_frames += 1
-        elif self._session.kind == "sequence":
-            if text := self._stream.text():
-                yield {"seconds": seconds, "text": text}
-        elif is_end or seconds >= self._next_s:
-            self._next_s = seconds + HOP_S
-            yield from self._labels(seconds)
+        elif text := self._stream.text():
+            yield {"seconds": seconds, "text": text}
 
     def _labels(self, seconds: float) -> Iterator[Event]:
         scores = self._stream.scores()

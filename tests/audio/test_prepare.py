@@ -10,7 +10,7 @@ from earbit.audio.prepare import corpus_of
 from earbit.audio.prepare import prepare as prepare_for
 from earbit.errors import ConfigError, DataError
 from earbit.superb.tasks import TASKS
-from earbit.superb.verb import work_on
+from earbit.superb.work import work_on
 
 RATE_HZ = 16_000
 CHECKS = {name: functools.partial(work_on, task) for name, task in TASKS.items()}

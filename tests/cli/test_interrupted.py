@@ -1,5 +1,6 @@
 """Ctrl-C: exit status 130, and one line that says of what is kept what is true."""
 
+import signal
 import subprocess
 import sys
 
@@ -85,6 +86,23 @@ def test_training_that_sigterm_ends_has_its_status(capsys, monkeypatch, tmp_path
         "earbit: ended by SIGTERM; the same command resumes training after step 37 of 400 with "
         f"what is in {tmp_path}\n"
     )
+
+
+def test_sigterm_outside_of_training_steps_ends_with_its_status_and_one_line(
+    capsys, monkeypatch, tmp_path
+):
+    def ends(*args, **named):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("earbit.pretrain.verb.pretrain", ends)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(SystemExit) as end:
+        main(["pretrain", "hubert-tiny", "--out", str(tmp_path)])
+    assert end.value.code == 143
+    assert capsys.readouterr().err == (
+        f"earbit: ended by SIGTERM; the same command resumes with what is in {tmp_path}\n"
+    )
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("module", ["argparse", "earbit.cli.parse", "earbit.cli.running"])

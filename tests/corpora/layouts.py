@@ -9,7 +9,7 @@ import numpy as np
 from earbit.corpora.prepare import prepare_published
 from earbit.corpora.table import CORPORA
 from earbit.superb.tasks import TASKS
-from earbit.superb.verb import work_on
+from earbit.superb.work import work_on
 
 RATE_HZ = 16_000
 CHECKS = {name: functools.partial(work_on, task) for name, task in TASKS.items()}

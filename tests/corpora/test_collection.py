@@ -11,7 +11,8 @@ from earbit.audio.corpus import open_corpus
 from earbit.corpora import collection
 from earbit.errors import DataError
 from earbit.superb.tasks import TASKS
-from earbit.superb.verb import corpora_of, work_on
+from earbit.superb.verb import corpora_of
+from earbit.superb.work import work_on
 
 READERS = [f"reader-{i}" for i in range(10)]
 ACTORS = [f"actor-{i}" for i in range(4)]

@@ -8,7 +8,6 @@ import torch
 from test_rates import CONFIG, HEAD
 from tuning import MODEL
 
-from earbit.audio.augment import AugmentConfig
 from earbit.audio.splits import Splits
 from earbit.finetune.loop import Clips, batch_of
 from earbit.finetune.network import ClipBatch, Network, NetworkOutput, output_distance, tuning_loss
@@ -16,6 +15,7 @@ from earbit.frames import n_frames_of
 from earbit.heads.example import Example
 from earbit.heads.linear import FrameLinear, MeanPoolLinear
 from earbit.load import random_model
+from earbit.pretrain.masking import MaskConfig
 from earbit.superb.tasks import TASKS
 
 SIZES = (4_000, 7_000, 5_555)
@@ -41,7 +41,8 @@ def batch(waves, goals):
     wave_BN = torch.zeros(len(waves), max(SIZES))
     for row, wave in zip(wave_BN, waves, strict=True):
         row[: wave.size] = torch.from_numpy(wave)
-    return ClipBatch(wave_BN, torch.tensor(SIZES), goals)
+    mask_BT = torch.zeros(len(waves), n_frames_of(max(SIZES)), dtype=torch.bool)
+    return ClipBatch(wave_BN, torch.tensor(SIZES), goals, mask_BT)
 
 
 def alone(network, wave):
@@ -127,14 +128,42 @@ def test_crops_keep_audio_and_targets_together():
         waveforms={"a": np.arange(n, dtype=np.float32)},
     )
     for seed in range(5):
-        found = batch_of(
-            [example], clips, 1.0, torch.Generator().manual_seed(seed), AugmentConfig()
-        )
+        config = replace(CONFIG, max_s=1.0)
+        found = batch_of([example], clips, config, torch.Generator().manual_seed(seed))
         first = int(found.wave_BN[0, 0])
         assert first % 320 == 0
         (goal,) = found.goals
         assert goal.shape == (50, 2) == (n_frames_of(int(found.lengths[0])), 2)
         frames = torch.arange(50) + first // 320
         assert torch.equal(goal[:, 0], (frames >= 75).float())
-    whole = batch_of([example], clips, None, torch.Generator(), AugmentConfig())
+    whole = batch_of([example], clips, CONFIG, torch.Generator())
     assert whole.lengths.tolist() == [n]
+
+
+def test_masked_frames_are_hidden_from_the_network_and_not_from_its_teacher(waves):
+    student = network_of(1).eval()
+    example = Example(id="a", target="b", speaker=None)
+    clips = Clips(
+        task=TASKS["ks"],
+        splits=Splits(train=(example,), valid=(), test=()),
+        slots=(("a", "b", "c"),),
+        waveforms={"a": waves[1]},
+    )
+    config = replace(CONFIG, states=1.0, mask=MaskConfig(probability=0.3, span_frames=5))
+    found = batch_of([example], clips, config, torch.Generator().manual_seed(0))
+    n_frames = n_frames_of(len(waves[1]))
+    assert found.mask_BT.shape == (1, n_frames)
+    assert 0 < int(found.mask_BT.sum()) < n_frames
+    student.model.train()
+    loss = tuning_loss(student, student, found, "class", clips.slots, config)
+    # Equal weights, so the hidden frames alone make a distance.
+    assert float(loss.parts["state_distance"]) > 0.01
+    seen = tuning_loss(
+        student,
+        student,
+        replace(found, mask_BT=found.mask_BT & False),
+        "class",
+        clips.slots,
+        config,
+    )
+    assert float(seen.parts["state_distance"]) == pytest.approx(0, abs=1e-6)

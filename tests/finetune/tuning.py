@@ -12,7 +12,7 @@ from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.model_file import save_model
 from earbit.nn.front_end import FrontEndConfig
-from earbit.superb.verb import Settings
+from earbit.superb.work import Settings
 
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 SPLIT_OF = {"anna": "train", "ben": "train", "cleo": "train", "dan": "train", "eve": "valid"}

@@ -115,6 +115,28 @@ def test_normalisation_is_read_from_the_settings(layout, tmp_path):
     assert import_model(path, tmp_path / "ours")["normalize_waveform"]
 
 
+@pytest.mark.parametrize("layout", sorted({*LAYOUTS} - {"fairseq with omegaconf"}))
+def test_audio_of_another_rate_is_refused(layout, tmp_path):
+    content = LAYOUTS[layout](random_twin("hubert"))
+    place = next(content[name] for name in ("task_cfg", "cfg", "args") if content.get(name))
+    fields = place if isinstance(place, dict) else vars(place)
+    fields.get("task", fields)["sample_rate"] = 8_000
+    path = write_checkpoint(content, tmp_path / "theirs.pt")
+    with pytest.raises(UnsupportedError, match="theirs.pt: sample_rate=8000; allowed: 16000"):
+        import_model(path, tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(value, tmp_path):
+    content = fairseq_new(random_twin("hubert"))
+    content["model"]["encoder.layer_norm.bias"][3] = value
+    path = write_checkpoint(content, tmp_path / "theirs.pt")
+    with pytest.raises(FormatError, match="1 tensors with values that are NaN or infinite: enc"):
+        import_model(path, tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()
+
+
 @pytest.mark.parametrize("settings", [{}, LARGE], ids=["base", "large"])
 def test_a_checkpoint_of_wavlm_has_the_states_of_transformers(settings, tmp_path):
     theirs = random_twin("wavlm", num_buckets=12, max_bucket_distance=9, **settings)

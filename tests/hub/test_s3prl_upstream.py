@@ -56,8 +56,23 @@ def test_gradients_reach_the_model(expert):
     assert any(p.grad is not None and p.grad.any() for p in upstream.model.parameters())
 
 
+def test_arrays_have_the_states_of_tensors_and_the_last_one_has_its_name(expert):
+    """The featurizer of s3prl looks for `last_hidden_state`."""
+    with torch.no_grad():
+        of_arrays = expert[1]([CLIP[:9000].numpy(), CLIP[:5000].double().numpy()])
+        of_tensors = expert[1]([CLIP[:9000], CLIP[:5000]])
+    assert torch.equal(of_arrays["last_hidden_state"], of_tensors["hidden_states"][-1])
+    for wrong, said in (
+        ([[0.0] * 4000], r"clips \['list'\]; .* a tensor or an array"),
+        ([CLIP[:4000].numpy().astype("int16")], "of type torch.int16; give float samples"),
+        ([], "give at least one"),
+    ):
+        with pytest.raises(DataError, match=said):
+            expert[1](wrong)
+
+
 def test_what_is_no_batch_or_no_model_is_refused(expert):
-    with pytest.raises(DataError, match=r"clips of shapes \[\(1, 4000\)\]"):
+    with pytest.raises(DataError, match=r"clips \[\(1, 4000\)\]; give at least one"):
         expert[1]([CLIP[None, :4000]])
     with pytest.raises(ConfigError, match="neither a preset nor a model file"):
         type(expert[1])("nowhere")

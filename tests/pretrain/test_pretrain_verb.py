@@ -13,7 +13,7 @@ import soundfile
 from safetensors.torch import load_file
 
 from earbit.cli.main import main
-from earbit.config import save
+from earbit.config import override, save
 from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig
@@ -23,9 +23,9 @@ from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
 from earbit.nn.front_end import FrontEndConfig
 from earbit.pretrain.optimiser import OptimiserConfig
-from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.recipe import RecipeConfig, preset_recipe
 from earbit.pretrain.train_config import TrainConfig
-from earbit.pretrain.verb import pretrain
+from earbit.pretrain.verb import _description, pretrain
 from earbit.units.discover import UnitConfig
 from earbit.units.labels import UnitLabels
 from earbit.units.verb import units
@@ -257,3 +257,11 @@ def test_the_command_prints_text_on_a_terminal_and_json_elsewhere(
     assert f"loss {result['valid_loss']:.4g}" in figures
     assert where == f"the model is {result['model']}"
     assert json.loads((tmp_path / "result.json").read_text()) == result
+
+
+def test_a_field_of_a_later_version_at_its_default_is_no_part_of_a_run_description():
+    recipe = preset_recipe("hubert-tiny")
+    described = _description(recipe, None)["recipe"]["train"]
+    changed = override(recipe, ["train.augment.noise=0.5"])
+    assert "augment" not in described
+    assert _description(changed, None)["recipe"]["train"]["augment"]["noise"] == 0.5

@@ -10,13 +10,17 @@ from earbit.config import from_dict
 from earbit.errors import ConfigError
 from earbit.export.verb import export_model
 from earbit.load import load_model, random_model
+from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file
 from earbit.nn.precision import Precision
+from earbit.presets import PRESETS, preset
+from earbit.pretrain.recipe import preset_recipe
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.plan import PLANS
 from earbit.quantize.stages import QuantizeConfig
 from earbit.quantize.student import noise_clips, quantized_copy, student_of
+from earbit.quantize.verb import default_config
 
 
 def test_a_one_bit_model_learns_what_its_teacher_knows(teacher, melodies, tmp_path):
@@ -153,3 +157,13 @@ def test_a_plan_of_ones_own_is_a_file(teacher, melodies, tmp_path):
         "encoder.layers.*context": "w4a8",
     }
     assert "encoder.layers.0.attention.context" in (tmp_path / "out" / "leaves.txt").read_text()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_model_without_a_recipe_has_the_batches_of_the_presets_of_its_size(name):
+    with torch.device("meta"):
+        n_parameters = sum(p.numel() for p in AudioModel(preset(name)).parameters())
+    train = default_config(("w1a1",), (30,), 7, n_parameters=n_parameters).train
+    expected = preset_recipe(name).train
+    assert (train.batch_s, train.crop_s) == (expected.batch_s, expected.crop_s)
+    assert (train.seed, train.optimiser.n_steps, train.optimiser.warmup_steps) == (7, 30, 3)

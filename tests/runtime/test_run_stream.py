@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from programs_with_heads import write_heads
 
+from earbit import export_to, preset, random_model
 from earbit.audio import live
 from earbit.cli.main import main
 from earbit.errors import ConfigError, DataError, UnsupportedError
@@ -201,5 +202,8 @@ def test_what_does_not_go_together_is_refused(folder, args, message, capsys):
 def test_heads_without_results_in_a_stream_and_programs_of_the_clip_are_refused(folder):
     with pytest.raises(ConfigError, match="kind 'segments' has no results"):
         next(stream_events(folder / "segments.safetensors", folder / "a.wav"))
+    model = random_model(preset("hubert-fbank-tiny"), 0).eval()
+    whole = folder / "whole.safetensors"
+    export_to(model, whole, name="whole", waveform=AUDIO)
     with pytest.raises(UnsupportedError, match="cannot stream"):
-        next(stream_events("keywords-w1a1", folder / "a.wav"))
+        next(stream_events(whole, folder / "a.wav"))

@@ -8,7 +8,8 @@ import soundfile
 
 from earbit.cli.main import main
 from earbit.errors import ConfigError
-from earbit.superb.verb import Settings, score_model
+from earbit.superb.verb import score_model
+from earbit.superb.work import Settings
 from earbit.upstream import features
 
 NOTES = {"low": (250, "LOW"), "mid": (1_000, "MID WAY"), "high": (3_500, "HIGH")}

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from one_task import run_task
 
 from earbit.audio.splits import NAMES, Splits
 from earbit.errors import DataError
@@ -11,7 +12,6 @@ from earbit.heads.example import Example
 from earbit.heads.kinds.classes import CLASS
 from earbit.superb.head_file import load_head
 from earbit.superb.ic import IC
-from earbit.superb.runner import run_task
 
 WORDS = (("go", "no", "yes"),)
 INTENTS = (("dim", "raise"), ("heat", "light", "sound"))

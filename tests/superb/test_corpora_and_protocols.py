@@ -11,7 +11,8 @@ from earbit.errors import ConfigError, DataError
 from earbit.superb.ks import KS
 from earbit.superb.names import corpora_of
 from earbit.superb.tasks import TASKS, task_named
-from earbit.superb.verb import Settings, score_model
+from earbit.superb.verb import score_model
+from earbit.superb.work import Settings
 
 
 def test_a_folder_may_have_a_corpus_for_each_task(tmp_path):

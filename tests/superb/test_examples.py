@@ -7,13 +7,16 @@ import pytest
 import soundfile
 
 from earbit.audio.corpus import open_corpus
+from earbit.audio.label_table import COLUMNS
 from earbit.errors import DataError
 from earbit.heads.example import Trial
+from earbit.heads.kinds.table import KINDS
 from earbit.heads.kinds.vector import VECTOR, drawn_trials
 from earbit.superb.asv import ASV
 from earbit.superb.examples import task_splits
 from earbit.superb.sd import SD
 from earbit.superb.sid import SID
+from earbit.superb.tasks import TASKS
 
 SPEAKERS = ("anna", "ben", "cleo", "dan", "eve", "fay", "gus", "hal")
 
@@ -133,3 +136,18 @@ def test_clips_with_segments_are_split_by_clip_where_no_speaker_is_told(tmp_path
 def test_a_corpus_without_segments_is_told_what_is_needed(root):
     with pytest.raises(DataError, match="no clip among 24 has a usable `segments`"):
         task_splits(SD, open_corpus(root))
+
+
+def test_the_hint_names_the_column_or_the_fields_that_the_task_needs(root):
+    """The fields in the hint are labels that the task can use."""
+    corpus = open_corpus(root)
+    with pytest.raises(DataError, match="from a table with the columns path and emotion"):
+        task_splits(TASKS["er"], corpus)
+    for name in ("sf", "sd"):
+        task = TASKS[name]
+        with pytest.raises(DataError) as error:
+            task_splits(task, corpus)
+        assert f"such as {task.example}; a table (--labels) cannot hold it" in str(error.value)
+        (target,) = task.targets_of([json.loads(f"{{{task.example}}}")])
+        assert KINDS[task.kind].target_of(target) is not None
+    assert {t.name for t in TASKS.values() if t.head and t.label not in COLUMNS} == {"sf", "sd"}

@@ -1,15 +1,17 @@
 """The command of a finished run returns its scores, and an unfinished folder is not exported."""
 
 import json
+import shutil
 
 import pytest
 
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, DataError
 from earbit.export.verb import export_model
 from earbit.heads.language_model import LanguageModel
 from earbit.superb import verb
-from earbit.superb.verb import Settings, score_model
+from earbit.superb.verb import score_model
 from earbit.superb.with_lm import is_scored_with
+from earbit.superb.work import Settings
 
 FEW = Settings(n_steps=30, lrs=(1e-2,))
 
@@ -58,6 +60,65 @@ def test_a_run_interrupted_in_its_last_scoring_is_not_exported(notes, tmp_path, 
         export_model("hubert-tiny", tmp_path / "p.safetensors", head=out)
     score(notes, out)
     export_model("hubert-tiny", tmp_path / "p.safetensors", head=out)
+
+
+def test_a_further_task_is_added_to_finished_ones(folder_of_two_tasks, tmp_path, monkeypatch):
+    """Scores stay as they are, in a folder for each task, and equal those of one call."""
+    out, data = tmp_path / "out", (str(folder_of_two_tasks),)
+    seen, right = [], verb.run_task
+
+    def run_task(training, *arguments):
+        seen.append(training.task.name)
+        return right(training, *arguments)
+
+    monkeypatch.setattr(verb, "run_task", run_task)
+    for tasks in (("ks",), ("ks", "er"), ("er",)):
+        scores = score_model("hubert-tiny", tasks, data, out, settings=FEW, seed=0, plan="w8a8")
+        assert [score["task"] for score in scores] == [*tasks]
+    assert seen == ["ks", "er"]
+    names = {"config.json", "model.safetensors"}
+    assert {path.name for path in out.iterdir()} == {*names, "ks", "er"}
+    both = tmp_path / "both"
+    score_model("hubert-tiny", ("ks", "er"), data, both, settings=FEW, seed=0, plan="w8a8")
+    for name in ("config.json", "ks/scores.json", "ks/head.safetensors", "er/scores.json"):
+        assert (out / name).read_bytes() == (both / name).read_bytes(), name
+    with pytest.raises(ConfigError, match="a run with --seed 0, here --seed 1"):
+        score_model("hubert-tiny", ("er", "sid"), data, out, settings=FEW, seed=1, plan="w8a8")
+
+
+def test_a_changed_corpus_is_refused_where_its_scores_are(notes, folder_of_two_tasks, tmp_path):
+    score(notes, tmp_path)
+    data = (str(folder_of_two_tasks),)
+    with pytest.raises(ConfigError, match="holds a run with another corpus; give another --out"):
+        score_model("hubert-tiny", ("ks", "er"), data, tmp_path, settings=FEW, seed=0)
+
+
+def test_a_folder_without_any_result_is_free_for_corrected_arguments(
+    notes, tmp_path, monkeypatch, capsys
+):
+    def failing(*_, **__):
+        raise DataError("no usable clip")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(verb, "corpus_features", failing)
+        with pytest.raises(DataError, match="no usable clip"):
+            score_model("fbank", ("ks",), (str(notes),), tmp_path, settings=FEW, seed=0)
+    assert (tmp_path / "config.json").is_file()
+    score(notes, tmp_path)
+    assert "held a run with another model, which left no result" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="holds a run with another model"):
+        score_model("fbank", ("ks",), (str(notes),), tmp_path, settings=FEW, seed=0)
+
+
+@pytest.fixture(scope="module")
+def folder_of_two_tasks(notes, tmp_path_factory):
+    """The notes, whose words are emotions too."""
+    root = tmp_path_factory.mktemp("two") / "notes"
+    shutil.copytree(notes, root)
+    records = [json.loads(line) for line in (notes / "manifest.jsonl").read_text().splitlines()]
+    lines = [json.dumps({**record, "emotion": record["keyword"]}) for record in records]
+    (root / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    return root
 
 
 def test_scores_with_another_language_model_or_setting_are_not_those_of_the_command():

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+from one_task import run_task
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -11,7 +12,6 @@ from earbit.errors import ConfigError, FormatError
 from earbit.heads.metrics import METRICS
 from earbit.superb.head_file import load_head, save_head
 from earbit.superb.ks import KS
-from earbit.superb.runner import run_task
 from earbit.superb.scores import cases_by_setting
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from one_task import run_task
 
 from earbit.audio.splits import Splits
 from earbit.errors import ConfigError
@@ -19,7 +20,6 @@ from earbit.heads.ngram import NGram
 from earbit.superb.asr import ASR
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.ks import KS
-from earbit.superb.runner import run_task
 from earbit.superb.verb import score_model
 from earbit.superb.with_lm import cases_with_lm
 from earbit.upstream.features import FrozenFeatures

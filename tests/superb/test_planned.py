@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from earbit.audio.decode import read_audio
+from earbit.cost.profile import profile_model
 from earbit.errors import ConfigError
 from earbit.export.verb import export_model, export_scored
 from earbit.load import load_model
-from earbit.quantize.convert import quantized_leaves_of
+from earbit.quantize.convert import precisions_of, quantized_leaves_of
 from earbit.runtime.session import Session
-from earbit.superb.verb import Settings, score_model
+from earbit.superb.verb import score_model
+from earbit.superb.work import Settings
 from earbit.upstream import planned, upstream
 
 FEW = Settings(n_steps=30, lrs=(1e-2,))
@@ -85,3 +87,27 @@ def test_a_quantized_model_has_no_other_plan(notes, tmp_path):
     with pytest.raises(ConfigError, match="quantized already under w1a1; leave out --plan"):
         score(tmp_path / "out", notes, tmp_path / "other", plan="w8a8")
     assert not (tmp_path / "other").exists()
+
+
+def test_the_size_of_a_model_is_that_of_its_cost_profile(notes, tmp_path):
+    """Without the parameters of quantizers, and with one bit for a weight of one bit."""
+    size = {}
+    for plan in (None, "w1a1"):
+        found = score("hubert-tiny", notes, tmp_path / str(plan), plan=plan)
+        size[plan] = found["n_parameters"], found["n_bytes"]
+    model = load_model(tmp_path / "w1a1")
+    for plan, precisions in ((None, {}), ("w1a1", precisions_of(model))):
+        profile = profile_model(model.config, precisions, name="", plan="", n_samples=16_000)
+        assert size[plan][0] == pytest.approx(profile.total.parameters, rel=0.01)
+        assert size[plan][1] == pytest.approx(profile.storage_bits / 8, rel=0.02)
+
+
+def test_random_weights_in_the_shape_of_a_model_are_those_of_its_preset(notes, tmp_path):
+    """A quantized model has the random weights of its float one."""
+    score("hubert-tiny", notes, tmp_path / "quantized", plan="w8a8")
+    own = score(f"random:{tmp_path / 'quantized'}", notes, tmp_path / "own")
+    preset = score("hubert-tiny", notes, tmp_path / "preset")
+    assert own["model_digest"] == preset["model_digest"]
+    assert own["value"] == preset["value"]
+    with pytest.raises(ConfigError, match="'nowhere' is neither a preset nor a model file"):
+        score("random:nowhere", notes, tmp_path / "none")

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from one_task import run_task
 
 from earbit.audio.splits import NAMES, Splits
 from earbit.heads.example import Example
 from earbit.heads.kinds.vector import drawn_trials
 from earbit.superb.head_file import load_head
-from earbit.superb.runner import run_task
 from earbit.superb.tasks import TASKS
-from earbit.superb.verb import Settings
+from earbit.superb.work import Settings
 from earbit.upstream.features import FrozenFeatures
 
 N_STATES, WIDTH = 2, 4
@@ -62,9 +62,7 @@ def test_an_update_of_the_published_protocol_is_scored(task, tmp_path):
     settings = Settings(protocol="superb", n_steps=1, lrs=(1e-3,))
     name, protocol = settings.of(task, hours=0.1)
     assert protocol == replace(task.published, n_steps=1, lrs=(1e-3,), n_checks=1)
-    written = run_task(
-        task, features, splits, tmp_path, protocol=protocol, protocol_name=name, seed=0
-    )
+    written = run_task(task, features, splits, tmp_path, protocol=protocol, name=name, seed=0)
     assert written["protocol_name"] == "superb"
     assert written["protocol"]["batch_size"] == task.published.batch_size
     assert [(point["step"], point["n_skipped"]) for point in written["grid"]] == [(1, 0)]

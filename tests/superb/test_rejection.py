@@ -17,7 +17,8 @@ from earbit.run import run_files
 from earbit.runtime import Session
 from earbit.superb.head_file import load_head
 from earbit.superb.report import scores_table
-from earbit.superb.verb import Settings, score_model
+from earbit.superb.verb import score_model
+from earbit.superb.work import Settings
 
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 
@@ -163,6 +164,9 @@ def test_scores_json_has_hours_false_accepts_misses_and_the_curve(scored):
     assert misses == sorted(misses, reverse=True)
     table = scores_table([score])
     assert "false accepts per hour in 0.00 h of other audio" in table
+    misses = f"{100 * written['test']['misses']:.2f}"
+    assert f"picked on the validation part: {written['rule']}) are rejected" in table
+    assert f"rejected; on the test part: {misses} % misses" in table
 
 
 def test_the_threshold_is_that_of_the_head_and_of_the_program(scored):

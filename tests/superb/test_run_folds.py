@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from one_task import run_task
 
 from earbit.audio.folds import fold_splits
 from earbit.heads.example import Example
@@ -11,8 +12,8 @@ from earbit.superb.er import ER
 from earbit.superb.folds import run_folds
 from earbit.superb.head_file import load_head
 from earbit.superb.ks import KS
-from earbit.superb.runner import run_task
-from earbit.superb.verb import work_on
+from earbit.superb.training import Training
+from earbit.superb.work import work_on
 
 PROTOCOL = replace(ER.proxy, lrs=(1e-2,), n_steps=30, n_checks=2, d_hidden=8)
 
@@ -29,7 +30,8 @@ def scored(toy, tmp_path_factory):
     splits = fold_splits(examples, {e.id: e.speaker for e in examples})
     features = toy.separable(splits)
     out = tmp_path_factory.mktemp("folds")
-    score = run_folds(ER, features, splits, out, protocol=PROTOCOL, seed=0)
+    training = Training(task=ER, protocol=PROTOCOL, features=features, splits=splits, seed=0)
+    score = run_folds(training, out, "superb")
     return splits, features, out, score
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import one_task
 import pytest
 
 from earbit.audio.splits import Splits
@@ -20,7 +21,7 @@ SETTINGS = {"n_steps": 40, "batch_size": 12, "seed": 0}
 
 def run_task(task, features, splits, out_dir, *, seed=0, **settings):
     protocol = replace(task.published, **settings)
-    return runner.run_task(task, features, splits, out_dir, protocol=protocol, seed=seed)
+    return one_task.run_task(task, features, splits, out_dir, protocol=protocol, seed=seed)
 
 
 def scripted(value, higher_is_better):

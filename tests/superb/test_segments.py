@@ -4,6 +4,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from one_task import run_task
 from scipy.signal import medfilt
 
 from earbit.audio.splits import Splits
@@ -11,7 +12,6 @@ from earbit.errors import DataError
 from earbit.heads.example import Example
 from earbit.heads.kinds.segments import SEGMENTS
 from earbit.heads.metrics import METRICS
-from earbit.superb.runner import run_task
 from earbit.superb.sd import SD
 
 TWO = (("speaker 1", "speaker 2"),)

@@ -8,7 +8,7 @@ from earbit.audio.manifest import Utterance
 from earbit.audio.splits import Splits
 from earbit.errors import DataError
 from earbit.superb.tasks import TASKS
-from earbit.superb.verb import work_on
+from earbit.superb.work import work_on
 
 CLASS_LABELS = {"ks": "keyword", "ic": "intent", "er": "emotion"}
 WORKS = None

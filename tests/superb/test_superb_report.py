@@ -114,7 +114,7 @@ def run_folder(root, model, **of_task):
     """An output folder with the scores of tasks."""
     for task, fields in of_task.items():
         metrics = fields.pop("metrics")
-        written = score(task, metrics, dict.fromkeys(metrics), True, **fields)
+        written = score(task, metrics, dict.fromkeys(metrics), True) | fields
         path = root / model / task / "scores.json"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(written))
@@ -150,6 +150,7 @@ def test_models_stand_beside_published_scores_in_the_columns_that_they_have(fold
     }  # fmt: skip
     assert by_model["base"] == {
         "model": "base", "protocol": "superb", "wer": 0.125, "wer with LM": 0.11, "mtwv": 0.0731,
+        "intervals": {},
     }  # fmt: skip
     (hubert,) = (line for line in lines if line.startswith("HuBERT Base"))
     assert hubert.split()[2:] == ["published", "6.42", "4.79", "96.30", "0.0736"]
@@ -226,6 +227,35 @@ def test_csv_and_html_have_the_same_cells(folders, tmp_path):
     assert cells.classes == [None, None, None, *["published"] * 5]
 
 
+def test_scores_stand_with_their_intervals_and_the_size_of_the_model(tmp_path):
+    ks = {"metrics": {"accuracy": 0.9}, "n_parameters": 2_500_000, "n_bytes": 1_234_567}
+    folder = run_folder(tmp_path, "a_b", ks=ks | {"intervals": {"accuracy": [0.875, 0.925]}})
+    text, rows = compare([folder], tmp_path / "scores.csv")
+    line = text.splitlines()[1].split()
+    assert line == ["a_b", "2.5", "1.235", "90.00", "[87.50,", "92.50]"]
+    assert rows[0]["intervals"] == {"ks accuracy": [0.875, 0.925]}
+    hubert = next(line for line in text.splitlines() if line.startswith("HuBERT Base"))
+    assert hubert.split()[2:] == ["published", "94.68", "96.30"]
+    head, first, *_ = csv.reader((tmp_path / "scores.csv").read_text().splitlines())
+    assert first == ["a_b", "", "2.5", "1.235", "90.00", "87.50", "92.50"]
+    assert head[2:5] == ["parameters (M)", "size (MB)", "ks accuracy (%)"]
+    assert head[5:] == [f"ks accuracy (%) {e} end of 95 % interval" for e in ("low", "high")]
+
+
+def test_latex_has_the_rules_of_booktabs_and_no_open_command(tmp_path):
+    folder = run_folder(tmp_path, "a_b&c", ks={"metrics": {"accuracy": 0.9}})
+    compare([folder], tmp_path / "scores.tex")
+    lines = (tmp_path / "scores.tex").read_text().splitlines()
+    assert lines[1:5] == [
+        r"\begin{tabular}{llr}",
+        r"\toprule",
+        r"model & protocol & ks accuracy (\%) \\",
+        r"\midrule",
+    ]
+    assert lines[5] == r"a\_b\&c &  & 90.00 \\"
+    assert lines[-2:] == [r"\bottomrule", r"\end{tabular}"]
+
+
 def test_the_columns_are_those_of_the_leaderboard():
     assert list(COLUMNS) == [
         "per", "wer", "wer with LM", "ks accuracy", "mtwv", "sid accuracy", "eer", "der",
@@ -238,7 +268,7 @@ def test_what_is_no_score_is_named(tmp_path, damage):
     (tmp_path / "scores.json").write_text(damage)
     with pytest.raises(FormatError, match=f"{tmp_path}/scores.json: not a score of earbit superb"):
         compare([tmp_path], None)
-    with pytest.raises(ConfigError, match=r"a.txt: a report is .csv or .html"):
+    with pytest.raises(ConfigError, match=r"a.txt: a report is .csv, .html or .tex"):
         compare([tmp_path], tmp_path / "a.txt")
     with pytest.raises(ConfigError, match="no scores.json in it"):
         compare([tmp_path / "none"], None)

@@ -14,8 +14,11 @@ from earbit.audio.corpus import decode_all, open_corpus
 from earbit.errors import ConfigError, DataError
 from earbit.load import random_model
 from earbit.presets import preset
+from earbit.study import score as study_score
+from earbit.study.score import score_on
 from earbit.superb import verb
-from earbit.superb.verb import SCRATCH, Settings, score_model, score_on
+from earbit.superb.verb import SCRATCH, score_model
+from earbit.superb.work import Settings
 from earbit.upstream import upstream
 
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
@@ -87,16 +90,6 @@ def interrupted(*_, **__):
     raise KeyboardInterrupt
 
 
-def without_features(monkeypatch):
-    """Features come from the cache or not at all."""
-    right = verb.model_upstream
-
-    def only_named(*arguments):
-        return replace(right(*arguments), features=interrupted)
-
-    monkeypatch.setattr(verb, "model_upstream", only_named)
-
-
 def test_a_killed_run_goes_on_with_its_features_and_a_finished_one_leaves_none(
     model, data, tmp_path, monkeypatch
 ):
@@ -105,7 +98,10 @@ def test_a_killed_run_goes_on_with_its_features_and_a_finished_one_leaves_none(
         with pytest.raises(KeyboardInterrupt):
             score(model, data, tmp_path)
     assert list((tmp_path / SCRATCH).rglob("*.safetensors"))
-    without_features(monkeypatch)
+    right = study_score.model_upstream
+    # Features come from the cache or not at all.
+    mute = lambda *given: replace(right(*given), features=interrupted)  # noqa: E731
+    monkeypatch.setattr(study_score, "model_upstream", mute)
     assert score(model, data, tmp_path)["value"] == 1.0
     assert {path.name for path in tmp_path.iterdir()} == RESULTS - {"config.json"}
 
@@ -215,11 +211,12 @@ def test_an_interrupted_run_of_several_tasks_resumes(folder, tmp_path, monkeypat
     where = ("hubert-tiny", ("ks", "er"), (str(folder),))
     right, trained = verb.run_task, []
 
-    def run(task, *arguments, **options):
+    def run(training, *arguments):
+        task = training.task
         if task.name == "er" and not trained.count("er") and "again" not in trained:
             raise KeyboardInterrupt
         trained.append(task.name)
-        return right(task, *arguments, **options)
+        return right(training, *arguments)
 
     monkeypatch.setattr(verb, "run_task", run)
     with pytest.raises(KeyboardInterrupt):

@@ -213,6 +213,15 @@ def without(corpus: Corpus, reason_of: Mapping[str, str]) -> Corpus:
     )
 
 
+def say_unusable(corpus: Opened, hint: str = "") -> None:
+    """Prints the number of files in the quarantine of a corpus, if any, and the first few."""
+    n = len(corpus.quarantine)
+    if n:
+        say(f"{'1 file' if n == 1 else f'{n} files'} cannot be used{hint}; the first:")
+    for rejected in corpus.quarantine[:N_NAMED]:
+        say(f"  {_with_path(corpus.root, rejected)}")
+
+
 def write_quarantine(corpus: Opened, out_dir: Path) -> None:
     """Writes unusable files, one JSON object per line, and prints their number and the first few.
 
@@ -222,10 +231,7 @@ def write_quarantine(corpus: Opened, out_dir: Path) -> None:
     if corpus.quarantine:
         items = [writable(dataclasses.asdict(item)) for item in corpus.quarantine]
         write_text(path, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
-        what = "1 file" if len(items) == 1 else f"{len(items)} files"
-        say(f"{what} cannot be used, see {path}; the first:")
-        for rejected in corpus.quarantine[:N_NAMED]:
-            say(f"  {_with_path(corpus.root, rejected)}")
+        say_unusable(corpus, f", see {path}")
     else:
         # The list of an earlier run may name files that have been repaired.
         path.unlink(missing_ok=True)

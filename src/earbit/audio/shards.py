@@ -72,6 +72,7 @@ def write_shards(
 
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _shards(utterances: Iterable[Utterance], shard_mb: float) -> Iterator[list[Utterance]]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from earbit import __version__
 from earbit.cli.environment import complete_environment
-from earbit.errors import ConfigError, EarbitError, Terminated
+from earbit.errors import ConfigError, EarbitError, Terminated, terminate
 from earbit.extras import needed_for_training
 from earbit.progress import say, say_always
 from earbit.terminal import accept_any_text
@@ -39,7 +40,7 @@ def main(args: Sequence[str] | None = None) -> None:
         from earbit.cli.commands import COMMANDS
         from earbit.cli.parse import parse
 
-        with _training_packages(args), _ranks(args):
+        with _sigterm(), _training_packages(args), _ranks(args):
             parse(COMMANDS, args)()
     except EarbitError as error:
         say_always(f"earbit: {error}")
@@ -54,6 +55,20 @@ def main(args: Sequence[str] | None = None) -> None:
         what = "ended by SIGTERM" if is_terminated else "interrupted"
         say(f"earbit: {what}{f'; {end}' if str(end) else ''}")
         raise SystemExit(128 + (signal.SIGTERM if is_terminated else signal.SIGINT)) from None
+
+
+@contextmanager
+def _sigterm() -> Iterator[None]:
+    """Context in which SIGTERM ends the command as Ctrl-C does, unless the caller handles it."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

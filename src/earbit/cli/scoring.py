@@ -31,7 +31,8 @@ def superb(
         Positional(
             "MODEL",
             "A model folder or file of earbit, a program file, a preset (random weights from "
-            "--seed), `fbank` (log mel energies), or `features:DIR` with a file ID.npy for each "
+            "--seed), `random:MODEL` (random weights in the shape of a model), `fbank` (log mel "
+            "energies), or `features:DIR` with a file ID.npy for each "
             f"clip. {PRESETS_ARE}",
         ),
     ],
@@ -137,7 +138,8 @@ def superb(
         plan_named(plan)
     from earbit.heads.language_model import open_language_model
     from earbit.superb.report import scores_table
-    from earbit.superb.verb import Settings, score_model
+    from earbit.superb.verb import score_model
+    from earbit.superb.work import Settings
 
     export = None
     if upstream == "runtime":
@@ -189,7 +191,7 @@ def superb_report(
         Positional("DIR", "Output folders of `earbit superb`, one for each model."),
     ],
     out: Annotated[
-        Path | None, Option("FILE", "Also write the table to this .csv or .html file.")
+        Path | None, Option("FILE", "Also write the table to this .csv, .html or .tex file.")
     ] = None,
     json: Json = None,
 ) -> None:

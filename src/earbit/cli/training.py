@@ -112,7 +112,7 @@ def prepare(
     from earbit.audio.prepare import corpus_of, render_prepared
     from earbit.audio.prepare import prepare as prepare_corpus
     from earbit.run_folder import check_kind
-    from earbit.superb.verb import work_on
+    from earbit.superb.work import work_on
 
     tasks = {task.name: functools.partial(work_on, task) for task in TASKS.values()}
     if published is not None and root is not None:

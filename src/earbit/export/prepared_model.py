@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from earbit.audio.corpus import open_corpus, say_ignored
+from earbit.audio.corpus import open_corpus, say_ignored, say_unusable
 from earbit.errors import ConfigError
 from earbit.export.head import ModelHead, head_of
 from earbit.load import preset_or_model, refuse_quantized
@@ -103,6 +103,7 @@ def _clips_of(corpus: str, seed: int) -> list[np.ndarray]:
     """Up to 16 clips of a corpus (samples,); raises DataError if none is usable."""
     opened = open_corpus(corpus)
     say_ignored(opened)
+    say_unusable(opened)
     return audio_of(opened, {cut.id for cut in opened.cuts}, seed)
 
 

@@ -12,8 +12,10 @@ from earbit.config import LATER
 from earbit.errors import ConfigError, require_choice, require_range
 from earbit.nn.devices import TrainPrecision
 from earbit.pretrain.machine import check_device_name
+from earbit.pretrain.masking import MaskConfig
 from earbit.pretrain.optimiser import OptimiserConfig
 
+NO_MASK = MaskConfig(probability=0.0, span_frames=5, min_spans=1)
 LAYER = re.compile(r"model\.encoder\.layers\.(\d+)\.")
 
 
@@ -31,6 +33,8 @@ class FinetuneConfig:
     """Longer training clips are cropped at random to this length in seconds."""
     augment: AugmentConfig = field(default=AugmentConfig(), metadata=LATER)
     """Random changes of the audio."""
+    mask: MaskConfig = field(default=NO_MASK, metadata=LATER)
+    """Spans of frames hidden from the encoder (wav2vec 2.0, arXiv 2006.11477, appendix B)."""
     encoder_lr_factor: float = 0.5
     """Learning rate of the last layer of the encoder, divided by that of the head."""
     layer_decay: float = 1.0

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from earbit.audio.augment import AugmentConfig, augmented
+from earbit.audio.augment import augmented
 from earbit.audio.splits import Splits
 from earbit.errors import DataError
 from earbit.finetune.config import FinetuneConfig, lr_factor
@@ -29,6 +29,7 @@ from earbit.heads.kinds.table import KINDS
 from earbit.nn.devices import autocast, device_named, on_device
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.checkpoint import Position
+from earbit.pretrain.masking import batch_mask
 from earbit.pretrain.optimiser import build_optimiser, lr_at, set_lr
 from earbit.pretrain.steps import apply_gradient, run_steps
 from earbit.superb.task import Task
@@ -61,120 +62,113 @@ def fine_tune(
     the loss or a gradient is not finite.
     """
     device = device_named(config.device)
-    beside = () if teacher is None else (teacher,)
-    with on_device(device, network, *beside):
-        _fine_tune(network, teacher, clips, config, out_dir, device, seed=seed, run=run)
+    with on_device(device, network, *([] if teacher is None else [teacher])):
+        tuning = _Tuning(network, teacher, clips, config, device, seed)
+        run_steps(
+            network,
+            tuning.optimiser,
+            tuning.updates,
+            out_dir,
+            n_steps=config.optimiser.n_steps,
+            checkpoint_every_steps=config.checkpoint_every_steps,
+            log_every_steps=config.log_every_steps,
+            run=run,
+            title=f"fine-tuning {clips.task.name}",
+            scaler=tuning.scaler,
+        )
     network.eval()
 
 
-def _fine_tune(
-    network: Network,
-    teacher: Network | None,
-    clips: Clips,
-    config: FinetuneConfig,
-    out_dir: Path,
-    device: torch.device,
-    *,
-    seed: int,
-    run: dict[str, Any],
-) -> None:
-    n_layers = network.model.config.encoder.n_layers
-    scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
-    scaler.scale(torch.zeros((), device=device))  # it begins to exist here
-    optimiser = build_optimiser(
-        network, config.optimiser, lambda name: lr_factor(name, n_layers, config)
-    )
-    task, train = clips.task, clips.splits.train
+@dataclass
+class _Tuning:
+    """The updates of a fine-tuning."""
 
-    def updates(position: Position) -> Generator[tuple[Position, dict[str, float]], None, None]:
-        targets = [example.target for example in train]
+    network: Network
+    teacher: Network | None
+    clips: Clips
+    config: FinetuneConfig
+    device: torch.device
+    seed: int
+
+    def __post_init__(self) -> None:
+        n_layers, config = self.network.model.config.encoder.n_layers, self.config
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
+        self.scaler.scale(torch.zeros((), device=self.device))  # it begins to exist here
+        self.optimiser = build_optimiser(
+            self.network, config.optimiser, lambda name: lr_factor(name, n_layers, config)
+        )
+
+    def updates(
+        self, position: Position
+    ) -> Generator[tuple[Position, dict[str, float]], None, None]:
+        """Endless updates from a position."""
+        train, is_balanced = self.clips.splits.train, self.clips.task.is_balanced
         batches = endless_batches(
-            targets, config.batch_size, is_balanced=task.is_balanced, seed=seed
+            [example.target for example in train],
+            self.config.batch_size,
+            is_balanced=is_balanced,
+            seed=self.seed,
         )
         for step, rows in enumerate(islice(batches, position.step, None), start=position.step + 1):
-            examples = [train[i] for i in rows]
-            parts = _step(
-                network, teacher, optimiser, scaler, clips, config, examples, step, seed, device
-            )
-            yield Position(step, 0, step), parts
+            yield Position(step, 0, step), self._step([train[i] for i in rows], step)
 
-    run_steps(
-        network,
-        optimiser,
-        updates,
-        out_dir,
-        n_steps=config.optimiser.n_steps,
-        checkpoint_every_steps=config.checkpoint_every_steps,
-        log_every_steps=config.log_every_steps,
-        run=run,
-        title=f"fine-tuning {task.name}",
-        scaler=scaler,
-    )
-
-
-def _step(
-    network: Network,
-    teacher: Network | None,
-    optimiser: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    clips: Clips,
-    config: FinetuneConfig,
-    examples: Sequence[Example],
-    step: int,
-    seed: int,
-    device: torch.device,
-) -> dict[str, float]:
-    lr = lr_at(step, config.optimiser)
-    set_lr(optimiser, lr)
-    # In evaluation mode a frozen model has neither dropout nor new statistics of batch norm.
-    network.model.train(step > config.frozen_steps)
-    batch_seed = (seed << 32) + step
-    batch = batch_of(
-        examples, clips, config.max_s, torch.Generator().manual_seed(batch_seed), config.augment
-    )
-    batch = batch.on(device)
-    # Dropout and masks use torch's global generator, seeded for this step and then restored.
-    with (
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        autocast(device, config.precision),
-    ):
-        torch.manual_seed(batch_seed)
-        loss = tuning_loss(network, teacher, batch, clips.task.kind, clips.slots, config)
-    where = f"step {step}"
-    remedy = f"batch {examples[0].id}, ...; lower the learning rates or look at these files"
-    if not bool(torch.isfinite(loss.total)):
-        raise DataError(f"{where}: the loss is {float(loss.total.detach())}, {remedy}")
-    optimiser.zero_grad(set_to_none=True)
-    scaler.scale(loss.total).backward()  # type: ignore[no-untyped-call]
-    norm, outcome = apply_gradient(
-        network, optimiser, scaler, max_gradient_norm=config.optimiser.max_gradient_norm
-    )
-    if outcome == "not finite":
-        raise DataError(
-            f"{where}: the gradient is {norm}, first not finite is that of "
-            f"{non_finite_gradient(network)}, {remedy}"
+    def _step(self, examples: Sequence[Example], step: int) -> dict[str, float]:
+        network, config, clips, device = self.network, self.config, self.clips, self.device
+        lr = lr_at(step, config.optimiser)
+        set_lr(self.optimiser, lr)
+        # In evaluation mode a frozen model has neither dropout nor new statistics of batch norm.
+        network.model.train(step > config.frozen_steps)
+        batch_seed = (self.seed << 32) + step
+        batch = batch_of(examples, clips, config, torch.Generator().manual_seed(batch_seed)).on(
+            device
         )
-    parts = {name: float(value) for name, value in loss.parts.items()}
-    # Not finite while the scale of a loss in float16 is looked for.
-    of_gradient = {"gradient_norm": norm} if math.isfinite(norm) else {}
-    return {"loss": float(loss.total.detach()), **parts, **of_gradient, "lr": lr}
+        # Dropout and masks use torch's global generator, seeded for this step and then restored.
+        with (
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+            autocast(device, config.precision),
+        ):
+            torch.manual_seed(batch_seed)
+            loss = tuning_loss(network, self.teacher, batch, clips.task.kind, clips.slots, config)
+        where = f"step {step}"
+        remedy = f"batch {examples[0].id}, ...; lower the learning rates or look at these files"
+        if not bool(torch.isfinite(loss.total)):
+            raise DataError(f"{where}: the loss is {float(loss.total.detach())}, {remedy}")
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss.total).backward()  # type: ignore[no-untyped-call]
+        norm, outcome = apply_gradient(
+            network,
+            self.optimiser,
+            self.scaler,
+            max_gradient_norm=config.optimiser.max_gradient_norm,
+        )
+        if outcome == "not finite":
+            raise DataError(
+                f"{where}: the gradient is {norm}, first not finite is that of "
+                f"{non_finite_gradient(network)}, {remedy}"
+            )
+        parts = {name: float(value) for name, value in loss.parts.items()}
+        # Not finite while the scale of a loss in float16 is looked for.
+        of_gradient = {"gradient_norm": norm} if math.isfinite(norm) else {}
+        return {"loss": float(loss.total.detach()), **parts, **of_gradient, "lr": lr}
 
 
 def batch_of(
     examples: Sequence[Example],
     clips: Clips,
-    max_s: float | None,
+    config: FinetuneConfig,
     generator: torch.Generator,
-    augment: AugmentConfig,
 ) -> ClipBatch:
-    """Augmented audio and targets of clips; longer ones are cropped to `max_s` at random."""
+    """Augmented audio, targets and mask of clips; longer ones are cropped to `max_s` at random."""
     waveforms, goals = [], []
     encode = KINDS[clips.task.kind].encode
     for example in examples:
         wave_N = clips.waveforms[example.id]
         n_frames = n_frames_of(wave_N.size)
         goal = encode(example.target, clips.slots, n_frames, HOP_SAMPLES)
-        if max_s is not None and n_frames > (kept := max(1, round(max_s * FRAME_RATE_HZ))):
+        kept = n_frames
+        if config.max_s is not None:
+            kept = min(n_frames, max(1, round(config.max_s * FRAME_RATE_HZ)))
+        if n_frames > kept:
             start = int(torch.randint(n_frames - kept + 1, (), generator=generator))
             wave_N = wave_N[start * HOP_SAMPLES :][: n_samples_of(kept)]
             goal = goal[start : start + kept] if goal.dim() == 2 else goal
@@ -182,6 +176,9 @@ def batch_of(
         goals.append(goal)
     lengths = [len(wave_N) for wave_N in waveforms]
     wave_BN = torch.zeros(len(waveforms), max(lengths))
-    for row, changed_N in zip(wave_BN, augmented(waveforms, augment, generator), strict=True):
+    for row, changed_N in zip(
+        wave_BN, augmented(waveforms, config.augment, generator), strict=True
+    ):
         row[: len(changed_N)] = changed_N
-    return ClipBatch(wave_BN, torch.tensor(lengths), goals)
+    mask_BT = batch_mask(len(lengths), n_frames_of(max(lengths)), config.mask, generator)
+    return ClipBatch(wave_BN, torch.tensor(lengths), goals, mask_BT)

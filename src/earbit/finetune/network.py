@@ -59,11 +59,13 @@ class Network(torch.nn.Module):
         self.head = head
         head.is_augmented = False
 
-    def forward(self, wave_BN: Tensor, lengths: Tensor) -> NetworkOutput:
-        """Outputs of the head and all hidden states."""
+    def forward(
+        self, wave_BN: Tensor, lengths: Tensor, mask_BT: Tensor | None = None
+    ) -> NetworkOutput:
+        """Outputs of the head and all hidden states; mask_BT: True for frames that are hidden."""
         is_padded = int(lengths.min()) < wave_BN.shape[1]
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.model.training):
-            states = self.model(wave_BN, lengths if is_padded else None).states
+            states = self.model(wave_BN, lengths if is_padded else None, mask_BT).states
         n_frames = n_frames_of(lengths)
         return NetworkOutput(self.head(torch.stack(states), n_frames), states, n_frames)
 
@@ -77,11 +79,16 @@ class ClipBatch:
     lengths: Tensor
     """Samples without padding (B,)."""
     goals: Sequence[Tensor]
+    mask_BT: Tensor
+    """True for frames that are hidden from the network, and not from its teacher."""
 
     def on(self, device: torch.device) -> ClipBatch:
         """The batch on a device."""
         goals = [moved(goal, device) for goal in self.goals]
-        return ClipBatch(moved(self.wave_BN, device), moved(self.lengths, device), goals)
+        wave_BN, lengths, mask_BT = (
+            moved(tensor, device) for tensor in (self.wave_BN, self.lengths, self.mask_BT)
+        )
+        return ClipBatch(wave_BN, lengths, goals, mask_BT)
 
 
 def tuning_loss(
@@ -94,13 +101,14 @@ def tuning_loss(
 ) -> Loss:
     """The weighted sum of the terms of `FinetuneConfig`.
 
-    The teacher hears the same audio in evaluation mode.  States of a frozen model are not compared.
-    Where states are compared, no layer of the student is dropped.  Padding is never compared.
+    The teacher hears the same audio in evaluation mode, without a mask.  States of a frozen model
+    are not compared.  Where states are compared, no layer of the student is dropped.  Padding is
+    never compared.
     Source of the distances: BiT, arXiv 2205.13016, which has no loss of labels.
     """
     terms: dict[str, tuple[float, Tensor]] = {}
     with all_layers(network.model) if config.states > 0 else nullcontext():
-        output = network(batch.wave_BN, batch.lengths)
+        output = network(batch.wave_BN, batch.lengths, batch.mask_BT)
     if config.labels > 0:
         loss = KINDS[kind].loss
         of_task = loss(network.head, output.outputs, output.lengths, batch.goals, slots)

@@ -63,7 +63,7 @@ def score_network(
     trained = dataclasses.replace(trained, point=dataclasses.replace(trained.point, value=value))
     save_head(out_dir / HEAD_NAME, trained)
     cases = cases_by_setting(trained, features, splits, "test")[setting]
-    score = {**score_of(trained, setting, cases, features, splits, seed), **record}
+    score = {**score_of(trained, setting, cases, features, splits, seed), **record, **upstream.size}
     if task.is_spotting:
         score = add_rejection(score, out_dir, upstream, features, corpus, splits, load_waveform)
     if export is not None:

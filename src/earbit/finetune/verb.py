@@ -28,28 +28,32 @@ from earbit.heads.head import HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.table import HEADS
-from earbit.load import load_model, preset_or_model
+from earbit.load import load_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME, require_model
+from earbit.pretrain.checkpoint import CHECKPOINTS
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.clips import clips_among
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
 from earbit.run_folder import claim
-from earbit.superb.finished import finished_scores
+from earbit.superb.finished import finished_score
 from earbit.superb.head_file import HEAD_NAME, TrainedHead, load_head
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import without_rejection
 from earbit.superb.runner import require_parts, say_short, say_splits
 from earbit.superb.task import FINETUNED, Protocol, Task
-from earbit.superb.verb import Settings, named_work
+from earbit.superb.work import Settings, named_work
 from earbit.upstream.planned import Export, require_pytorch
+from earbit.upstream.upstream import model_named
 
 LR = 1e-3
 """Peak learning rate of the head."""
+RESULTS = (f"{CHECKPOINTS}/*", MODEL_FILE_NAME)
+"""Files of a run; a folder without any is free for another one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +71,22 @@ class Run:
     resplit: bool
 
     @property
+    def slots(self) -> Slots:
+        """Names of the outputs of the head."""
+        return KINDS[self.task.kind].slots_of([example.target for example in self.splits.train])
+
+    @property
+    def shape(self) -> HeadShape:
+        """Sizes of the head."""
+        encoder = self.model.config.encoder
+        return HeadShape(
+            n_states=encoder.n_layers + 1,
+            width=encoder.d_model,
+            n_outputs=sum(map(len, self.slots)),
+            d_hidden=self.config.d_hidden,
+        )
+
+    @property
     def description(self) -> dict[str, Any]:
         """All that determines the result, for config.json and checkpoints."""
         return {
@@ -74,7 +94,7 @@ class Run:
             "superb": {"tasks": [self.task.name], "seed": self.seed, "resplit": self.resplit},
             "plan": None if self.plan is None else self.plan.name,
             "rules": None if self.plan is None else self.plan.described(),
-            "config": to_dict(self.config),
+            "config": to_dict(self.config, without_later=True),
             "model": weights_digest(self.model),
             "distilled_from": None if self.teacher is None else self.teacher[1].model_digest,
             "corpus": self.corpus.digest,
@@ -113,53 +133,43 @@ def fine_tune_model(
     runs = []
     for task in asked:
         corpus = open_corpus(where_of[task.name], resplit=resplit)
-        runs.append(_opened(where, task, corpus, settings, changes, plan, teacher, seed, resplit))
+        work = named_work(task, corpus)
+        assert isinstance(work.of_task, Splits)
+        splits = _one_fold(work.of_task)
+        require_parts(splits, "fine-tuning")
+        _, protocol = settings.of(task, work.hours)
+        model = model_named(where, seed)
+        taught = None if teacher is None else _teacher(teacher, task)
+        config = _config(settings, task, protocol, taught and taught[1], changes)
+        run = Run(
+            task=task,
+            corpus=corpus,
+            splits=splits,
+            model=model,
+            plan=None if plan is None else plan_for(where, model, plan),
+            teacher=taught,
+            config=config,
+            seed=seed,
+            resplit=resplit,
+        )
+        if taught is not None:
+            _check_teacher(teacher, run, taught[1])
+        runs.append(run)
     return [
         _run(run, out_dir if len(runs) == 1 else out_dir / run.task.name, export) for run in runs
     ]
 
 
-def _opened(
-    where: str,
-    task: Task,
-    corpus: Corpus,
-    settings: Settings,
-    changes: Sequence[str],
-    plan: str | None,
-    teacher: str | None,
-    seed: int,
-    resplit: bool,
-) -> Run:
-    """A run with all that is known before audio is decoded."""
-    work = named_work(task, corpus)
-    assert isinstance(work.of_task, Splits)
-    splits = _one_fold(work.of_task)
-    require_parts(splits, "fine-tuning")
-    _, protocol = settings.of(task, work.hours)
-    model = preset_or_model(where, seed)
-    taught = None if teacher is None else _teacher(teacher, task)
-    config = _config(settings, task, protocol, None if taught is None else taught[1], changes)
-    if taught is not None:
-        slots = _slots(task, splits)
-        shape, its = _shape(model, slots, config), taught[1].head.shape
-        if (shape, slots) != (its, taught[1].slots):
-            raise ConfigError(
-                f"--teacher {teacher}: its outputs ({its.n_outputs}), layers ({its.n_states - 1}) "
-                f"or widths ({its.width}, {its.d_hidden}) are not those of model, labels and "
-                f"settings ({shape.n_outputs}, {shape.n_states - 1}, {shape.width}, "
-                f"{shape.d_hidden}); give a fine-tuning of such a model on this corpus"
-            )
-    return Run(
-        task=task,
-        corpus=corpus,
-        splits=splits,
-        model=model,
-        plan=None if plan is None else plan_for(where, model, plan),
-        teacher=taught,
-        config=config,
-        seed=seed,
-        resplit=resplit,
-    )
+def _check_teacher(where: str | None, run: Run, trained: TrainedHead) -> None:
+    """Raises ConfigError for a teacher whose head does not fit the run."""
+    shape, its = run.shape, trained.head.shape
+    if (shape, run.slots) != (its, trained.slots):
+        raise ConfigError(
+            f"--teacher {where}: its outputs ({its.n_outputs}), layers ({its.n_states - 1}) or "
+            f"widths ({its.width}, {its.d_hidden}) are not those of model, labels and settings "
+            f"({shape.n_outputs}, {shape.n_states - 1}, {shape.width}, {shape.d_hidden}); give a "
+            "fine-tuning of such a model on this corpus"
+        )
 
 
 def _one_fold(splits: Splits[Example]) -> Splits[Example]:
@@ -221,37 +231,18 @@ def _config(
     return config
 
 
-def _slots(task: Task, splits: Splits[Example]) -> Slots:
-    return KINDS[task.kind].slots_of([example.target for example in splits.train])
-
-
-def _shape(model: AudioModel, slots: Slots, config: FinetuneConfig) -> HeadShape:
-    encoder = model.config.encoder
-    return HeadShape(
-        n_states=encoder.n_layers + 1,
-        width=encoder.d_model,
-        n_outputs=sum(map(len, slots)),
-        d_hidden=config.d_hidden,
-    )
-
-
 def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
     """Runs or resumes a fine-tuning; writes model, head, log and scores; returns the scores."""
     say_ignored(run.corpus)
     say_splits(run.task, run.splits)
     with only_process_in(out_dir):
-        claim(out_dir, "finetune", run.description)
+        claim(out_dir, "finetune", run.description, RESULTS)
         files = [out_dir / name for name in (MODEL_FILE_NAME, HEAD_NAME)]
-        before = finished_scores([out_dir], files, lambda s: ("upstream" in s) == bool(export))
+        before = finished_score(out_dir, files, lambda s: ("upstream" in s) == bool(export))
         if before is not None:
-            return before[0]
+            return before
         run, waveforms = _decoded(run, out_dir)
-        clips = Clips(
-            task=run.task,
-            splits=run.splits,
-            slots=_slots(run.task, run.splits),
-            waveforms=waveforms,
-        )
+        clips = Clips(task=run.task, splits=run.splits, slots=run.slots, waveforms=waveforms)
         say_short(run.task, clips.splits.train, lambda i: n_frames_of(waveforms[i].size))
         network, described = _network(run, clips), run.description
         teacher = None if run.teacher is None else Network(run.teacher[0], run.teacher[1].head)
@@ -290,4 +281,4 @@ def _network(run: Run, clips: Clips) -> Network:
         return Network(model, copy.deepcopy(run.teacher[1].head))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Network(model, HEADS[run.task.head](_shape(model, clips.slots, run.config)))
+        return Network(model, HEADS[run.task.head](run.shape))

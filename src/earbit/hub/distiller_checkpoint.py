@@ -46,7 +46,7 @@ def _read(path: Path) -> Imported:
         )
     # Its front end never has biases, and its teacher's audio is not normalised.
     settings["conv_bias"] = False
-    config = fairseq_config(path, settings, normalizes=False, has_feature_norm=False)
+    config = fairseq_config(path, settings, (), has_feature_norm=False)
     _, stored, _ = weights_of(path, root["Distiller"])
     return imported(path, DISTILLER.title, config, fairseq_names(stored), states=STATES)
 

@@ -14,7 +14,6 @@ from earbit.hub.checkpoint import (
     Settings,
     fairseq_names,
     fields,
-    first_set,
     has_tensors,
     imported,
     top_level,
@@ -66,8 +65,7 @@ def _read(path: Path) -> Imported:
             f"{', as w2v_args' if is_tuned else ''}; give the pre-trained checkpoint"
         )
     _, stored, heads = weights_of(path, root["model"], FINE_TUNED if is_tuned else "")
-    normalizes = bool(first_set(tasks, "normalize", False))
-    config = fairseq_config(path, settings, normalizes=normalizes)
+    config = fairseq_config(path, settings, tasks)
     head = _head(root, heads, config)
     taken = PROJECTION if head is not None else ()
     others = [name for name in heads if name not in taken]

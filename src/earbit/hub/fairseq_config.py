@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from earbit.errors import UnsupportedError, shown
 from earbit.frames import KERNELS, STRIDES
-from earbit.hub.checkpoint import Settings
-from earbit.hub.hugging_face_config import NOT_IMPORTED, model_config
+from earbit.hub.checkpoint import Settings, first_set
+from earbit.hub.hugging_face_config import NOT_IMPORTED, RATE_HZ, model_config
 from earbit.model import ModelConfig
 from earbit.nn.positional import N_GROUPS
 
@@ -32,10 +33,15 @@ _TERM = re.compile(rf"\[\s*({_TUPLE}(?:\s*,\s*{_TUPLE})*)\s*,?\s*\](?:\s*\*\s*(\
 
 
 def fairseq_config(
-    path: Path, settings: Settings, *, normalizes: bool, has_feature_norm: bool = True
+    path: Path,
+    settings: Settings,
+    tasks: Sequence[Settings],
+    *,
+    has_feature_norm: bool = True,
 ) -> ModelConfig:
     """The configuration of a model from its settings in a checkpoint, whose path is for messages.
 
+    tasks: places that may have the rate of the audio and whether it is normalised, in order.
     Raises UnsupportedError, naming the field, for a model that `AudioModel` cannot express, and
     FormatError for invalid values.
     """
@@ -45,6 +51,10 @@ def fairseq_config(
             raise UnsupportedError(
                 f"{path}: {field}={shown(value)}; allowed: {ours!r}; {NOT_IMPORTED}"
             )
+    if (rate := first_set(tasks, "sample_rate", RATE_HZ)) != RATE_HZ:
+        raise UnsupportedError(
+            f"{path}: sample_rate={shown(rate)}; allowed: {RATE_HZ}; {NOT_IMPORTED}"
+        )
     mode = settings.get("extractor_mode", "default")
     if not isinstance(mode, str) or mode not in NORMS:
         raise UnsupportedError(
@@ -81,7 +91,7 @@ def fairseq_config(
             "conv_bias": bool(settings.get("conv_bias", False)),
         },
         "dropout_input": settings.get("dropout_input", 0.0),
-        "normalize_waveform": normalizes,
+        "normalize_waveform": bool(first_set(tasks, "normalize", False)),
         "feature_gradient_scale": settings.get("feature_grad_mult", 1.0),
         "feature_norm": has_feature_norm,
     }

@@ -101,6 +101,16 @@ def _check(
             )
 
 
+def refuse_not_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raises FormatError, naming them, for tensors with NaN or infinite values."""
+    wrong = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if wrong:
+        raise FormatError(
+            f"{path}: {len(wrong)} tensors with values that are NaN or infinite: {some(wrong)}; "
+            "give a checkpoint from before its training diverged, or load the file again"
+        )
+
+
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     """A shape without dimensions of one; WavLM stores its constants as (1, heads, 1, 1)."""
     return tuple(n for n in shape if n != 1)

@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -47,22 +49,36 @@ class UpstreamExpert(torch.nn.Module):
         """Samples per frame of every kind of output: 320."""
         return HOP_SAMPLES
 
-    def forward(self, wavs: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+    def forward(
+        self, wavs: Sequence[Tensor | NDArray[np.floating]]
+    ) -> dict[str, Tensor | list[Tensor]]:
         """Hidden states, the encoder's input and the output of every layer, each (B, T, D).
 
-        wavs: clips, float (samples,) at 16 kHz, without padding.  Clips of less than 25 ms are
-        padded with zeros.  Padding never changes a result.  Frames behind a clip are undefined.
+        wavs: clips, tensors or arrays of numpy, float (samples,) at 16 kHz, without padding.  Clips
+        of less than 25 ms are padded with zeros.  Padding never changes a result.  Frames behind a
+        clip are undefined.  `last_hidden_state` is the output of the last layer.  Raises DataError
+        for other clips.
         """
-        if not wavs or any(wav.dim() != 1 for wav in wavs):
-            shapes = [tuple(wav.shape) for wav in wavs]
-            raise DataError(f"clips of shapes {shapes}; give at least one, each (samples,)")
-        lengths = torch.tensor([max(len(wav), MIN_SAMPLES) for wav in wavs])
-        wave_BN = pad_sequence(list(wavs), batch_first=True)
+        device = next(self.model.parameters()).device
+        clips = [
+            torch.as_tensor(wav, device=device)
+            for wav in wavs
+            if isinstance(wav, (Tensor, np.ndarray)) and wav.dtype != np.object_
+        ]
+        if not clips or len(clips) < len(wavs) or any(wav.dim() != 1 for wav in clips):
+            found = [tuple(w.shape) if hasattr(w, "shape") else type(w).__name__ for w in wavs]
+            raise DataError(
+                f"clips {found}; give at least one, each a tensor or an array (samples,)"
+            )
+        if not all(wav.is_floating_point() for wav in clips):
+            raise DataError(f"clips of type {clips[0].dtype}; give float samples from -1 to 1")
+        lengths = torch.tensor([max(len(wav), MIN_SAMPLES) for wav in clips])
+        wave_BN = pad_sequence([wav.float() for wav in clips], batch_first=True)
         wave_BN = torch.nn.functional.pad(wave_BN, (0, int(lengths.max()) - wave_BN.shape[1]))
         is_padded = bool((lengths != lengths[0]).any())
-        output = self.model(wave_BN, lengths if is_padded else None)
+        states = self.model(wave_BN, lengths if is_padded else None).states
         # s3prl requires a list or a tuple, and takes its last item as the features by default.
-        return {"hidden_states": list(output.states)}
+        return {"hidden_states": list(states), "last_hidden_state": states[-1]}
 
 
 def earbit_local(ckpt: str, *args: Any, **more: Any) -> UpstreamExpert:

@@ -34,8 +34,7 @@ def _recognises(path: Path) -> bool:
 
 def _read(path: Path) -> Imported:
     root = top_level(path)
-    normalizes = bool(fields(root.get("task_cfg")).get("normalize", False))
-    config = fairseq_config(path, fields(root["model_cfg"]), normalizes=normalizes)
+    config = fairseq_config(path, fields(root["model_cfg"]), [fields(root.get("task_cfg"))])
     _, stored, _ = weights_of(path, root["model_weight"])
     return imported(path, S3PRL.title, config, fairseq_names(stored), states=STATES)
 

@@ -9,7 +9,7 @@ from typing import Any
 from earbit.errors import ConfigError
 from earbit.files import make_folder
 from earbit.hub.file_names import CONFIG
-from earbit.hub.fit import some
+from earbit.hub.fit import refuse_not_finite, some
 from earbit.hub.table import importer_of
 from earbit.load import built_model
 from earbit.model_file import save_model
@@ -29,6 +29,8 @@ def import_model(source: Path, out_dir: Path) -> dict[str, Any]:
     _refuse_held(out_dir)
     importer = importer_of(source)
     imported = importer.read(source)
+    of_head = {} if imported.head is None else imported.head.tensors
+    refuse_not_finite(source, {**imported.tensors, **{f"head.{n}": t for n, t in of_head.items()}})
     with shapes_only():
         model = built_model(imported.config, imported.precisions, imported.granularities)
     model.load_state_dict(dict(imported.tensors), assign=True)

@@ -34,8 +34,7 @@ def _recognises(path: Path) -> bool:
 def _read(path: Path) -> Imported:
     root = top_level(path)
     settings = fields(root["cfg"])
-    normalizes = bool(settings.get("normalize", False))
-    config = fairseq_config(path, settings, normalizes=normalizes)
+    config = fairseq_config(path, settings, [settings])
     _, stored, _ = weights_of(path, root["model"])
     return imported(path, WAVLM.title, config, fairseq_names(stored), states=STATES)
 

@@ -15,13 +15,13 @@ class MaskConfig:
     """Parameters of span masks; the defaults mask about 57 % of all frames in spans of 10."""
 
     probability: float = 0.8
-    """Fraction of frames that spans would cover without overlap."""
+    """Fraction of frames that spans would cover without overlap; 0 masks nothing."""
     span_frames: int = 10
     min_spans: int = 2
 
     def __post_init__(self) -> None:
-        if not 0 < self.probability <= 1:
-            raise ConfigError(f"probability={self.probability}; allowed: 0 < probability <= 1")
+        if not 0 <= self.probability <= 1:
+            raise ConfigError(f"probability={self.probability}; allowed: 0 to 1")
         require_count(span_frames=self.span_frames, min_spans=self.min_spans)
 
 
@@ -34,7 +34,7 @@ def span_mask(n_frames: int, config: MaskConfig, generator: torch.Generator) -> 
     Utterances of fewer than two frames are not masked.
     """
     mask = torch.zeros(n_frames, dtype=torch.bool)
-    if n_frames < 2:
+    if n_frames < 2 or not config.probability:
         return mask
     chance = float(torch.rand((), generator=generator))
     n_spans = int(config.probability * n_frames / config.span_frames + chance)

@@ -51,6 +51,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require_range(MIN_SAMPLES / SAMPLE_RATE_HZ, math.inf, crop_s=self.crop_s)
         require_choice(get_args(TrainPrecision), precision=self.precision)
+        if not self.mask.probability:
+            raise ConfigError("mask.probability=0; allowed in pre-training: above 0, at most 1")
         if self.augment.moves:
             raise ConfigError(
                 f"augment.shift_s={self.augment.shift_s}, augment.speed={self.augment.speed}; "

@@ -184,7 +184,7 @@ def _finished(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any] | None:
 def _description(recipe: RecipeConfig, labels: UnitLabels | None) -> dict[str, Any]:
     """Known settings and digests that determine the result; labels: None before labelling."""
     n_units = recipe.n_units if labels is None else labels.n_units
-    complete = to_dict(override(recipe, [f"model.n_units={n_units}"]))
+    complete = to_dict(override(recipe, [f"model.n_units={n_units}"]), without_later=True)
     del complete["iterations"], complete["second"]
     known = {} if labels is None else label_digests(labels)
     return {"stage": "pretrain", "recipe": complete, **known}

@@ -133,7 +133,7 @@ def stages_of(
             "stage": "quantize",
             "plan": plan.name,
             "rules": plan.described(),
-            "config": to_dict(named),
+            "config": to_dict(named, without_later=True),
         }
         if i == 0:
             run["teacher"] = weights_digest(teacher)
@@ -148,7 +148,7 @@ def _check_folder(out_dir: Path, stages: list[Stage]) -> None:
     """Raises ConfigError if `out_dir` holds another run."""
     check_kind(out_dir, "quantize")
     if (out_dir / CONFIG_NAME).exists():
-        held = to_dict(load(QuantizeConfig, out_dir / CONFIG_NAME))
+        held = to_dict(load(QuantizeConfig, out_dir / CONFIG_NAME), without_later=True)
         held["plans"] = [plan_name(where) for where in held["plans"]]
         differ = differences({"config": held}, {"config": stages[0].run["config"]})
         if differ is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import W1A1
 from earbit.presets import PRESETS
 from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
-from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.recipe import TINY_TRAINING, RecipeConfig
 from earbit.pretrain.relabel import units_for
 from earbit.pretrain.train_config import TrainConfig
 from earbit.progress import say
@@ -39,6 +40,8 @@ from earbit.units.labelled import (
 from earbit.units.labels import UnitLabels
 from earbit.units.quarantine import lost_ids
 
+SMALL_PARAMETERS = 5e6
+"""Models with fewer are trained like the tiny presets; the others have 8 million and more."""
 STEPS_SETTING = "train.optimiser.n_steps="
 
 
@@ -49,9 +52,11 @@ def default_config(
     origin: Mapping[str, Any] | None = None,
     *,
     has_units: bool = True,
+    n_parameters: float = math.inf,
 ) -> QuantizeConfig:
     """Stages with a tenth of warm-up; batches and masks as in the pre-training.
 
+    A model without a recipe, such as an imported one, gets those of the presets of its size.
     n_steps: steps of all stages, or of each;  origin: origin of the model file, if any;  has_units:
     whether losses of units and logits have a positive weight.
     """
@@ -59,10 +64,11 @@ def default_config(
         raise ConfigError("--n-steps without a number; give one for all stages, or one for each")
     first = n_steps[0]
     optimiser = OptimiserConfig(peak_lr=1e-3, n_steps=first, warmup_steps=first // 10)
-    train = TrainConfig(optimiser=optimiser, seed=seed)
+    train = TINY_TRAINING if n_parameters < SMALL_PARAMETERS else TrainConfig(optimiser=optimiser)
     if origin is not None and "recipe" in origin:
         recipe: RecipeConfig = from_dict(RecipeConfig, origin["recipe"], "recipe of the model")
-        train = dataclasses.replace(recipe.train, optimiser=optimiser, seed=seed)
+        train = recipe.train
+    train = dataclasses.replace(train, optimiser=optimiser, seed=seed)
     return QuantizeConfig(
         plans=plans,
         train=train,
@@ -102,7 +108,8 @@ def quantize(
         origin = read_model_file(model_path(where)).origin
         units = _units_beside(model_path(where), origin) if teacher.head is not None else None
     has_units = units is not None
-    config = default_config(plans, n_steps, seed, origin, has_units=has_units)
+    size = sum(parameter.numel() for parameter in teacher.parameters())
+    config = default_config(plans, n_steps, seed, origin, has_units=has_units, n_parameters=size)
     config = override(config, with_warmup(settings, config.train.optimiser))
     config = dataclasses.replace(config, resplit=config.resplit or resplit)
     check_is_ours(out_dir, "quantize")

@@ -41,9 +41,9 @@ from earbit.quantize.convert import precisions_of
 from earbit.quantize.stages import quantize_on
 from earbit.study.report import bits_equal, write_report
 from earbit.study.scale import Scale, scale_named
+from earbit.study.score import score_on
 from earbit.superb.examples import task_splits
 from earbit.superb.tasks import task_named
-from earbit.superb.verb import score_on
 from earbit.terminal import printable
 from earbit.units.discover import UnitConfig
 from earbit.units.labelled import TrainingData, open_training_corpus, training_data

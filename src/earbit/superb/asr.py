@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from earbit.superb.task import PUBLISHED_LRS, Labels, Protocol, Task
+from earbit.superb.task import Labels, Protocol, Task
 
 
 def transcripts(labels: Sequence[Labels]) -> list[Any]:
@@ -29,9 +29,7 @@ ASR = Task(
     kind="sequence",
     head="blstm",
     metrics=("wer", "cer"),
-    published=Protocol(
-        lrs=PUBLISHED_LRS, batch_size=32, n_steps=200_000, n_checks=100, d_hidden=1_024
-    ),
+    published=Protocol(batch_size=32, n_steps=200_000, n_checks=100, d_hidden=1_024),
     proxy=Protocol(lrs=(3e-3,), batch_size=16, n_steps=600, n_checks=4, d_hidden=64),
     source="SUPERB, arXiv 2105.01051",
 )

@@ -10,7 +10,7 @@ updates, gradient norm up to 1,000, equal error rate of cosines.  Differs from s
 
 from __future__ import annotations
 
-from earbit.superb.task import PUBLISHED_LRS, Protocol, Task
+from earbit.superb.task import Protocol, Task
 
 ASV = Task(
     name="asv",
@@ -19,9 +19,7 @@ ASV = Task(
     kind="vector",
     head="xvector",
     metrics=("eer",),
-    published=Protocol(
-        lrs=PUBLISHED_LRS, batch_size=50, n_steps=200_000, n_checks=20, d_hidden=512, max_s=8.0
-    ),
+    published=Protocol(batch_size=50, n_steps=200_000, n_checks=20, d_hidden=512, max_s=8.0),
     proxy=Protocol(lrs=(1e-3,), batch_size=16, n_steps=400, n_checks=4, d_hidden=64, max_s=1.5),
     max_gradient_norm=1_000.0,
     weight_decay=0.01,

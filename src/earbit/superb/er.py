@@ -10,7 +10,7 @@ clips by the order of its files.
 
 from __future__ import annotations
 
-from earbit.superb.task import PUBLISHED_LRS, Protocol, Task
+from earbit.superb.task import Protocol, Task
 
 ER = Task(
     name="er",
@@ -20,7 +20,7 @@ ER = Task(
     head="mean_pool_linear",
     metrics=("accuracy", "mean_class_accuracy"),
     is_folded=True,
-    published=Protocol(lrs=PUBLISHED_LRS, batch_size=32, n_steps=30_000, n_checks=30, d_hidden=256),
+    published=Protocol(batch_size=32, n_steps=30_000, n_checks=30, d_hidden=256),
     proxy=Protocol(lrs=(1e-1, 1e-2, 1e-3), batch_size=32, n_steps=600, n_checks=12, d_hidden=256),
     source="SUPERB, arXiv 2105.01051",
 )

@@ -3,51 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from earbit.audio.splits import Splits
 from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
-from earbit.heads.example import Example
 from earbit.progress import say
 from earbit.superb.finished import SCORES_NAME
 from earbit.superb.head_file import HEAD_NAME, save_head
-from earbit.superb.runner import SEED, trained_and_scored
+from earbit.superb.runner import run_task
 from earbit.superb.scores import origin, scored
-from earbit.superb.task import Protocol, ProtocolName, Task
+from earbit.superb.task import ProtocolName
 from earbit.superb.training import Training
-from earbit.upstream.features import FrozenFeatures
 
 
-def run_folds(
-    task: Task,
-    features: FrozenFeatures,
-    splits: Splits[Example],
-    out_dir: Path,
-    *,
-    protocol: Protocol | None = None,
-    protocol_name: ProtocolName = "superb",
-    seed: int = SEED,
-) -> dict[str, Any]:
+def run_folds(training: Training, out_dir: Path, protocol_name: ProtocolName) -> dict[str, Any]:
     """Scores a task on every fold like `run_task`; values are means over the folds.
 
     Intervals are of the test clips of all folds together.  OUT/head.safetensors and the other
     values are those of the first fold; `folds` has the score of each, with its heads in OUT/folds.
     """
+    task, splits = training.task, training.splits
     scores: dict[str, dict[str, Any]] = {}
     pooled: list[Cases] = []
     for number, (name, fold) in enumerate(splits.folds.items(), start=1):
         say(f"{task.name}: fold {name}, {number} of {len(splits.folds)}")
         place = make_folder(out_dir / "folds" / str(number))
-        training = Training(
-            task=task,
-            protocol=protocol or task.published,
-            features=features,
-            splits=fold,
-            seed=seed,
-        )
-        scores[name], head, cases = trained_and_scored(training, place, protocol_name)
+        of_fold = replace(training, splits=fold)
+        scores[name], head, cases = run_task(of_fold, place, protocol_name)
         write_json(place / SCORES_NAME, scores[name])
         pooled.append(cases)
         if number == 1:
@@ -59,7 +43,7 @@ def run_folds(
     }
     return {
         **first,
-        **scored(task, _joined(pooled), seed),
+        **scored(task, _joined(pooled), training.seed),
         "value": metrics[task.metrics[0]],
         "metrics": metrics,
         "n_test": sum(score["n_test"] for score in scores.values()),
@@ -68,7 +52,7 @@ def run_folds(
             name: {key: score[key] for key in ("value", "metrics", "valid_value", "n_test", "lr")}
             for name, score in scores.items()
         },
-        **origin(task, features, splits.summary),
+        **origin(task, training.features, splits.summary),
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from earbit.superb.task import PUBLISHED_LRS, Labels, Protocol, Task
+from earbit.superb.task import Labels, Protocol, Task
 
 NO_VALUE = "none"
 
@@ -51,9 +51,7 @@ IC = Task(
     kind="class",
     head="mean_pool_linear",
     metrics=("accuracy",),
-    published=Protocol(
-        lrs=PUBLISHED_LRS, batch_size=32, n_steps=200_000, n_checks=40, d_hidden=256
-    ),
+    published=Protocol(batch_size=32, n_steps=200_000, n_checks=40, d_hidden=256),
     proxy=Protocol(lrs=(1e-1, 1e-2, 1e-3), batch_size=32, n_steps=600, n_checks=12, d_hidden=256),
     source="SUPERB, arXiv 2105.01051",
 )

@@ -13,7 +13,7 @@ training draws every class equally often.  Differs from s3prl:
 
 from __future__ import annotations
 
-from earbit.superb.task import PUBLISHED_LRS, Protocol, Task
+from earbit.superb.task import Protocol, Task
 
 KS = Task(
     name="ks",
@@ -22,9 +22,7 @@ KS = Task(
     kind="class",
     head="mean_pool_linear",
     metrics=("accuracy", "mean_class_accuracy"),
-    published=Protocol(
-        lrs=PUBLISHED_LRS, batch_size=32, n_steps=200_000, n_checks=40, d_hidden=256
-    ),
+    published=Protocol(batch_size=32, n_steps=200_000, n_checks=40, d_hidden=256),
     proxy=Protocol(lrs=(1e-1, 1e-2, 1e-3), batch_size=32, n_steps=600, n_checks=40, d_hidden=256),
     is_balanced=True,
     is_spotting=True,

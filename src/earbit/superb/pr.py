@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from earbit.superb.task import PUBLISHED_LRS, Labels, Protocol, Task
+from earbit.superb.task import Labels, Protocol, Task
 
 
 def phones(labels: Sequence[Labels]) -> list[Any]:
@@ -27,9 +27,7 @@ PR = Task(
     kind="sequence",
     head="frame_linear",
     metrics=("per",),
-    published=Protocol(
-        lrs=PUBLISHED_LRS, batch_size=32, n_steps=100_000, n_checks=100, d_hidden=256
-    ),
-    proxy=Protocol(lrs=(1e-2,), batch_size=16, n_steps=1_000, n_checks=5, d_hidden=256),
+    published=Protocol(batch_size=32, n_steps=100_000, n_checks=100, d_hidden=256),
+    proxy=Protocol(lrs=(1e-2,), batch_size=16, n_steps=4_000, n_checks=20, d_hidden=256),
     source="SUPERB, arXiv 2105.01051",
 )

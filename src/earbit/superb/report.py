@@ -5,9 +5,6 @@ The latter is the table of results of SUPERB (arXiv 2105.01051), a row for each 
 
 from __future__ import annotations
 
-import csv
-import html
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -23,8 +20,10 @@ from earbit.superb.anchors import PUBLISHED
 from earbit.superb.finished import SCORES_NAME
 from earbit.superb.task import FINETUNED
 from earbit.superb.tasks import TASKS
-from earbit.text_table import aligned
+from earbit.text_table import aligned, as_csv, as_html, as_latex
 
+SIZES = {"n_parameters": "parameters (M)", "n_bytes": "size (MB)"}
+"""Columns of the size of the model, by name in scores.json."""
 WITH_LM, ON_TEST = " with LM", " picked on test"
 """Ends of the names of scores that stand beside the score of their metric."""
 PERCENT = frozenset(METRICS) - {"mtwv"}
@@ -79,7 +78,7 @@ def _rejection(found: Mapping[str, Any]) -> str:
     )
     return (
         f"keywords below a probability of {shown_probability(test['log_odds'])} "
-        f"({found['rule']}) are rejected: "
+        f"(picked on the validation part: {found['rule']}) are rejected; on the test part: "
         f"{shown('accuracy', test['misses'])} % misses, {false_accepts}, "
         f"{test['noise_accepted']} of {test['n_noise']} clips of silence and noise accepted"
     )
@@ -106,30 +105,91 @@ def _metric(name: str) -> Metric:
 def compare(folders: Sequence[Path], out: Path | None) -> tuple[str, list[dict[str, Any]]]:
     """Table of the scores below output folders of `earbit superb`, and its rows.
 
-    out: a .csv or .html file to write as well.  Raises ConfigError for a folder without scores and
-    another suffix, FormatError for a damaged file.
+    out: a .csv, .html or .tex file to write as well.  Folders of the same model share a row where
+    they have scores of different tasks by the same protocol.  Raises ConfigError for a folder
+    without scores and another suffix, FormatError for a damaged file.
     """
-    if out is not None and out.suffix not in (".csv", ".html"):
-        raise ConfigError(f"{out}: a report is .csv or .html; give a name that ends so")
-    rows = [row for folder in folders for row in _rows(folder)]
-    n_own = len(rows)
+    if out is not None and out.suffix not in (".csv", ".html", ".tex"):
+        raise ConfigError(f"{out}: a report is .csv, .html or .tex; give a name that ends so")
+    rows = merged([row for folder in folders for row in _rows(folder)])
     for title in COLUMNS:
         if len({row["corpora"][title] for row in rows if title in row}) > 1:
             say(f"{title}: scores of different corpora stand in one column; do not compare them")
-    rows = [{k: v for k, v in row.items() if k != "corpora"} for row in rows]
-    rows += [
-        {"model": name, "protocol": "published", **values} for name, values in PUBLISHED.items()
+    used = [title for title in (*SIZES, *COLUMNS) if any(title in row for row in rows)]
+    found = [{k: v for k, v in row.items() if k not in ("corpora", "origin")} for row in rows]
+    for row in found:
+        row["protocol"] = "; ".join(sorted(row["protocol"] - {""}))
+    found += [
+        {"model": name, "protocol": "published", "intervals": {}, **values}
+        for name, values in PUBLISHED.items()
     ]
-    used = [title for title in COLUMNS if any(title in row for row in rows[:n_own])]
-    titles = ["model", "protocol", *map(in_percent, used)]
+    titles = ["model", "protocol", *(SIZES.get(t, in_percent(t)) for t in used)]
     cells = [
         titles,
-        *([row["model"], row["protocol"], *(_cell(row, t) for t in used)] for row in rows),
+        *(
+            [r["model"], r["protocol"], *(_cell(r, t, with_interval=True) for t in used)]
+            for r in found
+        ),
     ]
     if out is not None:
         make_folder(out.parent)
-        write_text(out, _csv(cells) if out.suffix == ".csv" else _html(cells))
-    return "\n".join((*aligned(cells), NOTE)), rows
+        if out.suffix == ".csv":
+            write_text(out, as_csv(_numbers(found, used)))
+        elif out.suffix == ".html":
+            published = range(len(rows) + 1, len(cells))
+            write_text(out, as_html(cells, "SUPERB scores", NOTE, published))
+        else:
+            write_text(out, as_latex(cells, NOTE))
+    return "\n".join((*aligned(cells), NOTE)), found
+
+
+def merged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the same model as one, unless their scores conflict, which is reported."""
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        for other in found:
+            if not row["origin"] or row["origin"] != other["origin"]:
+                continue
+            if not (conflict := _conflict(other, row)):
+                for key in ("intervals", "corpora"):
+                    row[key] |= other[key]
+                names = dict.fromkeys([*other["model"].split(" + "), row["model"]])
+                protocols = other["protocol"] | row["protocol"]
+                other |= row | {"model": " + ".join(names), "protocol": protocols}
+                break
+            say(f"{other['model']} and {row['model']}: the same model in two rows, {conflict}")
+        else:
+            found.append(row)
+    return found
+
+
+def _conflict(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Why the scores of a model do not fit in one row; empty if they do."""
+    if len((one["protocol"] | other["protocol"]) - {""}) > 1:
+        return "as their protocols differ"
+    for title in COLUMNS:
+        if title in one and title in other:
+            if one["corpora"][title] != other["corpora"][title]:
+                return f"as {title} is of different corpora"
+            if one[title] != other[title]:
+                return f"as {title} is {shown(title, one[title])} and {shown(title, other[title])}"
+    return ""
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]], used: Sequence[str]) -> list[list[str]]:
+    """Rows of a CSV file, which has the ends of each interval in columns of their own."""
+    table = [["model", "protocol"], *([row["model"], row["protocol"]] for row in rows)]
+    for title in used:
+        name = SIZES.get(title, in_percent(title))
+        table[0].append(name)
+        for line, row in zip(table[1:], rows, strict=True):
+            line.append(_cell(row, title))
+        if any(title in row["intervals"] for row in rows):
+            table[0] += [f"{name} {end} end of 95 % interval" for end in ("low", "high")]
+            for line, row in zip(table[1:], rows, strict=True):
+                ends = row["intervals"].get(title, ("", ""))
+                line += [shown(title, end) if end != "" else "" for end in ends]
+    return table
 
 
 def shown(name: str, value: float) -> str:
@@ -143,12 +203,18 @@ def in_percent(name: str) -> str:
     return f"{name} (%)" if metric in PERCENT else name
 
 
-def _cell(row: Mapping[str, Any], title: str) -> str:
-    return shown(title, row[title]) if title in row else ""
+def _cell(row: Mapping[str, Any], title: str, *, with_interval: bool = False) -> str:
+    if title not in row:
+        return ""
+    if title in SIZES:
+        return f"{row[title] / 1e6:.4g}"
+    between = row["intervals"].get(title) if with_interval else None
+    ends = "" if between is None else " [{}, {}]".format(*(shown(title, v) for v in between))
+    return shown(title, row[title]) + ends
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
-    """Scores in a folder, or in its folders by task, by column; fine-tuned ones have their own."""
+    """Rows of the scores in an output folder, by column; fine-tuned ones have their own."""
     places = [folder / SCORES_NAME, *(folder / task / SCORES_NAME for task in TASKS)]
     found = [path for path in places if path.is_file()]
     if not found:
@@ -158,19 +224,25 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
         try:
             score = json.loads(path.read_text(encoding="utf-8"))
             values, protocol = _values(score), _protocol(score)
-            new_row = {"model": folder.name, "protocol": set(), "corpora": {}}
-            row = rows.setdefault(protocol == FINETUNED, new_row)
+            new_row = {"model": folder.name, "protocol": set(), "origin": set()}
+            row = rows.setdefault(
+                protocol == FINETUNED, {**new_row, "intervals": {}, "corpora": {}}
+            )
             of_task = {
                 title: float(values[name][0])
                 for title, (task, name) in COLUMNS.items()
                 if task == score["task"] and name in values
             }
-            row |= of_task
+            row |= of_task | {key: int(score[key]) for key in SIZES if key in score}
             row["protocol"].add(protocol)
+            if digest := score.get("model_digest"):
+                row["origin"].add((digest, score.get("upstream", "pytorch"), protocol == FINETUNED))
             row["corpora"] |= dict.fromkeys(of_task, score["corpus_digest"])
+            ends = {title: values[COLUMNS[title][1]][1] for title in of_task}
+            row["intervals"] |= {t: [float(v) for v in e] for t, e in ends.items() if e is not None}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"{path}: not a score of earbit superb ({error})") from error
-    return [{**row, "protocol": "; ".join(sorted(row["protocol"] - {""}))} for row in rows.values()]
+    return list(rows.values())
 
 
 def _protocol(score: Mapping[str, Any]) -> str:
@@ -186,32 +258,3 @@ def _protocol(score: Mapping[str, Any]) -> str:
 
 def _as_json(values: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps(values))
-
-
-def _csv(cells: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(cells)
-    return text.getvalue()
-
-
-def _html(cells: Sequence[Sequence[str]]) -> str:
-    head, *body = (
-        "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
-        for tag, row in zip(["th", *["td"] * len(cells)], cells, strict=False)
-    )
-    rows = "\n".join(
-        f"<tr{' class=published' if cell[1] == 'published' else ''}>{row}</tr>"
-        for row, cell in zip(body, cells[1:], strict=True)
-    )
-    style = (
-        "body{font:16px system-ui;margin:2em}table{border-collapse:collapse}"
-        "td,th{padding:.3em .8em;text-align:right;border-bottom:1px solid #ccc}"
-        "td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}"
-        "thead th{border-bottom:2px solid #666;vertical-align:bottom}"
-        ".published{color:#666;font-style:italic}"
-    )
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>SUPERB scores</title>\n'
-        f"<style>{style}</style>\n<h1>SUPERB scores</h1>\n<table>\n<thead><tr>{head}</tr></thead>\n"
-        f"<tbody>\n{rows}\n</tbody></table>\n<p>{NOTE}</p></html>\n"
-    )

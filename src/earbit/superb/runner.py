@@ -29,44 +29,20 @@ from earbit.superb.with_lm import cases_with_lm
 from earbit.upstream.feature_store import frames_in
 from earbit.upstream.features import FrozenFeatures
 
-SEED = 1337
-
 
 def run_task(
-    task: Task,
-    features: FrozenFeatures,
-    splits: Splits[Example],
-    out_dir: Path,
-    *,
-    protocol: Protocol | None = None,
-    protocol_name: ProtocolName = "superb",
-    seed: int = SEED,
-    lm: LanguageModel | None = None,
-) -> dict[str, Any]:
-    """Trains a head per learning rate and scores the best one on the test clips.
-
-    The protocol is the published one by default.  lm: also decodes tasks of words with it.  Ties go
-    to the earlier learning rate.  Writes OUT/head.safetensors, and all heads and checkpoints to
-    OUT/sweep, from which an interrupted run resumes.  Raises ConfigError for invalid settings,
-    DataError for empty splits or clips without features.
-    """
-    training = Training(
-        task=task,
-        protocol=protocol or task.published,
-        features=features,
-        splits=splits,
-        seed=seed,
-    )
-    return trained_and_scored(training, out_dir, protocol_name, lm)[0]
-
-
-def trained_and_scored(
     training: Training,
     out_dir: Path,
     protocol_name: ProtocolName,
     lm: LanguageModel | None = None,
 ) -> tuple[dict[str, Any], TrainedHead, Cases]:
-    """`run_task`, which also returns the best head and its predictions of the test clips."""
+    """Trains a head per learning rate and scores the best one on the test clips.
+
+    lm: also decodes tasks of words with it.  Ties go to the earlier learning rate.  Writes
+    OUT/head.safetensors, and all heads and checkpoints to OUT/sweep, from which an interrupted run
+    resumes.  Returns the score, the best head and its predictions of the test clips.  Raises
+    ConfigError for invalid settings, DataError for empty splits or clips without features.
+    """
     task, protocol, seed = training.task, training.protocol, training.seed
     features, splits = training.features, training.splits
     check_protocol(task, protocol)

@@ -12,18 +12,17 @@ diarization error rate with overlaps and without collar.  Differs from s3prl:
 
 from __future__ import annotations
 
-from earbit.superb.task import PUBLISHED_LRS, Protocol, Task
+from earbit.superb.task import Protocol, Task
 
 SD = Task(
     name="sd",
     title="speaker diarization",
     label="segments",
+    example='"segments": [[0.0, 1.5, "anna"], [1.2, 3.0, "ben"]]',
     kind="segments",
     head="frame_lstm",
     metrics=("der",),
-    published=Protocol(
-        lrs=PUBLISHED_LRS, batch_size=32, n_steps=30_000, n_checks=60, d_hidden=512, max_s=40.0
-    ),
+    published=Protocol(batch_size=32, n_steps=30_000, n_checks=60, d_hidden=512, max_s=40.0),
     proxy=Protocol(lrs=(1e-2,), batch_size=8, n_steps=300, n_checks=4, d_hidden=64, max_s=5.0),
     is_picked_on_test=True,
     synthetic="synthetic-mixtures",

@@ -8,7 +8,7 @@ are replaced by splits that hold out clips.
 
 from __future__ import annotations
 
-from earbit.superb.task import PUBLISHED_LRS, Protocol, Task
+from earbit.superb.task import Protocol, Task
 
 SID = Task(
     name="sid",
@@ -17,9 +17,7 @@ SID = Task(
     kind="class",
     head="mean_pool_linear",
     metrics=("accuracy", "mean_class_accuracy"),
-    published=Protocol(
-        lrs=PUBLISHED_LRS, batch_size=32, n_steps=200_000, n_checks=40, d_hidden=256, max_s=8.0
-    ),
+    published=Protocol(batch_size=32, n_steps=200_000, n_checks=40, d_hidden=256, max_s=8.0),
     proxy=Protocol(
         lrs=(1e-1, 1e-2, 1e-3), batch_size=32, n_steps=600, n_checks=12, d_hidden=256, max_s=8.0
     ),

@@ -21,7 +21,7 @@ FINETUNED = "fine-tuned, not SUPERB"
 class Protocol:
     """Training settings of the heads of a task."""
 
-    lrs: tuple[float, ...]
+    lrs: tuple[float, ...] = PUBLISHED_LRS
     """Learning rates of the sweep."""
     batch_size: int
     n_steps: int
@@ -46,6 +46,8 @@ class Task:
     title: str
     label: str
     """Field of the manifest that holds the target."""
+    example: str = ""
+    """The fields in manifest.jsonl of a label that no column of a table can hold."""
     targets: Callable[[Sequence[Labels]], Sequence[Any]] | None = None
     """(labels of every clip) -> target or None of every clip; by default the values of `label`."""
     kind: KindName

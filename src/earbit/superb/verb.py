@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,114 +14,33 @@ from numpy.typing import NDArray
 from earbit.audio.corpus import (
     Corpus,
     load_waveform,
-    naming_unusable,
     open_corpus,
     say_ignored,
     without,
     write_quarantine,
 )
 from earbit.audio.splits import Splits
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
-from earbit.heads.example import Example
 from earbit.heads.language_model import LanguageModel
-from earbit.heads.metrics import METRICS
-from earbit.model import AudioModel
-from earbit.run_folder import claim
-from earbit.superb.examples import task_splits
-from earbit.superb.finished import SCORES_NAME, finished_scores
+from earbit.superb.finished import SCORES_NAME, claim_tasks, finished_score
 from earbit.superb.folds import run_folds
-from earbit.superb.head_file import HEAD_NAME, load_head
+from earbit.superb.head_file import HEAD_NAME
 from earbit.superb.match import run_match
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import add_rejection
 from earbit.superb.runner import check_protocol, run_task, say_splits
-from earbit.superb.scores import cases_by_setting
-from earbit.superb.search import Search, searches_of
-from earbit.superb.task import Protocol, ProtocolName, Task
-from earbit.superb.tasks import task_named
+from earbit.superb.training import Training
 from earbit.superb.with_lm import is_scored_with
+from earbit.superb.work import Settings, Work, named_work
 from earbit.upstream.features import CacheName, FrozenFeatures, frozen_features
 from earbit.upstream.names import is_program
 from earbit.upstream.planned import Export, Planned, planned
-from earbit.upstream.upstream import Upstream, model_upstream, program_upstream, upstream_named
+from earbit.upstream.upstream import Upstream, upstream_named
 
 SCRATCH = "superb-features"
 """Folder of cached features in OUT, removed when the scores are written."""
-PROXY_HOURS = 20.0
-"""Corpora of fewer hours are scored by the proxy protocol by default."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """Changes of the protocol of a task; None keeps a field."""
-
-    protocol: ProtocolName | None = None
-    n_steps: int | None = None
-    batch_size: int | None = None
-    lrs: tuple[float, ...] | None = None
-
-    def of(self, task: Task, hours: float) -> tuple[ProtocolName, Protocol]:
-        """Name and values of the protocol for a corpus.
-
-        Another number of updates keeps the interval between evaluations, or a shorter one.
-        """
-        name: ProtocolName = self.protocol or ("proxy" if hours < PROXY_HOURS else "superb")
-        chosen = task.proxy if name == "proxy" else task.published
-        if self.n_steps is not None and chosen.n_steps:
-            n_checks = max(1, math.ceil(self.n_steps * chosen.n_checks / chosen.n_steps))
-            chosen = replace(chosen, n_checks=n_checks)
-        changed = {
-            field: getattr(self, field)
-            for field in ("n_steps", "batch_size", "lrs")
-            if getattr(self, field) is not None
-        }
-        return name, replace(chosen, **changed)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A task on a corpus."""
-
-    task: Task
-    corpus: Corpus
-    of_task: Splits[Example] | Mapping[str, Search]
-
-    @property
-    def ids(self) -> set[str]:
-        """Clips that the task needs."""
-        if isinstance(self.of_task, Splits):
-            return self.of_task.ids
-        return {
-            i for s in self.of_task.values() for names in (s.queries, s.documents) for i in names
-        }
-
-    @property
-    def hours(self) -> float:
-        """Length of these clips."""
-        ids = self.ids
-        return float(sum(cut.duration for cut in self.corpus.cuts if cut.id in ids)) / 3600
-
-    @property
-    def train_ids(self) -> set[str]:
-        """Clips that a model may be calibrated or trained on."""
-        if isinstance(self.of_task, Splits):
-            return {example.id for example in self.of_task.train}
-        return set(self.of_task["valid"].documents)
-
-
-def work_on(task: Task, corpus: Corpus) -> Work:
-    """Raises DataError when the task cannot use the labels or splits of the corpus."""
-    return Work(
-        task, corpus, searches_of(corpus) if task.kind == "match" else task_splits(task, corpus)
-    )
-
-
-def named_work(task: Task, corpus: Corpus) -> Work:
-    """`work_on`, whose errors name the unusable files of the corpus."""
-    with naming_unusable(corpus):
-        return work_on(task, corpus)
 
 
 def score_model(
@@ -147,9 +65,9 @@ def score_model(
     for all tasks, or `TASK=CORPUS` for each.  cache: as in `frozen_features`.  lm: also decodes
     speech recognition with a language model.  plan: quantizes a model, calibrated on training
     clips.  export: scores it from the packed runtime.  Tasks on the same corpus share one pass over
-    the audio.  One task is written to OUT, several are written to OUT/TASK.  A finished run only
-    returns the scores in OUT.  Raises ConfigError for invalid settings and DataError when a task
-    cannot use the labels or splits, before any audio is decoded.
+    the audio.  One task is written to OUT, several are written to OUT/TASK.  Finished tasks keep
+    their scores, and further ones are added.  Raises ConfigError for invalid settings and DataError
+    when a task cannot use the labels or splits, before any audio is decoded.
     """
     settings = settings or Settings()
     chosen_tasks = tasks_named(tasks)
@@ -175,23 +93,33 @@ def score_model(
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen, **record},
         "rules": made.plan.described() if made and made.plan else None,
         "model": upstream.digest,
-        "corpus": [corpus.digest for corpus in opened.values()],
+        "corpus": {name: opened[where_of[name]].digest for name in names},
     }
-    scores = []
+    found: dict[str, dict[str, Any]] = {}
     with only_process_in(out_dir):
-        claim(out_dir, "superb", run)
+        before, is_one = claim_tasks(out_dir, run)
         scratch = out_dir / SCRATCH
-        places = {name: out_dir if len(names) == 1 else out_dir / name for name in names}
-        files = [places[task.name] / HEAD_NAME for task in chosen_tasks if task.head]
-        files += made.files(out_dir) if made else []
-        before = finished_scores([*places.values()], files, lambda s: is_scored_with(s, lm))
-        if before is not None and not scratch.exists():
-            return before
+        places = {name: out_dir if is_one else out_dir / name for name in names}
+        for task in chosen_tasks:
+            files = [places[task.name] / HEAD_NAME] * bool(task.head)
+            files += made.files(out_dir) if made else []
+            score = finished_score(places[task.name], files, lambda s: is_scored_with(s, lm))
+            if score is not None:
+                found[task.name] = score
+        todo = [work for work in works if work.task.name not in found]
+        if not todo:
+            shutil.rmtree(scratch, ignore_errors=True)
+            return [found[name] for name in names]
         if isinstance(upstream, Planned):
             first = works[0]
-            upstream = upstream.upstream(first.corpus, first.train_ids, out_dir, seed, threads)
+            upstream = upstream.upstream(
+                first.corpus, first.train_ids, out_dir, seed, threads, is_made=bool(before)
+            )
+        record |= upstream.size
         for corpus in opened.values():
-            of_corpus = [work for work in works if work.corpus is corpus]
+            of_corpus = [work for work in todo if work.corpus is corpus]
+            if not of_corpus:
+                continue
             ids = set().union(*(work.ids for work in of_corpus))
             features, usable = corpus_features(upstream, corpus, ids, scratch, cache=cache)
             write_quarantine(usable, out_dir)
@@ -199,15 +127,19 @@ def score_model(
                 into = make_folder(places[work.task.name])
                 # Splits stay as they are, unless clips could not be decoded.
                 left = work if usable is corpus else named_work(work.task, usable)
-                score = score_work(left, features, into, settings, seed, lm) | record
+                score = (
+                    score_work(left, features, into, settings, seed, lm)
+                    | record
+                    | dict(upstream.size)
+                )
                 if left.task.is_spotting and isinstance(left.of_task, Splits):
                     score = add_rejection(
                         score, into, upstream, features, usable, left.of_task, load_waveform
                     )
                 write_json(into / SCORES_NAME, score)
-                scores.append(score)
+                found[work.task.name] = score
         shutil.rmtree(scratch, ignore_errors=True)
-    return sorted(scores, key=lambda score: names.index(score["task"]))
+    return [found[name] for name in names]
 
 
 def corpus_features(
@@ -249,44 +181,7 @@ def score_work(
         return run_match(task, features, of_task, seed=seed)
     say_splits(task, of_task)
     name, protocol = settings.of(task, work.hours)
+    training = Training(task=task, protocol=protocol, features=features, splits=of_task, seed=seed)
     if of_task.folds:
-        return run_folds(
-            task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed
-        )
-    return run_task(
-        task, features, of_task, out_dir, protocol=protocol, protocol_name=name, seed=seed, lm=lm
-    )
-
-
-def score_on(
-    model: AudioModel,
-    corpus: Corpus,
-    waveforms: Mapping[str, NDArray[np.float32]],
-    out_dir: Path,
-    *,
-    task: str = "ks",
-    n_steps: int | None = None,
-    seed: int,
-    program: Path | None = None,
-) -> dict[str, Any]:
-    """Scores a model on data in memory, by the proxy protocol.
-
-    program: a packed program whose features are scored with the same head.  An interrupted run
-    resumes with the cached features; a finished run removes them.
-    """
-    work = work_on(task_named(task), corpus)
-    if not isinstance(work.of_task, Splits):
-        raise DataError(f"{task}: a task without a head; take score_model")
-    settings = Settings(protocol="proxy", n_steps=n_steps)
-    scratch = out_dir / SCRATCH
-    upstream = model_upstream("model", model)
-    features, _ = corpus_features(upstream, corpus, work.ids, scratch, waveforms)
-    score = score_work(work, features, out_dir, settings, seed)
-    if program is not None:
-        test = {example.id for example in work.of_task.test}
-        packed, _ = corpus_features(program_upstream(program, 1), corpus, test, scratch, waveforms)
-        cases = cases_by_setting(load_head(out_dir), packed, work.of_task, "test")
-        score["packed_value"] = METRICS[score["metric"]].of(cases[score["setting"]])
-    write_json(out_dir / SCORES_NAME, score)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return score
+        return run_folds(training, out_dir, name)
+    return run_task(training, out_dir, name, lm)[0]

@@ -9,6 +9,8 @@ from earbit.model_names import format_of, require_model
 
 FBANK = "fbank"
 FOLDER_PREFIX = "features:"
+RANDOM_PREFIX = "random:"
+"""Before a model: random weights in its shape, the baseline of its training."""
 
 
 def is_program(where: str) -> bool:
@@ -25,4 +27,4 @@ def require_upstream(where: str) -> None:
                 f"{folder}: no such folder; features:DIR holds a file ID.npy for each clip"
             )
     elif where != FBANK and not is_program(where):
-        require_model(where)
+        require_model(where.removeprefix(RANDOM_PREFIX))

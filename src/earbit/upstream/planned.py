@@ -9,7 +9,7 @@ from typing import Any
 
 from earbit.audio.corpus import Corpus
 from earbit.errors import ConfigError
-from earbit.load import preset_or_model, refuse_quantized
+from earbit.load import load_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
@@ -22,7 +22,13 @@ from earbit.quantize.clips import audio_of
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
 from earbit.upstream.names import FBANK, FOLDER_PREFIX, is_program
-from earbit.upstream.upstream import Upstream, model_upstream, program_upstream
+from earbit.upstream.upstream import (
+    Upstream,
+    model_named,
+    model_size,
+    model_upstream,
+    program_upstream,
+)
 
 PROGRAM_NAME = "program.safetensors"
 Export = Callable[[AudioModel, Path, Path | None], None]
@@ -59,13 +65,18 @@ class Planned:
         model = [] if self.plan is None else [out_dir / MODEL_FILE_NAME]
         return model + ([] if self.export is None else [out_dir / PROGRAM_NAME])
 
-    def upstream(self, corpus: Corpus, ids: set[str], out_dir: Path, seed: int, n: int) -> Upstream:
+    def upstream(
+        self, corpus: Corpus, ids: set[str], out_dir: Path, seed: int, n: int, *, is_made: bool
+    ) -> Upstream:
         """Calibrates on up to 16 of the clips `ids`, without their labels; n: threads.
 
-        Writes OUT/model.safetensors for a plan, and OUT/program.safetensors for the runtime.
+        is_made: an earlier run of other tasks has written the files, and its model is read.  Writes
+        OUT/model.safetensors for a plan, and OUT/program.safetensors for the runtime.
         """
         model, name = self.model, self.where
-        if self.plan is not None:
+        if is_made and self.plan is not None and (out_dir / MODEL_FILE_NAME).is_file():
+            model = load_model(out_dir)
+        elif self.plan is not None:
             clips = audio_of(corpus, ids, seed)
             model = student_of(model, self.plan, clips, CalibrationConfig()).eval()
             origin = {"stage": "superb", "plan": self.plan.name, "model": self.digest}
@@ -77,7 +88,9 @@ class Planned:
         self.export(model, program, None)
         # A head on these features is one of the model, and can be packed with it.
         of_program = program_upstream(program, n)
-        return replace(of_program, model_digest=weights_digest(model), device=self.device)
+        size = {**model_size(model), **of_program.size}
+        digest = weights_digest(model)
+        return replace(of_program, model_digest=digest, device=self.device, size=size)
 
 
 def planned(
@@ -88,7 +101,7 @@ def planned(
     Raises ConfigError for an upstream that is no model, and for a quantized model with a plan.
     """
     require_pytorch(where, "--plan" if plan is not None else "--upstream runtime")
-    model = preset_or_model(where, seed)
+    model = model_named(where, seed)
     if plan is not None and where not in PRESETS:
         refuse_quantized(where, model, "leave out --plan")
     chosen = None if plan is None else plan_for(where, model, plan)

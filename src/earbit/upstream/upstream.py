@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from earbit.frames import HOP_SAMPLES
-from earbit.load import preset_or_model
+from earbit.load import preset_or_model, random_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.nn.devices import device_named
+from earbit.nn.leaves import MatMul
+from earbit.nn.precision import FLOAT
+from earbit.quantize.convert import quantized_leaves_of
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
 from earbit.units.mfcc import deltas
 from earbit.units.sources import folder_digest, read_features
-from earbit.upstream.names import FBANK, FOLDER_PREFIX, is_program, require_upstream
+from earbit.upstream.names import FBANK, FOLDER_PREFIX, RANDOM_PREFIX, is_program, require_upstream
 
 N_MELS = 80
 FBANK_HOP_SAMPLES = 160
@@ -42,10 +45,12 @@ class Upstream:
     """Digest of the model that a head belongs to, where it is not `digest`."""
     device: str = "cpu"
     """Device on which heads are trained, and a model in PyTorch runs."""
+    size: Mapping[str, int] = field(default_factory=dict)
+    """`n_parameters` of the model and `n_bytes` of its program, where they are known."""
 
 
 def upstream_named(where: str, *, seed: int, threads: int, device: str = "cpu") -> Upstream:
-    """An upstream by name: `fbank`, `features:DIR`, a program file, or a model or preset.
+    """An upstream by name: `fbank`, `features:DIR`, a program file, or a name for `model_named`.
 
     Raises ConfigError for an unknown name, and UnsupportedError without the device.
     """
@@ -57,7 +62,13 @@ def upstream_named(where: str, *, seed: int, threads: int, device: str = "cpu") 
         return replace(folder_upstream(Path(where.removeprefix(FOLDER_PREFIX))), device=device)
     if is_program(where):
         return replace(program_upstream(Path(where), threads), device=device)
-    return model_upstream(where, preset_or_model(where, seed), device)
+    return model_upstream(where, model_named(where, seed), device)
+
+
+def model_named(where: str, seed: int) -> AudioModel:
+    """A model or preset by name; after `random:` its shape in float with weights from the seed."""
+    model = preset_or_model(where.removeprefix(RANDOM_PREFIX), seed)
+    return random_model(model.config, seed).eval() if where.startswith(RANDOM_PREFIX) else model
 
 
 def model_upstream(name: str, model: AudioModel, device_name: str = "cpu") -> Upstream:
@@ -71,7 +82,23 @@ def model_upstream(name: str, model: AudioModel, device_name: str = "cpu") -> Up
         states_LTD: Array = torch.cat(model(wave_1N).states).float().cpu().numpy()
         return states_LTD
 
-    return Upstream(name=name, digest=digest, features=features, device=device_name)
+    return Upstream(
+        name=name, digest=digest, features=features, device=device_name, size=model_size(model)
+    )
+
+
+def model_size(model: AudioModel) -> dict[str, int]:
+    """Parameters without those of quantizers, and bytes of packed weights and float32 otherwise."""
+    sizes = {name: p.numel() for name, p in model.named_parameters()}
+    n_bits = FLOAT.weight_bits * sum(sizes.values())
+    for leaf in quantized_leaves_of(model).values():
+        if not isinstance(leaf, MatMul):
+            weight, bits = leaf.weight, leaf.precision.weight_bits
+            n_bits -= (FLOAT.weight_bits - bits) * weight.numel()
+            # Scales of binary weights are not learned, but computed from the weights.
+            n_bits += FLOAT.weight_bits * weight.shape[0] * (bits == 1)
+    n_parameters = sum(size for name, size in sizes.items() if "_quantizer." not in name)
+    return {"n_parameters": n_parameters, "n_bytes": n_bits // 8}
 
 
 def program_upstream(program: Path, threads: int) -> Upstream:
@@ -81,6 +108,7 @@ def program_upstream(program: Path, threads: int) -> Upstream:
         name=str(program),
         digest=file_digest(program),
         features=lambda clip, waveform: session.run(waveform(), layers="all"),
+        size={"n_bytes": program.stat().st_size},
     )
 
 
