@@ -1,8 +1,8 @@
 """Cost and memory of a stream against the whole clip in one run.
 
 The rows of both are compared first.  Prints the fewest milliseconds of the CPU per second of audio
-of the whole clip, and of streams in chunks of several lengths, each with its ratio and the memory of
-the rows that it keeps:
+of the whole clip, and of streams in chunks of several lengths, each with its ratio and the memory
+of the rows that it keeps:
 
   python benchmarks/streaming.py sparseformer-stream-s --plan fp32 w8a8 w1a1
 """
