@@ -135,10 +135,14 @@ def test_a_signal_during_the_last_checkpoint_ends_the_run(
 
 
 def test_a_signal_that_nobody_has_read_is_raised_at_the_end():
-    for number, end in ((signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)):
-        with pytest.raises(end) as raised, delayed_interruption() as seen:
+    def signalled(number):
+        with delayed_interruption() as seen:
             assert not seen()
             signal.raise_signal(number)
+
+    for number, end in ((signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)):
+        with pytest.raises(end) as raised:
+            signalled(number)
         assert raised.type is end
 
 
