@@ -11,10 +11,11 @@ from test_loop import CONFIG, MODEL, data, run  # noqa: F401
 
 from earbit import peers
 from earbit.config import to_dict
-from earbit.errors import ConfigError, DataError, Terminated, UnsupportedError
+from earbit.errors import ConfigError, DataError, Interrupted, Terminated, UnsupportedError
 from earbit.load import random_model
 from earbit.nn.devices import device_named
-from earbit.pretrain.checkpoint import steps_done
+from earbit.pretrain import steps
+from earbit.pretrain.checkpoint import save_checkpoint, steps_done
 from earbit.pretrain.faults import lines_until
 from earbit.pretrain.interruption import delayed_interruption
 from earbit.pretrain.loop import train
@@ -110,6 +111,52 @@ def test_sigterm_saves_the_current_step_and_says_so(data, tmp_path):  # noqa: F8
         trained(data, tmp_path, CONFIG, terminate)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert steps_done(tmp_path / "checkpoints") == 5
+
+
+@pytest.mark.parametrize(
+    ("number", "end"), [(signal.SIGTERM, Terminated), (signal.SIGINT, Interrupted)]
+)
+def test_a_signal_during_the_last_checkpoint_ends_the_run(
+    data,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+    number,
+    end,
+):
+    def save(*args, **kwargs):
+        save_checkpoint(*args, **kwargs)
+        if steps_done(tmp_path / "checkpoints") == 8:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(steps, "save_checkpoint", save)
+    with pytest.raises(end, match="^training after step 8 of 8$") as raised:
+        run(data, tmp_path)
+    assert raised.type is end
+
+
+def test_a_signal_that_nobody_has_read_is_raised_at_the_end():
+    def signalled(number):
+        with delayed_interruption() as seen:
+            assert not seen()
+            signal.raise_signal(number)
+
+    for number, end in ((signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)):
+        with pytest.raises(end) as raised:
+            signalled(number)
+        assert raised.type is end
+
+
+def test_sigterm_before_the_first_step_is_not_taken_for_ctrl_c(
+    data,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    def progress(*args):
+        raise Terminated
+
+    monkeypatch.setattr(steps, "progress", progress)
+    with pytest.raises(Terminated, match="^training after step 0 of 8$"):
+        run(data, tmp_path)
 
 
 @pytest.mark.parametrize("n", [1, 2])

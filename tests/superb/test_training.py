@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from earbit.audio.splits import Splits
-from earbit.errors import Interrupted
+from earbit.errors import Interrupted, Terminated
 from earbit.heads.example import Example
 from earbit.heads.kinds.classes import CLASS
 from earbit.heads.kinds.table import KINDS
@@ -106,8 +106,11 @@ def test_the_head_is_that_of_the_first_best_check(scripted, values, best_step, b
     assert same(tensors(whole), tensors(until_then))
 
 
-def test_ctrl_c_in_an_update_with_dropout_and_crops_resumes_to_the_same_bits(
-    training, tmp_path, monkeypatch
+@pytest.mark.parametrize(
+    ("number", "end"), [(signal.SIGINT, Interrupted), (signal.SIGTERM, Terminated)]
+)
+def test_a_signal_in_an_update_with_dropout_and_crops_resumes_to_the_same_bits(
+    training, tmp_path, monkeypatch, number, end
 ):
     """The first updates are skipped for their gradient, so that count and best state matter."""
     longest = max(x.shape[1] for x in training.features.clips.values())
@@ -118,7 +121,7 @@ def test_ctrl_c_in_an_update_with_dropout_and_crops_resumes_to_the_same_bits(
     def loss(*arguments):
         n_losses.append(1)
         if len(n_losses) == stop_at[0]:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         factor = torch.bernoulli(torch.tensor(0.8))  # from the generator of dropout
         return CLASS.loss(*arguments) * (float("nan") if len(n_losses) % 50 < 3 else factor)
 
@@ -126,8 +129,9 @@ def test_ctrl_c_in_an_update_with_dropout_and_crops_resumes_to_the_same_bits(
     whole = train_head(cropped, LR)
     n_losses.clear()
     stop_at[0] = 13
-    with pytest.raises(Interrupted, match=r"ks lr 0\.01 after update 13 of 20"):
+    with pytest.raises(end, match=r"ks lr 0\.01 after update 13 of 20") as raised:
         train_head(cropped, LR, checkpoints=tmp_path)
+    assert raised.type is end
     n_done = []
     resumed = train_head(cropped, LR, lambda n=1, note="": n_done.append(n), tmp_path)
     assert n_done == [13] + [1] * 7

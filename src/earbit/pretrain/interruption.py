@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from earbit.distributed import end_by_sigterm, n_ranks, rank
-from earbit.errors import terminate
+from earbit.errors import Terminated, terminate
 
 NOTICE = b"\nearbit: stops after this step and writes a checkpoint; Ctrl-C again stops at once\n"
 NOTICE_OF_TERM = b"\nearbit: SIGTERM: stops after this step and writes a checkpoint\n"
@@ -24,7 +24,8 @@ ECHO_S = 1.0
 def delayed_interruption() -> Iterator[Callable[[], int]]:
     """Context in which the first Ctrl-C or SIGTERM is only recorded; yields its number, or 0.
 
-    The second Ctrl-C raises KeyboardInterrupt at once.  In threads other than the main one and
+    The second Ctrl-C raises KeyboardInterrupt at once.  A signal whose number nobody has read is
+    raised at the end, as KeyboardInterrupt or Terminated.  In threads other than the main one and
     under a signal handler of the caller, nothing changes.
     """
     is_main = threading.current_thread() is threading.main_thread()
@@ -38,6 +39,7 @@ def delayed_interruption() -> Iterator[Callable[[], int]]:
         return
     asked: list[int] = []
     asked_at_s = 0.0
+    is_read = False
 
     def ask(number: int, frame: object) -> None:
         nonlocal asked_at_s
@@ -54,10 +56,17 @@ def delayed_interruption() -> Iterator[Callable[[], int]]:
             os.write(STDERR, NOTICE if number == signal.SIGINT else NOTICE_OF_TERM)
         asked.append(number)
 
+    def seen() -> int:
+        nonlocal is_read
+        is_read = bool(asked)
+        return asked[0] if asked else 0
+
     for number in ours:
         signal.signal(number, ask)
     try:
-        yield lambda: asked[0] if asked else 0
+        yield seen
     finally:
         for number in ours:
             signal.signal(number, now[number])
+    if asked and not is_read:
+        raise Terminated if asked[0] == signal.SIGTERM else KeyboardInterrupt

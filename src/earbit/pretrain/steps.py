@@ -70,7 +70,6 @@ def run_steps(
     best = Best(checkpoints)
     log = opened_log(out_dir, start.step, tensorboard=tensorboard) if rank() == 0 else nullcontext()
     network.train()
-    ended_by = 0
     try:
         with (
             log as write,
@@ -100,13 +99,15 @@ def run_steps(
                         n_kept=n_kept,
                         best=figures,
                     )
+                    # A large checkpoint takes seconds, and no step may follow the last one.
+                    ended_by = ended_by or _first_signal(signal_seen())
                 if figures:
                     best.keep(step, figures)
                 if ended_by:
-                    raise KeyboardInterrupt
-    except KeyboardInterrupt:
+                    raise Terminated if ended_by == signal.SIGTERM else KeyboardInterrupt
+    except KeyboardInterrupt as end:
         after = f"{title} after step {steps_done(checkpoints)} of {n_steps}"
-        raise (Terminated if ended_by == signal.SIGTERM else Interrupted)(after) from None
+        raise (Terminated if isinstance(end, Terminated) else Interrupted)(after) from None
 
 
 def _first_signal(seen: int) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import Splits
-from earbit.errors import Interrupted
+from earbit.errors import Interrupted, Terminated
 from earbit.heads.example import Example
 from earbit.heads.head import Head, HeadShape
 from earbit.heads.kinds.kind import Slots
@@ -173,7 +174,8 @@ def train_head(
                 save_checkpoint(checkpoints, state, optimiser, Position(step, 0, step), {})
                 saved_s = time.monotonic()
             if ends_here:
-                raise Interrupted(f"{task.name} lr {lr} after update {step} of {protocol.n_steps}")
+                end = Terminated if ends_here == signal.SIGTERM else Interrupted
+                raise end(f"{task.name} lr {lr} after update {step} of {protocol.n_steps}")
     point = GridPoint(
         lr=lr,
         value=float(state.best_value),
@@ -189,8 +191,8 @@ def train_head(
     )
 
 
-def _never() -> bool:
-    return False
+def _never() -> int:
+    return 0
 
 
 def _valid_value(training: Training, head: Head, slots: Slots) -> float:
