@@ -91,7 +91,7 @@ def train(
                 n_workers=n_workers,
             )
             for after, batches in meter.waiting(batches_of):
-                record_unreadable(out_dir, batches)
+                record_unreadable(out_dir, data.train, batches)
                 step = after.step
                 parts: dict[str, Any] = {**update(batches, step), **known}
                 meter.add(sum(batch.waveforms.numel() for batch in batches) / SAMPLE_RATE_HZ)
