@@ -27,7 +27,7 @@ def listed(folder: Path) -> list[Entry]:
     Raises DataError if the file cannot be read.
     """
     path = folder / QUARANTINE_NAME
-    entries = []
+    entries: list[Entry] = []
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -46,7 +46,7 @@ def listed(folder: Path) -> list[Entry]:
 
 def clip_entries(clips: ClipTable, reason_of: Mapping[str, str]) -> list[Entry]:
     """Entries of clips, by the id of each."""
-    entries = []
+    entries: list[Entry] = []
     for name, reason in sorted(reason_of.items()):
         clip = clips.named(name)
         path = name_of(shown(clip.path, clip.place))
