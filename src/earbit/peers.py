@@ -29,6 +29,8 @@ DEAD_AFTER_S = 45.0
 """A rank on another machine counts as dead when it says nothing for this long."""
 END_WITHIN_S = 5.0
 """Time for this rank to end by itself after another one failed."""
+INTERRUPTED_WITHIN_S = 5.0
+"""Time until all ranks say that they are interrupted: each ends its reading processes before."""
 FAILED = "failed"
 STATUS = 1
 
@@ -48,7 +50,7 @@ def watched(rank: int, n_ranks: int) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         # Mostly all ranks end after the same step.
-        is_alone = not watcher.all_interrupted_within(2 * EVERY_S)
+        is_alone = not watcher.all_interrupted_within(INTERRUPTED_WITHIN_S)
         if is_alone and watcher.claim("interrupted"):
             say_always(f"earbit: rank {rank} of {n_ranks} was interrupted; the other ranks end")
         watcher.end(thread)

@@ -98,6 +98,20 @@ def test_a_worker_that_dies_is_one_line():
         list(made_ahead(make, range(9), 1))
 
 
+def test_a_worker_in_a_read_that_hangs_is_killed():
+    def make(item):
+        if item:
+            time.sleep(60)
+        return os.getpid()
+
+    made = made_ahead(make, range(9), 1)
+    pid = next(made)
+    start_s = time.monotonic()
+    made.close()
+    assert time.monotonic() - start_s < 10
+    assert not is_running(pid)
+
+
 def test_signals_of_the_group_do_not_end_the_workers():
     def make(item):
         for number in (signal.SIGINT, signal.SIGTERM):

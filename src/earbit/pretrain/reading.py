@@ -67,4 +67,4 @@ def record_unreadable(out_dir: Path, clips: ClipTable, batches: Iterable[MicroBa
     found = {name: reason for batch in batches for name, reason in batch.unreadable}
     if found:
         for entry in append_entries(out_dir, clip_entries(clips, found)):
-            say(f"left out of the training, see {out_dir / QUARANTINE_NAME}: {entry['reason']}")
+            say(f"left out, see {out_dir / QUARANTINE_NAME}: {entry['reason']}")
