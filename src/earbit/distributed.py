@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from earbit import progress
-from earbit.errors import ConfigError, EarbitError
+from earbit.errors import ConfigError, EarbitError, terminate
 from earbit.folder_lock import only_process_in
 
 if TYPE_CHECKING:
@@ -124,14 +124,6 @@ def only_run_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def end_by_sigterm(number: int, frame: object) -> None:
-    """Handler of SIGTERM outside of training steps.
-
-    torchrun sends it when another rank has died, which this rank then has the time to report.
-    """
-    raise SystemExit(128 + signal.SIGTERM)
-
-
 @contextmanager
 def process_group() -> Iterator[None]:
     """Context in which the ranks of torchrun are connected; without torchrun it does nothing.
@@ -168,7 +160,7 @@ def process_group() -> Iterator[None]:
     if rank() > 0:
         progress.mute()
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    before = signal.signal(signal.SIGTERM, end_by_sigterm)
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         with peers.watched(rank(), n_ranks()):
             yield

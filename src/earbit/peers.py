@@ -21,7 +21,7 @@ from typing import Any
 
 from torch import distributed
 
-from earbit.errors import EarbitError
+from earbit.errors import EarbitError, Terminated
 from earbit.progress import say_always
 
 EVERY_S = 1.0
@@ -48,21 +48,25 @@ def watched(rank: int, n_ranks: int) -> Iterator[None]:
     thread.start()
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
+        # torchrun sends SIGTERM when another rank has died, which this one has the time to report.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         # Mostly all ranks end after the same step.
-        is_alone = not watcher.all_interrupted_within(INTERRUPTED_WITHIN_S)
-        if is_alone and watcher.claim("interrupted"):
-            say_always(f"earbit: rank {rank} of {n_ranks} was interrupted; the other ranks end")
+        if not watcher.all_interrupted_within(INTERRUPTED_WITHIN_S):
+            if watcher.others_failed_within(EVERY_S):
+                raise SystemExit(STATUS) from None
+            what = "ended by SIGTERM" if isinstance(end, Terminated) else "interrupted"
+            if watcher.claim(what):
+                say_always(f"earbit: rank {rank} of {n_ranks} was {what}; the other ranks end")
         watcher.end(thread)
         raise
-    except (EarbitError, SystemExit) as error:
-        if isinstance(error, SystemExit):
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            watcher.others_failed_within(2 * EVERY_S)  # which it prints
-        if isinstance(error, EarbitError):
-            if not watcher.claim(str(error)):
-                raise SystemExit(2) from None
-            error.args = (f"rank {rank} of {n_ranks}: {error}",)
+    except SystemExit:  # of --help, on all ranks
+        watcher.end(thread)
+        raise
+    except EarbitError as error:
+        if not watcher.claim(str(error)):
+            raise SystemExit(2) from None
+        error.args = (f"rank {rank} of {n_ranks}: {error}",)
         watcher.end(thread)
         raise
     except BaseException as error:

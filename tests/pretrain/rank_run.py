@@ -2,7 +2,8 @@
 
 A rank writes what it has seen to OUT/seen-RANK.jsonl, and what it prints to OUT/stderr-RANK.txt.
 `fault=NUMBER:WHAT,...` lets the rank fail that has a micro-batch: nan, dead, error, term or
-interrupt (Ctrl-C twice).  `unreadable=a,b` are ids of clips that cannot be decoded.
+interrupt (Ctrl-C twice).  `unreadable=a,b` are ids of clips that cannot be decoded.  `sigterm=0,1`
+are ranks that get SIGTERM before the first step.
 """
 
 import dataclasses
@@ -110,6 +111,7 @@ def main(out, settings):
     encoder = ENCODERS[options.pop("encoder", "transformer")]
     fault = options.pop("fault", "")
     unreadable = options.pop("unreadable", "")
+    sigterm = options.pop("sigterm", "")
     config = override(CONFIG, [f"{name}={value}" for name, value in options.items()])
     model_config = ModelConfig(encoder=encoder, front_end=FrontEndConfig(n_channels=8), n_units=4)
     data = noise_data()
@@ -122,6 +124,8 @@ def main(out, settings):
 
     data = dataclasses.replace(data, read=read_or_refuse)
     with process_group():
+        if str(rank()) in sigterm.split(","):
+            os.kill(os.getpid(), signal.SIGTERM)
         seen = (out / f"seen-{rank()}.jsonl").open("w")
 
         def watched_updates(*args, **kwargs):

@@ -11,7 +11,14 @@ from test_loop import CONFIG, MODEL, data, run  # noqa: F401
 
 from earbit import peers
 from earbit.config import to_dict
-from earbit.errors import ConfigError, DataError, Interrupted, Terminated, UnsupportedError
+from earbit.errors import (
+    ConfigError,
+    DataError,
+    Interrupted,
+    Terminated,
+    UnsupportedError,
+    terminate,
+)
 from earbit.load import random_model
 from earbit.nn.devices import device_named
 from earbit.pretrain import steps
@@ -209,6 +216,39 @@ class Store(dict):
         if key not in self and expected == "":
             self.set(key, desired)
         return self[key]
+
+
+@pytest.mark.parametrize(
+    ("key", "end", "line"),
+    [
+        ("interrupted/1", Terminated, ""),
+        (peers.FAILED, SystemExit, ""),
+        (None, Terminated, "earbit: rank 0 of 2 was ended by SIGTERM; the other ranks end\n"),
+    ],
+)
+def test_sigterm_outside_of_steps_is_told_once(monkeypatch, capsys, key, end, line):
+    """By the command if all ranks have it, else by the rank that has failed or has it alone."""
+    store = Store()
+
+    def start(watcher, rank, n_ranks):
+        watcher.store, watcher.lock = store, peers.threading.Lock()
+        watcher.ended = peers.threading.Event()
+        watcher.rank, watcher.n_ranks = rank, n_ranks
+
+    monkeypatch.setattr(peers._Watcher, "__init__", start)
+    monkeypatch.setattr(peers._Watcher, "run", lambda watcher: None)
+    monkeypatch.setattr(peers._Watcher, "_is_dead", lambda watcher, i: False)
+    monkeypatch.setattr(peers, "EVERY_S", 0.05)
+    if key:
+        store.set(key, "1")
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        with pytest.raises(end), peers.watched(0, 2):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == line
+    assert store.check([peers.FAILED]) == (key != "interrupted/1")
 
 
 def test_a_rank_on_another_machine_is_dead_when_it_says_nothing(monkeypatch, capsys):

@@ -7,10 +7,12 @@ import signal
 import pytest
 import torch
 from test_loop import CONFIG, MODEL, data, logged, run  # noqa: F401
+from torch._dynamo.utils import counters
 
 from earbit.config import to_dict
 from earbit.errors import ConfigError, Interrupted
 from earbit.load import random_model
+from earbit.nn.devices import LOW
 from earbit.pretrain.loop import train
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.objective import Objective, masked_units
@@ -29,12 +31,16 @@ def test_half_precision_learns_what_float32_does_within_its_accuracy(
 ):
     losses = []
     for name in ("fp32", precision):
+        found = set()
         model = random_model(MODEL, seed=1)
         model = model if plan is None else quantized_copy(model, plan, noise_clips(0))
+        for layer in model.encoder.layers[0].modules():
+            layer.register_forward_hook(lambda layer, x, y, found=found: found.add(y.dtype))
         config = dataclasses.replace(CONFIG, precision=name)
         out = tmp_path / name
         train(model, data, config, out, objective=masked_units(0.0), run={})
         assert {p.dtype for p in model.parameters()} == {torch.float32}
+        assert found - {torch.float32} == ({LOW[name]} if name in LOW else set())
         losses.append([line["loss"] for line in logged(out) if "loss" in line])
     # A code of one bit flips where an activation lies nearer to its threshold than the rounding.
     tolerance = (4 if plan is None else 32) * EPSILON[precision]
@@ -88,7 +94,9 @@ def test_compiled_layers_give_the_same_losses(data, tmp_path):  # noqa: F811
         of_run = dataclasses.replace(CONFIG, machine=Machine(compile=is_compiled))
         model = random_model(config, seed=1)
         names = set(model.state_dict())
+        counters.clear()
         train(model, data, of_run, out, objective=masked_units(0.0), run={})
+        assert (counters["frames"]["ok"] > 0) == is_compiled
         assert set(model.state_dict()) == names
         assert all(layer._compiled_call_impl is None for layer in model.encoder.layers)
         losses.append([line["loss"] for line in logged(out)])

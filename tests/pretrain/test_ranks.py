@@ -146,12 +146,14 @@ def test_after_a_kill_two_ranks_end_with_the_same_bits(cut, two):
 @pytest.mark.parametrize(
     ("fault", "codes", "message"),
     [
-        ("14:error", [1, 1], "rank 1 of 2: RuntimeError: a bug"),
-        ("14:interrupt", [1, 143], "rank 1 of 2 was interrupted; the other ranks end"),
+        ("fault=14:error", [1, 1], "rank 1 of 2: RuntimeError: a bug"),
+        ("fault=14:interrupt", [1, 143], "rank 1 of 2 was interrupted; the other ranks end"),
+        ("sigterm=1", [1, 143], "rank 1 of 2 was ended by SIGTERM; the other ranks end"),
+        ("sigterm=0,1", [143, 143], "Terminated: "),
     ],
 )
 def test_a_rank_that_fails_ends_the_others_with_one_line(tmp_path, fault, codes, message):
-    found, said = run_ranks(2, tmp_path, f"fault={fault}")
+    found, said = run_ranks(2, tmp_path, fault)
     assert found == codes
     (line,) = told(said)
     assert re.match(f"earbit: {message}", line)

@@ -1,6 +1,7 @@
 """Both iterations in one command."""
 
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from earbit.audio.clips import read_clip
 from earbit.config import load
 from earbit.encoders.transformer import TransformerConfig
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError, DataError, Interrupted
 from earbit.load import load_model
 from earbit.model import ModelConfig
 from earbit.model_digest import weights_digest
@@ -86,14 +87,28 @@ def constant(corpus, n_steps, second_steps):
     return dataclasses.replace(made, train=train, second=second)
 
 
-def test_more_steps_follow_in_the_second_iteration_only(melodies, tmp_path):
+def test_more_steps_follow_in_the_second_iteration_only(melodies, tmp_path, monkeypatch):
     pretrain(constant(melodies, 1, 1), tmp_path)
     first_model = (tmp_path / "1" / "model.safetensors").read_bytes()
     with pytest.raises(ConfigError, match="first model after 1 steps, here n_steps=2; only second"):
         pretrain(constant(melodies, 2, 1), tmp_path)
     assert (tmp_path / "1" / "model.safetensors").read_bytes() == first_model
-    pretrain(constant(melodies, 1, 2), tmp_path)
+    held = []
+
+    def interrupted(*args, **kwargs):
+        held.extend(path.name for path in tmp_path.iterdir())
+        raise Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr("earbit.pretrain.verb.train", interrupted)
+        with pytest.raises(Interrupted):
+            pretrain(constant(melodies, 1, 2), tmp_path)
+    # No result of one step beside the recipe of two.
+    assert "config.json" in held
+    assert "result.json" not in held
+    result = pretrain(constant(melodies, 1, 2), tmp_path)
     assert steps_done(tmp_path / "2" / "checkpoints") == 2
+    assert json.loads((tmp_path / "result.json").read_text()) == result
     other = dataclasses.replace(constant(melodies, 1, 2).second, layer="default")
     with pytest.raises(ConfigError, match=r"second.layer=1, here second.layer=default"):
         pretrain(dataclasses.replace(constant(melodies, 1, 2), second=other), tmp_path)

@@ -11,7 +11,6 @@ import torch
 
 from earbit.errors import UnsupportedError
 
-DeviceName = Literal["auto", "cpu", "cuda"]
 TrainPrecision = Literal["fp32", "bf16", "fp16"]
 LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -23,7 +23,7 @@ from earbit.distributed import exchange, first, n_ranks
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import flush
 from earbit.pretrain.continuation import continued, why_not_continued
-from earbit.pretrain.sharded import full, load_into, shared_out
+from earbit.pretrain.sharded import kept_by_first, load_into, shared_out
 from earbit.run_folder import differences
 
 CHECKPOINTS = "checkpoints"
@@ -62,8 +62,8 @@ def save_checkpoint(
     Raises DataError if it cannot be written, on all ranks, and leaves no part of it.
     """
     # All ranks: tensors that are shared out among them are gathered.
-    weights = _contiguous(model.state_dict())
-    moments = _optimiser_tensors(optimiser)
+    weights = kept_by_first(model.state_dict())
+    moments = kept_by_first(_optimiser_tensors(optimiser))
     state: dict[str, Any] = {"position": asdict(position), "run": run}
     if best is not None:
         state["best"] = dict(best)
@@ -225,15 +225,9 @@ def damaged(checkpoint: Path, error: Exception) -> FormatError:
     return FormatError(f"{checkpoint}: damaged checkpoint ({error}); delete this folder")
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: full(tensor.detach()).contiguous() for name, tensor in tensors.items()}
-
-
 def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimiser.state_dict()["state"]
-    return _contiguous(
-        {f"{i}.{name}": value for i, values in state.items() for name, value in values.items()}
-    )
+    return {f"{i}.{name}": value for i, values in state.items() for name, value in values.items()}
 
 
 def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from earbit.distributed import end_by_sigterm, n_ranks, rank
+from earbit.distributed import n_ranks, rank
 from earbit.errors import Terminated, terminate
 
 NOTICE = b"\nearbit: stops after this step and writes a checkpoint; Ctrl-C again stops at once\n"
@@ -32,7 +32,7 @@ def delayed_interruption() -> Iterator[Callable[[], int]]:
     now: dict[int, Any] = {
         number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
     }
-    defaults = (signal.default_int_handler, signal.SIG_DFL, terminate, end_by_sigterm)
+    defaults = (signal.default_int_handler, signal.SIG_DFL, terminate)
     ours = [number for number, handler in now.items() if is_main and handler in defaults]
     if not ours:
         yield lambda: 0

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from earbit.distributed import rank
+
 
 def full(tensor: Tensor) -> Tensor:
     """The whole tensor, gathered from all ranks if it is shared out."""
@@ -21,6 +23,20 @@ def full(tensor: Tensor) -> Tensor:
 def gathered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The whole tensors by name."""
     return {name: full(tensor) for name, tensor in tensors.items()}
+
+
+def kept_by_first(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The whole tensors by name, contiguous, on rank 0; nothing on the others.
+
+    A gathered tensor leaves the GPU before the next one is gathered.
+    """
+    kept: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        whole = full(tensor.detach())
+        if rank() == 0:
+            kept[name] = whole.cpu().contiguous()
+        del whole
+    return kept
 
 
 def shared_out(whole: Tensor, like: Any) -> Tensor:

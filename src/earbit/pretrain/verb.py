@@ -71,7 +71,7 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     _check_two(recipe, stages, folders, out_dir)
     with only_run_in(out_dir):
         first(lambda: _check_phones(recipe, folders[2] / UNITS, opened))
-        first(lambda: save(recipe, out_dir / CONFIG_NAME))
+        first(lambda: _begin(recipe, stages[2], folders[2], out_dir))
         say(f"iteration 1 of 2, in {folders[1]}")
         one = _iteration(stages[1], folders[1], opened)
         say(f"iteration 2 of 2, in {folders[2]}")
@@ -85,6 +85,13 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
 
         first(finish)
     return result
+
+
+def _begin(recipe: RecipeConfig, second: RecipeConfig, folder: Path, out_dir: Path) -> None:
+    """Saves the recipe of two iterations; a result of fewer steps than it has is removed."""
+    if not _is_finished(second, folder):
+        (out_dir / RESULT_NAME).unlink(missing_ok=True)
+    save(recipe, out_dir / CONFIG_NAME)
 
 
 def _check_two(
@@ -172,13 +179,16 @@ def _iteration(
 
 def _finished(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any] | None:
     """Result of a run that has done all steps and written its model, else None."""
-    result_path = out_dir / RESULT_NAME
-    is_done = steps_done(out_dir / CHECKPOINTS) == recipe.train.optimiser.n_steps
-    if not (is_done and result_path.is_file() and (out_dir / MODEL_FILE_NAME).is_file()):
+    if not _is_finished(recipe, out_dir):
         return None
     say(f"{out_dir}: the run is finished after {recipe.train.optimiser.n_steps} steps")
-    result: dict[str, Any] = json.loads(result_path.read_text(encoding="utf-8"))
+    result: dict[str, Any] = json.loads((out_dir / RESULT_NAME).read_text(encoding="utf-8"))
     return result
+
+
+def _is_finished(recipe: RecipeConfig, out_dir: Path) -> bool:
+    is_done = steps_done(out_dir / CHECKPOINTS) == recipe.train.optimiser.n_steps
+    return is_done and all((out_dir / n).is_file() for n in (RESULT_NAME, MODEL_FILE_NAME))
 
 
 def _description(recipe: RecipeConfig, labels: UnitLabels | None) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from earbit.nn.precision import W1A1
 from earbit.presets import PRESETS
 from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
 from earbit.pretrain.recipe import TINY_TRAINING, RecipeConfig
-from earbit.pretrain.relabel import units_for
 from earbit.pretrain.train_config import TrainConfig
 from earbit.progress import say
+from earbit.quantize.relabel import units_for
 from earbit.quantize.report import say_absent_roles
 from earbit.quantize.stages import QuantizeConfig, quantize_on, stages_of
 from earbit.quantize.train import STATES_ALONE, LossWeights

@@ -12,7 +12,7 @@ from earbit.model import ModelConfig
 from earbit.model_file import save_model
 from earbit.nn.front_end import FrontEndConfig
 from earbit.pretrain.hidden import hidden_source, hidden_states
-from earbit.pretrain.relabel import units_for
+from earbit.quantize.relabel import units_for
 from earbit.units.discover import LABELS, UnitConfig
 from earbit.units.kmeans import KMeans
 from earbit.units.labelled import open_training_corpus
