@@ -18,7 +18,7 @@ from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig
 from earbit.encoders.transformer import TransformerConfig
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError, DataError, UnsupportedError
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
 from earbit.nn.front_end import FrontEndConfig
@@ -265,3 +265,11 @@ def test_a_field_of_a_later_version_at_its_default_is_no_part_of_a_run_descripti
     changed = override(recipe, ["train.augment.noise=0.5"])
     assert "augment" not in described
     assert _description(changed, None)["recipe"]["train"]["augment"]["noise"] == 0.5
+
+
+def test_tensorboard_that_is_missing_is_refused_before_units_are_computed(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    recipe = override(preset_recipe("hubert-tiny"), ["train.tensorboard=true"])
+    with pytest.raises(UnsupportedError, match="tensorboard"):
+        pretrain(recipe, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

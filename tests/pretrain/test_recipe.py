@@ -100,3 +100,18 @@ def test_what_is_neither_preset_nor_file_names_the_presets():
         with pytest.raises(ConfigError) as error:
             load_recipe(name)
         assert str(error.value) == f"unknown preset '{name}'; allowed: {', '.join(PRESETS)}"
+
+
+@pytest.mark.parametrize(("decay", "n_warmup"), [("null", 20), ("0", 10)])
+def test_a_rate_without_decay_has_the_same_warm_up_in_both_iterations(decay, n_warmup):
+    settings = [f"train.optimiser.{k}" for k in ("n_steps=50", "warmup_steps=10")]
+    recipe = load_recipe(
+        "hubert-tiny",
+        [*settings, f"train.optimiser.decay_steps={decay}", "second.n_steps=100", "iterations=2"],
+    )
+    assert recipe.stage(2).train.optimiser.warmup_steps == n_warmup
+
+
+def test_a_batch_that_is_shorter_than_a_crop_is_refused_with_both_values():
+    with pytest.raises(ConfigError, match="batch_s=2, crop_s=6; allowed: crop_s <= batch_s"):
+        load_recipe("hubert-tiny", ["train.batch_s=2"])

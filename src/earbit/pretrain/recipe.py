@@ -30,7 +30,8 @@ class SecondConfig:
     n_steps: int | None = None
     """Number of updates; None for as many as the first iteration."""
     warmup_steps: int | None = None
-    """Updates of warm-up; None for the share of the first iteration."""
+    """Updates of warm-up; None for the share of the first iteration, or its number with
+    decay_steps."""
 
     def __post_init__(self) -> None:
         require_range(2, 2**20, n_units=self.n_units)
@@ -91,8 +92,12 @@ class RecipeConfig:
         second, optimiser = self.second, self.train.optimiser
         n_steps = optimiser.n_steps if second.n_steps is None else second.n_steps
         settings = [f"train.optimiser.n_steps={n_steps}"]
-        if second.warmup_steps is not None:
-            settings.append(f"train.optimiser.warmup_steps={second.warmup_steps}")
+        n_warmup = second.warmup_steps
+        if n_warmup is None and optimiser.decay_steps is not None:
+            # A rate without decay over all steps can be continued only with the same warm-up.
+            n_warmup = min(optimiser.warmup_steps, n_steps)
+        if n_warmup is not None:
+            settings.append(f"train.optimiser.warmup_steps={n_warmup}")
         one = override(one, with_warmup(settings, optimiser))
         return replace(one, n_units=second.n_units, units=None)
 

@@ -61,8 +61,13 @@ def scalars(values: Mapping[str, Any]) -> dict[str, float]:
     return tags
 
 
-def _tensorboard_writer(folder: Path, step: int) -> Any:
+def require_tensorboard() -> None:
+    """Raises UnsupportedError if TensorBoard is not installed."""
     imported("tensorboard", "tensorboard", "tensorboard=true")
+
+
+def _tensorboard_writer(folder: Path, step: int) -> Any:
+    require_tensorboard()
     from torch.utils.tensorboard import SummaryWriter
 
     # Steps from `purge_step` on, of a run that was interrupted, are hidden by TensorBoard.

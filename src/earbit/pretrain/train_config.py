@@ -58,7 +58,11 @@ class TrainConfig:
                 f"augment.shift_s={self.augment.shift_s}, augment.speed={self.augment.speed}; "
                 "allowed in pre-training: 0, because units belong to frames"
             )
-        require_range(self.crop_s, math.inf, batch_s=self.batch_s)
+        if not self.crop_s <= self.batch_s < math.inf:
+            raise ConfigError(
+                f"batch_s={self.batch_s:g}, crop_s={self.crop_s:g}; allowed: crop_s <= batch_s, so "
+                "that a batch holds a clip"
+            )
         require_range(0, math.inf, unmasked_weight=self.unmasked_weight)
         require_range(0, 2**32, seed=self.seed)
         require_range(

@@ -27,6 +27,7 @@ from earbit.pretrain.hidden import require_phones, source_of_model
 from earbit.pretrain.loop import train
 from earbit.pretrain.objective import masked_units
 from earbit.pretrain.recipe import RecipeConfig
+from earbit.pretrain.run_log import require_tensorboard
 from earbit.progress import say
 from earbit.run_folder import CONFIG_NAME, check_is_ours, check_kind
 from earbit.units.discover import LABELS
@@ -59,7 +60,10 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     audio is read, when `out_dir` holds another run or other files, or when another process uses it.
     """
     check_is_ours(out_dir, "recipe")
-    device_named(recipe.train.machine.device)  # raises ConfigError before units are computed
+    # Raise their errors before units are computed.
+    device_named(recipe.train.machine.device)
+    if recipe.train.tensorboard:
+        require_tensorboard()
     opened = functools.cache(lambda: open_training_corpus(recipe.corpus, resplit=recipe.resplit))
     if recipe.iterations == 1:
         if (out_dir / "1" / CONFIG_NAME).is_file():
