@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,15 @@ def test_a_value_for_json_has_no_half_characters():
     assert writable(half) == {r"k\xff": [r"\x80.wav", r"\ud800"]}
     # The bytes of a character, one by one, as a process in the C locale has them.
     assert writable("\udcc3\udca4") == "ä"
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    write_text(pipe, "text\n")
+    reader.join()
+    assert read == ["text\n"]
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

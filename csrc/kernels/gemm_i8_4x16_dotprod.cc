@@ -25,6 +25,9 @@ struct Sums {
   uint32x4_t of[4];
 };
 
+// A function, because this intrinsic of clang is a macro, in which no pack can be expanded.
+inline uint8x16_t codes_at(const uint8_t* a) { return vld1q_u8(a); }
+
 // Codes beyond the end of a row are zeros.
 inline uint8x16_t codes_at(const uint8_t* a, size_t n_codes) {
   uint8_t codes[16] = {};
@@ -86,7 +89,7 @@ void run_rows(std::integer_sequence<int, row...>, const uint8_t* a, ptrdiff_t a_
     if (n_lanes > 3) add_four(std::integer_sequence<int, 3>(), x...);
   };
   for (; n_k >= 16; n_k -= 16, a += 16, panel += 4 * kFour) {
-    add_all(4, vld1q_u8(a + row * a_stride)...);
+    add_all(4, codes_at(a + row * a_stride)...);
   }
   if (n_k > 0) {
     add_all((n_k + 3) / 4, codes_at(a + row * a_stride, static_cast<size_t>(n_k))...);

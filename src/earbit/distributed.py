@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # Dead and failed ranks are found by `peers`, so that slow ranks may take any time.
 NO_TIMEOUT = timedelta(days=30)
+CONNECT_WITHIN_S = 300.0
+"""Maximum time from the first rank to the last: dead ranks are found only after all have come."""
 _messages: ProcessGroup | None = None
 """Group for Python values: gloo, on the CPU, beside the group of the gradients."""
 
@@ -127,7 +130,8 @@ def process_group() -> Iterator[None]:
 
     Gradients travel by NCCL between GPUs and by gloo between CPUs.  Ranks other than 0 print
     nothing but their errors.  A rank that fails or dies ends the others (see `peers`).
-    Raises ConfigError if the launcher's variables do not describe a group.
+    Raises ConfigError if the launcher's variables do not describe a group, and if a rank has not
+    come within 5 minutes.
     """
     if launched_ranks() == 1:
         yield
@@ -142,8 +146,13 @@ def process_group() -> Iterator[None]:
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     _prefer_loopback()
     try:
-        torch.distributed.init_process_group(backend, timeout=NO_TIMEOUT)
+        store, number, n_all = _connected()
+        torch.distributed.init_process_group(
+            backend, store=store, rank=number, world_size=n_all, timeout=NO_TIMEOUT
+        )
         _messages = torch.distributed.new_group(backend="gloo", timeout=NO_TIMEOUT)
+    except EarbitError:
+        raise
     except (ValueError, RuntimeError) as error:
         raise ConfigError(
             f"the ranks cannot be connected ({error}); start them with torchrun"
@@ -161,6 +170,34 @@ def process_group() -> Iterator[None]:
         _messages = None
         signal.signal(signal.SIGTERM, before)
     torch.distributed.destroy_process_group()
+
+
+def _connected() -> tuple[Any, int, int]:
+    """Store of the launcher to which all ranks have come, rank and number of ranks.
+
+    Raises ConfigError in one rank, and SystemExit in the others, if a rank does not come.
+    """
+    from torch.distributed.rendezvous import rendezvous
+
+    timeout = timedelta(seconds=CONNECT_WITHIN_S)
+    store, number, n_all = next(rendezvous("env://", timeout=timeout))
+    keys = [f"earbit/here/{i}" for i in range(n_all)]
+    store.set(keys[number], "1")
+    until = time.monotonic() + CONNECT_WITHIN_S
+    while not store.check(keys):
+        if time.monotonic() > until:
+            absent = [i for i in range(n_all) if not store.check([keys[i]])]
+            mine = str(number)
+            if absent and store.compare_set("earbit/absent", "", mine) != mine.encode():
+                raise SystemExit(2)  # another rank prints it
+            ranks = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
+            raise ConfigError(
+                f"{len(absent)} of {n_all} ranks did not come within {CONNECT_WITHIN_S:g} s (rank "
+                f"{ranks}); see what they print, and start all again"
+            )
+        time.sleep(0.1)
+    store.set_timeout(NO_TIMEOUT)
+    return store, number, n_all
 
 
 def _prefer_loopback() -> None:

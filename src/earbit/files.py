@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -101,7 +102,16 @@ def _not_there(folder: Path) -> list[Path]:
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Calls `write` on a temporary file next to `path`, then renames it to `path`."""
+    """Calls `write` on a temporary file next to `path`, then renames it to `path`.
+
+    A pipe or a device such as /dev/null stays what it is and is given the content.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with tempfile.TemporaryDirectory() as folder, path.open("wb") as special:
+            made = Path(folder) / path.name
+            write(made)
+            special.write(made.read_bytes())
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.touch()

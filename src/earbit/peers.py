@@ -29,6 +29,8 @@ DEAD_AFTER_S = 45.0
 """A rank on another machine counts as dead when it says nothing for this long."""
 END_WITHIN_S = 5.0
 """Time for this rank to end by itself after another one failed."""
+INTERRUPTED_WITHIN_S = 5.0
+"""Time until all ranks say that they are interrupted: each ends its reading processes before."""
 FAILED = "failed"
 STATUS = 1
 
@@ -50,7 +52,7 @@ def watched(rank: int, n_ranks: int) -> Iterator[None]:
         # torchrun sends SIGTERM when another rank has died, which this one has the time to report.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         # Mostly all ranks end after the same step.
-        if not watcher.all_interrupted_within(2 * EVERY_S):
+        if not watcher.all_interrupted_within(INTERRUPTED_WITHIN_S):
             if watcher.others_failed_within(EVERY_S):
                 raise SystemExit(STATUS) from None
             what = "ended by SIGTERM" if isinstance(end, Terminated) else "interrupted"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earbit.audio.corpus import QUARANTINE_NAME
+from earbit.audio.quarantine import QUARANTINE_NAME
 from earbit.errors import ConfigError
 from earbit.files import make_folder, refuse_other_files, write_json
 from earbit.progress import say

@@ -70,6 +70,24 @@ def test_batches_hold_clips_of_like_lengths():
     assert total_s < 1.2 * clips.duration_s
 
 
+def test_a_clip_counts_as_long_as_it_is_cropped():
+    clips = table([1.0] * 12 + [9.0] * 12)
+    batches = batches_of(clips, max_duration_s=6.0, crop_s=2.0, seed=0, epoch=0)
+    assert sorted(len(batch) for batch in batches) == [3] * 4 + [6] * 2
+
+
+@pytest.mark.parametrize(("batch_s", "least"), [(36.5, 0.77), (87.5, 0.86)])
+def test_micro_batches_hold_nearly_the_seconds_that_they_are_set_to(batch_s, least):
+    # Lengths like those of LibriSpeech: most from 12 to 16 s.  Two rows of 15.6 s are 86 % of 36.5.
+    draw = np.random.default_rng(0)
+    durations_s = np.r_[draw.triangular(10, 15.5, 16.7, 5000), draw.uniform(1.4, 12, 2000)]
+    clips = table(durations_s)
+    batches = batches_of(clips, max_duration_s=batch_s, crop_s=15.625, seed=0, epoch=0)
+    found_s = [len(b) * min(15.625, clips.n_samples[b].min() / 16_000) for b in batches]
+    assert max(found_s) <= batch_s
+    assert np.mean(found_s) > least * batch_s
+
+
 def test_one_long_clip_does_not_break_up_the_others():
     clips = table([1.0] * 100 + [600.0])
     batches = batches_of(clips, max_duration_s=20.0, seed=0, epoch=0)

@@ -6,14 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from lhotse import CutSet
 
 from earbit.audio.corpus import (
+    Corpus,
+    add_to_quarantine,
     decode_all,
     load_waveform,
     open_corpus,
     say_ignored,
     write_quarantine,
 )
+from earbit.audio.manifest import Rejected
 from earbit.errors import DataError
 
 RATE_HZ = 16_000
@@ -179,6 +183,17 @@ def test_the_quarantine_is_a_file_of_json_lines_and_goes_when_all_is_well(damage
     assert all(json.loads(line)["reason"] for line in lines)
     write_quarantine(open_corpus(root), out)
     assert not list(out.iterdir())
+
+
+def test_lists_of_several_corpora_stay_beside_each_other(tmp_path):
+    for name in ("one", "two", "one"):
+        corpus = Corpus(name, tmp_path / name, CutSet(), (Rejected("a.wav", f"{name}: bad"),), "0")
+        add_to_quarantine(corpus, tmp_path)
+    entries = list(map(json.loads, (tmp_path / "quarantine.jsonl").read_text().splitlines()))
+    assert [(Path(e["corpus"]).name, e["path"], e["reason"]) for e in entries] == [
+        ("one", "a.wav", "one: bad"),
+        ("two", "a.wav", "two: bad"),
+    ]
 
 
 def test_a_folder_that_cannot_be_written_is_named(write_corpus, tmp_path):

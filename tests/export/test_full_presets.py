@@ -16,6 +16,7 @@ NAMES = [
     "squeezeformer-xs",
     "sparseformer-dn-s",
     "sparseformer-sw-s",
+    "sparseformer-stream-s",
 ]
 """Not hubert-xlarge: a billion parameters, and HuBERT Large but for their number."""
 

@@ -12,7 +12,7 @@ from earbit.audio.training_corpus import TrainingCorpus
 from earbit.encoders.transformer import TransformerConfig
 from earbit.errors import ConfigError, DataError
 from earbit.frames import n_frames_of
-from earbit.load import random_model
+from earbit.load import preset_or_model, random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
 from earbit.pretrain import hidden as module
@@ -48,6 +48,23 @@ def test_the_source_gives_the_output_of_its_layer_without_dropout(model):
     found = source.compute(Clip("a", Path("a"), wave.size), lambda: wave)
     assert np.array_equal(found, expected)
     assert (source.name, source.layer, source.rate_hz) == ("hidden", 2, 50)
+
+
+@pytest.mark.parametrize(
+    "name", ["hubert-tiny", "wavlm-tiny", "conformer-tiny", "squeezeformer-tiny"]
+)
+def test_layers_above_the_wanted_one_are_not_computed(name):
+    model, wave = preset_or_model(name, 0).eval(), noise(9_000)
+    names = list(model.state_dict())
+    with torch.inference_mode():
+        states = model(torch.from_numpy(wave)[None]).states
+    with torch.no_grad():
+        for parameter in model.encoder.layers[2].parameters():
+            parameter.fill_(torch.nan)
+    found = hidden_states(model, wave, layers=(1, 2))
+    assert np.array_equal(found, torch.cat([states[1], states[2]]).numpy())
+    assert list(model.state_dict()) == names
+    assert np.isnan(hidden_states(model, wave, layers=(3,))).any()
 
 
 @pytest.mark.parametrize("n_samples", [400, 6_399, 6_400, 6_800, 7_000, 25_680, 25_700])

@@ -65,7 +65,7 @@ def test_two_ranks_see_and_learn_what_one_does_with_twice_the_accumulation(two, 
     assert run_ranks(1, tmp_path, *SETTINGS, "accumulation=4")[0] == [0]
     assert_same(tmp_path, out, 2)
     assert len(lines(tmp_path / "log.jsonl")) == 30
-    bad = {line["path"] for line in lines(out / "quarantine.jsonl")}
+    bad = {line["id"] for line in lines(out / "quarantine.jsonl")}
     assert bad == {"c1", "c4"}
 
 

@@ -16,6 +16,9 @@ import pytest
 import torch
 
 from earbit.audio.clips import Clip, ClipTable, reading_from
+from earbit.audio.corpus import write_quarantine
+from earbit.audio.manifest import Rejected
+from earbit.audio.training_corpus import TrainingCorpus
 from earbit.audio.workers import made_ahead
 from earbit.errors import DataError
 from earbit.pretrain.checkpoint import Position
@@ -95,6 +98,20 @@ def test_a_worker_that_dies_is_one_line():
         list(made_ahead(make, range(9), 1))
 
 
+def test_a_worker_in_a_read_that_hangs_is_killed():
+    def make(item):
+        if item:
+            time.sleep(60)
+        return os.getpid()
+
+    made = made_ahead(make, range(9), 1)
+    pid = next(made)
+    start_s = time.monotonic()
+    made.close()
+    assert time.monotonic() - start_s < 10
+    assert not is_running(pid)
+
+
 def test_signals_of_the_group_do_not_end_the_workers():
     def make(item):
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -161,18 +178,29 @@ def test_the_number_of_workers_leaves_a_core_to_each_rank(monkeypatch):
     assert found == [4, 3, 1, 0, 0]
 
 
-def test_unreadable_clips_are_recorded_once(tmp_path, capsys):
+def test_unreadable_clips_are_recorded_once_and_stay_when_the_run_resumes(tmp_path, capsys):
+    clips = ClipTable(Clip(name, tmp_path / f"{name}.wav", 8_000) for name in "abc")
+
+    def start(*rejected):
+        corpus = TrainingCorpus("corpus", tmp_path, clips, clips, rejected, "0")
+        write_quarantine(corpus, tmp_path)
+
     def batch(*unreadable):
         empty = torch.empty(0)
         return MicroBatch(1, (), empty, (), empty, None, unreadable)
 
-    (tmp_path / "quarantine.jsonl").write_text('{"path": "old", "reason": "before"}\n')
-    record_unreadable(tmp_path, [batch()])
-    record_unreadable(tmp_path, [batch(("a", "a: damaged")), batch(("b", "b: gone"))])
-    record_unreadable(tmp_path, [batch(("a", "a: damaged"), ("old", "again"))])
+    start(Rejected("old.wav", "before"), Rejected("repaired.wav", "before"))
+    record_unreadable(tmp_path, clips, [batch()])
+    record_unreadable(tmp_path, clips, [batch(("a", "a: damaged")), batch(("b", "b: gone"))])
+    start(Rejected("old.wav", "again"))
+    record_unreadable(tmp_path, clips, [batch(("a", "a: damaged"))])
     with (tmp_path / "quarantine.jsonl").open("ab") as file:
         file.write(b'{"path": "\xc3\n')  # cut within a character by a full disk
-    record_unreadable(tmp_path, [batch(("a", "again"))])
-    lines = (tmp_path / "quarantine.jsonl").read_bytes().splitlines()[:3]
-    assert [json.loads(line)["path"] for line in lines] == ["old", "a", "b"]
+    record_unreadable(tmp_path, clips, [batch(("a", "again"))])
+    lines = list(map(json.loads, (tmp_path / "quarantine.jsonl").read_bytes().splitlines()[:3]))
+    assert lines == [
+        {"path": "old.wav", "reason": "again"},
+        {"id": "a", "path": str(tmp_path / "a.wav"), "reason": "a: damaged"},
+        {"id": "b", "path": str(tmp_path / "b.wav"), "reason": "b: gone"},
+    ]
     assert capsys.readouterr().err.count("damaged") == 1

@@ -281,10 +281,10 @@ def test_opened_labels_hold_no_labels_in_memory_and_go_to_other_processes(tmp_pa
     assert pickle.loads(message).for_frames("a", 4).tolist() == [0, 2, 4, 6]
 
 
-def test_clips_that_cannot_be_decoded_may_lack_labels_and_are_counted():
+def test_clips_that_cannot_be_decoded_may_lack_labels_and_are_returned():
     clips = [("a", 16_000), ("aa", 16_000), ("b", 8_000), ("x", 16_000)]
     settings = {"corpus_digest": "c", "n_samples": clips}
-    assert check_labels(LABELS, **settings, may_lack={"aa", "x"}) == 2
+    assert check_labels(LABELS, **settings, may_lack={"aa", "x", "b"}) == {"aa", "x"}
     with pytest.raises(DataError, match="1 utterances have no labels, the first is 'aa'"):
         check_labels(LABELS, **settings, may_lack={"x"})
 

@@ -14,8 +14,9 @@ from sklearn.cluster import KMeans
 
 from earbit.audio.clips import reading_from
 from earbit.errors import ConfigError, DataError
+from earbit.units import assign
 from earbit.units import fit as module
-from earbit.units.assign import join, labelled_rows
+from earbit.units.assign import join, label_clips, labelled_rows
 from earbit.units.discover import LABELS
 from earbit.units.labels import UnitLabels, write_labels
 from earbit.units.mfcc import mfcc
@@ -87,17 +88,44 @@ def test_ranks_share_the_clips_and_find_the_same_frames_and_labels(tmp_path):
     plan = module.frames_to_fit(clips, rate_hz=100, fraction=1, max_frames=200, seed=3)
     alone, _ = module.sampled(clips, read, source, plan, 39, rank=0, n_ranks=1)
     kmeans, labels, _ = discovered()
-    reasons = {}
     for rank in range(3):
         frames, counts = module.sampled(clips, read, source, plan, 39, rank=rank, n_ranks=3)
         np.save(tmp_path / f"frames-{rank}.npy", frames)
         np.save(tmp_path / f"counts-{rank}.npy", counts)
-        rows = labelled_rows(clips, read, source, kmeans, reasons, rank=rank, n_ranks=3)
-        write_labels(tmp_path / f"labels-{rank}.safetensors", labels.header, rows)
+        rows = range(rank, len(clips), 3)
+        made = labelled_rows(clips, rows, read, source, kmeans, {}, lambda n: None)
+        write_labels(tmp_path / f"labels-{rank}-of-3-000000.safetensors", labels.header, made)
     joined = module.joined_frames(tmp_path, 3, len(plan.rows), 39)
     assert joined.tobytes() == alone.tobytes()
     join(tmp_path, 3, tmp_path / LABELS, labels.header)
     assert UnitLabels.load(tmp_path / LABELS).digest == labels.digest
+
+
+def test_an_interrupted_labelling_goes_on_after_its_last_chunk(tmp_path, monkeypatch):
+    monkeypatch.setattr(assign, "CHUNK_CLIPS", 2)
+    clips, whole = table(WAVEFORMS), reading_from(WAVEFORMS)
+    kmeans, labels, _ = discovered()
+    reads = []
+
+    def read(clip):
+        reads.append(clip.id)
+        if len(reads) == 4:
+            raise KeyboardInterrupt
+        if reads == ["a"]:
+            raise DataError("a: the disk is busy")
+        return whole(clip)
+
+    def label(header=labels.header):
+        path = tmp_path / LABELS
+        found = label_clips(clips, read, mfcc_source(), kmeans, path, header, tmp_path)
+        return found[0].digest, found[1]
+
+    with pytest.raises(KeyboardInterrupt):
+        label()
+    assert label() == (labels.digest, {})
+    assert reads == ["a", "b", "c", "d", "a", "c", "d"]
+    label(dataclasses.replace(labels.header, corpus_digest="another"))
+    assert reads[7:] == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize("in_workers", [True, False])

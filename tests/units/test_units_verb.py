@@ -195,13 +195,19 @@ def test_a_damaged_file_has_no_units_and_is_listed_with_its_id(corpus, tmp_path,
             for i in range(3)
         )
     )
+    # An interrupted labelling that found other clips unreadable, which are readable now.
+    (tmp_path / "units").mkdir()
+    list_path = tmp_path / "units" / "quarantine.jsonl"
+    list_path.write_text('{"id": "0", "path": "0.wav", "reason": "0.wav: disk"}\n')
     run(corpus, tmp_path / "units")
-    entries = [json.loads(line) for line in (tmp_path / "units" / "quarantine.jsonl").open("rb")]
+    entries = [json.loads(line) for line in list_path.open("rb")]
     labels = UnitLabels.load(tmp_path / "units" / LABELS)
     assert [entry["id"] for entry in entries] == ["1"]
     assert list(labels.by_id) == ["0", "2"]
     assert "1 clip has no units" in capsys.readouterr().err
     data = labelled(open_training_corpus(str(corpus)), labels, lost_ids(tmp_path / "units"))
+    assert {*data.train.ids, *data.valid.ids} == {"0", "2"}
+    data = labelled(open_training_corpus(str(corpus)), labels, frozenset({"0", "1"}))
     assert {*data.train.ids, *data.valid.ids} == {"0", "2"}
     with pytest.raises(DataError, match="1 utterances have no labels, the first is '1'"):
         labelled(open_training_corpus(str(corpus)), labels)

@@ -6,6 +6,8 @@ only skips the batches that it has used.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,22 +15,27 @@ from earbit.audio.clips import ClipTable
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError
 
-MAX_BUCKETS = 8
+N_SHARES = 8
+"""Buckets of equal total duration."""
+MAX_ROWS = 64
+"""Up to this number of rows in a batch, the greatest length for each number bounds a bucket."""
 
 
 def epoch_batches(
     clips: ClipTable,
     *,
     max_duration_s: float,
+    crop_s: float = math.inf,
     seed: int,
     epoch: int,
 ) -> list[NDArray[np.int64]]:
     """Rows of the batches of one epoch: every clip once, at most `max_duration_s` with padding.
 
     Clips are shuffled, divided into buckets of similar length, and a batch has clips of one bucket,
-    each counted as long as the longest of the bucket.  The batches are in random order.  A clip
-    longer than `max_duration_s` forms a batch of its own, which the trainer crops.  The result
-    depends only on the ids, the lengths and the arguments, and global random state is unchanged.
+    each counted as the upper bound of the bucket.  crop_s: length to which the trainer crops, so no
+    clip counts as longer.  The batches are in random order.  A clip longer than `max_duration_s`
+    forms a batch of its own.  The result depends only on the ids, the lengths and the arguments,
+    and global random state is unchanged.
     Raises ConfigError without clips or duration.
     """
     if not len(clips) or max_duration_s <= 0:
@@ -38,8 +45,9 @@ def epoch_batches(
     random = np.random.default_rng([seed, epoch])
     rows = random.permutation(len(clips))
     max_samples = int(max_duration_s * SAMPLE_RATE_HZ)
-    bounds = _bucket_bounds(clips.n_samples, max_samples)
-    bucket = np.searchsorted(bounds, clips.n_samples[rows])
+    sizes = np.minimum(clips.n_samples, crop_s * SAMPLE_RATE_HZ).astype(np.int64)
+    bounds = _bucket_bounds(sizes, max_samples)
+    bucket = np.searchsorted(bounds, sizes[rows])
     batches = []
     for number, bound in enumerate([*bounds.tolist(), max_samples]):
         chosen = rows[bucket == number]
@@ -48,11 +56,23 @@ def epoch_batches(
     return [batches[i] for i in random.permutation(len(batches))]
 
 
-def _bucket_bounds(n_samples: NDArray[np.int64], max_samples: int) -> NDArray[np.int64]:
-    """Upper bounds of buckets of equal total duration, without clips above `max_samples`."""
-    fitting = np.sort(n_samples[n_samples <= max_samples])
+def _bucket_bounds(sizes: NDArray[np.int64], max_samples: int) -> NDArray[np.int64]:
+    """Upper bounds of buckets of clips up to `max_samples`, each with a full batch or more.
+
+    Bounds are the greatest lengths of which 1, 2, ... rows fit, because a bucket that begins just
+    above a third of a batch and ends below a half fills two thirds.
+    """
+    fitting = np.sort(sizes[sizes <= max_samples])
     if not len(fitting):
         return np.zeros(0, np.int64)
     until = np.cumsum(fitting)
-    shares = np.arange(1, MAX_BUCKETS + 1) * until[-1] // MAX_BUCKETS
-    return np.unique(fitting[np.searchsorted(until, shares)])
+    shares = np.arange(1, N_SHARES + 1) * until[-1] // N_SHARES
+    of_rows = max_samples // np.arange(1, MAX_ROWS + 1)
+    bounds: list[int] = []
+    n_before = 0
+    for bound in np.union1d(fitting[np.searchsorted(until, shares)], of_rows).tolist():
+        n_below = int(np.searchsorted(fitting, bound, side="right"))
+        if 0 < bound < fitting[-1] and n_below - n_before >= max_samples // bound:
+            bounds.append(bound)
+            n_before = n_below
+    return np.array([*bounds, fitting[-1]])

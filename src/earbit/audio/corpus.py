@@ -20,11 +20,11 @@ from earbit.audio.cuts import cut_of
 from earbit.audio.decode import readable_formats
 from earbit.audio.inputs import Input, open_input, relative_name
 from earbit.audio.manifest import Rejected, Utterance
+from earbit.audio.quarantine import QUARANTINE_NAME, append_entries, replace_entries
 from earbit.errors import DataError
-from earbit.files import make_folder, name_of, writable, write_text
+from earbit.files import make_folder, name_of
 from earbit.progress import progress, say
 
-QUARANTINE_NAME = "quarantine.jsonl"
 N_NAMED = 3
 """Maximum number of unusable files that are printed."""
 
@@ -223,18 +223,20 @@ def say_unusable(corpus: Opened, hint: str = "") -> None:
 
 
 def write_quarantine(corpus: Opened, out_dir: Path) -> None:
-    """Writes unusable files, one JSON object per line, and prints their number and the first few.
+    """Lists unusable files in quarantine.jsonl, and prints their number and the first few.
 
-    Writes no file if all are usable.
+    Replaces files that an earlier start listed, which may have been repaired; clips that a training
+    added stay.  Writes no file if all are usable.
     """
-    path = make_folder(out_dir) / QUARANTINE_NAME
-    if corpus.quarantine:
-        items = [writable(dataclasses.asdict(item)) for item in corpus.quarantine]
-        write_text(path, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items))
-        say_unusable(corpus, f", see {path}")
-    else:
-        # The list of an earlier run may name files that have been repaired.
-        path.unlink(missing_ok=True)
+    replace_entries(out_dir, map(dataclasses.asdict, corpus.quarantine), with_id=False)
+    say_unusable(corpus, f", see {out_dir / QUARANTINE_NAME}")
+
+
+def add_to_quarantine(corpus: Opened, out_dir: Path) -> None:
+    """Lists unusable files like `write_quarantine`, with the corpus, beside those of others."""
+    name = name_of(corpus.root)
+    append_entries(out_dir, ({"corpus": name, **dataclasses.asdict(i)} for i in corpus.quarantine))
+    say_unusable(corpus, f", see {out_dir / QUARANTINE_NAME}")
 
 
 def _with_path(root: Path, rejected: Rejected) -> str:

@@ -16,7 +16,6 @@ import numpy as np
 
 from earbit.audio.clips import path_of
 from earbit.audio.corpus import (
-    QUARANTINE_NAME,
     Corpus,
     for_each_waveform,
     open_corpus,
@@ -29,6 +28,7 @@ from earbit.audio.folder import audio_folder
 from earbit.audio.inputs import open_input
 from earbit.audio.label_table import write_manifest
 from earbit.audio.manifest import MANIFEST_NAME
+from earbit.audio.quarantine import QUARANTINE_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.shards import write_shards
 from earbit.audio.silence import silence_in

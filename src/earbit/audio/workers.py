@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ MAX_AUTO_WORKERS = 4
 trains on; the others hide the waiting for disks and networks."""
 AHEAD = 2
 """Items that a process makes ahead."""
+GRACE_S = 1.0
+"""Time for the processes to end by themselves, before they are killed in a read that hangs."""
 KILLED_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
@@ -85,7 +88,23 @@ def made_ahead(
             "memory ran out, set train.machine.workers to a smaller number, 0 for none"
         ) from error
     finally:
-        made._shutdown_workers()
+        _end(made)
+
+
+def _end(made: Any) -> None:
+    """Ends the processes of an iterator of DataLoader.
+
+    Its own `_shutdown_workers` sends SIGTERM, which they ignore, and Python would wait for them.
+    """
+    if not made._shutdown:
+        made._workers_done_event.set()
+        for queue in made._index_queues:
+            queue.put(None)
+        until = time.monotonic() + GRACE_S
+        for process in made._workers:
+            process.join(max(0.0, until - time.monotonic()))
+            process.kill()
+    made._shutdown_workers()
 
 
 def _child_handler() -> Any:

@@ -103,7 +103,13 @@ def _update_rows(
 
 def epoch_rows(clips: ClipTable, config: TrainConfig, epoch: int) -> list[NDArray[np.int64]]:
     """Rows of the micro-batches of one epoch."""
-    return epoch_batches(clips, max_duration_s=config.batch_s, seed=config.seed, epoch=epoch)
+    return epoch_batches(
+        clips,
+        max_duration_s=config.batch_s,
+        crop_s=config.crop_s,
+        seed=config.seed,
+        epoch=epoch,
+    )
 
 
 def micro_batch(

@@ -7,7 +7,8 @@ Letters: L layers, N samples, T frames, D width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from heapq import heappop, heappush
 
 import numpy as np
@@ -99,17 +100,38 @@ def hidden_source(model: AudioModel, layer: int, *, device: str = "auto") -> Fea
 def hidden_states(model: AudioModel, waveform: Array, layers: Iterable[int]) -> Array:
     """Outputs of layers (L, T, D) of a waveform float32 (N,), in chunks of 100 s.
 
-    Chunks overlap by the receptive field of a frame, so T is that of the whole clip.
+    Chunks overlap by the receptive field of a frame, so T is that of the whole clip.  Layers above
+    the last one are not computed.
     """
     chosen = tuple(layers)
     device = next(model.parameters()).device
     hop = CHUNK_FRAMES * HOP_SAMPLES
     parts = []
-    for start in range(0, max(1, len(waveform) - MIN_SAMPLES + 1), hop):
-        chunk = np.ascontiguousarray(waveform[start : start + n_samples_of(CHUNK_FRAMES)])
-        states = model(torch.from_numpy(chunk)[None].to(device)).states
-        parts.append(torch.stack([states[i][0] for i in chosen]).float().cpu().numpy())
+    with _up_to(model, max(chosen)):
+        for start in range(0, max(1, len(waveform) - MIN_SAMPLES + 1), hop):
+            chunk = np.ascontiguousarray(waveform[start : start + n_samples_of(CHUNK_FRAMES)])
+            states = model(torch.from_numpy(chunk)[None].to(device)).states
+            parts.append(torch.stack([states[i][0] for i in chosen]).float().cpu().numpy())
     return np.concatenate(parts, axis=1)
+
+
+class _Skipped(torch.nn.Module):
+    """A layer that returns its input."""
+
+    def forward(self, x_BTD: torch.Tensor, *rest: object) -> torch.Tensor:
+        return x_BTD
+
+
+@contextmanager
+def _up_to(model: AudioModel, n_layers: int) -> Iterator[None]:
+    """Context in which only the first layers of the encoder are computed."""
+    layers = model.encoder.layers
+    kept = (layer if i < n_layers else _Skipped().eval() for i, layer in enumerate(layers))
+    model.encoder.layers = torch.nn.ModuleList(kept)
+    try:
+        yield
+    finally:
+        model.encoder.layers = layers
 
 
 def best_layer(

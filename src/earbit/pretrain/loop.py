@@ -91,7 +91,7 @@ def train(
                 n_workers=n_workers,
             )
             for after, batches in meter.waiting(batches_of):
-                record_unreadable(out_dir, batches)
+                record_unreadable(out_dir, data.train, batches)
                 step = after.step
                 parts: dict[str, Any] = {**update(batches, step), **known}
                 meter.add(sum(batch.waveforms.numel() for batch in batches) / SAMPLE_RATE_HZ)
@@ -102,7 +102,7 @@ def train(
                     parts[MACHINE] = meter.read()
                 if is_validated:
                     parallel.finish()
-                    figures.update(validate(model, data, config, objective))
+                    figures.update(validate(model, data, config, objective, out_dir))
                     parts |= figures
                     meter.read()  # validation is not a part of the speed of training
                 yield after, parts
@@ -123,36 +123,49 @@ def train(
                 tensorboard=config.tensorboard,
             )
         parallel.finish()
-        return figures or validate(model, data, config, objective)
+        return figures or validate(model, data, config, objective, out_dir)
 
 
 @torch.no_grad()
 def validate(
-    model: AudioModel, data: TrainingData, config: TrainConfig, objective: Objective
+    model: AudioModel,
+    data: TrainingData,
+    config: TrainConfig,
+    objective: Objective,
+    out_dir: Path | None = None,
 ) -> dict[str, float]:
     """Mean metrics of the objective over the validation cuts, with masks fixed by the seed.
 
-    The ranks share the cuts.  Raises ConfigError if the objective needs units that `data` lacks.
+    As in training, each batch is weighted by its masked frames.  The ranks share the cuts.
+    out_dir: folder whose quarantine.jsonl lists cuts that cannot be decoded.  Empty if none can.
+    Raises ConfigError if the objective needs units that `data` lacks.
     """
     _check_units(data, objective)
     device = device_named(config.machine.device)
     epoch = epoch_rows(data.valid, config, epoch=0)
-    found: dict[int, dict[str, float]] = {}
+    found: dict[int, tuple[int, dict[str, float]]] = {}
     with on_device(device, model, *objective.beside), evaluating(model):
         for i in range(rank(), len(epoch), n_ranks()):
             batch = micro_batch(
                 data, config, epoch[i], i, needs_units=objective.needs_units, clips=data.valid
             )
-            if batch.ids:
+            if out_dir is not None:
+                record_unreadable(out_dir, data.valid, [batch])
+            if batch.n_masked:
                 with autocast(device, config.precision):
                     loss = objective.loss(model, *on(device, batch))
-                found[i] = {n: float(v) for n, v in {"loss": loss.total, **loss.parts}.items()}
-    of_all = {i: figures for part in exchange(found) for i, figures in part.items()}
+                parts = {"loss": loss.total, **loss.parts}
+                found[i] = batch.n_masked, {name: float(value) for name, value in parts.items()}
+    of_all = {i: value for part in exchange(found) for i, value in part.items()}
+    if not of_all:
+        say(f"none of {len(data.valid)} validation clips can be decoded: no figures of validation")
+    n_masked = sum(n for n, _ in of_all.values())
     sums: dict[str, float] = {}
     for i in sorted(of_all):
-        for name, value in of_all[i].items():
-            sums[name] = sums.get(name, 0.0) + value
-    return {f"valid_{name}": total / len(of_all) for name, total in sums.items()}
+        n, figures = of_all[i]
+        for name, value in figures.items():
+            sums[name] = sums.get(name, 0.0) + n * value
+    return {f"valid_{name}": total / n_masked for name, total in sums.items()}
 
 
 def _commonest(labels: UnitLabels) -> float:

@@ -49,7 +49,7 @@ def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
     n_parameters = sum(p.numel() for p in model.parameters())
     row_s = min(train.crop_s, max(clip.duration_s for clip in clips))
     measured = measure(model, train, row_s=row_s)
-    step_s = train.accumulation * train.batch_s * measured["s_per_audio_s"]
+    step_s = train.accumulation * used_s / n_batches * measured["s_per_audio_s"]
     iterations = [recipe.stage(i + 1) for i in range(recipe.iterations)]
     n_steps = [one.train.optimiser.n_steps for one in iterations]
     sharded = n_ranks if train.machine.sharding == "fsdp" else 1

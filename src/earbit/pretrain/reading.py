@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
-import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earbit.audio.clips import Clip, ReadClip
-from earbit.audio.corpus import QUARANTINE_NAME
+from earbit.audio.clips import Clip, ClipTable, ReadClip
+from earbit.audio.quarantine import QUARANTINE_NAME, append_entries, clip_entries
 from earbit.audio.workers import auto_workers
-from earbit.errors import DataError
-from earbit.files import writable
 from earbit.pretrain.data import MicroBatch
 from earbit.pretrain.machine import Machine
 from earbit.progress import say
@@ -64,43 +59,12 @@ def n_workers_for(data: TrainingData, machine: Machine, n_ranks_here: int = 1) -
     return 0 if isinstance(data.read, KeptInMemory) else auto_workers(n_ranks_here)
 
 
-def record_unreadable(out_dir: Path, batches: Iterable[MicroBatch]) -> None:
+def record_unreadable(out_dir: Path, clips: ClipTable, batches: Iterable[MicroBatch]) -> None:
     """Appends clips that could not be decoded to quarantine.jsonl, each once, and prints them.
 
     Several ranks may call it.  Raises DataError if the file cannot be written.
     """
     found = {name: reason for batch in batches for name, reason in batch.unreadable}
-    if not found:
-        return
-    path = out_dir / QUARANTINE_NAME
-    try:
-        known = _ids_in(path)
-        new = {name: reason for name, reason in found.items() if name not in known}
-        lines = [json.dumps(writable({"path": n, "reason": r})) + "\n" for n, r in new.items()]
-        text = "".join(lines).encode()
-        # One write at the end of the file, so that lines of ranks do not mix.
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            if os.write(file, text) < len(text):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        finally:
-            os.close(file)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}); free some space and start the same "
-            "command again"
-        ) from error
-    for reason in new.values():
-        say(f"left out of the training, see {path}: {reason}")
-
-
-def _ids_in(path: Path) -> set[str]:
-    if not path.exists():
-        return set()
-    found = set()
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            found.add(str(json.loads(line)["path"]))
-        except (ValueError, KeyError, TypeError):
-            continue  # empty, or cut by a full disk
-    return found
+    if found:
+        for entry in append_entries(out_dir, clip_entries(clips, found)):
+            say(f"left out, see {out_dir / QUARANTINE_NAME}: {entry['reason']}")

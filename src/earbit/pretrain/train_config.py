@@ -26,7 +26,7 @@ class TrainConfig:
     unmasked_weight: float = 0.0
     """Weight of the loss on unmasked frames: 0 in HuBERT; short runs need a positive weight."""
     batch_s: float = 87.5
-    """Seconds of audio in a micro-batch, including padding."""
+    """Maximum seconds of audio in a micro-batch, of rows cropped to `crop_s` and the shortest."""
     accumulation: int = 1
     """Number of micro-batches of one rank whose gradients are added up for one update."""
     precision: TrainPrecision = "fp32"

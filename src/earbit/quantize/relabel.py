@@ -45,13 +45,11 @@ def units_for(corpus: TrainingCorpus, units: Path, into: Path, *, device: str = 
     kmeans = KMeans.load(units / KMEANS)
     clips = ClipTable(chain(corpus.train, corpus.valid))
     parts = make_folder(into / ".parts")
-    try:
-        labels, lost = label_clips(clips, read_clip, source, kmeans, parts / LABELS, header, parts)
-        write_lost(into, clips, lost)
-        kmeans.save(into / KMEANS)
-        labels.save(into / LABELS)
-    finally:
-        shutil.rmtree(parts, ignore_errors=True)
+    labels, lost = label_clips(clips, read_clip, source, kmeans, parts / LABELS, header, parts)
+    write_lost(into, clips, lost)
+    kmeans.save(into / KMEANS)
+    labels.save(into / LABELS)
+    shutil.rmtree(parts, ignore_errors=True)  # kept by an interrupted call, for the next
     return into
 
 

@@ -224,7 +224,9 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
         try:
             score = json.loads(path.read_text(encoding="utf-8"))
             values, protocol = _values(score), _protocol(score)
-            new_row = {"model": folder.name, "protocol": set(), "origin": set()}
+            # OUT/TASK is a folder of OUT.
+            name = folder.resolve().parent.name if folder.name in TASKS else folder.name
+            new_row = {"model": name, "protocol": set(), "origin": set()}
             row = rows.setdefault(
                 protocol == FINETUNED, {**new_row, "intervals": {}, "corpora": {}}
             )

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from earbit.audio.corpus import (
     Corpus,
+    add_to_quarantine,
     load_waveform,
     open_corpus,
     say_ignored,
     without,
-    write_quarantine,
 )
 from earbit.audio.splits import Splits
 from earbit.errors import ConfigError
@@ -122,7 +122,7 @@ def score_model(
                 continue
             ids = set().union(*(work.ids for work in of_corpus))
             features, usable = corpus_features(upstream, corpus, ids, scratch, cache=cache)
-            write_quarantine(usable, out_dir)
+            add_to_quarantine(usable, out_dir)
             for work in of_corpus:
                 into = make_folder(places[work.task.name])
                 # Splits stay as they are, unless clips could not be decoded.

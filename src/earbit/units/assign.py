@@ -1,9 +1,10 @@
-"""Second pass over a corpus: a unit for every frame of every clip, written clip by clip."""
+"""Second pass over a corpus: a unit for every frame of every clip, resumable after a chunk."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,17 @@ from numpy.typing import NDArray
 
 from earbit import distributed
 from earbit.audio.clips import ClipTable, ReadClip
-from earbit.errors import DataError
+from earbit.errors import DataError, FormatError
 from earbit.progress import progress
 from earbit.units.kmeans import KMeans
 from earbit.units.labels import LabelHeader, UnitLabels, write_labels
 from earbit.units.over_clips import for_each_clip
 from earbit.units.sources import FeatureSource
+
+Row = tuple[str, NDArray[Any]]
+"""Id and units of a clip."""
+CHUNK_CLIPS = 2000
+"""Clips of a file that an interrupted labelling keeps."""
 
 
 def label_clips(
@@ -32,23 +38,27 @@ def label_clips(
 ) -> tuple[UnitLabels, dict[str, str]]:
     """Writes the nearest centre of every frame to `path`; returns labels and unreadable clips.
 
-    parts: an existing folder for what the ranks of a distributed run exchange.  The reason is given
-    for each id of an unreadable clip.  Raises DataError if no clip is readable.
+    parts: an existing folder for labels of each rank.  Those that an interrupted call left there
+    are taken if their header, and so corpus and k-means model, is the same; unreadable clips are
+    tried again.  The reason is given for each id of an unreadable clip.  Raises DataError if no
+    clip is readable.
     """
     rank, n_ranks = distributed.rank(), distributed.n_ranks()
     reasons: dict[str, str] = {}
-    made = labelled_rows(
-        clips, read, source, kmeans, reasons, rank=rank, n_ranks=n_ranks, n_workers=n_workers
-    )
-    if n_ranks == 1:
-        try:
-            return write_labels(path, header, made), reasons
-        except DataError:
-            if len(reasons) == len(clips):
-                raise none_readable(reasons) from None
-            raise
-    if (mine := _if_any(made)) is not None:
-        write_labels(parts / f"labels-{rank}.safetensors", header, mine)
+    rows = range(rank, len(clips), n_ranks)
+    with progress(f"units of {source.name}", len(rows)) as advance:
+        for number, start in enumerate(range(0, len(rows), CHUNK_CLIPS)):
+            chunk = rows[start : start + CHUNK_CLIPS]
+            file = parts / f"labels-{rank}-of-{n_ranks}-{number:06}.safetensors"
+            known = _known(file, header, {clips.ids[row] for row in chunk})
+            left = [row for row in chunk if clips.ids[row] not in known]
+            advance(len(chunk) - len(left))
+            made = labelled_rows(
+                clips, left, read, source, kmeans, reasons, advance, n_workers=n_workers
+            )
+            if (new := _if_any(made)) is not None:
+                both = heapq.merge(sorted(known.items()), new, key=_id)
+                write_labels(file, header, both)
     for others in distributed.exchange(reasons):
         reasons |= others
     if len(reasons) == len(clips):
@@ -59,54 +69,61 @@ def label_clips(
 
 def labelled_rows(
     clips: ClipTable,
+    rows: Sequence[int],
     read: ReadClip,
     source: FeatureSource,
     kmeans: KMeans,
     reasons: dict[str, str],
+    advance: Callable[[int], None],
     *,
-    rank: int,
-    n_ranks: int,
     n_workers: int = -1,
-) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Id and units of every `n_ranks`-th clip; adds unreadable ones to `reasons`."""
-    rows = range(rank, len(clips), n_ranks)
-    with progress(f"units of {source.name}", len(rows)) as advance:
-        made = for_each_clip(
-            clips,
-            rows,
-            read,
-            source,
-            lambda row, features: kmeans.assign(features),
-            n_workers=n_workers,
-        )
-        for clip, found in made:
-            if isinstance(found, str):
-                reasons[clip.id] = found
-            else:
-                yield clip.id, found
-            advance(1)
+) -> Iterator[Row]:
+    """Id and units of the clips of some rows; adds unreadable ones to `reasons`."""
+    made = for_each_clip(
+        clips,
+        rows,
+        read,
+        source,
+        lambda row, features: kmeans.assign(features),
+        n_workers=n_workers,
+    )
+    for clip, found in made:
+        if isinstance(found, str):
+            reasons[clip.id] = found
+        else:
+            yield clip.id, found
+        advance(1)
 
 
 def join(parts: Path, n_ranks: int, path: Path, header: LabelHeader) -> None:
     """Joins the labels of all ranks, in the order of the ids."""
-    files = [parts / f"labels-{rank}.safetensors" for rank in range(n_ranks)]
-    rows = (UnitLabels.load(file).in_order() for file in files if file.exists())
-    write_labels(path, header, heapq.merge(*rows, key=lambda row: row[0]))
+    ranks = [sorted(parts.glob(f"labels-{rank}-of-{n_ranks}-*")) for rank in range(n_ranks)]
+    rows = [chain.from_iterable(UnitLabels.load(f).in_order() for f in files) for files in ranks]
+    write_labels(path, header, heapq.merge(*rows, key=_id))
 
 
-def _if_any(
-    rows: Iterator[tuple[str, NDArray[Any]]],
-) -> Iterator[tuple[str, NDArray[Any]]] | None:
+def _known(file: Path, header: LabelHeader, ids: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Labels of an interrupted call; empty if they are of other settings or clips."""
+    if not file.exists():
+        return {}
+    try:
+        labels = UnitLabels.load(file)
+        if labels.header == header and all(name in ids for name in labels.by_id):
+            return dict(labels.in_order())
+    except FormatError:
+        pass
+    file.unlink()
+    return {}
+
+
+def _id(row: Row) -> str:
+    return row[0]
+
+
+def _if_any(rows: Iterator[Row]) -> Iterator[Row] | None:
     """The rows, or None if there is none."""
     first = next(rows, None)
-    if first is None:
-        return None
-
-    def all_rows() -> Iterator[tuple[str, NDArray[Any]]]:
-        yield first
-        yield from rows
-
-    return all_rows()
+    return None if first is None else chain([first], rows)
 
 
 def none_readable(reasons: Mapping[str, str]) -> DataError:

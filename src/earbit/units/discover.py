@@ -84,9 +84,9 @@ def discover_units(
     """Writes kmeans.safetensors, labels.safetensors and units.json, and returns the last.
 
     k-means is fitted on `train`; `others` are labelled as well.  Unreadable clips are listed in
-    quarantine.jsonl and have no labels.  An interrupted call keeps the k-means model.  alignments:
-    clips with known phones.  Raises DataError for too little audio, features at another rate, and
-    fewer than `n_units` units, as in silence.
+    quarantine.jsonl and have no labels.  An interrupted call keeps the k-means model and
+    the labels of whole chunks.  alignments: clips with known phones.  Raises DataError for too
+    little audio, features at another rate, and fewer than `n_units` units, as in silence.
     """
     every = ClipTable(chain(train, others))
     if source.require is not None:
@@ -106,7 +106,7 @@ def discover_units(
         "memory_gb": config.memory_gb,
     }
     parts = out_dir / ".parts"
-    distributed.first(lambda: _make_empty(parts))
+    distributed.first(lambda: _only_labels_in(parts))
     kmeans_path = out_dir / KMEANS
     # Waiting threads make small products slower, and processes share the cores.
     with threadpool_limits(limits=1, user_api="blas") if source.in_workers else nullcontext():
@@ -185,6 +185,8 @@ def quality_with(labels: UnitLabels, alignments: Iterable[tuple[str, Alignment]]
     return quality_of(labels.histogram, phones)
 
 
-def _make_empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    make_folder(folder)
+def _only_labels_in(folder: Path) -> None:
+    """Removes what an interrupted call left, but for the labels that `label_clips` can take."""
+    for path in make_folder(folder).iterdir():
+        if not path.match("labels-*.safetensors"):
+            path.unlink()

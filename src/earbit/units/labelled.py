@@ -14,8 +14,9 @@ import numpy as np
 
 from earbit import distributed
 from earbit.audio.clips import ClipTable, ReadClip, read_clip
-from earbit.audio.corpus import QUARANTINE_NAME, say_ignored
+from earbit.audio.corpus import say_ignored
 from earbit.audio.inputs import open_input
+from earbit.audio.quarantine import QUARANTINE_NAME
 from earbit.audio.training_corpus import TrainingCorpus, open_clips
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import make_folder, write_whole
@@ -168,17 +169,17 @@ def labelled(
     another corpus, and for other clips without labels.
     """
     data = TrainingData(corpus.train, corpus.valid, read_clip, corpus.digest, labels)
-    n_lacking = 0
+    lacking: set[str] = set()
     for table in (data.train, data.valid):
         lengths = zip(table.ids, table.n_samples.tolist(), strict=True)
-        n_lacking += check_labels(
+        lacking |= check_labels(
             labels, corpus_digest=corpus.digest, n_samples=lengths, may_lack=lost
         )
-    if not n_lacking:
+    if not lacking:
         return data
-    say(f"{n_lacking} clips have no units, since they cannot be decoded; they are left out")
+    say(f"{len(lacking)} clips have no units, since they cannot be decoded; they are left out")
     train, valid = (
-        ClipTable(clip for clip in table if clip.id not in lost)
+        ClipTable(clip for clip in table if clip.id not in lacking)
         for table in (data.train, data.valid)
     )
     if not len(train) or not len(valid):

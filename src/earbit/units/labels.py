@@ -185,8 +185,8 @@ def check_labels(
     corpus_digest: str,
     n_samples: Iterable[tuple[str, int]],
     may_lack: Collection[str] = (),
-) -> int:
-    """Checks that labels belong to this audio, and returns the number of clips without labels.
+) -> set[str]:
+    """Checks that labels belong to this audio, and returns the ids of clips without labels.
 
     n_samples: id and length of every clip, in the order of the ids.  may_lack: ids of clips without
     labels, since they cannot be decoded.  Raises DataError for another corpus, for other clips
@@ -198,15 +198,15 @@ def check_labels(
             f"{corpus_digest[:12]}; make them anew with `earbit units`, with --resplit where the "
             "run has it"
         )
+    lacking: set[str] = set()
     missing: list[str] = []
-    n_lacking = 0
     lengths = labels.lengths()
     known, n_labels = next(lengths, ("", 0))
     for name, n in n_samples:
         while known < name and n_labels:
             known, n_labels = next(lengths, ("", 0))
         if not n_labels or known != name:
-            n_lacking += 1
+            lacking.add(name)
             if name not in may_lack:
                 missing.append(name)
             continue
@@ -221,7 +221,7 @@ def check_labels(
             f"{len(missing)} utterances have no labels, the first is {missing[0]!r}; make them "
             "anew with `earbit units`"
         )
-    return n_lacking
+    return lacking
 
 
 def _check_types(header: LabelHeader) -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from earbit.audio.clips import ClipTable
-from earbit.audio.corpus import QUARANTINE_NAME
-from earbit.audio.place import shown
-from earbit.errors import FormatError
-from earbit.files import name_of, writable, write_text
+from earbit.audio.quarantine import QUARANTINE_NAME, clip_entries, listed, replace_entries
 from earbit.progress import say
 
 N_NAMED = 3
@@ -18,32 +14,16 @@ N_NAMED = 3
 
 
 def write_lost(folder: Path, clips: ClipTable, reason_of: Mapping[str, str]) -> None:
-    """Adds unreadable clips to quarantine.jsonl, one JSON object per line, and prints the first."""
+    """Lists the unreadable clips of a labelling in the place of earlier ones; prints the first."""
+    replace_entries(folder, clip_entries(clips, reason_of), with_id=True)
     if not reason_of:
         return
-    path = folder / QUARANTINE_NAME
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = []
-    for name, reason in sorted(reason_of.items()):
-        clip = clips.named(name)
-        entry = {"id": name, "path": name_of(shown(clip.path, clip.place)), "reason": reason}
-        lines.append(json.dumps(writable(entry), ensure_ascii=False) + "\n")
-    write_text(path, before + "".join(lines))
-    what = "1 clip has" if len(lines) == 1 else f"{len(lines)} clips have"
-    say(f"{what} no units, see {path}; the first:")
+    what = "1 clip has" if len(reason_of) == 1 else f"{len(reason_of)} clips have"
+    say(f"{what} no units, see {folder / QUARANTINE_NAME}; the first:")
     for reason in list(reason_of.values())[:N_NAMED]:
         say(f"  {reason}")
 
 
 def lost_ids(folder: Path) -> frozenset[str]:
     """Ids of the clips that `write_lost` has listed."""
-    path = folder / QUARANTINE_NAME
-    if not path.exists():
-        return frozenset()
-    try:
-        entries = [
-            json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line
-        ]
-        return frozenset(entry["id"] for entry in entries if "id" in entry)
-    except (OSError, ValueError, TypeError) as error:
-        raise FormatError(f"{path}: cannot be read ({error}); make the units anew") from error
+    return frozenset(entry["id"] for entry in listed(folder) if "id" in entry)

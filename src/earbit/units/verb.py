@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from earbit.audio.corpus import QUARANTINE_NAME, write_quarantine
+from earbit.audio.corpus import write_quarantine
+from earbit.audio.quarantine import QUARANTINE_NAME
 from earbit.audio.training_corpus import Opened, TrainingCorpus
 from earbit.distributed import first, only_run_in
 from earbit.errors import ConfigError
