@@ -6,6 +6,7 @@ rates of the old one in all completed steps: while it warms up or is constant (`
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
@@ -19,16 +20,10 @@ Schedule = Mapping[str, Any]
 
 def continued(before: Mapping[str, Any], now: Mapping[str, Any], step: int) -> dict[str, Any]:
     """Description `before` of a run after `step` updates, with the schedule of `now` if it fits."""
-    result: dict[str, Any] = dict(before)
-    for key, value in before.items():
-        other = now.get(key)
-        if not isinstance(value, Mapping) or not isinstance(other, Mapping):
-            continue
-        if _is_schedule(value) and _is_schedule(other):
-            if first_other_rate(value, other, step) is None:
-                result[key] = {**value, **{name: other[name] for name in SCHEDULE if name in other}}
-        else:
-            result[key] = continued(value, other, step)
+    result: dict[str, Any] = copy.deepcopy(dict(before))
+    for old, new in _schedules(result, now):
+        if first_other_rate(old, new, step) is None:
+            old.update({name: new[name] for name in SCHEDULE if name in new})
     return result
 
 
@@ -63,10 +58,11 @@ def first_other_rate(old: Schedule, new: Schedule, step: int) -> int | None:
 
 def _schedules(
     before: Mapping[str, Any], now: Mapping[str, Any]
-) -> Iterator[tuple[Schedule, Schedule]]:
+) -> Iterator[tuple[dict[str, Any], Schedule]]:
+    """Pairs of the schedules at the same place of two descriptions of JSON values."""
     for key, value in before.items():
         other = now.get(key)
-        if isinstance(value, Mapping) and isinstance(other, Mapping):
+        if isinstance(value, dict) and isinstance(other, Mapping):
             if _is_schedule(value) and _is_schedule(other):
                 yield value, other
             else:
