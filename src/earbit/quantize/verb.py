@@ -40,7 +40,7 @@ from earbit.units.labelled import (
 from earbit.units.labels import UnitLabels
 from earbit.units.quarantine import lost_ids
 
-SMALL_PARAMETERS = 5e6
+SMALL_PARAMETERS = 3e6
 """Models with fewer are trained like the tiny presets; the others have 8 million and more."""
 STEPS_SETTING = "train.optimiser.n_steps="
 
