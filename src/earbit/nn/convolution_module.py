@@ -43,7 +43,8 @@ class GatedConvolution(torch.nn.Module):
     def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
         gated_BDT = F.glu(self.expand(x_BTD), dim=-1).transpose(1, 2)
         mixed_BDT = self.norm(self.depthwise(gated_BDT, lengths), lengths)
-        y_BTD: Tensor = self.project(mixed_BDT.transpose(1, 2))
+        # Contiguous, because torch.compile takes the result of a quantizer for that.
+        y_BTD: Tensor = self.project(mixed_BDT.transpose(1, 2).contiguous())
         return y_BTD
 
 
@@ -73,5 +74,5 @@ class UngatedConvolution(torch.nn.Module):
     def forward(self, x_BTD: Tensor, lengths: Tensor | None = None) -> Tensor:
         x_BET = self.expand(x_BTD).transpose(1, 2)
         mixed_BET = self.norm(self.depthwise(x_BET, lengths), lengths)
-        y_BTD: Tensor = self.project(mixed_BET.transpose(1, 2))
+        y_BTD: Tensor = self.project(mixed_BET.transpose(1, 2).contiguous())
         return y_BTD
