@@ -56,10 +56,12 @@ def main() -> None:
     status, out, messages = command("doctor", "--json", "-")
     report = json.loads(out)
     check(status == 0 and report["ok"], f"doctor: all kernels are right ({report['isa']})")
-    wanted = (folder / "isa.txt").read_text()
-    is_emulated = "--in-process" in sys.argv
-    check(report["isa"] == wanted or is_emulated, f"the instruction set is {wanted}")
-    check(report["isa"] != "scalar" or not is_emulated, "kernels of the CPU are used")
+    is_emulated = "--in-process" in sys.argv  # another CPU than that of the source tree
+    if is_emulated:
+        check(report["isa"] != "scalar", "kernels of the CPU are used")
+    else:
+        wanted = (folder / "isa.txt").read_text()
+        check(report["isa"] == wanted, f"the instruction set is {wanted}")
     expected = np.load(folder / "features.npy")
     features = earbit.Session(program).run(earbit.read_audio(speech))
     error = float(np.abs(features - expected).max())
