@@ -167,9 +167,10 @@ def test_the_type_stub_names_exactly_what_the_module_has():
     functions = {node.name for node in stub.body if isinstance(node, ast.FunctionDef)}
     classes = {node.name: node for node in stub.body if isinstance(node, ast.ClassDef)}
     public = {name for name in dir(_core) if not name.startswith("_")}
-    assert public == functions | {"Program"}
-    body = classes["Program"].body
-    methods = {node.name for node in body if isinstance(node, ast.FunctionDef)}
-    properties = {node.target.id for node in body if isinstance(node, ast.AnnAssign)}
-    expected = properties | methods - {"__init__"}
-    assert {name for name in dir(_core.Program) if name[0] != "_"} == expected
+    assert public == functions | {"Program", "Stream"}
+    for name in ("Program", "Stream"):
+        body = classes[name].body
+        methods = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+        properties = {node.target.id for node in body if isinstance(node, ast.AnnAssign)}
+        expected = properties | methods - {"__init__"}
+        assert {found for found in dir(getattr(_core, name)) if found[0] != "_"} == expected

@@ -73,9 +73,8 @@ def _merged(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
 
 
 def _read(folder: Path) -> Scores:
-    from earbit.superb.finished import SCORES_NAME
     from earbit.superb.report import in_percent, shown
-    from earbit.superb.task import FINETUNED
+    from earbit.superb.task import FINETUNED, SCORES_NAME
 
     own = folder / SCORES_NAME
     files = [own] if own.is_file() else sorted(folder.glob(f"*/{SCORES_NAME}"))

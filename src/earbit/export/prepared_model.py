@@ -21,8 +21,8 @@ from earbit.progress import say
 from earbit.quantize.clips import audio_of
 from earbit.quantize.plan import plan_named
 from earbit.quantize.student import noise_clips, plan_for, quantized_copy
-from earbit.superb.finished import SCORES_NAME
 from earbit.superb.head_file import head_path, is_imported
+from earbit.superb.task import SCORES_NAME
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from earbit.finetune.loop import Clips
 from earbit.finetune.network import SOFTMAX_KINDS, Network
 from earbit.heads.metrics import METRICS
 from earbit.pretrain.optimiser import OptimiserConfig
-from earbit.superb.finished import SCORES_NAME
 from earbit.superb.head_file import HEAD_NAME, GridPoint, TrainedHead, save_head
 from earbit.superb.rejection import add_rejection
 from earbit.superb.scores import best_setting, cases_by_setting, score_of, scored
+from earbit.superb.task import SCORES_NAME
 from earbit.superb.verb import SCRATCH, corpus_features
 from earbit.upstream.features import FrozenFeatures
 from earbit.upstream.planned import PROGRAM_NAME, Export

@@ -16,8 +16,8 @@ from earbit.model_file import read_model_file
 from earbit.model_names import model_path
 from earbit.presets import PRESETS
 from earbit.progress import say
-from earbit.superb.finished import SCORES_NAME
 from earbit.superb.head_file import TrainedHead
+from earbit.superb.task import SCORES_NAME
 
 SCORE_AGAIN = "give the `earbit superb` command again"
 

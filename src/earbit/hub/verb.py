@@ -15,8 +15,8 @@ from earbit.load import built_model
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.shapes_only import shapes_only
-from earbit.superb.finished import SCORES_NAME
 from earbit.superb.head_file import HEAD_NAME, save_head
+from earbit.superb.task import SCORES_NAME
 
 
 def import_model(source: Path, out_dir: Path) -> dict[str, Any]:

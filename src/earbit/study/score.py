@@ -16,9 +16,9 @@ from earbit.errors import DataError
 from earbit.files import write_json
 from earbit.heads.metrics import METRICS
 from earbit.model import AudioModel
-from earbit.superb.finished import SCORES_NAME
 from earbit.superb.head_file import load_head
 from earbit.superb.scores import cases_by_setting
+from earbit.superb.task import SCORES_NAME
 from earbit.superb.tasks import task_named
 from earbit.superb.verb import SCRATCH, corpus_features, score_work
 from earbit.superb.work import Settings, work_on

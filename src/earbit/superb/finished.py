@@ -12,8 +12,8 @@ from earbit.files import make_folder, write_json
 from earbit.progress import say
 from earbit.run_folder import CONFIG_NAME, claim, has_any, held_by
 from earbit.superb.head_file import HEAD_NAME
+from earbit.superb.task import SCORES_NAME
 
-SCORES_NAME = "scores.json"
 RESULTS = ("**/sweep/*", f"**/{SCORES_NAME}")
 """Trained heads, also unfinished ones, and scores; a folder without any is free for another run."""
 OF_TASK = (HEAD_NAME, "sweep", "folds", SCORES_NAME)

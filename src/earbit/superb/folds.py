@@ -10,11 +10,10 @@ from typing import Any
 from earbit.files import make_folder, write_json
 from earbit.heads.cases import Cases
 from earbit.progress import say
-from earbit.superb.finished import SCORES_NAME
 from earbit.superb.head_file import HEAD_NAME, save_head
 from earbit.superb.runner import run_task
 from earbit.superb.scores import origin, scored
-from earbit.superb.task import ProtocolName
+from earbit.superb.task import SCORES_NAME, ProtocolName
 from earbit.superb.training import Training
 
 

@@ -17,8 +17,7 @@ from earbit.heads.metrics import METRICS, Metric
 from earbit.progress import say
 from earbit.runtime.likeliest import shown_probability
 from earbit.superb.anchors import PUBLISHED
-from earbit.superb.finished import SCORES_NAME
-from earbit.superb.task import FINETUNED
+from earbit.superb.task import FINETUNED, SCORES_NAME
 from earbit.superb.tasks import TASKS
 from earbit.text_table import aligned, as_csv, as_html, as_latex
 

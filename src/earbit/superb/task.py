@@ -13,6 +13,7 @@ Labels = Mapping[str, Any]
 PUBLISHED_LRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 """Learning rates of the published sweep."""
 
+SCORES_NAME = "scores.json"
 FINETUNED = "fine-tuned, not SUPERB"
 """Mark of every score of a model that was trained with its head."""
 

@@ -24,13 +24,14 @@ from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.heads.language_model import LanguageModel
-from earbit.superb.finished import SCORES_NAME, claim_tasks, finished_score
+from earbit.superb.finished import claim_tasks, finished_score
 from earbit.superb.folds import run_folds
 from earbit.superb.head_file import HEAD_NAME
 from earbit.superb.match import run_match
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import add_rejection
 from earbit.superb.runner import check_protocol, run_task, say_splits
+from earbit.superb.task import SCORES_NAME
 from earbit.superb.training import Training
 from earbit.superb.with_lm import is_scored_with
 from earbit.superb.work import Settings, Work, named_work
