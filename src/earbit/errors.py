@@ -65,7 +65,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Terminated(Interrupted):
-    """Termination by SIGTERM, as schedulers send it; the message states what is kept."""
+    """Termination by SIGTERM, which schedulers send; the message names the results kept."""
 
 
 def terminate(number: int, frame: object) -> None:

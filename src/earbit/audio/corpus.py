@@ -109,7 +109,7 @@ class Opened(Protocol):
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Lines for the user about what is not read."""
+        """Messages about ignored files, for the user."""
 
 
 @contextlib.contextmanager
@@ -233,7 +233,7 @@ def write_quarantine(corpus: Opened, out_dir: Path) -> None:
 
 
 def add_to_quarantine(corpus: Opened, out_dir: Path) -> None:
-    """Lists unusable files like `write_quarantine`, with the corpus, beside those of others."""
+    """Appends unusable files to quarantine.jsonl under the name of their corpus; prints some."""
     name = name_of(corpus.root)
     append_entries(out_dir, ({"corpus": name, **dataclasses.asdict(i)} for i in corpus.quarantine))
     say_unusable(corpus, f", see {out_dir / QUARANTINE_NAME}")

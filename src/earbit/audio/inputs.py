@@ -25,7 +25,7 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Where a corpus is and what is in it."""
+    """Name, root folder and items of a corpus."""
 
     name: str
     root: Path

@@ -137,7 +137,7 @@ def _labels(cut: Json, name: str) -> dict[str, Any]:
 
 
 def _phones(supervision: Json, start_s: float) -> Sequence[list[Any]]:
-    """Phones with times of the cut; Lhotse leaves those of the recording in cuts of its parts."""
+    """Phone alignment relative to the cut; Lhotse keeps times of the recording in partial cuts."""
     alignment = supervision.get("alignment")
     items = alignment.get("phone") if isinstance(alignment, Mapping) else None
     if not isinstance(items, list):

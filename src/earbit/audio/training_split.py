@@ -52,7 +52,7 @@ class Parts:
             self._n_tenth[split] += _is_of_tenth(_hash(name))
 
     def tables(self, corpus_name: str) -> tuple[ClipTable, ClipTable]:
-        """Clips to train on and to validate. Raises DataError if there are none of either."""
+        """Training and validation clips. Raises DataError if there are none of either."""
         has_valid = self._n_clips["valid"] > 0
         drawn_from = (None,) if has_valid else (None, "train")
         is_drawn = self._drawing(drawn_from, at_least=0 if has_valid else 1)

@@ -32,7 +32,7 @@ class Named:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Record:
-    """An object of any class: what it was made of, and nothing that it could do."""
+    """Inert stand-in for an object of any class: its arguments, state and items."""
 
     name: str
     arguments: tuple[Any, ...] = ()

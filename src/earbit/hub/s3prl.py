@@ -29,7 +29,7 @@ from earbit.model_names import require_model
 
 
 class UpstreamExpert(torch.nn.Module):
-    """An upstream whose hidden states are those of a model of earbit."""
+    """s3prl upstream that returns the hidden states of an earbit model."""
 
     def __init__(
         self, ckpt: str | Path | None = None, model_config: str | None = None, **_: Any

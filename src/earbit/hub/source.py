@@ -1,4 +1,4 @@
-"""A model to write in the format of another program, with what is known about it."""
+"""Model to export to another format, with its metadata."""
 
 from __future__ import annotations
 
