@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,9 @@ from earbit.runtime.session import Session
 
 SECONDS = 10.0
 """Length of the timed audio."""
-N_TURNS = 9
+N_TURNS, MIN_TURNS = 30, 5
+BUDGET_S = 60.0
+"""Time in s after which no turn beyond MIN_TURNS begins."""
 MB = 1e6
 
 
@@ -33,8 +36,8 @@ MB = 1e6
 class Costs:
     """Costs of groups (rows) in precisions (columns), float first; inf where there is no program.
 
-    Times are medians over N_TURNS in ms, for SECONDS of audio on one thread.  Storage is that of
-    packed tensors in MB.
+    Times in ms are the least of all turns, as other processes only add time, for SECONDS of audio
+    on one thread.  Storage is that of packed tensors in MB.
     """
 
     ms: NDArray[np.float64]
@@ -67,7 +70,7 @@ def measure_costs(
             sessions.append(Session(path, threads=1))
         turns = _turns(sessions, seed)
     for i, packed in enumerate(columns):
-        of_op = np.median([turn[i] for turn in turns], axis=0)
+        of_op = np.min([turn[i] for turn in turns], axis=0)
         size_of_op = [_bytes_of(packed.program, op) / MB for op in range(len(of_op))]
         sums_ms, other_ms = _by_owner(of_op, owners[i], len(groups))
         sums_mb, _ = _by_owner(np.array(size_of_op), owners[i], len(groups))
@@ -118,9 +121,12 @@ def _lowered(
 def _turns(sessions: Sequence[Session], seed: int) -> list[list[list[float]]]:
     """Milliseconds of every op by turn and session; sessions take turns, as drifts affect all."""
     (audio,) = noise_clips(seed, n_clips=1, n_samples=round(SECONDS * SAMPLE_RATE_HZ))
-    turns = []
+    turns: list[list[list[float]]] = []
     with progress("times of ops", N_TURNS + N_WARM_UPS) as advance:
+        start_s = time.monotonic()
         for i in range(N_WARM_UPS + N_TURNS):
+            if len(turns) >= MIN_TURNS and time.monotonic() - start_s > BUDGET_S:
+                break
             turn = [[1e3 * op.seconds for op in one.profile(audio)] for one in sessions]
             if i >= N_WARM_UPS:
                 turns.append(turn)
