@@ -24,6 +24,7 @@ from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.heads.language_model import LanguageModel
+from earbit.nn.devices import TrainPrecision
 from earbit.superb.finished import claim_tasks, finished_score
 from earbit.superb.folds import run_folds
 from earbit.superb.head_file import HEAD_NAME
@@ -57,6 +58,7 @@ def score_model(
     threads: int = 1,
     resplit: bool = False,
     device: str = "cpu",
+    precision: TrainPrecision = "fp32",
     cache: CacheName = "fp32",
     lm: LanguageModel | None = None,
     plan: str | None = None,
@@ -66,7 +68,8 @@ def score_model(
 ) -> list[dict[str, Any]]:
     """Scores an upstream on tasks and returns their scores.
 
-    where: a name for `upstream_named`.  device: computes features and trains heads.  data: a corpus
+    where: a name for `upstream_named`.  device: computes features and trains heads.
+    precision: of the products of a model in PyTorch.  data: a corpus
     for all tasks, or `TASK=CORPUS` for each.  cache: as in `frozen_features`.  lm: also decodes
     speech recognition with a language model.  plan: quantizes a model, calibrated on training
     clips.  export: scores it from the packed runtime.  has_rejection: also finds the thresholds of
@@ -83,8 +86,10 @@ def score_model(
         raise ConfigError(f"--lm with --task {' '.join(names)}; only asr has words to decode")
     where_of = corpora_of(chosen_tasks, data)
     needs_export = export is not None and not is_program(where)
-    made = planned(where, plan, export, seed, device) if plan or needs_export else None
-    upstream = made or upstream_named(where, seed=seed, threads=threads, device=device)
+    made = planned(where, plan, export, seed, device, precision) if plan or needs_export else None
+    upstream = made or upstream_named(
+        where, seed=seed, threads=threads, device=device, precision=precision
+    )
     opened = {
         place: open_corpus(place, resplit=resplit) for place in dict.fromkeys(where_of.values())
     }
@@ -96,6 +101,8 @@ def score_model(
             check_protocol(work.task, settings.of(work.task, work.hours)[1])
     chosen, record = asdict(settings), made.record if made else {}
     chosen["cache"] = "fp16" if cache == "fp16" else "fp32"  # without one, features are the same
+    if precision != "fp32":
+        record["precision"] = precision
     run = {
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen, **record},
         "rules": made.plan.described() if made and made.plan else None,
