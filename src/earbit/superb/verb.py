@@ -68,16 +68,15 @@ def score_model(
 ) -> list[dict[str, Any]]:
     """Scores an upstream on tasks and returns their scores.
 
-    where: a name for `upstream_named`.  device: computes features and trains heads.
-    precision: of the products of a model in PyTorch.  data: a corpus
-    for all tasks, or `TASK=CORPUS` for each.  cache: as in `frozen_features`.  lm: also decodes
-    speech recognition with a language model.  plan: quantizes a model, calibrated on training
-    clips.  export: scores it from the packed runtime.  has_rejection: also finds the thresholds of
-    spotted words, on further audio without any.  load: reads the audio of a cut.  Tasks on the same
-    corpus share one pass over the audio.  One task is written to OUT, several are written to
-    OUT/TASK.  Finished tasks keep their scores, and further ones are added.  Raises ConfigError for
-    invalid settings and DataError
-    when a task cannot use the labels or splits, before any audio is decoded.
+    where: a name for `upstream_named`.  device: computes features and trains heads.  precision: of
+    the products of a model in PyTorch.  data: a corpus for all tasks, or `TASK=CORPUS` for each.
+    cache: as in `frozen_features`.  lm: also decodes speech recognition with a language model.
+    plan: quantizes a model, calibrated on training clips.  export: scores it from the packed
+    runtime.  has_rejection: also finds the thresholds of spotted words, on further audio without
+    any.  load: reads the audio of a cut.  Tasks on the same corpus share one pass over the audio.
+    One task is written to OUT, several are written to OUT/TASK.  Finished tasks keep their scores,
+    and further ones are added.  Raises ConfigError for invalid settings and DataError when a task
+    cannot use the labels or splits, before any audio is decoded.
     """
     settings = settings or Settings()
     chosen_tasks = tasks_named(tasks)
