@@ -72,8 +72,13 @@ def pretrain(job: Job) -> dict[str, Any]:
     """One iteration of the pre-training of an encoder on its units."""
     recipe: RecipeConfig = from_dict(RecipeConfig, job.step.settings["recipe"])
     data = _data(job)
+    units_of = str(job.folder_of("units")) if job.step.inputs.get("is_launched") else None
     recipe = dataclasses.replace(
-        recipe, corpus=job.step.inputs["corpus"], train=_own(job, recipe.train)
+        recipe,
+        corpus=job.step.inputs["corpus"],
+        resplit=bool(job.step.settings["resplit"]),
+        units=units_of,
+        train=_own(job, recipe.train),
     )
     figures = pretrain_on(recipe, data, job.folder)
     return _training(figures, recipe.train, data, job.folder)
