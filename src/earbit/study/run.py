@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import json
 import shutil
 import time
@@ -185,11 +184,11 @@ def _end(
 
 def write_page(results: dict[str, Any], path: Path) -> None:
     """Writes the report, if its packages are installed; the results are there anyway."""
-    if importlib.util.find_spec("earbit.study.report.page") is None:
-        return
-    page = importlib.import_module("earbit.study.report.page")
     try:
+        page = importlib.import_module("earbit.study.report.page")
         page.write_report(results, path)
+    except ModuleNotFoundError:
+        return
     except EarbitError as error:
         say(f"{path.name} is not written: {error}")
 

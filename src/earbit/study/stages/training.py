@@ -86,10 +86,9 @@ def pretrain(job: Job) -> dict[str, Any]:
 
 def quantize(job: Job) -> dict[str, Any]:
     """One stage of quantization-aware training, from the model of the stage before it."""
-    config: QuantizeConfig = from_dict(QuantizeConfig, job.step.settings["config"])
-    config = dataclasses.replace(
-        config, plans=(job.step.inputs["plan"],), train=_own(job, config.train)
-    )
+    described = {**job.step.settings["config"], "plans": [job.step.inputs["plan"]]}
+    config: QuantizeConfig = from_dict(QuantizeConfig, described)
+    config = dataclasses.replace(config, train=_own(job, config.train))
     data = _data(job)
     teacher = load_model(job.folder_of("teacher"))
     figures = quantize_on(teacher, config, data, job.folder)
