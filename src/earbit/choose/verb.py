@@ -23,7 +23,7 @@ from earbit.choose.solve import NAMES, UNITS, Budget, Candidates, front_of, requ
 from earbit.choose.table import render
 from earbit.choose.times import Costs, measure_costs
 from earbit.errors import ConfigError
-from earbit.files import make_folder, write_json
+from earbit.files import write_json
 from earbit.folder_lock import only_process_in
 from earbit.load import preset_or_model, refuse_quantized
 from earbit.model import AudioModel
@@ -63,7 +63,7 @@ def choose_plan(
     refuse_quantized(where, teacher, "give the float model that it was made from")
     if where in PRESETS:
         say(f"{where}: random weights of seed {seed}; times are right, penalties mean little")
-    with nullcontext() if out is None else only_process_in(make_folder(out.parent)):
+    with nullcontext() if out is None else only_process_in(out.parent):
         with tempfile.TemporaryDirectory() as temporary:
             place = Path(temporary) if out is None else out.parent
             inputs = (
