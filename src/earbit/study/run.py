@@ -39,7 +39,7 @@ from earbit.pretrain.verb import pretrain_on
 from earbit.progress import say
 from earbit.quantize.convert import precisions_of
 from earbit.quantize.stages import quantize_on
-from earbit.study.report import bits_equal, write_report
+from earbit.study.old_report import bits_equal, write_report
 from earbit.study.scale import Scale, scale_named
 from earbit.study.score import score_on
 from earbit.superb.examples import task_splits

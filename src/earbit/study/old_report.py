@@ -30,7 +30,7 @@ def write_report(results: dict[str, Any], path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("report.html.j2").render(
+    page = environment.get_template("old_report.html.j2").render(
         results=results,
         rows=rows,
         cost_plot=draw([row["cost"] for row in results["rows"]], results["cost_by_length"]),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from earbit.study.report import bits_equal, commonest_share, interval
+from earbit.study.old_report import bits_equal, commonest_share, interval
 
 
 def test_the_interval_is_wilsons():
