@@ -20,17 +20,17 @@ ENCODERS = {
     "sparseformer-dn-tiny": (0.98, 0.60, 0.91, 4),
     "sparseformer-sw-tiny": (1.52, 0.62, 0.94, 2),
 }
-# value in fp32, chance, whether chance is known, standard error, lower is better
+# metric, value in fp32, chance, standard error
 METRICS = {
-    "pr": ("per", 0.55, None, 0.012),
-    "asr": ("wer", 0.62, None, 0.02),
+    "pr": ("per", 0.55, 1.0, 0.012),
+    "asr": ("wer", 0.62, 1.0, 0.02),
     "ks": ("accuracy", 0.87, 0.19, 0.02),
     "qbe": ("mtwv", 0.12, 0.0, 0.03),
     "sid": ("accuracy", 0.78, 0.07, 0.03),
     "asv": ("eer", 0.22, 0.5, 0.02),
-    "sd": ("der", 0.16, None, 0.012),
+    "sd": ("der", 0.16, 1.0, 0.012),
     "ic": ("accuracy", 0.71, 0.25, 0.04),
-    "sf": ("slot_type_f1", 0.66, None, 0.03),
+    "sf": ("slot_type_f1", 0.66, 0.0, 0.03),
     "er": ("accuracy", 0.48, 0.25, 0.04),
 }
 LOWER = ("per", "wer", "eer", "der")
@@ -230,8 +230,9 @@ def _by_length(encoder: str) -> dict[str, Any]:
 def _times(draw: random.Random, encoder: str, plan: str) -> list[dict[str, Any]]:
     ours = _milliseconds(encoder, plan) * draw.uniform(0.95, 1.05)
     engines = {"earbit": ours}
-    if plan == "fp32":
-        engines |= {engine: factor * ours for engine, factor in PEERS.items()}
+    full = _milliseconds(encoder, "fp32")
+    peers = PEERS if plan == "fp32" else ("torch",)  # in turns with each plan
+    engines |= {engine: PEERS[engine] * full for engine in peers}
     return [
         {
             "encoder": encoder,
@@ -239,7 +240,8 @@ def _times(draw: random.Random, encoder: str, plan: str) -> list[dict[str, Any]]
             "seconds": 10.0,
             "threads": 1,
             "engine": engine,
-            "precision": "w32a32" if plan == "fp32" else "w1a1",
+            "precision": plan if engine == "earbit" else "fp32",
+            "n_runs": 7,
             "median_ms": ms,
             "p10_ms": 0.95 * ms,
             "p90_ms": 1.12 * ms,
@@ -287,17 +289,24 @@ def _propagation(draw: random.Random, encoder: str, plan: str, seed: int) -> dic
                     },
                 }
             )
-    return {"encoder": encoder, "seed": seed, "plan": plan, "modules": modules}
+    coherence = draw.gauss(0.25 if mixed else 0.15, 0.04)
+    return {
+        "encoder": encoder,
+        "seed": seed,
+        "plan": plan,
+        "is_mixed": mixed,
+        "modules": modules,
+        "interaction": {"between": {"net_coherence": coherence}},
+    }
 
 
 def _score(draw: random.Random, encoder: str, plan: str, seed: int, task: str) -> dict[str, Any]:
     metric, best, chance, half = METRICS[task]
     lower = metric in LOWER
-    floor = chance if chance is not None else (1.0 if lower else 0.1)
     kept = {"fp32": 1.0, "random weights": 0.35, "-": 0.55}.get(plan)
     if kept is None:
         kept = ENCODERS[encoder][2]
-    value = floor + (best - floor) * kept + draw.gauss(0, half / 3)
+    value = chance + (best - chance) * kept + draw.gauss(0, half / 3)
     return {
         "encoder": encoder,
         "plan": plan,

@@ -8,10 +8,11 @@ from earbit.cli.judging import curves, profile, propagation
 from earbit.cli.pretraining import pretrain, units
 from earbit.cli.running import bench, doctor, run
 from earbit.cli.scoring import superb, superb_report
-from earbit.cli.training import import_, prepare, quantize, study
+from earbit.cli.training import import_, prepare, quantize, report, study
 
 COMMANDS: dict[str, Command] = {
     "study": study,
+    "report": report,
     "prepare": prepare,
     "units": units,
     "pretrain": pretrain,

@@ -24,18 +24,19 @@ QUESTION = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer: one line, then sentences with numbers."""
+    """The answer: one line, then paragraphs of sentences with numbers."""
 
     headline: str
-    sentences: tuple[str, ...]
+    paragraphs: tuple[tuple[str, ...], ...]
 
 
 def answer_of(study: Study) -> Answer:
     """The answer that the results give to `QUESTION`."""
     cast = cast_of(study)
     better, less = attention_is_better_in_1_bit(study, cast), attention_loses_less(study, cast)
-    sentences = [*_scores(study, cast), *_losses(study), *_costs(study, cast), *_limits(study)]
-    return Answer(_headline(study, better, less), tuple(sentences))
+    worth = (*_scores(study, cast), *_losses(study))
+    rest = (*_costs(study, cast), *_limits(study))
+    return Answer(_headline(study, better, less), tuple(filter(None, (worth, rest))))
 
 
 def _headline(study: Study, better: Claim, less: Claim) -> str:
@@ -47,8 +48,9 @@ def _headline(study: Study, better: Claim, less: Claim) -> str:
     if better.verdict:
         return "In part: it scores better at lower cost. Whether it loses less is not clear."
     if less.verdict:
-        rest = "is not clear" if better.verdict is None else "is not the case"
-        return f"In part: it loses less. Better scores at lower cost: {rest}."
+        unclear = "Whether it scores better at lower cost is not clear."
+        rest = unclear if better.verdict is None else "It does not score better at lower cost."
+        return f"In part: it loses less. {rest}"
     if better.verdict is False or less.verdict is False:
         return "No, not in this study."
     return f"Cannot tell at this scale ({scale})."

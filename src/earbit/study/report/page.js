@@ -1,14 +1,16 @@
 // Draws the charts of the page and offers its data as files.  Everything is in the page.
 const specs = JSON.parse(document.getElementById("specs").textContent);
 const files = JSON.parse(document.getElementById("files").textContent);
+const views = new Map();
 const options = { renderer: "svg", actions: false, tooltip: { theme: "custom" } };
 
 async function draw(place, name) {
   const choices = specs[Number(place.dataset.chart)];
   const spec = choices[name] ?? Object.values(choices)[0];
   try {
-    await vegaEmbed(place, spec, options);
-    place.classList.add("drawn");
+    const result = await vegaEmbed(place, spec, options);
+    views.set(place, result.view);
+    for (const shown of place.parentElement.querySelectorAll("[data-choice]")) shown.textContent = name;
   } catch (error) {
     place.textContent = `This chart cannot be drawn: ${error.message}`;
     console.error(error);
@@ -31,6 +33,17 @@ for (const button of document.querySelectorAll("button[data-file]")) {
     URL.revokeObjectURL(link.href);
   });
 }
+
+// On paper, charts are drawn for a wider page and scaled down to it, as text is smaller there.
+const paperWidth = 1.45 * (297 - 2 * 11) * (96 / 25.4);
+window.addEventListener("beforeprint", () => {
+  for (const [place, view] of views) {
+    const columns = Number(getComputedStyle(place).getPropertyValue("--columns")) || 1;
+    const isWide = place.parentElement.classList.contains("wide");
+    view.width(isWide ? paperWidth : paperWidth / columns - 16).run();
+  }
+});
+window.addEventListener("afterprint", () => window.dispatchEvent(new Event("resize")));
 
 (async () => {
   for (const place of document.querySelectorAll("[data-chart]")) {

@@ -28,6 +28,9 @@ from earbit.study.report.rows import FLOAT, Study, number
 from earbit.study.report.script import LICENSE, chart_library
 from earbit.study.report.tables import cost_table, paper_ratios, score_table
 
+ABOUT = {"settings": ("scale", "corpus"), "machine": ("cpu", "isa")}
+"""What the head of the page names."""
+
 
 def write_report(
     results: Mapping[str, Any], path: Path, other: Mapping[str, Any] | None = None
@@ -105,8 +108,10 @@ def _study_context(study: Study, drawn: Any) -> dict[str, Any]:
     return {
         "study": study,
         "numbers": numbers,
-        "settings": study.part("settings"),
-        "machine": study.part("machine"),
+        "about": {
+            name: study.part(part).get(name, "-") for part, names in ABOUT.items() for name in names
+        },
+        "n_threads": int(number(study.part("machine"), "threads_in_times") or 1),
         "size": ", ".join(
             (
                 counted(len(study.encoders), "encoder"),

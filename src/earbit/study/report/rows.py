@@ -21,6 +21,8 @@ ONE_BIT = "w1a1"
 UNTRAINED = "random weights"
 FILTERBANK = "fbank"
 NO_PLAN = "-"
+_OF_ROWS = ("cost", "times", "scores", "export")
+"""Tables of rows.  The table of trainings also has plans that only lead to another one."""
 OURS = "earbit"
 """The engine of the runtime in the table of times."""
 
@@ -92,15 +94,14 @@ class Study:
 
     def _named(self, setting: str, key: str, baselines: set[str]) -> list[str]:
         named = list(self.part("settings").get(setting) or [])
-        for table in ("cost", "training", "times", "scores", "export"):
+        for table in _OF_ROWS:
             named += [record[key] for record in self.table(table) if record.get(key)]
         return [name for name in dict.fromkeys(named) if name not in baselines]
 
     @cached_property
     def rows(self) -> list[tuple[str, str]]:
         """Pairs of encoder and plan with any result, by encoder."""
-        tables = ("cost", "training", "times", "scores", "export")
-        found = {(r.get("encoder"), r.get("plan")) for t in tables for r in self.table(t)}
+        found = {(r.get("encoder"), r.get("plan")) for t in _OF_ROWS for r in self.table(t)}
         pairs = ((encoder, plan) for encoder in self.encoders for plan in self.plans)
         return [pair for pair in pairs if pair in found]
 

@@ -78,7 +78,7 @@ def score_charts(study: Study) -> list[Chart]:
         offset = {"field": "plan", "type": "nominal", "sort": plans}
         x = x_of("value", axis_title(study, task))
         tooltip = hover(("encoder", "encoder"), ("plan", "plan"), ("text", "score"))
-        x["axis"] |= {"tickCount": 4}
+        x["axis"] |= {"tickCount": 4, "titleAnchor": "end"}
         layer = [
             *intervals(values),
             {"mark": "point", "encoding": {"x": x, "shape": shaped("plan", plans)}},

@@ -37,6 +37,7 @@ ENGINES = {
     "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO",
 }
+OVER_TORCH = "measured, over PyTorch fp32"
 ESTIMATED, ESTIMATED_HERE = "estimated, A100", "estimated, this CPU"
 BOPS, MEASURED = "fewer BOPs", "measured, this CPU"
 
@@ -171,7 +172,7 @@ def speed_up_charts(study: Study, cast: Cast) -> list[Chart]:
     if plan is None:
         return []
     names = short_names(study.encoders)
-    kinds = [BOPS, ESTIMATED, ESTIMATED_HERE, MEASURED]
+    kinds = [BOPS, ESTIMATED, ESTIMATED_HERE, MEASURED, OVER_TORCH]
     charts = []
     for reference in (None, cast.transformer):
         values: Values = []
@@ -184,6 +185,10 @@ def speed_up_charts(study: Study, cast: Cast) -> list[Chart]:
                     number(study.cost(*r), "estimate_ms", "this-cpu") for r in (base, row)
                 ],
                 MEASURED: [study.figure("time_ms", *r) for r in (base, row)],
+                OVER_TORCH: [
+                    number(study.time(*_beside(base, row), "torch"), "median_ms"),
+                    study.figure("time_ms", *row),
+                ],
             }
             for kind, (full, low) in figures.items():
                 if full and low:
@@ -205,6 +210,11 @@ def speed_up_charts(study: Study, cast: Cast) -> list[Chart]:
             )
         )
     return charts
+
+
+def _beside(base: tuple[str, str], row: tuple[str, str]) -> tuple[str, str]:
+    """The row beside which a peer computed the model of `base`: the same one, measured in turns."""
+    return row if base[0] == row[0] else base
 
 
 def _speed_ups(values: Values, names: dict[str, str], kinds: list[str], against: str) -> Spec:

@@ -32,32 +32,34 @@ def curve_charts(study: Study) -> list[Chart]:
     """Loss and accuracy of all trainings, a chart for each plan, iteration and figure."""
     names = short_names(study.encoders)
     labels = list(names.values())
-    iterations = sorted({int(number(r, "iteration") or 1) for r in study.table("training")})
     charts = []
-    for plan in study.plans:
-        for iteration in iterations:
-            records = [
-                r
-                for r in study.table("training")
-                if r.get("plan") == plan
-                and (number(r, "iteration") or 1) == iteration
-                and r.get("encoder") in names
-            ]
-            where = f"{plan}, iteration {iteration}" if len(iterations) > 1 else plan
-            for figure, title in CURVES.items():
-                factor = 100.0 if figure == "accuracy" else 1.0
-                values = [v for r in records for v in _curve(r, figure, names, factor)]
-                if not values:
-                    continue
-                commonest = [c for r in records if (c := number(r, "commonest_unit")) is not None]
-                line = 100 * commonest[0] if commonest and figure == "accuracy" else None
-                spec = _curves(values, title, labels, line)
-                note = "Dotted: the most frequent unit." if line is not None else ""
-                charts.append(
-                    Chart(f"{title.partition(',')[0].capitalize()}, {where}", {"": spec}, note)
-                )
+    for (plan, iteration), records in _by_stage(study).items():
+        where = f"{plan}, iteration {iteration}" if iteration == 2 else plan
+        for figure, title in CURVES.items():
+            factor = 100.0 if figure == "accuracy" else 1.0
+            values = [v for r in records for v in _curve(r, figure, names, factor)]
+            if not values:
+                continue
+            commonest = [c for r in records if (c := number(r, "commonest_unit")) is not None]
+            line = 100 * commonest[0] if commonest and figure == "accuracy" else None
+            spec = _curves(values, title, labels, line)
+            note = "Dotted: the most frequent unit." if line is not None else ""
+            name = title.partition(",")[0].capitalize()
+            charts.append(Chart(f"{name}, {where}", {"": spec}, note))
     legend = color_legend(labels, "━")
     return [Chart(c.title, c.specs, c.note, legend) for c in charts]
+
+
+def _by_stage(study: Study) -> dict[tuple[str, int | None], list[Record]]:
+    """Trainings of all encoders and seeds by plan and iteration, in the order of the table."""
+    stages: dict[tuple[str, int | None], list[Record]] = {}
+    for record in study.table("training"):
+        if record.get("encoder") in study.encoders:
+            iteration = number(record, "iteration")
+            key = str(record.get("plan")), None if iteration is None else int(iteration)
+            stages.setdefault(key, []).append(record)
+    order = list(dict.fromkeys([*study.plans, *(plan for plan, _ in stages)]))
+    return dict(sorted(stages.items(), key=lambda item: (order.index(item[0][0]), item[0][1] or 0)))
 
 
 def _curve(record: Record, figure: str, names: dict[str, str], factor: float) -> Values:
