@@ -169,13 +169,16 @@ def main() -> None:
     parser.add_argument("--corpus", default="synthetic")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--pretrain-steps", type=int, default=SCALES["tiny"].pretrain_steps)
-    parser.add_argument("--steps", type=int, default=SCALES["tiny"].quantize_steps)
+    parser.add_argument("--steps", type=int, default=sum(SCALES["tiny"].quantize_steps))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     scale = dataclasses.replace(
-        SCALES["tiny"], pretrain_steps=options.pretrain_steps, quantize_steps=options.steps
+        SCALES["tiny"],
+        settings=(),  # with the front end of HuBERT
+        pretrain_steps=options.pretrain_steps,
+        quantize_steps=(options.steps,),
     )
     results = [run(scale, options.corpus, seed, options.out) for seed in options.seeds]
     result = {

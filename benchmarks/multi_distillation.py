@@ -38,13 +38,15 @@ from earbit.units.labelled import open_training_corpus, training_data
 from report import machine, show
 
 ENCODERS = ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer-dn-tiny")
-SCALE = SCALES["tiny"]
+# With the front end of HuBERT.
+SCALE = dataclasses.replace(SCALES["tiny"], settings=())
 
 
 def ways(scale: Scale, seed: int) -> dict[str, QuantizeConfig]:
     """By name; every one takes as many steps in all."""
-    whole = scale.quantize("w1a1", seed)
-    half = dataclasses.replace(scale, quantize_steps=scale.quantize_steps // 2)
+    one = dataclasses.replace(scale, quantize_steps=(sum(scale.quantize_steps),))
+    whole = one.quantize("w1a1", seed)
+    half = dataclasses.replace(scale, quantize_steps=(sum(scale.quantize_steps) // 2,))
     return {
         "units": dataclasses.replace(whole, weights=LossWeights(states=0.0, logits=0.0)),
         "direct": whole,
@@ -120,7 +122,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
 
     scale = dataclasses.replace(
-        SCALE, pretrain_steps=options.pretrain_steps, quantize_steps=options.steps
+        SCALE, pretrain_steps=options.pretrain_steps, quantize_steps=(options.steps,)
     )
 
     rows = []

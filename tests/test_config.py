@@ -77,6 +77,7 @@ def test_overrides_follow_a_path_and_are_typed():
         ("n_channels", "model.front_end.n_channels"),
         ("encoder", "model.encoder"),
         ("train.sead", "seed"),
+        ("train.n_stepz", "train.optimiser.n_steps or second.n_steps"),
     ],
 )
 def test_a_setting_without_its_path_names_the_path(path, meant):

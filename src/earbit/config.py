@@ -24,6 +24,8 @@ from earbit.files import write_json
 T = TypeVar("T")
 LATER = {"later": True}
 """Metadata of a field that a later version added; digests do not change by its default value."""
+NEAR = 0.5
+"""Similarity of a mistyped name to the one that is meant, of 1."""
 
 
 def type_name(config_class: type) -> str:
@@ -86,7 +88,9 @@ def override(config: T, settings: Sequence[str]) -> T:
             if not isinstance(node, dict) or name not in node:
                 allowed = [k for k in node if k != "type"] if isinstance(node, dict) else []
                 unknown = _unknown_key(name, allowed)
-                if elsewhere := _ending_in(path.strip(), tree):
+                is_near = difflib.get_close_matches(name, allowed, cutoff=NEAR)
+                resembling = [] if is_near else _resembling(last, tree)
+                if elsewhere := _ending_in(path.strip(), tree) or resembling:
                     unknown = f"unknown key {shown(name)}; did you mean {' or '.join(elsewhere)}?"
                 raise ConfigError(f"setting {shown(path)}: {unknown}")
             if name is not last:
@@ -104,6 +108,13 @@ def _ending_in(path: str, tree: Mapping[str, Any]) -> list[str]:
     ends = (path, path.rpartition(".")[2])
     found = ([p for p in paths if f".{p}".endswith(f".{end}")] for end in ends)
     return next(filter(None, found), [])[:3]
+
+
+def _resembling(name: str, tree: Mapping[str, Any]) -> list[str]:
+    """Paths of a tree, at most 3, whose last component resembles a name."""
+    paths = list(_paths(tree))
+    near = difflib.get_close_matches(name, {p.rpartition(".")[2] for p in paths}, n=1, cutoff=0.7)
+    return [p for p in paths if p.rpartition(".")[2] in near][:3]
 
 
 def _paths(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -249,7 +260,7 @@ def _unknown_key(name: str, allowed: list[str], noun: str = "key") -> str:
 
 def suggest(name: str, allowed: Sequence[str]) -> str:
     """End of an error about an unknown name: similar names, else all allowed names."""
-    near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, allowed, n=3, cutoff=NEAR)
     if near:
         return f"; did you mean {' or '.join(near)}?"
     return f"; allowed: {', '.join(allowed) or 'nothing here'}"

@@ -29,7 +29,7 @@ TRAIN = "train"
 """Extra with the packages of training, evaluation and export.  The runtime does without them."""
 _OF_TRAINING = (
     *("jinja2", "jiwer", "lhotse", "pyannote", "rich"),
-    *("safetensors", "sklearn", "torch", "urllib3", "yaml"),
+    *("safetensors", "scipy", "sklearn", "torch", "urllib3", "yaml"),
 )
 """Modules of this extra."""
 

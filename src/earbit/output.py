@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,14 @@ from earbit.errors import Interrupted, Terminated
 from earbit.files import make_folder, writable, write_json
 from earbit.terminal import printable_lines
 
+NUMBERS = re.compile(r"\[\s+((?:-?\d[-+.\de]*,?\s+)+)\]")
+"""A list of JSON numbers.  In a text, a line break is \\n, so its content cannot match."""
+
 
 def print_json(value: Any) -> None:
-    """Prints a result as JSON on standard output."""
-    print(json.dumps(writable(value), indent=2))
+    """Prints a result as JSON on standard output, with each list of numbers on a line."""
+    text = json.dumps(writable(value), indent=2)
+    print(NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text))
 
 
 def emit(value: Any, path: Path | None, text: str | None) -> None:

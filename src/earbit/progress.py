@@ -6,7 +6,7 @@ import importlib.util
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -30,7 +30,16 @@ class Advance(Protocol):
         """Reports `n` more finished units of work; `note` is shown beside them."""
 
 
+Report = Callable[[str, int, int, str], None]
+"""(title, finished units, all units, note), called for every finished unit."""
 _is_muted = False
+_report: Report | None = None
+
+
+def send_to(report: Report) -> None:
+    """Passes progress to a function, instead of showing it: another process shows it."""
+    global _report
+    _report = report
 
 
 def mute() -> None:
@@ -57,6 +66,9 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     Lines also appear during a single long unit.  If no thread can be started, progress is shown
     only when a unit is finished.
     """
+    if _report is not None:
+        yield _Sent(_report, title, total, done)
+        return
     if _is_muted:
         yield _silently
         return
@@ -85,6 +97,15 @@ def _can_draw() -> bool:
 
 def _silently(n: int = 1, note: str = "") -> None:
     """Reports nothing."""
+
+
+class _Sent:
+    def __init__(self, report: Report, title: str, total: int, done: int) -> None:
+        self.report, self.title, self.total, self.done = report, title, total, done
+
+    def __call__(self, n: int = 1, note: str = "") -> None:
+        self.done += n
+        self.report(self.title, self.done, self.total, note)
 
 
 def _watch(shown: _Bar | _PlainLines, ended: threading.Event) -> None:

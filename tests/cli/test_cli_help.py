@@ -119,7 +119,7 @@ def test_a_command_that_does_not_exist_is_explained_in_one_line(args, named, cap
         (["profile", "--all=3"], "--all takes no value"),
         (["profile", "--rest-bits", "8"], "--rest-bits '8'; allowed: 32, 16"),
         (["study", "--encoders"], "--encoders without a value"),
-        (["study", "--scale", "huge"], "--scale 'huge'; allowed: tiny"),
+        (["study", "--scale", "huge"], "--scale 'huge'; allowed: tiny, small, full"),
         (["study", "--seed"], "--seed without a value"),
         (["export"], "missing: MODEL, --out FILE.safetensors|DIR"),
         (["run", "x"], "missing: AUDIO ..."),

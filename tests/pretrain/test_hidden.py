@@ -128,3 +128,13 @@ def test_clips_for_the_choice_of_a_layer_come_from_all_parts_of_a_corpus():
     assert min(drawn) < 50
     assert max(drawn) > 150
     assert len(drawn_clips(clips, aligned, 10**6, seed=0)) == 100
+
+
+def test_features_in_bf16_are_near_those_in_fp32_and_belong_to_another_digest(model):
+    wave = noise(8_000)
+    sources = [hidden_source(model, 2, device="cpu", precision=p) for p in ("fp32", "bf16")]
+    exact, rounded = (s.compute(Clip("a", Path("a"), wave.size), lambda: wave) for s in sources)
+    assert sources[1].model_digest == f"{sources[0].model_digest} bf16"
+    assert rounded.dtype == np.float32
+    distance = np.linalg.norm(rounded - exact) / np.linalg.norm(exact)
+    assert 1e-5 < distance < 0.05

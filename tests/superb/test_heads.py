@@ -3,10 +3,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from earbit.errors import ConfigError
 from earbit.heads.head import HeadShape, WeightedSum
 from earbit.heads.linear import FrameLinear, MeanPoolLinear
+from earbit.heads.lstm import run_lstm
 from earbit.heads.recurrent import Blstm, FrameLstm
 from earbit.heads.table import HEADS
 from earbit.heads.xvector import XVector
@@ -257,3 +259,25 @@ def test_features_are_masked_in_training_and_left_alone_in_evaluation():
     assert not torch.equal(module(*batch), module(*batch))
     module.dropout.p, module.lstm.dropout = 0.0, 0.0
     assert not torch.equal(module(*batch), module(*batch))
+
+
+@pytest.mark.parametrize(("n_layers", "is_two_way"), [(1, False), (2, True)])
+def test_an_lstm_over_padded_clips_has_the_outputs_and_gradients_of_packed_sequences(
+    n_layers, is_two_way
+):
+    torch.manual_seed(0)
+    lstm = torch.nn.LSTM(5, 4, n_layers, batch_first=True, bidirectional=is_two_way)
+    lengths = torch.tensor([3, 9, 1, 6])
+    x = torch.randn(4, 9, 5)
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    expected = pad_packed_sequence(lstm(packed)[0], batch_first=True)[0]
+    got = run_lstm(lstm, x, lengths)
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)
+    weights = list(lstm.parameters())
+    direction = torch.randn_like(expected)
+    for a, b in zip(
+        torch.autograd.grad((got * direction).sum(), weights),
+        torch.autograd.grad((expected * direction).sum(), weights),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=0)

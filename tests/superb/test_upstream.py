@@ -164,3 +164,17 @@ def test_a_program_gives_the_states_of_its_model(model, tmp_path):
     assert got.shape == expected.shape
     assert np.abs(got - expected).max() < 1e-3 * np.abs(expected).max()
     assert upstream.digest == program_upstream(program, 1).digest != weights_digest(model)
+
+
+def test_products_of_a_model_in_bf16_give_other_features_of_the_same_model(model):
+    exact, rounded = (model_upstream("m", model, precision=p) for p in ("fp32", "bf16"))
+    assert rounded.digest != exact.digest
+    assert rounded.model_digest == exact.model_digest == weights_digest(model)
+    a, b = (upstream.features("a", lambda: AUDIO) for upstream in (exact, rounded))
+    assert b.dtype == np.float32
+    assert 1e-5 < np.linalg.norm(a - b) / np.linalg.norm(a) < 0.05
+
+
+def test_only_a_model_in_pytorch_has_another_precision():
+    with pytest.raises(ConfigError, match="fbank with --precision bf16"):
+        upstream_named("fbank", seed=0, threads=1, precision="bf16")

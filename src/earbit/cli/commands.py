@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from earbit.cli.arguments import Command
+from earbit.cli.choosing import choose
 from earbit.cli.exporting import export
 from earbit.cli.judging import curves, profile, propagation
 from earbit.cli.pretraining import pretrain, units
@@ -21,6 +22,7 @@ COMMANDS: dict[str, Command] = {
     "quantize": quantize,
     "propagation": propagation,
     "profile": profile,
+    "choose": choose,
     "superb": superb,
     "superb report": superb_report,
     "export": export,

@@ -76,6 +76,10 @@ def units(
         str | None,
         Option("auto|cpu|cuda", "Device of --model. Default: auto, CUDA if there is a GPU."),
     ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"] | None,
+        Option("fp32|bf16|fp16", "Precision of the products of --model. Default: fp32."),
+    ] = None,
     seed: Seed = 0,
     resplit: Resplit = False,
     json: Json = None,
@@ -103,6 +107,7 @@ def units(
         (
             ("--layer", layer, ("--model", "--features")),
             ("--device", device, ("--model",)),
+            ("--precision", precision, ("--model",)),
             ("--rate-hz", rate_hz, ("--features", "--labels")),
             ("--fraction", fraction, (None, "--model", "--features")),
             ("--memory-gb", memory_gb, (None, "--model", "--features")),
@@ -127,6 +132,7 @@ def units(
                 layer=layer,
                 rate_hz=rate_hz,
                 device=device or "auto",
+                precision=precision or "fp32",
             ),
             n_units=n_units,
             seed=seed,

@@ -104,6 +104,13 @@ def superb(
     lm_weights: LmWeights = (),
     threads: Annotated[int, Option("N", "Threads of a program.")] = 1,
     device: Device = "auto",
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"],
+        Option(
+            "fp32|bf16|fp16",
+            "Precision of the products of a model in PyTorch. With --finetune: --set precision=.",
+        ),
+    ] = "fp32",
     seed: Seed = 0,
     resplit: Resplit = False,
     json: Json = None,
@@ -129,6 +136,7 @@ def superb(
         "--beam": beam is not None,
         "--lm-weights": bool(lm_weights),
         "--threads": threads != 1,
+        "--precision": precision != "fp32",
     }
     if finetune and (used := [flag for flag, is_used in for_frozen.items() if is_used]):
         raise ConfigError(
@@ -176,6 +184,7 @@ def superb(
                 seed=seed,
                 threads=threads,
                 device=device,
+                precision=precision,
                 resplit=resplit,
                 cache=cache,
                 lm=open_language_model(lm, beam, lm_weights),

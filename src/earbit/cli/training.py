@@ -22,6 +22,7 @@ from earbit.cli.options import (
     TrainDevice,
 )
 from earbit.corpora.table import CORPORA, published_named
+from earbit.model_names import distinct_models
 from earbit.output import emit, for_terminal, goes_on, print_text
 from earbit.presets import require_preset
 from earbit.superb.tasks import TASKS
@@ -30,12 +31,57 @@ from earbit.superb.tasks import TASKS
 def study(
     corpus: Corpus = "synthetic",
     scale: Annotated[
-        Literal["tiny"], Option("", "Amount of training. tiny takes minutes on two cores.")
+        Literal["tiny", "small", "full"],
+        Option(
+            "tiny|small|full",
+            "Models and amount of training. tiny takes minutes on two cores; small is for hours of "
+            "speech on one GPU, or a patient CPU; full is the paper, for 32 GPUs.",
+        ),
     ] = "tiny",
-    encoders: Annotated[tuple[str, ...], Option("PRESET", f"Presets to compare. {PRESETS_ARE}")] = (
-        "hubert-tiny",
-        "sparseformer-dn-tiny",
-    ),
+    encoders: Annotated[
+        tuple[str, ...],
+        Option("PRESET", f"Presets to compare. Default: the five of the scale. {PRESETS_ARE}"),
+    ] = (),
+    plans: Annotated[
+        tuple[str, ...],
+        Option("PLAN", f"Plans to compare. Default: fp32 w1a1. {PLANS_ARE}"),
+    ] = (),
+    tasks: Annotated[
+        tuple[str, ...],
+        Option("TASK", f"Tasks of SUPERB, or all: {', '.join(TASKS)}."),
+    ] = ("all",),
+    task_data: Annotated[
+        tuple[str, ...],
+        Option(
+            "CORPUS",
+            "Corpora of the tasks, as in `superb --data`, or TASK=CORPUS; the first that serves a "
+            "task is taken. Default: the corpus itself.",
+        ),
+    ] = (),
+    seeds: Annotated[int, Option("N", "Number of seeds, from --seed on.")] = 1,
+    set: Annotated[
+        tuple[str, ...],
+        Option(
+            "KEY=VALUE",
+            "Change fields of the recipe of every encoder, for example model.front_end.n_mels=40, "
+            "or of the quantization, for example quantize.weights.logits=0. Can be repeated.",
+        ),
+    ] = (),
+    pretrain_steps: Annotated[int | None, Option("N", "Updates of each pre-training.")] = None,
+    quantize_steps: Annotated[
+        tuple[int, ...], Option("N", "Updates of the stages of quantization: one number, or two.")
+    ] = (),
+    head_steps: Annotated[int | None, Option("N", "Updates of each head of a task.")] = None,
+    jobs: Annotated[
+        int | None,
+        Option(
+            "N",
+            "Steps at a time, which share the cores. Default: tiny one for each core, others 1.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, Option("", "Only print steps, hours, disk and the lines for torchrun.")
+    ] = False,
     out: Annotated[Path, Option("DIR", "Output folder.")] = Path("earbit-study"),
     seed: Seed = 0,
     resplit: Resplit = False,
@@ -44,18 +90,43 @@ def study(
 
       earbit study --out study
       earbit study --corpus my-audio --encoders hubert-tiny conformer-tiny --out study
+      earbit study --corpus my-audio --task-data words ks=commands --plans fp32 w8a8 w1a1 --seeds 3
 
-    The corpus needs `keyword` labels for the evaluation (docs/corpus.md).  The same command resumes
-    an interrupted study.  Results: OUT/results.json and OUT/report.html.
+    Tasks whose labels the corpora do not have are left out (docs/corpus.md).  The same command
+    resumes an interrupted study; with other options only what changed runs again.  A step that
+    fails leaves the others.  Results: OUT/results.json and OUT/report.html (docs/study.md).
     """
     require_corpus(corpus)
     for encoder in encoders:
         require_preset(encoder)
+    from earbit.study.request import Request
     from earbit.study.run import run_study
+    from earbit.study.scale import changed, scale_named
 
+    request = Request(
+        scale_name=scale,
+        scale=changed(
+            scale_named(scale),
+            encoders=distinct_models(encoders) if encoders else (),
+            plans=plans,
+            settings=set,
+            pretrain_steps=pretrain_steps,
+            quantize_steps=quantize_steps,
+            head_steps=head_steps,
+        ),
+        corpus=corpus,
+        task_data=task_data,
+        tasks=tasks,
+        seed=seed,
+        n_seeds=seeds,
+        resplit=resplit,
+        settings=set,
+        jobs=jobs,
+    )
     with goes_on(out):
-        report = run_study(corpus, encoders, scale=scale, out_dir=out, seed=seed, resplit=resplit)
-    print_text(report)
+        ended = run_study(request, out, dry_run=dry_run)
+    print_text(ended.text)
+    ended.check(out)
 
 
 def report(

@@ -10,7 +10,7 @@ import torch
 from earbit.errors import UnsupportedError
 from earbit.export.code_attention import code_attention
 from earbit.export.leaves import input_bits, is_binary, lower_linear, step_of, with_factor
-from earbit.export.plain import Binarizer, BinaryProduct, PlainProgram
+from earbit.export.plain import Binarizer, BinaryProduct, PlainProgram, of_module
 from earbit.export.position_bias import lower_gate
 from earbit.export.thresholds import signed_bits
 from earbit.nn.attention import SelfAttention
@@ -23,6 +23,7 @@ Operands = Literal["floats", "bits", "codes"]
 """Operands of attention products. `bits` if all products have 1 bit on both sides."""
 
 
+@of_module
 def lower_attention(
     program: PlainProgram, name: str, block: SelfAttention, value: int, distances: int | None = None
 ) -> int:

@@ -12,7 +12,7 @@ from earbit.export.leaves import (
     lower_conv,
     lower_linear,
 )
-from earbit.export.plain import PlainProgram
+from earbit.export.plain import PlainProgram, of_module
 from earbit.nn.leaves import Conv1d
 from earbit.nn.norms import ChannelNorm
 from earbit.nn.positional import PositionalConv
@@ -37,6 +37,7 @@ def lower_norm(
     )
 
 
+@of_module
 def lower_position(program: PlainProgram, name: str, position: PositionalConv, value: int) -> int:
     """Lowers the positional convolution."""
     conv = position.conv

@@ -19,7 +19,7 @@ from earbit.export.leaves import (
     scale_and_bias,
     step_of,
 )
-from earbit.export.plain import BinaryProduct, PlainProgram
+from earbit.export.plain import BinaryProduct, PlainProgram, of_module
 from earbit.nn.convolution_module import GatedConvolution, UngatedConvolution
 from earbit.nn.leaves import Conv1d
 from earbit.nn.precision import W1A1
@@ -27,6 +27,7 @@ from earbit.quantize.leaves import QuantizedConv1d
 from earbit.quantize.weights import weight_scale
 
 
+@of_module
 def lower_gated_convolution(
     program: PlainProgram, name: str, block: GatedConvolution, value: int
 ) -> int:
@@ -36,6 +37,7 @@ def lower_gated_convolution(
     return _depthwise_and_project(program, name, block, program.add("glu", [value]))
 
 
+@of_module
 def lower_ungated_convolution(
     program: PlainProgram, name: str, block: UngatedConvolution, value: int
 ) -> int:
@@ -57,6 +59,7 @@ def _depthwise_and_project(
     return lower_linear(program, f"{name}.project", block.project, value)
 
 
+@of_module
 def _depthwise_input(program: PlainProgram, name: str, leaf: Conv1d, value: int) -> int:
     if not is_binary(name, leaf):
         return input_bits(program, name, leaf, value)
@@ -64,6 +67,7 @@ def _depthwise_input(program: PlainProgram, name: str, leaf: Conv1d, value: int)
     return program.binarize(value, replace(input_binarizer(name, leaf), n_groups=1))
 
 
+@of_module
 def lower_depthwise(
     program: PlainProgram, name: str, leaf: Conv1d, value: int, *, pad_right: int
 ) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from earbit.errors import UnsupportedError
 from earbit.export.blocks import lower_norm
 from earbit.export.leaves import activation, affine_of, frames_mean, input_bits, lower_conv
-from earbit.export.plain import PlainProgram
+from earbit.export.plain import PlainProgram, of_module
 from earbit.nn.filterbank import (
     FFT_SAMPLES,
     FLOOR,
@@ -50,6 +50,7 @@ def lower_filterbank(program: PlainProgram, front_end: Filterbank, waveform: int
     return program.add_affine(energies, affine_of(front_end.norm))
 
 
+@of_module
 def lower_convolutions(program: PlainProgram, name: str, front_end: FrontEnd, waveform: int) -> int:
     """Lowers the convolutional front end to features, a vector per 20 ms.
 

@@ -67,6 +67,7 @@ class _Fusion:
                 ints=final.ints,
                 floats=final.floats,
                 tensors=final.tensors,
+                module=op.module,
             )
             if op.binarizer is not None:
                 program.bits[op.binarizer.leaf_name] = new_values[i + 1]
@@ -143,7 +144,7 @@ def _waveform_bits(conv: PlainOp, norm: PlainOp, binarizer: Binarizer) -> PlainO
     ints = {"kernel": conv.ints["kernel"], "stride": conv.ints["stride"]}
     return PlainOp(
         "waveform_bits", conv.inputs, ints, {"eps": norm.floats["eps"]}, tensors,
-        binarizer=binarizer,
+        binarizer=binarizer, module=conv.module,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from earbit.export.arrays import array as array
 from earbit.export.arrays import step_of as step_of
 from earbit.export.arrays import tap_by_tap
 from earbit.export.codes import code_product, quantize
-from earbit.export.plain import Affine, Binarizer, BinaryProduct, PlainProgram
+from earbit.export.plain import Affine, Binarizer, BinaryProduct, PlainProgram, of_module
 from earbit.export.thresholds import Bits, signed_bits, unsigned_bits
 from earbit.nn.leaves import ActivationName, Conv1d, Linear
 from earbit.nn.norms import FrameBatchNorm
@@ -68,6 +68,7 @@ def activation(program: PlainProgram, value: int, name: ActivationName) -> int:
     return value if name == "none" else program.add(name, [value])
 
 
+@of_module
 def lower_linear(program: PlainProgram, name: str, leaf: Linear, value: int) -> int:
     """Lowers a linear layer.
 
@@ -80,6 +81,7 @@ def lower_linear(program: PlainProgram, name: str, leaf: Linear, value: int) -> 
     return program.add("conv_f32", [value], ints=ints, tensors=float_weights(leaf))
 
 
+@of_module
 def lower_conv(program: PlainProgram, name: str, leaf: Conv1d, value: int, *, drop: int = 0) -> int:
     """Lowers a convolution without its last `drop` frames."""
     n_pad = int(leaf.padding[0])
@@ -104,6 +106,7 @@ def frames_mean(program: PlainProgram, value: int, conv: Conv1d) -> int:
     return program.add("depthwise_f32", [value], ints=shape, tensors={"weight": weight})
 
 
+@of_module
 def input_bits(program: PlainProgram, name: str, leaf: Linear | Conv1d, value: int) -> int:
     """Input of a leaf from a float value: bits, codes, or the value itself."""
     if is_binary(name, leaf):

@@ -6,8 +6,11 @@ affine map, an activation, a binarizer.  It does not look at what reads or made 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -16,6 +19,8 @@ from earbit.export.thresholds import Bits
 
 AFFINE = "affine"
 BINARIZE = "binarize"
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class PlainOp:
     product: BinaryProduct | None = None
     affine: Affine | None = None
     binarizer: Binarizer | None = None
+    module: str = ""
+    """Name of the module that the op computes; empty outside of leaves and blocks with a role."""
 
 
 @dataclass(slots=True)
@@ -76,6 +83,17 @@ class PlainProgram:
     """Values of the hidden states, with the encoder's input first."""
     codes: dict[int, str] = field(default_factory=dict)
     """Leaf names by values of their codes, which `verify` compares."""
+    module: str = ""
+    """Name of the module that is being lowered."""
+
+    @contextmanager
+    def lowering(self, module: str) -> Iterator[None]:
+        """Context in which ops are added for a module."""
+        before, self.module = self.module, module
+        try:
+            yield
+        finally:
+            self.module = before
 
     def add(
         self,
@@ -95,16 +113,30 @@ class PlainProgram:
             dict(floats or {}),
             dict(tensors or {}),
             product=product,
+            module=self.module,
         )
         self.ops.append(plain)
         return len(self.ops)
 
     def add_affine(self, value: int, affine: Affine) -> int:
         """Applies an affine map to every column of a float value."""
-        self.ops.append(PlainOp(AFFINE, (value,), affine=affine))
+        self.ops.append(PlainOp(AFFINE, (value,), affine=affine, module=self.module))
         return len(self.ops)
 
     def binarize(self, value: int, binarizer: Binarizer) -> int:
         """Converts a float value to bits."""
-        self.ops.append(PlainOp(BINARIZE, (value,), binarizer=binarizer))
+        self.ops.append(PlainOp(BINARIZE, (value,), binarizer=binarizer, module=self.module))
         return len(self.ops)
+
+
+def of_module(
+    lower: Callable[Concatenate[PlainProgram, str, P], R],
+) -> Callable[Concatenate[PlainProgram, str, P], R]:
+    """Records the name of the module, the second argument, in the ops that a function adds."""
+
+    @functools.wraps(lower)
+    def lower_named(program: PlainProgram, name: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with program.lowering(name):
+            return lower(program, name, *args, **kwargs)
+
+    return lower_named

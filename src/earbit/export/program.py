@@ -31,6 +31,8 @@ class Program:
     """Values of the hidden states, with the encoder's input first."""
     bits: dict[str, int] = field(default_factory=dict)
     """Packed operands by leaf name, which `verify` compares."""
+    modules: list[str] = field(default_factory=list)
+    """Name of the module that each op computes, or empty; not part of the file."""
     head: dict[str, Any] | None = None
     """Task, value of the scores and labels of a head, else None."""
 
@@ -42,6 +44,7 @@ class Program:
         ints: Mapping[str, int] | None = None,
         floats: Mapping[str, float] | None = None,
         tensors: Mapping[str, np.ndarray] | None = None,
+        module: str = "",
     ) -> int:
         """Appends an op and returns the value that it makes."""
         names = {}
@@ -57,6 +60,7 @@ class Program:
                 "tensors": names,
             }
         )
+        self.modules.append(module)
         return len(self.ops)
 
 

@@ -10,7 +10,7 @@ import torch
 from earbit.export.attention import context_of_bits, operands_of, product_scale
 from earbit.export.code_attention import relative_code_attention
 from earbit.export.leaves import array, input_bits, lower_linear
-from earbit.export.plain import Binarizer, PlainProgram
+from earbit.export.plain import Binarizer, PlainProgram, of_module
 from earbit.export.thresholds import Bits, Floats, signed_bits
 from earbit.nn.relative_attention import RelativeAttention
 
@@ -25,6 +25,7 @@ def lower_distances(program: PlainProgram, value: int, d_model: int) -> int:
     )
 
 
+@of_module
 def lower_relative_attention(
     program: PlainProgram, name: str, block: RelativeAttention, value: int, distances: int
 ) -> int:

@@ -47,7 +47,8 @@ from earbit.superb.rejection import without_rejection
 from earbit.superb.runner import require_parts, say_short, say_splits
 from earbit.superb.task import FINETUNED, Protocol, Task
 from earbit.superb.work import Settings, named_work
-from earbit.upstream.planned import Export, require_pytorch
+from earbit.upstream.names import require_pytorch
+from earbit.upstream.planned import Export
 from earbit.upstream.upstream import model_named
 
 LR = 1e-3

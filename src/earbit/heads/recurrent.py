@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from earbit.heads.head import Head, HeadShape
+from earbit.heads.lstm import run_lstm
 from earbit.heads.spec_augment import spec_augment
 from earbit.nn.leaves import Linear
 
@@ -61,11 +61,3 @@ class FrameLstm(Head):
         h_BTH = run_lstm(self.lstm, self.layers(states_LBTD), lengths)
         y_BTC: Tensor = self.output(h_BTH)
         return y_BTC
-
-
-def run_lstm(lstm: torch.nn.LSTM, x_BTD: Tensor, lengths: Tensor) -> Tensor:
-    """Outputs of an LSTM, which never reads padding; padded outputs are zero."""
-    packed = pack_padded_sequence(x_BTD, lengths.cpu(), batch_first=True, enforce_sorted=False)
-    outputs, _ = lstm(packed)
-    h_BTH: Tensor = pad_packed_sequence(outputs, batch_first=True, total_length=x_BTD.shape[1])[0]
-    return h_BTH

@@ -21,7 +21,7 @@ from earbit.errors import ConfigError, DataError
 from earbit.frames import FRAME_RATE_HZ, HOP_SAMPLES, MIN_SAMPLES, n_frames_of, n_samples_of
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.nn.devices import device_named
+from earbit.nn.devices import TrainPrecision, autocast, device_named
 from earbit.progress import progress, say
 from earbit.units.discover import FIRST_CENTRE_S, Alignment, UnitConfig
 from earbit.units.kmeans import fit_kmeans
@@ -57,6 +57,7 @@ def source_of_model(
     config: UnitConfig,
     *,
     device: str = "auto",
+    precision: TrainPrecision = "fp32",
     known: int | None = None,
 ) -> FeatureSource:
     """`hidden_source` of a layer by number, `default`, or `auto`.
@@ -73,17 +74,23 @@ def source_of_model(
                 model, opened(), phone_alignments(where), config=config, device=device
             )
         )
-    return hidden_source(model, number, device=device)
+    return hidden_source(model, number, device=device, precision=precision)
 
 
-def hidden_source(model: AudioModel, layer: int, *, device: str = "auto") -> FeatureSource:
-    """Output of a layer, counted from 1, at 50 Hz; without masks and in evaluation mode."""
+def hidden_source(
+    model: AudioModel, layer: int, *, device: str = "auto", precision: TrainPrecision = "fp32"
+) -> FeatureSource:
+    """Output of a layer, counted from 1, at 50 Hz; without masks and in evaluation mode.
+
+    precision: of products.  Units of lower precisions belong to a digest that names it.
+    """
     where = device_named(device)
-    digest = weights_digest(model)
+    digest = features_digest(model, precision)
     model.eval().to(where)
 
     def compute(clip: Clip, audio: Audio) -> Array:
-        states_LTD = hidden_states(model, audio(), layers=(layer,))
+        with autocast(where, precision):
+            states_LTD = hidden_states(model, audio(), layers=(layer,))
         return np.asarray(states_LTD[0])
 
     return FeatureSource(
@@ -94,6 +101,12 @@ def hidden_source(model: AudioModel, layer: int, *, device: str = "auto") -> Fea
         model_digest=digest,
         in_workers=False,
     )
+
+
+def features_digest(model: AudioModel, precision: TrainPrecision) -> str:
+    """Digest of a model and of the precision of its products, if that is not fp32."""
+    digest = weights_digest(model)
+    return digest if precision == "fp32" else f"{digest} {precision}"
 
 
 @torch.inference_mode()

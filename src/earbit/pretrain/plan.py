@@ -165,7 +165,7 @@ def render_plan(plan: Mapping[str, Any]) -> str:
         ("epochs", _sum(plan["epochs"], ",.1f")),
         ("memory of each device", f"{_gb(sum(memory.values()))} or more ({parts})"),
         ("time of a step", f"{plan['seconds_per_step']:,.2f} s"),
-        ("time", f"{_sum(plan['hours'], ',.1f')} hours"),
+        ("time", _time(plan["hours"])),
         ("a checkpoint", _gb(plan["checkpoint_bytes"])),
         ("disk", _gb(plan["disk_bytes"])),
     ]
@@ -183,6 +183,12 @@ def _sum(values: Sequence[float], form: str) -> str:
     """One value, or those of two iterations and their sum."""
     texts = [f"{value:{form}}" for value in values]
     return texts[0] if len(texts) == 1 else f"{' + '.join(texts)} = {sum(values):{form}}"
+
+
+def _time(hours: Sequence[float]) -> str:
+    if sum(hours) < 1:
+        return f"{_sum([60 * h for h in hours], '.1f')} minutes"
+    return f"{_sum(hours, ',.1f')} hours"
 
 
 def _gb(n_bytes: float) -> str:

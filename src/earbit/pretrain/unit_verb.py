@@ -10,6 +10,7 @@ from typing import Any
 from earbit.audio.training_corpus import Opened
 from earbit.errors import ConfigError
 from earbit.load import preset_or_model
+from earbit.nn.devices import TrainPrecision
 from earbit.pretrain.hidden import source_of_model
 from earbit.units.discover import UnitConfig
 from earbit.units.labelled import open_training_corpus
@@ -31,6 +32,8 @@ class Clustered:
     rate_hz: float = 50.0
     """Frames per second of `features`."""
     device: str = "auto"
+    precision: TrainPrecision = "fp32"
+    """Of the products of a model."""
 
 
 def units_of(
@@ -71,5 +74,11 @@ def _source(where: str, opened: Opened, clustered: Clustered, config: UnitConfig
         return mfcc_source()
     model = preset_or_model(clustered.model, config.seed)
     return source_of_model(
-        model, layer or "default", where, opened, config, device=clustered.device
+        model,
+        layer or "default",
+        where,
+        opened,
+        config,
+        device=clustered.device,
+        precision=clustered.precision,
     )

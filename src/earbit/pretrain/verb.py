@@ -148,6 +148,7 @@ def _hidden(recipe: RecipeConfig, folders: Mapping[int, Path], opened: Opened) -
         opened,
         recipe.stage(2).unit_config,
         device=recipe.train.machine.device,
+        precision=recipe.train.precision,
         known=_layer_in(folders[2] / UNITS),
     )
 

@@ -6,15 +6,16 @@ import shutil
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import get_args
 
 from earbit.audio.clips import ClipTable, read_clip
 from earbit.audio.training_corpus import TrainingCorpus
 from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder
 from earbit.load import load_model
-from earbit.model_digest import weights_digest
 from earbit.model_names import MODEL_FILE_NAME
-from earbit.pretrain.hidden import hidden_source
+from earbit.nn.devices import TrainPrecision
+from earbit.pretrain.hidden import features_digest, hidden_source
 from earbit.units.assign import label_clips
 from earbit.units.discover import KMEANS, LABELS
 from earbit.units.kmeans import KMeans
@@ -68,6 +69,7 @@ def _source_of(header: LabelHeader, units: Path, device: str) -> FeatureSource:
             "first iteration, keep both iterations in one folder"
         )
     model = load_model(path)
-    if weights_digest(model) != header.model_digest:
-        raise DataError(f"{path}: another model than that of the units in {units}")
-    return hidden_source(model, header.layer, device=device)
+    for precision in get_args(TrainPrecision):
+        if features_digest(model, precision) == header.model_digest:
+            return hidden_source(model, header.layer, device=device, precision=precision)
+    raise DataError(f"{path}: another model than that of the units in {units}")

@@ -1,292 +1,199 @@
-"""`earbit study`: pre-train, quantize, cost, score, export, measure; then results and report.
-
-Every stage writes its result atomically into its own folder.  Stages with a result are skipped, so
-an interrupted study resumes.
-"""
+"""`earbit study`: the comparison of encoders and precisions, from a corpus to a report."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import json
-import platform
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-import earbit
-from earbit.audio.corpus import Corpus, decoded_corpus, naming_unusable, open_corpus, say_ignored
-from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.training_split import training_split
-from earbit.bench.side_by_side import bench
-from earbit.config import to_dict
-from earbit.cost.lengths import macs_by_length
-from earbit.cost.profile import profile_model
-from earbit.cost.records import to_json
-from earbit.errors import ConfigError
-from earbit.export.verb import export_to
-from earbit.files import make_folder, write_json
+from earbit.audio.corpus import say_unusable
+from earbit.errors import ConfigError, DataError, EarbitError
+from earbit.files import refuse_other_files, write_json
 from earbit.folder_lock import only_process_in
-from earbit.load import load_model, random_model
-from earbit.model_names import distinct_models
-from earbit.presets import preset
-from earbit.pretrain.verb import pretrain_on
 from earbit.progress import say
-from earbit.quantize.convert import precisions_of
-from earbit.quantize.stages import quantize_on
-from earbit.study.old_report import bits_equal, write_report
-from earbit.study.scale import Scale, scale_named
-from earbit.study.score import score_on
-from earbit.superb.examples import task_splits
-from earbit.superb.tasks import task_named
-from earbit.terminal import printable
-from earbit.units.discover import UnitConfig
-from earbit.units.labelled import TrainingData, open_training_corpus, training_data
+from earbit.study.dry_run import disk_bytes, render_dry_run, torchrun_lines
+from earbit.study.estimates import estimated
+from earbit.study.graph import Graph
+from earbit.study.outcome import Outcome
+from earbit.study.overview import overview_of
+from earbit.study.report.page import write_report
+from earbit.study.request import Request, served
+from earbit.study.results import Results
+from earbit.study.schedule import run_graph
+from earbit.study.stages.table import function_of
+from earbit.study.step import Place, Step, places_of, read_result
+from earbit.study.summary import summary
+from earbit.study.workers import Workers
+from earbit.units.labelled import open_training_corpus
 
-PLANS = ("fp32", "w1a1")
-UNTRAINED = "random weights"
-"""Folder of the untrained baseline."""
-STAGES_OF_PLAN = ("train", "cost", "export", "ks", "bench")
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study that decodes and labels its corpus when a stage first needs it."""
-
-    corpus_where: str
-    opened: Corpus
-    out_dir: Path
-    scale: Scale
-    seed: int
-    n_stages: int
-    resplit: bool = False
-    stage_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-
-    @cached_property
-    def corpus(self) -> tuple[Corpus, Mapping[str, np.ndarray]]:
-        """The corpus and its audio, decoded once."""
-        decoded, waveforms = decoded_corpus(self.opened, self.out_dir)
-        # Without damaged files, a class may be missing.
-        check_serves(decoded)
-        return decoded, waveforms
-
-    @cached_property
-    def data(self) -> TrainingData:
-        """The corpus split and labelled with units."""
-        corpus = open_training_corpus(self.corpus_where, resplit=self.resplit)
-        config = UnitConfig(n_units=self.scale.n_units, seed=self.seed)
-        return training_data(self.corpus_where, corpus, self.out_dir / "units", config)
-
-    def longest_clip(self) -> np.ndarray:
-        """Audio of the longest clip, for `verify`."""
-        data = self.data
-        return data.read(max(data.valid, key=lambda clip: clip.n_samples))
-
-    def stage(self, folder: Path, name: str, run: Callable[[Path], Any]) -> Any:
-        """Returns the result of a stage, run now or read from its folder."""
-        number = next(self.stage_numbers)
-        done = folder / f"{name}.json"
-        if done.exists():
-            return json.loads(done.read_text(encoding="utf-8"))
-        make_folder(folder)
-        start_s = time.monotonic()
-        where = " ".join(folder.relative_to(self.out_dir).parts)
-        say(f"[{number} of {self.n_stages}] {where}: {name}")
-        result = {"result": run(folder), "wall_s": round(time.monotonic() - start_s, 2)}
-        write_json(done, result)
-        return json.loads(done.read_text(encoding="utf-8"))
+STUDY_NAME = "study.json"
+RESULTS_NAME = "results.json"
+REPORT_NAME = "report.html"
 
 
-def check_serves(corpus: Corpus) -> None:
-    """Raises DataError, without reading audio, if labels or splits do not suffice for the study."""
-    with naming_unusable(corpus):
-        task_splits(task_named("ks"), corpus)
-        training_split(corpus)
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of a study."""
+
+    text: str
+    """The summary."""
+    n_failed: int = 0
+    n_not_run: int = 0
+    is_bug: bool = False
+    """Whether a step failed by a bug of earbit."""
+
+    def check(self, out_dir: Path) -> None:
+        """Raises DataError if a step failed, or SystemExit with 1 if that is a bug."""
+        if not self.n_failed:
+            return
+        after = f", {self.n_not_run} that need them were not run" if self.n_not_run else ""
+        text = (
+            f"{self.n_failed} steps failed{after}; {out_dir / RESULTS_NAME} has the others; the "
+            "same command runs them again"
+        )
+        if self.is_bug:
+            say(f"earbit: {text}")
+            raise SystemExit(1)
+        raise DataError(text)
 
 
-def run_study(
-    corpus: str,
-    encoders: Sequence[str],
-    *,
-    scale: str,
-    out_dir: Path,
-    seed: int,
-    resplit: bool = False,
-) -> str:
-    """Runs or resumes a study, writes results.json and report.html, returns a short text.
+def run_study(request: Request, out_dir: Path, *, dry_run: bool = False) -> Ended:
+    """Runs or resumes a study, and writes results.json and report.html.
 
-    resplit: ignores the `split` of the corpus and draws new ones.  Before training, raises
-    ConfigError if `out_dir` holds a study with other settings or is in use by another process, and
-    DataError for a corpus without the labels that scoring needs.
+    Before the first step, raises ConfigError for unknown names and if `out_dir` holds other files
+    or a study of another corpus or scale, or is in use by another process; and DataError for a
+    corpus without usable audio, and for a disk with too little space.  A step that fails does not
+    stop those that do not need it.
     """
-    if not encoders:
-        raise ConfigError("--encoders without a name; give at least one preset")
-    for name in encoders:
-        preset(name)
-    encoders = distinct_models(encoders)
-    n_stages = len(encoders) * (1 + len(PLANS) * len(STAGES_OF_PLAN))
-    opened = open_corpus(corpus, resplit=resplit)
-    say_ignored(opened)
-    check_serves(opened)
-    study = Study(corpus, opened, out_dir, scale_named(scale), seed, n_stages, resplit)
+    request.check()
+    if dry_run:
+        opened = _opened(request, out_dir, is_measured=True)
+        lines = torchrun_lines(opened.steps, opened.places, request)
+        return Ended(render_dry_run(opened.results, opened.places, lines))
+    _check_files(out_dir)
     with only_process_in(out_dir):
-        settings = {
-            "earbit": earbit.__version__,
-            "corpus": corpus,
-            "corpus_digest": opened.digest,
-            "resplit": resplit,
-            "encoders": list(encoders),
-            "scale": scale,
-            "scale_settings": to_dict(study.scale),
-            "seed": seed,
+        opened = _opened(request, out_dir)
+        kept = opened.kept
+        _check_same(out_dir, kept)
+        _check_disk(opened.steps, opened.places, out_dir, request.n_jobs)
+        write_json(out_dir / STUDY_NAME, kept)
+        for line in torchrun_lines(opened.steps, opened.places, request):
+            say(line)
+        return _run(opened.results, opened.places, out_dir)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A study whose corpora are opened."""
+
+    results: Results
+    places: Mapping[str, Place]
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        return self.results.steps
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What a folder keeps."""
+        request = self.results.request
+        return {
+            "corpus": request.corpus,
+            "corpus_digest": self.results.corpus_digest,
+            "scale": request.scale_name,
         }
-        _check_settings(out_dir / "study.json", settings)
-        start_s = time.monotonic()
-        rows = [row for encoder in encoders for row in _encoder_rows(study, encoder)]
-        results = {
-            "settings": settings,
-            "scale": settings["scale_settings"],
-            "machine": _machine(),
-            "corpus": _corpus_figures(out_dir),
-            "wall_s_of_this_run": round(time.monotonic() - start_s, 1),
-            "rows": rows,
-            "cost_by_length": macs_by_length({encoder: preset(encoder) for encoder in encoders}),
-            "random_weights": {encoder: _score_untrained(study, encoder) for encoder in encoders},
-        }
-        write_json(out_dir / "results.json", results)
-        write_report(results, out_dir / "report.html")
-        return summary(results, out_dir)
 
 
-def _encoder_rows(study: Study, encoder: str) -> list[dict[str, Any]]:
-    """Makes a row per plan; the float model is trained first and teaches the others."""
-    rows = []
-    for plan in PLANS:
-        folder = study.out_dir / encoder / plan
-        training = study.stage(folder, "train", partial(_train, study, encoder, plan))
-        rows.append(
-            {"name": encoder, "plan": plan, "training": training}
-            | _worth_and_cost(study, folder, encoder, plan)
-        )
-    return rows
+def _opened(request: Request, out_dir: Path, *, is_measured: bool = False) -> _Opened:
+    """Opens all corpora, without decoding audio, and builds the graph."""
+    corpus = open_training_corpus(request.corpus, resplit=request.resplit)
+    say_unusable(corpus)
+    found = served(request)
+    for task, reason in found.left_out.items():
+        say(f"{task} is left out: {reason}")
+    graph = Graph(request, found, corpus.digest)
+    steps = estimated(graph.steps(), request, found, is_measured=is_measured)
+    results = Results(request, found, corpus.digest, steps, {})
+    return _Opened(results, places_of(steps, out_dir))
 
 
-def _score_untrained(study: Study, encoder: str) -> dict[str, Any]:
-    """Score of features of random weights, the baseline of training."""
-    folder = study.out_dir / encoder / UNTRAINED
-
-    def score(into: Path) -> Any:
-        model = random_model(preset(encoder), study.seed).eval()
-        corpus, waveforms = study.corpus
-        n_steps = study.scale.head_steps
-        return score_on(
-            model, corpus, waveforms, into / "superb-ks", n_steps=n_steps, seed=study.seed
-        )
-
-    result: dict[str, Any] = study.stage(folder, "ks", score)["result"]
-    return result
-
-
-def _train(study: Study, encoder: str, plan: str, folder: Path) -> dict[str, Any]:
-    if plan == "fp32":
-        recipe = study.scale.recipe(encoder, study.corpus_where, study.seed)
-        return pretrain_on(replace(recipe, resplit=study.resplit), study.data, folder)
-    teacher = load_model(study.out_dir / encoder / "fp32")
-    config = replace(study.scale.quantize(plan, study.seed), resplit=study.resplit)
-    return quantize_on(teacher, config, study.data, folder)
-
-
-def _worth_and_cost(study: Study, folder: Path, encoder: str, plan: str) -> dict[str, Any]:
-    """Cost, export, score and measured time of one trained model."""
-    model = load_model(folder)
-    program = folder / "program.safetensors"
-    scale = study.scale
-
-    def cost(_: Path) -> Any:
-        n_samples = int(scale.seconds * SAMPLE_RATE_HZ)
-        profile = profile_model(
-            model.config, precisions_of(model), n_samples=n_samples, name=encoder, plan=plan
-        )
-        return to_json([profile])[0]
-
-    def export(_: Path) -> Any:
-        clip = study.longest_clip()
-        return export_to(model, program, name=f"{encoder} {plan}", waveform=clip)
-
-    def score(into: Path) -> Any:
-        corpus, waveforms = study.corpus
-        out_dir, n_steps = into / "superb-ks", scale.head_steps
-        return score_on(
-            model, corpus, waveforms, out_dir, n_steps=n_steps, seed=study.seed, program=program
-        )
-
-    def measure(_: Path) -> Any:
-        return bench({plan: program}, seconds=scale.seconds, threads=1, engines=("torch",))
-
-    stages = {"cost": cost, "export": export, "ks": score, "bench": measure}
-    return {name: study.stage(folder, name, run)["result"] for name, run in stages.items()}
+def _run(results: Results, places: Mapping[str, Place], out_dir: Path) -> Ended:
+    request, steps = results.request, results.steps
+    found: dict[str, Outcome] = results.found  # type: ignore[assignment]
+    workers = Workers(request.n_jobs, request.threads)
+    start_s = time.monotonic()
+    try:
+        with overview_of(steps, request.n_jobs) as watcher:
+            run_graph(steps, places, function_of, workers, watcher, found)
+    except KeyboardInterrupt:
+        with contextlib.suppress(EarbitError):
+            write_json(out_dir / RESULTS_NAME, results.as_dict(time.monotonic() - start_s))
+        raise
+    finally:
+        workers.close()
+    tables = results.as_dict(time.monotonic() - start_s)
+    write_json(out_dir / RESULTS_NAME, tables)
+    write_page(tables, out_dir / REPORT_NAME)
+    failed = [one for one in found.values() if one.state == "failed"]
+    return Ended(
+        summary(tables, out_dir),
+        n_failed=len(failed),
+        n_not_run=len(steps) - sum(one.state == "done" for one in found.values()) - len(failed),
+        is_bug=any(one.is_bug for one in failed),
+    )
 
 
-def _check_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Raises ConfigError if the folder holds a study with other settings."""
-    if path.exists():
+def write_page(results: dict[str, Any], path: Path) -> None:
+    """Writes the report, if its packages are installed; the results are there anyway."""
+    try:
+        write_report(results, path)
+    except EarbitError as error:
+        say(f"{path.name} is not written: {error}")
+
+
+def _check_files(out_dir: Path) -> None:
+    """Raises ConfigError if a folder that holds no study holds other files."""
+    if not (out_dir / STUDY_NAME).exists():
+        refuse_other_files(out_dir, {RESULTS_NAME, REPORT_NAME})
+
+
+def _check_same(out_dir: Path, kept: Mapping[str, Any]) -> None:
+    """Raises ConfigError if a folder holds a study of another corpus or scale."""
+    path = out_dir / STUDY_NAME
+    if not path.exists():
+        return
+    try:
         before = json.loads(path.read_text(encoding="utf-8"))
-        now = json.loads(json.dumps(settings))
-        changed = [key for key in now if before.get(key) != now[key]]
-        if changed:
-            raise ConfigError(
-                f"{path.parent}: holds a study with another {', '.join(changed)} "
-                f"({', '.join(str(before.get(key)) for key in changed)}); give another --out"
-            )
-    write_json(path, settings)
-
-
-def _corpus_figures(out_dir: Path) -> dict[str, Any]:
-    units = json.loads((out_dir / "units" / "units.json").read_text(encoding="utf-8"))
-    quarantine = out_dir / "quarantine.jsonl"
-    n_bad = len(quarantine.read_text(encoding="utf-8").splitlines()) if quarantine.exists() else 0
-    return {"units": units, "n_quarantined": n_bad}
-
-
-def _machine() -> dict[str, Any]:
-    from earbit.runtime.doctor import examine
-
-    found = examine()
-    return {
-        "cpu": found["cpu"],
-        "isa": found["isa"],
-        "threads_in_times": 1,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "earbit": earbit.__version__,
-    }
-
-
-def summary(results: dict[str, Any], out_dir: Path) -> str:
-    """The result table as plain text."""
-    lines = [
-        f"{'model':<24}{'plan':<8}{'MB':>8}{'GMAC':>8}{'GBOP':>9}"
-        f"{'ms':>9}{'KS acc':>8}{'bits =':>12}"
-    ]
-    for row in results["rows"]:
-        cost, bench = row["cost"], row["bench"]
-        lines.append(
-            f"{row['name']:<24}{row['plan']:<8}{row['export']['bytes'] / 1e6:>8.2f}"
-            f"{cost['macs'] / 1e9:>8.2f}{cost['bops'] / 1e9:>9.1f}"
-            f"{bench[0]['median_ms']:>9.1f}{row['ks']['value']:>8.3f}"
-            f"{bits_equal(row['export']['agreement']):>12}"
+        changed = [name for name in kept if before.get(name) != kept[name]]
+    except (OSError, ValueError, AttributeError):
+        raise ConfigError(f"{path}: cannot be read; give another --out") from None
+    if "corpus_digest" not in changed and "scale" not in changed:
+        return  # a corpus that has only moved is the same
+    if changed == ["corpus_digest"]:
+        raise ConfigError(
+            f"{out_dir}: holds a study of {kept['corpus']} with other files or labels; give "
+            "another --out"
         )
-    untrained = ", ".join(
-        f"{name} {score['value']:.3f}" for name, score in results["random_weights"].items()
+    name = "corpus" if "corpus_digest" in changed else "scale"
+    raise ConfigError(
+        f"{out_dir}: holds a study with another {name} ({before.get(name)}, here {kept[name]}); "
+        "give another --out"
     )
-    lines.append(f"KS acc of random weights: {untrained}")
-    lines.append(
-        f"MB: program file; ms: measured, one thread, {results['scale']['seconds']:g} s of audio"
-    )
-    lines.append(", ".join(printable(str(out_dir / n)) for n in ("report.html", "results.json")))
-    return "\n".join(lines)
+
+
+def _check_disk(
+    steps: Sequence[Step], places: Mapping[str, Place], out_dir: Path, n_jobs: int
+) -> None:
+    """Raises DataError if the disk has less space than the steps need."""
+    left = [step for step in steps if read_result(step, places[step.id]) is None]
+    needed, free = disk_bytes(left, n_jobs), shutil.disk_usage(out_dir).free
+    if needed > free:
+        raise DataError(
+            f"{out_dir}: the study needs about {needed / 1e9:.1f} GB of disk and "
+            f"{free / 1e9:.1f} GB are free; free some, or give another --out"
+        )

@@ -24,6 +24,7 @@ from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.heads.language_model import LanguageModel
+from earbit.nn.devices import TrainPrecision
 from earbit.superb.finished import claim_tasks, finished_score
 from earbit.superb.folds import run_folds
 from earbit.superb.head_file import HEAD_NAME
@@ -40,6 +41,8 @@ from earbit.upstream.names import is_program
 from earbit.upstream.planned import Export, Planned, planned
 from earbit.upstream.upstream import Upstream, upstream_named
 
+LoadAudio = Callable[[Any], NDArray[np.float32]]
+"""Cut -> waveform; raises DataError for unusable audio."""
 SCRATCH = "superb-features"
 """Folder of cached features in OUT, removed when the scores are written."""
 
@@ -55,20 +58,25 @@ def score_model(
     threads: int = 1,
     resplit: bool = False,
     device: str = "cpu",
+    precision: TrainPrecision = "fp32",
     cache: CacheName = "fp32",
     lm: LanguageModel | None = None,
     plan: str | None = None,
     export: Export | None = None,
+    has_rejection: bool = True,
+    load: LoadAudio = load_waveform,
 ) -> list[dict[str, Any]]:
     """Scores an upstream on tasks and returns their scores.
 
-    where: a name for `upstream_named`.  device: computes features and trains heads.  data: a corpus
-    for all tasks, or `TASK=CORPUS` for each.  cache: as in `frozen_features`.  lm: also decodes
-    speech recognition with a language model.  plan: quantizes a model, calibrated on training
-    clips.  export: scores it from the packed runtime.  Tasks on the same corpus share one pass over
-    the audio.  One task is written to OUT, several are written to OUT/TASK.  Finished tasks keep
-    their scores, and further ones are added.  Raises ConfigError for invalid settings and DataError
-    when a task cannot use the labels or splits, before any audio is decoded.
+    where: a name for `upstream_named`.  device: computes features and trains heads.  precision: of
+    the products of a model in PyTorch.  data: a corpus for all tasks, or `TASK=CORPUS` for each.
+    cache: as in `frozen_features`.  lm: also decodes speech recognition with a language model.
+    plan: quantizes a model, calibrated on training clips.  export: scores it from the packed
+    runtime.  has_rejection: also finds the thresholds of spotted words, on further audio without
+    any.  load: reads the audio of a cut.  Tasks on the same corpus share one pass over the audio.
+    One task is written to OUT, several are written to OUT/TASK.  Finished tasks keep their scores,
+    and further ones are added.  Raises ConfigError for invalid settings and DataError when a task
+    cannot use the labels or splits, before any audio is decoded.
     """
     settings = settings or Settings()
     chosen_tasks = tasks_named(tasks)
@@ -77,8 +85,10 @@ def score_model(
         raise ConfigError(f"--lm with --task {' '.join(names)}; only asr has words to decode")
     where_of = corpora_of(chosen_tasks, data)
     needs_export = export is not None and not is_program(where)
-    made = planned(where, plan, export, seed, device) if plan or needs_export else None
-    upstream = made or upstream_named(where, seed=seed, threads=threads, device=device)
+    made = planned(where, plan, export, seed, device, precision) if plan or needs_export else None
+    upstream = made or upstream_named(
+        where, seed=seed, threads=threads, device=device, precision=precision
+    )
     opened = {
         place: open_corpus(place, resplit=resplit) for place in dict.fromkeys(where_of.values())
     }
@@ -90,6 +100,8 @@ def score_model(
             check_protocol(work.task, settings.of(work.task, work.hours)[1])
     chosen, record = asdict(settings), made.record if made else {}
     chosen["cache"] = "fp16" if cache == "fp16" else "fp32"  # without one, features are the same
+    if precision != "fp32":
+        record["precision"] = precision
     run = {
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen, **record},
         "rules": made.plan.described() if made and made.plan else None,
@@ -122,7 +134,9 @@ def score_model(
             if not of_corpus:
                 continue
             ids = set().union(*(work.ids for work in of_corpus))
-            features, usable = corpus_features(upstream, corpus, ids, scratch, cache=cache)
+            features, usable = corpus_features(
+                upstream, corpus, ids, scratch, cache=cache, load=load
+            )
             add_to_quarantine(usable, out_dir)
             for work in of_corpus:
                 into = make_folder(places[work.task.name])
@@ -133,7 +147,7 @@ def score_model(
                     | record
                     | dict(upstream.size)
                 )
-                if left.task.is_spotting and isinstance(left.of_task, Splits):
+                if has_rejection and left.task.is_spotting and isinstance(left.of_task, Splits):
                     score = add_rejection(
                         score, into, upstream, features, usable, left.of_task, load_waveform
                     )
@@ -150,12 +164,13 @@ def corpus_features(
     cache_dir: Path,
     waveforms: Mapping[str, NDArray[np.float32]] | None = None,
     cache: CacheName = "fp32",
+    load: LoadAudio = load_waveform,
 ) -> tuple[FrozenFeatures, Corpus]:
     """Features of clips of a corpus, and the corpus without the clips that cannot be decoded."""
     cut_of = {cut.id: cut for cut in corpus.cuts if cut.id in ids}
     hop = upstream.hop_samples
     waveform_of: Callable[[str], NDArray[np.float32]] = (
-        waveforms.__getitem__ if waveforms is not None else lambda i: load_waveform(cut_of[i])
+        waveforms.__getitem__ if waveforms is not None else lambda i: load(cut_of[i])
     )
     features, unusable = frozen_features(
         upstream,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from earbit.audio.corpus import Corpus, naming_unusable
 from earbit.audio.splits import Splits
@@ -25,6 +26,8 @@ class Settings:
     n_steps: int | None = None
     batch_size: int | None = None
     lrs: tuple[float, ...] | None = None
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Changes of the protocol of single tasks by name, before the others."""
 
     def of(self, task: Task, hours: float) -> tuple[ProtocolName, Protocol]:
         """Name and values of the protocol for a corpus.
@@ -33,6 +36,7 @@ class Settings:
         """
         name: ProtocolName = self.protocol or ("proxy" if hours < PROXY_HOURS else "superb")
         chosen = task.proxy if name == "proxy" else task.published
+        chosen = replace(chosen, **self.tasks.get(task.name, {}))
         if self.n_steps is not None and chosen.n_steps:
             n_checks = max(1, math.ceil(self.n_steps * chosen.n_checks / chosen.n_steps))
             chosen = replace(chosen, n_checks=n_checks)

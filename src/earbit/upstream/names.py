@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from earbit.errors import DataError
+from earbit.errors import ConfigError, DataError
 from earbit.model_names import format_of, require_model
 
 FBANK = "fbank"
@@ -28,3 +28,9 @@ def require_upstream(where: str) -> None:
             )
     elif where != FBANK and not is_program(where):
         require_model(where.removeprefix(RANDOM_PREFIX))
+
+
+def require_pytorch(where: str, option: str) -> None:
+    """Raises ConfigError for an upstream that is no model in PyTorch; option: what needs one."""
+    if where == FBANK or where.startswith(FOLDER_PREFIX) or is_program(where):
+        raise ConfigError(f"{where} with {option}, which needs a model folder or a preset")

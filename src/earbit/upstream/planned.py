@@ -14,14 +14,14 @@ from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
-from earbit.nn.devices import device_named
+from earbit.nn.devices import TrainPrecision, device_named
 from earbit.presets import PRESETS
 from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.clips import audio_of
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
-from earbit.upstream.names import FBANK, FOLDER_PREFIX, is_program
+from earbit.upstream.names import require_pytorch
 from earbit.upstream.upstream import (
     Upstream,
     model_named,
@@ -35,12 +35,6 @@ Export = Callable[[AudioModel, Path, Path | None], None]
 """(model, program file to write, folder of a head to pack or None); `superb` cannot import it."""
 
 
-def require_pytorch(where: str, option: str) -> None:
-    """Raises ConfigError for an upstream that is no model in PyTorch; option: what needs one."""
-    if where == FBANK or where.startswith(FOLDER_PREFIX) or is_program(where):
-        raise ConfigError(f"{where} with {option}, which needs a model folder or a preset")
-
-
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A model that is to be scored under a plan, from the packed runtime, or both."""
@@ -51,6 +45,7 @@ class Planned:
     export: Export | None
     digest: str
     device: str = "cpu"
+    precision: TrainPrecision = "fp32"
 
     @property
     def record(self) -> dict[str, Any]:
@@ -83,7 +78,7 @@ class Planned:
             save_model(model, out_dir / MODEL_FILE_NAME, origin)
             say(f"{self.where}: calibrated under {self.plan.name}, not trained")
         if self.export is None:
-            return model_upstream(name, model, self.device)
+            return model_upstream(name, model, self.device, self.precision)
         program = out_dir / PROGRAM_NAME
         self.export(model, program, None)
         # A head on these features is one of the model, and can be packed with it.
@@ -94,16 +89,27 @@ class Planned:
 
 
 def planned(
-    where: str, plan: str | None, export: Export | None, seed: int, device: str = "cpu"
+    where: str,
+    plan: str | None,
+    export: Export | None,
+    seed: int,
+    device: str = "cpu",
+    precision: TrainPrecision = "fp32",
 ) -> Planned:
     """Opens a model and checks the plan.
 
-    Raises ConfigError for an upstream that is no model, and for a quantized model with a plan.
+    Raises ConfigError for an upstream that is no model, for a quantized model with a plan, and for
+    a precision of the packed runtime.
     """
+    if export is not None and precision != "fp32":
+        raise ConfigError(
+            f"--precision {precision} with --upstream runtime, whose precision is that of the "
+            "plan; leave one of them out"
+        )
     require_pytorch(where, "--plan" if plan is not None else "--upstream runtime")
     model = model_named(where, seed)
     if plan is not None and where not in PRESETS:
         refuse_quantized(where, model, "leave out --plan")
     chosen = None if plan is None else plan_for(where, model, plan)
     device_named(device)
-    return Planned(where, model, chosen, export, weights_digest(model), device)
+    return Planned(where, model, chosen, export, weights_digest(model), device, precision)

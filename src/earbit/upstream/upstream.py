@@ -14,7 +14,7 @@ from earbit.frames import HOP_SAMPLES
 from earbit.load import preset_or_model, random_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.nn.devices import device_named
+from earbit.nn.devices import TrainPrecision, autocast, device_named
 from earbit.nn.leaves import MatMul
 from earbit.nn.precision import FLOAT
 from earbit.quantize.convert import quantized_leaves_of
@@ -22,7 +22,14 @@ from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
 from earbit.units.mfcc import deltas
 from earbit.units.sources import folder_digest, read_features
-from earbit.upstream.names import FBANK, FOLDER_PREFIX, RANDOM_PREFIX, is_program, require_upstream
+from earbit.upstream.names import (
+    FBANK,
+    FOLDER_PREFIX,
+    RANDOM_PREFIX,
+    is_program,
+    require_pytorch,
+    require_upstream,
+)
 
 N_MELS = 80
 FBANK_HOP_SAMPLES = 160
@@ -49,12 +56,22 @@ class Upstream:
     """`n_parameters` of the model and `n_bytes` of its program, where they are known."""
 
 
-def upstream_named(where: str, *, seed: int, threads: int, device: str = "cpu") -> Upstream:
+def upstream_named(
+    where: str,
+    *,
+    seed: int,
+    threads: int,
+    device: str = "cpu",
+    precision: TrainPrecision = "fp32",
+) -> Upstream:
     """An upstream by name: `fbank`, `features:DIR`, a program file, or a name for `model_named`.
 
-    Raises ConfigError for an unknown name, and UnsupportedError without the device.
+    precision: of the products of a model in PyTorch.  Raises ConfigError for an unknown name or a
+    precision of another upstream, and UnsupportedError without the device.
     """
     require_upstream(where)
+    if precision != "fp32":
+        require_pytorch(where, f"--precision {precision}")
     device_named(device)
     if where == FBANK:
         return replace(fbank_upstream(), device=device)
@@ -62,7 +79,7 @@ def upstream_named(where: str, *, seed: int, threads: int, device: str = "cpu") 
         return replace(folder_upstream(Path(where.removeprefix(FOLDER_PREFIX))), device=device)
     if is_program(where):
         return replace(program_upstream(Path(where), threads), device=device)
-    return model_upstream(where, model_named(where, seed), device)
+    return model_upstream(where, model_named(where, seed), device, precision)
 
 
 def model_named(where: str, seed: int) -> AudioModel:
@@ -71,19 +88,28 @@ def model_named(where: str, seed: int) -> AudioModel:
     return random_model(model.config, seed).eval() if where.startswith(RANDOM_PREFIX) else model
 
 
-def model_upstream(name: str, model: AudioModel, device_name: str = "cpu") -> Upstream:
-    """A model in PyTorch, in evaluation mode, moved to a device."""
+def model_upstream(
+    name: str, model: AudioModel, device_name: str = "cpu", precision: TrainPrecision = "fp32"
+) -> Upstream:
+    """A model in PyTorch, in evaluation mode, moved to a device, with products in `precision`."""
     digest, device = weights_digest(model), device_named(device_name)
     model.eval().to(device)
 
     @torch.inference_mode()
     def features(clip: str, waveform: Callable[[], Array]) -> Array:
         wave_1N = torch.from_numpy(np.asarray(waveform(), np.float32))[None].to(device)
-        states_LTD: Array = torch.cat(model(wave_1N).states).float().cpu().numpy()
+        with autocast(device, precision):
+            states = model(wave_1N).states
+        states_LTD: Array = torch.cat([state.float() for state in states]).cpu().numpy()
         return states_LTD
 
     return Upstream(
-        name=name, digest=digest, features=features, device=device_name, size=model_size(model)
+        name=name,
+        digest=digest if precision == "fp32" else f"{digest} {precision}",
+        features=features,
+        model_digest=digest,
+        device=device_name,
+        size=model_size(model),
     )
 
 

@@ -1,0 +1,1 @@
+"""Choice of a mixed plan under a budget of time or storage."""

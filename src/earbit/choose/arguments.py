@@ -1,0 +1,74 @@
+"""Arguments of `earbit choose`, checked before PyTorch is imported, which takes seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.choose.solve import UNITS, Budget
+from earbit.errors import ConfigError, require_count
+from earbit.files import require_place
+from earbit.frames import MIN_SAMPLES
+from earbit.nn.precision import FLOAT, Precision
+from earbit.quantize.plan import PLANS
+
+PRECISIONS = ("w1a1", "w1a2", "w1a4", "w2a2", "w4a4", "w8a8")
+"""Candidates by default, beside float."""
+MAX_SECONDS = 60.0
+
+
+def check_arguments(
+    budget: Budget,
+    *,
+    task: str | None = None,
+    head: Path | None = None,
+    n_clips: int | None = None,
+    seconds: float = 4.0,
+    out: Path | None = None,
+) -> None:
+    """Raises ConfigError for arguments that do not fit each other, and DataError for the place."""
+    if budget.ms is None and budget.mb is None:
+        raise ConfigError("no budget; give --budget-ms N (for 10 s of audio) or --budget-mb N")
+    for unit in UNITS:
+        limit = budget.of(unit)
+        if limit is not None and not 0 < limit < math.inf:
+            raise ConfigError(f"--budget-{unit} {limit:g}; allowed: numbers above 0")
+    if head is not None and task is None:
+        raise ConfigError(f"--head {head} without --task; name the task of the head")
+    if n_clips is not None:
+        require_count(clips=n_clips)
+    if not MIN_SAMPLES / SAMPLE_RATE_HZ <= seconds <= MAX_SECONDS:
+        least = MIN_SAMPLES / SAMPLE_RATE_HZ
+        raise ConfigError(
+            f"--seconds {seconds:g}; allowed: {least:g} (one frame) to {MAX_SECONDS:g}"
+        )
+    if out is None:
+        return
+    if out.suffix != ".json":
+        raise ConfigError(f"--out {out}: a plan file ends in .json; give another name")
+    if out.stem in PLANS:
+        raise ConfigError(
+            f"--out {out}: a plan of earbit is called {out.stem!r} already; give another name"
+        )
+    require_place(out)
+
+
+def columns_of(precisions: Sequence[str]) -> list[Precision]:
+    """Float and the candidates, each once.
+
+    Raises ConfigError for a precision without ops, and without a quantized one.
+    """
+    found = [Precision.parse(text) for text in precisions]
+    for precision in found:
+        bits = (precision.weight_bits, precision.activation_bits)
+        if not precision.is_float and FLOAT.weight_bits in bits:
+            raise ConfigError(
+                f"--precisions {precision}: no op has one operand in float; allowed: fp32, or 1, "
+                "2, 4 or 8 bits on both sides, as w1a4"
+            )
+    quantized = [precision for precision in dict.fromkeys(found) if not precision.is_float]
+    if not quantized:
+        raise ConfigError("--precisions without a quantized one; give some, as w1a1 w8a8")
+    return [FLOAT, *quantized]

@@ -1,0 +1,168 @@
+"""The results of a study as flat tables, for results.json (docs/results.schema.json)."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import earbit
+from earbit.runtime.doctor import cpu_name
+from earbit.runtime.session import chosen_isa
+from earbit.study.graph import FLOAT_PLAN
+from earbit.study.outcome import NOT_RUN, Outcome
+from earbit.study.request import Request, Served
+from earbit.study.step import Step
+from earbit.study.verdicts import chance_of, warnings_of
+
+SCHEMA = 1
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Results:
+    """Makes the tables from the outcomes of the steps."""
+
+    request: Request
+    served: Served
+    corpus_digest: str
+    steps: Sequence[Step]
+    found: Mapping[str, Outcome]
+
+    def as_dict(self, wall_s: float) -> Record:
+        """All tables; what failed or was not run has no record.  wall_s: time of this run."""
+        scores = list(self._scores())
+        training = list(self._training())
+        return {
+            "schema": SCHEMA,
+            "earbit": earbit.__version__,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "settings": self._settings(),
+            "machine": self._machine(),
+            "corpus": self._corpus(),
+            "wall_s": sum(self._outcome(step).wall_s or 0.0 for step in self.steps),
+            "wall_s_of_this_run": round(wall_s, 1),
+            "steps": [self._step(step) for step in self.steps],
+            "units": [
+                {"iteration": 2 if step.stage == "units2" else 1, **_row(step), **result}
+                for step, result in self._done("units", "units2")
+            ],
+            "training": training,
+            "cost": [{**_row(step), **result} for step, result in self._done("cost")],
+            "cost_by_length": [result["by_length"] for _, result in self._done("lengths")],
+            "export": [{**_row(step), **result} for step, result in self._done("export")],
+            "times": [
+                {**record, "encoder": step.encoder, "plan": step.plan}
+                for step, result in self._done("times")
+                for record in result["times"]
+            ],
+            "ops": [
+                {
+                    "encoder": step.encoder,
+                    "plan": step.plan,
+                    "seconds": step.settings["seconds"],
+                    "threads": step.settings["threads"],
+                    "ops": result["ops"],
+                }
+                for step, result in self._done("times")
+            ],
+            "propagation": [{**_row(step), **result} for step, result in self._done("propagation")],
+            "scores": scores,
+            "warnings": warnings_of(scores, training),
+        }
+
+    def _outcome(self, step: Step) -> Outcome:
+        return self.found.get(step.id, NOT_RUN)
+
+    def _done(self, *stages: str) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+        for step in self.steps:
+            result = self._outcome(step).result
+            if step.stage in stages and result is not None:
+                yield step, result
+
+    def _settings(self) -> Record:
+        request, scale = self.request, self.request.scale
+        return {
+            "scale": request.scale_name,
+            "corpus": request.corpus,
+            "corpus_digest": self.corpus_digest,
+            "task_data": dict(self.served.place_of),
+            "left_out": dict(self.served.left_out),
+            "encoders": list(scale.encoders),
+            "plans": [plan.name for plan in request.plans()],
+            "tasks": list(self.served.place_of),
+            "seeds": list(request.seeds),
+            "resplit": request.resplit,
+            "set": list(request.settings),
+            "scale_settings": dataclasses.asdict(scale),
+        }
+
+    def _machine(self) -> Record:
+        import torch
+
+        return {
+            "cpu": cpu_name(),
+            "isa": chosen_isa(),
+            "threads_in_times": 1,
+            "jobs": self.request.n_jobs,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "earbit": earbit.__version__,
+        }
+
+    def _corpus(self) -> Record:
+        first = next((result for _, result in self._done("units")), {})
+        names = ("n_utterances", "hours", "n_quarantined")
+        return {name: first.get(name) for name in names}
+
+    def _step(self, step: Step) -> Record:
+        outcome = self._outcome(step)
+        return {
+            "id": step.id,
+            "stage": step.stage,
+            **_row(step),
+            "task": step.task,
+            "state": outcome.state,
+            "wall_s": None if outcome.wall_s is None else round(outcome.wall_s, 2),
+            "error": outcome.error,
+        }
+
+    def _training(self) -> Iterator[Record]:
+        for step, result in self._done("pretrain", "pretrain2", "quantize"):
+            iteration = {"pretrain": 1, "pretrain2": 2}.get(step.stage)
+            yield {**_row(step), "iteration": iteration, **result}
+
+    def _scores(self) -> Iterator[Record]:
+        packed: dict[tuple[Any, ...], float] = {}
+        for step, result in self._done("packed"):
+            for task, value in result["values"].items():
+                packed[step.encoder, step.plan, step.seed, task] = value
+        for step, result in self._done("score"):
+            for task in step.parts:
+                score = result["scores"][task]
+                yield {
+                    **_row(step),
+                    "task": task,
+                    "metric": score["metric"],
+                    "higher_is_better": score["higher_is_better"],
+                    "value": score["value"],
+                    "interval": score["interval"],
+                    "interval_over": score["interval_over"],
+                    "n_test": score.get("n_test"),
+                    "chance": chance_of(score),
+                    "packed_value": packed.get((step.encoder, step.plan, step.seed, task)),
+                    "protocol": score.get("protocol_name"),
+                    "metrics": score.get("metrics", {}),
+                }
+
+
+def _row(step: Step) -> Record:
+    return {"encoder": step.encoder, "plan": step.plan, "seed": step.seed}
+
+
+def float_plan(results: Mapping[str, Any]) -> str:
+    """The plan that others are compared with: full precision, or else the first."""
+    plans = results["settings"]["plans"]
+    return FLOAT_PLAN if FLOAT_PLAN in plans else plans[0]
