@@ -174,3 +174,13 @@ def test_work_that_is_finished_but_not_closed_is_silent(monkeypatch, short_waits
             wait_for(lambda: lines.getvalue().count("\n") >= 2)
     assert {line.split(":")[0] for line in lines.getvalue().splitlines()} == {"inner"}
     assert "of 1" not in lines.getvalue()
+
+
+def test_progress_goes_to_a_function_that_another_process_shows(monkeypatch):
+    sent = []
+    monkeypatch.setattr(module, "_report", None)
+    module.send_to(lambda *given: sent.append(given))
+    with progress("work", 9, done=2) as advance:
+        advance()
+        advance(3, "loss 1")
+    assert sent == [("work", 3, 9, ""), ("work", 6, 9, "loss 1")]

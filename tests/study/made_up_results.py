@@ -5,55 +5,19 @@ The numbers have the sizes of a `tiny` study. They come from no model.
 
 import argparse
 import json
-import math
 import random
 from pathlib import Path
 from typing import Any
 
-from earbit.nn.roles import ROLES
-
-ENCODERS = {
-    # storage in MB, GMAC, share of fp32 accuracy kept in 1 bit, layers
-    "hubert-tiny": (1.93, 0.75, 0.93, 3),
-    "conformer-tiny": (1.31, 0.66, 0.80, 3),
-    "squeezeformer-tiny": (1.22, 0.63, 0.77, 3),
-    "sparseformer-dn-tiny": (0.98, 0.60, 0.91, 4),
-    "sparseformer-sw-tiny": (1.52, 0.62, 0.94, 2),
-}
-# metric, value in fp32, chance, standard error
-METRICS = {
-    "pr": ("per", 0.55, 1.0, 0.012),
-    "asr": ("wer", 0.62, 1.0, 0.02),
-    "ks": ("accuracy", 0.87, 0.19, 0.02),
-    "qbe": ("mtwv", 0.12, 0.0, 0.03),
-    "sid": ("accuracy", 0.78, 0.07, 0.03),
-    "asv": ("eer", 0.22, 0.5, 0.02),
-    "sd": ("der", 0.16, 1.0, 0.012),
-    "ic": ("accuracy", 0.71, 0.25, 0.04),
-    "sf": ("slot_type_f1", 0.66, 0.0, 0.03),
-    "er": ("accuracy", 0.48, 0.25, 0.04),
-}
-LOWER = ("per", "wer", "eer", "der")
-PEERS = {"torch": 1.9, "onnxruntime": 1.25, "openvino": 1.05}
-OPS = {
-    "conv1d_b1": ("front_end", 0.30),
-    "linear_b1": ("feed_forward", 0.22),
-    "attention_b1": ("attention", 0.16),
-    "group_norm": ("front_end", 0.11),
-    "layer_norm": (None, 0.08),
-    "position_conv_b1": ("position", 0.06),
-    "gelu": (None, 0.04),
-    "depthwise_conv_b1": ("convolution", 0.02),
-    "add": (None, 0.01),
-}
+import made_up_tables as tables
 
 
 def made_up_results(
     seed: int = 0,
     *,
-    encoders: tuple[str, ...] = tuple(ENCODERS),
+    encoders: tuple[str, ...] = tuple(tables.ENCODERS),
     plans: tuple[str, ...] = ("fp32", "w1a1"),
-    tasks: tuple[str, ...] = tuple(METRICS),
+    tasks: tuple[str, ...] = tuple(tables.METRICS),
     seeds: tuple[int, ...] = (0,),
 ) -> dict[str, Any]:
     """All tables of results.json for a study of these encoders, plans, tasks and seeds."""
@@ -68,7 +32,8 @@ def made_up_results(
             "scale": "tiny",
             "corpus": "synthetic",
             "corpus_digest": "4eb5c148cba4a2912e91da326860dfc807a44391375bf1cb53f8d44778e8d607",
-            "task_data": {},
+            "task_data": dict.fromkeys(tasks, "synthetic"),
+            "left_out": {},
             "encoders": list(encoders),
             "plans": list(plans),
             "tasks": list(tasks),
@@ -81,246 +46,47 @@ def made_up_results(
             "cpu": "made-up CPU",
             "isa": "avx2",
             "threads_in_times": 1,
+            "jobs": 2,
             "python": "3.11.7",
             "torch": "2.13.0",
             "earbit": "0.1.0",
         },
         "corpus": {"n_utterances": 1600, "hours": 0.4, "n_quarantined": 0},
-        "steps": _steps(runs, draw),
-        "units": [_units(draw)],
-        "training": [_training(draw, *run) for run in runs],
-        "cost": [_cost(*row) for row in rows],
-        "cost_by_length": [_by_length(encoder) for encoder in encoders],
+        "wall_s": 1500.0,
+        "wall_s_of_this_run": 900.0,
+        "steps": tables.steps_of(runs, draw),
+        "units": [tables.units_of(draw)],
+        "training": [tables.training_of(draw, *run) for run in runs],
+        "cost": [tables.cost_of(*row) for row in rows],
+        "cost_by_length": [tables.by_length(encoder) for encoder in encoders],
         "export": [
             {
                 "encoder": encoder,
                 "plan": plan,
                 "seed": s,
-                "bytes": round(_megabytes(encoder, plan) * 1e6 * 1.04),
+                "bytes": round(tables.megabytes(encoder, plan) * 1e6 * 1.04),
                 "agreement": {"worst_leaf": "none", "bit_agreement": 1.0, "output_cosine": 1.0},
             }
             for encoder, plan, s in runs
         ],
-        "times": [time for row in rows for time in _times(draw, *row)],
-        "ops": [_ops(draw, *row) for row in rows],
+        "times": [time for row in rows for time in tables.times_of(draw, *row)],
+        "ops": [tables.ops_of(draw, *row) for row in rows],
         "propagation": [
-            _propagation(draw, encoder, plan, s) for encoder, plan, s in runs if plan != "fp32"
+            tables.propagation_of(draw, encoder, plan, s)
+            for encoder, plan, s in runs
+            if plan != "fp32"
         ],
         "scores": [
-            *(_score(draw, *run, task) for run in runs for task in tasks),
+            *(tables.score_of(draw, *run, task) for run in runs for task in tasks),
             *(
-                _score(draw, e, "random weights", s, t)
+                tables.score_of(draw, e, "random weights", s, t)
                 for e in encoders
                 for s in seeds
                 for t in tasks
             ),
-            *(_score(draw, "fbank", "-", s, task) for s in seeds for task in tasks),
+            *(tables.score_of(draw, "fbank", "-", s, task) for s in seeds for task in tasks),
         ],
         "warnings": [],
-    }
-
-
-def _bits(plan: str) -> int:
-    return {"fp32": 32, "w8a8": 8, "w1a1": 1}.get(plan, 4)
-
-
-def _megabytes(encoder: str, plan: str) -> float:
-    full = ENCODERS[encoder][0]
-    return full * (0.08 + 0.92 * _bits(plan) / 32)
-
-
-def _milliseconds(encoder: str, plan: str) -> float:
-    return 62 * ENCODERS[encoder][1] * {32: 1.0, 8: 0.45, 4: 0.4, 1: 0.22}[_bits(plan)]
-
-
-def _steps(runs: list[tuple[str, str, int]], draw: random.Random) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": f"{stage} {encoder} {plan} {s}",
-            "stage": stage,
-            "encoder": encoder,
-            "plan": plan,
-            "seed": s,
-            "task": None,
-            "state": "done",
-            "wall_s": round(draw.uniform(2, 60), 1),
-            "error": None,
-        }
-        for encoder, plan, s in runs
-        for stage in ("train", "cost", "export", "superb", "time")
-    ]
-
-
-def _units(draw: random.Random) -> dict[str, Any]:
-    histogram = [round(142_024 / 50 * draw.lognormvariate(0, 0.4)) for _ in range(50)]
-    return {
-        "iteration": 1,
-        "encoder": None,
-        "seed": 0,
-        "feature": "mfcc",
-        "layer": None,
-        "rate_hz": 100,
-        "n_units": 50,
-        "labels_digest": "b77bc240b23f2d531b5b9986d4d8c042009a13d7ba0ce4f73ca3655c5c4cff3e",
-        "quality": {
-            "n_frames": sum(histogram),
-            "n_dead_units": 0,
-            "entropy_bits": 5.378,
-            "phone_purity": 0.368,
-            "cluster_purity": 0.313,
-            "pnmi": 0.402,
-        },
-        "histogram": histogram,
-    }
-
-
-def _training(draw: random.Random, encoder: str, plan: str, seed: int) -> dict[str, Any]:
-    start, end = (3.9, 2.6) if plan == "fp32" else (6.0, 3.4)
-    step = list(range(5, 305, 5))
-    loss = [end + (start - end) * math.exp(-s / 70) + draw.gauss(0, 0.05) for s in step]
-    accuracy = [0.45 * (1 - math.exp(-s / 90)) + draw.gauss(0, 0.01) for s in step]
-    return {
-        "encoder": encoder,
-        "plan": plan,
-        "seed": seed,
-        "iteration": 1,
-        "n_steps": 300,
-        "valid_accuracy": accuracy[-1],
-        "commonest_unit": 0.041,
-        "curve": {"step": step, "loss": loss, "accuracy": accuracy},
-    }
-
-
-def _cost(encoder: str, plan: str) -> dict[str, Any]:
-    gmac, bits = ENCODERS[encoder][1], _bits(plan)
-    weight = {"front_end": 0.5, "attention": 0.2, "feed_forward": 0.2, "position": 0.06}
-    weight |= {"convolution": 0.04 if "former-tiny" in encoder else 0.0}
-    figures = {
-        "macs": gmac * 1e9,
-        "flops": 2.03e9 * gmac,
-        "bops": gmac * 1e9 * (bits**2 * 0.995 + 5),
-        "estimate_ms": {
-            "a100-fp32": 0.103 * gmac * (1.0 if bits == 32 else 0.03),
-            "cortex-a76": 52.0 * gmac * (1.0 if bits == 32 else 0.12),
-        },
-    }
-    return {
-        "encoder": encoder,
-        "name": encoder,
-        "plan": plan,
-        "parameters": round(ENCODERS[encoder][0] * 250_000),
-        "storage_bytes": round(1e6 * _megabytes(encoder, plan)),
-        **figures,
-        "seconds": 10.0,
-        "groups": {
-            role: {"macs": figures["macs"] * weight.get(role, 0.0), "bops": 0, "storage_bits": {}}
-            for role in ROLES
-        },
-    }
-
-
-def _by_length(encoder: str) -> dict[str, Any]:
-    seconds = [1, 2, 5, 10, 20, 60]
-    square = 0.0 if "sparse" in encoder else 0.004
-    gmac = ENCODERS[encoder][1]
-    macs = [1e8 * gmac * s * (1 + square * s) for s in seconds]
-    return {"name": encoder, "seconds": seconds, "macs": macs}
-
-
-def _times(draw: random.Random, encoder: str, plan: str) -> list[dict[str, Any]]:
-    ours = _milliseconds(encoder, plan) * draw.uniform(0.95, 1.05)
-    engines = {"earbit": ours}
-    full = _milliseconds(encoder, "fp32")
-    peers = PEERS if plan == "fp32" else ("torch",)  # in turns with each plan
-    engines |= {engine: PEERS[engine] * full for engine in peers}
-    return [
-        {
-            "encoder": encoder,
-            "plan": plan,
-            "seconds": 10.0,
-            "threads": 1,
-            "engine": engine,
-            "precision": plan if engine == "earbit" else "fp32",
-            "n_runs": 7,
-            "median_ms": ms,
-            "p10_ms": 0.95 * ms,
-            "p90_ms": 1.12 * ms,
-            "rtf": ms / 10_000,
-            "peak_rss_bytes": 57_810_944 if engine == "earbit" else 412_000_000,
-        }
-        for engine, ms in engines.items()
-    ]
-
-
-def _ops(draw: random.Random, encoder: str, plan: str) -> dict[str, Any]:
-    ms = _milliseconds(encoder, plan)
-    return {
-        "encoder": encoder,
-        "plan": plan,
-        "ops": [
-            {
-                "op": op.replace("_b1", "_f32") if plan == "fp32" else op,
-                "role": role,
-                "ms": ms * share * draw.uniform(0.8, 1.2),
-                "share_of_ceiling": draw.uniform(0.2, 0.7) if "b1" in op else None,
-            }
-            for op, (role, share) in OPS.items()
-        ],
-    }
-
-
-def _propagation(draw: random.Random, encoder: str, plan: str, seed: int) -> dict[str, Any]:
-    mixed = encoder.startswith(("conformer", "squeezeformer"))
-    roles = ["attention", "convolution", "feed_forward"] if mixed else ["attention", "feed_forward"]
-    modules, carried = [], 0.0
-    for layer in range(ENCODERS[encoder][3]):
-        for role in roles:
-            alone = draw.uniform(4.0, 9.0)
-            carried = 0.8 * carried + 10 ** (-alone / 10) * (1.2 if mixed else 0.8)
-            modules.append(
-                {
-                    "leaf": f"encoder.layers.{layer}.{role}",
-                    "role": role,
-                    "layer": layer,
-                    "alone": {"sqnr_db": alone, "noise_to_signal": 10 ** (-alone / 10)},
-                    "accumulated": {
-                        "sqnr_db": -10 * math.log10(carried),
-                        "noise_to_signal": carried,
-                    },
-                }
-            )
-    coherence = draw.gauss(0.25 if mixed else 0.15, 0.04)
-    return {
-        "encoder": encoder,
-        "seed": seed,
-        "plan": plan,
-        "is_mixed": mixed,
-        "modules": modules,
-        "interaction": {"between": {"net_coherence": coherence}},
-    }
-
-
-def _score(draw: random.Random, encoder: str, plan: str, seed: int, task: str) -> dict[str, Any]:
-    metric, best, chance, half = METRICS[task]
-    lower = metric in LOWER
-    kept = {"fp32": 1.0, "random weights": 0.35, "-": 0.55}.get(plan)
-    if kept is None:
-        kept = ENCODERS[encoder][2]
-    value = chance + (best - chance) * kept + draw.gauss(0, half / 3)
-    return {
-        "encoder": encoder,
-        "plan": plan,
-        "seed": seed,
-        "task": task,
-        "metric": metric,
-        "higher_is_better": not lower,
-        "value": value,
-        "interval": [value - half * draw.uniform(1.5, 2.0), value + half * draw.uniform(1.5, 2.0)],
-        "interval_over": "speakers",
-        "n_test": 186,
-        "chance": chance,
-        "packed_value": value if plan in ("fp32", "w1a1") and task == "ks" else None,
-        "protocol": "proxy",
     }
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from earbit.study.report.answer import answer_of
-from earbit.study.report.claims import cast_of, claims_of
+from earbit.study.report.claim import cast_of
+from earbit.study.report.claims import claims_of
 from earbit.study.report.comparisons import compared_losses, compared_scores, relative_loss
 from earbit.study.report.rows import Study
 

@@ -4,9 +4,12 @@ import copy
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
+import jsonschema
 import pytest
-from made_up_results import ENCODERS, made_up_results
+from made_up_results import made_up_results
+from made_up_tables import ENCODERS
 
 from earbit.study.report import script
 from earbit.study.report.charts.spec import Chart, columns_of, short_names
@@ -14,6 +17,7 @@ from earbit.study.report.charts.training import N_POINTS, thinned
 from earbit.study.report.page import page_of, write_report
 from earbit.study.report.tables import front
 
+DOCS = Path(__file__).parents[2] / "docs"
 ROW = ("encoder", "plan", "task")
 TABLES = [key for key, value in made_up_results().items() if isinstance(value, list)]
 
@@ -269,3 +273,8 @@ def test_the_page_is_written_with_the_library(tmp_path, monkeypatch):
     monkeypatch.setattr("earbit.study.report.page.chart_library", lambda: "/* the library */")
     write_report(made_up_results(tasks=("ks",)), tmp_path / "report.html")
     assert "/* the library */" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_made_up_results_follow_the_schema():
+    schema = json.loads((DOCS / "results.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(made_up_results(), schema)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from earbit.cli.arguments import Command
 from earbit.cli.choosing import choose
 from earbit.cli.exporting import export
-from earbit.cli.judging import curves, profile, propagation
+from earbit.cli.judging import curves, profile, propagation, report
 from earbit.cli.pretraining import pretrain, units
 from earbit.cli.running import bench, doctor, run
 from earbit.cli.scoring import superb, superb_report
-from earbit.cli.training import import_, prepare, quantize, report, study
+from earbit.cli.training import import_, prepare, quantize, study
 
 COMMANDS: dict[str, Command] = {
     "study": study,

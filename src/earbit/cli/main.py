@@ -20,7 +20,7 @@ from earbit.extras import needed_for_training
 from earbit.progress import say, say_always
 from earbit.terminal import accept_any_text
 
-DISTRIBUTED = ("pretrain", "units")
+DISTRIBUTED = ("pretrain", "study", "units")
 """Commands that torchrun may start."""
 
 

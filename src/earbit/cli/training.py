@@ -129,31 +129,6 @@ def study(
     ended.check(out)
 
 
-def report(
-    folder: Annotated[Path, Positional("DIR", "Output folder of a study, or its results.json.")],
-    other: Annotated[
-        Path | None, Positional("DIR2", "Another study, which is compared with the first.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        Option(
-            "FILE.html",
-            "The page to write. Default: DIR/report.html, and DIR/comparison.html for two studies.",
-        ),
-    ] = None,
-) -> None:
-    """Makes the report of a study again from its results, or compares two studies.
-
-      earbit report study
-      earbit report study other-study --out both.html
-
-    The page needs no network and holds the results as JSON and CSV (docs/report.md).
-    """
-    from earbit.study.report.verb import report as write
-
-    print_text(f"wrote {write(folder, other, out)}")
-
-
 def prepare(
     corpus: Annotated[
         str,

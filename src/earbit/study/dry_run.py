@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from earbit.study.overview import duration
-from earbit.study.request import Request
 from earbit.study.results import Results
 from earbit.study.schedule import urgencies
 from earbit.study.stages.table import STAGES
@@ -62,31 +60,3 @@ def disk_bytes(steps: Sequence[Step], n_jobs: int) -> float:
 def _gb(steps: Sequence[Step]) -> str:
     n_bytes = sum(step.estimate_bytes for step in steps)
     return f"{n_bytes / 1e9:.2f} GB"
-
-
-def torchrun_lines(
-    steps: Sequence[Step], places: Mapping[str, Place], request: Request
-) -> list[str]:
-    """Command lines of the pre-trainings, for a scale that is meant for several processes."""
-    if request.scale.ranks == 1:
-        return []
-    return [
-        f"pre-trainings are meant for {request.scale.ranks} processes; start the study with",
-        f"  torchrun --nnodes N --nproc-per-node {min(8, request.scale.ranks)} --rdzv-backend c10d "
-        "--rdzv-endpoint HOST:PORT -m earbit study ...",
-        "or each pre-training alone, and then the study, which finds their results:",
-        *(
-            f"  {torchrun_line(step, places[step.id].folder, request)}"
-            for step in in_order(steps)
-            if step.stage in ("pretrain", "pretrain2")
-        ),
-    ]
-
-
-def torchrun_line(step: Step, folder: Path, request: Request) -> str:
-    """Command line of one pre-training, whose units the study makes first."""
-    per_node = min(8, request.scale.ranks)
-    return (
-        f"torchrun --nnodes {request.scale.ranks // per_node} --nproc-per-node {per_node} "
-        f"-m earbit pretrain {folder}/recipe.json --out {folder}"
-    )

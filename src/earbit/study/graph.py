@@ -55,7 +55,12 @@ class Graph:
         machine = recipe.train.machine
         if machine.workers < 0 and self.request.n_jobs > 1:
             machine = replace(machine, workers=0)  # the jobs fill the cores
-        return {"corpus": self.request.corpus, "machine": to_dict(machine)}
+        return {
+            "corpus": self.request.corpus,
+            "machine": to_dict(machine),
+            # `earbit pretrain` may have run a step, with a recipe that names its units.
+            "is_launched": self.request.scale.ranks > 1,
+        }
 
     def _units(self, seed: int, of_model: Step | None = None) -> Step:
         """Units of MFCC, shared by all encoders, or of the first model of one."""

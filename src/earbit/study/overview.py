@@ -108,8 +108,7 @@ class Overview:
         return f"{text}, {progress.title} {progress.done} of {progress.total}"
 
     def __enter__(self) -> Overview:
-        n_old = 0
-        say(f"{len(self.steps)} steps, {self.n_jobs} at a time{f', {n_old}' if n_old else ''}")
+        say(f"{len(self.steps)} steps, {self.n_jobs} at a time")
         return self
 
     def __exit__(self, *_: object) -> None:

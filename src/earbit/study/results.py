@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import earbit
 from earbit.runtime.doctor import cpu_name
 from earbit.runtime.session import chosen_isa
-from earbit.study.graph import FLOAT_PLAN
 from earbit.study.outcome import NOT_RUN, Outcome
 from earbit.study.request import Request, Served
 from earbit.study.step import Step
@@ -33,9 +33,9 @@ class Results:
 
     def as_dict(self, wall_s: float) -> Record:
         """All tables; what failed or was not run has no record.  wall_s: time of this run."""
-        scores = list(self._scores())
-        training = list(self._training())
-        return {
+        scores = finite(list(self._scores()))
+        training = finite(list(self._training()))
+        tables = {
             "schema": SCHEMA,
             "earbit": earbit.__version__,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -72,6 +72,7 @@ class Results:
             "scores": scores,
             "warnings": warnings_of(scores, training),
         }
+        return {name: finite(value) for name, value in tables.items()}
 
     def _outcome(self, step: Step) -> Outcome:
         return self.found.get(step.id, NOT_RUN)
@@ -162,7 +163,10 @@ def _row(step: Step) -> Record:
     return {"encoder": step.encoder, "plan": step.plan, "seed": step.seed}
 
 
-def float_plan(results: Mapping[str, Any]) -> str:
-    """The plan that others are compared with: full precision, or else the first."""
-    plans = results["settings"]["plans"]
-    return FLOAT_PLAN if FLOAT_PLAN in plans else plans[0]
+def finite(value: Any) -> Any:
+    """A JSON value with null for numbers that are not finite, which strict readers refuse."""
+    if isinstance(value, Mapping):
+        return {name: finite(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

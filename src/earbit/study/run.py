@@ -7,20 +7,22 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from earbit.audio.corpus import say_unusable
+from earbit.distributed import first, n_ranks, only_run_in
 from earbit.errors import ConfigError, DataError, EarbitError
 from earbit.files import refuse_other_files, write_json
-from earbit.folder_lock import only_process_in
 from earbit.progress import say
-from earbit.study.dry_run import disk_bytes, render_dry_run, torchrun_lines
+from earbit.study.dry_run import disk_bytes, render_dry_run
 from earbit.study.estimates import estimated
 from earbit.study.graph import Graph
+from earbit.study.launch import launch_lines, write_recipes
 from earbit.study.outcome import Outcome
 from earbit.study.overview import overview_of
+from earbit.study.ranks import run_in_ranks
 from earbit.study.report.page import write_report
 from earbit.study.request import Request, served
 from earbit.study.results import Results
@@ -73,18 +75,25 @@ def run_study(request: Request, out_dir: Path, *, dry_run: bool = False) -> Ende
     request.check()
     if dry_run:
         opened = _opened(request, out_dir, is_measured=True)
-        lines = torchrun_lines(opened.steps, opened.places, request)
+        lines = launch_lines(opened.steps, opened.places, request, out_dir)
         return Ended(render_dry_run(opened.results, opened.places, lines))
     _check_files(out_dir)
-    with only_process_in(out_dir):
+    with only_run_in(out_dir):
         opened = _opened(request, out_dir)
-        kept = opened.kept
-        _check_same(out_dir, kept)
-        _check_disk(opened.steps, opened.places, out_dir, request.n_jobs)
-        write_json(out_dir / STUDY_NAME, kept)
-        for line in torchrun_lines(opened.steps, opened.places, request):
-            say(line)
+        first(lambda: _begin(opened, out_dir))
         return _run(opened.results, opened.places, out_dir)
+
+
+def _begin(opened: _Opened, out_dir: Path) -> None:
+    """Checks the folder and the disk, and writes what the study is of."""
+    steps, places, request = opened.steps, opened.places, opened.results.request
+    _check_same(out_dir, opened.kept)
+    _check_disk(steps, places, out_dir, request.n_jobs)
+    write_json(out_dir / STUDY_NAME, opened.kept)
+    write_recipes(steps, places, request, out_dir)
+    if n_ranks() == 1:
+        for line in launch_lines(steps, places, request, out_dir):
+            say(line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,27 +132,52 @@ def _opened(request: Request, out_dir: Path, *, is_measured: bool = False) -> _O
 
 
 def _run(results: Results, places: Mapping[str, Place], out_dir: Path) -> Ended:
+    """Runs the steps, in processes of their own or in the ranks of torchrun."""
     request, steps = results.request, results.steps
-    found: dict[str, Outcome] = results.found  # type: ignore[assignment]
-    workers = Workers(request.n_jobs, request.threads)
+    found: dict[str, Outcome] = {}
     start_s = time.monotonic()
+
+    def tables() -> dict[str, Any]:
+        made = replace(results, found=found).as_dict(time.monotonic() - start_s)
+        write_json(out_dir / RESULTS_NAME, made)
+        return made
+
+    try:
+        if n_ranks() > 1:
+            run_in_ranks(steps, places, function_of, found, request.threads)
+        else:
+            _run_here(steps, places, request, found)
+    except KeyboardInterrupt:
+        with contextlib.suppress(EarbitError):
+            first(lambda: tables() and None)
+        raise
+    return first(lambda: _end(tables(), steps, found, out_dir))
+
+
+def _run_here(
+    steps: Sequence[Step],
+    places: Mapping[str, Place],
+    request: Request,
+    found: dict[str, Outcome],
+) -> None:
+    workers = Workers(request.n_jobs, request.threads)
     try:
         with overview_of(steps, request.n_jobs) as watcher:
             run_graph(steps, places, function_of, workers, watcher, found)
-    except KeyboardInterrupt:
-        with contextlib.suppress(EarbitError):
-            write_json(out_dir / RESULTS_NAME, results.as_dict(time.monotonic() - start_s))
-        raise
     finally:
         workers.close()
-    tables = results.as_dict(time.monotonic() - start_s)
-    write_json(out_dir / RESULTS_NAME, tables)
+
+
+def _end(
+    tables: dict[str, Any], steps: Sequence[Step], found: Mapping[str, Outcome], out_dir: Path
+) -> Ended:
     write_page(tables, out_dir / REPORT_NAME)
     failed = [one for one in found.values() if one.state == "failed"]
+    n_done = sum(one.state == "done" for one in found.values())
     return Ended(
         summary(tables, out_dir),
         n_failed=len(failed),
-        n_not_run=len(steps) - sum(one.state == "done" for one in found.values()) - len(failed),
+        n_not_run=len(steps) - n_done - len(failed),
         is_bug=any(one.is_bug for one in failed),
     )
 

@@ -59,15 +59,16 @@ def warnings_of(scores: Sequence[Record], training: Iterable[Record]) -> list[Re
             )
             found.append(_warning("commonest unit", one, None, text))
     for one in scores:
-        if one["plan"] in (UNTRAINED, NO_PLAN):
+        if one["plan"] in (UNTRAINED, NO_PLAN) or one["value"] is None:
             continue
         shown = f"{one['task']}: {one['metric']} {one['value']:.3f}"
         if is_at_chance(one):
             text = f"{shown} is at chance ({one['chance']:.3f})"
             found.append(_warning("chance", one, one["task"], text))
         random = baseline.get((one["encoder"], one["seed"], one["task"]))
-        if random is not None and _is_better(one, random["value"], one["value"]):
-            text = f"{shown} is worse than random weights ({random['value']:.3f})"
+        of_random = None if random is None else random["value"]
+        if of_random is not None and _is_better(one, of_random, one["value"]):
+            text = f"{shown} is worse than random weights ({of_random:.3f})"
             found.append(_warning("random weights", one, one["task"], text))
     return found
 

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from earbit.study.report.claims import (
-    Cast,
-    Claim,
-    attention_is_better_in_1_bit,
-    attention_loses_less,
-    cast_of,
-)
+from earbit.study.report.claim import Cast, Claim, cast_of
+from earbit.study.report.claims import attention_is_better_in_1_bit, attention_loses_less
 from earbit.study.report.comparisons import compared_scores, cost_ratios, relative_loss
 from earbit.study.report.numbers import change, counted, digits, times
 from earbit.study.report.rows import FLOAT, Study

@@ -19,7 +19,8 @@ from earbit.study.report.charts.spec import Chart, columns_of
 from earbit.study.report.charts.times import engine_chart, op_charts, speed_up_charts
 from earbit.study.report.charts.trade_offs import front_chart, trade_off_charts
 from earbit.study.report.charts.training import curve_charts, unit_charts
-from earbit.study.report.claims import cast_of, claims_of
+from earbit.study.report.claim import cast_of
+from earbit.study.report.claims import claims_of
 from earbit.study.report.compare import comparison_of
 from earbit.study.report.downloads import csv_files
 from earbit.study.report.estimates import needed_tasks

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from earbit.cost.paper import PRINTED
 from earbit.study.report import numbers
-from earbit.study.report.claims import Cast
+from earbit.study.report.claim import Cast
 from earbit.study.report.estimates import Estimate
 from earbit.study.report.rows import (
     FILTERBANK,

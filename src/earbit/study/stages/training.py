@@ -72,8 +72,13 @@ def pretrain(job: Job) -> dict[str, Any]:
     """One iteration of the pre-training of an encoder on its units."""
     recipe: RecipeConfig = from_dict(RecipeConfig, job.step.settings["recipe"])
     data = _data(job)
+    units_of = str(job.folder_of("units")) if job.step.inputs.get("is_launched") else None
     recipe = dataclasses.replace(
-        recipe, corpus=job.step.inputs["corpus"], train=_own(job, recipe.train)
+        recipe,
+        corpus=job.step.inputs["corpus"],
+        resplit=bool(job.step.settings["resplit"]),
+        units=units_of,
+        train=_own(job, recipe.train),
     )
     figures = pretrain_on(recipe, data, job.folder)
     return _training(figures, recipe.train, data, job.folder)
@@ -81,10 +86,9 @@ def pretrain(job: Job) -> dict[str, Any]:
 
 def quantize(job: Job) -> dict[str, Any]:
     """One stage of quantization-aware training, from the model of the stage before it."""
-    config: QuantizeConfig = from_dict(QuantizeConfig, job.step.settings["config"])
-    config = dataclasses.replace(
-        config, plans=(job.step.inputs["plan"],), train=_own(job, config.train)
-    )
+    described = {**job.step.settings["config"], "plans": [job.step.inputs["plan"]]}
+    config: QuantizeConfig = from_dict(QuantizeConfig, described)
+    config = dataclasses.replace(config, train=_own(job, config.train))
     data = _data(job)
     teacher = load_model(job.folder_of("teacher"))
     figures = quantize_on(teacher, config, data, job.folder)

@@ -20,7 +20,7 @@ from earbit.study.report.charts.spec import (
     short_names,
     x_of,
 )
-from earbit.study.report.claims import sqnr_db
+from earbit.study.report.error_claim import sqnr_db
 from earbit.study.report.rows import Study
 
 KINDS = ("alone", "accumulated")

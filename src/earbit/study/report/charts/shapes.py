@@ -17,7 +17,7 @@ from earbit.study.report.charts.spec import (
     shaped,
     symlog_of,
 )
-from earbit.study.report.claims import Cast
+from earbit.study.report.claim import Cast
 from earbit.study.report.comparisons import COSTS, cost_ratios, gain_in
 from earbit.study.report.rows import Study
 

@@ -25,7 +25,7 @@ from earbit.study.report.charts.spec import (
     short_names,
     x_of,
 )
-from earbit.study.report.claims import Cast
+from earbit.study.report.claim import Cast
 from earbit.study.report.rows import FLOAT, OURS, Study, number
 
 N_OPS = 7
