@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import shutil
 import time
@@ -24,6 +23,7 @@ from earbit.study.launch import launch_lines, write_recipes
 from earbit.study.outcome import Outcome
 from earbit.study.overview import overview_of
 from earbit.study.ranks import run_in_ranks
+from earbit.study.report.page import write_report
 from earbit.study.request import Request, served
 from earbit.study.results import Results
 from earbit.study.schedule import run_graph
@@ -185,10 +185,7 @@ def _end(
 def write_page(results: dict[str, Any], path: Path) -> None:
     """Writes the report, if its packages are installed; the results are there anyway."""
     try:
-        page = importlib.import_module("earbit.study.report.page")
-        page.write_report(results, path)
-    except ModuleNotFoundError:
-        return
+        write_report(results, path)
     except EarbitError as error:
         say(f"{path.name} is not written: {error}")
 
