@@ -13,7 +13,7 @@ from typing import Any
 
 from earbit.audio.corpus import say_unusable
 from earbit.distributed import first, n_ranks, only_run_in
-from earbit.errors import ConfigError, DataError, EarbitError
+from earbit.errors import ConfigError, DataError, EarbitError, UnsupportedError
 from earbit.files import refuse_other_files, write_json
 from earbit.progress import say
 from earbit.study.dry_run import disk_bytes, render_dry_run
@@ -171,7 +171,7 @@ def _run_here(
 def _end(
     tables: dict[str, Any], steps: Sequence[Step], found: Mapping[str, Outcome], out_dir: Path
 ) -> Ended:
-    write_page(tables, out_dir / REPORT_NAME)
+    _write_page(tables, out_dir / REPORT_NAME)
     failed = [one for one in found.values() if one.state == "failed"]
     n_done = sum(one.state == "done" for one in found.values())
     return Ended(
@@ -182,11 +182,11 @@ def _end(
     )
 
 
-def write_page(results: dict[str, Any], path: Path) -> None:
+def _write_page(results: Mapping[str, Any], path: Path) -> None:
     """Writes the report, if its packages are installed; the results are there anyway."""
     try:
         write_report(results, path)
-    except EarbitError as error:
+    except UnsupportedError as error:
         say(f"{path.name} is not written: {error}")
 
 
