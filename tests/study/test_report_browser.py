@@ -62,7 +62,7 @@ def text_of(n_seeds):
 def opened(tmp_path, width, *flags):
     """What the script found at a width, and what the browser wrote to its log."""
     (tmp_path / "report.html").write_text(text_of(2), encoding="utf-8")
-    (tmp_path / "frame.html").write_text(FRAME.format(width=width), encoding="utf-8")
+    (tmp_path / "frame.html").write_text(FRAME.replace("{width}", str(width)), encoding="utf-8")
     profile = f"--user-data-dir={tmp_path / 'profile'}"
     size = f"--window-size={max(width, 500)},900"
     done = subprocess.run(

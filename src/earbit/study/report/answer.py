@@ -31,13 +31,18 @@ def answer_of(study: Study) -> Answer:
     better, less = attention_is_better_in_1_bit(study, cast), attention_loses_less(study, cast)
     worth = (*_scores(study, cast), *_losses(study))
     rest = (*_costs(study, cast), *_limits(study))
-    return Answer(_headline(study, better, less), tuple(filter(None, (worth, rest))))
+    headline = _headline(study, better, less) if worth else _without_pairs(study)
+    return Answer(headline, tuple(filter(None, (worth, rest))))
+
+
+def _without_pairs(study: Study) -> str:
+    if not study.table("scores"):
+        return "This study has no scores, so it compares cost and time alone."
+    return "This study does not tell: it has no scores to compare in 1 bit."
 
 
 def _headline(study: Study, better: Claim, less: Claim) -> str:
     scale = study.part("settings").get("scale", "unknown")
-    if not study.table("scores"):
-        return "This study has no scores, so it compares cost and time alone."
     if better.verdict and less.verdict:
         return "Yes: it scores better, loses less and costs less."
     if better.verdict:

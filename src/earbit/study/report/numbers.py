@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 MINUS = "\N{MINUS SIGN}"
+SPACE = "\N{NO-BREAK SPACE}"
 _IN_ITS_OWN_UNIT = frozenset({"mtwv"})
 """Metrics that are not shares."""
 
@@ -29,7 +30,7 @@ def signed(value: float, decimals: int = 1) -> str:
 def change(ratio: float) -> str:
     """A ratio as a change in percent: 0.25 is -75 %, and 4 is +300 %."""
     percent = 100 * (ratio - 1)
-    return f"{signed(percent, 1 if abs(percent) < 100 else 0)} %"
+    return f"{signed(percent, 1 if abs(percent) < 100 else 0)}{SPACE}%"
 
 
 def times(ratio: float) -> str:

@@ -24,7 +24,7 @@ from earbit.study.report.claims import claims_of
 from earbit.study.report.compare import comparison_of
 from earbit.study.report.downloads import csv_files
 from earbit.study.report.estimates import needed_tasks
-from earbit.study.report.provenance import failed_steps, provenance, unit_lines, warning_groups
+from earbit.study.report.provenance import provenance, steps_in, unit_lines, warning_groups
 from earbit.study.report.rows import FLOAT, Study, number
 from earbit.study.report.script import LICENSE, chart_library
 from earbit.study.report.tables import cost_table, paper_ratios, score_table
@@ -128,7 +128,8 @@ def _study_context(study: Study, drawn: Any) -> dict[str, Any]:
         "seconds": _seconds(study),
         "claims": claims_of(study),
         "warnings": warning_groups(study),
-        "failed": failed_steps(study),
+        "failed": steps_in(study, "failed"),
+        "not_run": steps_in(study, "not run"),
         "scores": score_table(study),
         "costs": cost_table(study, cast),
         "paper": paper_ratios(study, cast),

@@ -52,17 +52,12 @@ def _packed_differs(record: Record) -> str | None:
     )
 
 
-def failed_steps(study: Study) -> list[dict[str, str]]:
-    """Steps that failed, with their errors, then those that did not run because of them."""
-    failed = [r for r in study.table("steps") if r.get("state") == "failed"]
-    missing = [r for r in study.table("steps") if r.get("state") == "not run"]
+def steps_in(study: Study, state: str) -> list[dict[str, str]]:
+    """Names and errors of the steps in a state: `failed` or `not run`."""
     return [
-        {
-            "id": str(record.get("id", "")),
-            "state": str(record.get("state", "")),
-            "error": str(record.get("error") or ""),
-        }
-        for record in (*failed, *missing)
+        {"id": str(record.get("id", "")), "error": str(record.get("error") or "")}
+        for record in study.table("steps")
+        if record.get("state") == state
     ]
 
 
