@@ -59,6 +59,7 @@ def test_results_follow_the_schema_and_have_every_table(study):
     _, out_dir, ended = study
     results = results_in(out_dir)
     jsonschema.validate(results, json.loads(SCHEMA.read_text()))
+    assert "sparseformer-sw-tiny" in (out_dir / "report.html").read_text()
     assert ended.n_failed == 0, [s["error"] for s in results["steps"] if s["error"]]
     assert {step["state"] for step in results["steps"]} == {"done"}
     for name in ("units", "training", "cost", "export", "times", "ops", "propagation", "scores"):

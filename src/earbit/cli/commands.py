@@ -5,7 +5,7 @@ from __future__ import annotations
 from earbit.cli.arguments import Command
 from earbit.cli.choosing import choose
 from earbit.cli.exporting import export
-from earbit.cli.judging import curves, profile, propagation
+from earbit.cli.judging import curves, profile, propagation, report
 from earbit.cli.pretraining import pretrain, units
 from earbit.cli.running import bench, doctor, run
 from earbit.cli.scoring import superb, superb_report
@@ -13,6 +13,7 @@ from earbit.cli.training import import_, prepare, quantize, study
 
 COMMANDS: dict[str, Command] = {
     "study": study,
+    "report": report,
     "prepare": prepare,
     "units": units,
     "pretrain": pretrain,

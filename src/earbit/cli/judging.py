@@ -1,4 +1,4 @@
-"""Commands that examine models and trainings: profile, propagation of errors, curves."""
+"""Commands that examine models, trainings and studies: profile, propagation, curves, report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from earbit.cli.options import (
     PresetSettings,
     Seed,
 )
-from earbit.output import emit
+from earbit.output import emit, print_text
 
 
 def profile(
@@ -216,3 +216,28 @@ def curves(
 
     result = curves_of(folders, out)
     emit(result, json, render_curves(result))
+
+
+def report(
+    folder: Annotated[Path, Positional("DIR", "Output folder of a study, or its results.json.")],
+    other: Annotated[
+        Path | None, Positional("DIR2", "Another study, which is compared with the first.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        Option(
+            "FILE.html",
+            "The page to write. Default: DIR/report.html, and DIR/comparison.html for two studies.",
+        ),
+    ] = None,
+) -> None:
+    """Makes the report of a study again from its results, or compares two studies.
+
+      earbit report study
+      earbit report study other-study --out both.html
+
+    The page needs no network and holds the results as JSON and CSV (docs/report.md).
+    """
+    from earbit.study.report.verb import report as write
+
+    print_text(f"wrote {write(folder, other, out)}")

@@ -58,7 +58,7 @@ def run_job(job: Job) -> Outcome:
         make_folder(job.folder)
         (job.folder / ERROR_NAME).unlink(missing_ok=True)
         result = _function(job.function)(job)
-        wall_s = time.monotonic() - start_s
+        wall_s = round(time.monotonic() - start_s, 2)
         write_result(job.step, job.place, result, wall_s)
     except EarbitError as error:
         return Outcome(state="failed", error=str(error), wall_s=time.monotonic() - start_s)

@@ -42,7 +42,7 @@ class Results:
             "settings": self._settings(),
             "machine": self._machine(),
             "corpus": self._corpus(),
-            "wall_s": sum(self._outcome(step).wall_s or 0.0 for step in self.steps),
+            "wall_s": round(sum(self._outcome(step).wall_s or 0.0 for step in self.steps), 1),
             "wall_s_of_this_run": round(wall_s, 1),
             "steps": [self._step(step) for step in self.steps],
             "units": [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import shutil
 import time
@@ -14,7 +13,7 @@ from typing import Any
 
 from earbit.audio.corpus import say_unusable
 from earbit.distributed import first, n_ranks, only_run_in
-from earbit.errors import ConfigError, DataError, EarbitError
+from earbit.errors import ConfigError, DataError, EarbitError, UnsupportedError
 from earbit.files import refuse_other_files, write_json
 from earbit.progress import say
 from earbit.study.dry_run import disk_bytes, render_dry_run
@@ -24,6 +23,7 @@ from earbit.study.launch import launch_lines, write_recipes
 from earbit.study.outcome import Outcome
 from earbit.study.overview import overview_of
 from earbit.study.ranks import run_in_ranks
+from earbit.study.report.page import write_report
 from earbit.study.request import Request, served
 from earbit.study.results import Results
 from earbit.study.schedule import run_graph
@@ -171,7 +171,7 @@ def _run_here(
 def _end(
     tables: dict[str, Any], steps: Sequence[Step], found: Mapping[str, Outcome], out_dir: Path
 ) -> Ended:
-    write_page(tables, out_dir / REPORT_NAME)
+    _write_page(tables, out_dir / REPORT_NAME)
     failed = [one for one in found.values() if one.state == "failed"]
     n_done = sum(one.state == "done" for one in found.values())
     return Ended(
@@ -182,14 +182,11 @@ def _end(
     )
 
 
-def write_page(results: dict[str, Any], path: Path) -> None:
+def _write_page(results: Mapping[str, Any], path: Path) -> None:
     """Writes the report, if its packages are installed; the results are there anyway."""
     try:
-        page = importlib.import_module("earbit.study.report.page")
-        page.write_report(results, path)
-    except ModuleNotFoundError:
-        return
-    except EarbitError as error:
+        write_report(results, path)
+    except UnsupportedError as error:
         say(f"{path.name} is not written: {error}")
 
 

@@ -118,7 +118,8 @@ FILTERBANK = ('model.front_end={"type": "filterbank"}',)
 """Log mel energies instead of convolutions, which are most of the cost of a tiny model."""
 FEW_UPDATES = {"lrs": (1e-2,), "n_steps": 200, "n_checks": 4}
 """Of a linear head, whose best rate on the synthetic corpus this is."""
-FEW_RECURRENT = {"lrs": (1e-2,), "n_steps": 300, "n_checks": 3, "batch_size": 8}
+FEW_RECURRENT = {"lrs": (1e-2,), "n_steps": 240, "n_checks": 2, "batch_size": 8}
+"""Of a head with LSTMs; with 3e-3 the error rate of words stays at 100 %."""
 TINY = ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny")
 TINY_SPARSE = ("sparseformer-dn-tiny", "sparseformer-sw-tiny")
 PAPER = ("hubert-base", "conformer-s", "squeezeformer-xs", "sparseformer-dn-s", "sparseformer-sw-s")
@@ -129,8 +130,8 @@ SCALES = {
         encoders=(*TINY, *TINY_SPARSE),
         settings=FILTERBANK,
         n_units=50,
-        pretrain_steps=300,
-        quantize_steps=(120, 120),
+        pretrain_steps=250,
+        quantize_steps=(100, 100),
         # HuBERT warms up over 8 % of its steps and clips at 10.  Few steps on small batches of
         # noisy speech reach a lower loss with these values.
         peak_lr=2e-3,
@@ -143,12 +144,12 @@ SCALES = {
         checkpoint_every_steps=50,
         heads={
             **dict.fromkeys(("ks", "sid", "ic", "er"), FEW_UPDATES),
-            "pr": {"n_steps": 400, "n_checks": 4},
+            "pr": {"n_steps": 300, "n_checks": 3},
             **dict.fromkeys(("asr", "sf"), FEW_RECURRENT),
-            "asv": {"n_steps": 100, "n_checks": 2},
+            "asv": {"n_steps": 80, "n_checks": 2},
             "sd": {"n_steps": 60, "n_checks": 2},
         },
-        n_runs=7,
+        n_runs=5,
         propagation_clips=4,
         propagation_s=3.0,
     ),

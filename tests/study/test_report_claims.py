@@ -1,0 +1,186 @@
+"""Claims and answer on studies made by hand, whose verdicts are known."""
+
+import pytest
+
+from earbit.study.report.answer import answer_of
+from earbit.study.report.claim import cast_of
+from earbit.study.report.claims import claims_of
+from earbit.study.report.comparisons import compared_losses, compared_scores, relative_loss
+from earbit.study.report.rows import Study
+
+MIXED, SPARSE, WIDE, FULL = (
+    "conformer-tiny",
+    "sparseformer-dn-tiny",
+    "sparseformer-sw-tiny",
+    "hubert-tiny",
+)
+ENCODERS = (FULL, MIXED, SPARSE, WIDE)
+TASKS = {"ks": ("accuracy", True), "pr": ("per", False), "ic": ("accuracy", True)}
+
+
+def score(encoder, plan, task, worth, half=0.02, seed=0):
+    """A score whose worth is the accuracy, or one minus the error rate."""
+    metric, higher = TASKS[task]
+    value = worth if higher else 1 - worth
+    return {
+        "encoder": encoder,
+        "plan": plan,
+        "seed": seed,
+        "task": task,
+        "metric": metric,
+        "higher_is_better": higher,
+        "value": value,
+        "interval": [value - half, value + half],
+        "chance": 0.25 if higher else 1.0,
+    }
+
+
+def cost(encoder, plan, factor=1.0):
+    bits = 1024 if plan == "fp32" else 1
+    return {
+        "encoder": encoder,
+        "plan": plan,
+        "storage_bytes": 1e6 * factor * (1 if plan == "fp32" else 0.05),
+        "flops": 1e9 * factor,
+        "macs": 5e8 * factor,
+        "bops": 1e9 * factor * bits,
+        "estimate_ms": {"a100-fp32": factor if plan == "fp32" else factor / 40},
+    }
+
+
+def time(encoder, plan, ms):
+    figures = {"median_ms": ms, "p10_ms": 0.99 * ms, "p90_ms": 1.01 * ms}
+    return {"encoder": encoder, "plan": plan, "engine": "earbit", **figures}
+
+
+def study(worth, *, factor=None, half=0.02, ms=None):
+    """worth: accuracy by encoder and plan, equal in all tasks."""
+    factor = factor or {FULL: 1.0, MIXED: 0.6, SPARSE: 0.5, WIDE: 0.8}
+    rows = list(worth)
+    return Study(
+        {
+            "settings": {"encoders": list(ENCODERS), "plans": ["fp32", "w1a1"], "scale": "tiny"},
+            "scores": [score(*row, task, worth[row], half) for row in rows for task in TASKS],
+            "cost": [cost(*row, factor[row[0]]) for row in rows],
+            "times": [
+                time(
+                    *row, (ms or {}).get(row) or 50 * factor[row[0]] / (1 + 3 * (row[1] != "fp32"))
+                )
+                for row in rows
+            ],
+        }
+    )
+
+
+def worth(full=0.9, mixed=0.6, sparse=0.8, wide=0.85):
+    low = {FULL: 0.8, MIXED: mixed, SPARSE: sparse, WIDE: wide}
+    return {(e, "fp32"): full for e in ENCODERS} | {(e, "w1a1"): low[e] for e in ENCODERS}
+
+
+def verdicts(found):
+    return [claim.verdict for claim in claims_of(found)]
+
+
+def test_encoders_get_their_parts_by_type_and_depth():
+    cast = cast_of(study(worth()))
+    assert (cast.transformer, cast.mixed) == (FULL, (MIXED,))
+    assert (cast.deep, cast.wide) == (SPARSE, WIDE)
+
+
+def test_a_study_as_in_the_paper_confirms_the_claims():
+    found = study(worth(sparse=0.75))
+    cuts, cheap, better, less, propagation, wide, estimated = verdicts(found)
+    assert (cuts, cheap, better, less, wide) == (True, True, True, True, True)
+    assert propagation is None  # nothing was measured
+    assert estimated is False  # 8 times as fast, where 80 times were estimated
+    assert answer_of(found).headline.startswith("Yes")
+
+
+def test_the_opposite_results_contradict_the_claims():
+    factor = {FULL: 0.5, MIXED: 0.8, SPARSE: 1.0, WIDE: 0.6}
+    found = study(worth(mixed=0.85, sparse=0.6, wide=0.4), factor=factor)
+    assert verdicts(found)[:4] == [False, False, False, False]
+    assert verdicts(found)[5] is False
+    assert answer_of(found).headline.startswith("No")
+
+
+def test_overlapping_intervals_leave_the_claim_open():
+    found = study(worth(mixed=0.79, sparse=0.8), half=0.1)
+    assert [claim.word for claim in claims_of(found)][2:4] == ["cannot tell", "cannot tell"]
+    assert "Cannot tell at this scale (tiny)" in answer_of(found).headline
+
+
+def test_a_better_score_at_a_higher_cost_does_not_hold():
+    factor = {FULL: 1.0, MIXED: 0.5, SPARSE: 0.6, WIDE: 0.8}
+    assert verdicts(study(worth(), factor=factor))[2] is False
+
+
+def test_times_within_their_spread_leave_the_claim_open():
+    ms = {(MIXED, "w1a1"): 5.0, (SPARSE, "w1a1"): 4.99}
+    found = study(worth(), ms=ms)
+    assert verdicts(found)[2] is None
+    assert "within its spread" in claims_of(found)[2].evidence[0]
+
+
+def test_a_measured_time_as_estimated_confirms_the_estimate():
+    ms = {(FULL, "fp32"): 50.0, (SPARSE, "w1a1"): 0.625}
+    assert verdicts(study(worth(), ms=ms))[-1] is True
+
+
+def test_one_clear_task_of_three_is_not_enough():
+    found = study(worth(mixed=0.8, sparse=0.8))
+    for record in found.results["scores"]:
+        if (record["encoder"], record["plan"], record["task"]) == (MIXED, "w1a1", "ks"):
+            record.update(value=0.6, interval=[0.58, 0.62])
+    tally = compared_scores(found, (SPARSE, "w1a1"), (MIXED, "w1a1"))
+    assert tally.better == ("ks",)
+    assert tally.verdict is None
+
+
+def test_lower_error_rates_are_better():
+    tally = compared_scores(study(worth()), (SPARSE, "w1a1"), (MIXED, "w1a1"))
+    assert set(tally.better) == set(TASKS)
+
+
+def test_the_loss_is_a_share_of_the_score_in_float():
+    found = study(worth())
+    accuracy, error = (relative_loss(found, SPARSE, "w1a1", task) for task in ("ks", "pr"))
+    assert accuracy.value == pytest.approx(0.1 / 0.9)
+    assert error.value == pytest.approx(0.1 / 0.1)  # 10 % errors became 20 %
+
+
+def test_a_float_score_at_chance_can_lose_nothing():
+    found = study(worth() | {(MIXED, "fp32"): 0.26})
+    assert relative_loss(found, MIXED, "w1a1", "ks") is None
+    assert compared_losses(found, SPARSE, MIXED, "w1a1").n_tasks == 1  # pr alone
+
+
+def test_coherence_over_seeds_decides_the_claim_about_errors():
+    def propagation(seed, mixed, plain):
+        return [
+            {
+                "encoder": encoder,
+                "plan": "w1a1",
+                "seed": seed,
+                "modules": [],
+                "interaction": {"between": {"net_coherence": value}},
+            }
+            for encoder, value in ((MIXED, mixed), (SPARSE, plain))
+        ]
+
+    def verdict(*seeds):
+        records = [r for i, pair in enumerate(seeds) for r in propagation(i, *pair)]
+        return verdicts(Study(study(worth()).results | {"propagation": records}))[4]
+
+    assert verdict((0.30, 0.1), (0.31, 0.1), (0.29, 0.1)) is True
+    assert verdict((0.1, 0.3), (0.1, 0.31), (0.1, 0.29)) is False
+    assert verdict((0.3, 0.1), (0.1, 0.3), (0.2, 0.2)) is None
+    assert verdict((0.3, 0.1)) is None  # one seed has no interval
+
+
+def test_a_study_without_pairs_says_what_it_lacks():
+    results = study(worth()).results
+    alone = [r for r in results["scores"] if r["encoder"] == FULL]
+    found = Study({"settings": {"encoders": [FULL], "plans": ["fp32", "w1a1"]}, "scores": alone})
+    assert {claim.verdict for claim in claims_of(found)} == {None}
+    assert all(claim.evidence[0].startswith("This study lacks") for claim in claims_of(found))
