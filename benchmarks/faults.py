@@ -102,9 +102,32 @@ def sigterm_quantize(place: Place) -> Result:
 
 
 def sigterm_study(place: Place) -> Result:
+    """SIGTERM during a pre-training of a study: its process writes a checkpoint first."""
     out = place.folder / "terminated-study"
-    command = ["study", "--encoders", "hubert-tiny", "--out", str(out)]
-    return sigterm(place, *command, log_folder=out / "hubert-tiny" / "fp32", out=out)
+    run = start("study", "--encoders", "hubert-tiny", "--tasks", "ks", "--out", str(out))
+    folders: list[Path] = []
+    while run.poll() is None and not folders:
+        folders = list((out / "hubert-tiny" / "fp32" / "seed0").glob("pretrain-*"))
+        time.sleep(0.1)
+    is_there = bool(folders) and wait_for_step(run, folders[0], 3, None)
+    run.terminate()
+    errors = run.communicate()[1]
+    return {
+        "status": run.returncode,
+        "said": told(errors)[-1:],
+        "checks": {
+            "it is training": is_there,
+            "status 143": run.returncode == 128 + signal.SIGTERM,
+            "the last step is saved": is_there
+            and steps_done(folders[0] / CHECKPOINTS) >= log_of(folders[0])[-1]["step"] >= 3,
+            "one line says that the same command resumes": sum(
+                "the same command resumes" in line for line in told(errors)
+            )
+            == 1,
+            "no traceback": "Traceback" not in errors,
+            "no lock is left": not list(out.rglob(".lock")),
+        },
+    }
 
 
 @contextmanager

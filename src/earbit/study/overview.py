@@ -74,13 +74,16 @@ class Overview:
         if self.estimated_s <= 0:
             return None
         factor = self.spent_s / self.estimated_s
-        alone_s = sum(factor * s.estimate_s for s in left if s.is_alone)
-        work_s = 0.0
+        alone_s, shared_s, longest_s = 0.0, 0.0, 0.0
         for step in left:
-            if not step.is_alone:
-                start_s = self.running.get(step.id, (now_s, None))[0]
-                work_s += max(0.0, factor * step.estimate_s - (now_s - start_s))
-        return work_s / self.n_jobs + alone_s
+            start_s = self.running.get(step.id, (now_s, None))[0]
+            left_s = max(0.0, factor * step.estimate_s - (now_s - start_s))
+            if step.is_alone:
+                alone_s += left_s
+            else:
+                shared_s += left_s
+                longest_s = max(longest_s, left_s)
+        return max(shared_s / self.n_jobs, longest_s) + alone_s
 
     def _position(self) -> str:
         left_s = self.left_s()
