@@ -30,14 +30,14 @@ METRICS = {
 LOWER = ("per", "wer", "eer", "der")
 PEERS = {"torch": 1.9, "onnxruntime": 1.25, "openvino": 1.05}
 OPS = {
-    "conv1d_b1": ("front_end", 0.30),
-    "linear_b1": ("feed_forward", 0.22),
+    "conv_b1": ("front_end", 0.30),
+    "gemm_b1": ("feed_forward", 0.22),
     "attention_b1": ("attention", 0.16),
     "group_norm": ("front_end", 0.11),
     "layer_norm": (None, 0.08),
-    "position_conv_b1": ("position", 0.06),
+    "pack": ("position", 0.06),
     "gelu": (None, 0.04),
-    "depthwise_conv_b1": ("convolution", 0.02),
+    "depthwise_b1": ("convolution", 0.02),
     "add": (None, 0.01),
 }
 

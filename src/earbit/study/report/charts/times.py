@@ -130,7 +130,7 @@ def op_charts(study: Study) -> list[Chart]:
                 "order": ops.index(op),
                 "ms": ms,
                 "text": f"{numbers.digits(ms)} ms, {100 * ms / of_row[encoder, plan]:.0f} %",
-                "role": ", ".join(sorted(roles[encoder, plan, op])) or "-",
+                "role": ", ".join(sorted(roles[encoder, plan, op])),
             }
             for (encoder, op), ms in merged.items()
         ]
@@ -143,12 +143,14 @@ def op_charts(study: Study) -> list[Chart]:
 
 
 def _kind(op: str) -> str:
-    """An op without the format of its operands: `linear` for `linear_b1`."""
-    return re.sub(r"_(f32|i8|b1|u\d|b\d|i\d+)(_.*)?$", "", op).replace("_", " ")
+    """An op without the format of its operands: `attention` for `attention_b1`."""
+    name = re.sub(r"_(f32|i8|b1|planes)$", "", op)
+    return {"gemm": "linear"}.get(name, name).replace("_", " ")
 
 
 def _stacked(values: Values, names: dict[str, str], ops: list[str]) -> Spec:
     x = x_of("ms", "ms", zero=True, padding=0)
+    role = [("role", "role")] * any(value["role"] for value in values)
     return chart_spec(
         "Time by op and encoder",
         42 * len({v["encoder"] for v in values}) + 10,
@@ -159,9 +161,7 @@ def _stacked(values: Values, names: dict[str, str], ops: list[str]) -> Spec:
             "x": x | {"stack": "zero"},
             "color": colored("op", ops),
             "order": {"field": "order", "type": "quantitative"},
-            "tooltip": hover(
-                ("encoder", "encoder"), ("op", "op"), ("text", "time"), ("role", "role")
-            ),
+            "tooltip": hover(("encoder", "encoder"), ("op", "op"), ("text", "time"), *role),
         },
     )
 
