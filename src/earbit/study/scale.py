@@ -146,7 +146,7 @@ SCALES = {
             **dict.fromkeys(("ks", "sid", "ic", "er"), FEW_UPDATES),
             "pr": {"n_steps": 240, "n_checks": 2},
             "asr": FEW_RECURRENT,
-            # Too few for slots, which stay at chance: they would need minutes.
+            # Slots stay at chance with 240 updates too.
             "sf": {**FEW_RECURRENT, "n_steps": 120},
             "asv": {"n_steps": 60, "n_checks": 2},
             "sd": {"n_steps": 60, "n_checks": 2},
