@@ -188,6 +188,13 @@ WRONG_OF_MODELS = {
     "'teacher' is neither": ["propagation", "hubert-tiny", "--teacher", "teacher"],
     "clips: no such folder": ["propagation", "hubert-tiny", "--corpus", "clips"],
     "'conformer-z' is neither": ["profile", "conformer-z"],
+    "'conformer-q' is neither": [
+        "choose", "conformer-q", "--corpus", "synthetic", "--budget-ms", "9",
+    ],
+    "nothing-there: no such folder": [
+        "choose", "hubert-tiny", "--corpus", "nothing-there", "--budget-ms", "9",
+    ],
+    "no budget; give --budget-ms": ["choose", "hubert-tiny", "--corpus", "synthetic"],
     "unknown plan 'w1a6'": ["profile", "hubert-tiny", "--plan", "w1a6"],
     "unknown preset 'hubert-huge'": ["study", "--encoders", "hubert-huge"],
     "my-audio: no such folder": ["study", "--corpus", "my-audio"],

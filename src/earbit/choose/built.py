@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.bench.measure import MeasuredTime
 from earbit.bench.turns import N_WARM_UPS
 from earbit.choose.judges import Judge
-from earbit.choose.solve import UNITS, Budget, Candidates, Unit, best_choice
+from earbit.choose.solve import NAMES, UNITS, Budget, Candidates, Unit, best_choice
 from earbit.choose.times import MB, SECONDS
 from earbit.errors import ConfigError
 from earbit.export.verb import MAX_SAMPLES, export_to
@@ -26,9 +27,11 @@ from earbit.quantize.plan import Plan
 from earbit.quantize.student import noise_clips, student_of
 from earbit.runtime.session import Session
 
-N_RUNS = 11
-MAX_ROUNDS = 5
-"""Plans that are built at most, until the estimate of one is right."""
+N_RUNS = 15
+MAX_ROUNDS = 6
+"""Plans that are built at most."""
+NEARLY_ALL = 0.95
+"""Share of the budget from which a plan is not improved."""
 
 Choice = tuple[int, ...]
 
@@ -38,7 +41,7 @@ class Built:
     """Figures of the program of a calibrated plan."""
 
     time: MeasuredTime
-    """Of SECONDS of audio on one thread."""
+    """CPU time of SECONDS of audio on one thread."""
     mb: float
     """Size of the program file in MB."""
     penalty: float
@@ -68,15 +71,18 @@ def build(
 
 
 def timed(program: Path, seed: int) -> MeasuredTime:
-    """Time of a program for SECONDS of noise on one thread."""
+    """CPU time of a program for SECONDS of noise on one thread, without that of other processes.
+
+    On a machine without other work, it is the time that `earbit bench` measures.
+    """
     session = Session(program, threads=1)
     (audio,) = noise_clips(seed, n_clips=1, n_samples=round(SECONDS * SAMPLE_RATE_HZ))
     times_ms = []
     with progress("time of the program", N_WARM_UPS + N_RUNS) as advance:
         for _ in range(N_WARM_UPS + N_RUNS):
-            start_s = time.perf_counter()
+            start_s = time.thread_time()
             session.run(audio)
-            times_ms.append(1e3 * (time.perf_counter() - start_s))
+            times_ms.append(1e3 * (time.thread_time() - start_s))
             advance()
     return MeasuredTime.of(times_ms[N_WARM_UPS:])
 
@@ -84,37 +90,45 @@ def timed(program: Path, seed: int) -> MeasuredTime:
 def chosen_within(
     table: Candidates, budget: Budget, build_choice: Callable[[Choice], Built]
 ) -> tuple[Choice, Built]:
-    """The best choice whose program is within the budget when it is measured.
+    """The choice with the least measured penalty of those that are built and within the budget.
 
     Times of groups are those of uniform plans, and conversions between precisions differ from
-    these.  So a choice is built, and where its cost is not the estimated one, the next is found
-    with a budget that is corrected by their ratio.  Raises ConfigError, with the measured cost, if
-    even the cheapest choice is above the budget.
+    these.  So the budget of the integer program is changed by the ratio of measured and estimated
+    cost, or by bisection, until a built plan uses nearly all of the budget.  Raises ConfigError,
+    with the measured cost, if even the cheapest choice is above the budget.
     """
+    limits = [(unit, limit) for unit in UNITS if (limit := budget.of(unit)) is not None]
     tried: dict[Choice, Built] = {}
-    corrected = budget
+    factor, within, above = 1.0, 0.0, math.inf
     for _ in range(MAX_ROUNDS):
-        choice = best_choice(table, corrected)
-        if choice is None or choice in tried:
+        choice = best_choice(table, budget.times(factor))
+        if choice is None:
             break
-        built = tried[choice] = build_choice(choice)
-        for unit in UNITS:
-            limit = budget.of(unit)
-            if limit is not None:
-                ratio = built.cost(unit) / table.total(unit, choice)
-                corrected = replace(corrected, **{unit: limit / ratio})
+        if choice not in tried:
+            tried[choice] = build_choice(choice)
+        used = max(tried[choice].cost(unit) / limit for unit, limit in limits)
+        if NEARLY_ALL <= used <= 1:
+            break
+        if used <= 1:
+            within, factor = factor, factor / used
+        else:
+            # From its own estimated cost on, the integer program may take this choice again.
+            above = max(table.total(unit, choice) / limit for unit, limit in limits)
+            factor = min(factor / used, above * (1 - 1e-6))
+        if not within < factor < above:
+            if not within or above == math.inf:
+                break
+            factor = math.sqrt(within * above)
     cheapest = _cheapest(table, budget)
     if cheapest not in tried and not any(built.is_within(budget) for built in tried.values()):
         tried[cheapest] = build_choice(cheapest)
-    within = {choice: built for choice, built in tried.items() if built.is_within(budget)}
-    if not within:
-        found = ", ".join(
-            f"{tried[cheapest].cost(unit):.3g} {unit.upper() if unit == 'mb' else unit}"
-            for unit in UNITS
-            if budget.of(unit) is not None
+    kept = {choice: built for choice, built in tried.items() if built.is_within(budget)}
+    if not kept:
+        found = " and ".join(
+            f"{tried[cheapest].cost(unit):.3g} {NAMES[unit]}" for unit, _ in limits
         )
         raise ConfigError(f"the cheapest plan has {found} when measured; give a greater budget")
-    return min(within.items(), key=lambda item: item[1].penalty)
+    return min(kept.items(), key=lambda item: item[1].penalty)
 
 
 def _cheapest(table: Candidates, budget: Budget) -> Choice:

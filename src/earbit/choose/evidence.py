@@ -21,7 +21,7 @@ SCHEMA = 1
 def named_choices(
     model: AudioModel, groups: Sequence[LeafGroup], columns: Sequence[Precision]
 ) -> dict[str, Choice]:
-    """The named plans as choices, without those that give a group another precision."""
+    """The named plans as choices, each once, without those of other precisions."""
     leaves = leaves_of(model)
     with_weight = {leaf.name for leaf in leaves if leaf.has_weight}
     found: dict[str, Choice] = {}
@@ -30,7 +30,10 @@ def named_choices(
         # An activation product follows from the precision of its group.
         of_group = [{precisions[leaf] for leaf in g.leaves if leaf in with_weight} for g in groups]
         if all(len(its) == 1 and its <= set(columns) for its in of_group):
-            found[name] = tuple(columns.index(next(iter(its))) for its in of_group)
+            choice = tuple(columns.index(next(iter(its))) for its in of_group)
+            # Plans for another front end are equal on this one.
+            if choice not in found.values():
+                found[name] = choice
     return found
 
 

@@ -16,6 +16,7 @@ from earbit.errors import ConfigError
 
 Unit = Literal["ms", "mb"]
 UNITS: tuple[Unit, ...] = ("ms", "mb")
+NAMES: dict[Unit, str] = {"ms": "ms", "mb": "MB"}
 N_FRONT = 40
 """Number of budgets of the front, in equal ratios between the least and the greatest cost."""
 TIE = 1e-6
@@ -73,6 +74,11 @@ class Budget:
     def of(self, unit: Unit) -> float | None:
         """The limit in a unit."""
         return self.ms if unit == "ms" else self.mb
+
+    def times(self, factor: float) -> Budget:
+        """All limits multiplied."""
+        ms, mb = (None if limit is None else factor * limit for limit in (self.ms, self.mb))
+        return Budget(ms, mb)
 
 
 def best_choice(table: Candidates, budget: Budget) -> tuple[int, ...] | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,9 @@ from earbit.runtime.session import Session
 
 SECONDS = 10.0
 """Length of the timed audio."""
-N_TURNS = 9
+N_TURNS, MIN_TURNS = 30, 5
+BUDGET_S = 60.0
+"""Time in s after which no turn beyond MIN_TURNS begins."""
 MB = 1e6
 
 
@@ -33,8 +37,9 @@ MB = 1e6
 class Costs:
     """Costs of groups (rows) in precisions (columns), float first; inf where there is no program.
 
-    Times are medians over N_TURNS in ms, for SECONDS of audio on one thread.  Storage is that of
-    packed tensors in MB.
+    Times in ms are those of SECONDS of audio on one thread: the least time of each op over all
+    turns, as other processes only add time, scaled so that their sum is the median CPU time of the
+    program.  Storage is that of packed tensors in MB.
     """
 
     ms: NDArray[np.float64]
@@ -66,8 +71,10 @@ def measure_costs(
             sizes_mb.append(path.stat().st_size / MB)
             sessions.append(Session(path, threads=1))
         turns = _turns(sessions, seed)
+    totals_ms = np.median([[one.cpu_ms for one in turn] for turn in turns], axis=0)
     for i, packed in enumerate(columns):
-        of_op = np.median([turn[i] for turn in turns], axis=0)
+        of_op = np.min([turn[i].op_ms for turn in turns], axis=0)
+        of_op *= totals_ms[i] / of_op.sum()
         size_of_op = [_bytes_of(packed.program, op) / MB for op in range(len(of_op))]
         sums_ms, other_ms = _by_owner(of_op, owners[i], len(groups))
         sums_mb, _ = _by_owner(np.array(size_of_op), owners[i], len(groups))
@@ -115,17 +122,35 @@ def _lowered(
     return lower_model(student_of(teacher, plan, clips, CalibrationConfig()).eval())
 
 
-def _turns(sessions: Sequence[Session], seed: int) -> list[list[list[float]]]:
-    """Milliseconds of every op by turn and session; sessions take turns, as drifts affect all."""
+class _Turn(NamedTuple):
+    """Times of one run of a program in ms."""
+
+    op_ms: list[float]
+    """Wall time of every op."""
+    cpu_ms: float
+    """CPU time of the thread, without that of other processes."""
+
+
+def _turns(sessions: Sequence[Session], seed: int) -> list[list[_Turn]]:
+    """Times by turn and session; sessions take turns, so that drifts affect all."""
     (audio,) = noise_clips(seed, n_clips=1, n_samples=round(SECONDS * SAMPLE_RATE_HZ))
-    turns = []
+    turns: list[list[_Turn]] = []
     with progress("times of ops", N_TURNS + N_WARM_UPS) as advance:
+        start_s = time.monotonic()
         for i in range(N_WARM_UPS + N_TURNS):
-            turn = [[1e3 * op.seconds for op in one.profile(audio)] for one in sessions]
+            if len(turns) >= MIN_TURNS and time.monotonic() - start_s > BUDGET_S:
+                break
+            turn = [_turn(session, audio) for session in sessions]
             if i >= N_WARM_UPS:
                 turns.append(turn)
             advance()
     return turns
+
+
+def _turn(session: Session, audio: NDArray[np.float32]) -> _Turn:
+    start_s = time.thread_time()
+    op_ms = [1e3 * op.seconds for op in session.profile(audio)]
+    return _Turn(op_ms, 1e3 * (time.thread_time() - start_s))
 
 
 def _bytes_of(program: Program, op: int) -> int:

@@ -19,11 +19,11 @@ from earbit.choose.groups import LeafGroup, groups_of, plan_of
 from earbit.choose.inputs import Inputs, inputs_of_states, inputs_of_task, key_of
 from earbit.choose.record import Record, record_of
 from earbit.choose.sensitivity import measure_penalties
-from earbit.choose.solve import UNITS, Budget, Candidates, front_of, require_possible
+from earbit.choose.solve import NAMES, UNITS, Budget, Candidates, front_of, require_possible
 from earbit.choose.table import render
 from earbit.choose.times import Costs, measure_costs
 from earbit.errors import ConfigError
-from earbit.files import make_folder, write_json
+from earbit.files import write_json
 from earbit.folder_lock import only_process_in
 from earbit.load import preset_or_model, refuse_quantized
 from earbit.model import AudioModel
@@ -63,7 +63,7 @@ def choose_plan(
     refuse_quantized(where, teacher, "give the float model that it was made from")
     if where in PRESETS:
         say(f"{where}: random weights of seed {seed}; times are right, penalties mean little")
-    with nullcontext() if out is None else only_process_in(make_folder(out.parent)):
+    with nullcontext() if out is None else only_process_in(out.parent):
         with tempfile.TemporaryDirectory() as temporary:
             place = Path(temporary) if out is None else out.parent
             inputs = (
@@ -148,13 +148,9 @@ def _require_useful(costs: Costs, budget: Budget, columns: Sequence[Precision]) 
     totals = {unit: table.total(unit, in_float) for unit in UNITS}
     limits = {unit: limit for unit in UNITS if (limit := budget.of(unit)) is not None}
     if all(totals[unit] <= limit for unit, limit in limits.items()):
-        has = " and ".join(f"{totals[unit]:.3g} {_name(unit)}" for unit in limits)
+        has = " and ".join(f"{totals[unit]:.3g} {NAMES[unit]}" for unit in limits)
         given = " ".join(f"--budget-{unit} {limit:g}" for unit, limit in limits.items())
         raise ConfigError(f"{given}: the float model has {has}; give a smaller budget")
-
-
-def _name(unit: str) -> str:
-    return "ms" if unit == "ms" else "MB"
 
 
 def _candidates(
