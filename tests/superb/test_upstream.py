@@ -7,6 +7,8 @@ from earbit.export.verb import export_model
 from earbit.load import random_model
 from earbit.model_digest import weights_digest
 from earbit.presets import preset
+from earbit.runtime.program_file import file_digest
+from earbit.shipped import program_path
 from earbit.upstream.upstream import (
     fbank_upstream,
     folder_upstream,
@@ -178,3 +180,9 @@ def test_products_of_a_model_in_bf16_give_other_features_of_the_same_model(model
 def test_only_a_model_in_pytorch_has_another_precision():
     with pytest.raises(ConfigError, match="fbank with --precision bf16"):
         upstream_named("fbank", seed=0, threads=1, precision="bf16")
+
+
+def test_a_program_that_comes_with_earbit_is_an_upstream_by_its_name():
+    upstream = upstream_named("encoder-w1a1", seed=0, threads=1)
+    assert upstream.digest == file_digest(program_path("encoder-w1a1"))
+    assert upstream.features("a", lambda: AUDIO).shape == (5, 49, 128)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -10,10 +11,12 @@ from earbit.distributed import first
 from earbit.errors import EarbitError
 from earbit.files import make_folder
 from earbit.progress import say
-from earbit.study.job import Job, run_job
+from earbit.study.job import Job
 from earbit.study.outcome import Outcome
 from earbit.study.overview import duration, figures_of
+from earbit.study.schedule import EVENT_EVERY_S
 from earbit.study.step import Place, Step, in_order, read_result, write_result
+from earbit.study.workers import Workers
 
 TOGETHER = ("units", "units2", "pretrain", "pretrain2")
 """Stages whose work the ranks share."""
@@ -28,8 +31,26 @@ def run_in_ranks(
 ) -> None:
     """Runs the steps one after the other; all ranks must call it.
 
-    A step that fails leaves those that do not need it, as in `run_graph`.
+    A step that fails leaves those that do not need it, as in `run_graph`.  Steps of rank 0 run in
+    another process, which is no rank, because trainings in it must not wait for the others.
     """
+    workers = Workers(1, threads)
+    try:
+        _run_all(steps, places, function_of, found, workers)
+    except KeyboardInterrupt:
+        workers.interrupt(signal.SIGTERM)
+        raise
+    finally:
+        workers.close()
+
+
+def _run_all(
+    steps: Sequence[Step],
+    places: Mapping[str, Place],
+    function_of: Callable[[str], str],
+    found: dict[str, Outcome],
+    workers: Workers,
+) -> None:
     by_id = {step.id: step for step in steps}
     for number, step in enumerate(in_order(steps), start=1):
         place = places[step.id]
@@ -45,10 +66,19 @@ def run_in_ranks(
             continue
         say(f"[{number} of {len(steps)}] {step.id}")
         needs = {role: (by_id[i], places[i]) for role, i in step.needs.items()}
-        job = Job(step, place, needs, function_of(step.stage), threads)
+        job = Job(step, place, needs, function_of(step.stage), workers.threads)
         together = step.stage in TOGETHER
-        found[step.id] = _together(job) if together else first(lambda job=job: run_job(job))  # type: ignore[misc]
+        found[step.id] = _together(job) if together else first(lambda job=job: _apart(job, workers))  # type: ignore[misc]
         say(f"  {_shown(step, found[step.id])}")
+
+
+def _apart(job: Job, workers: Workers) -> Outcome:
+    """Runs a step in another process."""
+    workers.start(job)
+    while True:
+        for _, event in workers.events(EVENT_EVERY_S):
+            if isinstance(event, Outcome):
+                return event
 
 
 def _together(job: Job) -> Outcome:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from earbit.errors import ConfigError, DataError
 from earbit.model_names import format_of, require_model
+from earbit.shipped import program_path
 
 FBANK = "fbank"
 FOLDER_PREFIX = "features:"
@@ -14,8 +15,9 @@ RANDOM_PREFIX = "random:"
 
 
 def is_program(where: str) -> bool:
-    """Whether a name is the file of an exported program."""
-    return Path(where).is_file() and (format_of(Path(where)) or "").startswith("earbit-program-")
+    """Whether a name is the file of an exported program, or a program that comes with earbit."""
+    path = program_path(where)
+    return path.is_file() and (format_of(path) or "").startswith("earbit-program-")
 
 
 def require_upstream(where: str) -> None:

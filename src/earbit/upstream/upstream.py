@@ -20,6 +20,7 @@ from earbit.nn.precision import FLOAT
 from earbit.quantize.convert import quantized_leaves_of
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
+from earbit.shipped import program_path
 from earbit.units.mfcc import deltas
 from earbit.units.sources import folder_digest, read_features
 from earbit.upstream.names import (
@@ -78,7 +79,7 @@ def upstream_named(
     if where.startswith(FOLDER_PREFIX):
         return replace(folder_upstream(Path(where.removeprefix(FOLDER_PREFIX))), device=device)
     if is_program(where):
-        return replace(program_upstream(Path(where), threads), device=device)
+        return replace(program_upstream(program_path(where), threads), device=device)
     return model_upstream(where, model_named(where, seed), device, precision)
 
 
