@@ -63,9 +63,10 @@ def test_of_equally_good_choices_the_cheaper_one_is_taken():
 
 @pytest.mark.parametrize("unit", ["ms", "mb"])
 @pytest.mark.parametrize("seed", range(3))
-def test_no_choice_of_the_front_is_dominated_and_it_ends_at_both_extremes(seed, unit):
+def test_no_choice_of_the_front_is_dominated_and_it_ends_at_both_extremes(seed, unit, capfd):
     table = random_table(seed)
     front = front_of(table, unit)
+    assert capfd.readouterr() == ("", "")
     costs = [table.total(unit, choice) for choice in front]
     penalties = [table.total_penalty(choice) for choice in front]
     assert costs == sorted(costs)

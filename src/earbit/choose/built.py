@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from earbit.choose.judges import Judge
 from earbit.choose.solve import NAMES, UNITS, Budget, Candidates, Unit, best_choice
 from earbit.choose.times import MB, SECONDS
 from earbit.errors import ConfigError
+from earbit.export.lower import lower_model
+from earbit.export.program import write_program
 from earbit.export.verb import MAX_SAMPLES, export_to
 from earbit.model import AudioModel
 from earbit.progress import progress
@@ -41,7 +44,7 @@ class Built:
     """Figures of the program of a calibrated plan."""
 
     time: MeasuredTime
-    """CPU time of SECONDS of audio on one thread."""
+    """CPU time of SECONDS of audio on one thread, at the speed of the measured candidates."""
     mb: float
     """Size of the program file in MB."""
     penalty: float
@@ -58,33 +61,66 @@ class Built:
         return all(limit is None or self.cost(unit) <= limit for unit, limit in limits)
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The program of the float model, and the time that it had among the candidates.
+
+    Programs are timed in turns with it, and their times are relative to it, because the speed of a
+    machine with other work changes from minute to minute.
+    """
+
+    session: Session
+    ms: float
+
+
+@contextmanager
+def reference_of(teacher: AudioModel, ms: float) -> Iterator[Reference]:
+    """Packs the float model."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "float.safetensors"
+        write_program(lower_model(teacher), path, {})
+        yield Reference(Session(path, threads=1), ms)
+
+
 def build(
-    teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray], judge: Judge, seed: int
+    teacher: AudioModel,
+    plan: Plan,
+    clips: Sequence[np.ndarray],
+    judge: Judge,
+    reference: Reference,
+    seed: int,
 ) -> Built:
     """Calibrates a model under a plan, packs it and measures it."""
     student = student_of(teacher, plan, list(clips), CalibrationConfig()).eval()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "program.safetensors"
         found = export_to(student, path, name=plan.name, waveform=clips[0][:MAX_SAMPLES])
-        measured = timed(path, seed)
+        measured = timed(Session(path, threads=1), reference, seed)
     return Built(measured, found["bytes"] / MB, judge(student), found["agreement"])
 
 
-def timed(program: Path, seed: int) -> MeasuredTime:
-    """CPU time of a program for SECONDS of noise on one thread, without that of other processes.
+def timed(program: Session, reference: Reference, seed: int) -> MeasuredTime:
+    """CPU time of a program for SECONDS of noise on one thread, relative to a reference.
 
     On a machine without other work, it is the time that `earbit bench` measures.
     """
-    session = Session(program, threads=1)
     (audio,) = noise_clips(seed, n_clips=1, n_samples=round(SECONDS * SAMPLE_RATE_HZ))
-    times_ms = []
+    ours, theirs = [], []
     with progress("time of the program", N_WARM_UPS + N_RUNS) as advance:
-        for _ in range(N_WARM_UPS + N_RUNS):
-            start_s = time.thread_time()
-            session.run(audio)
-            times_ms.append(1e3 * (time.thread_time() - start_s))
+        for i in range(N_WARM_UPS + N_RUNS):
+            both = [_cpu_ms(session, audio) for session in (program, reference.session)]
+            if i >= N_WARM_UPS:
+                ours.append(both[0])
+                theirs.append(both[1])
             advance()
-    return MeasuredTime.of(times_ms[N_WARM_UPS:])
+    speed = reference.ms / float(np.median(theirs))
+    return MeasuredTime.of([speed * its for its in ours])
+
+
+def _cpu_ms(session: Session, audio: np.ndarray) -> float:
+    start_s = time.thread_time()
+    session.run(audio)
+    return 1e3 * (time.thread_time() - start_s)
 
 
 def chosen_within(

@@ -105,7 +105,8 @@ def best_choice(table: Candidates, budget: Budget) -> tuple[int, ...] | None:
         integrality=np.ones(goal.size),
         bounds=Bounds(0, is_possible.ravel().astype(float)),
         constraints=limits,
-        options={"mip_rel_gap": 0.0},
+        # With presolve, HiGHS prints a line of its debugging for some tables.
+        options={"mip_rel_gap": 0.0, "presolve": False},
     )
     if found.x is None:
         return None

@@ -13,7 +13,7 @@ import numpy as np
 from earbit import __version__
 from earbit.bench.verb import machine
 from earbit.choose.arguments import PRECISIONS, check_arguments, columns_of
-from earbit.choose.built import Built, Choice, build, chosen_within
+from earbit.choose.built import Built, Choice, build, chosen_within, reference_of
 from earbit.choose.evidence import evidence_of, named_choices
 from earbit.choose.groups import LeafGroup, groups_of, plan_of
 from earbit.choose.inputs import Inputs, inputs_of_states, inputs_of_task, key_of
@@ -92,10 +92,14 @@ def choose_plan(
         def plan(choice: Choice) -> Plan:
             return plan_of(name, _precisions(groups, columns, choice))
 
-        def built(choice: Choice) -> Built:
-            return build(teacher, plan(choice), inputs.calibration, inputs.judge, seed)
+        in_float = (columns.index(FLOAT),) * len(groups)
+        with reference_of(teacher, table.total("ms", in_float)) as reference:
+            audio, judge = inputs.calibration, inputs.judge
 
-        choice, found = chosen_within(table, budget, built)
+            def built(choice: Choice) -> Built:
+                return build(teacher, plan(choice), audio, judge, reference, seed)
+
+            choice, found = chosen_within(table, budget, built)
         unit = next(unit for unit in UNITS if budget.of(unit) is not None)
         evidence = evidence_of(
             table,
