@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from conftest import write_melodies
 from earbit.cli.main import main
 from earbit.study import run as module
 from earbit.study.job import Job, run_job
@@ -16,6 +15,7 @@ from earbit.study.run import run_study
 from earbit.study.scale import SCALES
 from earbit.study.stages.table import function_of
 from earbit.study.step import in_order
+from melodies import write_melodies
 
 PAPER = replace(
     SCALES["tiny"],

@@ -60,7 +60,7 @@ def test_settings_and_steps_change_a_scale():
 
 
 def test_an_unknown_scale_is_answered_with_the_one_that_resembles_it():
-    with pytest.raises(ConfigError, match="did you mean 'tiny'"):
+    with pytest.raises(ConfigError, match="did you mean tiny"):
         scale_named("tin")
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from conftest import write_melodies
+from melodies import write_melodies
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ def launch_lines(
     return [
         f"the pre-trainings are meant for {request.scale.ranks} processes: start this command with",
         f"  {torchrun} -m earbit study ...",
-        "or these lines in turn, and then this command, which goes on with their results:",
+        "or these lines in turn, and then this command, which uses their results:",
         *(f"  {line}" for line in _single(steps, places, request, out_dir, torchrun)),
     ]
 

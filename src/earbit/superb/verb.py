@@ -64,7 +64,7 @@ def score_model(
     plan: str | None = None,
     export: Export | None = None,
     has_rejection: bool = True,
-    load: LoadAudio = load_waveform,
+    load: LoadAudio | None = None,
 ) -> list[dict[str, Any]]:
     """Scores an upstream on tasks and returns their scores.
 
@@ -78,7 +78,7 @@ def score_model(
     and further ones are added.  Raises ConfigError for invalid settings and DataError when a task
     cannot use the labels or splits, before any audio is decoded.
     """
-    settings = settings or Settings()
+    settings, load = settings or Settings(), load or load_waveform
     chosen_tasks = tasks_named(tasks)
     names = [task.name for task in chosen_tasks]
     if lm is not None and not any("wer" in task.metrics for task in chosen_tasks):
@@ -149,7 +149,7 @@ def score_model(
                 )
                 if has_rejection and left.task.is_spotting and isinstance(left.of_task, Splits):
                     score = add_rejection(
-                        score, into, upstream, features, usable, left.of_task, load_waveform
+                        score, into, upstream, features, usable, left.of_task, load
                     )
                 write_json(into / SCORES_NAME, score)
                 found[work.task.name] = score
