@@ -76,7 +76,7 @@ def choose(
     Measures the time of every role and layer in every precision on this CPU, and how much worse the
     model gets when it alone is quantized.  An integer program then finds the best plan.  Nothing is
     trained, so 1 bit looks worse than it is after `earbit quantize` (docs/plans.md).  The same
-    command goes on where it was interrupted, and other budgets reuse the measurements.
+    command resumes after an interruption, and other budgets reuse the measurements.
     """
     require_model(model)
     refuse_program(model, "give the float model that it was exported from")
