@@ -9,6 +9,7 @@ import torch
 
 from earbit.config import to_dict
 from earbit.model import AudioModel
+from earbit.nn.devices import TrainPrecision
 from earbit.nn.leaves import MatMul, leaf_modules
 
 
@@ -28,3 +29,8 @@ def weights_digest(model: AudioModel) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def features_digest(weights: str, precision: TrainPrecision) -> str:
+    """The `weights_digest` of a model with the precision of its products, if that is not fp32."""
+    return weights if precision == "fp32" else f"{weights} {precision}"

@@ -20,7 +20,7 @@ from earbit.distributed import first
 from earbit.errors import ConfigError, DataError
 from earbit.frames import FRAME_RATE_HZ, HOP_SAMPLES, MIN_SAMPLES, n_frames_of, n_samples_of
 from earbit.model import AudioModel
-from earbit.model_digest import weights_digest
+from earbit.model_digest import features_digest, weights_digest
 from earbit.nn.devices import TrainPrecision, autocast, device_named
 from earbit.progress import progress, say
 from earbit.units.discover import FIRST_CENTRE_S, Alignment, UnitConfig
@@ -85,7 +85,7 @@ def hidden_source(
     precision: of products.  Units of lower precisions belong to a digest that names it.
     """
     where = device_named(device)
-    digest = features_digest(model, precision)
+    digest = features_digest(weights_digest(model), precision)
     model.eval().to(where)
 
     def compute(clip: Clip, audio: Audio) -> Array:
@@ -101,12 +101,6 @@ def hidden_source(
         model_digest=digest,
         in_workers=False,
     )
-
-
-def features_digest(model: AudioModel, precision: TrainPrecision) -> str:
-    """Digest of a model and of the precision of its products, if that is not fp32."""
-    digest = weights_digest(model)
-    return digest if precision == "fp32" else f"{digest} {precision}"
 
 
 @torch.inference_mode()

@@ -13,9 +13,10 @@ from earbit.audio.training_corpus import TrainingCorpus
 from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder
 from earbit.load import load_model
+from earbit.model_digest import features_digest, weights_digest
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.devices import TrainPrecision
-from earbit.pretrain.hidden import features_digest, hidden_source
+from earbit.pretrain.hidden import hidden_source
 from earbit.units.assign import label_clips
 from earbit.units.discover import KMEANS, LABELS
 from earbit.units.kmeans import KMeans
@@ -69,7 +70,8 @@ def _source_of(header: LabelHeader, units: Path, device: str) -> FeatureSource:
             "first iteration, keep both iterations in one folder"
         )
     model = load_model(path)
+    weights = weights_digest(model)
     for precision in get_args(TrainPrecision):
-        if features_digest(model, precision) == header.model_digest:
+        if features_digest(weights, precision) == header.model_digest:
             return hidden_source(model, header.layer, device=device, precision=precision)
     raise DataError(f"{path}: another model than that of the units in {units}")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from earbit.frames import HOP_SAMPLES
 from earbit.load import preset_or_model, random_model
 from earbit.model import AudioModel
-from earbit.model_digest import weights_digest
+from earbit.model_digest import features_digest, weights_digest
 from earbit.nn.devices import TrainPrecision, autocast, device_named
 from earbit.nn.leaves import MatMul
 from earbit.nn.precision import FLOAT
@@ -106,7 +106,7 @@ def model_upstream(
 
     return Upstream(
         name=name,
-        digest=digest if precision == "fp32" else f"{digest} {precision}",
+        digest=features_digest(digest, precision),
         features=features,
         model_digest=digest,
         device=device_name,
