@@ -61,6 +61,14 @@ def require_recipe(where: str) -> None:
         )
 
 
+def require_shape(where: str) -> None:
+    """Raises ConfigError unless the argument is a preset or an existing file of values."""
+    if Path(where).suffix not in {".yaml", ".yml", ".json"}:
+        require_preset(where)
+    elif not Path(where).is_file():
+        raise ConfigError(f"{where}: not found; give a preset or a file with the shape of a model")
+
+
 def refuse_program(where: str, cure: str) -> None:
     """Raises ConfigError for an exported program.  cure: advice in the message."""
     if where not in PRESETS and Path(where).is_file() and _says_program(Path(where)):

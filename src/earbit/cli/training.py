@@ -22,9 +22,8 @@ from earbit.cli.options import (
     TrainDevice,
 )
 from earbit.corpora.table import CORPORA, published_named
-from earbit.model_names import distinct_models
+from earbit.model_names import require_shape
 from earbit.output import emit, for_terminal, goes_on, print_text
-from earbit.presets import require_preset
 from earbit.superb.tasks import TASKS
 
 
@@ -40,7 +39,11 @@ def study(
     ] = "tiny",
     encoders: Annotated[
         tuple[str, ...],
-        Option("PRESET", f"Presets to compare. Default: the five of the scale. {PRESETS_ARE}"),
+        Option(
+            "ENCODER",
+            "Encoders to compare: presets, or .yaml or .json files with the shape of a model "
+            f"(docs/study.md). Default: the five of the scale. {PRESETS_ARE}",
+        ),
     ] = (),
     plans: Annotated[
         tuple[str, ...],
@@ -98,16 +101,19 @@ def study(
     """
     require_corpus(corpus)
     for encoder in encoders:
-        require_preset(encoder)
+        require_shape(encoder)
     from earbit.study.request import Request
     from earbit.study.run import run_study
     from earbit.study.scale import changed, scale_named
+    from earbit.study.shapes import shapes_of
 
+    names, shapes = shapes_of(encoders)
     request = Request(
         scale_name=scale,
         scale=changed(
             scale_named(scale),
-            encoders=distinct_models(encoders) if encoders else (),
+            encoders=names,
+            shapes=shapes,
             plans=plans,
             settings=set,
             pretrain_steps=pretrain_steps,

@@ -16,7 +16,6 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.config import from_dict
 from earbit.cost.profile import macs_of_lengths
 from earbit.model import AudioModel, ModelConfig
-from earbit.presets import preset
 from earbit.pretrain.plan import measure
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.quantize.stages import QuantizeConfig
@@ -96,7 +95,7 @@ def _estimated(step: Step, request: Request, served: Served, audio_s: Mapping[st
         case "units" | "units2":
             seconds += 20.0
         case "score":
-            more_s, n_bytes = _of_scores(step, served, of_encoder / BACKWARD)
+            more_s, n_bytes = _of_scores(step, request, served, of_encoder / BACKWARD)
             seconds += more_s
         case "packed" | "propagation":
             seconds += 5.0
@@ -117,7 +116,9 @@ def _model_bytes(config: ModelConfig) -> float:
         return 4.0 * sum(p.numel() for p in AudioModel(config).parameters())
 
 
-def _of_scores(step: Step, served: Served, forward_s: float) -> tuple[float, float]:
+def _of_scores(
+    step: Step, request: Request, served: Served, forward_s: float
+) -> tuple[float, float]:
     """Time of the tasks of a step, and the size of its features meanwhile."""
     seconds = 0.0
     hours = 0.0
@@ -136,6 +137,6 @@ def _of_scores(step: Step, served: Served, forward_s: float) -> tuple[float, flo
     seconds += hours / FBANK_HOURS_PER_S if is_fbank else hours * 3600 * forward_s
     width, n_states, rate_hz = 240, 1, 100
     if not is_fbank:
-        encoder = preset(str(step.encoder)).encoder
+        encoder = request.scale.model(str(step.encoder)).encoder
         width, n_states, rate_hz = encoder.d_model, encoder.n_layers + 1, 50
     return seconds, hours * 3600 * rate_hz * width * n_states * BYTES_PER_STATE

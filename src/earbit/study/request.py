@@ -10,7 +10,6 @@ from pathlib import Path
 from earbit.audio.corpus import Corpus, open_corpus, say_ignored
 from earbit.audio.corpus_names import require_corpus
 from earbit.errors import ConfigError, DataError, require_range
-from earbit.presets import require_preset
 from earbit.quantize.plan import Plan, plan_named
 from earbit.study.scale import Scale
 from earbit.superb.names import corpora_of, tasks_named
@@ -65,7 +64,6 @@ class Request:
         if not self.scale.encoders:
             raise ConfigError("--encoders without a name; give at least one preset")
         for name in self.scale.encoders:
-            require_preset(name)
             self.scale.recipe(name, self.corpus, self.seed)
         if not self.scale.plans:
             raise ConfigError("--plans without a name; give fp32, w1a1 or other plans")

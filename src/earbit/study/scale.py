@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from earbit.config import override, suggest
 from earbit.errors import ConfigError
+from earbit.model import ModelConfig
 from earbit.presets import preset
 from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
 from earbit.pretrain.recipe import RecipeConfig, SecondConfig
@@ -26,6 +27,8 @@ class Scale:
     """Steps and sizes of every stage of a study."""
 
     encoders: tuple[str, ...]
+    shapes: Mapping[str, ModelConfig] = field(default_factory=dict)
+    """Encoders that are no presets, by name."""
     plans: tuple[str, ...] = ("fp32", "w1a1")
     settings: tuple[str, ...] = ()
     """Fields of the recipe of every encoder, as `--set` changes them."""
@@ -64,10 +67,14 @@ class Scale:
     ranks: int = 1
     """Processes of `torchrun` that the pre-trainings are meant for."""
 
+    def model(self, encoder: str) -> ModelConfig:
+        """Configuration of one encoder, before the settings; raises ConfigError if unknown."""
+        return self.shapes[encoder] if encoder in self.shapes else preset(encoder)
+
     def recipe(self, encoder: str, corpus: str, seed: int) -> RecipeConfig:
         """Recipe of the pre-training of one encoder."""
         recipe = RecipeConfig(
-            model=preset(encoder),
+            model=self.model(encoder),
             train=self._train(self.peak_lr, self.pretrain_steps, seed),
             corpus=corpus,
             n_units=self.n_units,
@@ -205,6 +212,7 @@ def changed(
     scale: Scale,
     *,
     encoders: Sequence[str] = (),
+    shapes: Mapping[str, ModelConfig] | None = None,
     plans: Sequence[str] = (),
     settings: Sequence[str] = (),
     pretrain_steps: int | None = None,
@@ -217,7 +225,7 @@ def changed(
     """
     changes: dict[str, Any] = {"settings": (*scale.settings, *settings)}
     if encoders:
-        changes["encoders"] = tuple(encoders)
+        changes |= {"encoders": tuple(encoders), "shapes": shapes or {}}
     if plans:
         changes["plans"] = tuple(plans)
     if pretrain_steps is not None:
