@@ -1,22 +1,27 @@
 """Pre-training steps on a GPU: audio per second, TFLOP/s and share of the matrix-product ceiling.
 
-    python benchmarks/gpu_pretraining.py [--json FILE or -]            a GPU, about 10 minutes
+    python benchmarks/gpu_pretraining.py [--json FILE]                 a GPU, about 5 minutes
     python benchmarks/gpu_pretraining.py --device cpu --small          every line, on a CPU
 
 A step is that of `earbit pretrain`: copies to the device, forward, backward, clipping and AdamW, in
-bfloat16 with compiled layers, on noise.  FLOPs are 3 x those of the forward pass, counted by
-`earbit profile`.  The ceiling is the fastest of some square matrix products in the same precision.
-Before anything is timed, a run that was interrupted is checked to end as an uninterrupted one.  A
-model that fails is reported with its error, and the others are still measured.
+bfloat16 and compiled, on noise.  FLOPs are 3 x those of the forward pass, counted by `earbit
+profile`.  The ceiling is the fastest of some square matrix products in the same precision.  Before
+anything is timed, a run that was interrupted is checked to end as an uninterrupted one.  A model
+that fails is reported with its error, and the others are still measured.  Rows are printed and
+written as they are measured, the most important first, and none begins after `--deadline-s`.
+
+`--batch-s` has several sizes: the first is that of all rows, and the others those of the first
+preset in full precision, which is measured without the compiler too.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +48,7 @@ from earbit.pretrain.update import Update
 from earbit.quantize.student import noise_clips, quantized_copy
 from earbit.units.labelled import TrainingData
 from quantized_step import without_layer_drop
-from report import arguments, goal, machine, quartiles, show
+from report import arguments, goal, machine, quartiles
 
 N_UNITS = 100
 PLAN = "w1a1"
@@ -55,7 +60,7 @@ ANCHOR_REAL_TIME = 1900.0  # minimal-hubert, Transformer, one H100
 def config_of(options: Any, n_steps: int = 1_000_000) -> TrainConfig:
     return TrainConfig(
         optimiser=OptimiserConfig(peak_lr=1e-4, n_steps=n_steps, warmup_steps=0, decay_steps=0),
-        batch_s=options.batch_s,
+        batch_s=options.batch_s if isinstance(options.batch_s, float) else options.batch_s[0],
         crop_s=options.crop_s,
         precision=options.precision,
         checkpoint_every_steps=3,
@@ -85,8 +90,10 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def step_times_s(model: AudioModel, options: Any, device: torch.device) -> tuple[list[float], int]:
-    """Seconds of every step after those that warm up, and the peak bytes of tensors on the GPU."""
+def step_times_s(
+    model: AudioModel, options: Any, device: torch.device
+) -> tuple[list[float], float, int]:
+    """Seconds of every step after those that warm up, of the first, and peak bytes on the GPU."""
     config, objective = config_of(options), masked_units(0.0)
     with on_device(device, model), tempfile.TemporaryDirectory() as folder:
         parallel = Parallel(model, objective, config.precision, "ddp")
@@ -100,6 +107,7 @@ def step_times_s(model: AudioModel, options: Any, device: torch.device) -> tuple
             torch.cuda.reset_peak_memory_stats(device)
         model.train()
         with compiled_layers(parallel.model, options.compile):
+            began_s = time.perf_counter()
             for step in range(1, options.warm_up + options.runs + 1):
                 wait(device)
                 start_s = time.perf_counter()
@@ -107,10 +115,12 @@ def step_times_s(model: AudioModel, options: Any, device: torch.device) -> tuple
                 wait(device)
                 if step > options.warm_up:
                     times_s.append(time.perf_counter() - start_s)
+                elif step == 1:
+                    first_s = time.perf_counter() - began_s
                 if "loss" not in parts:
-                    raise SystemExit(f"step {step} was skipped: its loss is not finite")
+                    raise FloatingPointError(f"step {step} was skipped: its loss is not finite")
         peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return times_s, peak
+    return times_s, first_s, peak
 
 
 def name_of(device: torch.device) -> str:
@@ -197,81 +207,105 @@ def model_config(name: str) -> Any:
 
 def measured(name: str, plan: str, options: Any, device: torch.device) -> dict[str, Any]:
     """One row: a preset, in full precision or under a plan."""
-    model = random_model(model_config(name), 0)
+    model = random_model(model_config(name), 0).to(device)
     if plan != "fp32":
         model = quantized_copy(model, plan, noise_clips(0))
-    start_s = time.perf_counter()
-    times_s, peak = step_times_s(model, options, device)
+    times_s, first_s, peak = step_times_s(model, options, device)
     median_s = statistics.median(times_s)
     n_samples = int(options.crop_s * SAMPLE_RATE_HZ)
     n_rows = int(options.batch_s / options.crop_s)
     cost = profile_model(preset(name), {}, n_samples=n_samples, name=name, plan="fp32").total
     audio_s = n_rows * options.crop_s
     return {
-        "preset": name,
-        "plan": plan,
-        "audio_s": audio_s,
         **quartiles([1e3 * one for one in times_s]),
+        "audio_s": audio_s,
         "audio_s_per_s": audio_s / median_s,
         "flops": 3 * n_rows * cost.flops / median_s,
         "peak_bytes": peak,
-        "with_warm_up_s": time.perf_counter() - start_s,
+        "first_step_s": first_s,
     }
 
 
-def attempt(measure: Callable[[], dict[str, Any]], name: str, plan: str) -> dict[str, Any]:
+def attempt(row: dict[str, Any], options: Any, device: torch.device) -> dict[str, Any]:
     """A row, or the error that prevents it: one model must not cost the time on the device."""
+    start_s = time.perf_counter()
+    of_row = argparse.Namespace(**vars(options) | {key: row[key] for key in ("batch_s", "compile")})
     try:
-        return measure()
+        row = row | measured(row["preset"], row["plan"], of_row, device)
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return {"preset": name, "plan": plan, "error": reason[:300]}
+        row = row | {"error": reason[:300]}
     finally:
         torch.compiler.reset()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+    return row | {"whole_s": time.perf_counter() - start_s}
 
 
-def lines_of(rows: list[dict[str, Any]], ceiling: float, options: Any) -> list[str]:
+def planned(options: Any) -> list[dict[str, Any]]:
+    """What every row measures, the most important first."""
+    first, *other_sizes = options.batch_s
+    all_rows = [
+        {"preset": name, "plan": plan, "batch_s": first, "compile": options.compile}
+        for name in options.presets
+        for plan in ("fp32", PLAN)
+    ]
+    others = [all_rows[0] | {"batch_s": size} for size in other_sizes]
+    return [*all_rows, *others, *([all_rows[0] | {"compile": False}] if options.compile else [])]
+
+
+def what_of(row: dict[str, Any]) -> str:
+    how = "compiled" if row["compile"] else "eager"
+    return f"{row['preset']:<20} {row['plan']:<5} {how:<9}{row['batch_s']:>6g} s"
+
+
+def line_of(row: dict[str, Any], ceiling: float) -> str:
+    if "error" in row:
+        return f"{what_of(row)} FAILED after {row['whole_s']:.0f} s: {row['error']}"
+    return (
+        f"{what_of(row)} {row['median_ms']:>8.1f} ms  {row['audio_s_per_s']:>8,.0f} x real time  "
+        f"{row['flops'] / 1e12:>7.2f} TFLOP/s, {row['flops'] / ceiling:.0%} of the ceiling, "
+        f"{row['peak_bytes'] / 1e9:.1f} GB, first step {row['first_step_s']:.0f} s, "
+        f"row {row['whole_s']:.0f} s"
+    )
+
+
+def goals_of(rows: list[dict[str, Any]], ceiling: float) -> list[str]:
     lines = []
-    floats = {row["preset"]: row for row in rows if row["plan"] == "fp32" and "error" not in row}
-    for row in rows:
-        what = f"{row['preset']:<20} {row['plan']:<6}"
-        if "error" in row:
-            lines.append(f"{what} FAILED: {row['error']}")
-            continue
-        lines.append(
-            f"{what} {row['median_ms']:>8.1f} ms  {row['audio_s_per_s']:>8,.0f} x real time  "
-            f"{row['flops'] / 1e12:>7.2f} TFLOP/s, {row['flops'] / ceiling:.0%} of the ceiling, "
-            f"{row['peak_bytes'] / 1e9:.1f} GB"
-        )
-        if row["plan"] != "fp32" and row["preset"] in floats:
-            ratio = row["median_ms"] / floats[row["preset"]]["median_ms"]
-            lines.append(goal(f"{what} step over fp32 <= 1.5", ratio, ratio <= GOAL_RATIO))
-    base = next(iter(floats.values()), None)
-    if base is not None:
-        share, speed = base["flops"] / ceiling, base["audio_s_per_s"]
-        name = base["preset"]
-        lines.append(goal(f"{name} share of the ceiling >= 0.4", share, share >= GOAL_SHARE))
-        lines.append(goal(f"{name} over 1,900 x real time", speed, speed > ANCHOR_REAL_TIME))
-    return [line for line in lines if not (options.small and line.startswith("goal"))]
+    done = [row for row in rows if "error" not in row]
+    alike = ("preset", "batch_s", "compile")
+    for row in done:
+        for base in done:
+            is_base = base["plan"] == "fp32" and all(base[key] == row[key] for key in alike)
+            if row["plan"] != "fp32" and is_base:
+                ratio = row["median_ms"] / base["median_ms"]
+                lines.append(goal(f"{what_of(row)} over fp32 <= 1.5", ratio, ratio <= GOAL_RATIO))
+    floats = [row for row in done if row["plan"] == "fp32" and row["preset"] == ENCODERS[0]]
+    if floats:
+        best = max(floats, key=lambda row: float(row["flops"]))
+        share, speed, what = best["flops"] / ceiling, best["audio_s_per_s"], what_of(best)
+        lines.append(goal(f"{what} share of the ceiling >= 0.4", share, share >= GOAL_SHARE))
+        lines.append(goal(f"{what} over 1,900 x real time", speed, speed > ANCHOR_REAL_TIME))
+    return lines
 
 
 def main() -> None:
-    parser = arguments(__doc__, runs=20)
+    start_s = time.perf_counter()
+    parser = arguments(__doc__, runs=10)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--precision", default="bf16", choices=["fp32", "bf16", "fp16"])
     parser.add_argument("--presets", nargs="+", default=list(ENCODERS), choices=ENCODERS)
-    parser.add_argument("--batch-s", type=float, default=87.5)
+    parser.add_argument("--batch-s", type=float, nargs="+", default=[350.0, 87.5])
     parser.add_argument("--crop-s", type=float, default=15.625)
     parser.add_argument("--no-compile", dest="compile", action="store_false")
+    parser.add_argument("--deadline-s", type=float, default=600.0, help="no row begins after it")
     parser.add_argument("--small", action="store_true", help="tiny presets, short audio, no goals")
     options = parser.parse_args()
-    options.sizes, options.warm_up = [4096, 8192], 6
+    options.sizes, options.warm_up = [8192], 4
     if options.small:
         options.presets = [f"{name.rpartition('-')[0]}-tiny" for name in options.presets]
         options.sizes, options.warm_up, options.runs = [256], 1, 3
-        options.batch_s, options.crop_s = 2.0, 1.0
+        options.batch_s, options.crop_s = [2.0, 1.0], 1.0
     torch.set_num_threads(options.threads)
     torch.set_float32_matmul_precision("high")
     device = device_named(options.device)
@@ -279,21 +313,26 @@ def main() -> None:
         "machine": machine(options.threads)
         | {"torch": torch.__version__, "device": name_of(device)},
         "precision": options.precision,
-        "compiled": options.compile,
-        "resume": check_resume(options),
-        "ceiling_flops": ceiling_flops(options, device),
+        "rows": [],
     }
-    result["rows"] = [
-        attempt(lambda n=name, p=plan: measured(n, p, options, device), name, plan)
-        for name in options.presets
-        for plan in ("fp32", PLAN)
-    ]
-    lines = [
-        f"resumed as uninterrupted: loss {result['resume']['whole']:.4f}",
-        f"ceiling: {result['ceiling_flops'] / 1e12:.3g} TFLOP/s in {options.precision}",
-        *lines_of(result["rows"], result["ceiling_flops"], options),
-    ]
-    show(result, lines, options.json)
+
+    def say(line: str) -> None:
+        print(f"{time.perf_counter() - start_s:6.1f} s  {line}", flush=True)
+        if options.json is not None:
+            options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+    result["resume"] = check_resume(options)
+    say(f"resumed as uninterrupted: loss {result['resume']['whole']:.4f}")
+    result["ceiling_flops"] = ceiling = ceiling_flops(options, device)
+    say(f"ceiling: {ceiling / 1e12:.3g} TFLOP/s in {options.precision} on {name_of(device)}")
+    for row in planned(options):
+        if time.perf_counter() - start_s > options.deadline_s:
+            say(f"{what_of(row)} not measured: the deadline has passed")
+            continue
+        result["rows"].append(attempt(row, options, device))
+        say(line_of(result["rows"][-1], ceiling))
+    if not options.small:
+        print("\n".join(goals_of(result["rows"], ceiling)), flush=True)
 
 
 if __name__ == "__main__":

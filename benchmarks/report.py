@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -13,8 +14,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from earbit import _core
-from earbit.runtime.doctor import cpu_name
+try:
+    from earbit import _core
+    from earbit.runtime.doctor import cpu_name
+except ImportError:  # a GPU needs no compiled core to train
+    _core = None
 
 HERE = Path(__file__).parent
 MIN_RUNS = 30
@@ -32,8 +36,8 @@ def arguments(doc: str, *, runs: int = MIN_RUNS) -> argparse.ArgumentParser:
 def machine(threads: int) -> dict[str, Any]:
     """Where and from what a result comes."""
     return {
-        "cpu": cpu_name(),
-        "isa": _core.isa(),
+        "cpu": platform.machine() if _core is None else cpu_name(),
+        "isa": "none" if _core is None else _core.isa(),
         "threads": threads,
         "load_average": round(os.getloadavg()[0], 2),
         "compiler": first_line(compiler() or "c++", "--version"),

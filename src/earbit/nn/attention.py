@@ -110,7 +110,8 @@ class SelfAttention(torch.nn.Module):
         scores_BHTS = self.scores(q, k.transpose(-1, -2))
         if bias_BHTS is not None:
             scores_BHTS = scores_BHTS + bias_BHTS
-        p_BHTS = _masked(scores_BHTS, is_key_B11S).softmax(-1)
+        # Under autocast a softmax is float32, and the next product is not.
+        p_BHTS = _masked(scores_BHTS, is_key_B11S).softmax(-1).to(v.dtype)
         context_BHTK: Tensor = self.context(self.dropout(p_BHTS), v)
         return context_BHTK
 

@@ -23,7 +23,7 @@ class Machine:
     device: str = "auto"
     """auto (CUDA if there is a GPU), cpu, cuda or cuda:N; a rank of torchrun takes its own GPU."""
     compile: bool = False
-    """Whether the layers of the encoder are compiled by torch.compile."""
+    """Whether front end and layers of the encoder are compiled by torch.compile."""
     workers: int = -1
     """Processes that decode audio; -1 chooses by the cores, 0 decodes in the process itself."""
     sharding: Sharding = "ddp"

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from earbit.distributed import exchange, n_ranks
 from earbit.model import AudioModel
 from earbit.nn.devices import TrainPrecision, autocast
+from earbit.nn.filterbank import Filterbank
 from earbit.pretrain.machine import Sharding
 from earbit.pretrain.objective import Loss, Objective
 from earbit.pretrain.sharded import gathered
@@ -181,15 +182,19 @@ class BatchStatistics:
 
 @contextmanager
 def compiled_layers(model: AudioModel, is_compiled: bool) -> Iterator[None]:
-    """Context in which the layers of the encoder are compiled, for any lengths.
+    """Context in which the layers of the encoder and what is before them are compiled.
 
-    One compilation serves all layers with equal shapes.  The names of parameters stay.
+    One compilation serves all layers with equal shapes.  It is for the lengths of the first batch,
+    and another follows, for any lengths, if they change.  The names of parameters stay.
     """
-    layers = list(model.encoder.layers) if is_compiled else []
-    for layer in layers:
-        layer.compile(dynamic=True)
+    # A convolutional front end reads and writes the largest tensors of a step.
+    before = (model.front_end, getattr(model.encoder, "position", None))
+    modules = [*before, *model.encoder.layers] if is_compiled else []
+    compiled = [m for m in modules if m is not None and not isinstance(m, Filterbank)]
+    for module in compiled:
+        module.compile()
     try:
         yield
     finally:
-        for layer in layers:
-            layer._compiled_call_impl = None
+        for module in compiled:
+            module._compiled_call_impl = None

@@ -74,9 +74,11 @@ def _step(leaf: QuantizedLinear | QuantizedConv1d) -> Tensor:
 
 
 def with_bias(y: Tensor, step: Tensor, bias: Tensor | None) -> Tensor:
-    """`step * y + bias`, the values of a product of codes."""
+    """`step * y + bias`, the values of a product of codes, in its type."""
     # Rounds twice, as the packed program does, without a fused multiply-add.
-    return y * step if bias is None else (y * step).add_(bias)
+    found = y * step if bias is None else (y * step).add_(bias)
+    # Under autocast steps are float32: the next operand would be twice as large as in a float leaf.
+    return found.to(y.dtype)
 
 
 class QuantizedLinear(Linear):
