@@ -55,11 +55,11 @@ def conv1d_input_gradient(
     n_batch, n_in, n_frames = shape
     kernel = weight.shape[-1]
     if groups > 1:  # the convolution of the gradient with the reversed kernel
-        of_groups = torch.unflatten(weight, 0, (groups, -1)).transpose(1, 2)
+        of_groups = weight.unflatten(0, (groups, -1)).transpose(1, 2)
         padded_BLO = F.pad(grad_BOL, (kernel - 1, kernel - 1)).transpose(1, 2)
         return _in_blocks(padded_BLO, of_groups.flatten(0, 1).flip(-1), groups).transpose(1, 2)
     taps = (grad_BOL.transpose(1, 2) @ _matrix(weight))[..., : kernel * n_in]
-    taps_BLKC = torch.unflatten(taps, -1, (kernel, n_in))
+    taps_BLKC = taps.unflatten(-1, (kernel, n_in))
     grad = taps.new_zeros(n_batch, n_frames, n_in)
     for k, frames in enumerate(_frames_of_taps(n_frames, kernel, stride)):
         grad[:, frames] += taps_BLKC[:, :, k]
@@ -81,7 +81,7 @@ def conv1d_weight_gradient(
     if groups == 1:
         taps = _side_by_side(x_BTC, kernel, stride)
         found = grad_BLO.flatten(0, 1).T @ taps.flatten(0, 1)
-        return torch.unflatten(found[:, : kernel * n_in], 1, (kernel, n_in)).transpose(1, 2)
+        return found[:, : kernel * n_in].unflatten(1, (kernel, n_in)).transpose(1, 2)
     windows = _windows(x_BTC, kernel, groups)
     n_blocks = windows.shape[1] // len(x_BTC)
     padded_BLO = F.pad(grad_BLO, (0, 0, 0, n_blocks * BLOCK_FRAMES - grad_BLO.shape[1]))
@@ -90,7 +90,7 @@ def conv1d_weight_gradient(
         groups, -1, n_in, BLOCK_FRAMES, n_out // groups
     )
     rows = F.pad(toeplitz.permute(0, 4, 2, 3, 1).flatten(-2), (0, BLOCK_FRAMES))
-    return torch.unflatten(rows, -1, (BLOCK_FRAMES, -1))[..., :kernel].sum(-2).flatten(0, 1)
+    return rows.unflatten(-1, (BLOCK_FRAMES, -1))[..., :kernel].sum(-2).flatten(0, 1)
 
 
 def runs_as_product(x: Tensor, weight_shape: Sequence[int], stride: int, groups: int) -> bool:
@@ -130,9 +130,9 @@ def _windows(x_BTC: Tensor, kernel: int, groups: int) -> Tensor:
     n_blocks = -(-(n_frames - kernel + 1) // BLOCK_FRAMES)
     per_window = _blocks_per_window(kernel)
     missing = (n_blocks + per_window - 1) * BLOCK_FRAMES - n_frames
-    blocks = torch.unflatten(F.pad(x_BTC, (0, 0, 0, missing)), 1, (-1, BLOCK_FRAMES))
+    blocks = F.pad(x_BTC, (0, 0, 0, missing)).unflatten(1, (-1, BLOCK_FRAMES))
     windows = torch.stack([blocks[:, i : i + n_blocks] for i in range(per_window)], 2)
-    by_group = torch.unflatten(windows, -1, (groups, -1)).permute(4, 0, 1, 2, 3, 5)
+    by_group = windows.unflatten(-1, (groups, -1)).permute(4, 0, 1, 2, 3, 5)
     return by_group.reshape(groups, n_batch * n_blocks, -1)
 
 
@@ -147,8 +147,7 @@ def _in_blocks(x_BTC: Tensor, weight: Tensor, groups: int) -> Tensor:
     # Rows of n_window + 1 read as rows of n_window are each one place further right than the last.
     rows = F.pad(weight, (0, n_window + 1 - kernel))[:, :, None].expand(-1, -1, BLOCK_FRAMES, -1)
     shifted = rows.flatten(-2)[..., : BLOCK_FRAMES * n_window]
-    by_block = torch.unflatten(shifted, -1, (BLOCK_FRAMES, n_window))
-    by_group = torch.unflatten(by_block, 0, (groups, -1))
+    by_group = shifted.unflatten(-1, (BLOCK_FRAMES, n_window)).unflatten(0, (groups, -1))
     toeplitz = by_group.permute(0, 4, 2, 3, 1).reshape(groups, n_window * weight.shape[1], -1)
     blocks = torch.bmm(_windows(x_BTC, kernel, groups), toeplitz)
     n_frames = x_BTC.shape[1] - kernel + 1
