@@ -13,13 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from earbit.nn.convolution import conv1d, runs_as_product
 from earbit.nn.lengths import zero_padding
 from earbit.nn.precision import FLOAT, Granularity, Precision
 from earbit.nn.roles import DEFAULT_ROLE, Role
@@ -102,13 +101,8 @@ class Conv1d(torch.nn.Conv1d):
         x_BCT = activate(x_BCT, self.input_activation)
         if self.padding[0]:
             x_BCT = zero_padding(x_BCT, lengths)
-        weight = self.weight  # may be parametrized (weight norm)
-        stride, groups, n_pad = self.stride[0], self.groups, cast(int, self.padding[0])
-        if runs_as_product(x_BCT, weight.shape, stride, groups):
-            padded_BCT = F.pad(x_BCT, (n_pad, n_pad)) if n_pad else x_BCT
-            return conv1d(padded_BCT, weight, self.bias, stride=stride, groups=groups)
-        # torch's name for the convolution itself.
-        y_BCT: Tensor = self._conv_forward(x_BCT, weight, self.bias)
+        # torch's name for the convolution itself; weight may be parametrized (weight norm).
+        y_BCT: Tensor = self._conv_forward(x_BCT, self.weight, self.bias)
         return y_BCT
 
 

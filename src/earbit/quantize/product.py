@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.nn.grad import conv1d_input, conv1d_weight
 
-from earbit.nn.convolution import conv1d, conv1d_input_gradient, conv1d_weight_gradient
 from earbit.nn.lengths import zero_padding
 from earbit.nn.norms import at_least_float32
 from earbit.quantize.codes import ScaledCodes
@@ -92,12 +92,12 @@ class ConvProduct:
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """The convolution."""
-        return conv1d(self._padded(x), weight, stride=self.stride, groups=self.groups)
+        return F.conv1d(self._padded(x), weight, stride=self.stride, groups=self.groups)
 
     def left_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> LeftGradient:
         """Gradient of x, and its sum over padding; grad: gradient of the convolution."""
         shape = (*x.shape[:-1], x.shape[-1] + 2 * self.padding)
-        grad_padded = conv1d_input_gradient(
+        grad_padded: Tensor = conv1d_input(  # type: ignore[no-untyped-call]
             shape, weight, grad, stride=self.stride, groups=self.groups
         )
         if not self.padding:
@@ -110,9 +110,10 @@ class ConvProduct:
 
     def right_gradient(self, x: Tensor, weight: Tensor, grad: Tensor) -> Tensor:
         """Gradient of the weight; grad: gradient of the convolution."""
-        return conv1d_weight_gradient(
+        grad_weight: Tensor = conv1d_weight(  # type: ignore[no-untyped-call]
             self._padded(x), weight.shape, grad, stride=self.stride, groups=self.groups
         )
+        return grad_weight
 
     def _padded(self, x: Tensor) -> Tensor:
         if not self.padding:
