@@ -2,6 +2,7 @@
 
 import pytest
 
+from earbit.study.report.warnings import grouped
 from earbit.study.verdicts import chance_of, is_at_chance, warnings_of
 
 
@@ -68,6 +69,17 @@ def test_rows_below_their_baselines_are_named_with_both_numbers():
     assert "0.380" in one["text"]
     better = [score(value=0.39), score(plan="random weights", value=0.38)]
     assert warnings_of(better, []) == []
+
+
+def test_rows_with_the_same_warning_are_listed_once_with_their_numbers():
+    scores = [
+        score(encoder=encoder, plan=plan, value=value)
+        for encoder in ("a", "b")
+        for plan, value in (("w1a1", 0.30), ("random weights", 0.38))
+    ]
+    rows = ["a w1a1 (0.300, random weights 0.380)", "b w1a1 (0.300, random weights 0.380)"]
+    found = grouped(warnings_of(scores, []), n_seeds=1)
+    assert found == [("ks: accuracy is worse than random weights", rows)]
 
 
 def test_baselines_are_never_marked():

@@ -154,7 +154,7 @@ SCALES = {
             "pr": {"n_steps": 240, "n_checks": 2},
             "asr": FEW_RECURRENT,
             # Slots stay at chance with 240 updates too.
-            "sf": {**FEW_RECURRENT, "n_steps": 120},
+            "sf": {**FEW_RECURRENT, "n_steps": 40},
             "asv": {"n_steps": 60, "n_checks": 2},
             "sd": {"n_steps": 60, "n_checks": 2},
         },

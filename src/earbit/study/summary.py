@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from earbit.study.graph import NO_PLAN, UNTRAINED
+from earbit.study.report.warnings import grouped
 from earbit.study.verdicts import is_at_chance
 from earbit.terminal import printable
 from earbit.text_table import aligned
@@ -29,16 +30,13 @@ def summary(results: Record, out_dir: Path) -> str:
     ]
     for task, reason in results["settings"]["left_out"].items():
         lines.append(f"{task} is left out: {reason}")
-    lines += [f"WARNING {_where(one)}: {one['text']}" for one in results["warnings"]]
+    groups = grouped(results["warnings"], len(results["settings"]["seeds"]))
+    lines += [f"WARNING {text}: {', '.join(rows)}" for text, rows in groups]
     failed = [step for step in results["steps"] if step["state"] == "failed"]
     lines += [f"FAILED {step['id']}: {step['error']}" for step in failed]
     names = [n for n in ("report.html", "results.json") if (out_dir / n).exists()]
     lines.append(", ".join(printable(str(out_dir / name)) for name in names))
     return "\n".join(lines)
-
-
-def _where(row: Record) -> str:
-    return f"{row['encoder']} {row['plan']} seed {row['seed']}"
 
 
 def _table(results: Record) -> list[list[str]]:

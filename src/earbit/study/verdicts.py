@@ -61,16 +61,22 @@ def warnings_of(scores: Sequence[Record], training: Iterable[Record]) -> list[Re
     for one in scores:
         if one["plan"] in (UNTRAINED, NO_PLAN) or one["value"] is None:
             continue
-        shown = f"{one['task']}: {one['metric']} {one['value']:.3f}"
         if is_at_chance(one):
-            text = f"{shown} is at chance ({one['chance']:.3f})"
-            found.append(_warning("chance", one, one["task"], text))
+            found.append(_compared("chance", "is at chance", one, one["chance"]))
         random = baseline.get((one["encoder"], one["seed"], one["task"]))
         of_random = None if random is None else random["value"]
         if of_random is not None and _is_better(one, of_random, one["value"]):
-            text = f"{shown} is worse than random weights ({of_random:.3f})"
-            found.append(_warning("random weights", one, one["task"], text))
+            what = "is worse than random weights"
+            found.append(_compared("random weights", what, one, of_random))
     return found
+
+
+def _compared(kind: str, what: str, score: Record, other: float) -> Record:
+    """A warning about a score beside another value."""
+    task, metric, value = score["task"], score["metric"], score["value"]
+    text = f"{task}: {metric} {value:.3f} {what} ({other:.3f})"
+    parts = {"about": f"{task}: {metric} {what}", "numbers": f"{value:.3f}, {kind} {other:.3f}"}
+    return _warning(kind, score, task, text) | parts
 
 
 def _is_better(score: Mapping[str, Any], value: float, than: float) -> bool:

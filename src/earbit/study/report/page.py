@@ -24,10 +24,11 @@ from earbit.study.report.claims import claims_of
 from earbit.study.report.compare import comparison_of
 from earbit.study.report.downloads import csv_files
 from earbit.study.report.estimates import needed_tasks
-from earbit.study.report.provenance import provenance, steps_in, unit_lines, warning_groups
+from earbit.study.report.provenance import provenance, steps_in, unit_lines
 from earbit.study.report.rows import FLOAT, Study, number
 from earbit.study.report.script import LICENSE, chart_library
 from earbit.study.report.tables import cost_table, paper_ratios, score_table
+from earbit.study.report.warnings import warning_groups
 
 ABOUT = {"settings": ("scale", "corpus"), "machine": ("cpu", "isa")}
 """What the head of the page names."""

@@ -1,14 +1,13 @@
-"""Where results come from: versions, machine, digests, settings, steps, warnings and units."""
+"""Where results come from: versions, machine, digests, settings, steps and units."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from earbit.study.report.charts.training import units_name
-from earbit.study.report.numbers import digits, score, unit_of
+from earbit.study.report.numbers import digits
 from earbit.study.report.rows import Record, Study, number
 
 QUALITY = {
@@ -18,38 +17,6 @@ QUALITY = {
     "cluster_purity": "cluster purity",
     "pnmi": "PNMI",
 }
-
-
-def warning_groups(study: Study) -> list[tuple[str, list[str]]]:
-    """Texts of warnings, each with the rows that it is about."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for record in study.table("warnings"):
-        row = " ".join(str(v) for k in ("encoder", "plan") if (v := record.get(k)) is not None)
-        seed = record.get("seed")
-        if row and seed is not None and len(study.seeds) > 1:
-            row += f" (seed {seed})"
-        about = groups[str(record.get("text", ""))]
-        if row and row not in about:
-            about.append(row)
-    for record in study.table("scores"):
-        if text := _packed_differs(record):
-            groups[text].append(f"{record.get('encoder')} {record.get('plan')}")
-    return list(groups.items())
-
-
-def _packed_differs(record: Record) -> str | None:
-    """A warning if the program scores outside the interval of the model that it was made of."""
-    packed, value = number(record, "packed_value"), number(record, "value")
-    ends = record.get("interval")
-    if packed is None or value is None or not isinstance(ends, list) or len(ends) != 2:
-        return None
-    if ends[0] <= packed <= ends[1]:
-        return None
-    metric = str(record.get("metric", ""))
-    return (
-        f"{record.get('task')}: the exported program scores {score(metric, packed)} and the model "
-        f"{score(metric, value)}{unit_of(metric)}"
-    )
 
 
 def steps_in(study: Study, state: str) -> list[dict[str, str]]:
