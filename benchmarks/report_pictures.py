@@ -2,7 +2,8 @@
 
     python benchmarks/report_pictures.py DIR --out docs
 
-Writes the head of DIR/report.html, light and 1440 pixels wide, and its scores, dark and 390 wide.
+Writes the head of DIR/report.html and its trade-off, light and 1440 pixels wide, and its scores,
+dark and 390 wide.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ FLAGS = (
 # Name, width and height in pixels, place in the page, flags of the colour scheme.
 PICTURES = (
     ("report-light.png", 1440, 2860, "", ()),
+    ("study-report.png", 1440, 620, "#trade-off", ()),
     ("report-dark.png", 390, 2860, "#scores", ("--blink-settings=preferredColorScheme=0",)),
 )
 FRAME = (

@@ -77,7 +77,7 @@ def test_rows_with_the_same_warning_are_listed_once_with_their_numbers():
         for encoder in ("a", "b")
         for plan, value in (("w1a1", 0.30), ("random weights", 0.38))
     ]
-    rows = ["a w1a1 (0.300, random weights 0.380)", "b w1a1 (0.300, random weights 0.380)"]
+    rows = ["a w1a1 (0.300 against 0.380)", "b w1a1 (0.300 against 0.380)"]
     found = grouped(warnings_of(scores, []), n_seeds=1)
     assert found == [("ks: accuracy is worse than random weights", rows)]
 

@@ -75,7 +75,7 @@ def _compared(kind: str, what: str, score: Record, other: float) -> Record:
     """A warning about a score beside another value."""
     task, metric, value = score["task"], score["metric"], score["value"]
     text = f"{task}: {metric} {value:.3f} {what} ({other:.3f})"
-    parts = {"about": f"{task}: {metric} {what}", "numbers": f"{value:.3f}, {kind} {other:.3f}"}
+    parts = {"about": f"{task}: {metric} {what}", "numbers": f"{value:.3f} against {other:.3f}"}
     return _warning(kind, score, task, text) | parts
 
 
