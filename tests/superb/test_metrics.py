@@ -29,6 +29,12 @@ def test_of_several_slots_all_must_be_right():
     assert value("accuracy", [("raise", "heat"), ("dim", "heat")], references) == 0.5
 
 
+def test_the_slot_accuracy_counts_single_slots():
+    references = [("raise", "heat"), ("dim", "light")]
+    assert value("slot_accuracy", [("raise", "heat"), ("dim", "heat")], references) == 0.75
+    assert value("slot_accuracy", ["yes", "no", "yes", "no"], REFERENCES) == 0.75
+
+
 def test_a_rare_class_weighs_as_much_as_a_frequent_one_in_the_mean_class_accuracy():
     predictions = ["yes", "yes", "yes", "yes"]
     assert value("accuracy", predictions, REFERENCES) == 0.75
@@ -239,5 +245,5 @@ def test_a_value_is_better_in_the_direction_of_its_metric_and_nan_never(name, be
 
 
 def test_every_metric_is_one_that_these_tests_judge():
-    judged = "accuracy mean_class_accuracy wer cer per slot_type_f1 slot_value_cer eer mtwv der"
-    assert set(METRICS) == set(judged.split())
+    judged = "accuracy slot_accuracy mean_class_accuracy wer cer per slot_type_f1 slot_value_cer"
+    assert set(METRICS) == set(judged.split()) | {"eer", "mtwv", "der"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -72,6 +73,15 @@ def _ratio(blocks: Blocks) -> float:
 def _equal(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
     """(equal, 1): all slots are equal if there are several."""
     return np.array([(p == r, 1) for p, r in zip(predictions, references, strict=True)], float)
+
+
+def _equal_slots(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
+    """(equal slots, slots)."""
+    pairs = [
+        ((p,), (r,)) if isinstance(r, str) else (p, r)  # a single slot is no tuple
+        for p, r in zip(predictions, references, strict=True)
+    ]
+    return np.array([(sum(map(operator.eq, p, r)), len(r)) for p, r in pairs], float)
 
 
 def _equal_of_class(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
@@ -239,6 +249,7 @@ def _annotation(core: Any, segments: Sequence[tuple[float, float, str]]) -> Any:
 METRICS = {
     "accuracy": Metric(_equal, _ratio, higher_is_better=True),
     "mean_class_accuracy": Metric(_equal_of_class, _mean_recall, higher_is_better=True),
+    "slot_accuracy": Metric(_equal_slots, _ratio, higher_is_better=True),
     "wer": Metric(_word_edits, _ratio, higher_is_better=False),
     "cer": Metric(_character_edits, _ratio, higher_is_better=False),
     "per": Metric(_word_edits, _ratio, higher_is_better=False),

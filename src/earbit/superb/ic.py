@@ -50,7 +50,7 @@ IC = Task(
     targets=intents,
     kind="class",
     head="mean_pool_linear",
-    metrics=("accuracy",),
+    metrics=("accuracy", "slot_accuracy"),
     published=Protocol(batch_size=32, n_steps=200_000, n_checks=40, d_hidden=256),
     proxy=Protocol(lrs=(1e-1, 1e-2, 1e-3), batch_size=32, n_steps=600, n_checks=12, d_hidden=256),
     source="SUPERB, arXiv 2105.01051",

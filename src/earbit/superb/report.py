@@ -36,7 +36,7 @@ NOTE = (
 def _columns() -> Iterator[tuple[str, tuple[str, str]]]:
     for task in TASKS.values():
         for metric in task.metrics:
-            if metric not in ("mean_class_accuracy", "cer"):
+            if metric not in ("mean_class_accuracy", "slot_accuracy", "cer"):
                 title = f"{task.name} {metric}" if metric == "accuracy" else metric
                 yield title, (task.name, metric)
             if metric == "wer":
