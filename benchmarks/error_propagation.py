@@ -176,7 +176,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     scale = dataclasses.replace(
         SCALES["tiny"],
-        settings=(),  # with the front end of HuBERT
+        front_end=(),  # that of HuBERT
         pretrain_steps=options.pretrain_steps,
         quantize_steps=(options.steps,),
     )

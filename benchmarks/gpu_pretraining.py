@@ -55,10 +55,9 @@ def check_resume(options: Any) -> dict[str, float]:
     table = ClipTable(Clip(name, Path(name), len(wave)) for name, wave in waves.items())
     data = TrainingData(table, table, reading_from(waves), "noise")
     # Not compiled: three models would be compiled for three steps each.
+    small = argparse.Namespace(**vars(options) | {"batch_s": 4.0, "crop_s": 1.0})
     config = dataclasses.replace(
-        config_of(options, n_steps=6),
-        batch_s=4.0,
-        crop_s=1.0,
+        config_of(small, n_steps=6),
         machine=Machine(device=options.device, workers=0),
     )
 
@@ -194,9 +193,11 @@ def main() -> None:
     parser.add_argument("--batch-s", type=float, nargs="+", default=[350.0, 87.5])
     parser.add_argument("--crop-s", type=float, default=15.625)
     parser.add_argument("--no-compile", dest="compile", action="store_false")
-    parser.add_argument("--deadline-s", type=float, default=600.0, help="no row begins after it")
+    parser.add_argument("--deadline-s", type=float, default=420.0, help="no row begins after it")
     parser.add_argument("--small", action="store_true", help="tiny presets, short audio, no goals")
     options = parser.parse_args()
+    if options.json is not None and str(options.json) == "-":
+        parser.error("--json -: rows are printed as they are measured; give a file")
     options.sizes, options.warm_up = [8192], 4
     if options.small:
         options.presets = [f"{name.rpartition('-')[0]}-tiny" for name in options.presets]

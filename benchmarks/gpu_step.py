@@ -35,7 +35,7 @@ def model_config(name: str) -> Any:
 def config_of(options: Any, n_steps: int = 1_000_000) -> TrainConfig:
     return TrainConfig(
         optimiser=OptimiserConfig(peak_lr=1e-4, n_steps=n_steps, warmup_steps=0, decay_steps=0),
-        batch_s=options.batch_s if isinstance(options.batch_s, float) else options.batch_s[0],
+        batch_s=options.batch_s,
         crop_s=options.crop_s,
         precision=options.precision,
         checkpoint_every_steps=3,
@@ -77,6 +77,7 @@ def step_times_s(
         update = Update(parallel, optimiser, scaler, config, Path(folder), device, 1)
         update.resume(0)
         times_s: list[float] = []
+        first_s = 0.0
         batches = [micro_batch(options, number) for number in (1, 2)]
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)

@@ -2,14 +2,16 @@
 
     python benchmarks/kill_study.py [--kills 3] [--seed 0] [--json FILE or -]
 
-A study of one encoder on the synthetic corpus, with few updates.  The first run takes T seconds;
-the moments are spread over T, one at random in each part.  The study and all its processes are
-killed together, and the same command is given again.  Scores, learning curves, programs,
-propagation and cost must then be equal.  Times are measured again and are not compared.
+A study of one encoder on the synthetic corpus, with few updates.  The first run takes T seconds
+and is not interrupted.  Another one is killed several times, T / (kills + 1) seconds after its
+start, more or less.  Its processes end with it.  Every kill must leave more finished steps or a
+later checkpoint than the one before.  Scores, learning curves, programs, propagation and cost must
+then be equal.  Times are measured again and are not compared.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -21,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from report import arguments, goal, machine, show
+from report import goal, machine, show
 
 OPTIONS = (
     *("--encoders", "sparseformer-sw-tiny", "--tasks", "ks", "er", "--pretrain-steps", "60"),
@@ -34,9 +36,8 @@ COMPARED = ("scores", "training", "units", "export", "propagation", "cost", "cos
 def start(out: Path) -> subprocess.Popen[bytes]:
     """Begins or resumes the study, in a process group of its own."""
     command = [sys.executable, "-m", "earbit", "study", *OPTIONS, "--out", str(out)]
-    return subprocess.Popen(
-        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    with out.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(command, start_new_session=True, stdout=log, stderr=log)
 
 
 def to_the_end(out: Path) -> float:
@@ -44,22 +45,32 @@ def to_the_end(out: Path) -> float:
     start_s = time.monotonic()
     status = start(out).wait()
     if status:
-        raise SystemExit(f"the study ended with status {status}")
+        end = out.with_suffix(".log").read_text(encoding="utf-8")[-2000:]
+        raise SystemExit(f"the study ended with status {status}:\n{end}")
     return time.monotonic() - start_s
 
 
+def progress_of(out: Path) -> tuple[int, int]:
+    """Finished steps, and the sum of the steps of all checkpoints."""
+    steps = [int(path.name.rpartition("-")[2]) for path in out.rglob("checkpoints/step-*")]
+    return len(list(out.rglob("step.json"))), sum(steps)
+
+
 def killed(out: Path, after_s: float) -> dict[str, Any]:
-    """Kills a run; returns what it had done."""
+    """Kills a run; returns what it had done.  Ends this process if it has done nothing new."""
+    before = progress_of(out)
     run = start(out)
     time.sleep(after_s)
     is_running = run.poll() is None
     if is_running:
-        # Processes of steps have groups of their own, and end with the study.
+        # Processes of steps have groups of their own, and the system ends them with the study.
         os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     time.sleep(1.0)
-    done = len(list(out.rglob("step.json")))
-    return {"after_s": round(after_s, 1), "is_running": is_running, "steps_done": done}
+    after = progress_of(out)
+    if after <= before:
+        raise SystemExit(f"a run of {after_s:.0f} s did nothing new: {before}, then {after}")
+    return {"after_s": round(after_s, 1), "is_running": is_running, "steps_done": after[0]}
 
 
 def results_of(out: Path) -> dict[str, Any]:
@@ -69,7 +80,8 @@ def results_of(out: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = arguments(__doc__, runs=1)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the result there; - is stdout")
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -39,7 +39,7 @@ from report import machine, show
 
 ENCODERS = ("hubert-tiny", "conformer-tiny", "squeezeformer-tiny", "sparseformer-dn-tiny")
 # With the front end of HuBERT.
-SCALE = dataclasses.replace(SCALES["tiny"], settings=())
+SCALE = dataclasses.replace(SCALES["tiny"], front_end=())
 
 
 def ways(scale: Scale, seed: int) -> dict[str, QuantizeConfig]:

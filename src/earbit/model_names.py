@@ -63,10 +63,12 @@ def require_recipe(where: str) -> None:
 
 def require_shape(where: str) -> None:
     """Raises ConfigError unless the argument is a preset or an existing file of values."""
-    if Path(where).suffix not in {".yaml", ".yml", ".json"}:
+    if not Path(where).suffix:
         require_preset(where)
     elif not Path(where).is_file():
-        raise ConfigError(f"{where}: not found; give a preset or a file with the shape of a model")
+        raise ConfigError(
+            f"{where}: not found; give a preset, or a .yaml or .json file with the shape of a model"
+        )
 
 
 def refuse_program(where: str, cure: str) -> None:

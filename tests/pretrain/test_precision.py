@@ -13,9 +13,12 @@ from earbit.config import to_dict
 from earbit.errors import ConfigError, Interrupted
 from earbit.load import random_model
 from earbit.nn.devices import LOW
+from earbit.presets import preset
 from earbit.pretrain.loop import train
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.objective import Objective, masked_units
+from earbit.pretrain.parallel import compiled_layers
+from earbit.quantize.leaves import QuantizedLinear, QuantizedMatMul
 from earbit.quantize.student import noise_clips, quantized_copy
 
 EPSILON = {"bf16": 2**-8, "fp16": 2**-11}
@@ -46,6 +49,23 @@ def test_half_precision_learns_what_float32_does_within_its_accuracy(
     tolerance = (4 if plan is None else 32) * EPSILON[precision]
     assert len(losses[1]) >= 5
     assert losses[1][0] == pytest.approx(losses[0][0], rel=tolerance)
+
+
+@pytest.mark.parametrize("name", ["hubert-tiny", "sparseformer-dn-tiny"])
+def test_quantized_leaves_and_attention_weights_stay_in_half_precision(name):
+    model = quantized_copy(random_model(preset(name), seed=1), "w1a1", noise_clips(0)).eval()
+    found = {}
+    for where, module in model.encoder.layers.named_modules():
+        if isinstance(module, QuantizedLinear):
+            module.register_forward_hook(lambda _, x, y, at=where: found.update({at: y.dtype}))
+        if isinstance(module, QuantizedMatMul):
+            module.register_forward_hook(
+                lambda _, x, y, at=where: found.update({at: y.dtype, f"{at} input": x[0].dtype})
+            )
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        model(0.1 * torch.randn(1, 4000, generator=torch.Generator().manual_seed(0)))
+    assert {at for at in found if at.endswith("context input")}
+    assert {at: dtype for at, dtype in found.items() if dtype != torch.bfloat16} == {}
 
 
 def test_float16_resumes_to_the_same_bits_and_scale(data, tmp_path):  # noqa: F811
@@ -84,6 +104,15 @@ def test_float16_with_fsdp_is_refused(data, tmp_path):  # noqa: F811
         run(data, tmp_path, config)
 
 
+def test_front_end_position_and_layers_are_compiled_and_a_filterbank_is_not():
+    filterbank = random_model(preset("hubert-fbank-tiny"), seed=0)
+    for model, front_end in ((random_model(MODEL, seed=1), True), (filterbank, False)):
+        with compiled_layers(model, True):
+            modules = (model.encoder.position, *model.encoder.layers)
+            assert all(module._compiled_call_impl is not None for module in modules)
+            assert (model.front_end._compiled_call_impl is not None) == front_end
+
+
 @pytest.mark.slow  # the compiler takes a minute
 def test_compiled_layers_give_the_same_losses(data, tmp_path):  # noqa: F811
     encoder = dataclasses.replace(MODEL.encoder, dropout=0.0, layer_drop=0.0)
@@ -98,6 +127,7 @@ def test_compiled_layers_give_the_same_losses(data, tmp_path):  # noqa: F811
         train(model, data, of_run, out, objective=masked_units(0.0), run={})
         assert (counters["frames"]["ok"] > 0) == is_compiled
         assert set(model.state_dict()) == names
-        assert all(layer._compiled_call_impl is None for layer in model.encoder.layers)
+        modules = (model.front_end, model.encoder.position, *model.encoder.layers)
+        assert all(module._compiled_call_impl is None for module in modules)
         losses.append([line["loss"] for line in logged(out)])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,7 +80,8 @@ def _equal_slots(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
         ((p,), (r,)) if isinstance(r, str) else (p, r)  # a single slot is no tuple
         for p, r in zip(predictions, references, strict=True)
     ]
-    return np.array([(sum(map(operator.eq, p, r)), len(r)) for p, r in pairs], float)
+    hits = [sum(a == b for a, b in zip(p, r, strict=True)) for p, r in pairs]
+    return np.array([(n, len(r)) for n, (_, r) in zip(hits, pairs, strict=True)], float)
 
 
 def _equal_of_class(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:

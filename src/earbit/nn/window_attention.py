@@ -148,7 +148,8 @@ class WindowAttention(SelfAttention):
         floor = torch.finfo(scores_BHMQS.dtype).min
         p_BHMQS = scores_BHMQS.masked_fill(~allowed, floor).softmax(-1)
         # Rows without any key are uniform; they are removed below.
-        p_BHMQS = p_BHMQS.masked_fill(~allowed, 0.0)
+        # Under autocast a softmax is float32, and the next product is not.
+        p_BHMQS = p_BHMQS.masked_fill(~allowed, 0.0).to(v_BHMKS.dtype)
         with self.context.on(of_context):
             context: Tensor = self.context(self.dropout(p_BHMQS), v_BHMKS.transpose(-1, -2))
         return context.flatten(-3, -2)[..., :n_queries, :]

@@ -184,15 +184,16 @@ class BatchStatistics:
 def compiled_layers(model: AudioModel, is_compiled: bool) -> Iterator[None]:
     """Context in which the layers of the encoder and what is before them are compiled.
 
-    One compilation serves all layers with equal shapes.  It is for the lengths of the first batch,
-    and another follows, for any lengths, if they change.  The names of parameters stay.
+    One compilation serves all layers with equal shapes, for any lengths.  The names of parameters
+    stay.
     """
     # A convolutional front end reads and writes the largest tensors of a step.
     before = (model.front_end, getattr(model.encoder, "position", None))
     modules = [*before, *model.encoder.layers] if is_compiled else []
+    # A filterbank is one product of small tensors, and has no gradient.
     compiled = [m for m in modules if m is not None and not isinstance(m, Filterbank)]
     for module in compiled:
-        module.compile()
+        module.compile(dynamic=True)
     try:
         yield
     finally:

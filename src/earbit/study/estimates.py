@@ -137,6 +137,6 @@ def _of_scores(
     seconds += hours / FBANK_HOURS_PER_S if is_fbank else hours * 3600 * forward_s
     width, n_states, rate_hz = 240, 1, 100
     if not is_fbank:
-        encoder = request.scale.model(str(step.encoder)).encoder
+        encoder = request.scale.recipe(str(step.encoder), request.corpus, 0).model.encoder
         width, n_states, rate_hz = encoder.d_model, encoder.n_layers + 1, 50
     return seconds, hours * 3600 * rate_hz * width * n_states * BYTES_PER_STATE

@@ -62,7 +62,7 @@ class Request:
     def check(self) -> None:
         """Raises ConfigError or DataError for names and numbers, without opening any audio."""
         if not self.scale.encoders:
-            raise ConfigError("--encoders without a name; give at least one preset")
+            raise ConfigError("--encoders without a name; give at least one preset or file")
         for name in self.scale.encoders:
             self.scale.recipe(name, self.corpus, self.seed)
         if not self.scale.plans:

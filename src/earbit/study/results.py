@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import earbit
+from earbit.config import to_dict
 from earbit.runtime.doctor import cpu_name
 from earbit.runtime.session import chosen_isa
 from earbit.study.outcome import NOT_RUN, Outcome
@@ -97,7 +98,10 @@ class Results:
             "seeds": list(request.seeds),
             "resplit": request.resplit,
             "set": list(request.settings),
-            "scale_settings": dataclasses.asdict(scale),
+            "scale_settings": {
+                **dataclasses.asdict(scale),
+                "shapes": {name: to_dict(shape) for name, shape in scale.shapes.items()},
+            },
         }
 
     def _machine(self) -> Record:

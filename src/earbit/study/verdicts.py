@@ -57,7 +57,11 @@ def warnings_of(scores: Sequence[Record], training: Iterable[Record]) -> list[Re
                 f"unit accuracy {accuracy:.1%} after {one['n_steps']} steps is not above the "
                 f"commonest unit ({share:.1%}): the model has learned nothing yet"
             )
-            found.append(_warning("commonest unit", one, None, text))
+            parts = {
+                "about": "the accuracy of units is not above the share of the commonest unit",
+                "numbers": f"{accuracy:.1%} against {share:.1%}",
+            }
+            found.append(_warning("commonest unit", one, None, text) | parts)
     for one in scores:
         if one["plan"] in (UNTRAINED, NO_PLAN) or one["value"] is None:
             continue

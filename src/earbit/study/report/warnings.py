@@ -29,14 +29,11 @@ def grouped(warnings: Iterable[Record], n_seeds: int) -> Groups:
 
 def warning_groups(study: Study) -> Groups:
     """All warnings of a study; also of programs that score unlike their models."""
-    groups = grouped(study.table("warnings"), len(study.seeds))
-    for record in study.table("scores"):
-        if text := _packed_differs(record):
-            groups.append((text, [f"{record.get('encoder')} {record.get('plan')}"]))
-    return groups
+    packed = [found for one in study.table("scores") if (found := _packed_differs(one))]
+    return grouped([*study.table("warnings"), *packed], len(study.seeds))
 
 
-def _packed_differs(record: Record) -> str | None:
+def _packed_differs(record: Record) -> Record | None:
     """A warning if the program scores outside the interval of the model that it was made of."""
     packed, value = number(record, "packed_value"), number(record, "value")
     ends = record.get("interval")
@@ -45,7 +42,8 @@ def _packed_differs(record: Record) -> str | None:
     if ends[0] <= packed <= ends[1]:
         return None
     metric = str(record.get("metric", ""))
-    return (
-        f"{record.get('task')}: the exported program scores {score(metric, packed)} and the model "
-        f"{score(metric, value)}{unit_of(metric)}"
-    )
+    where = {name: record.get(name) for name in ("encoder", "plan", "seed")}
+    return where | {
+        "about": f"{record.get('task')}: the exported program does not score as its model",
+        "numbers": f"{score(metric, packed)} against {score(metric, value)}{unit_of(metric)}",
+    }
