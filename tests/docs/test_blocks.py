@@ -9,6 +9,7 @@ from blocks import BLOCKS, PAGES, ROOT, blocks_of, in_language
 from earbit.load import random_model
 from earbit.presets import preset
 from earbit.quantize.student import plan_for
+from earbit.study.shapes import shapes_of
 
 TEXT = "text"
 """Output and formulas, which are not run."""
@@ -62,8 +63,12 @@ def test_every_line_of_json_is_an_object(block):
 
 
 @pytest.mark.parametrize("block", in_language("yaml"), ids=lambda block: block.place)
-def test_yaml_is_a_plan_for_a_hubert(block, tmp_path):
+def test_yaml_is_a_plan_for_a_hubert_or_the_shape_of_an_encoder(block, tmp_path):
     (tmp_path / "mine.yaml").write_text(block.code)
+    if "encoder:" in block.code:
+        _, shapes = shapes_of([str(tmp_path / "mine.yaml")])
+        assert random_model(shapes["mine"], seed=0)
+        return
     model = random_model(preset("hubert-tiny"), seed=0)
     assert plan_for("hubert-tiny", model, str(tmp_path / "mine.yaml")).rules
 
