@@ -50,6 +50,7 @@ def accuracies(model, task, place):
 
 
 def main() -> None:
+    """Measures all models and writes the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--data", type=Path, required=True)
