@@ -162,9 +162,11 @@ def test_warnings_and_failed_steps_come_before_all_results():
 
 def test_a_program_that_scores_unlike_its_model_is_a_warning():
     results = made_up_results(tasks=("ks",))
-    assert "the exported program scores" not in page(results)
+    assert "the exported program does not score" not in page(results)
     results["scores"][0]["packed_value"] = 0.1
-    assert "the exported program scores 10.0" in page(results)
+    found = page(results)
+    assert "the exported program does not score as its model" in found
+    assert "(10.0 against" in found
 
 
 def test_text_of_the_results_cannot_become_html():
