@@ -13,17 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from report import goal, machine, show
+from torchrun import kill_all, start, to_the_end
 
 OPTIONS = (
     *("--encoders", "sparseformer-sw-tiny", "--tasks", "ks", "er", "--pretrain-steps", "60"),
@@ -33,21 +30,8 @@ OPTIONS = (
 COMPARED = ("scores", "training", "units", "export", "propagation", "cost", "cost_by_length")
 
 
-def start(out: Path) -> subprocess.Popen[bytes]:
-    """Begins or resumes the study, in a process group of its own."""
-    command = [sys.executable, "-m", "earbit", "study", *OPTIONS, "--out", str(out)]
-    with out.with_suffix(".log").open("ab") as log:
-        return subprocess.Popen(command, start_new_session=True, stdout=log, stderr=log)
-
-
-def to_the_end(out: Path) -> float:
-    """Seconds of a run that is not interrupted."""
-    start_s = time.monotonic()
-    status = start(out).wait()
-    if status:
-        end = out.with_suffix(".log").read_text(encoding="utf-8")[-2000:]
-        raise SystemExit(f"the study ended with status {status}:\n{end}")
-    return time.monotonic() - start_s
+def command(out: Path) -> list[str]:
+    return ["study", *OPTIONS, "--out", str(out)]
 
 
 def progress_of(out: Path) -> tuple[int, int]:
@@ -59,14 +43,10 @@ def progress_of(out: Path) -> tuple[int, int]:
 def killed(out: Path, after_s: float) -> dict[str, Any]:
     """Kills a run; returns what it had done.  Ends this process if it has done nothing new."""
     before = progress_of(out)
-    run = start(out)
+    run = start(*command(out))
     time.sleep(after_s)
     is_running = run.poll() is None
-    if is_running:
-        # Processes of steps have groups of their own, and the system ends them with the study.
-        os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
-    time.sleep(1.0)
+    kill_all(run)
     after = progress_of(out)
     if after <= before:
         raise SystemExit(f"a run of {after_s:.0f} s did nothing new: {before}, then {after}")
@@ -88,13 +68,15 @@ def main() -> None:
     choose = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         whole, cut = Path(folder) / "whole", Path(folder) / "cut"
-        whole_s = to_the_end(whole)
+        start_s = time.monotonic()
+        to_the_end(*command(whole))
+        whole_s = time.monotonic() - start_s
         part_s = whole_s / (options.kills + 1)
         kills = []
         for _ in range(options.kills):
             kills.append(killed(cut, part_s * choose.uniform(0.6, 1.2)))
             print(f"kill {len(kills)}: {kills[-1]}", flush=True)
-        to_the_end(cut)
+        to_the_end(*command(cut))
         first, second = results_of(whole), results_of(cut)
     different = [name for name in COMPARED if first[name] != second[name]]
     if different:

@@ -52,23 +52,24 @@ def distinct_models(models: Sequence[str]) -> list[str]:
 
 def require_recipe(where: str) -> None:
     """Raises ConfigError unless the argument is a preset or an existing recipe file."""
-    path = Path(where)
-    if not path.suffix:
-        require_preset(where)
-    elif not path.is_file():
-        raise ConfigError(
-            f"{path}: recipe not found; give a preset or a file like the examples in recipes/"
-        )
+    _require_preset_or_file(
+        where, "recipe not found; give a preset or a file like the examples in recipes/"
+    )
 
 
 def require_shape(where: str) -> None:
     """Raises ConfigError unless the argument is a preset or an existing file of values."""
+    _require_preset_or_file(
+        where, "not found; give a preset, or a .yaml or .json file with the shape of a model"
+    )
+
+
+def _require_preset_or_file(where: str, missing: str) -> None:
+    """missing: what to say of a file that does not exist."""
     if not Path(where).suffix:
         require_preset(where)
     elif not Path(where).is_file():
-        raise ConfigError(
-            f"{where}: not found; give a preset, or a .yaml or .json file with the shape of a model"
-        )
+        raise ConfigError(f"{Path(where)}: {missing}")
 
 
 def refuse_program(where: str, cure: str) -> None:

@@ -76,12 +76,13 @@ def _equal(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
 
 def _equal_slots(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
     """(equal slots, slots)."""
-    pairs = [
-        ((p,), (r,)) if isinstance(r, str) else (p, r)  # a single slot is no tuple
-        for p, r in zip(predictions, references, strict=True)
-    ]
-    hits = [sum(a == b for a, b in zip(p, r, strict=True)) for p, r in pairs]
-    return np.array([(n, len(r)) for n, (_, r) in zip(hits, pairs, strict=True)], float)
+    rows = []
+    for p, r in zip(predictions, references, strict=True):
+        if isinstance(r, str):  # a single slot is no tuple
+            rows.append((p == r, 1))
+        else:
+            rows.append((sum(a == b for a, b in zip(p, r, strict=True)), len(r)))
+    return np.array(rows, float)
 
 
 def _equal_of_class(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:

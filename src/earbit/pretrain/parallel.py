@@ -182,7 +182,7 @@ class BatchStatistics:
 
 @contextmanager
 def compiled_layers(model: AudioModel, is_compiled: bool) -> Iterator[None]:
-    """Context in which the layers of the encoder and what is before them are compiled.
+    """Compiles front end, positional convolution and encoder layers inside the context.
 
     One compilation serves all layers with equal shapes, for any lengths.  The names of parameters
     stay.

@@ -57,11 +57,9 @@ def warnings_of(scores: Sequence[Record], training: Iterable[Record]) -> list[Re
                 f"unit accuracy {accuracy:.1%} after {one['n_steps']} steps is not above the "
                 f"commonest unit ({share:.1%}): the model has learned nothing yet"
             )
-            parts = {
-                "about": "the accuracy of units is not above the share of the commonest unit",
-                "numbers": f"{accuracy:.1%} against {share:.1%}",
-            }
-            found.append(_warning("commonest unit", one, None, text) | parts)
+            about = "the accuracy of units is not above the share of the commonest unit"
+            numbers = f"{accuracy:.1%} against {share:.1%}"
+            found.append(_warning("commonest unit", one, None, text, about, numbers))
     for one in scores:
         if one["plan"] in (UNTRAINED, NO_PLAN) or one["value"] is None:
             continue
@@ -79,14 +77,17 @@ def _compared(kind: str, what: str, score: Record, other: float) -> Record:
     """A warning about a score beside another value."""
     task, metric, value = score["task"], score["metric"], score["value"]
     text = f"{task}: {metric} {value:.3f} {what} ({other:.3f})"
-    parts = {"about": f"{task}: {metric} {what}", "numbers": f"{value:.3f} against {other:.3f}"}
-    return _warning(kind, score, task, text) | parts
+    about, numbers = f"{task}: {metric} {what}", f"{value:.3f} against {other:.3f}"
+    return _warning(kind, score, task, text, about, numbers)
 
 
 def _is_better(score: Mapping[str, Any], value: float, than: float) -> bool:
     return bool(value > than if score["higher_is_better"] else value < than)
 
 
-def _warning(kind: str, row: Record, task: str | None, text: str) -> Record:
+def _warning(
+    kind: str, row: Record, task: str | None, text: str, about: str, numbers: str
+) -> Record:
+    """about: the text without numbers, the same for several rows."""
     where = {name: row[name] for name in ("encoder", "plan", "seed")}
-    return {"kind": kind, **where, "task": task, "text": text}
+    return {"kind": kind, **where, "task": task, "text": text, "about": about, "numbers": numbers}
