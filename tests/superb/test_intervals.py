@@ -7,6 +7,8 @@ import pytest
 
 from earbit.heads.cases import Cases
 from earbit.heads.metrics import METRICS
+from earbit.superb.ks import KS
+from earbit.superb.scores import scored
 
 
 def cases(predictions, references, groups=None):
@@ -133,3 +135,9 @@ def test_rows_of_a_metric_are_resampled_by_whole_groups():
     metric.interval(cases(["a"] * 15, ["a"] * 15, groups), seed=0)
     assert {n for sample in seen for n in sample} == {1, 2, 3, 4, 5}
     assert {len(sample) for sample in seen} == {5}
+
+
+def test_clips_without_a_speaker_are_not_counted_as_speakers():
+    groups = [f"speaker {i % 6}" for i in range(12)] + ["clip silence-1", "clip silence-2"]
+    score = scored(KS, cases(["up"] * 14, ["up"] * 14, groups), seed=0)
+    assert score["interval_over"] == "6 speakers and 2 clips"

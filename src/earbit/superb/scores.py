@@ -61,14 +61,15 @@ def scored(task: Task, cases: Cases, seed: int) -> dict[str, Any]:
 def _resampled(task: Task, cases: Cases) -> str:
     """What the intervals of a score were resampled over, as text."""
     names = set(cases.groups)
-    has_speakers = any(name.startswith("speaker ") for name in names)
-    unit = "queries" if task.kind == "match" else "speakers" if has_speakers else "clips"
-    groups = f"{len(names)} {unit}"
+    n_speakers = sum(name.startswith("speaker ") for name in names)
+    unit = "queries" if task.kind == "match" else "clips"
+    counts = {"speakers": n_speakers, unit: len(names) - n_speakers}
+    groups = " and ".join(f"{count} {of}" for of, count in counts.items() if count)
     if len(names) >= MIN_GROUPS:
         return groups
     if METRICS[task.metrics[0]].is_of_pairs:
         return f"none for {groups}, at least {MIN_GROUPS} are needed"
-    return f"{len(cases.groups)} clips of {groups}" if has_speakers else groups
+    return f"{len(cases.groups)} clips of {groups}" if n_speakers else groups
 
 
 def origin(task: Task, features: FrozenFeatures, summary: Mapping[str, Any]) -> dict[str, Any]:
