@@ -192,8 +192,8 @@ def _connected() -> tuple[Any, int, int]:
                 raise SystemExit(2)  # another rank prints it
             ranks = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
             raise ConfigError(
-                f"{len(absent)} of {n_all} ranks did not come within {CONNECT_WITHIN_S:g} s (rank "
-                f"{ranks}); see what they print, and start all again"
+                f"{len(absent)} of {n_all} ranks did not connect within {CONNECT_WITHIN_S:g} s "
+                f"(rank {ranks}); see what they print, and start all again"
             )
         time.sleep(0.1)
     store.set_timeout(NO_TIMEOUT)

@@ -123,3 +123,13 @@ def test_a_length_that_would_exclude_a_clip_is_compared_with_the_file(tmp_path, 
         assert f"`num_samples` is {claimed}, the file has 8000 samples" in found.reason
     else:
         assert isinstance(found, Utterance)
+
+
+def test_of_a_large_corpus_about_five_hours_validate():
+    """400 clips of half an hour: a tenth would be 20 hours."""
+    ids = [f"clip {i}" for i in range(400)]
+    train, valid = ids_of(training_split(cuts(ids, n_samples=1800 * RATE_HZ)))
+    assert len(valid) in (10, 11)
+    assert all(first_byte(name) % 10 == 0 for name in valid)
+    assert train | valid == set(ids)
+    assert not train & valid

@@ -158,6 +158,10 @@ def test_the_result_says_what_it_is(tuned):
         ({"changes": ("layer_decay=2",)}, "layer_decay=2.0; allowed: 0 < layer_decay <= 1"),
         ({"changes": ("frozen_steps=7",)}, "frozen_steps=7; allowed: 0 <= frozen_steps < 7"),
         ({"changes": ("max_s=0",)}, "max_s=0"),
+        (
+            {"task": "asr", "changes": ("max_s=3",)},
+            "max_s=3 with asr; a part of a clip has",
+        ),
         ({"plan": "w3a7"}, "unknown plan 'w3a7'"),
         ({"task": "asr", "teacher": "TUNED"}, "no fine-tuning on asr"),
         ({"teacher": "TUNED", "changes": ("d_hidden=8",)}, "widths .16, 16. are not .*16, 8"),
@@ -214,3 +218,10 @@ def test_another_run_in_the_folder_is_refused_by_its_option(model, notes, tuned,
         tune(tuned, notes, out, n_steps=1)
     assert tune(model, notes, out, n_steps=1) == json.loads(json.dumps(score))
     assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_a_teacher_of_other_splits_is_said(model, notes, tuned, tmp_path, capsys):
+    tune(model, notes, tmp_path / "same", teacher=str(tuned), n_steps=1)
+    assert "trained on another corpus" not in capsys.readouterr().err
+    tune(model, notes, tmp_path / "other", teacher=str(tuned), n_steps=1, resplit=True)
+    assert "trained on another corpus or other splits" in capsys.readouterr().err

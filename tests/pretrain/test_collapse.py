@@ -70,3 +70,10 @@ def test_a_resumed_training_whose_loss_falls_slowly_gets_no_warning():
     watch = CollapseWatch(20_000, 0, start=10_000)
     slow = (healthy(0) | {"loss": 4.0 - 1e-6 * step} for step in range(10_001, 11_001))
     assert [line for step, one in enumerate(slow, 10_001) for line in watch.add(step, one)] == []
+
+
+def test_a_run_that_is_shorter_than_the_window_is_judged_at_its_end():
+    found = warnings_of(lambda step: healthy(step) | {"accuracy": 0.03}, 150)
+    assert [step for step, _ in found] == [150]
+    assert "accuracy 3.0% over 150 steps" in found[0][1]
+    assert warnings_of(lambda step: healthy(step) | {"accuracy": 0.03}, 40) == []

@@ -122,3 +122,14 @@ def test_updates_go_on_after_any_position():
         (after, batches), *_ = first_updates(1, n_micro=3, position=whole[i][0])
         assert after == whole[i + 1][0]
         assert said(batches) == said(whole[i + 1][1])
+
+
+def test_another_seed_gives_other_crops_and_masks():
+    """torch's generators for CPUs use 32 bits of a seed."""
+    data = training_data({"a": 16_000 * 3})
+    config = dataclasses.replace(CONFIG, crop_s=1.0)
+    batches = [
+        batch_of(data, [0], 5, dataclasses.replace(config, seed=seed)) for seed in (0, 1337, 4242)
+    ]
+    assert len({batch.starts for batch in batches}) == 3
+    assert not torch.equal(batches[0].mask_BT, batches[1].mask_BT)

@@ -40,8 +40,10 @@ def test_memory_steps_epochs_and_disk_follow_from_the_recipe(melodies):
         state,
         2 * state,
     )
-    # Three kept, the best, and one that is being written, of weights and two moments; the model.
-    assert plan["disk_bytes"] == 2 * (5 * 3 * state + state)
+    # Three kept, the best, and one that is being written, of weights and two moments; the model;
+    # int32 units every 10 ms.
+    audio_s = 3600 * (plan["train_hours_of_audio"] + plan["valid_hours_of_audio"])
+    assert plan["disk_bytes"] == 2 * (5 * 3 * state + state + round(400 * audio_s))
     assert plan["audio_per_update"].endswith("4 ranks x 2 micro-batches x 8 s = 64 s")
     assert plan["steps"] == [50, 50]
     assert 0 < plan["used_share_of_audio"] <= 1
@@ -93,3 +95,11 @@ def test_a_dry_run_writes_nothing_and_gives_json(melodies, tmp_path, capsys):
     plan = json.loads(capsys.readouterr().out)
     assert plan["audio_per_update_s"] == pytest.approx(8 * 4 * 36.5)
     assert not out.exists()
+
+
+def test_hours_count_training_and_validation(melodies):
+    plan = plan_run(recipe(melodies, n_steps=50, validate_every_steps=20), n_ranks=1)
+    seconds = 50 * plan["seconds_per_step"] + 3 * plan["seconds_per_validation"]
+    assert plan["hours"][0] == pytest.approx(seconds / 3600)
+    audio_s = 3600 * plan["valid_hours_of_audio"]
+    assert 0 < plan["seconds_per_validation"] <= audio_s * plan["measured"]["s_per_audio_s"] / 3

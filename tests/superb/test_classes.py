@@ -174,3 +174,11 @@ def test_a_tuple_of_slots_is_learned_slot_by_slot(toy, tmp_path):
     score = run_task(IC, toy.frozen(clips), splits, tmp_path, protocol=protocol, seed=0)
     assert score["value"] == 1.0
     assert load_head(tmp_path).slots == INTENTS
+
+
+def test_another_number_of_slots_in_a_test_clip_is_an_error_before_training():
+    targets = [("set", "light"), ("stop", "heat")] * 4 + [("set", "light", "on")]
+    clips = [Example(id=str(i), target=t, speaker=f"s{i}") for i, t in enumerate(targets)]
+    split_of = {str(i): "train" if i < 4 else "valid" if i < 8 else "test" for i in range(9)}
+    with pytest.raises(DataError, match=r"labels with \[2, 3\] slots"):
+        CLASS.splits(clips, split_of)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from earbit.audio.corpus import open_corpus
+from earbit.audio.corpus import open_corpus, without
 from earbit.audio.label_table import COLUMNS
 from earbit.errors import DataError
 from earbit.heads.example import Trial
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.kinds.vector import VECTOR, drawn_trials
+from earbit.heads.trials import digest_with_trials
 from earbit.superb.asv import ASV
 from earbit.superb.examples import task_splits
 from earbit.superb.sd import SD
@@ -151,3 +152,29 @@ def test_the_hint_names_the_column_or_the_fields_that_the_task_needs(root):
         (target,) = task.targets_of([json.loads(f"{{{task.example}}}")])
         assert KINDS[task.kind].target_of(target) is not None
     assert {t.name for t in TASKS.values() if t.head and t.label not in COLUMNS} == {"sf", "sd"}
+
+
+def test_trials_of_files_that_cannot_be_used_are_left_out_and_counted(root, capsys):
+    text = "1 anna/0.wav anna/1.wav\n0 anna/0.wav ben/0.wav\n1 ben/0.wav ben/2.wav\n"
+    (root / "trials.txt").write_text(text)
+    corpus = without(open_corpus(root), {"ben2": "damaged"})
+    assert len(task_splits(ASV, corpus).trials["test"]) == 2
+    assert "trials.txt: 1 trials of unusable files are left out" in capsys.readouterr().err
+
+
+def test_trials_belong_to_the_digest_of_speaker_verification_alone(root):
+    corpus = open_corpus(root)
+    assert digest_with_trials(corpus, "vector") == corpus.digest
+    digests = set()
+    for text in ("1 anna/0.wav anna/1.wav\n", "0 anna/0.wav ben/0.wav\n"):
+        (root / "trials.txt").write_text(text)
+        digests.add(digest_with_trials(corpus, "vector"))
+        assert digest_with_trials(corpus, "class") == corpus.digest
+    assert len(digests | {corpus.digest}) == 3
+
+
+def test_the_summary_tells_drawn_trials_from_those_of_the_corpus(root):
+    summary = with_trials(root, "1 anna/0.wav anna/1.wav\n0 anna/0.wav ben/0.wav\n").summary
+    assert (summary["trials"], summary["n_trials"]["test"]) == ("trials.txt", 2)
+    (root / "trials.txt").unlink()
+    assert task_splits(ASV, open_corpus(root)).summary["trials"] == "drawn"

@@ -247,3 +247,11 @@ def test_a_value_is_better_in_the_direction_of_its_metric_and_nan_never(name, be
 def test_every_metric_is_one_that_these_tests_judge():
     judged = "accuracy slot_accuracy mean_class_accuracy wer cer per slot_type_f1 slot_value_cer"
     assert set(METRICS) == set(judged.split()) | {"eer", "mtwv", "der"}
+
+
+def test_scores_that_are_not_finite_have_no_equal_error_rate():
+    """Heads of a rate that is too high give NaN; another rate of the sweep is then better."""
+    metric = METRICS["eer"]
+    value = metric.of(cases([0.3, float("nan"), 0.1, 0.2], [True, True, False, False]))
+    assert value != value
+    assert metric.is_better(0.5, value)

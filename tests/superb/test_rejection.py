@@ -12,10 +12,12 @@ from earbit.audio.other_audio import noises
 from earbit.export.verb import export_model
 from earbit.heads.head import HeadShape
 from earbit.heads.linear import MeanPoolLinear
-from earbit.heads.rejection import Heard, body_of, with_none, without_none
+from earbit.heads.rejection import KeywordOdds, body_of, with_none, without_none
 from earbit.run import run_files
 from earbit.runtime import Session
-from earbit.superb.head_file import load_head
+from earbit.superb.head_file import GridPoint, TrainedHead, load_head, save_head
+from earbit.superb.ks import KS
+from earbit.superb.rejection import add_rejection
 from earbit.superb.report import scores_table
 from earbit.superb.verb import score_model
 from earbit.superb.work import Settings
@@ -24,27 +26,29 @@ NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 
 
 def test_the_threshold_is_half_way_from_the_last_rejected_to_the_next():
-    heard = Heard(keywords=[1.0, 4.0, 6.0, -np.inf], others=[3.0, 0.5, 5.0, -np.inf], other_s=1800)
-    assert heard.threshold(0) == 5.5
-    assert heard.threshold(1) == 3.5
-    assert heard.threshold(2) == 0.75  # 0.5 is rejected, 1.0 is not
-    assert heard.threshold(3) == 0.25  # none but what is less likely than all others together
-    assert heard.threshold(1, noise=[4.5]) == 4.75
-    assert heard.threshold(0, noise=[9.0]) > 9.0
+    odds = KeywordOdds(
+        keywords=[1.0, 4.0, 6.0, -np.inf], others=[3.0, 0.5, 5.0, -np.inf], other_s=1800
+    )
+    assert odds.threshold(0) == 5.5
+    assert odds.threshold(1) == 3.5
+    assert odds.threshold(2) == 0.75  # 0.5 is rejected, 1.0 is not
+    assert odds.threshold(3) == 0.25  # none but what is less likely than all others together
+    assert odds.threshold(1, noise=[4.5]) == 4.75
+    assert odds.threshold(0, noise=[9.0]) > 9.0
 
 
 def test_at_most_one_false_accept_per_hour_where_there_is_an_hour_and_equal_error_elsewhere():
     """In 3 h, three of [9, 8, 7, 6] may be accepted.  In half an hour, 4.0 accepts one of four and
     misses none, and the next threshold, 9.25, accepts none and misses two of four."""
-    heard = Heard(keywords=[5.0, 8.5, 9.5, 10.0], others=[9.0, 1.0, 3.0, 2.0], other_s=1800)
-    assert heard.pick(1.0) == ("equal error, at least 0.5", 4.0)
-    longer = Heard(keywords=[5.0, 10.0], others=[9.0, 8.0, 7.0, 6.0], other_s=3 * 3600)
+    odds = KeywordOdds(keywords=[5.0, 8.5, 9.5, 10.0], others=[9.0, 1.0, 3.0, 2.0], other_s=1800)
+    assert odds.pick(1.0) == ("equal error, at least 0.5", 4.0)
+    longer = KeywordOdds(keywords=[5.0, 10.0], others=[9.0, 8.0, 7.0, 6.0], other_s=3 * 3600)
     assert longer.pick(1.0) == ("at most 1 false accepts per hour", 6.5)
     longer.noise = [9.5]
     assert longer.pick(1.0)[1] == 9.75
-    assert Heard(keywords=[1.0]).pick(1.0) == ("equal error, at least 0.5", 0.5)
+    assert KeywordOdds(keywords=[1.0]).pick(1.0) == ("equal error, at least 0.5", 0.5)
     # Without keywords nothing is missed, so no other audio is accepted.
-    rule, least = Heard(others=[2.0, 1.0], other_s=60).pick(1.0)
+    rule, least = KeywordOdds(others=[2.0, 1.0], other_s=60).pick(1.0)
     assert rule == "equal error, at least 0.5"
     assert least > 2.0
 
@@ -73,18 +77,18 @@ def test_the_score_of_no_keyword_learns_a_direction_and_leaves_the_others_as_the
 
 def test_an_operating_point_by_hand():
     """Of 4 keywords, 1.0 and -inf are below 3.5; of 4 others in half an hour, one is above."""
-    heard = Heard(
+    odds = KeywordOdds(
         keywords=[1.0, 4.0, 6.0, -np.inf],
         others=[3.0, 0.5, 5.0, -np.inf],
         noise=[3.5, 2.0],
         other_s=1800,
     )
-    point = heard.at(3.5)
+    point = odds.at(3.5)
     assert point["misses"] == 0.5
     assert point["false_accepts_per_hour"] == 2.0
     assert point["noise_accepted"] == 1
     assert point["threshold"] == pytest.approx(1 / (1 + np.exp(-3.5)))
-    assert Heard(keywords=[1.0]).at(0.5)["false_accepts_per_hour"] is None
+    assert KeywordOdds(keywords=[1.0]).at(0.5)["false_accepts_per_hour"] is None
 
 
 def test_generated_noise_has_silence_and_every_level():
@@ -210,3 +214,15 @@ def test_on_synthetic_speech_silence_noise_and_sentences_are_rejected(tmp_path):
     assert valid["noise_accepted"] == 0
     assert test["noise_accepted"] <= 3  # of 60
     assert test["false_accepts"] / test["n_others"] < 1 - test["misses"]
+
+
+def test_labels_without_a_keyword_have_no_threshold(tmp_path, capsys):
+    head = MeanPoolLinear(HeadShape(n_states=2, width=3, n_outputs=2, d_hidden=3))
+    point = GridPoint(lr=1e-3, value=0.5, step=1, n_skipped=0)
+    slots = (("_silence_", "_unknown_"),)
+    trained = TrainedHead(task=KS, head=head, slots=slots, model_digest="m", point=point)
+    save_head(tmp_path / "head.safetensors", trained)
+    score = {"task": "ks", "value": 0.5}
+    nothing: dict = dict.fromkeys(("upstream", "features", "corpus", "splits", "load"))
+    assert add_rejection(score, tmp_path, **nothing) == score
+    assert "no rejection threshold: no label is a keyword" in capsys.readouterr().err

@@ -6,12 +6,14 @@ from earbit.errors import ConfigError, DataError
 from earbit.export.verb import export_model
 from earbit.load import random_model
 from earbit.model_digest import weights_digest
+from earbit.model_file import save_model
 from earbit.presets import preset
 from earbit.runtime.program_file import file_digest
 from earbit.shipped import program_path
 from earbit.upstream.upstream import (
     fbank_upstream,
     folder_upstream,
+    is_finetuned,
     model_upstream,
     program_upstream,
     upstream_named,
@@ -186,3 +188,13 @@ def test_a_program_that_comes_with_earbit_is_an_upstream_by_its_name():
     upstream = upstream_named("encoder-w1a1", seed=0, threads=1)
     assert upstream.digest == file_digest(program_path("encoder-w1a1"))
     assert upstream.features("a", lambda: AUDIO).shape == (5, 49, 128)
+
+
+def test_a_model_of_a_fine_tuning_is_known(tmp_path):
+    model = random_model(preset("hubert-fbank-tiny"), 0)
+    for stage in ("finetune", "pretrain"):
+        (tmp_path / stage).mkdir()
+        save_model(model, tmp_path / stage / "model.safetensors", {"stage": stage})
+    assert is_finetuned(str(tmp_path / "finetune"))
+    others = ("fbank", "hubert-tiny", "features:x", "random:hubert-tiny", "keywords-w1a1")
+    assert not any(map(is_finetuned, (str(tmp_path / "pretrain"), *others)))

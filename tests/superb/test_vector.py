@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from one_task import run_task
 
 from earbit.audio.splits import Splits
 from earbit.errors import DataError
@@ -197,3 +198,41 @@ def test_an_embedding_that_separates_speakers_is_learned(toy):
     trained = train_head(training, 1e-2)
     found = predict(ASV, trained.head, trained.slots, training.features, splits.test)
     assert METRICS["eer"].of(VECTOR.cases(splits.test, found, trials["test"])) < 0.25
+
+
+def test_of_many_clips_matches_are_drawn_over_all_recordings_of_a_speaker():
+    """Ids in the layout of VoxCeleb1; of all pairs of a speaker, 5 of 29 share a recording."""
+    clips = [
+        example(f"s{s:02d}/video{v}/{i:05d}", f"s{s:02d}")
+        for s in range(30)
+        for v in range(5)
+        for i in range(6)
+    ]
+    matches = [t for t in drawn_trials(clips) if t.is_match]
+    shared = [t.first.rsplit("/", 1)[0] == t.second.rsplit("/", 1)[0] for t in matches]
+    assert len(matches) > 800
+    assert np.mean(shared) < 0.25
+
+
+def test_splits_that_share_speakers_are_drawn_again_and_said():
+    clips = examples(10, 6)
+    parts = ("train", "valid", "test")
+    splits = VECTOR.splits(clips, {e.id: parts[i % 3] for i, e in enumerate(clips)})
+    speakers = [{e.speaker for e in part} for part in (splits.train, splits.valid, splits.test)]
+    assert not speakers[0] & (speakers[1] | speakers[2])
+    assert "since the corpus' splits share speakers" in splits.summary["drawn_by"]
+
+
+def test_the_best_checkpoint_on_the_test_trials_stands_beside_the_score(toy, tmp_path):
+    """With random features and many checks, some other checkpoint is better on the test trials."""
+    rng = np.random.default_rng(1)
+    clips = {e.id: rng.normal(size=(3, 12, 8)).astype(np.float32) for e in examples(9, 5)}
+    part_of = [("train", range(5)), ("valid", range(5, 7)), ("test", range(7, 9))]
+    parts = {
+        name: tuple(e for e in examples(9, 5) if int(e.target[1:]) in of) for name, of in part_of
+    }
+    trials = {name: tuple(drawn_trials(parts[name])) for name in ("valid", "test")}
+    splits = Splits(**parts, trials=trials)
+    protocol = replace(ASV.proxy, lrs=(1e-2,), n_steps=12, n_checks=12, d_hidden=8, batch_size=8)
+    score = run_task(ASV, toy.frozen(clips), splits, tmp_path, protocol=protocol)
+    assert score["value_picked_on_test"] == score["grid"][0]["test_value"] < score["value"]

@@ -33,6 +33,8 @@ class Input:
     """Read as they are requested, once."""
     ignored: tuple[str, ...] = ()
     """One line for the user about each kind of file that is not read, and each folder left out."""
+    is_labelled: bool = True
+    """Whether items may have labels, as those of a manifest do."""
 
     def usable(self, rejected: list[Rejected]) -> Iterator[Utterance]:
         """Yields the usable utterances and appends everything else to `rejected`."""
@@ -69,6 +71,7 @@ def open_input(where: str | Path, *, resplit: bool = False) -> Input:
         name = name_of(root.resolve().name).removesuffix(".gz").removesuffix(".jsonl")
     ignored: tuple[str, ...] = ()
     items: Iterable[Utterance | Rejected]
+    is_labelled = True
     if (root / MANIFEST_NAME).is_file():
         items = read_manifest(root)
     elif (files := lhotse_files(root)) is not None:
@@ -79,9 +82,10 @@ def open_input(where: str | Path, *, resplit: bool = False) -> Input:
         folder = audio_folder(root)
         items = read_folder(folder)
         ignored = (*folder.notes(), *_tables_in(root))
+        is_labelled = False
     if resplit:
         items = map(_without_split, items)
-    return Input(name, root, items, ignored)
+    return Input(name, root, items, ignored, is_labelled)
 
 
 def relative_name(path: Path, root: Path) -> str:

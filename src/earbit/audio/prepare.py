@@ -34,6 +34,7 @@ from earbit.audio.shards import write_shards
 from earbit.audio.silence import silence_in
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder, refuse_other_files, writable, write_json
+from earbit.folder_lock import only_process_in
 from earbit.progress import progress, say
 
 REPORT_NAME = "manifest.json"
@@ -123,8 +124,16 @@ def with_shards(
     """Writes the clips of a corpus to `out_dir`/shards and returns the part of the report on them.
 
     corpus: that of `where`, without damaged files.  The folder of the shards is complete or absent,
-    and replaces an earlier one.  Raises DataError if files changed since they were decoded.
+    and replaces an earlier one.  Raises DataError if files changed since they were decoded, and
+    ConfigError while another process writes there.
     """
+    with only_process_in(out_dir):
+        return _with_shards(corpus, where, out_dir, shard_mb, resplit)
+
+
+def _with_shards(
+    corpus: Corpus, where: str | Path, out_dir: Path, shard_mb: float, resplit: bool
+) -> dict[str, Any]:
     target = out_dir / SHARDS
     new = out_dir / f".{SHARDS}.{os.getpid()}.tmp"
     for left in out_dir.glob(f".{SHARDS}.*.tmp"):

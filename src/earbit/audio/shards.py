@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import multiprocessing
+import os
 import signal
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from earbit.audio.child_process import end_with_parent
 from earbit.audio.clips import Clip, read_clip
 from earbit.audio.cuts import cut_of
 from earbit.audio.decode import audio_info
@@ -49,7 +51,9 @@ def write_shards(
     be written.
     """
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(n_processes, context, initializer=_begin) as pool:
+    with ProcessPoolExecutor(
+        n_processes, context, initializer=_begin, initargs=(os.getpid(),)
+    ) as pool:
         running: set[Future[int]] = set()
         try:
             for number, clips in enumerate(_shards(utterances, shard_mb)):
@@ -70,7 +74,8 @@ def write_shards(
             raise
 
 
-def _begin() -> None:
+def _begin(parent: int) -> None:
+    end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

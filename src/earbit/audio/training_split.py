@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -15,6 +16,9 @@ from earbit.audio.splits import RESPLIT, splits_said
 from earbit.audio.texts import SortedTexts
 from earbit.errors import DataError
 from earbit.frames import MIN_TRAINING_FRAMES, n_frames_of, n_samples_of
+
+MAX_DRAWN_S = 5 * 3600.0
+"""Longest validation audio that is drawn; each validation reads all of it."""
 
 
 def training_split(corpus: Corpus) -> tuple[ClipTable, ClipTable]:
@@ -31,15 +35,16 @@ class Parts:
     """Collects the clips of a corpus in little memory and splits them.
 
     The `split` of the corpus is kept.  Clips without one, and all training clips of a corpus
-    without validation clips, are split by a hash of their id: about a tenth, or at least one if
-    there is no other, is validation.  Test clips and clips too short for a masked span are
-    excluded.
+    without validation clips, are split by a hash of their id: about a tenth, of a large corpus
+    about MAX_DRAWN_S, or at least one if there is no other, is validation.  Test clips and clips
+    too short for a masked span are excluded.
     """
 
     def __init__(self) -> None:
         self._of_split: dict[str | None, SortedTexts] = {}
         self._n_clips: Counter[str | None] = Counter()
         self._n_tenth: Counter[str | None] = Counter()
+        self._samples_of_tenth: Counter[str | None] = Counter()
         self._n_all = 0
 
     def add(self, name: str, n_samples: int, source: str, split: str | None) -> None:
@@ -49,7 +54,9 @@ class Parts:
             text = clip_text(name, n_samples, source)
             self._of_split.setdefault(split, SortedTexts()).add(text)
             self._n_clips[split] += 1
-            self._n_tenth[split] += _is_of_tenth(_hash(name))
+            if _is_of_tenth(_hash(name)):
+                self._n_tenth[split] += 1
+                self._samples_of_tenth[split] += n_samples
 
     def tables(self, corpus_name: str) -> tuple[ClipTable, ClipTable]:
         """Training and validation clips. Raises DataError if there are none of either."""
@@ -71,12 +78,14 @@ class Parts:
     def _drawing(self, splits: Sequence[str | None], *, at_least: int) -> Callable[[str], bool]:
         """Text of a clip -> whether it is drawn.
 
-        Drawn are hashes whose first byte is a multiple of ten, at most half of the clips; else the
-        smallest hashes.
+        Drawn are hashes whose first byte is a multiple of ten, at most half of the clips and about
+        MAX_DRAWN_S; else the smallest hashes.
         """
         n_clips = sum(self._n_clips[split] for split in splits)
         n_tenth = sum(self._n_tenth[split] for split in splits)
-        n_valid = min(max(n_tenth, at_least), n_clips // 2)
+        tenth_s = sum(self._samples_of_tenth[split] for split in splits) / SAMPLE_RATE_HZ
+        n_most = n_tenth if tenth_s <= MAX_DRAWN_S else math.ceil(n_tenth * MAX_DRAWN_S / tenth_s)
+        n_valid = min(max(n_most, at_least), n_clips // 2)
         if n_valid == n_tenth:
             return lambda text: _is_of_tenth(_hash_of(text))
         hashes = (_hash_of(text) for split in splits for text in self._of_split.get(split, ()))

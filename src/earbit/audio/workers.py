@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from earbit.audio.child_process import end_with_parent
 from earbit.errors import DataError, EarbitError
 
 MAX_AUTO_WORKERS = 4
@@ -25,8 +25,6 @@ AHEAD = 2
 """Items that a process makes ahead."""
 GRACE_S = 1.0
 """Time for the processes to end by themselves, before they are killed in a read that hangs."""
-KILLED_WITH_PARENT = 1
-"""PR_SET_PDEATHSIG of prctl(2)."""
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -141,10 +139,7 @@ class _Beginning:
     def __call__(self, worker: int) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(KILLED_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != self._parent:
-            os._exit(1)
+        end_with_parent(self._parent)
         # Collecting garbage would touch, and so copy, the pages shared with the parent.
         gc.freeze()
         torch.set_num_threads(1)

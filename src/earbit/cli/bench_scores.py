@@ -73,8 +73,8 @@ def _merged(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
 
 
 def _read(folder: Path) -> Scores:
-    from earbit.superb.report import in_percent, shown
-    from earbit.superb.task import FINETUNED, SCORES_NAME
+    from earbit.superb.report import in_percent, protocol_said, shown
+    from earbit.superb.task import SCORES_NAME
 
     own = folder / SCORES_NAME
     files = [own] if own.is_file() else sorted(folder.glob(f"*/{SCORES_NAME}"))
@@ -87,8 +87,8 @@ def _read(folder: Path) -> Scores:
         try:
             score = json.loads(path.read_text(encoding="utf-8"))
             task, metric, value = score["task"], score["metric"], float(score["value"])
-            marks = ["proxy"] if score.get("protocol_name") == "proxy" else []
-            marks += [FINETUNED] if score.get("finetuned") else []
+            protocol = protocol_said(score)
+            marks = [protocol] if protocol not in ("", "superb") else []
             title = in_percent(f"{task} {metric}")
             text = " ".join([shown(metric, value), *([f"({', '.join(marks)})"] if marks else [])])
             digest = str(score["model_digest"])

@@ -27,6 +27,7 @@ from earbit.heads.example import Example
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.nn.devices import autocast, device_named, on_device
+from earbit.nn.seeds import DATA, DROPOUT, step_seed
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.masking import batch_mask
@@ -93,7 +94,9 @@ class _Tuning:
     def __post_init__(self) -> None:
         n_layers, config = self.network.model.config.encoder.n_layers, self.config
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
-        self.scaler.scale(torch.zeros((), device=self.device))  # it begins to exist here
+        self.scaler.scale(
+            torch.zeros((), device=self.device)
+        )  # allocates its state, which checkpoints restore
         self.optimiser = build_optimiser(
             self.network, config.optimiser, lambda name: lr_factor(name, n_layers, config)
         )
@@ -118,16 +121,14 @@ class _Tuning:
         set_lr(self.optimiser, lr)
         # In evaluation mode a frozen model has neither dropout nor new statistics of batch norm.
         network.model.train(step > config.frozen_steps)
-        batch_seed = (self.seed << 32) + step
-        batch = batch_of(examples, clips, config, torch.Generator().manual_seed(batch_seed)).on(
-            device
-        )
+        generator = torch.Generator().manual_seed(step_seed(self.seed, step, DATA))
+        batch = batch_of(examples, clips, config, generator).on(device)
         # Dropout and masks use torch's global generator, seeded for this step and then restored.
         with (
             torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
             autocast(device, config.precision),
         ):
-            torch.manual_seed(batch_seed)
+            torch.manual_seed(step_seed(self.seed, step, DROPOUT))
             loss = tuning_loss(network, self.teacher, batch, clips.task.kind, clips.slots, config)
         where = f"step {step}"
         remedy = f"batch {examples[0].id}, ...; lower the learning rates or look at these files"
@@ -143,7 +144,7 @@ class _Tuning:
         )
         if outcome == "not finite":
             raise DataError(
-                f"{where}: the gradient is {norm}, first not finite is that of "
+                f"{where}: the gradient is {norm}, the first one not finite is that of "
                 f"{non_finite_gradient(network)}, {remedy}"
             )
         parts = {name: float(value) for name, value in loss.parts.items()}

@@ -41,9 +41,9 @@ def score_network(
     with the same label or text.
     """
     task, splits, scratch = clips.task, clips.splits, out_dir / SCRATCH
-    heard = (splits.train, splits.valid, splits.test)  # rejection is trained on training clips
-    parts = heard if task.is_spotting else heard[1:]
-    ids = {example.id for part in parts for example in part}
+    ids = {example.id for part in (splits.valid, splits.test) for example in part}
+    if task.is_spotting:
+        ids |= {example.id for example in splits.train}  # on which rejection is trained
 
     def features_of(upstream: Upstream) -> FrozenFeatures:
         return corpus_features(upstream, corpus, ids, scratch, clips.waveforms)[0]

@@ -21,18 +21,19 @@ from earbit.finetune.config import FinetuneConfig
 from earbit.finetune.loop import Clips, fine_tune
 from earbit.finetune.network import Network
 from earbit.finetune.score import score_network
+from earbit.finetune.teacher import check_teacher, open_teacher
 from earbit.folder_lock import only_process_in
 from earbit.frames import MIN_SAMPLES, n_frames_of
 from earbit.heads.example import Example
 from earbit.heads.head import HeadShape
 from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
+from earbit.heads.split_checks import require_parts, say_short, say_splits
 from earbit.heads.table import HEADS
-from earbit.load import load_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
-from earbit.model_names import MODEL_FILE_NAME, require_model
+from earbit.model_names import MODEL_FILE_NAME
 from earbit.pretrain.checkpoint import CHECKPOINTS
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.quantize.calibrate import CalibrationConfig
@@ -41,10 +42,8 @@ from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
 from earbit.run_folder import claim
 from earbit.superb.finished import finished_score
-from earbit.superb.head_file import HEAD_NAME, TrainedHead, load_head
+from earbit.superb.head_file import HEAD_NAME, TrainedHead
 from earbit.superb.names import corpora_of, tasks_named
-from earbit.superb.rejection import without_rejection
-from earbit.superb.runner import require_parts, say_short, say_splits
 from earbit.superb.task import FINETUNED, Protocol, Task
 from earbit.superb.work import Settings, named_work
 from earbit.upstream.names import require_pytorch
@@ -140,7 +139,7 @@ def fine_tune_model(
         require_parts(splits, "fine-tuning")
         _, protocol = settings.of(task, work.hours)
         model = model_named(where, seed)
-        taught = None if teacher is None else _teacher(teacher, task)
+        taught = None if teacher is None else open_teacher(teacher, task)
         config = _config(settings, task, protocol, taught and taught[1], changes)
         run = Run(
             task=task,
@@ -153,41 +152,17 @@ def fine_tune_model(
             seed=seed,
             resplit=resplit,
         )
-        if taught is not None:
-            _check_teacher(teacher, run, taught[1])
+        if teacher is not None and taught is not None:
+            check_teacher(teacher, taught[1], run.shape, run.slots, corpus.digest)
         runs.append(run)
     return [
         _run(run, out_dir if len(runs) == 1 else out_dir / run.task.name, export) for run in runs
     ]
 
 
-def _check_teacher(where: str | None, run: Run, trained: TrainedHead) -> None:
-    """Raises ConfigError for a teacher whose head does not fit the run."""
-    shape, its = run.shape, trained.head.shape
-    if (shape, run.slots) != (its, trained.slots):
-        raise ConfigError(
-            f"--teacher {where}: its outputs ({its.n_outputs}), layers ({its.n_states - 1}) or "
-            f"widths ({its.width}, {its.d_hidden}) are not those of model, labels and settings "
-            f"({shape.n_outputs}, {shape.n_states - 1}, {shape.width}, {shape.d_hidden}); give a "
-            "fine-tuning of such a model on this corpus"
-        )
-
-
 def _one_fold(splits: Splits[Example]) -> Splits[Example]:
     """Selects the first fold of cross-validation splits, since fine-tuning trains one model."""
     return next(iter(splits.folds.values()), splits)
-
-
-def _teacher(where: str, task: Task) -> tuple[AudioModel, TrainedHead]:
-    """Model and head of a fine-tuning; raises ConfigError if they do not belong together."""
-    require_model(where)
-    model, trained = load_model(where), without_rejection(load_head(where))
-    if trained.task.name != task.name or trained.model_digest != weights_digest(model):
-        raise ConfigError(
-            f"--teacher {where}: no fine-tuning on {task.name}; make one with `earbit superb MODEL "
-            f"--task {task.name} --finetune --out DIR`"
-        )
-    return model, trained
 
 
 def _config(
@@ -225,6 +200,11 @@ def _config(
         raise ConfigError(
             f"states={config.states:g}, logits={config.logits:g} without a teacher; give --teacher"
         )
+    if config.max_s is not None and task.kind == "sequence":
+        raise ConfigError(
+            f"max_s={config.max_s:g} with {task.name}; a part of a clip has another text, so leave "
+            "it out"
+        )
     if config.augment.moves and task.kind == "segments":
         raise ConfigError(
             f"augment.shift_s and augment.speed with {task.name}; its labels have times, set both 0"
@@ -235,7 +215,7 @@ def _config(
 def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
     """Runs or resumes a fine-tuning; writes model, head, log and scores; returns the scores."""
     say_ignored(run.corpus)
-    say_splits(run.task, run.splits)
+    say_splits(run.task.name, run.splits)
     with only_process_in(out_dir):
         claim(out_dir, "finetune", run.description, RESULTS)
         files = [out_dir / name for name in (MODEL_FILE_NAME, HEAD_NAME)]
@@ -244,7 +224,12 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
             return before
         run, waveforms = _decoded(run, out_dir)
         clips = Clips(task=run.task, splits=run.splits, slots=run.slots, waveforms=waveforms)
-        say_short(run.task, clips.splits.train, lambda i: n_frames_of(waveforms[i].size))
+        say_short(
+            KINDS[run.task.kind],
+            run.task.label,
+            clips.splits.train,
+            lambda i: n_frames_of(waveforms[i].size),
+        )
         network, described = _network(run, clips), run.description
         teacher = None if run.teacher is None else Network(run.teacher[0], run.teacher[1].head)
         fine_tune(network, teacher, clips, run.config, out_dir, seed=run.seed, run=described)

@@ -172,11 +172,14 @@ def _scores(predictions: Sequence[Any], references: Sequence[Any]) -> Rows:
 
 
 def _equal_error_rate(blocks: Blocks) -> float:
-    """Rate at which false accepts equal misses, on the interpolated ROC; NaN without both."""
+    """Rate at which false accepts equal misses, on the interpolated ROC.
+
+    NaN unless there are matches and others, and for scores that are not finite.
+    """
     from sklearn.metrics import roc_curve
 
     rows = np.concatenate(blocks)
-    if len(np.unique(rows[:, 1])) < 2:
+    if len(np.unique(rows[:, 1])) < 2 or not np.isfinite(rows).all():
         return float("nan")
     false_accepts, hits, _ = roc_curve(rows[:, 1], rows[:, 0], drop_intermediate=False)
     gap = false_accepts - (1 - hits)  # increases from -1 to 1

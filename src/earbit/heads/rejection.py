@@ -24,7 +24,7 @@ DECAY = 1e-3
 
 
 @dataclass(slots=True)
-class Heard:
+class KeywordOdds:
     """Log odds of keywords in one part of the data; -inf where another label is likelier."""
 
     keywords: list[float] = field(default_factory=list)

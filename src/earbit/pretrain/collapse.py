@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Mapping
 
 WINDOW = 200
+LEAST = 50
+"""Updates that are enough after the last one, for a run that is shorter than the window."""
 NEAR_COMMONEST = 1.25
 """An accuracy below this multiple of the share of the commonest unit is not learned from audio."""
 FALLEN_USAGE = 0.5
@@ -34,7 +36,7 @@ class CollapseWatch:
         if "loss" not in parts:
             return []
         self.recent.append(parts)
-        is_full = len(self.recent) == WINDOW
+        is_full = len(self.recent) >= (LEAST if step == self.n_steps else WINDOW)
         if is_full and math.isnan(self.first_loss):
             self.first_loss = self._mean("loss")
         if not is_full or (step < self.patience and step != self.n_steps):
@@ -60,9 +62,9 @@ class CollapseWatch:
         if not accuracy < NEAR_COMMONEST * share:
             return None
         return (
-            f"accuracy {accuracy:.1%} over {WINDOW} steps is that of always predicting the "
-            f"commonest unit ({share:.1%}): the model has learned nothing yet; train longer, try a "
-            "higher peak_lr, or train.unmasked_weight=1 for a short run, and look at the units"
+            f"accuracy {accuracy:.1%} over {len(self.recent)} steps is that of always predicting "
+            f"the commonest unit ({share:.1%}): the model has learned nothing yet; train longer, try "
+            "a higher peak_lr, or train.unmasked_weight=1 for a short run, and look at the units"
         )
 
     def _usage(self) -> str | None:
@@ -71,9 +73,9 @@ class CollapseWatch:
         if not used < FALLEN_USAGE * self.most_used:
             return None
         return (
-            f"predictions use {used:.1f} units (perplexity) over {WINDOW} steps, before "
-            f"{self.most_used:.1f}: the predictions collapse; resume from an earlier checkpoint "
-            "with a lower peak_lr, or a longer warm-up"
+            f"predictions use {used:.1f} units (perplexity) over {len(self.recent)} steps, before "
+            f"{self.most_used:.1f}: the predictions collapse; start a new run with a "
+            "lower peak_lr, or a longer warm-up"
         )
 
     def _loss(self, step: int) -> str | None:
@@ -81,8 +83,9 @@ class CollapseWatch:
         self.least_loss = min(self.least_loss, loss)
         if loss > RISEN_LOSS * self.least_loss:
             return (
-                f"the loss rises: {loss:.3f} over {WINDOW} steps, at best {self.least_loss:.3f}; "
-                "lower peak_lr or max_gradient_norm, or use a longer warm-up"
+                f"the loss rises: {loss:.3f} over {len(self.recent)} steps, at best "
+                f"{self.least_loss:.3f}; lower peak_lr or max_gradient_norm, or use a longer "
+                "warm-up"
             )
         # A run that resumes has its first losses behind it, and may fall slowly now.
         is_whole = self.start < WINDOW
@@ -92,7 +95,8 @@ class CollapseWatch:
             and self.least_loss >= 0.995 * self.first_loss
         ):
             return (
-                f"the loss has not fallen: {loss:.3f} over {WINDOW} steps, {self.first_loss:.3f} "
-                "at the start; change peak_lr, and compare units and audio with `earbit units`"
+                f"the loss has not fallen: {loss:.3f} over {len(self.recent)} steps, "
+                f"{self.first_loss:.3f} at the start; change peak_lr, and compare units and audio "
+                "with `earbit units`"
             )
         return None

@@ -25,6 +25,7 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.workers import made_ahead
 from earbit.errors import DataError
 from earbit.frames import n_frames_of
+from earbit.nn.seeds import DATA, step_seed
 from earbit.pretrain.checkpoint import Position
 from earbit.pretrain.masking import batch_mask
 from earbit.pretrain.train_config import TrainConfig
@@ -129,7 +130,7 @@ def micro_batch(
     by default the training clips.
     """
     chosen = [(data.train if clips is None else clips)[row] for row in map(int, rows)]
-    generator = torch.Generator().manual_seed((config.seed << 32) + number)
+    generator = torch.Generator().manual_seed(step_seed(config.seed, number, DATA))
     crop_samples = int(config.crop_s * SAMPLE_RATE_HZ)
     n_samples = min(crop_samples, *(clip.n_samples for clip in chosen))
     starts = [

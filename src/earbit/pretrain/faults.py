@@ -56,7 +56,7 @@ class Skips:
         self.n_in_a_row = first(resume)
 
     def add(self, faults: list[Fault]) -> None:
-        """Takes up a skipped step of all ranks; raises DataError if it is one too many in a row."""
+        """Records a skipped step of all ranks; raises DataError if it is one too many in a row."""
         chosen = [fault for fault in faults if fault.is_source] or faults
         first(lambda: self._write(chosen))
         self.n_in_a_row += 1
@@ -66,7 +66,7 @@ class Skips:
         say(f"skipped: {chosen[0]} (see {self.path})")
 
     def end(self) -> None:
-        """Takes up a step that is not skipped."""
+        """Records a step that is not skipped."""
         self.n_in_a_row = 0
 
     def _write(self, faults: list[Fault]) -> None:

@@ -27,7 +27,7 @@ class Machine:
     workers: int = -1
     """Processes that decode audio; -1 chooses by the cores, 0 decodes in the process itself."""
     sharding: Sharding = "ddp"
-    """Several ranks: copies of the model (ddp), or parameters shared among them (fsdp)."""
+    """Several ranks: copies of the model (ddp), or also divided state of the optimiser (fsdp)."""
     keep_in_memory_gb: float = 1.0
     """Each rank keeps decoded audio if that of the whole corpus takes at most this much memory."""
 

@@ -151,7 +151,7 @@ class BatchStatistics:
 
     @torch.no_grad()
     def add(self) -> None:
-        """Takes up the statistics after a micro-batch, and goes back to those before it."""
+        """Keeps the statistics after a micro-batch, and restores those before it."""
         if not self.is_averaged:
             return
         for buffer, before, total in zip(self.buffers, self.before, self.sums, strict=True):

@@ -6,6 +6,7 @@ Letters: B batch, N samples, T frames.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,6 +31,10 @@ from earbit.units.labelled import open_training_corpus
 N_MEASURED = 2
 BYTES = 4
 """Of a parameter, a gradient and each of AdamW's two moments: float32 under every precision."""
+FORWARD = 1 / 3
+"""Share of the forward pass in the operations of a pass forward and backward."""
+LABEL_BYTES_PER_S = 4 * 100
+"""Units of MFCC, int32 every 10 ms."""
 
 
 def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
@@ -47,13 +52,15 @@ def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
     with torch.random.fork_rng(devices=[]):
         model = AudioModel(complete.model)
     n_parameters = sum(p.numel() for p in model.parameters())
-    row_s = min(train.crop_s, max(clip.duration_s for clip in clips))
+    row_s = min(train.crop_s, int(clips.n_samples.max()) / SAMPLE_RATE_HZ)
     measured = measure(model, train, row_s=row_s)
     step_s = train.accumulation * used_s / n_batches * measured["s_per_audio_s"]
+    validation_s = FORWARD * _epoch(valid, train)[1] * measured["s_per_audio_s"] / n_ranks
     iterations = [recipe.stage(i + 1) for i in range(recipe.iterations)]
     n_steps = [one.train.optimiser.n_steps for one in iterations]
     sharded = n_ranks if train.machine.sharding == "fsdp" else 1
     state = n_parameters * BYTES
+    all_s = clips.duration_s + valid.duration_s
     n_checkpoints = train.keep_checkpoints + 2  # the best one, and one that is being written
     return {
         "parameters": n_parameters,
@@ -74,9 +81,14 @@ def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
             "activations": round(measured["bytes_per_audio_s"] * train.batch_s),
         },
         "seconds_per_step": step_s,
-        "hours": [n * step_s / 3600 for n in n_steps],
+        "seconds_per_validation": validation_s,
+        "hours": [
+            (n * step_s + math.ceil(n / train.validate_every_steps) * validation_s) / 3600
+            for n in n_steps
+        ],
         "checkpoint_bytes": 3 * state,
-        "disk_bytes": len(iterations) * (n_checkpoints * 3 * state + state),
+        "disk_bytes": len(iterations)
+        * (n_checkpoints * 3 * state + state + round(LABEL_BYTES_PER_S * all_s)),
         "measured": measured,
     }
 
@@ -146,7 +158,7 @@ def _epoch(clips: ClipTable, train: TrainConfig) -> tuple[int, float]:
     batches = epoch_rows(clips, train, epoch=0)
     used_s = 0.0
     for rows in batches:
-        shortest_s = min(clips[row].duration_s for row in rows)
+        shortest_s = int(clips.n_samples[list(rows)].min()) / SAMPLE_RATE_HZ
         used_s += len(rows) * min(shortest_s, train.crop_s)
     return len(batches), used_s
 
@@ -165,6 +177,7 @@ def render_plan(plan: Mapping[str, Any]) -> str:
         ("epochs", _sum(plan["epochs"], ",.1f")),
         ("memory of each device", f"{_gb(sum(memory.values()))} or more ({parts})"),
         ("time of a step", f"{plan['seconds_per_step']:,.2f} s"),
+        ("time of a validation", f"{plan['seconds_per_validation']:,.1f} s"),
         ("time", _time(plan["hours"])),
         ("a checkpoint", _gb(plan["checkpoint_bytes"])),
         ("disk", _gb(plan["disk_bytes"])),

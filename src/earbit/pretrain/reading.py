@@ -14,7 +14,7 @@ from earbit.audio.quarantine import QUARANTINE_NAME, append_entries, clip_entrie
 from earbit.audio.workers import auto_workers
 from earbit.pretrain.data import MicroBatch
 from earbit.pretrain.machine import Machine
-from earbit.progress import say
+from earbit.progress import say_always
 from earbit.units.labelled import TrainingData
 
 BYTES_PER_SAMPLE = 4
@@ -67,4 +67,4 @@ def record_unreadable(out_dir: Path, clips: ClipTable, batches: Iterable[MicroBa
     found = {name: reason for batch in batches for name, reason in batch.unreadable}
     if found:
         for entry in append_entries(out_dir, clip_entries(clips, found)):
-            say(f"left out, see {out_dir / QUARANTINE_NAME}: {entry['reason']}")
+            say_always(f"left out, see {out_dir / QUARANTINE_NAME}: {entry['reason']}")

@@ -13,6 +13,7 @@ from earbit.distributed import exchange, n_ranks, rank, total
 from earbit.errors import DataError
 from earbit.nn.devices import moved
 from earbit.nn.finite import first_non_finite
+from earbit.nn.seeds import DROPOUT, step_seed
 from earbit.pretrain.blame import non_finite_gradient
 from earbit.pretrain.data import MicroBatch
 from earbit.pretrain.faults import REMEDY, Fault, Skips
@@ -124,7 +125,7 @@ class Update:
     def _backward(self, batch: MicroBatch, share: float) -> dict[str, Tensor]:
         """Adds the gradients of a micro-batch; returns its loss and scalars."""
         # Dropout uses torch's global generator.
-        torch.manual_seed((self.config.seed << 32) + batch.number)
+        torch.manual_seed(step_seed(self.config.seed, batch.number, DROPOUT))
         loss = self.parallel.loss(*on(self.device, batch))
         # Both wrappers divide the sum over ranks by their number.
         self._scaled_backward(share * n_ranks() * loss.total)
@@ -155,12 +156,13 @@ class Update:
         if not self.parallel.is_sharded:  # its modules cannot run on one rank alone
 
             def again() -> None:
-                torch.manual_seed((self.config.seed << 32) + batch.number)
+                torch.manual_seed(step_seed(self.config.seed, batch.number, DROPOUT))
                 module = self.parallel.module
                 module(*on(self.device, batch), 0.0)
 
             where = first_non_finite(self.parallel.model, again)
-        return f"the loss is {loss}, first not finite is {where or 'the loss itself'}{REMEDY}"
+        first = where or "the loss itself"
+        return f"the loss is {loss}, the first output not finite is {first}{REMEDY}"
 
     def _record(
         self, batches: Sequence[MicroBatch], fault: Fault | None, norm: float, step: int
@@ -170,6 +172,6 @@ class Update:
         where = non_finite_gradient(self.parallel.model)
         if fault is None:
             ids = tuple(name for batch in batches for name in batch.ids)
-            what = f"the gradient is {norm}, first not finite is that of {where}{REMEDY}"
+            what = f"the gradient is {norm}, the first one not finite is that of {where}{REMEDY}"
             fault = Fault(step, rank(), ids, what, False)
         self.skips.add(exchange(fault))

@@ -27,6 +27,7 @@ PUBLISHED: dict[str, dict[str, float]] = {
         "slot_value_cer": 0.3559, "er accuracy": 0.6302,
     },
     "STaRHuBERT": {
+        "n_parameters": 22.31e6,
         "per": 0.0816, "wer": 0.0935, "ks accuracy": 0.9627, "sid accuracy": 0.7758,
         "eer": 0.0539, "der": 0.0605, "ic accuracy": 0.9755, "er accuracy": 0.6301,
     },

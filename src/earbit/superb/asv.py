@@ -23,7 +23,7 @@ ASV = Task(
     proxy=Protocol(lrs=(1e-3,), batch_size=16, n_steps=400, n_checks=4, d_hidden=64, max_s=1.5),
     max_gradient_norm=1_000.0,
     weight_decay=0.01,
-    is_picked_on_test=True,
+    picked_on_test="checkpoint",
     synthetic="synthetic-voices",
     source="SUPERB, arXiv 2105.01051",
 )

@@ -60,8 +60,11 @@ def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
         split_of |= {e.id: "test" for e in examples if e.id in tried}
         examples = [e for e in examples if e.id in tried or e.speaker not in held_out]
     splits = kind.splits(examples, split_of)
-    summary = {**splits.summary, f"n_without_{task.label}": n_without}
     of_parts = {**splits.trials, "test": trials} if trials else splits.trials
+    summary = {**splits.summary, f"n_without_{task.label}": n_without}
+    if task.kind == "vector":
+        drawn_by = TRIALS_NAME if trials else "drawn"
+        summary |= {"trials": drawn_by, "n_trials": {n: len(of_parts[n]) for n in of_parts}}
     return replace(splits, trials=of_parts, summary=summary)
 
 

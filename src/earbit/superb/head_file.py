@@ -39,6 +39,8 @@ class GridPoint:
     """Updates before the best evaluation."""
     n_skipped: int
     """Updates skipped because the gradient was not finite."""
+    test_value: float | None = None
+    """Best value of all evaluations on the test clips, where the leaderboard picks there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +51,7 @@ class TrainedHead:
     head: Head
     slots: Slots
     model_digest: str
-    """Digest of the model that computed the training features; empty in early files."""
+    """Digest of the model that computed the training features."""
     point: GridPoint
     min_log_odds: float | None = None
     """Log odds below which a label is rejected (`earbit.superb.rejection`)."""
@@ -130,17 +132,14 @@ def _parsed(header: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedHead:
         raise ConfigError(f"head of format {header['format']!r}, this version reads {FORMAT!r}")
     task = IMPORTED.get(header["task"]) or task_named(header["task"])
     names = iter([str(name) for name in header["outputs"]])
-    sizes = header.get("slots", [len(header["outputs"])])
+    sizes = header["slots"]
     slots = tuple(tuple(next(names) for _ in range(size)) for size in sizes)
     shape = HeadShape(**header["shape"])
     if sum(map(len, slots)) != shape.n_outputs or next(names, None) is not None:
         raise ValueError(
             f"{len(header['outputs'])} names in slots of {sizes} for {shape.n_outputs} outputs"
         )
-    # Early versions store the whole sweep.
-    sweep = header.get("sweep", {})
-    point = header["point"] if "point" in header else sweep["points"][sweep["best"]]
-    min_log_odds = header.get("min_log_odds")
+    min_log_odds = header["min_log_odds"]
     # Building a head draws random weights; the global generator must keep its state.
     with torch.random.fork_rng(devices=[]):
         head = HEADS[task.head](shape)
@@ -149,7 +148,7 @@ def _parsed(header: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedHead:
         task=task,
         head=head.eval(),
         slots=slots,
-        model_digest=str(header.get("model_digest", "")),
-        point=GridPoint(**point),
+        model_digest=str(header["model_digest"]),
+        point=GridPoint(**header["point"]),
         min_log_odds=None if min_log_odds is None else float(min_log_odds),
     )

@@ -25,7 +25,7 @@ from earbit.audio.splits import NAMES, Splits
 from earbit.errors import DataError
 from earbit.heads.example import Example
 from earbit.heads.linear import LinearHead
-from earbit.heads.rejection import Heard, body_of, is_keyword, with_none, without_none
+from earbit.heads.rejection import KeywordOdds, body_of, is_keyword, with_none, without_none
 from earbit.progress import progress, say
 from earbit.runtime.likeliest import NONE, best_of, n_results
 from earbit.superb.head_file import HEAD_NAME, TrainedHead, load_head, save_head
@@ -64,15 +64,18 @@ def add_rejection(
 ) -> dict[str, Any]:
     """Adds a score of no keyword and a threshold to the head in `out_dir`.
 
-    `Heard.pick` picks the threshold.  load: waveform of a cut.  Returns the score with
-    `rejection`, or as it is for an upstream of precomputed features, which cannot hear other audio.
+    `KeywordOdds.pick` picks the threshold.  load: waveform of a cut.  Returns the score with
+    `rejection`, or as it is for labels without a keyword and for precomputed features.
     """
     trained = load_head(out_dir)
     assert isinstance(trained.head, LinearHead)
-    heard_as = _Hearing(trained.outputs, upstream, features, corpus, splits, load)
+    if not any(map(is_keyword, trained.outputs)):
+        say("no rejection threshold: no label is a keyword")
+        return dict(score)
+    audio = _Audio(trained.outputs, upstream, features, corpus, splits, load)
     try:
-        trained = _with_none(trained, heard_as.clips("train"))
-        valid, test = (_heard(trained, heard_as.clips(part)) for part in ("valid", "test"))
+        trained = _with_none(trained, audio.clips("train"))
+        valid, test = (_keyword_odds(trained, audio.clips(part)) for part in ("valid", "test"))
     except DataError as error:
         say(f"no rejection threshold: {error}")
         return dict(score)
@@ -129,21 +132,21 @@ def _with_none(trained: TrainedHead, clips: Iterator[_Clip]) -> TrainedHead:
     return replace(trained, head=head, slots=((*labels, NONE),))
 
 
-def _heard(trained: TrainedHead, clips: Iterator[_Clip]) -> Heard:
+def _keyword_odds(trained: TrainedHead, clips: Iterator[_Clip]) -> KeywordOdds:
     """Log odds of the keywords in all clips."""
-    heard = Heard()
+    odds = KeywordOdds()
     for clip in clips:
         scores = _outputs(trained.head, clip.states_LTD).numpy()
         index, log_odds, _ = best_of(scores, n_results(trained.outputs))
         label = trained.outputs[index]
         if clip.target is not None and is_keyword(clip.target):
-            heard.keywords.append(log_odds if label == clip.target else -np.inf)
+            odds.keywords.append(log_odds if label == clip.target else -np.inf)
             continue
-        (heard.noise if clip.is_noise else heard.others).append(
+        (odds.noise if clip.is_noise else odds.others).append(
             log_odds if is_keyword(label) else -np.inf
         )
-        heard.other_s += 0 if clip.is_noise else clip.seconds
-    return heard
+        odds.other_s += 0 if clip.is_noise else clip.seconds
+    return odds
 
 
 def _outputs(module: torch.nn.Module, states_LTD: Array) -> torch.Tensor:
@@ -154,7 +157,7 @@ def _outputs(module: torch.nn.Module, states_LTD: Array) -> torch.Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hearing:
+class _Audio:
     """Features of the clips of the task and of audio without a keyword."""
 
     labels: Sequence[str]

@@ -60,7 +60,7 @@ def scores_table(scores: Sequence[Mapping[str, Any]]) -> str:
                     "" if between is None else " to ".join(shown(name, v) for v in between),
                     score.get("interval_over", ""),
                     f"{'higher' if _metric(name).higher_is_better else 'lower'} is better",
-                    _protocol(score),
+                    protocol_said(score),
                 )
             )
     notes = [_rejection(score["rejection"]) for score in scores if "rejection" in score]
@@ -222,7 +222,7 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
     for path in found:
         try:
             score = json.loads(path.read_text(encoding="utf-8"))
-            values, protocol = _values(score), _protocol(score)
+            values, protocol = _values(score), protocol_said(score)
             # OUT/TASK is a folder of OUT.
             name = folder.resolve().parent.name if folder.name in TASKS else folder.name
             new_row = {"model": name, "protocol": set(), "origin": set()}
@@ -246,7 +246,7 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _protocol(score: Mapping[str, Any]) -> str:
+def protocol_said(score: Mapping[str, Any]) -> str:
     """The protocol of a score, and whether it compares with published scores."""
     if score.get("finetuned"):
         return FINETUNED

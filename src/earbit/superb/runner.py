@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from earbit.heads.example import Example
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.language_model import LanguageModel
 from earbit.heads.metrics import METRICS
-from earbit.progress import Advance, progress, say
+from earbit.heads.split_checks import require_parts, say_short
+from earbit.progress import Advance, progress
 from earbit.superb.head_file import HEAD_NAME, TrainedHead, load_head, save_head
 from earbit.superb.scores import best_setting, cases_by_setting, score_of, scored
 from earbit.superb.task import Protocol, ProtocolName, Task
@@ -61,12 +62,10 @@ def run_task(
             best = trained
     save_head(out_dir / HEAD_NAME, best)
     setting = best_setting(best, features, splits)
-    heads = sweep if task.is_picked_on_test else [best]
-    tested = [cases_by_setting(head, features, splits, "test") for head in heads]
-    cases = next(found for head, found in zip(heads, tested, strict=True) if head is best)
+    cases = cases_by_setting(best, features, splits, "test")
     score = {
         **score_of(best, setting, cases[setting], features, splits, seed),
-        **_picked_on_test(task, tested),
+        **_picked_on_test(training, sweep),
         **_with_lm(best, features, splits, lm, seed),
         "lr": best.point.lr,
         "grid": [asdict(trained.point) for trained in sweep],
@@ -76,13 +75,18 @@ def run_task(
     return score, best, cases[setting]
 
 
-def _picked_on_test(task: Task, tested: Sequence[Mapping[Any, Cases]]) -> dict[str, Any]:
-    """The best value of all heads and settings on the test clips, for tasks reported that way."""
-    if not task.is_picked_on_test:
+def _picked_on_test(training: Training, sweep: Sequence[TrainedHead]) -> dict[str, Any]:
+    """The best value on the test clips of all heads, and checkpoints or settings of each."""
+    task, metric = training.task, METRICS[training.task.metrics[0]]
+    if not task.picked_on_test:
         return {}
-    metric = METRICS[task.metrics[0]]
-    values = [metric.of(cases) for of_head in tested for cases in of_head.values()]
-    return {"value_picked_on_test": max(values) if metric.higher_is_better else min(values)}
+    values = [trained.point.test_value for trained in sweep]
+    if task.picked_on_test == "setting":
+        tested = [cases_by_setting(t, training.features, training.splits, "test") for t in sweep]
+        values = [metric.of(cases) for of_head in tested for cases in of_head.values()]
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    best = max if metric.higher_is_better else min
+    return {"value_picked_on_test": best(finite, default=math.nan)}
 
 
 def _with_lm(
@@ -117,7 +121,8 @@ def _key(training: Training, lr: float) -> str:
     """Digest of all settings and data that a head depends on."""
     task, splits, features = training.task, training.splits, training.features
     parts = [[[e.id, e.target] for e in part] for part in (splits.train, splits.valid)]
-    trials = [[t.first, t.second] for t in splits.trials.get("valid", ())]
+    parts += [[[e.id, e.target] for e in splits.test]] * (task.picked_on_test == "checkpoint")
+    trials = [[[t.first, t.second] for t in splits.trials.get(n, ())] for n in NAMES[1:]]
     of_protocol = {**asdict(training.protocol), "lrs": lr}
     of_task = [task.name, task.kind, task.head, task.metrics, task.is_balanced]
     of_optimiser = [task.max_gradient_norm, task.weight_decay, training.seed]
@@ -151,31 +156,5 @@ def _check_clips(training: Training) -> None:
                 f"{len(missing)} {name} clips have no features, first {missing[0]!r}; "
                 "compute them for every clip of the splits"
             )
-    say_short(training.task, splits.train, lambda i: frames_in(clips, i))
-
-
-def require_parts(splits: Splits[Example], purpose: str) -> None:
-    """Raises DataError for an empty part; purpose: subject of the message, as in "scoring"."""
-    for name in NAMES:
-        if not getattr(splits, name):
-            raise DataError(f"no {name} clips; {purpose} needs train, valid and test clips")
-
-
-def say_short(task: Task, train: Sequence[Example], n_frames: Callable[[str], int]) -> None:
-    """Prints the number of training clips that are too short for their target.
-
-    n_frames: id -> frames of a clip.
-    """
-    least = KINDS[task.kind].min_frames
-    n_short = sum(n_frames(e.id) < least(e.target) for e in train)
-    if n_short:
-        say(
-            f"{n_short} of {len(train)} training clips have fewer frames than their "
-            f"{task.label} needs; they do not contribute to training"
-        )
-
-
-def say_splits(task: Task, splits: Splits[Example]) -> None:
-    """Prints how splits that are not those of the corpus were drawn."""
-    if (drawn_by := splits.summary.get("drawn_by", "corpus")) != "corpus":
-        say(f"splits for {task.name}: {drawn_by}")
+    task = training.task
+    say_short(KINDS[task.kind], task.label, splits.train, lambda i: frames_in(clips, i))

@@ -24,7 +24,7 @@ SD = Task(
     metrics=("der",),
     published=Protocol(batch_size=32, n_steps=30_000, n_checks=60, d_hidden=512, max_s=40.0),
     proxy=Protocol(lrs=(1e-2,), batch_size=8, n_steps=300, n_checks=4, d_hidden=64, max_s=5.0),
-    is_picked_on_test=True,
+    picked_on_test="setting",
     synthetic="synthetic-mixtures",
     source="SUPERB, arXiv 2105.01051",
 )

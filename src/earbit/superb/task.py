@@ -69,9 +69,8 @@ class Task:
     """Whether audio without any target occurs in use, so a threshold rejects labels."""
     is_folded: bool = False
     """Whether a corpus with the label `fold` is scored by cross-validation."""
-    is_picked_on_test: bool = False
-    """Whether the leaderboard picks checkpoints or settings on the test clips, and so reports
-    what scores.json has as `value_picked_on_test`."""
+    picked_on_test: Literal["", "checkpoint", "setting"] = ""
+    """What the leaderboard picks on the test clips, for `value_picked_on_test` in scores.json."""
     synthetic: str = "synthetic"
     """Name of the synthetic corpus that has the labels of the task."""
     source: str

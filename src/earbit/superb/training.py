@@ -37,6 +37,7 @@ from earbit.heads.kinds.table import KINDS
 from earbit.heads.metrics import METRICS
 from earbit.heads.table import HEADS
 from earbit.nn.devices import device_named, moved
+from earbit.nn.seeds import DROPOUT, step_seed
 from earbit.pretrain.checkpoint import Position, load_newest, save_checkpoint
 from earbit.pretrain.interruption import delayed_interruption
 from earbit.progress import Advance
@@ -81,6 +82,8 @@ class _InTraining(torch.nn.Module):
     best_value: Tensor
     best_step: Tensor
     """0 before the first evaluation."""
+    test_value: Tensor
+    """Best value on the test clips, where the leaderboard picks checkpoints there; else NaN."""
     n_skipped: Tensor
 
     def __init__(self, head: Head) -> None:
@@ -88,6 +91,7 @@ class _InTraining(torch.nn.Module):
         self.head = head
         self.best = copy.deepcopy(head)
         self.register_buffer("best_value", torch.tensor(math.nan, dtype=torch.float64))
+        self.register_buffer("test_value", torch.tensor(math.nan, dtype=torch.float64))
         self.register_buffer("best_step", torch.tensor(0))
         self.register_buffer("n_skipped", torch.tensor(0))
 
@@ -145,7 +149,7 @@ def train_head(
         advance(n_done)
         saved_s = time.monotonic()
         for step, rows in enumerate(islice(batches, n_done, protocol.n_steps), start=n_done + 1):
-            torch.manual_seed((training.seed << 32) + step)
+            torch.manual_seed(step_seed(training.seed, step, DROPOUT))
             crops = np.random.default_rng((training.seed, step))
             ids = [splits.train[i].id for i in rows]
             starts = crop_starts(features.clips, ids, training.max_frames, crops)
@@ -164,9 +168,13 @@ def train_head(
                 state.n_skipped += 1
             advance()
             if step % check_every == 0 or step == protocol.n_steps:
-                value = _valid_value(training, head, slots)
+                value = _value(training, head, slots, "valid")
                 if not state.best_step or metric.is_better(value, float(state.best_value)):
                     state.keep(value, step)
+                if task.picked_on_test == "checkpoint":
+                    value = _value(training, head, slots, "test")
+                    if metric.is_better(value, float(state.test_value)):
+                        state.test_value.fill_(value)
             if checkpoints is None:
                 continue
             ends_here = is_ended()
@@ -181,6 +189,7 @@ def train_head(
         value=float(state.best_value),
         step=int(state.best_step),
         n_skipped=int(state.n_skipped),
+        test_value=float(state.test_value) if task.picked_on_test == "checkpoint" else None,
     )
     return TrainedHead(
         task=task,
@@ -195,11 +204,11 @@ def _never() -> int:
     return 0
 
 
-def _valid_value(training: Training, head: Head, slots: Slots) -> float:
-    """First metric of the task on the validation clips."""
-    task, splits = training.task, training.splits
-    found = predict(task, head, slots, training.features, splits.valid)
-    cases = KINDS[task.kind].cases(splits.valid, found, splits.trials.get("valid", ()))
+def _value(training: Training, head: Head, slots: Slots, part: str) -> float:
+    """First metric of the task on the clips of a part."""
+    task, splits, examples = training.task, training.splits, getattr(training.splits, part)
+    found = predict(task, head, slots, training.features, examples)
+    cases = KINDS[task.kind].cases(examples, found, splits.trials.get(part, ()))
     return METRICS[task.metrics[0]].of(cases)
 
 

@@ -24,6 +24,8 @@ from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
 from earbit.folder_lock import only_process_in
 from earbit.heads.language_model import LanguageModel
+from earbit.heads.split_checks import say_splits
+from earbit.heads.trials import digest_with_trials
 from earbit.nn.devices import TrainPrecision
 from earbit.superb.finished import claim_tasks, finished_score
 from earbit.superb.folds import run_folds
@@ -31,7 +33,7 @@ from earbit.superb.head_file import HEAD_NAME
 from earbit.superb.match import run_match
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import add_rejection
-from earbit.superb.runner import check_protocol, run_task, say_splits
+from earbit.superb.runner import check_protocol, run_task
 from earbit.superb.task import SCORES_NAME
 from earbit.superb.training import Training
 from earbit.superb.with_lm import is_scored_with
@@ -39,7 +41,7 @@ from earbit.superb.work import Settings, Work, named_work
 from earbit.upstream.features import CacheName, FrozenFeatures, frozen_features
 from earbit.upstream.names import is_program
 from earbit.upstream.planned import Export, Planned, planned
-from earbit.upstream.upstream import Upstream, upstream_named
+from earbit.upstream.upstream import Upstream, is_finetuned, upstream_named
 
 LoadAudio = Callable[[Any], NDArray[np.float32]]
 """Cut -> waveform; raises DataError for unusable audio."""
@@ -99,14 +101,19 @@ def score_model(
         if isinstance(work.of_task, Splits):
             check_protocol(work.task, settings.of(work.task, work.hours)[1])
     chosen, record = asdict(settings), made.record if made else {}
+    chosen |= {"of_tasks": of_tasks} if (of_tasks := chosen.pop("tasks")) else {}
     chosen["cache"] = "fp16" if cache == "fp16" else "fp32"  # without one, features are the same
     if precision != "fp32":
         record["precision"] = precision
+    if is_finetuned(where):
+        record["finetuned"] = True  # marks the score of a new head, too
     run = {
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen, **record},
         "rules": made.plan.described() if made and made.plan else None,
         "model": upstream.digest,
-        "corpus": {name: opened[where_of[name]].digest for name in names},
+        "corpus": {
+            work.task.name: digest_with_trials(work.corpus, work.task.kind) for work in works
+        },
     }
     found: dict[str, dict[str, Any]] = {}
     with only_process_in(out_dir):
@@ -195,7 +202,7 @@ def score_work(
     task, of_task = work.task, work.of_task
     if not isinstance(of_task, Splits):
         return run_match(task, features, of_task, seed=seed)
-    say_splits(task, of_task)
+    say_splits(task.name, of_task)
     name, protocol = settings.of(task, work.hours)
     training = Training(task=task, protocol=protocol, features=features, splits=of_task, seed=seed)
     if of_task.folds:

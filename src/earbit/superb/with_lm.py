@@ -42,10 +42,10 @@ def cases_with_lm(
 
 
 def is_scored_with(score: Mapping[str, Any], model: LanguageModel | None) -> bool:
-    """Whether a score is that of decoding with this language model, or of none, if it has words."""
-    found = score.get("with_lm")
+    """Whether a score has that of decoding with this language model, if it has words."""
     if model is None or "wer" not in score["metrics"]:
-        return found is None
+        return True
+    found = score.get("with_lm")
     return found is not None and (
         found["lm_digest"] == model.digest
         and found["n_beams"] == model.n_beams

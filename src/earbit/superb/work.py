@@ -76,7 +76,8 @@ class Work:
         """Clips that a model may be calibrated or trained on."""
         if isinstance(self.of_task, Splits):
             return {example.id for example in self.of_task.train}
-        return set(self.of_task["valid"].documents)
+        valid, test = self.of_task["valid"], self.of_task["test"]
+        return {*valid.queries, *valid.documents} - {*test.queries, *test.documents}
 
 
 def work_on(task: Task, corpus: Corpus) -> Work:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from earbit import distributed
 from earbit.audio.clips import ClipTable, ReadClip
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import DataError
+from earbit.files import write_whole
 from earbit.progress import progress, say
 from earbit.units.kmeans import KMeans, fit_kmeans
 from earbit.units.labels import MAX_DRIFT_S, too_few_units
@@ -90,8 +93,9 @@ def fit_units(
         clips, read, source, plan, n_dims, rank=rank, n_ranks=n_ranks, n_workers=n_workers
     )
     if n_ranks > 1:
-        np.save(parts / f"frames-{rank}.npy", frames)
-        np.save(parts / f"counts-{rank}.npy", counts)
+        for name, values in (("frames", frames), ("counts", counts)):
+            write_whole(parts / f"{name}-{rank}.npy", functools.partial(_save, values=values))
+        frames = np.empty((0, n_dims), np.float32)  # one rank reads the files
         distributed.barrier()
 
     def fit() -> NDArray[np.float32]:
@@ -163,6 +167,11 @@ def joined_frames(parts: Path, n_ranks: int, n_clips: int, n_dims: int) -> Array
     return joined
 
 
+def _save(path: Path, values: NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        np.save(file, values)
+
+
 def _n_dims(clips: ClipTable, read: ReadClip, source: FeatureSource) -> int:
     """Dimensions of the features, from the first readable clip."""
     reason = "there is none"
@@ -177,7 +186,8 @@ def _n_dims(clips: ClipTable, read: ReadClip, source: FeatureSource) -> int:
 
 def _check_distinct(frames: Array, n_units: int) -> None:
     """Raises DataError before k-means if there are fewer distinct frames than units."""
-    step = DISTINCT * float(np.abs(frames).max(initial=0.0))
+    largest = max(float(frames.max(initial=0.0)), -float(frames.min(initial=0.0)))
+    step = DISTINCT * largest
     if len(frames) < n_units or not np.isfinite(step):
         return  # k-means raises errors for these
     distinct: set[bytes] = set()

@@ -239,7 +239,10 @@ def _report_of(units_dir: Path) -> dict[str, Any]:
 
 def phone_alignments(where: str) -> Iterator[tuple[str, Alignment]]:
     """Phones with start_s and duration_s of every utterance that has some."""
-    for utterance in open_input(where).usable([]):
+    given = open_input(where)
+    if not given.is_labelled:
+        return  # without opening every file
+    for utterance in given.usable([]):
         items = utterance.labels.get("phone_alignment")
         if items:
             yield (

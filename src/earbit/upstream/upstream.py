@@ -14,9 +14,12 @@ from earbit.frames import HOP_SAMPLES
 from earbit.load import preset_or_model, random_model
 from earbit.model import AudioModel
 from earbit.model_digest import features_digest, weights_digest
+from earbit.model_file import read_model_file
+from earbit.model_names import model_path
 from earbit.nn.devices import TrainPrecision, autocast, device_named
 from earbit.nn.leaves import MatMul
 from earbit.nn.precision import FLOAT
+from earbit.presets import PRESETS
 from earbit.quantize.convert import quantized_leaves_of
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
@@ -87,6 +90,14 @@ def model_named(where: str, seed: int) -> AudioModel:
     """A model or preset by name; after `random:` its shape in float with weights from the seed."""
     model = preset_or_model(where.removeprefix(RANDOM_PREFIX), seed)
     return random_model(model.config, seed).eval() if where.startswith(RANDOM_PREFIX) else model
+
+
+def is_finetuned(where: str) -> bool:
+    """Whether the model of a file or folder was trained with the head of a task."""
+    if where in (FBANK, *PRESETS) or where.startswith((FOLDER_PREFIX, RANDOM_PREFIX)):
+        return False
+    is_model = not is_program(where)
+    return is_model and read_model_file(model_path(where)).origin.get("stage") == "finetune"
 
 
 def model_upstream(

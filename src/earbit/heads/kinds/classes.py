@@ -40,6 +40,7 @@ def class_or_slot_splits(
     speakers are not used.  Raises DataError as `class_slots` does for the training clips.
     """
     if any(isinstance(example.target, tuple) for example in examples):
+        class_slots([example.target for example in examples])  # as many slots in every part
         splits = speaker_splits(examples, split_of)
         class_slots([example.target for example in splits.train])
         return splits

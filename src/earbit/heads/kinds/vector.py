@@ -40,9 +40,14 @@ def vector_splits(
 ) -> Splits[Example]:
     """Splits that hold out speakers, at least two in each drawn part, with drawn trials.
 
-    Raises DataError for too few speakers, and if trials are impossible in a part.
+    Splits of the corpus whose training speakers are also in another part are not used.  Raises
+    DataError for too few speakers, and if trials are impossible in a part.
     """
     splits = speaker_splits(examples, split_of)
+    if splits.summary["n_shared_speakers"]:
+        splits, split_of = speaker_splits(examples, {}), {}
+        drawn_by = f"{splits.summary['drawn_by']}, since the corpus' splits share speakers"
+        splits = replace(splits, summary={**splits.summary, "drawn_by": drawn_by})
     n_needed = 2 * (1 + len(set(NAMES[1:]) - set(split_of.values())))
     n_speakers = _n_speakers([e for e in examples if split_of.get(e.id) in (None, "train")])
     if n_speakers < n_needed:
@@ -137,10 +142,12 @@ def _pairs(examples: Sequence[Example]) -> Iterator[tuple[Example, Example]]:
     if len(examples) <= 500:
         yield from combinations(examples, 2)
         return
-    for name in sorted({e.target for e in examples}):
-        own = [e for e in examples if e.target == name]
-        yield from zip(own, own[1:], strict=False)
     mixed = sorted(examples, key=lambda e: hashlib.sha256(e.id.encode()).digest())
+    of_speaker: dict[str, list[Example]] = {}
+    for example in mixed:
+        of_speaker.setdefault(example.target, []).append(example)
+    for _, own in sorted(of_speaker.items()):
+        yield from zip(own, own[1:], strict=False)
     yield from ((a, b) for a, b in zip(mixed, mixed[1:], strict=False) if a.target != b.target)
 
 
