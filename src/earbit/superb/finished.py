@@ -24,8 +24,8 @@ def claim_tasks(folder: Path, run: Mapping[str, Any]) -> tuple[list[str], bool]:
     """Claims a folder for a run, whose tasks are added to those of an earlier one.
 
     run: description, with a mapping `corpus` from task to digest.  With a second task, the files of
-    the first one move from the folder to a folder of its name.  Returns the earlier tasks that have
-    any result, and whether the folder is of one task.  Raises ConfigError where another run of
+    the first one move from the folder to a folder of its name.  Returns the earlier tasks, if any
+    of them has a result, and whether the folder is of one task.  Raises ConfigError where another run of
     these tasks, or with other settings, has a result there.
     """
     asked: dict[str, str] = dict(run["corpus"])

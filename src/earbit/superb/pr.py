@@ -2,7 +2,7 @@
 
 Source: SUPERB, arXiv 2105.01051, as run by s3prl: two linear layers per frame, CTC, 16 clips x 2
 accumulated, 100,000 updates, phone error rate of greedy decoding.  Differs from s3prl: the
-vocabulary is that of the training clips, and targets have no end symbol.
+vocabulary is that of the training clips, targets have no end symbol, and no batch is halved.
 """
 
 from __future__ import annotations

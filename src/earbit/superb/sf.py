@@ -2,8 +2,8 @@
 
 Source: SUPERB, arXiv 2105.01051, as run by s3prl: the head of speech recognition, with the symbols
 `B-slot` and `E-slot` around the value of every slot, F1 of slot types and character error rate of
-slot values.  Differs from s3prl: the vocabulary is that of the training clips, and adjacent slots
-of one type are kept apart where the labels do (those of Audio SNIPS do not).
+slot values.  Differs from s3prl as speech recognition does, and keeps adjacent slots of one type
+apart where the labels do (those of Audio SNIPS do not).
 """
 
 from __future__ import annotations
