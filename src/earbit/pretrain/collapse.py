@@ -63,8 +63,8 @@ class CollapseWatch:
             return None
         return (
             f"accuracy {accuracy:.1%} over {len(self.recent)} steps is that of always predicting "
-            f"the commonest unit ({share:.1%}): the model has learned nothing yet; train longer, try "
-            "a higher peak_lr, or train.unmasked_weight=1 for a short run, and look at the units"
+            f"the commonest unit ({share:.1%}): the model has learned nothing yet; train longer, "
+            "try a higher peak_lr, or train.unmasked_weight=1 for a short run, and look at the units"
         )
 
     def _usage(self) -> str | None:

@@ -25,8 +25,8 @@ def claim_tasks(folder: Path, run: Mapping[str, Any]) -> tuple[list[str], bool]:
 
     run: description, with a mapping `corpus` from task to digest.  With a second task, the files of
     the first one move from the folder to a folder of its name.  Returns the earlier tasks, if any
-    of them has a result, and whether the folder is of one task.  Raises ConfigError where another run of
-    these tasks, or with other settings, has a result there.
+    of them has a result, and whether the folder is of one task.  Raises ConfigError where another
+    run of these tasks, or with other settings, has a result there.
     """
     asked: dict[str, str] = dict(run["corpus"])
     held = held_by(folder) if has_any(folder, RESULTS) else None
