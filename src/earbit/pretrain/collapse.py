@@ -64,7 +64,8 @@ class CollapseWatch:
         return (
             f"accuracy {accuracy:.1%} over {len(self.recent)} steps is that of always predicting "
             f"the commonest unit ({share:.1%}): the model has learned nothing yet; train longer, "
-            "try a higher peak_lr, or train.unmasked_weight=1 for a short run, and look at the units"
+            "try a higher peak_lr or, for a short run, train.unmasked_weight=1, and look at the "
+            "units"
         )
 
     def _usage(self) -> str | None:
