@@ -9,7 +9,7 @@ three ways.  `units`: no teacher.  `direct`: the
 full-precision model as teacher too.  `multi`: half of the steps in W1A2, whose student is the
 teacher of W1A1.  Scored by masked units of the validation part and by keyword spotting on frozen
 features.
-Goes on where it was killed: finished runs are read back, those of other settings are refused.
+Resumes after an interruption: finished runs are read, those of other settings are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from typing import Any
 
 import torch
 
-from earbit.audio.corpus import decoded_corpus, open_corpus
 from earbit.config import to_dict
 from earbit.load import load_model
 from earbit.pretrain.recipe import RecipeConfig
@@ -33,7 +32,8 @@ from earbit.pretrain.verb import pretrain_on
 from earbit.quantize.stages import QuantizeConfig, quantize_on
 from earbit.quantize.train import LossWeights
 from earbit.study.scale import SCALES, Scale
-from earbit.study.score import score_on
+from earbit.superb.verb import score_model
+from earbit.superb.work import Settings
 from earbit.units.labelled import open_training_corpus, training_data
 from report import machine, show
 
@@ -59,7 +59,6 @@ def run(
 ) -> list[dict[str, Any]]:
     """A row for full precision and one for every way that was chosen."""
     seed, folder = recipe.seed, out / f"{encoder}-{recipe.seed}"
-    corpus, waveforms = decoded_corpus(open_corpus(recipe.corpus), out)
     opened = open_training_corpus(recipe.corpus)
     data = training_data(recipe.corpus, opened, out / f"units-{seed}", recipe.unit_config)
 
@@ -68,9 +67,15 @@ def run(
         done = folder / way / "figures.json"
         if not done.exists():
             figures = train(folder / way)
-            model, tested = load_model(folder / way), folder / way / "ks"
-            n_steps = SCALE.head_steps
-            score = score_on(model, corpus, waveforms, tested, n_steps=n_steps, seed=seed)
+            (score,) = score_model(
+                str(folder / way),
+                ["ks"],
+                [recipe.corpus],
+                folder / way / "ks",
+                settings=Settings(protocol="proxy", n_steps=SCALE.head_steps),
+                seed=seed,
+                has_rejection=False,
+            )
             row = {
                 "encoder": encoder,
                 "seed": seed,

@@ -76,6 +76,8 @@ NOT_COMPARED = {
     "validate_every_steps",
 }
 """Settings that do not determine the result; of accumulation x ranks a run keeps the product."""
+PLACES = {"recipe.corpus", "recipe.units"}
+"""Paths that a run may change: their content is compared by its digests."""
 N_NAMED = 3
 """Maximum number of differences that an error names."""
 
@@ -103,7 +105,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
     """
     old, new = _flat(before), _flat(now)
     changed = sorted(
-        (name for name in {*old, *new} if old.get(name) != new.get(name)),
+        (name for name in {*old, *new} - PLACES if old.get(name) != new.get(name)),
         key=lambda name: (name.count("."), name),
     )
     chosen: dict[str, tuple[str, ...]] = {}

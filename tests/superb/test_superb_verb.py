@@ -1,6 +1,5 @@
 """`earbit superb` on clips that any features tell apart: three notes, six speakers."""
 
-import copy
 import json
 import shutil
 from dataclasses import replace
@@ -8,14 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from lhotse import CutSet
 
-from earbit.audio.corpus import decode_all, open_corpus
 from earbit.errors import ConfigError, DataError
-from earbit.load import random_model
-from earbit.presets import preset
-from earbit.study import score as study_score
-from earbit.study.score import score_on
 from earbit.superb import verb
 from earbit.superb.verb import SCRATCH, score_model
 from earbit.superb.work import Settings
@@ -47,74 +40,48 @@ def folder(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="module")
-def data(folder):
-    waveforms, corpus = decode_all(open_corpus(folder))
-    return corpus, waveforms
-
-
-@pytest.fixture(scope="module")
-def model():
-    return random_model(preset("hubert-tiny"), seed=0).eval()
-
-
-def score(model, data, out_dir, **options):
-    return score_on(model, *data, out_dir, n_steps=N_STEPS, seed=0, **options)
-
-
-class Mute:
-    """A program whose features say nothing."""
-
-    def __init__(self, path, threads):
-        pass
-
-    def run(self, waveform, layers):
-        n_states = preset("hubert-tiny").encoder.n_layers + 1
-        return np.ones((n_states, 20, preset("hubert-tiny").encoder.d_model), np.float32)
-
-
-def test_a_program_is_scored_on_its_own_features_not_on_those_of_pytorch(
-    model, data, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(upstream, "Session", Mute)
-    program = tmp_path / "program.safetensors"
-    program.write_bytes(b"program")
-    result = score(model, data, tmp_path / "out", program=program)
-    assert result["value"] == 1.0
-    assert result["packed_value"] == pytest.approx(1 / 3)
-    written = json.loads((tmp_path / "out" / "scores.json").read_text())
-    assert written["packed_value"] == result["packed_value"]
+def score(folder, out_dir):
+    settings = Settings(protocol="proxy", n_steps=N_STEPS)
+    (found,) = score_model(
+        "hubert-tiny",
+        ("ks",),
+        (str(folder),),
+        out_dir,
+        settings=settings,
+        seed=0,
+        has_rejection=False,
+    )
+    return found
 
 
 def interrupted(*_, **__):
     raise KeyboardInterrupt
 
 
-def test_a_killed_run_goes_on_with_its_features_and_a_finished_one_leaves_none(
-    model, data, tmp_path, monkeypatch
+def test_a_killed_run_resumes_with_its_features_and_a_finished_one_leaves_none(
+    folder, tmp_path, monkeypatch
 ):
     with monkeypatch.context() as patch:
         patch.setattr(verb, "run_task", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            score(model, data, tmp_path)
+            score(folder, tmp_path)
     assert list((tmp_path / SCRATCH).rglob("*.safetensors"))
-    right = study_score.model_upstream
+    right = upstream.model_upstream
     # Features come from the cache or not at all.
     mute = lambda *given: replace(right(*given), features=interrupted)  # noqa: E731
-    monkeypatch.setattr(study_score, "model_upstream", mute)
-    assert score(model, data, tmp_path)["value"] == 1.0
-    assert {path.name for path in tmp_path.iterdir()} == RESULTS - {"config.json"}
+    monkeypatch.setattr(upstream, "model_upstream", mute)
+    assert score(folder, tmp_path)["value"] == 1.0
+    assert {path.name for path in tmp_path.iterdir()} == RESULTS
 
 
-def test_splits_that_are_not_all_of_the_corpus_are_told(model, data, tmp_path, capsys):
-    corpus, waveforms = data
-    score(model, data, tmp_path / "a")
+def test_splits_that_are_not_all_of_the_corpus_are_told(folder, tmp_path, capsys):
+    score(folder, tmp_path / "a")
     assert "splits" not in capsys.readouterr().err
-    cuts = copy.deepcopy(list(corpus.cuts))
-    for cut in cuts:
-        cut.custom["split"] = cut.custom["split"].replace("test", "train")
-    without_test = replace(corpus, cuts=CutSet.from_cuts(cuts))
-    score(model, (without_test, waveforms), tmp_path / "b")
+    without_test = tmp_path / "without-test"
+    shutil.copytree(folder, without_test)
+    lines = (folder / "manifest.jsonl").read_text().replace('"split": "test"', '"split": "train"')
+    (without_test / "manifest.jsonl").write_text(lines)
+    score(without_test, tmp_path / "b")
     assert "splits for ks: corpus; test by speaker\n" in capsys.readouterr().err
 
 

@@ -197,14 +197,9 @@ def _is_finished(recipe: RecipeConfig, out_dir: Path) -> bool:
 
 
 def _description(recipe: RecipeConfig, labels: UnitLabels | None) -> dict[str, Any]:
-    """Known settings and digests that determine the result; labels: None before labelling.
-
-    Corpus and units are known by their digests, so they may lie elsewhere when a run resumes.
-    """
+    """Known settings and digests that determine the result; labels: None before labelling."""
     n_units = recipe.n_units if labels is None else labels.n_units
     complete = to_dict(override(recipe, [f"model.n_units={n_units}"]), without_later=True)
-    for place in ("corpus", "units"):
-        complete.pop(place, None)
     del complete["iterations"], complete["second"]
     known = {} if labels is None else label_digests(labels)
     return {"stage": "pretrain", "recipe": complete, **known}
