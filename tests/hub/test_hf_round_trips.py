@@ -1,7 +1,9 @@
 """Ways between fairseq, earbit and transformers, which change no bit of a tensor."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from true_layouts import fairseq_settings, fairseq_state, write_checkpoint
@@ -13,6 +15,10 @@ from earbit.hub.verb import import_model
 from earbit.load import load_model
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
+from earbit.runtime.session import Session
+from earbit.superb.asr import ASR
+from earbit.superb.head_file import load_head, save_head
+from earbit.superb.pr import PR
 from random_heads import head_for
 
 transformers = pytest.importorskip("transformers")
@@ -58,21 +64,103 @@ def test_fairseq_to_earbit_to_transformers_changes_no_bit(variant, tmp_path):
     [("conformer-tiny", None), ("squeezeformer-tiny", "w8a8"), ("sparseformer-dn-tiny", "w1a1")],
 )
 def test_earbit_to_transformers_to_earbit_changes_no_bit_of_any_encoder_and_plan(
-    name, plan, tmp_path, capsys
+    name, plan, tmp_path
 ):
     model = model_of(name, plan=plan, seed=0)
     save_model(model, tmp_path / "model.safetensors", {"stage": "pretrain", "corpus": "abc"})
-    head_for(model, tmp_path / "head", labels=("a", "b"))
+    head = head_for(model, tmp_path / "head", labels=("a", "b"))
     export_hf(str(tmp_path), tmp_path / "theirs", head=tmp_path / "head")
     theirs = transformers.AutoModelForAudioClassification.from_pretrained(tmp_path / "theirs")
     theirs.save_pretrained(tmp_path / "saved")
     result = import_model(tmp_path / "saved", tmp_path / "again")
     assert result["origin"]["corpus"] == "abc"
-    assert all(name.startswith("head.") for name in result["ignored"])
-    assert len(result["ignored"]) == 5
-    assert "its head is left out, also if it was trained in transformers" in capsys.readouterr().err
+    assert result["ignored"] == []
     again = load_model(tmp_path / "again")
     assert weights_digest(again) == weights_digest(model)
+    trained = load_head(tmp_path / "again")
+    assert trained.outputs == ("a", "b")
+    assert all(torch.equal(t, head.state_dict()[n]) for n, t in trained.head.state_dict().items())
+
+
+@pytest.mark.parametrize("task", [PR, ASR], ids=lambda task: task.name)
+def test_a_head_that_was_trained_in_transformers_comes_back_and_its_program_gives_text(
+    task, tmp_path
+):
+    """The text of the program is that of the pipeline of transformers."""
+    model = model_of("conformer-tiny", plan=None, seed=0)
+    save_model(model, tmp_path / "model.safetensors", {"stage": "pretrain"})
+    symbols = ("<blank>", " ", "A", "B", "<pad>")
+    head_for(model, tmp_path / "head", labels=symbols, task=task, d_hidden=16)
+    export_hf(str(tmp_path), tmp_path / "theirs", head=tmp_path / "head")
+    theirs = transformers.AutoModelForCTC.from_pretrained(tmp_path / "theirs")
+    with torch.no_grad():  # a training of encoder and head
+        theirs.earbit.network.projection.bias += 0.1
+        theirs.head.output.bias += torch.linspace(-1, 1, 5)
+    theirs.save_pretrained(tmp_path / "saved")
+    transformers.AutoProcessor.from_pretrained(tmp_path / "theirs").save_pretrained(
+        tmp_path / "saved"
+    )
+    result = import_model(tmp_path / "saved", tmp_path / "again")
+    assert result["head"]["n_outputs"] == 5
+    assert load_head(tmp_path / "again").outputs == symbols
+    program = tmp_path / "p.safetensors"
+    export_model(str(tmp_path / "again"), program, head=tmp_path / "again")
+    audio = np.random.default_rng(0).normal(scale=0.1, size=16_000).astype(np.float32)
+    logits = theirs.eval()(torch.from_numpy(audio)[None]).logits[0].detach().numpy()
+    np.testing.assert_allclose(Session(program).scores(audio), logits, atol=2e-3)
+
+
+def test_a_head_for_text_without_its_vocabulary_is_left_out_with_a_line(tmp_path, capsys):
+    model = model_of("conformer-tiny", plan=None, seed=0)
+    save_model(model, tmp_path / "model.safetensors", {"stage": "pretrain"})
+    head_for(model, tmp_path / "head", labels=("<blank>", "A"), task=PR)
+    export_hf(str(tmp_path), tmp_path / "theirs", head=tmp_path / "head")
+    (tmp_path / "theirs" / "vocab.json").unlink()
+    result = import_model(tmp_path / "theirs", tmp_path / "again")
+    assert result["head"] is None
+    assert all(name.startswith("head.") for name in result["ignored"])
+    assert "no vocab.json, so the head for text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_a_threshold_of_rejection_comes_back_unless_the_encoder_was_trained(
+    is_trained, tmp_path, capsys
+):
+    model = model_of("conformer-tiny", plan=None, seed=0)
+    save_model(model, tmp_path / "model.safetensors", {"stage": "pretrain"})
+    head_for(model, tmp_path / "head", labels=("a", "b", "_none_"))
+    path = tmp_path / "head" / "head.safetensors"
+    save_head(path, replace(load_head(path), min_log_odds=1.5))
+    export_hf(str(tmp_path), tmp_path / "theirs", head=tmp_path / "head")
+    theirs = transformers.AutoModelForAudioClassification.from_pretrained(tmp_path / "theirs")
+    if is_trained:
+        with torch.no_grad():
+            theirs.earbit.network.projection.bias += 0.1
+    theirs.save_pretrained(tmp_path / "saved")
+    import_model(tmp_path / "saved", tmp_path / "again")
+    assert load_head(tmp_path / "again").min_log_odds == (None if is_trained else 1.5)
+    assert ("threshold of rejection is left out" in capsys.readouterr().err) is is_trained
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"head": 7}, "head=7; allowed: an object"),
+        ({"head": {"network": "xvector"}}, "head.network='xvector'; heads of kind class"),
+        ({"head": {"d_hidden": 9}}, "do not fit 2 outputs, hidden width 9"),
+        ({"id2label": [1]}, "id2label=.*allowed: names by number"),
+    ],
+)
+def test_a_head_that_does_not_fit_its_configuration_is_named(changes, problem, tmp_path):
+    model = model_of("conformer-tiny", plan=None, seed=0)
+    save_model(model, tmp_path / "model.safetensors", {"stage": "pretrain"})
+    head_for(model, tmp_path / "head", labels=("a", "b"))
+    export_hf(str(tmp_path), tmp_path / "theirs", head=tmp_path / "head")
+    path = tmp_path / "theirs" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(FormatError, match=problem):
+        import_model(tmp_path / "theirs", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -21,7 +21,8 @@ from earbit.progress import say
 from earbit.quantize.clips import audio_of
 from earbit.quantize.plan import plan_named
 from earbit.quantize.student import noise_clips, plan_for, quantized_copy
-from earbit.superb.head_file import head_path, is_imported
+from earbit.superb.head_file import head_path, load_head
+from earbit.superb.imported import IMPORTED
 from earbit.superb.task import SCORES_NAME
 
 
@@ -119,7 +120,11 @@ def _ancestors(where: str, given: AudioModel, model: AudioModel) -> list[str]:
 def _require_scored(head: Path) -> None:
     """Raises ConfigError for a folder with a head that `earbit superb` has not scored yet."""
     is_there = head_path(head) != head and head_path(head).is_file()
-    if is_there and not (head / SCORES_NAME).is_file() and not is_imported(head):
+    if (
+        is_there
+        and not (head / SCORES_NAME).is_file()
+        and load_head(head).task.name not in IMPORTED
+    ):
         raise ConfigError(
             f"{head}: no {SCORES_NAME}, so its run did not finish; give the same `earbit superb` "
             f"command again, or {head_path(head)} for the head as it is"

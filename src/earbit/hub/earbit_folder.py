@@ -10,6 +10,7 @@ from pathlib import Path
 
 from earbit.config import from_dict
 from earbit.errors import ConfigError, FormatError
+from earbit.hub.earbit_heads import HEAD_PREFIX, head_in
 from earbit.hub.file_names import CONFIG
 from earbit.hub.hugging_face_config import json_object
 from earbit.hub.hugging_face_weights import digest, stored_in, weight_files
@@ -20,7 +21,6 @@ from earbit.model import ModelConfig
 from earbit.model_digest import weights_digest
 from earbit.nn.precision import Granularity, Precision
 from earbit.nn.shapes_only import shapes_only
-from earbit.progress import say
 
 MODEL_TYPE = "earbit"
 WEIGHTS = "weights"
@@ -72,21 +72,23 @@ def _read(path: Path) -> Imported:
         name: t.float() if (t := kept[name].read()).is_floating_point() else t for name in shapes
     }
     model.load_state_dict(tensors, assign=True)
-    if origin.pop(WEIGHTS, None) != weights_digest(model):
+    is_unchanged = origin.pop(WEIGHTS, None) == weights_digest(model)
+    if not is_unchanged:
         # Trained further, so heads of the models before do not fit any more.
         origin.pop("ancestors", None)
-    ignored = tuple(name for name in stored if not _our_name(name))
-    if ignored:
-        say(
-            f"{path}: its head is left out, also if it was trained in transformers; a head from "
-            "before that training gives other results. Train one on the imported model: earbit "
-            "superb"
-        )
+    head = head_in(path, described, stored, is_unchanged=is_unchanged)
+    is_used = head is not None
+    ignored = tuple(
+        name
+        for name in stored
+        if not (_our_name(name) or (is_used and name.startswith(HEAD_PREFIX)))
+    )
     return Imported(
         config,
         tensors,
         origin | {"stage": "import", "source": EARBIT_FOLDER.title, "sha256": digest(files)},
         ignored=ignored,
+        head=head,
         precisions=precisions,
         granularities=granularities,
     )

@@ -41,6 +41,8 @@ class ImportedHead:
     d_hidden: int
     blank: int = 0
     """Output that was the CTC blank in the source; here it is output 0."""
+    min_log_odds: float | None = None
+    """Log odds below which a label is rejected (`earbit.superb.rejection`)."""
 
     def trained(self, model: AudioModel) -> TrainedHead:
         """The head for the hidden states of `model`, with which it is imported."""
@@ -54,6 +56,12 @@ class ImportedHead:
         )
         with torch.random.fork_rng(devices=[]):
             head: Head = HEADS[self.task.head](shape)
+        shapes = {name: tensor.shape for name, tensor in head.state_dict().items()}
+        if shapes != {name: tensor.shape for name, tensor in self.tensors.items()}:
+            raise FormatError(
+                f"the tensors of the head do not fit {n_outputs} outputs, hidden width "
+                f"{self.d_hidden} and {shape.n_states} states of width {shape.width}"
+            )
         head.load_state_dict(dict(self.tensors))
         return TrainedHead(
             task=self.task,
@@ -61,6 +69,7 @@ class ImportedHead:
             slots=self.slots,
             model_digest=weights_digest(model),
             point=GridPoint(lr=0.0, value=0.0, step=0, n_skipped=0),
+            min_log_odds=self.min_log_odds,
         )
 
 

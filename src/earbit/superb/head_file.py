@@ -89,11 +89,6 @@ def load_head(where: str | Path) -> TrainedHead:
         return _parsed(*_opened(path))
 
 
-def is_imported(where: str | Path) -> bool:
-    """Whether a head comes from another program, so that no run of `earbit superb` scored it."""
-    return load_head(where).task.name in IMPORTED
-
-
 def head_path(where: str | Path) -> Path:
     """Path of the head file: `path` itself, or HEAD_NAME in a folder."""
     path = Path(where)

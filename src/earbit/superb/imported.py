@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from earbit.superb.task import NO_TRAINING, Task
 
 CTC = Task(
@@ -15,6 +17,7 @@ CTC = Task(
     proxy=NO_TRAINING,
     source="Graves et al. 2006, Connectionist Temporal Classification",
 )
+CTC_BLSTM = replace(CTC, name="ctc-blstm", head="blstm")
 LABELS = Task(
     name="labels",
     title="labels of an imported model",
@@ -26,4 +29,4 @@ LABELS = Task(
     proxy=NO_TRAINING,
     source="huggingface/transformers, models for sequence classification",
 )
-IMPORTED: dict[str, Task] = {task.name: task for task in (CTC, LABELS)}
+IMPORTED: dict[str, Task] = {task.name: task for task in (CTC, CTC_BLSTM, LABELS)}
