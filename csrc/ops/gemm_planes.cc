@@ -5,11 +5,13 @@
 //   dot = sum over planes of 2^p (2 c_p - ones_p) + low * (the sum of the output's signs)
 // and y = scale * dot + bias.  Padding frames are the code 0, as in training.
 #include <algorithm>
+#include <optional>
 
 #include "bits/planes.h"
 #include "graph/op.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm_b1.h"
+#include "ops/conv_along_time.h"
 #include "ops/weight_bits.h"
 #include "ops/windows.h"
 
@@ -51,6 +53,11 @@ class GemmPlanes : public Op {
       offset_.push_back(set_.low() * (2 * ones - n_bits));
     }
     const int per_group = n_out / groups_;
+    if (windows_.stride == 1) {
+      along_time_ =
+          ConvAlongTime::made(windows_.kernel, n_in_, per_group, groups_, true, weight.data());
+    }
+    if (along_time_) return;
     for (int g = 0; g < groups_; ++g) {
       panels_.emplace_back(gemm_b1_kernel(chosen_isa()),
                            weight.data() + static_cast<size_t>(g) * per_group * n_words_, n_words_,
@@ -75,12 +82,14 @@ class GemmPlanes : public Op {
 
   // At least as many rows as taps, because neighbouring blocks make planes of the same frames.
   BlockRows block_rows() const override {
+    if (along_time_) return along_time_->block_rows();
     return {std::max<int64_t>(4 * rows_at_once(), windows_.kernel), panels_[0].kernel().rows};
   }
 
   void run_rows(const Block& block) const override {
     const int64_t n_frames = (block.rows.size() - 1) * windows_.stride + windows_.kernel;
     const uint64_t* planes = planes_of(block, n_frames);
+    if (along_time_) return multiply_along_time(block, planes, n_frames);
     const int64_t step = rows_at_once();
     const int64_t n = step * panels_[0].padded_cols();
     auto* counts = block.scratch.take<int32_t>(n);
@@ -107,6 +116,32 @@ class GemmPlanes : public Op {
       }
     }
     return planes;
+  }
+
+  // Adds up the counts of all planes by frames, as lanes.
+  void multiply_along_time(const Block& block, const uint64_t* planes, int64_t n_frames) const {
+    const int n_out = type_.cols / groups_;
+    const int at = block.column_group * n_out;
+    const int64_t n_rows = block.rows.size();
+    auto* dots = block.scratch.take<int32_t>(n_rows * n_out);
+    for (int64_t i = 0; i < n_rows; ++i) std::copy_n(offset_.data() + at, n_out, dots + i * n_out);
+    std::vector<int32_t> ones(n_rows);
+    const ConvAlongTime::Buffers buffers = along_time_->buffers(n_rows, block.scratch);
+    for (int p = 0; p < set_.bits; ++p) {
+      const uint64_t* plane = planes + p * n_frames * words_for(n_in_);
+      along_time_->count_ones(plane, elementwise_, ones);
+      along_time_->for_counts(block.column_group, plane, n_rows, buffers, [&](int64_t row, int n) {
+        const int32_t* counts = buffers.of_rows;
+        for (int64_t i = row; i < row + n; ++i, counts += n_out) {
+          int32_t* dot = dots + i * n_out;
+          for (int j = 0; j < n_out; ++j) dot[j] += (2 * counts[j] - ones[i]) * (1 << p);
+        }
+      });
+    }
+    for (int64_t i = 0; i < n_rows; ++i) {
+      elementwise_.scale_i32(dots + i * n_out, scale_.data() + at, bias_.data() + at,
+                             block.y.row(block.rows.begin + i) + at, n_out);
+    }
   }
 
   void multiply(const Block& block, const uint64_t* planes, int64_t n_frames, int64_t first, int n,
@@ -145,6 +180,7 @@ class GemmPlanes : public Op {
   std::vector<float> scale_;
   std::vector<float> bias_;
   std::vector<int32_t> offset_;
+  std::optional<ConvAlongTime> along_time_;  // instead of panels
   std::vector<PanelsB1> panels_;
 };
 
