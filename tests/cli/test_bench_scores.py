@@ -28,7 +28,7 @@ def test_a_score_is_found_by_the_digest_of_the_program_and_of_its_model(program,
     beside = scores_of(found, {"w1a1": program}, None)["w1a1"]
     assert {title: score["text"] for title, score in beside.items()} == {
         "ks accuracy (%)": "93.12",
-        "asr wer (%)": "25.00 (proxy)",
+        "asr wer (%)": "25.00 (proxy: not comparable)",
         "qbe mtwv": "0.0500 (fine-tuned, not SUPERB)",
     }
     assert beside["asr wer (%)"]["value"] == 0.25
@@ -71,7 +71,7 @@ def test_the_table_and_the_json_of_bench_have_the_score(program, tmp_path, capsy
     main([*command, "--json", str(tmp_path / "times.json")])
     head, ours, torch = [line.split("  ") for line in capsys.readouterr().out.splitlines()[:3]]
     assert head[-1] == "ks accuracy (%)"
-    assert ours[-1].strip() == "93.12 (proxy)"
+    assert ours[-1].strip() == "93.12 (proxy: not comparable)"
     assert torch[-1].strip() == "-"
     result = json.loads((tmp_path / "times.json").read_text())
     (measured,) = result["programs"]

@@ -31,6 +31,7 @@ from earbit.errors import DataError, EarbitError
 from earbit.load import random_model
 from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
+from earbit.nn.seeds import DROPOUT, step_seed
 from earbit.pretrain import loop
 from earbit.pretrain.data import updates_of
 from earbit.pretrain.loop import TrainingData, train
@@ -82,13 +83,14 @@ def failing(faults):
     """HuBERT's objective, in which some micro-batches fail."""
     inner = masked_units(0.0).loss
     what_of = {
-        int(n): what for n, what in (fault.split(":") for fault in faults.split(",") if fault)
+        step_seed(CONFIG.seed, int(n), DROPOUT): what
+        for n, what in (fault.split(":") for fault in faults.split(",") if fault)
     }
 
     def loss(model, *args):
         found = inner(model, *args)
         # Every micro-batch of the training seeds torch with its number.
-        what = what_of.get(torch.initial_seed() % 2**32) if model.training else None
+        what = what_of.get(torch.initial_seed()) if model.training else None
         if what == "nan":
             return dataclasses.replace(found, total=found.total * float("nan"))
         if what == "dead":

@@ -196,7 +196,7 @@ def test_one_bit_does_not_hide_the_module_that_is_not_finite(data, tmp_path):
     name = "front_end.convs.3"
     torch.nn.init.constant_(model.get_submodule(name).weight, float("nan"))
     with pytest.raises(
-        DataError, match=f"step 1, batch .*: the loss is nan, first output not finite is {name}"
+        DataError, match=f"step 1, batch .*: the loss is nan, the first output not finite is {name}"
     ):
         train(model, data, STRICT, tmp_path, objective=masked_units(0.0), run={})
 

@@ -44,7 +44,7 @@ def test_the_checkpoint_with_the_lowest_validation_loss_is_kept_beside_the_newes
     tmp_path,
 ):
     # A rate far too high after the first steps: the best model is not the last.
-    optimiser = dataclasses.replace(CONFIG.optimiser, peak_lr=0.1, warmup_steps=8)
+    optimiser = dataclasses.replace(CONFIG.optimiser, peak_lr=1.0, warmup_steps=8)
     run(data, tmp_path, optimiser=optimiser, validate_every_steps=1, keep_checkpoints=1)
     losses = {line["step"]: line["valid_loss"] for line in logged(tmp_path)}
     best = min(losses, key=losses.get)

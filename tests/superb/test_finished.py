@@ -128,8 +128,8 @@ def test_scores_with_another_language_model_or_setting_are_not_those_of_the_comm
     found = {"lm_digest": "a", "n_beams": 20, "lm_weight": 0.5, "word_score": 0.0, "n_settings": 1}
     of_words = {"metrics": {"wer": 0.1}, "with_lm": found}
     assert is_scored_with(of_words, model())
+    assert is_scored_with(of_words, None)
     others = (
-        None,
         model(digest="b"),
         model(n_beams=5),
         model(settings=((0.5, 1.0),)),

@@ -21,7 +21,7 @@ from earbit.superb.asr import ASR
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.ks import KS
 from earbit.superb.verb import score_model
-from earbit.superb.with_lm import cases_with_lm, is_scored_with
+from earbit.superb.with_lm import cases_with_lm
 from earbit.upstream.features import FrozenFeatures
 
 NAMES = ("<blank>", " ", "A", "B")
@@ -237,8 +237,3 @@ def test_settings_that_cannot_be_used_are_refused(tmp_path, has_file, n_beams, w
 def test_a_language_model_without_a_task_of_words_is_refused_before_anything_is_opened(tmp_path):
     with pytest.raises(ConfigError, match="--lm with --task ks pr; only asr has words"):
         score_model("fbank", ("ks", "pr"), ("nowhere",), tmp_path, seed=0, lm=model((1.0, 0.0)))
-
-
-def test_a_score_with_a_language_model_also_serves_a_command_without_one():
-    score = {"metrics": {"wer": 0.5}, "with_lm": {"metrics": {"wer": 0.4}}}
-    assert is_scored_with(score, None)
