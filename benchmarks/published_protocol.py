@@ -4,7 +4,7 @@
 
 Words are two tones, one for each letter, so that 200 updates with the published heads and batches
 can learn them.  The folders have the layout of LibriSpeech and of Audio SNIPS, and are read by
-`earbit prepare`.  Fails if a task has not learned: its error must be below that of random text.
+`earbit prepare`.  Fails unless the error rate of a task is below MOST_ERRORS.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -29,7 +30,8 @@ LETTER_S = 0.12
 N_UPDATES = 200
 MODEL = "random:hubert-fbank-tiny"
 CORPUS_OF = {"asr": "librispeech", "sf": "audio-snips"}
-MOST_ERRORS = {"wer": 0.5, "slot_value_cer": 0.5}
+METRIC_OF = {"asr": "wer", "sf": "slot_value_cer"}
+MOST_ERRORS = 0.5
 
 
 def spoken(word: str) -> np.ndarray:
@@ -88,7 +90,8 @@ def main() -> None:
     rows = []
     for task in options.task:
         corpus, raw = options.out / CORPUS_OF[task], options.out / f"{CORPUS_OF[task]}-raw"
-        if not raw.exists():
+        if not corpus.exists():
+            shutil.rmtree(raw, ignore_errors=True)  # of an interrupted run
             {"asr": librispeech, "sf": audio_snips}[task](raw, random.Random(0))
             earbit("prepare", CORPUS_OF[task], "--root", str(raw), "--out", str(corpus))
         scored = options.out / task
@@ -106,11 +109,9 @@ def main() -> None:
                 "n_train": score["n_train"],
             }
         )
-        for metric, most in MOST_ERRORS.items():
-            if score["metrics"].get(metric, 0.0) >= most:
-                raise SystemExit(
-                    f"{task}: {metric} is {score['metrics'][metric]}, not below {most}"
-                )
+        found = score["metrics"][METRIC_OF[task]]
+        if not found < MOST_ERRORS:
+            raise SystemExit(f"{task}: {METRIC_OF[task]} is {found}, not below {MOST_ERRORS}")
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
     result = {
         "machine": machine(1),

@@ -82,7 +82,10 @@ class GemmPlanes : public Op {
 
   // At least as many rows as taps, because neighbouring blocks make planes of the same frames.
   BlockRows block_rows() const override {
-    if (along_time_) return along_time_->block_rows();
+    if (along_time_) {
+      const int64_t least = (windows_.kernel + kConvFrames - 1) / kConvFrames * kConvFrames;
+      return {std::max(least, along_time_->block_rows().most), kConvFrames};
+    }
     return {std::max<int64_t>(4 * rows_at_once(), windows_.kernel), panels_[0].kernel().rows};
   }
 

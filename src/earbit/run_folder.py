@@ -76,8 +76,8 @@ NOT_COMPARED = {
     "validate_every_steps",
 }
 """Settings that do not determine the result; of accumulation x ranks a run keeps the product."""
-PLACES = {"recipe.corpus", "recipe.units"}
-"""Paths that a run may change: their content is compared by its digests."""
+PLACES = {"recipe.corpus"}
+"""Paths that a run may change; the digest of their content is compared."""
 N_NAMED = 3
 """Maximum number of differences that an error names."""
 

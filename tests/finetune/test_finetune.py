@@ -225,3 +225,18 @@ def test_a_teacher_of_other_splits_is_said(model, notes, tuned, tmp_path, capsys
     assert "trained on another corpus" not in capsys.readouterr().err
     tune(model, notes, tmp_path / "other", teacher=str(tuned), n_steps=1, resplit=True)
     assert "trained on another corpus or other splits" in capsys.readouterr().err
+
+
+def test_another_seed_gives_other_masks_and_dropout(model, notes, tmp_path, monkeypatch):
+    """torch's generator for CPUs uses 32 bits of a seed."""
+    right, given = loop.batch_of, []
+
+    def kept(examples, clips, config, generator):
+        given[-1].append(generator.initial_seed() % 2**32)
+        return right(examples, clips, config, generator)
+
+    monkeypatch.setattr(loop, "batch_of", kept)
+    for seed in (1, 2):
+        given.append([])
+        tune(model, notes, tmp_path / str(seed), n_steps=3, seed=seed)
+    assert not set(given[0]) & set(given[1])

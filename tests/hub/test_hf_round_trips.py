@@ -83,10 +83,9 @@ def test_earbit_to_transformers_to_earbit_changes_no_bit_of_any_encoder_and_plan
 
 
 @pytest.mark.parametrize("task", [PR, ASR], ids=lambda task: task.name)
-def test_a_head_that_was_trained_in_transformers_comes_back_and_its_program_gives_text(
+def test_a_head_that_was_trained_in_transformers_comes_back_and_its_program_gives_its_scores(
     task, tmp_path
 ):
-    """The text of the program is that of the pipeline of transformers."""
     model = model_of("conformer-tiny", plan=None, seed=0)
     save_model(model, tmp_path / "model.safetensors", {"stage": "pretrain"})
     symbols = ("<blank>", " ", "A", "B", "<pad>")
@@ -110,21 +109,29 @@ def test_a_head_that_was_trained_in_transformers_comes_back_and_its_program_give
     np.testing.assert_allclose(Session(program).scores(audio), logits, atol=2e-3)
 
 
-def test_a_head_for_text_without_its_vocabulary_is_left_out_with_a_line(tmp_path, capsys):
+@pytest.mark.parametrize(
+    "vocabulary", [None, {"<pad>": 0}, {"eng": {"<pad>": 0}}, {"A": 0, "B": 1}]
+)
+def test_a_head_for_text_without_a_vocabulary_that_fits_is_left_out_with_a_line(
+    vocabulary, tmp_path, capsys
+):
     model = model_of("conformer-tiny", plan=None, seed=0)
     save_model(model, tmp_path / "model.safetensors", {"stage": "pretrain"})
     head_for(model, tmp_path / "head", labels=("<blank>", "A"), task=PR)
     export_hf(str(tmp_path), tmp_path / "theirs", head=tmp_path / "head")
-    (tmp_path / "theirs" / "vocab.json").unlink()
+    path = tmp_path / "theirs" / "vocab.json"
+    path.unlink() if vocabulary is None else path.write_text(json.dumps(vocabulary))
     result = import_model(tmp_path / "theirs", tmp_path / "again")
     assert result["head"] is None
     assert all(name.startswith("head.") for name in result["ignored"])
-    assert "no vocab.json, so the head for text" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "vocab.json" in said
+    assert "head for text" in said
 
 
-@pytest.mark.parametrize("is_trained", [False, True])
-def test_a_threshold_of_rejection_comes_back_unless_the_encoder_was_trained(
-    is_trained, tmp_path, capsys
+@pytest.mark.parametrize("trained", ["nothing", "encoder", "head"])
+def test_a_threshold_of_rejection_comes_back_unless_encoder_or_head_were_trained(
+    trained, tmp_path, capsys
 ):
     model = model_of("conformer-tiny", plan=None, seed=0)
     save_model(model, tmp_path / "model.safetensors", {"stage": "pretrain"})
@@ -133,13 +140,16 @@ def test_a_threshold_of_rejection_comes_back_unless_the_encoder_was_trained(
     save_head(path, replace(load_head(path), min_log_odds=1.5))
     export_hf(str(tmp_path), tmp_path / "theirs", head=tmp_path / "head")
     theirs = transformers.AutoModelForAudioClassification.from_pretrained(tmp_path / "theirs")
-    if is_trained:
-        with torch.no_grad():
+    with torch.no_grad():
+        if trained == "encoder":
             theirs.earbit.network.projection.bias += 0.1
+        if trained == "head":
+            theirs.head.output.bias += 0.1
     theirs.save_pretrained(tmp_path / "saved")
     import_model(tmp_path / "saved", tmp_path / "again")
-    assert load_head(tmp_path / "again").min_log_odds == (None if is_trained else 1.5)
-    assert ("threshold of rejection is left out" in capsys.readouterr().err) is is_trained
+    is_kept = trained == "nothing"
+    assert load_head(tmp_path / "again").min_log_odds == (1.5 if is_kept else None)
+    assert ("threshold of rejection is left out" in capsys.readouterr().err) is not is_kept
 
 
 @pytest.mark.parametrize(
@@ -148,6 +158,7 @@ def test_a_threshold_of_rejection_comes_back_unless_the_encoder_was_trained(
         ({"head": 7}, "head=7; allowed: an object"),
         ({"head": {"network": "xvector"}}, "head.network='xvector'; heads of kind class"),
         ({"head": {"d_hidden": 9}}, "do not fit 2 outputs, hidden width 9"),
+        ({"head": {"d_hidden": 10**9}}, "do not fit 2 outputs, hidden width 1000000000"),
         ({"id2label": [1]}, "id2label=.*allowed: names by number"),
     ],
 )

@@ -285,3 +285,12 @@ def test_a_run_resumes_from_a_corpus_that_has_moved(melodies, tmp_path, capsys):
     corpus.rename(tmp_path / "there")
     again = pretrain(recipe(tmp_path / "there"), tmp_path / "run")
     assert again == first
+
+
+def test_a_run_is_not_resumed_with_another_corpus_in_another_place(melodies, tmp_path):
+    pretrain(recipe(melodies), tmp_path / "run")
+    other = tmp_path / "other"
+    shutil.copytree(melodies, other)
+    next(other.glob("*.wav")).unlink()
+    with pytest.raises(ConfigError, match="a run with another corpus"):
+        pretrain(recipe(other), tmp_path / "run")

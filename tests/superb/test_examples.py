@@ -178,3 +178,13 @@ def test_the_summary_tells_drawn_trials_from_those_of_the_corpus(root):
     assert (summary["trials"], summary["n_trials"]["test"]) == ("trials.txt", 2)
     (root / "trials.txt").unlink()
     assert task_splits(ASV, open_corpus(root)).summary["trials"] == "drawn"
+
+
+def test_splits_that_share_speakers_keep_the_clips_of_given_trials_for_the_test(root):
+    lines = [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
+    parts = ("train", "valid")
+    write(root, [{**line, "split": parts[i % 2]} for i, line in enumerate(lines)])
+    splits = with_trials(root, "1 anna/0.wav anna/1.wav\n0 anna/0.wav ben/0.wav\n")
+    assert {e.id for e in splits.test} == {"anna0", "anna1", "ben0"}
+    assert not speakers_in(splits.train) & speakers_in((*splits.valid, *splits.test))
+    assert "share speakers" in splits.summary["drawn_by"]

@@ -63,6 +63,19 @@ def header_and_tensors(path):
         return json.loads(file.metadata()["earbit"]), tensors
 
 
+def test_a_head_of_an_early_version_is_read_with_the_best_point_of_its_sweep(run):
+    path = run[0] / "head.safetensors"
+    header, tensors = header_and_tensors(path)
+    point = header["point"]
+    header["sweep"] = {"key": "k", "points": [{**point, "lr": 9.0}, point], "best": 1}
+    for name in ("model_digest", "slots", "point"):
+        del header[name]
+    save_file(tensors, path, {"earbit": json.dumps(header)})
+    head = load_head(path)
+    assert (head.model_digest, head.slots) == ("", (("down", "left", "up"),))
+    assert asdict(head.point) == point
+
+
 def test_a_head_scores_other_features_of_the_same_shape(run, toy):
     folder, _, splits, _ = run
     metrics = scores(load_head(folder), toy.constant(splits), splits)

@@ -277,3 +277,18 @@ def test_without_a_longest_length_nothing_is_cropped(training):
     assert with_protocol(training, max_s=2.0).max_frames == 100
     fbank = replace(training.features, hop_samples=160)
     assert replace(with_protocol(training, max_s=2.0), features=fbank).max_frames == 200
+
+
+def test_another_seed_gives_other_dropout(training, monkeypatch):
+    """torch's generator for CPUs uses 32 bits of a seed."""
+    right, given = torch.manual_seed, []
+
+    def kept(seed):
+        given[-1].append(seed % 2**32)
+        return right(seed)
+
+    monkeypatch.setattr(torch, "manual_seed", kept)
+    for seed in (1, 2):
+        given.append([])
+        train_head(replace(with_protocol(training, n_steps=3), seed=seed), LR)
+    assert not set(given[0]) & set(given[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from earbit.errors import ConfigError
 from earbit.heads.head import HeadShape
 from earbit.heads.kinds.kind import Slots
@@ -16,7 +18,36 @@ from earbit.superb.rejection import without_rejection
 from earbit.superb.task import Task
 
 
-def open_teacher(where: str, task: Task) -> tuple[AudioModel, TrainedHead]:
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A fine-tuned model that teaches another one."""
+
+    where: str
+    model: AudioModel
+    trained: TrainedHead
+
+    def check(self, shape: HeadShape, slots: Slots) -> None:
+        """Raises ConfigError unless the head has this shape and these outputs."""
+        its = self.trained.head.shape
+        if (shape, slots) != (its, self.trained.slots):
+            raise ConfigError(
+                f"--teacher {self.where}: its outputs ({its.n_outputs}), layers "
+                f"({its.n_states - 1}) or widths ({its.width}, {its.d_hidden}) are not those of "
+                f"model, labels and settings ({shape.n_outputs}, {shape.n_states - 1}, "
+                f"{shape.width}, {shape.d_hidden}); give a fine-tuning of such a model on this "
+                "corpus"
+            )
+
+    def say_other_corpus(self, digest: str) -> None:
+        """Prints that it was trained on another corpus, or other splits, than that of a digest."""
+        if read_model_file(model_path(self.where)).origin.get("corpus") != digest:
+            say(
+                f"--teacher {self.where}: trained on another corpus or other splits; scores are "
+                "too good if it was trained on test clips of this run"
+            )
+
+
+def open_teacher(where: str, task: Task) -> Teacher:
     """Model and head of a fine-tuning; raises ConfigError if they do not belong together."""
     require_model(where)
     model, trained = load_model(where), without_rejection(load_head(where))
@@ -25,27 +56,4 @@ def open_teacher(where: str, task: Task) -> tuple[AudioModel, TrainedHead]:
             f"--teacher {where}: no fine-tuning on {task.name}; make one with `earbit superb MODEL "
             f"--task {task.name} --finetune --out DIR`"
         )
-    return model, trained
-
-
-def check_teacher(
-    where: str, trained: TrainedHead, shape: HeadShape, slots: Slots, corpus_digest: str
-) -> None:
-    """Raises ConfigError for a teacher whose head does not fit a run.
-
-    shape, slots: of the head of the run.  Prints that the teacher was trained on another corpus or
-    other splits.
-    """
-    its = trained.head.shape
-    if (shape, slots) != (its, trained.slots):
-        raise ConfigError(
-            f"--teacher {where}: its outputs ({its.n_outputs}), layers ({its.n_states - 1}) or "
-            f"widths ({its.width}, {its.d_hidden}) are not those of model, labels and settings "
-            f"({shape.n_outputs}, {shape.n_states - 1}, {shape.width}, {shape.d_hidden}); give a "
-            "fine-tuning of such a model on this corpus"
-        )
-    if read_model_file(model_path(where)).origin.get("corpus") != corpus_digest:
-        say(
-            f"--teacher {where}: trained on another corpus or other splits; scores are too good "
-            "if it was trained on test clips of this run"
-        )
+    return Teacher(where, model, trained)

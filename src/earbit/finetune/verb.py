@@ -21,7 +21,7 @@ from earbit.finetune.config import FinetuneConfig
 from earbit.finetune.loop import Clips, fine_tune
 from earbit.finetune.network import Network
 from earbit.finetune.score import score_network
-from earbit.finetune.teacher import check_teacher, open_teacher
+from earbit.finetune.teacher import Teacher, open_teacher
 from earbit.folder_lock import only_process_in
 from earbit.frames import MIN_SAMPLES, n_frames_of
 from earbit.heads.example import Example
@@ -30,6 +30,7 @@ from earbit.heads.kinds.kind import Slots
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.split_checks import require_parts, say_short, say_splits
 from earbit.heads.table import HEADS
+from earbit.heads.trials import digest_with_trials
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
@@ -65,7 +66,7 @@ class Run:
     splits: Splits[Example]
     model: AudioModel
     plan: Plan | None
-    teacher: tuple[AudioModel, TrainedHead] | None
+    teacher: Teacher | None
     config: FinetuneConfig
     seed: int
     resplit: bool
@@ -96,8 +97,8 @@ class Run:
             "rules": None if self.plan is None else self.plan.described(),
             "config": to_dict(self.config, without_later=True),
             "model": weights_digest(self.model),
-            "distilled_from": None if self.teacher is None else self.teacher[1].model_digest,
-            "corpus": self.corpus.digest,
+            "distilled_from": None if self.teacher is None else self.teacher.trained.model_digest,
+            "corpus": digest_with_trials(self.corpus, self.task.kind),
         }
 
 
@@ -119,8 +120,8 @@ def fine_tune_model(
 
     where: a model folder or file, quantized or not, or a preset.  data: as for `score_model`.
     changes: `field=value` of the `FinetuneConfig`.  plan: quantizes the model first, calibrated on
-    training clips.  teacher: folder of a fine-tuning on the same task and corpus, from whose head
-    the run starts.  export: scores the packed program.  Raises ConfigError and DataError, before
+    training clips.  teacher: folder of a fine-tuning on the same task, from whose head the run
+    starts.  export: scores the packed program.  Raises ConfigError and DataError, before
     any audio is decoded, for arguments that do not fit together.
     """
     require_pytorch(where, "--finetune")
@@ -140,7 +141,7 @@ def fine_tune_model(
         _, protocol = settings.of(task, work.hours)
         model = model_named(where, seed)
         taught = None if teacher is None else open_teacher(teacher, task)
-        config = _config(settings, task, protocol, taught and taught[1], changes)
+        config = _config(settings, task, protocol, taught.trained if taught else None, changes)
         run = Run(
             task=task,
             corpus=corpus,
@@ -152,8 +153,8 @@ def fine_tune_model(
             seed=seed,
             resplit=resplit,
         )
-        if teacher is not None and taught is not None:
-            check_teacher(teacher, taught[1], run.shape, run.slots, corpus.digest)
+        if taught is not None:
+            taught.check(run.shape, run.slots)
         runs.append(run)
     return [
         _run(run, out_dir if len(runs) == 1 else out_dir / run.task.name, export) for run in runs
@@ -231,7 +232,10 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
             lambda i: n_frames_of(waveforms[i].size),
         )
         network, described = _network(run, clips), run.description
-        teacher = None if run.teacher is None else Network(run.teacher[0], run.teacher[1].head)
+        teacher = None
+        if run.teacher is not None:
+            run.teacher.say_other_corpus(described["corpus"])
+            teacher = Network(run.teacher.model, run.teacher.trained.head)
         fine_tune(network, teacher, clips, run.config, out_dir, seed=run.seed, run=described)
         save_model(network.model, out_dir / MODEL_FILE_NAME, described)
         record = {"finetuned": True, "protocol_name": FINETUNED, **described}
@@ -264,7 +268,7 @@ def _network(run: Run, clips: Clips) -> Network:
         chosen = [audio[i] for i in clips_among(ids, seed)]
         model = student_of(model, run.plan, chosen, CalibrationConfig())
     if run.teacher is not None:
-        return Network(model, copy.deepcopy(run.teacher[1].head))
+        return Network(model, copy.deepcopy(run.teacher.trained.head))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Network(model, HEADS[run.task.head](run.shape))

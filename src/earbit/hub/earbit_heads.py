@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from earbit.errors import FormatError, shown
 from earbit.heads.kinds.kind import Slots
@@ -27,11 +30,11 @@ D_HIDDEN = 256
 def head_in(
     folder: Path, described: Mapping[str, Any], stored: Stored, *, is_unchanged: bool
 ) -> ImportedHead | None:
-    """The head of a folder; None without one, and for a head for text without a vocabulary.
+    """The head of a folder; None without one, and for text without a vocabulary that fits.
 
-    described: content of config.json.  is_unchanged: whether the encoder is the one that the head
-    was exported with; its threshold of rejection is left out otherwise.  Raises FormatError for
-    values that do not fit.
+    described: content of config.json.  is_unchanged: whether the encoder is the one that was
+    exported.  A threshold of rejection is left out if it or the head was trained since.  Raises
+    FormatError for values that do not fit.
     """
     tensors = {
         name.removeprefix(HEAD_PREFIX): tensor.read().float()
@@ -47,13 +50,14 @@ def head_in(
     task = _task(folder, given, is_text)
     n_outputs = len(tensors.get("output.bias", ()))
     if is_text:
-        if not (folder / VOCABULARY).is_file():
-            say(f"{folder}: no {VOCABULARY}, so the head for text has no symbols and is left out")
+        symbols = _symbols(folder, n_outputs)
+        if symbols is None:
             return None
-        slots = _symbols(folder, n_outputs)
+        slots: Slots = (symbols,)
     else:
         slots = _classes(folder, described, n_outputs)
     least = given.get("min_log_odds")
+    is_unchanged = is_unchanged and given.get("digest") == head_digest(tensors)
     if least is not None and not is_unchanged:
         say(
             f"{folder}: trained in transformers after its export, so its threshold of rejection "
@@ -84,18 +88,31 @@ def _task(folder: Path, given: Mapping[str, Any], is_text: bool) -> Task:
     )
 
 
-def _symbols(folder: Path, n_outputs: int) -> Slots:
-    names = {token: symbol for symbol, token in RENAMED.items()}
-    tokens = {index: token for token, index in json_object(folder / VOCABULARY).items()}
-    if sorted(tokens, key=str) != sorted(range(n_outputs), key=str) or tokens[0] != PAD:
-        raise FormatError(
-            f"{folder / VOCABULARY}: {len(tokens)} tokens; needed is one for each of the "
-            f"{n_outputs} outputs of the head, {PAD!r} the first"
+def head_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the tensors of a head, in float32."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _symbols(folder: Path, n_outputs: int) -> tuple[str, ...] | None:
+    """Names of the outputs of a head for text; None, with a line, where no vocabulary fits."""
+    path = folder / VOCABULARY
+    if not path.is_file():
+        say(f"{folder}: no {VOCABULARY}, so the head for text has no symbols and is left out")
+        return None
+    tokens = {index: token for token, index in json_object(path).items() if isinstance(index, int)}
+    if tokens.keys() != set(range(n_outputs)) or tokens[0] != PAD:
+        say(
+            f"{path}: needed is one token for each of the {n_outputs} outputs of the head, the "
+            f"first {PAD}; the head for text is left out"
         )
+        return None
+    names = {token: symbol for symbol, token in RENAMED.items()}
     symbols = (tokens[i] for i in range(1, n_outputs))
-    return (
-        (BLANK, *(" " if token == DELIMITER else names.get(token, token) for token in symbols)),
-    )
+    return (BLANK, *(" " if token == DELIMITER else names.get(token, token) for token in symbols))
 
 
 def _classes(folder: Path, described: Mapping[str, Any], n_outputs: int) -> Slots:

@@ -18,6 +18,7 @@ from earbit.heads.kinds.sequence import BLANK
 from earbit.heads.table import HEADS
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
+from earbit.nn.shapes_only import shapes_only
 from earbit.superb.head_file import GridPoint, TrainedHead
 from earbit.superb.imported import CTC, LABELS
 from earbit.superb.task import Task
@@ -54,7 +55,7 @@ class ImportedHead:
             n_outputs=n_outputs,
             d_hidden=self.d_hidden,
         )
-        with torch.random.fork_rng(devices=[]):
+        with shapes_only():  # sizes of a damaged file may take any memory
             head: Head = HEADS[self.task.head](shape)
         shapes = {name: tensor.shape for name, tensor in head.state_dict().items()}
         if shapes != {name: tensor.shape for name, tensor in self.tensors.items()}:
@@ -62,7 +63,7 @@ class ImportedHead:
                 f"the tensors of the head do not fit {n_outputs} outputs, hidden width "
                 f"{self.d_hidden} and {shape.n_states} states of width {shape.width}"
             )
-        head.load_state_dict(dict(self.tensors))
+        head.load_state_dict(dict(self.tensors), assign=True)
         return TrainedHead(
             task=self.task,
             head=head.eval(),

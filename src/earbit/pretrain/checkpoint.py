@@ -151,6 +151,17 @@ def check_same_run(folder: Path, run: dict[str, Any]) -> None:
         _same_run(newest, run, names=tuple(run))
 
 
+def description_in(folder: Path) -> dict[str, Any] | None:
+    """Description of the run of the newest checkpoint; None without one."""
+    newest = _newest(folder)
+    if newest is None:
+        return None
+    try:
+        return dict(json.loads((newest / "state.json").read_text(encoding="utf-8"))["run"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged(newest, error) from error
+
+
 def steps_done(folder: Path) -> int:
     """Number of updates in the newest checkpoint below `folder`; 0 without a checkpoint."""
     newest = _newest(folder)

@@ -22,7 +22,12 @@ from earbit.model import AudioModel
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.devices import device_named
-from earbit.pretrain.checkpoint import CHECKPOINTS, check_same_run, steps_done
+from earbit.pretrain.checkpoint import (
+    CHECKPOINTS,
+    check_same_run,
+    description_in,
+    steps_done,
+)
 from earbit.pretrain.hidden import require_phones, source_of_model
 from earbit.pretrain.loop import train
 from earbit.pretrain.objective import masked_units
@@ -68,11 +73,11 @@ def pretrain(recipe: RecipeConfig, out_dir: Path) -> dict[str, Any]:
     if recipe.iterations == 1:
         if (out_dir / "1" / CONFIG_NAME).is_file():
             raise ConfigError(f"{out_dir}: holds a run of two iterations; give another --out")
-        _check_stage(recipe, out_dir)
+        _check_stage(recipe, out_dir, opened)
         return _iteration(recipe, out_dir, opened)
     folders = {number: out_dir / str(number) for number in (1, 2)}
     stages = {number: recipe.stage(number) for number in (1, 2)}
-    _check_two(recipe, stages, folders, out_dir)
+    _check_two(recipe, stages, folders, out_dir, opened)
     with only_run_in(out_dir):
         first(lambda: _check_phones(recipe, folders[2] / UNITS, opened))
         first(lambda: _begin(recipe, stages[2], folders[2], out_dir))
@@ -103,12 +108,13 @@ def _check_two(
     stages: Mapping[int, RecipeConfig],
     folders: Mapping[int, Path],
     out_dir: Path,
+    opened: Opened,
 ) -> None:
     """Raises ConfigError if a folder holds a run of one iteration, or another run of two."""
     if (out_dir / CHECKPOINTS).exists():
         raise ConfigError(f"{out_dir}: holds a run of one iteration; give another --out")
     for number, stage in stages.items():
-        _check_stage(stage, folders[number])
+        _check_stage(stage, folders[number], opened)
     if not (folders[2] / UNITS / LABELS).is_file():
         return
     held = load(RecipeConfig, out_dir / CONFIG_NAME)
@@ -126,11 +132,18 @@ def _check_two(
         )
 
 
-def _check_stage(stage: RecipeConfig, folder: Path) -> None:
-    """Raises ConfigError, before any audio is read, if a folder holds another run or files."""
+def _check_stage(stage: RecipeConfig, folder: Path, opened: Opened) -> None:
+    """Raises ConfigError, before any audio is read, if a folder holds another run or files.
+
+    A corpus in another place is opened, and its digest compared.
+    """
     given = None if stage.units is None else units_in(Path(stage.units))
     check_is_ours(folder, "recipe")
-    check_same_run(folder / CHECKPOINTS, _description(stage, given))
+    known = _description(stage, given)
+    held = description_in(folder / CHECKPOINTS)
+    if held is not None and held.get("recipe", {}).get("corpus") != stage.corpus:
+        known["corpus"] = opened().digest
+    check_same_run(folder / CHECKPOINTS, known)
 
 
 def _check_phones(recipe: RecipeConfig, units_dir: Path, opened: Opened) -> None:

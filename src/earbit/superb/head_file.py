@@ -127,14 +127,16 @@ def _parsed(header: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedHead:
         raise ConfigError(f"head of format {header['format']!r}, this version reads {FORMAT!r}")
     task = IMPORTED.get(header["task"]) or task_named(header["task"])
     names = iter([str(name) for name in header["outputs"]])
-    sizes = header["slots"]
+    sizes = header.get("slots", [len(header["outputs"])])
     slots = tuple(tuple(next(names) for _ in range(size)) for size in sizes)
     shape = HeadShape(**header["shape"])
     if sum(map(len, slots)) != shape.n_outputs or next(names, None) is not None:
         raise ValueError(
             f"{len(header['outputs'])} names in slots of {sizes} for {shape.n_outputs} outputs"
         )
-    min_log_odds = header["min_log_odds"]
+    sweep = header.get("sweep", {})  # in place of `point` in version 0.1.0
+    point = header["point"] if "point" in header else sweep["points"][sweep["best"]]
+    min_log_odds = header.get("min_log_odds")
     # Building a head draws random weights; the global generator must keep its state.
     with torch.random.fork_rng(devices=[]):
         head = HEADS[task.head](shape)
@@ -143,7 +145,7 @@ def _parsed(header: dict[str, Any], tensors: dict[str, Tensor]) -> TrainedHead:
         task=task,
         head=head.eval(),
         slots=slots,
-        model_digest=str(header["model_digest"]),
-        point=GridPoint(**header["point"]),
+        model_digest=str(header.get("model_digest", "")),
+        point=GridPoint(**point),
         min_log_odds=None if min_log_odds is None else float(min_log_odds),
     )

@@ -44,8 +44,12 @@ def vector_splits(
     DataError for too few speakers, and if trials are impossible in a part.
     """
     splits = speaker_splits(examples, split_of)
-    if splits.summary["n_shared_speakers"]:
-        splits, split_of = speaker_splits(examples, {}), {}
+    of_train, of_valid, of_test = ({e.target for e in getattr(splits, n)} for n in NAMES)
+    if of_train & (of_valid | of_test):
+        # Test clips stay, if their speakers are in no other part: those of given trials.
+        is_kept = not of_test & (of_train | of_valid)
+        split_of = {i: s for i, s in split_of.items() if is_kept and s == "test"}
+        splits = speaker_splits(examples, split_of)
         drawn_by = f"{splits.summary['drawn_by']}, since the corpus' splits share speakers"
         splits = replace(splits, summary={**splits.summary, "drawn_by": drawn_by})
     n_needed = 2 * (1 + len(set(NAMES[1:]) - set(split_of.values())))

@@ -15,6 +15,7 @@ from transformers.utils import logging
 
 from earbit.errors import UnsupportedError
 from earbit.hub.earbit_folder import WEIGHTS
+from earbit.hub.earbit_heads import head_digest
 from earbit.hub.file_names import CARD, PREPROCESSOR
 from earbit.hub.hf.configuration import EarbitConfig
 from earbit.hub.hf.hubert import as_hubert, why_not_hubert
@@ -160,6 +161,7 @@ def _with_head(model: AudioModel, head: TrainedHead, origin: dict[str, Any]) -> 
             "n_outputs": shape.n_outputs,
             "d_hidden": shape.d_hidden,
             "min_log_odds": head.min_log_odds,
+            "digest": head_digest(head.head.state_dict()),
         },
         origin=origin,
         **labels,
