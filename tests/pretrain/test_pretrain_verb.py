@@ -167,12 +167,10 @@ def test_units_that_are_not_there_or_differ_from_those_of_the_run_are_refused(me
     with pytest.raises(DataError, match="no labels.safetensors"):
         pretrain(dataclasses.replace(recipe(melodies), units=str(tmp_path)), tmp_path / "run")
     pretrain(recipe(melodies), tmp_path / "run")
-    for n_units, named in ((7, "n_units=4, here model.n_units=7"), (4, "a run with other units")):
-        folder = tmp_path / f"units-{n_units}"
-        units(str(melodies), folder, UnitConfig(n_units=n_units, seed=5))
-        given = dataclasses.replace(recipe(melodies), units=str(folder))
-        with pytest.raises(ConfigError, match=named):
-            pretrain(given, tmp_path / "run")
+    units(str(melodies), tmp_path / "units", UnitConfig(n_units=7, seed=5))
+    given = dataclasses.replace(recipe(melodies), units=str(tmp_path / "units"))
+    with pytest.raises(ConfigError, match="units=null.*here units="):
+        pretrain(given, tmp_path / "run")
 
 
 def never_decodes(*_, **__):
