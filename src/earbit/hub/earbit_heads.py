@@ -60,7 +60,7 @@ def head_in(
     is_unchanged = is_unchanged and given.get("digest") == head_digest(tensors)
     if least is not None and not is_unchanged:
         say(
-            f"{folder}: trained in transformers after its export, so its threshold of rejection "
+            f"{folder}: its weights have changed since the export, so its threshold of rejection "
             "is left out; earbit superb finds one for a new head"
         )
         least = None
