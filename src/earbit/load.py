@@ -11,7 +11,7 @@ import torch
 from earbit.config import override
 from earbit.errors import ConfigError, FormatError, UnsupportedError
 from earbit.model import AudioModel, ModelConfig
-from earbit.model_file import read_model_file
+from earbit.model_file import origin_of, read_model_file
 from earbit.model_names import model_path, require_model
 from earbit.nn.precision import Granularity, Precision
 from earbit.nn.shapes_only import shapes_only
@@ -64,7 +64,7 @@ def random_model(config: ModelConfig, seed: int) -> AudioModel:
 def refuse_quantized(where: str, model: AudioModel, cure: str) -> None:
     """Raises ConfigError if the model of a preset or path is quantized; cure: the remedy."""
     if quantized_leaves_of(model):
-        origin = read_model_file(model_path(where)).origin
+        origin = origin_of(model_path(where))
         plan = f" under {origin['plan']}" if "plan" in origin else ""
         raise ConfigError(f"{where}: quantized already{plan}; {cure}")
 

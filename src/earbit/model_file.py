@@ -6,7 +6,8 @@ The metadata holds the precision of every leaf; `earbit.load` builds the model f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,32 +78,54 @@ def save_model(model: AudioModel, path: str | Path, origin: Mapping[str, Any]) -
 
 def read_model_file(path: Path) -> ModelFile:
     """Reads a model file; raises FormatError if it is damaged, foreign or incompatible."""
-    if not path.is_file():
-        raise FormatError(f"{path}: no such file; give a model file of earbit or its folder")
-    refuse_foreign(path, WANTED)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header_text = (file.metadata() or {}).get(METADATA_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise FormatError(
-            f"{path}: not a readable safetensors file ({error}); give a model that earbit wrote"
-        ) from error
-    if header_text is None:
-        raise FormatError(f"{path}: a file of earbit, but no model; give {WANTED}")
-    try:
-        header = json.loads(header_text)
-        if header["format"] != FORMAT:
-            raise FormatError(
-                f"{path}: format {header['format']!r}, this version reads {FORMAT!r}; "
-                "for an exported program, give the model that it was exported from"
-            )
+    header, tensors = _read(path, with_tensors=True)
+    with _damage_named(path):
         config: ModelConfig = from_dict(ModelConfig, header["config"], where="config")
         precisions = {n: Precision(*bits) for n, bits in header["precisions"].items()}
         granularities: dict[str, Granularity] = from_dict(
             dict[str, Granularity], header["granularities"], "granularities"
         )
         return ModelFile(config, precisions, granularities, dict(header["origin"]), tensors)
+
+
+def origin_of(path: Path) -> dict[str, Any]:
+    """Provenance in a model file, whose tensors are not read; raises as `read_model_file` does."""
+    header, _ = _read(path, with_tensors=False)
+    with _damage_named(path):
+        return dict(header["origin"])
+
+
+def _read(path: Path, *, with_tensors: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Metadata of a model file of this format, and its tensors or none."""
+    if not path.is_file():
+        raise FormatError(f"{path}: no such file; give a model file of earbit or its folder")
+    refuse_foreign(path, WANTED)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header_text = (file.metadata() or {}).get(METADATA_KEY)
+            names = file.keys() if with_tensors else ()
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise FormatError(
+            f"{path}: not a readable safetensors file ({error}); give a model that earbit wrote"
+        ) from error
+    if header_text is None:
+        raise FormatError(f"{path}: a file of earbit, but no model; give {WANTED}")
+    with _damage_named(path):
+        header: dict[str, Any] = json.loads(header_text)
+        if header["format"] != FORMAT:
+            raise FormatError(
+                f"{path}: format {header['format']!r}, this version reads {FORMAT!r}; "
+                "for an exported program, give the model that it was exported from"
+            )
+    return header, tensors
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Context that raises FormatError for values of the metadata that cannot be used."""
+    try:
+        yield
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, FormatError):
             raise

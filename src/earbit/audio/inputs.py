@@ -34,7 +34,7 @@ class Input:
     ignored: tuple[str, ...] = ()
     """One line for the user about each kind of file that is not read, and each folder left out."""
     is_labelled: bool = True
-    """Whether items may have labels, as those of a manifest do."""
+    """False for a plain folder of audio, which has no labels."""
 
     def usable(self, rejected: list[Rejected]) -> Iterator[Utterance]:
         """Yields the usable utterances and appends everything else to `rejected`."""

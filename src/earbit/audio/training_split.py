@@ -59,7 +59,7 @@ class Parts:
                 self._samples_of_tenth[split] += n_samples
 
     def tables(self, corpus_name: str) -> tuple[ClipTable, ClipTable]:
-        """Training and validation clips. Raises DataError if there are none of either."""
+        """Training and validation clips; raises DataError if one of the sets is empty."""
         has_valid = self._n_clips["valid"] > 0
         drawn_from = (None,) if has_valid else (None, "train")
         is_drawn = self._drawing(drawn_from, at_least=0 if has_valid else 1)

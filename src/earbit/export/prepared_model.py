@@ -14,7 +14,7 @@ from earbit.export.head import ModelHead, head_of
 from earbit.load import preset_or_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.model_file import read_model_file
+from earbit.model_file import origin_of
 from earbit.model_names import model_path
 from earbit.presets import PRESETS
 from earbit.progress import say
@@ -112,7 +112,7 @@ def _ancestors(where: str, given: AudioModel, model: AudioModel) -> list[str]:
     """Digests of the models that a model was quantized from, by a plan now or in training."""
     found = [] if given is model else [weights_digest(given)]
     if where not in PRESETS:
-        origin = read_model_file(model_path(where)).origin
+        origin = origin_of(model_path(where))
         found += [str(digest) for digest in origin.get("ancestors", [])]
     return found
 

@@ -94,9 +94,8 @@ class _Tuning:
     def __post_init__(self) -> None:
         n_layers, config = self.network.model.config.encoder.n_layers, self.config
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
-        self.scaler.scale(
-            torch.zeros((), device=self.device)
-        )  # allocates its state, which checkpoints restore
+        # Allocates the state of the scaler, which checkpoints restore.
+        self.scaler.scale(torch.zeros((), device=self.device))
         self.optimiser = build_optimiser(
             self.network, config.optimiser, lambda name: lr_factor(name, n_layers, config)
         )

@@ -10,7 +10,7 @@ from earbit.heads.kinds.kind import Slots
 from earbit.load import load_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.model_file import read_model_file
+from earbit.model_file import origin_of
 from earbit.model_names import model_path, require_model
 from earbit.progress import say
 from earbit.superb.head_file import TrainedHead, load_head
@@ -40,7 +40,7 @@ class Teacher:
 
     def say_other_corpus(self, digest: str) -> None:
         """Prints that it was trained on another corpus, or other splits, than that of a digest."""
-        if read_model_file(model_path(self.where)).origin.get("corpus") != digest:
+        if origin_of(model_path(self.where)).get("corpus") != digest:
             say(
                 f"--teacher {self.where}: trained on another corpus or other splits; scores are "
                 "too good if it was trained on test clips of this run"

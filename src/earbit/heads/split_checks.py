@@ -34,6 +34,6 @@ def say_short(
 
 
 def say_splits(task: str, splits: Splits[Example]) -> None:
-    """Prints how splits that are not those of the corpus were drawn; task: its name."""
+    """Prints the origin of drawn splits; nothing for splits of the corpus.  task: its name."""
     if (drawn_by := splits.summary.get("drawn_by", "corpus")) != "corpus":
         say(f"splits for {task}: {drawn_by}")

@@ -15,6 +15,7 @@ from earbit.heads.kinds.sequence import BLANK
 from earbit.hub.file_names import CONFIG, VOCABULARY
 from earbit.hub.heads import ImportedHead
 from earbit.hub.hugging_face_config import json_object
+from earbit.hub.hugging_face_heads import labels_of
 from earbit.hub.stored_tensors import Stored
 from earbit.hub.tokenizer import DELIMITER, PAD, RENAMED
 from earbit.progress import say
@@ -55,7 +56,7 @@ def head_in(
             return None
         slots: Slots = (symbols,)
     else:
-        slots = _classes(folder, described, n_outputs)
+        slots = (tuple(labels_of(folder, described, n_outputs)),)
     least = given.get("min_log_odds")
     is_unchanged = is_unchanged and given.get("digest") == head_digest(tensors)
     if least is not None and not is_unchanged:
@@ -113,10 +114,3 @@ def _symbols(folder: Path, n_outputs: int) -> tuple[str, ...] | None:
     names = {token: symbol for symbol, token in RENAMED.items()}
     symbols = (tokens[i] for i in range(1, n_outputs))
     return (BLANK, *(" " if token == DELIMITER else names.get(token, token) for token in symbols))
-
-
-def _classes(folder: Path, described: Mapping[str, Any], n_outputs: int) -> Slots:
-    names = described.get("id2label") or {}
-    if not isinstance(names, dict):
-        raise FormatError(f"{folder / CONFIG}: id2label={shown(names)}; allowed: names by number")
-    return (tuple(str(names.get(str(i), f"LABEL_{i}")) for i in range(n_outputs)),)

@@ -11,7 +11,7 @@ from torch import Tensor
 from earbit.extras import imported
 from earbit.load import load_model
 from earbit.model import AudioModel, ModelOutput
-from earbit.model_file import read_model_file, save_model
+from earbit.model_file import origin_of, save_model
 from earbit.model_names import MODEL_FILE_NAME
 
 imported("huggingface_hub", "hf", "earbit.hub.hub_model")
@@ -61,4 +61,4 @@ class HubModel(  # type: ignore[call-arg]
             names = ("revision", "cache_dir", "force_download", "local_files_only", "token")
             chosen = {name: download[name] for name in names if name in download}
             path = Path(hf_hub_download(model_id, MODEL_FILE_NAME, **chosen))
-        return cls(load_model(path), read_model_file(path).origin).to(map_location)
+        return cls(load_model(path), origin_of(path)).to(map_location)

@@ -98,11 +98,8 @@ def _classes(
 ) -> tuple[ImportedHead, list[str]]:
     projector = _linear(folder, stored, _CLASSES[:2], config.encoder.d_model)
     classifier = _linear(folder, stored, _CLASSES[2:], len(projector[0]))
-    names = described.get("id2label") or {}
-    if not isinstance(names, dict):
-        raise FormatError(f"{folder / CONFIG}: id2label={shown(names)}; allowed: names by number")
-    n_states, n_outputs = config.encoder.n_layers + 1, len(classifier[0])
-    labels = [str(names.get(str(i), f"LABEL_{i}")) for i in range(n_outputs)]
+    n_states = config.encoder.n_layers + 1
+    labels = labels_of(folder, described, len(classifier[0]))
     logits, taken = last_state(n_states), list(_CLASSES)
     if described.get("use_weighted_layer_sum"):
         logits = _read(folder, stored, "layer_weights")
@@ -112,6 +109,14 @@ def _classes(
                 f"{folder}: layer_weights of shape {tuple(logits.shape)} for {n_states} states"
             )
     return class_head(projector, classifier, labels, logits_L=logits), taken
+
+
+def labels_of(folder: Path, described: Mapping[str, Any], n_outputs: int) -> list[str]:
+    """Names of the classes in config.json, LABEL_i where there is none."""
+    names = described.get("id2label") or {}
+    if not isinstance(names, dict):
+        raise FormatError(f"{folder / CONFIG}: id2label={shown(names)}; allowed: names by number")
+    return [str(names.get(str(i), f"LABEL_{i}")) for i in range(n_outputs)]
 
 
 def _linear(

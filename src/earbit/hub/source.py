@@ -12,7 +12,7 @@ from earbit.errors import FormatError
 from earbit.export.prepared_model import prepared_model
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.model_file import read_model_file
+from earbit.model_file import origin_of
 from earbit.model_names import model_path
 from earbit.presets import PRESETS
 from earbit.progress import say
@@ -65,7 +65,7 @@ def open_source(
     if where in PRESETS:
         origin: dict[str, Any] = {"stage": "random weights", "preset": where, "seed": seed}
     else:
-        origin = read_model_file(model_path(where)).origin
+        origin = origin_of(model_path(where))
     if plan is not None:
         origin = origin | {"plan": plan, "calibration": corpus or "noise"}
     if model.head is not None:

@@ -28,7 +28,7 @@ from earbit.files import make_folder, write_json, write_text
 from earbit.frames import MIN_SAMPLES
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
-from earbit.model_file import read_model_file, save_model
+from earbit.model_file import origin_of, save_model
 from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import Granularity
@@ -177,7 +177,7 @@ def quantize_on(
         ancestors = [*ancestors, weights_digest(teacher)]
         teacher, of_stage = _train_stage(teacher, stage, config, data, ancestors)
         figures.append(of_stage)
-    origin = read_model_file(stages[-1].folder / MODEL_FILE_NAME).origin
+    origin = origin_of(stages[-1].folder / MODEL_FILE_NAME)
     save_model(teacher, out_dir / MODEL_FILE_NAME, origin)
     write_text(out_dir / "leaves.txt", leaves_text(report_of(teacher)))
     precisions = {name: str(precision) for name, precision in precisions_of(teacher).items()}

@@ -15,7 +15,7 @@ from earbit.errors import ConfigError
 from earbit.folder_lock import only_process_in
 from earbit.load import preset_or_model, refuse_quantized
 from earbit.model import AudioModel
-from earbit.model_file import read_model_file
+from earbit.model_file import origin_of
 from earbit.model_names import model_path
 from earbit.nn.filterbank import FilterbankConfig
 from earbit.nn.leaves import leaves_of
@@ -105,7 +105,7 @@ def quantize(
     if where not in PRESETS:
         cure = "give the full-precision model that it was made from"
         refuse_quantized(where, teacher, cure)
-        origin = read_model_file(model_path(where)).origin
+        origin = origin_of(model_path(where))
         units = _units_beside(model_path(where), origin) if teacher.head is not None else None
     has_units = units is not None
     size = sum(parameter.numel() for parameter in teacher.parameters())

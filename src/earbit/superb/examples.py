@@ -63,8 +63,8 @@ def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
     of_parts = {**splits.trials, "test": trials} if trials else splits.trials
     summary = {**splits.summary, f"n_without_{task.label}": n_without}
     if task.kind == "vector":
-        drawn_by = TRIALS_NAME if trials else "drawn"
-        summary |= {"trials": drawn_by, "n_trials": {n: len(of_parts[n]) for n in of_parts}}
+        summary["trials"] = TRIALS_NAME if trials else "drawn"
+        summary["n_trials"] = {name: len(of_part) for name, of_part in of_parts.items()}
     return replace(splits, trials=of_parts, summary=summary)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,12 @@ def run_task(
             best = trained
     save_head(out_dir / HEAD_NAME, best)
     setting = best_setting(best, features, splits)
-    cases = cases_by_setting(best, features, splits, "test")
+    heads = sweep if task.picked_on_test == "setting" else [best]
+    tested = {head.point.lr: cases_by_setting(head, features, splits, "test") for head in heads}
+    cases = tested[best.point.lr]
     score = {
         **score_of(best, setting, cases[setting], features, splits, seed),
-        **_picked_on_test(training, sweep),
+        **_picked_on_test(task, sweep, tested.values()),
         **_with_lm(best, features, splits, lm, seed),
         "lr": best.point.lr,
         "grid": [asdict(trained.point) for trained in sweep],
@@ -75,14 +77,15 @@ def run_task(
     return score, best, cases[setting]
 
 
-def _picked_on_test(training: Training, sweep: Sequence[TrainedHead]) -> dict[str, Any]:
+def _picked_on_test(
+    task: Task, sweep: Sequence[TrainedHead], tested: Iterable[Mapping[Any, Cases]]
+) -> dict[str, Any]:
     """The best value on the test clips of all heads, and checkpoints or settings of each."""
-    task, metric = training.task, METRICS[training.task.metrics[0]]
+    metric = METRICS[task.metrics[0]]
     if not task.picked_on_test:
         return {}
     values = [trained.point.test_value for trained in sweep]
     if task.picked_on_test == "setting":
-        tested = [cases_by_setting(t, training.features, training.splits, "test") for t in sweep]
         values = [metric.of(cases) for of_head in tested for cases in of_head.values()]
     finite = [value for value in values if value is not None and math.isfinite(value)]
     best = max if metric.higher_is_better else min
@@ -147,7 +150,7 @@ def check_protocol(task: Task, protocol: Protocol) -> None:
 
 
 def _check_clips(training: Training) -> None:
-    splits, clips = training.splits, training.features.clips
+    task, splits, clips = training.task, training.splits, training.features.clips
     require_parts(splits, "scoring")
     for name in NAMES:
         missing = [example.id for example in getattr(splits, name) if example.id not in clips]
@@ -156,5 +159,4 @@ def _check_clips(training: Training) -> None:
                 f"{len(missing)} {name} clips have no features, first {missing[0]!r}; "
                 "compute them for every clip of the splits"
             )
-    task = training.task
     say_short(KINDS[task.kind], task.label, splits.train, lambda i: frames_in(clips, i))

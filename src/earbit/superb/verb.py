@@ -111,9 +111,7 @@ def score_model(
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen, **record},
         "rules": made.plan.described() if made and made.plan else None,
         "model": upstream.digest,
-        "corpus": {
-            work.task.name: digest_with_trials(work.corpus, work.task.kind) for work in works
-        },
+        "corpus": {w.task.name: digest_with_trials(w.corpus, w.task.kind) for w in works},
     }
     found: dict[str, dict[str, Any]] = {}
     with only_process_in(out_dir):

@@ -32,7 +32,12 @@ def require_upstream(where: str) -> None:
         require_model(where.removeprefix(RANDOM_PREFIX))
 
 
+def is_pytorch(where: str) -> bool:
+    """Whether an upstream is a model in PyTorch."""
+    return not (where == FBANK or where.startswith(FOLDER_PREFIX) or is_program(where))
+
+
 def require_pytorch(where: str, option: str) -> None:
     """Raises ConfigError for an upstream that is no model in PyTorch; option: what needs one."""
-    if where == FBANK or where.startswith(FOLDER_PREFIX) or is_program(where):
+    if not is_pytorch(where):
         raise ConfigError(f"{where} with {option}, which needs a model folder or a preset")

@@ -14,7 +14,7 @@ from earbit.frames import HOP_SAMPLES
 from earbit.load import preset_or_model, random_model
 from earbit.model import AudioModel
 from earbit.model_digest import features_digest, weights_digest
-from earbit.model_file import read_model_file
+from earbit.model_file import origin_of
 from earbit.model_names import model_path
 from earbit.nn.devices import TrainPrecision, autocast, device_named
 from earbit.nn.leaves import MatMul
@@ -31,6 +31,7 @@ from earbit.upstream.names import (
     FOLDER_PREFIX,
     RANDOM_PREFIX,
     is_program,
+    is_pytorch,
     require_pytorch,
     require_upstream,
 )
@@ -94,10 +95,9 @@ def model_named(where: str, seed: int) -> AudioModel:
 
 def is_finetuned(where: str) -> bool:
     """Whether the model of a file or folder was trained with the head of a task."""
-    if where in (FBANK, *PRESETS) or where.startswith((FOLDER_PREFIX, RANDOM_PREFIX)):
+    if not is_pytorch(where) or where in PRESETS or where.startswith(RANDOM_PREFIX):
         return False
-    is_model = not is_program(where)
-    return is_model and read_model_file(model_path(where)).origin.get("stage") == "finetune"
+    return bool(origin_of(model_path(where)).get("stage") == "finetune")
 
 
 def model_upstream(

@@ -11,6 +11,7 @@ from earbit.config import from_dict, to_dict
 from earbit.frames import HOP_SAMPLES
 from earbit.heads.head import HeadShape
 from earbit.hub.earbit_folder import MODEL_TYPE
+from earbit.hub.earbit_heads import D_HIDDEN
 from earbit.load import built_model
 from earbit.model import AudioModel, ModelConfig
 from earbit.model_file import quantization_of
@@ -73,13 +74,13 @@ class EarbitConfig(PreTrainedConfig):
         return built_model(self.model_config, precisions, self.granularities)
 
     def head_shape(self, n_outputs: int) -> HeadShape:
-        """Sizes of the head for a number of outputs; its hidden width is 256 if none is given."""
+        """Sizes of the head for a number of outputs; its hidden width is D_HIDDEN by default."""
         encoder = self.model_config.encoder
         return HeadShape(
             n_states=encoder.n_layers + 1,
             width=encoder.d_model,
             n_outputs=n_outputs,
-            d_hidden=self.head.get("d_hidden", 256),
+            d_hidden=self.head.get("d_hidden", D_HIDDEN),
         )
 
     @property

@@ -12,7 +12,7 @@ import torch
 from earbit.errors import ConfigError
 from earbit.load import preset_or_model, refuse_quantized, refuse_settings
 from earbit.model import AudioModel
-from earbit.model_file import read_model_file
+from earbit.model_file import origin_of
 from earbit.model_names import distinct_models, model_path
 from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import leaves_of
@@ -101,7 +101,7 @@ def _student(where: str, teacher_where: str) -> Subject:
             f"--teacher {teacher_where}: another architecture than {where}; give the model that it "
             "was made from"
         )
-    plan = str(read_model_file(model_path(where)).origin.get("plan", "unknown"))
+    plan = str(origin_of(model_path(where)).get("plan", "unknown"))
     return Subject(where, plan, teacher_where, teacher, student)
 
 
