@@ -81,10 +81,16 @@ struct earbit_stream {
   std::vector<UnreadRows> rows;  // of the values of the head
   std::optional<GreedyText> decoder;
   std::string text;  // that did not fit
+  bool is_broken = false;
 
   const Program& graph() const { return *program->loaded.program; }
 
+  void expect_whole() const {
+    if (is_broken) throw BadArgument("rows of the stream were lost; reset it for other audio");
+  }
+
   void take() {
+    is_broken = true;  // an exception would lose what the stream has given
     const std::vector<Value> values = stream->take();
     if (has_frames) frames.add(values.front());
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -92,6 +98,7 @@ struct earbit_stream {
       const bool is_window = is_per_clip(*program->loaded.head);
       if (is_window && rows[i].rows() > window) rows[i].drop(rows[i].rows() - window);
     }
+    is_broken = false;
   }
 
   void begin() {
@@ -99,6 +106,7 @@ struct earbit_stream {
     for (UnreadRows& one : rows) one.floats.clear();
     if (program->loaded.head) decoder.emplace(program->loaded.head->labels);
     text.clear();
+    is_broken = false;
   }
 
   const Head& scored() const {
@@ -198,6 +206,7 @@ earbit_status earbit_stream_accept(earbit_stream* stream, const float* samples, 
     require(samples != nullptr || n_samples == 0, "samples");
     require_range("n_samples", n_samples, 0, EARBIT_MAX_SAMPLES);
     require_finite(samples, n_samples);
+    stream->expect_whole();
     CancelledSince cancel(*stream->program);
     stream->stream->accept(samples, n_samples, &cancel);
     stream->take();
@@ -206,6 +215,7 @@ earbit_status earbit_stream_accept(earbit_stream* stream, const float* samples, 
 
 earbit_status earbit_stream_finish(earbit_stream* stream) {
   return on_stream(stream, [&] {
+    stream->expect_whole();
     CancelledSince cancel(*stream->program);
     stream->stream->finish(&cancel);
     stream->take();

@@ -20,7 +20,7 @@ constexpr const char* kModelFormats = "earbit-model-";
 constexpr const char* kHeadFormats = "earbit-head-";
 constexpr const char* kMetadataKey = "earbit";
 constexpr const char* kChecksumKey = "earbit-checksum";  // checksum of the other value
-constexpr size_t kMaxOps = 100'000;
+constexpr size_t kMaxOps = 10'000;
 // Maximum memory of all values per frame, in bytes per byte of the file.  Models need less than 1.
 // Without a limit, a small file could request any amount of memory.
 constexpr int64_t kMaxGrowth = 16;

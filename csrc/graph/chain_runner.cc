@@ -20,13 +20,21 @@ double seconds_since(Clock::time_point start) {
 }  // namespace
 
 ChainRunner::ChainRunner(const std::vector<Step>& steps, const Plan& plan, Memory& memory,
-                         int n_threads, Cancel* cancel)
+                         int n_threads)
     : steps_(steps),
       plan_(plan),
       n_threads_(n_threads),
-      cancel_(cancel),
       views_(steps.size() + 1),
       workers_(n_threads, Worker(memory)) {}
+
+void ChainRunner::begin(Cancel* cancel) {
+  cancel_ = cancel;
+  caller_ = std::this_thread::get_id();
+}
+
+void ChainRunner::release() {
+  for (Worker& worker : workers_) worker.scratch.release();
+}
 
 void ChainRunner::measure() {
   is_measured_ = true;

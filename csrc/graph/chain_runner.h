@@ -17,9 +17,14 @@ namespace earbit {
 
 class ChainRunner {
  public:
-  // cancel: may be null.  Everything outlives the runner, which runs on the thread that makes it.
-  ChainRunner(const std::vector<Step>& steps, const Plan& plan, Memory& memory, int n_threads,
-              Cancel* cancel);
+  // Everything outlives the runner.
+  ChainRunner(const std::vector<Step>& steps, const Plan& plan, Memory& memory, int n_threads);
+
+  // Runs on this thread from now on.  cancel: may be null, outlives the calls of this thread.
+  void begin(Cancel* cancel);
+
+  // Gives the memory of blocks back until the next run.
+  void release();
 
   // Says where rows of a value that is given or has a slot are.
   void place(int id, const View& view) { views_[id] = view; }
@@ -60,8 +65,8 @@ class ChainRunner {
   const std::vector<Step>& steps_;
   const Plan& plan_;
   int n_threads_;
-  Cancel* cancel_;
-  const std::thread::id caller_ = std::this_thread::get_id();
+  Cancel* cancel_ = nullptr;
+  std::thread::id caller_;
   std::chrono::steady_clock::time_point last_poll_{};
   std::vector<View> views_;  // of every value outside of blocks
   std::vector<Worker> workers_;

@@ -12,7 +12,9 @@ Executor::Executor(const std::vector<Step>& steps, const Plan& plan,
       plan_(plan),
       n_rows_(n_rows),
       memory_(memory),
-      runner_(steps, plan, memory, n_threads, cancel) {}
+      runner_(steps, plan, memory, n_threads) {
+  runner_.begin(cancel);
+}
 
 std::vector<Value> Executor::run(const std::vector<View>& given) {
   expect_sizes(given);
@@ -33,8 +35,13 @@ std::vector<Value> Executor::run(const std::vector<View>& given) {
     runner_.run_whole(chain, n_rows_[chain.steps.front() + 1]);
     for (int slot : chain.frees) slots_[slot] = nullptr;
   }
+  const std::vector<int>& outputs = plan_.wanted.outputs;
   std::vector<Value> results;
-  for (int id : plan_.wanted.outputs) results.push_back(value_of(id, given));
+  for (auto id = outputs.begin(); id != outputs.end(); ++id) {
+    const bool is_repeated = std::find(outputs.begin(), id, *id) != id;
+    Value value = value_of(*id, given);
+    results.push_back(is_repeated ? copy_of(View::of(value)) : std::move(value));
+  }
   return results;
 }
 
@@ -51,7 +58,10 @@ Value Executor::value_of(int id, const std::vector<View>& given) const {
     return Value::in(slots_[place.index], steps_[id - 1].op->type(), n_rows_[id]);
   }
   const auto at = std::find(plan_.wanted.given.begin(), plan_.wanted.given.end(), id);
-  const View& view = given[at - plan_.wanted.given.begin()];
+  return copy_of(given[at - plan_.wanted.given.begin()]);
+}
+
+Value Executor::copy_of(const View& view) const {
   Value copy = Value::make(memory_, view.type, view.rows.size());
   std::memcpy(copy.data(), view.data, static_cast<size_t>(view.type.bytes(view.rows.size())));
   return copy;

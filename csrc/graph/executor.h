@@ -27,6 +27,7 @@ class Executor {
  private:
   void expect_sizes(const std::vector<View>& given) const;
   Value value_of(int id, const std::vector<View>& given) const;
+  Value copy_of(const View& view) const;
 
   const std::vector<Step>& steps_;
   const Plan& plan_;

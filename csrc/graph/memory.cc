@@ -34,8 +34,9 @@ void* allocate(size_t n_bytes) {
   return ::operator new(n_bytes, std::align_val_t{Memory::kAlignment});
 }
 
-// Maximum size of unused blocks in bytes.
+// Maximum size of unused blocks in bytes, and their number, because all are looked through.
 constexpr size_t kMaxUnused = size_t{256} << 20;
+constexpr size_t kMaxBlocks = 1024;
 
 }  // namespace
 
@@ -80,7 +81,8 @@ void Memory::trim() noexcept {
 
 void Memory::put_back(const Block& block) noexcept {
   if (const std::unique_lock lock(mutex_, std::try_to_lock); lock) {
-    if (kIsUsedAgain && n_unused_bytes_ + block.size <= kMaxUnused) {
+    const bool fits = n_unused_bytes_ + block.size <= kMaxUnused && unused_.size() < kMaxBlocks;
+    if (kIsUsedAgain && fits) {
       try {
         unused_.push_back(block);
         n_unused_bytes_ += block.size;

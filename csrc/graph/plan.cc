@@ -106,12 +106,11 @@ class Planner {
     if (x.is_given || x.is_output || !steps_[s].op->can_overwrite(k)) return false;
     if (plan_.wanted.is_streamed && leaves_chain(x)) return false;
     if (row_bytes_[id] != row_bytes_[s + 1]) return false;
+    if (x.readers.back().order > y.order) return false;  // readers are in order
     int n_own = 0;
     for (const Reader& reader : x.readers) {
       if (reader.step == s) {
         ++n_own;
-      } else if (reader.order > y.order) {
-        return false;
       } else if (values_[reader.step + 1].chain == y.chain && !reads_rows(reader.step, id)) {
         return false;
       }
@@ -185,10 +184,11 @@ class Planner {
   // others, because callers keep them.
   void place_in_slot(const Group& group) {
     int best = -1;
-    for (int i = 0; i < static_cast<int>(slots_.size()); ++i) {
+    const bool may_share = Memory::kIsUsedAgain && !plan_.wanted.is_streamed &&
+                           group.last_chain != INT_MAX;
+    for (int i = 0; may_share && i < static_cast<int>(slots_.size()); ++i) {
       const Group& slot = slots_[i];
-      const bool is_free = Memory::kIsUsedAgain && !plan_.wanted.is_streamed &&
-                           group.last_chain != INT_MAX && slot.last_chain < group.first_chain &&
+      const bool is_free = slot.last_chain < group.first_chain &&
                            slot.n_bytes >= group.n_bytes && slot.n_bytes / 2 <= group.n_bytes;
       if (is_free && (best < 0 || slot.n_bytes < slots_[best].n_bytes)) best = i;
     }

@@ -10,10 +10,11 @@ void* Scratch::take_bytes(size_t n_bytes) {
   // With the address sanitizer everything has a block of its own.
   if (blocks_.empty() || size_ - used_ < n_bytes || !Memory::kIsUsedAgain) {
     blocks_.reserve(blocks_.size() + 1);
-    blocks_.push_back(memory_->take(n_bytes));
-    size_ = n_bytes;
+    const size_t size = blocks_.empty() ? std::max(n_bytes, least_) : n_bytes;
+    blocks_.push_back(memory_->take(size));
+    size_ = size;
     used_ = 0;
-    total_ += n_bytes;
+    total_ += size;
   }
   char* data = static_cast<char*>(blocks_.back().get()) + used_;
   used_ += n_bytes;
@@ -31,6 +32,12 @@ void Scratch::clear() {
     take_bytes(total);
     used_ = 0;
   }
+}
+
+void Scratch::release() {
+  if (Memory::kIsUsedAgain) least_ = std::max(least_, total_);
+  blocks_.clear();
+  size_ = used_ = total_ = 0;
 }
 
 }  // namespace earbit

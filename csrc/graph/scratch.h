@@ -22,6 +22,9 @@ class Scratch {
   // Ends the use of everything that was taken.
   void clear();
 
+  // Gives all memory back.  The next use takes as much at once.
+  void release();
+
  private:
   void* take_bytes(size_t n_bytes);
 
@@ -30,6 +33,7 @@ class Scratch {
   size_t size_ = 0;                            // of the last block
   size_t used_ = 0;
   size_t total_ = 0;  // of all blocks
+  size_t least_ = 0;  // of the first block
 };
 
 }  // namespace earbit

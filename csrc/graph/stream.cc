@@ -18,10 +18,28 @@ constexpr int64_t kSmall = 16 << 10;
 
 }  // namespace
 
+// The phase of a stream during a call, and after it: broken unless the call ends.
+class Stream::Working {
+ public:
+  explicit Working(Stream& stream) : stream_(stream) { stream.phase_ = Phase::busy; }
+  ~Working() {
+    stream_.phase_ = after_;
+    stream_.runner_.release();  // other streams of the program take the memory
+  }
+  Working(const Working&) = delete;
+  Working& operator=(const Working&) = delete;
+
+  void ends_in(Phase after) { after_ = after; }
+
+ private:
+  Stream& stream_;
+  Phase after_ = Phase::broken;
+};
+
 Stream::Stream(const Program& program, const std::vector<int>& outputs, int n_threads)
     : program_(program),
       plan_(program.plan({outputs, {0}, true})),
-      n_threads_(n_threads),
+      runner_(program.steps(), plan_, program.memory(), n_threads),
       readers_(program.n_values()),
       samples_(program.type(0), program.memory()),
       n_rows_(program.n_values(), 0),
@@ -53,33 +71,40 @@ Stream::Stream(const Program& program, const std::vector<int>& outputs, int n_th
   states_.resize(plan_.chains.size());
 }
 
+Stream::~Stream() {
+  samples_.clear();
+  slots_.clear();
+  program_.memory().trim();
+}
+
 void Stream::accept(const float* samples, int64_t n, Cancel* cancel) {
   const std::lock_guard lock(mutex_);
   expect_open();
   if (n > kMaxRows - n_rows_[0]) {
     throw std::invalid_argument("a stream of more than " + std::to_string(kMaxRows) + " samples");
   }
+  Working working(*this);
   for (int64_t done = 0; done < n; done += kPiece) {
     const int64_t n_new = std::min(kPiece, n - done);
-    phase_ = Phase::broken;
     samples_.move_to(first_read(0), n_rows_[0] + n_new);
     std::copy_n(samples + done, n_new, samples_.view().row(n_rows_[0]));
     n_rows_[0] += n_new;
     advance(false, cancel);
-    phase_ = Phase::open;
   }
+  working.ends_in(Phase::open);
 }
 
 void Stream::finish(Cancel* cancel) {
   const std::lock_guard lock(mutex_);
   expect_open();
-  phase_ = Phase::broken;
+  Working working(*this);
   advance(true, cancel);
-  phase_ = Phase::finished;
+  working.ends_in(Phase::finished);
 }
 
 void Stream::reset() {
   const std::lock_guard lock(mutex_);
+  expect_idle();
   phase_ = Phase::open;
   samples_ = KeptRows(program_.type(0), program_.memory());
   for (size_t i = 0; i < slots_.size(); ++i) {
@@ -88,10 +113,12 @@ void Stream::reset() {
   std::fill(n_rows_.begin(), n_rows_.end(), 0);
   std::fill(n_taken_.begin(), n_taken_.end(), 0);
   for (std::unique_ptr<State>& state : states_) state = nullptr;
+  program_.memory().trim();
 }
 
 std::vector<Value> Stream::take() {
   const std::lock_guard lock(mutex_);
+  expect_idle();
   std::vector<Value> results;
   for (size_t i = 0; i < plan_.wanted.outputs.size(); ++i) {
     const int id = plan_.wanted.outputs[i];
@@ -132,7 +159,14 @@ int64_t Stream::bytes() const {
   return n;
 }
 
+void Stream::expect_idle() const {
+  if (phase_ == Phase::busy) {
+    throw StreamEnded("the stream is in the middle of a call, which this one interrupts");
+  }
+}
+
 void Stream::expect_open() const {
+  expect_idle();
   if (phase_ == Phase::open) return;
   throw StreamEnded(phase_ == Phase::finished
                         ? "the stream is finished; reset it for other audio"
@@ -141,18 +175,18 @@ void Stream::expect_open() const {
 
 // Computes all rows that the values so far are enough for.
 void Stream::advance(bool is_end, Cancel* cancel) {
-  ChainRunner runner(program_.steps(), plan_, program_.memory(), n_threads_, cancel);
+  runner_.begin(cancel);
   for (size_t c = 0; c < plan_.chains.size(); ++c) {
     const Chain& chain = plan_.chains[c];
     const Rows rows{n_rows_[chain.steps.front() + 1], rows_of(c, is_end)};
     if (rows.size() <= 0) continue;
     for (int slot : chain.takes) slots_[slot].move_to(first_needed(slot), rows.end);
-    for (const Input& input : inputs_[c]) runner.place(input.id, view_of(input.id));
+    for (const Input& input : inputs_[c]) runner_.place(input.id, view_of(input.id));
     for (int s : chain.steps) {
-      if (plan_.places[s + 1].kind == Place::Kind::slot) runner.place(s + 1, view_of(s + 1));
+      if (plan_.places[s + 1].kind == Place::Kind::slot) runner_.place(s + 1, view_of(s + 1));
     }
-    if (states_[c] == nullptr) states_[c] = runner.start(chain);
-    runner.run(chain, rows, states_[c].get());
+    if (states_[c] == nullptr) states_[c] = runner_.start(chain);
+    runner_.run(chain, rows, states_[c].get());
     for (int s : chain.steps) n_rows_[s + 1] = rows.end;
     // Memory of rows that nothing reads again is for the next chains.
     for (int slot : chain.frees) {
@@ -178,7 +212,11 @@ int64_t Stream::rows_of(size_t chain, bool is_end) const {
   }
   if (!is_end) return n;
   try {
-    return rows_of_step(program_.steps()[plan_.chains[chain].steps.front()], n_rows_);
+    // Of all steps, because inputs of the others may not fit either.
+    std::vector<int64_t> n_rows = n_rows_;
+    const std::vector<int>& steps = plan_.chains[chain].steps;
+    for (int s : steps) n_rows[s + 1] = rows_of_step(program_.steps()[s], n_rows);
+    return n_rows[steps.front() + 1];
   } catch (const UnfitRows&) {
     throw;
   } catch (const std::invalid_argument&) {

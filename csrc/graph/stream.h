@@ -34,6 +34,7 @@ class Stream {
   // Throws NeedsWholeClip, and std::invalid_argument for a value that does not exist.  The program
   // outlives the stream.
   Stream(const Program& program, const std::vector<int>& outputs, int n_threads);
+  ~Stream();
 
   // Computes what n more samples are enough for.  After an exception, Cancelled among them, the
   // stream can only be reset.  Throws StreamEnded after `finish`.
@@ -42,10 +43,10 @@ class Stream {
   // Computes the last rows, for which the end of the audio is known.
   void finish(Cancel* cancel = nullptr);
 
-  // Begins again.
+  // Begins again.  Throws StreamEnded in the middle of another call of this thread.
   void reset();
 
-  // The rows of the outputs since the last call.
+  // The rows of the outputs since the last call.  Throws as `reset`.
   std::vector<Value> take();
 
   int64_t n_samples() const;
@@ -55,7 +56,8 @@ class Stream {
   int64_t bytes() const;
 
  private:
-  enum class Phase { open, finished, broken };
+  enum class Phase { open, busy, finished, broken };
+  class Working;
 
   // A step that reads a value.
   struct Reader {
@@ -70,6 +72,7 @@ class Stream {
   };
 
   void expect_open() const;
+  void expect_idle() const;
   void advance(bool is_end, Cancel* cancel);
   int64_t rows_of(size_t chain, bool is_end) const;
   View view_of(int id) const;
@@ -78,10 +81,11 @@ class Stream {
 
   const Program& program_;
   Plan plan_;
-  int n_threads_;
+  ChainRunner runner_;
   std::vector<std::vector<Reader>> readers_;  // of every value
   std::vector<std::vector<Input>> inputs_;    // of every chain
-  mutable std::mutex mutex_;
+  // A signal handler may call a stream in the middle of a call of the same thread.
+  mutable std::recursive_mutex mutex_;
   Phase phase_ = Phase::open;
   KeptRows samples_;
   std::vector<KeptRows> slots_;

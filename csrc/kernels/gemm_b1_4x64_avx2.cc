@@ -167,16 +167,41 @@ struct Limits {
   alignas(32) int16_t of[2][2][2][16];  // [lowest bit of the offset][vector][odd][output]
 
   Limits(const DotsB1& dots, const int32_t* threshold) {
-    for (int bit = 0; bit < 2; ++bit) {
-      for (int j = 0; j < kCols; ++j) {
-        const int32_t half = j < dots.n_cols ? (bit - threshold[j]) >> 1 : 0;
-        const int32_t limit = dots.is_signed ? half : -half - 1;
-        of[bit][j / kVectorCols][j % 2][j % kVectorCols / 2] =
-            static_cast<int16_t>(limit < -32768  ? -32768
-                                 : limit > 32767 ? 32767
-                                                 : limit);
+    alignas(32) int32_t all[kCols] = {};
+    if (dots.n_cols < kCols) {
+      for (int j = 0; j < dots.n_cols; ++j) all[j] = threshold[j];
+      threshold = all;
+    }
+    for (int v = 0; v < 2; ++v, threshold += kVectorCols) {
+      const __m256i t[] = {load(threshold), load(threshold + 8), load(threshold + 16),
+                           load(threshold + 24)};
+      for (const int bit : {0, 1}) {
+        set(of[bit][v][0], t, bit, dots.is_signed,
+            [](__m256 x, __m256 y) { return _mm256_shuffle_ps(x, y, 0x88); });
+        set(of[bit][v][1], t, bit, dots.is_signed,
+            [](__m256 x, __m256 y) { return _mm256_shuffle_ps(x, y, 0xdd); });
       }
     }
+  }
+
+ private:
+  // Limits of the even or of the odd ones of 32 outputs, which `choose` takes from every 16.
+  template <typename Choose>
+  static void set(int16_t* limits, const __m256i (&threshold)[4], int bit, bool is_signed,
+                  Choose&& choose) {
+    __m256i chosen[2];
+    for (int i = 0; i < 2; ++i) {
+      const __m256i t = _mm256_castps_si256(choose(_mm256_castsi256_ps(threshold[2 * i]),
+                                                   _mm256_castsi256_ps(threshold[2 * i + 1])));
+      const __m256i half = _mm256_srai_epi32(_mm256_sub_epi32(_mm256_set1_epi32(bit), t), 1);
+      // -half - 1 = ~half.
+      chosen[i] = is_signed ? half : _mm256_xor_si256(half, _mm256_set1_epi32(-1));
+      // Shuffles keep to halves of a vector: 0 to 3 and 8 to 11, then the others.
+      chosen[i] = _mm256_permute4x64_epi64(chosen[i], 0xd8);
+    }
+    const __m256i packed = _mm256_packs_epi32(chosen[0], chosen[1]);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(limits),
+                       _mm256_permute4x64_epi64(packed, 0xd8));
   }
 };
 

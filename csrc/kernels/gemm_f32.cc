@@ -15,9 +15,7 @@ namespace earbit {
 
 namespace {
 
-// A panel of kBlockK and the rows that one kernel call reads stay in L1, a block of rows in L2.
-constexpr int64_t kBlockRows = 72;
-constexpr int kBlockK = 256;
+constexpr int64_t kBlockRows = 72;  // stay in L2
 constexpr int kMaxCols = 32;  // maximum over all kernels
 
 // Rows of a block are copied to a contiguous buffer, because rows at distances of multiples of 4
@@ -68,9 +66,9 @@ PanelsF32 PanelsF32::of_transposed(const GemmF32Kernel& kernel, const float* w, 
   return panels;
 }
 
-void PanelsF32::run_panels(int first, int last, const float* a, ptrdiff_t a_stride, int64_t n_rows,
-                           const float* bias, float* c, ptrdiff_t c_stride) const {
-  const ptrdiff_t stride = std::min(n_k_, kBlockK) + kCopyGap;
+void PanelsF32::run_panels(int first, int last, int most_k, const float* a, ptrdiff_t a_stride,
+                           int64_t n_rows, const float* bias, float* c, ptrdiff_t c_stride) const {
+  const ptrdiff_t stride = std::min(n_k_, most_k) + kCopyGap;
   const auto copy = std::make_unique_for_overwrite<float[]>(std::min(n_rows, kBlockRows) * stride);
   for (int64_t begin = 0; begin < n_rows; begin += kBlockRows) {
     const int64_t n_here = std::min(kBlockRows, n_rows - begin);
@@ -79,8 +77,8 @@ void PanelsF32::run_panels(int first, int last, const float* a, ptrdiff_t a_stri
                 c_stride);
     };
     if (n_k_ == 0) block(0, 0);
-    for (int k = 0; k < n_k_; k += kBlockK) {
-      const int block_k = std::min(kBlockK, n_k_ - k);
+    for (int k = 0; k < n_k_; k += most_k) {
+      const int block_k = std::min(most_k, n_k_ - k);
       for (int64_t i = 0; i < n_here; ++i) {
         std::copy_n(a + (begin + i) * a_stride + k, block_k, copy.get() + i * stride);
       }

@@ -44,22 +44,32 @@ class PanelsF32 {
   // c[i][j] = bias[j] + sum_k a[i][k] w[j][k] for n_rows rows; bias may be null.
   void run(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* bias, float* c,
            ptrdiff_t c_stride) const {
-    run_panels(0, n_panels_, a, a_stride, n_rows, bias, c, c_stride);
+    run_panels(0, n_panels_, kBlockK, a, a_stride, n_rows, bias, c, c_stride);
+  }
+
+  // The same without bias, with one sum over all k instead of a sum of sums over kBlockK each: k
+  // with weights or inputs of zero at both ends, as many as there are, do not change the result.
+  void run_in_one_sum(const float* a, ptrdiff_t a_stride, int64_t n_rows, float* c,
+                      ptrdiff_t c_stride) const {
+    run_panels(0, n_panels_, n_k_, a, a_stride, n_rows, nullptr, c, c_stride);
   }
 
   // The same for outputs [first_col, last_col), extended to whole panels: column 0 of c is the
   // first output of the panel of first_col.
   void run_columns(int first_col, int last_col, const float* a, ptrdiff_t a_stride, int64_t n_rows,
                    float* c, ptrdiff_t c_stride) const {
-    run_panels(first_col / kernel_->cols, (last_col - 1) / kernel_->cols + 1, a, a_stride, n_rows,
-               nullptr, c, c_stride);
+    run_panels(first_col / kernel_->cols, (last_col - 1) / kernel_->cols + 1, kBlockK, a, a_stride,
+               n_rows, nullptr, c, c_stride);
   }
 
  private:
+  // A panel of kBlockK and the rows that one kernel call reads stay in L1.
+  static constexpr int kBlockK = 256;
+
   PanelsF32(const GemmF32Kernel& kernel, int n_cols, int n_k);
 
-  void run_panels(int first, int last, const float* a, ptrdiff_t a_stride, int64_t n_rows,
-                  const float* bias, float* c, ptrdiff_t c_stride) const;
+  void run_panels(int first, int last, int most_k, const float* a, ptrdiff_t a_stride,
+                  int64_t n_rows, const float* bias, float* c, ptrdiff_t c_stride) const;
 
   // One block of k for a few rows.
   void run_block(int first, int last, const float* a, ptrdiff_t a_stride, int k, int block_k,

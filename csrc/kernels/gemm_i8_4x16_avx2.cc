@@ -2,8 +2,9 @@
 //
 // `vpmaddubsw` takes bytes but saturates at 32767, which two products of 8 bits exceed.  So codes
 // and weights are 16 bits wide, and `vpmaddwd` adds pairs of products into int32.  Four codes of a
-// row are broadcast as bytes: a mask extracts codes 0 and 2, a shift codes 1 and 3.
-// Panel: per four k, weights 0 and 2 of the 16 outputs as pairs of int16, then weights 1 and 3.
+// row are broadcast as bytes: a mask extracts codes 0 and 2, a shift codes 1 and 3.  Weights are
+// bytes in memory, because few rows at a time, as in a stream, wait for them.
+// Panel: per four k, weights 0 and 2 of the 16 outputs in turn, then weights 1 and 3.
 #include <immintrin.h>
 
 #include <cstring>
@@ -17,9 +18,14 @@ namespace {
 #include "kernels/with_rows.h"
 
 constexpr int kCols = 16;
-constexpr int kStep = 4 * kCols * 2;  // bytes of a panel per four k
+constexpr int kStep = 4 * kCols;  // bytes of a panel per four k
 
 __m256i load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+
+// 16 bytes as int16.
+__m256i widened(const uint8_t* from) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
 
 void store(int32_t* to, __m256i x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
 
@@ -32,7 +38,8 @@ int32_t codes_at(const uint8_t* a, size_t n_codes) {
 // Weights of four k: even and odd weights of the first 8 outputs, then of the last 8.
 struct Weights {
   explicit Weights(const uint8_t* panel)
-      : even{load(panel), load(panel + 32)}, odd{load(panel + 64), load(panel + 96)} {}
+      : even{widened(panel), widened(panel + 16)},
+        odd{widened(panel + 32), widened(panel + 48)} {}
 
   // Adds their products with four codes of a row.
   void add_to(__m256i& low, __m256i& high, int32_t codes) const {
@@ -76,15 +83,25 @@ void run_rows(std::integer_sequence<int, row...>, const uint8_t* a, ptrdiff_t a_
 
 void gemm_i8_4x16_avx2_pack(const int8_t* w, ptrdiff_t stride, int n_cols, int n_k,
                             uint8_t* panel) {
-  for (int first = 0; first < n_k; first += 4) {
-    for (const int odd : {0, 1}) {
-      for (int j = 0; j < kCols; ++j) {
-        for (int k = first + odd; k < first + 4; k += 2, panel += 2) {
-          const int16_t weight = j < n_cols && k < n_k ? w[j * stride + k] : 0;
-          std::memcpy(panel, &weight, sizeof weight);
-        }
-      }
+  // In four rows of four weights: weights 0 and 2 of every row, then 1 and 3.
+  const __m128i split = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+  for (int first = 0; first < n_k; first += 4, panel += kStep) {
+    alignas(16) int32_t weights[kCols] = {};
+    const int n = n_k - first;
+    for (int j = 0; j < n_cols; ++j) {
+      const int8_t* from = w + j * stride + first;
+      std::memcpy(weights + j, from, n < 4 ? static_cast<size_t>(n) : 4);
     }
+    __m128i rows[4];
+    for (int i = 0; i < 4; ++i) {
+      rows[i] = _mm_shuffle_epi8(
+          _mm_load_si128(reinterpret_cast<const __m128i*>(weights + 4 * i)), split);
+    }
+    auto* out = reinterpret_cast<__m128i*>(panel);
+    _mm_storeu_si128(out, _mm_unpacklo_epi64(rows[0], rows[1]));
+    _mm_storeu_si128(out + 1, _mm_unpacklo_epi64(rows[2], rows[3]));
+    _mm_storeu_si128(out + 2, _mm_unpackhi_epi64(rows[0], rows[1]));
+    _mm_storeu_si128(out + 3, _mm_unpackhi_epi64(rows[2], rows[3]));
   }
 }
 

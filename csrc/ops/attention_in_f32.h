@@ -98,8 +98,13 @@ class AttentionInF32 {
           exp_.exp_below(row + from, exp_.most(row + from, to - from), to - from);
       std::fill(row + to, row + n_keys, 0.0f);
     }
-    head.values.run(scores, n_keys, queries.size(), nullptr, block.y.row(queries.begin) + h * d,
-                    type_.cols);
+    float* context = block.y.row(queries.begin) + h * d;
+    if (pattern_.is_window()) {
+      // Which keys are there depends on the block of queries, which must not change a sum.
+      head.values.run_in_one_sum(scores, n_keys, queries.size(), context, type_.cols);
+    } else {
+      head.values.run(scores, n_keys, queries.size(), nullptr, context, type_.cols);
+    }
     for (int64_t i = queries.begin; i < queries.end; ++i) {
       float* row = block.y.row(i) + h * d;
       for (int c = 0; c < d; ++c) row[c] /= sums[i - queries.begin];

@@ -9,7 +9,6 @@
 #include "kernels/gemm_b1.h"
 
 #include <algorithm>
-#include <memory>
 #include <optional>
 
 #include "graph/op.h"
@@ -109,11 +108,10 @@ class GemmB1 : public Op {
                        ? -static_cast<int32_t>(elementwise_.n_ones(a + i * stride, n_words_))
                        : n_bits_;
     }
-    std::unique_ptr<uint16_t[]> arranged;
+    uint16_t* arranged = nullptr;
     if (kernel.arrange != nullptr && panels.n_panels() > 1) {
-      const auto n_pairs = static_cast<size_t>((n_rows + 1) / 2);
-      arranged = std::make_unique_for_overwrite<uint16_t[]>(n_pairs * 16 * n_words_);
-      kernel.arrange(a, stride, n_rows, n_words_, arranged.get());
+      arranged = block.scratch.take<uint16_t>(int64_t{(n_rows + 1) / 2} * 16 * n_words_);
+      kernel.arrange(a, stride, n_rows, n_words_, arranged);
     }
     const int n_out = n_out_ / groups_;
     const bool is_direct = kernel.cols == kWordBits && type_.bits_per_group % kWordBits == 0;
@@ -130,7 +128,7 @@ class GemmB1 : public Op {
                         std::min(kernel.cols, n_out - column),
                         !is_unsigned_,
                         offsets,
-                        arranged.get()};
+                        arranged};
       if (type_.kind != Kind::bits) {
         const int at = g * n_out + column;
         to_floats(kernel, dots, scale_.data() + at, bias_.data() + at, y.row(first) + at,

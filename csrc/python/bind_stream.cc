@@ -97,6 +97,7 @@ auto unlocked(Stream& stream) {
 }  // namespace
 
 void bind_stream(nb::module_& m) {
+  nb::exception<UnfitRows>(m, "UnfitRows", PyExc_ValueError);
   nb::class_<Stream>(m, "Stream")
       .def(nb::init<const Program&, const std::vector<int>&, int>(), "program"_a, "outputs"_a,
            "threads"_a, nb::keep_alive<1, 2>())

@@ -23,6 +23,8 @@ class Program:
         self, waveform: NDArray[np.float32], threads: int
     ) -> list[tuple[str, int, float, float, str]]: ...
 
+class UnfitRows(ValueError): ...
+
 class Stream:
     n_samples: int
     is_finished: bool

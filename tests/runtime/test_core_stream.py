@@ -1,5 +1,9 @@
 """The rows of a stream are those of the whole clip, bit by bit, for any pieces of the audio."""
 
+import os
+import signal
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,6 +38,7 @@ FILES = {
     "centred position": ("w8a8", ["encoder.position.causal=false"]),
     "convolutions": ("w1a1", LAYERS),
     "convolutions in float": ("fp32", LAYERS),
+    "long window": ("fp32", ["encoder.window.left=250"]),
 }
 
 
@@ -216,3 +221,55 @@ def test_what_cannot_stream_is_refused_with_the_op():
         _core.Stream(core, [mean], 1)
     rows = core.run(floats(3, 500), [mean - 1, mean], 1)
     assert np.array_equal(_core.run_from(core, [mean - 1], rows[:1], [mean], 1)[0], rows[1])
+
+
+def test_inputs_that_do_not_fit_each_other_end_a_stream_as_they_end_a_run():
+    def build(program):
+        frames = front_end(program, 12)
+        ints = {**PLAIN, "kernel": 40, "stride": 1}
+        long = program.add("conv_f32", [frames], ints=ints, tensors={"weight": floats(1, 12, 480)})
+        same = {**PLAIN, "kernel": 1, "stride": 1}
+        short = program.add("conv_f32", [frames], ints=same, tensors={"weight": floats(2, 12, 12)})
+        return [program.add("add", [short, long])]
+
+    core, values = core_of(build)
+    audio = floats(3, 60_000)
+    with pytest.raises(_core.UnfitRows, match="add of"):
+        core.run(audio, values, 1)
+    stream = _core.Stream(core, values, 1)
+    stream.accept(audio)
+    with pytest.raises(_core.UnfitRows, match="add of"):
+        stream.finish()
+
+
+def test_a_signal_handler_may_look_at_the_stream_that_it_interrupts(session_of):
+    session = session_of("fp32")
+    stream = _core.Stream(session._program, [session.outputs[-1]], 1)
+    audio, seen, refused = floats(0, 16_000 * 300), [], []
+
+    def look(*_):
+        seen.append((stream.n_samples > 0, stream.is_finished, stream.n_bytes > 0))
+        for call in (stream.finish, stream.reset, stream.take, lambda: stream.accept(audio[:1])):
+            with pytest.raises(ValueError, match="in the middle of a call"):
+                call()
+            refused.append(call)
+
+    previous = signal.signal(signal.SIGUSR1, look)
+    try:
+        timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+        timer.start()
+        stream.accept(audio)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert seen == [(True, False, True)]
+    assert len(refused) == 4
+    stream.finish()
+    assert np.array_equal(stream.take()[0], session.run(audio))
+
+
+def test_a_long_window_gives_the_same_rows_on_any_number_of_threads(session_of):
+    session = session_of("long window")
+    audio = floats(5, 16_000 * 12)
+    values = list(session.outputs)
+    assert_equal(session._program.run(audio, values, 3), session._program.run(audio, values, 1))

@@ -89,6 +89,24 @@ def test_standard_input_may_be_wav_of_any_rate_and_channels(rate_hz, monkeypatch
     assert f"wav, 2 channels at {rate_hz} Hz" in capsys.readouterr().err
 
 
+def test_what_follows_the_samples_of_a_piped_wav_file_is_not_heard(monkeypatch):
+    samples = np.arange(1, 5_001, dtype="<i2")
+    data = wav_bytes(samples, 16_000)
+    found, _ = chunks_of(data + b"LIST" + bytes([200, 0, 0, 0]) + bytes(range(200)), monkeypatch)
+    np.testing.assert_array_equal(found, samples / np.float32(32768))
+    for length in (0, 0xFFFFFFFF):  # of a writer that did not know it
+        open_end = data[:40] + length.to_bytes(4, "little") + data[44:]
+        found, _ = chunks_of(open_end, monkeypatch)
+        np.testing.assert_array_equal(found, samples / np.float32(32768))
+
+
+def test_chunks_of_standard_input_are_as_short_as_those_of_a_file(monkeypatch):
+    pipe = io.BytesIO(wav_bytes(np.zeros(30_000, "<i2"), 8_000))
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=pipe))
+    lengths = {len(samples) for samples, _ in live.live_chunks("-")}
+    assert max(lengths) == live.CHUNK_S * 8_000
+
+
 @pytest.mark.parametrize("n", [3, 5, 6, 7, 500])
 def test_standard_input_without_a_header_is_raw_samples(n, monkeypatch, capsys):
     samples = np.arange(n).astype("<i2")
@@ -105,6 +123,7 @@ def test_standard_input_without_a_header_is_raw_samples(n, monkeypatch, capsys):
     [
         (wav_bytes(np.zeros(9, np.uint8), 8_000, width=1), "8 bits"),
         (b"RIFF\0\0\0\0WAVEfmt ", "without samples"),
+        (wav_bytes(np.zeros(9, "<i2"), 10), "of 10 Hz; allowed: 1000 to 768000"),
     ],
 )
 def test_standard_input_of_another_kind_is_refused(data, message, monkeypatch):

@@ -274,3 +274,12 @@ def test_a_session_says_which_program_it_is(session, tmp_path):
     assert repr(session) == f"<Session {tmp_path / 'p.safetensors'}, threads=1>"
     session.origin = {"name": "onebit", "precisions": ["w1a1", "w32a32"]}
     assert repr(session).endswith("p.safetensors, onebit, w1a1+w32a32, threads=1>")
+
+
+def test_a_value_that_is_asked_for_twice_is_two_arrays(session):
+    last = session.outputs[-1]
+    first, second = session.values(AUDIO, [last, last])
+    assert np.array_equal(first, second)
+    first[...] = 0
+    assert second.any()
+    assert np.array_equal(second, session.run(AUDIO))

@@ -177,6 +177,27 @@ def test_one_stream_may_be_fed_by_several_threads(session):
     assert np.array_equal(stream.frames(), session.run(np.zeros(32_000, np.float32)))
 
 
+@pytest.mark.parametrize("during", ["add", "end"])
+def test_audio_that_an_interruption_has_lost_is_said(session, monkeypatch, during):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    stream = session.stream()
+    stream.accept(noise(0, 500), 8_000)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(stream._resampler), during, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stream.accept(noise(0, 500)) if during == "add" else stream.finish()
+    for call in (lambda: stream.accept(noise(0, 500)), stream.finish):
+        with pytest.raises(DataError, match="interrupted or failed; reset it"):
+            call()
+    stream.reset()
+    audio = noise(1, 3_000)
+    stream.accept(audio)
+    stream.finish()
+    assert np.array_equal(stream.frames(), session.run(audio))
+
+
 def test_what_is_no_audio_is_refused_and_changes_nothing(session):
     stream, audio = session.stream(), noise(0, 1_000)
     stream.accept(audio[:500])

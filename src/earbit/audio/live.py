@@ -15,6 +15,7 @@ from earbit.audio.source import STANDARD_INPUT
 from earbit.errors import DataError, UnsupportedError
 from earbit.extras import imported
 from earbit.progress import say
+from earbit.runtime.arguments import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 
 CHUNK_S = 0.08
 """Length of the chunks of files and of the microphone."""
@@ -22,6 +23,8 @@ Chunk = tuple[np.ndarray, int]
 """Mono samples, float32 in [-1, 1], and their rate in Hz."""
 PCM_TAGS = (1, 0xFFFE)
 """Format tags of PCM in wav files: plain, and extensible."""
+OPEN_LENGTH = 0x7FFF0000
+"""From this length of its samples on, a wav file was written before its length was known."""
 
 
 def live_chunks(path: Path) -> Iterator[Chunk]:
@@ -35,9 +38,13 @@ def live_chunks(path: Path) -> Iterator[Chunk]:
         yield from _of_pipe(sys.stdin.buffer)
         return
     for block, rate_hz in read_blocks(path):
-        n = max(1, round(CHUNK_S * rate_hz))
-        for start in range(0, len(block), n):
-            yield block[start : start + n], rate_hz
+        yield from _in_chunks(block, rate_hz)
+
+
+def _in_chunks(samples: np.ndarray, rate_hz: int) -> Iterator[Chunk]:
+    n = max(1, round(CHUNK_S * rate_hz))
+    for start in range(0, len(samples), n):
+        yield samples[start : start + n], rate_hz
 
 
 def microphone_chunks() -> Iterator[Chunk]:
@@ -73,17 +80,18 @@ def _of_microphone(stream: Any, rate_hz: int) -> Iterator[Chunk]:
 def _of_pipe(pipe: BinaryIO) -> Iterator[Chunk]:
     head = pipe.read(12)
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        n_channels, rate_hz = _wav_header(pipe)
+        n_channels, rate_hz, left = _wav_header(pipe)
         rest = b""
         say(f"standard input: wav, {n_channels} channels at {rate_hz} Hz")
     else:
-        n_channels, rate_hz, rest = 1, SAMPLE_RATE_HZ, head
+        n_channels, rate_hz, rest, left = 1, SAMPLE_RATE_HZ, head, None
         say(f"standard input: no wav header, so raw 16-bit samples, mono at {rate_hz} Hz")
     width = 2 * n_channels
-    while data := rest + (more := pipe.read1(1 << 14)):  # type: ignore[attr-defined]
+    while data := rest + (more := _read_some(pipe, left)):
+        left = None if left is None else left - len(more)
         n_bytes = len(data) // width * width
         samples = np.frombuffer(data[:n_bytes], "<i2").reshape(-1, n_channels)
-        yield samples.mean(1, dtype=np.float32) / np.float32(32768), rate_hz
+        yield from _in_chunks(samples.mean(1, dtype=np.float32) / np.float32(32768), rate_hz)
         rest = data[n_bytes:]
         if not more:
             break
@@ -91,8 +99,17 @@ def _of_pipe(pipe: BinaryIO) -> Iterator[Chunk]:
         say(f"standard input ends within a sample; {len(rest)} bytes are left out")
 
 
-def _wav_header(pipe: BinaryIO) -> tuple[int, int]:
-    """Channels and rate of a wav file, up to its samples."""
+def _read_some(pipe: BinaryIO, left: int | None) -> bytes:
+    """What there is, up to 16 KiB and to the end of the samples; `left`: their bytes, if known."""
+    most = 1 << 14 if left is None else min(1 << 14, left)
+    return pipe.read1(most) if most else b""  # type: ignore[attr-defined, no-any-return]
+
+
+def _wav_header(pipe: BinaryIO) -> tuple[int, int, int | None]:
+    """Channels, rate and bytes of samples of a wav file, up to its samples.
+
+    The bytes are None in a file that was written before its length was known.
+    """
     form = b""
     while True:
         name, length = pipe.read(4), int.from_bytes(pipe.read(4), "little")
@@ -112,4 +129,8 @@ def _wav_header(pipe: BinaryIO) -> tuple[int, int]:
             f"-: a wav file of format {tag} with {n_bits} bits and {n_channels} channels; "
             "standard input takes 16-bit samples (sox IN -b 16 -t wav -)"
         )
-    return n_channels, rate_hz
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise DataError(
+            f"-: a wav file of {rate_hz} Hz; allowed: {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ}"
+        )
+    return n_channels, rate_hz, length if 0 < length < OPEN_LENGTH else None

@@ -10,6 +10,7 @@ import numpy as np
 from earbit.errors import ConfigError
 
 MAX_THREADS = 256
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 
 
 def thread_count(given: Any) -> int:
@@ -18,6 +19,16 @@ def thread_count(given: Any) -> int:
     if not 1 <= n <= MAX_THREADS:
         raise ConfigError(f"threads={given!r}; allowed: whole numbers from 1 to {MAX_THREADS}")
     return n
+
+
+def sample_rate(given: Any) -> int:
+    """A sample rate of live audio in Hz. Raises ConfigError for an invalid one."""
+    if not is_whole(given) or not LOWEST_RATE_HZ <= given <= HIGHEST_RATE_HZ:
+        raise ConfigError(
+            f"rate_hz={given!r}; allowed are whole numbers from {LOWEST_RATE_HZ} to "
+            f"{HIGHEST_RATE_HZ}"
+        )
+    return int(given)
 
 
 def value_ids(given: Any, n_values: int) -> list[int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from earbit import _core
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.frames import FRAME_RATE_HZ
-from earbit.runtime.arguments import is_number, is_whole
+from earbit.runtime.arguments import is_number, sample_rate
 from earbit.runtime.chunk_resampler import ChunkResampler
 from earbit.runtime.core_errors import data_errors
 from earbit.runtime.given_head import given_head
@@ -24,7 +25,6 @@ from earbit.runtime.speech_segments import SAMPLE_RATE_HZ
 from earbit.runtime.waveform import checked_samples, level_problem, warn_of_level
 from earbit.runtime.whole_clip import obstacle, require_streaming
 
-LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
 PER_CLIP = ("class", "vector")
 """Kinds of heads with one row of scores, which a stream computes over a window."""
 
@@ -73,7 +73,7 @@ class Stream:
 
     def _begin(self) -> None:
         self._resampler = ChunkResampler()
-        self._is_warned = False
+        self._is_warned = self._is_broken = False
         # Arrays without rows, which have the width of the values.
         empty = [[rows] for rows in self._stream.take()]
         for value, (rows,) in zip(self._ids, empty, strict=True):
@@ -106,16 +106,12 @@ class Stream:
         an interruption, and ConfigError for a rate outside of 1,000 to 768,000.  Warns once with a
         LevelWarning when the audio peaks at more than 8 times full scale.
         """
-        if not is_whole(rate_hz) or not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-            raise ConfigError(
-                f"rate_hz={rate_hz!r}; allowed are whole numbers from {LOWEST_RATE_HZ} to "
-                f"{HIGHEST_RATE_HZ}"
-            )
+        rate_hz = sample_rate(rate_hz)
         audio = checked_samples(samples)
         with self._lock:
-            self._require_open()
             problem = None if self._is_warned else level_problem(audio)
-            self._run(self._resampler.add(audio, int(rate_hz)))
+            with self._whole():
+                self._run(self._resampler.add(audio, rate_hz))
             if problem is not None:
                 self._is_warned = True
                 warn_of_level(problem)
@@ -123,18 +119,19 @@ class Stream:
     def finish(self) -> None:
         """Ends the audio: the last frames, which waited for more, are computed.
 
-        Raises DataError if the stream is finished already.
+        Raises DataError if the stream is finished already, and after an interruption.
         """
-        with self._lock:
-            self._require_open()
+        with self._lock, self._whole():
             self._run([self._resampler.end()])
-            with data_errors("audio of a stream"):
-                self._stream.finish()
+            self._stream.finish()
             self._take()
 
     def reset(self) -> None:
-        """Begins again with other audio; results that were not read are lost."""
-        with self._lock:
+        """Begins again with other audio; results that were not read are lost.
+
+        Raises DataError in a signal handler that interrupts another call.
+        """
+        with self._lock, data_errors("reset of a stream"):
             self._stream.reset()
             self._begin()
 
@@ -163,12 +160,15 @@ class Stream:
             given = [np.concatenate(kept)[-self._window_rows :] for kept in self._rows]
         if not all(len(rows) for rows in given):
             return None
-        try:
-            (found,) = _core.run_from(
-                self._program, self._of_head, given, [head.value], self._threads
-            )
-        except ValueError:
-            return None  # fewer frames than a head of convolutions needs
+        with data_errors("a window of a stream"):
+            try:
+                (found,) = _core.run_from(
+                    self._program, self._of_head, given, [head.value], self._threads
+                )
+            except _core.UnfitRows as error:
+                raise FormatError(f"{self._path}: {error}") from error
+            except ValueError:
+                return None  # fewer frames than a head of convolutions needs
         return scores_of(head, found)
 
     def text(self) -> str:
@@ -189,14 +189,21 @@ class Stream:
             require_streaming(f"the head of {self._path}", self._program, [head.value])
         return head
 
-    def _require_open(self) -> None:
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Context for work after whose end in the middle, as by Ctrl-C, audio is missing."""
         if self._stream.is_finished:
             raise DataError("the stream is finished; reset it for other audio")
+        if self._is_broken:
+            raise DataError("the stream was interrupted or failed; reset it for other audio")
+        self._is_broken = True
+        with data_errors("audio of a stream"):
+            yield
+        self._is_broken = False
 
     def _run(self, chunks: Iterable[NDArray[np.float32]]) -> None:
-        with data_errors("audio of a stream"):
-            for chunk in chunks:
-                self._stream.accept(np.ascontiguousarray(chunk))
+        for chunk in chunks:
+            self._stream.accept(np.ascontiguousarray(chunk))
         self._take()
 
     def _take(self) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from earbit.errors import ConfigError, DataError
 from earbit.frames import MIN_SAMPLES
+from earbit.runtime.arguments import sample_rate
 from earbit.runtime.chunk_resampler import ChunkResampler
 from earbit.runtime.session import Session
 from earbit.runtime.speech_segments import SAMPLE_RATE_HZ
@@ -39,10 +40,13 @@ class Window:
         return self._n_samples / SAMPLE_RATE_HZ
 
     def accept(self, samples: NDArray[Any], rate_hz: int = SAMPLE_RATE_HZ) -> None:
-        """Adds mono audio in [-1, 1]; raises DataError for audio that is not finite floats."""
+        """Adds mono audio in [-1, 1].
+
+        Raises DataError for audio that is not finite floats, ConfigError for an invalid rate.
+        """
         if self._is_finished:
             raise DataError("the window is finished; make another one for other audio")
-        for chunk in self._resampler.add(checked_samples(samples), rate_hz):
+        for chunk in self._resampler.add(checked_samples(samples), sample_rate(rate_hz)):
             self._add(chunk)
 
     def finish(self) -> None:
