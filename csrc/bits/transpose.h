@@ -1,7 +1,9 @@
-// Transposes bit matrices from channel order to time order.
+// Transposes matrices of bits and of bytes, from channel order to time order.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <vector>
 
 #include "bits/layout.h"
@@ -13,11 +15,42 @@ inline void transpose_square(uint64_t* square) {
   // Swaps off-diagonal quadrants of 64 x 64, then of 32 x 32 blocks, and so on.
   uint64_t mask = 0x00000000ffffffffu;
   for (int half = kWordBits / 2; half > 0; half /= 2, mask ^= mask << half) {
-    for (int i = 0; i < kWordBits; ++i) {
-      if (i & half) continue;
-      const uint64_t moved = ((square[i] >> half) ^ square[i + half]) & mask;
-      square[i] ^= moved << half;
-      square[i + half] ^= moved;
+    for (int first = 0; first < kWordBits; first += 2 * half) {
+      for (int i = first; i < first + half; ++i) {
+        const uint64_t moved = ((square[i] >> half) ^ square[i + half]) & mask;
+        square[i] ^= moved << half;
+        square[i + half] ^= moved;
+      }
+    }
+  }
+}
+
+// Transposes bytes: to[j * to_stride + i] = from[i * from_stride + j].
+inline void transpose_bytes(const uint8_t* from, ptrdiff_t from_stride, int n_rows, int n_cols,
+                            uint8_t* to, ptrdiff_t to_stride) {
+  constexpr int kSide = 8;  // of a square, whose rows are words
+  for (int i = 0; i < n_rows; i += kSide) {
+    for (int j = 0; j < n_cols; j += kSide) {
+      const int rows = std::min(kSide, n_rows - i);
+      const int cols = std::min(kSide, n_cols - j);
+      uint64_t square[kSide] = {};
+      for (int r = 0; r < rows; ++r) {
+        const uint8_t* row = from + (i + r) * from_stride + j;
+        std::memcpy(square + r, row, cols == kSide ? kSide : static_cast<size_t>(cols));
+      }
+      uint64_t mask = 0x00000000ffffffffu;
+      for (int half = kSide / 2; half > 0; half /= 2, mask ^= mask << (8 * half)) {
+        for (int r = 0; r < kSide; ++r) {
+          if (r & half) continue;
+          const uint64_t moved = ((square[r] >> (8 * half)) ^ square[r + half]) & mask;
+          square[r] ^= moved << (8 * half);
+          square[r + half] ^= moved;
+        }
+      }
+      for (int c = 0; c < cols; ++c) {
+        uint8_t* out = to + (j + c) * to_stride + i;
+        std::memcpy(out, square + c, rows == kSide ? kSide : static_cast<size_t>(rows));
+      }
     }
   }
 }

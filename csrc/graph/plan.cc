@@ -184,12 +184,12 @@ class Planner {
   // others, because callers keep them.
   void place_in_slot(const Group& group) {
     int best = -1;
-    const bool may_share = Memory::kIsUsedAgain && !plan_.wanted.is_streamed &&
-                           group.last_chain != INT_MAX;
+    const bool may_share =
+        Memory::kIsUsedAgain && !plan_.wanted.is_streamed && group.last_chain != INT_MAX;
     for (int i = 0; may_share && i < static_cast<int>(slots_.size()); ++i) {
       const Group& slot = slots_[i];
-      const bool is_free = slot.last_chain < group.first_chain &&
-                           slot.n_bytes >= group.n_bytes && slot.n_bytes / 2 <= group.n_bytes;
+      const bool is_free = slot.last_chain < group.first_chain && slot.n_bytes >= group.n_bytes &&
+                           slot.n_bytes / 2 <= group.n_bytes;
       if (is_free && (best < 0 || slot.n_bytes < slots_[best].n_bytes)) best = i;
     }
     if (best < 0) {

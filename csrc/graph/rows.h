@@ -60,8 +60,11 @@ struct Needs {
     if (is_all) {
       return {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()};
     }
-    return {rows.begin * stride / repeat - left, (rows.end - 1) * stride / repeat + right + 1};
+    return {centre(rows.begin) - left, centre(rows.end - 1) + right + 1};
   }
+
+  // The row of the input around which row i of the result lies.
+  int64_t centre(int64_t i) const { return repeat == 1 ? i * stride : i * stride / repeat; }
 
   // Rows of a result that n rows of the input and the padding are enough for; at least 0.
   int64_t count(int64_t n) const {

@@ -233,8 +233,8 @@ int64_t Stream::first_needed(int slot) const {
 int64_t Stream::first_read(int id) const {
   int64_t first = n_rows_[id];
   for (const Reader& reader : readers_[id]) {
-    const int64_t next = n_rows_[reader.step + 1];
-    first = std::min(first, reader.needs.of({next, next + 1}).begin);
+    const Needs& needs = reader.needs;
+    first = std::min(first, needs.centre(n_rows_[reader.step + 1]) - needs.left);
   }
   for (size_t i = 0; i < n_taken_.size(); ++i) {
     if (plan_.wanted.outputs[i] == id) first = std::min(first, n_taken_[i]);

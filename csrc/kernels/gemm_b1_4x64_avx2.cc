@@ -191,8 +191,8 @@ struct Limits {
                   Choose&& choose) {
     __m256i chosen[2];
     for (int i = 0; i < 2; ++i) {
-      const __m256i t = _mm256_castps_si256(choose(_mm256_castsi256_ps(threshold[2 * i]),
-                                                   _mm256_castsi256_ps(threshold[2 * i + 1])));
+      const __m256i t = _mm256_castps_si256(
+          choose(_mm256_castsi256_ps(threshold[2 * i]), _mm256_castsi256_ps(threshold[2 * i + 1])));
       const __m256i half = _mm256_srai_epi32(_mm256_sub_epi32(_mm256_set1_epi32(bit), t), 1);
       // -half - 1 = ~half.
       chosen[i] = is_signed ? half : _mm256_xor_si256(half, _mm256_set1_epi32(-1));
@@ -200,8 +200,7 @@ struct Limits {
       chosen[i] = _mm256_permute4x64_epi64(chosen[i], 0xd8);
     }
     const __m256i packed = _mm256_packs_epi32(chosen[0], chosen[1]);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(limits),
-                       _mm256_permute4x64_epi64(packed, 0xd8));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(limits), _mm256_permute4x64_epi64(packed, 0xd8));
   }
 };
 

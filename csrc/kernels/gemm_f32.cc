@@ -16,7 +16,7 @@ namespace earbit {
 namespace {
 
 constexpr int64_t kBlockRows = 72;  // stay in L2
-constexpr int kMaxCols = 32;  // maximum over all kernels
+constexpr int kMaxCols = 32;        // maximum over all kernels
 
 // Rows of a block are copied to a contiguous buffer, because rows at distances of multiples of 4
 // KiB, such as windows of a convolution over 512 channels, evict each other from L1.  The gap

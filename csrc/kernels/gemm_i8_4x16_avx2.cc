@@ -38,8 +38,7 @@ int32_t codes_at(const uint8_t* a, size_t n_codes) {
 // Weights of four k: even and odd weights of the first 8 outputs, then of the last 8.
 struct Weights {
   explicit Weights(const uint8_t* panel)
-      : even{widened(panel), widened(panel + 16)},
-        odd{widened(panel + 32), widened(panel + 48)} {}
+      : even{widened(panel), widened(panel + 16)}, odd{widened(panel + 32), widened(panel + 48)} {}
 
   // Adds their products with four codes of a row.
   void add_to(__m256i& low, __m256i& high, int32_t codes) const {
@@ -94,8 +93,8 @@ void gemm_i8_4x16_avx2_pack(const int8_t* w, ptrdiff_t stride, int n_cols, int n
     }
     __m128i rows[4];
     for (int i = 0; i < 4; ++i) {
-      rows[i] = _mm_shuffle_epi8(
-          _mm_load_si128(reinterpret_cast<const __m128i*>(weights + 4 * i)), split);
+      rows[i] = _mm_shuffle_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(weights + 4 * i)),
+                                 split);
     }
     auto* out = reinterpret_cast<__m128i*>(panel);
     _mm_storeu_si128(out, _mm_unpacklo_epi64(rows[0], rows[1]));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bits/layout.h"
+#include "bits/transpose.h"
 #include "kernels/best_of.h"
 
 namespace earbit {
@@ -44,11 +45,11 @@ static_assert(kKeyBlock == kWordBits);
 KeysB1::KeysB1(const uint64_t* keys, int64_t n_keys, int n_words)
     : n_words_(n_words), bytes_(static_cast<size_t>(words_for(n_keys)) * kKeyBlock * n_words * 8) {
   const int n_bytes = 8 * n_words;
-  for (int64_t j = 0; j < n_keys; ++j) {
-    uint8_t* place = bytes_.data() + j / kKeyBlock * kKeyBlock * n_bytes + j % kKeyBlock;
-    for (int b = 0; b < n_bytes; ++b) {
-      place[b * kKeyBlock] = static_cast<uint8_t>(keys[j * n_words + b / 8] >> (b % 8 * 8));
-    }
+  const auto* from = reinterpret_cast<const uint8_t*>(keys);
+  for (int64_t j = 0; j < n_keys; j += kKeyBlock) {
+    transpose_bytes(from + j * n_bytes, n_bytes,
+                    static_cast<int>(std::min<int64_t>(kKeyBlock, n_keys - j)), n_bytes,
+                    bytes_.data() + j * n_bytes, kKeyBlock);
   }
 }
 

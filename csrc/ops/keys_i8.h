@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "bits/transpose.h"
 #include "graph/view.h"
 #include "kernels/gemm_i8.h"
 
@@ -52,9 +53,8 @@ inline PanelsI8 value_panels(const View& v, int head, int d) {
   const auto n = static_cast<int>(v.rows.size());
   const std::vector<int8_t> values = head_values(v, head, d);
   std::vector<int8_t> transposed(values.size());
-  for (int64_t j = 0; j < d; ++j) {
-    for (int64_t i = 0; i < n; ++i) transposed[j * n + i] = values[i * d + j];
-  }
+  transpose_bytes(reinterpret_cast<const uint8_t*>(values.data()), d, n, d,
+                  reinterpret_cast<uint8_t*>(transposed.data()), n);
   return PanelsI8(gemm_i8_kernel(chosen_isa()), transposed.data(), n, d, n);
 }
 
