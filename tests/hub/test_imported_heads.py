@@ -11,7 +11,6 @@ from true_layouts import Dictionary, fairseq_settings, fairseq_state, write_chec
 
 from earbit import Session
 from earbit.cli.main import main
-from earbit.errors import FormatError
 from earbit.hub.verb import import_model
 
 transformers = pytest.importorskip("transformers")
@@ -97,17 +96,6 @@ def test_labels_and_scores_of_a_classifier_equal_those_of_transformers(family, w
     session = exported(tmp_path / "theirs")
     assert session.labels == ("yes", "no", "maybe")
     assert np.allclose(session.scores(wave()), logits.numpy(), atol=1e-4)
-
-
-def test_a_vocabulary_that_does_not_fit_is_named(tmp_path):
-    save_ctc(tmp_path / "theirs")
-    path = tmp_path / "theirs" / "vocab.json"
-    path.write_text(json.dumps({"a": 0, "b": 1}))
-    with pytest.raises(FormatError, match=r"vocab\.json: no token for output 2 of 9"):
-        import_model(tmp_path / "theirs", tmp_path / "ours")
-    path.write_text(json.dumps({"eng": {"a": 0}}))
-    with pytest.raises(FormatError, match="'eng' has no number; give a vocabulary of one"):
-        import_model(tmp_path / "theirs", tmp_path / "ours")
 
 
 def test_without_a_vocabulary_the_model_is_imported_alone(tmp_path, capsys):
