@@ -93,6 +93,7 @@ def _classes(
     labels = labels_of(folder, described, len(classifier[0]))
     logits, taken = last_state(n_states), list(_CLASSES)
     if described.get("use_weighted_layer_sum"):
+        _require_normed_last_state(described)
         logits = _read(folder, stored, "layer_weights")
         taken.append("layer_weights")
         if logits.shape != (n_states,):
@@ -100,6 +101,21 @@ def _classes(
                 f"{folder}: layer_weights of shape {tuple(logits.shape)} for {n_states} states"
             )
     return class_head(projector, classifier, labels, logits_L=logits), taken
+
+
+def _require_normed_last_state(described: Mapping[str, Any]) -> None:
+    """Raises UnusableHead for a weighted sum that was trained with another last state than ours.
+
+    Before version 5, transformers listed the last state of a pre-norm model behind its last norm.
+    """
+    version = str(described.get("transformers_version", ""))
+    first = version.partition(".")[0]
+    if described.get("do_stable_layer_norm") and first.isdecimal() and int(first) >= 5:
+        raise UnusableHead(
+            f"transformers_version={shown(version)} in {CONFIG} has a weighted sum with the last "
+            "state before its norm, and earbit has the one behind it; allowed: models without "
+            "use_weighted_layer_sum or do_stable_layer_norm, or trained before version 5"
+        )
 
 
 def labels_of(folder: Path, described: Mapping[str, Any], n_outputs: int) -> list[str]:
