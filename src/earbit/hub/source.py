@@ -67,7 +67,8 @@ def open_source(
     else:
         origin = origin_of(model_path(where))
     if plan is not None:
-        origin = origin | {"plan": plan, "calibration": corpus or "noise"}
+        ancestors = [*origin.get("ancestors", []), weights]
+        origin = origin | {"plan": plan, "calibration": corpus or "noise", "ancestors": ancestors}
     if model.head is not None:
         say(f"{where}: the head for units, which only pre-training reads, is left out")
         model.head = None
