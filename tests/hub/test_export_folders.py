@@ -3,9 +3,14 @@
 import json
 
 import pytest
+import soundfile
 
 from earbit.errors import ConfigError
 from earbit.hub.verb import import_model
+from earbit.load import random_model
+from earbit.model_file import save_model
+from earbit.presets import preset
+from earbit.quantize.student import noise_clips
 
 transformers = pytest.importorskip("transformers")
 from earbit.hub.hf.export import export_hf  # noqa: E402
@@ -56,6 +61,21 @@ def test_an_edited_model_card_survives_all_later_exports(name, tmp_path, capsys)
         assert "README.md: kept, because it was edited" in capsys.readouterr().err
     origin = json.loads((tmp_path / "config.json").read_text())["earbit"]
     assert sorted(origin["files"]) == ["README.md", "model.safetensors"]
+
+
+def test_no_path_of_this_machine_is_in_an_export(tmp_path):
+    model, audio = tmp_path / "float", tmp_path / "audio"
+    model.mkdir()
+    audio.mkdir()
+    soundfile.write(audio / "a.wav", noise_clips(0, n_clips=1)[0], 16_000)
+    origin = {"stage": "pretrain", "recipe": {"corpus": str(tmp_path / "speech")}}
+    hubert = random_model(preset("hubert-tiny"), 0).eval()
+    save_model(hubert, model / "model.safetensors", origin)
+    export_hf(str(model), tmp_path / "out", plan="w8a8", corpus=str(audio))
+    written = [(tmp_path / "out" / name).read_text() for name in ("config.json", "README.md")]
+    assert str(tmp_path) not in "".join(written)
+    assert json.loads(written[0])["origin"]["recipe"] == {"corpus": "speech"}
+    assert "| calibration | audio |" in written[1]
 
 
 @pytest.mark.parametrize("name", ["head.safetensors", "scores.json", "config.json"])

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 from test_imported_heads import model_of, save_ctc
 
 from earbit.errors import FormatError
-from earbit.hub.heads import ctc_head
+from earbit.hub.heads import UnusableHead, ctc_head
 from earbit.hub.verb import import_model
 
 
@@ -45,13 +45,29 @@ def test_a_classifier_of_another_shape_is_refused(name, shape, tmp_path):
     refused(tmp_path / "theirs", {name: torch.zeros(shape)}, name)
 
 
-def test_a_ctc_head_with_too_many_outputs_is_refused():
-    weight, symbols = torch.zeros(8193, 1), list(map(str, range(8193)))
-    with pytest.raises(FormatError, match="8193 outputs; allowed: at most 8192"):
-        ctc_head(weight, weight[:, 0], symbols, blank=0, delimiter="|", n_states=2)
+def head_with(symbols, **more):
+    weight = torch.zeros(len(symbols), 1)
+    settings = {"blank": 0, "delimiter": "|", "are_phones": False, "n_states": 2} | more
+    return ctc_head(weight, weight[:, 0], symbols, **settings)
 
 
-def test_a_symbol_that_is_too_long_is_refused():
-    weight = torch.zeros(2, 1)
-    with pytest.raises(FormatError, match="a symbol of 257 characters; allowed: at most 256"):
-        ctc_head(weight, weight[:, 0], ["", "a" * 257], blank=0, delimiter="|", n_states=2)
+@pytest.mark.parametrize(
+    ("symbols", "message"),
+    [
+        (list(map(str, range(8193))), "8193 outputs of a CTC head; allowed: at most 8192"),
+        (["<s>", "a" * 257], "a symbol of 257 characters; allowed: 1 to 256"),
+        (["<s>", ""], "a symbol of 0 characters; allowed: 1 to 256"),
+    ],
+)
+def test_a_head_whose_symbols_earbit_cannot_hold_is_refused(symbols, message):
+    with pytest.raises(UnusableHead, match=message):
+        head_with(symbols)
+
+
+def test_the_blank_may_have_any_name():
+    assert head_with(["", "a", "|"]).slots == (("<blank>", "a", " "),)
+
+
+def test_phones_end_in_a_space_and_no_delimiter_is_needed():
+    found = head_with(["a", "<s>", "|"], blank=1, delimiter=None, are_phones=True)
+    assert found.slots == (("<blank>", "a ", "| "),)

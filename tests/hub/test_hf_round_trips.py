@@ -220,16 +220,30 @@ def test_a_fine_tuned_hubert_comes_back_with_its_head_and_vocabulary(tmp_path):
     assert json.loads((tmp_path / "again" / "vocab.json").read_text()) == tokens
 
 
+def import_ctc(folder):
+    """Imports a HuBERT with a head to FOLDER/float."""
+    torch.manual_seed(0)
+    config = transformers.HubertConfig(**SHAPE, vocab_size=5, pad_token_id=0)
+    transformers.HubertForCTC(config).save_pretrained(folder / "first")
+    tokens = {"<pad>": 0, "<unk>": 1, "|": 2, "A": 3, "B": 4}
+    (folder / "first" / "vocab.json").write_text(json.dumps(tokens))
+    import_model(folder / "first", folder / "float")
+
+
+def test_an_imported_head_serves_a_model_that_an_export_quantized(tmp_path):
+    import_ctc(tmp_path)
+    export_hf(str(tmp_path / "float"), tmp_path / "theirs", plan="w8a8")
+    import_model(tmp_path / "theirs", tmp_path / "again")
+    program = tmp_path / "p.safetensors"
+    export_model(str(tmp_path / "again"), program, head=tmp_path / "float")
+    assert Session(program).kind == "sequence"
+
+
 @pytest.mark.parametrize("is_trained", [False, True])
 def test_an_imported_head_serves_a_quantized_model_until_that_is_trained_in_transformers(
     is_trained, tmp_path
 ):
-    torch.manual_seed(0)
-    config = transformers.HubertConfig(**SHAPE, vocab_size=5, pad_token_id=0)
-    transformers.HubertForCTC(config).save_pretrained(tmp_path / "first")
-    tokens = {"<pad>": 0, "<unk>": 1, "|": 2, "A": 3, "B": 4}
-    (tmp_path / "first" / "vocab.json").write_text(json.dumps(tokens))
-    import_model(tmp_path / "first", tmp_path / "float")
+    import_ctc(tmp_path)
     quantized = model_of(str(tmp_path / "float"), plan="w8a8", seed=0)
     origin = {"ancestors": [weights_digest(load_model(tmp_path / "float"))]}
     (tmp_path / "q").mkdir()

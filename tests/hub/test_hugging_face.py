@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -120,6 +121,16 @@ def test_an_imported_model_is_exported_in_8_bits_and_names_its_origin(tmp_path, 
     out = tmp_path / "hubert.safetensors"
     main(["export", str(tmp_path / "ours"), "--plan", "w8a8", "--out", str(out), "--json", "-"])
     assert json.loads(capsys.readouterr().out)["agreement"]["bit_agreement"] > 0.999
+
+
+def test_the_name_of_a_model_is_that_of_its_folder(tmp_path, monkeypatch):
+    hubert("base").save_pretrained(tmp_path / "theirs")
+    config = tmp_path / "theirs" / "config.json"
+    base = {"_name_or_path": "/home/someone/hubert-base-ls960"}
+    config.write_text(json.dumps(json.loads(config.read_text()) | base))
+    monkeypatch.chdir(tmp_path / "theirs")
+    result = import_model(Path("."), tmp_path / "ours")
+    assert result["origin"]["name"] == "theirs"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from true_layouts import Dictionary, fairseq_settings, fairseq_state, write_chec
 
 from earbit import Session
 from earbit.cli.main import main
-from earbit.errors import FormatError
 from earbit.hub.verb import import_model
 
 transformers = pytest.importorskip("transformers")
@@ -99,15 +98,36 @@ def test_labels_and_scores_of_a_classifier_equal_those_of_transformers(family, w
     assert np.allclose(session.scores(wave()), logits.numpy(), atol=1e-4)
 
 
-def test_a_vocabulary_that_does_not_fit_is_named(tmp_path):
-    save_ctc(tmp_path / "theirs")
-    path = tmp_path / "theirs" / "vocab.json"
-    path.write_text(json.dumps({"a": 0, "b": 1}))
-    with pytest.raises(FormatError, match=r"vocab\.json: no token for output 2 of 9"):
-        import_model(tmp_path / "theirs", tmp_path / "ours")
-    path.write_text(json.dumps({"eng": {"a": 0}}))
-    with pytest.raises(FormatError, match="'eng' has no number; give a vocabulary of one"):
-        import_model(tmp_path / "theirs", tmp_path / "ours")
+def save_pre_norm(folder, version):
+    """A classifier on a weighted sum of states in a folder of a version, and the expected scores.
+
+    The sum has the last state behind the norm, as before version 5 of transformers.
+    """
+    more = {"use_weighted_layer_sum": True, "classifier_proj_size": 8, "num_labels": 3}
+    theirs = model_of("hubert", "ForSequenceClassification", do_stable_layer_norm=True, **more)
+    theirs.save_pretrained(folder)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"transformers_version": version}))
+    with torch.no_grad():
+        output = theirs.hubert(torch.from_numpy(wave())[None], output_hidden_states=True)
+        states = torch.stack([*output.hidden_states[:-1], output.last_hidden_state])
+        mean = (theirs.layer_weights.softmax(0)[:, None, None, None] * states).sum(0)
+        return theirs.classifier(theirs.projector(mean).mean(1))[0]
+
+
+def test_a_weighted_sum_of_pre_norm_states_is_that_of_transformers_4(tmp_path):
+    expected = save_pre_norm(tmp_path / "theirs", "4.57.1")
+    scores = exported(tmp_path / "theirs").scores(wave())
+    assert np.allclose(scores, expected.numpy(), atol=1e-4)
+
+
+def test_a_weighted_sum_of_pre_norm_states_of_transformers_5_is_left_out(tmp_path, capsys):
+    save_pre_norm(tmp_path / "theirs", "5.0.0.dev0")
+    result = import_model(tmp_path / "theirs", tmp_path / "ours")
+    assert result["head"] is None
+    assert {"layer_weights", "classifier.weight"} <= set(result["ignored"])
+    said = "transformers_version='5.0.0.dev0' in config.json has a weighted sum with the last state"
+    assert said in capsys.readouterr().err
 
 
 def test_without_a_vocabulary_the_model_is_imported_alone(tmp_path, capsys):

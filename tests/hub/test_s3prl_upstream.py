@@ -1,7 +1,9 @@
 """The contract of an upstream of s3prl."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,10 +12,12 @@ import torch
 from earbit.errors import ConfigError, DataError
 from earbit.export.prepared_model import model_of
 from earbit.frames import n_frames_of
+from earbit.hub import s3prl
 from earbit.hub.s3prl import add_to
 from earbit.model_file import save_model
 from earbit.quantize.student import noise_clips
 
+PAGE = Path(__file__).parents[2] / "docs" / "other-formats.md"
 CLIP = torch.from_numpy(noise_clips(3, n_clips=1)[0])
 
 
@@ -79,6 +83,16 @@ def test_what_is_no_batch_or_no_model_is_refused(expert):
         type(expert[1])("nowhere")
     with pytest.raises(ConfigError, match="no model for the upstream"):
         type(expert[1])()
+
+
+def test_the_line_of_the_page_makes_the_upstream_known_to_the_runner(expert, tmp_path):
+    """The runner takes the upstream from `s3prl/hub.py`, which imports each one by name."""
+    (line,) = re.findall(r"`([^`]+)` at the end of `s3prl/hub\.py`", PAGE.read_text())
+    assert f"line of `s3prl/hub.py`: `{line}`" in s3prl.__doc__
+    hub = {}
+    exec(line, hub)
+    upstream = hub["earbit_local"](ckpt=str(tmp_path), model_config=None, refresh=False)
+    assert upstream.get_downsample_rates("PR") == 320
 
 
 def test_s3prl_is_not_imported():

@@ -107,7 +107,7 @@ def read_crop(path: Path, place: Place, start: int, n_samples: int) -> tuple[np.
                 break
             return _decoded(source, [wanted], place.channel), end - first
     whole = read_place(path, place)
-    return whole[start : start + n_samples], len(whole)
+    return whole[start : start + n_samples].copy(), len(whole)  # so that the rest is freed
 
 
 Range = tuple[Stream, int, int]

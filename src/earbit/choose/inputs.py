@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from earbit.audio.corpus import Corpus, load_waveform, open_corpus, say_ignored, say_unusable
+from earbit.audio.clips import clip_of, read_clip
+from earbit.audio.corpus import Corpus, open_corpus, say_ignored, say_unusable
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.splits import Splits
 from earbit.choose.judges import Judge, StateDistance, TaskLoss, require_loss
@@ -123,7 +124,7 @@ def _clips(
         if len(found) == n_clips:
             break
         try:
-            clip = load_waveform(cut_of[name])[:n_samples]
+            clip = read_clip(clip_of(cut_of[name]), 0, n_samples)
         except DataError as error:
             say(f"left out: {error}")
             continue

@@ -14,19 +14,23 @@ from earbit.hub.checkpoint import (
     Settings,
     fairseq_names,
     fields,
+    first_set,
     has_tensors,
     imported,
     top_level,
     weights_of,
 )
 from earbit.hub.fairseq_config import fairseq_config
-from earbit.hub.heads import ImportedHead, ctc_head
+from earbit.hub.heads import ImportedHead, UnusableHead, ctc_head
 from earbit.hub.importer import Imported, Importer
 from earbit.hub.stored_tensors import Stored
 from earbit.model import ModelConfig
+from earbit.progress import say
 
 FINE_TUNED = "w2v_encoder.w2v_model."
 PROJECTION = ("w2v_encoder.proj.weight", "w2v_encoder.proj.bias")
+PHONES = "phn"
+"""Suffix of label files with phones, which the setting `labels` names; letters have `ltr`."""
 STATES = (
     "state k is what extract_features(output_layer=k) of fairseq returns, after residual sum and "
     "norm, and the last state is normed in pre-norm models; the third item of its layer_results is "
@@ -66,7 +70,9 @@ def _read(path: Path) -> Imported:
         )
     _, stored, heads = weights_of(path, root["model"], FINE_TUNED if is_tuned else "")
     config = fairseq_config(path, settings, tasks)
-    head = _head(root, heads, config)
+    # Of the fine-tuning; the tasks behind these two are those of the pre-training.
+    labels = first_set(tasks[:2], "labels", None)
+    head = _head(path, root, heads, config, are_phones=labels == PHONES)
     taken = PROJECTION if head is not None else ()
     others = [name for name in heads if name not in taken]
     return imported(
@@ -74,8 +80,10 @@ def _read(path: Path) -> Imported:
     )
 
 
-def _head(root: dict[Any, Any], heads: Stored, config: ModelConfig) -> ImportedHead | None:
-    """The CTC head of a fine-tuned model, if the file has its dictionary of letters."""
+def _head(
+    path: Path, root: dict[Any, Any], heads: Stored, config: ModelConfig, *, are_phones: bool
+) -> ImportedHead | None:
+    """The CTC head of a fine-tuned model, if the file has its dictionary of letters or phones."""
     dictionary = fields(fields(root.get("task_state")).get("target_dictionary"))
     symbols = dictionary.get("symbols")
     if not all(name in heads for name in PROJECTION) or not isinstance(symbols, list):
@@ -84,9 +92,19 @@ def _head(root: dict[Any, Any], heads: Stored, config: ModelConfig) -> ImportedH
     shape = (len(symbols), config.encoder.d_model)
     if weight.shape != shape or bias.shape != shape[:1] or not all(map(_is_text, symbols)):
         return None
-    # The blank of fairseq is the beginning of a sentence, symbol 0.
-    n_states = config.encoder.n_layers + 1
-    return ctc_head(weight, bias, symbols, blank=0, delimiter="|", n_states=n_states)
+    try:
+        return ctc_head(
+            weight,
+            bias,
+            symbols,
+            blank=0,  # the beginning of a sentence in fairseq
+            delimiter="|",
+            are_phones=are_phones,
+            n_states=config.encoder.n_layers + 1,
+        )
+    except UnusableHead as error:
+        say(f"{path}: {error}; the head is left out")
+        return None
 
 
 def _is_text(value: Any) -> bool:

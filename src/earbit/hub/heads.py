@@ -31,6 +31,10 @@ MAX_SYMBOL = 256
 """Length of a symbol in characters; a pickle may hold one long text in many places."""
 
 
+class UnusableHead(FormatError):
+    """A head that earbit cannot take; its encoder is imported without it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportedHead:
     """A head with the tensors of another program."""
@@ -87,24 +91,24 @@ def ctc_head(
     symbols: Sequence[str],
     *,
     blank: int,
-    delimiter: str,
+    delimiter: str | None,
+    are_phones: bool,
     n_states: int,
 ) -> ImportedHead:
     """A linear CTC layer on the last state; the blank becomes output 0.
 
-    symbols: names of all outputs;  delimiter: symbol that becomes a space.  Raises FormatError for
-    more than `MAX_SYMBOLS`, and for one longer than `MAX_SYMBOL`.
+    symbols: names of all outputs;  delimiter: symbol that becomes a space;  are_phones: whether
+    spaces separate symbols in text.  Raises UnusableHead for more than `MAX_SYMBOLS`, and for one
+    that is empty or longer than `MAX_SYMBOL`.
     """
-    longest = max(map(len, symbols), default=0)
-    if longest > MAX_SYMBOL:
-        raise FormatError(f"a symbol of {longest} characters; allowed: at most {MAX_SYMBOL}")
     if len(symbols) > MAX_SYMBOLS:
-        raise FormatError(
-            f"a CTC head with {len(symbols)} outputs; allowed: at most {MAX_SYMBOLS}; import the "
-            "model that it was trained from"
-        )
+        raise UnusableHead(f"{len(symbols)} outputs of a CTC head; allowed: at most {MAX_SYMBOLS}")
     order = [blank, *(i for i in range(len(symbols)) if i != blank)]
-    names = [" " if symbols[i] == delimiter else symbols[i] for i in order[1:]]
+    for symbol in (symbols[i] for i in order[1:]):
+        if not 0 < len(symbol) <= MAX_SYMBOL:
+            raise UnusableHead(f"a symbol of {len(symbol)} characters; allowed: 1 to {MAX_SYMBOL}")
+    end = " " if are_phones else ""
+    names = [" " if symbols[i] == delimiter else symbols[i] + end for i in order[1:]]
     n_outputs = len(order)
     tensors = {
         "layers.logits": last_state(n_states),

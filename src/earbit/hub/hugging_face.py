@@ -56,7 +56,8 @@ def _read(path: Path) -> Imported:
         "source": HUGGING_FACE.title,
         "sha256": digest(files),
         "transformers": str(described.get("transformers_version", "unknown")),
-        "name": str(described.get("_name_or_path") or path.name),
+        # Not `_name_or_path`, which is the base of a fine-tuned model, or a path on its machine.
+        "name": path.resolve().name,
     }
     head, taken = head_of(path, described, heads, config)
     return Imported(

@@ -9,14 +9,13 @@ from typing import Any
 from torch import Tensor
 
 from earbit.errors import FormatError, shown
-from earbit.hub.file_names import CONFIG, TOKENIZER, VOCABULARY
-from earbit.hub.heads import ImportedHead, class_head, ctc_head, last_state
-from earbit.hub.hugging_face_config import json_object
+from earbit.hub.file_names import CONFIG
+from earbit.hub.heads import ImportedHead, UnusableHead, class_head, ctc_head, last_state
+from earbit.hub.hugging_face_vocabulary import vocabulary_of
 from earbit.hub.stored_tensors import Stored
 from earbit.model import ModelConfig
 from earbit.progress import say
 
-ADDED = "added_tokens.json"
 MAX_OUTPUTS = 2**16
 _CLASSES_WITH_HEADS = ("ForCTC", "ForSequenceClassification")
 """Parts of the names of classes.  Heads of other classes have tensors of the same names."""
@@ -29,6 +28,8 @@ def head_of(
 ) -> tuple[ImportedHead | None, list[str]]:
     """The head of a folder, and the names of the tensors that it takes; None for no known head.
 
+    None, with a line that says why, for a head that earbit cannot take.
+
     described: content of config.json;  stored: tensors outside of the base model.
     """
     other = _other_class(described)
@@ -39,13 +40,16 @@ def head_of(
         )
         return None, []
     if all(name in stored for name in _CTC):
-        if not (folder / VOCABULARY).is_file():
-            say(f"{folder}: no {VOCABULARY}, so the CTC head has no symbols and is left out")
-            return None, []
-        return _ctc(folder, described, stored, config), list(_CTC)
-    if all(name in stored for name in _CLASSES):
-        return _classes(folder, described, stored, config)
-    return None, []
+        kind = _ctc
+    elif all(name in stored for name in _CLASSES):
+        kind = _classes
+    else:
+        return None, []
+    try:
+        return kind(folder, described, stored, config)
+    except UnusableHead as error:
+        say(f"{folder}: {error}; the head is left out")
+        return None, []
 
 
 def _other_class(described: Mapping[str, Any]) -> Any:
@@ -59,38 +63,25 @@ def _other_class(described: Mapping[str, Any]) -> Any:
 
 def _ctc(
     folder: Path, described: Mapping[str, Any], stored: Stored, config: ModelConfig
-) -> ImportedHead:
-    path = folder / VOCABULARY
+) -> tuple[ImportedHead, list[str]]:
     weight, bias = _linear(folder, stored, _CTC, config.encoder.d_model)
-    tokens = json_object(path)
-    if (folder / ADDED).is_file():
-        tokens |= json_object(folder / ADDED)
-    settings = json_object(folder / TOKENIZER) if (folder / TOKENIZER).is_file() else {}
-    symbols: dict[int, str] = {}
-    for token, index in tokens.items():
-        if not isinstance(index, int):
-            raise FormatError(f"{path}: {token!r} has no number; give a vocabulary of one language")
-        symbols[index] = token.lower() if settings.get("do_lower_case") else token
-    n_outputs = weight.shape[0]
-    missing = [i for i in range(n_outputs) if i not in symbols]
-    if missing:
-        raise FormatError(
-            f"{path}: no token for output {missing[0]} of {n_outputs}; it belongs to another model"
-        )
+    n_outputs = len(weight)
     blank = described.get("pad_token_id", 0)
     if not isinstance(blank, int) or not 0 <= blank < n_outputs:
-        raise FormatError(
-            f"{folder / CONFIG}: pad_token_id={shown(blank)}, the blank; "
-            f"allowed: 0 to {n_outputs - 1}"
+        raise UnusableHead(
+            f"pad_token_id={shown(blank)} in {CONFIG}, the blank; allowed: 0 to {n_outputs - 1}"
         )
-    return ctc_head(
+    vocabulary = vocabulary_of(folder, described, n_outputs)
+    head = ctc_head(
         weight,
         bias,
-        [symbols[i] for i in range(n_outputs)],
+        vocabulary.symbols,
         blank=blank,
-        delimiter=str(settings.get("word_delimiter_token") or "|"),
+        delimiter=vocabulary.delimiter,
+        are_phones=vocabulary.are_phones,
         n_states=config.encoder.n_layers + 1,
     )
+    return head, list(_CTC)
 
 
 def _classes(
@@ -102,6 +93,7 @@ def _classes(
     labels = labels_of(folder, described, len(classifier[0]))
     logits, taken = last_state(n_states), list(_CLASSES)
     if described.get("use_weighted_layer_sum"):
+        _require_normed_last_state(described)
         logits = _read(folder, stored, "layer_weights")
         taken.append("layer_weights")
         if logits.shape != (n_states,):
@@ -109,6 +101,21 @@ def _classes(
                 f"{folder}: layer_weights of shape {tuple(logits.shape)} for {n_states} states"
             )
     return class_head(projector, classifier, labels, logits_L=logits), taken
+
+
+def _require_normed_last_state(described: Mapping[str, Any]) -> None:
+    """Raises UnusableHead for a weighted sum that was trained with another last state than ours.
+
+    Before version 5, transformers listed the last state of a pre-norm model behind its last norm.
+    """
+    version = str(described.get("transformers_version", ""))
+    first = version.partition(".")[0]
+    if described.get("do_stable_layer_norm") and first.isdecimal() and int(first) >= 5:
+        raise UnusableHead(
+            f"transformers_version={shown(version)} in {CONFIG} has a weighted sum with the last "
+            "state before its norm, and earbit has the one behind it; allowed: models without "
+            "use_weighted_layer_sum or do_stable_layer_norm, or trained before version 5"
+        )
 
 
 def labels_of(folder: Path, described: Mapping[str, Any], n_outputs: int) -> list[str]:
@@ -138,6 +145,8 @@ def _linear(
 def _read(folder: Path, stored: Stored, name: str) -> Tensor:
     if name not in stored:
         raise FormatError(f"{folder}: 1 tensors missing: {name}; download the folder again")
-    if not stored[name].is_floating or max(stored[name].shape, default=0) > MAX_OUTPUTS:
-        raise FormatError(f"{folder}: {name} of shape {stored[name].shape} is no layer of a head")
+    if not stored[name].is_floating:
+        raise FormatError(f"{folder}: {name} of integers; allowed: floats (a quantized model?)")
+    if max(stored[name].shape, default=0) > MAX_OUTPUTS:
+        raise UnusableHead(f"{name} of shape {stored[name].shape}; allowed: {MAX_OUTPUTS} outputs")
     return stored[name].read().float()

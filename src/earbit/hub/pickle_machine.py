@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from earbit.errors import FormatError
+from earbit.errors import FormatError, shown
 from earbit.hub.pickle_opcodes import MAX_OPCODES, Buffer, opcodes
 from earbit.hub.pickle_values import Named, Record, StorageRecord, named, storage_of, tensor_of
 
@@ -20,14 +20,13 @@ _PARAMETERS = {
     "torch._utils._rebuild_parameter_with_state",
 }
 _DICTIONARIES = {"collections.OrderedDict", "collections.defaultdict"}
-_SCALARS = (str, int, float, bool, bytes, type(None))
 _MARK = Record("mark")
 MAX_COPIED = MAX_OPCODES
 """Pairs that all calls of dictionaries copy together; one list may be given to many calls."""
 MAX_KEY = 1024
 """Length of a text as a key, in characters, since equal keys are compared."""
-MAX_KEY_ITEMS = 16
-"""Length of a tuple as a key, since Python computes the hash of a tuple at every use."""
+MAX_KEY_NUMBER = 2**31
+"""Greater numbers are no keys of dictionaries and of the memo, since many can have one hash."""
 
 
 def read_pickle(data: Buffer, start: int = 0) -> tuple[Any, int, dict[str, StorageRecord]]:
@@ -100,6 +99,8 @@ class _Machine:
             case "Q":
                 push(self._storage(self.pop()))
             case "p" | "q" | "r":
+                if not 0 <= argument < MAX_KEY_NUMBER:
+                    raise FormatError(f"the pickle writes memo {shown(argument)}; allowed: 31 bits")
                 self._memo[argument] = self._top()
             case "\x94":
                 self._memo[len(self._memo)] = self._top()
@@ -217,13 +218,13 @@ def _pairs(values: list[Any]) -> dict[Any, Any]:
 
 
 def _key(value: Any) -> Any:
-    """A key with a cheap hash; nested tuples may be deep, and lists have no hash."""
-    items = value if isinstance(value, tuple) else (value,)
-    if len(items) > MAX_KEY_ITEMS:
-        raise FormatError(f"the pickle has a key of {len(items)} items")
-    if all(isinstance(item, _SCALARS) for item in items):
-        longest = max((len(item) for item in items if isinstance(item, (str, bytes))), default=0)
-        if longest > MAX_KEY:
-            raise FormatError(f"the pickle has a key of {longest} characters")
+    """A key that no file can give the hash of many others; other values are wrapped.
+
+    Long numbers have chosen hashes, and so have tuples: -1 and -2 hash alike.
+    """
+    if isinstance(value, (str, bytes)):
+        if len(value) > MAX_KEY:
+            raise FormatError(f"the pickle has a key of {len(value)} characters")
         return value
-    return Record("key", (value,))
+    is_short = isinstance(value, int) and -MAX_KEY_NUMBER <= value < MAX_KEY_NUMBER
+    return value if value is None or is_short else Record("key", (value,))

@@ -1,10 +1,10 @@
 """Models of earbit as an upstream of s3prl, without importing s3prl.
 
-Source: s3prl/s3prl, upstream/example/README.md and expert.py.  Three ways to use it:
+Source: s3prl/s3prl, s3prl/hub.py and upstream/example/expert.py.  Three ways to use it:
 
 - In Python, before the runner or `S3PRLUpstream` starts: `import s3prl.hub`, then
   `earbit.hub.s3prl.add_to(s3prl.hub)`; the upstream `earbit_local` takes a model as `-k`.
-- As a `hubconf.py` in a folder of `s3prl/upstream`: `from earbit.hub.s3prl import earbit_local`.
+- In a checkout, as a line of `s3prl/hub.py`: `from earbit.hub.s3prl import earbit_local`.
 - As an `expert.py` of a repository: `from earbit.hub.s3prl import UpstreamExpert`.
 
 Letters: B batch, T frames, D width.

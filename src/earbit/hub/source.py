@@ -67,7 +67,8 @@ def open_source(
     else:
         origin = origin_of(model_path(where))
     if plan is not None:
-        origin = origin | {"plan": plan, "calibration": corpus or "noise"}
+        ancestors = [*origin.get("ancestors", []), weights]
+        origin = origin | {"plan": plan, "calibration": corpus or "noise", "ancestors": ancestors}
     if model.head is not None:
         say(f"{where}: the head for units, which only pre-training reads, is left out")
         model.head = None
@@ -80,7 +81,17 @@ def open_source(
             f"{head}: other programs do not reject labels below log odds of "
             f"{trained.min_log_odds:.3g}; config.json records it"
         )
-    return Source(where, model, trained, origin, scores, weights)
+    return Source(where, model, trained, _without_folders(origin), scores, weights)
+
+
+def _without_folders(value: Any) -> Any:
+    """A JSON value whose absolute paths are names, since an export may be published."""
+    if isinstance(value, dict):
+        return {name: _without_folders(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(item) for item in value]
+    is_path = isinstance(value, str) and value.startswith("/")
+    return Path(value).name if is_path else value
 
 
 def _scores_in(path: Path) -> dict[str, Any] | None:

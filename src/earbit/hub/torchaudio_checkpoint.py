@@ -22,12 +22,15 @@ from earbit.hub.importer import Imported, Importer
 from earbit.hub.stored_tensors import Stored, StoredTensor
 from earbit.hub.tensor_names import from_torchaudio, our_name
 from earbit.nn.positional import N_GROUPS
+from earbit.progress import say
 
 FIRST = "feature_extractor.conv_layers.0.conv.weight"
 LAST = "encoder.transformer.layer_norm.weight"
 PREFIXES = ("", "wav2vec2.", "model.", "model.wav2vec2.")
-N_HEADS = {768: 12, 1024: 16, 1280: 16}
+N_HEADS = {768: 12, 1024: 16, 1280: 16, 1920: 16}
 """Heads of the published models by width."""
+HEAD_WIDTH = 64
+"""Width of a head in models of other widths, as in most published ones."""
 MAX_DISTANCE = 800
 """Distance of the last bucket in the published WavLM models."""
 PACKED = "attention.attention.in_proj_"
@@ -94,7 +97,7 @@ class _Shapes:
             "type": "transformer",
             "n_layers": 1 + max((int(found[1]) for found in layers if found), default=0),
             "d_model": d_model,
-            "n_heads": N_HEADS.get(d_model, max(1, d_model // 64)),
+            "n_heads": N_HEADS.get(d_model, max(1, d_model // HEAD_WIDTH)),
             "d_ffn": self._of(f"{at}feed_forward.intermediate_dense.weight", 2)[0],
             "norm": "pre" if has_layer_norms else "post",
             "position_kernel": self._position_kernel(d_model),
@@ -107,6 +110,13 @@ class _Shapes:
             assumed.append(f"distances up to {MAX_DISTANCE} frames")
         else:
             assumed.append(f"{encoder['n_heads']} heads")
+            if d_model not in N_HEADS:
+                say(
+                    f"{self.path}: width {d_model} is that of no published model (published: "
+                    f"{', '.join(map(str, N_HEADS))}), so {encoder['n_heads']} heads of width "
+                    f"{HEAD_WIDTH} are assumed; if the model has another number, its states are "
+                    "wrong, so import it from a format with settings, such as a Hugging Face folder"
+                )
         assumed.append(f"waveform {'' if has_layer_norms else 'not '}normalized")
         values = {
             "encoder": encoder,

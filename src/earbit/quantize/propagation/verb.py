@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from earbit.audio.corpus import load_waveform, open_corpus, say_ignored
+from earbit.audio.clips import clip_of, read_clip
+from earbit.audio.corpus import open_corpus, say_ignored
 from earbit.audio.corpus_names import SYNTHETIC
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.errors import ConfigError, DataError, require_range
@@ -105,7 +106,7 @@ def _corpus_clips(where: str, seed: int, n_clips: int, n_samples: int) -> list[n
     clips: list[np.ndarray] = []
     for cut in cuts:
         try:
-            clips.append(load_waveform(cut)[:n_samples])
+            clips.append(read_clip(clip_of(cut), 0, n_samples))
         except DataError as error:
             say(f"left out: {error}")
         if len(clips) == n_clips:
