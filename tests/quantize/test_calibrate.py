@@ -8,15 +8,20 @@ import torch
 from earbit.load import random_model
 from earbit.nn.attention import SelfAttention
 from earbit.nn.leaves import Linear
-from earbit.nn.precision import W1A1
+from earbit.nn.precision import W1A1, Precision
 from earbit.nn.sparse_pattern import SparsePattern
 from earbit.nn.window_attention import WindowAttention
 from earbit.presets import preset
-from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
+from earbit.quantize.calibrate import (
+    MAX_SEARCHED,
+    CalibrationConfig,
+    calibrate,
+    quantizers_of,
+)
 from earbit.quantize.convert import convert
 from earbit.quantize.plan import plan_named
-from earbit.quantize.scale_search import N_CANDIDATES
-from earbit.quantize.student import student_of
+from earbit.quantize.scale_search import N_CANDIDATES, least_squares_scale
+from earbit.quantize.student import noise_clips, quantized_copy, student_of
 
 
 class MaskedDense(SelfAttention):
@@ -99,3 +104,29 @@ def test_shifts_that_were_learned_stay_and_those_of_new_leaves_are_found():
         if quantizer.shift is not None:
             assert torch.equal(second[name].shift, quantizer.shift)
     assert second["encoder.position.conv.input_quantizer"].shift.abs().max() > 0
+
+
+def test_the_search_for_the_least_error_in_a_part_of_a_long_input_finds_nearly_its_scale():
+    random = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 40_000, 12, generator=random) * torch.arange(1.0, 13.0)
+    model = torch.nn.Sequential(Linear(12, 4))
+    convert(model, {"0": Precision(8, 8)})
+    assert x.numel() > 3 * MAX_SEARCHED
+    calibrate(model, [x], CalibrationConfig(scale="least-squares"))
+    of_all = least_squares_scale(x.flatten()[None], 8, "signed")[0]
+    assert abs(model[0].input_quantizer.scale / of_all - 1) < 0.05
+
+
+@pytest.mark.parametrize(("plan", "share"), [("w8a8", 0.7), ("w4a4", 0.95)])
+def test_a_copy_that_is_not_trained_is_nearer_to_float_than_with_the_scales_of_bit(plan, share):
+    model = random_model(preset("hubert-tiny"), 0).eval()
+    clips = noise_clips(0)
+
+    def error(student):
+        with torch.no_grad():
+            wave = torch.from_numpy(noise_clips(7)[0])[None]
+            expected, found = (m.eval()(wave).states[-1] for m in (model, student))
+        return ((found - expected).square().sum() / expected.square().sum()).item()
+
+    with_bit = error(student_of(model, plan_named(plan), clips, CalibrationConfig()))
+    assert error(quantized_copy(model, plan, clips)) < share * with_bit

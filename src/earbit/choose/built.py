@@ -25,7 +25,7 @@ from earbit.export.program import write_program
 from earbit.export.verb import MAX_SAMPLES, export_to
 from earbit.model import AudioModel
 from earbit.progress import progress
-from earbit.quantize.calibrate import CalibrationConfig
+from earbit.quantize.calibrate import WITHOUT_TRAINING
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import noise_clips, student_of
 from earbit.runtime.session import Session
@@ -91,7 +91,7 @@ def build(
     seed: int,
 ) -> Built:
     """Calibrates a model under a plan, packs it and measures it."""
-    student = student_of(teacher, plan, list(clips), CalibrationConfig()).eval()
+    student = student_of(teacher, plan, list(clips), WITHOUT_TRAINING).eval()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "program.safetensors"
         found = export_to(student, path, name=plan.name, waveform=clips[0][:MAX_SAMPLES])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from earbit.heads.example import Example
 from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.progress import say
+from earbit.quantize.calibrate import WITHOUT_TRAINING
 from earbit.quantize.clips import audio_of, clips_among
 from earbit.runtime.program_file import file_digest
 from earbit.superb.head_file import head_path
@@ -103,7 +105,12 @@ def inputs_of_task(
 
 def key_of(model: AudioModel, inputs: Inputs, version: str) -> dict[str, Any]:
     """What penalties depend on."""
-    return {"model": weights_digest(model), "earbit": version} | inputs.key
+    calibration = {
+        "rules": dataclasses.asdict(WITHOUT_TRAINING),
+        "samples": [clip.size for clip in inputs.calibration],
+    }
+    model_key = {"model": weights_digest(model), "earbit": version}
+    return model_key | {"calibration": calibration} | inputs.key
 
 
 def _opened(where: str) -> Corpus:

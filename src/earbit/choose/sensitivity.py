@@ -12,6 +12,7 @@ from earbit.choose.judges import Judge
 from earbit.model import AudioModel
 from earbit.nn.precision import Precision
 from earbit.progress import progress
+from earbit.quantize.calibrate import WITHOUT_TRAINING
 from earbit.quantize.propagation.hooks import replaced
 from earbit.quantize.propagation.subjects import calibrated_twin
 
@@ -39,7 +40,7 @@ def measure_penalties(
         for precision in dict.fromkeys(precision for _, precision in missing):
             groups = [group for group, its in missing if its == precision]
             plan = plan_of(str(precision), dict.fromkeys(groups, precision))
-            twin = calibrated_twin(teacher, plan, clips)
+            twin = calibrated_twin(teacher, plan, clips, WITHOUT_TRAINING)
             for group in groups:
                 with replaced(teacher, twin, group.leaves):
                     penalty = judge(teacher)

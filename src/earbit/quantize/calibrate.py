@@ -16,6 +16,8 @@ from earbit.quantize.leaves import QuantizedMatMul
 from earbit.quantize.quantizers import ActivationQuantizer
 from earbit.quantize.scale_search import bit_scale, least_squares_scale
 
+MAX_SEARCHED = 2**17
+"""Elements of an activation among which the scale of least error is searched: more take minutes."""
 ScaleRule = Literal["bit", "least-squares"]
 ShiftRule = Literal["zero", "median"]
 
@@ -32,6 +34,10 @@ class CalibrationConfig:
     def __post_init__(self) -> None:
         require_choice(get_args(ScaleRule), scale=self.scale)
         require_choice(get_args(ShiftRule), shift=self.shift)
+
+
+WITHOUT_TRAINING = CalibrationConfig(scale="least-squares")
+"""Rules for a model that is not trained under its plan: nothing corrects the scales later."""
 
 
 def quantizers_of(model: torch.nn.Module) -> dict[str, ActivationQuantizer]:
@@ -105,6 +111,15 @@ def calibrate(
             getattr(quantizers[name], parameter).copy_(total / n_seen[name])
 
 
+def _some_of(x: Tensor) -> Tensor:
+    """At most MAX_SEARCHED elements of x (N,), drawn with a fixed seed."""
+    if x.numel() <= MAX_SEARCHED:
+        return x
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.randint(x.numel(), (MAX_SEARCHED,), generator=generator)
+    return x[chosen.to(x.device)]
+
+
 def _real_elements(leaf: torch.nn.Module, quantizer: ActivationQuantizer) -> Tensor | None:
     """Mask of real elements of the leaf's operand; None if all are real."""
     if not isinstance(leaf, QuantizedMatMul) or leaf.pattern is None:
@@ -145,7 +160,7 @@ def _first_values(
         found["scale"] = bit_scale(x, bits, number_set, real)
     else:
         kept = x.flatten() if real is None else x[real.expand_as(x)]
-        found["scale"] = least_squares_scale(kept[None], bits, number_set)[0]
+        found["scale"] = least_squares_scale(_some_of(kept)[None], bits, number_set)[0]
     if not all(bool(torch.isfinite(value).all()) for value in found.values()):
         raise DataError(
             f"non-finite input of quantizer {name!r}; check the model's weights and the audio"

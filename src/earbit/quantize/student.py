@@ -11,7 +11,12 @@ from earbit.load import random_model
 from earbit.model import AudioModel
 from earbit.nn.leaves import MatMul, leaf_modules, leaves_of
 from earbit.nn.precision import Granularity
-from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
+from earbit.quantize.calibrate import (
+    WITHOUT_TRAINING,
+    CalibrationConfig,
+    calibrate,
+    quantizers_of,
+)
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.report import say_absent_roles
@@ -19,7 +24,7 @@ from earbit.quantize.report import say_absent_roles
 
 def quantized_copy(model: AudioModel, plan: str, clips: list[np.ndarray]) -> AudioModel:
     """A copy of a float model under a plan, calibrated on unpadded clips (samples,)."""
-    return student_of(model, plan_named(plan), clips, CalibrationConfig())
+    return student_of(model, plan_named(plan), clips, WITHOUT_TRAINING)
 
 
 def plan_for(where: str, model: AudioModel, plan: str) -> Plan:

@@ -17,7 +17,7 @@ from earbit.model_names import MODEL_FILE_NAME
 from earbit.nn.devices import TrainPrecision, device_named
 from earbit.presets import PRESETS
 from earbit.progress import say
-from earbit.quantize.calibrate import CalibrationConfig
+from earbit.quantize.calibrate import WITHOUT_TRAINING
 from earbit.quantize.clips import audio_of
 from earbit.quantize.plan import Plan
 from earbit.quantize.student import plan_for, student_of
@@ -73,7 +73,7 @@ class Planned:
             model = load_model(out_dir)
         elif self.plan is not None:
             clips = audio_of(corpus, ids, seed)
-            model = student_of(model, self.plan, clips, CalibrationConfig()).eval()
+            model = student_of(model, self.plan, clips, WITHOUT_TRAINING).eval()
             origin = {"stage": "superb", "plan": self.plan.name, "model": self.digest}
             save_model(model, out_dir / MODEL_FILE_NAME, origin)
             say(f"{self.where}: calibrated under {self.plan.name}, not trained")

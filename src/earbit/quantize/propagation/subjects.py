@@ -17,7 +17,7 @@ from earbit.model_names import distinct_models, model_path
 from earbit.nn.evaluation import evaluating
 from earbit.nn.leaves import leaves_of
 from earbit.presets import PRESETS
-from earbit.quantize.calibrate import calibrate
+from earbit.quantize.calibrate import CalibrationConfig, calibrate
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.propagation.hooks import replaced
@@ -105,7 +105,12 @@ def _student(where: str, teacher_where: str) -> Subject:
     return Subject(where, plan, teacher_where, teacher, student)
 
 
-def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]) -> AudioModel:
+def calibrated_twin(
+    teacher: AudioModel,
+    plan: Plan,
+    clips: Sequence[np.ndarray],
+    calibration: CalibrationConfig | None = None,
+) -> AudioModel:
     """Quantized copy of the teacher with scales from full-precision activations only.
 
     `quantized_copy` calibrates leaf after leaf on quantized inputs.  Here a scale must not depend
@@ -116,7 +121,7 @@ def calibrated_twin(teacher: AudioModel, plan: Plan, clips: Sequence[np.ndarray]
     quantized = quantized_leaves_of(twin)
     if quantized:
         with evaluating(teacher), replaced(twin, teacher, quantized):
-            calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips])
+            calibrate(twin, [torch.from_numpy(clip)[None] for clip in clips], calibration)
     return twin
 
 
