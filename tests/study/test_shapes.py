@@ -90,7 +90,7 @@ def test_the_results_have_the_shape_so_that_it_can_be_read_again(shape):
     request = Request(
         scale_name="tiny", scale=changed(scale_named("tiny"), encoders=names, shapes=shapes)
     )
-    settings = Results(request, Served({}, {}, {}), "digest", [], {}).as_dict(0.0)["settings"]
+    settings = Results(request, Served({}, {}, {}, {}), "digest", [], {}).as_dict(0.0)["settings"]
     kept = json.loads(json.dumps(settings["scale_settings"]["shapes"]))
     assert {name: from_dict(ModelConfig, value) for name, value in kept.items()} == shapes
 

@@ -40,7 +40,7 @@ class Graph:
                 steps += self._of_encoder(encoder, seed)
         for encoder in self.request.scale.encoders:
             steps += self._costs(encoder)
-        for tasks in self.served.groups.values():
+        for tasks in self.served.groups:
             for seed in self.request.seeds:
                 steps.append(self._score(tasks, FBANK, NO_PLAN, seed, {"upstream": FBANK}))
         return list({step.id: step for step in steps}.values())
@@ -103,7 +103,7 @@ class Graph:
                 model = step
             yield from self._of_model(model, plan, trained, recipe)
         random = {"upstream": UNTRAINED, "model": to_dict(recipe.model, without_later=True)}
-        for tasks in self.served.groups.values():
+        for tasks in self.served.groups:
             yield self._score(tasks, encoder, UNTRAINED, seed, random)
 
     def _pretrain(
@@ -185,7 +185,7 @@ class Graph:
                 inputs=inputs,
                 **named,
             )
-        for tasks in self.served.groups.values():
+        for tasks in self.served.groups:
             score = self._score(tasks, encoder, plan.name, seed, {}, model)
             yield score
             yield Step(
@@ -240,7 +240,7 @@ class Graph:
             needs={} if model is None else {"model": model.id},
             settings={
                 **upstream,
-                "corpus": self.served.corpus_of[tasks[0]].digest,
+                "corpus": self.served.digest_of[tasks[0]],
                 "resplit": self.request.resplit,
                 "protocol": scale.protocol,
                 "n_steps": scale.head_steps,
