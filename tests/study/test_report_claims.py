@@ -1,5 +1,7 @@
 """Claims and answer on studies made by hand, whose verdicts are known."""
 
+import json
+
 import pytest
 
 from earbit.study.report.answer import answer_of
@@ -7,6 +9,7 @@ from earbit.study.report.claim import cast_of
 from earbit.study.report.claims import claims_of
 from earbit.study.report.comparisons import compared_losses, compared_scores, relative_loss
 from earbit.study.report.rows import Study
+from earbit.study.report.tables import paper_ratios
 
 MIXED, SPARSE, WIDE, FULL = (
     "conformer-tiny",
@@ -113,6 +116,23 @@ def test_overlapping_intervals_leave_the_claim_open():
 def test_a_better_score_at_a_higher_cost_does_not_hold():
     factor = {FULL: 1.0, MIXED: 0.5, SPARSE: 0.6, WIDE: 0.8}
     assert verdicts(study(worth(), factor=factor))[2] is False
+
+
+def test_a_plan_of_more_bits_decides_no_claim():
+    results = study(worth(sparse=0.75)).results
+    results = json.loads(json.dumps(results).replace('"w1a1"', '"w8a8"'))
+    found = Study(results)
+    assert found.low_plan == "w8a8"  # of charts
+    assert verdicts(found)[2:] == [None] * 5
+    for claim in claims_of(found)[2:]:
+        assert claim.evidence == ("This study lacks a 1-bit plan (w1a1 or w1a1-encoder).",)
+    assert answer_of(found).headline == "Cannot tell: no 1-bit plan."
+    assert {row["plan"] for row in paper_ratios(found, cast_of(found))} == {"fp32"}
+
+
+def test_an_encoder_in_1_bit_behind_a_float_front_end_decides_the_claims():
+    results = json.dumps(study(worth(sparse=0.75)).results).replace('"w1a1"', '"w1a1-encoder"')
+    assert verdicts(Study(json.loads(results)))[2:4] == [True, True]
 
 
 def test_times_within_their_spread_leave_the_claim_open():

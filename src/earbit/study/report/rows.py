@@ -17,7 +17,8 @@ from earbit.superb.tasks import TASKS
 
 Record = Mapping[str, Any]
 FLOAT = "fp32"
-ONE_BIT = "w1a1"
+ONE_BIT = ("w1a1", "w1a1-encoder")
+"""Plans in which all that is quantized has weights and activations of 1 bit."""
 UNTRAINED = "random weights"
 FILTERBANK = "fbank"
 NO_PLAN = "-"
@@ -106,10 +107,15 @@ class Study:
         return [pair for pair in pairs if pair in found]
 
     @cached_property
+    def one_bit_plan(self) -> str | None:
+        """The plan that decides claims; None in a study without one of 1 bit."""
+        return next((plan for plan in ONE_BIT if plan in self.plans), None)
+
+    @cached_property
     def low_plan(self) -> str | None:
-        """The plan that claims about 1 bit are tested on: w1a1, or the last that is not fp32."""
+        """The plan of charts and of sentences that name it: of 1 bit, or the last one."""
         quantized = [plan for plan in self.plans if plan != FLOAT]
-        return ONE_BIT if ONE_BIT in quantized else quantized[-1] if quantized else None
+        return self.one_bit_plan or (quantized[-1] if quantized else None)
 
     @cached_property
     def tasks(self) -> list[str]:

@@ -218,7 +218,7 @@ def paper_ratios(study: Study, cast: Cast) -> list[dict[str, Any]]:
     found = []
     for (model, plan), printed in PRINTED.items():
         encoder = by_kind.get(model)
-        ours = FLOAT if plan == FLOAT else study.low_plan
+        ours = FLOAT if plan == FLOAT else study.one_bit_plan
         if encoder is None or ours is None or (encoder == cast.transformer and ours == FLOAT):
             continue
         figures = {
