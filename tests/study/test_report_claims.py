@@ -142,6 +142,20 @@ def test_times_within_their_spread_leave_the_claim_open():
     assert "within its spread" in claims_of(found)[2].evidence[0]
 
 
+def test_claims_about_measured_time_cannot_be_told_without_times():
+    found = Study(study(worth(sparse=0.75)).results | {"times": []})
+    cuts, cheap, better, _, _, wide, _ = verdicts(found)
+    assert (cuts, cheap, better, wide) == (None, None, None, None)
+    assert "measured time unknown" in claims_of(found)[2].evidence[0]
+
+
+def test_a_known_cost_decides_against_a_claim_without_times():
+    factor = {FULL: 0.5, MIXED: 0.8, SPARSE: 1.0, WIDE: 0.6}
+    found = Study(study(worth(), factor=factor).results | {"times": []})
+    cuts, cheap, better, _, _, wide, _ = verdicts(found)
+    assert (cuts, cheap, better, wide) == (False, False, False, False)
+
+
 def test_a_measured_time_as_estimated_confirms_the_estimate():
     ms = {(FULL, "fp32"): 50.0, (SPARSE, "w1a1"): 0.625}
     assert verdicts(study(worth(), ms=ms))[-1] is True

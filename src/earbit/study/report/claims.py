@@ -63,7 +63,7 @@ def _attention_is_as_cheap(study: Study, cast: Cast) -> Claim:
     for encoder in cast.mixed if cast.deep else ():
         rows = (str(cast.deep), FLOAT), (encoder, FLOAT)
         ratios = cost_ratios(study, *rows, names=("storage_bytes", "flops", "time_ms"))
-        close = Ratios(ratios.of)  # a time within the spread is comparable
+        close = Ratios(ratios.of, missing=ratios.missing)  # a time within the spread is comparable
         parts.append(close.all_below(COMPARABLE))
         scores = compared_scores(study, *rows)
         evidence.append(f"{cast.deep} against {encoder}: {ratios}. Scores {scores}.")
