@@ -142,6 +142,18 @@ def test_times_within_their_spread_leave_the_claim_open():
     assert "within its spread" in claims_of(found)[2].evidence[0]
 
 
+@pytest.mark.parametrize(
+    ("ratio", "spread", "verdict"),
+    [(1.05, 0.3, True), (1.3, 0.3, None), (1.3, 0.01, False), (1.05, 0.01, True)],
+)
+def test_a_time_within_its_spread_does_not_break_that_costs_are_comparable(ratio, spread, verdict):
+    found = study(worth(), ms={(MIXED, "fp32"): 30.0, (SPARSE, "fp32"): 30.0 * ratio})
+    for record in found.results["times"]:
+        ms = record["median_ms"]
+        record.update(p10_ms=(1 - spread) * ms, p90_ms=(1 + spread) * ms)
+    assert verdicts(found)[1] is verdict
+
+
 def test_claims_about_measured_time_cannot_be_told_without_times():
     found = Study(study(worth(sparse=0.75)).results | {"times": []})
     cuts, cheap, better, _, _, wide, _ = verdicts(found)

@@ -63,8 +63,9 @@ def _attention_is_as_cheap(study: Study, cast: Cast) -> Claim:
     for encoder in cast.mixed if cast.deep else ():
         rows = (str(cast.deep), FLOAT), (encoder, FLOAT)
         ratios = cost_ratios(study, *rows, names=("storage_bytes", "flops", "time_ms"))
-        close = Ratios(ratios.of, missing=ratios.missing)  # a time within the spread is comparable
-        parts.append(close.all_below(COMPARABLE))
+        # A time within its spread is comparable, or it is unclear whether it is.
+        unclear = tuple(name for name in ratios.unclear if ratios.of[name] >= COMPARABLE)
+        parts.append(Ratios(ratios.of, unclear, ratios.missing).all_below(COMPARABLE))
         scores = compared_scores(study, *rows)
         evidence.append(f"{cast.deep} against {encoder}: {ratios}. Scores {scores}.")
     return Claim(

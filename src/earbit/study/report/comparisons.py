@@ -123,14 +123,14 @@ class Ratios:
     """Figures that one of the rows lacks."""
 
     def all_below(self, limit: float) -> bool | None:
-        """Whether every ratio is below a limit; None if that is open, as one is unclear or missing."""
+        """Whether every ratio is below a limit; None if an unclear or missing one may not be."""
         clear = [ratio for name, ratio in self.of.items() if name not in self.unclear]
         if any(ratio >= limit for ratio in clear):
             return False
         return None if self.unclear or self.missing or not clear else True
 
     def all_above(self, limit: float) -> bool | None:
-        """Whether every ratio is above a limit; None if that is open, as one is unclear or missing."""
+        """Whether every ratio is above a limit; None if an unclear or missing one may not be."""
         inverse = {name: 1 / ratio for name, ratio in self.of.items() if ratio}
         return Ratios(inverse, self.unclear, self.missing).all_below(1 / limit)
 
