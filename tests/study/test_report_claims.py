@@ -90,6 +90,24 @@ def test_encoders_get_their_parts_by_type_and_depth():
     assert (cast.deep, cast.wide) == (SPARSE, WIDE)
 
 
+def test_encoders_of_files_get_their_parts_and_settings_change_the_depth():
+    shapes = {
+        "own": {"type": "conformer", "n_layers": 2},
+        "small": {"type": "sparseformer", "n_layers": 2},
+        SPARSE: {"type": "sparseformer", "n_layers": 1},
+    }
+    cast = cast_of(Study({"settings": {"encoders": list(shapes), "shapes": shapes}}))
+    assert cast.mixed == ("own",)
+    assert (cast.deep, cast.wide) == ("small", SPARSE)
+
+
+def test_encoders_of_files_in_studies_of_earlier_versions_get_their_parts():
+    shapes = {"own": {"encoder": {"type": "conformer", "n_layers": 2}}}
+    settings = {"encoders": ["own", SPARSE], "scale_settings": {"shapes": shapes}}
+    cast = cast_of(Study({"settings": settings}))
+    assert (cast.mixed, cast.deep) == (("own",), SPARSE)
+
+
 def test_a_study_as_in_the_paper_confirms_the_claims():
     found = study(worth(sparse=0.75))
     cuts, cheap, better, less, propagation, wide, estimated = verdicts(found)
@@ -202,26 +220,29 @@ def test_a_float_score_at_chance_can_lose_nothing():
 
 
 def test_coherence_over_seeds_decides_the_claim_about_errors():
-    def propagation(seed, mixed, plain):
+    def propagation(seed, mixed, plain, mixed_name=MIXED):
         return [
             {
                 "encoder": encoder,
                 "plan": "w1a1",
                 "seed": seed,
                 "modules": [],
+                "is_mixed": encoder == mixed_name,
                 "interaction": {"between": {"net_coherence": value}},
             }
-            for encoder, value in ((MIXED, mixed), (SPARSE, plain))
+            for encoder, value in ((mixed_name, mixed), (SPARSE, plain))
         ]
 
-    def verdict(*seeds):
-        records = [r for i, pair in enumerate(seeds) for r in propagation(i, *pair)]
+    def verdict(*seeds, **more):
+        records = [r for i, pair in enumerate(seeds) for r in propagation(i, *pair, **more)]
         return verdicts(Study(study(worth()).results | {"propagation": records}))[4]
 
     assert verdict((0.30, 0.1), (0.31, 0.1), (0.29, 0.1)) is True
     assert verdict((0.1, 0.3), (0.1, 0.31), (0.1, 0.29)) is False
     assert verdict((0.3, 0.1), (0.1, 0.3), (0.2, 0.2)) is None
     assert verdict((0.3, 0.1)) is None  # one seed has no interval
+    clear = (0.30, 0.1), (0.31, 0.1), (0.29, 0.1)
+    assert verdict(*clear, mixed_name="own") is True  # of a file, and so without a preset
 
 
 def test_a_study_without_pairs_says_what_it_lacks():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from earbit.study.report.rows import ONE_BIT, Study, kind_of, n_layers_of
+from earbit.study.report.rows import ONE_BIT, Study
 
 MIXED = ("conformer", "squeezeformer")
 VERDICTS = {True: "holds", False: "does not hold", None: "cannot tell"}
@@ -41,14 +41,14 @@ class Cast:
 
 
 def cast_of(study: Study) -> Cast:
-    """Finds the parts by the types of the presets."""
-    kinds = {encoder: kind_of(encoder) for encoder in study.encoders}
+    """Finds the parts by the types of the encoders."""
+    kinds = {encoder: study.kind_of(encoder) for encoder in study.encoders}
     sparse = sorted(
         (encoder for encoder, kind in kinds.items() if kind == "sparseformer"),
-        key=n_layers_of,
+        key=study.n_layers_of,
         reverse=True,
     )
-    is_pair = len(sparse) > 1 and n_layers_of(sparse[0]) > n_layers_of(sparse[-1])
+    is_pair = len(sparse) > 1 and study.n_layers_of(sparse[0]) > study.n_layers_of(sparse[-1])
     return Cast(
         transformer=next((e for e, kind in kinds.items() if kind == "transformer"), None),
         mixed=tuple(encoder for encoder, kind in kinds.items() if kind in MIXED),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from earbit.study.report.claim import MIXED, Claim, or_missing_in_1_bit
+from earbit.study.report.claim import Claim, or_missing_in_1_bit
 from earbit.study.report.estimates import over_seeds
 from earbit.study.report.numbers import counted, signed
-from earbit.study.report.rows import Study, kind_of, number
+from earbit.study.report.rows import Study, number
 
 
 def errors_propagate(study: Study) -> Claim:
@@ -43,8 +43,10 @@ def _coherence_by_seed(study: Study) -> list[float]:
     by_seed: dict[object, tuple[list[float], list[float]]] = {}
     for record in study.table("propagation"):
         coherence = number(record, "interaction", "between", "net_coherence")
-        if coherence is not None and record.get("plan") == study.one_bit_plan:
-            is_mixed = kind_of(str(record.get("encoder"))) in MIXED
+        is_mixed = record.get("is_mixed")
+        if coherence is None or not isinstance(is_mixed, bool):
+            continue
+        if record.get("plan") == study.one_bit_plan:
             by_seed.setdefault(record.get("seed"), ([], []))[not is_mixed].append(coherence)
     return [_mean(mixed) - _mean(plain) for mixed, plain in by_seed.values() if mixed and plain]
 

@@ -212,7 +212,7 @@ def paper_ratios(study: Study, cast: Cast) -> list[dict[str, Any]]:
     """Ratios against the fp32 Transformer that the paper prints, beside those of this study."""
     by_kind: dict[str, str | None] = {
         "hubert-base": cast.transformer,
-        "conformer-s": next((e for e in cast.mixed if e.startswith("conformer")), None),
+        "conformer-s": next((e for e in cast.mixed if study.kind_of(e) == "conformer"), None),
         "sparseformer-dn-s": cast.deep,
     }
     found = []
