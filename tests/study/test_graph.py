@@ -8,7 +8,7 @@ from words_corpus import write
 
 from earbit.study.graph import Graph
 from earbit.study.request import Request, served
-from earbit.study.scale import SCALES
+from earbit.study.scale import SCALES, changed
 from earbit.study.step import Step, places_of
 
 TINY = replace(SCALES["tiny"], encoders=("sparseformer-sw-tiny",))
@@ -59,6 +59,45 @@ def test_other_trials_move_the_step_of_speaker_verification_alone(tmp_path):
     assert set(before) == {"ks", "asv"}
     assert before["ks"] == after["ks"]
     assert before["asv"] != after["asv"]
+
+
+def quantizations(root, plans, quantize_steps):
+    scale = changed(TINY, plans=plans, quantize_steps=quantize_steps)
+    found = [
+        step for step in steps_of(root, scale=scale, tasks=("ks",)) if step.stage == "quantize"
+    ]
+    return {
+        step.plan: (step.settings["config"]["train"]["optimiser"]["n_steps"], step.needs["teacher"])
+        for step in found
+    }
+
+
+@pytest.mark.parametrize("plans", [("w1a1", "w1a2"), ("w1a2", "w1a1")])
+def test_a_first_stage_of_other_steps_than_its_plan_is_a_step_of_its_own(tmp_path, plans):
+    root = write(tmp_path / "words")
+    trained = "pretrain sparseformer-sw-tiny fp32 seed 0"
+    assert quantizations(root, plans, (100, 200)) == {
+        "w1a2-for-w1a1": (100, trained),
+        "w1a1": (200, "quantize sparseformer-sw-tiny w1a2-for-w1a1 seed 0"),
+        "w1a2": (200, trained),
+    }
+
+
+def test_a_first_stage_with_the_steps_of_its_plan_is_one_step_with_it(tmp_path):
+    root = write(tmp_path / "words")
+    assert quantizations(root, ("w1a1", "w1a2"), (100, 100)) == {
+        "w1a2": (100, "pretrain sparseformer-sw-tiny fp32 seed 0"),
+        "w1a1": (100, "quantize sparseformer-sw-tiny w1a2 seed 0"),
+    }
+
+
+def test_two_different_steps_with_one_name_are_refused(tmp_path, monkeypatch):
+    given = iter(range(10))
+    monkeypatch.setattr(
+        Graph, "_units", lambda *_: Step(stage="units", settings={"n_units": next(given)})
+    )
+    with pytest.raises(ValueError, match="two different steps are called 'units'; give"):
+        steps_of(write(tmp_path / "words"), tasks=("ks",), n_seeds=2)
 
 
 def test_two_steps_with_one_folder_are_refused(tmp_path):
