@@ -33,6 +33,13 @@ def test_each_fold_is_tested_once_and_a_fifth_of_each_class_of_the_others_valida
     assert (splits.train, splits.test) == (splits.folds["a"].train, splits.folds["a"].test)
 
 
+def test_the_summary_counts_the_classes_of_the_test_clips_of_all_folds():
+    examples = [*clips({"a": 5, "b": 10}), *clips({"a": 2, "b": 2}, classes=("neu",))]
+    summary = fold_splits(examples, folds_of(examples)).summary
+    assert summary["folds"] == {"a": 12, "b": 22}
+    assert summary["classes"] == {"ang": {"test": 15}, "hap": {"test": 15}, "neu": {"test": 4}}
+
+
 def test_the_order_of_the_clips_changes_nothing():
     examples = clips({"a": 5, "b": 5})
     assert fold_splits(examples[::-1], folds_of(examples)) == fold_splits(

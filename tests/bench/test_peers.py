@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from earbit.bench import turns
+from earbit.bench import side_by_side, turns
 from earbit.bench.peers import catalogue
 from earbit.bench.peers.catalogue import PEERS, peers_named, why_left_out
 from earbit.bench.side_by_side import bench
@@ -65,6 +65,19 @@ def test_an_engine_computes_what_pytorch_does_and_fewer_bits_are_a_little_off(fo
 def test_a_float_program_whose_output_is_not_that_of_its_model_is_refused(folder, tmp_path):
     with pytest.raises(UnsupportedError, match=r"earbit fp32 gives another output .* cosine 0\.\d"):
         bench_beside(folder, seed=1, into=tmp_path)
+
+
+def test_a_reference_output_that_was_not_finished_is_made_again(folder, tmp_path, monkeypatch):
+    def killed(engine, file, output, **_):
+        output.write_bytes(b"half of an array")
+        raise UnsupportedError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(side_by_side, "started", killed)
+        with pytest.raises(UnsupportedError, match="killed"):
+            bench_beside(folder, into=tmp_path)
+    (ours,) = bench_beside(folder, into=tmp_path)
+    assert ours["cosine"] > 0.9999
 
 
 def test_a_peer_whose_output_is_not_pytorchs_is_refused(program, folder, tmp_path):

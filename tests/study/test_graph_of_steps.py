@@ -1,6 +1,7 @@
 """The engine of a study, with stages that take no time."""
 
 import json
+import multiprocessing
 import os
 import signal
 import threading
@@ -198,6 +199,39 @@ def test_processes_run_steps_and_the_end_of_one_is_the_failure_of_its_step_alone
     assert found["add a x"].result == {"value": 4}
     printed = places_of(steps, tmp_path)["add"].folder / "output.txt"
     assert printed.exists()
+
+
+def test_an_idle_process_that_was_killed_is_replaced(tmp_path):
+    workers = Workers(1, threads=1)
+    try:
+        run([Step(stage="add")], tmp_path, workers)
+        (idle,) = multiprocessing.active_children()
+        os.kill(idle.pid, signal.SIGKILL)
+        idle.join()
+        steps = [Step(stage="add", encoder="a", settings={"value": 3})]
+        assert run(steps, tmp_path, workers)["add a"].result == {"value": 3}
+    finally:
+        workers.close()
+
+
+def test_a_process_that_ends_before_it_has_its_job_is_the_failure_of_this_job(
+    tmp_path, monkeypatch
+):
+    workers = Workers(1, threads=1)
+    new = workers._new
+
+    def ended():
+        worker = new()
+        worker.process.kill()
+        worker.process.join()
+        return worker
+
+    monkeypatch.setattr(workers, "_new", ended)
+    try:
+        found = run([Step(stage="add")], tmp_path, workers)
+    finally:
+        workers.close()
+    assert "ended by SIGKILL" in found["add"].error
 
 
 def test_a_terminated_study_ends_its_processes_and_goes_on_where_it_was(tmp_path):

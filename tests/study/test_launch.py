@@ -5,16 +5,18 @@ import shlex
 from dataclasses import replace
 
 import pytest
+from words_corpus import write
 
 from earbit.cli.main import main
 from earbit.study import run as module
+from earbit.study.graph import Graph
 from earbit.study.job import Job, run_job
 from earbit.study.launch import launch_lines
-from earbit.study.request import Request
+from earbit.study.request import Request, served
 from earbit.study.run import run_study
 from earbit.study.scale import SCALES
 from earbit.study.stages.table import function_of
-from earbit.study.step import in_order
+from earbit.study.step import in_order, places_of
 from melodies import write_melodies
 
 PAPER = replace(
@@ -33,6 +35,26 @@ PAPER = replace(
 
 def test_one_process_needs_no_line(tmp_path):
     assert launch_lines([], {}, Request(scale_name="tiny", scale=SCALES["tiny"]), tmp_path) == []
+
+
+def test_the_lines_quote_paths_and_have_all_settings_of_the_units(tmp_path):
+    root = write(tmp_path / "my words")
+    scale = replace(PAPER, settings=("fraction=0.5", "memory_gb=0.25"))
+    request = Request(scale_name="full", scale=scale, corpus=str(root), resplit=True)
+    steps = Graph(request, served(request), "digest").steps()
+    places = places_of(steps, tmp_path / "my out")
+    lines = launch_lines(steps, places, request, tmp_path / "my out")
+    words = [shlex.split(line.split(" -m earbit ")[1]) for line in lines if " -m earbit " in line]
+    units = [one for one in words if one[0] == "units"]
+    assert len(units) == 2
+    for one in units:
+        assert one[1] == str(root)
+        assert one[one.index("--fraction") + 1] == "0.5"
+        assert one[one.index("--memory-gb") + 1] == "0.25"
+        assert "--resplit" in one
+    folders = {one[-1] for one in words[1:]}
+    stages = ("units", "units2", "pretrain", "pretrain2")
+    assert folders == {str(places[step.id].folder) for step in steps if step.stage in stages}
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Claims and answer on studies made by hand, whose verdicts are known."""
 
+import json
+
 import pytest
 
 from earbit.study.report.answer import answer_of
@@ -7,6 +9,7 @@ from earbit.study.report.claim import cast_of
 from earbit.study.report.claims import claims_of
 from earbit.study.report.comparisons import compared_losses, compared_scores, relative_loss
 from earbit.study.report.rows import Study
+from earbit.study.report.tables import paper_ratios
 
 MIXED, SPARSE, WIDE, FULL = (
     "conformer-tiny",
@@ -87,6 +90,24 @@ def test_encoders_get_their_parts_by_type_and_depth():
     assert (cast.deep, cast.wide) == (SPARSE, WIDE)
 
 
+def test_encoders_of_files_get_their_parts_and_settings_change_the_depth():
+    shapes = {
+        "own": {"type": "conformer", "n_layers": 2},
+        "small": {"type": "sparseformer", "n_layers": 2},
+        SPARSE: {"type": "sparseformer", "n_layers": 1},
+    }
+    cast = cast_of(Study({"settings": {"encoders": list(shapes), "shapes": shapes}}))
+    assert cast.mixed == ("own",)
+    assert (cast.deep, cast.wide) == ("small", SPARSE)
+
+
+def test_encoders_of_files_in_studies_of_earlier_versions_get_their_parts():
+    shapes = {"own": {"encoder": {"type": "conformer", "n_layers": 2}}}
+    settings = {"encoders": ["own", SPARSE], "scale_settings": {"shapes": shapes}}
+    cast = cast_of(Study({"settings": settings}))
+    assert (cast.mixed, cast.deep) == (("own",), SPARSE)
+
+
 def test_a_study_as_in_the_paper_confirms_the_claims():
     found = study(worth(sparse=0.75))
     cuts, cheap, better, less, propagation, wide, estimated = verdicts(found)
@@ -115,11 +136,54 @@ def test_a_better_score_at_a_higher_cost_does_not_hold():
     assert verdicts(study(worth(), factor=factor))[2] is False
 
 
+def test_a_plan_of_more_bits_decides_no_claim():
+    results = study(worth(sparse=0.75)).results
+    results = json.loads(json.dumps(results).replace('"w1a1"', '"w8a8"'))
+    found = Study(results)
+    assert found.low_plan == "w8a8"  # of charts
+    assert verdicts(found)[2:] == [None] * 5
+    for claim in claims_of(found)[2:]:
+        assert claim.evidence == ("This study lacks a 1-bit plan (w1a1 or w1a1-encoder).",)
+    assert answer_of(found).headline == "Cannot tell: no 1-bit plan."
+    assert {row["plan"] for row in paper_ratios(found, cast_of(found))} == {"fp32"}
+
+
+def test_an_encoder_in_1_bit_behind_a_float_front_end_decides_the_claims():
+    results = json.dumps(study(worth(sparse=0.75)).results).replace('"w1a1"', '"w1a1-encoder"')
+    assert verdicts(Study(json.loads(results)))[2:4] == [True, True]
+
+
 def test_times_within_their_spread_leave_the_claim_open():
     ms = {(MIXED, "w1a1"): 5.0, (SPARSE, "w1a1"): 4.99}
     found = study(worth(), ms=ms)
     assert verdicts(found)[2] is None
     assert "within its spread" in claims_of(found)[2].evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "spread", "verdict"),
+    [(1.05, 0.3, True), (1.3, 0.3, None), (1.3, 0.01, False), (1.05, 0.01, True)],
+)
+def test_a_time_within_its_spread_does_not_break_that_costs_are_comparable(ratio, spread, verdict):
+    found = study(worth(), ms={(MIXED, "fp32"): 30.0, (SPARSE, "fp32"): 30.0 * ratio})
+    for record in found.results["times"]:
+        ms = record["median_ms"]
+        record.update(p10_ms=(1 - spread) * ms, p90_ms=(1 + spread) * ms)
+    assert verdicts(found)[1] is verdict
+
+
+def test_claims_about_measured_time_cannot_be_told_without_times():
+    found = Study(study(worth(sparse=0.75)).results | {"times": []})
+    cuts, cheap, better, _, _, wide, _ = verdicts(found)
+    assert (cuts, cheap, better, wide) == (None, None, None, None)
+    assert "measured time unknown" in claims_of(found)[2].evidence[0]
+
+
+def test_a_known_cost_decides_against_a_claim_without_times():
+    factor = {FULL: 0.5, MIXED: 0.8, SPARSE: 1.0, WIDE: 0.6}
+    found = Study(study(worth(), factor=factor).results | {"times": []})
+    cuts, cheap, better, _, _, wide, _ = verdicts(found)
+    assert (cuts, cheap, better, wide) == (False, False, False, False)
 
 
 def test_a_measured_time_as_estimated_confirms_the_estimate():
@@ -156,26 +220,29 @@ def test_a_float_score_at_chance_can_lose_nothing():
 
 
 def test_coherence_over_seeds_decides_the_claim_about_errors():
-    def propagation(seed, mixed, plain):
+    def propagation(seed, mixed, plain, mixed_name=MIXED):
         return [
             {
                 "encoder": encoder,
                 "plan": "w1a1",
                 "seed": seed,
                 "modules": [],
+                "is_mixed": encoder == mixed_name,
                 "interaction": {"between": {"net_coherence": value}},
             }
-            for encoder, value in ((MIXED, mixed), (SPARSE, plain))
+            for encoder, value in ((mixed_name, mixed), (SPARSE, plain))
         ]
 
-    def verdict(*seeds):
-        records = [r for i, pair in enumerate(seeds) for r in propagation(i, *pair)]
+    def verdict(*seeds, **more):
+        records = [r for i, pair in enumerate(seeds) for r in propagation(i, *pair, **more)]
         return verdicts(Study(study(worth()).results | {"propagation": records}))[4]
 
     assert verdict((0.30, 0.1), (0.31, 0.1), (0.29, 0.1)) is True
     assert verdict((0.1, 0.3), (0.1, 0.31), (0.1, 0.29)) is False
     assert verdict((0.3, 0.1), (0.1, 0.3), (0.2, 0.2)) is None
     assert verdict((0.3, 0.1)) is None  # one seed has no interval
+    clear = (0.30, 0.1), (0.31, 0.1), (0.29, 0.1)
+    assert verdict(*clear, mixed_name="own") is True  # of a file, and so without a preset
 
 
 def test_a_study_without_pairs_says_what_it_lacks():

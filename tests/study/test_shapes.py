@@ -90,9 +90,21 @@ def test_the_results_have_the_shape_so_that_it_can_be_read_again(shape):
     request = Request(
         scale_name="tiny", scale=changed(scale_named("tiny"), encoders=names, shapes=shapes)
     )
-    settings = Results(request, Served({}, {}, {}), "digest", [], {}).as_dict(0.0)["settings"]
+    settings = Results(request, Served({}, {}, {}, {}), "digest", [], {}).as_dict(0.0)["settings"]
     kept = json.loads(json.dumps(settings["scale_settings"]["shapes"]))
     assert {name: from_dict(ModelConfig, value) for name, value in kept.items()} == shapes
+
+
+def test_the_results_have_types_and_layers_with_the_settings_of_the_user(shape):
+    names, shapes = shapes_of(["hubert-tiny", str(shape)])
+    settings = ["model.encoder.n_layers=1"]
+    scale = changed(scale_named("tiny"), encoders=names, shapes=shapes, settings=settings)
+    request = Request(scale_name="tiny", scale=scale)
+    results = Results(request, Served({}, {}, {}, {}), "digest", [], {}).as_dict(0.0)
+    assert results["settings"]["shapes"] == {
+        "hubert-tiny": {"type": "transformer", "n_layers": 1},
+        "narrow": {"type": "conformer", "n_layers": 1},
+    }
 
 
 @pytest.mark.parametrize("name", ["narrow.yaml", "hubert-tiny.yaml"])

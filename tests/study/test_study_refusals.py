@@ -1,11 +1,11 @@
 """What a study refuses before its first step, and which tasks it leaves out."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
+from words_corpus import write
 
 from earbit.errors import ConfigError, DataError
 from earbit.study import run as module
@@ -14,7 +14,6 @@ from earbit.study.run import Ended, run_study
 from earbit.study.scale import SCALES, changed
 from earbit.superb.tasks import TASKS
 
-WORDS = ("yes", "no", "up")
 TINY = replace(SCALES["tiny"], encoders=("sparseformer-sw-tiny",))
 
 
@@ -28,20 +27,6 @@ def _no_step(monkeypatch):
         raise Reached
 
     monkeypatch.setattr(module, "_run", reach)
-
-
-def write(root, **labels):
-    """Three words by five speakers; `labels` replace those of all clips."""
-    root.mkdir()
-    lines = []
-    for speaker in range(5):
-        for word in WORDS:
-            name = f"{speaker}-{word}.wav"
-            soundfile.write(root / name, np.zeros(8_000), 16_000)
-            fields = {"speaker": f"s{speaker}", "keyword": word, **labels}
-            lines.append(json.dumps({"path": name, **fields}) + "\n")
-    (root / "manifest.jsonl").write_text("".join(lines))
-    return root
 
 
 def request(root, **more):

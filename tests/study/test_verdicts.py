@@ -2,6 +2,8 @@
 
 import pytest
 
+from earbit.audio.folds import fold_splits
+from earbit.heads.example import Example
 from earbit.study.report.warnings import grouped
 from earbit.study.verdicts import chance_of, is_at_chance, warnings_of
 
@@ -30,6 +32,17 @@ def test_chance_of_an_accuracy_is_the_commonest_class_of_the_test_clips():
     classes = {"yes": {"train": 90, "test": 1}, "no": {"test": 6}, "up": {"test": 3}}
     assert chance_of({"metric": "accuracy", "splits": {"classes": classes}}) == 0.6
     assert chance_of({"metric": "accuracy", "splits": {}}) is None
+
+
+def test_chance_of_an_accuracy_over_folds_is_the_commonest_class_of_all_their_test_clips():
+    examples = [
+        Example(id=f"{fold}-{name}-{i}", target=name, speaker=fold)
+        for fold in ("a", "b")
+        for name, n in (("ang", 6), ("hap", 2))
+        for i in range(n)
+    ]
+    splits = fold_splits(examples, {one.id: one.speaker for one in examples})
+    assert chance_of({"metric": "accuracy", "splits": splits.summary}) == 0.75
 
 
 @pytest.mark.parametrize(

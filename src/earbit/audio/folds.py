@@ -34,7 +34,12 @@ def fold_splits(examples: Sequence[Clip], fold_of: Mapping[str, str | None]) -> 
         raise DataError(f"{len(names)} values of `fold`; 2 to {MAX_FOLDS} are allowed")
     folds = {name: _fold(name, examples, fold_of) for name in names}
     counts = {name: len(fold.test) for name, fold in folds.items()}
-    summary = {"drawn_by": f"{len(names)} folds, valid by id within each", "folds": counts}
+    n_of_class = Counter(str(e.target) for e in examples)  # each clip is tested once
+    summary = {
+        "drawn_by": f"{len(names)} folds, valid by id within each",
+        "folds": counts,
+        "classes": {name: {"test": n_of_class[name]} for name in sorted(n_of_class)},
+    }
     return replace(folds[names[0]], folds=folds, summary=summary)
 
 

@@ -138,8 +138,11 @@ def _reference(
         return None
     output = folder / f"{seconds:g}-s.npy"
     if not output.exists():
-        with started(REFERENCE, model, output, seconds=seconds, threads=1) as child:
+        # Renamed only when it is complete, because the next call reads it.
+        unfinished = output.with_suffix(".unfinished.npy")
+        with started(REFERENCE, model, unfinished, seconds=seconds, threads=1) as child:
             _check_ready(child, shape)
+        unfinished.replace(output)
     return _read(output)
 
 

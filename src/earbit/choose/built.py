@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,15 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.bench.measure import MeasuredTime
 from earbit.bench.turns import N_WARM_UPS
 from earbit.choose.judges import Judge
-from earbit.choose.solve import NAMES, UNITS, Budget, Candidates, Unit, best_choice
+from earbit.choose.solve import (
+    NAMES,
+    UNITS,
+    Budget,
+    Candidates,
+    Unit,
+    best_choice,
+    fastest_within,
+)
 from earbit.choose.times import MB, SECONDS
 from earbit.errors import ConfigError
 from earbit.export.lower import lower_model
@@ -129,33 +137,35 @@ def chosen_within(
     """The choice with the least measured penalty of those that are built and within the budget.
 
     Times of groups are those of uniform plans, and conversions between precisions differ from
-    these.  So the budget of the integer program is changed by the ratio of measured and estimated
+    these.  So each limit of the integer program is changed by the ratio of measured and estimated
     cost, or by bisection, until a built plan uses nearly all of the budget.  Raises ConfigError,
     with the measured cost, if even the cheapest choice is above the budget.
     """
     limits = [(unit, limit) for unit in UNITS if (limit := budget.of(unit)) is not None]
     tried: dict[Choice, Built] = {}
-    factor, within, above = 1.0, 0.0, math.inf
+    factors = {unit: _Factor() for unit, _ in limits}
     for _ in range(MAX_ROUNDS):
-        choice = best_choice(table, budget.times(factor))
+        before = _values(factors)
+        choice = best_choice(table, budget.times(before))
         if choice is None:
             break
         if choice not in tried:
             tried[choice] = build_choice(choice)
-        used = max(tried[choice].cost(unit) / limit for unit, limit in limits)
-        if NEARLY_ALL <= used <= 1:
+        used = {unit: tried[choice].cost(unit) / limit for unit, limit in limits}
+        most = max(used.values())
+        if NEARLY_ALL <= most <= 1:
             break
-        if used <= 1:
-            within, factor = factor, factor / used
-        else:
-            # From its own estimated cost on, the integer program may take this choice again.
-            above = max(table.total(unit, choice) / limit for unit, limit in limits)
-            factor = min(factor / used, above * (1 - 1e-6))
-        if not within < factor < above:
-            if not within or above == math.inf:
-                break
-            factor = math.sqrt(within * above)
-    cheapest = _cheapest(table, budget)
+        for unit, limit in limits:
+            factor, estimate = factors[unit], table.total(unit, choice) / limit
+            if used[unit] > 1:
+                factor.tighten(used[unit], estimate)
+            elif most <= 1:
+                # A cost that leaves more of its limit than another may not be what is in the way.
+                is_first = used[unit] == most
+                factor.relax(factor.value / most if is_first else estimate / used[unit])
+        if _values(factors) == before:
+            break
+    cheapest = _cheapest(table, budget.times(_values(factors)))
     if cheapest not in tried and not any(built.is_within(budget) for built in tried.values()):
         tried[cheapest] = build_choice(cheapest)
     kept = {choice: built for choice, built in tried.items() if built.is_within(budget)}
@@ -167,6 +177,44 @@ def chosen_within(
     return min(kept.items(), key=lambda item: item[1].penalty)
 
 
+@dataclass(slots=True)
+class _Factor:
+    """Factor of a limit of the integer program, between those of plans within and above it."""
+
+    value: float = 1.0
+    within: float = 0.0
+    above: float = math.inf
+
+    def tighten(self, used: float, estimate: float) -> None:
+        """After a plan above the budget; used, estimate: shares of it, measured and estimated."""
+        # From its own estimated cost on, the integer program may take this choice again.
+        self.above = estimate
+        if self.within >= estimate:  # another limit was tighter then
+            self.within = 0.0
+        self._set(min(self.value / used, estimate * (1 - 1e-6)))
+
+    def relax(self, value: float) -> None:
+        """After a plan that leaves a part of the budget."""
+        if value > self.value:
+            self.within = self.value
+            self._set(value)
+
+    def _set(self, value: float) -> None:
+        if self.within < value < self.above:
+            self.value = value
+        elif self.within and self.above < math.inf:
+            self.value = math.sqrt(self.within * self.above)
+
+
+def _values(factors: Mapping[Unit, _Factor]) -> dict[Unit, float]:
+    return {unit: factor.value for unit, factor in factors.items()}
+
+
 def _cheapest(table: Candidates, budget: Budget) -> Choice:
+    """The fastest choice within the storage, or the smallest where there is no other limit."""
     unit: Unit = "ms" if budget.ms is not None else "mb"
+    if budget.ms is not None and budget.mb is not None:
+        if (choice := fastest_within(table, budget.mb)) is not None:
+            return choice
+        unit = "mb"
     return tuple(int(i) for i in table.cost(unit).argmin(axis=1))

@@ -5,7 +5,7 @@ Letters: G groups, P precisions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,9 +75,11 @@ class Budget:
         """The limit in a unit."""
         return self.ms if unit == "ms" else self.mb
 
-    def times(self, factor: float) -> Budget:
-        """All limits multiplied."""
-        ms, mb = (None if limit is None else factor * limit for limit in (self.ms, self.mb))
+    def times(self, factors: Mapping[Unit, float]) -> Budget:
+        """Limits multiplied by the factors of their units."""
+        ms, mb = (
+            None if (limit := self.of(unit)) is None else factors[unit] * limit for unit in UNITS
+        )
         return Budget(ms, mb)
 
 
@@ -124,7 +126,9 @@ def require_possible(table: Candidates, budget: Budget) -> None:
             )
     if best_choice(table, budget) is None:
         assert budget.mb is not None
-        quick = _fastest_within(table, budget.mb)
+        choice = fastest_within(table, budget.mb)
+        assert choice is not None
+        quick = table.total("ms", choice)
         raise ConfigError(
             f"--budget-ms {budget.ms:g} --budget-mb {budget.mb:g}: each is possible alone, but "
             f"within {budget.mb:g} MB the fastest plan takes {quick:.3g} ms; give a greater budget"
@@ -137,12 +141,10 @@ def _least(unit: Unit, least: float) -> str:
     return f"the smallest plan takes {least:.3g} MB"
 
 
-def _fastest_within(table: Candidates, mb: float) -> float:
-    """Time of the fastest choice within a storage."""
+def fastest_within(table: Candidates, mb: float) -> tuple[int, ...] | None:
+    """The fastest choice within a storage; None if there is none."""
     as_penalty = Candidates(table.ms, table.ms, table.mb, table.rest_ms, table.rest_mb)
-    choice = best_choice(as_penalty, Budget(mb=mb))
-    assert choice is not None
-    return table.total("ms", choice)
+    return best_choice(as_penalty, Budget(mb=mb))
 
 
 def front_of(table: Candidates, unit: Unit) -> list[tuple[int, ...]]:

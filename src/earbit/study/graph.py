@@ -32,7 +32,10 @@ class Graph:
     corpus_digest: str
 
     def steps(self) -> list[Step]:
-        """All steps; the order has no meaning."""
+        """All steps, each once; the order has no meaning.
+
+        Raises ValueError for two different steps with one id.
+        """
         steps: list[Step] = []
         for seed in self.request.seeds:
             steps.append(self._units(seed))
@@ -40,10 +43,16 @@ class Graph:
                 steps += self._of_encoder(encoder, seed)
         for encoder in self.request.scale.encoders:
             steps += self._costs(encoder)
-        for tasks in self.served.groups.values():
+        for tasks in self.served.groups:
             for seed in self.request.seeds:
                 steps.append(self._score(tasks, FBANK, NO_PLAN, seed, {"upstream": FBANK}))
-        return list({step.id: step for step in steps}.values())
+        by_id: dict[str, Step] = {}
+        for step in steps:
+            if by_id.setdefault(step.id, step) != step:
+                raise ValueError(
+                    f"two different steps are called {step.id!r}; give them different names"
+                )
+        return list(by_id.values())
 
     def _recipe(self, encoder: str, seed: int) -> RecipeConfig:
         return self.request.scale.recipe(encoder, self.request.corpus, seed)
@@ -103,7 +112,7 @@ class Graph:
                 model = step
             yield from self._of_model(model, plan, trained, recipe)
         random = {"upstream": UNTRAINED, "model": to_dict(recipe.model, without_later=True)}
-        for tasks in self.served.groups.values():
+        for tasks in self.served.groups:
             yield self._score(tasks, encoder, UNTRAINED, seed, random)
 
     def _pretrain(
@@ -135,16 +144,19 @@ class Graph:
         teacher = trained
         for i, name in enumerate(names):
             where = wheres.get(name, name)
-            stage = i if len(names) > 1 else len(self.request.scale.quantize_steps) - 1
-            config = self.request.scale.quantize(
-                where, trained.seed or 0, stage=stage, train=recipe.train
+            last = len(self.request.scale.quantize_steps) - 1
+            config, alone = (
+                self.request.scale.quantize(where, trained.seed or 0, stage=at, train=recipe.train)
+                for at in (i if len(names) > 1 else last, last)
             )
+            # A first stage that the plan itself would train in the same way is one step with it.
+            is_shared = name == plan.name or config == alone
             described = to_dict(config, without_later=True)
             del described["plans"], described["train"]["machine"]
             step = Step(
                 stage="quantize",
                 encoder=trained.encoder,
-                plan=name,
+                plan=name if is_shared else f"{name}-for-{plan.name}",
                 seed=trained.seed,
                 needs={"teacher": teacher.id, "units": units.id},
                 settings={
@@ -185,7 +197,7 @@ class Graph:
                 inputs=inputs,
                 **named,
             )
-        for tasks in self.served.groups.values():
+        for tasks in self.served.groups:
             score = self._score(tasks, encoder, plan.name, seed, {}, model)
             yield score
             yield Step(
@@ -240,7 +252,7 @@ class Graph:
             needs={} if model is None else {"model": model.id},
             settings={
                 **upstream,
-                "corpus": self.served.corpus_of[tasks[0]].digest,
+                "corpus": self.served.digest_of[tasks[0]],
                 "resplit": self.request.resplit,
                 "protocol": scale.protocol,
                 "n_steps": scale.head_steps,

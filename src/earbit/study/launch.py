@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,19 +52,25 @@ def _single(
     for step in in_order(steps):
         folder = places[step.id].folder
         if step.stage in ("units", "units2"):
-            settings = step.settings
-            source = ""
-            if "model" in step.needs:
-                source = (
-                    f" --model {places[step.needs['model']].folder} --layer {settings['layer']}"
-                )
-            yield (
-                f"{torchrun} -m earbit units {request.corpus}{source} --n-units "
-                f"{settings['n_units']} --seed {step.seed} --out {folder}"
-            )
+            words = ["units", request.corpus, *_options(step, places), "--out", folder]
         elif step.stage in ("pretrain", "pretrain2"):
-            recipe = _recipe_path(step, out_dir)
-            yield f"{torchrun} -m earbit pretrain {recipe} --out {folder}"
+            words = ["pretrain", _recipe_path(step, out_dir), "--out", folder]
+        else:
+            continue
+        yield f"{torchrun} -m earbit {shlex.join(map(str, words))}"
+
+
+def _options(step: Step, places: Mapping[str, Place]) -> Iterator[Any]:
+    """Options of `earbit units` that make the units of a step."""
+    settings = step.settings
+    if "model" in step.needs:
+        yield from ("--model", places[step.needs["model"]].folder, "--layer", settings["layer"])
+    yield from ("--n-units", settings["n_units"], "--seed", step.seed)
+    if settings["fraction"] is not None:
+        yield from ("--fraction", settings["fraction"])
+    yield from ("--memory-gb", settings["memory_gb"])
+    if settings["resplit"]:
+        yield "--resplit"
 
 
 def write_recipes(

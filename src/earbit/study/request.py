@@ -10,6 +10,7 @@ from pathlib import Path
 from earbit.audio.corpus import Corpus, open_corpus, say_ignored
 from earbit.audio.corpus_names import require_corpus
 from earbit.errors import ConfigError, DataError, require_range
+from earbit.heads.trials import digest_with_trials
 from earbit.quantize.plan import Plan, plan_named
 from earbit.study.scale import Scale
 from earbit.superb.names import corpora_of, tasks_named
@@ -90,15 +91,17 @@ class Served:
 
     place_of: Mapping[str, str]
     corpus_of: Mapping[str, Corpus]
+    digest_of: Mapping[str, str]
+    """Digests of the corpora, with the trials of tasks that have some."""
     left_out: Mapping[str, str]
 
     @property
-    def groups(self) -> dict[str, list[str]]:
-        """Tasks by the place of their corpus."""
+    def groups(self) -> list[list[str]]:
+        """Tasks on equal corpora, which share a pass over the audio."""
         groups: dict[str, list[str]] = {}
-        for task, place in self.place_of.items():
-            groups.setdefault(place, []).append(task)
-        return groups
+        for task, digest in self.digest_of.items():
+            groups.setdefault(digest, []).append(task)
+        return list(groups.values())
 
 
 def places(tasks: Sequence[Task], corpus: str, task_data: Sequence[str]) -> dict[str, list[str]]:
@@ -135,6 +138,7 @@ def served(request: Request) -> Served:
     """
     opened: dict[str, Corpus] = {}
     place_of: dict[str, str] = {}
+    digest_of: dict[str, str] = {}
     left_out: dict[str, str] = {}
     tasks = tasks_named(request.tasks)
     for name, candidates in places(tasks, request.corpus, request.task_data).items():
@@ -150,7 +154,9 @@ def served(request: Request) -> Served:
                 reasons.append(str(error))
                 continue
             place_of[name] = place
+            digest_of[name] = digest_with_trials(opened[place], task.kind)
             break
         else:
             left_out[name] = reasons[0] if reasons else "no corpus is given for it"
-    return Served(place_of, {name: opened[place] for name, place in place_of.items()}, left_out)
+    corpus_of = {name: opened[place] for name, place in place_of.items()}
+    return Served(place_of, corpus_of, digest_of, left_out)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import earbit
-from earbit.config import to_dict
+from earbit.config import to_dict, type_name
 from earbit.runtime.doctor import cpu_name
 from earbit.runtime.session import chosen_isa
 from earbit.study.outcome import NOT_RUN, Outcome
@@ -93,6 +93,7 @@ class Results:
             "task_data": dict(self.served.place_of),
             "left_out": dict(self.served.left_out),
             "encoders": list(scale.encoders),
+            "shapes": {name: self._shape(name) for name in scale.encoders},
             "plans": [plan.name for plan in request.plans()],
             "tasks": list(self.served.place_of),
             "seeds": list(request.seeds),
@@ -103,6 +104,12 @@ class Results:
                 "shapes": {name: to_dict(shape) for name, shape in scale.shapes.items()},
             },
         }
+
+    def _shape(self, encoder: str) -> Record:
+        """The part that an encoder plays in the claims of the report, with all settings."""
+        request = self.request
+        model = request.scale.recipe(encoder, request.corpus, request.seed).model.encoder
+        return {"type": type_name(type(model)), "n_layers": model.n_layers}
 
     def _machine(self) -> Record:
         import torch

@@ -76,9 +76,11 @@ def places_of(steps: Iterable[Step], out_dir: Path) -> dict[str, Place]:
     """The place of every step by its id.
 
     The key is a digest of the settings of a step and of the keys of the steps that it needs, so a
-    change moves this step and those that follow from it to other folders, and no others.
+    change moves this step and those that follow from it to other folders, and no others.  Raises
+    ValueError for two steps with one folder, which would overwrite each other's results.
     """
     places: dict[str, Place] = {}
+    taken: dict[Path, str] = {}
     for step in in_order(steps):
         about = {
             "earbit": earbit.__version__,
@@ -90,6 +92,11 @@ def places_of(steps: Iterable[Step], out_dir: Path) -> dict[str, Place]:
         seed = None if step.seed is None else f"seed{step.seed}"
         names = [step.encoder or SHARED, *filter(None, (step.plan, seed))]
         folder = out_dir.joinpath(*map(_file_name, names)) / f"{step.stage}-{key[:10]}"
+        if (other := taken.setdefault(folder, step.id)) != step.id:
+            raise ValueError(
+                f"steps {other!r} and {step.id!r} have one folder, {folder}; each needs its own: "
+                "give them different settings, or make them one step"
+            )
         places[step.id] = Place(folder, key)
     return places
 

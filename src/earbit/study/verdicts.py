@@ -25,7 +25,7 @@ def chance_of(score: Mapping[str, Any]) -> float | None:
     if metric in RANDOM_SCORES:
         return RANDOM_SCORES[metric]
     classes = (score.get("splits") or {}).get("classes")
-    if metric != "accuracy" or not classes or score.get("folds"):
+    if metric != "accuracy" or not classes:
         return None
     counts = [counts["test"] for counts in classes.values()]
     return max(counts) / sum(counts) if sum(counts) else None

@@ -58,10 +58,19 @@ class Workers:
         return [worker.job for worker in self._workers if worker.job is not None]
 
     def start(self, job: Job) -> None:
-        """Runs a job in an idle process."""
-        worker = next((w for w in self._workers if w.job is None), None) or self._new()
+        """Runs a job in an idle process, or in a new one if those that are idle have ended."""
+        for worker in [one for one in self._workers if one.job is None]:
+            try:
+                worker.pipe.send(job)
+            except OSError:  # it was killed, perhaps because memory ran out
+                self._drop(worker)
+                continue
+            worker.job = job
+            return
+        worker = self._new()
         worker.job = job
-        worker.pipe.send(job)
+        with contextlib.suppress(OSError):  # `events` tells how it ended
+            worker.pipe.send(job)
 
     def events(self, timeout_s: float) -> Iterator[tuple[Job, Progress | Outcome]]:
         """What happened: progress, and outcomes of jobs that ended; waits up to `timeout_s`.
@@ -76,8 +85,7 @@ class Workers:
             try:
                 event = worker.pipe.recv()
             except (EOFError, ConnectionError):
-                worker.process.join()
-                self._workers.remove(worker)
+                self._drop(worker)
                 yield job, Outcome(state="failed", error=_ended(worker.process.exitcode))
                 continue
             if isinstance(event, Outcome):
@@ -106,6 +114,12 @@ class Workers:
             worker.process.join(5.0)
             worker.process.kill()
         self._workers.clear()
+
+    def _drop(self, worker: _Worker) -> None:
+        """Forgets a process that has ended."""
+        worker.pipe.close()
+        worker.process.join()
+        self._workers.remove(worker)
 
     def _new(self) -> _Worker:
         ours, theirs = self._context.Pipe()

@@ -43,6 +43,8 @@ def _without_pairs(study: Study) -> str:
 
 def _headline(study: Study, better: Claim, less: Claim) -> str:
     scale = study.part("settings").get("scale", "unknown")
+    if study.one_bit_plan is None:
+        return "Cannot tell: no 1-bit plan."
     if better.verdict and less.verdict:
         return "Yes: it scores better, loses less and costs less."
     if better.verdict:

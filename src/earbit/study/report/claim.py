@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from earbit.study.report.rows import Study, kind_of, n_layers_of
+from earbit.study.report.rows import ONE_BIT, Study
 
 MIXED = ("conformer", "squeezeformer")
 VERDICTS = {True: "holds", False: "does not hold", None: "cannot tell"}
@@ -41,14 +41,14 @@ class Cast:
 
 
 def cast_of(study: Study) -> Cast:
-    """Finds the parts by the types of the presets."""
-    kinds = {encoder: kind_of(encoder) for encoder in study.encoders}
+    """Finds the parts by the types of the encoders."""
+    kinds = {encoder: study.kind_of(encoder) for encoder in study.encoders}
     sparse = sorted(
         (encoder for encoder, kind in kinds.items() if kind == "sparseformer"),
-        key=n_layers_of,
+        key=study.n_layers_of,
         reverse=True,
     )
-    is_pair = len(sparse) > 1 and n_layers_of(sparse[0]) > n_layers_of(sparse[-1])
+    is_pair = len(sparse) > 1 and study.n_layers_of(sparse[0]) > study.n_layers_of(sparse[-1])
     return Cast(
         transformer=next((e for e, kind in kinds.items() if kind == "transformer"), None),
         mixed=tuple(encoder for encoder, kind in kinds.items() if kind in MIXED),
@@ -68,3 +68,9 @@ def all_of(parts: Iterable[bool | None]) -> bool | None:
 def or_missing(evidence: Sequence[str], needed: str) -> tuple[str, ...]:
     """The evidence, or what the study lacks for it."""
     return tuple(evidence) or (f"This study lacks {needed}.",)
+
+
+def or_missing_in_1_bit(study: Study, evidence: Sequence[str], needed: str) -> tuple[str, ...]:
+    """The same for a claim about 1 bit, which no plan of more bits can decide."""
+    one_bit = f"a 1-bit plan ({' or '.join(ONE_BIT)})"
+    return or_missing(evidence, needed if study.one_bit_plan else one_bit)

@@ -114,45 +114,50 @@ def compared_losses(study: Study, encoder: str, other: str, plan: str) -> Tally:
 
 @dataclass(frozen=True, slots=True)
 class Ratios:
-    """Cost of a row over that of another; unclear: names of figures that their spread covers."""
+    """Cost of a row over that of another."""
 
     of: dict[str, float] = field(default_factory=dict)
     unclear: tuple[str, ...] = ()
+    """Figures whose difference their spread covers."""
+    missing: tuple[str, ...] = ()
+    """Figures that one of the rows lacks."""
 
     def all_below(self, limit: float) -> bool | None:
-        """Whether every known ratio is below a limit; None if one is unclear or none is known."""
+        """Whether every ratio is below a limit; None if an unclear or missing one may not be."""
         clear = [ratio for name, ratio in self.of.items() if name not in self.unclear]
         if any(ratio >= limit for ratio in clear):
             return False
-        return True if clear and not self.unclear else None
+        return None if self.unclear or self.missing or not clear else True
 
     def all_above(self, limit: float) -> bool | None:
-        """Whether every known ratio is above a limit; None if one is unclear or none is known."""
+        """Whether every ratio is above a limit; None if an unclear or missing one may not be."""
         inverse = {name: 1 / ratio for name, ratio in self.of.items() if ratio}
-        return Ratios(inverse, self.unclear).all_below(1 / limit)
+        return Ratios(inverse, self.unclear, self.missing).all_below(1 / limit)
 
     def __str__(self) -> str:
         """The changes, as in "storage -31.0 %, measured time -4.0 % (within its spread)"."""
         if not self.of:
             return "no cost to compare"
-        return ", ".join(
+        known = [
             f"{COSTS[name]} {change(ratio)}"
             + (" (within its spread)" if name in self.unclear else "")
             for name, ratio in self.of.items()
-        )
+        ]
+        return ", ".join([*known, *(f"{COSTS[name]} unknown" for name in self.missing)])
 
 
 def cost_ratios(study: Study, row: Row, other: Row, names: Iterable[str] = COSTS) -> Ratios:
     """Cost of a row over that of another; measured times are unclear if their spreads overlap."""
-    found, unclear = {}, []
+    found, unclear, missing = {}, [], []
     for name in names:
         first, second = study.figure(name, *row), study.figure(name, *other)
         if first is None or not second:
+            missing.append(name)
             continue
         found[name] = first / second
         if name == "time_ms" and _overlap(study, row, other):
             unclear.append(name)
-    return Ratios(found, tuple(unclear))
+    return Ratios(found, tuple(unclear), tuple(missing))
 
 
 def _overlap(study: Study, row: Row, other: Row) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from earbit.study.report.claim import MIXED, Claim, or_missing
+from earbit.study.report.claim import Claim, or_missing_in_1_bit
 from earbit.study.report.estimates import over_seeds
 from earbit.study.report.numbers import counted, signed
-from earbit.study.report.rows import Study, kind_of, number
+from earbit.study.report.rows import Study, number
 
 
 def errors_propagate(study: Study) -> Claim:
@@ -34,7 +34,7 @@ def errors_propagate(study: Study) -> Claim:
         "the net coherence of errors between roles is higher in mixed encoders than with "
         "attention alone, with an interval above 0 over seeds (docs/propagation.md)",
         verdict,
-        or_missing(evidence, "measured error propagation"),
+        or_missing_in_1_bit(study, evidence, "measured error propagation"),
     )
 
 
@@ -43,17 +43,19 @@ def _coherence_by_seed(study: Study) -> list[float]:
     by_seed: dict[object, tuple[list[float], list[float]]] = {}
     for record in study.table("propagation"):
         coherence = number(record, "interaction", "between", "net_coherence")
-        if coherence is not None and record.get("plan") == study.low_plan:
-            is_mixed = kind_of(str(record.get("encoder"))) in MIXED
+        is_mixed = record.get("is_mixed")
+        if coherence is None or not isinstance(is_mixed, bool):
+            continue
+        if record.get("plan") == study.one_bit_plan:
             by_seed.setdefault(record.get("seed"), ([], []))[not is_mixed].append(coherence)
     return [_mean(mixed) - _mean(plain) for mixed, plain in by_seed.values() if mixed and plain]
 
 
 def _errors_of(study: Study, encoder: str) -> str | None:
-    """Errors of an encoder under the low plan: alone, and accumulated in the last module."""
+    """Errors of an encoder in 1 bit: alone, and accumulated in the last module."""
     alone, last, coherence = [], [], []
     for record in study.table("propagation"):
-        if record.get("encoder") != encoder or record.get("plan") != study.low_plan:
+        if record.get("encoder") != encoder or record.get("plan") != study.one_bit_plan:
             continue
         modules = [m for m in record.get("modules") or [] if isinstance(m, dict)]
         alone += [v for m in modules if (v := sqnr_db(m.get("alone"))) is not None]
@@ -64,7 +66,7 @@ def _errors_of(study: Study, encoder: str) -> str | None:
         return None
     net_text = f", net coherence {signed(_mean(coherence), 2)}" if coherence else ""
     return (
-        f"{encoder}, {study.low_plan}: mean SQNR of modules alone {signed(_mean(alone))} dB, "
+        f"{encoder}, {study.one_bit_plan}: mean SQNR of modules alone {signed(_mean(alone))} dB, "
         f"accumulated in the last {signed(_mean(last))} dB{net_text}."
     )
 

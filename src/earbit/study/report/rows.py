@@ -17,7 +17,8 @@ from earbit.superb.tasks import TASKS
 
 Record = Mapping[str, Any]
 FLOAT = "fp32"
-ONE_BIT = "w1a1"
+ONE_BIT = ("w1a1", "w1a1-encoder")
+"""Plans in which all that is quantized has weights and activations of 1 bit."""
 UNTRAINED = "random weights"
 FILTERBANK = "fbank"
 NO_PLAN = "-"
@@ -27,11 +28,17 @@ OURS = "earbit"
 """The engine of the runtime in the table of times."""
 
 
-def number(record: Record | None, *keys: str) -> float | None:
-    """The finite number below a path of keys; None without one."""
+def below(record: Record | None, *keys: str) -> Any:
+    """The value below a path of keys; None without one."""
     value: Any = record
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def number(record: Record | None, *keys: str) -> float | None:
+    """The finite number below a path of keys; None without one."""
+    value = below(record, *keys)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
@@ -106,10 +113,33 @@ class Study:
         return [pair for pair in pairs if pair in found]
 
     @cached_property
+    def one_bit_plan(self) -> str | None:
+        """The plan that decides claims; None in a study without one of 1 bit."""
+        return next((plan for plan in ONE_BIT if plan in self.plans), None)
+
+    @cached_property
     def low_plan(self) -> str | None:
-        """The plan that claims about 1 bit are tested on: w1a1, or the last that is not fp32."""
+        """The plan of charts and of sentences that name it: of 1 bit, or the last one."""
         quantized = [plan for plan in self.plans if plan != FLOAT]
-        return ONE_BIT if ONE_BIT in quantized else quantized[-1] if quantized else None
+        return self.one_bit_plan or (quantized[-1] if quantized else None)
+
+    def kind_of(self, encoder: str) -> str | None:
+        """Type of an encoder, such as `sparseformer`; None if the study does not know it."""
+        kind = below(self._shape(encoder), "type")
+        return None if kind is None else str(kind)
+
+    def n_layers_of(self, encoder: str) -> int:
+        """Layers of an encoder; 0 if the study does not know them."""
+        return int(number(self._shape(encoder), "n_layers") or 0)
+
+    def _shape(self, encoder: str) -> Any:
+        """Type and layers of an encoder; studies of earlier versions have those of files alone."""
+        settings = self.part("settings")
+        return (
+            below(settings, "shapes", encoder)
+            or below(settings, "scale_settings", "shapes", encoder, "encoder")
+            or below(PRESETS, encoder, "encoder")
+        )
 
     @cached_property
     def tasks(self) -> list[str]:
@@ -183,14 +213,3 @@ def _interval(record: Record) -> tuple[float, float] | None:
     if not isinstance(ends, Sequence) or len(ends) != 2 or None in ends:
         return None
     return float(ends[0]), float(ends[1])
-
-
-def kind_of(encoder: str) -> str | None:
-    """Type of the encoder of a preset, such as `sparseformer`; None for other names."""
-    values = PRESETS.get(encoder, {}).get("encoder", {})
-    return str(values["type"]) if "type" in values else None
-
-
-def n_layers_of(encoder: str) -> int:
-    """Layers of the encoder of a preset; 0 for other names."""
-    return int(PRESETS.get(encoder, {}).get("encoder", {}).get("n_layers", 0))

@@ -212,13 +212,13 @@ def paper_ratios(study: Study, cast: Cast) -> list[dict[str, Any]]:
     """Ratios against the fp32 Transformer that the paper prints, beside those of this study."""
     by_kind: dict[str, str | None] = {
         "hubert-base": cast.transformer,
-        "conformer-s": next((e for e in cast.mixed if e.startswith("conformer")), None),
+        "conformer-s": next((e for e in cast.mixed if study.kind_of(e) == "conformer"), None),
         "sparseformer-dn-s": cast.deep,
     }
     found = []
     for (model, plan), printed in PRINTED.items():
         encoder = by_kind.get(model)
-        ours = FLOAT if plan == FLOAT else study.low_plan
+        ours = FLOAT if plan == FLOAT else study.one_bit_plan
         if encoder is None or ours is None or (encoder == cast.transformer and ours == FLOAT):
             continue
         figures = {
