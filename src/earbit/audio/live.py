@@ -102,7 +102,7 @@ def _of_pipe(pipe: BinaryIO) -> Iterator[Chunk]:
 def _read_some(pipe: BinaryIO, left: int | None) -> bytes:
     """What there is, up to 16 KiB and to the end of the samples; `left`: their bytes, if known."""
     most = 1 << 14 if left is None else min(1 << 14, left)
-    return pipe.read1(most) if most else b""  # type: ignore[attr-defined, no-any-return]
+    return pipe.read1(most) if most else b""  # type: ignore[attr-defined]
 
 
 def _wav_header(pipe: BinaryIO) -> tuple[int, int, int | None]:
