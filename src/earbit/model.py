@@ -15,6 +15,7 @@ from earbit.config import LATER
 from earbit.encoders.table import EncoderConfig, build_encoder
 from earbit.errors import ConfigError, DataError, require_range
 from earbit.frames import MIN_SAMPLES, n_frames_of
+from earbit.nn.devices import without_autocast
 from earbit.nn.filterbank import Filterbank, FilterbankConfig
 from earbit.nn.front_end import FrontEnd, FrontEndConfig
 from earbit.nn.leaves import Linear
@@ -84,10 +85,12 @@ class UnitHead(torch.nn.Module):
         self.embeddings = torch.nn.Parameter(torch.rand(n_units, d_unit))
 
     def forward(self, x: Tensor) -> Tensor:
-        # Normalised in float32: under autocast a small embedding would lose its direction.
+        # In float32: under autocast a small embedding would lose its direction, and cosines near 1
+        # would be equal.
         projected = F.normalize(self.projection(x).float(), dim=-1)
         embeddings = F.normalize(self.embeddings.float(), dim=-1)
-        return F.linear(projected, embeddings) / self.TEMPERATURE
+        with without_autocast(x.device):
+            return F.linear(projected, embeddings) / self.TEMPERATURE
 
 
 class AudioModel(torch.nn.Module):

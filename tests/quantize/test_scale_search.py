@@ -30,3 +30,9 @@ def test_the_scale_of_least_squares_beats_its_neighbours(bits, number_set):
     assert all(error(best) <= 1.001 * error(best * factor) for factor in (0.5, 0.8, 1.25, 2.0))
     if (bits, number_set) == (1, "signed"):  # mean|x| in closed form
         assert best.item() == pytest.approx(x.abs().mean().item(), rel=0.05)
+
+
+def test_one_signed_bit_has_the_mean_size_however_far_outliers_are():
+    x = torch.randn(1, 4000, generator=torch.Generator().manual_seed(1))
+    x[0, 0] = 1000.0
+    assert least_squares_scale(x, 1, "signed").item() == pytest.approx(x.abs().mean().item())

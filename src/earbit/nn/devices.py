@@ -52,6 +52,12 @@ def autocast(device: torch.device, precision: TrainPrecision) -> AbstractContext
     return torch.autocast(device.type, dtype=LOW[precision])
 
 
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Context in which products on `device` have the precision of their operands."""
+    # The meta device has no autocast.
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
 @contextmanager
 def on_device(device: torch.device, *modules: torch.nn.Module) -> Iterator[None]:
     """Context in which the modules are on `device`; afterwards they are where they were."""

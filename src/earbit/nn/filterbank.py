@@ -6,7 +6,6 @@ quantize.  The frames are those of HuBERT, so units, masks and labels fit both.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 
 from earbit.errors import require_count, require_range
 from earbit.frames import HOP_SAMPLES, n_frames_of
+from earbit.nn.devices import without_autocast
 from earbit.nn.norms import FrameBatchNorm
 from earbit.nn.roles import Role
 
@@ -65,9 +65,8 @@ class Filterbank(torch.nn.Module):
         self.norm = FrameBatchNorm(config.n_channels)
 
     def forward(self, wave_BN: Tensor, lengths: Tensor | None = None) -> Tensor:
-        device = wave_BN.device.type
-        # Half precision cannot hold the energies of a clip.  The meta device has no autocast.
-        with nullcontext() if device == "meta" else torch.autocast(device, enabled=False):
+        # Half precision cannot hold the energies of a clip.
+        with without_autocast(wave_BN.device):
             log_BTC = self._log_energies(wave_BN.float())
         frame_lengths = None if lengths is None else n_frames_of(lengths)
         normed: Tensor = self.norm(log_BTC.transpose(1, 2), frame_lengths)

@@ -10,6 +10,7 @@ from torch import Tensor
 from earbit.errors import require_count, require_range
 from earbit.nn.attention import SelfAttention
 from earbit.nn.leaves import ActivationName, Linear
+from earbit.nn.norms import at_least_float32
 from earbit.nn.roles import Role
 
 
@@ -102,7 +103,10 @@ def run_stack(stack: NormedStack, x_BTD: Tensor, lengths: Tensor | None) -> list
     if not stack.is_pre_norm:
         normed_BTD = stack.dropout(stack.norm(x_BTD))
         return run_layers(stack.layers, normed_BTD, lengths, stack.layer_drop)
-    states = run_layers(stack.layers, stack.dropout(x_BTD), lengths, stack.layer_drop)
+    # Under autocast a product is 16 bits wide, and no norm follows that would widen the sums.
+    states = run_layers(
+        stack.layers, stack.dropout(at_least_float32(x_BTD)), lengths, stack.layer_drop
+    )
     return [*states[:-1], stack.norm(states[-1])]
 
 

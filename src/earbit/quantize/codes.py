@@ -9,7 +9,7 @@ and in a batch.  The factor on the gradient of a scale is an argument.
 Products are computed on codes and scaled afterwards.  Sums of integers below 2^24 are exact in
 float32: with 1 to 4 bits at every width of the presets, with 8 bits up to 1,024 terms, or 514 if
 one operand is unsigned.  So training computes the same numbers as the packed runtime.  Under
-autocast, sums are rounded.
+autocast, sums are rounded, and in float16 those of 8 bits are computed in a smaller unit.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ Letters: B batch, C channels, T frames.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch.nn.grad import conv1d_input, conv1d_weight
 
 from earbit.nn.lengths import zero_padding
 from earbit.nn.norms import at_least_float32
-from earbit.quantize.codes import ScaledCodes
+from earbit.quantize.codes import ScaledCodes, code_range
 from earbit.quantize.quantizers import Quantizer
 from earbit.quantize.weights import SignCodes
 
@@ -167,8 +168,11 @@ class _QuantizedProduct(torch.autograd.Function):
         # The learned tensors too: PyTorch then refuses a change of them before the backward pass.
         ctx.save_for_backward(left, right, *learned)
         ctx.product, ctx.codings = product, codings
-        y: Tensor = product.forward(_encoded(quantizers[0], left), _encoded(quantizers[1], right))
-        return y
+        left, right = _encoded(quantizers[0], left), _encoded(quantizers[1], right)
+        factor = _factor(codings, left.device, _n_terms(product, right))
+        if factor == 1:
+            return product.forward(left, right)
+        return product.forward(left, right * factor).float() / factor
 
     @staticmethod
     @once_differentiable
@@ -200,6 +204,46 @@ class _QuantizedProduct(torch.autograd.Function):
                 of_learned += of_its_own
             of_operands.append(grad.to(operand.dtype))
         return (*(None,) * N_FIXED, *of_operands, *of_learned)
+
+
+def _n_terms(product: Product, right: Tensor) -> int:
+    """Number of terms of a sum of the product."""
+    match product:
+        case LinearProduct():
+            return right.shape[-1]
+        case MatrixProduct():
+            return right.shape[-2]
+        case ConvProduct():
+            return right.shape[1:].numel()
+        case ElementwiseProduct():
+            return 1
+
+
+def _factor(codings: tuple[Coding | None, Coding | None], device: torch.device, n: int) -> float:
+    """Power of two on the right codes that keeps all sums of n products within float16.
+
+    1 unless autocast computes in float16 and sums that are 8 times the size of independent codes
+    exceed its range, as with 8 bits on both sides.
+    """
+    left, right = codings
+    if left is None or right is None or device.type == "meta":
+        return 1.0
+    if not torch.is_autocast_enabled(device.type):
+        return 1.0
+    if torch.get_autocast_dtype(device.type) != torch.float16:
+        return 1.0
+    largest = _largest_code(left) * _largest_code(right)
+    limit = torch.finfo(torch.float16).max
+    if 8 * largest * math.sqrt(n) <= limit:
+        return 1.0
+    smallest_normal = 2.0**-14  # of float16: smaller factors would lose bits of codes
+    return max(smallest_normal, 2.0 ** -math.ceil(math.log2(largest * n / limit)))
+
+
+def _largest_code(coding: Coding) -> int:
+    if isinstance(coding, SignCodes):
+        return 1
+    return max(abs(code) for code in code_range(coding.bits, coding.number_set))
 
 
 def _coding_of(quantizer: Quantizer | Coding | None) -> Coding | None:

@@ -27,11 +27,13 @@ def bit_scale(x: Tensor, bits: int, number_set: NumberSet, real: Tensor | None =
 def least_squares_scale(rows: Tensor, bits: int, number_set: NumberSet) -> Tensor:
     """The scale of every row (R, N) with the least squared error among candidates: (R,).
 
-    Candidates lie between a fraction of what the greatest number of the row would need and all of
-    it.  Rows of zeros get the smallest scale.
+    The mean size for one signed bit.  Otherwise candidates lie between a fraction of what the
+    greatest number of the row would need and all of it.  Rows of zeros get the smallest scale.
     """
     if rows.is_meta:  # A model that is being loaded; the search would take seconds.
         return rows.new_empty(len(rows))
+    if bits == 1 and number_set == "signed":
+        return rows.abs().mean(-1).clamp_min(MIN_WEIGHT_SCALE)
     low, high = code_range(bits, number_set)
     greatest = rows.abs().amax(-1)
     best = (greatest / high).clamp_min(MIN_WEIGHT_SCALE)
@@ -40,8 +42,6 @@ def least_squares_scale(rows: Tensor, bits: int, number_set: NumberSet) -> Tenso
         scale = (greatest / high * (i / N_CANDIDATES)).clamp_min(MIN_WEIGHT_SCALE)[:, None]
         if bits > 1:
             nearest = (rows / scale).round_().clamp_(low, high)
-        elif number_set == "signed":
-            nearest = (rows >= 0).to(rows.dtype) * 2 - 1
         else:
             nearest = (rows > scale / 2).to(rows.dtype)
         error = nearest.mul_(scale).sub_(rows).square_().sum(-1)
