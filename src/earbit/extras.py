@@ -52,7 +52,7 @@ def needed_for_training(
 
 
 def install_command(extra: str) -> str:
-    """Pip command to install the packages of an extra such as `report`.
+    """Pip command that installs the packages of an extra, for example `report`.
 
     It names the running Python and the packages themselves, so it holds for every kind of
     installation of earbit and does not build earbit again.

@@ -134,7 +134,7 @@ def _cpu_ms(session: Session, audio: np.ndarray) -> float:
 def chosen_within(
     table: Candidates, budget: Budget, build_choice: Callable[[Choice], Built]
 ) -> tuple[Choice, Built]:
-    """The choice with the least measured penalty of those that are built and within the budget.
+    """Returns the built choice within the budget that has the least measured penalty.
 
     Times of groups are those of uniform plans, and conversions between precisions differ from
     these.  So each limit of the integer program is changed by the ratio of measured and estimated
@@ -179,7 +179,7 @@ def chosen_within(
 
 @dataclass(slots=True)
 class _Factor:
-    """Factor of a limit of the integer program, between those of plans within and above it."""
+    """Factor of a limit of the integer program; plans within and above the limit bound it."""
 
     value: float = 1.0
     within: float = 0.0

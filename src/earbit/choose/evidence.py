@@ -21,7 +21,7 @@ SCHEMA = 1
 def named_choices(
     model: AudioModel, groups: Sequence[LeafGroup], columns: Sequence[Precision]
 ) -> dict[str, Choice]:
-    """The named plans as choices, each once, without those of other precisions."""
+    """Named plans of the given precisions as choices, each once."""
     leaves = leaves_of(model)
     with_weight = {leaf.name for leaf in leaves if leaf.has_weight}
     found: dict[str, Choice] = {}

@@ -12,7 +12,7 @@ N_SHOWN = 12
 
 
 def render(evidence: Mapping[str, Any]) -> str:
-    """The evidence as text; penalties of groups are those of each quantized alone."""
+    """Renders the evidence as text; each group was quantized alone for its penalty."""
     parts = [
         f"penalty: {evidence['penalty']}, on {evidence['corpus']}",
         "ms: 10 s of audio on one thread.  MB: packed weights.",

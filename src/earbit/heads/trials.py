@@ -16,7 +16,7 @@ from earbit.progress import say
 
 
 def trials_of(corpus: Corpus, with_speaker: set[str]) -> tuple[Trial, ...]:
-    """Reads the trials of a corpus, without those of quarantined clips, which are counted.
+    """Reads the trials of a corpus, and counts trials of quarantined clips, which are left out.
 
     Raises DataError for lines that are no trial, files that are not in the corpus or have no
     speaker, and trials that are all matches or all not.

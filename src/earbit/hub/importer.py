@@ -30,7 +30,7 @@ class Imported:
     head: ImportedHead | None = None
     """Head of a task that the source has."""
     assumed: tuple[str, ...] = ()
-    """Assumed values of settings missing in the source, such as `12 heads`."""
+    """Assumed values of settings missing in the source, for example `12 heads`."""
     precisions: Mapping[str, Precision] = field(default_factory=dict)
     """Precisions of quantized leaves by name; empty for a model in float."""
     granularities: Mapping[str, Granularity] = field(default_factory=dict)

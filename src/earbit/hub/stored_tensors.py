@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """A tensor in a file, with what is known before it is read."""
+    """Shape and type of a tensor in a file, before its data are read."""
 
     shape: tuple[int, ...]
     is_floating: bool

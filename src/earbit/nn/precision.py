@@ -31,7 +31,7 @@ class Precision:
 
     @classmethod
     def parse(cls, text: str) -> Precision:
-        """Parses text such as `w1a8`; `fp32` is full precision."""
+        """Parses a name of the form `w1a8`; `fp32` is full precision."""
         if text == "fp32":
             return cls(32, 32)
         found = re.fullmatch(r"w(\d+)a(\d+)", text)

@@ -131,7 +131,7 @@ def measure(model: AudioModel, train: TrainConfig, *, row_s: float) -> dict[str,
 
 
 def _kept_for_backward(model: AudioModel, loss: Any) -> int:
-    """Bytes of the storages that a forward pass keeps, without those of parameters."""
+    """Bytes of the storages that a forward pass keeps, parameters excluded."""
     parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept: dict[int, int] = {}
 

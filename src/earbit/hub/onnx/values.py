@@ -49,7 +49,7 @@ class Translation:
     """Whether 8-bit codes are integers (QDQ)."""
     values: list[Value] = field(default_factory=list)
     known: dict[Any, Any] = field(default_factory=dict)
-    """Cache of results shared by several ops, such as masks."""
+    """Cache of results that several ops share, for example masks."""
 
     def tensor(self, op: dict[str, Any], role: str) -> np.ndarray:
         """A tensor of an op."""
