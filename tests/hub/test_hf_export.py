@@ -142,6 +142,23 @@ def test_a_linear_ctc_head_becomes_hubert_for_ctc_with_its_vocabulary(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("symbols", "unknown"), [(("[UNK]", "a", " "), 1), (("a", "<unk>", " "), 2), (("a", " "), 0)]
+)
+def test_text_with_characters_outside_of_the_vocabulary_can_be_encoded(tmp_path, symbols, unknown):
+    model = saved(tmp_path / "ours")
+    linear_head(model, tmp_path / "head", ("<blank>", *symbols))
+    export_hf(str(tmp_path / "ours"), tmp_path / "out", head=tmp_path / "head")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    vocabulary = tokenizer.get_vocab()
+    assert tokenizer("aZ a").input_ids == [
+        vocabulary["a"],
+        unknown,
+        vocabulary["|"],
+        vocabulary["a"],
+    ]
+
+
+@pytest.mark.parametrize(
     ("name", "plan", "because"),
     [
         ("conformer-tiny", None, "the encoder is a Conformer"),

@@ -79,6 +79,8 @@ def test_arrays_have_the_states_of_tensors_and_the_last_one_has_its_name(expert)
 def test_what_is_no_batch_or_no_model_is_refused(expert):
     with pytest.raises(DataError, match=r"clips \[\(1, 4000\)\]; give at least one"):
         expert[1]([CLIP[None, :4000]])
+    with pytest.raises(DataError, match=r"one clip of shape \(.*\); give a list, as \[clip\]"):
+        expert[1](CLIP)
     with pytest.raises(ConfigError, match="neither a preset nor a model file"):
         type(expert[1])("nowhere")
     with pytest.raises(ConfigError, match="no model for the upstream"):

@@ -71,10 +71,14 @@ def prepared_model(
         say(f"{where}: random weights of seed {seed}; good for size and time, not for features")
     elif plan is not None and any(not p.is_float for _, p in plan_named(plan).rules):
         calibrated = "noise" if corpus is None else f"{len(clips)} clips of {corpus}"
+        trains = f"earbit quantize {where} --plan {plan} --corpus DIR --out DIR trains it"
         say(
             f"{where}: calibrated on {calibrated} and not trained under {plan}, so its features "
-            f"are {'poor' if corpus is None else 'poorer'}; earbit quantize {where} --plan {plan} "
-            "trains it"
+            + (
+                f"are poor; --corpus DIR calibrates it on audio, and {trains}"
+                if corpus is None
+                else f"are poorer; {trains}"
+            )
         )
     return PreparedModel(model, packed, given, clips)
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from earbit.terminal import printable
 
+ALIKE = 0.9
+"""Cosine below which features that are calibrated and not trained are not of use."""
+
 
 def rendered_program(result: Mapping[str, Any]) -> str:
     """Short text of the result of `export_model`: size, and agreement with PyTorch."""
@@ -22,7 +25,7 @@ def rendered_program(result: Mapping[str, Any]) -> str:
         f"{agreement['n_frames']} frames: {bits if agreement['worst_leaf'] != 'none' else ''}"
         f"output cosine {agreement['output_cosine']:.6f}, "
         f"largest difference {agreement['max_abs_error']:.2g}"
-        f"{_of_float(result)}{_of_head(result['head']) if 'head' in result else ''}"
+        f"{_of_head(result['head']) if 'head' in result else ''}{_of_float(result)}"
     )
 
 
@@ -31,13 +34,20 @@ def _of_float(result: Mapping[str, Any]) -> str:
     if "float_cosine" not in result:
         return ""
     cosine = f"output cosine {result['float_cosine']:.4f}"
+    if result["float_cosine"] < ALIKE:
+        cosine += "; the features are others than those of the float model, and need training"
     return f"\nagainst the float model on the clips that calibrated it: {cosine}"
 
 
 def _of_head(agreement: Mapping[str, Any]) -> str:
     label, torch_label = agreement["label"], agreement["torch_label"]
-    of_torch = "as PyTorch" if label == torch_label else f"but PyTorch gives {torch_label!r}"
+    of_torch = (
+        "as in PyTorch"
+        if label == torch_label
+        else f"but PyTorch gives {torch_label!r} (numbers at the border of two codes, see "
+        "docs/numerics.md)"
+    )
     return (
-        f"; the label of the head is {label!r} {of_torch}, "
+        f"; the result of the head is {label!r} {of_torch}, "
         f"largest difference of scores {agreement['max_abs_error']:.2g}"
     )

@@ -102,7 +102,10 @@ def _symbols(folder: Path, n_outputs: int) -> tuple[str, ...] | None:
     """Names of the outputs of a head for text; None, with a line, where no vocabulary fits."""
     path = folder / VOCABULARY
     if not path.is_file():
-        say(f"{folder}: no {VOCABULARY}, so the head for text has no symbols and is left out")
+        say(
+            f"{folder}: no {VOCABULARY}, so the head for text has no symbols and is left out; "
+            "copy it from the folder that the training started from, and import again"
+        )
         return None
     tokens = {index: token for token, index in json_object(path).items() if isinstance(index, int)}
     if tokens.keys() != set(range(n_outputs)) or tokens[0] != PAD:

@@ -28,6 +28,7 @@ STATES = (
     "the states are those of transformers with output_hidden_states: the encoder's input after the "
     "positional convolution, and the output of every layer"
 )
+LAST_STATE = "; the last one is last_hidden_state"
 
 
 def recognises_folder(path: Path) -> bool:
@@ -64,7 +65,7 @@ def _read(path: Path) -> Imported:
         config,
         fitted.tensors,
         origin,
-        states=STATES,
+        states=f"{STATES}{LAST_STATE if described.get('do_stable_layer_norm') else ''}",
         ignored=(*fitted.ignored, *(name for name in heads if name not in taken)),
         head=head,
     )

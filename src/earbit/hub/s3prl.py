@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError, DataError, shown
 from earbit.frames import HOP_SAMPLES, MIN_SAMPLES
 from earbit.load import preset_or_model
 from earbit.model_names import require_model
@@ -59,6 +59,8 @@ class UpstreamExpert(torch.nn.Module):
         clip are undefined.  `last_hidden_state` is the output of the last layer.  Raises DataError
         for other clips.
         """
+        if isinstance(wavs, (Tensor, np.ndarray)) and wavs.ndim == 1:
+            raise DataError(f"one clip of shape {tuple(wavs.shape)}; give a list, as [clip]")
         device = next(self.model.parameters()).device
         clips = [
             torch.as_tensor(wav, device=device)
@@ -68,7 +70,7 @@ class UpstreamExpert(torch.nn.Module):
         if not clips or len(clips) < len(wavs) or any(wav.dim() != 1 for wav in clips):
             found = [tuple(w.shape) if hasattr(w, "shape") else type(w).__name__ for w in wavs]
             raise DataError(
-                f"clips {found}; give at least one, each a tensor or an array (samples,)"
+                f"clips {shown(found)}; give at least one, each a tensor or an array (samples,)"
             )
         if not all(wav.is_floating_point() for wav in clips):
             raise DataError(f"clips of type {clips[0].dtype}; give float samples from -1 to 1")

@@ -16,6 +16,8 @@ DELIMITER = "|"
 """Token of a space between words."""
 RENAMED = {PAD: "<fairseq-pad>"}
 """New names of symbols: fairseq has the blank `<s>`, and an unused symbol with the name `<pad>`."""
+UNKNOWN = ("<unk>", "[UNK]")
+"""Symbols for what is not in the vocabulary; without one, the blank takes their place."""
 
 
 def tokenizer_files(symbols: Sequence[str]) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def tokenizer_files(symbols: Sequence[str]) -> dict[str, Any]:
             "tokenizer_class": "Wav2Vec2CTCTokenizer",
             "processor_class": PROCESSOR,
             "pad_token": PAD,
-            "unk_token": "<unk>",
+            "unk_token": next((token for token in UNKNOWN if token in tokens), PAD),
             "bos_token": None,
             "eos_token": None,
             "word_delimiter_token": DELIMITER,

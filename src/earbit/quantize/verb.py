@@ -130,7 +130,7 @@ def quantize(
             say(
                 f"{stage.plan.name}: 1-bit convolutions learn little in a front end without batch "
                 "norm and shortcuts; pre-train with --set model.front_end.norm=batch "
-                "model.front_end.shortcut=true, or take the plan w1a1-encoder"
+                "model.front_end.shortcut=true, or take the plan w1a1-frontend4 (an imported model)"
             )
             break
     with only_process_in(out_dir):

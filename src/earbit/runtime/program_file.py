@@ -122,7 +122,7 @@ def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
     if is_folder:
         raise FormatError(
             f"{path}: a folder; `earbit export {path} --out FILE.safetensors` makes a program of "
-            "the model in it (with --plan w1a1 if it is not quantized)"
+            "the model in it (with --plan w8a8 --corpus DIR in 8 bits, if it is not quantized)"
         )
     near = near_names(path)
     # A single word may be the name of a preset.

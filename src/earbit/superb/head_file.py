@@ -102,7 +102,7 @@ def _opened(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise FormatError(
-            f"{path}: not a readable head ({error}); give the folder of a finished `superb` run"
+            f"{path}: not a readable head ({error}); give a folder of `earbit superb` or `import`"
         ) from error
     if text is None:
         raise FormatError(f"{path}: a safetensors file, but not a head of earbit; give another")
