@@ -9,7 +9,7 @@ from earbit.choose.judges import MAX_ERROR, StateDistance
 from earbit.choose.sensitivity import measure_penalties
 from earbit.load import random_model
 from earbit.nn.precision import W1A1, Precision
-from earbit.quantize.calibrate import CalibrationConfig
+from earbit.quantize.calibrate import WITHOUT_TRAINING
 from earbit.quantize.plan import plan_named
 from earbit.quantize.student import student_of
 
@@ -81,7 +81,7 @@ def test_the_penalty_of_a_group_is_that_of_a_model_with_this_group_quantized(sma
     measure_penalties(small_model, [(group, W4A4)], audio, judge, done, lambda: None)
     (tmp_path / "one.json").write_text('{"feed_forward layers=1": "w4a4"}')
     plan = plan_named(str(tmp_path / "one.json"))
-    student = student_of(small_model, plan, audio, CalibrationConfig()).eval()
+    student = student_of(small_model, plan, audio, WITHOUT_TRAINING).eval()
     # Only the second of its two layers is calibrated on another input.
     assert done[str(group)]["w4a4"] == pytest.approx(judge(student), rel=0.1)
 

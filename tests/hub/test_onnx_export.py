@@ -46,9 +46,14 @@ def batch_of(lengths):
     return (audio * mask).astype(np.float32), mask.astype(np.int64)
 
 
-def run(model, audio, mask=None):
+def run(model, audio, mask=None, *, in_float=False):
+    options = onnxruntime.SessionOptions()
+    if in_float:  # codes are multiplied as the floats that they stand for
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(
-        model if isinstance(model, bytes) else str(model), providers=["CPUExecutionProvider"]
+        model if isinstance(model, bytes) else str(model),
+        options,
+        providers=["CPUExecutionProvider"],
     )
     inputs = {"input_values": audio} | ({} if mask is None else {"attention_mask": mask})
     return session.run(None, inputs)
@@ -119,12 +124,14 @@ def test_8_bit_products_are_integers_with_a_high_agreement(name):
     assert len(of_weights) >= 20
     assert {tensor.data_type for tensor in of_weights} == {onnx.TensorProto.INT8}
     audio, mask = batch_of([9000, 6000])
-    found, n_frames = run(graph.SerializeToString(), audio, mask)
     with torch.no_grad():
         expected = model(torch.from_numpy(audio), torch.tensor([9000, 6000])).states[-1].numpy()
-    for real, other, n in zip(found, expected, n_frames, strict=True):
-        real, other = real[:n], other[:n]
-        assert np.vdot(real, other) > 0.999 * np.linalg.norm(real) * np.linalg.norm(other)
+    # Integer products of ONNX Runtime saturate on x86 without VNNI.
+    for in_float, least in ((True, 0.9999), (False, 0.99)):
+        found, n_frames = run(graph.SerializeToString(), audio, mask, in_float=in_float)
+        for real, other, n in zip(found, expected, n_frames, strict=True):
+            real, other = real[:n], other[:n]
+            assert np.vdot(real, other) > least * np.linalg.norm(real) * np.linalg.norm(other)
 
 
 @settings(max_examples=6, deadline=None)
