@@ -105,7 +105,7 @@ def test_a_plan_or_a_seed_makes_another_model_of_it(tmp_path, options):
 
 
 def test_a_folder_without_a_head_is_refused_before_anything_is_packed(tmp_path):
-    with pytest.raises(FormatError, match="finished `superb` run"):
+    with pytest.raises(FormatError, match="folder of `earbit superb` or `import`"):
         export_model("hubert-tiny", tmp_path / "p.safetensors", head=tmp_path / "nothing")
 
 

@@ -133,5 +133,5 @@ def test_a_foreign_or_missing_file_is_refused(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "head.safetensors")
     with pytest.raises(FormatError, match="not a head of earbit"):
         load_head(tmp_path)
-    with pytest.raises(FormatError, match="finished `superb` run"):
+    with pytest.raises(FormatError, match="folder of `earbit superb` or `import`"):
         load_head(tmp_path / "nothing")
