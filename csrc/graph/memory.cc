@@ -101,7 +101,7 @@ void Memory::free(const Block& block) noexcept {
     return;
   }
 #endif
-  ::operator delete(block.data, block.size, std::align_val_t{kAlignment});
+  ::operator delete(block.data, std::align_val_t{kAlignment});
 }
 
 }  // namespace earbit
