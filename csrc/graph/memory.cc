@@ -10,17 +10,13 @@
 namespace earbit {
 namespace {
 
+#if defined(__unix__)
 // From this size on, blocks are mapped directly, so that freeing them returns memory to the system;
 // freed heap memory may stay in the process.
 constexpr size_t kMapped = size_t{1} << 18;
 
-bool is_mapped([[maybe_unused]] size_t n_bytes) {
-#if defined(__unix__)
-  return Memory::kIsUsedAgain && n_bytes >= kMapped;
-#else
-  return false;
+bool is_mapped(size_t n_bytes) { return Memory::kIsUsedAgain && n_bytes >= kMapped; }
 #endif
-}
 
 void* allocate(size_t n_bytes) {
 #if defined(__unix__)
