@@ -245,7 +245,7 @@ def test_inputs_that_do_not_fit_each_other_end_a_stream_as_they_end_a_run():
 def test_a_signal_handler_may_look_at_the_stream_that_it_interrupts(session_of):
     session = session_of("fp32")
     stream = _core.Stream(session._program, [session.outputs[-1]], 1)
-    audio, seen, refused = floats(0, 16_000 * 300), [], []
+    audio, seen, refused = floats(0, 16_000 * 1_500), [], []
 
     def look(*_):
         seen.append((stream.n_samples > 0, stream.is_finished, stream.n_bytes > 0))
@@ -256,7 +256,7 @@ def test_a_signal_handler_may_look_at_the_stream_that_it_interrupts(session_of):
 
     previous = signal.signal(signal.SIGUSR1, look)
     try:
-        timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+        timer = threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGUSR1))
         timer.start()
         stream.accept(audio)
         timer.join()
