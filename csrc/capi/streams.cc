@@ -190,7 +190,7 @@ earbit_status earbit_stream_open(const earbit_program* program, int results, int
     if ((results & EARBIT_STREAM_SCORES) != 0) made->of_head = values_of_head(*program);
     std::vector<int> ids;
     if (made->has_frames) ids.push_back(loaded.outputs.back());
-    for (int id : made->of_head) ids.push_back(id);
+    for (int id : made->of_head) ids.push_back(id);  // GCC 12 warns of the bounds of `insert`
     made->frames.width = loaded.program->type(loaded.outputs.back()).cols;
     for (int id : made->of_head) made->rows.push_back({loaded.program->type(id).cols, {}});
     made->stream.emplace(*loaded.program, ids, n_threads);

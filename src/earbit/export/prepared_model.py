@@ -72,13 +72,10 @@ def prepared_model(
     elif plan is not None and any(not p.is_float for _, p in plan_named(plan).rules):
         calibrated = "noise" if corpus is None else f"{len(clips)} clips of {corpus}"
         trains = f"earbit quantize {where} --plan {plan} --corpus DIR --out DIR trains it"
+        poor = "poorer;" if corpus is not None else "poor; --corpus DIR calibrates it on audio, and"
         say(
             f"{where}: calibrated on {calibrated} and not trained under {plan}, so its features "
-            + (
-                f"are poor; --corpus DIR calibrates it on audio, and {trains}"
-                if corpus is None
-                else f"are poorer; {trains}"
-            )
+            f"are {poor} {trains}"
         )
     return PreparedModel(model, packed, given, clips)
 

@@ -8,7 +8,7 @@ from typing import Any
 from earbit.terminal import printable
 
 ALIKE = 0.9
-"""Cosine below which features that are calibrated and not trained are not of use."""
+"""Cosine below which calibrated features need training."""
 
 
 def rendered_program(result: Mapping[str, Any]) -> str:

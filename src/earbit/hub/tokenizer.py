@@ -17,7 +17,7 @@ DELIMITER = "|"
 RENAMED = {PAD: "<fairseq-pad>"}
 """New names of symbols: fairseq has the blank `<s>`, and an unused symbol with the name `<pad>`."""
 UNKNOWN = ("<unk>", "[UNK]")
-"""Symbols for what is not in the vocabulary; without one, the blank takes their place."""
+"""Names of the unknown token; a vocabulary with neither of them uses the blank."""
 
 
 def tokenizer_files(symbols: Sequence[str]) -> dict[str, Any]:
