@@ -18,5 +18,5 @@ DEFAULT_ROLE: Role = "projection"
 
 
 def label_of(role: str) -> str:
-    """Label of a role in tables and figures, such as "feed-forward" for `feed_forward`."""
+    """Returns the display name of a role, for example "feed-forward" for `feed_forward`."""
     return {"front_end": "front end", "feed_forward": "feed-forward"}.get(role, role)

@@ -193,7 +193,7 @@ def render_plan(plan: Mapping[str, Any]) -> str:
 
 
 def _sum(values: Sequence[float], form: str) -> str:
-    """One value, or those of two iterations and their sum."""
+    """Formats one value, or the values of two iterations with their sum."""
     texts = [f"{value:{form}}" for value in values]
     return texts[0] if len(texts) == 1 else f"{' + '.join(texts)} = {sum(values):{form}}"
 

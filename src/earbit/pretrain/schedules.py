@@ -102,9 +102,9 @@ def audio_per_update_s(train: TrainConfig, n_ranks: int) -> float:
 
 
 def arithmetic(train: TrainConfig, n_ranks: int) -> str:
-    """The audio of an update as a product, such as `8 ranks x 4 micro-batches x 36.5 s = 1,168 s`.
+    """Returns the audio per update as a product: `8 ranks x 4 micro-batches x 36.5 s = 1,168 s`.
 
-    micro-batches: of one rank.
+    The number of micro-batches is that of one rank.
     """
     ranks = f"{n_ranks} rank{'s' * (n_ranks > 1)}"
     micro = f"{train.accumulation} micro-batch{'es' * (train.accumulation > 1)}"

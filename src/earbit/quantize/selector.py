@@ -27,7 +27,7 @@ class Selector:
     last_layer: int | None = None
     """Included; None with a first layer means all layers from there on."""
     name: str | None = None
-    """Shell pattern of leaf names, such as `encoder.layers.*.context`."""
+    """Shell pattern that leaf names must match, for example `encoder.layers.*.context`."""
 
     @classmethod
     def parse(cls, text: str) -> Selector:

@@ -1,4 +1,4 @@
-"""Resampling of chunks of audio to 16 kHz, whose results join as those of one signal."""
+"""Stateful resampling to 16 kHz: the joined results equal those of the whole signal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ChunkResampler:
         self._n_made = 0
 
     def add(self, mono: NDArray[np.float32], rate_hz: int) -> list[NDArray[np.float32]]:
-        """Adds float32 (n,) at `rate_hz`; returns what is new at 16 kHz."""
+        """Resamples a chunk, float32 (n,) at `rate_hz`; returns the samples that are final."""
         made = []
         if rate_hz != self._rate_hz:
             made.append(self.end())

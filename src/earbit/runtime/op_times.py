@@ -19,8 +19,8 @@ class OpTime(NamedTuple):
     products: float
     """Multiply-adds; 0 for an op whose time is not that of products."""
     of_ceiling: float | None
-    """Products per second, over those of the kernel on operands in L1 (a roofline); None without
-    products.  A value above 1 means that the clock rate has changed since it was measured."""
+    """Achieved products per second over the rate of the kernel on operands in L1 (roofline); None for
+    an op without products.  Above 1, the clock rate has changed since the ceiling was measured."""
 
 
 def op_times(

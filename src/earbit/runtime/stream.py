@@ -207,7 +207,7 @@ class Stream:
         self._take()
 
     def _take(self) -> None:
-        """Adds what is new to the results that are read, and forgets rows before the window."""
+        """Appends new rows to the pending results and drops rows older than the window."""
         new = self._stream.take()
         lists = [self._frames, *self._rows] if self._has_frames else self._rows
         for kept, rows in zip(lists, new, strict=True):

@@ -30,7 +30,7 @@ _OF_OPS = {
         _ATTENTION,
     ),
 }
-"""By name of the op: what it computes, and what to use instead."""
+"""For each op: why it needs the whole clip, and an alternative that can stream."""
 
 
 def obstacle(program: _core.Program, outputs: Sequence[int]) -> str | None:

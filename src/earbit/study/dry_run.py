@@ -15,7 +15,7 @@ SCORE = "score"
 
 
 def render_dry_run(results: Results, places: Mapping[str, Place], lines: Sequence[str]) -> str:
-    """A line for each step, then sums.  lines: those of torchrun, if there are any."""
+    """Renders one line per step and the totals.  lines: the `torchrun` commands, possibly none."""
     steps, request = results.steps, results.request
     left = [step for step in in_order(steps) if read_result(step, places[step.id]) is None]
     table = [["step", "time", "folder"]]

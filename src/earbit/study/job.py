@@ -24,7 +24,7 @@ DISK_FULL = "No space left on device"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A step with its folder and the folders of what it needs."""
+    """A step, its folder and the folders of its inputs."""
 
     step: Step
     place: Place

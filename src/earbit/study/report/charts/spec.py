@@ -202,7 +202,7 @@ def needs_log(values: Iterable[float]) -> bool:
 
 
 def short_names(encoders: Sequence[str]) -> dict[str, str]:
-    """Names without the ending that all encoders share, such as `-tiny`."""
+    """Returns the names without their common suffix, for example without `-tiny`."""
     if len(encoders) < 2:
         return {encoder: encoder for encoder in encoders}
     ending = os.path.commonprefix([encoder[::-1] for encoder in encoders])[::-1]
