@@ -19,7 +19,7 @@ class OpTime(NamedTuple):
     products: float
     """Multiply-adds; 0 for an op whose time is not that of products."""
     of_ceiling: float | None
-    """Achieved products per second over the rate of the kernel on operands in L1 (roofline); None for
+    """Products per second, divided by the rate of the kernel on operands in L1 (roofline); None for
     an op without products.  Above 1, the clock rate has changed since the ceiling was measured."""
 
 
