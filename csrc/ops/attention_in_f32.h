@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "kernels/elementwise.h"
@@ -102,6 +103,12 @@ class AttentionInF32 {
     if (pattern_.is_window()) {
       // Which keys are there depends on the block of queries, which must not change a sum.
       head.values.run_in_one_sum(scores, n_keys, queries.size(), context, type_.cols);
+      for (int64_t i = queries.begin; i < queries.end; ++i) {
+        const float* row = block.y.row(i) + h * d;
+        if (!std::all_of(row, row + d, [](float x) { return std::isfinite(x); })) {
+          sum_window(block, head, h, i, scores + (i - queries.begin) * n_keys);
+        }
+      }
     } else {
       head.values.run(scores, n_keys, queries.size(), nullptr, context, type_.cols);
     }
@@ -112,6 +119,20 @@ class AttentionInF32 {
   }
 
  private:
+  // The context of one query from the keys of its window alone: elsewhere its weights are 0, but
+  // 0 times infinity is not 0.
+  void sum_window(const Block& block, const Head& head, int h, int64_t query,
+                  const float* weights) const {
+    const int d = type_.cols / heads_;
+    const Rows seen = pattern_.seen(query, head.rows);
+    const auto values =
+        PanelsF32::of_transposed(gemm_f32_kernel(chosen_isa()),
+                                 block.inputs[pattern_.inputs().value].row(seen.begin) + h * d,
+                                 type_.cols, d, static_cast<int>(seen.size()));
+    values.run_in_one_sum(weights + (seen.begin - head.rows.begin), seen.size(), 1,
+                          block.y.row(query) + h * d, type_.cols);
+  }
+
   // score_scale * (q + bias) of some queries of one head; the bias may be empty.
   void scale(const Block& block, int h, const Rows& queries, const std::vector<float>& bias,
              float* scaled) const {

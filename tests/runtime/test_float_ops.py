@@ -169,3 +169,19 @@ def test_float_attention_equals_a_masked_softmax(n_rows, n_heads, d, radius):
         scores[:, distance > radius] = -np.inf
     expected = (softmax(scores) @ heads[2]).transpose(1, 0, 2).reshape(n_rows, -1)
     assert np.abs(y - expected).max() <= 1e-5
+
+
+def test_an_infinite_value_stays_in_the_windows_that_see_it():
+    x = normal(13, 131, 12)
+    x[60] = 1e20
+    program = _core.Program()
+    rows = float_rows(program, 12)
+    large = program.add("conv_f32", [rows], PLAIN, {}, {"weight": 1e20 * np.eye(12, dtype="f")})
+    ints, floats = {"heads": 3, "radius": 9}, {"score_scale": 1e-30}
+    y = program.add("attention_f32", [rows, rows, large], ints, floats, {})
+    infinite, value = program.run(x.ravel(), [y, large], 1)
+    assert np.isinf(value[60]).all()
+    finite = program.run(np.where(x == 1e20, np.float32(0), x).ravel(), [y], 1)[0]
+    sees = np.abs(np.arange(131) - 60) <= 9
+    assert not np.isfinite(infinite[sees]).any()
+    assert np.array_equal(infinite[~sees], finite[~sees])
