@@ -9,6 +9,7 @@ on 40 clips that were not calibrated on.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -76,7 +77,7 @@ def main() -> None:
     ]
     result = {
         "machine": report.machine(options.threads),
-        "model": options.model,
+        "model": Path(options.model).name,
         "corpus": corpus.digest,
         "n_clips": N_CLIPS,
         "rows": rows,

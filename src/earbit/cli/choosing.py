@@ -25,10 +25,10 @@ def choose(
     ],
     budget_ms: Annotated[
         float | None,
-        Option("N", "Most milliseconds for 10 s of audio on one thread of this CPU."),
+        Option("N", "Maximum time in ms for 10 s of audio on one thread of this CPU."),
     ] = None,
     budget_mb: Annotated[
-        float | None, Option("N", "Most megabytes (10^6 bytes) of the program file.")
+        float | None, Option("N", "Maximum size of the program file in MB (10^6 bytes).")
     ] = None,
     task: Annotated[
         str | None,

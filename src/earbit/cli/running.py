@@ -84,7 +84,7 @@ def run(
         bool,
         Option(
             "",
-            "Print results while audio comes: of one file, or of - as 16-bit samples, raw (mono, "
+            "Print results while the audio arrives: of one file, or of - as 16-bit samples, raw (mono, "
             "16 kHz, little-endian) or as a wav file. docs/streaming.md",
         ),
     ] = False,
