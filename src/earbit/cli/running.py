@@ -84,8 +84,8 @@ def run(
         bool,
         Option(
             "",
-            "Print results while the audio arrives: of one file, or of - as 16-bit samples, raw (mono, "
-            "16 kHz, little-endian) or as a wav file. docs/streaming.md",
+            "Print results while the audio arrives: of one file, or of - as 16-bit samples, raw "
+            "(mono, 16 kHz, little-endian) or as a wav file. docs/streaming.md",
         ),
     ] = False,
     mic: Annotated[bool, Option("", "Print results while the microphone records.")] = False,
