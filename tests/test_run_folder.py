@@ -90,3 +90,27 @@ def test_settings_of_the_machine_make_no_other_run_and_the_precision_does():
     assert (
         differences(pretraining(recipe), pretraining(other)) == f"a run with {there}, here {here}"
     )
+
+
+RULES = [["attention", "w1a1"], ["attention layers=0", "w8a8"]]
+
+
+def test_rules_in_another_order_are_another_run():
+    assert differences({"rules": RULES}, {"rules": RULES}) is None
+    assert differences({"rules": RULES}, {"rules": RULES[::-1]}) == (
+        "a run with other rules in the plan (rule 1 is 'attention: w1a1', here "
+        "'attention layers=0: w8a8')"
+    )
+    assert differences({"rules": RULES}, {"rules": RULES[:1]}) == (
+        "a run with other rules in the plan (rule 2 is 'attention layers=0: w8a8', here none)"
+    )
+    assert differences({"rules": None}, {"rules": RULES}) == "a run with other rules in the plan"
+
+
+def test_rules_of_an_earlier_version_are_a_mapping_and_the_same_run():
+    held = {"rules": {"attention": "w1a1", "attention layers=0": "w8a8"}}
+    assert differences(held, {"rules": RULES}) is None
+    # It had one entry for two rules of the same selector, at the place of the first.
+    assert differences(held, {"rules": [["attention", "w4a4"], RULES[1], RULES[0]]}) is None
+    assert "here 'attention layers=0: w8a8'" in str(differences(held, {"rules": RULES[::-1]}))
+    assert differences(held, {"rules": None}) == "a run with other rules in the plan"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from earbit.audio.quarantine import QUARANTINE_NAME
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, shown
 from earbit.files import make_folder, refuse_other_files, write_json
 from earbit.progress import say
 
@@ -54,13 +55,15 @@ DERIVED = {
     "recipe.model.n_units": "recipe.n_units",
 }
 """Parts that follow from another part, and are not reported beside it."""
+RULES = "rules"
+"""Pairs of a selector and a precision; earlier descriptions have a mapping."""
 CONSEQUENCES = {
     "teacher": "another model to start from",
     "model": "another model",
     "corpus": "another corpus",
     "kmeans": "other units",
     "labels": "other labels",
-    "rules": "other rules in the plan",
+    RULES: "other rules in the plan",
     "distilled_from": "another teacher",
 }
 """Derived parts of a description, in the order in which they are reported."""
@@ -104,6 +107,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
     reported where one difference follows from another: `DERIVED`, or fields of another `type`.
     """
     old, new = _flat(before), _flat(now)
+    old[RULES], new[RULES] = _alike(old.get(RULES), new.get(RULES))
     changed = sorted(
         (name for name in {*old, *new} - PLACES if old.get(name) != new.get(name)),
         key=lambda name: (name.count("."), name),
@@ -122,9 +126,10 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
         )
         more = f" and {len(chosen) - N_NAMED} more differences" if len(chosen) > N_NAMED else ""
         return f"a run with {there}, here {here}{more}"
-    followed = [text for name, text in CONSEQUENCES.items() if name in changed]
+    followed = [name for name in CONSEQUENCES if name in changed]
     if followed:
-        return f"a run with {followed[0]}"
+        where = _first_other_rule(old, new) if followed[0] == RULES else ""
+        return f"a run with {CONSEQUENCES[followed[0]]}{where}"
     return "another run" if changed else None
 
 
@@ -133,6 +138,26 @@ def _follows(name: str, changed: list[str]) -> bool:
     parents = [name[:i] for i, letter in enumerate(name) if letter == "."]
     kinds = [f"{parent}.type" for parent in parents]
     return DERIVED.get(name) in changed or any(kind in changed and kind != name for kind in kinds)
+
+
+def _alike(before: Any, now: Any) -> tuple[Any, Any]:
+    """Rules of two descriptions in one form, if the first has a mapping of an earlier version."""
+    if not isinstance(before, dict):
+        return before, now
+    # Such a mapping has the order of the rules, and one entry for equal selectors.
+    merged = dict(now) if isinstance(now, list) else now
+    return list(before.items()), list(merged.items()) if isinstance(merged, dict) else merged
+
+
+def _first_other_rule(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """The first difference between two lists of rules, in brackets; empty without lists."""
+    if not isinstance(old[RULES], list) or not isinstance(new[RULES], list):
+        return ""
+    for i, (there, here) in enumerate(zip_longest(old[RULES], new[RULES]), start=1):
+        if there != here:
+            texts = ("none" if rule is None else shown(": ".join(rule)) for rule in (there, here))
+            return " (rule {} is {}, here {})".format(i, *texts)
+    return ""
 
 
 def _first(flat: Mapping[str, Any], names: tuple[str, ...]) -> Any:
@@ -197,7 +222,7 @@ def _typed(option: str, value: Any) -> str:
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
     """Flattens nested mappings: `{"a": {"b": 1}}` to `{"a.b": 1}`."""
-    if not isinstance(value, dict) or name in ("rules", "corpus"):
+    if not isinstance(value, dict) or name in (RULES, "corpus"):
         return {name: value}
     return {
         path: item

@@ -45,7 +45,7 @@ def test_the_plan_of_a_choice_gives_each_leaf_the_precision_of_its_group(name, t
     groups = groups_of(model)
     precisions = [(W1A1, W8A8, FLOAT, W4A4)[i // 2 % 4] for i in range(len(groups))]
     plan = plan_of("mine", dict(zip(groups, precisions, strict=True)))
-    (tmp_path / "mine.json").write_text(json.dumps(plan.described()))
+    (tmp_path / "mine.json").write_text(json.dumps(plan.as_file()))
     found = plan_named(str(tmp_path / "mine.json")).precisions(leaves_of(model))
     for group, precision in zip(groups, precisions, strict=True):
         assert {found[leaf] for leaf in group.leaves} == {precision}, str(group)
@@ -54,7 +54,7 @@ def test_the_plan_of_a_choice_gives_each_leaf_the_precision_of_its_group(name, t
 def test_successive_layers_with_the_same_precision_are_one_rule(small_model):
     groups = groups_of(small_model)
     plan = plan_of("mine", dict.fromkeys(groups, W1A1))
-    assert plan.described() == {
+    assert plan.as_file() == {
         "front_end layers=1-6": "w1a1",
         "projection": "w1a1",
         "position": "w1a1",

@@ -219,6 +219,21 @@ def test_a_rule_may_name_role_layers_and_leaf():
     assert table["encoder.layers.0.first_feed_forward.intermediate"] == "w32a32"
 
 
+def test_a_plan_is_described_with_all_its_rules_in_order():
+    plan = Plan(
+        "mine",
+        rules(**{"attention layers=0": "w1a1", "attention": "w8a8", "layers=0 attention": "w2a2"}),
+    )
+    assert plan.described() == [
+        ["attention layers=0", "w1a1"],
+        ["attention", "w8a8"],
+        ["attention layers=0", "w2a2"],
+    ]
+    file = plan.as_file()
+    assert [*file.items()] == [("attention", "w8a8"), ("attention layers=0", "w2a2")]
+    assert Plan("mine", rules(**file)).precisions(LEAVES) == plan.precisions(LEAVES)
+
+
 @pytest.mark.parametrize(
     "text",
     ["attention", "layers=3 encoder.*", "attention layers=0-3", "head layers=4- *.x", "a.*.[1-6]"],

@@ -76,6 +76,33 @@ def test_a_folder_of_another_run_is_refused_in_words_of_the_command(
     assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
 
 
+def test_a_plan_whose_rules_have_another_order_is_another_run(teacher, melodies, tmp_path):
+    plan, out = tmp_path / "mine.json", tmp_path / "out"
+    rules = {"attention": "w1a1", "attention layers=0": "w1a2"}
+    plan.write_text(json.dumps(rules))
+    run(teacher, melodies, out, plans=(str(plan),), n_steps=1)
+    before = (out / "model.safetensors").read_bytes()
+    plan.write_text(json.dumps(dict(reversed(rules.items()))))
+    told = r"other rules in the plan \(rule 1 is 'attention: w1a1', here 'attention layers=0: w1a2'\)"
+    with pytest.raises(ConfigError, match=told):
+        run(teacher, melodies, out, plans=(str(plan),), n_steps=1)
+    assert (out / "model.safetensors").read_bytes() == before
+
+
+def test_a_run_whose_rules_were_saved_as_a_mapping_resumes(teacher, melodies, tmp_path, capsys):
+    plan, out = tmp_path / "mine.json", tmp_path / "out"
+    rules = {"attention": "w1a1", "attention layers=0": "w1a2"}
+    plan.write_text(json.dumps(rules))
+    run(teacher, melodies, out, plans=(str(plan),), n_steps=1)
+    for path in out.glob("1-mine/checkpoints/*/state.json"):
+        state = json.loads(path.read_text())
+        assert state["run"]["rules"] == [*map(list, rules.items())]
+        state["run"]["rules"] = rules
+        path.write_text(json.dumps(state))
+    run(teacher, melodies, out, plans=(str(plan),), n_steps=1)
+    assert "mine, is done already" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("first", "then"), [(("w1a1",), ("w1a2", "w1a1")), (("w1a2", "w1a1"), ("w1a1",))]
 )

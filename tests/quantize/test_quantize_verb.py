@@ -152,10 +152,10 @@ def test_a_plan_of_ones_own_is_a_file(teacher, melodies, tmp_path):
     run(teacher, melodies, tmp_path / "out", plans=(str(plan),), n_steps=1)
     file = read_model_file(tmp_path / "out" / "model.safetensors")
     assert file.precisions["encoder.layers.0.attention.context"] == Precision(4, 8)
-    assert file.origin["rules"] == {
-        "encoder.layers.*": "w1a1",
-        "encoder.layers.*context": "w4a8",
-    }
+    assert file.origin["rules"] == [
+        ["encoder.layers.*", "w1a1"],
+        ["encoder.layers.*context", "w4a8"],
+    ]
     assert "encoder.layers.0.attention.context" in (tmp_path / "out" / "leaves.txt").read_text()
 
 

@@ -56,7 +56,7 @@ def evidence_of(
         return {**costs, "penalty": table.total_penalty(of)}
 
     chosen = {
-        "rules": plan(choice).described(),
+        "rules": plan(choice).as_file(),
         "estimated": estimated(choice),
         "measured": {
             "ms": built.time.median_ms,
@@ -71,7 +71,7 @@ def evidence_of(
         "schema": SCHEMA,
         **about,
         "chosen": chosen,
-        "front": [{**estimated(one), "rules": plan(one).described()} for one in front],
+        "front": [{**estimated(one), "rules": plan(one).as_file()} for one in front],
         "named": [
             {"plan": name, **estimated(one)}
             for name, one in named.items()

@@ -122,7 +122,7 @@ def choose_plan(
         )
         text = render(evidence)
         if out is not None:
-            write_json(out, plan(choice).described())
+            write_json(out, plan(choice).as_file())
             beside = out.with_name(f"{out.stem}{EVIDENCE_SUFFIX}")
             write_json(beside, evidence)
             text += f"\n{out} is the plan, {beside} the evidence"

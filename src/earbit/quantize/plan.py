@@ -31,9 +31,17 @@ class Plan:
     name: str
     rules: tuple[Rule, ...]
 
-    def described(self) -> dict[str, str]:
-        """Rules as JSON values, for the description of a run."""
-        return {str(selector): str(precision) for selector, precision in self.rules}
+    def described(self) -> list[list[str]]:
+        """Pairs of a selector and a precision, in order, for the description of a run."""
+        return [[str(selector), str(precision)] for selector, precision in self.rules]
+
+    def as_file(self) -> dict[str, str]:
+        """Content of a plan file with the same effect; of equal selectors the last one counts."""
+        content: dict[str, str] = {}
+        for selector, precision in self.described():
+            content.pop(selector, None)  # the later rule keeps its place
+            content[selector] = precision
+        return content
 
     def precisions(self, leaves: Iterable[NamedLeaf]) -> dict[str, Precision]:
         """The precision of every leaf by its name.
