@@ -30,13 +30,23 @@ from earbit.runtime.session import Session
 MIN_BIT_AGREEMENT = 0.999
 """Minimum fraction of equal bits, because equal layers differ only by the order of float sums."""
 
+MAX_FRAME_ERROR = 1e-3
+"""Maximum median of the relative errors of frames, which are 1e-6 if only float sums differ."""
+
+MAX_STATE_ERROR = 0.05
+"""Maximum relative error of all frames of a state."""
+
 MAX_SAMPLES = 10 * SAMPLE_RATE_HZ
 """Samples per clip of a corpus on which the agreement is measured."""
 
 
-def _float_agreement(agreement: Agreement) -> float:
-    """Cosine of the outputs of a float model; else 1, because flipped bits change outputs."""
-    return agreement.output_cosine if agreement.worst_leaf == "none" else 1.0
+def agrees(agreement: Agreement) -> bool:
+    """Returns whether a program computes its model up to the order of float sums."""
+    return (
+        agreement.bit_agreement >= MIN_BIT_AGREEMENT
+        and agreement.frame_error <= MAX_FRAME_ERROR
+        and agreement.state_error <= MAX_STATE_ERROR
+    )
 
 
 def export_model(
@@ -124,7 +134,7 @@ def export_to(
         write_program(program, unverified, origin)
         session = Session(unverified)
         agreement = verify(model, session, waveform)
-        if min(agreement.bit_agreement, _float_agreement(agreement)) < MIN_BIT_AGREEMENT:
+        if not agrees(agreement):
             raise RuntimeError(f"{name}: the program disagrees with its model: {agreement}")
         of_head = None if head is None else verify_head(head, model, session, waveform)
         unverified.replace(out)

@@ -30,6 +30,17 @@ class Agreement:
     """
     worst_leaf: str
     worst_bit_agreement: float
+    frame_error: float
+    """Relative error of a frame: median over frames, maximum over hidden states.
+
+    PyTorch computes a state from the program's state and codes before it, so this covers all that
+    follows the last quantized leaf: norms, biases, scales and residuals.
+    """
+    state_error: float
+    """Relative error of all frames of a state, maximum over states.
+
+    A flipped bit in a float projection changes few frames, hence this and not `frame_error`.
+    """
     output_cosine: float
     """Cosine of the last hidden states of both complete models, all frames as one vector."""
     max_abs_error: float
@@ -53,7 +64,7 @@ def run_layers_alone(encoder: Encoder, states_LBTD: Tensor) -> list[Tensor]:
 
 @torch.no_grad()
 def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreement:
-    """Runs both on `waveform` (samples,) and compares the codes of every leaf and the output.
+    """Runs both on `waveform` (samples,) and compares the codes of leaves and the hidden states.
 
     Raises DataError for a model whose output is not finite, and RuntimeError, naming it, for a
     quantized leaf whose input the program does not list, which is a bug in earbit.
@@ -71,8 +82,12 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
     found = dict(zip(operands, values, strict=True))
     equal: dict[str, np.ndarray] = {}
     with comparing(operands, found, equal), evaluating(model):
-        model(torch.from_numpy(waveform)[None])
-        run_layers_alone(model.encoder, torch.from_numpy(states)[:, None])
+        first = model(torch.from_numpy(waveform)[None]).states[0]
+        later = run_layers_alone(model.encoder, torch.from_numpy(states)[:, None])
+    pairs = [
+        _on_equal_frames(ours, theirs[0].numpy())
+        for ours, theirs in zip(states, (first, *later), strict=True)
+    ]
     shares = {name: float(np.mean(equal[name])) for name in operands}
     names = list(operands)
     n_bits = {name: equal[name].size for name in names}
@@ -84,7 +99,21 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
         bit_agreement=sum(shares[n] * n_bits[n] for n in names) / total if total else 1.0,
         worst_leaf=worst,
         worst_bit_agreement=shares.get(worst, 1.0),
+        frame_error=max(float(np.median(_error(*pair, axis=-1))) for pair in pairs),
+        state_error=max(float(_error(*pair)) for pair in pairs),
         output_cosine=float(np.vdot(expected, output)) / norms if norms else 1.0,
         max_abs_error=float(np.abs(expected - output).max()),
         n_frames=len(output),
     )
+
+
+def _on_equal_frames(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """States (T, D); at half the rate PyTorch has every second frame, and the program repeats."""
+    return (ours if len(ours) == len(theirs) else ours[::2]), theirs
+
+
+def _error(ours: np.ndarray, theirs: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """Norm of the difference over the norm of `theirs`; over 1 where that is 0."""
+    norm = np.linalg.norm(theirs, axis=axis)
+    error: np.ndarray = np.linalg.norm(ours - theirs, axis=axis) / np.where(norm > 0, norm, 1)
+    return error
