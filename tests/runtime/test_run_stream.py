@@ -17,7 +17,7 @@ from earbit import export_to, preset, random_model
 from earbit.audio import live
 from earbit.cli.main import main
 from earbit.errors import ConfigError, DataError, UnsupportedError
-from earbit.run_stream import as_text, stream_events
+from earbit.run_stream import as_text, changes, stream_events
 from earbit.runtime import Session
 
 AUDIO = np.random.default_rng(0).uniform(-0.5, 0.5, 12_000).astype(np.float32)
@@ -60,9 +60,12 @@ def test_a_file_gives_its_text_piece_by_piece(folder):
     assert as_text(events[0]) == events[0]["text"]
 
 
-def test_labels_are_said_when_they_change(folder):
-    events = list(stream_events(folder / "classes.safetensors", folder / "a.wav", threshold=0.0))
+def test_people_are_told_labels_when_they_change_and_programs_every_quarter_of_a_second(folder):
+    looks = list(stream_events(folder / "classes.safetensors", folder / "a.wav", threshold=0.0))
+    assert [event["seconds"] for event in looks] == [0.25, 0.5, 0.75, 0.75]  # and at the end
+    events = list(changes(looks))
     labels = [event["label"] for event in events]
+    assert len(labels) < len(looks)
     assert all(a != b for a, b in zip(labels, labels[1:], strict=False))
     assert set(labels) <= {"yes", "nö", "_"}
     assert as_text(events[0]).startswith(f"{events[0]['seconds']:8.2f} s  {labels[0]} (")
@@ -115,7 +118,7 @@ def test_standard_input_without_a_header_is_raw_samples(n, monkeypatch, capsys):
     np.testing.assert_array_equal(found, samples / np.float32(32768))
     err = capsys.readouterr().err
     assert "raw 16-bit samples" in err
-    assert "1 bytes are left out" in err
+    assert "1 byte is left out" in err
 
 
 @pytest.mark.parametrize(
@@ -124,11 +127,32 @@ def test_standard_input_without_a_header_is_raw_samples(n, monkeypatch, capsys):
         (wav_bytes(np.zeros(9, np.uint8), 8_000, width=1), "8 bits"),
         (b"RIFF\0\0\0\0WAVEfmt ", "without samples"),
         (wav_bytes(np.zeros(9, "<i2"), 10), "of 10 Hz; allowed: 1000 to 768000"),
+        (b"", "^-: standard input is empty; pipe a wav file or raw"),
+        (b"fLaC" + bytes(40), "^-: flac; standard input takes .* decode it: ffmpeg -i FILE"),
+        (b"OggS" + bytes(40), "-: Ogg; "),
+        (b"ID3\4" + bytes(40), "-: mp3; "),
+        (b"caff" + bytes(40), "-: CAF; "),
+        (b"FORM" + bytes(40), "-: AIFF; "),
+        (b"RF64" + bytes(40), "-: RF64; "),
+        (b"RIFFabcdAVI " + bytes(40), "-: RIFF without WAVE; "),
+        (b"\0\0\0\x20ftypM4A " + bytes(40), "-: MP4 or M4A; "),
     ],
 )
 def test_standard_input_of_another_kind_is_refused(data, message, monkeypatch):
     with pytest.raises(DataError, match=message):
         chunks_of(data, monkeypatch)
+
+
+def test_a_wav_from_a_pipe_that_ends_before_its_header_promises_is_noticed(monkeypatch, capsys):
+    data = wav_bytes(np.arange(5_000, dtype="<i2"), 16_000)
+    chunks_of(data[:-2_001], monkeypatch)
+    err = capsys.readouterr().err
+    assert "1 byte is left out" in err
+    assert "standard input ends 2001 bytes before the end that its header promises" in err
+    chunks_of(data, monkeypatch)
+    for length in (0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF):  # of a writer that did not know it
+        chunks_of(data[:40] + length.to_bytes(4, "little") + data[44:-2_000], monkeypatch)
+    assert "promises" not in capsys.readouterr().err
 
 
 def test_results_come_before_the_end_of_the_audio(folder):

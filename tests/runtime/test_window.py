@@ -1,8 +1,14 @@
 """Scores of the last second of live audio, by programs that need whole clips."""
 
+from pathlib import Path
+from unittest import mock
+
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs_with_heads import write_heads
 
 from earbit.errors import ConfigError, DataError
 from earbit.run_stream import stream_events
@@ -15,6 +21,14 @@ AUDIO = np.random.default_rng(0).uniform(-0.1, 0.1, 40_000).astype(np.float32)
 @pytest.fixture(scope="module")
 def session():
     return Session("keywords-w1a1")
+
+
+@pytest.fixture(scope="module")
+def streaming(tmp_path_factory):
+    """A program with a head of classes that streams."""
+    folder = tmp_path_factory.mktemp("heads")
+    write_heads(folder)
+    return folder / "classes.safetensors"
 
 
 @pytest.mark.parametrize("n", [997, 16_000, 30_000])
@@ -64,5 +78,38 @@ def test_the_shipped_spotter_prints_labels_of_a_file_while_it_comes(tmp_path, ca
     events = list(stream_events("keywords-w1a1", tmp_path / "a.wav", threshold=0.0))
     assert "runs on the last second, every 0.25 s" in capsys.readouterr().err
     assert events[0]["label"] in session.labels
-    # The first look at a full second is that after 13 chunks of 80 ms.
-    assert events[0]["seconds"] == pytest.approx(1.04)
+    assert [event["seconds"] for event in events] == [1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5]
+    for event in events:
+        end = round(event["seconds"] * 16_000)
+        label = session.label(AUDIO[end - 16_000 : end], threshold=0.0)
+        assert event["label"] == label
+
+
+def test_audio_that_ends_between_two_looks_is_looked_at_once_more(tmp_path):
+    soundfile.write(tmp_path / "a.wav", AUDIO[:17_000], 16_000, subtype="FLOAT")
+    events = list(stream_events("keywords-w1a1", tmp_path / "a.wav"))
+    assert [event["seconds"] for event in events] == [1.0, 1.062]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    program=st.sampled_from(["keywords-w1a1", "classes"]),
+    rate_hz=st.sampled_from([8_000, 16_000, 44_100]),
+    lengths=st.lists(st.integers(1, 9_000), min_size=1, max_size=6),
+)
+def test_results_do_not_depend_on_how_the_audio_is_cut(streaming, program, rate_hz, lengths):
+    audio = AUDIO[: rate_hz * 19 // 10] if rate_hz < 40_000 else np.tile(AUDIO, 3)[: 2 * rate_hz]
+    cut = np.cumsum(np.resize(lengths, len(audio)))
+    chunks = np.split(audio, cut[cut < len(audio)])
+    path = streaming if program == "classes" else program
+
+    def events_of(chunks):
+        given = [(chunk, rate_hz) for chunk in chunks]
+        with mock.patch("earbit.run_stream.live_chunks", return_value=given):
+            return list(stream_events(path, Path("a.wav"), threshold=0.0))
+
+    events, whole = events_of(chunks), events_of([audio])
+    assert [(e["seconds"], e["label"]) for e in events] == [
+        (e["seconds"], e["label"]) for e in whole
+    ]
+    assert all(event["seconds"] % 0.25 == 0 for event in events[:-1])

@@ -76,13 +76,25 @@ def read_audio(path: str | Path) -> np.ndarray:
 def read_blocks(path: str | Path) -> Iterator[tuple[np.ndarray, int]]:
     """Mono samples of a file, float32 (n,), and their rate in Hz, block by block.
 
-    Raises DataError as `read_audio` does, but for samples that are not finite.
+    Raises DataError as `read_audio` does.
     """
     with _source(path) as source:
         refuse_joined(source)
+        before_s = 0.0
+        n_before = 0
         for stream in streams(source):
             for block in stream.blocks():
-                yield _mean_of_channels(block), stream.samplerate
+                if (bad := _not_numbers(block)).size:
+                    first = int(bad[0])
+                    raise _not_finite(
+                        path, bad.size, n_before + first, before_s + first / stream.samplerate
+                    )
+                mono = _mean_of_channels(block)
+                if not np.isfinite(mono).all():
+                    raise _too_loud(path, float(np.abs(block).max()))
+                n_before += len(block)
+                before_s += len(block) / stream.samplerate
+                yield mono, stream.samplerate
 
 
 def read_place(path: Path, place: Place) -> np.ndarray:
@@ -157,18 +169,27 @@ def _decoded(source: Source, ranges: Iterable[Range], channel: int = -1) -> np.n
                 peak = max(peak, float(np.abs(mono).max()))
                 result.add(mono, stream.samplerate)
     if n_bad:
-        raise DataError(
-            f"{path}: {n_bad} samples are NaN or infinite, the first is sample {first_bad[0]} "
-            f"({first_bad[1]:.3f} s); leave it out or write it again"
-        )
+        raise _not_finite(path, n_bad, *first_bad)
     if not n_before:
         raise DataError(f"{path}: no samples in it; leave it out")
     waveform = result.whole()
     if not np.isfinite(waveform).all():
-        raise DataError(
-            f"{path}: samples up to {peak:.3g}, full scale is 1; scale it or leave it out"
-        )
+        raise _too_loud(path, peak)
     return waveform
+
+
+def _not_finite(path: str | Path, n: int, first: int, first_s: float) -> DataError:
+    """n: number of samples that are not finite; first, first_s: number and time of the first."""
+    which = (
+        f"sample {first} ({first_s:.3f} s) is NaN or infinite"
+        if n == 1
+        else f"{n} samples are NaN or infinite, the first is sample {first} ({first_s:.3f} s)"
+    )
+    return DataError(f"{path}: {which}; leave it out or write it again")
+
+
+def _too_loud(path: str | Path, peak: float) -> DataError:
+    return DataError(f"{path}: samples up to {peak:.3g}, full scale is 1; scale it or leave it out")
 
 
 def _not_numbers(block: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,23 @@ PCM_TAGS = (1, 0xFFFE)
 """Format tags of PCM in wav files: plain, and extensible."""
 OPEN_LENGTH = 0x7FFF0000
 """From this length of its samples on, a wav file was written before its length was known."""
+_CONTAINERS = {
+    b"fLaC": "flac",
+    b"OggS": "Ogg",
+    b"ID3": "mp3",
+    b"caff": "CAF",
+    b"FORM": "AIFF",
+    b"RF64": "RF64",
+    b"RIFX": "wav with its bytes in the other order (RIFX)",
+    b"RIFF": "RIFF without WAVE",
+    b"riff\x2e\x91\xcf\x11": "W64",
+    b".snd": "AU",
+    b"NIST_1A\n": "SPHERE",
+    b"\x1aE\xdf\xa3": "Matroska or WebM",
+}
+"""Beginnings of containers that standard input refuses: as raw samples they would be noise."""
+_DECODED = "ffmpeg -i FILE -ac 1 -ar 16000 -f wav -"
+"""Command that writes what standard input takes."""
 
 
 def live_chunks(path: Path) -> Iterator[Chunk]:
@@ -35,7 +54,7 @@ def live_chunks(path: Path) -> Iterator[Chunk]:
     read.
     """
     if str(path) == STANDARD_INPUT:
-        yield from _of_pipe(sys.stdin.buffer)
+        yield from _of_standard_input()
         return
     for block, rate_hz in read_blocks(path):
         yield from _in_chunks(block, rate_hz)
@@ -77,12 +96,30 @@ def _of_microphone(stream: Any, rate_hz: int) -> Iterator[Chunk]:
         yield samples[:, 0], rate_hz
 
 
+def _of_standard_input() -> Iterator[Chunk]:
+    try:
+        if sys.stdin is None:  # closed before the start
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if sys.stdin.buffer.isatty():
+            raise DataError("-: a terminal; pipe a wav file or raw 16-bit samples into it")
+        yield from _of_pipe(sys.stdin.buffer)
+    except OSError as error:
+        raise DataError(f"-: cannot be read ({error.strerror or error})") from error
+
+
 def _of_pipe(pipe: BinaryIO) -> Iterator[Chunk]:
     head = pipe.read(12)
+    if not head:
+        raise DataError("-: standard input is empty; pipe a wav file or raw 16-bit samples into it")
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
         n_channels, rate_hz, left = _wav_header(pipe)
         rest = b""
         say(f"standard input: wav, {n_channels} channels at {rate_hz} Hz")
+    elif kind := _container(head):
+        raise DataError(
+            f"-: {kind}; standard input takes wav files of 16-bit samples, or raw 16-bit samples, "
+            f"mono at {SAMPLE_RATE_HZ} Hz; decode it: {_DECODED}; or give the name of the file"
+        )
     else:
         n_channels, rate_hz, rest, left = 1, SAMPLE_RATE_HZ, head, None
         say(f"standard input: no wav header, so raw 16-bit samples, mono at {rate_hz} Hz")
@@ -96,7 +133,18 @@ def _of_pipe(pipe: BinaryIO) -> Iterator[Chunk]:
         if not more:
             break
     if rest:
-        say(f"standard input ends within a sample; {len(rest)} bytes are left out")
+        left_out = "1 byte is" if len(rest) == 1 else f"{len(rest)} bytes are"
+        say(f"standard input ends within a sample; {left_out} left out")
+    if left:
+        missing = "1 byte" if left == 1 else f"{left} bytes"
+        say(f"standard input ends {missing} before the end that its header promises")
+
+
+def _container(head: bytes) -> str | None:
+    """The container that begins with 12 bytes, apart from wav; None for raw samples."""
+    if head[4:8] == b"ftyp":
+        return "MP4 or M4A"
+    return next((kind for begin, kind in _CONTAINERS.items() if head.startswith(begin)), None)
 
 
 def _read_some(pipe: BinaryIO, left: int | None) -> bytes:

@@ -162,7 +162,7 @@ def _run_stream(
     threads: int,
     json: Path | None,
 ) -> None:
-    from earbit.run_stream import as_text, stream_events
+    from earbit.run_stream import as_text, changes, stream_events
 
     if len(audio) != (0 if mic else 1):
         raise ConfigError(
@@ -172,7 +172,8 @@ def _run_stream(
         raise ConfigError(f"--json {json}: a stream prints lines of JSON; give --json -")
     is_text = json is None and sys.stdout.isatty()
     source = None if mic else audio[0]
-    for event in stream_events(file, source, threshold=threshold, threads=threads):
+    events = stream_events(file, source, threshold=threshold, threads=threads)
+    for event in changes(events) if is_text else events:
         line = as_text(event) if is_text else dumps(event, ensure_ascii=False) + "\n"
         print(line, end="", flush=True)
     if is_text:
