@@ -83,7 +83,7 @@ def test_a_plan_whose_rules_have_another_order_is_another_run(teacher, melodies,
     run(teacher, melodies, out, plans=(str(plan),), n_steps=1)
     before = (out / "model.safetensors").read_bytes()
     plan.write_text(json.dumps(dict(reversed(rules.items()))))
-    told = r"other rules in the plan \(rule 1 is 'attention: w1a1', here 'attention layers=0: w1a2'\)"
+    told = r"\(rule 1 is 'attention: w1a1', here 'attention layers=0: w1a2'\); give another --out"
     with pytest.raises(ConfigError, match=told):
         run(teacher, melodies, out, plans=(str(plan),), n_steps=1)
     assert (out / "model.safetensors").read_bytes() == before
