@@ -32,6 +32,11 @@ Gradients = tuple[Tensor, tuple[Tensor | None, ...]]
 """Gradients of an operand, and of the tensors in `learned`."""
 
 
+def at_least_scale(scale: Tensor, least: float) -> Tensor:
+    """The scale, not below `least` nor below the smallest normal number of its type."""
+    return scale.clamp_min(max(least, torch.finfo(scale.dtype).tiny))
+
+
 def code_range(bits: int, number_set: NumberSet) -> tuple[int, int]:
     """Minimum and maximum code: -2^(bits-1) and 2^(bits-1) - 1, or 0 and 2^bits - 1.
 
@@ -115,7 +120,7 @@ class ScaledCodes:
     @property
     def step(self) -> Tensor:
         """The value of one code, without a gradient."""
-        return self.scale.detach().clamp_min(self.min_scale)
+        return at_least_scale(self.scale.detach(), self.min_scale)
 
     @property
     def zero_code(self) -> int:

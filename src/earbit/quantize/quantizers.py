@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from earbit.nn.leaves import NumberSet
+from earbit.nn.norms import at_least_float32
 from earbit.nn.precision import Granularity
 from earbit.quantize.codes import MIN_SCALE, ScaledCodes
 from earbit.quantize.scale_search import least_squares_scale
@@ -71,7 +72,9 @@ class WeightQuantizer(torch.nn.Module):
         self.log_scale: torch.nn.Parameter | None = None
         if bits > 1:
             rows = weight.detach().reshape(len(weight) if granularity == "channel" else 1, -1)
-            self.log_scale = torch.nn.Parameter(least_squares_scale(rows, bits, "signed").log())
+            # Half precision cannot hold the squared errors of a row.
+            scale = least_squares_scale(at_least_float32(rows), bits, "signed")
+            self.log_scale = torch.nn.Parameter(scale.log().to(weight.dtype))
 
     @property
     def coding(self) -> ScaledCodes | SignCodes:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from earbit.nn.leaves import NumberSet
-from earbit.quantize.codes import MIN_SCALE, MIN_WEIGHT_SCALE, code_range
+from earbit.quantize.codes import MIN_SCALE, MIN_WEIGHT_SCALE, at_least_scale, code_range
 
 N_CANDIDATES = 64
 
@@ -21,7 +21,7 @@ def bit_scale(x: Tensor, bits: int, number_set: NumberSet, real: Tensor | None =
     size = x.abs()
     mean = size.mean() if real is None else (size * real).sum() / real.expand_as(size).sum()
     factor = 2.0 if number_set == "signed" else 4.0
-    return (factor / math.sqrt(code_range(bits, number_set)[1]) * mean).clamp_min(MIN_SCALE)
+    return at_least_scale(factor / math.sqrt(code_range(bits, number_set)[1]) * mean, MIN_SCALE)
 
 
 def least_squares_scale(rows: Tensor, bits: int, number_set: NumberSet) -> Tensor:
@@ -33,13 +33,14 @@ def least_squares_scale(rows: Tensor, bits: int, number_set: NumberSet) -> Tenso
     if rows.is_meta:  # A model that is being loaded; the search would take seconds.
         return rows.new_empty(len(rows))
     if bits == 1 and number_set == "signed":
-        return rows.abs().mean(-1).clamp_min(MIN_WEIGHT_SCALE)
+        return at_least_scale(rows.abs().mean(-1), MIN_WEIGHT_SCALE)
     low, high = code_range(bits, number_set)
     greatest = rows.abs().amax(-1)
-    best = (greatest / high).clamp_min(MIN_WEIGHT_SCALE)
+    best = at_least_scale(greatest / high, MIN_WEIGHT_SCALE)
     least_error = torch.full_like(best, math.inf)
     for i in range(1, N_CANDIDATES + 1):
-        scale = (greatest / high * (i / N_CANDIDATES)).clamp_min(MIN_WEIGHT_SCALE)[:, None]
+        candidate = greatest / high * (i / N_CANDIDATES)
+        scale = at_least_scale(candidate, MIN_WEIGHT_SCALE)[:, None]
         if bits > 1:
             nearest = (rows / scale).round_().clamp_(low, high)
         else:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from earbit.nn.precision import Granularity
-from earbit.quantize.codes import MIN_WEIGHT_SCALE, Gradients
+from earbit.quantize.codes import MIN_WEIGHT_SCALE, Gradients, at_least_scale
 
 
 def weight_bits(weight: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def weight_scale(weight: Tensor, granularity: Granularity) -> Tensor:
     size: Tensor = weight.detach().flatten(1).abs().mean(dim=1)
     if granularity == "tensor":
         size = size.mean().expand(len(size))
-    return size.clamp_min(MIN_WEIGHT_SCALE).view(-1, *[1] * (weight.dim() - 1))
+    return at_least_scale(size, MIN_WEIGHT_SCALE).view(-1, *[1] * (weight.dim() - 1))
 
 
 @dataclass(frozen=True, slots=True)
