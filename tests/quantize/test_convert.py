@@ -1,19 +1,24 @@
 """What a conversion makes of the leaves of a model."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_golden import GOLDEN, NAMES, reports_of
 
+from earbit.errors import ConfigError
 from earbit.load import random_model
-from earbit.nn.precision import Precision
+from earbit.nn.leaves import Conv1d, Linear
+from earbit.nn.precision import W1A1, Precision
 from earbit.presets import preset
-from earbit.quantize.calibrate import quantizers_of
+from earbit.quantize.calibrate import CalibrationConfig, quantizers_of
 from earbit.quantize.codes import code_range
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.leaves import QuantizedMatMul
-from earbit.quantize.student import noise_clips, quantized_copy
+from earbit.quantize.plan import PLANS
+from earbit.quantize.student import float_twin, noise_clips, quantized_copy, student_of
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,3 +84,76 @@ def test_a_conversion_keeps_type_and_what_learns():
     assert not model.get_submodule(name).weight.requires_grad
     assert not model.get_submodule(name).bias.requires_grad
     assert torch.isfinite(model(torch.randn(1, 4000, dtype=torch.double)).states[-1]).all()
+
+
+def single(leaf):
+    model = torch.nn.Module()
+    model.leaf = leaf
+    return model
+
+
+@pytest.mark.parametrize(
+    ("precision", "granularity", "told"),
+    [
+        (W1A1, "chanel", "granularity='chanel'; allowed: channel, tensor"),
+        ("w1a1", "channel", "leaf 'front_end.convs.1': 'w1a1' is not a Precision; give one, as"),
+    ],
+)
+def test_an_invalid_precision_or_granularity_is_refused_before_any_change(
+    precision, granularity, told
+):
+    model = random_model(preset("hubert-tiny"), 0)
+    asked = {"encoder.layers.0.feed_forward.output": W1A1, "front_end.convs.1": precision}
+    with pytest.raises(ConfigError, match=told):
+        convert(model, asked, granularity)
+    assert not quantized_leaves_of(model)
+
+
+@pytest.mark.parametrize("bits", ["w1a1", "w8a8", "w32a8"])
+@pytest.mark.parametrize("leaf", [Linear(8, 4), Conv1d(8, 4, 3)], ids=["linear", "conv"])
+def test_a_conversion_does_not_round_weights_and_leaves_random_numbers_alone(leaf, bits):
+    leaf = copy.deepcopy(leaf).double()
+    torch.manual_seed(0)
+    torch.nn.init.normal_(leaf.weight)
+    torch.nn.init.normal_(leaf.bias)
+    state = torch.get_rng_state()
+    model = single(copy.deepcopy(leaf))
+    convert(model, {"leaf": Precision.parse(bits)})
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(model.leaf.weight, leaf.weight)
+    assert torch.equal(model.leaf.bias, leaf.bias)
+    assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.double}
+
+
+def test_a_leaf_keeps_its_own_dtype_in_a_model_of_several():
+    model = single(Linear(8, 4).double())
+    model.register_parameter("first", torch.nn.Parameter(torch.zeros(())))
+    convert(model, {"leaf": Precision.parse("w8a8")})
+    assert {tensor.dtype for tensor in model.leaf.state_dict().values()} == {torch.double}
+
+
+@pytest.mark.parametrize("plan", ["fp32", "w1a1"])
+def test_a_student_learns_the_parameters_that_its_teacher_does(plan):
+    teacher = quantized_copy(random_model(preset("hubert-tiny"), 0), plan, noise_clips(0))
+    teacher.requires_grad_(False)
+    names = {n for n, p in float_twin(teacher).named_parameters() if p.requires_grad}
+    assert not names
+    trained = "encoder.layers.1.attention.q_proj"
+    teacher.get_submodule(trained).weight.requires_grad_(True)
+    teacher.get_submodule("encoder.layers.1.attention_norm").bias.requires_grad_(True)
+    student = student_of(teacher, PLANS["w8a8"], noise_clips(0), CalibrationConfig())
+    weights = {n for n, p in student.named_parameters() if p.requires_grad if "quantizer" not in n}
+    assert weights == {f"{trained}.weight", "encoder.layers.1.attention_norm.bias"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("bits", ["w1a1", "w2a2", "w8a8"])
+def test_a_channel_of_zeros_is_finite_in_every_type(bits, dtype):
+    leaf = Linear(8, 4).to(dtype)
+    torch.nn.init.zeros_(leaf.weight[0])
+    model = single(leaf)
+    convert(model, {"leaf": Precision.parse(bits)})
+    y = model.leaf(torch.ones(2, 8, dtype=dtype))
+    y.sum().backward()
+    assert torch.isfinite(y).all()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)

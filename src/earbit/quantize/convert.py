@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 
 from earbit.config import suggest
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, require_choice, shown
 from earbit.nn.leaves import Conv1d, Leaf, Linear, MatMul, NamedLeaf, leaf_modules, leaves_of
 from earbit.nn.precision import Granularity, Precision
 from earbit.nn.roles import Role
@@ -64,23 +65,30 @@ def convert(
 ) -> list[LeafReport]:
     """Converts leaves of `model` in place to the given precisions and reports all leaves.
 
-    Raises ConfigError, without changes, for a leaf that does not exist or is already quantized.
+    Raises ConfigError, without changes, for a leaf that does not exist or is already quantized, and
+    for an invalid precision or granularity.
     """
+    require_choice(get_args(Granularity), granularity=granularity)
     leaves = leaf_modules(model)
-    for name in precisions:
+    for name, precision in precisions.items():
         if name not in leaves:
             raise ConfigError(f"no leaf {name!r} in this model{suggest(name, list(leaves))}")
+        if not isinstance(precision, Precision):
+            raise ConfigError(
+                f"leaf {name!r}: {shown(precision)} is not a Precision; give one, as "
+                "Precision.parse('w1a8')"
+            )
         if not leaves[name].precision.is_float:
             raise ConfigError(
                 f"leaf {name!r} is {leaves[name].precision} already; convert a full-precision model"
             )
-    # Its device and dtype are those of the new leaves.
+    # A leaf without a weight gets its device and dtype.
     reference = next(model.parameters(), None)
     for name, precision in precisions.items():
         if not precision.is_float:
             parent_name, _, child = name.rpartition(".")
             quantized = _quantized(leaves[name], precision, granularity)
-            if reference is not None:
+            if reference is not None and isinstance(quantized, QuantizedMatMul):
                 quantized.to(reference)
             setattr(model.get_submodule(parent_name), child, quantized)
     return report_of(model)

@@ -11,10 +11,12 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn import functional as F
 
 from earbit.nn.leaves import ActivationName, Conv1d, Linear, MatMul, NumberSet, activate
 from earbit.nn.precision import FLOAT, Granularity, Precision
+from earbit.nn.shapes_only import shapes_only
 from earbit.quantize.product import (
     ConvProduct,
     LinearProduct,
@@ -54,13 +56,18 @@ def _weight_quantizer(
 
 @torch.no_grad()
 def _copy_weights(leaf: Linear | Conv1d, into: Linear | Conv1d) -> None:
-    """Copies weight and bias; a parametrized weight (weight norm) becomes a plain weight."""
-    into.weight.copy_(leaf.weight)
+    """Copies weight and bias; a parametrized weight (weight norm) becomes a plain weight.
+
+    into: on the meta device; it gets the device and the dtype of the leaf.
+    """
     learns = any(p.requires_grad for name, p in leaf.named_parameters() if "weight" in name)
-    into.weight.requires_grad_(learns)
-    if leaf.bias is not None and into.bias is not None:
-        into.bias.copy_(leaf.bias)
-        into.bias.requires_grad_(leaf.bias.requires_grad)
+    into.weight = _copied(leaf.weight, learns)
+    if leaf.bias is not None:
+        into.bias = _copied(leaf.bias, leaf.bias.requires_grad)
+
+
+def _copied(tensor: Tensor, learns: bool) -> Parameter:
+    return Parameter(tensor.clone(memory_format=torch.contiguous_format), learns)
 
 
 def _step(leaf: QuantizedLinear | QuantizedConv1d) -> Tensor:
@@ -86,18 +93,22 @@ class QuantizedLinear(Linear):
 
     def __init__(self, leaf: Linear, precision: Precision, granularity: Granularity) -> None:
         activation, _ = quantized_activation(leaf.input_activation, precision.activation_bits)
-        super().__init__(
-            leaf.in_features,
-            leaf.out_features,
-            bias=leaf.bias is not None,
-            input_activation=activation,
-            input_dropout=leaf.input_dropout if precision.activation_bits == FLOAT_BITS else 0.0,
-        )
+        with shapes_only():
+            super().__init__(
+                leaf.in_features,
+                leaf.out_features,
+                bias=leaf.bias is not None,
+                input_activation=activation,
+                input_dropout=leaf.input_dropout
+                if precision.activation_bits == FLOAT_BITS
+                else 0.0,
+            )
         _copy_weights(leaf, self)
         self.precision, self.granularity = precision, granularity
         n_in = leaf.in_features
         self.input_quantizer = _input_quantizer(leaf, precision.activation_bits, n_in, -1)
         self.weight_quantizer = _weight_quantizer(precision.weight_bits, granularity, self.weight)
+        self.to(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         x = activate(x, self.input_activation)
@@ -114,21 +125,23 @@ class QuantizedConv1d(Conv1d):
 
     def __init__(self, leaf: Conv1d, precision: Precision, granularity: Granularity) -> None:
         activation, _ = quantized_activation(leaf.input_activation, precision.activation_bits)
-        super().__init__(
-            leaf.in_channels,
-            leaf.out_channels,
-            leaf.kernel_size[0],
-            stride=leaf.stride[0],
-            padding=cast(int, leaf.padding[0]),
-            groups=leaf.groups,
-            bias=leaf.bias is not None,
-            input_activation=activation,
-        )
+        with shapes_only():
+            super().__init__(
+                leaf.in_channels,
+                leaf.out_channels,
+                leaf.kernel_size[0],
+                stride=leaf.stride[0],
+                padding=cast(int, leaf.padding[0]),
+                groups=leaf.groups,
+                bias=leaf.bias is not None,
+                input_activation=activation,
+            )
         _copy_weights(leaf, self)
         self.precision, self.granularity = precision, granularity
         n_in = leaf.in_channels
         self.input_quantizer = _input_quantizer(leaf, precision.activation_bits, n_in, -2)
         self.weight_quantizer = _weight_quantizer(precision.weight_bits, granularity, self.weight)
+        self.to(self.weight)
 
     def forward(self, x_BCT: Tensor, lengths: Tensor | None = None) -> Tensor:
         x_BCT = activate(x_BCT, self.input_activation)

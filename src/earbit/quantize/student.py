@@ -67,7 +67,10 @@ def student_of(
 
 @torch.no_grad()
 def float_twin(model: AudioModel) -> AudioModel:
-    """A full-precision model with the weights of a quantized one, in the same mode."""
+    """A full-precision model with the weights of a quantized one, in the same mode.
+
+    The parameters that learn are the same.
+    """
     twin = random_model(model.config, 0).to(model.mask_embedding)
     quantized = quantized_leaves_of(model)
     tensors = {
@@ -76,6 +79,9 @@ def float_twin(model: AudioModel) -> AudioModel:
         if not any(name.startswith(f"{leaf}.") for leaf in quantized)
     }
     twin.load_state_dict(tensors, strict=False)
+    learns = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    for name, parameter in twin.named_parameters():
+        parameter.requires_grad_(learns.get(name, parameter.requires_grad))
     leaves = leaf_modules(twin)
     for name, leaf in quantized.items():
         into = leaves[name]
@@ -86,6 +92,9 @@ def float_twin(model: AudioModel) -> AudioModel:
         into.weight = weight if is_parametrized(into) else Parameter(weight)
         if into.bias is not None and leaf.bias is not None:
             into.bias.copy_(leaf.bias)
+        for part, parameter in into.named_parameters():
+            if part != "bias":
+                parameter.requires_grad_(leaf.weight.requires_grad)
     return twin.train(model.training)
 
 
