@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from earbit.export.codes import code_product
 from earbit.export.leaves import (
     activation,
     affine_of,
-    array,
     float_weights,
     input_binarizer,
     input_bits,
     is_binary,
     lower_linear,
     scale_and_bias,
-    step_of,
 )
 from earbit.export.plain import BinaryProduct, PlainProgram, of_module
 from earbit.nn.convolution_module import GatedConvolution, UngatedConvolution
 from earbit.nn.leaves import Conv1d
 from earbit.nn.precision import W1A1
 from earbit.quantize.leaves import QuantizedConv1d
-from earbit.quantize.weights import weight_scale
 
 
 @of_module
@@ -95,9 +90,7 @@ def _binary_depthwise(program: PlainProgram, leaf: Conv1d, value: int, ints: dic
     assert isinstance(leaf, QuantizedConv1d)
     assert leaf.input_quantizer is not None
     ints = {**ints, "unsigned": int(leaf.input_quantizer.number_set == "unsigned")}
-    scale = array(weight_scale(leaf.weight, leaf.granularity)).reshape(-1)
-    scale = scale * step_of(leaf.input_quantizer)
-    bias = np.zeros_like(scale) if leaf.bias is None else array(leaf.bias)
+    scale, bias = scale_and_bias(leaf)
     weight = leaf.weight[:, 0]
     product = BinaryProduct(ints["kernel"], scale, bias, weight, folds_first=False)
     return program.add("depthwise_b1", [value], ints=ints, product=product)

@@ -6,7 +6,8 @@
   affine alone                           ->  depthwise convolution of one frame
   binarize alone                         ->  pack
 
-A value that another op reads, or that is a hidden state, is kept.  Results are the same bits.
+A value that another op reads, or that is a hidden state, is kept.  Results are the same up to the
+rounding of folded maps.
 """
 
 from __future__ import annotations
