@@ -1,5 +1,5 @@
 // c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for AVX2, which has no popcount, by table look-up.
-// Look-ups give the counts of two rows at a time (look_up_avx2.h).
+// Look-ups give the counts of two rows at a time (look_up_shared.h).
 // Panel: four bits of the 64 outputs in a byte each, 16 x 64 bytes per word.
 // Counts stay in bytes for 3 words (48 x 4 = 192 <= 255), in 16 bits for 1020 words.
 #include <immintrin.h>
@@ -84,15 +84,6 @@ template <typename Use>
   use(3, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(high, 1)));
 }
 
-// Offsets of rows in pairs; the last one of an odd number is a pair with itself.
-inline void arrange(const uint64_t* a, ptrdiff_t a_stride, int n_rows, int n_words,
-                    uint16_t* arranged) {
-  for (int i = 0; i < n_rows; i += 2, arranged += kQuarters * n_words) {
-    const uint64_t* row = a + i * a_stride;
-    pair_rows(row, i + 1 < n_rows ? row + a_stride : row, n_words, arranged);
-  }
-}
-
 // Calls use(row, wide counts of its vectors) for n_rows rows.  arranged: all rows, or null.
 template <int kVectors, typename Use>
 inline void for_rows(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint16_t* arranged,
@@ -100,7 +91,7 @@ inline void for_rows(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const ui
   uint16_t some[kRows / 2 * kWordsPerSpan * kQuarters];
   for (int first = 0; first < n_rows; first += kRows) {
     const int n = n_rows - first < kRows ? n_rows - first : kRows;
-    if (arranged == nullptr) arrange(a + first * a_stride, a_stride, n, n_words, some);
+    if (arranged == nullptr) pair_all(a + first * a_stride, a_stride, n, n_words, some);
     const ptrdiff_t pair_size = static_cast<ptrdiff_t>(kQuarters) * n_words;
     const uint16_t* pair = arranged == nullptr ? some : arranged + first / 2 * pair_size;
     const uint16_t* const pairs[] = {pair, pair + pair_size};
@@ -118,10 +109,7 @@ inline void for_rows(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const ui
 
 void gemm_b1_4x64_avx2_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words,
                             uint64_t* panel) {
-  auto* out = reinterpret_cast<uint8_t*>(panel);
-  for (int k = 0; k < n_words; ++k, out += kQuarters * kCols) {
-    split_words(w + k, stride, n_cols, kQuarters, out, kCols);
-  }
+  split_panel(w, stride, n_cols, n_words, panel);
 }
 
 void gemm_b1_4x64_avx2(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel,
@@ -271,7 +259,7 @@ void gemm_b1_4x64_avx2_floats(const DotsB1& dots, const float* scale, const floa
 
 void gemm_b1_4x64_avx2_arrange(const uint64_t* a, ptrdiff_t a_stride, int n_rows, int n_words,
                                uint16_t* arranged) {
-  arrange(a, a_stride, n_rows, n_words, arranged);
+  pair_all(a, a_stride, n_rows, n_words, arranged);
 }
 
 }  // namespace earbit
