@@ -150,7 +150,10 @@ inline void for_dots(const DotsB1& dots, const Use& use) {
 
 // Thresholds of counts in 16 bits.  dot >= threshold is c <= f for dot = offset - 2 c, and
 // c > -f - 1 for dot = offset + 2 c, with f = floor((offset - threshold) / 2).  The half of an
-// offset is added to those of offsets 0 and 1, with saturation beyond all counts.
+// offset is added to those of offsets 0 and 1.  Both saturate, and what has saturated must stay on
+// its side of all counts: so kShift is taken from limits and added to halves, which are below it.
+constexpr int kShift = 16384;
+
 struct Limits {
   alignas(32) int16_t of[2][2][2][16];  // [lowest bit of the offset][vector][odd][output]
 
@@ -184,6 +187,7 @@ struct Limits {
       const __m256i half = _mm256_srai_epi32(_mm256_sub_epi32(_mm256_set1_epi32(bit), t), 1);
       // -half - 1 = ~half.
       chosen[i] = is_signed ? half : _mm256_xor_si256(half, _mm256_set1_epi32(-1));
+      chosen[i] = _mm256_sub_epi32(chosen[i], _mm256_set1_epi32(kShift));
       // Shuffles keep to halves of a vector: 0 to 3 and 8 to 11, then the others.
       chosen[i] = _mm256_permute4x64_epi64(chosen[i], 0xd8);
     }
@@ -220,7 +224,8 @@ void gemm_b1_4x64_avx2_bits(const DotsB1& dots, const int32_t* threshold, uint64
   for_dots(dots, [&](auto vectors, int i, const Wide* wide) {
     const int32_t offset = dots.offsets[i];
     const int32_t half = offset >> 1;
-    const __m256i add = _mm256_set1_epi16(static_cast<int16_t>(dots.is_signed ? half : -half));
+    const __m256i add =
+        _mm256_set1_epi16(static_cast<int16_t>(kShift + (dots.is_signed ? half : -half)));
     const auto& limit = limits.of[offset & 1];
     uint64_t word = above(wide[0], limit[0], add);
     if constexpr (vectors.size() == 2) word |= uint64_t{above(wide[1], limit[1], add)} << 32;

@@ -161,7 +161,10 @@ inline void for_dots(const DotsB1& dots, const Use& use) {
 
 // Thresholds of counts in 16 bits.  dot >= threshold is c <= f for dot = offset - 2 c, and
 // c > -f - 1 for dot = offset + 2 c, with f = floor((offset - threshold) / 2).  The half of an
-// offset is added to those of offsets 0 and 1, with saturation beyond all counts.
+// offset is added to those of offsets 0 and 1.  Both saturate, and what has saturated must stay on
+// its side of all counts: so kShift is taken from limits and added to halves, which are below it.
+constexpr int kShift = 16384;
+
 struct Limits {
   alignas(64) int16_t of[2][2][kCols / 2];  // [lowest bit of the offset][odd][output]
 
@@ -174,7 +177,8 @@ struct Limits {
             _mm512_maskz_srai_epi32(0xffff, _mm512_sub_epi32(_mm512_set1_epi32(bit), t), 1);
         // -half - 1 = ~half.
         const __m512i limit = dots.is_signed ? half : _mm512_xor_si512(half, _mm512_set1_epi32(-1));
-        store(limits + j, _mm512_maskz_cvtsepi32_epi16(0xffff, limit));
+        store(limits + j, _mm512_maskz_cvtsepi32_epi16(
+                              0xffff, _mm512_sub_epi32(limit, _mm512_set1_epi32(kShift))));
       }
       for (int j = 0; j < kCols; j += 32) {
         const __m512i pairs = _mm512_loadu_si512(limits + j);
@@ -236,7 +240,8 @@ void gemm_b1_8x64_avx512bw_bits(const DotsB1& dots, const int32_t* threshold, ui
   for_dots(dots, [&](int i, const Wide& wide) {
     const int32_t offset = dots.offsets[i];
     const int32_t half = offset >> 1;
-    const __m512i add = _mm512_set1_epi16(static_cast<int16_t>(dots.is_signed ? half : -half));
+    const __m512i add =
+        _mm512_set1_epi16(static_cast<int16_t>(kShift + (dots.is_signed ? half : -half)));
     const uint64_t word = above(wide, limits.of[offset & 1], add);
     bits[i * stride] = (dots.is_signed ? ~word : word) & real;
   });
