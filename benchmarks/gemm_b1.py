@@ -160,7 +160,7 @@ def torch_seconds(shape: Shape, n_runs: int, threads: int) -> Any:
 def ceilings_gmacs(isa: str) -> dict[str, float]:
     """One-bit products per second on registers alone, by name; empty where not measurable."""
     cxx = compiler()
-    if cxx is None or isa not in ("avx2", "avx512"):
+    if cxx is None or isa not in ("avx2", "avx512bw", "avx512"):
         return {}
     with tempfile.TemporaryDirectory() as folder:
         binary = Path(folder) / "ceiling"

@@ -1,7 +1,7 @@
 // How many one-bit products per second a core can do at best: the instructions that a gemm_b1
 // kernel cannot do without, on registers alone, with nothing loaded or stored.
 //
-// Usage: gemm_b1_ceiling avx2|avx512.  Prints a line "name GMAC/s" per bound.
+// Usage: gemm_b1_ceiling avx2|avx512bw|avx512.  Prints a line "name GMAC/s" per bound.
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -38,6 +38,16 @@ double best_gmacs(double macs_per_step, Step&& step) {
   ADD("14", "12")             \
   ADD("12", "8")              \
   "vpsrlw $4, %%ymm12, %%ymm13\n\tvpand %%ymm10, %%ymm13, %%ymm13\n\t" ADD("13", sum)
+#define WIDE_SHUFFLE(to) "vpshufb %%zmm10, %%zmm11, %%zmm" to "\n\t"
+#define WIDE_ADD(from, sum) "vpaddb %%zmm" from ", %%zmm" sum ", %%zmm" sum "\n\t"
+#define WIDE_LOOK_UP_TWO_ROWS(sum) \
+  WIDE_SHUFFLE("12")               \
+  WIDE_SHUFFLE("13")               \
+  WIDE_SHUFFLE("14")               \
+  WIDE_ADD("13", "12")             \
+  WIDE_ADD("14", "12")             \
+  WIDE_ADD("12", "8")              \
+  "vpsrlw $4, %%zmm12, %%zmm13\n\tvpandd %%zmm10, %%zmm13, %%zmm13\n\t" WIDE_ADD("13", sum)
 #define XOR_COUNT_ADD(sum)               \
   "vpxord %%zmm10, %%zmm11, %%zmm12\n\t" \
   "vpopcntd %%zmm12, %%zmm12\n\t"        \
@@ -59,11 +69,18 @@ int main(int n_arguments, char** arguments) {
     std::printf("one-row %.1f\ntwo-rows %.1f\n", one, two);
     return 0;
   }
+  if (n_arguments == 2 && std::strcmp(arguments[1], "avx512bw") == 0) {
+    const double two = best_gmacs(8 * 3 * 512, [] {
+      asm volatile(EIGHT(WIDE_LOOK_UP_TWO_ROWS)::: CLOBBERED);
+    });
+    std::printf("two-rows %.1f\n", two);
+    return 0;
+  }
   if (n_arguments == 2 && std::strcmp(arguments[1], "avx512") == 0) {
     const double all = best_gmacs(8 * 512, [] { asm volatile(EIGHT(XOR_COUNT_ADD)::: CLOBBERED); });
     std::printf("xor+popcount+add %.1f\n", all);
     return 0;
   }
-  std::fprintf(stderr, "usage: gemm_b1_ceiling avx2|avx512\n");
+  std::fprintf(stderr, "usage: gemm_b1_ceiling avx2|avx512bw|avx512\n");
   return 2;
 }

@@ -37,6 +37,8 @@ std::string excerpt(const std::string& name) {
 // __builtin_cpu_supports needs a runtime library that not every compiler brings.
 struct X86 {
   bool avx2 = false;
+  bool avxvnni = false;
+  bool avx512bw = false;
   bool avx512 = false;
 };
 
@@ -52,13 +54,21 @@ X86 x86_of_this_cpu() {
   constexpr uint32_t kSavesAvx = 0x6, kSavesAvx512 = 0xe6;
   constexpr uint32_t kAvx2 = 1u << 5;
   // F, DQ, BW and VL in ebx; VBMI, VNNI, BITALG and VPOPCNTDQ in ecx.  Early CPUs with VPOPCNTDQ
-  // lack some.
+  // lack some, and Cascade Lake has VNNI alone.
   constexpr uint32_t kAvx512B = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
   constexpr uint32_t kAvx512C = 1u << 1 | 1u << 11 | 1u << 12 | 1u << 14;
   X86 found;
   found.avx2 = (saved & kSavesAvx) == kSavesAvx && (b & kAvx2) != 0;
-  found.avx512 = found.avx2 && (saved & kSavesAvx512) == kSavesAvx512 &&
-                 (b & kAvx512B) == kAvx512B && (c & kAvx512C) == kAvx512C;
+  found.avx512bw =
+      found.avx2 && (saved & kSavesAvx512) == kSavesAvx512 && (b & kAvx512B) == kAvx512B;
+  found.avx512 = found.avx512bw && (c & kAvx512C) == kAvx512C;
+#if defined(EARBIT_AVXVNNI)
+  // Leaf 7 has a second part.
+  constexpr uint32_t kAvxVnni = 1u << 4;
+  if (found.avx2 && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) {
+    found.avxvnni = (a & kAvxVnni) != 0;
+  }
+#endif
   return found;
 }
 #endif
@@ -75,10 +85,18 @@ const char* name_of(Isa isa) {
       return "dotprod";
     case Isa::avx2:
       return "avx2";
+    case Isa::avxvnni:
+      return "avxvnni";
+    case Isa::avx512bw:
+      return "avx512bw";
     case Isa::avx512:
       return "avx512";
   }
   return "unknown";
+}
+
+bool includes(Isa isa, Isa other) {
+  return other <= isa && (other != Isa::avxvnni || isa == Isa::avxvnni);
 }
 
 bool is_available(Isa isa) {
@@ -86,6 +104,8 @@ bool is_available(Isa isa) {
 #if defined(__x86_64__)
   static const X86 x86 = x86_of_this_cpu();
   if (isa == Isa::avx2) return x86.avx2;
+  if (isa == Isa::avxvnni) return x86.avxvnni;
+  if (isa == Isa::avx512bw) return x86.avx512bw;
   if (isa == Isa::avx512) return x86.avx512;
 #elif defined(__aarch64__)
   if (isa == Isa::neon) return true;
@@ -100,7 +120,8 @@ bool is_available(Isa isa) {
 
 std::vector<Isa> available_isas() {
   std::vector<Isa> isas;
-  for (Isa isa : {Isa::scalar, Isa::neon, Isa::dotprod, Isa::avx2, Isa::avx512}) {
+  for (Isa isa : {Isa::scalar, Isa::neon, Isa::dotprod, Isa::avx2, Isa::avxvnni, Isa::avx512bw,
+                  Isa::avx512}) {
     if (is_available(isa)) isas.push_back(isa);
   }
   return isas;

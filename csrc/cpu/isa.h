@@ -6,12 +6,19 @@
 
 namespace earbit {
 
+// From the least to the best of each architecture.
 // neon: supported by every 64-bit ARM.  dotprod: NEON with UDOT, since Cortex-A55 and Cortex-A76.
-// avx512: with VPOPCNTDQ, BITALG, VBMI and VNNI, which come together since Ice Lake and Zen 4.
-// On one architecture, later ones include earlier ones.
-enum class Isa { scalar, neon, dotprod, avx2, avx512 };
+// avx2: with FMA.  avxvnni: AVX2 with AVX-VNNI, since Alder Lake and Zen 5.
+// avx512bw: F, DQ, BW and VL, since Skylake-X.
+// avx512: with VPOPCNTDQ, BITALG, VBMI and VNNI too, which come together since Ice Lake and Zen 4.
+enum class Isa { scalar, neon, dotprod, avx2, avxvnni, avx512bw, avx512 };
 
 const char* name_of(Isa isa);
+
+// Whether every CPU of one architecture that supports `isa` supports `other`: all earlier ones, but
+// avxvnni, a branch of its own, because many CPUs with AVX-512 lack it.  So a set means the same
+// kernels on every CPU.
+bool includes(Isa isa, Isa other);
 
 // Whether this CPU and operating system support `isa`.
 bool is_available(Isa isa);

@@ -17,13 +17,13 @@ Isa isa_of(const Kernel* kernel) {
   return kernel->isa;
 }
 
-// The kernel of an instruction set, or of the best lower one that has a kernel.  kernels: the
-// scalar one first, or pointers to them, in the order of instruction sets.
+// The kernel of an instruction set, or of the best one that it includes and that has a kernel.
+// kernels: the scalar one first, or pointers to them, in the order of instruction sets.
 template <typename Kernel>
 const Kernel& best_of(const std::vector<Kernel>& kernels, Isa isa) {
   const Kernel* best = &kernels.front();
   for (const Kernel& kernel : kernels) {
-    if (isa_of(kernel) <= isa) best = &kernel;
+    if (includes(isa, isa_of(kernel))) best = &kernel;
   }
   return *best;
 }

@@ -27,8 +27,9 @@ bool ConvB1Kernel::is_faster(Isa isa, int kernel, int n_bits, int n_outputs) {
   // Each plane ends with counts in 16 bits, which take as long as five taps.
   const int64_t here = 2 * (int64_t{kernel} + 5) * pieces(n_bits, 4) * pieces(n_outputs, 2);
   const int64_t words = kernel * words_for(n_bits);
+  const int look_up_cols = isa == Isa::avx512bw ? 64 : 32;
   const int64_t there = isa == Isa::avx512 ? 128 * words * pieces(n_outputs, 16)
-                                           : 512 * words * pieces(n_outputs, 32);
+                                           : 512 * words * pieces(n_outputs, look_up_cols);
   // Frames are put into planes first, and counts into rows.
   return kernel > 1 && 5 * here < 4 * there;
 }

@@ -7,7 +7,7 @@ namespace earbit {
 extern const ElementwiseKernels kElementwiseScalar;
 #if defined(__x86_64__)
 extern const ElementwiseKernels kElementwiseAvx2;
-extern const ElementwiseKernels kElementwiseAvx512;
+extern const ElementwiseKernels kElementwiseAvx512bw;
 #elif defined(__aarch64__)
 extern const ElementwiseKernels kElementwiseNeon;
 #endif
@@ -18,7 +18,7 @@ const std::vector<const ElementwiseKernels*>& all_elementwise_kernels() {
       &kElementwiseScalar,
 #if defined(__x86_64__)
       &kElementwiseAvx2,
-      &kElementwiseAvx512,
+      &kElementwiseAvx512bw,
 #elif defined(__aarch64__)
       &kElementwiseNeon,
 #endif

@@ -7,7 +7,7 @@ namespace earbit {
 extern const ExpKernels kExpScalar;
 #if defined(__x86_64__)
 extern const ExpKernels kExpAvx2;
-extern const ExpKernels kExpAvx512;
+extern const ExpKernels kExpAvx512bw;
 #endif
 
 const std::vector<const ExpKernels*>& all_exp_kernels() {
@@ -16,7 +16,7 @@ const std::vector<const ExpKernels*>& all_exp_kernels() {
       &kExpScalar,
 #if defined(__x86_64__)
       &kExpAvx2,
-      &kExpAvx512,
+      &kExpAvx512bw,
 #endif
   };
   return sets;

@@ -20,10 +20,13 @@ namespace earbit {
   void name##_floats(const DotsB1& dots, const float* scale, const float* bias, float* y, \
                      ptrdiff_t stride);
 DIRECT(gemm_b1_4x64_avx2)
+DIRECT(gemm_b1_8x64_avx512bw)
 DIRECT(gemm_b1_6x64_avx512)
 #undef DIRECT
 void gemm_b1_4x64_avx2_arrange(const uint64_t* a, ptrdiff_t a_stride, int n_rows, int n_words,
                                uint16_t* arranged);
+void gemm_b1_8x64_avx512bw_arrange(const uint64_t* a, ptrdiff_t a_stride, int n_rows, int n_words,
+                                   uint16_t* arranged);
 
 namespace {
 

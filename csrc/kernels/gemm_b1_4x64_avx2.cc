@@ -1,5 +1,5 @@
 // c[i][j] = sum_k popcount(a[i][k] OP w[j][k]) for AVX2, which has no popcount, by table look-up.
-// Look-ups give the counts of two rows at a time (look_up_avx2.h).
+// Look-ups give the counts of two rows at a time (look_up_shared.h).
 // Panel: four bits of the 64 outputs in a byte each, 16 x 64 bytes per word.
 // Counts stay in bytes for 3 words (48 x 4 = 192 <= 255), in 16 bits for 1020 words.
 #include <immintrin.h>
@@ -84,15 +84,6 @@ template <typename Use>
   use(3, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(high, 1)));
 }
 
-// Offsets of rows in pairs; the last one of an odd number is a pair with itself.
-inline void arrange(const uint64_t* a, ptrdiff_t a_stride, int n_rows, int n_words,
-                    uint16_t* arranged) {
-  for (int i = 0; i < n_rows; i += 2, arranged += kQuarters * n_words) {
-    const uint64_t* row = a + i * a_stride;
-    pair_rows(row, i + 1 < n_rows ? row + a_stride : row, n_words, arranged);
-  }
-}
-
 // Calls use(row, wide counts of its vectors) for n_rows rows.  arranged: all rows, or null.
 template <int kVectors, typename Use>
 inline void for_rows(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint16_t* arranged,
@@ -100,7 +91,7 @@ inline void for_rows(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const ui
   uint16_t some[kRows / 2 * kWordsPerSpan * kQuarters];
   for (int first = 0; first < n_rows; first += kRows) {
     const int n = n_rows - first < kRows ? n_rows - first : kRows;
-    if (arranged == nullptr) arrange(a + first * a_stride, a_stride, n, n_words, some);
+    if (arranged == nullptr) pair_all(a + first * a_stride, a_stride, n, n_words, some);
     const ptrdiff_t pair_size = static_cast<ptrdiff_t>(kQuarters) * n_words;
     const uint16_t* pair = arranged == nullptr ? some : arranged + first / 2 * pair_size;
     const uint16_t* const pairs[] = {pair, pair + pair_size};
@@ -118,10 +109,7 @@ inline void for_rows(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const ui
 
 void gemm_b1_4x64_avx2_pack(const uint64_t* w, ptrdiff_t stride, int n_cols, int n_words,
                             uint64_t* panel) {
-  auto* out = reinterpret_cast<uint8_t*>(panel);
-  for (int k = 0; k < n_words; ++k, out += kQuarters * kCols) {
-    split_words(w + k, stride, n_cols, kQuarters, out, kCols);
-  }
+  split_panel(w, stride, n_cols, n_words, panel);
 }
 
 void gemm_b1_4x64_avx2(const uint64_t* a, ptrdiff_t a_stride, int n_rows, const uint64_t* panel,
@@ -162,7 +150,10 @@ inline void for_dots(const DotsB1& dots, const Use& use) {
 
 // Thresholds of counts in 16 bits.  dot >= threshold is c <= f for dot = offset - 2 c, and
 // c > -f - 1 for dot = offset + 2 c, with f = floor((offset - threshold) / 2).  The half of an
-// offset is added to those of offsets 0 and 1, with saturation beyond all counts.
+// offset is added to those of offsets 0 and 1.  Both saturate, and what has saturated must stay on
+// its side of all counts: so kShift is taken from limits and added to halves, which are below it.
+constexpr int kShift = 16384;
+
 struct Limits {
   alignas(32) int16_t of[2][2][2][16];  // [lowest bit of the offset][vector][odd][output]
 
@@ -196,6 +187,7 @@ struct Limits {
       const __m256i half = _mm256_srai_epi32(_mm256_sub_epi32(_mm256_set1_epi32(bit), t), 1);
       // -half - 1 = ~half.
       chosen[i] = is_signed ? half : _mm256_xor_si256(half, _mm256_set1_epi32(-1));
+      chosen[i] = _mm256_sub_epi32(chosen[i], _mm256_set1_epi32(kShift));
       // Shuffles keep to halves of a vector: 0 to 3 and 8 to 11, then the others.
       chosen[i] = _mm256_permute4x64_epi64(chosen[i], 0xd8);
     }
@@ -232,7 +224,8 @@ void gemm_b1_4x64_avx2_bits(const DotsB1& dots, const int32_t* threshold, uint64
   for_dots(dots, [&](auto vectors, int i, const Wide* wide) {
     const int32_t offset = dots.offsets[i];
     const int32_t half = offset >> 1;
-    const __m256i add = _mm256_set1_epi16(static_cast<int16_t>(dots.is_signed ? half : -half));
+    const __m256i add =
+        _mm256_set1_epi16(static_cast<int16_t>(kShift + (dots.is_signed ? half : -half)));
     const auto& limit = limits.of[offset & 1];
     uint64_t word = above(wide[0], limit[0], add);
     if constexpr (vectors.size() == 2) word |= uint64_t{above(wide[1], limit[1], add)} << 32;
@@ -271,7 +264,7 @@ void gemm_b1_4x64_avx2_floats(const DotsB1& dots, const float* scale, const floa
 
 void gemm_b1_4x64_avx2_arrange(const uint64_t* a, ptrdiff_t a_stride, int n_rows, int n_words,
                                uint16_t* arranged) {
-  arrange(a, a_stride, n_rows, n_words, arranged);
+  pair_all(a, a_stride, n_rows, n_words, arranged);
 }
 
 }  // namespace earbit

@@ -32,7 +32,7 @@ const GemmI8Kernel& gemm_i8_kernel_for(Isa isa, int n_cols) {
   for (const GemmI8Kernel& kernel : gemm_i8_kernels()) {
     const int64_t padded = (int64_t{n_cols} + kernel.cols - 1) / kernel.cols * kernel.cols;
     const bool fits = padded * kernel.panel_bytes <= int64_t{kMaxPanelBytes} * n_cols;
-    if (kernel.isa <= isa && fits) best = &kernel;
+    if (includes(isa, kernel.isa) && fits) best = &kernel;
   }
   return *best;
 }

@@ -15,6 +15,7 @@
 namespace earbit {
 namespace {
 
+#include "kernels/fours_i8.h"
 #include "kernels/with_rows.h"
 
 constexpr int kCols = 16;
@@ -28,12 +29,6 @@ __m256i widened(const uint8_t* from) {
 }
 
 void store(int32_t* to, __m256i x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
-
-int32_t codes_at(const uint8_t* a, size_t n_codes) {
-  int32_t codes = 0;
-  std::memcpy(&codes, a, n_codes);
-  return codes;
-}
 
 // Weights of four k: even and odd weights of the first 8 outputs, then of the last 8.
 struct Weights {

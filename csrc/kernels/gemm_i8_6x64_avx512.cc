@@ -13,17 +13,12 @@
 namespace earbit {
 namespace {
 
+#include "kernels/fours_i8.h"
 #include "kernels/with_rows.h"
 
 constexpr int kRows = 6;
 constexpr int kCols = 64;
 constexpr int kVectors = kCols / 16;
-
-int32_t codes_at(const uint8_t* a, size_t n_codes) {
-  int32_t codes = 0;
-  std::memcpy(&codes, a, n_codes);
-  return codes;
-}
 
 // Rows are a pack of constants, not a loop: the sums must live in registers.
 template <int... row>
@@ -65,13 +60,7 @@ void run_rows(std::integer_sequence<int, row...>, const uint8_t* a, ptrdiff_t a_
 
 void gemm_i8_6x64_avx512_pack(const int8_t* w, ptrdiff_t stride, int n_cols, int n_k,
                               uint8_t* panel) {
-  for (int first = 0; first < n_k; first += 4) {
-    for (int j = 0; j < kCols; ++j) {
-      for (int k = first; k < first + 4; ++k) {
-        *panel++ = static_cast<uint8_t>(j < n_cols && k < n_k ? w[j * stride + k] : 0);
-      }
-    }
-  }
+  pack_fours<kCols>(w, stride, n_cols, n_k, panel);
 }
 
 void gemm_i8_6x64_avx512(const uint8_t* a, ptrdiff_t a_stride, int n_rows, const uint8_t* panel,

@@ -18,9 +18,10 @@ struct Shape {
   int depth;
 };
 
-// Ones, primes, and both sides of every block border.
-const Shape kShapes[] = {{1, 1, 1},  {2, 3, 1},   {3, 7, 2},    {4, 64, 3},  {5, 65, 4},
-                         {6, 63, 5}, {7, 129, 8}, {13, 31, 12}, {4, 16, 24}, {11, 100, 48}};
+// Ones, primes, both sides of every block border, and the most words that become bits by look-ups.
+const Shape kShapes[] = {{1, 1, 1},   {2, 3, 1},     {3, 7, 2},   {4, 64, 3},
+                         {5, 65, 4},  {6, 63, 5},    {7, 129, 8}, {13, 31, 12},
+                         {4, 16, 24}, {11, 100, 48}, {9, 64, 511}};
 
 std::string text_of(const Shape& shape) {
   return std::to_string(shape.rows) + " x " + std::to_string(shape.cols) + " x " +
@@ -59,6 +60,7 @@ bool are_dots_right(const GemmB1Kernel& kernel, const Shape& shape, bool is_sign
                     std::mt19937_64& random) {
   constexpr int kStride = 70;
   constexpr int32_t kMostThreshold = 1 << 30;
+  constexpr int32_t kMostOffset = 64 * 511;
   const int n_cols = std::min(shape.cols, kernel.cols);
   const auto words = static_cast<ptrdiff_t>(shape.depth);
   std::vector<uint64_t> a(shape.rows * words);
@@ -66,9 +68,13 @@ bool are_dots_right(const GemmB1Kernel& kernel, const Shape& shape, bool is_sign
   for (auto* values : {&a, &w}) {
     for (uint64_t& word : *values) word = random();
   }
+  // The largest count, which the largest offset and threshold meet.
+  std::fill_n(a.begin(), words, ~uint64_t{0});
+  std::fill_n(w.begin(), words, is_signed ? uint64_t{0} : ~uint64_t{0});
   const PanelsB1 panels(kernel, w.data(), words, n_cols, shape.depth);
   std::vector<int32_t> offsets(shape.rows);
   for (int32_t& offset : offsets) offset = static_cast<int32_t>(random() % 2001) - 1000;
+  offsets[0] = is_signed ? -kMostOffset : kMostOffset;
   const auto dot = [&](int i, int j) {
     int32_t count = 0;
     for (int k = 0; k < shape.depth; ++k) {
@@ -86,6 +92,7 @@ bool are_dots_right(const GemmB1Kernel& kernel, const Shape& shape, bool is_sign
     scale[j] = static_cast<float>(random() % 64) / 8 - 3;
     bias[j] = static_cast<float>(random() % 64) / 8 - 3;
   }
+  threshold[0] = is_signed ? -kMostThreshold : kMostThreshold;
   const DotsB1 dots{a.data(),    words,  shape.rows, panels.panel(0),
                     shape.depth, n_cols, is_signed,  offsets.data()};
   std::vector<uint64_t> bits(3 * static_cast<size_t>(shape.rows));

@@ -9,28 +9,29 @@
 namespace earbit {
 
 extern const ElementwiseKernels kElementwiseScalar;
-extern const ElementwiseKernels kElementwiseAvx512;
+extern const ElementwiseKernels kElementwiseAvx512bw;
 extern const ExpKernels kExpScalar;
-extern const ExpKernels kExpAvx512;
+extern const ExpKernels kExpAvx512bw;
 
 bool is_available(Isa) { return true; }
+bool includes(Isa isa, Isa other) { return other <= isa; }
 
 const std::vector<const ElementwiseKernels*>& all_elementwise_kernels() {
   static const std::vector<const ElementwiseKernels*> sets = {&kElementwiseScalar,
-                                                              &kElementwiseAvx512};
+                                                              &kElementwiseAvx512bw};
   return sets;
 }
 
 const ElementwiseKernels& elementwise_kernels(Isa isa) {
-  return isa == Isa::scalar ? kElementwiseScalar : kElementwiseAvx512;
+  return isa == Isa::scalar ? kElementwiseScalar : kElementwiseAvx512bw;
 }
 
 const std::vector<const ExpKernels*>& all_exp_kernels() {
-  static const std::vector<const ExpKernels*> sets = {&kExpScalar, &kExpAvx512};
+  static const std::vector<const ExpKernels*> sets = {&kExpScalar, &kExpAvx512bw};
   return sets;
 }
 
-const ExpKernels& exp_kernels(Isa isa) { return isa == Isa::scalar ? kExpScalar : kExpAvx512; }
+const ExpKernels& exp_kernels(Isa isa) { return isa == Isa::scalar ? kExpScalar : kExpAvx512bw; }
 
 }  // namespace earbit
 

@@ -15,10 +15,15 @@ def test_the_doctor_says_how_many_threads_and_what_to_do_when_it_is_slow():
 
 
 def test_the_doctor_blames_a_forced_instruction_set_or_the_cpu_for_slowness():
-    kernels = [{"isa": isa, "available": isa != "avx512"} for isa in ("scalar", "avx2", "avx512")]
+    known = ("scalar", "avx2", "avx512bw", "avx512", "avxvnni")
+    kernels = [{"isa": isa, "available": isa in ("scalar", "avx2")} for isa in known]
     assert "EARBIT_ISA forces scalar; unset it, and avx2 is used" in advice("scalar", kernels, 1)[0]
     assert "no AVX-512" in advice("avx2", kernels, 1)[0]
-    kernels[-1]["available"] = True
+    for better in ("avxvnni", "avx512bw"):
+        kernels[known.index(better)]["available"] = True
+        assert f"unset it, and {better} is used" in advice("avx2", kernels, 1)[0]
+        assert "no AVX-512 with VPOPCNTDQ" in advice(better, kernels, 1)[0]
+    kernels[known.index("avx512")]["available"] = True
     assert "threads=4" in advice("avx512", kernels, 4)[0]
     assert len(advice("avx512", kernels, 1)) == 1
 

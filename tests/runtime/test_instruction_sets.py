@@ -18,7 +18,7 @@ from native_build import ROOT, built
 X86 = r"%[yz]mm|%k[1-7]\b|\tv(?!er[rw]\b)\w|\t(popcnt|[tl]zcnt|andn|bextr|bls\w+|[sr][ah][lr]x)\b"
 # (preset, prefix of its tools, what the baseline lacks, the files that may have it)
 TARGETS = [
-    pytest.param("programs", "", X86, r"_avx(2|512)\.cc\.o",
+    pytest.param("programs", "", X86, r"_avx(2|vnni|512bw|512)\.cc\.o",
                  marks=pytest.mark.old_cpu, id="x86-64"),
     pytest.param("aarch64", "aarch64-linux-gnu-", r"\t[us]dot\t", r"_dotprod\.cc\.o",
                  marks=pytest.mark.arm, id="aarch64"),
@@ -41,6 +41,32 @@ def test_the_baseline_holds_no_instruction_of_a_set(preset, prefix, lacking, own
     holding = {name for name, text in code.items() if re.search(lacking, text)}
     # All that were compiled for a set hold some, or the pattern would find nothing anywhere.
     assert holding == {name for name in code if re.search(own, name)}
+
+
+# What no file of a set of x86 may hold: instructions and registers of the sets that came later.
+VNNI = r"\tv(pdpbusds?|pdpwssds?)\b"
+LATER = (
+    r"\tv(popcnt[bwdq]|perm[it]2b|permb|pshufbitqmb|pmultishiftqb|pcompress[bw]|psh[lr]dv?[wdq])\b"
+)
+EVEX = r"%zmm|%k[0-7]\b|%[xyz]mm(1[6-9]|2\d|3[01])\b"
+BEYOND = {
+    "avx2": rf"{VNNI}|\{{vex\}}|{LATER}|{EVEX}",
+    "avxvnni": rf"{LATER}|{EVEX}",
+    "avx512bw": rf"{VNNI}|\{{vex\}}|{LATER}",
+}
+
+
+@pytest.mark.old_cpu
+@pytest.mark.parametrize("isa", BEYOND)
+def test_kernels_of_a_set_hold_no_instruction_of_a_later_one(isa):
+    code = said_of_objects("programs", "objdump", "-d", "--no-show-raw-insn")
+    kernels = {name: text for name, text in code.items() if name.endswith(f"_{isa}.cc.o")}
+    assert kernels
+    for name, text in kernels.items():
+        assert (found := re.search(BEYOND[isa], text)) is None, (name, found[0])
+    # The pattern finds what the best set has.
+    best = "".join(text for name, text in code.items() if name.endswith("_avx512.cc.o"))
+    assert re.search(BEYOND[isa], best)
 
 
 @pytest.mark.parametrize(("preset", "prefix", "lacking", "own"), TARGETS)

@@ -12,7 +12,7 @@ from earbit import _core
 from earbit.runtime.cores import affinity_cores, cpu_quota, usable_cores
 from earbit.runtime.session import chosen_isa
 
-BEST_FIRST = ("avx512", "avx2", "dotprod", "neon", "scalar")
+BEST_FIRST = ("avx512", "avx512bw", "avxvnni", "avx2", "dotprod", "neon", "scalar")
 NAMES = {
     "avx512": "AVX-512 with VPOPCNTDQ, BITALG, VBMI and VNNI (Ice Lake, Zen 4 or later)",
     "dotprod": "dot products of bytes (Cortex-A76 or later)",
@@ -48,7 +48,8 @@ def examine() -> dict[str, Any]:
 def render_doctor(found: dict[str, Any]) -> str:
     """Result of `examine` as text."""
     failed = [check["kernel"] for check in found["self_test"] if not check["ok"]]
-    others = dict.fromkeys(kernel["isa"] for kernel in found["kernels"] if kernel["available"])
+    available = {kernel["isa"] for kernel in found["kernels"] if kernel["available"]}
+    others = [isa for isa in reversed(BEST_FIRST) if isa in available]
     chosen = ", ".join(kernel["name"] for kernel in found["kernels"] if kernel["chosen"])
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     verdict = f"WRONG: {', '.join(failed)}" if failed else "all right"

@@ -1,5 +1,5 @@
-// The intrinsics of the AVX-512 kernels in plain C++, so that every machine can test those
-// files: put this folder first on the include path and no instruction set is needed.
+// The intrinsics of the AVX-512 and AVX-VNNI kernels in plain C++, so that every machine can test
+// those files: put this folder first on the include path and no instruction set is needed.
 //
 // Only what the kernels use is here; a new intrinsic there is a compile error, not a silent pass.
 // Lane i of a vector is element i in memory, as on the CPU.
@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 
 // What kernels share asks for it.
 #ifndef __AVX2__
@@ -124,8 +125,11 @@ inline __m256i _mm512_maskz_cvtepi64_epi32(__mmask8 mask, __m512i a) {
 
 inline void _mm256_storeu_si256(__m256i* to, __m256i x) { std::memcpy(to, x.lane, sizeof x.lane); }
 
-inline __m512i _mm512_dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
-  for (int i = 0; i < 16; ++i) {
+namespace emulated {
+
+template <typename Vector>
+Vector dpbusd(Vector sum, const Vector& a, const Vector& b) {
+  for (size_t i = 0; i < std::size(sum.lane); ++i) {
     for (int byte = 0; byte < 4; ++byte) {
       const auto x = static_cast<uint8_t>(a.lane[i] >> (8 * byte));
       const auto w = static_cast<int8_t>(b.lane[i] >> (8 * byte));
@@ -133,6 +137,16 @@ inline __m512i _mm512_dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
     }
   }
   return sum;
+}
+
+}  // namespace emulated
+
+inline __m512i _mm512_dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
+  return emulated::dpbusd(sum, a, b);
+}
+
+inline __m256i _mm256_dpbusd_avx_epi32(__m256i sum, __m256i a, __m256i b) {
+  return emulated::dpbusd(sum, a, b);
 }
 
 inline __m512i _mm512_sub_epi32(__m512i a, __m512i b) {
@@ -244,3 +258,4 @@ inline __mmask16 _mm512_cmp_ps_mask(__m512 a, __m512 b, int kind) {
 }
 
 #include "bytes.h"
+#include "look_up.h"

@@ -55,8 +55,9 @@ constexpr Run kRuns[kRows] = {run<1>, run<2>, run<3>, run<4>,  run<5>,  run<6>,
 
 }  // namespace
 
-void gemm_f32_12x32_avx512(const float* a, ptrdiff_t a_stride, int n_rows, const float* panel,
-                           int n_k, const float* start, int n_cols, float* c, ptrdiff_t c_stride) {
+void gemm_f32_12x32_avx512bw(const float* a, ptrdiff_t a_stride, int n_rows, const float* panel,
+                             int n_k, const float* start, int n_cols, float* c,
+                             ptrdiff_t c_stride) {
   if (n_rows < 1 || n_rows > kRows) return;
   kRuns[n_rows - 1](a, a_stride, panel, n_k, start, n_cols, c, c_stride);
 }

@@ -14,8 +14,8 @@ constexpr int kLanes = 16;
 
 }  // namespace
 
-void log_mel_avx512(const LogMelTables& tables, const float* x, ptrdiff_t stride, int n_frames,
-                    float* y, float* scratch) {
+void log_mel_avx512bw(const LogMelTables& tables, const float* x, ptrdiff_t stride, int n_frames,
+                      float* y, float* scratch) {
   log_mel(tables, x, stride, n_frames, y, scratch);
 }
 

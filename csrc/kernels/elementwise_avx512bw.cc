@@ -35,12 +35,20 @@ uint64_t at_least_i32(const int32_t* x, const int32_t* threshold, int n) {
   return bits;
 }
 
+// By look-up of half bytes, because vpopcntq came later.
 int64_t n_ones(const uint64_t* words, int64_t n) {
+  const __m512i table = _mm512_maskz_broadcast_i32x4(
+      0xffff, _mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+  const __m512i half = _mm512_set1_epi8(15);
   __m512i ones = _mm512_setzero_si512();
   for (int64_t i = 0; i < n; i += 8) {
     const auto mask = static_cast<__mmask8>(n - i >= 8 ? 0xff : (1u << (n - i)) - 1);
     const __m512i some = _mm512_maskz_loadu_epi64(mask, words + i);
-    ones = _mm512_add_epi64(ones, _mm512_popcnt_epi64(some));
+    const __m512i low = _mm512_shuffle_epi8(table, _mm512_and_si512(some, half));
+    const __m512i high =
+        _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(some, 4), half));
+    ones =
+        _mm512_add_epi64(ones, _mm512_sad_epu8(_mm512_add_epi8(low, high), _mm512_setzero_si512()));
   }
   int64_t lanes[8];
   _mm512_storeu_si512(lanes, ones);
@@ -94,10 +102,10 @@ void fir_bits(const float* a, ptrdiff_t a_stride, int64_t n_rows, const float* w
 
 }  // namespace
 
-extern const ElementwiseKernels kElementwiseAvx512;
-const ElementwiseKernels kElementwiseAvx512 = {
-    .name = "elementwise_avx512",
-    .isa = Isa::avx512,
+extern const ElementwiseKernels kElementwiseAvx512bw;
+const ElementwiseKernels kElementwiseAvx512bw = {
+    .name = "elementwise_avx512bw",
+    .isa = Isa::avx512bw,
     .gelu = gelu,
     .at_least_f32 = at_least_f32,
     .at_least_i32 = at_least_i32,
