@@ -10,7 +10,7 @@ from by_hand import macs_by_role
 
 from earbit.cli.main import main
 from earbit.cost import verb
-from earbit.cost.verb import profile_as_the_paper, profile_models
+from earbit.cost.verb import configs_of, profile_as_the_paper, profile_models
 from earbit.errors import ConfigError, FormatError
 from earbit.load import random_model
 from earbit.model_file import save_model
@@ -148,6 +148,14 @@ def test_a_full_precision_model_file_takes_plans_as_its_preset_does(tmp_path):
     save_model(random_model(preset("hubert-tiny"), seed=0), tmp_path / "model.safetensors", {})
     _, records = profile_models([str(tmp_path), "hubert-tiny"], ["fp32", "w1a1"])
     assert [r["bops"] for r in records[:2]] == [r["bops"] for r in records[2:]]
+
+
+@pytest.mark.parametrize("called", [profile_models, configs_of])
+def test_a_model_file_takes_no_settings(called, tmp_path):
+    save_model(random_model(preset("hubert-tiny"), seed=0), tmp_path / "model.safetensors", {})
+    told = f"--set encoder.n_layers=5 with {tmp_path}, whose configuration is what it was trained"
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        called(["hubert-tiny", str(tmp_path)], settings=["encoder.n_layers=5"])
 
 
 @pytest.mark.parametrize("name", ["x.pdf", "x.png", "-", "x"])

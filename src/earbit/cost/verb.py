@@ -23,6 +23,7 @@ from earbit.cost.this_cpu import this_cpu
 from earbit.errors import ConfigError
 from earbit.files import write_text
 from earbit.frames import MIN_SAMPLES
+from earbit.load import refuse_settings
 from earbit.model import ModelConfig
 from earbit.model_file import read_model_file
 from earbit.model_names import distinct_models, model_path, require_model
@@ -53,9 +54,10 @@ def profile_models(
     profiled once at its own precisions.  plans: empty selects `fp32`.  seconds: length of the clip.
     rest_bits: None is 32, or 16 if the accounting supports only that.  accounting: None is
     `earbit`.  devices: of the catalogue, or `this-cpu`, which is measured; empty selects the
-    catalogue.  settings: `path=value` for the configuration of every model.  figure: path of the
-    figure.  Raises ConfigError for an unknown model, plan, device or setting, for a plan on a
-    quantized model, and for an invalid length or depth, and FormatError for a damaged file.
+    catalogue.  settings: `path=value` for the configuration of every preset.  figure: path of the
+    figure.  Raises ConfigError for an unknown model, plan, device or setting, for settings of a
+    model file, for a plan on a quantized model, and for an invalid length or depth, and FormatError
+    for a damaged file.
     """
     _check_figure(figure)
     n_samples = _n_samples(seconds)
@@ -66,8 +68,8 @@ def profile_models(
     profiles: list[Profile] = []
     configs: dict[str, ModelConfig] = {}
     for where in distinct_models(models or tuple(PRESETS)):
-        config, own_precisions, own_plan = _model_of(where)
-        config = configs[where] = override(config, settings)
+        config, own_precisions, own_plan = _model_of(where, settings)
+        configs[where] = config
         profiles += profile_plans(
             config,
             _plans_for(where, config, own_precisions, own_plan, plans),
@@ -86,7 +88,7 @@ def profile_models(
 def configs_of(models: Sequence[str], settings: Sequence[str] = ()) -> dict[str, ModelConfig]:
     """Configurations of the models that `profile_models` profiles, by name; raises as it does."""
     named = distinct_models(models or tuple(PRESETS))
-    return {where: override(_model_of(where)[0], settings) for where in named}
+    return {where: _model_of(where, settings)[0] for where in named}
 
 
 def profile_as_the_paper(
@@ -130,11 +132,12 @@ def _check_figure(figure: Path | None) -> None:
         raise ConfigError(f"--figure {figure}: the picture is SVG; give a name that ends in .svg")
 
 
-def _model_of(where: str) -> tuple[ModelConfig, dict[str, Precision], str]:
+def _model_of(where: str, settings: Sequence[str]) -> tuple[ModelConfig, dict[str, Precision], str]:
     """Configuration, precisions of quantized leaves and plan of a preset or a model file."""
     if where in PRESETS:
-        return preset(where), {}, FLOAT_PLAN
+        return override(preset(where), settings), {}, FLOAT_PLAN
     require_model(where)
+    refuse_settings(settings, where)
     file = read_model_file(model_path(where))
     return file.config, file.precisions, str(file.origin.get("plan", FLOAT_PLAN))
 
