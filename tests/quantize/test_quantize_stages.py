@@ -1,16 +1,22 @@
 """`earbit quantize` in stages: plan by plan, each from where the last one ended."""
 
+import dataclasses
+
 import pytest
 import torch
-from quantize_runs import run
+from quantize_runs import MODEL, run
 
+from earbit.config import override
 from earbit.errors import ConfigError
-from earbit.load import load_model
+from earbit.load import load_model, random_model
 from earbit.model_digest import weights_digest
 from earbit.model_file import read_model_file
 from earbit.nn.precision import Precision
 from earbit.pretrain.update import Update
 from earbit.quantize.report import render
+from earbit.quantize.stages import stages_of
+from earbit.quantize.train import STATES_ALONE
+from earbit.quantize.verb import default_config
 
 
 def test_the_folder_of_several_stages_lists_the_leaves_of_the_last(teacher, melodies, tmp_path):
@@ -56,6 +62,23 @@ def test_steps_below_the_default_warm_up_can_be_set(teacher, melodies, tmp_path)
     settings = ["train.optimiser.n_steps=1"]
     result = run(teacher, melodies, tmp_path, n_steps=300, settings=settings)  # warm-up of 30
     assert [stage["n_steps"] for stage in result["stages"]] == [1]
+
+
+def test_the_warm_up_of_a_stage_is_the_same_fraction_in_whole_steps():
+    for warmup_steps in range(100):
+        settings = [f"train.optimiser.warmup_steps={warmup_steps}"]
+        config = override(default_config(("w1a2", "w1a1"), (100, 50), 0), settings)
+        stages = [config.training_of(i).optimiser for i in range(2)]
+        assert [s.warmup_steps for s in stages] == [warmup_steps, warmup_steps // 2]
+
+
+def test_a_folder_that_is_no_stage_is_left_alone(tmp_path):
+    for name in ("1a-foo", "1-", "notes-1"):
+        (tmp_path / name).mkdir()
+    model = random_model(MODEL, 0)
+    config = dataclasses.replace(default_config(("w1a1",), (1,), 0), weights=STATES_ALONE)
+    (stage,) = stages_of(config, model, tmp_path, has_units=False)
+    assert stage.folder == tmp_path / "1-w1a1"
 
 
 def test_every_stage_starts_where_the_last_one_ended_and_learns_from_it(

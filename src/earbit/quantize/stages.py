@@ -16,6 +16,7 @@ figures of units alone.  A figure that does not exist has no key in result.json.
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -84,11 +85,10 @@ class QuantizeConfig:
         """Training settings of stage `i`, from 0; raises ConfigError if they are invalid."""
         optimiser = self.train.optimiser
         if self.stage_steps:
-            share = optimiser.warmup_steps / optimiser.n_steps
             n_steps = self.stage_steps[i]
-            optimiser = dataclasses.replace(
-                optimiser, n_steps=n_steps, warmup_steps=int(share * n_steps)
-            )
+            # In whole numbers: a rounded ratio would lose a step.
+            warmup_steps = optimiser.warmup_steps * n_steps // optimiser.n_steps
+            optimiser = dataclasses.replace(optimiser, n_steps=n_steps, warmup_steps=warmup_steps)
         if self.stage_peak_lrs:
             optimiser = dataclasses.replace(optimiser, peak_lr=self.stage_peak_lrs[i])
         return dataclasses.replace(self.train, optimiser=optimiser)
@@ -154,8 +154,11 @@ def _check_folder(out_dir: Path, stages: list[Stage]) -> None:
         if differ is not None:
             raise ConfigError(f"{out_dir}: holds {differ}; give another --out")
     # Compares what the configuration lacks: rules of plans, teacher and data.
-    for folder in sorted(out_dir.glob("[0-9]*-*")):
-        number = int(folder.name.split("-")[0]) - 1
+    for folder in sorted(out_dir.glob("*-*")):
+        found = re.fullmatch(r"([0-9]+)-.+", folder.name)
+        if found is None:
+            continue
+        number = int(found[1]) - 1
         mine = stages[number] if 0 <= number < len(stages) else stages[0]
         check_same_run(folder / CHECKPOINTS, mine.run)
 
