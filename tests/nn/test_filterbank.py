@@ -75,6 +75,24 @@ def test_padding_of_a_batch_changes_no_frame_of_a_row() -> None:
     torch.testing.assert_close(batch[1:, :, :n_frames], alone)
 
 
+@pytest.mark.parametrize("padding", [0.0, 5.0, float("nan")])
+@pytest.mark.parametrize("length", [400, 4_999, 5_000])
+def test_values_in_the_padding_of_a_row_change_none_of_its_bits(
+    padding: float, length: int
+) -> None:
+    module = front_end()
+    waves = torch.randn(2, 8_000) * 0.1
+    waves[1, length:] = 0
+    lengths = torch.tensor([8_000, length])
+    n_frames = n_frames_of(length)
+    with torch.no_grad():
+        zeros = module(waves)  # without lengths, the padding is read as it is
+        waves[1, length:] = padding
+        found = module(waves, lengths)
+    assert torch.equal(found[1, :, :n_frames], zeros[1, :, :n_frames])
+    assert torch.equal(found[0], zeros[0])
+
+
 def test_running_statistics_count_real_frames_alone() -> None:
     module = front_end().train()
     waves = torch.randn(2, 16_000)

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from earbit.errors import require_count, require_range
 from earbit.frames import HOP_SAMPLES, n_frames_of
 from earbit.nn.devices import without_autocast
+from earbit.nn.lengths import length_mask
 from earbit.nn.norms import FrameBatchNorm
 from earbit.nn.roles import Role
 
@@ -65,6 +66,9 @@ class Filterbank(torch.nn.Module):
         self.norm = FrameBatchNorm(config.n_channels)
 
     def forward(self, wave_BN: Tensor, lengths: Tensor | None = None) -> Tensor:
+        # The last window of a row reaches into its padding.
+        if lengths is not None:
+            wave_BN = wave_BN.masked_fill(~length_mask(lengths, wave_BN.shape[1]), 0)
         # Half precision cannot hold the energies of a clip.
         with without_autocast(wave_BN.device):
             log_BTC = self._log_energies(wave_BN.float())
