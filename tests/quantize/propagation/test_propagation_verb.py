@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -47,7 +48,9 @@ def test_the_json_has_every_figure_and_is_strict(result):
     text = (out / "propagation.json").read_text()
     assert not re.search(r"NaN|Infinity", text)
     assert json.loads(text) == found
-    assert set(found) == {"audio", "clips", "seconds", "seed", "models", "comparisons"}
+    assert set(found) == {
+        "audio", "clips", "clips_asked", "calibration", "seconds", "seed", "models", "comparisons",
+    }  # fmt: skip
     mixed, plain = found["models"]
     assert (mixed["is_mixed"], plain["is_mixed"]) == (True, False)
     for one in found["models"]:
@@ -183,12 +186,40 @@ def test_a_trained_model_is_compared_with_its_teacher(models):
     _, found = errors_of_models([str(models / "onebit")], teachers=[str(models / "float")], **QUICK)
     (one,) = found["models"]
     assert (one["plan"], one["teacher"]) == ("w1a1", str(models / "float"))
+    assert found["calibration"] is None
     assert one["states"]["all"][-1]["noise_to_signal"] > 0
 
 
 def test_clips_come_from_a_corpus_and_others_give_the_scales(melodies):
     _, found = errors_of_models(["hubert-tiny"], corpus=str(melodies), n_clips=2, seconds=0.5)
     assert (found["clips"], found["seconds"], found["audio"]) == (2, 1.0, str(melodies))
+    assert found["calibration"] == {"clips": 2, "on_measured_clips": False}
+
+
+@pytest.mark.parametrize(
+    ("n_clips", "calibration", "said"),
+    [
+        (1, {"clips": 1, "on_measured_clips": False}, []),
+        (2, {"clips": 1, "on_measured_clips": False}, ["calibrates on 1"]),
+        (3, {"clips": 3, "on_measured_clips": True}, ["calibrates on the measured clips"]),
+        (
+            4,
+            {"clips": 3, "on_measured_clips": True},
+            ["3 usable clips, --clips 4; measures on 3", "calibrates on the measured clips"],
+        ),
+    ],
+)
+def test_too_few_clips_are_said_and_recorded(
+    n_clips, calibration, said, melodies, tmp_path, capsys
+):
+    for path in sorted(melodies.glob("*.wav"))[:3]:
+        shutil.copy(path, tmp_path)
+    _, found = errors_of_models(["hubert-tiny"], corpus=str(tmp_path), n_clips=n_clips, seconds=0.1)
+    assert (found["clips"], found["clips_asked"]) == (min(n_clips, 3), n_clips)
+    assert found["calibration"] == calibration
+    lines = [line for line in capsys.readouterr().err.splitlines() if str(tmp_path) in line]
+    assert len(lines) == len(said)
+    assert all(text in line for text, line in zip(said, lines, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -82,12 +82,23 @@ def errors_of_models(
         )
         # A corpus with too few clips for both calibrates on the compared clips.
         clips, others = both[:n_clips], both[n_clips:] or both
+        calibrates = any(one.trained is None for one in subjects)
+        _say_too_few(where, n_clips, len(both), calibrates)
         measured = []
         for one in subjects:
             title, student = f"errors of {one.name}", one.student(others)
             measured.append((one, measure(one.teacher, student, clips, seed=seed, title=title)))
         total_s = sum(clip.size for clip in clips) / SAMPLE_RATE_HZ
-        audio = {"audio": where, "clips": len(clips), "seconds": total_s, "seed": seed}
+        audio = {
+            "audio": where,
+            "clips": len(clips),
+            "clips_asked": n_clips,
+            "calibration": {"clips": len(others), "on_measured_clips": others is both}
+            if calibrates
+            else None,
+            "seconds": total_s,
+            "seed": seed,
+        }
         text, result = render(measured, audio), to_json(measured, audio)
         if out_dir is not None:
             write_json(out_dir / RESULT_NAME, result)
@@ -95,6 +106,24 @@ def errors_of_models(
                 write_figure(measured, out_dir / name)
             text += f"\n{out_dir}: {', '.join((RESULT_NAME, *FIGURE_NAMES))}"
     return text, result
+
+
+def _say_too_few(where: str, n_clips: int, n_found: int, calibrates: bool) -> None:
+    """Reports clips that are missing, and what calibration uses instead."""
+    if n_found < n_clips:
+        say(f"{where}: {n_found} usable clips, --clips {n_clips}; measures on {n_found}")
+    if not calibrates or n_found >= 2 * n_clips:
+        return
+    if n_found > n_clips:
+        say(
+            f"{where}: {n_found} usable clips, {2 * n_clips} needed to measure and calibrate on "
+            f"{n_clips} each; calibrates on {n_found - n_clips}"
+        )
+    else:
+        say(
+            f"{where}: no clip is left for calibration; calibrates on the measured clips, so their "
+            "errors are smaller than those of other clips; give a larger corpus or fewer --clips"
+        )
 
 
 def _corpus_clips(where: str, seed: int, n_clips: int, n_samples: int) -> list[np.ndarray]:
