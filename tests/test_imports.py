@@ -198,7 +198,10 @@ def test_no_file_is_longer_than_one_idea_needs(folder):
         ("import earbit.run", {"torch", "lhotse", "sklearn"}),
         ("import earbit.query", {"torch", "lhotse", "sklearn"}),
         ("import earbit.frames", {"torch", "lhotse", "sklearn", "numpy"}),
-        ("import earbit.cli.main", {"torch", "lhotse", "sklearn", "numpy", "argparse"}),
+        (
+            "import earbit.cli.main",
+            {"torch", "lhotse", "sklearn", "numpy", "argparse", "importlib.metadata", "email"},
+        ),
         ("import earbit.cli.commands", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.bench.peers.catalogue", {"torch", "lhotse", "sklearn", "numpy"}),
         ("import earbit.quantize.plan", {"torch", "lhotse", "sklearn", "numpy"}),

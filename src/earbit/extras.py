@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 from earbit.errors import UnsupportedError
@@ -77,6 +77,9 @@ def _pip_install(packages: Iterable[str]) -> str:
 
 def _requirements() -> list[tuple[str, str]]:
     """Packages with versions, and conditions, in the metadata of earbit; empty without metadata."""
+    # Imported here: it takes most of the time of `import earbit`.
+    from importlib import metadata
+
     try:
         lines = metadata.requires("earbit") or []
     except metadata.PackageNotFoundError:

@@ -107,10 +107,15 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     A pipe or a device such as /dev/null stays what it is and is given the content.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
-        with tempfile.TemporaryDirectory() as folder, path.open("wb") as special:
-            made = Path(folder) / path.name
-            write(made)
-            special.write(made.read_bytes())
+        try:
+            with tempfile.TemporaryDirectory() as folder, path.open("wb") as special:
+                made = Path(folder) / path.name
+                write(made)
+                special.write(made.read_bytes())
+        except BrokenPipeError:  # its reader has closed it
+            raise
+        except _write_errors() as error:
+            raise _not_written(path, error) from error
         return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -125,12 +130,16 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
         flush(path.parent)
     except _write_errors() as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be written ({reason}); give another place") from error
+        raise _not_written(path, error) from error
     finally:
         # Without a written file there is nothing to remove; the error above is reported.
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _not_written(path: Path, error: Exception) -> DataError:
+    reason = getattr(error, "strerror", None) or error
+    return DataError(f"{path}: cannot be written ({reason}); give another place")
 
 
 def _write_errors() -> tuple[type[Exception], ...]:

@@ -105,7 +105,9 @@ def test_sigterm_outside_of_training_steps_ends_with_its_status_and_one_line(
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-@pytest.mark.parametrize("module", ["argparse", "earbit.cli.parse", "earbit.cli.running"])
+@pytest.mark.parametrize(
+    "module", ["earbit.cli.environment", "argparse", "earbit.cli.parse", "earbit.cli.running"]
+)
 def test_an_end_by_hand_while_the_command_line_is_imported_is_one_line(module):
     code = f"""
 import sys

@@ -6,6 +6,7 @@ import argparse
 import difflib
 import functools
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -54,6 +55,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse would hide that it cannot be written.
+        (file or sys.stdout).write(message)
 
 
 def _values(
