@@ -133,7 +133,8 @@ def test_other_commands_name_the_one_command_that_installs_what_they_need(folder
     done = earbit_in(folder, *command)
     assert done.returncode == 2
     assert re.fullmatch(
-        rf"earbit: `earbit {command[0]}` needs \w+; install what training and export need with: "
+        rf"earbit: `earbit {command[0]}` needs \w+ of the extra `train`; install what "
+        "training and export need with: "
         rf"{re.escape(sys.executable)} -m pip install .*torch.*\n",
         done.stderr,
     )
@@ -151,8 +152,8 @@ def test_bench_of_what_is_no_program_also_says_that_a_program_needs_no_training_
     kind = "model" if what == ["model"] else "preset"
     line = done.stderr.splitlines()[-1]  # before it, a busy machine is warned of
     assert line.startswith(
-        f"earbit: {what[0]}: a program of this {kind} needs torch; give a program file of "
-        "`earbit export`, or install what training and export need with: "
+        f"earbit: {what[0]}: a program of this {kind} needs torch of the extra `train`; give a "
+        "program file of `earbit export`, or install what training and export need with: "
     )
 
 
@@ -172,8 +173,22 @@ def test_a_python_name_that_needs_pytorch_says_so(monkeypatch):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
     monkeypatch.setattr(earbit, "import_module", missing)
-    with pytest.raises(UnsupportedError, match="earbit.load_model needs torch; install"):
+    with pytest.raises(
+        UnsupportedError, match="earbit.load_model needs torch of the extra `train`; "
+    ):
         earbit.load_model  # noqa: B018
+
+
+def test_a_preset_without_pytorch_says_so_too(folder):
+    done = subprocess.run(
+        [sys.executable, "-c", "import earbit; earbit.preset('hubert-tiny')"],
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.splitlines()[-1].startswith(
+        "earbit.errors.UnsupportedError: earbit.preset needs torch of the extra `train`; install "
+    )
 
 
 def test_a_missing_module_outside_the_extra_is_not_explained_away():

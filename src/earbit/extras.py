@@ -21,7 +21,8 @@ def imported(module: str, extra: str, purpose: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise UnsupportedError(
-            f"{purpose} needs {module}; install it with: {install_command(extra)}"
+            f"{purpose} needs {module} of the extra `{extra}`; install it with: "
+            f"{install_command(extra)}"
         ) from error
 
 
@@ -46,8 +47,8 @@ def needed_for_training(
         return None
     alternative = f"{instead}, or " if instead else ""
     return UnsupportedError(
-        f"{purpose} needs {module}; {alternative}install what training and export need with: "
-        f"{install_command(TRAIN)}"
+        f"{purpose} needs {module} of the extra `{TRAIN}`; {alternative}install what training and "
+        f"export need with: {install_command(TRAIN)}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from earbit.config import from_dict
 from earbit.errors import ConfigError
+from earbit.extras import needed_for_training
 
 if TYPE_CHECKING:
     from earbit.model import ModelConfig
@@ -96,9 +97,18 @@ def require_preset(name: str) -> None:
 
 
 def preset(name: str) -> ModelConfig:
-    """The configuration of a preset; raises errors as `require_preset`."""
+    """The configuration of a preset.
+
+    Raises errors as `require_preset`, and UnsupportedError without the extra `train`.
+    """
     require_preset(name)
-    from earbit.model import ModelConfig
+    try:
+        from earbit.model import ModelConfig
+    except ModuleNotFoundError as missing:
+        error = needed_for_training(missing, "earbit.preset")
+        if error is None:
+            raise
+        raise error from missing
 
     config: ModelConfig = from_dict(ModelConfig, PRESETS[name], where=f"preset {name}")
     return config

@@ -235,7 +235,7 @@ def test_a_missing_extra_is_one_line_with_the_command(tmp_path, capsys, monkeypa
     with pytest.raises(SystemExit, match="2"):
         main(["export", "hubert-tiny", "--format", "hf", "--out", str(tmp_path / "out")])
     error = capsys.readouterr().err
-    assert "--format hf needs transformers; install it with: " in error
+    assert "--format hf needs transformers of the extra `hf`; install it with: " in error
     assert len(error.splitlines()) == 1
 
 

@@ -274,5 +274,5 @@ def test_a_missing_extra_is_one_line_with_the_command(tmp_path, capsys, monkeypa
     with pytest.raises(SystemExit, match="2"):
         main(["export", "hubert-tiny", "--format", "onnx", "--out", str(tmp_path / "out")])
     error = capsys.readouterr().err
-    assert "--format onnx needs onnxruntime; install it with: " in error
+    assert "--format onnx needs onnxruntime of the extra `onnx`; install it with: " in error
     assert len(error.splitlines()) == 1

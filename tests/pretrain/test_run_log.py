@@ -152,7 +152,10 @@ def test_tensorboard_has_the_scalars_of_the_log(tmp_path):
 def test_without_tensorboard_the_command_that_installs_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with (
-        pytest.raises(UnsupportedError, match="needs tensorboard; install it with: .*pip install"),
+        pytest.raises(
+            UnsupportedError,
+            match="needs tensorboard of the extra `tensorboard`; install it with: .*pip install",
+        ),
         opened_log(tmp_path, 0, tensorboard=True),
     ):
         pass

@@ -221,7 +221,9 @@ def test_the_microphone_is_streamed(folder, monkeypatch, capsys):
 
 def test_without_sounddevice_the_microphone_names_the_command_to_install_it(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(UnsupportedError, match="--mic needs sounddevice; install it with: .*pip"):
+    with pytest.raises(
+        UnsupportedError, match="--mic needs sounddevice of the extra `mic`; install it with: .*pip"
+    ):
         next(stream_events(folder / "sequence.safetensors", None))
 
 
