@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from earbit.errors import FormatError
+from earbit.cli.bench_programs import check_programs, programs_of
+from earbit.errors import ConfigError, FormatError
 from earbit.run import run_files
 from earbit.runtime.program_file import file_digest
 from earbit.runtime.session import Session
@@ -56,6 +57,43 @@ def test_a_file_in_the_folder_comes_before_a_name(
     assert program_path("keywords-w1a1") == Path("keywords-w1a1")
     with pytest.raises(FormatError, match="keywords-w1a1"):
         Session("keywords-w1a1")
+
+
+def test_a_folder_of_other_files_does_not_hide_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("keywords-w1a1").mkdir()
+    assert Session("keywords-w1a1").path.parent == FOLDER
+    check_programs("keywords-w1a1", (), ())
+    with programs_of("keywords-w1a1", (), 0, ()) as (programs, _):
+        assert programs == {"": program_path("keywords-w1a1")}
+    (Path("keywords-w1a1") / "model.safetensors").touch()
+    assert program_path("keywords-w1a1") == Path("keywords-w1a1")
+    with pytest.raises(FormatError, match="`earbit export keywords-w1a1 --out"):
+        Session("keywords-w1a1")
+
+
+@pytest.mark.parametrize("word", ["keywords-w1a1.safetensors", "Keywords-w1a1", "keywords-w1a2"])
+def test_a_mistyped_name_is_answered_with_that_of_the_program(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FormatError) as error:
+        Session(word)
+    assert str(error.value) == (
+        f"{word}: no such file; did you mean keywords-w1a1, a program that comes with earbit"
+    )
+    Path(f"{word}x").touch()
+    with pytest.raises(FormatError, match=f"with earbit; near names there: {word}x$"):
+        Session(word)
+    with pytest.raises(FormatError, match="no such file; check the path"):
+        Session(tmp_path / "folder" / word)
+
+
+def test_bench_refuses_a_seed_for_a_program() -> None:
+    with pytest.raises(ConfigError, match="--seed 2 without --plan"):
+        check_programs("keywords-w1a1", (), (), 2)
 
 
 def test_digests_in_the_card_are_all_of_programs() -> None:

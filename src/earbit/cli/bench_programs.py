@@ -16,11 +16,13 @@ from earbit.presets import PRESETS
 from earbit.shipped import program_path
 
 
-def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) -> None:
+def check_programs(
+    where: str, plans: Sequence[str], settings: Sequence[str], seed: int = 0
+) -> None:
     """Raises ConfigError or FormatError for invalid names and files, without importing PyTorch."""
     from earbit.quantize.plan import PLANS, plan_named
 
-    is_program = not plans and not Path(where).is_dir()
+    is_program = not plans and not program_path(where).is_dir()
     if not plans and where in PRESETS and not Path(where).is_file():
         raise ConfigError(
             f"{where}: a preset, and no --plan to export it under; give one or several, as "
@@ -28,6 +30,10 @@ def check_programs(where: str, plans: Sequence[str], settings: Sequence[str]) ->
         )
     if settings and not plans:
         raise ConfigError(f"--set {' '.join(settings)} without --plan; it is for presets")
+    if seed and not plans:
+        raise ConfigError(
+            f"--seed {seed} without --plan; it is for the random weights of presets, leave it out"
+        )
     if is_program:
         from earbit.runtime.program_file import read_program
 
@@ -75,7 +81,7 @@ def programs_of(
     quantization: its weights without quantization give other features.  Raises UnsupportedError
     where packages that make programs are missing.
     """
-    if not plans and not Path(where).is_dir():
+    if not plans and not program_path(where).is_dir():
         yield {"": program_path(where)}, None
         return
     try:

@@ -249,7 +249,7 @@ def bench(
 
     settings, points = set, points_of(seconds, threads)
     check_runs(runs)
-    check_programs(file, plan, settings)
+    check_programs(file, plan, settings, seed)
     peers = peers_named(engines)
     found = read_scores(scores)
     warn_of_disturbance(threads)

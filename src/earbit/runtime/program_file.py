@@ -12,7 +12,7 @@ from typing import Any
 from earbit import _core
 from earbit.errors import ConfigError, FormatError, shown
 from earbit.near_names import near_names
-from earbit.shipped import program_path, shipped_programs
+from earbit.shipped import near_program, program_path, shipped_programs
 
 MAX_PATH_BYTES = 4096
 """The longest path of Linux."""
@@ -125,6 +125,10 @@ def _checked_path(given: str | bytes | os.PathLike[str]) -> Path:
             "the model in it (with --plan w8a8 --corpus DIR in 8 bits, if it is not quantized)"
         )
     near = near_names(path)
+    if (meant := near_program(path)) is not None:
+        raise FormatError(
+            f"{path}: no such file; did you mean {meant}, a program that comes with earbit{near}"
+        )
     # A single word may be the name of a preset.
     is_word = not near and path.name == str(path) and not path.suffix
     if not is_word:
