@@ -7,7 +7,7 @@ from earbit.errors import ConfigError, DataError
 from earbit.load import load_model, random_model
 from earbit.model_file import save_model
 from earbit.nn.leaves import Conv1d, Linear, MatMul, leaves_of
-from earbit.nn.precision import W1A1
+from earbit.nn.precision import W1A1, Precision
 from earbit.presets import preset
 from earbit.quantize import binarize_signed, binarize_unsigned, binarize_weight
 from earbit.quantize.calibrate import CalibrationConfig, calibrate, quantizers_of
@@ -219,3 +219,11 @@ def expect_the_same_after_saving(model, tmp_path):
     wave = torch.randn(1, 5000)
     with torch.no_grad():
         assert torch.equal(model.eval()(wave).states[-1], twin(wave).states[-1])
+
+
+@pytest.mark.parametrize("bits", ["w1a1", "w4a4", "w8a8", "w1a32"])
+def test_no_quantized_input_is_dropped(bits):
+    precision = Precision.parse(bits)
+    leaf = QuantizedLinear(Linear(64, 8, input_dropout=0.5), precision, "channel").train()
+    x = torch.randn(4, 64)
+    assert torch.equal(leaf(x), leaf(x)) == (precision.activation_bits < 32)

@@ -45,7 +45,7 @@ def activate(x: Tensor, name: ActivationName) -> Tensor:
 class Linear(torch.nn.Linear):
     """`weight @ activation(x) + bias` over the last dimension: (..., d_in) -> (..., d_out).
 
-    input_dropout: of the activated input, in training; a binarized input is not dropped.
+    input_dropout: of the activated input, in training; a quantized input is not dropped.
     """
 
     precision: Precision = FLOAT

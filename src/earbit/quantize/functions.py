@@ -23,8 +23,8 @@ def quantize_signed(
 ) -> Tensor:
     """Rounds to a multiple of `scale` from -2^(bits-1) to 2^(bits-1) - 1 (LSQ, arXiv 1902.08153).
 
-    x: any shape;  scale: > 0, broadcastable to x;  bits: 1 to 8, where one bit is
-    `binarize_signed`;  gradient_factor: multiplies the gradient of the scale, by default
+    x: any shape.  scale: > 0, broadcastable to x.  bits: 1 to 8, where one bit is
+    `binarize_signed`.  gradient_factor: multiplies the gradient of the scale, by default
     1/sqrt(n 2^(bits-1) - n) (at least 1/sqrt(n)) with n elements of x per element of the scale.
     Gradient: to x between the ends of the range; to the scale of LSQ.
     """
@@ -49,7 +49,7 @@ def binarize_signed(
 ) -> Tensor:
     """Elastic binarization to {-a, +a}: +a where x + shift >= 0 (BiT, arXiv 2205.13016).
 
-    x: any shape;  scale: a > 0, broadcastable to x;  shift: broadcastable to x, in units of x;
+    x: any shape.  scale: a > 0, broadcastable to x.  shift: broadcastable to x, in units of x.
     gradient_factor: as in `quantize_signed`.
     Gradient: to x and to the shift where |x + shift| <= a; to the scale the sign of x + shift.
     """

@@ -20,7 +20,7 @@ from earbit.quantize.weights import SignCodes, weight_scale
 class ActivationQuantizer(torch.nn.Module):
     """An activation's codes: any shape -> the same, with one scale and, by channel, a shift.
 
-    n_channels: of the shift, None for none;  channel_axis: where they are, from the end.
+    n_channels: of the shift, None for none.  channel_axis: where they are, from the end.
     """
 
     def __init__(

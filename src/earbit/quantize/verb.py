@@ -25,6 +25,7 @@ from earbit.pretrain.optimiser import OptimiserConfig, with_warmup
 from earbit.pretrain.recipe import TINY_TRAINING, RecipeConfig
 from earbit.pretrain.train_config import TrainConfig
 from earbit.progress import say
+from earbit.quantize.plan import Plan
 from earbit.quantize.relabel import units_for
 from earbit.quantize.report import say_absent_roles
 from earbit.quantize.stages import QuantizeConfig, quantize_on, stages_of
@@ -57,7 +58,7 @@ def default_config(
     """Stages with a tenth of warm-up; batches and masks as in the pre-training.
 
     A model without a recipe, such as an imported one, gets those of the presets of its size.
-    n_steps: steps of all stages, or of each;  origin: origin of the model file, if any;  has_units:
+    n_steps: steps of all stages, or of each.  origin: origin of the model file, if any.  has_units:
     whether losses of units and logits have a positive weight.
     """
     if not n_steps:
@@ -126,7 +127,7 @@ def quantize(
     for stage in stages:
         say_absent_roles(stage.plan, leaves_of(teacher), where)
     for stage in stages:
-        if _is_hopeless(teacher, stage.plan.precisions(leaves_of(teacher))):
+        if _has_binary_front_end_without_shortcut(teacher, stage.plan):
             say(
                 f"{stage.plan.name}: 1-bit convolutions learn little in a front end without batch "
                 "norm and shortcuts; pre-train with --set model.front_end.norm=batch "
@@ -138,15 +139,14 @@ def quantize(
         return quantize_on(teacher, config, data, out_dir)
 
 
-def _is_hopeless(model: AudioModel, precisions: Mapping[str, Any]) -> bool:
+def _has_binary_front_end_without_shortcut(model: AudioModel, plan: Plan) -> bool:
     """Whether 1-bit convolutions have no full-precision shortcut; see docs/quantization.md."""
     front_end = model.config.front_end
-    is_binary = any(
-        name.startswith("front_end.") and precision == W1A1
-        for name, precision in precisions.items()
-    )
     if isinstance(front_end, FilterbankConfig):
         return False
+    leaves = leaves_of(model)
+    precisions = plan.precisions(leaves)
+    is_binary = any(leaf.role == "front_end" and precisions[leaf.name] == W1A1 for leaf in leaves)
     return is_binary and not (front_end.norm == "batch" and front_end.shortcut)
 
 
