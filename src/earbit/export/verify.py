@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from earbit.encoders.encoder import Encoder
 from earbit.errors import DataError
 from earbit.export.operands import comparing, operands_of
 from earbit.model import AudioModel
@@ -52,14 +50,25 @@ class Agreement:
         return asdict(self)
 
 
-def run_layers_alone(encoder: Encoder, states_LBTD: Tensor) -> list[Tensor]:
-    """Computes the output of every layer from the given hidden state before it.
+def states_alone(
+    model: AudioModel, waveform: np.ndarray, states_LTD: np.ndarray
+) -> list[np.ndarray]:
+    """Hidden states of the model, each (T, D), with every layer on the given state before it.
 
-    states_LBTD: the encoder's input and the output of every layer.  A difference in one layer does
+    states_LTD: the encoder's input and the output of every layer.  A difference in one layer does
     not propagate to later layers.
     """
-    inputs = encoder.layer_inputs(list(states_LBTD))
-    return [layer(x_BTD) for layer, x_BTD in zip(encoder.layers, inputs, strict=True)]
+    encoder = model.encoder
+    given = list(torch.from_numpy(states_LTD)[:, None])
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, args, x_BTD=x_BTD: (x_BTD, *args[1:]))
+        for layer, x_BTD in zip(encoder.layers, encoder.layer_inputs(given), strict=True)
+    ]
+    try:
+        return [state[0].numpy() for state in model(torch.from_numpy(waveform)[None]).states]
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @torch.no_grad()
@@ -82,12 +91,7 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
     found = dict(zip(operands, values, strict=True))
     equal: dict[str, np.ndarray] = {}
     with comparing(operands, found, equal), evaluating(model):
-        first = model(torch.from_numpy(waveform)[None]).states[0]
-        later = run_layers_alone(model.encoder, torch.from_numpy(states)[:, None])
-    pairs = [
-        _on_equal_frames(ours, theirs[0].numpy())
-        for ours, theirs in zip(states, (first, *later), strict=True)
-    ]
+        alone = states_alone(model, waveform, states)
     shares = {name: float(np.mean(equal[name])) for name in operands}
     names = list(operands)
     n_bits = {name: equal[name].size for name in names}
@@ -99,17 +103,14 @@ def verify(model: AudioModel, session: Session, waveform: np.ndarray) -> Agreeme
         bit_agreement=sum(shares[n] * n_bits[n] for n in names) / total if total else 1.0,
         worst_leaf=worst,
         worst_bit_agreement=shares.get(worst, 1.0),
-        frame_error=max(float(np.median(_error(*pair, axis=-1))) for pair in pairs),
-        state_error=max(float(_error(*pair)) for pair in pairs),
+        frame_error=max(
+            float(np.median(_error(*pair, axis=-1))) for pair in zip(states, alone, strict=True)
+        ),
+        state_error=max(float(_error(*pair)) for pair in zip(states, alone, strict=True)),
         output_cosine=float(np.vdot(expected, output)) / norms if norms else 1.0,
         max_abs_error=float(np.abs(expected - output).max()),
         n_frames=len(output),
     )
-
-
-def _on_equal_frames(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """States (T, D); at half the rate PyTorch has every second frame, and the program repeats."""
-    return (ours if len(ours) == len(theirs) else ours[::2]), theirs
 
 
 def _error(ours: np.ndarray, theirs: np.ndarray, axis: int | None = None) -> np.ndarray:
