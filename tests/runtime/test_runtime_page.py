@@ -48,6 +48,21 @@ def test_the_page_of_the_runtime_runs_as_it_stands(folder, capsys):
     assert tuple(names["labels"]) == words.labels
 
 
+@pytest.mark.parametrize("page", ["runtime.md", "python.md"])
+def test_pages_begin_with_a_program_that_is_there(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    first = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    assert 'Session("keywords-w1a1")' in first
+
+
+def test_the_page_of_c_says_where_the_program_that_comes_with_earbit_lies():
+    page = (ROOT / "docs" / "c.md").read_text(encoding="utf-8")
+    assert (ROOT / re.search(r"`(src/earbit/models/[^`]+)`", page)[1]).is_file()
+    code = re.search(r"`python -c \"([^`]+)\"`", page)[1]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()).name == "keywords-w1a1.safetensors"
+
+
 def test_the_page_names_every_public_part_of_a_session_and_every_instruction_set(folder):
     public = {name for name in dir(Session("hubert.safetensors")) if not name.startswith("_")}
     said = set(re.findall(r"\.(\w+)", "".join(code for _, code in BLOCKS)))
