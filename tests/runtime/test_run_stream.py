@@ -83,6 +83,19 @@ def test_the_command_prints_lines_of_json_where_no_terminal_is(folder, capsys):
     ).text(AUDIO)
 
 
+def test_every_look_is_a_line_of_json_and_a_terminal_shows_changes(folder, capsys, monkeypatch):
+    command = ["run", str(folder / "classes.safetensors"), "--stream", str(folder / "a.wav")]
+    main(command)
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["seconds"] for line in lines] == [0.25, 0.5, 0.75, 0.75]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    main(command)
+    shown = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert 0 < len(shown) < len(lines)
+    main([*command, "--json", "-"])
+    assert capsys.readouterr().out.splitlines() == lines
+
+
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100])
 def test_standard_input_may_be_wav_of_any_rate_and_channels(rate_hz, monkeypatch, capsys):
     samples = np.random.default_rng(0).integers(-9_000, 9_000, (5_000, 2)).astype("<i2")
