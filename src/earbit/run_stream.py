@@ -122,8 +122,9 @@ class _Results:
         head = self._session.head
         least = MIN_SAMPLES if head is None else max(MIN_SAMPLES, head.min_samples)
         if not self._n_given and self._n_samples < least:
+            n = f"{self._n_samples} sample{'' if self._n_samples == 1 else 's'}"
             raise DataError(
-                f"audio of {self._n_samples} samples at 16 kHz; the program needs at least {least} "
+                f"audio of {n} at 16 kHz; the program needs at least {least} "
                 f"({least / SAMPLE_RATE_HZ:.3f} s); pad it or leave it out"
             )
 

@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["sequence", "keywords-w1a1"])
-@pytest.mark.parametrize("n", [0, 100])
+@pytest.mark.parametrize("n", [0, 1, 100])
 def test_audio_that_is_too_short_for_any_result_is_refused(
     folder, name, n, tmp_path, monkeypatch, capsys
 ):
@@ -38,7 +38,10 @@ def test_audio_that_is_too_short_for_any_result_is_refused(
         captured = capsys.readouterr()
         said = captured.err.splitlines()[-1]
         if n:
-            assert f"earbit: {audio}: audio of 100 samples at 16 kHz; the program needs" in said
+            assert (
+                f"earbit: {audio}: audio of {n} sample{'s' * (n > 1)} at 16 kHz; the program needs"
+                in said
+            )
         else:
             assert f"earbit: {audio}: no samples in it" in said
             assert "needs whole clips" not in captured.err
