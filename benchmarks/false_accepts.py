@@ -4,7 +4,8 @@
         [--hop-s 0.25] [--thresholds 0.5 0.9 0.99] [--ignore _unknown_ _silence_] [--json FILE]
 
 A window slides over every file.  Windows of the same keyword in a row are one accept.  With
---clips, also the share of keywords in its test part that are found, and that are taken for another.
+--clips, also the share of keywords in its test part that are found, and that are taken for another,
+and for every class of SUPERB the share of its clips that have the highest score in it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.runtime.session import Session
 from earbit.superb.examples import task_splits
 from earbit.superb.tasks import task_named
+
+NONE = "_none_"
+"""The last output of a head of keywords: none of the classes."""
 
 
 def accepts_of(
@@ -67,6 +71,22 @@ def found_of(
         }
         for threshold in thresholds
     }
+
+
+def right_by_class(session: Session, corpus: str) -> dict[str, float]:
+    """Accuracy of each class in the test part of a corpus, without rejection."""
+    assert session.labels is not None
+    opened = open_corpus(corpus)
+    cuts = {cut.id: cut for cut in opened.cuts}
+    classes = [label for label in session.labels if label != NONE]
+    right: dict[str, list[bool]] = {}
+    for example in task_splits(task_named("ks"), opened.cuts).test:
+        scores = session.scores(load_waveform(cuts[example.id]))[: len(classes)]
+        is_right = classes[int(scores.argmax())] == example.target
+        right.setdefault(str(example.target), []).append(is_right)
+    every = [is_right for of_class in right.values() for is_right in of_class]
+    means = {label: float(np.mean(right[label])) for label in sorted(right)}
+    return {"all": float(np.mean(every)), **means}
 
 
 def is_audio(path: Path) -> bool:
@@ -132,6 +152,7 @@ def main() -> None:
             "clips": options.clips and Path(options.clips).name,
             "audio": [path.name for path in options.audio],
             "rows": rows,
+            "right_by_class": options.clips and right_by_class(session, options.clips),
         }
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
