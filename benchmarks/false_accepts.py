@@ -11,6 +11,7 @@ and for every class of SUPERB the share of its clips that have the highest score
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,10 @@ from earbit.audio.corpus import load_waveform, open_corpus
 from earbit.audio.decode import read_audio
 from earbit.audio.formats import READ_SUFFIXES
 from earbit.audio.rate import SAMPLE_RATE_HZ
+from earbit.runtime.likeliest import NONE
 from earbit.runtime.session import Session
 from earbit.superb.examples import task_splits
 from earbit.superb.tasks import task_named
-
-NONE = "_none_"
-"""The last output of a head of keywords: none of the classes."""
 
 
 def accepts_of(
@@ -49,21 +48,30 @@ def accepts_of(
     return found
 
 
-def found_of(
-    session: Session, corpus: str, thresholds: list[float], ignored: list[str]
-) -> dict[float, dict[str, float]]:
-    """Shares of the keywords in the test part of a corpus, for each threshold."""
-    assert session.labels is not None
+def scored_clips(session: Session, corpus: str) -> list[tuple[str, np.ndarray]]:
+    """Class and scores of every clip in the test part of a corpus."""
     opened = open_corpus(corpus)
     cuts = {cut.id: cut for cut in opened.cuts}
-    spoken = [e for e in task_splits(task_named("ks"), opened.cuts).test if e.target not in ignored]
+    return [
+        (str(example.target), session.scores(load_waveform(cuts[example.id])).astype(np.float64))
+        for example in task_splits(task_named("ks"), opened.cuts).test
+    ]
+
+
+def found_of(
+    labels: Sequence[str],
+    scored: list[tuple[str, np.ndarray]],
+    thresholds: list[float],
+    ignored: list[str],
+) -> dict[float, dict[str, float]]:
+    """Shares of the keywords among scored clips, for each threshold."""
+    spoken = [(target, scores) for target, scores in scored if target not in ignored]
     likeliest: list[tuple[float, bool]] = []
-    for example in spoken:
-        scores = session.scores(load_waveform(cuts[example.id])).astype(np.float64)
+    for target, scores in spoken:
         shares = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
-        label = session.labels[int(scores.argmax())]
+        label = labels[int(scores.argmax())]
         if label not in ignored:
-            likeliest.append((float(shares.max()), label == example.target))
+            likeliest.append((float(shares.max()), label == target))
     return {
         threshold: {
             name: sum(p >= threshold and right is is_right for p, right in likeliest) / len(spoken)
@@ -73,17 +81,13 @@ def found_of(
     }
 
 
-def right_by_class(session: Session, corpus: str) -> dict[str, float]:
-    """Accuracy of each class in the test part of a corpus, without rejection."""
-    assert session.labels is not None
-    opened = open_corpus(corpus)
-    cuts = {cut.id: cut for cut in opened.cuts}
-    classes = [label for label in session.labels if label != NONE]
+def right_by_class(labels: Sequence[str], scored: list[tuple[str, np.ndarray]]) -> dict[str, float]:
+    """Accuracy of each class among scored clips, without rejection."""
+    classes = [label for label in labels if label != NONE]
     right: dict[str, list[bool]] = {}
-    for example in task_splits(task_named("ks"), opened.cuts).test:
-        scores = session.scores(load_waveform(cuts[example.id]))[: len(classes)]
-        is_right = classes[int(scores.argmax())] == example.target
-        right.setdefault(str(example.target), []).append(is_right)
+    for target, scores in scored:
+        is_right = classes[int(scores[: len(classes)].argmax())] == target
+        right.setdefault(target, []).append(is_right)
     every = [is_right for of_class in right.values() for is_right in of_class]
     means = {label: float(np.mean(right[label])) for label in sorted(right)}
     return {"all": float(np.mean(every)), **means}
@@ -125,8 +129,10 @@ def main() -> None:
                     counts[threshold][label] = counts[threshold].get(label, 0) + 1
     hours = n_samples / SAMPLE_RATE_HZ / 3600
     found: dict[float, dict[str, float]] = {threshold: {} for threshold in options.thresholds}
-    if options.clips:
-        found = found_of(session, options.clips, options.thresholds, options.ignore)
+    scored = scored_clips(session, options.clips) if options.clips else []
+    assert session.labels is not None
+    if scored:
+        found = found_of(session.labels, scored, options.thresholds, options.ignore)
     rows: list[dict[str, Any]] = [
         {
             "threshold": threshold,
@@ -152,7 +158,7 @@ def main() -> None:
             "clips": options.clips and Path(options.clips).name,
             "audio": [path.name for path in options.audio],
             "rows": rows,
-            "right_by_class": options.clips and right_by_class(session, options.clips),
+            "right_by_class": right_by_class(session.labels, scored) if scored else None,
         }
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

@@ -102,7 +102,7 @@ def _is_output_broken() -> bool:
 
 
 def _drop_output() -> None:
-    """Sends what is left in the buffer of standard output, and all that follows, nowhere."""
+    """Redirects standard output, with the contents of its buffer, to the null device."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""Stateful resampling to 16 kHz: the joined results equal those of the whole signal."""
+"""Stateful resampler to 16 kHz; its joined outputs equal the resampled whole signal."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def run_study(request: Request, out_dir: Path, *, dry_run: bool = False) -> Ende
 
 
 def _begin(opened: _Opened, out_dir: Path) -> None:
-    """Checks the folder and the disk, and writes what the study is of."""
+    """Checks folder and disk space, and writes the description of the study."""
     steps, places, request = opened.steps, opened.places, opened.results.request
     _check_same(out_dir, opened.kept)
     _check_disk(steps, places, out_dir, request.n_jobs)

@@ -218,7 +218,7 @@ def changed(
     quantize_steps: Sequence[int] = (),
     head_steps: int | None = None,
 ) -> Scale:
-    """A scale with other values; what is empty or None stays.
+    """Returns a scale with some values replaced; arguments that are empty or None change nothing.
 
     settings: added to those of the scale, after them.  head_steps: updates of every head.
     """

@@ -1,4 +1,4 @@
-"""Runs the graph of a study: what is done already is read, the rest runs in order of urgency."""
+"""Scheduler of a study: reads finished steps, and runs the others in order of priority."""
 
 from __future__ import annotations
 

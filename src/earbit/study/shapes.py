@@ -17,7 +17,7 @@ NAME = re.compile(r"\w[\w.+-]*")
 
 
 def shapes_of(encoders: Sequence[str]) -> tuple[tuple[str, ...], dict[str, ModelConfig]]:
-    """Names of encoders, each once, and the configurations of those that are files.
+    """Returns unique names of encoders, and the configurations of those given as files.
 
     The name of a file is that of its encoder.  Raises ConfigError for an invalid file, for a name
     that cannot be that of an encoder, and for two encoders with one name.

@@ -66,7 +66,7 @@ def all_of(parts: Iterable[bool | None]) -> bool | None:
 
 
 def or_missing(evidence: Sequence[str], needed: str) -> tuple[str, ...]:
-    """The evidence, or what the study lacks for it."""
+    """Returns the evidence, or a sentence that names the missing data."""
     return tuple(evidence) or (f"This study lacks {needed}.",)
 
 

@@ -34,7 +34,7 @@ def change(ratio: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """A ratio as a factor, such as 4.1x."""
+    """Formats a ratio as a factor, for example 4.1x."""
     return f"{digits(ratio, 2 if ratio < 10 else 3)}\N{MULTIPLICATION SIGN}"
 
 

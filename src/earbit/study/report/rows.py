@@ -85,7 +85,7 @@ class Study:
         return [record for record in records if isinstance(record, Mapping)]
 
     def part(self, name: str) -> Record:
-        """An object such as `settings`; empty if it is missing."""
+        """Returns an object of the results by name, for example `settings`; empty if missing."""
         part = self.results.get(name)
         return part if isinstance(part, Mapping) else {}
 
@@ -124,7 +124,7 @@ class Study:
         return self.one_bit_plan or (quantized[-1] if quantized else None)
 
     def kind_of(self, encoder: str) -> str | None:
-        """Type of an encoder, such as `sparseformer`; None if the study does not know it."""
+        """Returns the type of an encoder, for example `sparseformer`; None if it is unknown."""
         kind = below(self._shape(encoder), "type")
         return None if kind is None else str(kind)
 
@@ -133,7 +133,7 @@ class Study:
         return int(number(self._shape(encoder), "n_layers") or 0)
 
     def _shape(self, encoder: str) -> Any:
-        """Type and layers of an encoder; studies of earlier versions have those of files alone."""
+        """Returns type and layers of an encoder; earlier versions recorded them for files only."""
         settings = self.part("settings")
         return (
             below(settings, "shapes", encoder)

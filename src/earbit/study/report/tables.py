@@ -209,7 +209,7 @@ def _tone(score: Score, other: Score) -> Tone:
 
 
 def paper_ratios(study: Study, cast: Cast) -> list[dict[str, Any]]:
-    """Ratios against the fp32 Transformer that the paper prints, beside those of this study."""
+    """Pairs the paper's ratios against the fp32 Transformer with those of this study."""
     by_kind: dict[str, str | None] = {
         "hubert-base": cast.transformer,
         "conformer-s": next((e for e in cast.mixed if study.kind_of(e) == "conformer"), None),
