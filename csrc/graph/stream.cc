@@ -9,9 +9,9 @@
 namespace earbit {
 namespace {
 
-// Samples that are computed at once, so that long pieces take no more memory than short ones: 12
+// Samples that are computed at once, so that long pieces take no more memory than short ones: 24
 // frames of 20 ms, a multiple of the rows of most kernels.
-constexpr int64_t kPiece = 3840;
+constexpr int64_t kPiece = 7680;
 
 // Buffers of at most so many bytes stay where they are: taking memory would cost more time.
 constexpr int64_t kSmall = 16 << 10;
