@@ -55,6 +55,15 @@ def test_pages_begin_with_a_program_that_is_there(page):
     assert 'Session("keywords-w1a1")' in first
 
 
+def test_the_page_of_python_quantizes_and_exports_as_it_stands(folder):
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL)[1:]:
+        exec(compile(code, "docs/python.md", "exec"), names)
+    features = Session("small.safetensors").run(names["audio"])
+    assert features.shape[1] == names["output"].states[-1].shape[2]
+
+
 def test_the_page_of_c_says_where_the_program_that_comes_with_earbit_lies():
     page = (ROOT / "docs" / "c.md").read_text(encoding="utf-8")
     assert (ROOT / re.search(r"`(src/earbit/models/[^`]+)`", page)[1]).is_file()
