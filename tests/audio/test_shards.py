@@ -46,7 +46,7 @@ def by_id(root):
 def test_shards_have_the_samples_the_labels_and_the_digest_of_the_corpus(
     corpus, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("earbit.audio.prepare.MIN_SHARD_MB", 0.0)
+    monkeypatch.setattr("earbit.audio.shard_folder.MIN_SHARD_MB", 0.0)
     report = prepare(str(corpus), tmp_path / "out", tasks={}, shard_mb=0.05)
     shards = tmp_path / "out" / "shards"
     n_shards = len(list(shards.glob("recording.*.tar")))
@@ -144,3 +144,49 @@ def test_too_small_shards_are_refused_before_decoding(corpus, tmp_path):
     shutil.rmtree(corpus / "a")
     with pytest.raises(ConfigError, match="shards=0.5; allowed: 1.0 <= shards"):
         prepare(str(corpus), tmp_path / "out", tasks={}, shard_mb=0.5)
+
+
+def test_a_corpus_in_the_folder_of_the_shards_is_refused_and_kept(corpus, tmp_path):
+    out = tmp_path / "out"
+    prepare(str(corpus), out, tasks={}, shard_mb=1)
+    shards = out / "shards"
+    before = {p.name: p.read_bytes() for p in shards.iterdir()}
+    (tmp_path / "link").symlink_to(shards)
+    for root in (shards, shards / "cuts.000000.jsonl.gz", tmp_path / "link"):
+        with pytest.raises(ConfigError, match="holds the corpus, and --shards writes there"):
+            prepare(str(root), out, tasks={}, shard_mb=1)
+    assert {p.name: p.read_bytes() for p in shards.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "report", "reason"),
+    [
+        ("notes.txt", '{"corpus": "a", "digest": "b", "n_utterances": 1}', "other files (notes"),
+        ("recording.000000.tar", None, "has no manifest.json of earbit prepare"),
+        ("recording.000000.tar", "{}", "has no manifest.json of earbit prepare"),
+    ],
+)
+def test_shards_of_others_are_refused_before_decoding_and_kept(
+    corpus, tmp_path, name, report, reason
+):
+    shutil.rmtree(corpus / "a")
+    path = tmp_path / "out" / "shards" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    if report is not None:
+        (tmp_path / "out" / "manifest.json").write_text(report)
+    with pytest.raises(ConfigError) as error:
+        prepare(str(corpus), tmp_path / "out", tasks={}, shard_mb=1)
+    assert reason in str(error.value)
+    assert path.read_text() == "mine"
+
+
+def test_a_silent_clip_of_shards_is_named_like_a_file(corpus, tmp_path):
+    soundfile.write(corpus / "a" / "mono.flac", np.zeros(RATE_HZ), RATE_HZ)
+    prepare(str(corpus), tmp_path / "one", tasks={}, shard_mb=1)
+    report = prepare(str(tmp_path / "one" / "shards"), tmp_path / "two", tasks={})
+    (silent,) = report["silent_files"]
+    assert silent["path"] == str(
+        tmp_path / "one" / "shards" / "recording.000000.tar" / "a" / "0.é.flac"
+    )
+    assert silent["reason"] == "silence: all samples are 0"

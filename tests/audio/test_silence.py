@@ -5,7 +5,8 @@ import pytest
 import soundfile
 from audio_bytes import RATE_HZ
 
-from earbit.audio.decode import read_audio
+from earbit.audio.decode import read_audio, read_place
+from earbit.audio.place import Place
 from earbit.audio.silence import silence_in
 
 
@@ -38,3 +39,23 @@ def test_quiet_sound_and_channels_that_differ_are_no_silence(tmp_path, tone):
     assert said_of(tmp_path / "x.wav", 1e-4 * tone, subtype="FLOAT") is None
     assert said_of(tmp_path / "x.wav", np.stack([tone, -0.9 * tone], axis=1)) is None
     assert said_of(tmp_path / "x.wav", np.stack([tone, 0 * tone], axis=1)) is None
+
+
+@pytest.mark.parametrize("channel", [-1, 0, 1])
+def test_a_quiet_part_of_a_loud_file_is_compared_with_itself(tmp_path, tone, channel):
+    quiet = np.stack([5e-4 * tone, 5e-4 * tone], axis=1)
+    soundfile.write(tmp_path / "x.wav", np.concatenate([quiet, quiet * 1_800]), RATE_HZ)
+    place = Place(n_frames=len(quiet), channel=channel)
+    waveform = read_place(tmp_path / "x.wav", place)
+    assert 0 < np.abs(waveform).max() < 1e-3
+    assert silence_in(tmp_path / "x.wav", waveform, place) is None
+
+
+def test_one_of_two_channels_that_cancel_is_compared_with_itself(tmp_path):
+    samples = np.zeros((800, 2))
+    samples[:, 1] = 0.5
+    soundfile.write(tmp_path / "x.wav", samples, RATE_HZ)
+    assert "channels cancel" in silence_in(tmp_path / "x.wav", np.zeros(800))
+    first = Place(channel=0)
+    reason = silence_in(tmp_path / "x.wav", read_place(tmp_path / "x.wav", first), first)
+    assert reason == "silence: all samples are 0"

@@ -210,13 +210,17 @@ def _mean_of_channels(block: np.ndarray) -> np.ndarray:
     return total
 
 
-def channel_peak(path: Path) -> float:
-    """The largest absolute sample of all channels before averaging; raises DataError as above."""
+def channel_peak(path: Path, place: Place = WHOLE) -> float:
+    """The largest absolute sample of all channels of a part before averaging.
+
+    Raises DataError as above.
+    """
     peak = 0.0
-    with _source(path) as source:
-        for stream in streams(source):
-            for block in stream.blocks():
-                peak = max(peak, float(np.abs(block).max()))
+    with _source(path, place) as source:
+        for stream, first, end in _ranges(source, place):
+            for block in stream.blocks(first, end):
+                wanted = block if place.channel < 0 else block[:, place.channel]
+                peak = max(peak, float(np.abs(wanted).max()))
     return peak
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
-import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from earbit.audio.clips import path_of
+from earbit.audio.clips import Clip, clip_of, path_of
 from earbit.audio.corpus import (
     Corpus,
     for_each_waveform,
@@ -22,24 +18,20 @@ from earbit.audio.corpus import (
     say_ignored,
     write_quarantine,
 )
-from earbit.audio.corpus_digest import CorpusDigest
 from earbit.audio.corpus_names import SYNTHETIC
 from earbit.audio.folder import audio_folder
-from earbit.audio.inputs import open_input
 from earbit.audio.label_table import write_manifest
 from earbit.audio.manifest import MANIFEST_NAME
+from earbit.audio.place import shown
 from earbit.audio.quarantine import QUARANTINE_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ
-from earbit.audio.shards import write_shards
+from earbit.audio.shard_folder import SHARDS, check_shard_size, refuse_shards, with_shards
 from earbit.audio.silence import silence_in
-from earbit.errors import ConfigError, DataError, require_range
+from earbit.errors import ConfigError, DataError
 from earbit.files import make_folder, refuse_other_files, writable, write_json
-from earbit.folder_lock import only_process_in
 from earbit.progress import progress, say
 
 REPORT_NAME = "manifest.json"
-SHARDS = "shards"
-"""Folder of shards in the output folder."""
 FILES = {REPORT_NAME, QUARANTINE_NAME, SHARDS}
 """Files that this command writes."""
 UNSPLIT = "none"
@@ -48,7 +40,6 @@ SILENCE_PEAK = 1e-3
 """Peak of silence: 60 dB below full scale."""
 SILENCE_SAMPLES = SAMPLE_RATE_HZ // 10
 CLIPPED_PEAK = 0.9999
-MIN_SHARD_MB = 1.0
 N_SAID = 10
 """Maximum number of silent files that are listed."""
 
@@ -73,13 +64,15 @@ def prepare(
     Every file is decoded, one at a time, to find damaged and silent files.  The report has the
     contents of the corpus, the number of utterances with each label, and the tasks that can use
     labels and splits.  Raises DataError without usable files, and ConfigError if `out_dir` is the
-    folder of the corpus or has other files.
+    folder of the corpus or has other files, or shards that this command did not write.
     """
     check_shard_size(shard_mb)
     report_path = out_dir / REPORT_NAME
     if where != SYNTHETIC:
         _refuse_corpus_as_output(Path(where), out_dir)
     refuse_other_files(out_dir, FILES)
+    if shard_mb is not None:
+        refuse_shards(where, out_dir, REPORT_NAME)
     table = {}
     if labels is not None:
         table["label_table"] = write_manifest(Path(where), labels, report_path)
@@ -101,7 +94,7 @@ def decoded_levels(corpus: Corpus, report_path: Path) -> tuple[Corpus, dict[str,
 
     Prints silent files.  report_path: the file to which the caller writes the levels, for messages.
     """
-    levels = _Levels({cut.id: path_of(cut) for cut in corpus.cuts})
+    levels = _Levels({cut.id: clip_of(cut) for cut in corpus.cuts})
     with progress(f"decoding {corpus.name}", len(corpus.cuts)) as advance:
         corpus = for_each_waveform(corpus, levels.add, advance)
     levels.say_silent(report_path)
@@ -110,57 +103,6 @@ def decoded_levels(corpus: Corpus, report_path: Path) -> tuple[Corpus, dict[str,
         "silent_files": levels.silent_files,
         "n_clipped": levels.n_clipped,
     }
-
-
-def check_shard_size(shard_mb: float | None) -> None:
-    """Raises ConfigError for a size that makes too many files."""
-    if shard_mb is not None:
-        require_range(MIN_SHARD_MB, math.inf, shards=shard_mb)
-
-
-def with_shards(
-    corpus: Corpus, where: str | Path, out_dir: Path, *, shard_mb: float, resplit: bool = False
-) -> dict[str, Any]:
-    """Writes the clips of a corpus to `out_dir`/shards and returns the part of the report on them.
-
-    corpus: that of `where`, without damaged files.  The folder of the shards is complete or absent,
-    and replaces an earlier one.  Raises DataError if files changed since they were decoded, and
-    ConfigError while another process writes there.
-    """
-    with only_process_in(out_dir):
-        return _with_shards(corpus, where, out_dir, shard_mb, resplit)
-
-
-def _with_shards(
-    corpus: Corpus, where: str | Path, out_dir: Path, shard_mb: float, resplit: bool
-) -> dict[str, Any]:
-    target = out_dir / SHARDS
-    new = out_dir / f".{SHARDS}.{os.getpid()}.tmp"
-    for left in out_dir.glob(f".{SHARDS}.*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)  # of a killed process
-    usable = {cut.id for cut in corpus.cuts}
-    given = (u for u in open_input(where, resplit=resplit).usable([]) if u.id in usable)
-    sizes = []
-    make_folder(new)
-    try:
-        with progress(f"writing shards of {corpus.name}", len(usable)) as advance:
-            n_processes = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
-            for n_clips in write_shards(given, new, shard_mb=shard_mb, n_processes=n_processes):
-                sizes.append(n_clips)
-                advance(n_clips)
-        digest = CorpusDigest()
-        for utterance in open_input(new).usable([]):
-            digest.add(utterance)
-        if sum(sizes) != len(usable):
-            raise DataError(f"{where}: {sum(sizes)} of {len(usable)} clips are left; run it again")
-        shutil.rmtree(target, ignore_errors=True)
-        new.rename(target)
-    except OSError as error:
-        raise DataError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-    about = {"folder": str(target), "n_shards": len(sizes), "digest": digest.hexdigest()}
-    return {"shards": about}
 
 
 def render_prepared(report: Mapping[str, Any], out_dir: Path) -> str:
@@ -227,9 +169,9 @@ def _unlisted(corpus: Corpus) -> list[str]:
 class _Levels:
     """Counts silence in steps of 0.1 s, and files with clipped peaks."""
 
-    def __init__(self, path_of: Mapping[str, Path]) -> None:
+    def __init__(self, clip_of: Mapping[str, Clip]) -> None:
         self.n_silent_samples = self.n_clipped = 0
-        self.path_of = path_of
+        self.clip_of = clip_of
         self.silent_files: list[dict[str, str]] = []
 
     def add(self, cut_id: str, waveform: np.ndarray) -> None:
@@ -240,9 +182,9 @@ class _Levels:
         # Unclipped sound reaches full scale for a single sample, clipped sound for several.
         is_full = size >= CLIPPED_PEAK
         self.n_clipped += bool((is_full[:-2] & is_full[1:-1] & is_full[2:]).any())
-        path = self.path_of[cut_id]
-        if (reason := silence_in(path, waveform)) is not None:
-            self.silent_files.append({"path": str(path), "reason": reason})
+        clip = self.clip_of[cut_id]
+        if (reason := silence_in(clip.path, waveform, clip.place)) is not None:
+            self.silent_files.append({"path": str(shown(clip.path, clip.place)), "reason": reason})
 
     def say_silent(self, report_path: Path) -> None:
         """Prints a line for each silent file, or for the first of many."""

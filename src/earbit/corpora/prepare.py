@@ -15,11 +15,10 @@ from earbit.audio.prepare import (
     REPORT_NAME,
     UNSPLIT,
     Check,
-    check_shard_size,
     decoded_levels,
     look_over,
-    with_shards,
 )
+from earbit.audio.shard_folder import check_shard_size, with_shards
 from earbit.corpora.published import LabelledClip, Part, PublishedCorpus, Trial
 from earbit.corpora.write import complete_or_absent, write_part
 from earbit.errors import ConfigError, DataError
