@@ -88,16 +88,17 @@ def test_ranks_share_the_clips_and_find_the_same_frames_and_labels(tmp_path):
     plan = module.frames_to_fit(clips, rate_hz=100, fraction=1, max_frames=200, seed=3)
     alone, _ = module.sampled(clips, read, source, plan, 39, rank=0, n_ranks=1)
     kmeans, labels, _ = discovered()
+    files = [tmp_path / f"labels-{rank}-of-3-000000.safetensors" for rank in range(3)]
     for rank in range(3):
         frames, counts = module.sampled(clips, read, source, plan, 39, rank=rank, n_ranks=3)
         np.save(tmp_path / f"frames-{rank}.npy", frames)
         np.save(tmp_path / f"counts-{rank}.npy", counts)
         rows = range(rank, len(clips), 3)
         made = labelled_rows(clips, rows, read, source, kmeans, {}, lambda n: None)
-        write_labels(tmp_path / f"labels-{rank}-of-3-000000.safetensors", labels.header, made)
+        write_labels(files[rank], labels.header, made)
     joined = module.joined_frames(tmp_path, 3, len(plan.rows), 39)
     assert joined.tobytes() == alone.tobytes()
-    join(tmp_path, 3, tmp_path / LABELS, labels.header)
+    join([[file] for file in files], tmp_path / LABELS, labels.header)
     assert UnitLabels.load(tmp_path / LABELS).digest == labels.digest
 
 
@@ -126,6 +127,28 @@ def test_an_interrupted_labelling_goes_on_after_its_last_chunk(tmp_path, monkeyp
     assert reads == ["a", "b", "c", "d", "a", "c", "d"]
     label(dataclasses.replace(labels.header, corpus_digest="another"))
     assert reads[7:] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("left", ["ab", "bd", "d"])
+def test_a_corpus_that_shrinks_after_an_interruption_has_no_labels_of_lost_clips(
+    tmp_path, monkeypatch, left
+):
+    monkeypatch.setattr(assign, "CHUNK_CLIPS", 1)
+    kmeans, labels, _ = discovered()
+
+    def label(names, digest):
+        waveforms = {name: WAVEFORMS[name] for name in names}
+        header = dataclasses.replace(labels.header, corpus_digest=digest)
+        clips, read, path = table(waveforms), reading_from(waveforms), tmp_path / LABELS
+        return label_clips(clips, read, mfcc_source(), kmeans, path, header, tmp_path)[0]
+
+    label("abcd", "whole")  # leaves its chunks, as if it were interrupted before they are joined
+    (tmp_path / "labels-0-of-2-000000.safetensors").write_text("of two ranks")
+    found = label(left, "smaller")
+    assert "".join(found.by_id) == left
+    for name in left:
+        np.testing.assert_array_equal(found.by_id[name], labels.by_id[name])
+    assert len(list(tmp_path.glob("labels-*"))) == len(left)
 
 
 @pytest.mark.parametrize("in_workers", [True, False])

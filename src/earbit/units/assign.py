@@ -39,17 +39,18 @@ def label_clips(
     """Writes the nearest centre of every frame to `path`; returns labels and unreadable clips.
 
     parts: an existing folder for labels of each rank.  Those that an interrupted call left there
-    are taken if their header, and so corpus and k-means model, is the same; unreadable clips are
-    tried again.  The reason is given for each id of an unreadable clip.  Raises DataError if no
-    clip is readable.
+    are taken if their header, and so corpus and k-means model, is the same, and removed if not;
+    unreadable clips are tried again.  The reason is given for each id of an unreadable clip.
+    Raises DataError if no clip is readable.
     """
     rank, n_ranks = distributed.rank(), distributed.n_ranks()
     reasons: dict[str, str] = {}
     rows = range(rank, len(clips), n_ranks)
+    files_of = [_chunk_files(parts, of_rank, n_ranks, len(clips)) for of_rank in range(n_ranks)]
+    distributed.first(lambda: _remove_others(parts, set(chain.from_iterable(files_of))))
     with progress(f"units of {source.name}", len(rows)) as advance:
-        for number, start in enumerate(range(0, len(rows), CHUNK_CLIPS)):
-            chunk = rows[start : start + CHUNK_CLIPS]
-            file = parts / f"labels-{rank}-of-{n_ranks}-{number:06}.safetensors"
+        for number, file in enumerate(files_of[rank]):
+            chunk = rows[number * CHUNK_CLIPS : (number + 1) * CHUNK_CLIPS]
             known = _known(file, header, {clips.ids[row] for row in chunk})
             left = [row for row in chunk if clips.ids[row] not in known]
             advance(len(chunk) - len(left))
@@ -63,7 +64,7 @@ def label_clips(
         reasons |= others
     if len(reasons) == len(clips):
         raise none_readable(reasons)
-    distributed.first(lambda: join(parts, n_ranks, path, header))
+    distributed.first(lambda: join(files_of, path, header))
     return UnitLabels.load(path), reasons
 
 
@@ -95,11 +96,31 @@ def labelled_rows(
         advance(1)
 
 
-def join(parts: Path, n_ranks: int, path: Path, header: LabelHeader) -> None:
-    """Joins the labels of all ranks, in the order of the ids."""
-    ranks = [sorted(parts.glob(f"labels-{rank}-of-{n_ranks}-*")) for rank in range(n_ranks)]
-    rows = [chain.from_iterable(UnitLabels.load(f).in_order() for f in files) for files in ranks]
+def join(files_of: Sequence[Sequence[Path]], path: Path, header: LabelHeader) -> None:
+    """Joins the labels of all ranks, in the order of the ids.
+
+    files_of: the chunks of each rank; a chunk without a readable clip has no file.
+    """
+    rows = [
+        chain.from_iterable(UnitLabels.load(file).in_order() for file in files if file.exists())
+        for files in files_of
+    ]
     write_labels(path, header, heapq.merge(*rows, key=_id))
+
+
+def _chunk_files(parts: Path, rank: int, n_ranks: int, n_clips: int) -> list[Path]:
+    """The files of the chunks of a rank, whether or not they exist."""
+    n_chunks = -(-len(range(rank, n_clips, n_ranks)) // CHUNK_CLIPS)
+    return [
+        parts / f"labels-{rank}-of-{n_ranks}-{number:06}.safetensors" for number in range(n_chunks)
+    ]
+
+
+def _remove_others(parts: Path, files: Collection[Path]) -> None:
+    """Removes chunks of an interrupted call with more clips or another number of ranks."""
+    for path in parts.glob("labels-*.safetensors"):
+        if path not in files:
+            path.unlink()
 
 
 def _known(file: Path, header: LabelHeader, ids: Collection[str]) -> dict[str, NDArray[Any]]:
