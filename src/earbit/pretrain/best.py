@@ -18,7 +18,7 @@ from typing import Any
 from earbit.distributed import first
 from earbit.errors import DataError
 from earbit.files import flush
-from earbit.pretrain.checkpoint import damaged, figures_in, steps_done
+from earbit.pretrain.checkpoint import figures_in, steps_done, unreadable
 
 BEST = "best"
 VALIDATED = "valid_loss"
@@ -101,5 +101,5 @@ def best_figures(folder: Path) -> dict[str, float] | None:
         except FileNotFoundError:
             continue
         except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise damaged(folder / name, error) from error
+            raise unreadable(folder / name, error) from error
     return None

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from earbit.distributed import exchange, first, n_ranks
-from earbit.errors import ConfigError, DataError, FormatError
+from earbit.errors import ConfigError, DataError, EarbitError, FormatError
 from earbit.files import flush
 from earbit.pretrain.continuation import continued, why_not_continued
 from earbit.pretrain.sharded import kept_by_first, load_into, shared_out
@@ -119,7 +119,7 @@ def load_newest(
     """Restores the newest checkpoint into model and optimiser; returns None without a checkpoint.
 
     Raises ConfigError if its run has another description or the ranks see different checkpoints,
-    and FormatError if it is damaged.
+    FormatError if it is damaged, and DataError if the disk cannot be read.
     """
     newest = _newest(folder)
     names = [None if name is None else str(name) for name in exchange(newest and newest.name)]
@@ -137,8 +137,10 @@ def load_newest(
         if scaler is not None and scaler.is_enabled():
             scaler.load_state_dict(state["scaler"])
         return Position(**state["position"])
+    except torch.OutOfMemoryError:
+        raise
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise damaged(newest, error) from error
+        raise unreadable(newest, error) from error
 
 
 def check_same_run(folder: Path, run: dict[str, Any]) -> None:
@@ -159,7 +161,7 @@ def description_in(folder: Path) -> dict[str, Any] | None:
     try:
         return dict(json.loads((newest / "state.json").read_text(encoding="utf-8"))["run"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged(newest, error) from error
+        raise unreadable(newest, error) from error
 
 
 def steps_done(folder: Path) -> int:
@@ -178,7 +180,7 @@ def figures_in(folder: Path) -> dict[str, float] | None:
         figures = state.get("best")
         return None if figures is None else {str(k): float(v) for k, v in figures.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise damaged(newest, error) from error
+        raise unreadable(newest, error) from error
 
 
 def _newest(folder: Path) -> Path | None:
@@ -202,7 +204,7 @@ def _same_run(
     except ConfigError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(checkpoint, error) from error
+        raise unreadable(checkpoint, error) from error
     if differ is not None:
         because = f" ({reason})" if reason else ""
         raise ConfigError(
@@ -231,9 +233,16 @@ def _check_micro_batches(
         )
 
 
-def damaged(checkpoint: Path, error: Exception) -> FormatError:
-    """The error about a checkpoint that cannot be read."""
-    return FormatError(f"{checkpoint}: damaged checkpoint ({error}); delete this folder")
+def unreadable(checkpoint: Path, error: Exception) -> EarbitError:
+    """The error about a checkpoint that cannot be read now, or that is damaged."""
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        return DataError(
+            f"{checkpoint}: cannot be read ({error.strerror or error}); start the same command "
+            "again when it can"
+        )
+    return FormatError(
+        f"{checkpoint}: damaged checkpoint ({error}); move this folder out of {checkpoint.parent}"
+    )
 
 
 def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
