@@ -17,3 +17,14 @@ def end_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(KILLED_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def is_alive(process_id: int) -> bool:
+    """Whether a process of this machine runs, as far as this user can tell."""
+    try:
+        os.kill(process_id, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass  # a process of another user, or not a process id: kept
+    return True

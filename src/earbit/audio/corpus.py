@@ -222,14 +222,15 @@ def say_unusable(corpus: Opened, hint: str = "") -> None:
         say(f"  {_with_path(corpus.root, rejected)}")
 
 
-def write_quarantine(corpus: Opened, out_dir: Path) -> None:
+def write_quarantine(corpus: Opened, out_dir: Path, final: Path | None = None) -> None:
     """Lists unusable files in quarantine.jsonl, and prints their number and the first few.
 
-    Replaces files that an earlier start listed, which may have been repaired; clips that a training
-    added stay.  Writes no file if all are usable.
+    final: the folder that `out_dir` is renamed to, for the message.  Replaces files that an
+    earlier start listed, which may have been repaired; clips that a training added stay.  Writes no
+    file if all are usable.
     """
     replace_entries(out_dir, map(dataclasses.asdict, corpus.quarantine), with_id=False)
-    say_unusable(corpus, f", see {out_dir / QUARANTINE_NAME}")
+    say_unusable(corpus, f", see {(final or out_dir) / QUARANTINE_NAME}")
 
 
 def add_to_quarantine(corpus: Opened, out_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,25 +91,29 @@ def prepare_published(
         for content in contents:
             folder = new / content.part.name
             write_part(folder, audio_root, content.clips, n_samples_of, content.trials)
-        new.rename(out_dir.resolve())
-        for content in contents:
-            folder = out_dir / content.part.name
             written = _written(folder, content, decoded)
-            write_quarantine(replace(decoded, quarantine=written.quarantine), folder)
+            listed = replace(decoded, quarantine=written.quarantine)
+            write_quarantine(listed, folder, out_dir / content.part.name)
             about = _about(corpus, audio_root, content, n_samples_of)
             seen = {**look_over(written, tasks), **levels, "published": about}
             if shard_mb is not None:
                 seen |= with_shards(written, folder, folder, shard_mb=shard_mb)
-            reports[content.part.name] = writable(seen)
+            reports[content.part.name] = _with_place(writable(seen), new, out_dir)
             write_json(folder / REPORT_NAME, reports[content.part.name])
         if set(reports) != {""}:
-            write_json(out_dir / REPORT_NAME, {"corpus": corpus.name, "parts": reports})
+            write_json(new / REPORT_NAME, {"corpus": corpus.name, "parts": reports})
     for name, report in reports.items():
         say(f"{' '.join(filter(None, (corpus.title, name)))}: {_said(report['published'])}")
         reasons = report["tasks_without_labels"]
         for task in (task for task in report["published"]["for_tasks"] if task in reasons):
             say(f"{task} cannot use it: {reasons[task]}")
     return reports.get("") or {"corpus": corpus.name, "parts": reports}
+
+
+def _with_place(value: Any, new: Path, out_dir: Path) -> Any:
+    """A JSON value in whose texts the temporary folder has the name that it is renamed to."""
+    old = json.dumps(name_of(new))[1:-1]
+    return json.loads(json.dumps(value).replace(old, json.dumps(name_of(out_dir))[1:-1]))
 
 
 def _refuse_place(out_dir: Path, audio_root: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import glob
 import json
 import os
+import platform
 import shutil
 import wave
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earbit.audio.child_process import is_alive
 from earbit.audio.decode import read_audio
 from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ
@@ -36,25 +39,30 @@ MAX_PEAK = 0.99
 
 @contextmanager
 def complete_or_absent(out_dir: Path) -> Iterator[Path]:
-    """Yields a new folder beside `out_dir`, to be renamed to it; removes both if the work fails.
+    """Yields a new folder beside `out_dir`, which is renamed to it, or removed if the work fails.
 
-    out_dir: a folder that is empty or does not exist.  Raises DataError where it cannot be written.
+    out_dir: a folder that is empty or does not exist.  Removes such folders of killed processes of
+    this machine.  Raises DataError where it cannot be written.
     """
     target = out_dir.resolve()
-    new = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    prefix = f".{target.name}.{platform.node()}."
+    new = target.with_name(f"{prefix}{os.getpid()}.tmp")
     with none_left_empty(target.parent):
         make_folder(target.parent)
-        shutil.rmtree(new, ignore_errors=True)  # of a killed process with the same number
+        for left in target.parent.glob(f"{glob.escape(prefix)}*.tmp"):
+            number = left.name.removeprefix(prefix).removesuffix(".tmp")
+            if left == new or (number.isdecimal() and not is_alive(int(number))):
+                shutil.rmtree(left, ignore_errors=True)
         make_folder(new)
         try:
             yield new
-        except BaseException as error:
-            shutil.rmtree(new if new.exists() else target, ignore_errors=True)
-            if isinstance(error, OSError):
-                raise DataError(
-                    f"{out_dir}: cannot be written ({error.strerror}); give another output folder"
-                ) from error
-            raise
+            new.rename(target)
+        except OSError as error:
+            raise DataError(
+                f"{out_dir}: cannot be written ({error.strerror}); give another output folder"
+            ) from error
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def write_part(

@@ -17,6 +17,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from earbit.audio.child_process import is_alive
 from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.synthetic.contents import Contents, SyntheticConfig, lines_of
 from earbit.audio.synthetic.espeak import Espeak
@@ -83,18 +84,8 @@ def _remove_left_behind(cache: Path) -> None:
     prefix = f".{platform.node()}."
     for folder in cache.glob(".synthetic-*"):
         _, found, process_id = folder.name.rpartition(prefix)
-        if found and process_id.isdecimal() and not _is_alive(int(process_id)):
+        if found and process_id.isdecimal() and not is_alive(int(process_id)):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)  # sends nothing
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass  # a process of another user, or not a process id: kept
-    return True
 
 
 def cache_folder() -> Path:
