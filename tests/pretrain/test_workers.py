@@ -13,16 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from earbit.audio.clips import Clip, ClipTable, reading_from
+from earbit.audio.clips import Clip, ClipTable, read_clip, reading_from
 from earbit.audio.corpus import write_quarantine
 from earbit.audio.manifest import Rejected
 from earbit.audio.training_corpus import TrainingCorpus
 from earbit.audio.workers import made_ahead
 from earbit.errors import DataError
 from earbit.pretrain.checkpoint import Position
-from earbit.pretrain.data import MicroBatch, updates_of
+from earbit.pretrain.data import MicroBatch, micro_batch, updates_of
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.pretrain.reading import kept_in_memory, n_workers_for, record_unreadable
@@ -170,6 +171,29 @@ def test_a_small_corpus_is_read_once_and_kept():
     for machine in (Machine(keep_in_memory_gb=0.999 * n_bytes / 1e9), Machine(workers=2)):
         assert kept_in_memory(data, machine) is data
     assert n_workers_for(data, Machine(workers=2)) == 2
+
+
+def test_kept_clips_train_on_the_same_crops_of_a_file_that_is_damaged_at_its_end(tmp_path):
+    sound = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
+    sound[-1] = np.nan
+    soundfile.write(tmp_path / "x.wav", sound, 16_000, subtype="FLOAT")
+    clips = ClipTable([Clip("x", tmp_path / "x.wav", 16_000)])
+    data = TrainingData(clips, ClipTable([]), read_clip, "digest")
+    kept = kept_in_memory(data, Machine())
+    assert kept is not data
+    config = dataclasses.replace(CONFIG, crop_s=0.5)
+    crops = [
+        [micro_batch(d, config, [0], number, needs_units=False) for number in range(1, 5)]
+        for d in (data, kept)
+    ]
+    assert [batch.ids for batch in crops[0]] == [("x",)] * 4
+    for one, other in zip(*crops, strict=True):
+        assert torch.equal(one.waveforms, other.waveforms)
+    for read in (data.read, kept.read):
+        with pytest.raises(DataError, match="sample 15999 .* is NaN"):
+            read(clips[0], 8_000, 8_000)
+        with pytest.raises(DataError, match="NaN"):
+            read(clips[0])
 
 
 def test_the_number_of_workers_leaves_a_core_to_each_rank(monkeypatch):

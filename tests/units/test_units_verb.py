@@ -15,7 +15,7 @@ from earbit.cli.pretraining import units as command
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.pretrain.unit_verb import Clustered, units_of
 from earbit.units.discover import LABELS, UnitConfig
-from earbit.units.labelled import copy_units, labelled, open_training_corpus
+from earbit.units.labelled import copy_units, labelled, open_training_corpus, training_data
 from earbit.units.labels import UnitLabels
 from earbit.units.quarantine import lost_ids
 from earbit.units.verb import units, units_of_labels
@@ -75,6 +75,19 @@ def test_units_of_other_parameters_are_refused_before_audio_is_read(
     with pytest.raises(ConfigError, match=f"{difference}; give another --out"):
         run(corpus, out, **options)
     assert contents(out) == before
+
+
+def test_the_default_fraction_is_compared_with_that_of_the_units(corpus, tmp_path):
+    out = tmp_path / "units"
+    run(corpus, out, fraction=0.5)
+    before = contents(out)
+    with pytest.raises(ConfigError, match=r"holds units with fraction=0.5, requested: 1; give"):
+        run(corpus, out)
+    opened = open_training_corpus(str(corpus))
+    with pytest.raises(ConfigError, match=r"holds units with fraction=0.5, requested: 1; give"):
+        training_data(str(corpus), opened, out, UnitConfig(n_units=4))
+    assert contents(out) == before
+    assert run(corpus, out, fraction=0.5) == json.loads(before["units.json"])
 
 
 def test_units_of_another_feature_are_refused(corpus, tmp_path):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from earbit.audio.clips import Clip, ClipTable, ReadClip
 from earbit.audio.quarantine import QUARANTINE_NAME, append_entries, clip_entries
 from earbit.audio.workers import auto_workers
+from earbit.errors import DataError
 from earbit.pretrain.data import MicroBatch
 from earbit.pretrain.machine import Machine
 from earbit.progress import say_always
@@ -21,19 +22,29 @@ BYTES_PER_SAMPLE = 4
 
 
 class KeptInMemory:
-    """Keeps every clip in memory after it is decoded for the first time."""
+    """Keeps every clip in memory after it is decoded for the first time.
+
+    A crop of a clip that is damaged elsewhere is read from its file, so that what is trained on
+    does not depend on whether clips are kept.
+    """
 
     def __init__(self, read: ReadClip) -> None:
         self._read = read
         self._waveforms: dict[str, NDArray[np.float32]] = {}
+        self._damaged: set[str] = set()
 
     def __call__(
         self, clip: Clip, start: int = 0, n_samples: int | None = None
     ) -> NDArray[np.float32]:
         """Reads like the reader that it wraps."""
         waveform = self._waveforms.get(clip.id)
+        if waveform is None and clip.id not in self._damaged:
+            try:
+                waveform = self._waveforms[clip.id] = self._read(clip)
+            except DataError:
+                self._damaged.add(clip.id)
         if waveform is None:
-            waveform = self._waveforms[clip.id] = self._read(clip)
+            return self._read(clip, start, n_samples)
         return waveform if n_samples is None else waveform[start : start + n_samples]
 
 

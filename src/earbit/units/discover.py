@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,14 @@ class UnitConfig:
         require_range(-1, 1024, workers=self.workers)
 
 
+def with_fraction(config: UnitConfig, source: FeatureSource, train: ClipTable) -> UnitConfig:
+    """The settings with the fraction that None stands for."""
+    if config.fraction is not None:
+        return config
+    is_large = source.name != "mfcc" and train.duration_s >= LARGE_S
+    return replace(config, fraction=LARGE_FRACTION if is_large else 1.0)
+
+
 def discover_units(
     train: ClipTable,
     others: ClipTable,
@@ -91,10 +99,8 @@ def discover_units(
     every = ClipTable(chain(train, others))
     if source.require is not None:
         source.require(every)
-    fraction = config.fraction
-    if fraction is None:
-        is_large = source.name != "mfcc" and train.duration_s >= LARGE_S
-        fraction = LARGE_FRACTION if is_large else 1.0
+    fraction = with_fraction(config, source, train).fraction
+    assert fraction is not None
     fit = {
         "feature": source.name,
         "layer": source.layer,

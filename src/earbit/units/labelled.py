@@ -21,7 +21,15 @@ from earbit.audio.training_corpus import TrainingCorpus, open_clips
 from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import make_folder, write_whole
 from earbit.progress import say
-from earbit.units.discover import KMEANS, LABELS, REPORT, Alignment, UnitConfig, discover_units
+from earbit.units.discover import (
+    KMEANS,
+    LABELS,
+    REPORT,
+    Alignment,
+    UnitConfig,
+    discover_units,
+    with_fraction,
+)
 from earbit.units.labels import UnitLabels, check_all_used, check_labels
 from earbit.units.quarantine import lost_ids
 from earbit.units.sources import FeatureSource, mfcc_source
@@ -72,7 +80,7 @@ def training_data(
     if not distributed.first((units_dir / LABELS).exists):
         discover(where, corpus, units_dir, config, source)
     labels = UnitLabels.load(units_dir / LABELS)
-    check_parameters(units_dir, labels, config, source)
+    check_parameters(units_dir, labels, with_fraction(config, source, corpus.train), source)
     return labelled(corpus, labels, lost_ids(units_dir))
 
 
@@ -118,7 +126,10 @@ def described(report: Mapping[str, Any]) -> str:
 def check_parameters(
     units_dir: Path, labels: UnitLabels, config: UnitConfig, source: FeatureSource
 ) -> None:
-    """Raises ConfigError if the units in a folder are of another feature, number or seed."""
+    """Raises ConfigError if the units in a folder are of another feature, number or seed.
+
+    The fraction is compared if it is given; `with_fraction` resolves its default.
+    """
     there, here = labels.header, source
     if there.feature != here.name:
         raise ConfigError(

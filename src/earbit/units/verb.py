@@ -15,7 +15,7 @@ from earbit.distributed import first, only_run_in
 from earbit.errors import ConfigError
 from earbit.files import refuse_other_files
 from earbit.progress import say
-from earbit.units.discover import KMEANS, LABELS, REPORT, UnitConfig
+from earbit.units.discover import KMEANS, LABELS, REPORT, UnitConfig, with_fraction
 from earbit.units.given import file_digest, take_labels
 from earbit.units.labelled import (
     check_parameters,
@@ -43,12 +43,13 @@ def units(
 
     source: features, by default MFCC.  opened: the corpus, by default without `resplit`.  Raises
     ConfigError, and changes no file, if `out_dir` holds other files, or units of another corpus,
-    number, seed or feature.
+    number, seed, feature or fraction.
     """
     source = source or mfcc_source()
 
-    def check(labels: UnitLabels) -> None:
-        check_parameters(out_dir, labels, config, source)
+    def check(labels: UnitLabels, corpus: TrainingCorpus | None) -> None:
+        asked = config if corpus is None else with_fraction(config, source, corpus.train)
+        check_parameters(out_dir, labels, asked, source)
 
     def make(corpus: TrainingCorpus) -> dict[str, Any]:
         return discover(where, corpus, out_dir, config, source)
@@ -70,7 +71,7 @@ def units_of_labels(
     Raises the errors of `take_labels`, and those of `units` about `out_dir`.
     """
 
-    def check(labels: UnitLabels) -> None:
+    def check(labels: UnitLabels, corpus: TrainingCorpus | None) -> None:
         if labels.header.feature != GIVEN:
             raise ConfigError(
                 f"{out_dir}: holds units of the feature {labels.header.feature}, requested: "
@@ -106,7 +107,7 @@ def units_of_labels(
 
 def _units_by(
     make: Callable[[TrainingCorpus], dict[str, Any]],
-    check: Callable[[UnitLabels], None],
+    check: Callable[[UnitLabels, TrainingCorpus | None], None],
     opened: Opened,
     out_dir: Path,
 ) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def _units_by(
     # Rank 0 decides: a shared disk may show the others an older state.
     labels = UnitLabels.load(out_dir / LABELS) if first((out_dir / LABELS).exists) else None
     if labels is not None:
-        check(labels)
+        check(labels, None)  # before the corpus is opened
     with only_run_in(out_dir):
         corpus = opened()
         if labels is None:
@@ -125,6 +126,7 @@ def _units_by(
                 f"{out_dir}: holds units of another corpus ({labels.corpus_digest[:12]}), this one "
                 f"is {corpus.digest[:12]}, or --resplit differs; give another --out"
             )
+        check(labels, corpus)
     say(f"{out_dir}: holds these units already; they are kept")
     report: dict[str, Any] = json.loads((out_dir / REPORT).read_text(encoding="utf-8"))
     return report
