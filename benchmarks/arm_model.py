@@ -19,7 +19,8 @@ MIN_VERSION = 17
 N_ITERATIONS = 200
 TARGET = ("-mtriple=aarch64", "-mattr=+dotprod")
 LABEL = re.compile(r"([\w.$]+):")
-BRANCH = re.compile(r"\s+(?:b\.?(?:eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le|any)|cbn?z|tbn?z)\b")
+BRANCH = re.compile(r"\s+(b|bl|br|blr|ret|b\.?(?!it|if|ic|sl)[a-z]{2}|cbn?z|tbn?z)\s")
+"""GCC writes `bne` for `b.ne`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,20 +32,42 @@ class Cpu:
     decodes: int
     """Instructions per cycle at most; LLVM's model of the Neoverse N1 has no such limit."""
     ghz: float
+    isa: str
     board: str
 
 
 CPUS = (
-    Cpu(name="Cortex-A76", model="neoverse-n1", decodes=4, ghz=2.4, board="Raspberry Pi 5"),
-    Cpu(name="Cortex-A72", model="cortex-a72", decodes=3, ghz=1.8, board="Raspberry Pi 4"),
-    Cpu(name="Cortex-A55", model="cortex-a55", decodes=2, ghz=1.8, board="in-order cores of phones"),
+    Cpu(
+        name="Cortex-A76",
+        model="neoverse-n1",
+        decodes=4,
+        ghz=2.4,
+        isa="dotprod",
+        board="Raspberry Pi 5",
+    ),
+    Cpu(
+        name="Cortex-A72",
+        model="cortex-a72",
+        decodes=3,
+        ghz=1.8,
+        isa="neon",
+        board="Raspberry Pi 4",
+    ),
+    Cpu(
+        name="Cortex-A55",
+        model="cortex-a55",
+        decodes=2,
+        ghz=1.8,
+        isa="dotprod",
+        board="small cores of phones, in order",
+    ),
 )
 """A Cortex-A76 has the pipelines of a Neoverse N1.  LLVM's own `cortex-a76` is a Cortex-A57."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """An innermost loop: the function that it is in, and its instructions."""
+    """A loop: the function that it is in, and its instructions."""
 
     function: str
     instructions: tuple[str, ...]
@@ -54,23 +77,20 @@ class Loop:
 
 
 def loops_of(assembly: str) -> Iterator[Loop]:
-    """Finds innermost loops: from the target of a branch backwards to the branch."""
-    function = ""
+    """Finds the loops without another branch in them: from a label to a branch back to it."""
+    function = label = ""
     lines: list[str] = []
-    starts: dict[str, int] = {}
-    last_start = 0  # of the loop that ended last: one that starts before contains it
     for line in assembly.splitlines():
-        label = LABEL.match(line)
-        if label and label[1].startswith("."):
-            starts[label[1]] = len(lines)
-        elif label:
-            function, lines, starts, last_start = label[1], [], {}, 0
+        found = LABEL.match(line)
+        if found:
+            label, lines = found[1], []
+            function = function if label.startswith(".") else label
         elif re.match(r"\s+[a-z]", line):
             lines.append(line)
-            start = starts.get(line.split()[-1], -1) if BRANCH.match(line) else -1
-            if start >= last_start:
-                yield Loop(function, tuple(lines[start:]))
-                last_start = len(lines)
+            if BRANCH.match(line + " "):
+                if line.split()[-1] == label:
+                    yield Loop(function, tuple(lines))
+                label = ""
 
 
 def busiest(loops: Sequence[Loop], pattern: str, function: str = "") -> Loop:
@@ -95,12 +115,17 @@ def mca() -> str:
 
 def cycles(blocks: Sequence[Sequence[str]], cpu: Cpu) -> list[float]:
     """Cycles of one iteration of each block of instructions, when it runs again and again."""
-    return [max(s["TotalCycles"] / N_ITERATIONS, len(b) / cpu.decodes) for s, b in _run(blocks, cpu)]
+    return [
+        max(s["TotalCycles"] / N_ITERATIONS, len(b) / cpu.decodes) for s, b in _run(blocks, cpu)
+    ]
 
 
 def least_cycles(blocks: Sequence[Sequence[str]], cpu: Cpu) -> list[float]:
     """The same if no instruction waited for another's result: the bound of the pipelines."""
-    return [max(s["BlockRThroughput"], len(b) / cpu.decodes) for s, b in _run(blocks, cpu)]
+    return [
+        max(summary["BlockRThroughput"], len(block) / cpu.decodes)
+        for summary, block in _run(blocks, cpu)
+    ]
 
 
 def _run(
