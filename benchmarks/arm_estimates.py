@@ -6,7 +6,8 @@ Kernels: the innermost loop of each, compiled as in a release, in the model of l
 least cycles of the instructions that its products need (`ceiling`).  Programs (`keywords-w1a1` if
 none is named): qemu counts how often each block of instructions runs, and a block costs what the
 model says of it in a loop.  A run of a clip of 0.1 s is subtracted: loading, and at most 2 % of
-the work.  Caches, mispredicted branches and threads are not part of the model.
+the work.  Caches, mispredicted branches and threads are not part of the model.  `--check` does the
+same for x86 with AVX2 (a build of the preset `programs`), where times were measured.
 
 Debian: apt install g++-aarch64-linux-gnu qemu-user llvm-19, and a build of the preset `aarch64`.
 """
@@ -15,12 +16,12 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import report
-from arm_model import CPUS, Loop, busiest, cycles, least_cycles, loops_of, mca
+from arm_model import CHECK, CPUS, Loop, busiest, cycles, least_cycles, loops_of, mca
 from arm_programs import program_row
 from earbit.shipped import program_path
 
@@ -46,6 +47,7 @@ class Hot:
     needs: tuple[str, ...] = ()
     function: str = ""
     flags: tuple[str, ...] = ()
+    isa: str = "neon"
 
 
 HOT = (
@@ -53,7 +55,8 @@ HOT = (
     Hot(file="gemm_i8_4x16_neon", of=r"\bsmlal2?\s", each=4, unit="product",
         needs=("smlal v0.4s, v1.4h, v2.h[0]",)),
     Hot(file="gemm_i8_4x16_dotprod", of=r"\budot\s", each=16, unit="product",
-        needs=("udot v0.4s, v1.16b, v2.4b[0]",), flags=("-march=armv8.2-a+dotprod",)),
+        needs=("udot v0.4s, v1.16b, v2.4b[0]",), flags=("-march=armv8.2-a+dotprod",),
+        isa="dotprod"),
     Hot(file="gemm_f32_8x8_neon", of=r"\bfmla\s.*\.4s", each=4, unit="product",
         needs=("fmla v0.4s, v1.4s, v2.s[0]",)),
     Hot(file="conv_b1_4x64_neon", of=r"\bcnt\s.*16b", each=128, unit="product", needs=COUNT),
@@ -82,18 +85,19 @@ def kernel_rows() -> list[dict[str, Any]]:
     loops = {hot: loop_of(hot) for hot in HOT}
     needs = [hot.needs * loop.count(hot.of) or loop.instructions for hot, loop in loops.items()]
     n_units = [hot.each * loop.count(hot.of) for hot, loop in loops.items()]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"kernel": hot.file, "unit": hot.unit, "n_units": n, "instructions": len(loop.instructions)}
         for (hot, loop), n in zip(loops.items(), n_units, strict=True)
     ]
     for cpu in CPUS:
         taken = cycles([loop.instructions for loop in loops.values()], cpu)
         needed = least_cycles(needs, cpu)
-        for row, n, most, least in zip(rows, n_units, taken, needed, strict=True):
-            row[cpu.name] = {
-                "cycles_per_1000": round(1000 * most / n, 2),
-                "ceiling_per_1000": round(1000 * least / n, 2),
-            }
+        for hot, row, n, most, least in zip(loops, rows, n_units, taken, needed, strict=True):
+            if hot.isa in ("neon", cpu.isa):
+                row[cpu.name] = {
+                    "cycles_per_1000": round(1000 * most / n, 2),
+                    "ceiling_per_1000": round(1000 * least / n, 2),
+                }
     return rows
 
 
@@ -105,17 +109,18 @@ def table(result: dict[str, Any]) -> list[str]:
     for row in result["kernels"]:
         line = f"{row['kernel']:24}{row['unit']:20}"
         for cpu in CPUS:
-            found = row[cpu.name]
-            line += f"{found['cycles_per_1000']:12.2f}{found['ceiling_per_1000']:10.2f}"
+            found = row.get(cpu.name, {})
+            for what in ("cycles_per_1000", "ceiling_per_1000"):
+                line += f"{found.get(what, '-'):>11}"
         lines.append(line)
     for row in result["programs"]:
         lines += ["", f"{row['program']}, {row['seconds']:g} s of audio, one thread"]
-        for cpu in CPUS:
+        for cpu in (cpu for cpu in (*CPUS, CHECK) if cpu.name in row):
             found = row[cpu.name]
             parts = ", ".join(f"{part} {share:.0%}" for part, share in found["parts"].items())
             lines.append(
-                f"  {cpu.name} ({cpu.board}, {cpu.ghz} GHz, {found['isa']}): {found['ms']:,.1f} ms,"
-                f" {found['instructions'] / 1e6:,.0f} M instructions,"
+                f"  {cpu.name} ({cpu.board}, {found['ghz']} GHz, {found['isa']}):"
+                f" {found['ms']:,.1f} ms, {found['instructions'] / 1e6:,.0f} M instructions,"
                 f" {found['cycles'] / 1e6:,.0f} M cycles; {parts}"
             )
     return lines
@@ -125,10 +130,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("programs", nargs="*", default=["keywords-w1a1"], metavar="NAME[=FILE]")
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--check", type=float, metavar="GHZ", help="also for an x86 of this clock")
     parser.add_argument("--json", type=Path, help="write the result there; - is stdout")
     options = parser.parse_args()
     named = [text.partition("=") for text in options.programs]
     programs = {name: program_path(path or name) for name, _, path in named}
+    cpus = CPUS if options.check is None else (*CPUS, replace(CHECK, ghz=options.check))
     tools = {
         "model": report.first_line(mca(), "--version"),
         "compiler": report.first_line(CXX, "--version"),
@@ -137,9 +144,9 @@ def main() -> None:
     result = {
         "machine": report.machine(1) | tools,
         "unit": "estimated cycles of one core by a static model; nothing was measured",
-        "cores": [asdict(cpu) for cpu in CPUS],
+        "cores": [asdict(cpu) for cpu in cpus],
         "kernels": kernel_rows(),
-        "programs": [program_row(name, path, options.seconds) for name, path in programs.items()],
+        "programs": [program_row(*item, options.seconds, cpus) for item in programs.items()],
     }
     report.show(result, table(result), options.json)
 

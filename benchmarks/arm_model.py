@@ -1,4 +1,4 @@
-"""Cycles of ARM instructions by the static model of llvm-mca, and loops of assembly to give it.
+"""Cycles of instructions by the static model of llvm-mca, and loops of assembly to give it.
 
 The model knows latencies and pipelines.  It takes every load as a hit in L1 and every branch as
 predicted.
@@ -17,7 +17,7 @@ MCA = ("llvm-mca", "llvm-mca-21", "llvm-mca-20", "llvm-mca-19", "llvm-mca-18", "
 MIN_VERSION = 17
 """Before it, LLVM models every Cortex-A and Neoverse as a Cortex-A57."""
 N_ITERATIONS = 200
-TARGET = ("-mtriple=aarch64", "-mattr=+dotprod")
+QEMU = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-cpu", "cortex-a76")
 LABEL = re.compile(r"([\w.$]+):")
 BRANCH = re.compile(r"\s+(b|bl|br|blr|ret|b\.?(?!it|if|ic|sl)[a-z]{2}|cbn?z|tbn?z)\s")
 """GCC writes `bne` for `b.ne`."""
@@ -34,6 +34,17 @@ class Cpu:
     ghz: float
     isa: str
     board: str
+    triple: str = "aarch64"
+    features: str = "+dotprod"
+    emulator: tuple[str, ...] = (
+        "qemu-aarch64",
+        "-L",
+        "/usr/aarch64-linux-gnu",
+        "-cpu",
+        "cortex-a76",
+    )
+    preset: str = "aarch64"
+    """Of CMakePresets.json, whose build qemu runs."""
 
 
 CPUS = (
@@ -63,6 +74,19 @@ CPUS = (
     ),
 )
 """A Cortex-A76 has the pipelines of a Neoverse N1.  LLVM's own `cortex-a76` is a Cortex-A57."""
+CHECK = Cpu(
+    name="Zen 3",
+    model="znver3",
+    decodes=6,
+    ghz=3.0,
+    isa="avx2",
+    board="x86, a check of the method",
+    triple="x86_64",
+    features="",
+    emulator=("qemu-x86_64", "-cpu", "Haswell"),
+    preset="programs",
+)
+"""Times of this core were measured (docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +159,9 @@ def _run(
         "\n".join([f"# LLVM-MCA-BEGIN {i}", *block, "# LLVM-MCA-END"])
         for i, block in enumerate(blocks)
     ]
-    command = [mca(), *TARGET, f"-mcpu={cpu.model}", f"-iterations={N_ITERATIONS}", "--json",
-               "-skip-unsupported-instructions=any", "-resource-pressure=false",
-               "-instruction-info=false"]  # fmt: skip
+    command = [mca(), f"-mtriple={cpu.triple}", f"-mattr={cpu.features}", f"-mcpu={cpu.model}",
+               f"-iterations={N_ITERATIONS}", "--json", "-skip-unsupported-instructions=any",
+               "-resource-pressure=false", "-instruction-info=false"]  # fmt: skip
     done = subprocess.run(
         command, input="\n".join(regions) + "\n", capture_output=True, text=True, check=True
     )
