@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 MCA = ("llvm-mca", "llvm-mca-21", "llvm-mca-20", "llvm-mca-19", "llvm-mca-18", "llvm-mca-17")
 MIN_VERSION = 17
@@ -125,6 +126,7 @@ def busiest(loops: Sequence[Loop], pattern: str, function: str = "") -> Loop:
     return max(found, key=lambda loop: loop.count(pattern))
 
 
+@cache
 def mca() -> str:
     """The newest enough llvm-mca; SystemExit without one."""
     for name in MCA:
