@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import wave
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -51,9 +51,10 @@ def program_row(name: str, program: Path, seconds: float, cpus: Sequence[Cpu]) -
         cycles_of = dict(zip(hot, cycles([texts[block] for block in hot], cpu), strict=True))
         n_hot = sum(runs[block] * block.n_instructions for block in hot)
         n_cycles = sum(runs[block] * n for block, n in cycles_of.items())
-        parts: Counter[str] = Counter()
+        parts: dict[str, float] = defaultdict(float)
         for block, n in cycles_of.items():
             parts[source_of(block, cpu)] += runs[block] * n / n_cycles
+        largest = sorted(parts.items(), key=lambda part: -part[1])[:10]
         total = n_cycles * n_instructions / n_hot
         row[cpu.name] = {
             "isa": cpu.isa,
@@ -61,7 +62,7 @@ def program_row(name: str, program: Path, seconds: float, cpus: Sequence[Cpu]) -
             "instructions": n_instructions,
             "cycles": round(total),
             "ms": round(total / cpu.ghz / 1e6, 2),
-            "parts": {part: round(share, 4) for part, share in parts.most_common(10)},
+            "parts": {part: round(share, 4) for part, share in largest},
         }
     return row
 
@@ -85,7 +86,7 @@ def run(program: Path, seconds: float, cpu: Cpu, plugin: Path) -> Runs:
         file.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
         file.writeframes(noise.astype("<i2").tobytes())
     features = HERE.parent / "build" / cpu.preset / "tests" / "csrc" / "features"
-    command = [*cpu.emulator, "-E", f"EARBIT_ISA={cpu.isa}",
+    command: list[str | Path] = [*cpu.emulator, "-E", f"EARBIT_ISA={cpu.isa}",
                "-plugin", f"file={plugin},out={out}", features, program, wav]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
     runs: Runs = Counter()
