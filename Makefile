@@ -72,7 +72,7 @@ test-slow: .venv/.dev
 
 # On emulated CPUs; Debian: apt install qemu-user g++-aarch64-linux-gnu.
 test-arm: .venv/.dev
-	$(PY) -m pytest -m arm tests/runtime/test_other_cpus.py tests/runtime/test_instruction_sets.py
+	$(PY) -m pytest -m arm tests/runtime/test_other_cpus.py tests/runtime/test_instruction_sets.py tests/bench/test_arm_estimates.py
 
 test-old-cpu: .venv/.dev
 	$(PY) -m pytest -m old_cpu tests/runtime/test_other_cpus.py tests/runtime/test_instruction_sets.py

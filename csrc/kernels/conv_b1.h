@@ -1,7 +1,7 @@
 // Binary convolution over time with few channels or outputs per group, whose lanes are frames.
 //
 // A product of panels (gemm_b1.h) would fill words and lanes badly: 9 channels use 9 bits of a word
-// and 9 outputs 9 lanes.  Here a plane holds four channels of all frames, a byte per frame, so a
+// and 9 outputs 9 lanes.  Here a plane holds a few channels of all frames, a byte per frame, so a
 // tap of a window is the plane from one frame later on.
 #pragma once
 
@@ -21,9 +21,10 @@ constexpr int kConvMostBits = 0xffff;  // of a window: counts have 16 bits
 struct ConvB1Kernel {
   const char* name;
   Isa isa;
+  int plane_bits;  // channels of a plane: 4 or 8
 
-  // Byte t of plane q, planes[q * stride + t], for n_planes planes of four channels: those channels
-  // of frame t, for n_frames frames of n_words words, then zeros up to a multiple of kConvFrames.
+  // Byte t of plane q, planes[q * stride + t], for n_planes planes: the channels of the plane in
+  // frame t, for n_frames frames of n_words words, then zeros up to a multiple of kConvFrames.
   void (*split)(const uint64_t* x, int64_t n_frames, int n_words, int n_planes, uint8_t* planes,
                 ptrdiff_t stride);
 

@@ -8,6 +8,8 @@ extern const ExpKernels kExpScalar;
 #if defined(__x86_64__)
 extern const ExpKernels kExpAvx2;
 extern const ExpKernels kExpAvx512bw;
+#elif defined(__aarch64__)
+extern const ExpKernels kExpNeon;
 #endif
 
 const std::vector<const ExpKernels*>& all_exp_kernels() {
@@ -17,6 +19,8 @@ const std::vector<const ExpKernels*>& all_exp_kernels() {
 #if defined(__x86_64__)
       &kExpAvx2,
       &kExpAvx512bw,
+#elif defined(__aarch64__)
+      &kExpNeon,
 #endif
   };
   return sets;

@@ -1,5 +1,6 @@
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels/exp.h"
 
@@ -7,6 +8,7 @@ namespace earbit {
 namespace {
 
 constexpr int kVectorLanes = 16;
+constexpr int kAtOnce = 1;
 
 #include "kernels/exp_loops.h"
 

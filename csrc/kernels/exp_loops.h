@@ -1,5 +1,6 @@
 // Loops of exp.h in vectors of kVectorLanes floats.  The file of each instruction set defines
-// kVectorLanes, includes them in its anonymous namespace and is compiled with its own flags.
+// kVectorLanes and kAtOnce (how many vectors of `gate` and `most` hide each other's latency),
+// includes them in its anonymous namespace and is compiled with its own flags.
 
 typedef float Floats __attribute__((vector_size(4 * kVectorLanes)));
 typedef int32_t Counts __attribute__((vector_size(4 * kVectorLanes)));
@@ -78,9 +79,16 @@ inline Floats gated(Floats x, Floats by) {
 
 inline void gate(const float* x, const float* by, float* y, int64_t n) {
   int64_t i = 0;
-  for (; i + kVectorLanes <= n; i += kVectorLanes) {
-    store(gated(floats_at(x + i), floats_at(by + i)), y + i);
-  }
+  const auto gate_vectors = [&]<int... v>(std::integer_sequence<int, v...>) {
+    constexpr int64_t kLanes = kVectorLanes * sizeof...(v);
+    for (; i + kLanes <= n; i += kLanes) {
+      const Floats values[] = {
+          gated(floats_at(x + i + v * kVectorLanes), floats_at(by + i + v * kVectorLanes))...};
+      (store(values[v], y + i + v * kVectorLanes), ...);
+    }
+  };
+  if (kAtOnce > 1) gate_vectors(std::make_integer_sequence<int, kAtOnce>());
+  gate_vectors(std::make_integer_sequence<int, 1>());
   if (i < n) store(gated(floats_at(x + i, n - i), floats_at(by + i, n - i)), y + i, n - i);
 }
 
@@ -92,13 +100,21 @@ inline float largest_of(Floats lanes, float result) {
   return result;
 }
 
+inline Floats larger(Floats some, Floats largest) { return some > largest ? some : largest; }
+
 inline float most(const float* x, int64_t n) {
   Floats largest = Floats{} + x[0];
   int64_t i = 0;
-  for (; i + kVectorLanes <= n; i += kVectorLanes) {
-    const Floats some = floats_at(x + i);
-    largest = some > largest ? some : largest;
+  if constexpr (kAtOnce > 1) {
+    Floats each[kAtOnce];
+    for (Floats& one : each) one = largest;
+    for (; i + kAtOnce * kVectorLanes <= n; i += kAtOnce * kVectorLanes) {
+      for (int v = 0; v < kAtOnce; ++v)
+        each[v] = larger(floats_at(x + i + v * kVectorLanes), each[v]);
+    }
+    for (const Floats& one : each) largest = larger(one, largest);
   }
+  for (; i + kVectorLanes <= n; i += kVectorLanes) largest = larger(floats_at(x + i), largest);
   float result = x[0];
   for (; i < n; ++i) result = x[i] > result ? x[i] : result;
   return largest_of(largest, result);
@@ -154,7 +170,7 @@ inline float weighted_sum(const int32_t* x, const int32_t* z, float a, float b, 
   int64_t i = 0;
   for (; i + kVectorLanes <= n; i += kVectorLanes) {
     const Floats sum = a * counts_at(x + i) + b * counts_at(z + i);
-    largest = sum > largest ? sum : largest;
+    largest = larger(sum, largest);
     store(sum, y + i);
   }
   float result = first;

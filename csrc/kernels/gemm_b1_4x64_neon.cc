@@ -17,28 +17,11 @@
 namespace earbit {
 namespace {
 
+#include "kernels/count_neon.h"
 #include "kernels/with_rows.h"
 
 constexpr int kCols = 64;
 constexpr int kBytesPerFlush = 24;
-
-struct Counts {
-  uint8x16_t of[4];
-};
-
-template <BitOp op>
-[[gnu::always_inline]] inline uint8x16_t counted(uint8x16_t count, uint8x16_t x, uint8x16_t w) {
-  return vaddq_u8(count, vcntq_u8(op == BitOp::exclusive_or ? veorq_u8(x, w) : vandq_u8(x, w)));
-}
-
-template <BitOp op>
-[[gnu::always_inline]] inline void count_row(Counts& counts, uint8_t byte, const Counts& w) {
-  const uint8x16_t x = vdupq_n_u8(byte);
-  counts.of[0] = counted<op>(counts.of[0], x, w.of[0]);
-  counts.of[1] = counted<op>(counts.of[1], x, w.of[1]);
-  counts.of[2] = counted<op>(counts.of[2], x, w.of[2]);
-  counts.of[3] = counted<op>(counts.of[3], x, w.of[3]);
-}
 
 // Adds four 16-bit sums to four int32, or replaces them.
 inline void put(int32_t* c, uint16x4_t sums, bool is_first) {
@@ -70,7 +53,7 @@ void run_rows(std::integer_sequence<int, row...>, const uint64_t* a, ptrdiff_t a
     const uint8x16_t zero = vdupq_n_u8(0);
     Counts counts[] = {{(static_cast<void>(row), zero), zero, zero, zero}...};
     for (; b < last; ++b, w += kCols) {
-      const Counts weight = {vld1q_u8(w), vld1q_u8(w + 16), vld1q_u8(w + 32), vld1q_u8(w + 48)};
+      const Counts weight = columns_at(w);
       // A barrier without instructions: loading the bytes of all rows at once would leave too few
       // registers for counts.
       ((count_row<op>(counts[row], bytes[row][b], weight),

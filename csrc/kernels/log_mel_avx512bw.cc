@@ -9,6 +9,7 @@ namespace earbit {
 namespace {
 
 constexpr int kLanes = 16;
+constexpr int kBinsAtOnce = 1;
 
 #include "kernels/log_mel_loops.h"
 

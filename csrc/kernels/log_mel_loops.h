@@ -1,5 +1,6 @@
-// log_mel in vectors of kLanes frames.  The file of each instruction set defines kLanes, includes
-// the loops in its anonymous namespace and is compiled with its own flags.
+// log_mel in vectors of kLanes frames.  The file of each instruction set defines kLanes and
+// kBinsAtOnce (how many products of an energy are computed before they are added), includes the
+// loops in its anonymous namespace and is compiled with its own flags.
 
 typedef float Floats __attribute__((vector_size(4 * kLanes)));
 typedef int32_t Integers __attribute__((vector_size(4 * kLanes)));
@@ -191,7 +192,17 @@ inline void log_mel(const LogMelTables& tables, const float* x, ptrdiff_t stride
     for (int j = 0; j < n; ++j) {
       const MelBins bins = tables.bins[mel + j];
       Floats energy = {};
-      for (int b = 0; b < bins.count; ++b) {
+      int b = 0;
+      if constexpr (kBinsAtOnce > 1) {
+        for (; b + kBinsAtOnce <= bins.count; b += kBinsAtOnce) {
+          Floats parts[kBinsAtOnce];
+          for (int i = 0; i < kBinsAtOnce; ++i) {
+            parts[i] = z[bins.first + b + i].re * tables.weights[bins.weight + b + i];
+          }
+          for (const Floats& part : parts) energy += part;
+        }
+      }
+      for (; b < bins.count; ++b) {
         energy += z[bins.first + b].re * tables.weights[bins.weight + b];
       }
       rows[j] = energy + tables.floor;

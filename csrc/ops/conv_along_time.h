@@ -108,7 +108,7 @@ class ConvAlongTime {
       : run_(&run),
         kernel_(kernel),
         n_bits_(n_bits),
-        n_planes_((n_bits + 3) / 4),
+        n_planes_((n_bits + run.plane_bits - 1) / run.plane_bits),
         n_out_(n_out),
         groups_(groups),
         is_unsigned_(is_unsigned),

@@ -166,7 +166,8 @@ nb::list kernels() {
   for (const ElementwiseKernels* set : all_elementwise_kernels()) {
     append("elementwise", *set, elementwise_kernels(isa));
   }
-  if (const ConvB1Kernel* kernel = conv_b1_kernel(Isa::avx2)) {
+  // That of the last set: a build has at most one.
+  if (const ConvB1Kernel* kernel = conv_b1_kernel(Isa::avx512)) {
     const ConvB1Kernel none{};
     append("conv_b1", *kernel, kernel == conv_b1_kernel(isa) ? *kernel : none);
   }

@@ -17,7 +17,7 @@ struct ConvShape {
 bool is_right(const ConvB1Kernel& kernel, const ConvShape& shape, BitOp op,
               std::mt19937_64& random) {
   const auto n_words = static_cast<int>(words_for(shape.n_bits));
-  const int n_planes = (shape.n_bits + 3) / 4;
+  const int n_planes = (shape.n_bits + kernel.plane_bits - 1) / kernel.plane_bits;
   const int n_frames = kConvFrames + shape.kernel - 1;
   const uint64_t tail = shape.n_bits % kWordBits == 0
                             ? ~uint64_t{0}
@@ -63,7 +63,8 @@ std::vector<SelfTest> self_test_conv_b1() {
   const ConvShape kShapes[] = {{2, 1}, {3, 4}, {128, 6}, {31, 9}, {16, 64}, {5, 130}};
   std::mt19937_64 random(3);
   std::vector<SelfTest> tests;
-  const ConvB1Kernel* kernel = conv_b1_kernel(Isa::avx2);
+  // That of the last set: a build has at most one.
+  const ConvB1Kernel* kernel = conv_b1_kernel(Isa::avx512);
   if (kernel == nullptr || !is_available(kernel->isa)) return tests;
   tests.push_back({kernel->name, true, std::to_string(std::size(kShapes)) + " shapes"});
   for (const ConvShape& shape : kShapes) {
