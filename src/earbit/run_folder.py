@@ -79,8 +79,8 @@ NOT_COMPARED = {
     "validate_every_steps",
 }
 """Settings that do not determine the result; of accumulation x ranks a run keeps the product."""
-PLACES = {"recipe.corpus"}
-"""Paths that a run may change; the digest of their content is compared."""
+PLACES = {"recipe.corpus", "recipe.units"}
+"""Paths that a run may change for others; the digest of their content is compared."""
 N_NAMED = 3
 """Maximum number of differences that an error names."""
 
@@ -109,7 +109,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
     old, new = _flat(before), _flat(now)
     old[RULES], new[RULES] = _alike(old.get(RULES), new.get(RULES))
     changed = sorted(
-        (name for name in {*old, *new} - PLACES if old.get(name) != new.get(name)),
+        (name for name in {*old, *new} if _differs(name, old.get(name), new.get(name))),
         key=lambda name: (name.count("."), name),
     )
     chosen: dict[str, tuple[str, ...]] = {}
@@ -131,6 +131,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None
         where = _first_other_rule(old, new) if followed[0] == RULES else ""
         return f"a run with {CONSEQUENCES[followed[0]]}{where}"
     return "another run" if changed else None
+
+
+def _differs(name: str, before: Any, now: Any) -> bool:
+    is_moved = name in PLACES and None not in (before, now)
+    return bool(before != now) and not is_moved
 
 
 def _follows(name: str, changed: list[str]) -> bool:

@@ -34,7 +34,7 @@ from earbit.pretrain.objective import masked_units
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.run_log import require_tensorboard
 from earbit.progress import say
-from earbit.run_folder import CONFIG_NAME, check_is_ours, check_kind
+from earbit.run_folder import CONFIG_NAME, check_is_ours, check_kind, held_by
 from earbit.units.discover import LABELS
 from earbit.units.labelled import (
     TrainingData,
@@ -137,13 +137,22 @@ def _check_stage(stage: RecipeConfig, folder: Path, opened: Opened) -> None:
 
     A corpus in another place is opened, and its digest compared.
     """
-    given = None if stage.units is None else units_in(Path(stage.units))
+    given = None if stage.units is None else units_in(_given_units(stage.units, folder))
     check_is_ours(folder, "recipe")
     known = _description(stage, given)
     held = description_in(folder / CHECKPOINTS)
     if held is not None and held.get("recipe", {}).get("corpus") != stage.corpus:
         known["corpus"] = opened().digest
     check_same_run(folder / CHECKPOINTS, known)
+
+
+def _given_units(where: str, folder: Path) -> Path:
+    """The given units of a run, or its copy of them if they are gone."""
+    given, copy = Path(where), folder / UNITS
+    if given.exists() or not (copy / LABELS).is_file():
+        return given
+    held = held_by(folder)
+    return copy if held is not None and held.get("units") == where else given
 
 
 def _check_phones(recipe: RecipeConfig, units_dir: Path, opened: Opened) -> None:
@@ -189,8 +198,8 @@ def _iteration(
         if recipe.units is None:
             data = training_data(recipe.corpus, corpus, units_dir, recipe.unit_config, source())
         else:
-            given = Path(recipe.units)
-            first(lambda: copy_units(given, units_dir))
+            given = _given_units(recipe.units, out_dir)
+            first(lambda: None if given == units_dir else copy_units(given, units_dir))
             data = labelled(corpus, units_in(units_dir), lost_ids(units_dir))
         return pretrain_on(recipe, data, out_dir)
 
