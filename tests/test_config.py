@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earbit.config import from_dict, load, override, save, to_dict
+from earbit.config import from_dict, load, override, save, settings_of, to_dict
 from earbit.config_file import read
 from earbit.encoders.sparseformer import SparseformerConfig, WindowConfig
 from earbit.errors import ConfigError, DataError
@@ -249,3 +249,15 @@ def test_a_long_value_is_cut_in_its_message(long):
         from_dict(int, long)
     assert len(str(error.value)) < 150
     assert repr(long)[:60] in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["2024", "true", "null", "[1]", '"quoted"', "my audio", "\udcff"])
+def test_a_text_that_is_given_by_an_option_is_not_read_as_json(text):
+    recipe = override(preset_recipe("hubert-tiny"), settings_of({"corpus": text, "units": None}))
+    assert (recipe.corpus, recipe.units) == (text, None)
+
+
+def test_values_that_are_given_by_options_keep_their_type():
+    settings = settings_of({"resplit": True, "iterations": 2, "train.precision": "bf16"})
+    recipe = override(preset_recipe("hubert-tiny"), settings)
+    assert (recipe.resplit, recipe.iterations, recipe.train.precision) == (True, 2, "bf16")

@@ -95,11 +95,24 @@ def override(config: T, settings: Sequence[str]) -> T:
                 raise ConfigError(f"setting {shown(path)}: {unknown}")
             if name is not last:
                 node = node[name]
-        try:
-            node[last] = json.loads(text)
-        except (ValueError, RecursionError):
-            node[last] = text
+        node[last] = value_of(text)
     return from_dict(type(config), tree)
+
+
+def value_of(text: str) -> Any:
+    """The value of a setting: JSON, else text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def settings_of(values: Mapping[str, Any]) -> list[str]:
+    """Settings of `override` with exactly these values; those that are None are left out.
+
+    A text stays a text even if it is JSON, like a folder with the name 2024.
+    """
+    return [f"{path}={json.dumps(v)}" for path, v in values.items() if v is not None]
 
 
 def _ending_in(path: str, tree: Mapping[str, Any]) -> list[str]:

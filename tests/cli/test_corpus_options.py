@@ -141,3 +141,14 @@ def test_prepare_and_units_print_text_on_a_terminal_and_json_elsewhere(
     assert capsys.readouterr().out.startswith("4 units of mfcc")
     main([*units, "--json", "-"])
     assert json.loads(capsys.readouterr().out) == json.loads(file.read_text())
+
+
+@pytest.mark.parametrize("option", ["--corpus=2024", '--set=corpus="2024"'])
+def test_a_folder_whose_name_is_a_number_is_a_corpus(tmp_path, monkeypatch, option):
+    write(tmp_path / "2024")
+    monkeypatch.chdir(tmp_path)
+    planned = []
+    monkeypatch.setattr("earbit.pretrain.plan.plan_run", lambda r, n_ranks: planned.append(r) or {})
+    monkeypatch.setattr("earbit.pretrain.plan.render_plan", str)
+    main(["pretrain", "hubert-tiny", option, "--out", "out", "--dry-run"])
+    assert [recipe.corpus for recipe in planned] == ["2024"]

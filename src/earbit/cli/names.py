@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from earbit.audio.corpus_names import require_corpus
+from earbit.config import value_of
 from earbit.model_names import require_model, require_recipe
 from earbit.quantize.plan import plan_named
 
@@ -21,6 +22,7 @@ def check_recipe(recipe: str, settings: Sequence[str]) -> None:
     """Raises ConfigError for an unknown recipe, and DataError for a missing corpus in settings."""
     require_recipe(recipe)
     for setting in settings:
-        field, _, value = setting.partition("=")
+        field, _, text = setting.partition("=")
         if field.strip() == "corpus":
-            require_corpus(value)
+            value = value_of(text)
+            require_corpus(value if isinstance(value, str) else text)

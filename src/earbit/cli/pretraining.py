@@ -10,6 +10,7 @@ from earbit.audio.corpus_names import require_corpus
 from earbit.cli.arguments import Option, Positional
 from earbit.cli.names import check_models, check_recipe
 from earbit.cli.options import PRESETS_ARE, Json, Precision, Resplit, Seed, TrainDevice
+from earbit.config import settings_of
 from earbit.errors import ConfigError, require_range
 from earbit.output import emit, for_terminal, goes_on
 from earbit.progress import say
@@ -223,10 +224,9 @@ def pretrain(
         "iterations": iterations,
         "train.machine.device": device,
         "train.precision": precision,
-        "resplit": "true" if resplit else None,
+        "resplit": resplit or None,
     }
-    given = [f"{name}={value}" for name, value in short.items() if value is not None]
-    settings = (*set, *given)
+    settings = (*set, *settings_of(short))
     check_recipe(recipe, settings)
     if gpus is not None and not dry_run:
         raise ConfigError(f"--gpus {gpus} is for --dry-run; start {gpus} processes with torchrun")

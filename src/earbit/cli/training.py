@@ -21,6 +21,7 @@ from earbit.cli.options import (
     Settings,
     TrainDevice,
 )
+from earbit.config import settings_of
 from earbit.corpora.table import CORPORA, published_named
 from earbit.model_names import require_shape
 from earbit.output import emit, for_terminal, goes_on, print_text
@@ -281,7 +282,7 @@ def quantize(
     from earbit.quantize.verb import quantize as quantize_model
 
     short = {"train.machine.device": device, "train.precision": precision}
-    settings = (*set, *(f"{name}={value}" for name, value in short.items() if value is not None))
+    settings = (*set, *settings_of(short))
     with goes_on(out):
         result = quantize_model(
             model,
