@@ -55,8 +55,8 @@ def test_rows_are_crops_at_the_places_that_are_told_with_the_units_of_these_plac
 
 
 def test_every_crop_can_be_drawn_and_the_number_alone_determines_it():
-    data = training_data({"a": 403 + 400})
-    config = dataclasses.replace(CONFIG, crop_s=800 / 16_000)
+    data = training_data({"a": 4_003})
+    config = dataclasses.replace(CONFIG, crop_s=4_000 / 16_000)
     starts = {batch_of(data, [0], n, config).starts[0] for n in range(60)}
     assert starts == {0, 1, 2, 3}
     torch.manual_seed(1)

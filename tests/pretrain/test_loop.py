@@ -19,12 +19,7 @@ from earbit.model import ModelConfig
 from earbit.nn.front_end import FrontEndConfig
 from earbit.pretrain.checkpoint import load_newest, steps_done
 from earbit.pretrain.loop import TrainingData, train, validate
-from earbit.pretrain.objective import (
-    FEATURE_PENALTY_WEIGHT,
-    Loss,
-    Objective,
-    masked_units,
-)
+from earbit.pretrain.objective import Loss, Objective, masked_units
 from earbit.pretrain.optimiser import OptimiserConfig, build_optimiser
 from earbit.pretrain.train_config import TrainConfig
 from earbit.quantize.student import noise_clips, quantized_copy
@@ -204,7 +199,7 @@ def test_one_bit_does_not_hide_the_module_that_is_not_finite(data, tmp_path):
 def test_the_loss_is_cross_entropy_and_ten_times_the_penalty(data, tmp_path):
     run(data, tmp_path)
     line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
-    expected = line["cross_entropy"] + FEATURE_PENALTY_WEIGHT * line["feature_penalty"]
+    expected = line["cross_entropy"] + 10 * line["feature_penalty"]
     assert line["loss"] == pytest.approx(expected, rel=1e-6)
 
 
@@ -229,9 +224,7 @@ def test_frames_that_are_not_hidden_weigh_as_much_as_they_are_told(data, tmp_pat
     run(data, tmp_path, dataclasses.replace(CONFIG, unmasked_weight=0.5))
     line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])
     expected = (
-        line["cross_entropy"]
-        + 0.5 * line["unmasked_cross_entropy"]
-        + FEATURE_PENALTY_WEIGHT * line["feature_penalty"]
+        line["cross_entropy"] + 0.5 * line["unmasked_cross_entropy"] + 10 * line["feature_penalty"]
     )
     assert line["loss"] == pytest.approx(expected, rel=1e-6)
 

@@ -1,3 +1,5 @@
+from math import comb
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,6 +17,33 @@ def test_more_than_half_of_the_frames_are_hidden_as_theory_says():
     masks = batch_mask(200, 780, MaskConfig(), generator(0))
     # 1 - (1 - 0.08)^10 of the frames
     assert masks.float().mean().item() == pytest.approx(0.566, abs=0.01)
+
+
+def expected_share(n_frames, n_spans, span):
+    """Share of hidden frames with `n_spans` of the possible starts, each as likely as any other."""
+    n_starts = n_frames - span
+    covering = [sum(0 <= t - start < span for start in range(n_starts)) for t in range(n_frames)]
+    seen = [comb(n_starts - n, n_spans) / comb(n_starts, n_spans) for n in covering]
+    return 1 - sum(seen) / n_frames
+
+
+def test_the_number_of_spans_is_rounded_up_as_often_as_its_fraction_says():
+    # 0.8 * 99 / 10 = 7.92 spans
+    expected = 0.08 * expected_share(99, 7, 10) + 0.92 * expected_share(99, 8, 10)
+    masks = batch_mask(4_000, 99, MaskConfig(), generator(0))
+    assert masks.float().mean().item() == pytest.approx(expected, abs=0.004)
+    # Spans of one frame can be counted: 0.8 * 99 = 79.2 of them.
+    counts = batch_mask(4_000, 99, MaskConfig(span_frames=1), generator(1)).sum(dim=1)
+    assert set(counts.tolist()) == {79, 80}
+    assert counts.float().mean().item() == pytest.approx(79.2, abs=0.03)
+
+
+def test_short_clips_have_exactly_the_least_number_of_spans():
+    config = MaskConfig(probability=0.1, span_frames=1, min_spans=3)
+    assert batch_mask(100, 9, config, generator(0)).sum(dim=1).tolist() == [3] * 100
+    # Two different starts of HuBERT's spans, where its probability gives 1.2.
+    hidden = batch_mask(300, 15, MaskConfig(), generator(0)).sum(dim=1)
+    assert (hidden.min(), hidden.max()) == (11, 14)
 
 
 def test_hidden_frames_come_in_spans_of_at_least_ten():

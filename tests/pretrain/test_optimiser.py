@@ -1,6 +1,7 @@
 import dataclasses
 from math import inf, nan
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,6 +51,23 @@ def test_scales_and_shifts_do_not_decay_and_everything_else_does():
     free_names = {names[id(p)] for p in free["params"]}
     assert all(n.endswith(("_quantizer.scale", "_quantizer.shift")) for n in free_names)
     assert len(decayed["params"]) + len(free["params"]) == len(names)
+
+
+def test_updates_are_those_of_adam_with_the_constants_of_hubert():
+    model = torch.nn.Module()
+    model.weight = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
+    optimiser = build_optimiser(model, dataclasses.replace(HUBERT, peak_lr=0.1))
+    set_lr(optimiser, 0.1)
+    p, m, v = np.array([1.0, -2.0]), np.zeros(2), np.zeros(2)
+    # Of the size of eps, and far above it.
+    for step, gradient in enumerate(([3e-6, 0.5], [-1e-6, 0.1], [2e-6, -0.2]), start=1):
+        model.weight.grad = torch.tensor(gradient, dtype=torch.float64)
+        optimiser.step()
+        g = np.array(gradient)
+        m, v = 0.9 * m + 0.1 * g, 0.98 * v + 0.02 * g**2
+        mean, deviation = m / (1 - 0.9**step), np.sqrt(v / (1 - 0.98**step))
+        p = p - 0.1 * 0.01 * p - 0.1 * mean / (deviation + 1e-6)
+        np.testing.assert_allclose(model.weight.detach().numpy(), p, rtol=1e-12)
 
 
 def test_quantizers_have_a_learning_rate_of_their_own():

@@ -1,5 +1,6 @@
 """A recipe is the user's code: whatever goes wrong in it is told with its file and its reason."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from earbit.config import save
 from earbit.errors import ConfigError
 from earbit.presets import PRESETS, preset
-from earbit.pretrain.recipe import load_recipe
+from earbit.pretrain.recipe import load_recipe, preset_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.py"))
 
@@ -115,3 +116,12 @@ def test_a_rate_without_decay_has_the_same_warm_up_in_both_iterations(decay, n_w
 def test_a_batch_that_is_shorter_than_a_crop_is_refused_with_both_values():
     with pytest.raises(ConfigError, match="batch_s=2, crop_s=6; allowed: crop_s <= batch_s"):
         load_recipe("hubert-tiny", ["train.batch_s=2"])
+
+
+def test_a_crop_holds_as_many_frames_as_the_shortest_training_clip():
+    train = preset_recipe("hubert-tiny").train
+    least = 0.205  # 10 frames: 400 samples for the first, 320 for each of nine more
+    assert dataclasses.replace(train, crop_s=least).crop_s == least
+    for crop_s in (least - 1 / 16_000, 0.03, 0.0):
+        with pytest.raises(ConfigError, match=f"crop_s={crop_s}; allowed: 0.205 <= crop_s"):
+            dataclasses.replace(train, crop_s=crop_s)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans as Lloyd
+from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -40,6 +41,29 @@ def test_a_seed_gives_one_model_and_another_seed_another():
     features = np.random.default_rng(0).standard_normal((3_000, 8)).astype(np.float32)
     first, again, other = (fit_kmeans(features, n_units=20, seed=s).digest for s in (7, 7, 8))
     assert first == again != other
+
+
+def test_scikit_learn_gets_the_arguments_of_hubert(monkeypatch):
+    given = {}
+
+    def spy(**arguments):
+        given.update(arguments)
+        return MiniBatchKMeans(**arguments)
+
+    monkeypatch.setattr(module, "MiniBatchKMeans", spy)
+    fit_kmeans(blobs()[0], n_units=5, seed=3)
+    assert given == {
+        "n_clusters": 5,
+        "init": "k-means++",
+        "max_iter": 100,
+        "batch_size": 10_000,
+        "tol": 0.0,
+        "max_no_improvement": 100,
+        "n_init": 20,
+        "reassignment_ratio": 0.0,
+        "compute_labels": False,
+        "random_state": 3,
+    }
 
 
 def test_clusters_are_nearly_as_tight_as_those_of_the_full_algorithm():

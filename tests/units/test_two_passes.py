@@ -1,6 +1,7 @@
 """Units clip by clip: bounded memory, fractions, worker processes, ranks, unreadable clips."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -171,3 +172,14 @@ def test_features_of_another_program_are_clustered(tmp_path):
     (tmp_path / "c.npy").unlink()
     with pytest.raises(DataError, match="no features of 1 clips, the first is c.npy"):
         discovered(source=folder_source(tmp_path, rate_hz=100, layer=1))
+
+
+@pytest.mark.parametrize("shape", [(100, 0), (0, 100, 39), (1, 0, 39), (0,)])
+def test_features_without_a_value_are_named_with_their_shape(tmp_path, shape):
+    for name in WAVEFORMS:
+        np.save(tmp_path / f"{name}.npy", np.zeros(shape, np.float32))
+    with pytest.raises(DataError, match=f"d.npy: features of shape {re.escape(str(shape))}, wit"):
+        discovered(source=folder_source(tmp_path, rate_hz=100))
+    np.save(tmp_path / "c.npy", mfcc(WAVEFORMS["c"]))
+    _, labels, report = discovered(source=folder_source(tmp_path, rate_hz=100))
+    assert (list(labels.by_id), report["n_unreadable"]) == (["c"], 3)

@@ -10,7 +10,7 @@ from earbit.audio.augment import AugmentConfig
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.config import LATER
 from earbit.errors import ConfigError, require_choice, require_range
-from earbit.frames import MIN_SAMPLES
+from earbit.frames import MIN_TRAINING_FRAMES, n_samples_of
 from earbit.nn.devices import TrainPrecision
 from earbit.pretrain.machine import Machine
 from earbit.pretrain.masking import MaskConfig
@@ -49,7 +49,8 @@ class TrainConfig:
     machine: Machine = Machine()
 
     def __post_init__(self) -> None:
-        require_range(MIN_SAMPLES / SAMPLE_RATE_HZ, math.inf, crop_s=self.crop_s)
+        least_s = n_samples_of(MIN_TRAINING_FRAMES) / SAMPLE_RATE_HZ
+        require_range(least_s, math.inf, crop_s=self.crop_s)
         require_choice(get_args(TrainPrecision), precision=self.precision)
         if not self.mask.probability:
             raise ConfigError("mask.probability=0; allowed in pre-training: above 0, at most 1")

@@ -112,12 +112,20 @@ def folder_digest(folder: Path) -> str:
 
 
 def read_features(folder: Path, clip_id: str) -> Array:
-    """Features ID.npy of a clip as (layers, frames, dimensions); raises DataError without them."""
+    """Features ID.npy of a clip as (layers, frames, dimensions).
+
+    Raises DataError without them, and for an array of no values.
+    """
     path = _file_of(folder, clip_id)
     try:
         array = np.asarray(np.load(path, allow_pickle=False), np.float32)
     except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
         raise DataError(f"{path}: no features for clip {clip_id!r} ({error})") from error
+    if not array.size:
+        raise DataError(
+            f"{path}: features of shape {array.shape}, without a value; expected (frames, "
+            "dimensions), or (layers, frames, dimensions)"
+        )
     return array if array.ndim == 3 else array[None]
 
 
