@@ -20,7 +20,7 @@ LOCK_NAME = ".lock"
 
 @contextlib.contextmanager
 def only_process_in(folder: Path) -> Iterator[None]:
-    """Context that creates and locks a folder, and removes it if it is left empty.
+    """Context that creates and locks a folder; removes a new one that a failure leaves empty.
 
     The lock is the kernel's (`flock`), so it ends with the process.
     Raises ConfigError that names the process holding it, and DataError if it is not writable.

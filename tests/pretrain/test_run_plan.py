@@ -41,9 +41,10 @@ def test_memory_steps_epochs_and_disk_follow_from_the_recipe(melodies):
         2 * state,
     )
     # Three kept, the best, and one that is being written, of weights and two moments; the model;
-    # int32 units every 10 ms.
+    # int16 units every 10 ms, then every 20 ms.
     audio_s = 3600 * (plan["train_hours_of_audio"] + plan["valid_hours_of_audio"])
-    assert plan["disk_bytes"] == 2 * (5 * 3 * state + state + round(400 * audio_s))
+    labels = round(2 * 100 * audio_s) + round(2 * 50 * audio_s)
+    assert plan["disk_bytes"] == 2 * (5 * 3 * state + state) + labels
     assert plan["audio_per_update"].endswith("4 ranks x 2 micro-batches x 8 s = 64 s")
     assert plan["steps"] == [50, 50]
     assert 0 < plan["used_share_of_audio"] <= 1

@@ -73,7 +73,6 @@ def _audio(cut: Json, recording: Json, root: Path, member: Member | None) -> tup
     wanted = cut.get("channel", 0)
     wanted = wanted if isinstance(wanted, list) else [wanted]
     are_known = all(type(channel) is int for channel in wanted)
-    are_known = all(type(channel) is int for channel in wanted)
     source = next((s for s in sources if are_known and set(wanted) & set(s["channels"])), None)
     if source is None:
         shown = ", ".join(map(str, wanted))[:40]

@@ -17,7 +17,7 @@ from torch import Tensor
 from earbit.audio.clips import ClipTable
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.config import override
-from earbit.frames import n_frames_of
+from earbit.frames import FRAME_RATE_HZ, n_frames_of
 from earbit.model import AudioModel
 from earbit.nn.devices import autocast, device_named
 from earbit.pretrain.data import epoch_rows
@@ -26,15 +26,17 @@ from earbit.pretrain.objective import Loss, masked_units
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.schedules import arithmetic, audio_per_update_s
 from earbit.pretrain.train_config import TrainConfig
+from earbit.units.label_rows import label_bytes
 from earbit.units.labelled import open_training_corpus
+from earbit.units.mfcc import MFCC_RATE_HZ
 
 N_MEASURED = 2
 BYTES = 4
 """Of a parameter, a gradient and each of AdamW's two moments: float32 under every precision."""
 FORWARD = 1 / 3
 """Share of the forward pass in the operations of a pass forward and backward."""
-LABEL_BYTES_PER_S = 4 * 100
-"""Units of MFCC, int32 every 10 ms."""
+LABEL_RATES_HZ = (MFCC_RATE_HZ, FRAME_RATE_HZ)
+"""Units per second of each iteration: of MFCC, and of hidden features."""
 
 
 def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
@@ -87,8 +89,11 @@ def plan_run(recipe: RecipeConfig, *, n_ranks: int) -> dict[str, Any]:
             for n in n_steps
         ],
         "checkpoint_bytes": 3 * state,
-        "disk_bytes": len(iterations)
-        * (n_checkpoints * 3 * state + state + round(LABEL_BYTES_PER_S * all_s)),
+        "disk_bytes": len(iterations) * (n_checkpoints * 3 * state + state)
+        + sum(
+            round(label_bytes(one.n_units) * rate_hz * all_s)
+            for one, rate_hz in zip(iterations, LABEL_RATES_HZ, strict=False)
+        ),
         "measured": measured,
     }
 

@@ -23,7 +23,7 @@ from earbit.files import write_whole
 Units = NDArray[Any]
 METADATA_KEY = "earbit"
 MAX_INT16 = 1 << 15
-"""Number of units from which labels take four bytes."""
+"""Number of units up to which labels take two bytes, and four above it."""
 BLOCK_LABELS = 1 << 20
 TYPES: dict[str, np.dtype[Any]] = {"I16": np.dtype("<i2"), "I32": np.dtype("<i4")}
 
@@ -96,6 +96,11 @@ class LabelRows(Mapping[str, Units]):
         return labels.astype(np.int32)
 
 
+def label_bytes(n_units: int) -> int:
+    """Bytes of a label in a file."""
+    return 2 if n_units <= MAX_INT16 else 4
+
+
 def write_rows(
     path: Path, rows: Iterable[tuple[str, Units]], metadata: Mapping[str, Any], n_units: int
 ) -> None:
@@ -103,7 +108,7 @@ def write_rows(
 
     rows: ids, in their order, and labels.  Raises DataError for no clips, or one without a label.
     """
-    dtype = np.dtype("<i2" if n_units <= MAX_INT16 else "<i4")
+    dtype = np.dtype(f"<i{label_bytes(n_units)}")
     ids, id_ends, offsets = bytearray(), [0], [0]
 
     def write(temporary: Path) -> None:
