@@ -12,13 +12,17 @@ thread_local char message_of_thread[1024] = "";
 
 const char* last_error() noexcept { return message_of_thread; }
 
-earbit_status failed(earbit_status status, const char* message) noexcept {
-  const size_t n = std::char_traits<char>::length(message);
-  size_t n_kept = std::min(n, sizeof(message_of_thread) - 1);
-  // Truncates at a character boundary.
-  while (n_kept < n && (static_cast<unsigned char>(message[n_kept]) & 0xC0) == 0x80) --n_kept;
-  std::copy_n(message, n_kept, message_of_thread);
-  message_of_thread[n_kept] = '\0';
+earbit_status failed(earbit_status status, const char* message, const char* advice) noexcept {
+  size_t n = 0;
+  for (const char* part : {message, advice}) {
+    size_t n_kept =
+        std::min(std::char_traits<char>::length(part), sizeof(message_of_thread) - 1 - n);
+    // Truncates at a character boundary.
+    while (n_kept > 0 && (static_cast<unsigned char>(part[n_kept]) & 0xC0) == 0x80) --n_kept;
+    std::copy_n(part, n_kept, message_of_thread + n);
+    n += n_kept;
+  }
+  message_of_thread[n] = '\0';
   return status;
 }
 

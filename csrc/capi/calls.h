@@ -36,8 +36,8 @@ constexpr const char* kNoMemory = "there is not enough memory";
 // The message of the last failure in this thread.
 const char* last_error() noexcept;
 
-// Stores a message, cut to fixed size, and returns the status.
-earbit_status failed(earbit_status status, const char* message) noexcept;
+// Stores a message and advice, cut to fixed size, and returns the status.
+earbit_status failed(earbit_status status, const char* message, const char* advice = "") noexcept;
 
 // Calls `work` in the default floating-point environment and converts exceptions to a status.
 template <typename Work>
@@ -55,7 +55,7 @@ earbit_status guarded(const char* no_memory, Work&& work) noexcept {
   } catch (const FormatError& error) {
     return failed(EARBIT_BAD_FILE, error.what());
   } catch (const UnfitRows& error) {
-    return failed(EARBIT_BAD_FILE, (std::string(error.what()) + kExportAgain).c_str());
+    return failed(EARBIT_BAD_FILE, error.what(), kExportAgain);
   } catch (const std::invalid_argument& error) {
     return failed(EARBIT_BAD_AUDIO, error.what());
   } catch (const std::exception& error) {

@@ -82,9 +82,9 @@ EARBIT_API earbit_status earbit_run_states(const earbit_program* program, const 
                                            int64_t n_samples, int n_threads, float* features,
                                            int64_t n_floats);
 
-/* Ends all runs of the program that have begun, on any thread, within milliseconds: they return
- * EARBIT_CANCELLED.  Later runs are not affected.  May be called by any thread and in a signal
- * handler; nothing happens for null. */
+/* Ends all runs of the program that have begun, on any thread, within a fraction of a second: they
+ * return EARBIT_CANCELLED.  Later runs are not affected.  May be called by any thread and in a
+ * signal handler; nothing happens for null. */
 EARBIT_API void earbit_cancel(const earbit_program* program);
 
 /* Kinds of heads, which `earbit export --head` packs, and the function that decodes each. */
@@ -200,9 +200,9 @@ EARBIT_API earbit_status earbit_stream_open(const earbit_program* program, int r
 /* Frees a stream that no thread uses any more; null is allowed. */
 EARBIT_API void earbit_stream_close(earbit_stream* stream);
 
-/* Adds mono audio at 16 kHz, floats in [-1, 1], of any length.  EARBIT_BAD_ARGUMENT after
- * earbit_stream_finish, and after a failure, EARBIT_CANCELLED among them: the stream must be
- * reset. Audio that is not finite is refused and changes nothing. */
+/* Adds mono audio at 16 kHz, floats in [-1, 1], at most EARBIT_MAX_SAMPLES at once.
+ * EARBIT_BAD_ARGUMENT after earbit_stream_finish, and after a failure, EARBIT_CANCELLED among them:
+ * the stream must be reset.  Audio that is not finite is refused and changes nothing. */
 EARBIT_API earbit_status earbit_stream_accept(earbit_stream* stream, const float* samples,
                                               int64_t n_samples);
 

@@ -5,33 +5,10 @@
 
 #include "capi/calls.h"
 #include "capi/earbit.h"
+#include "capi/unread_rows.h"
 #include "graph/reach.h"
 #include "graph/stream.h"
 #include "heads/decode.h"
-
-namespace earbit {
-
-// Rows of floats of a value that nobody has read.
-struct UnreadRows {
-  int width = 0;
-  std::vector<float> floats;
-
-  int64_t rows() const { return static_cast<int64_t>(floats.size()) / width; }
-  void add(const Value& value) {
-    floats.insert(floats.end(), value.floats.get(), value.floats.get() + value.size());
-  }
-  void drop(int64_t n) { floats.erase(floats.begin(), floats.begin() + n * width); }
-
-  // Moves up to n rows to `out`; returns how many.
-  int64_t read(float* out, int64_t n) {
-    n = std::min(n, rows());
-    std::copy_n(floats.data(), n * width, out);
-    drop(n);
-    return n;
-  }
-};
-
-}  // namespace earbit
 
 namespace {
 
@@ -77,7 +54,7 @@ struct earbit_stream {
   std::vector<int> of_head;  // values that scores follow from
   std::optional<Stream> stream;
   mutable std::mutex mutex;
-  UnreadRows frames;
+  UnreadRows frames{1};
   std::vector<UnreadRows> rows;  // of the values of the head
   std::optional<GreedyText> decoder;
   std::string text;  // that did not fit
@@ -92,18 +69,19 @@ struct earbit_stream {
   void take() {
     is_broken = true;  // an exception would lose what the stream has given
     const std::vector<Value> values = stream->take();
-    if (has_frames) frames.add(values.front());
+    if (has_frames) frames.add(values.front(), values.front().rows);
     for (size_t i = 0; i < rows.size(); ++i) {
-      rows[i].add(values[i + (has_frames ? 1 : 0)]);
-      const bool is_window = is_per_clip(*program->loaded.head);
-      if (is_window && rows[i].rows() > window) rows[i].drop(rows[i].rows() - window);
+      const Value& value = values[i + (has_frames ? 1 : 0)];
+      const int64_t n_kept = is_per_clip(*program->loaded.head) ? window : kMaxRows;
+      rows[i].add(value, std::min(value.rows, n_kept));
+      rows[i].drop(std::max<int64_t>(0, rows[i].rows() - n_kept));
     }
     is_broken = false;
   }
 
   void begin() {
-    frames.floats.clear();
-    for (UnreadRows& one : rows) one.floats.clear();
+    frames.clear();
+    for (UnreadRows& one : rows) one.clear();
     if (program->loaded.head) decoder.emplace(program->loaded.head->labels);
     text.clear();
     is_broken = false;
@@ -121,7 +99,7 @@ struct earbit_stream {
       const int64_t n = rows[i].rows();
       if (n == 0) return {};
       // Ops never write to what is given.
-      auto* data = const_cast<float*>(rows[i].floats.data());
+      auto* data = const_cast<float*>(rows[i].data());
       views.push_back({graph().type(of_head[i]), {0, n}, data, n});
     }
     CancelledSince cancel(*program);
@@ -191,8 +169,8 @@ earbit_status earbit_stream_open(const earbit_program* program, int results, int
     std::vector<int> ids;
     if (made->has_frames) ids.push_back(loaded.outputs.back());
     for (int id : made->of_head) ids.push_back(id);  // GCC 12 warns of the bounds of `insert`
-    made->frames.width = loaded.program->type(loaded.outputs.back()).cols;
-    for (int id : made->of_head) made->rows.push_back({loaded.program->type(id).cols, {}});
+    made->frames = UnreadRows(loaded.program->type(loaded.outputs.back()).cols);
+    for (int id : made->of_head) made->rows.emplace_back(loaded.program->type(id).cols);
     made->stream.emplace(*loaded.program, ids, n_threads);
     made->begin();
     *stream = made.release();
@@ -281,8 +259,12 @@ earbit_status earbit_stream_text(earbit_stream* stream, char* text, int64_t n_by
                         "'; call earbit_stream_scores");
     }
     UnreadRows& rows = stream->rows.front();
-    stream->text += stream->decoder->add(rows.floats.data(), rows.rows());
-    rows.floats.clear();
+    // Nothing changes unless all of it does.
+    GreedyText decoder = *stream->decoder;
+    std::string found = stream->text + decoder.add(rows.data(), rows.rows());
+    stream->text.swap(found);
+    *stream->decoder = std::move(decoder);
+    rows.clear();
     if (static_cast<int64_t>(stream->text.size()) >= n_bytes) {
       throw BadArgument("n_bytes=" + std::to_string(n_bytes) + "; this text takes " +
                         std::to_string(stream->text.size() + 1));

@@ -2,6 +2,7 @@
  *
  * c_streams PROGRAM SAMPLES.f32 PIECE RESULTS [WINDOW]: audio in pieces of PIECE samples, after
  * audio of another stream that is reset.  Prints features, scores or text after every piece. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@
 static float samples[MAX_SAMPLES];
 static float floats[MAX_FLOATS];
 static char text[MAX_FLOATS];
+static const float not_finite[] = {0.5f, NAN};
 
 static int fail(void) {
   fprintf(stderr, "%s\n", earbit_error());
@@ -74,6 +76,8 @@ int main(int argc, char** argv) {
   if (earbit_stream_reset(stream) != EARBIT_OK) status = 1;
   for (at = 0; status == 0 && at < n_samples; at += piece) {
     const int64_t n = n_samples - at < piece ? n_samples - at : piece;
+    /* Audio that is refused changes nothing. */
+    if (earbit_stream_accept(stream, not_finite, 2) != EARBIT_BAD_AUDIO) status = 1;
     if (earbit_stream_accept(stream, samples + at, n) != EARBIT_OK) status = fail();
     if (status == 0) status = print_new(program, stream, results);
   }

@@ -67,11 +67,16 @@ HEADS = {
 }
 
 
+def write_head(folder, name):
+    """Writes NAME.safetensors."""
+    program = Program()
+    first = front_end(program, 12)
+    program.outputs = [first]
+    program.head = {"task": "t", **HEADS[name](program, first)}
+    write_program(program, folder / f"{name}.safetensors", {"name": name})
+    return folder / f"{name}.safetensors"
+
+
 def write_heads(folder):
-    """Writes NAME.safetensors for all of them."""
-    for name, head in HEADS.items():
-        program = Program()
-        first = front_end(program, 12)
-        program.outputs = [first]
-        program.head = {"task": "t", **head(program, first)}
-        write_program(program, folder / f"{name}.safetensors", {"name": name})
+    for name in HEADS:
+        write_head(folder, name)

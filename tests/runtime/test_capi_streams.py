@@ -62,6 +62,17 @@ def test_scores_of_speakers_are_rows_and_those_of_a_class_are_of_the_last_window
         assert np.array_equal(found, [*expected, stream.scores()])
 
 
+def test_a_stream_that_was_cancelled_while_threads_shared_it_works_after_a_reset(folder):
+    said = ran(built("asan") / "stream_threads", folder / "sequence.safetensors")
+    assert said == "cancelled, then the same results\n"
+
+
+@pytest.mark.slow
+def test_the_thread_sanitizer_finds_no_race_of_threads_that_share_a_stream(folder):
+    said = ran(built("tsan") / "stream_threads", folder / "sequence.safetensors")
+    assert said == "cancelled, then the same results\n"
+
+
 def test_a_program_of_the_whole_clip_is_refused_with_the_op(folder):
     program = program_path("keywords-w1a1")
     command = (built("asan") / "c_streams", program, folder / "a.f32", 100, FRAMES)

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <atomic>
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -13,9 +14,12 @@ namespace {
 std::atomic<size_t> live{0};
 std::atomic<size_t> most{0};
 std::atomic<size_t> limit{SIZE_MAX};
+constexpr int kNever = INT_MAX;
+std::atomic<int> n_until_failure{kNever};  // below 0 after it
 
 void* allocate(size_t n, std::align_val_t alignment = std::align_val_t{alignof(std::max_align_t)}) {
   if (n > limit || live + n > limit) throw std::bad_alloc();
+  if (n_until_failure != kNever && n_until_failure-- == 0) throw std::bad_alloc();
   const auto step = static_cast<size_t>(alignment);
   void* data = std::aligned_alloc(step, (n + step - 1) / step * step + (n == 0 ? step : 0));
   if (data == nullptr) throw std::bad_alloc();
@@ -41,6 +45,12 @@ LimitedMemory::LimitedMemory(size_t n_bytes) : before_(live) {
 LimitedMemory::~LimitedMemory() { limit = SIZE_MAX; }
 
 size_t LimitedMemory::peak() const { return most - before_; }
+
+FailedAllocation::FailedAllocation(int n_before) { n_until_failure = n_before; }
+
+FailedAllocation::~FailedAllocation() { n_until_failure = kNever; }
+
+bool FailedAllocation::has_failed() const { return n_until_failure < 0; }
 
 void* operator new(size_t n) { return allocate(n); }
 void* operator new[](size_t n) { return allocate(n); }

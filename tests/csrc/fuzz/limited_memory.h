@@ -1,4 +1,4 @@
-// Counts what operator new gives out, and lets it fail beyond a limit.
+// Counts what operator new gives out, and lets it fail beyond a limit or once.
 #pragma once
 
 #include <cstddef>
@@ -17,4 +17,16 @@ class LimitedMemory {
 
  private:
   size_t before_;
+};
+
+// While an object lives, one allocation throws std::bad_alloc, after `n_before` others.
+class FailedAllocation {
+ public:
+  explicit FailedAllocation(int n_before);
+  ~FailedAllocation();
+  FailedAllocation(const FailedAllocation&) = delete;
+  FailedAllocation& operator=(const FailedAllocation&) = delete;
+
+  // Whether it came to that.
+  bool has_failed() const;
 };
