@@ -90,7 +90,11 @@ Head read_head(const Json& record, const Program& program) {
     }
     head.min_log_odds = min_log_odds->number("head min_log_odds");
   }
-  head.min_samples = program.min_samples(head.value);
+  try {
+    head.min_samples = program.min_samples(head.value);
+  } catch (const UnfitRows& error) {
+    throw FormatError(std::string("head: ") + error.what() + "; export the program again");
+  }
   return head;
 }
 

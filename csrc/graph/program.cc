@@ -110,6 +110,8 @@ int64_t Program::min_samples(int id) const {
   const auto is_enough = [&](int64_t n) {
     try {
       return rows(n, id)[id] > 0;
+    } catch (const UnfitRows&) {
+      throw;  // more audio would not help
     } catch (const std::invalid_argument&) {
       return false;
     }

@@ -56,7 +56,7 @@ class Program {
   std::vector<int64_t> rows(int64_t n, int last) const;
   std::vector<int64_t> rows(int64_t n) const { return rows(n, n_values() - 1); }
 
-  // The fewest samples that give value `id` a row; 2^28 if fewer do not.
+  // The fewest samples that give value `id` a row; 2^28 if fewer do not.  Throws UnfitRows.
   int64_t min_samples(int id) const;
 
   const Type& type(int value) const {

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 from program_parts import PLAIN, floats, front_end
+from programs_with_heads import HEADS, write_head
 from small_programs import write_programs
 
+from earbit.errors import FormatError
 from earbit.export.program import WAVEFORM, Program, write_program
 from earbit.runtime import Session
 from native_build import ROOT, built, ran
@@ -129,6 +131,13 @@ def test_the_example_reads_what_recorders_write_to_its_end_from_a_file_and_from_
     assert piped.stdout.decode() == expected
 
 
+def test_the_example_notices_that_it_cannot_write(folder, tmp_path):
+    command = [built("asan") / "features", folder / "norms.safetensors", write_wav(tmp_path / "a")]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (1, b"standard output: cannot be written\n")
+
+
 def test_the_example_says_that_a_file_cannot_be_opened(folder, tmp_path):
     with pytest.raises(AssertionError, match="a.wav: cannot be opened"):
         ran(built("asan") / "features", folder / "norms.safetensors", tmp_path / "a.wav")
@@ -201,19 +210,42 @@ MISMATCHES = {
 }
 
 
-@pytest.mark.parametrize("op", MISMATCHES)
-def test_values_that_do_not_fit_each_other_are_the_fault_of_the_file(tmp_path, op):
-    named, attributes = MISMATCHES[op]
+def write_mismatch(path, op, *, is_head=False):
+    """A program whose values do not fit each other; with is_head, those of its head alone."""
+    _, attributes = MISMATCHES[op]
     program = Program()
     value = front_end(program, 12)
     half = {"weight": floats(2, 12, 12)}
     halved = program.add("conv_f32", [value], ints=PLAIN | {"stride": 2}, tensors=half)
     inputs = {"add": [value, halved], "repeat": [halved, value]}.get(op, [value, halved, halved])
-    program.outputs = [program.add(op, inputs, **attributes)]
-    write_program(program, tmp_path / "a.safetensors", {"name": op})
-    _, status, text = said_by_c_status(tmp_path / "a.safetensors", 800)
+    unfit = program.add(op, inputs, **attributes)
+    program.outputs = [value if is_head else unfit]
+    if is_head:
+        labels = [f"speaker {i}" for i in range(12)]
+        program.head = {"task": "t", "kind": "segments", "value": unfit, "labels": labels}
+    write_program(program, path, {"name": op})
+    return path
+
+
+@pytest.mark.parametrize("op", MISMATCHES)
+def test_values_that_do_not_fit_each_other_are_the_fault_of_the_file(tmp_path, op):
+    path = write_mismatch(tmp_path / "a.safetensors", op)
+    _, status, text = said_by_c_status(path, 800)
     assert (status, text.endswith("; export the program again")) == ("1", True)
-    assert named in text
+    assert MISMATCHES[op][0] in text
+    session = Session(path)
+    for call in (session.run, session.profile):
+        with pytest.raises(FormatError, match=f"{MISMATCHES[op][0]}.*; export the program again"):
+            call(np.zeros(800, np.float32))
+
+
+@pytest.mark.parametrize("op", MISMATCHES)
+def test_a_head_of_values_that_do_not_fit_each_other_is_refused_at_load(tmp_path, op):
+    path = write_mismatch(tmp_path / "a.safetensors", op, is_head=True)
+    _, status, text = said_by_c_status(path, 800)
+    assert (status, text.startswith(f"head: {op} of ")) == ("1", True)
+    with pytest.raises(FormatError, match=f"head: {op} of .*; export the program again"):
+        Session(path)
 
 
 def test_a_value_that_would_be_too_large_is_the_fault_of_the_audio(tmp_path):
@@ -227,9 +259,14 @@ def test_a_value_that_would_be_too_large_is_the_fault_of_the_audio(tmp_path):
     assert "larger than 32 GiB; cut the audio" in text
 
 
-def test_what_has_too_little_memory_says_what_helps_and_works_when_there_is_enough(folder):
-    said = ran(built("asan") / "no_memory", folder / "binary_attention.safetensors")
-    assert said.startswith("too little for ")
+@pytest.mark.parametrize("name", ["binary_attention", "unfit", *HEADS])
+def test_what_has_too_little_memory_says_so_and_works_when_there_is_enough(folder, tmp_path, name):
+    path = folder / f"{name}.safetensors"
+    if name == "unfit":
+        path = write_mismatch(tmp_path / "a.safetensors", "add")
+    elif name in HEADS:
+        path = write_head(tmp_path, name)
+    assert ran(built("asan") / "no_memory", path).startswith("too little for ")
 
 
 def test_a_host_that_takes_the_library_out_after_two_threads_ran_lives_on(folder):

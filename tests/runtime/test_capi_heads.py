@@ -101,7 +101,7 @@ def test_audio_too_short_for_a_head_names_the_samples_that_it_needs(folder, tmp_
     program = folder / "vector.safetensors"
     message = f"audio of {n_samples} samples; the program's head needs at least 610 (0.038 s); pad"
     session = Session(program)
-    for work in (session.embedding, session.scores, session.run_with_scores):
+    for work in (session.embedding, session.scores, session.run_with_scores, session.profile):
         with pytest.raises(DataError) as error:
             work(AUDIO[0, :n_samples])
         assert str(error.value).startswith(message)

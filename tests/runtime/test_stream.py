@@ -198,6 +198,36 @@ def test_audio_that_an_interruption_has_lost_is_said(session, monkeypatch, durin
     assert np.array_equal(stream.frames(), session.run(audio))
 
 
+def test_an_interruption_loses_no_text(session, monkeypatch):
+    audio, stream = noise(0, 3_000), session.stream(frames=False)
+    stream.accept(audio[:1_500])
+    add = GreedyStream.add
+
+    def interrupted(decoder, rows):
+        add(decoder, rows)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GreedyStream, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stream.text()
+    stream.accept(audio[1_500:])
+    stream.finish()
+    assert stream.text() == session.text(audio)
+
+
+@pytest.mark.parametrize("name", ["sequence", "vector"])
+def test_the_latency_is_that_of_features_whatever_a_head_needs(folder, name):
+    session = Session(folder / f"{name}.safetensors")
+    stream, latency = session.stream(), 20  # samples; a row is 10
+    assert stream.latency_s == session.stream(frames=False).latency_s == latency / 16_000
+    n_rows = 0
+    for i in range(1, 100):
+        stream.accept(np.zeros(1, np.float32))
+        n_rows += len(stream.frames())
+        assert n_rows == max(0, (i - latency) // 10 + 1)
+
+
 def test_what_is_no_audio_is_refused_and_changes_nothing(session):
     stream, audio = session.stream(), noise(0, 1_000)
     stream.accept(audio[:500])

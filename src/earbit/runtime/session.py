@@ -228,22 +228,19 @@ class Session:
 
     def _values_with_head(self, waveform: NDArray[Any], ids: Sequence[int]) -> list[NDArray[Any]]:
         """Values of the program; raises DataError for audio that is too short for its head."""
-        head, audio = self._given_head(), checked_waveform(waveform)
-        if audio.size < head.min_samples:
-            raise DataError(
-                f"audio of {audio.size} samples; the program's head needs at least "
-                f"{head.min_samples} ({head.min_samples / SAMPLE_RATE_HZ:.3f} s); pad it or "
-                "leave it out"
-            )
-        return self._computed(audio, ids)
+        return self._computed(_audio_of_head(self._given_head(), waveform), ids)
 
     def _computed(self, audio: NDArray[np.float32], ids: Sequence[int]) -> list[NDArray[Any]]:
         with data_errors(f"audio of {audio.size} samples"):
             return self._program.run(audio, list(ids), self.threads)
 
     def profile(self, waveform: NDArray[Any]) -> tuple[OpTime, ...]:
-        """Time and share of the ceiling of every op in order, whether it ran in a chain or not."""
-        audio = checked_waveform(waveform)
+        """Time and share of the ceiling of every op in order, whether it ran in a chain or not.
+
+        Raises DataError as `scores` does if the program has a head, else as `run`.
+        """
+        head = self.head
+        audio = checked_waveform(waveform) if head is None else _audio_of_head(head, waveform)
         with data_errors(f"audio of {audio.size} samples"):
             return op_times(self._program.profile(audio, self.threads), self.threads)
 
@@ -258,6 +255,18 @@ class Session:
     def kernels(self) -> dict[str, str]:
         """Names of the kernels selected for this CPU, by computation."""
         return {kernel["op"]: kernel["name"] for kernel in _core.kernels() if kernel["chosen"]}
+
+
+def _audio_of_head(head: Head, waveform: NDArray[Any]) -> NDArray[np.float32]:
+    """Checked audio; raises DataError if it is too short for the head."""
+    audio = checked_waveform(waveform)
+    if audio.size < head.min_samples:
+        raise DataError(
+            f"audio of {audio.size} samples; the program's head needs at least "
+            f"{head.min_samples} ({head.min_samples / SAMPLE_RATE_HZ:.3f} s); pad it or "
+            "leave it out"
+        )
+    return audio
 
 
 def _opened_again(kind: type[Session], path: str, threads: int, digest: str) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ class Stream:
         self._path, self._program, self._head, self._threads = path, program, head, threads
         # Also without frames: scores are those of features that know all audio before them.
         require_streaming(str(path), program, [output])
-        self._has_frames = has_frames
+        self._has_frames, self._output = has_frames, output
         self._ids = [output] if has_frames else []
         self._of_head = [] if self._head is None else self._values_of(self._head)
         self._ids += self._of_head
@@ -87,7 +88,7 @@ class Stream:
     @property
     def latency_s(self) -> float:
         """Seconds from the start of a frame to the audio that its features wait for."""
-        return _core.latency(self._program, self._ids) / SAMPLE_RATE_HZ
+        return _core.latency(self._program, [self._output]) / SAMPLE_RATE_HZ
 
     @property
     def seconds(self) -> float:
@@ -165,8 +166,8 @@ class Stream:
                 (found,) = _core.run_from(
                     self._program, self._of_head, given, [head.value], self._threads
                 )
-            except _core.UnfitRows as error:
-                raise FormatError(f"{self._path}: {error}") from error
+            except _core.UnfitRows:
+                raise
             except ValueError:
                 return None  # fewer frames than a head of convolutions needs
         return scores_of(head, found)
@@ -178,10 +179,14 @@ class Stream:
         raises, and ConfigError for a head of another kind.
         """
         given_head(self._head, "sequence")
+        self._given_head()
         with self._lock:
-            rows = self.scores()
-            assert rows is not None
-            return self._decoder.add(rows)
+            rows = np.concatenate(self._rows[0])
+            decoder = copy.copy(self._decoder)
+            text = decoder.add(rows)
+            # Last, so that an interruption loses no text.
+            self._decoder, self._rows[0] = decoder, [rows[:0]]
+            return text
 
     def _given_head(self) -> Head:
         head = given_head(self._head)
