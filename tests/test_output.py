@@ -2,6 +2,7 @@ import contextlib
 import io
 import json
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,11 @@ JSON = st.recursive(
 @given(JSON)
 def test_printed_json_is_the_value(value):
     assert json.loads(printed(value)) == value
+
+
+def test_numbers_that_are_not_finite_are_null():
+    value = {"a": [float("nan"), 1.5, float("inf")], "b": np.float64("-inf")}
+    assert json.loads(printed(value)) == {"a": [None, 1.5, None], "b": None}
 
 
 def test_numbers_of_a_list_are_printed_on_a_line():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import re
 import signal
@@ -216,10 +217,13 @@ def _byte_of(escaped: re.Match[bytes]) -> bytes:
 
 
 def writable(value: Any) -> Any:
-    r"""A JSON value whose texts UTF-8 can encode: bytes of file names as `\xff`.
+    r"""A JSON value that strict readers take: bytes of file names as `\xff`, null for NaN.
 
-    Strict readers reject the surrogates that Python has for undecodable bytes.
+    They reject the surrogates that Python has for undecodable bytes, and numbers that are not
+    finite.
     """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, str):
         text = _OTHER_SURROGATE.sub(lambda found: ascii(found[0])[1:-1], value)
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -20,7 +20,7 @@ NUMBERS = re.compile(r"\[\s+((?:-?\d[-+.\de]*,?\s+)+)\]")
 
 def print_json(value: Any) -> None:
     """Prints a result as JSON on standard output, with each list of numbers on a line."""
-    text = json.dumps(writable(value), indent=2)
+    text = json.dumps(writable(value), indent=2, allow_nan=False)
     print(NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from earbit.runtime.likeliest import check_threshold
 from earbit.runtime.session import Session
 from earbit.runtime.speech_segments import SAMPLE_RATE_HZ
 from earbit.runtime.stream import Stream
+from earbit.runtime.waveform import LevelWarning, level_problem
 from earbit.runtime.window import Window
 from earbit.shipped import program_path
 from earbit.terminal import printable
@@ -49,7 +51,7 @@ def stream_events(
             f"{program}: a head of kind {session.kind!r} has no results to print in a stream; read "
             "its scores with Session.stream"
         )
-    results = _Results(session, threshold)
+    results = _Results(session, threshold, _name_of(audio))
     resampler = ChunkResampler()
     is_open = False
     for samples, rate_hz in microphone_chunks() if audio is None else live_chunks(audio):
@@ -71,20 +73,25 @@ def changes(events: Iterable[Event]) -> Iterator[Event]:
             yield event
 
 
+def _name_of(audio: Path | None) -> str:
+    return "--mic" if audio is None else str(audio)
+
+
 def _named(events: Iterator[Event], audio: Path | None) -> Iterator[Event]:
     """The events; errors about the audio begin with its name."""
     try:
         yield from events
     except DataError as error:
-        raise DataError(f"{'--mic' if audio is None else audio}: {error}") from error
+        raise DataError(f"{_name_of(audio)}: {error}") from error
 
 
 class _Results:
     """Results of audio at 16 kHz that is added in blocks of any size."""
 
-    def __init__(self, session: Session, threshold: float | None) -> None:
-        self._session, self._threshold = session, threshold
+    def __init__(self, session: Session, threshold: float | None, name: str) -> None:
+        self._session, self._threshold, self._name = session, threshold, name
         self._stream = _stream_of(session)
+        self._is_warned = False
         self._n_samples = 0
         self._n_given = 0
         """Number of results."""
@@ -129,7 +136,12 @@ class _Results:
             )
 
     def _accept(self, samples: NDArray[np.float32]) -> None:
-        self._stream.accept(samples)
+        if not self._is_warned and (problem := level_problem(samples)):
+            self._is_warned = True
+            say(f"{self._name}: {problem}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LevelWarning)  # it is said with the name
+            self._stream.accept(samples)
         self._n_samples += len(samples)
 
     def _counted(self, events: Iterator[Event]) -> Iterator[Event]:
@@ -147,14 +159,16 @@ class _Results:
             yield {"seconds": self._seconds(), "text": text}
 
     def _look(self) -> Iterator[Event]:
-        scores = self._stream.scores()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LevelWarning)
+            scores = self._stream.scores()
         if scores is not None:
             assert self._session.head is not None
             fields = head_fields(self._session.head, scores, self._threshold)
             yield {"seconds": self._seconds(), **fields}
 
     def _seconds(self) -> float:
-        return round(self._n_samples / SAMPLE_RATE_HZ, 3)
+        return self._n_samples / SAMPLE_RATE_HZ
 
 
 def _stream_of(session: Session) -> Stream | Window:

@@ -96,6 +96,28 @@ def test_every_look_is_a_line_of_json_and_a_terminal_shows_changes(folder, capsy
     assert capsys.readouterr().out.splitlines() == lines
 
 
+def test_numbers_that_are_not_finite_are_null_in_json(folder, capsys):
+    command = ["run", str(folder / "not_finite.safetensors"), "--stream", str(folder / "a.wav")]
+    main([*command, "--json", "-"])
+
+    def refused(constant):
+        raise AssertionError(constant)
+
+    lines = capsys.readouterr().out.splitlines()
+    events = [json.loads(line, parse_constant=refused) for line in lines]
+    assert {event["probability"] for event in events} == {None}
+
+
+@pytest.mark.parametrize("name", ["sequence", "keywords-w1a1"])
+def test_loud_audio_is_said_once_with_its_name(folder, name, capsys):
+    soundfile.write(folder / "loud.wav", 30_000 * np.tile(AUDIO, 2), 16_000, subtype="FLOAT")
+    program = folder / f"{name}.safetensors" if name == "sequence" else name
+    main(["run", str(program), "--stream", str(folder / "loud.wav")])
+    said = [line for line in capsys.readouterr().err.splitlines() if "peak" in line]
+    assert len(said) == 1
+    assert said[0].startswith(f"{folder / 'loud.wav'}: audio has a peak of ")
+
+
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100])
 def test_standard_input_may_be_wav_of_any_rate_and_channels(rate_hz, monkeypatch, capsys):
     samples = np.random.default_rng(0).integers(-9_000, 9_000, (5_000, 2)).astype("<i2")

@@ -88,7 +88,7 @@ def test_the_shipped_spotter_prints_labels_of_a_file_while_it_comes(tmp_path, ca
 def test_audio_that_ends_between_two_looks_is_looked_at_once_more(tmp_path):
     soundfile.write(tmp_path / "a.wav", AUDIO[:17_000], 16_000, subtype="FLOAT")
     events = list(stream_events("keywords-w1a1", tmp_path / "a.wav"))
-    assert [event["seconds"] for event in events] == [1.0, 1.062]
+    assert [event["seconds"] for event in events] == [1.0, 1.0625]
 
 
 @settings(max_examples=15, deadline=None)

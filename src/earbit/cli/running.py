@@ -20,6 +20,7 @@ from earbit.cli.options import (
     Seed,
 )
 from earbit.errors import ConfigError, DataError
+from earbit.files import writable
 from earbit.output import emit, for_terminal
 from earbit.progress import say
 from earbit.shipped import shipped_programs
@@ -174,7 +175,10 @@ def _run_stream(
     source = None if mic else audio[0]
     events = stream_events(file, source, threshold=threshold, threads=threads)
     for event in changes(events) if is_text else events:
-        line = as_text(event) if is_text else dumps(event, ensure_ascii=False) + "\n"
+        if is_text:
+            line = as_text(event)
+        else:
+            line = dumps(writable(event), ensure_ascii=False, allow_nan=False) + "\n"
         print(line, end="", flush=True)
     if is_text:
         print()
