@@ -142,6 +142,8 @@ static float* read_samples(const char* path, FILE* file, int64_t* n_samples) {
   *n_samples = n_read / 2;
   if (n_bytes == 0) {
     /* Why has been said. */
+  } else if (ferror(file)) {
+    fprintf(stderr, "%s: cannot be read\n", path);
   } else if (bytes == NULL || samples == NULL) {
     fprintf(stderr, "%s: no memory for its samples\n", path);
   } else if (n_read > MAX_BYTES) {
@@ -199,6 +201,8 @@ static int print_features(const earbit_program* program, const float* samples, i
   } else {
     printf("%lld frames of %d values, %d hidden states\n", (long long)n_frames,
            earbit_width(program), earbit_n_states(program));
+    is_done = fflush(stdout) == 0;
+    if (!is_done) fprintf(stderr, "standard output: cannot be written\n");
   }
   free(features);
   return is_done ? 0 : 1;

@@ -61,7 +61,7 @@ static earbit_status listen(const earbit_program* program) {
     if (n == N_HOP ? n_held == N_WINDOW : n > 0 || n_held < N_WINDOW) {
       status = look(program, window, n_held, (double)n_samples / 16000, &last);
     }
-  } while (n == N_HOP && status == EARBIT_OK);
+  } while (n == N_HOP && status == EARBIT_OK && !ferror(stdout));
   return status;
 }
 
@@ -78,10 +78,17 @@ int main(int argc, char** argv) {
   }
   if (earbit_head_kind(program) != EARBIT_CLASS || earbit_n_slots(program) != 1) {
     fprintf(stderr, "%s: no head of one class; export one with earbit export --head\n", argv[1]);
-  } else if (listen(program) != EARBIT_OK) {
-    fprintf(stderr, "standard input: %s\n", earbit_error());
   } else {
-    status = 0;
+    const earbit_status of_run = listen(program);
+    if (ferror(stdin)) {
+      fprintf(stderr, "standard input: cannot be read\n");
+    } else if (ferror(stdout)) {
+      fprintf(stderr, "standard output: cannot be written\n");
+    } else if (of_run != EARBIT_OK) {
+      fprintf(stderr, "standard input: %s\n", earbit_error());
+    } else {
+      status = 0;
+    }
   }
   earbit_close(program);
   return status;

@@ -1,5 +1,6 @@
 """examples/keywords.c prints what `earbit run --stream -` prints, for audio of any length."""
 
+import os
 import subprocess
 
 import numpy as np
@@ -25,12 +26,33 @@ def events(tmp_path, samples):
     return list(changes(stream_events(PROGRAM, tmp_path / "a.wav")))
 
 
-@pytest.mark.parametrize("n", [401, 15_999, 16_001, 48_000, 50_000])
+SEEDED = np.random.default_rng(1)
+ROUNDED_TWICE = [n for n in range(400, 16_000) if f"{round(n / 16e3, 3):.2f}" != f"{n / 16e3:.2f}"]
+"""Lengths whose seconds have other digits when they are rounded to milliseconds first."""
+LENGTHS = [*SEEDED.choice(ROUNDED_TWICE, 3), *SEEDED.integers(400, 50_000, 5)]
+
+
+@pytest.mark.parametrize("n", [401, 15_999, 16_001, 48_000, 50_000, *map(int, LENGTHS)])
 def test_the_example_prints_the_labels_of_a_stream(tmp_path, n):
     # Louder every second, so that labels change.
     samples = (NOISE * np.repeat([0.002, 0.3, 1.0, 0.02], 12_500))[:n].astype("<i2")
     expected = "".join(map(as_text, events(tmp_path, samples)))
     assert keywords(PROGRAM, samples.tobytes()) == (0, expected, "")
+
+
+def test_the_example_notices_that_it_cannot_write_or_read(tmp_path):
+    command = [built("asan") / "keywords", PROGRAM]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, input=NOISE.tobytes(), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"standard output: cannot be written\n")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        done = subprocess.run(command, stdin=folder, capture_output=True, check=False)
+    finally:
+        os.close(folder)
+    assert (done.returncode, done.stderr) == (1, b"standard input: cannot be read\n")
 
 
 @pytest.mark.parametrize(
