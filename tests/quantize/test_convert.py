@@ -157,3 +157,27 @@ def test_a_channel_of_zeros_is_finite_in_every_type(bits, dtype):
     y.sum().backward()
     assert torch.isfinite(y).all()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+@pytest.mark.parametrize("plan", ["w1a1", "w1a2", "w8a8"])
+def test_a_model_that_is_under_a_plan_already_keeps_its_learned_scales(plan, granularity):
+    def student(model, name, granularity):
+        clips = noise_clips(1)
+        return student_of(model, PLANS[name], clips, CalibrationConfig(), granularity)
+
+    trained = student(random_model(preset("hubert-tiny"), 0), plan, granularity)
+    for name, parameter in trained.named_parameters():
+        if name.endswith("_quantizer.scale"):
+            parameter.data *= 1.5
+    before = trained.state_dict()
+    same = student(trained, plan, granularity)
+    assert same is not trained
+    assert all(torch.equal(t, before[name]) for name, t in same.state_dict().items())
+    other = "tensor" if granularity == "channel" else "channel"
+    for changed in (student(trained, plan, other), student(trained, "w4a4", granularity)):
+        scales = {
+            n: t for n, t in changed.state_dict().items() if n.endswith("put_quantizer.scale")
+        }
+        assert scales
+        assert all(not torch.equal(t, before[name]) for name, t in scales.items())

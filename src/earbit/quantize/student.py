@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from torch.nn import Parameter
@@ -17,7 +19,8 @@ from earbit.quantize.calibrate import (
     calibrate,
     quantizers_of,
 )
-from earbit.quantize.convert import convert, quantized_leaves_of
+from earbit.quantize.convert import convert, precisions_of, quantized_leaves_of
+from earbit.quantize.leaves import QuantizedMatMul
 from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.report import say_absent_roles
 
@@ -39,6 +42,17 @@ def plan_for(where: str, model: AudioModel, plan: str) -> Plan:
     return chosen
 
 
+def is_under(model: AudioModel, plan: Plan, granularity: Granularity = "channel") -> bool:
+    """Whether every leaf of a model has the precision of a plan, and scales of this granularity."""
+    granularities = {
+        leaf.granularity
+        for leaf in quantized_leaves_of(model).values()
+        if not isinstance(leaf, QuantizedMatMul) and leaf.weight_quantizer is not None
+    }
+    precisions = plan.precisions(leaves_of(model))
+    return precisions == precisions_of(model) and granularities <= {granularity}
+
+
 @torch.no_grad()
 def student_of(
     model: AudioModel,
@@ -50,8 +64,11 @@ def student_of(
     """A copy of `model`, quantized or not, under `plan`.
 
     It has the weights of `model`, and its learned shifts if any.  Scales are calibrated again on
-    unpadded clips (samples,), because a scale for 2 bits does not suit 1 bit (BiT keeps it).
+    unpadded clips (samples,), because a scale for 2 bits does not suit 1 bit (BiT keeps it).  A
+    model that the plan does not change keeps its learned scales, see `is_under`.
     """
+    if quantized_leaves_of(model) and is_under(model, plan, granularity):
+        return copy.deepcopy(model)
     twin = float_twin(model)
     convert(twin, plan.precisions(leaves_of(twin)), granularity)
     learned, quantizers = quantizers_of(model), quantizers_of(twin)

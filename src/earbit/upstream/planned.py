@@ -20,7 +20,7 @@ from earbit.progress import say
 from earbit.quantize.calibrate import WITHOUT_TRAINING
 from earbit.quantize.clips import audio_of
 from earbit.quantize.plan import Plan
-from earbit.quantize.student import plan_for, student_of
+from earbit.quantize.student import is_under, plan_for, student_of
 from earbit.upstream.names import require_pytorch
 from earbit.upstream.upstream import (
     Upstream,
@@ -72,11 +72,13 @@ class Planned:
         if is_made and self.plan is not None and (out_dir / MODEL_FILE_NAME).is_file():
             model = load_model(out_dir)
         elif self.plan is not None:
+            is_kept = is_under(model, self.plan)
             clips = audio_of(corpus, ids, seed)
             model = student_of(model, self.plan, clips, WITHOUT_TRAINING).eval()
             origin = {"stage": "superb", "plan": self.plan.name, "model": self.digest}
             save_model(model, out_dir / MODEL_FILE_NAME, origin)
-            say(f"{self.where}: calibrated under {self.plan.name}, not trained")
+            how = "keeps its scales" if is_kept else "calibrated"
+            say(f"{self.where}: {how} under {self.plan.name}, not trained")
         if self.export is None:
             return model_upstream(name, model, self.device, self.precision)
         program = out_dir / PROGRAM_NAME
