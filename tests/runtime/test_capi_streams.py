@@ -62,6 +62,10 @@ def test_scores_of_speakers_are_rows_and_those_of_a_class_are_of_the_last_window
         assert np.array_equal(found, [*expected, stream.scores()])
 
 
+def test_a_backlog_of_rows_is_read_one_by_one_in_linear_time_and_its_memory_given_back():
+    assert ran(built("asan") / "unread_rows", timeout_s=60) == "0 wrong\n"
+
+
 def test_a_stream_that_was_cancelled_while_threads_shared_it_works_after_a_reset(folder):
     said = ran(built("asan") / "stream_threads", folder / "sequence.safetensors")
     assert said == "cancelled, then the same results\n"
