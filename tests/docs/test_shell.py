@@ -18,7 +18,7 @@ from earbit.pretrain.schedules import recipe_with
 from earbit.quantize.plan import plan_named
 
 SHELL = in_language("sh")
-SYSTEM = {"apt", "cmake", "export", "hf", "source"}
+SYSTEM = {"apt", "arecord", "cmake", "export", "hf", "source"}
 """Programs of others whose arguments are not checked."""
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 OF_PRESET = ("export", "profile", "propagation")
