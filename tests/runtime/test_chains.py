@@ -6,7 +6,7 @@ from packed_reference import PLAIN
 from random_chains import RandomProgram
 from test_session import op, write
 
-from earbit.errors import DataError
+from earbit.errors import FormatError
 from earbit.runtime import Session
 
 SEEDS = range(80)
@@ -88,5 +88,5 @@ def test_an_error_inside_a_chain_names_the_audio_and_the_next_call_works(tmp_pat
     expected = np.maximum(sums, 0) if joint == "add" else np.full(1000, 0.5)
     for _ in range(3):
         assert np.allclose(session.run(audio)[:, 0], expected, atol=1e-6)
-        with pytest.raises(DataError, match=f"1999 samples: {joint} of 999 and 1000 frames"):
+        with pytest.raises(FormatError, match=f"1999 samples: {joint} of 999 and 1000 frames"):
             session.run(audio[:-1])

@@ -18,7 +18,7 @@ def data_errors(audio: str) -> Iterator[None]:
     try:
         yield
     except _core.UnfitRows as error:
-        raise FormatError(f"{error}; export the program again") from error
+        raise FormatError(f"{audio}: {error}; export the program again") from error
     except ValueError as error:
         raise DataError(f"{audio}: {error}") from error
     except MemoryError as error:
