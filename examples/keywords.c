@@ -4,9 +4,10 @@
  * arecord -q -t raw -f S16_LE -r 16000 -c 1 | ./keywords keywords-w1a1.safetensors
  * ffmpeg -v error -i speech.mp3 -f s16le -ac 1 -ar 16000 - | ./keywords keywords-w1a1.safetensors
  *
- * Reads 16-bit little-endian samples of one channel at 16 kHz from standard input.  Runs the
- * program on the last second every quarter of a second, and prints the time, the label and its
- * probability whenever the label changes, as `earbit run PROGRAM --stream -` does. */
+ * Reads 16-bit little-endian samples of one channel at 16 kHz, without a header, from standard
+ * input.  Runs the program on the last second every quarter of a second, and prints the time, the
+ * label and its probability whenever the label changes, as `earbit run PROGRAM --stream -` does on
+ * a terminal. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,11 @@ static int read_samples(float* samples, int n) {
   return n_read;
 }
 
+/* Whether samples are the first bytes of a wav file. */
+static int is_header(const float* samples) {
+  return samples[0] == ('R' | 'I' << 8) / 32768.0f && samples[1] == ('F' | 'F' << 8) / 32768.0f;
+}
+
 /* Prints the label of a window if it is not the last one, which it becomes. */
 static earbit_status look(const earbit_program* program, const float* window, int n, double seconds,
                           int* last) {
@@ -43,14 +49,17 @@ static earbit_status look(const earbit_program* program, const float* window, in
   return status;
 }
 
-/* Results until the audio ends; returns the status of the call that failed, if one did. */
-static earbit_status listen(const earbit_program* program) {
+/* Results until the audio ends; returns the status of the call that failed, if one did.  A wav
+ * file has no results. */
+static earbit_status listen(const earbit_program* program, int* is_wav) {
   float window[N_WINDOW + N_HOP];
   int64_t n_samples = 0;
   int n_held = 0, last = EARBIT_REJECTED - 1, n;
   earbit_status status = EARBIT_OK;
   do {
     n = read_samples(window + n_held, N_HOP);
+    *is_wav = n_samples == 0 && n > 1 && is_header(window);
+    if (*is_wav) break;
     n_held += n;
     n_samples += n;
     if (n_held > N_WINDOW) {
@@ -79,8 +88,11 @@ int main(int argc, char** argv) {
   if (earbit_head_kind(program) != EARBIT_CLASS || earbit_n_slots(program) != 1) {
     fprintf(stderr, "%s: no head of one class; export one with earbit export --head\n", argv[1]);
   } else {
-    const earbit_status of_run = listen(program);
-    if (ferror(stdin)) {
+    int is_wav;
+    const earbit_status of_run = listen(program, &is_wav);
+    if (is_wav) {
+      fprintf(stderr, "standard input: a wav file; give samples without its header\n");
+    } else if (ferror(stdin)) {
       fprintf(stderr, "standard input: cannot be read\n");
     } else if (ferror(stdout)) {
       fprintf(stderr, "standard output: cannot be written\n");

@@ -61,6 +61,7 @@ def test_the_example_notices_that_it_cannot_write_or_read(tmp_path):
         ("no.safetensors", b"", "no.safetensors: "),
         ("encoder-w1a1", b"", "no head of one class"),
         ("keywords-w1a1", b"", "standard input: "),
+        ("keywords-w1a1", b"RIFF" + bytes(40_000), "a wav file"),
         ("keywords-w1a1", bytes(600), "allowed are 400"),
     ],
 )
