@@ -19,12 +19,14 @@ def end_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def is_alive(process_id: int) -> bool:
-    """Whether a process of this machine runs, as far as this user can tell."""
-    try:
-        os.kill(process_id, 0)  # sends nothing
-    except ProcessLookupError:
+def has_ended(process_id: str) -> bool:
+    """Whether a part of a file name is the id of a process of this machine that has ended."""
+    if not process_id.isdecimal():
         return False
+    try:
+        os.kill(int(process_id), 0)  # sends nothing
+    except ProcessLookupError:
+        return True
     except (PermissionError, OverflowError):
-        pass  # a process of another user, or not a process id: kept
-    return True
+        return False  # a process of another user, or too large for an id
+    return False

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earbit.audio.child_process import is_alive
+from earbit.audio.child_process import has_ended
 from earbit.audio.decode import read_audio
 from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ
@@ -50,8 +50,7 @@ def complete_or_absent(out_dir: Path) -> Iterator[Path]:
     with none_left_empty(target.parent):
         make_folder(target.parent)
         for left in target.parent.glob(f"{glob.escape(prefix)}*.tmp"):
-            number = left.name.removeprefix(prefix).removesuffix(".tmp")
-            if left == new or (number.isdecimal() and not is_alive(int(number))):
+            if left == new or has_ended(left.name.removeprefix(prefix).removesuffix(".tmp")):
                 shutil.rmtree(left, ignore_errors=True)
         make_folder(new)
         try:

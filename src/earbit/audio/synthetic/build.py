@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from earbit.audio.child_process import is_alive
+from earbit.audio.child_process import has_ended
 from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.synthetic.contents import Contents, SyntheticConfig, lines_of
 from earbit.audio.synthetic.espeak import Espeak
@@ -84,7 +84,7 @@ def _remove_left_behind(cache: Path) -> None:
     prefix = f".{platform.node()}."
     for folder in cache.glob(".synthetic-*"):
         _, found, process_id = folder.name.rpartition(prefix)
-        if found and process_id.isdecimal() and not is_alive(int(process_id)):
+        if found and has_ended(process_id):
             shutil.rmtree(folder, ignore_errors=True)
 
 
