@@ -5,7 +5,7 @@ import math
 import pytest
 import scipy.stats
 
-from earbit.study.report.estimates import Estimate, needed_tasks, over_seeds
+from earbit.study.report.estimates import Estimate, combined, needed_tasks, over_seeds
 
 
 def test_without_intervals_several_seeds_give_students_interval_of_the_mean():
@@ -44,6 +44,21 @@ def test_a_difference_takes_the_ends_that_are_near_each_other():
     found = Estimate(0.8, 0.7, 0.81).minus(Estimate(0.6, 0.59, 0.8))
     assert found.low == pytest.approx(0.2 - math.hypot(0.1, 0.2))
     assert found.high == pytest.approx(0.2 + math.hypot(0.01, 0.01))
+
+
+def test_a_difference_of_correlated_estimates_is_narrower():
+    pair = [(1.0, Estimate(0.8, 0.77, 0.83)), (-1.0, Estimate(0.7, 0.66, 0.74))]
+    found = combined(pair, lambda i, j: 0.5)
+    half = math.sqrt(0.03**2 + 0.04**2 - 2 * 0.5 * 0.03 * 0.04)
+    assert (found.low, found.high) == pytest.approx((0.1 - half, 0.1 + half))
+    assert combined(pair, lambda i, j: 1.0).high == pytest.approx(0.11)
+
+
+def test_errors_of_seeds_are_not_correlated():
+    ends = [(0.4, 0.6), (0.4, 0.6)]
+    first, second = over_seeds([0.5, 0.5], ends), over_seeds([0.49, 0.51], ends)
+    found = combined([(1.0, first), (-1.0, second)], lambda i, j: 1.0)
+    assert found.high == pytest.approx(12.706 * math.sqrt(0.0002 / 2), rel=1e-6)
 
 
 def test_a_negative_factor_swaps_the_ends():

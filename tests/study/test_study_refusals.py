@@ -145,6 +145,8 @@ def test_the_paper_names_a_line_of_torchrun_for_every_pretraining(tmp_path):
         ({"settings": ("quantize.weights.logit=0",)}, "logit"),
         ({"plans": ("w9a9",)}, "unknown plan 'w9a9'"),
         ({"pretrain_steps": 0}, "n_steps"),
+        ({"settings": ("corpus=words",)}, "--set corpus=words: give --corpus instead"),
+        ({"settings": ("seed=3",)}, "--seed and --seeds"),
     ],
 )
 def test_settings_are_checked_before_a_corpus_is_opened(tmp_path, changes, problem):

@@ -71,7 +71,7 @@ def score_network(
         packed = features_of(program_upstream(out_dir / PROGRAM_NAME, 1))
         of_packed = cases_by_setting(trained, packed, splits, "test")[setting]
         score |= {"pytorch_value": score["value"], "upstream": "runtime"}
-        score |= scored(task, of_packed, seed)
+        score |= scored(task, of_packed)
         if task.kind in SOFTMAX_KINDS:  # others predict numbers, which differ in the last bits
             same = [a == b for a, b in zip(of_packed.predictions, cases.predictions, strict=True)]
             score["equal_to_pytorch"] = sum(same) / len(same)

@@ -15,6 +15,10 @@ Blocks = Sequence[NDArray[np.float64]]
 """Rows of a metric, (cases, columns) for each group of cases."""
 N_RESAMPLES, MANY_ROWS = 1_000, 50_000
 """Samples of an interval; a tenth for more rows than that."""
+SEED = 0
+"""Of the samples: models on the same cases have the same ones, so their errors can be compared."""
+N_KEPT = 200
+"""Samples whose values are kept with a score; correlations of errors need no more."""
 MIN_GROUPS = 5
 """Fewest groups to resample: an interval over fewer is far too narrow."""
 
@@ -48,21 +52,37 @@ def blocks_of(rows: NDArray[np.float64], groups: Sequence[str]) -> Blocks:
     return [rows[indices] for indices in index_of.values()]
 
 
-def interval(blocks: Blocks, value: Any, seed: int) -> tuple[float, float] | None:
-    """Percentile interval of 95 % from samples of whole groups with replacement.
+def resampled(blocks: Blocks, value: Any) -> NDArray[np.float64]:
+    """Values of samples of whole groups with replacement, NaN where undefined.
 
-    value: blocks -> number.  None for a single group, and if no two samples have different values,
-    which tells nothing of the error.
+    value: blocks -> number.  Equal numbers of groups have equal samples.  Empty for a single group.
     """
     if len(blocks) < 2:
-        return None
-    random = np.random.default_rng(seed)
+        return np.empty(0)
+    random = np.random.default_rng(SEED)
     is_large = sum(map(len, blocks)) > MANY_ROWS
     n_resamples = N_RESAMPLES // 10 if is_large else N_RESAMPLES
     draws = random.integers(len(blocks), size=(n_resamples, len(blocks)))
-    values = np.array([value([blocks[i] for i in draw]) for draw in draws])
+    return np.array([value([blocks[i] for i in draw]) for draw in draws])
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Percentile interval of 95 % from the values of samples.
+
+    None if no two of them differ, which tells nothing of the error.
+    """
     values = values[np.isfinite(values)]
     if not values.size or values.min() == values.max():
         return None
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+def samples_text(values: NDArray[np.float64]) -> str:
+    """The first values of samples as one line, so that scores.json stays readable."""
+    return " ".join(f"{value:.5g}" for value in values[:N_KEPT])
+
+
+def samples_in(text: str) -> NDArray[np.float64]:
+    """The values in a line of `samples_text`.  Raises ValueError for other text."""
+    return np.array([float(value) for value in text.split()])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earbit.extras import TRAIN, imported
-from earbit.heads.cases import MIN_GROUPS, Blocks, Cases, blocks_of, interval
+from earbit.heads.cases import MIN_GROUPS, Blocks, Cases, blocks_of, resampled
 
 Rows = NDArray[np.float64]
 TWV_BETA = 12.49
@@ -33,18 +33,17 @@ class Metric:
         """Value of all cases."""
         return self.value(self._blocks(cases))
 
-    def interval(self, cases: Cases, seed: int) -> tuple[float, float] | None:
-        """Bootstrap interval of 95 % over the groups, or over the cases where groups are too few.
+    def resampled(self, cases: Cases) -> Rows:
+        """Values of bootstrap samples of the groups, or of the cases where groups are too few.
 
-        The latter does not cover other groups.  None for too few groups of pairs, and if samples do
-        not differ.
+        The latter do not cover other groups.  Empty for too few groups of pairs.
         """
         if len(set(cases.groups)) >= MIN_GROUPS:
-            return interval(self._blocks(cases), self.value, seed)
+            return resampled(self._blocks(cases), self.value)
         if self.is_of_pairs:
-            return None
+            return np.empty(0)
         alone = replace(cases, groups=[str(i) for i in range(len(cases.groups))])
-        return interval(self._blocks(alone), self.value, seed)
+        return resampled(self._blocks(alone), self.value)
 
     def is_better(self, value: float, than: float) -> bool:
         """Whether one value is better than another; any number is better than NaN."""

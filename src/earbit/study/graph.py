@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from earbit.config import to_dict
@@ -14,6 +16,7 @@ from earbit.runtime.session import chosen_isa
 from earbit.study.request import Request, Served
 from earbit.study.scale import FIRST_STAGES
 from earbit.study.step import Step
+from earbit.units.labelled import units_in
 from earbit.upstream.names import FBANK
 
 FLOAT_PLAN = "fp32"
@@ -72,8 +75,14 @@ class Graph:
         }
 
     def _units(self, seed: int, of_model: Step | None = None) -> Step:
-        """Units of MFCC, shared by all encoders, or of the first model of one."""
+        """Units of MFCC or given ones, shared by all encoders, or of the first model of one."""
         recipe = self._recipe(self.request.scale.encoders[0], seed)
+        if of_model is None and recipe.units is not None:
+            return Step(  # the same for all seeds
+                stage="units",
+                settings={"labels": _labels_digest(recipe.units), **self._common()},
+                inputs={**self._inputs(recipe), "units": recipe.units},
+            )
         if of_model is not None:
             recipe = self._recipe(str(of_model.encoder), seed)
         config = (recipe if of_model is None else recipe.stage(2)).unit_config
@@ -123,6 +132,7 @@ class Graph:
         for name in ("corpus", "iterations", "second", "fraction", "memory_gb", "resplit"):
             del described[name]
         del described["train"]["machine"]
+        described["units"] = None  # those of the step that it needs
         return Step(
             stage=stage,
             encoder=encoder,
@@ -130,7 +140,7 @@ class Graph:
             seed=seed,
             needs={"units": units.id},
             settings={"recipe": described, **self._common()},
-            inputs=self._inputs(recipe),
+            inputs={**self._inputs(recipe), "units": chosen.units},
         )
 
     def _quantized(
@@ -278,3 +288,9 @@ class Graph:
                 inputs={"plan": wheres[plan.name]},
             )
         yield Step(stage="lengths", encoder=encoder, settings={"model": model})
+
+
+@functools.cache
+def _labels_digest(units: str) -> str:
+    """Digest of the labels in a folder of units, read once."""
+    return units_in(Path(units)).digest

@@ -51,6 +51,8 @@ def _single(
 ) -> Iterator[str]:
     for step in in_order(steps):
         folder = places[step.id].folder
+        if "labels" in step.settings:
+            continue  # given units, which the pre-trainings name
         if step.stage in ("units", "units2"):
             words = ["units", request.corpus, *_options(step, places), "--out", folder]
         elif step.stage in ("pretrain", "pretrain2"):
@@ -84,7 +86,7 @@ def write_recipes(
         if step.stage in ("pretrain", "pretrain2"):
             recipe: dict[str, Any] = {**step.settings["recipe"], "corpus": request.corpus}
             recipe["resplit"] = request.resplit
-            recipe["units"] = str(places[step.needs["units"]].folder)
+            recipe["units"] = step.inputs["units"] or str(places[step.needs["units"]].folder)
             recipe["train"] = {**recipe["train"], "machine": step.inputs["machine"]}
             write_json(_recipe_path(step, out_dir), recipe)
 

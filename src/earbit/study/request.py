@@ -18,6 +18,8 @@ from earbit.superb.task import Task
 from earbit.superb.work import named_work
 
 MAX_SEEDS = 100
+OPTIONS = {"corpus": "--corpus", "seed": "--seed and --seeds", "resplit": "--resplit"}
+"""Fields of the recipe that have an option of their own, which decides."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +58,12 @@ class Request:
         """Threads of each step."""
         return max(1, n_cores() // self.n_jobs)
 
+    @property
+    def units(self) -> Path | None:
+        """Folder of units for the first iteration; None computes those of MFCC."""
+        units = self.scale.recipe(self.scale.encoders[0], self.corpus, self.seed).units
+        return None if units is None else Path(units)
+
     def plans(self) -> list[Plan]:
         """The plans by name, each once."""
         return [plan_named(where) for where in dict.fromkeys(self.scale.plans)]
@@ -64,6 +72,10 @@ class Request:
         """Raises ConfigError or DataError for names and numbers, without opening any audio."""
         if not self.scale.encoders:
             raise ConfigError("--encoders without a name; give at least one preset or file")
+        for setting in self.scale.settings:
+            name = setting.partition("=")[0]
+            if name in OPTIONS:
+                raise ConfigError(f"--set {setting}: give {OPTIONS[name]} instead")
         for name in self.scale.encoders:
             self.scale.recipe(name, self.corpus, self.seed)
         if not self.scale.plans:

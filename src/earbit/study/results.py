@@ -13,6 +13,7 @@ import earbit
 from earbit.config import to_dict, type_name
 from earbit.runtime.doctor import cpu_name
 from earbit.runtime.session import chosen_isa
+from earbit.study.correlations import correlations_of
 from earbit.study.outcome import NOT_RUN, Outcome
 from earbit.study.request import Request, Served
 from earbit.study.step import Step
@@ -71,6 +72,7 @@ class Results:
             ],
             "propagation": [{**_row(step), **result} for step, result in self._done("propagation")],
             "scores": scores,
+            "correlations": list(correlations_of(self._scored())),
             "warnings": warnings_of(scores, training),
         }
         return {name: finite(value) for name, value in tables.items()}
@@ -151,23 +153,26 @@ class Results:
         for step, result in self._done("packed"):
             for task, value in result["values"].items():
                 packed[step.encoder, step.plan, step.seed, task] = value
+        for row, score in self._scored():
+            yield {
+                **row,
+                "metric": score["metric"],
+                "higher_is_better": score["higher_is_better"],
+                "value": score["value"],
+                "interval": score["interval"],
+                "interval_over": score["interval_over"],
+                "n_test": score.get("n_test"),
+                "chance": chance_of(score),
+                "packed_value": packed.get(tuple(row.values())),
+                "protocol": score.get("protocol_name"),
+                "metrics": score.get("metrics", {}),
+            }
+
+    def _scored(self) -> Iterator[tuple[Record, Mapping[str, Any]]]:
+        """Row and score of every task."""
         for step, result in self._done("score"):
             for task in step.parts:
-                score = result["scores"][task]
-                yield {
-                    **_row(step),
-                    "task": task,
-                    "metric": score["metric"],
-                    "higher_is_better": score["higher_is_better"],
-                    "value": score["value"],
-                    "interval": score["interval"],
-                    "interval_over": score["interval_over"],
-                    "n_test": score.get("n_test"),
-                    "chance": chance_of(score),
-                    "packed_value": packed.get((step.encoder, step.plan, step.seed, task)),
-                    "protocol": score.get("protocol_name"),
-                    "metrics": score.get("metrics", {}),
-                }
+                yield {**_row(step), "task": task}, result["scores"][task]
 
 
 def _row(step: Step) -> Record:

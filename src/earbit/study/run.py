@@ -31,7 +31,8 @@ from earbit.study.stages.table import function_of
 from earbit.study.step import Place, Step, places_of, read_result
 from earbit.study.summary import summary
 from earbit.study.workers import Workers
-from earbit.units.labelled import open_training_corpus
+from earbit.units.labelled import labelled, open_training_corpus, units_in
+from earbit.units.quarantine import lost_ids
 
 STUDY_NAME = "study.json"
 RESULTS_NAME = "results.json"
@@ -69,8 +70,8 @@ def run_study(request: Request, out_dir: Path, *, dry_run: bool = False) -> Ende
 
     Before the first step, raises ConfigError for unknown names and if `out_dir` holds other files
     or a study of another corpus or scale, or is in use by another process; and DataError for a
-    corpus without usable audio, and for a disk with too little space.  A step that fails does not
-    stop those that do not need it.
+    corpus without usable audio, given units of another one, and a disk with too little space.  A
+    step that fails does not stop those that do not need it.
     """
     request.check()
     if dry_run:
@@ -122,6 +123,8 @@ def _opened(request: Request, out_dir: Path, *, is_measured: bool = False) -> _O
     """Opens all corpora, without decoding audio, and builds the graph."""
     corpus = open_training_corpus(request.corpus, resplit=request.resplit)
     say_unusable(corpus)
+    if (units := request.units) is not None:
+        labelled(corpus, units_in(units), lost_ids(units))  # raises errors before the first step
     found = served(request)
     for task, reason in found.left_out.items():
         say(f"{task} is left out: {reason}")

@@ -42,7 +42,7 @@ def run_folds(training: Training, out_dir: Path, protocol_name: ProtocolName) ->
     }
     return {
         **first,
-        **scored(task, _joined(pooled), training.seed),
+        **scored(task, _joined(pooled)),
         "value": metrics[task.metrics[0]],
         "metrics": metrics,
         "n_test": sum(score["n_test"] for score in scores.values()),

@@ -42,7 +42,7 @@ def run_match(
         layer = int(np.argmax(values))
         cases = match_cases(features, searches["test"], layer, partial(advance, note="test"))
     return {
-        **scored(task, cases, seed),
+        **scored(task, cases),
         "valid_value": values[layer],
         "layer": layer,
         "layers": values,

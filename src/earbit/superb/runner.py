@@ -68,7 +68,7 @@ def run_task(
     score = {
         **score_of(best, setting, cases[setting], features, splits, seed),
         **_picked_on_test(task, sweep, tested.values()),
-        **_with_lm(best, features, splits, lm, seed),
+        **_with_lm(best, features, splits, lm),
         "lr": best.point.lr,
         "grid": [asdict(trained.point) for trained in sweep],
         "protocol_name": protocol_name,
@@ -97,13 +97,12 @@ def _with_lm(
     features: FrozenFeatures,
     splits: Splits[Example],
     lm: LanguageModel | None,
-    seed: int,
 ) -> dict[str, Any]:
     """The scores with a language model, for tasks of words."""
     if lm is None or "wer" not in trained.task.metrics:
         return {}
     cases, used = cases_with_lm(trained, features, splits, lm)
-    score = scored(trained.task, cases, seed)
+    score = scored(trained.task, cases)
     return {"with_lm": {name: score[name] for name in ("metrics", "intervals")} | used}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import earbit
 from earbit.audio.splits import Splits
 from earbit.errors import ConfigError
-from earbit.heads.cases import MIN_GROUPS, Cases
+from earbit.heads.cases import MIN_GROUPS, Cases, interval, samples_text
 from earbit.heads.example import Example
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.metrics import METRICS
@@ -28,7 +28,7 @@ def score_of(
 ) -> dict[str, Any]:
     """Metrics of the test clips with what they were computed from, for scores.json."""
     return {
-        **scored(trained.task, cases, seed),
+        **scored(trained.task, cases),
         "valid_value": trained.point.value,
         "n_train": len(splits.train),
         "n_valid": len(splits.valid),
@@ -41,18 +41,19 @@ def score_of(
     }
 
 
-def scored(task: Task, cases: Cases, seed: int) -> dict[str, Any]:
+def scored(task: Task, cases: Cases) -> dict[str, Any]:
     """All metrics of a task with their 95 % intervals, for scores.json."""
     values = {name: METRICS[name].of(cases) for name in task.metrics}
-    intervals = {name: METRICS[name].interval(cases, seed) for name in task.metrics}
+    samples = {name: METRICS[name].resampled(cases) for name in task.metrics}
     first = task.metrics[0]
     return {
         "task": task.name,
         "metric": first,
         "value": values[first],
-        "interval": intervals[first],
+        "interval": interval(samples[first]),
         "metrics": values,
-        "intervals": intervals,
+        "intervals": {name: interval(samples[name]) for name in task.metrics},
+        "resampled": samples_text(samples[first]),
         "higher_is_better": METRICS[first].higher_is_better,
         "interval_over": _resampled(task, cases),
     }

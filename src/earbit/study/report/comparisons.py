@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from earbit.study.report.estimates import Estimate, needed_tasks
 from earbit.study.report.numbers import change, counted, times
-from earbit.study.report.rows import FLOAT, Study, number
+from earbit.study.report.rows import FLOAT, Score, Study, combined_scores, number
 
 Row = tuple[str, str]
 """Encoder and plan."""
@@ -96,18 +96,27 @@ def relative_loss(study: Study, encoder: str, plan: str, task: str) -> Estimate 
 
     None without both scores, and where fp32 is at chance or 0, so that nothing can be lost.
     """
+    loss = _loss(study, encoder, plan, task)
+    return combined_scores(loss) if loss else None
+
+
+def _loss(study: Study, encoder: str, plan: str, task: str) -> list[tuple[float, Score]]:
+    """The relative loss as a sum of scores times factors; empty without one."""
     full, low = study.score(encoder, FLOAT, task), study.score(encoder, plan, task)
     if full is None or low is None or full.is_at_chance or full.estimate.value == 0:
-        return None
-    return full.gain_over(low).times(1 / abs(full.estimate.value))
+        return []
+    factor = (1.0 if full.higher_is_better else -1.0) / abs(full.estimate.value)
+    return [(factor, full), (-factor, low)]
 
 
 def compared_losses(study: Study, encoder: str, other: str, plan: str) -> Tally:
     """Tasks in which an encoder loses a smaller and a larger share than another."""
 
     def gain(task: str) -> Estimate | None:
-        first, second = (relative_loss(study, e, plan, task) for e in (encoder, other))
-        return None if first is None or second is None else second.minus(first)
+        first, second = (_loss(study, e, plan, task) for e in (encoder, other))
+        if not first or not second:
+            return None
+        return combined_scores([*second, *((-factor, score) for factor, score in first)])
 
     return tally((task, gain(task)) for task in study.tasks)
 

@@ -1,13 +1,14 @@
 """Values with 95 % intervals: over seeds, and differences of two.
 
 The interval of a score covers the choice of test clips.  With several seeds, the spread of the
-seeds is added to it.
+seeds is added to it.  Scores on the same clips have correlated errors, those of seeds are
+independent.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
@@ -23,6 +24,8 @@ class Estimate:
     low: float | None = None
     high: float | None = None
     n_seeds: int = 1
+    spread: float = 0.0
+    """Part of both half widths that is due to seeds."""
 
     @property
     def excludes_zero(self) -> bool:
@@ -30,25 +33,59 @@ class Estimate:
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
     def minus(self, other: Estimate) -> Estimate:
-        """The difference, with the interval of two independent estimates.
-
-        Source: MOVER, Zou and Donner, Statistics in Medicine 27 (2008).  Two models are scored on
-        the same clips, so their errors agree in part and the true interval is narrower.
-        """
-        value = self.value - other.value
-        n_seeds = min(self.n_seeds, other.n_seeds)
-        if self.low is None or self.high is None or other.low is None or other.high is None:
-            return Estimate(value, n_seeds=n_seeds)
-        below = math.hypot(self.value - self.low, other.high - other.value)
-        above = math.hypot(self.high - self.value, other.value - other.low)
-        return Estimate(value, value - below, value + above, n_seeds)
+        """The difference of two independent estimates."""
+        return combined([(1.0, self), (-1.0, other)])
 
     def times(self, factor: float) -> Estimate:
         """The estimate in another unit; a negative factor swaps the ends of the interval."""
+        spread = abs(factor) * self.spread
         if self.low is None or self.high is None:
             return Estimate(factor * self.value, n_seeds=self.n_seeds)
         ends = sorted((factor * self.low, factor * self.high))
-        return Estimate(factor * self.value, ends[0], ends[1], self.n_seeds)
+        return Estimate(factor * self.value, ends[0], ends[1], self.n_seeds, spread)
+
+
+def _independent(_i: int, _j: int) -> float:
+    return 0.0
+
+
+def combined(
+    terms: Sequence[tuple[float, Estimate]],
+    correlation: Callable[[int, int], float] = _independent,
+) -> Estimate:
+    """The sum of estimates times factors.
+
+    correlation: of the errors of two terms by the choice of test clips.  Without the interval of a
+    term there is none of the sum.  Source: MOVER, Zou and Donner, Statistics in Medicine 27 (2008),
+    for correlated estimates G. Y. Zou, Psychological Methods 12 (2007).
+    """
+    value = math.fsum(factor * one.value for factor, one in terms)
+    n_seeds = min(one.n_seeds for _, one in terms)
+    below: list[float] = []  # errors of the terms by the choice of clips, times their factors
+    above: list[float] = []
+    for factor, one in terms:
+        if one.low is None or one.high is None:
+            return Estimate(value, n_seeds=n_seeds)
+        low, high = (_without(end - one.value, one.spread) for end in (one.low, one.high))
+        below.append(factor * (low if factor > 0 else high))
+        above.append(factor * (high if factor > 0 else low))
+    spread = math.hypot(*(factor * one.spread for factor, one in terms))
+    down, up = (math.hypot(_width(errors, correlation), spread) for errors in (below, above))
+    return Estimate(value, value - down, value + up, n_seeds, spread)
+
+
+def _without(width: float, spread: float) -> float:
+    """The part of a half width that is not the spread of seeds."""
+    return math.sqrt(max(0.0, width**2 - spread**2))
+
+
+def _width(errors: Sequence[float], correlation: Callable[[int, int], float]) -> float:
+    """The half width of a sum of errors."""
+    n = range(len(errors))
+    square = math.fsum(
+        errors[i] * errors[j] * (1.0 if i == j else correlation(i, j)) for i in n for j in n
+    )
+    return math.sqrt(max(0.0, square))
 
 
 def over_seeds(
@@ -69,10 +106,11 @@ def over_seeds(
         spread = t * math.sqrt(variance / n)
     pairs = [(v, i) for v, i in zip(values, intervals, strict=True) if i is not None]
     if not pairs:
-        return Estimate(mean, mean - spread, mean + spread, n) if n > 1 else Estimate(mean)
+        return Estimate(mean, mean - spread, mean + spread, n, spread) if n > 1 else Estimate(mean)
     below = math.fsum(value - low for value, (low, _) in pairs) / len(pairs)
     above = math.fsum(high - value for value, (_, high) in pairs) / len(pairs)
-    return Estimate(mean, mean - math.hypot(below, spread), mean + math.hypot(above, spread), n)
+    below, above = math.hypot(below, spread), math.hypot(above, spread)
+    return Estimate(mean, mean - below, mean + above, n, spread)
 
 
 def needed_tasks(n_tasks: int) -> int:

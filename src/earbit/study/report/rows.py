@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from earbit.presets import PRESETS
-from earbit.study.report.estimates import Estimate, over_seeds
+from earbit.study.report.estimates import Estimate, combined, over_seeds
 from earbit.superb.tasks import TASKS
 
 Record = Mapping[str, Any]
@@ -48,6 +48,8 @@ def number(record: Record | None, *keys: str) -> float | None:
 class Score:
     """Score of a row on a task, over all seeds."""
 
+    row: tuple[str, str]
+    """Encoder and plan."""
     task: str
     metric: str
     higher_is_better: bool
@@ -55,11 +57,13 @@ class Score:
     chance: float | None
     packed: float | None
     n_test: int | None
+    correlations: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """Of the error by the choice of test clips with those of other rows of the same study."""
 
     def gain_over(self, other: Score) -> Estimate:
         """How much better than `other` this score is, above 0 for better."""
-        difference = self.estimate.minus(other.estimate)
-        return difference if self.higher_is_better else difference.times(-1)
+        sign = 1.0 if self.higher_is_better else -1.0
+        return combined_scores([(sign, self), (-sign, other)])
 
     @property
     def is_at_chance(self) -> bool:
@@ -69,6 +73,15 @@ class Score:
         gain = self.estimate.minus(Estimate(self.chance, self.chance, self.chance))
         gain = gain if self.higher_is_better else gain.times(-1)
         return gain.value <= 0 or (gain.low is not None and gain.low <= 0)
+
+
+def combined_scores(terms: Sequence[tuple[float, Score]]) -> Estimate:
+    """The sum of scores of one task times factors; rows of one study have correlated errors."""
+
+    def correlation(i: int, j: int) -> float:
+        return terms[i][1].correlations.get(terms[j][1].row, 0.0)
+
+    return combined([(factor, score.estimate) for factor, score in terms], correlation)
 
 
 @dataclass(frozen=True)
@@ -160,7 +173,23 @@ class Study:
             if number(record, "value") is not None and record.get("task"):
                 key = (str(record.get("encoder")), str(record.get("plan")), str(record["task"]))
                 by_row.setdefault(key, []).append(record)
-        return {key: _over_seeds(key[2], records) for key, records in by_row.items()}
+        found = self._correlations()
+        return {
+            (encoder, plan, task): _over_seeds(
+                (encoder, plan), task, records, found.get((encoder, plan, task), {})
+            )
+            for (encoder, plan, task), records in by_row.items()
+        }
+
+    def _correlations(self) -> dict[tuple[str, str, str], dict[tuple[str, str], float]]:
+        """Correlations of the error of a score with those of other rows on its task."""
+        found: dict[tuple[str, str, str], dict[tuple[str, str], float]] = {}
+        for record in self.table("correlations"):
+            rows = [(str(row["encoder"]), str(row["plan"])) for row in record["rows"]]
+            for row, values in zip(rows, record["values"], strict=True):
+                pairs = zip(rows, values, strict=True)
+                found[*row, str(record["task"])] = {other: r for other, r in pairs if other != row}
+        return found
 
     def score(self, encoder: str | None, plan: str | None, task: str) -> Score | None:
         """Score of a row, or of a baseline, on a task."""
@@ -193,11 +222,17 @@ class Study:
         return number(self.cost(encoder, plan), name)
 
 
-def _over_seeds(task: str, records: Sequence[Record]) -> Score:
+def _over_seeds(
+    row: tuple[str, str],
+    task: str,
+    records: Sequence[Record],
+    correlations: Mapping[tuple[str, str], float],
+) -> Score:
     first = records[0]
     packed = [value for r in records if (value := number(r, "packed_value")) is not None]
     n_test = number(first, "n_test")
     return Score(
+        row=row,
         task=task,
         metric=str(first.get("metric", "")),
         higher_is_better=bool(first.get("higher_is_better", True)),
@@ -205,6 +240,7 @@ def _over_seeds(task: str, records: Sequence[Record]) -> Score:
         chance=number(first, "chance"),
         packed=math.fsum(packed) / len(packed) if packed else None,
         n_test=None if n_test is None else int(n_test),
+        correlations=correlations,
     )
 
 

@@ -184,8 +184,8 @@ def score_cell(score: Score | None, other: Score | None) -> Cell:
     text = numbers.score(metric, estimate.value) + "\N{DAGGER}" * score.is_at_chance
     if other is None:
         return Cell(text, spread, note=_note(score))
-    difference = estimate.minus(other.estimate).times(numbers.scale_of(metric))
-    change = numbers.signed(difference.value, 1 if numbers.unit_of(metric) else 3)
+    difference = (estimate.value - other.estimate.value) * numbers.scale_of(metric)
+    change = numbers.signed(difference, 1 if numbers.unit_of(metric) else 3)
     return Cell(text, spread, change, _tone(score, other), _note(score))
 
 

@@ -35,6 +35,7 @@ KEPT = (
     "value",
     "interval",
     "interval_over",
+    "resampled",
     "metrics",
     "intervals",
     "higher_is_better",

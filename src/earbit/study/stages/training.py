@@ -25,11 +25,13 @@ from earbit.pretrain.train_config import TrainConfig
 from earbit.pretrain.verb import pretrain_on
 from earbit.quantize.stages import QuantizeConfig, quantize_on
 from earbit.study.job import Job
-from earbit.units.discover import REPORT, UnitConfig
+from earbit.units.discover import REPORT, UnitConfig, quality_with, write_units
 from earbit.units.labelled import (
     TrainingData,
+    copy_units,
     labelled,
     open_training_corpus,
+    phone_alignments,
     training_data,
     units_in,
 )
@@ -41,7 +43,28 @@ N_POINTS = 200
 
 
 def units(job: Job) -> dict[str, Any]:
-    """Units of MFCC, or of a layer of a model that another step has trained."""
+    """Given units, or those of MFCC or of a layer of a model that another step has trained."""
+    corpus, settings = _corpus(job), job.step.settings
+    first(lambda: write_quarantine(corpus, job.folder))
+    if "labels" in settings:
+        first(lambda: _take_units(job))
+    else:
+        _discover(job, corpus)
+    report: dict[str, Any] = json.loads((job.folder / REPORT).read_text(encoding="utf-8"))
+    hours = (corpus.train.duration_s + corpus.valid.duration_s) / 3600
+    return {**report, "hours": hours, "n_quarantined": _n_quarantined(job.folder)}
+
+
+def _take_units(job: Job) -> None:
+    """Copies the given units; those of another program may have no report, which is made."""
+    copy_units(Path(job.step.inputs["units"]), job.folder)
+    if not (job.folder / REPORT).is_file():
+        labels = units_in(job.folder)
+        quality = quality_with(labels, phone_alignments(job.step.inputs["corpus"]))
+        write_units(job.folder, labels, quality, {})
+
+
+def _discover(job: Job, corpus: TrainingCorpus) -> None:
     settings = job.step.settings
     config = UnitConfig(
         n_units=settings["n_units"],
@@ -50,8 +73,6 @@ def units(job: Job) -> dict[str, Any]:
         memory_gb=settings["memory_gb"],
         workers=_machine(job).workers,
     )
-    corpus = _corpus(job)
-    first(lambda: write_quarantine(corpus, job.folder))
     source = mfcc_source()
     if "model" in job.needs:
         source = source_of_model(
@@ -63,16 +84,15 @@ def units(job: Job) -> dict[str, Any]:
             device=_machine(job).device,
         )
     training_data(job.step.inputs["corpus"], corpus, job.folder, config, source)
-    report: dict[str, Any] = json.loads((job.folder / REPORT).read_text(encoding="utf-8"))
-    hours = (corpus.train.duration_s + corpus.valid.duration_s) / 3600
-    return {**report, "hours": hours, "n_quarantined": _n_quarantined(job.folder)}
 
 
 def pretrain(job: Job) -> dict[str, Any]:
     """One iteration of the pre-training of an encoder on its units."""
     recipe: RecipeConfig = from_dict(RecipeConfig, job.step.settings["recipe"])
     data = _data(job)
-    units_of = str(job.folder_of("units")) if job.step.inputs.get("is_launched") else None
+    units_of = None
+    if job.step.inputs.get("is_launched"):
+        units_of = job.step.inputs["units"] or str(job.folder_of("units"))
     recipe = dataclasses.replace(
         recipe,
         corpus=job.step.inputs["corpus"],
