@@ -104,6 +104,7 @@ def test_models_are_trained_on_the_given_units(root, units, tmp_path, has_report
             results[step.stage] = outcome.result
     histogram = units_in(units).histogram
     assert results["units"]["feature"] == "given"
+    assert results["units"].get("labels_of") == ("labels.npz" if has_report else None)
     assert results["units"]["histogram"] == histogram.tolist()
     assert results["pretrain"]["commonest_unit"] == pytest.approx(1 / N_UNITS, abs=0.05)
     trained = places["pretrain sparseformer-sw-tiny fp32 seed 0"].folder

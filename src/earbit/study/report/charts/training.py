@@ -164,12 +164,13 @@ def unit_charts(study: Study) -> list[Chart]:
 
 
 def units_name(record: Record) -> str:
-    """Origin of units, as in "iteration 2, hubert-tiny, layer 2"."""
+    """Origin of units, as in "Iteration 2, hubert-tiny, layer 2" or "Iteration 1, k100.npz"."""
     parts = [f"Iteration {record.get('iteration', 1)}"]
     if record.get("encoder"):
         parts.append(str(record["encoder"]))
     layer = record.get("layer")
-    parts.append(str(record.get("feature", "")) if layer is None else f"layer {layer}")
+    origin = record.get("labels_of") or record.get("feature", "")
+    parts.append(str(origin) if layer is None else f"layer {layer}")
     return ", ".join(filter(None, parts))
 
 
