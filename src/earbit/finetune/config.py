@@ -10,6 +10,7 @@ from typing import get_args
 from earbit.audio.augment import AugmentConfig
 from earbit.config import LATER
 from earbit.errors import ConfigError, require_choice, require_range
+from earbit.finetune.unlabelled import UnlabelledConfig
 from earbit.nn.devices import TrainPrecision
 from earbit.pretrain.machine import check_device_name
 from earbit.pretrain.masking import MaskConfig
@@ -35,6 +36,8 @@ class FinetuneConfig:
     """Random changes of the audio."""
     mask: MaskConfig = field(default=NO_MASK, metadata=LATER)
     """Spans of frames hidden from the encoder (wav2vec 2.0, arXiv 2006.11477, appendix B)."""
+    unlabelled: UnlabelledConfig = field(default=UnlabelledConfig(), metadata=LATER)
+    """Further audio, on which the teacher is imitated."""
     encoder_lr_factor: float = 0.5
     """Learning rate of the last layer of the encoder, divided by that of the head."""
     layer_decay: float = 1.0
@@ -63,6 +66,11 @@ class FinetuneConfig:
         require_range(0, self.optimiser.n_steps + 1, frozen_steps=self.frozen_steps)
         require_range(0, inf, encoder_lr_factor=self.encoder_lr_factor)
         require_range(0, inf, labels=self.labels, states=self.states, logits=self.logits)
+        if self.unlabelled.corpus is not None and not self.states + self.logits > 0:
+            raise ConfigError(
+                f"unlabelled.corpus={self.unlabelled.corpus} with states=0 and logits=0: it only "
+                "serves to imitate a teacher; give --teacher, or leave it out"
+            )
         if not 0 < self.layer_decay <= 1:
             raise ConfigError(f"layer_decay={self.layer_decay}; allowed: 0 < layer_decay <= 1")
         if self.max_s is not None and not 0 < self.max_s < inf:

@@ -22,6 +22,7 @@ from earbit.audio.splits import Splits
 from earbit.errors import DataError
 from earbit.finetune.config import FinetuneConfig, lr_factor
 from earbit.finetune.network import ClipBatch, Network, tuning_loss
+from earbit.finetune.unlabelled import Unlabelled
 from earbit.frames import FRAME_RATE_HZ, HOP_SAMPLES, n_frames_of, n_samples_of
 from earbit.heads.example import Example
 from earbit.heads.kinds.kind import Slots
@@ -39,12 +40,13 @@ from earbit.upstream.batches import endless_batches
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clips:
-    """Clips of a task with their audio."""
+    """Clips of a task with their audio, and further audio."""
 
     task: Task
     splits: Splits[Example]
     slots: Slots
     waveforms: Mapping[str, NDArray[np.float32]]
+    unlabelled: Unlabelled | None = None
 
 
 def fine_tune(
@@ -158,7 +160,10 @@ def batch_of(
     config: FinetuneConfig,
     generator: torch.Generator,
 ) -> ClipBatch:
-    """Augmented audio, targets and mask of clips; longer ones are cropped to `max_s` at random."""
+    """Augmented audio, targets and mask of clips; longer ones are cropped to `max_s` at random.
+
+    Crops of the audio without labels follow.
+    """
     waveforms, goals = [], []
     encode = KINDS[clips.task.kind].encode
     for example in examples:
@@ -174,6 +179,8 @@ def batch_of(
             goal = goal[start : start + kept] if goal.dim() == 2 else goal
         waveforms.append(torch.from_numpy(wave_N))
         goals.append(goal)
+    if clips.unlabelled is not None:
+        waveforms += clips.unlabelled.crops(generator)
     lengths = [len(wave_N) for wave_N in waveforms]
     wave_BN = torch.zeros(len(waveforms), max(lengths))
     for row, changed_N in zip(

@@ -72,13 +72,14 @@ class Network(torch.nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class ClipBatch:
-    """Training clips with encoded targets."""
+    """Training clips with encoded targets, and after them further clips without."""
 
     wave_BN: Tensor
     """Float32, padded with zeros."""
     lengths: Tensor
     """Samples without padding (B,)."""
     goals: Sequence[Tensor]
+    """Targets of the first clips."""
     mask_BT: Tensor
     """True for frames that are hidden from the network, and not from its teacher."""
 
@@ -111,7 +112,8 @@ def tuning_loss(
         output = network(batch.wave_BN, batch.lengths, batch.mask_BT)
     if config.labels > 0:
         loss = KINDS[kind].loss
-        of_task = loss(network.head, output.outputs, output.lengths, batch.goals, slots)
+        n = len(batch.goals)
+        of_task = loss(network.head, output.outputs[:n], output.lengths[:n], batch.goals, slots)
         terms["task_loss"] = config.labels, of_task
     if teacher is not None and config.states + config.logits > 0:
         with torch.no_grad(), evaluating(teacher):

@@ -22,6 +22,7 @@ from earbit.finetune.loop import Clips, fine_tune
 from earbit.finetune.network import Network
 from earbit.finetune.score import score_network
 from earbit.finetune.teacher import Teacher, open_teacher
+from earbit.finetune.unlabelled import Unlabelled, open_unlabelled
 from earbit.folder_lock import only_process_in
 from earbit.frames import MIN_SAMPLES, n_frames_of
 from earbit.heads.example import Example
@@ -68,6 +69,7 @@ class Run:
     plan: Plan | None
     teacher: Teacher | None
     config: FinetuneConfig
+    unlabelled: Unlabelled | None
     seed: int
     resplit: bool
 
@@ -99,6 +101,7 @@ class Run:
             "model": weights_digest(self.model),
             "distilled_from": None if self.teacher is None else self.teacher.trained.model_digest,
             "corpus": digest_with_trials(self.corpus, self.task.kind),
+            **({} if self.unlabelled is None else {"unlabelled": self.unlabelled.digest}),
         }
 
 
@@ -150,6 +153,7 @@ def fine_tune_model(
             plan=None if plan is None else plan_for(where, model, plan),
             teacher=taught,
             config=config,
+            unlabelled=open_unlabelled(config.unlabelled),
             seed=seed,
             resplit=resplit,
         )
@@ -224,7 +228,13 @@ def _run(run: Run, out_dir: Path, export: Export | None) -> dict[str, Any]:
         if before is not None:
             return before
         run, waveforms = _decoded(run, out_dir)
-        clips = Clips(task=run.task, splits=run.splits, slots=run.slots, waveforms=waveforms)
+        clips = Clips(
+            task=run.task,
+            splits=run.splits,
+            slots=run.slots,
+            waveforms=waveforms,
+            unlabelled=run.unlabelled,
+        )
         say_short(
             KINDS[run.task.kind],
             run.task.label,
