@@ -57,7 +57,7 @@ def test_clips_that_cannot_be_decoded_are_left_out_and_named_once(audio, capsys)
     with_damage = opened(audio, batch_size=100)
     (audio / "train-0.5.wav").write_bytes(b"RIFF")
     assert {len(crop) for crop in crops(with_damage)} == {4_800, 16_000}
-    assert capsys.readouterr().err.count("train-0.5.wav") == 1
+    assert capsys.readouterr().err.count("left out: ") == 1
     for path in audio.glob("train-*.wav"):
         path.write_bytes(b"RIFF")
     with pytest.raises(DataError, match="10 clips of .* in turn fail, the last: "):
