@@ -1,6 +1,7 @@
 """`earbit run --query` and `Session.match`: which documents contain a spoken query."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from earbit.query import search_files
 from earbit.runtime import Session
 from earbit.runtime.match import match_scores
 from earbit.runtime.program_file import file_digest
+from earbit.shipped import program_path
 
 LAYER = 1
 
@@ -130,6 +132,12 @@ def test_what_cannot_be_searched_is_said_in_one_line(program, folder, tmp_path):
         refused(FormatError, r"scores\.json: not a score", head=damaged)
     (tmp_path / "x.wav").write_text("no audio")
     refused(DataError, "no usable audio file", documents=[tmp_path / "x.wav"], layer=1)
+
+
+def test_the_folder_of_a_program_that_comes_with_earbit_gives_the_layer(folder, tmp_path):
+    program = Path("encoder-w1a1")
+    head = qbe(tmp_path / "qbe", program_path(program))
+    assert len(search_files(program, [folder / "documents"], folder / "query.wav", head=head)) == 5
 
 
 def test_options_of_a_search_need_a_query(program, folder, tmp_path, capsys):

@@ -157,7 +157,7 @@ def _of_qbe(folder: Path, program: Path, session: Session) -> tuple[int, float |
         raise FormatError(f"{path}: not a score of earbit superb ({error})") from error
     if task != "qbe" or layer is None:
         raise ConfigError(f"{path}: of task {task!r}; give a folder of `earbit superb --task qbe`")
-    if digest not in (file_digest(program), session.origin.get("model_digest")):
+    if digest not in (file_digest(program_path(program)), session.origin.get("model_digest")):
         raise ConfigError(
             f"{path}: of another model than {program}; run earbit superb {program} --task qbe "
             "--out DIR"

@@ -132,6 +132,9 @@ TWO = ((0.0, 4.0, "a"), (4.0, 8.0, "b"))
         # Overlaps count twice in the reference, and are half missed.
         (((0.0, 4.0, "a"), (0.0, 4.0, "b")), ((0.0, 4.0, "x"),), 4 / 8),
         (((0.0, 4.0, "a"), (2.0, 6.0, "b")), ((0.0, 4.0, "x"), (2.0, 6.0, "y")), 0),
+        # Segments of one speaker that overlap are one segment.
+        (((0.0, 2.0, "a"), (1.0, 3.0, "a"), (3.0, 4.0, "b")), ((0.0, 3.0, "x"),), 1 / 4),
+        (((0.0, 3.0, "a"),), ((0.0, 2.0, "x"), (1.0, 3.0, "x")), 0),
         # There is no collar: 0.2 s count.
         (TWO, ((0.2, 4.0, "a"), (4.0, 8.0, "b")), 0.2 / 8),
         (TWO, (), 1),

@@ -246,7 +246,8 @@ def _annotation(core: Any, segments: Sequence[tuple[float, float, str]]) -> Any:
     annotation = core.Annotation()
     for track, (start_s, end_s, name) in enumerate(segments):
         annotation[core.Segment(start_s, end_s), track] = name
-    return annotation
+    # Merges segments of one speaker that overlap, as dscore does; else they count twice.
+    return annotation.support()
 
 
 METRICS = {
