@@ -183,6 +183,12 @@ WRONG_OF_MODELS = {
         "superb", "hubert-tiny", "--finetune", "--beam", "5", "--lm-weights", "1", "0",
         "--out", "o",
     ],
+    "--threads 2 with hubert-tiny, which is no program": [
+        "superb", "hubert-tiny", "--threads", "2", "--out", "o",
+    ],
+    "unknown task 'all'": [
+        "choose", "hubert-tiny", "--corpus", "synthetic", "--budget-mb", "1", "--task", "all",
+    ],
     "'conformer-y' is neither": ["propagation", "conformer-y", "--noise"],
     "unknown plan 'w1a5'": ["propagation", "hubert-tiny", "--plan", "w1a5", "--noise"],
     "'teacher' is neither": ["propagation", "hubert-tiny", "--teacher", "teacher"],

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from tuning import NOTES_HZ, same, tune
 
 from earbit.audio.decode import read_audio
+from earbit.cli.main import main
 from earbit.errors import ConfigError
 from earbit.export.verb import export_model, export_scored
 from earbit.finetune import loop
@@ -176,6 +177,13 @@ def test_what_does_not_fit_is_refused_before_audio_is_read(
     with pytest.raises(ConfigError, match=problem):
         tune(model, notes, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_every_field_of_the_command_may_be_set(capsys, notes, tmp_path):
+    command = ["superb", "hubert-tiny", "--finetune", "--data", str(notes)]
+    with pytest.raises(SystemExit):
+        main([*command, "--out", str(tmp_path / "out"), "--set", "device=cuda:x"])
+    assert "device='cuda:x'" in capsys.readouterr().err
 
 
 def test_texts_that_are_longer_than_their_clips_are_counted(model, notes, tmp_path, capsys):

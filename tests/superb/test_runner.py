@@ -209,6 +209,8 @@ def test_a_run_of_another_kind_starts_anew(toy, tmp_path, changed, seen):
         ({"lrs": ()}, "at least one"),
         ({"n_steps": 0}, "n_steps=0"),
         ({"batch_size": 0}, "batch_size=0"),
+        ({"n_steps": 10**20}, "n_steps=10+; allowed: 1 <= n_steps < 2147483648"),
+        ({"batch_size": 10**20}, "batch_size=10+; allowed"),
     ],
 )
 def test_impossible_settings_are_errors(toy, tmp_path, settings, message):

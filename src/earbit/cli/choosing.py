@@ -10,7 +10,8 @@ from earbit.cli.arguments import Option
 from earbit.cli.options import Json, Model, Seed
 from earbit.model_names import refuse_program, require_model
 from earbit.output import emit
-from earbit.superb.names import corpora_of, tasks_named
+from earbit.superb.names import corpora_of
+from earbit.superb.tasks import task_named
 
 
 def choose(
@@ -83,7 +84,7 @@ def choose(
     if task is None:
         require_corpus(corpus)
     else:
-        require_corpus(corpora_of(tasks_named([task]), [corpus])[task])
+        require_corpus(corpora_of([task_named(task)], [corpus])[task])
     from earbit.choose.arguments import check_arguments, columns_of
     from earbit.choose.solve import Budget
 

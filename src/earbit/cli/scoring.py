@@ -23,6 +23,7 @@ from earbit.output import emit, goes_on
 from earbit.quantize.plan import plan_named
 from earbit.superb.names import check_names
 from earbit.superb.tasks import TASKS
+from earbit.upstream.names import is_program
 
 
 def superb(
@@ -142,6 +143,11 @@ def superb(
         raise ConfigError(
             f"{' and '.join(used)} with --finetune: for frozen features only; leave it out"
         )
+    if threads != 1 and upstream == "pytorch" and not is_program(model):
+        raise ConfigError(
+            f"--threads {threads} with {model}, which is no program; leave it out, or add "
+            "--upstream runtime"
+        )
     if plan is not None:
         plan_named(plan)
     from earbit.heads.language_model import open_language_model
@@ -167,7 +173,7 @@ def superb(
                 data,
                 out,
                 settings=settings,
-                changes=(*set, f"device={device}"),
+                changes=(f"device={device}", *set),
                 plan=plan,
                 teacher=teacher,
                 export=export,

@@ -59,7 +59,8 @@ class FinetuneConfig:
     log_every_steps: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "d_hidden", "checkpoint_every_steps", "log_every_steps"):
+        require_range(1, 2**16, batch_size=self.batch_size, d_hidden=self.d_hidden)
+        for name in ("checkpoint_every_steps", "log_every_steps"):
             require_range(1, inf, **{name: getattr(self, name)})
         check_device_name(self.device)
         require_choice(get_args(TrainPrecision), precision=self.precision)

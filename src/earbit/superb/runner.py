@@ -13,7 +13,7 @@ from typing import Any
 
 import earbit
 from earbit.audio.splits import NAMES, Splits
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder
 from earbit.heads.cases import Cases
 from earbit.heads.example import Example
@@ -143,9 +143,8 @@ def check_protocol(task: Task, protocol: Protocol) -> None:
             )
     if not lrs or len(set(lrs)) < len(lrs):
         raise ConfigError(f"lrs={list(lrs)}; give at least one, and each once")
-    for name in ("n_steps", "batch_size", "n_checks", "d_hidden"):
-        if getattr(protocol, name) < 1:
-            raise ConfigError(f"{name}={getattr(protocol, name)}; allowed are whole numbers from 1")
+    require_range(1, 2**31, n_steps=protocol.n_steps, n_checks=protocol.n_checks)
+    require_range(1, 2**16, batch_size=protocol.batch_size, d_hidden=protocol.d_hidden)
 
 
 def _check_clips(training: Training) -> None:

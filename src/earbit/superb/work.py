@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -38,7 +37,7 @@ class Settings:
         chosen = task.proxy if name == "proxy" else task.published
         chosen = replace(chosen, **self.tasks.get(task.name, {}))
         if self.n_steps is not None and chosen.n_steps:
-            n_checks = max(1, math.ceil(self.n_steps * chosen.n_checks / chosen.n_steps))
+            n_checks = max(1, -(-self.n_steps * chosen.n_checks // chosen.n_steps))
             chosen = replace(chosen, n_checks=n_checks)
         changed = {
             field: getattr(self, field)
