@@ -8,6 +8,7 @@ from earbit.audio.clips import Clip, ClipTable, reading_from
 from earbit.audio.corpus import open_corpus
 from earbit.audio.decode import read_crop
 from earbit.audio.place import WHOLE
+from earbit.errors import DataError
 from earbit.quantize.clips import audio_of
 from earbit.quantize.stages import _calibration_clips
 from earbit.units.labelled import TrainingData
@@ -52,6 +53,24 @@ def test_stages_calibrate_on_15_seconds_of_a_long_clip(tmp_path):
     short, long = sorted(_calibration_clips(data, 0), key=len)
     assert (len(short), len(long)) == (8000, N_MOST)
     assert 0 < start_of(long) < N_LONG - N_MOST
+
+
+def test_a_clip_that_cannot_be_decoded_is_left_out_of_the_calibration_of_a_stage(tmp_path, capsys):
+    waveforms = {name: ramp(8000) for name in "abc"}
+    table = ClipTable(Clip(name, tmp_path, 8000) for name in waveforms)
+
+    def read(clip, start=0, n_samples=None):
+        if clip.id in damaged:
+            raise DataError(f"{clip.id}: cannot be decoded")
+        return reading_from(waveforms)(clip, start, n_samples)
+
+    data = TrainingData(table, table, read, "")
+    damaged = {"b"}
+    assert [len(clip) for clip in _calibration_clips(data, 0)] == [8000] * 2
+    assert "1 of 3 clips to calibrate on are left out: b: " in capsys.readouterr().err
+    damaged = {"a", "b", "c"}
+    with pytest.raises(DataError, match=r"none of 3 clips to calibrate on can be used: "):
+        _calibration_clips(data, 0)
 
 
 def test_a_part_of_a_file_of_another_rate_does_not_keep_the_whole_in_memory(tmp_path):

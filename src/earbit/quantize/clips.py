@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -25,29 +25,31 @@ def clips_among(ids: Iterable[str], seed: int) -> list[str]:
     return random.Random(seed).sample(ordered, min(N_CALIBRATION_CLIPS, len(ordered)))
 
 
-def read_part(read: ReadClip, clip: Clip, seed: int) -> np.ndarray:
-    """Audio of a clip, or of 15 s of it at a place drawn by the seed."""
-    n_samples = min(clip.n_samples, MAX_SAMPLES)
-    start = random.Random(f"{seed} {clip.id}").randint(0, clip.n_samples - n_samples)
-    return read(clip, start, n_samples)
+def read_parts(read: ReadClip, clips: Sequence[Clip], seed: int) -> list[np.ndarray]:
+    """Audio of clips, or of 15 s of each at a place drawn by the seed: (samples,) each.
+
+    Prints how many clips cannot be decoded, and leaves them out.  Raises DataError if none can be
+    decoded.
+    """
+    found, problems = [], []
+    for clip in clips:
+        n_samples = min(clip.n_samples, MAX_SAMPLES)
+        start = random.Random(f"{seed} {clip.id}").randint(0, clip.n_samples - n_samples)
+        try:
+            found.append(read(clip, start, n_samples))
+        except DataError as error:
+            problems.append(str(error))
+    if problems and not found:
+        raise DataError(f"none of {len(clips)} clips to calibrate on can be used: {problems[-1]}")
+    if problems:
+        say(f"{len(problems)} of {len(clips)} clips to calibrate on are left out: {problems[0]}")
+    return found
 
 
 def audio_of(corpus: Corpus, ids: set[str], seed: int) -> list[np.ndarray]:
-    """Audio of up to 16 of the clips, up to 15 s each; prints which cannot be decoded.
-
-    Raises DataError if none can.
-    """
+    """Audio of up to 16 of the clips, see `read_parts`; raises DataError if there is none."""
     long_enough = {c.id: c for c in corpus.cuts if c.recording.num_samples >= MIN_SAMPLES}
-    clips, problems = [], []
     chosen = clips_among(ids & long_enough.keys(), seed)
-    for name in chosen:
-        try:
-            clips.append(read_part(read_clip, clip_of(long_enough[name]), seed))
-        except DataError as error:
-            problems.append(str(error))
-    if not clips:
-        problem = problems[-1] if problems else "all are shorter than 25 ms"
-        raise DataError(f"no clip to calibrate on among {len(ids)}: {problem}")
-    if problems:
-        say(f"{len(problems)} of {len(chosen)} clips to calibrate on are left out: {problems[0]}")
-    return clips
+    if not chosen:
+        raise DataError(f"all {len(ids)} clips to calibrate on are shorter than 25 ms; give others")
+    return read_parts(read_clip, [clip_of(long_enough[name]) for name in chosen], seed)

@@ -39,7 +39,7 @@ from earbit.pretrain.objective import masked_units
 from earbit.pretrain.train_config import TrainConfig
 from earbit.progress import say
 from earbit.quantize.calibrate import CalibrationConfig
-from earbit.quantize.clips import clips_among, read_part
+from earbit.quantize.clips import clips_among, read_parts
 from earbit.quantize.convert import precisions_of, report_of
 from earbit.quantize.plan import Plan, plan_name, plan_named
 from earbit.quantize.report import leaves_text
@@ -251,4 +251,4 @@ def _say_where_it_starts(stage: Stage) -> None:
 
 def _calibration_clips(data: TrainingData, seed: int) -> list[np.ndarray]:
     ids = (clip.id for clip in data.train if clip.n_samples >= MIN_SAMPLES)
-    return [read_part(data.read, data.train.named(n), seed) for n in clips_among(ids, seed)]
+    return read_parts(data.read, [data.train.named(n) for n in clips_among(ids, seed)], seed)
