@@ -8,7 +8,7 @@ import pytest
 from quantize_runs import run
 
 from earbit.config import from_dict
-from earbit.errors import ConfigError, DataError
+from earbit.errors import ConfigError, DataError, UnsupportedError
 from earbit.model_file import read_model_file
 from earbit.pretrain.recipe import RecipeConfig
 from earbit.pretrain.verb import pretrain
@@ -131,6 +131,14 @@ def test_folders_of_other_things_are_refused_before_any_audio_is_read(
         run(teacher, melodies, tmp_path / "new", plans=("fp32",))
     with pytest.raises(ConfigError, match=r"n_steps=0; allowed: 1 or more"):
         run(teacher, melodies, tmp_path / "new", n_steps=0)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_audio_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("earbit.quantize.verb.open_training_corpus", None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UnsupportedError, match=r"device 'cuda': .*; use --device cpu, or auto"):
+        run("hubert-tiny", "x", tmp_path / "new", settings=["train.machine.device=cuda"])
     assert not (tmp_path / "new").exists()
 
 

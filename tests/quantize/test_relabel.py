@@ -65,7 +65,7 @@ def test_another_corpus_gets_the_units_of_the_same_model(kind, corpora, tmp_path
         features = mfcc(wave) if kind == "mfcc" else hidden_states(model, wave, (1,))[0]
         assert labels.by_id[clip.id].tolist() == kmeans.assign(features).tolist()
     assert units_for(other, made, found, device="cpu") == found
-    assert units_for(open_training_corpus(str(corpora[0])), made, found) == made
+    assert units_for(open_training_corpus(str(corpora[0])), made, found, device="cpu") == made
 
 
 def test_hidden_units_of_another_corpus_need_their_model(corpora, tmp_path):

@@ -25,12 +25,13 @@ from earbit.units.quarantine import write_lost
 from earbit.units.sources import FeatureSource, mfcc_source
 
 
-def units_for(corpus: TrainingCorpus, units: Path, into: Path, *, device: str = "auto") -> Path:
+def units_for(corpus: TrainingCorpus, units: Path, into: Path, *, device: str) -> Path:
     """The folder of labels of a corpus by the k-means model in `units`.
 
     It is `units` if its labels are those of the corpus; else labels are written to `into`, unless
-    they are there.  Hidden features need the model that they come from, which is in OUT/1 beside
-    OUT/2/units.  Raises DataError for units that cannot be given to another corpus.
+    they are there.  Hidden features are computed on `device` by the model that they come from,
+    which is in OUT/1 beside OUT/2/units.  Raises DataError for units that cannot be given to another
+    corpus.
     """
     known = UnitLabels.load(units / LABELS)
     if known.corpus_digest == corpus.digest:

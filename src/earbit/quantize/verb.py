@@ -17,6 +17,7 @@ from earbit.load import preset_or_model, refuse_quantized
 from earbit.model import AudioModel
 from earbit.model_file import origin_of
 from earbit.model_names import model_path
+from earbit.nn.devices import device_named
 from earbit.nn.filterbank import FilterbankConfig
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import W1A1
@@ -96,7 +97,8 @@ def quantize(
     weights from the seed.  n_steps: one number for all stages, or one for each.  settings:
     `a.b=value` changes of the `QuantizeConfig`.  resplit: ignores the `split` of the corpus and
     draws a new one.  Before any audio is read it raises ConfigError for a model that is quantized
-    already, in the cases of `stages_of`, and for a folder with other files.
+    already, in the cases of `stages_of`, and for a folder with other files, and UnsupportedError
+    for a device that is not there.
     """
     if len(n_steps) > 1 and any(setting.startswith(STEPS_SETTING) for setting in settings):
         steps = " ".join(map(str, n_steps))
@@ -114,6 +116,8 @@ def quantize(
     config = override(config, with_warmup(settings, config.train.optimiser))
     config = dataclasses.replace(config, resplit=config.resplit or resplit)
     check_is_ours(out_dir, "quantize")
+    device = config.train.machine.device
+    device_named(device)
     stages = stages_of(config, teacher, out_dir, has_units=has_units)
     opened = open_training_corpus(corpus, resplit=config.resplit)
     if not has_units:
@@ -135,7 +139,7 @@ def quantize(
             )
             break
     with only_process_in(out_dir):
-        data = _data_for(opened, out_dir, units)
+        data = _data_for(opened, out_dir, units, device)
         return quantize_on(teacher, config, data, out_dir)
 
 
@@ -179,10 +183,12 @@ def _all_units_beside(path: Path) -> Iterator[tuple[Path, UnitLabels]]:
             yield folder, UnitLabels.load(folder / LABELS)
 
 
-def _data_for(corpus: TrainingCorpus, out_dir: Path, units: Path | None) -> TrainingData:
+def _data_for(
+    corpus: TrainingCorpus, out_dir: Path, units: Path | None, device: str
+) -> TrainingData:
     """The corpus, with labels of the k-means model in `units` if that is given."""
     write_quarantine(corpus, out_dir)
     if units is None:
         return unlabelled(corpus)
-    folder = units_for(corpus, units, out_dir / "units")
+    folder = units_for(corpus, units, out_dir / "units", device=device)
     return labelled(corpus, UnitLabels.load(folder / LABELS), lost_ids(folder))
