@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from earbit.cost.profile import leaves_of_config
 from earbit.cost.verb import profile_models
 from earbit.encoders.conformer import ConformerConfig
 from earbit.encoders.squeezeformer import SqueezeformerConfig
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, UnsupportedError
+from earbit.export.lower import lower_model
 from earbit.export.prepared_model import model_of
 from earbit.load import random_model
 from earbit.model import ModelConfig
@@ -17,10 +19,12 @@ from earbit.nn.front_end import FrontEndConfig
 from earbit.nn.leaves import leaves_of
 from earbit.nn.precision import FLOAT, W1A1, Precision
 from earbit.presets import PRESETS, preset
+from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.plan import PLANS, Plan, plan_named
 from earbit.quantize.propagation.subjects import opened
-from earbit.quantize.report import say_absent_roles
+from earbit.quantize.report import say_absent_roles, say_without_program
 from earbit.quantize.selector import Selector
+from earbit.quantize.student import noise_clips, student_of
 
 LEAVES = leaves_of(random_model(preset("conformer-tiny"), 0))
 SMALL = {"n_layers": 2, "d_model": 32, "n_heads": 2, "d_ffn": 48, "conv_kernel": 5}
@@ -251,8 +255,43 @@ def test_a_selector_reads_what_it_writes(text):
         ("layers=3", "layers of front end and encoder alike; add a role or a name"),
         ("head layers=3-1", "the last layer is before the first"),
         ("head layers=x", "'layers=x' names no layers; write layers=3, layers=0-3 or layers=4-"),
+        (f"head layers={'9' * 5000}", r"'layers=9+\.\.\. names no layers; write layers=3"),
     ],
 )
 def test_a_selector_that_cannot_be_read_says_why(text, message):
     with pytest.raises(ConfigError, match=message):
         Selector.parse(text)
+
+
+@pytest.mark.parametrize("text", [f"w{'9' * 5000}a1", f"w1a{'9' * 5000}"])
+def test_bits_of_thousands_of_digits_are_refused_in_a_short_line(text):
+    with pytest.raises(ConfigError, match="write it as w1a8 or fp32") as refusal:
+        Precision.parse(text)
+    assert len(str(refusal.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("selector", "precision", "fault"),
+    [
+        ("front_end", "w8a8", "front_end.convs.0 reads audio.*; write 'front_end layers=1-'"),
+        ("feed_forward", "w8a32", r"feed_forward.intermediate in w8a32; give .* \(12 leaves"),
+        ("*.scores", "w1a1", r"layers.0.attention: some of its products are quantized;"),
+    ],
+)
+def test_a_plan_without_a_program_is_reported_before_the_training(
+    selector, precision, fault, capsys
+):
+    plan = Plan("mine", ((Selector.parse(selector), Precision.parse(precision)),))
+    say_without_program(plan, LEAVES)
+    said = capsys.readouterr().err
+    assert re.search(f"plan 'mine': the model can be trained and not exported: .*{fault}", said)
+    model = random_model(preset("conformer-tiny"), 0)
+    with pytest.raises(UnsupportedError):
+        lower_model(student_of(model, plan, noise_clips(0, 1, 4000), CalibrationConfig()).eval())
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_named_plan_has_a_program(name, capsys):
+    for encoder in ("conformer-tiny", "squeezeformer-tiny", "wavlm-tiny", "hubert-fbank-tiny"):
+        say_without_program(PLANS[name], leaves_of_config(preset(encoder)))
+    assert capsys.readouterr().err == ""

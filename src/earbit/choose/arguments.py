@@ -62,8 +62,7 @@ def columns_of(precisions: Sequence[str]) -> list[Precision]:
     """
     found = [Precision.parse(text) for text in precisions]
     for precision in found:
-        bits = (precision.weight_bits, precision.activation_bits)
-        if not precision.is_float and FLOAT.weight_bits in bits:
+        if precision.is_half_float:
             raise ConfigError(
                 f"--precisions {precision}: no op has one operand in float; allowed: fp32, or 1, "
                 "2, 4 or 8 bits on both sides, as w1a4"

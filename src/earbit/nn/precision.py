@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, shown
 
 BIT_WIDTHS = (1, 2, 4, 8, 32)
 Granularity = Literal["channel", "tensor"]
@@ -34,15 +34,23 @@ class Precision:
         """Parses a name of the form `w1a8`; `fp32` is full precision."""
         if text == "fp32":
             return cls(32, 32)
-        found = re.fullmatch(r"w(\d+)a(\d+)", text)
+        # Python refuses to convert a text of thousands of digits.
+        found = re.fullmatch(r"w([0-9]{1,9})a([0-9]{1,9})", text)
         if found is None:
-            raise ConfigError(f"precision {text!r}; write it as w1a8 or fp32")
+            raise ConfigError(f"precision {shown(text)}; write it as w1a8 or fp32")
         return cls(int(found[1]), int(found[2]))
 
     @property
     def is_float(self) -> bool:
         """Whether both operands stay in floating point."""
         return self == FLOAT
+
+    @property
+    def is_half_float(self) -> bool:
+        """Whether one operand alone stays in floating point, which no op of a program supports."""
+        return (self.weight_bits == FLOAT.weight_bits) != (
+            self.activation_bits == FLOAT.weight_bits
+        )
 
 
 FLOAT = Precision(32, 32)

@@ -163,4 +163,4 @@ def _rules_of(path: Path) -> Iterator[Rule]:
         try:
             yield Selector.parse(pattern), Precision.parse(text)
         except ConfigError as error:
-            raise ConfigError(f"{path}: {pattern}: {error}") from error
+            raise ConfigError(f"{path}: {shown(pattern)}: {error}") from error

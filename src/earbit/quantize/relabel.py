@@ -30,8 +30,8 @@ def units_for(corpus: TrainingCorpus, units: Path, into: Path, *, device: str) -
 
     It is `units` if its labels are those of the corpus; else labels are written to `into`, unless
     they are there.  Hidden features are computed on `device` by the model that they come from,
-    which is in OUT/1 beside OUT/2/units.  Raises DataError for units that cannot be given to another
-    corpus.
+    which is in OUT/1 beside OUT/2/units.  Raises DataError for units that cannot be given to
+    another corpus.
     """
     known = UnitLabels.load(units / LABELS)
     if known.corpus_digest == corpus.digest:

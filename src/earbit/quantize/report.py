@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from earbit.nn.leaves import NamedLeaf
-from earbit.nn.precision import FLOAT
+from earbit.nn.leaves import MatMul, NamedLeaf
+from earbit.nn.precision import FLOAT, Precision
 from earbit.progress import say
 from earbit.quantize.convert import LeafReport
 from earbit.quantize.plan import PLANS, Plan
@@ -75,3 +75,31 @@ def say_absent_roles(plan: Plan, leaves: Iterable[NamedLeaf], where: str) -> Non
                 f"plan {plan.name!r}: {str(selector)!r} includes layers that {where} does not "
                 f"have; its last layer is {layers[-1]}"
             )
+
+
+def say_without_program(plan: Plan, leaves: Iterable[NamedLeaf]) -> None:
+    """Reports, before a training, that `earbit export` has no program for a model under a plan."""
+    leaves = list(leaves)
+    faults = list(_without_op(plan.precisions(leaves), leaves))
+    if faults:
+        more = f" ({len(faults)} leaves or blocks in all)" if len(faults) > 1 else ""
+        say(f"plan {plan.name!r}: the model can be trained and not exported: {faults[0]}{more}")
+
+
+def _without_op(precisions: Mapping[str, Precision], leaves: Sequence[NamedLeaf]) -> Iterator[str]:
+    """Leaves and blocks for which programs have no op, with the remedy."""
+    products: dict[str, list[str]] = {}
+    for leaf in leaves:
+        precision = precisions[leaf.name]
+        if leaf.role == "front_end" and leaf.layer == 0 and not precision.is_float:
+            yield (
+                f"{leaf.name} reads audio, which has no quantized form; write "
+                "'front_end layers=1-', or a last rule with fp32 for it"
+            )
+        elif precision.is_half_float:
+            yield f"{leaf.name} in {precision}; give 1, 2, 4 or 8 bits on both sides, or fp32"
+        elif isinstance(leaf.leaf, MatMul):
+            products.setdefault(leaf.name.rpartition(".")[0], []).append(leaf.name)
+    for block, names in products.items():
+        if len({precisions[name].is_float for name in names}) > 1:
+            yield f"{block}: some of its products are quantized; quantize all of them, or none"

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, cast
 
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, shown
 from earbit.nn.roles import ROLES, Role
 
 if TYPE_CHECKING:
     from earbit.nn.leaves import NamedLeaf
 
 EXAMPLE = "attention layers=0-3"
-_LAYERS = re.compile(r"layers=(\d+)(-?)(\d*)")
+# Python refuses to convert a text of thousands of digits.
+_LAYERS = re.compile(r"layers=([0-9]{1,9})(-?)([0-9]{0,9})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Selector:
 def _layers(term: str) -> tuple[int, int | None]:
     found = _LAYERS.fullmatch(term)
     if found is None:
-        raise ConfigError(f"{term!r} names no layers; write layers=3, layers=0-3 or layers=4-")
+        raise ConfigError(f"{shown(term)} names no layers; write layers=3, layers=0-3 or layers=4-")
     first = int(found[1])
     last = int(found[3]) if found[3] else (None if found[2] else first)
     if last is not None and last < first:
