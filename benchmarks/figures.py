@@ -9,12 +9,13 @@
 The first word of a path names a source: a report, or an element of it.  The steps after it are a
 field (`.ms` or `[ms per s]`), an index (`[0]`), all elements (`[*]`), or the elements of a list
 with given fields (`[engine=earbit, plan=w1a1]`).  Numbers and paths of one value are joined by
-+ - * / with spaces around them, and `min`, `max`, `mean`, `sum` and `count` take a path of several
-values.  An expression must agree with the number of the page to its last shown digit.
++ - * / with spaces around them, and the functions below take a path of several values.  An
+expression must agree with the number of the page to its last shown digit.
 
-An entry with `each` stands for one piece of text per row, in which $1, $2, ... are the values of
-the row.  `exceptions` has pieces of text whose numbers, each written {}, come from no report, by
-reason.  On the pages of `complete`, every other number must belong to an entry.
+In a text, ... stands for anything.  An entry with `each` stands for one text per row, in which
+$1, $2, ... are the values of the row.  `exceptions` has texts whose numbers, each written {}, come
+from no report, by reason.  On pages of `complete`, every other number must belong to an entry, or
+every one with a unit of measurement.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 from functools import cache
 from operator import add, mul, sub, truediv
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import yaml
@@ -39,10 +40,10 @@ NUMBER = r"(?<![\w.,])-?\d+(?:,\d{3})*(?:\.\d+)?"
 STEP = re.compile(r"\.([\w-]+)|\[([^]]*)\]")
 PATH = re.compile(r"([A-Za-z]\w*)((?:\.[A-Za-z_][\w-]*|\[[^]]*\])+)")
 PLACE = re.compile(r"\{([^}]*)\}")
-NOT_PROSE = re.compile(
-    r"^ *```.*?^ *```|`[^`\n]*`|\]\([^)]*\)|\d{4}-\d\d-\d\d", re.MULTILINE | re.DOTALL
-)
-FUNCTIONS: dict[str, Any] = {"min": min, "max": max, "mean": fmean, "sum": sum, "count": len}
+NOT_PROSE = re.compile(r"(?ms)^ *```.*?^ *```|`[^`\n]*`|\]\([^)]*\)|\d{4}-\d\d-\d\d|^\d+\. ")
+UNIT = r" (?:%|(?:ms|us|MB|GB|x|times|minutes|hours|points|GMAC/s)\b)"
+ENDS = {"all numbers": r"(?!\w)", "numbers with units": f"(?={UNIT})"}
+FUNCTIONS: dict[str, Any] = dict(min=min, max=max, mean=fmean, stdev=stdev, sum=sum, count=len)
 OPERATORS: dict[type, Any] = {ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv}
 
 
@@ -61,7 +62,7 @@ class Figures:
     sources: dict[str, Source]
     pages: dict[str, list[str]]
     exceptions: list[str]
-    complete: list[str]
+    complete: dict[str, str]
 
 
 @cache
@@ -76,7 +77,7 @@ def elements(data: Any, path: str) -> list[Any]:
         if inside == "*":
             found = [row for element in found for row in element]
         elif "=" in inside:
-            wanted = dict(pair.strip().split("=", 1) for pair in inside.split(","))
+            wanted = dict(pair.split("=", 1) for pair in re.split(r", (?=\w+=)", inside))
             rows = [row for element in found for row in element]
             found = [row for row in rows if all(str(row.get(k)) == v for k, v in wanted.items())]
         else:
@@ -146,10 +147,9 @@ def filled(entries: list[Any]) -> Iterator[str]:
 
 def numbers_at(text: str, page: str) -> list[re.Match[str]]:
     """Where a piece of text occurs in a page; the groups of a match are its numbers."""
-    pattern = "".join(
-        f"({NUMBER})" if i % 2 else re.escape(part) for i, part in enumerate(PLACE.split(text))
-    )
-    return list(re.finditer(pattern, page))
+    parts = [re.escape(part).replace(r"\.\.\.", ".*?") for part in PLACE.split(text)]
+    parts[1::2] = [f"({NUMBER})"] * (len(parts) // 2)
+    return list(re.finditer("".join(parts), page, re.DOTALL))
 
 
 def differences(page: str, text: str, figures: Figures) -> Iterator[str]:
@@ -175,7 +175,7 @@ def without_source(page: str, text: str, figures: Figures) -> Iterator[str]:
         for match in numbers_at(entry, text):
             covered |= {match.start(i + 1) for i in range(len(match.groups()))}
     prose = NOT_PROSE.sub(lambda match: " " * len(match[0]), text)
-    for match in re.finditer(rf"{NUMBER}(?!\w)", prose):
+    for match in re.finditer(NUMBER + ENDS[figures.complete[page]], prose):
         if match.start() not in covered:
             around = text[max(0, match.start() - 40) : match.end() + 25].replace("\n", " ")
             yield f"{page}: {match[0]} has no source: ...{around}..."
