@@ -67,7 +67,8 @@ class Figures:
 
 @cache
 def report(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    return json.loads(text if path.suffix == ".json" else f"[{','.join(text.splitlines())}]")
 
 
 def elements(data: Any, path: str) -> list[Any]:
