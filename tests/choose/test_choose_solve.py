@@ -1,6 +1,7 @@
 """The integer program against all choices of small tables."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,15 @@ def test_the_choice_is_the_best_of_all_within_the_budget(seed, limits):
     assert table.total_penalty(choice) == pytest.approx(best, rel=1e-5)
     for unit in ("ms", "mb"):
         assert budget.of(unit) is None or table.total(unit, choice) <= budget.of(unit) + 1e-6
+
+
+def test_a_small_penalty_is_the_least_beside_candidates_with_great_ones():
+    table = random_table(79)
+    penalty = 10 ** np.random.default_rng(79).uniform(-6, 1, table.penalty.shape)
+    table = replace(table, penalty=penalty)
+    budget = Budget(ms=1.5 * table.least("ms"))
+    choice = best_choice(table, budget)
+    assert table.total_penalty(choice) == pytest.approx(by_hand(table, budget), rel=1e-5)
 
 
 def test_of_equally_good_choices_the_cheaper_one_is_taken():

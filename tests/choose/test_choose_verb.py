@@ -4,6 +4,7 @@ import functools
 import json
 
 import pytest
+import soundfile
 
 from earbit.choose import built, inputs, solve, times
 from earbit.choose.judges import StateDistance
@@ -47,6 +48,8 @@ def test_the_plan_is_written_with_evidence_and_fits_the_budget(
         assert {str(found[leaf]) for leaf in group["leaves"]} == {group["chosen"]}
     measured, estimated = evidence["chosen"]["measured"], evidence["chosen"]["estimated"]
     assert measured["mb"] <= 0.06
+    assert evidence["clips"] == 2
+    assert evidence["calibration"] == {"clips": 16, "on_compared_clips": False}
     assert estimated["mb"] == pytest.approx(measured["mb"], rel=0.1)
     assert measured["ms"] > 0
     assert 0 < measured["penalty"] < 10
@@ -60,6 +63,19 @@ def test_the_plan_is_written_with_evidence_and_fits_the_budget(
     assert smaller["chosen"]["estimated"]["penalty"] > estimated["penalty"]
     assert smaller["chosen"]["measured"]["mb"] <= 0.05
     assert record.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("n_files", [3, 18])
+def test_too_few_clips_are_reported_and_in_the_evidence(small_model, tmp_path, capsys, n_files):
+    for i, clip in enumerate(noise_clips(0, n_files, 4000)):
+        soundfile.write(tmp_path / f"{i:02}.wav", clip, 16_000)
+    found = inputs.inputs_of_states(small_model, str(tmp_path), n_clips=4, seconds=0.2, seed=0)
+    said = capsys.readouterr().err
+    n_compared = 3 if n_files == 3 else 2
+    assert (found.n_compared, len(found.calibration)) == (n_compared, min(n_files, 16))
+    assert f"{n_compared} clips to compare on, --clips 4" in said
+    assert found.is_shared is (n_files == 3)
+    assert ("all 3 clips are used for calibration, and compared on too" in said) is found.is_shared
 
 
 def test_an_interrupted_choice_goes_on_where_it_was(small_folder, tones, tmp_path, monkeypatch):

@@ -45,20 +45,35 @@ class Inputs:
     judge: Judge
     key: dict[str, Any]
     """What the judge depends on, as JSON values."""
+    n_compared: int
+    """Clips that the judge compares on."""
+    is_shared: bool = False
+    """Whether the scales are calibrated on the compared clips."""
 
 
 def inputs_of_states(
     teacher: AudioModel, where: str, *, n_clips: int | None, seconds: float, seed: int
 ) -> Inputs:
-    """Clips of a corpus without labels, of which none both calibrates and compares, if possible."""
+    """Clips of a corpus without labels, of which none both calibrates and compares, if possible.
+
+    Reports if there are too few.
+    """
     corpus = _opened(where)
     names = {cut.id for cut in corpus.cuts if cut.recording.num_samples >= MIN_SAMPLES}
     calibration = audio_of(corpus, names, seed)
-    others = names - set(clips_among(names, seed)) or names
+    others = names - set(clips_among(names, seed))
+    is_shared = not others
+    if is_shared:
+        say(
+            f"{where}: all {len(names)} clips are used for calibration, and compared on too, so "
+            "penalties are smaller than those of other clips; give a larger corpus"
+        )
+        others = names
     n_clips = n_clips or N_CLIPS
     found = _clips(corpus, sorted(others), n_clips, round(seconds * SAMPLE_RATE_HZ), seed)
     key = {"corpus": corpus.digest, "n_clips": n_clips, "seconds": seconds, "seed": seed}
-    return Inputs(calibration, StateDistance(teacher, list(found.values())), key)
+    judge = StateDistance(teacher, list(found.values()))
+    return Inputs(calibration, judge, key, len(found), is_shared)
 
 
 def inputs_of_task(
@@ -100,7 +115,7 @@ def inputs_of_task(
         "n_clips": n_clips,
         "seed": seed,
     }
-    return Inputs(audio_of(corpus, work.train_ids, seed), judge, key)
+    return Inputs(audio_of(corpus, work.train_ids, seed), judge, key, len(found))
 
 
 def key_of(model: AudioModel, inputs: Inputs, version: str) -> dict[str, Any]:
@@ -123,7 +138,7 @@ def _opened(where: str) -> Corpus:
 def _clips(
     corpus: Corpus, ids: Sequence[str], n_clips: int, n_samples: int | None, seed: int
 ) -> dict[str, np.ndarray]:
-    """Audio of `n_clips` of the ids, drawn by the seed; reports what cannot be decoded."""
+    """Audio of `n_clips` of the ids, drawn by the seed; reports what is missing."""
     cut_of = {cut.id: cut for cut in corpus.cuts}
     order = random.Random(seed).sample(list(ids), len(ids))
     found: dict[str, np.ndarray] = {}
@@ -139,4 +154,6 @@ def _clips(
             found[name] = clip
     if not found:
         raise DataError(f"{corpus.name}: none of its {len(ids)} clips can be compared on")
+    if len(found) < n_clips:
+        say(f"{corpus.name}: {len(found)} clips to compare on, --clips {n_clips}")
     return found

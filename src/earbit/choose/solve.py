@@ -88,10 +88,26 @@ def best_choice(table: Candidates, budget: Budget) -> tuple[int, ...] | None:
 
     Of equally good choices, it takes a cheaper one.
     """
+    is_possible = np.isfinite(table.ms) & np.isfinite(table.mb) & np.isfinite(table.penalty)
+    choice = _solved(table, budget, is_possible)
+    while choice is not None:
+        # The solver ignores a millionth of the sum of all penalties.  A better choice has no
+        # candidate that alone is worse than this choice, so without these the sum is small.
+        is_closer = is_possible & (table.penalty <= table.total_penalty(choice))
+        if is_closer.sum() == is_possible.sum():
+            break
+        is_possible = is_closer
+        choice = _solved(table, budget, is_possible) or choice
+    return choice
+
+
+def _solved(
+    table: Candidates, budget: Budget, is_possible: NDArray[np.bool_]
+) -> tuple[int, ...] | None:
+    """The best choice among the possible candidates (G, P), as exact as the solver is."""
     from scipy.optimize import Bounds, LinearConstraint, milp
 
     n_groups, n_precisions = table.penalty.shape
-    is_possible = np.isfinite(table.ms) & np.isfinite(table.mb) & np.isfinite(table.penalty)
     limited = [(unit, limit) for unit in UNITS if (limit := budget.of(unit)) is not None]
     # The unit of ties is the limited one, or time.
     tie = np.where(is_possible, table.cost(limited[0][0] if limited else "ms"), 0.0)

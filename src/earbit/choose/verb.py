@@ -115,6 +115,11 @@ def choose_plan(
                 "machine": machine(),
                 "model": where,
                 "corpus": corpus,
+                "clips": inputs.n_compared,
+                "calibration": {
+                    "clips": len(inputs.calibration),
+                    "on_compared_clips": inputs.is_shared,
+                },
                 "key": key,
                 "budget": {"ms": budget.ms, "mb": budget.mb},
                 "penalty": inputs.judge.title,
