@@ -153,7 +153,7 @@ def _of_qbe(folder: Path, program: Path, session: Session) -> tuple[int, float |
             raise ValueError(f"layer {layer!r}")
         if threshold is not None and not math.isfinite(threshold):
             raise ValueError(f"threshold {threshold!r}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: not a score of earbit superb ({error})") from error
     if task != "qbe" or layer is None:
         raise ConfigError(f"{path}: of task {task!r}; give a folder of `earbit superb --task qbe`")

@@ -21,6 +21,12 @@ def test_a_folder_may_have_a_corpus_for_each_task(tmp_path):
     assert of == {"ks": str(tmp_path / "ks"), "er": str(tmp_path)}
 
 
+def test_a_corpus_with_a_manifest_may_hold_a_folder_of_the_name_of_a_task(tmp_path):
+    (tmp_path / "ks").mkdir()
+    (tmp_path / "manifest.jsonl").touch()
+    assert corpora_of([task_named("ks")], [str(tmp_path)]) == {"ks": str(tmp_path)}
+
+
 def test_the_synthetic_corpus_of_a_task_is_the_one_with_its_labels():
     of = corpora_of(list(TASKS.values()), ["synthetic"])
     others = {"qbe": "synthetic-queries", "asv": "synthetic-voices", "sd": "synthetic-mixtures"}

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from earbit.cli.bench_scores import read_scores
 from earbit.errors import ConfigError, FormatError
 from earbit.superb.report import COLUMNS, compare, scores_table, shown
 from earbit.superb.tasks import TASKS
@@ -272,3 +273,15 @@ def test_what_is_no_score_is_named(tmp_path, damage):
         compare([tmp_path], tmp_path / "a.txt")
     with pytest.raises(ConfigError, match="no scores.json in it"):
         compare([tmp_path / "none"], None)
+
+
+def test_a_score_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "scores.json").write_text("{}")
+
+    def refuse(*args, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "read_text", refuse)
+    for read in (lambda: compare([tmp_path], None), lambda: read_scores([tmp_path])):
+        with pytest.raises(FormatError, match=r"scores.json: .*Permission denied"):
+            read()

@@ -92,7 +92,7 @@ def _read(folder: Path) -> Scores:
             title = in_percent(f"{task} {metric}")
             text = " ".join([shown(metric, value), *([f"({', '.join(marks)})"] if marks else [])])
             digest = str(score["model_digest"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"{path}: not a score of earbit superb ({error})") from error
         of_file = {title: {"value": value, "marks": marks, "text": text}}
         scores[digest] = _merged([(str(path), scores.get(digest, {})), (str(path), of_file)])

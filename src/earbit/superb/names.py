@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from earbit.audio.corpus_names import SYNTHETIC, require_corpus
+from earbit.audio.manifest import MANIFEST_NAME
 from earbit.errors import ConfigError
 from earbit.superb.task import Task
 from earbit.superb.tasks import TASKS, task_named
@@ -27,8 +28,8 @@ def tasks_named(names: Sequence[str]) -> list[Task]:
 def corpora_of(tasks: Sequence[Task], data: Sequence[str]) -> dict[str, str]:
     """The corpus of every task; raises ConfigError for a task without one and for two.
 
-    `synthetic` is the synthetic corpus that has the labels of the task.  A folder with a folder
-    for each task has a corpus for each.
+    `synthetic` is the synthetic corpus that has the labels of the task.  A folder without a
+    manifest, with a folder for each task, has a corpus for each.
     """
     of_task = [word for word in data if "=" in word and not Path(word).exists()]
     rest = [word for word in data if word not in of_task]
@@ -45,9 +46,10 @@ def corpora_of(tasks: Sequence[Task], data: Sequence[str]) -> dict[str, str]:
         place = named.get(task.name, rest[0] if rest else None)
         if place is None:
             raise ConfigError(f"--data has no corpus for {task.name}; give {task.name}=CORPUS")
+        own = Path(place) / task.name
         if place == SYNTHETIC:
             place = task.synthetic
-        elif (Path(place) / task.name).is_dir():
-            place = str(Path(place) / task.name)
+        elif own.is_dir() and not (own.parent / MANIFEST_NAME).is_file():
+            place = str(own)
         where_of[task.name] = place
     return where_of

@@ -241,7 +241,7 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
             row["corpora"] |= dict.fromkeys(of_task, score["corpus_digest"])
             ends = {title: values[COLUMNS[title][1]][1] for title in of_task}
             row["intervals"] |= {t: [float(v) for v in e] for t, e in ends.items() if e is not None}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"{path}: not a score of earbit superb ({error})") from error
     return list(rows.values())
 
