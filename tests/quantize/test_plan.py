@@ -22,7 +22,7 @@ from earbit.presets import PRESETS, preset
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.plan import PLANS, Plan, plan_named
 from earbit.quantize.propagation.subjects import opened
-from earbit.quantize.report import say_absent_roles, say_without_program
+from earbit.quantize.report import say_rules_without_effect, say_without_program
 from earbit.quantize.selector import Selector
 from earbit.quantize.student import noise_clips, student_of
 
@@ -80,12 +80,14 @@ def test_a_role_that_the_encoder_does_not_have_is_none():
 
 def test_a_rule_without_effect_is_reported_for_a_plan_of_the_user_alone(capsys):
     transformer = leaves_of(random_model(preset("hubert-tiny"), 0))
-    say_absent_roles(Plan("mine", rules(convolution="w1a1", attention="w8a8")), transformer, "m")
+    say_rules_without_effect(
+        Plan("mine", rules(convolution="w1a1", attention="w8a8")), transformer, "m"
+    )
     assert (
         capsys.readouterr().err == "plan 'mine': no effect of convolution, which m does not have\n"
     )
-    say_absent_roles(Plan("mine", rules(attention="w8a8")), transformer, "m")
-    say_absent_roles(PLANS["w1a1"], transformer, "m")
+    say_rules_without_effect(Plan("mine", rules(attention="w8a8")), transformer, "m")
+    say_rules_without_effect(PLANS["w1a1"], transformer, "m")
     assert capsys.readouterr().err == ""
 
 
@@ -103,9 +105,20 @@ def test_every_command_with_a_plan_reports_a_rule_without_effect(tmp_path, capsy
     assert capsys.readouterr().err.splitlines() == lines * 3
 
 
+def test_a_rule_whose_leaves_later_rules_select_is_reported(capsys):
+    rules = {"attention": "w8a8", "feed_forward": "w4a4", "encoder.*": "w1a1"}
+    texts = [(Selector.parse(text), Precision.parse(p)) for text, p in rules.items()]
+    say_rules_without_effect(Plan("mine", tuple(texts[1:])), LEAVES, "conformer-tiny")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("plan 'mine': no effect of feed_forward, because rules after it select")
+    general_first = Plan("mine", (texts[2], texts[0], texts[1]))
+    say_rules_without_effect(general_first, LEAVES, "conformer-tiny")
+    assert capsys.readouterr().err == ""
+
+
 def test_layers_up_to_the_last_are_not_reported(capsys):
     for text in ("attention layers=0-2", "attention layers=1-", "front_end layers=1-6"):
-        say_absent_roles(Plan("mine", rules(**{text: "w1a1"})), LEAVES, "m")
+        say_rules_without_effect(Plan("mine", rules(**{text: "w1a1"})), LEAVES, "m")
     assert capsys.readouterr().err == ""
 
 

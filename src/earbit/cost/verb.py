@@ -30,7 +30,7 @@ from earbit.model_names import distinct_models, model_path, require_model
 from earbit.nn.precision import Precision
 from earbit.presets import PRESETS, preset
 from earbit.quantize.plan import plan_named
-from earbit.quantize.report import say_absent_roles
+from earbit.quantize.report import say_rules_without_effect
 
 FLOAT_PLAN = "fp32"
 MAX_DEPTH = 16
@@ -159,5 +159,5 @@ def _plans_for(
     leaves = leaves_of_config(config)
     chosen = {plan: plan_named(plan) for plan in plans or (FLOAT_PLAN,)}
     for plan in chosen.values():
-        say_absent_roles(plan, leaves, where)
+        say_rules_without_effect(plan, leaves, where)
     return [(name, plan.precisions(leaves)) for name, plan in chosen.items()]

@@ -57,10 +57,11 @@ def _cell(name: str, figures: Mapping[str, float]) -> str:
     return COLUMNS[name][1](figures[name]) if name in figures else "-"
 
 
-def say_absent_roles(plan: Plan, leaves: Iterable[NamedLeaf], where: str) -> None:
-    """Reports selectors of a user's plan with roles or layers that model `where` does not have.
+def say_rules_without_effect(plan: Plan, leaves: Iterable[NamedLeaf], where: str) -> None:
+    """Reports rules of a user's plan without an effect on model `where`.
 
-    Named plans have roles of all encoders, so their absent roles are not reported.
+    The model lacks their roles or layers, or later rules select all their leaves.  Named plans have
+    roles of all encoders, so they are not reported.
     """
     if plan.name in PLANS:
         return
@@ -68,7 +69,14 @@ def say_absent_roles(plan: Plan, leaves: Iterable[NamedLeaf], where: str) -> Non
     absent = [str(s) for s, _ in plan.rules if not any(map(s.selects, leaves))]
     if absent:
         say(f"plan {plan.name!r}: no effect of {', '.join(absent)}, which {where} does not have")
-    for selector, _ in plan.rules:
+    for i, (selector, _) in enumerate(plan.rules):
+        own = [leaf for leaf in leaves if selector.selects(leaf) and leaf.role != "head"]
+        later = [other for other, _ in plan.rules[i + 1 :]]
+        if own and all(any(other.selects(leaf) for other in later) for leaf in own):
+            say(
+                f"plan {plan.name!r}: no effect of {selector}, because rules after it select all "
+                "its leaves; put general rules first"
+            )
         layers = selector.all_layers(leaves)
         if selector.last_layer is not None and layers and selector.last_layer > layers[-1]:
             say(

@@ -22,7 +22,7 @@ from earbit.quantize.calibrate import (
 from earbit.quantize.convert import convert, precisions_of, quantized_leaves_of
 from earbit.quantize.leaves import QuantizedMatMul
 from earbit.quantize.plan import Plan, plan_named
-from earbit.quantize.report import say_absent_roles
+from earbit.quantize.report import say_rules_without_effect
 
 
 def quantized_copy(model: AudioModel, plan: str, clips: list[np.ndarray]) -> AudioModel:
@@ -38,7 +38,7 @@ def plan_for(where: str, model: AudioModel, plan: str) -> Plan:
     chosen, leaves = plan_named(plan), leaves_of(model)
     if chosen.rules:
         chosen.quantizing(leaves)
-    say_absent_roles(chosen, leaves, where)
+    say_rules_without_effect(chosen, leaves, where)
     return chosen
 
 

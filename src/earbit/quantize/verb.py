@@ -28,7 +28,7 @@ from earbit.pretrain.train_config import TrainConfig
 from earbit.progress import say
 from earbit.quantize.plan import Plan
 from earbit.quantize.relabel import units_for
-from earbit.quantize.report import say_absent_roles, say_without_program
+from earbit.quantize.report import say_rules_without_effect, say_without_program
 from earbit.quantize.stages import QuantizeConfig, quantize_on, stages_of
 from earbit.quantize.train import STATES_ALONE, LossWeights
 from earbit.run_folder import check_is_ours
@@ -129,7 +129,7 @@ def quantize(
         taught = "the teacher" if config.weights.logits else "the teacher's hidden states alone"
         say(f"{lacks}: learns from {taught}")
     for stage in stages:
-        say_absent_roles(stage.plan, leaves_of(teacher), where)
+        say_rules_without_effect(stage.plan, leaves_of(teacher), where)
     say_without_program(stages[-1].plan, leaves_of(teacher))
     for stage in stages:
         if _has_binary_front_end_without_shortcut(teacher, stage.plan):

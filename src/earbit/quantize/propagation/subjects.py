@@ -21,7 +21,7 @@ from earbit.quantize.calibrate import CalibrationConfig, calibrate
 from earbit.quantize.convert import convert, quantized_leaves_of
 from earbit.quantize.plan import Plan, plan_named
 from earbit.quantize.propagation.hooks import replaced
-from earbit.quantize.report import say_absent_roles
+from earbit.quantize.report import say_rules_without_effect
 
 DEFAULT_PLAN = "w1a1"
 
@@ -85,7 +85,7 @@ def _float_model(where: str, plan: str, settings: Sequence[str], seed: int) -> S
     model = preset_or_model(where, seed, settings)
     refuse_quantized(where, model, "give its full-precision model by --teacher")
     plan_named(plan).quantizing(leaves_of(model))
-    say_absent_roles(plan_named(plan), leaves_of(model), where)
+    say_rules_without_effect(plan_named(plan), leaves_of(model), where)
     return Subject(where, plan, None, model)
 
 
