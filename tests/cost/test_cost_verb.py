@@ -144,6 +144,18 @@ def test_a_quantized_model_is_profiled_as_it_is_and_refuses_another_plan(tmp_pat
             profile_models([where], [other])
 
 
+@pytest.mark.parametrize("origin", [{}, {"plan": None}])
+def test_a_quantized_model_whose_file_names_no_plan_is_not_labelled_float(origin, tmp_path):
+    model = random_model(preset("hubert-tiny"), seed=0)
+    convert(model, {"projection": W1A1})
+    save_model(model, tmp_path / "model.safetensors", origin)
+    _, (record,) = profile_models([str(tmp_path)])
+    assert record["plan"] == "unknown"
+    save_model(random_model(preset("hubert-tiny"), seed=0), tmp_path / "model.safetensors", origin)
+    _, (record,) = profile_models([str(tmp_path)])
+    assert record["plan"] == "fp32"
+
+
 def test_a_full_precision_model_file_takes_plans_as_its_preset_does(tmp_path):
     save_model(random_model(preset("hubert-tiny"), seed=0), tmp_path / "model.safetensors", {})
     _, records = profile_models([str(tmp_path), "hubert-tiny"], ["fp32", "w1a1"])

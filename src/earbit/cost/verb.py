@@ -33,6 +33,8 @@ from earbit.quantize.plan import plan_named
 from earbit.quantize.report import say_rules_without_effect
 
 FLOAT_PLAN = "fp32"
+UNKNOWN_PLAN = "unknown"
+"""Of a quantized model whose file does not name its plan."""
 MAX_DEPTH = 16
 
 
@@ -139,7 +141,9 @@ def _model_of(where: str, settings: Sequence[str]) -> tuple[ModelConfig, dict[st
     require_model(where)
     refuse_settings(settings, where)
     file = read_model_file(model_path(where))
-    return file.config, file.precisions, str(file.origin.get("plan", FLOAT_PLAN))
+    # A model that was fine-tuned after its quantization has null.
+    plan = file.origin.get("plan") or (UNKNOWN_PLAN if file.precisions else FLOAT_PLAN)
+    return file.config, file.precisions, str(plan)
 
 
 def _plans_for(

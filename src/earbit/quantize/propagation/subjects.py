@@ -101,7 +101,7 @@ def _student(where: str, teacher_where: str) -> Subject:
             f"--teacher {teacher_where}: another architecture than {where}; give the model that it "
             "was made from"
         )
-    plan = str(origin_of(model_path(where)).get("plan", "unknown"))
+    plan = str(origin_of(model_path(where)).get("plan") or "unknown")
     return Subject(where, plan, teacher_where, teacher, student)
 
 
