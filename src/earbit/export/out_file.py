@@ -1,9 +1,11 @@
-"""Checks the place of a program before a model is built."""
+"""Checks the place of a program before a model is built, and clears it of files left behind."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+from earbit.audio.child_process import has_ended
 from earbit.errors import ConfigError
 from earbit.files import require_place
 from earbit.model_names import format_of
@@ -27,3 +29,17 @@ def require_program_place(out: Path) -> None:
             f"{out}: holds a trained model or head ({held}), which a program would replace; give "
             "another --out"
         )
+
+
+def remove_left_behind(folder: Path, before: str, after: str) -> None:
+    """Removes temporary files and folders of killed processes, whose id is in the name.
+
+    before, after: what stands before and after the id.
+    """
+    for path in folder.iterdir():
+        number = path.name.removeprefix(before).removesuffix(after)
+        if path.name == f"{before}{number}{after}" and has_ended(number):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

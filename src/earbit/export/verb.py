@@ -15,7 +15,7 @@ from earbit.config import to_dict
 from earbit.errors import DataError
 from earbit.export.head import ModelHead, head_of, lower_head, verify_head
 from earbit.export.lower import lower_model
-from earbit.export.out_file import require_program_place
+from earbit.export.out_file import remove_left_behind, require_program_place
 from earbit.export.prepared_model import prepared_model
 from earbit.export.program import write_program
 from earbit.export.verify import Agreement, verify
@@ -35,6 +35,9 @@ MAX_FRAME_ERROR = 1e-3
 
 MAX_STATE_ERROR = 0.05
 """Maximum relative error of all frames of a state."""
+
+UNVERIFIED = ".unverified.safetensors"
+"""End of the name of a program before it is verified."""
 
 MAX_SAMPLES = 10 * SAMPLE_RATE_HZ
 """Samples per clip of a corpus on which the agreement is measured."""
@@ -126,7 +129,8 @@ def export_to(
         "config": to_dict(model.config),
         "model_digest": weights_digest(model),
     }
-    unverified = out.with_name(f".{out.stem}.{os.getpid()}.unverified.safetensors")
+    remove_left_behind(out.parent, f".{out.stem}.", UNVERIFIED)
+    unverified = out.with_name(f".{out.stem}.{os.getpid()}{UNVERIFIED}")
     try:
         program = lower_model(model)
         if head is not None:

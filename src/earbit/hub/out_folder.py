@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 import earbit
 from earbit.errors import ConfigError, DataError
+from earbit.export.out_file import remove_left_behind
 from earbit.files import make_folder, refuse_other_files
 from earbit.hub.file_names import CARD, CONFIG, FAST_TOKENIZER, PREPROCESSOR, TOKENIZER, VOCABULARY
 from earbit.model_names import MODEL_FILE_NAME, format_of
@@ -63,6 +64,7 @@ def written_whole(out: Path) -> Iterator[Path]:
     written.
     """
     make_folder(out)
+    remove_left_behind(out, ".", ".tmp")
     temporary = out / f".{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     written: set[str] = set()
