@@ -144,6 +144,11 @@ def test_a_quantized_model_is_profiled_as_it_is_and_refuses_another_plan(tmp_pat
             profile_models([where], [other])
 
 
+def test_a_device_that_is_given_twice_is_listed_once():
+    twice = profile_models(["hubert-tiny"], devices=["a100-fp32", "cortex-a76", "a100-fp32"])
+    assert twice == profile_models(["hubert-tiny"], devices=["a100-fp32", "cortex-a76"])
+
+
 @pytest.mark.parametrize("origin", [{}, {"plan": None}])
 def test_a_quantized_model_whose_file_names_no_plan_is_not_labelled_float(origin, tmp_path):
     model = random_model(preset("hubert-tiny"), seed=0)

@@ -66,7 +66,8 @@ def profile_models(
     if not 0 <= module_depth <= MAX_DEPTH:
         raise ConfigError(f"modules={module_depth}; give a depth of 0 (none) to {MAX_DEPTH}")
     accounting = accounting or "earbit"
-    named = [device for name in devices or tuple(DEVICES) for device in _device(name)]
+    names = dict.fromkeys(devices or DEVICES)
+    named = [device for name in names for device in _device(name)]
     profiles: list[Profile] = []
     configs: dict[str, ModelConfig] = {}
     for where in distinct_models(models or tuple(PRESETS)):
