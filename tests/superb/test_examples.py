@@ -12,6 +12,7 @@ from earbit.errors import DataError
 from earbit.heads.example import Trial
 from earbit.heads.kinds.table import KINDS
 from earbit.heads.kinds.vector import VECTOR, drawn_trials
+from earbit.heads.split_checks import say_splits
 from earbit.heads.trials import digest_with_trials
 from earbit.superb.asv import ASV
 from earbit.superb.examples import task_splits
@@ -132,6 +133,21 @@ def test_clips_with_segments_are_split_by_clip_where_no_speaker_is_told(tmp_path
     assert splits.train[0].target == ((0.0, 0.1, "a"), (0.05, 0.2, "b"))
     assert len(splits.train) > len(splits.test) >= len(splits.valid) >= 1
     assert splits.summary["n_without_segments"] == 0
+
+
+def test_clips_with_a_label_that_cannot_be_used_are_counted_and_named(tmp_path, capsys):
+    good, turned = [[0, 0.1, "a"]], [[0.1, 0, "a"]]
+    lines = [{"id": f"c{i}", "path": f"{i}.wav", "segments": good} for i in range(20)]
+    lines[3]["segments"], lines[5]["segments"] = turned, []
+    del lines[7]["segments"]
+    write(tmp_path, lines)
+    splits = task_splits(SD, open_corpus(tmp_path))
+    assert splits.summary["n_without_segments"] == 3
+    assert splits.summary["unusable"] == "2 clips, such as 'c3', have an unusable `segments`"
+    say_splits("sd", splits)
+    assert "sd: 2 clips, such as 'c3', have an unusable `segments`; they are left" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_corpus_without_segments_is_told_what_is_needed(root):

@@ -85,7 +85,6 @@ def test_a_marker_is_one_symbol():
         # A value with the index of its first word stands there.
         ("oslo to oslo", [["to", "oslo", 2]], "OSLO TO B-to OSLO E-to"),
         ("new york is new", [["a", "new", 3], ["b", "new", 0]], "B-b NEW E-b YORK IS B-a NEW E-a"),
-        ("in oslo", [], "IN OSLO"),
     ],
 )
 def test_marked_texts_by_hand(text, slots, marked):
@@ -93,6 +92,12 @@ def test_marked_texts_by_hand(text, slots, marked):
     pairs = slots.items() if isinstance(slots, dict) else [pair[:2] for pair in slots]
     values = sorted((name, " ".join(value.upper().split())) for name, value in pairs)
     assert sorted(slots_in(target("sf", text=text, slots=slots))) == values
+
+
+def test_a_text_without_a_slot_counts_where_another_clip_has_one():
+    without, with_one = {"text": "in oslo", "slots": []}, {"text": "oslo", "slots": {"a": "oslo"}}
+    assert targets("sf", without, with_one)[0] == tuple("IN OSLO")
+    assert targets("sf", without, without) == [None, None]
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def curves(
       earbit curves float --out curves.png
       earbit curves first second --out both.png
 
-    Also draws unfinished runs.  Works for `pretrain` and `quantize`.
+    Also draws unfinished runs.  Works for `pretrain`, `quantize` and `superb --finetune`.
     """
     from earbit.pretrain.curves import curves as curves_of
     from earbit.pretrain.curves import render_curves

@@ -34,6 +34,8 @@ def say_short(
 
 
 def say_splits(task: str, splits: Splits[Example]) -> None:
-    """Prints the origin of drawn splits; nothing for splits of the corpus.  task: its name."""
+    """Prints the origin of drawn splits and a number of unusable labels.  task: its name."""
+    if unusable := splits.summary.get("unusable"):
+        say(f"{task}: {unusable}; they are left out (docs/corpus.md describes labels)")
     if (drawn_by := splits.summary.get("drawn_by", "corpus")) != "corpus":
         say(f"splits for {task}: {drawn_by}")

@@ -21,8 +21,8 @@ def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
     """Training, validation and test clips of a task, without reading audio.
 
     Cuts have the label of the task and `split` in their custom labels, and the speaker in their
-    supervision.  Clips without the label are skipped and counted.  Raises DataError for a corpus
-    without the label, and for splits that the kind of the task cannot use.
+    supervision.  Clips without the label, or with an unusable one, are skipped and counted.  Raises
+    DataError for a corpus without the label, and for splits that the kind of the task cannot use.
     """
     kind = KINDS[task.kind]
     labels = [_labels_of(cut) for cut in corpus.cuts]
@@ -30,8 +30,10 @@ def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
     examples: list[Example] = []
     split_of: dict[str, str | None] = {}
     fold_of: dict[str, str | None] = {}
+    unusable = []
     for cut, clip, target in zip(corpus.cuts, labels, targets, strict=True):
         if target is None:
+            unusable += [cut.id] if clip.get(task.label) not in (None, "") else []
             continue
         examples.append(Example(id=cut.id, target=target, speaker=clip["speaker"]))
         split = clip.get("split")
@@ -50,8 +52,14 @@ def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
             f"no clip among {n_without} has a usable `{task.label}`, which {task.title} needs "
             f"in manifest.jsonl beside the audio (docs/corpus.md); {cure}"
         )
+    counts: dict[str, Any] = {f"n_without_{task.label}": n_without}
+    if unusable:
+        counts["unusable"] = (
+            f"{len(unusable)} clips, such as {unusable[0]!r}, have an unusable `{task.label}`"
+        )
     if task.is_folded and any(fold_of.values()):
-        return fold_splits(examples, fold_of)
+        splits = fold_splits(examples, fold_of)
+        return replace(splits, summary={**splits.summary, **counts})
     trials: tuple[Trial, ...] = ()
     if task.kind == "vector" and (corpus.root / TRIALS_NAME).is_file():
         trials = trials_of(corpus, {example.id for example in examples})
@@ -61,7 +69,7 @@ def task_splits(task: Task, corpus: Corpus) -> Splits[Example]:
         examples = [e for e in examples if e.id in tried or e.speaker not in held_out]
     splits = kind.splits(examples, split_of)
     of_parts = {**splits.trials, "test": trials} if trials else splits.trials
-    summary = {**splits.summary, f"n_without_{task.label}": n_without}
+    summary = {**splits.summary, **counts}
     if task.kind == "vector":
         summary["trials"] = TRIALS_NAME if trials else "drawn"
         summary["n_trials"] = {name: len(of_part) for name, of_part in of_parts.items()}

@@ -18,9 +18,11 @@ def marked_texts(labels: Sequence[Labels]) -> list[Any]:
     """Symbols of every clip: characters of `text` in upper case, and markers around slot values.
 
     `slots` is a mapping, or a list of [slot, value] or [slot, value, index of its first word in
-    `text`].  Without `text`, the marked values stand alone, in their order.  None
-    where a value is not in the text, and without slots, unless they are an empty list.
+    `text`].  Without `text`, the marked values stand alone, in their order.  None where a value is
+    not in the text, without slots, unless they are an empty list, and if no clip has any.
     """
+    if not any(clip.get("slots") for clip in labels):
+        return [None] * len(labels)  # every text would have an F1 of 1
     return [_marked(clip.get("text"), clip.get("slots")) for clip in labels]
 
 

@@ -16,18 +16,7 @@ from earbit.superb.sf import SF
 from earbit.superb.sid import SID
 from earbit.superb.task import Task
 
-TASKS: dict[str, Task] = {
-    "pr": PR,
-    "asr": ASR,
-    "ks": KS,
-    "qbe": QBE,
-    "sid": SID,
-    "asv": ASV,
-    "sd": SD,
-    "ic": IC,
-    "sf": SF,
-    "er": ER,
-}
+TASKS: dict[str, Task] = {task.name: task for task in (PR, ASR, KS, QBE, SID, ASV, SD, IC, SF, ER)}
 
 
 def task_named(name: str) -> Task:
