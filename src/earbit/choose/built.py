@@ -40,7 +40,7 @@ from earbit.runtime.session import Session
 
 N_RUNS = 15
 MAX_ROUNDS = 6
-"""Plans that are built at most."""
+"""Plans that are built at most before the cheapest one."""
 NEARLY_ALL = 0.95
 """Share of the budget from which a plan is not improved."""
 

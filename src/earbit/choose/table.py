@@ -8,7 +8,7 @@ from typing import Any
 from earbit.text_table import aligned
 
 N_SHOWN = 12
-"""Rows of the front in the table; the evidence has all."""
+"""Rows of the front in the table, without its best plan; the evidence has all."""
 
 
 def render(evidence: Mapping[str, Any]) -> str:
@@ -48,7 +48,7 @@ def _plans(evidence: Mapping[str, Any]) -> list[str]:
     chosen, front = evidence["chosen"], evidence["front"]
     step = max(1, -(-len(front) // N_SHOWN))
     rows = [("plan", "ms", "MB", "penalty")]
-    rows += [_row("front, estimated", one) for one in front[::step]]
+    rows += [_row("front, estimated", one) for one in (*front[:-1:step], front[-1])]
     rows += [_row(f"{one['plan']}, estimated", one) for one in evidence["named"]]
     rows.append(_row("chosen, estimated", chosen["estimated"]))
     rows.append(_row("chosen, measured", chosen["measured"]))
