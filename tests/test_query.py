@@ -140,6 +140,13 @@ def test_the_folder_of_a_program_that_comes_with_earbit_gives_the_layer(folder, 
     assert len(search_files(program, [folder / "documents"], folder / "query.wav", head=head)) == 5
 
 
+def test_the_folder_of_several_tasks_has_the_layer_too(program, folder, tmp_path):
+    qbe(tmp_path / "qbe", program)
+    (tmp_path / "ks").mkdir()
+    found = search_files(program, [folder / "documents"], folder / "query.wav", head=tmp_path)
+    assert all("is_match" in document for document in found)
+
+
 def test_options_of_a_search_need_a_query(program, folder, tmp_path, capsys):
     document = str(folder / "query.wav")
     for options, said in (

@@ -142,7 +142,8 @@ def _features(session: Session, waveform: np.ndarray, layer: int) -> NDArray[np.
 
 def _of_qbe(folder: Path, program: Path, session: Session) -> tuple[int, float | None]:
     """Layer and threshold that `earbit superb` picked for this model or program."""
-    path = folder / "scores.json"
+    several = folder / "qbe" / "scores.json"
+    path = several if several.is_file() else folder / "scores.json"
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; give a folder of `earbit superb --task qbe`")
     try:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from earbit.errors import ConfigError, FormatError
 from earbit.heads.metrics import METRICS
-from earbit.superb.head_file import load_head, save_head
+from earbit.superb.head_file import HEAD_NAME, load_head, save_head
 from earbit.superb.ks import KS
 from earbit.superb.scores import cases_by_setting
 
@@ -135,3 +135,11 @@ def test_a_foreign_or_missing_file_is_refused(tmp_path):
         load_head(tmp_path)
     with pytest.raises(FormatError, match="folder of `earbit superb` or `import`"):
         load_head(tmp_path / "nothing")
+
+
+def test_a_folder_of_several_tasks_is_answered_with_those_of_its_heads(tmp_path):
+    for task in ("ks", "er"):
+        (tmp_path / task).mkdir()
+        (tmp_path / task / HEAD_NAME).touch()
+    with pytest.raises(FormatError, match=f"; give {tmp_path}/er, {tmp_path}/ks$"):
+        load_head(tmp_path)

@@ -30,9 +30,8 @@ def claim_tasks(folder: Path, run: Mapping[str, Any]) -> tuple[list[str], bool]:
     """
     asked: dict[str, str] = dict(run["corpus"])
     held = held_by(folder) if has_any(folder, RESULTS) else None
-    before: dict[str, str] = (
-        dict(held["corpus"]) if held and isinstance(held.get("corpus"), dict) else {}
-    )
+    corpus = (held or {}).get("corpus")
+    before: dict[str, str] = dict(corpus) if isinstance(corpus, dict) else {}
 
     def described(corpus: Mapping[str, str]) -> dict[str, Any]:
         return {**run, "superb": {**run["superb"], "tasks": [*corpus]}, "corpus": corpus}

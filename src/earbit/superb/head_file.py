@@ -101,9 +101,9 @@ def _opened(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             text = (file.metadata() or {}).get(METADATA_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise FormatError(
-            f"{path}: not a readable head ({error}); give a folder of `earbit superb` or `import`"
-        ) from error
+        tasks = ", ".join(sorted(str(p.parent) for p in path.parent.glob(f"*/{HEAD_NAME}")))
+        cure = tasks or "a folder of `earbit superb` or `import`"
+        raise FormatError(f"{path}: not a readable head ({error}); give {cure}") from error
     if text is None:
         raise FormatError(f"{path}: a safetensors file, but not a head of earbit; give another")
     return json.loads(text), tensors
