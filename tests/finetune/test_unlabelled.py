@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from test_tuning_loss import CONFIG, batch, network_of
 from tuning import same, tune
 
+from earbit.audio.clips import clip_of
+from earbit.audio.corpus import open_corpus
 from earbit.errors import ConfigError, DataError
 from earbit.finetune import loop
 from earbit.finetune.network import ClipBatch, tuning_loss
@@ -51,6 +53,17 @@ def test_crops_are_parts_of_training_clips_and_shorter_clips_are_whole(audio):
     again, other = (crops(opened(audio, batch_size=100, crop_s=0.5), seed) for seed in (0, 1))
     assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
     assert any(a.shape != b.shape for a, b in zip(found, other, strict=True))
+
+
+def test_clips_that_the_task_tests_on_are_left_out_wherever_they_are(audio, tmp_path):
+    (tmp_path / "links").mkdir()
+    for size_s in SIZES_S:
+        (tmp_path / "links" / f"train-{size_s}.wav").symlink_to(audio / f"train-{size_s}.wav")
+    held_out = [clip_of(cut) for cut in open_corpus(tmp_path / "links").cuts if "2.0" in cut.id]
+    config = UnlabelledConfig(corpus=str(audio))
+    assert [c.id for c in open_unlabelled(config).table] == [f"train-{s}.wav" for s in SIZES_S]
+    kept = open_unlabelled(config, held_out).table
+    assert [c.id for c in kept] == ["train-0.3.wav", "train-0.5.wav"]
 
 
 def test_clips_that_cannot_be_decoded_are_left_out_and_named_once(audio, capsys):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from earbit.audio.clips import ClipTable, read_clip
+from earbit.audio.clips import Clip, ClipTable, read_clip
+from earbit.audio.place import Place
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.training_corpus import open_clips
 from earbit.errors import DataError, require_range
@@ -71,15 +74,27 @@ class Unlabelled:
         )
 
 
-def open_unlabelled(config: UnlabelledConfig) -> Unlabelled | None:
+def open_unlabelled(config: UnlabelledConfig, held_out: Iterable[Clip] = ()) -> Unlabelled | None:
     """Opens the corpus without decoding it; None without one.
 
-    Raises DataError if it has no clip of at least the length of a frame.
+    held_out: clips for validation and test, which are left out wherever their files are found.
+    Raises DataError if it has no other clip of at least the length of a frame.
     """
     if config.corpus is None:
         return None
     corpus = open_clips(config.corpus)
-    table = ClipTable(clip for clip in corpus.train if clip.n_samples >= MIN_SAMPLES)
+    files = {_file(clip) for clip in held_out}
+    names = {path.name for path, _ in files}  # of most clips, no link has to be followed
+
+    def is_used(clip: Clip) -> bool:
+        is_held_out = clip.path.name in names and _file(clip) in files
+        return clip.n_samples >= MIN_SAMPLES and not is_held_out
+
+    table = ClipTable(filter(is_used, corpus.train))
     if not len(table):
         raise DataError(f"{config.corpus}: no clip of 25 ms or more to train on")
     return Unlabelled(table, corpus.digest, config)
+
+
+def _file(clip: Clip) -> tuple[Path, Place]:
+    return clip.path.resolve(), clip.place

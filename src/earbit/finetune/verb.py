@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from lhotse import CutSet
 
+from earbit.audio.clips import Clip, clip_of
 from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
 from earbit.audio.splits import Splits
 from earbit.config import override, to_dict
@@ -153,7 +154,7 @@ def fine_tune_model(
             plan=None if plan is None else plan_for(where, model, plan),
             teacher=taught,
             config=config,
-            unlabelled=open_unlabelled(config.unlabelled),
+            unlabelled=open_unlabelled(config.unlabelled, _held_out(corpus, splits)),
             seed=seed,
             resplit=resplit,
         )
@@ -168,6 +169,12 @@ def fine_tune_model(
 def _one_fold(splits: Splits[Example]) -> Splits[Example]:
     """Selects the first fold of cross-validation splits, since fine-tuning trains one model."""
     return next(iter(splits.folds.values()), splits)
+
+
+def _held_out(corpus: Corpus, splits: Splits[Example]) -> list[Clip]:
+    """Clips for validation and test."""
+    ids = {example.id for example in (*splits.valid, *splits.test)}
+    return [clip_of(cut) for cut in corpus.cuts if cut.id in ids]
 
 
 def _config(
