@@ -164,6 +164,14 @@ def test_wrong_arguments_are_one_line_and_leave_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_of_ones_own_is_not_replaced(small_folder, tones, tmp_path):
+    out = tmp_path / "mine.json"
+    out.write_text('{"attention": "w1a1"}')
+    with pytest.raises(ConfigError, match="exists and has no mine.evidence.json beside it"):
+        choose(small_folder, tones, Budget(mb=0.06), out)
+    assert out.read_text() == '{"attention": "w1a1"}'
+
+
 def test_a_quantized_model_is_refused(small_model, tones, tmp_path):
     student = quantized_copy(small_model, "w8a8", noise_clips(0))
     save_model(student, tmp_path / "model.safetensors", {"plan": "w8a8"})

@@ -19,6 +19,11 @@ PRECISIONS = ("w1a1", "w1a2", "w1a4", "w2a2", "w4a4", "w8a8")
 MAX_SECONDS = 60.0
 
 
+def evidence_path(out: Path) -> Path:
+    """The file of the evidence beside a plan file."""
+    return out.with_name(f"{out.stem}.evidence.json")
+
+
 def check_arguments(
     budget: Budget,
     *,
@@ -53,6 +58,11 @@ def check_arguments(
             f"--out {out}: a plan of earbit is called {out.stem!r} already; give another name"
         )
     require_place(out)
+    if out.exists() and not evidence_path(out).is_file():
+        raise ConfigError(
+            f"--out {out}: exists and has no {evidence_path(out).name} beside it, so it may be a "
+            "plan of your own; give another name"
+        )
 
 
 def columns_of(precisions: Sequence[str]) -> list[Precision]:

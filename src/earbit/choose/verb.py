@@ -12,7 +12,7 @@ import numpy as np
 
 from earbit import __version__
 from earbit.bench.verb import machine
-from earbit.choose.arguments import PRECISIONS, check_arguments, columns_of
+from earbit.choose.arguments import PRECISIONS, check_arguments, columns_of, evidence_path
 from earbit.choose.built import Built, Choice, build, chosen_within, reference_of
 from earbit.choose.evidence import evidence_of, named_choices
 from earbit.choose.groups import LeafGroup, groups_of, plan_of
@@ -33,7 +33,6 @@ from earbit.progress import say
 from earbit.quantize.plan import Plan, plan_name
 
 DEFAULT_NAME = "chosen"
-EVIDENCE_SUFFIX = ".evidence.json"
 
 
 def choose_plan(
@@ -127,9 +126,10 @@ def choose_plan(
         )
         text = render(evidence)
         if out is not None:
-            write_json(out, plan(choice).as_file())
-            beside = out.with_name(f"{out.stem}{EVIDENCE_SUFFIX}")
+            beside = evidence_path(out)
+            # Before the plan: a plan without evidence is not replaced.
             write_json(beside, evidence)
+            write_json(out, plan(choice).as_file())
             text += f"\n{out} is the plan, {beside} the evidence"
     return text, evidence
 
