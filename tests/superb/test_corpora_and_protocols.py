@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from earbit.audio.manifest import MANIFEST_NAME
 from earbit.errors import ConfigError, DataError
 from earbit.superb.ks import KS
 from earbit.superb.names import corpora_of
@@ -23,7 +24,7 @@ def test_a_folder_may_have_a_corpus_for_each_task(tmp_path):
 
 def test_a_corpus_with_a_manifest_may_hold_a_folder_of_the_name_of_a_task(tmp_path):
     (tmp_path / "ks").mkdir()
-    (tmp_path / "manifest.jsonl").touch()
+    (tmp_path / MANIFEST_NAME).touch()
     assert corpora_of([task_named("ks")], [str(tmp_path)]) == {"ks": str(tmp_path)}
 
 
