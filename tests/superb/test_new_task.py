@@ -23,7 +23,7 @@ SAY = Task(
     source="a test",
 )
 """
-ROW = '    "ks": KS,\n'
+ROW = "IC, SF, ER"
 USE = """
 import json
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_a_text_task_of_one_file_and_one_row_is_prepared_trained_packed_and_run(
 ):
     pytest.importorskip("jiwer")
     package_copy.add_file("superb/say.py", TASK)
-    row = '    "say": SAY,\n'
+    row = ", SAY"
     package_copy.add_row("superb/tasks.py", ROW, row, "from earbit.superb.say import SAY\n")
     folder = package_copy.folder
     _write_notes(folder / "notes")
