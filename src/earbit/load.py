@@ -65,7 +65,7 @@ def refuse_quantized(where: str, model: AudioModel, cure: str) -> None:
     """Raises ConfigError if the model of a preset or path is quantized; cure: the remedy."""
     if quantized_leaves_of(model):
         origin = origin_of(model_path(where))
-        plan = f" under {origin['plan']}" if "plan" in origin else ""
+        plan = f" under {origin['plan']}" if origin.get("plan") else ""
         raise ConfigError(f"{where}: quantized already{plan}; {cure}")
 
 

@@ -118,6 +118,12 @@ def test_a_model_that_is_quantized_stays_so_without_a_plan(tuned, notes, tmp_pat
     assert bits[2] == {"w8a8"}
 
 
+def test_a_plan_without_a_program_is_said_before_the_training(model, notes, tmp_path, capsys):
+    (tmp_path / "half.yaml").write_text('"*": w1a32\n')
+    tune(model, notes, tmp_path / "out", n_steps=1, plan=str(tmp_path / "half.yaml"))
+    assert "the model can be trained and not exported: " in capsys.readouterr().err
+
+
 def test_a_clip_that_cannot_be_decoded_is_left_out_and_listed(model, notes, tmp_path):
     for path in notes.iterdir():
         kept = 2_000 if path.stem == "anna-low-0" else None

@@ -37,11 +37,13 @@ from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import save_model
 from earbit.model_names import MODEL_FILE_NAME
+from earbit.nn.leaves import leaves_of
 from earbit.pretrain.checkpoint import CHECKPOINTS
 from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.clips import clips_among
 from earbit.quantize.plan import Plan
+from earbit.quantize.report import say_without_program
 from earbit.quantize.student import plan_for, student_of
 from earbit.run_folder import claim
 from earbit.superb.finished import finished_score
@@ -158,6 +160,8 @@ def fine_tune_model(
             seed=seed,
             resplit=resplit,
         )
+        if run.plan is not None:
+            say_without_program(run.plan, leaves_of(model))
         if taught is not None:
             taught.check(run.shape, run.slots)
         runs.append(run)
