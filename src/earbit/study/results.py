@@ -163,7 +163,7 @@ class Results:
                 "interval_over": score["interval_over"],
                 "n_test": score.get("n_test"),
                 "chance": chance_of(score),
-                "packed_value": packed.get(tuple(row.values())),
+                "packed_value": packed.get((row["encoder"], row["plan"], row["seed"], row["task"])),
                 "protocol": score.get("protocol_name"),
                 "metrics": score.get("metrics", {}),
             }

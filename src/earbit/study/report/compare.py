@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from earbit.study.report import numbers
@@ -23,7 +23,7 @@ from earbit.study.report.charts.spec import (
 from earbit.study.report.claims import claims_of
 from earbit.study.report.comparisons import Tally, tally
 from earbit.study.report.provenance import name_of, provenance
-from earbit.study.report.rows import FILTERBANK, NO_PLAN, UNTRAINED, Study, number
+from earbit.study.report.rows import FILTERBANK, NO_PLAN, UNTRAINED, Score, Study, number
 from earbit.study.report.tables import (
     COST_COLUMNS,
     Cell,
@@ -104,7 +104,7 @@ def _scores(pair: tuple[Study, Study]) -> Table:
     tasks = _tasks(pair)
     lines = []
     for row in _rows(pair[0]):
-        both = [[study.score(*row, task) for task in tasks] for study in pair]
+        both = [[_alone(study.score(*row, task)) for task in tasks] for study in pair]
         if not any(a is not None and b is not None for a, b in zip(*both, strict=True)):
             continue
         for name, mine, other in zip(NAMES, both, (both[1], both[0]), strict=True):
@@ -112,6 +112,11 @@ def _scores(pair: tuple[Study, Study]) -> Table:
             cells = tuple(score_cell(a, b) for a, b in zip(mine, against, strict=True))
             lines.append(Line(" ".join(row), name, cells, is_low=name == "B"))
     return Table(tuple(task_column(pair[0], task) for task in tasks), tuple(lines))
+
+
+def _alone(score: Score | None) -> Score | None:
+    """A score without the correlations with rows of its study, which are none with another's."""
+    return None if score is None else replace(score, correlations={})
 
 
 def _costs(pair: tuple[Study, Study]) -> Table:
@@ -144,7 +149,7 @@ def _total(pair: tuple[Study, Study]) -> Tally:
     def gains() -> Iterator[tuple[str, Any]]:
         for row in pair[0].rows:
             for task in _tasks(pair):
-                a, b = (study.score(*row, task) for study in pair)
+                a, b = (_alone(study.score(*row, task)) for study in pair)
                 name = f"{' '.join(row)} in {task}"
                 yield name, None if a is None or b is None else b.gain_over(a)
 

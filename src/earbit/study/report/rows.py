@@ -58,7 +58,7 @@ class Score:
     packed: float | None
     n_test: int | None
     correlations: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    """Of the error by the choice of test clips with those of other rows of the same study."""
+    """Of the error by the choice of test clips with those of all rows of the same study."""
 
     def gain_over(self, other: Score) -> Estimate:
         """How much better than `other` this score is, above 0 for better."""
@@ -185,10 +185,13 @@ class Study:
         """Correlations of the error of a score with those of other rows on its task."""
         found: dict[tuple[str, str, str], dict[tuple[str, str], float]] = {}
         for record in self.table("correlations"):
-            rows = [(str(row["encoder"]), str(row["plan"])) for row in record["rows"]]
-            for row, values in zip(rows, record["values"], strict=True):
-                pairs = zip(rows, values, strict=True)
-                found[*row, str(record["task"])] = {other: r for other, r in pairs if other != row}
+            named = [row for row in record.get("rows") or () if isinstance(row, Mapping)]
+            rows = [(str(row.get("encoder")), str(row.get("plan"))) for row in named]
+            for row, values in zip(rows, record.get("values") or (), strict=False):
+                pairs = zip(rows, values if isinstance(values, list) else (), strict=False)
+                found[*row, str(record.get("task"))] = {
+                    other: float(r) for other, r in pairs if isinstance(r, int | float)
+                }
         return found
 
     def score(self, encoder: str | None, plan: str | None, task: str) -> Score | None:

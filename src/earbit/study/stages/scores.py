@@ -36,6 +36,7 @@ KEPT = (
     "interval",
     "interval_over",
     "resampled",
+    "corpus_digest",
     "metrics",
     "intervals",
     "higher_is_better",

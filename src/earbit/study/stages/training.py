@@ -52,7 +52,7 @@ def units(job: Job) -> dict[str, Any]:
         _discover(job, corpus)
     report: dict[str, Any] = json.loads((job.folder / REPORT).read_text(encoding="utf-8"))
     hours = (corpus.train.duration_s + corpus.valid.duration_s) / 3600
-    if "labels_of" in report:  # results are shared, and paths of this machine are not
+    if "labels_of" in report:  # a path of the command that made the units
         report["labels_of"] = Path(report["labels_of"]).name
     return {**report, "hours": hours, "n_quarantined": _n_quarantined(job.folder)}
 
