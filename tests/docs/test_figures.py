@@ -64,9 +64,7 @@ def test_a_number_that_differs_from_its_report_is_found(copy):
     ms = number_in(page, r"\(`w8a8`\) \| ", r" \|")
     changed(page, f"(`w8a8`) | {ms} |", "(`w8a8`) | 1 |")
     first, second = figures.check(YAML, copy)
-    assert re.search(
-        rf"shows 99999, is {per_hour[:-1]}[\d.]+ in results/.*false_accepts.json", first
-    )
+    assert re.search(rf"shows 99999, is {per_hour[:-1]}[\d.]+ in results/.*false_accepts", first)
     assert "shows 1, is " in second
     assert " in benchmarks/reports/peers_hubert_base_10s_zen5" in second
 
