@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from earbit.choose import solve
 from earbit.choose.solve import (
     Budget,
     Candidates,
@@ -62,6 +63,14 @@ def test_a_small_penalty_is_the_least_beside_candidates_with_great_ones():
     budget = Budget(ms=1.5 * table.least("ms"))
     choice = best_choice(table, budget)
     assert table.total_penalty(choice) == pytest.approx(by_hand(table, budget), rel=1e-5)
+
+
+def test_a_worse_choice_among_fewer_candidates_is_not_taken(monkeypatch):
+    penalty = np.array([[0.1, 0.2, 1.0]])
+    table = Candidates(penalty, np.ones((1, 3)), np.ones((1, 3)), 0.0, 0.0)
+    found = iter([(1,), (0,), (1,)])  # each is of a solver that is not exact
+    monkeypatch.setattr(solve, "_solved", lambda *_: next(found, None))
+    assert best_choice(table, Budget()) == (0,)
 
 
 def test_of_equally_good_choices_the_cheaper_one_is_taken():

@@ -9,7 +9,7 @@ from tuning import NOTES_HZ, same, tune
 
 from earbit.audio.decode import read_audio
 from earbit.cli.main import main
-from earbit.errors import ConfigError
+from earbit.errors import ConfigError, UnsupportedError
 from earbit.export.verb import export_model, export_scored
 from earbit.finetune import loop
 from earbit.heads.head import HeadShape
@@ -122,6 +122,17 @@ def test_a_plan_without_a_program_is_said_before_the_training(model, notes, tmp_
     (tmp_path / "half.yaml").write_text('"*": w1a32\n')
     tune(model, notes, tmp_path / "out", n_steps=1, plan=str(tmp_path / "half.yaml"))
     assert "the model can be trained and not exported: " in capsys.readouterr().err
+
+
+def test_a_plan_without_a_program_is_refused_before_audio_is_read_if_one_is_requested(
+    model, notes, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("earbit.finetune.verb.decoded_corpus", lambda *_: pytest.fail("decoded"))
+    (tmp_path / "half.yaml").write_text('"*": w1a32\n')
+    options = {"plan": str(tmp_path / "half.yaml"), "export": export_scored}
+    with pytest.raises(UnsupportedError, match="half.* with --upstream runtime: front_end.* audio"):
+        tune(model, notes, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_clip_that_cannot_be_decoded_is_left_out_and_listed(model, notes, tmp_path):

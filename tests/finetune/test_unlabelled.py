@@ -1,6 +1,7 @@
 """Further audio without labels, on which a fine-tuned network imitates its teacher."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from test_tuning_loss import CONFIG, batch, network_of
 from tuning import same, tune
 
+from earbit.audio import corpus
 from earbit.audio.clips import clip_of
 from earbit.audio.corpus import open_corpus
 from earbit.errors import ConfigError, DataError
@@ -132,6 +134,9 @@ def test_a_killed_run_ends_with_the_same_bits(model, notes, tuned, audio, tmp_pa
     [
         (("unlabelled.corpus=AUDIO",), ConfigError, "states=0 and logits=0.*give --teacher"),
         (("unlabelled.batch_size=0",), ConfigError, "batch_size=0; allowed"),
+        (("unlabelled.batch_size=65536",), ConfigError, "batch_size=65536; allowed: .* < 65536"),
+        (("unlabelled.batch_size=8",), ConfigError, "unlabelled.batch_size=8 without unlabelled.c"),
+        (("unlabelled.crop_s=2",), ConfigError, "unlabelled.crop_s=2.0 without unlabelled.corpus"),
         (("unlabelled.crop_s=0.01",), ConfigError, "crop_s=0.01; allowed: 0.025 <="),
     ],
 )
@@ -139,6 +144,58 @@ def test_what_does_not_fit_is_refused(model, notes, audio, tmp_path, changes, er
     changes = [change.replace("AUDIO", str(audio)) for change in changes]
     with pytest.raises(error, match=problem):
         tune(model, notes, tmp_path / "out", changes=changes)
+
+
+def test_a_run_resumes_with_a_moved_corpus_and_not_with_another(
+    model, notes, tuned, audio, tmp_path, monkeypatch
+):
+    def run(corpus):
+        changes = (f"unlabelled.corpus={corpus}", "unlabelled.batch_size=2")
+        options = {"teacher": str(tuned), "changes": (*changes, "checkpoint_every_steps=1")}
+        return tune(model, notes, tmp_path / "out", n_steps=2, **options)
+
+    right, calls = loop.tuning_loss, []
+
+    def dies(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return right(*arguments)
+
+    monkeypatch.setattr(loop, "tuning_loss", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(audio)
+    moved, other = tmp_path / "moved", tmp_path / "other"
+    audio.rename(moved)
+    shutil.copytree(moved, other)
+    soundfile.write(other / "train-2.0.wav", np.full(9_000, 0.1), 16_000, "FLOAT")
+    with pytest.raises(ConfigError, match="out: holds a run with unlabelled="):
+        run(other)
+    assert run(moved)["config"]["unlabelled"]["corpus"] is None
+    assert len(calls) == 3
+    assert str(audio) not in (tmp_path / "out" / "config.json").read_text()
+
+
+def test_clips_are_held_out_by_the_splits_that_are_drawn_without_damaged_clips(
+    model, notes, tmp_path, monkeypatch
+):
+    right, given = corpus.load_waveform, []
+
+    def loads(cut):
+        if cut.id.startswith(("anna", "ben")):
+            raise DataError("damaged")
+        return right(cut)
+
+    def opens(config, held_out):
+        given.append({clip.id.partition("-")[0] for clip in held_out})
+
+    monkeypatch.setattr(corpus, "load_waveform", loads)
+    monkeypatch.setattr("earbit.finetune.verb.open_unlabelled", opens)
+    tune(model, notes, tmp_path / "out", n_steps=1, resplit=True)
+    before, after = given
+    assert before == {"anna", "ben", "eve"}
+    assert after - before
+    assert not after & {"anna", "ben"}
 
 
 def test_a_missing_corpus_is_refused(model, notes, tuned, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earbit.audio.manifest import MANIFEST_NAME
+from earbit.audio.corpus_names import MANIFEST_NAME
 from earbit.errors import ConfigError, DataError
 from earbit.superb.ks import KS
 from earbit.superb.names import corpora_of

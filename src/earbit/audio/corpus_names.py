@@ -1,4 +1,4 @@
-"""Names of corpora.  Known without Lhotse and PyTorch."""
+"""Names of corpora.  Known without Lhotse, PyTorch and NumPy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Literal
 
 from earbit.errors import DataError
 
+MANIFEST_NAME = "manifest.jsonl"
+"""The file of a folder that names its clips and their labels."""
 SYNTHETIC = "synthetic"
 SYNTHETIC_CONTENTS: dict[str | Path, Literal["clips", "voices", "queries", "mixtures"]] = {
     SYNTHETIC: "clips",

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from earbit.audio.corpus_names import SYNTHETIC_CONTENTS, require_corpus
+from earbit.audio.corpus_names import MANIFEST_NAME, SYNTHETIC_CONTENTS, require_corpus
 from earbit.audio.folder import audio_folder
 from earbit.audio.lhotse_manifests import lhotse_files, read_lhotse
 from earbit.audio.manifest import (
-    MANIFEST_NAME,
     Rejected,
     Utterance,
     read_folder,

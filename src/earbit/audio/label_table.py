@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
+from earbit.audio.corpus_names import MANIFEST_NAME
 from earbit.audio.manifest import (
-    MANIFEST_NAME,
     NAME_LABELS,
     TEXT_LABELS,
     check_stays_inside,

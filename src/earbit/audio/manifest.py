@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from earbit.audio.corpus_names import MANIFEST_NAME
 from earbit.audio.decode import audio_info
 from earbit.audio.folder import AudioFolder
 from earbit.audio.names_seen import NamesSeen
@@ -21,7 +22,6 @@ from earbit.errors import DataError
 from earbit.files import ESCAPED_BYTE, name_of, path_named, writable
 from earbit.frames import MIN_TRAINING_FRAMES, n_samples_of
 
-MANIFEST_NAME = "manifest.jsonl"
 MAX_SAMPLES = 2**53
 """Largest count that a float represents exactly."""
 MIN_CLAIMED_SAMPLES = n_samples_of(MIN_TRAINING_FRAMES)

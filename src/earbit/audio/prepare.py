@@ -18,10 +18,9 @@ from earbit.audio.corpus import (
     say_ignored,
     write_quarantine,
 )
-from earbit.audio.corpus_names import SYNTHETIC
+from earbit.audio.corpus_names import MANIFEST_NAME, SYNTHETIC
 from earbit.audio.folder import audio_folder
 from earbit.audio.label_table import write_manifest
-from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.place import shown
 from earbit.audio.quarantine import QUARANTINE_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ

@@ -97,7 +97,9 @@ def best_choice(table: Candidates, budget: Budget) -> tuple[int, ...] | None:
         if is_closer.sum() == is_possible.sum():
             break
         is_possible = is_closer
-        choice = _solved(table, budget, is_possible) or choice
+        closer = _solved(table, budget, is_possible)
+        if closer is not None:
+            choice = min(closer, choice, key=table.total_penalty)
     return choice
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from earbit.audio.corpus_names import MANIFEST_NAME
 from earbit.corpora.collection_splits import (
     Clip,
     by_clip,
@@ -28,7 +29,6 @@ from earbit.corpora.published import LabelledClip, Part, Placed, PublishedCorpus
 from earbit.corpora.text_lines import text_lines, trial_lines, wrong_line
 from earbit.errors import DataError
 
-MANIFEST_NAME = "manifest.jsonl"
 TRIALS, QUERIES, MIXTURES = "tasks/asv_trials.txt", "tasks/qbe.json", "tasks/sd_mixtures.jsonl"
 NOT_IN_WORDS = re.compile(r"[^\w']+")
 KEPT = ("speaker", "pseudo_speaker", "gender", "lang")

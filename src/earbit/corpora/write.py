@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earbit.audio.child_process import has_ended
+from earbit.audio.corpus_names import MANIFEST_NAME
 from earbit.audio.decode import read_audio
-from earbit.audio.manifest import MANIFEST_NAME
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.corpora.published import TRIALS_NAME, LabelledClip, Placed, Trial
 from earbit.errors import DataError

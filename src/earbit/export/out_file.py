@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import time
 from pathlib import Path
 
 from earbit.audio.child_process import has_ended
@@ -11,6 +13,8 @@ from earbit.files import require_place
 from earbit.model_names import format_of
 
 SUFFIX = ".safetensors"
+MIN_AGE_S = 3600
+"""Younger files may belong to a process of another machine, whose id is not known here."""
 
 
 def require_program_place(out: Path) -> None:
@@ -34,12 +38,17 @@ def require_program_place(out: Path) -> None:
 def remove_left_behind(folder: Path, before: str, after: str) -> None:
     """Removes temporary files and folders of killed processes, whose id is in the name.
 
-    before, after: what stands before and after the id.
+    before, after: what stands before and after the id.  Those of the last hour stay, and those that
+    cannot be removed, such as files of another user.
     """
     for path in folder.iterdir():
         number = path.name.removeprefix(before).removesuffix(after)
-        if path.name == f"{before}{number}{after}" and has_ended(number):
+        if path.name != f"{before}{number}{after}" or not has_ended(number):
+            continue
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime < MIN_AGE_S:
+                continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
-                path.unlink(missing_ok=True)
+                path.unlink()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import inf
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from earbit.audio.clips import Clip, ClipTable, read_clip
-from earbit.audio.place import Place
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.training_corpus import open_clips
-from earbit.errors import DataError, require_range
+from earbit.errors import ConfigError, DataError, require_range
+from earbit.finetune.held_out import HeldOut
 from earbit.frames import MIN_SAMPLES
 from earbit.progress import say
 
@@ -34,8 +33,15 @@ class UnlabelledConfig:
     """Length of a crop; shorter clips are used whole."""
 
     def __post_init__(self) -> None:
-        require_range(1, inf, batch_size=self.batch_size)
+        require_range(1, 2**16, batch_size=self.batch_size)
         require_range(MIN_SAMPLES / SAMPLE_RATE_HZ, inf, crop_s=self.crop_s)
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if self.corpus is None and value != item.default:
+                raise ConfigError(
+                    f"unlabelled.{item.name}={value} without unlabelled.corpus, so it has no "
+                    "effect; give a corpus, or leave it out"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +83,25 @@ class Unlabelled:
 def open_unlabelled(config: UnlabelledConfig, held_out: Iterable[Clip] = ()) -> Unlabelled | None:
     """Opens the corpus without decoding it; None without one.
 
-    held_out: clips for validation and test, which are left out wherever their files are found.
-    Raises DataError if it has no other clip of at least the length of a frame.
+    held_out: clips for validation and test.  Clips that `HeldOut` recognizes as one of them are
+    left out and counted; it does not recognize other copies and other clips of the same speakers.
+    Raises DataError if no other clip has at least the length of a frame.
     """
     if config.corpus is None:
         return None
     corpus = open_clips(config.corpus)
-    files = {_file(clip) for clip in held_out}
-    names = {path.name for path, _ in files}  # of most clips, no link has to be followed
+    known = HeldOut(held_out)
+    n_left_out = 0
 
     def is_used(clip: Clip) -> bool:
-        is_held_out = clip.path.name in names and _file(clip) in files
+        nonlocal n_left_out
+        is_held_out = known.has(clip)
+        n_left_out += is_held_out
         return clip.n_samples >= MIN_SAMPLES and not is_held_out
 
     table = ClipTable(filter(is_used, corpus.train))
+    if n_left_out:
+        say(f"{config.corpus}: {n_left_out} clips not used, as the task validates or tests on them")
     if not len(table):
         raise DataError(f"{config.corpus}: no clip of 25 ms or more to train on")
     return Unlabelled(table, corpus.digest, config)
-
-
-def _file(clip: Clip) -> tuple[Path, Place]:
-    return clip.path.resolve(), clip.place

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from lhotse import CutSet
 
-from earbit.audio.clips import Clip, clip_of
 from earbit.audio.corpus import Corpus, decoded_corpus, open_corpus, say_ignored
 from earbit.audio.splits import Splits
 from earbit.config import override, to_dict
 from earbit.errors import ConfigError
 from earbit.finetune.config import FinetuneConfig
+from earbit.finetune.held_out import held_out_clips
 from earbit.finetune.loop import Clips, fine_tune
 from earbit.finetune.network import Network
 from earbit.finetune.score import score_network
@@ -43,7 +43,7 @@ from earbit.pretrain.optimiser import OptimiserConfig
 from earbit.quantize.calibrate import CalibrationConfig
 from earbit.quantize.clips import clips_among
 from earbit.quantize.plan import Plan
-from earbit.quantize.report import say_without_program
+from earbit.quantize.report import require_program, say_without_program
 from earbit.quantize.student import plan_for, student_of
 from earbit.run_folder import claim
 from earbit.superb.finished import finished_score
@@ -95,12 +95,15 @@ class Run:
     @property
     def description(self) -> dict[str, Any]:
         """All that determines the result, for config.json and checkpoints."""
+        config = to_dict(self.config, without_later=True)
+        if self.unlabelled is not None:
+            config["unlabelled"]["corpus"] = None  # a place; the digest below is compared
         return {
             "stage": "finetune",
             "superb": {"tasks": [self.task.name], "seed": self.seed, "resplit": self.resplit},
             "plan": None if self.plan is None else self.plan.name,
             "rules": None if self.plan is None else self.plan.described(),
-            "config": to_dict(self.config, without_later=True),
+            "config": config,
             "model": weights_digest(self.model),
             "distilled_from": None if self.teacher is None else self.teacher.trained.model_digest,
             "corpus": digest_with_trials(self.corpus, self.task.kind),
@@ -127,8 +130,8 @@ def fine_tune_model(
     where: a model folder or file, quantized or not, or a preset.  data: as for `score_model`.
     changes: `field=value` of the `FinetuneConfig`.  plan: quantizes the model first, calibrated on
     training clips.  teacher: folder of a fine-tuning on the same task, from whose head the run
-    starts.  export: scores the packed program.  Raises ConfigError and DataError, before
-    any audio is decoded, for arguments that do not fit together.
+    starts.  export: scores the packed program.  Raises ConfigError, DataError and UnsupportedError,
+    before any audio is decoded, for arguments that do not fit together.
     """
     require_pytorch(where, "--finetune")
     asked = tasks_named(tasks)
@@ -156,12 +159,13 @@ def fine_tune_model(
             plan=None if plan is None else plan_for(where, model, plan),
             teacher=taught,
             config=config,
-            unlabelled=open_unlabelled(config.unlabelled, _held_out(corpus, splits)),
+            unlabelled=open_unlabelled(config.unlabelled, held_out_clips(corpus, splits)),
             seed=seed,
             resplit=resplit,
         )
         if run.plan is not None:
-            say_without_program(run.plan, leaves_of(model))
+            check_plan = say_without_program if export is None else require_program
+            check_plan(run.plan, leaves_of(model))
         if taught is not None:
             taught.check(run.shape, run.slots)
         runs.append(run)
@@ -173,12 +177,6 @@ def fine_tune_model(
 def _one_fold(splits: Splits[Example]) -> Splits[Example]:
     """Selects the first fold of cross-validation splits, since fine-tuning trains one model."""
     return next(iter(splits.folds.values()), splits)
-
-
-def _held_out(corpus: Corpus, splits: Splits[Example]) -> list[Clip]:
-    """Clips for validation and test."""
-    ids = {example.id for example in (*splits.valid, *splits.test)}
-    return [clip_of(cut) for cut in corpus.cuts if cut.id in ids]
 
 
 def _config(
@@ -277,7 +275,10 @@ def _decoded(run: Run, out_dir: Path) -> tuple[Run, Mapping[str, np.ndarray]]:
     corpus = dataclasses.replace(decoded, cuts=cuts)
     of_task = named_work(run.task, corpus).of_task
     assert isinstance(of_task, Splits)
-    return dataclasses.replace(run, corpus=corpus, splits=_one_fold(of_task)), waveforms
+    splits = _one_fold(of_task)  # drawn anew, so other clips may be held out
+    unlabelled = open_unlabelled(run.config.unlabelled, held_out_clips(corpus, splits))
+    run = dataclasses.replace(run, corpus=corpus, splits=splits, unlabelled=unlabelled)
+    return run, waveforms
 
 
 def _network(run: Run, clips: Clips) -> Network:

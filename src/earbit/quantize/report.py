@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from earbit.errors import UnsupportedError
 from earbit.nn.leaves import MatMul, NamedLeaf
 from earbit.nn.precision import FLOAT, Precision
 from earbit.progress import say
@@ -87,11 +88,22 @@ def say_rules_without_effect(plan: Plan, leaves: Iterable[NamedLeaf], where: str
 
 def say_without_program(plan: Plan, leaves: Iterable[NamedLeaf]) -> None:
     """Reports, before a training, that `earbit export` has no program for a model under a plan."""
+    if reason := _why_no_program(plan, leaves):
+        say(f"plan {plan.name!r}: the model can be trained and not exported: {reason}")
+
+
+def require_program(plan: Plan, leaves: Iterable[NamedLeaf]) -> None:
+    """Raises UnsupportedError, with the reason, for what `say_without_program` reports."""
+    if reason := _why_no_program(plan, leaves):
+        raise UnsupportedError(f"plan {plan.name!r} with --upstream runtime: {reason}")
+
+
+def _why_no_program(plan: Plan, leaves: Iterable[NamedLeaf]) -> str:
+    """The first leaf or block without an op, with the remedy; empty if there is a program."""
     leaves = list(leaves)
     faults = list(_without_op(plan.precisions(leaves), leaves))
-    if faults:
-        more = f" ({len(faults)} leaves or blocks in all)" if len(faults) > 1 else ""
-        say(f"plan {plan.name!r}: the model can be trained and not exported: {faults[0]}{more}")
+    more = f" ({len(faults)} leaves or blocks in all)" if len(faults) > 1 else ""
+    return f"{faults[0]}{more}" if faults else ""
 
 
 def _without_op(precisions: Mapping[str, Precision], leaves: Sequence[NamedLeaf]) -> Iterator[str]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from earbit.audio.corpus_names import SYNTHETIC, require_corpus
+from earbit.audio.corpus_names import MANIFEST_NAME, SYNTHETIC, require_corpus
 from earbit.errors import ConfigError
 from earbit.superb.task import Task
 from earbit.superb.tasks import TASKS, task_named
 from earbit.upstream.names import require_upstream
-
-MANIFEST_NAME = "manifest.jsonl"  # importing it imports numpy
 
 
 def check_names(where: str, tasks: Sequence[str], data: Sequence[str]) -> None:

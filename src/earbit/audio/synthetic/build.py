@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from earbit.audio.child_process import has_ended
-from earbit.audio.manifest import MANIFEST_NAME
+from earbit.audio.corpus_names import MANIFEST_NAME
 from earbit.audio.synthetic.contents import Contents, SyntheticConfig, lines_of
 from earbit.audio.synthetic.espeak import Espeak
 from earbit.errors import DataError, UnsupportedError
