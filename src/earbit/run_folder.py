@@ -65,6 +65,7 @@ CONSEQUENCES = {
     "labels": "other labels",
     RULES: "other rules in the plan",
     "distilled_from": "another teacher",
+    "unlabelled": "other audio without labels",
 }
 """Derived parts of a description, in the order in which they are reported."""
 NOT_COMPARED = {
