@@ -222,6 +222,11 @@ def test_only_models_are_fine_tuned(notes, tmp_path, where):
         tune(where, notes, tmp_path)
 
 
+def test_a_teacher_that_was_not_fine_tuned_is_refused(model, notes, tmp_path):
+    with pytest.raises(ConfigError, match="no fine-tuning on ks; make one with"):
+        tune(model, notes, tmp_path / "out", teacher=str(model))
+
+
 def test_a_teacher_of_other_outputs_is_refused(model, notes, tuned, tmp_path):
     lines = (notes / "manifest.jsonl").read_text().replace('"mid"', '"middle"').splitlines()
     for path in notes.glob("*.wav"):

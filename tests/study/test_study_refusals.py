@@ -147,6 +147,8 @@ def test_the_paper_names_a_line_of_torchrun_for_every_pretraining(tmp_path):
         ({"pretrain_steps": 0}, "n_steps"),
         ({"settings": ("corpus=words",)}, "--set corpus=words: give --corpus instead"),
         ({"settings": ("seed=3",)}, "--seed and --seeds"),
+        ({"settings": ("units=x", "n_units=50")}, "--set n_units with --set units"),
+        ({"quantize_steps": (1, 2, 3)}, "--quantize-steps 1 2 3: give one number"),
     ],
 )
 def test_settings_are_checked_before_a_corpus_is_opened(tmp_path, changes, problem):

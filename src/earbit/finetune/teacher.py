@@ -13,7 +13,7 @@ from earbit.model_digest import weights_digest
 from earbit.model_file import origin_of
 from earbit.model_names import model_path, require_model
 from earbit.progress import say
-from earbit.superb.head_file import TrainedHead, load_head
+from earbit.superb.head_file import TrainedHead, head_path, load_head
 from earbit.superb.rejection import without_rejection
 from earbit.superb.task import Task
 
@@ -50,8 +50,13 @@ class Teacher:
 def open_teacher(where: str, task: Task) -> Teacher:
     """Model and head of a fine-tuning; raises ConfigError if they do not belong together."""
     require_model(where)
-    model, trained = load_model(where), without_rejection(load_head(where))
-    if trained.task.name != task.name or trained.model_digest != weights_digest(model):
+    model, head = load_model(where), head_path(where)
+    trained = without_rejection(load_head(where)) if head.is_file() else None
+    if (
+        trained is None
+        or trained.task.name != task.name
+        or trained.model_digest != weights_digest(model)
+    ):
         raise ConfigError(
             f"--teacher {where}: no fine-tuning on {task.name}; make one with `earbit superb MODEL "
             f"--task {task.name} --finetune --out DIR`"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from earbit.audio.clips import Clip, ClipTable, read_clip
+from earbit.audio.corpus import say_unusable
 from earbit.audio.rate import SAMPLE_RATE_HZ
 from earbit.audio.training_corpus import open_clips
 from earbit.errors import ConfigError, DataError, require_range
@@ -90,6 +91,7 @@ def open_unlabelled(config: UnlabelledConfig, held_out: Iterable[Clip] = ()) -> 
     if config.corpus is None:
         return None
     corpus = open_clips(config.corpus)
+    say_unusable(corpus, f" of {config.corpus}")
     known = HeldOut(held_out)
     n_left_out = 0
 
@@ -103,5 +105,8 @@ def open_unlabelled(config: UnlabelledConfig, held_out: Iterable[Clip] = ()) -> 
     if n_left_out:
         say(f"{config.corpus}: {n_left_out} clips not used, as the task validates or tests on them")
     if not len(table):
-        raise DataError(f"{config.corpus}: no clip of 25 ms or more to train on")
+        raise DataError(
+            f"{config.corpus}: no clip of 25 ms or more is left to train on; give further audio"
+        )
+    say(f"audio without labels: {len(table)} clips, {table.duration_s / 3600:.3g} hours")
     return Unlabelled(table, corpus.digest, config)

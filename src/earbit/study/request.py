@@ -18,6 +18,8 @@ from earbit.superb.task import Task
 from earbit.superb.work import named_work
 
 MAX_SEEDS = 100
+MAX_STAGES = 2
+"""Stages of a quantization: w1a1 is reached through w1a2."""
 OPTIONS = {"corpus": "--corpus", "seed": "--seed and --seeds", "resplit": "--resplit"}
 """Fields of the recipe that have an option of their own, which decides."""
 
@@ -76,6 +78,12 @@ class Request:
             name = setting.partition("=")[0]
             if name in OPTIONS:
                 raise ConfigError(f"--set {setting}: give {OPTIONS[name]} instead")
+        fields = {setting.partition("=")[0] for setting in self.scale.settings}
+        if {"units", "n_units"} <= fields:
+            raise ConfigError("--set n_units with --set units, which have a number; leave it out")
+        if len(self.scale.quantize_steps) > MAX_STAGES:
+            steps = " ".join(map(str, self.scale.quantize_steps))
+            raise ConfigError(f"--quantize-steps {steps}: give one number, or one for each stage")
         for name in self.scale.encoders:
             self.scale.recipe(name, self.corpus, self.seed)
         if not self.scale.plans:

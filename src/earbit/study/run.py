@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from earbit.audio.corpus import say_unusable
+from earbit.audio.training_corpus import TrainingCorpus
 from earbit.distributed import first, n_ranks, only_run_in
 from earbit.errors import ConfigError, DataError, EarbitError, UnsupportedError
 from earbit.files import refuse_other_files, write_json
@@ -124,7 +125,7 @@ def _opened(request: Request, out_dir: Path, *, is_measured: bool = False) -> _O
     corpus = open_training_corpus(request.corpus, resplit=request.resplit)
     say_unusable(corpus)
     if (units := request.units) is not None:
-        labelled(corpus, units_in(units), lost_ids(units))  # raises errors before the first step
+        _check_units(corpus, units)
     found = served(request)
     for task, reason in found.left_out.items():
         say(f"{task} is left out: {reason}")
@@ -132,6 +133,14 @@ def _opened(request: Request, out_dir: Path, *, is_measured: bool = False) -> _O
     steps = estimated(graph.steps(), request, found, is_measured=is_measured)
     results = Results(request, found, corpus.digest, steps, {})
     return _Opened(results, places_of(steps, out_dir))
+
+
+def _check_units(corpus: TrainingCorpus, units: Path) -> None:
+    """Raises DataError, before the first step, for units that are not of the corpus."""
+    try:
+        labelled(corpus, units_in(units), lost_ids(units))
+    except DataError as error:
+        raise DataError(f"--set units={units} with --corpus {corpus.name}: {error}") from error
 
 
 def _run(results: Results, places: Mapping[str, Place], out_dir: Path) -> Ended:

@@ -53,8 +53,14 @@ def _headline(study: Study, better: Claim, less: Claim) -> str:
         unclear = "Whether it scores better at lower cost is not clear."
         rest = unclear if better.verdict is None else "It does not score better at lower cost."
         return f"In part: it loses less. {rest}"
-    if better.verdict is False or less.verdict is False:
-        return "No, not in this study."
+    if better.verdict is False and less.verdict is False:
+        return "No: it neither scores better at lower cost nor loses less in this study."
+    if better.verdict is False:
+        unclear = "Whether it loses less is not clear."
+        return f"No: it does not score better at lower cost in this study. {unclear}"
+    if less.verdict is False:
+        unclear = "Whether it scores better at lower cost is not clear."
+        return f"No: it does not lose less in this study. {unclear}"
     return f"Cannot tell at this scale ({scale})."
 
 
@@ -67,7 +73,7 @@ def _scores(study: Study, cast: Cast) -> list[str]:
     for encoder in cast.mixed:
         found = compared_scores(study, (cast.deep, plan), (encoder, plan))
         if found.n_tasks:
-            rest = f"; in {len(found.unclear)} the intervals overlap" * bool(found.unclear)
+            rest = f"; in {len(found.unclear)} the difference is not clear" * bool(found.unclear)
             sentences.append(f"In {plan}, {cast.deep} against {encoder}: {found}{rest}.")
     return sentences
 
