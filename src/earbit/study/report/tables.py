@@ -184,9 +184,16 @@ def score_cell(score: Score | None, other: Score | None) -> Cell:
     text = numbers.score(metric, estimate.value) + "\N{DAGGER}" * score.is_at_chance
     if other is None:
         return Cell(text, spread, note=_note(score))
-    difference = (estimate.value - other.estimate.value) * numbers.scale_of(metric)
-    change = numbers.signed(difference, 1 if numbers.unit_of(metric) else 3)
-    return Cell(text, spread, change, _tone(score, other), _note(score))
+    sign = 1.0 if score.higher_is_better else -1.0
+    gain = score.gain_over(other)
+    difference = gain.times(sign * numbers.scale_of(metric))
+    decimals = 1 if numbers.unit_of(metric) else 3
+    change = numbers.signed(difference.value, decimals)
+    note = _note(score)
+    if difference.low is not None and difference.high is not None:
+        ends = (numbers.signed(end, decimals) for end in (difference.low, difference.high))
+        note += f", 95 % interval of the difference {' to '.join(ends)}"
+    return Cell(text, spread, change, _tone(gain), note)
 
 
 def _note(score: Score) -> str:
@@ -201,8 +208,7 @@ def _note(score: Score) -> str:
     return ", ".join(parts)
 
 
-def _tone(score: Score, other: Score) -> Tone:
-    gain: Estimate = score.gain_over(other)
+def _tone(gain: Estimate) -> Tone:
     if not gain.excludes_zero:
         return "unclear"
     return "better" if gain.value > 0 else "worse"

@@ -124,6 +124,8 @@ def front_chart(study: Study) -> Chart | None:
     fronts = [title.partition(",")[0] for title in COSTS.values()]
     order = [f"{names[encoder]} {plan}" for encoder, plan in study.rows]
     x = x_of("n", "number of tasks", zero=True, padding=0, domainMax=len(study.tasks))
+    n_tasks = len(study.tasks)
+    x["axis"] |= {"values": list(range(0, n_tasks + 1, 1 + n_tasks // 6)), "format": "d"}
     x["axis"] |= {"format": "d", "tickMinStep": 1}
     spec = chart_spec(
         "Tasks in which a row is on the Pareto front",
