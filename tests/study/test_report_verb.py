@@ -6,7 +6,7 @@ import pytest
 from made_up_results import made_up_results
 
 from earbit.cli.main import main
-from earbit.errors import DataError, FormatError
+from earbit.errors import ConfigError, DataError, FormatError
 from earbit.study.report.verb import read_results, report
 
 
@@ -60,3 +60,10 @@ def test_a_folder_as_page_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(DataError, match="a folder"):
         report(folder, out=folder)
     assert [path.name for path in folder.iterdir()] == ["results.json"]
+
+
+def test_a_page_that_is_no_html_file_is_refused(tmp_path):
+    folder = folder_with(tmp_path, "a", made_up_results(tasks=("ks",)))
+    with pytest.raises(ConfigError, match="x.pdf: the page is HTML"):
+        report(folder, out=tmp_path / "x.pdf")
+    assert not (tmp_path / "x.pdf").exists()

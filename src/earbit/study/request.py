@@ -62,7 +62,7 @@ class Request:
 
     @property
     def units(self) -> Path | None:
-        """Folder of units for the first iteration; None computes those of MFCC."""
+        """Folder of given units for the first iteration; None if MFCC units are computed."""
         units = self.scale.recipe(self.scale.encoders[0], self.corpus, self.seed).units
         return None if units is None else Path(units)
 

@@ -58,7 +58,7 @@ class Score:
     packed: float | None
     n_test: int | None
     correlations: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    """Of the error by the choice of test clips with those of all rows of the same study."""
+    """Correlations with the errors of all rows of the study on these test clips."""
 
     def gain_over(self, other: Score) -> Estimate:
         """How much better than `other` this score is, above 0 for better."""
@@ -182,7 +182,7 @@ class Study:
         }
 
     def _correlations(self) -> dict[tuple[str, str, str], dict[tuple[str, str], float]]:
-        """Correlations of the error of a score with those of other rows on its task."""
+        """Correlations between the errors of the rows of a task, by score."""
         found: dict[tuple[str, str, str], dict[tuple[str, str], float]] = {}
         for record in self.table("correlations"):
             named = [row for row in record.get("rows") or () if isinstance(row, Mapping)]

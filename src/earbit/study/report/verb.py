@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from earbit.errors import DataError, FormatError
+from earbit.errors import ConfigError, DataError, FormatError
 from earbit.files import require_place
 from earbit.study.report.page import write_report
 
@@ -19,13 +19,16 @@ def report(folder: Path, other: Path | None = None, out: Path | None = None) -> 
     """Writes the page from the results of one or two studies; returns its path.
 
     folder, other: folders with a results.json, or such files.  Raises DataError and FormatError
-    for missing and for invalid results, before anything is written.
+    for missing and for invalid results, and ConfigError for an `out` that is no HTML file, before
+    anything is written.
     """
     results = read_results(folder)
     compared = None if other is None else read_results(other)
     home = folder if folder.is_dir() else folder.parent
     page = home / PAGE_NAMES[other is not None] if out is None else out
     require_place(page)
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--out {page}: the page is HTML; give a file that ends in .html")
     write_report(results, page, compared)
     return page
 

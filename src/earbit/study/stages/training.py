@@ -43,7 +43,7 @@ N_POINTS = 200
 
 
 def units(job: Job) -> dict[str, Any]:
-    """Given units, or those of MFCC or of a layer of a model that another step has trained."""
+    """Takes given units, or clusters MFCC or a hidden layer of a trained model."""
     corpus, settings = _corpus(job), job.step.settings
     first(lambda: write_quarantine(corpus, job.folder))
     if "labels" in settings:
