@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from earbit.study.report import answer
 from earbit.study.report.answer import answer_of
-from earbit.study.report.claim import cast_of
+from earbit.study.report.claim import Claim, cast_of
 from earbit.study.report.claims import claims_of
 from earbit.study.report.comparisons import compared_losses, compared_scores, relative_loss
 from earbit.study.report.rows import Study
@@ -123,6 +124,20 @@ def test_the_opposite_results_contradict_the_claims():
     assert verdicts(found)[:4] == [False, False, False, False]
     assert verdicts(found)[5] is False
     assert answer_of(found).headline.startswith("No")
+
+
+@pytest.mark.parametrize("better", [True, False, None])
+@pytest.mark.parametrize("less", [True, False, None])
+def test_the_headline_calls_unclear_what_the_study_cannot_tell(monkeypatch, better, less):
+    verdict_of = {"attention_is_better_in_1_bit": better, "attention_loses_less": less}
+    for name, verdict in verdict_of.items():
+        claim = Claim("title", "paper", "rule", verdict, ())
+        monkeypatch.setattr(answer, name, lambda *_, claim=claim: claim)
+    text = answer_of(study(worth())).headline
+    assert ("Whether it scores better" in text) == (better is None and less is not None)
+    assert ("Whether it loses less" in text) == (less is None and better is not None)
+    assert text.startswith("Cannot tell") == (better is None and less is None)
+    assert text.startswith("Yes") == (better is True and less is True)
 
 
 def test_overlapping_intervals_leave_the_claim_open():

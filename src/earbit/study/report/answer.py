@@ -15,6 +15,9 @@ QUESTION = (
     "1 bit, at less storage, operations and measured time, than an encoder that mixes attention "
     "with convolution (Conformer, Squeezeformer)?"
 )
+BETTER_NOT = "It does not score better at lower cost."
+BETTER_UNCLEAR = "Whether it scores better at lower cost is not clear."
+LESS_UNCLEAR = "Whether it loses less is not clear."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +51,17 @@ def _headline(study: Study, better: Claim, less: Claim) -> str:
     if better.verdict and less.verdict:
         return "Yes: it scores better, loses less and costs less."
     if better.verdict:
-        return "In part: it scores better at lower cost. Whether it loses less is not clear."
+        rest = "It does not lose less." if less.verdict is False else LESS_UNCLEAR
+        return f"In part: it scores better at lower cost. {rest}"
     if less.verdict:
-        unclear = "Whether it scores better at lower cost is not clear."
-        rest = unclear if better.verdict is None else "It does not score better at lower cost."
+        rest = BETTER_UNCLEAR if better.verdict is None else BETTER_NOT
         return f"In part: it loses less. {rest}"
     if better.verdict is False and less.verdict is False:
         return "No: it neither scores better at lower cost nor loses less in this study."
     if better.verdict is False:
-        unclear = "Whether it loses less is not clear."
-        return f"No: it does not score better at lower cost in this study. {unclear}"
+        return f"No: it does not score better at lower cost in this study. {LESS_UNCLEAR}"
     if less.verdict is False:
-        unclear = "Whether it scores better at lower cost is not clear."
-        return f"No: it does not lose less in this study. {unclear}"
+        return f"No: it does not lose less in this study. {BETTER_UNCLEAR}"
     return f"Cannot tell at this scale ({scale})."
 
 
