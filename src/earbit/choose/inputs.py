@@ -138,7 +138,7 @@ def _opened(where: str) -> Corpus:
 def _clips(
     corpus: Corpus, ids: Sequence[str], n_clips: int, n_samples: int | None, seed: int
 ) -> dict[str, np.ndarray]:
-    """Audio of `n_clips` of the ids, drawn by the seed; reports what is missing."""
+    """Reads the audio of `n_clips` random clips, and reports missing ones."""
     cut_of = {cut.id: cut for cut in corpus.cuts}
     order = random.Random(seed).sample(list(ids), len(ids))
     found: dict[str, np.ndarray] = {}

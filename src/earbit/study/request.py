@@ -74,12 +74,11 @@ class Request:
         """Raises ConfigError or DataError for names and numbers, without opening any audio."""
         if not self.scale.encoders:
             raise ConfigError("--encoders without a name; give at least one preset or file")
-        for setting in self.scale.settings:
-            name = setting.partition("=")[0]
-            if name in OPTIONS:
-                raise ConfigError(f"--set {setting}: give {OPTIONS[name]} instead")
-        fields = {setting.partition("=")[0] for setting in self.scale.settings}
-        if {"units", "n_units"} <= fields:
+        given = {setting.partition("=")[0]: setting for setting in self.scale.settings}
+        for name, option in OPTIONS.items():
+            if name in given:
+                raise ConfigError(f"--set {given[name]}: give {option} instead")
+        if {"units", "n_units"} <= given.keys():
             raise ConfigError("--set n_units with --set units, which have a number; leave it out")
         if len(self.scale.quantize_steps) > MAX_STAGES:
             steps = " ".join(map(str, self.scale.quantize_steps))

@@ -215,7 +215,7 @@ def _tone(gain: Estimate) -> Tone:
 
 
 def paper_ratios(study: Study, cast: Cast) -> list[dict[str, Any]]:
-    """Pairs the paper's ratios against the fp32 Transformer with those of this study."""
+    """Ratios to the fp32 Transformer, in the paper and in this study."""
     by_kind: dict[str, str | None] = {
         "hubert-base": cast.transformer,
         "conformer-s": next((e for e in cast.mixed if study.kind_of(e) == "conformer"), None),

@@ -58,7 +58,7 @@ def units(job: Job) -> dict[str, Any]:
 
 
 def _take_units(job: Job) -> None:
-    """Copies the given units; those of another program may have no report, which is made."""
+    """Copies the given units, and writes a report if they have none."""
     copy_units(Path(job.step.inputs["units"]), job.folder)
     if not (job.folder / REPORT).is_file():
         labels = units_in(job.folder)
