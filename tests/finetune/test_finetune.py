@@ -182,6 +182,7 @@ def test_the_result_says_what_it_is(tuned):
         ),
         ({"plan": "w3a7"}, "unknown plan 'w3a7'"),
         ({"task": "asr", "teacher": "TUNED"}, "no fine-tuning on asr"),
+        ({"teacher": "nothere"}, "--teacher nothere: no model there; make one with `earbit superb"),
         ({"teacher": "TUNED", "changes": ("d_hidden=8",)}, "widths .16, 16. are not .*16, 8"),
     ],
     ids=str,

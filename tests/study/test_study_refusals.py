@@ -99,16 +99,21 @@ def test_another_corpus_in_the_folder_is_refused_and_a_moved_one_is_not(tmp_path
     with pytest.raises(Reached):
         run_study(request(tmp_path / "moved"), out)
     second = write(tmp_path / "second", speaker="s0")
-    with pytest.raises(ConfigError, match="holds a study with another corpus .*give another --out"):
-        run_study(request(second), out)
+    for dry_run in (False, True):
+        with pytest.raises(
+            ConfigError, match="holds a study with another corpus .*give another --out"
+        ):
+            run_study(request(second), out, dry_run=dry_run)
 
 
 def test_other_files_in_the_folder_are_refused(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.tex").touch()
-    with pytest.raises(ConfigError, match="holds other files"):
-        run_study(request(write(tmp_path / "corpus")), out)
+    asked = request(write(tmp_path / "corpus"))
+    for dry_run in (False, True):
+        with pytest.raises(ConfigError, match="holds other files"):
+            run_study(asked, out, dry_run=dry_run)
 
 
 def test_a_disk_with_too_little_space_is_one_line(tmp_path, monkeypatch):

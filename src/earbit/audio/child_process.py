@@ -17,16 +17,3 @@ def end_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(KILLED_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-
-
-def has_ended(process_id: str) -> bool:
-    """Whether a part of a file name is the id of a process of this machine that has ended."""
-    if not process_id.isdecimal():
-        return False
-    try:
-        os.kill(int(process_id), 0)  # sends nothing
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        return False  # a process of another user, or too large for an id
-    return False

@@ -19,6 +19,7 @@ from earbit.errors import ConfigError, DataError, require_range
 from earbit.files import make_folder
 from earbit.folder_lock import only_process_in
 from earbit.progress import progress
+from earbit.temporary import temporary_beside
 
 SHARDS = "shards"
 """Folder of shards in the output folder."""
@@ -83,9 +84,7 @@ def _with_shards(
     corpus: Corpus, where: str | Path, out_dir: Path, shard_mb: float, resplit: bool
 ) -> dict[str, Any]:
     target = out_dir / SHARDS
-    new = out_dir / f".{SHARDS}.{os.getpid()}.tmp"
-    for left in out_dir.glob(f".{SHARDS}.*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)  # of a killed process
+    new = temporary_beside(target)
     usable = {cut.id for cut in corpus.cuts}
     given = (u for u in open_input(where, resplit=resplit).usable([]) if u.id in usable)
     sizes = []

@@ -20,6 +20,7 @@ from earbit.cli.options import (
 )
 from earbit.errors import ConfigError
 from earbit.output import emit, goes_on
+from earbit.progress import say
 from earbit.quantize.plan import plan_named
 from earbit.superb.names import check_names
 from earbit.superb.tasks import TASKS
@@ -179,6 +180,10 @@ def superb(
                 export=export,
                 seed=seed,
                 resplit=resplit,
+            )
+            say(
+                f"model and head: {out if len(scores) == 1 else out / 'TASK'}; `earbit export DIR "
+                "--head DIR --out FILE.safetensors` writes a program of both"
             )
         else:
             scores = score_model(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import glob
 import json
-import os
-import platform
 import shutil
 import wave
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earbit.audio.child_process import has_ended
 from earbit.audio.corpus_names import MANIFEST_NAME
 from earbit.audio.decode import read_audio
 from earbit.audio.rate import SAMPLE_RATE_HZ
@@ -25,6 +21,7 @@ from earbit.corpora.published import TRIALS_NAME, LabelledClip, Placed, Trial
 from earbit.errors import DataError
 from earbit.files import make_folder, name_of, none_left_empty, writable, write_text
 from earbit.progress import progress
+from earbit.temporary import temporary_beside
 
 LINK_NAME = "audio"
 """Link in OUT to the folder of the audio, which may be read-only."""
@@ -45,13 +42,9 @@ def complete_or_absent(out_dir: Path) -> Iterator[Path]:
     this machine.  Raises DataError where it cannot be written.
     """
     target = out_dir.resolve()
-    prefix = f".{target.name}.{platform.node()}."
-    new = target.with_name(f"{prefix}{os.getpid()}.tmp")
     with none_left_empty(target.parent):
         make_folder(target.parent)
-        for left in target.parent.glob(f"{glob.escape(prefix)}*.tmp"):
-            if left == new or has_ended(left.name.removeprefix(prefix).removesuffix(".tmp")):
-                shutil.rmtree(left, ignore_errors=True)
+        new = temporary_beside(target)
         make_folder(new)
         try:
             yield new

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from earbit.runtime.head_fields import NO_KEYWORD
+from earbit.runtime.likeliest import NONE
 from earbit.terminal import printable
 
 ALIKE = 0.9
@@ -40,14 +42,18 @@ def _of_float(result: Mapping[str, Any]) -> str:
 
 
 def _of_head(agreement: Mapping[str, Any]) -> str:
-    label, torch_label = agreement["label"], agreement["torch_label"]
+    label, torch_label = _shown(agreement["label"]), _shown(agreement["torch_label"])
     of_torch = (
         "as in PyTorch"
         if label == torch_label
-        else f"but PyTorch gives {torch_label!r} (numbers at the border of two codes, see "
+        else f"but PyTorch gives {torch_label} (numbers at the border of two codes, see "
         "docs/numerics.md)"
     )
     return (
-        f"; the result of the head is {label!r} {of_torch}, "
+        f"; the result of the head is {label} {of_torch}, "
         f"largest difference of scores {agreement['max_abs_error']:.2g}"
     )
+
+
+def _shown(label: str) -> str:
+    return NO_KEYWORD if label == NONE else repr(label)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from earbit.config import to_dict
 from earbit.errors import DataError
 from earbit.export.head import ModelHead, head_of, lower_head, verify_head
 from earbit.export.lower import lower_model
-from earbit.export.out_file import remove_left_behind, require_program_place
+from earbit.export.out_file import require_program_place
 from earbit.export.prepared_model import prepared_model
 from earbit.export.program import write_program
 from earbit.export.verify import Agreement, verify
@@ -26,6 +25,7 @@ from earbit.nn.evaluation import evaluating
 from earbit.quantize.convert import precisions_of
 from earbit.quantize.student import noise_clips
 from earbit.runtime.session import Session
+from earbit.temporary import temporary_beside
 
 MIN_BIT_AGREEMENT = 0.999
 """Minimum fraction of equal bits, because equal layers differ only by the order of float sums."""
@@ -129,8 +129,7 @@ def export_to(
         "config": to_dict(model.config),
         "model_digest": weights_digest(model),
     }
-    remove_left_behind(out.parent, f".{out.stem}.", UNVERIFIED)
-    unverified = out.with_name(f".{out.stem}.{os.getpid()}{UNVERIFIED}")
+    unverified = temporary_beside(out, UNVERIFIED)
     try:
         program = lower_model(model)
         if head is not None:

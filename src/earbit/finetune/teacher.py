@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from earbit.errors import ConfigError
 from earbit.heads.head import HeadShape
@@ -12,6 +13,8 @@ from earbit.model import AudioModel
 from earbit.model_digest import weights_digest
 from earbit.model_file import origin_of
 from earbit.model_names import model_path, require_model
+from earbit.near_names import near_names
+from earbit.presets import PRESETS
 from earbit.progress import say
 from earbit.superb.head_file import TrainedHead, head_path, load_head
 from earbit.superb.rejection import without_rejection
@@ -49,6 +52,10 @@ class Teacher:
 
 def open_teacher(where: str, task: Task) -> Teacher:
     """Model and head of a fine-tuning; raises ConfigError if they do not belong together."""
+    if where not in PRESETS and not model_path(where).is_file():
+        raise ConfigError(
+            f"--teacher {where}: no model there{near_names(Path(where))}; {_made_by(task)}"
+        )
     require_model(where)
     model, head = load_model(where), head_path(where)
     trained = without_rejection(load_head(where)) if head.is_file() else None
@@ -57,8 +64,9 @@ def open_teacher(where: str, task: Task) -> Teacher:
         or trained.task.name != task.name
         or trained.model_digest != weights_digest(model)
     ):
-        raise ConfigError(
-            f"--teacher {where}: no fine-tuning on {task.name}; make one with `earbit superb MODEL "
-            f"--task {task.name} --finetune --out DIR`"
-        )
+        raise ConfigError(f"--teacher {where}: no fine-tuning on {task.name}; {_made_by(task)}")
     return Teacher(where, model, trained)
+
+
+def _made_by(task: Task) -> str:
+    return f"make one with `earbit superb MODEL --task {task.name} --finetune --out DIR`"

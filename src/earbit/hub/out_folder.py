@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +14,11 @@ from safetensors import SafetensorError
 
 import earbit
 from earbit.errors import ConfigError, DataError
-from earbit.export.out_file import remove_left_behind
 from earbit.files import make_folder, refuse_other_files
 from earbit.hub.file_names import CARD, CONFIG, FAST_TOKENIZER, PREPROCESSOR, TOKENIZER, VOCABULARY
 from earbit.model_names import MODEL_FILE_NAME, format_of
 from earbit.progress import say
+from earbit.temporary import temporary_beside
 
 ONNX = "onnx"
 """Folder of ONNX files, where transformers.js looks for them."""
@@ -64,9 +63,7 @@ def written_whole(out: Path) -> Iterator[Path]:
     written.
     """
     make_folder(out)
-    remove_left_behind(out, ".", ".tmp")
-    temporary = out / f".{os.getpid()}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = temporary_beside(out / MODEL_FILE_NAME)
     written: set[str] = set()
     try:
         temporary.mkdir()

@@ -75,11 +75,12 @@ def run_study(request: Request, out_dir: Path, *, dry_run: bool = False) -> Ende
     step that fails does not stop those that do not need it.
     """
     request.check()
+    _check_files(out_dir)
     if dry_run:
         opened = _opened(request, out_dir, is_measured=True)
+        _check_same(out_dir, opened.kept)
         lines = launch_lines(opened.steps, opened.places, request, out_dir)
         return Ended(render_dry_run(opened.results, opened.places, lines))
-    _check_files(out_dir)
     with only_run_in(out_dir):
         opened = _opened(request, out_dir)
         first(lambda: _begin(opened, out_dir))

@@ -171,9 +171,9 @@ def test_a_build_that_was_killed_leaves_no_corpus_and_the_next_one_cleans_up(cac
 
 
 def test_folders_of_the_living_and_of_other_machines_are_not_removed(cache):
-    of_parent = f".synthetic-2-0-x.{platform.node()}.{os.getppid()}"
-    of_another = f".synthetic-2-0-x.not-{platform.node()}.{2**22 + 1}"
-    without_owner = f".synthetic-2-0-x.{platform.node()}.notes"
+    of_parent = f".synthetic-2-0-x.{platform.node()}.{os.getppid()}.tmp"
+    of_another = f".synthetic-2-0-x.not-{platform.node()}.{2**22 + 1}.tmp"
+    without_owner = f".synthetic-2-0-x.{platform.node()}.notes.tmp"
     for name in (of_parent, of_another, without_owner):
         (cache / name).mkdir(parents=True)
     made = synthetic_corpus_folder(LEAST)

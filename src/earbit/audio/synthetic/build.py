@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -17,12 +16,12 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from earbit.audio.child_process import has_ended
 from earbit.audio.corpus_names import MANIFEST_NAME
 from earbit.audio.synthetic.contents import Contents, SyntheticConfig, lines_of
 from earbit.audio.synthetic.espeak import Espeak
 from earbit.errors import DataError, UnsupportedError
 from earbit.progress import Advance, progress, say
+from earbit.temporary import remove_left_behind, temporary_beside
 
 VERSIONS: dict[Contents, int] = {"clips": 2, "voices": 1, "queries": 1, "mixtures": 2}
 """Versions of the generators, raised whenever equal seeds give different audio."""
@@ -43,11 +42,10 @@ def synthetic_corpus_folder(config: SyntheticConfig | None = None) -> Path:
     final = cache_folder() / f"synthetic-{kind}{version}-{config.seed}-{key}"
     if (final / MANIFEST_NAME).is_file():
         return final
-    temporary = final.with_name(f".{final.name}.{platform.node()}.{os.getpid()}")
     say(f"making the synthetic corpus ({config.contents}), once: {final}")
+    temporary = temporary_beside(final)
+    remove_left_behind(final.parent, "synthetic-*")
     try:
-        _remove_left_behind(final.parent)
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         with progress("synthetic speech", config.n_clips) as advance:
             _build_in_child(temporary, text, advance)
@@ -77,15 +75,6 @@ def _build_in_child(folder: Path, config_json: str, advance: Advance) -> None:
             errors.seek(0)
             reason = (errors.read().strip().splitlines() or ["no reason given"])[-1]
             raise UnsupportedError(f"the synthetic corpus could not be made: {reason}")
-
-
-def _remove_left_behind(cache: Path) -> None:
-    """Removes incomplete corpora of dead processes of this machine."""
-    prefix = f".{platform.node()}."
-    for folder in cache.glob(".synthetic-*"):
-        _, found, process_id = folder.name.rpartition(prefix)
-        if found and has_ended(process_id):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def cache_folder() -> Path:
