@@ -18,7 +18,8 @@ from earbit.superb.head_file import HEAD_NAME, GridPoint, TrainedHead, save_head
 from earbit.superb.rejection import add_rejection
 from earbit.superb.scores import best_setting, cases_by_setting, score_of, scored
 from earbit.superb.task import SCORES_NAME
-from earbit.superb.verb import SCRATCH, corpus_features
+from earbit.superb.verb import SCRATCH
+from earbit.upstream.corpus_features import corpus_features
 from earbit.upstream.features import FrozenFeatures
 from earbit.upstream.planned import PROGRAM_NAME, Export
 from earbit.upstream.upstream import Upstream, model_upstream, program_upstream

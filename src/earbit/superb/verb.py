@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from earbit.audio.corpus import (
-    Corpus,
-    add_to_quarantine,
-    load_waveform,
-    open_corpus,
-    say_ignored,
-    without,
-)
+from earbit.audio.corpus import add_to_quarantine, load_waveform, open_corpus, say_ignored
 from earbit.audio.splits import Splits
 from earbit.errors import ConfigError
 from earbit.files import make_folder, write_json
@@ -34,17 +24,16 @@ from earbit.superb.match import run_match
 from earbit.superb.names import corpora_of, tasks_named
 from earbit.superb.rejection import add_rejection
 from earbit.superb.runner import check_protocol, run_task
-from earbit.superb.task import SCORES_NAME
+from earbit.superb.task import SCORES_NAME, Task
 from earbit.superb.training import Training
 from earbit.superb.with_lm import is_scored_with
 from earbit.superb.work import Settings, Work, named_work
-from earbit.upstream.features import CacheName, FrozenFeatures, frozen_features
+from earbit.upstream.corpus_features import LoadAudio, corpus_features
+from earbit.upstream.features import CacheName, FrozenFeatures
 from earbit.upstream.names import is_program
 from earbit.upstream.planned import Export, Planned, planned
 from earbit.upstream.upstream import Upstream, is_finetuned, upstream_named
 
-LoadAudio = Callable[[Any], NDArray[np.float32]]
-"""Cut -> waveform; raises DataError for unusable audio."""
 SCRATCH = "superb-features"
 """Folder of cached features in OUT, removed when the scores are written."""
 
@@ -80,112 +69,125 @@ def score_model(
     and further ones are added.  Raises ConfigError for invalid settings and DataError when a task
     cannot use the labels or splits, before any audio is decoded.
     """
-    settings, load = settings or Settings(), load or load_waveform
-    chosen_tasks = tasks_named(tasks)
-    names = [task.name for task in chosen_tasks]
-    if lm is not None and not any("wer" in task.metrics for task in chosen_tasks):
+    settings = settings or Settings()
+    asked = tasks_named(tasks)
+    names = [task.name for task in asked]
+    if lm is not None and not any("wer" in task.metrics for task in asked):
         raise ConfigError(f"--lm with --task {' '.join(names)}; only asr has words to decode")
-    where_of = corpora_of(chosen_tasks, data)
+    where_of = corpora_of(asked, data)
     needs_export = export is not None and not is_program(where)
     made = planned(where, plan, export, seed, device, precision) if plan or needs_export else None
     upstream = made or upstream_named(
         where, seed=seed, threads=threads, device=device, precision=precision
     )
-    opened = {
-        place: open_corpus(place, resplit=resplit) for place in dict.fromkeys(where_of.values())
-    }
-    for corpus in opened.values():
-        say_ignored(corpus)
-    works = [named_work(task, opened[where_of[task.name]]) for task in chosen_tasks]
-    for work in works:
-        if isinstance(work.of_task, Splits):
-            check_protocol(work.task, settings.of(work.task, work.hours)[1])
-    chosen, record = asdict(settings), made.record if made else {}
+    works = _works(asked, where_of, settings, resplit=resplit)
+    record = made.record if made else {}
+    record |= {} if precision == "fp32" else {"precision": precision}
+    record |= {"finetuned": True} if is_finetuned(where) else {}  # marks that of a new head, too
+    chosen = asdict(settings)
     chosen |= {"of_tasks": of_tasks} if (of_tasks := chosen.pop("tasks")) else {}
-    chosen["cache"] = "fp16" if cache == "fp16" else "fp32"  # without one, features are the same
-    if precision != "fp32":
-        record["precision"] = precision
-    if is_finetuned(where):
-        record["finetuned"] = True  # marks the score of a new head, too
+    chosen["cache"] = "fp32" if cache == "none" else cache  # without one, features are the same
     run = {
         "superb": {"tasks": names, "seed": seed, "resplit": resplit, **chosen, **record},
         "rules": made.plan.described() if made and made.plan else None,
         "model": upstream.digest,
         "corpus": {w.task.name: digest_with_trials(w.corpus, w.task.kind) for w in works},
     }
-    found: dict[str, dict[str, Any]] = {}
     with only_process_in(out_dir):
         before, is_one = claim_tasks(out_dir, run)
-        scratch = out_dir / SCRATCH
         places = {name: out_dir if is_one else out_dir / name for name in names}
-        for task in chosen_tasks:
-            files = [places[task.name] / HEAD_NAME] * bool(task.head)
-            files += made.files(out_dir) if made else []
-            score = finished_score(places[task.name], files, lambda s: is_scored_with(s, lm))
-            if score is not None:
-                found[task.name] = score
+        found = {
+            task.name: score
+            for task in asked
+            if (score := _finished(task, places[task.name], made, out_dir, lm)) is not None
+        }
         todo = [work for work in works if work.task.name not in found]
-        if not todo:
-            shutil.rmtree(scratch, ignore_errors=True)
-            return [found[name] for name in names]
-        if isinstance(upstream, Planned):
-            first = works[0]
-            upstream = upstream.upstream(
-                first.corpus, first.train_ids, out_dir, seed, threads, is_made=bool(before)
-            )
-        record |= upstream.size
-        for corpus in opened.values():
-            of_corpus = [work for work in todo if work.corpus is corpus]
-            if not of_corpus:
-                continue
-            ids = set().union(*(work.ids for work in of_corpus))
-            features, usable = corpus_features(
-                upstream, corpus, ids, scratch, cache=cache, load=load
-            )
-            add_to_quarantine(usable, out_dir)
-            for work in of_corpus:
-                into = make_folder(places[work.task.name])
-                # Splits stay as they are, unless clips could not be decoded.
-                left = work if usable is corpus else named_work(work.task, usable)
-                score = (
-                    score_work(left, features, into, settings, seed, lm)
-                    | record
-                    | dict(upstream.size)
+        if todo:
+            if isinstance(upstream, Planned):
+                first = works[0]
+                upstream = upstream.upstream(
+                    first.corpus, first.train_ids, out_dir, seed, threads, is_made=bool(before)
                 )
-                if has_rejection and left.task.is_spotting and isinstance(left.of_task, Splits):
-                    score = add_rejection(
-                        score, into, upstream, features, usable, left.of_task, load
-                    )
-                write_json(into / SCORES_NAME, score)
-                found[work.task.name] = score
-        shutil.rmtree(scratch, ignore_errors=True)
+            scoring = _Scoring(
+                upstream=upstream,
+                record=record | upstream.size,
+                settings=settings,
+                seed=seed,
+                cache=cache,
+                lm=lm,
+                has_rejection=has_rejection,
+                load=load or load_waveform,
+            )
+            for corpus in dict.fromkeys(where_of[work.task.name] for work in todo):
+                of_corpus = [work for work in todo if where_of[work.task.name] == corpus]
+                found |= scoring.scores(of_corpus, places, out_dir)
+        shutil.rmtree(out_dir / SCRATCH, ignore_errors=True)
     return [found[name] for name in names]
 
 
-def corpus_features(
-    upstream: Upstream,
-    corpus: Corpus,
-    ids: set[str],
-    cache_dir: Path,
-    waveforms: Mapping[str, NDArray[np.float32]] | None = None,
-    cache: CacheName = "fp32",
-    load: LoadAudio = load_waveform,
-) -> tuple[FrozenFeatures, Corpus]:
-    """Features of clips of a corpus, and the corpus without the clips that cannot be decoded."""
-    cut_of = {cut.id: cut for cut in corpus.cuts if cut.id in ids}
-    hop = upstream.hop_samples
-    waveform_of: Callable[[str], NDArray[np.float32]] = (
-        waveforms.__getitem__ if waveforms is not None else lambda i: load(cut_of[i])
-    )
-    features, unusable = frozen_features(
-        upstream,
-        waveform_of,
-        {i: cut.recording.num_samples // hop for i, cut in cut_of.items()},
-        corpus_digest=corpus.digest,
-        cache_dir=make_folder(cache_dir),
-        cache=cache,
-    )
-    return features, without(corpus, unusable)
+def _works(
+    tasks: Sequence[Task], where_of: Mapping[str, str], settings: Settings, *, resplit: bool
+) -> list[Work]:
+    """The tasks on their corpora, each of which is opened once; reports ignored files."""
+    opened = {
+        place: open_corpus(place, resplit=resplit) for place in dict.fromkeys(where_of.values())
+    }
+    for corpus in opened.values():
+        say_ignored(corpus)
+    works = [named_work(task, opened[where_of[task.name]]) for task in tasks]
+    for work in works:
+        if isinstance(work.of_task, Splits):
+            check_protocol(work.task, settings.of(work.task, work.hours)[1])
+    return works
+
+
+def _finished(
+    task: Task, place: Path, made: Planned | None, out_dir: Path, lm: LanguageModel | None
+) -> dict[str, Any] | None:
+    files = [place / HEAD_NAME] * bool(task.head) + (made.files(out_dir) if made else [])
+    return finished_score(place, files, lambda score: is_scored_with(score, lm))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scoring:
+    """How tasks are scored; see `score_model`."""
+
+    upstream: Upstream
+    record: Mapping[str, Any]
+    settings: Settings
+    seed: int
+    cache: CacheName
+    lm: LanguageModel | None
+    has_rejection: bool
+    load: LoadAudio
+
+    def scores(
+        self, works: Sequence[Work], places: Mapping[str, Path], out_dir: Path
+    ) -> dict[str, dict[str, Any]]:
+        """Scores of the tasks on one corpus by name, written to the folder of each task."""
+        corpus = works[0].corpus
+        ids = set().union(*(work.ids for work in works))
+        features, usable = corpus_features(
+            self.upstream, corpus, ids, out_dir / SCRATCH, cache=self.cache, load=self.load
+        )
+        add_to_quarantine(usable, out_dir)
+        found = {}
+        for work in works:
+            name, into = work.task.name, make_folder(places[work.task.name])
+            # Splits stay as they are, unless clips could not be decoded.
+            left = work if usable is corpus else named_work(work.task, usable)
+            found[name] = self._score(left, features, into)
+            write_json(into / SCORES_NAME, found[name])
+        return found
+
+    def _score(self, work: Work, features: FrozenFeatures, into: Path) -> dict[str, Any]:
+        made = score_work(work, features, into, self.settings, self.seed, self.lm)
+        score = {**made, **self.record}
+        if self.has_rejection and work.task.is_spotting and isinstance(work.of_task, Splits):
+            return add_rejection(
+                score, into, self.upstream, features, work.corpus, work.of_task, self.load
+            )
+        return score
 
 
 def score_work(

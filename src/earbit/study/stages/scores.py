@@ -21,8 +21,9 @@ from earbit.study.stages.programs import PROGRAM_NAME
 from earbit.superb.head_file import HEAD_NAME, load_head
 from earbit.superb.scores import cases_by_setting
 from earbit.superb.tasks import task_named
-from earbit.superb.verb import SCRATCH, LoadAudio, corpus_features, score_model
+from earbit.superb.verb import SCRATCH, score_model
 from earbit.superb.work import Settings, named_work
+from earbit.upstream.corpus_features import LoadAudio, corpus_features
 from earbit.upstream.names import FBANK
 from earbit.upstream.upstream import program_upstream
 
