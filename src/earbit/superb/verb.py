@@ -110,7 +110,7 @@ def score_model(
                 )
             scoring = _Scoring(
                 upstream=upstream,
-                record=record | upstream.size,
+                record={**record, **upstream.size},
                 settings=settings,
                 seed=seed,
                 cache=cache,
