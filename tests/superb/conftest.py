@@ -10,6 +10,7 @@ import torch
 
 from earbit.audio.splits import Splits
 from earbit.heads.example import Example
+from earbit.superb import rejection
 from earbit.upstream.features import FrozenFeatures
 
 CLASSES = ("down", "left", "up")
@@ -62,6 +63,14 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_noises():
+    """Every score of keywords would compute features of 320 clips of noise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rejection, "N_NOISES", {"train": 24, "valid": 8, "test": 8})
+        yield
 
 
 @pytest.fixture(scope="session")

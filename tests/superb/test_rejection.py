@@ -25,6 +25,11 @@ from earbit.superb.work import Settings
 NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_noises():
+    """Instead of few clips of noise, all of them."""
+
+
 def test_the_threshold_is_half_way_from_the_last_rejected_to_the_next():
     odds = KeywordOdds(
         keywords=[1.0, 4.0, 6.0, -np.inf], others=[3.0, 0.5, 5.0, -np.inf], other_s=1800
