@@ -34,7 +34,9 @@ def quick(monkeypatch):
 
 
 def choose(model, corpus, budget, out=None, **options):
-    options = {"precisions": ("w1a1", "w8a8"), "n_clips": 2, "seconds": 0.5, **options}
+    options = {"precisions": ("w1a1", "w8a8"), "n_clips": 2, **options}
+    if "task" not in options:
+        options["seconds"] = 0.5
     return choose_plan(str(model), str(corpus), budget, out=out, **options)
 
 
@@ -146,6 +148,7 @@ def test_a_budget_that_no_plan_or_the_float_model_is_within_is_an_error(
         (["--budget-ms", "9", "--precisions", "w3a3"], "weight of 3 bits"),
         (["--budget-ms", "9", "--clips", "0"], "clips=0"),
         (["--budget-ms", "9", "--seconds", "0"], "--seconds 0; allowed: 0.025"),
+        (["--budget-ms", "9", "--task", "ks", "--seconds", "1"], "--seconds 1 with --task"),
         (["--budget-ms", "9", "--task", "kz"], "unknown task 'kz'"),
         (["--budget-ms", "9", "--task", "qbe"], "--task qbe: compares clips with clips"),
     ],

@@ -16,6 +16,8 @@ from earbit.quantize.plan import PLANS
 
 PRECISIONS = ("w1a1", "w1a2", "w1a4", "w2a2", "w4a4", "w8a8")
 """Candidates by default, beside float."""
+SECONDS = 4.0
+"""Length of each clip by default, without a task."""
 MAX_SECONDS = 60.0
 
 
@@ -30,7 +32,7 @@ def check_arguments(
     task: str | None = None,
     head: Path | None = None,
     n_clips: int | None = None,
-    seconds: float = 4.0,
+    seconds: float | None = None,
     out: Path | None = None,
 ) -> None:
     """Raises ConfigError for arguments that do not fit each other, and DataError for the place."""
@@ -44,8 +46,10 @@ def check_arguments(
         raise ConfigError(f"--head {head} without --task; name the task of the head")
     if n_clips is not None:
         require_count(clips=n_clips)
-    if not MIN_SAMPLES / SAMPLE_RATE_HZ <= seconds <= MAX_SECONDS:
-        least = MIN_SAMPLES / SAMPLE_RATE_HZ
+    if seconds is not None and task is not None:
+        raise ConfigError(f"--seconds {seconds:g} with --task, whose clips are whole; leave it out")
+    least = MIN_SAMPLES / SAMPLE_RATE_HZ
+    if seconds is not None and not least <= seconds <= MAX_SECONDS:
         raise ConfigError(
             f"--seconds {seconds:g}; allowed: {least:g} (one frame) to {MAX_SECONDS:g}"
         )

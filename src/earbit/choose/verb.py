@@ -12,7 +12,13 @@ import numpy as np
 
 from earbit import __version__
 from earbit.bench.verb import machine
-from earbit.choose.arguments import PRECISIONS, check_arguments, columns_of, evidence_path
+from earbit.choose.arguments import (
+    PRECISIONS,
+    SECONDS,
+    check_arguments,
+    columns_of,
+    evidence_path,
+)
 from earbit.choose.built import Built, Choice, build, chosen_within, reference_of
 from earbit.choose.evidence import evidence_of, named_choices
 from earbit.choose.groups import LeafGroup, groups_of, plan_of
@@ -44,7 +50,7 @@ def choose_plan(
     head: Path | None = None,
     precisions: Sequence[str] = PRECISIONS,
     n_clips: int | None = None,
-    seconds: float = 4.0,
+    seconds: float | None = None,
     out: Path | None = None,
     seed: int = 0,
 ) -> tuple[str, dict[str, Any]]:
@@ -66,7 +72,13 @@ def choose_plan(
         with tempfile.TemporaryDirectory() as temporary:
             place = Path(temporary) if out is None else out.parent
             inputs = (
-                inputs_of_states(teacher, corpus, n_clips=n_clips, seconds=seconds, seed=seed)
+                inputs_of_states(
+                    teacher,
+                    corpus,
+                    n_clips=n_clips,
+                    seconds=SECONDS if seconds is None else seconds,
+                    seed=seed,
+                )
                 if task is None
                 else inputs_of_task(
                     teacher,

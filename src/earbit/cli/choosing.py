@@ -55,8 +55,9 @@ def choose(
         int | None, Option("N", "Clips to compare on. Default: 16, and 128 with --task.")
     ] = None,
     seconds: Annotated[
-        float, Option("S", "Length of each clip from its start. With --task, clips are whole.")
-    ] = 4.0,
+        float | None,
+        Option("S", "Without --task: length of each clip from its start. Default: 4."),
+    ] = None,
     out: Annotated[
         Path | None,
         Option(
