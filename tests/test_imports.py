@@ -59,7 +59,7 @@ WAY = [
     "upstream",
 ]
 BRANCHES = [["cost"], ["superb"], ["export"], ["finetune"], ["bench"], ["hub"], ["choose"]]
-LAST = ["study", "run", "run_stream", "query", "output", "cli", "__main__"]
+LAST = ["leaderboard", "study", "run", "run_stream", "query", "output", "cli", "__main__"]
 # Blocks that know nothing of what is built from them.
 CLOSED = {
     "distributed": {"errors", "folder_lock", "peers", "progress"},

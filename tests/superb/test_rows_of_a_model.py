@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 
-from earbit.superb.report import compare
+from earbit.leaderboard.table import compare
 from earbit.superb.tasks import TASKS
 
 
@@ -12,7 +12,8 @@ def run_folder(root, model, **of_task):
     for task, fields in of_task.items():
         path = root / model / task / "scores.json"
         path.parent.mkdir(parents=True)
-        path.write_text(json.dumps({"task": task, "corpus_digest": "one", **fields}))
+        score = {"task": task, "metric": next(iter(fields["metrics"])), "higher_is_better": True}
+        path.write_text(json.dumps({**score, "corpus_digest": "one", **fields}))
     return root / model
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from earbit.cli.bench_scores import read_scores
 from earbit.errors import ConfigError, FormatError
-from earbit.superb.report import COLUMNS, compare, scores_table, shown
+from earbit.leaderboard.rows import COLUMNS
+from earbit.leaderboard.table import compare
+from earbit.superb.report import scores_table, shown
 from earbit.superb.tasks import TASKS
 
 

@@ -215,11 +215,13 @@ def superb_report(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Prints the scores of several models, next to published scores.
+    """Prints the scores of several models, their differences, and published scores.
 
-    earbit superb report float-superb onebit-superb --out scores.html
+      earbit superb report float-superb onebit-superb --out scores.html
+
+    Differences are from the first model, for scores of the same test clips.
     """
-    from earbit.superb.report import compare
+    from earbit.leaderboard.table import compare
 
     text, rows = compare(folders, out)
     emit(rows, json, text)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from earbit.study.report.estimates import Estimate, needed_tasks
+from earbit.heads.estimates import Estimate, needed_tasks
 from earbit.study.report.numbers import change, counted, times
 from earbit.study.report.rows import FLOAT, Score, Study, combined_scores, number
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from earbit.heads.estimates import over_seeds
 from earbit.study.report.claim import Claim, or_missing_in_1_bit
-from earbit.study.report.estimates import over_seeds
 from earbit.study.report.numbers import counted, signed
 from earbit.study.report.rows import Study, number
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from earbit.extras import TRAIN, imported
 from earbit.files import write_text
+from earbit.heads.estimates import needed_tasks
 from earbit.study.report import numbers
 from earbit.study.report.answer import QUESTION, answer_of
 from earbit.study.report.charts.costs import length_chart, role_chart
@@ -23,7 +24,6 @@ from earbit.study.report.claim import cast_of
 from earbit.study.report.claims import claims_of
 from earbit.study.report.compare import comparison_of
 from earbit.study.report.downloads import csv_files
-from earbit.study.report.estimates import needed_tasks
 from earbit.study.report.provenance import provenance, steps_in, unit_lines
 from earbit.study.report.rows import FLOAT, Study, number
 from earbit.study.report.script import LICENSE, chart_library

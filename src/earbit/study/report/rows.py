@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from earbit.heads.estimates import Estimate, combined, over_seeds
 from earbit.presets import PRESETS
-from earbit.study.report.estimates import Estimate, combined, over_seeds
 from earbit.superb.tasks import TASKS
 
 Record = Mapping[str, Any]

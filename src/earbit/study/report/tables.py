@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from earbit.cost.paper import PRINTED
+from earbit.heads.estimates import Estimate
 from earbit.study.report import numbers
 from earbit.study.report.claim import Cast
-from earbit.study.report.estimates import Estimate
 from earbit.study.report.rows import (
     FILTERBANK,
     FLOAT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from earbit.heads.estimates import Estimate
 from earbit.study.report import numbers
 from earbit.study.report.charts.spec import (
     QUIET,
@@ -22,7 +23,6 @@ from earbit.study.report.charts.spec import (
     x_of,
 )
 from earbit.study.report.comparisons import relative_loss
-from earbit.study.report.estimates import Estimate
 from earbit.study.report.rows import FILTERBANK, FLOAT, NO_PLAN, UNTRAINED, Study
 from earbit.study.report.tables import metric_of
 from earbit.superb.tasks import TASKS

@@ -1,11 +1,11 @@
-"""Intervals of the report against scipy and by hand."""
+"""Intervals of estimates against scipy and by hand."""
 
 import math
 
 import pytest
 import scipy.stats
 
-from earbit.study.report.estimates import Estimate, combined, needed_tasks, over_seeds
+from earbit.heads.estimates import Estimate, combined, needed_tasks, over_seeds
 
 
 def test_without_intervals_several_seeds_give_students_interval_of_the_mean():

@@ -1,0 +1,1 @@
+"""Scores of several models side by side, next to published ones."""
