@@ -40,8 +40,9 @@ from earbit.quantize.student import noise_clips, student_of
 from earbit.runtime.session import Session
 from earbit.superb.task import SCORES_NAME
 from earbit.superb.tasks import task_named
-from earbit.superb.verb import corpus_features, score_work
+from earbit.superb.verb import score_work
 from earbit.superb.work import Settings, Work, named_work
+from earbit.upstream.corpus_features import corpus_features
 from earbit.upstream.upstream import program_upstream
 
 NAMED = ("w8a8", "w4a4", "w2a2", "w1a1-encoder", "w1a1")

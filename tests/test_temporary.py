@@ -12,7 +12,7 @@ from earbit.export.verb import export_model
 from earbit.hub.out_folder import written_whole
 from earbit.temporary import remove_left_behind, temporary_beside
 
-HERE = platform.node()
+HERE = f"{platform.node()}-{Path('/proc/self/ns/pid').stat().st_ino}"
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,7 @@ def test_a_folder_for_another_program_loses_that_of_a_killed_export(ended, tmp_p
     "name",
     [
         ".{name}.not-{host}.{ended}.tmp",  # another machine may run a process with this id
+        ".{name}.{host}1.{ended}.tmp",  # and another container on this one
         ".{name}.{host}.notes.tmp",
         ".{name}.{host}.{ended}.part",
         ".other.{host}.{ended}.tmp",

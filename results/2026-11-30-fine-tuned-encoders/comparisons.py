@@ -1,9 +1,8 @@
-"""Differences between fine-tuned encoders, with intervals over samples of the test speakers.
+"""Scores of fine-tuned encoders and their differences, with intervals.
 
 python comparisons.py DIR > comparisons.json
 
-DIR has ENCODER-float.json and ENCODER-w1a1.json, the scores of each fine-tuning.  All scores are of
-the same samples of the same clips, so the interval of a difference is that of the differences.
+DIR has ENCODER-float.json and ENCODER-w1a1.json, the scores.json of each fine-tuning.
 """
 
 import json
@@ -11,58 +10,61 @@ import sys
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
+from earbit.study.correlations import correlations_of
+from earbit.study.report.comparisons import compared_losses, gain_in, relative_loss
+from earbit.study.report.rows import FLOAT, Study
 
-from earbit.heads.cases import samples_in
+PLANS = {"float": FLOAT, "w1a1": "w1a1"}
+
+scores = []
+for path in sorted(Path(sys.argv[1]).glob("*-*.json")):
+    encoder, _, kind = path.stem.rpartition("-")
+    row = {"encoder": encoder, "plan": PLANS[kind], "seed": 0, "task": "ks"}
+    scores.append((row, json.loads(path.read_text(encoding="utf-8"))))
+study = Study(
+    {
+        "scores": [{**score, **row} for row, score in scores],
+        "correlations": list(correlations_of(scores)),
+    }
+)
+encoders = list(dict.fromkeys(row["encoder"] for row, _ in scores))
 
 
-def _described(value, samples):
+def _described(estimate):
     """Value and interval in percent or points; clear: whether the interval excludes 0."""
-    low, high = np.percentile(samples, [2.5, 97.5])
-    ends = [round(100 * float(end), 2) for end in (low, high)]
-    return {"value": round(100 * value, 2), "interval": ends, "clear": bool(low > 0 or high < 0)}
+    ends = [round(100 * end, 2) for end in (estimate.low, estimate.high)]
+    return {
+        "value": round(100 * estimate.value, 2),
+        "interval": ends,
+        "clear": estimate.excludes_zero,
+    }
 
 
-scores = {
-    path.stem: json.loads(path.read_text(encoding="utf-8"))
-    for path in sorted(Path(sys.argv[1]).glob("*.json"))
-    if path.stem.endswith(("-float", "-w1a1"))
-}
-assert len({(s["n_test"], s["corpus_digest"], s["interval_over"]) for s in scores.values()}) == 1
-values = {name: score["value"] for name, score in scores.items()}
-samples = {name: samples_in(score["resampled"]) for name, score in scores.items()}
-encoders = [name.removesuffix("-float") for name in scores if name.endswith("-float")]
+def _loses(encoder, other):
+    """Whether the share that an encoder loses is clearly smaller than that of another."""
+    found = compared_losses(study, encoder, other, "w1a1")
+    return "not clear" if found.unclear else "clearly less" if found.better else "clearly more"
 
 
-def _loss(of, encoder):
-    """Share of the accuracy in float that 1 bit loses."""
-    return 1 - of[f"{encoder}-w1a1"] / of[f"{encoder}-float"]
-
-
-def _points(of, first, second):
-    return of[first] - of[second]
-
-
-losses = {e: _described(_loss(values, e), _loss(samples, e)) for e in encoders}
 pairs = list(combinations(encoders, 2))
 json.dump(
     {
-        "relative_loss_percent": losses,
-        "loss_points": {
-            e: _described(*(_points(of, f"{e}-float", f"{e}-w1a1") for of in (values, samples)))
+        "score_percent": {
+            e: {p: _described(study.score(e, p, "ks").estimate) for p in PLANS.values()}
             for e in encoders
         },
-        "difference_of_relative_losses": {
-            f"{a} over {b}": _described(*(_loss(of, a) - _loss(of, b) for of in (values, samples)))
-            for a, b in pairs
+        "relative_loss_percent": {
+            e: _described(relative_loss(study, e, "w1a1", "ks")) for e in encoders
+        },
+        "loss_points": {
+            e: _described(gain_in(study, (e, FLOAT), (e, "w1a1"), "ks")) for e in encoders
         },
         "gain_points": {
-            f"{a} over {b} in {p}": _described(
-                *(_points(of, f"{a}-{p}", f"{b}-{p}") for of in (values, samples))
-            )
+            f"{a} over {b} in {plan}": _described(gain_in(study, (a, plan), (b, plan), "ks"))
             for a, b in pairs
-            for p in ("float", "w1a1")
+            for plan in PLANS.values()
         },
+        "relative_losses": {f"{a} and {b}": _loses(a, b) for a, b in pairs},
     },
     sys.stdout,
     indent=1,

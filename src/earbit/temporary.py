@@ -12,12 +12,23 @@ from pathlib import Path
 SUFFIX = ".tmp"
 
 
+def _machine() -> str:
+    try:
+        return f"{platform.node()}-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return platform.node()
+
+
+MACHINE = _machine()
+"""Name of the set of process ids that this process belongs to: a container has its own."""
+
+
 def temporary_beside(target: Path, suffix: str = SUFFIX) -> Path:
     """A hidden path next to `target` with the name of the machine and the id of this process.
 
-    Nothing is there: what this process left is removed, as are those of killed processes.
+    What this process left there is removed, and so is what killed processes of this machine left.
     """
-    own = target.with_name(f".{target.name}.{platform.node()}.{os.getpid()}{suffix}")
+    own = target.with_name(f".{target.name}.{MACHINE}.{os.getpid()}{suffix}")
     _remove(own)
     remove_left_behind(target.parent, glob.escape(target.name), suffix)
     return own
@@ -29,7 +40,7 @@ def remove_left_behind(folder: Path, pattern: str, suffix: str = SUFFIX) -> None
     pattern: of the names of targets, as for `Path.glob`.  What cannot be removed stays, such as
     files of another user.
     """
-    of_machine = f".{platform.node()}."
+    of_machine = f".{MACHINE}."
     for path in folder.glob(f".{pattern}{glob.escape(of_machine)}*{glob.escape(suffix)}"):
         _, _, process_id = path.name.removesuffix(suffix).rpartition(of_machine)
         if _has_ended(process_id):
@@ -37,10 +48,10 @@ def remove_left_behind(folder: Path, pattern: str, suffix: str = SUFFIX) -> None
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
 
 

@@ -1,7 +1,6 @@
 """Shards hold the files of a corpus as they are, and Lhotse reads them."""
 
 import json
-import platform
 import shutil
 
 import numpy as np
@@ -108,7 +107,7 @@ def test_shards_of_shards_and_of_parts_of_files_have_the_same_samples(corpus, tm
 def test_shards_lack_damaged_files_and_replace_earlier_ones(corpus, tmp_path):
     out = tmp_path / "out"
     prepare(str(corpus), out, tasks={}, shard_mb=1)
-    (out / f".shards.{platform.node()}.{2**22 + 1}.tmp").mkdir()  # of a killed process
+    (out / ".shards.another-machine.1.tmp").mkdir()  # of a killed process
     path = corpus / "a" / "mono.flac"
     path.write_bytes(path.read_bytes()[:-999])
     report = prepare(str(corpus), out, tasks={}, shard_mb=1)

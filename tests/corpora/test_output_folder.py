@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from earbit.corpora.prepare import prepare_published
 from earbit.corpora.table import CORPORA
 from earbit.corpora.write import complete_or_absent
 from earbit.errors import ConfigError, DataError
+from earbit.temporary import MACHINE
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_process_that_is_killed_late_leaves_out_free_for_the_next(root, tmp_pa
     assert not out.exists()
     left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".out")]
     assert len(left) == 1
-    (alive := tmp_path / f".out.{platform.node()}.{os.getppid()}.tmp").mkdir()
+    (alive := tmp_path / f".out.{MACHINE}.{os.getppid()}.tmp").mkdir()
     (elsewhere := tmp_path / ".out.another-machine.1.tmp").mkdir()
     report = prepare_published(CORPORA["tsv"], root, out, tasks={}, shard_mb=1)
     assert {".lock", "manifest.json", "shards"} & {path.name for path in out.iterdir()} == {

@@ -14,6 +14,7 @@ from earbit.errors import ConfigError, DataError, FormatError, UnsupportedError
 from earbit.export import head as head_module
 from earbit.export.head import head_of
 from earbit.export.prepared_model import model_of
+from earbit.export.rendered import rendered_program
 from earbit.export.verb import export_model, export_to
 from earbit.heads.table import HEADS
 from earbit.load import random_model
@@ -246,3 +247,15 @@ def test_a_program_never_replaces_a_model(tmp_path):
     with pytest.raises(ConfigError, match=r"holds a trained model or head \(earbit-model-2\)"):
         export_model("hubert-tiny", path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("label", ["_none_", "up"])
+@pytest.mark.parametrize("torch_label", ["_none_", "up"])
+def test_the_result_that_no_keyword_was_spoken_is_not_shown_as_a_label(label, torch_label):
+    head = {"label": label, "torch_label": torch_label, "max_abs_error": 0.0}
+    agreement = {"worst_bit_agreement": 1.0, "worst_leaf": "none"}
+    agreement |= {"n_frames": 1, "output_cosine": 1.0, "max_abs_error": 0.0}
+    text = rendered_program({"file": "p", "bytes": 1, "agreement": agreement, "head": head})
+    shown = {"_none_": "(no keyword)", "up": "'up'"}
+    assert f"the result of the head is {shown[label]} " in text
+    assert (f"but PyTorch gives {shown[torch_label]} " in text) == (label != torch_label)

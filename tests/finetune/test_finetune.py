@@ -182,7 +182,6 @@ def test_the_result_says_what_it_is(tuned):
         ),
         ({"plan": "w3a7"}, "unknown plan 'w3a7'"),
         ({"task": "asr", "teacher": "TUNED"}, "no fine-tuning on asr"),
-        ({"teacher": "nothere"}, "--teacher nothere: no model there; make one with `earbit superb"),
         ({"teacher": "TUNED", "changes": ("d_hidden=8",)}, "widths .16, 16. are not .*16, 8"),
     ],
     ids=str,
@@ -226,6 +225,21 @@ def test_only_models_are_fine_tuned(notes, tmp_path, where):
 def test_a_teacher_that_was_not_fine_tuned_is_refused(model, notes, tmp_path):
     with pytest.raises(ConfigError, match="no fine-tuning on ks; make one with"):
         tune(model, notes, tmp_path / "out", teacher=str(model))
+
+
+def test_a_place_without_a_teacher_names_where_one_is(model, notes, tuned, tmp_path):
+    several = tmp_path / "several"
+    several.mkdir()
+    for where, cure in (
+        (tmp_path / "severl", "no model there; near names there: several; make one with `earbit"),
+        (several, "no model there; make one with `earbit"),
+        (several, f"no model there; give {several / 'ks'}"),
+    ):
+        with pytest.raises(ConfigError, match=f"--teacher {where}: {cure}"):
+            tune(model, notes, tmp_path / "out", teacher=str(where))
+        if where == several:
+            (several / "ks").mkdir(exist_ok=True)
+            (several / "ks" / "model.safetensors").touch()
 
 
 def test_a_teacher_of_other_outputs_is_refused(model, notes, tuned, tmp_path):

@@ -66,7 +66,7 @@ def _one_thread():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _few_noises():
+def _noises():
     """Every score of keywords would compute features of 320 clips of noise."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rejection, "N_NOISES", {"train": 24, "valid": 8, "test": 8})

@@ -26,8 +26,8 @@ NOTES_HZ = {"low": 250, "mid": 1_000, "high": 3_500}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _few_noises():
-    """Instead of few clips of noise, all of them."""
+def _noises():
+    """These tests hear all clips of noise."""
 
 
 def test_the_threshold_is_half_way_from_the_last_rejected_to_the_next():

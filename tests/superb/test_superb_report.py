@@ -153,7 +153,7 @@ def test_models_stand_beside_published_scores_in_the_columns_that_they_have(fold
     }  # fmt: skip
     assert by_model["base"] == {
         "model": "base", "protocol": "superb", "wer": 0.125, "wer with LM": 0.11, "mtwv": 0.0731,
-        "intervals": {},
+        "intervals": {}, "differences": {},
     }  # fmt: skip
     (hubert,) = (line for line in lines if line.startswith("HuBERT Base"))
     assert hubert.split()[2:] == ["published", "6.42", "4.79", "96.30", "0.0736"]

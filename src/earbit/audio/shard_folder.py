@@ -84,6 +84,8 @@ def _with_shards(
     corpus: Corpus, where: str | Path, out_dir: Path, shard_mb: float, resplit: bool
 ) -> dict[str, Any]:
     target = out_dir / SHARDS
+    for left in out_dir.glob(f".{SHARDS}.*.tmp"):  # of a killed process, of any machine
+        shutil.rmtree(left, ignore_errors=True)
     new = temporary_beside(target)
     usable = {cut.id for cut in corpus.cuts}
     given = (u for u in open_input(where, resplit=resplit).usable([]) if u.id in usable)

@@ -47,7 +47,9 @@ def check_arguments(
     if n_clips is not None:
         require_count(clips=n_clips)
     if seconds is not None and task is not None:
-        raise ConfigError(f"--seconds {seconds:g} with --task, whose clips are whole; leave it out")
+        raise ConfigError(
+            f"--seconds {seconds:g} with --task, whose clips are whole; leave out --seconds"
+        )
     least = MIN_SAMPLES / SAMPLE_RATE_HZ
     if seconds is not None and not least <= seconds <= MAX_SECONDS:
         raise ConfigError(

@@ -181,10 +181,8 @@ def superb(
                 seed=seed,
                 resplit=resplit,
             )
-            say(
-                f"model and head: {out if len(scores) == 1 else out / 'TASK'}; `earbit export DIR "
-                "--head DIR --out FILE.safetensors` writes a program of both"
-            )
+            place = out if len(scores) == 1 else out / "TASK"
+            say(f"{place}: model.safetensors and head.safetensors, for `earbit export` with --head")
         else:
             scores = score_model(
                 model,

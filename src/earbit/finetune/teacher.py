@@ -53,9 +53,11 @@ class Teacher:
 def open_teacher(where: str, task: Task) -> Teacher:
     """Model and head of a fine-tuning; raises ConfigError if they do not belong together."""
     if where not in PRESETS and not model_path(where).is_file():
-        raise ConfigError(
-            f"--teacher {where}: no model there{near_names(Path(where))}; {_made_by(task)}"
-        )
+        of_task = Path(where) / task.name
+        if model_path(of_task).is_file():
+            raise ConfigError(f"--teacher {where}: no model there; give {of_task}")
+        near = "" if Path(where).is_dir() else near_names(Path(where))
+        raise ConfigError(f"--teacher {where}: no model there{near}; {_made_by(task)}")
     require_model(where)
     model, head = load_model(where), head_path(where)
     trained = without_rejection(load_head(where)) if head.is_file() else None

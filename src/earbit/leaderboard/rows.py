@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from earbit.errors import ConfigError, FormatError
-from earbit.heads.differences import samples_of
+from earbit.heads.differences import ScoredMetric
 from earbit.progress import say
 from earbit.superb.report import WITH_LM, protocol_said, shown, values_of
 from earbit.superb.task import FINETUNED, SCORES_NAME
@@ -30,6 +30,8 @@ def _columns() -> Iterator[tuple[str, tuple[str, str]]]:
 
 COLUMNS = dict(_columns())
 """Columns of the comparison: task and score by title."""
+MAIN_TITLES = [title for title, (task, name) in COLUMNS.items() if name == TASKS[task].metrics[0]]
+"""Columns of the first metric of each task."""
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
@@ -47,7 +49,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
             name = folder.resolve().parent.name if folder.name in TASKS else folder.name
             new_row = {"model": name, "protocol": set(), "origin": set()}
             row = rows.setdefault(
-                protocol == FINETUNED, {**new_row, "intervals": {}, "corpora": {}, "scores": {}}
+                protocol == FINETUNED, {**new_row, "intervals": {}, "corpora": {}, "tested": {}}
             )
             of_task = {
                 title: float(values[name][0])
@@ -55,8 +57,9 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
                 if task == score["task"] and name in values
             }
             row |= of_task | {key: int(score[key]) for key in SIZES if key in score}
-            _ = score["metric"], score["higher_is_better"], samples_of(score)  # for differences
-            row["scores"][score["task"]] = score
+            main = TASKS[score["task"]].metrics[0]
+            tested = {t: ScoredMetric.of(score, main) for t in of_task if COLUMNS[t][1] == main}
+            row["tested"] |= tested
             row["protocol"].add(protocol)
             if digest := score.get("model_digest"):
                 row["origin"].add((digest, score.get("upstream", "pytorch"), protocol == FINETUNED))
@@ -76,7 +79,7 @@ def merged(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             if not row["origin"] or row["origin"] != other["origin"]:
                 continue
             if not (conflict := _conflict(other, row)):
-                for key in ("intervals", "corpora", "scores"):
+                for key in ("intervals", "corpora", "tested"):
                     row[key] |= other[key]
                 names = dict.fromkeys([*other["model"].split(" + "), row["model"]])
                 protocols = other["protocol"] | row["protocol"]

@@ -22,7 +22,7 @@ NOTE = (
     "Published scores are of the full corpora: compare them only with scores of these corpora by "
     "the protocol superb."
 )
-HIDDEN = ("corpora", "origin", "scores")
+HIDDEN = ("corpora", "origin", "tested")
 """Fields of rows that are not printed."""
 
 
@@ -66,7 +66,7 @@ def compare(folders: Sequence[Path], out: Path | None) -> tuple[str, list[dict[s
             write_text(out, as_html(cells, "SUPERB scores", NOTE, published))
         else:
             write_text(out, as_latex(cells, NOTE))
-    return "\n".join((*aligned(cells), NOTE, *difference_lines(rows))), found
+    return "\n".join((*aligned(cells), NOTE, *difference_lines(found[: len(rows)]))), found
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]], used: Sequence[str]) -> list[list[str]]:

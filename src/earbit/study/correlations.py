@@ -23,8 +23,8 @@ def correlations_of(scores: Iterable[tuple[Record, Mapping[str, Any]]]) -> Itera
     by_task: dict[str, dict[Row, Seeds]] = {}
     tests: dict[str, tuple[Any, ...]] = {}
     for row, score in scores:
-        values = samples_of(score)
-        if values.size and tests.setdefault(row["task"], tested_on(score)) == tested_on(score):
+        values, test = samples_of(score), tested_on(score)
+        if values.size and tests.setdefault(row["task"], test) == test:
             of_task = by_task.setdefault(row["task"], {})
             of_task.setdefault((row["encoder"], row["plan"]), {})[row["seed"]] = values
     for task, rows in by_task.items():

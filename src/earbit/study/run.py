@@ -72,13 +72,13 @@ def run_study(request: Request, out_dir: Path, *, dry_run: bool = False) -> Ende
     Before the first step, raises ConfigError for unknown names and if `out_dir` holds other files
     or a study of another corpus or scale, or is in use by another process; and DataError for a
     corpus without usable audio, given units of another one, and a disk with too little space.  A
-    step that fails does not stop those that do not need it.
+    step that fails does not stop those that do not need it.  dry_run: returns the steps with their
+    costs and writes nothing.
     """
     request.check()
     _check_files(out_dir)
     if dry_run:
         opened = _opened(request, out_dir, is_measured=True)
-        _check_same(out_dir, opened.kept)
         lines = launch_lines(opened.steps, opened.places, request, out_dir)
         return Ended(render_dry_run(opened.results, opened.places, lines))
     with only_run_in(out_dir):
@@ -90,9 +90,8 @@ def run_study(request: Request, out_dir: Path, *, dry_run: bool = False) -> Ende
 def _begin(opened: _Opened, out_dir: Path) -> None:
     """Checks folder and disk space, and writes the description of the study."""
     steps, places, request = opened.steps, opened.places, opened.results.request
-    _check_same(out_dir, opened.kept)
     _check_disk(steps, places, out_dir, request.n_jobs)
-    write_json(out_dir / STUDY_NAME, opened.kept)
+    write_json(out_dir / STUDY_NAME, _kept(request, opened.results.corpus_digest))
     write_recipes(steps, places, request, out_dir)
     if n_ranks() == 1:
         for line in launch_lines(steps, places, request, out_dir):
@@ -110,20 +109,20 @@ class _Opened:
     def steps(self) -> Sequence[Step]:
         return self.results.steps
 
-    @property
-    def kept(self) -> dict[str, Any]:
-        """What a folder keeps."""
-        request = self.results.request
-        return {
-            "corpus": request.corpus,
-            "corpus_digest": self.results.corpus_digest,
-            "scale": request.scale_name,
-        }
+
+def _kept(request: Request, corpus_digest: str) -> dict[str, str]:
+    """What a folder keeps of its study."""
+    return {
+        "corpus": request.corpus,
+        "corpus_digest": corpus_digest,
+        "scale": request.scale_name,
+    }
 
 
 def _opened(request: Request, out_dir: Path, *, is_measured: bool = False) -> _Opened:
     """Opens all corpora, without decoding audio, and builds the graph."""
     corpus = open_training_corpus(request.corpus, resplit=request.resplit)
+    _check_same(out_dir, _kept(request, corpus.digest))
     say_unusable(corpus)
     if (units := request.units) is not None:
         _check_units(corpus, units)

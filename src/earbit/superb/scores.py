@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 import earbit
@@ -56,6 +57,7 @@ def scored(task: Task, cases: Cases) -> dict[str, Any]:
         "resampled": samples_text(samples[first]),
         "higher_is_better": METRICS[first].higher_is_better,
         "interval_over": _resampled(task, cases),
+        "test_groups": sha256("\n".join(cases.groups).encode()).hexdigest()[:16],
     }
 
 

@@ -2,7 +2,6 @@ import hashlib
 import itertools
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from earbit.audio.synthetic.contents import SyntheticConfig
 from earbit.audio.synthetic.grammar import KEYWORDS, UNKNOWN
 from earbit.audio.synthetic.speakers import SPEAKERS, STYLES
 from earbit.errors import DataError, UnsupportedError
+from earbit.temporary import MACHINE
 
 pytest.importorskip("espeakng_loader")
 
@@ -171,9 +171,9 @@ def test_a_build_that_was_killed_leaves_no_corpus_and_the_next_one_cleans_up(cac
 
 
 def test_folders_of_the_living_and_of_other_machines_are_not_removed(cache):
-    of_parent = f".synthetic-2-0-x.{platform.node()}.{os.getppid()}.tmp"
-    of_another = f".synthetic-2-0-x.not-{platform.node()}.{2**22 + 1}.tmp"
-    without_owner = f".synthetic-2-0-x.{platform.node()}.notes.tmp"
+    of_parent = f".synthetic-2-0-x.{MACHINE}.{os.getppid()}.tmp"
+    of_another = f".synthetic-2-0-x.not-{MACHINE}.{2**22 + 1}.tmp"
+    without_owner = f".synthetic-2-0-x.{MACHINE}.notes.tmp"
     for name in (of_parent, of_another, without_owner):
         (cache / name).mkdir(parents=True)
     made = synthetic_corpus_folder(LEAST)

@@ -37,6 +37,7 @@ KEPT = (
     "interval",
     "interval_over",
     "resampled",
+    "test_groups",
     "corpus_digest",
     "metrics",
     "intervals",
