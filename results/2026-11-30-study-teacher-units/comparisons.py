@@ -1,4 +1,4 @@
-"""Differences between rows of a study, with their intervals.
+"""Scores of a study and differences between its rows, with their intervals.
 
 python comparisons.py results.json > comparisons.json
 """
@@ -29,6 +29,10 @@ found = {}
 for task in study.tasks:
     pairs = combinations(study.encoders, 2)
     found[task] = {
+        "score_percent": {
+            e: {p: described(study.score(e, p, task).estimate) for p in (FLOAT, plan)}
+            for e in study.encoders
+        },
         "relative_loss_percent": {
             encoder: described(loss)
             for encoder in study.encoders
