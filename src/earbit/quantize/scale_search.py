@@ -1,4 +1,7 @@
-"""Initial values of scales: BiT's rule, or the scale with the least squared error."""
+"""Initial values of scales: BiT's rule, or the scale with the least squared error.
+
+Letters: R rows, N numbers in a row, C candidates.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from earbit.nn.leaves import NumberSet
 from earbit.quantize.codes import MIN_SCALE, MIN_WEIGHT_SCALE, at_least_scale, code_range
 
 N_CANDIDATES = 64
+MAX_TRIED = 2**17
+"""Numbers that are quantized at once, with several candidates where rows are short."""
 
 
 def bit_scale(x: Tensor, bits: int, number_set: NumberSet, real: Tensor | None = None) -> Tensor:
@@ -35,18 +40,17 @@ def least_squares_scale(rows: Tensor, bits: int, number_set: NumberSet) -> Tenso
     if bits == 1 and number_set == "signed":
         return at_least_scale(rows.abs().mean(-1), MIN_WEIGHT_SCALE)
     low, high = code_range(bits, number_set)
-    greatest = rows.abs().amax(-1)
-    best = at_least_scale(greatest / high, MIN_WEIGHT_SCALE)
-    least_error = torch.full_like(best, math.inf)
-    for i in range(1, N_CANDIDATES + 1):
-        candidate = greatest / high * (i / N_CANDIDATES)
-        scale = at_least_scale(candidate, MIN_WEIGHT_SCALE)[:, None]
+    needed = rows.abs().amax(-1) / high
+    steps = torch.arange(1, N_CANDIDATES + 1, device=rows.device, dtype=rows.dtype) / N_CANDIDATES
+    scales_RC = at_least_scale(needed[:, None] * steps, MIN_WEIGHT_SCALE)
+    errors = []
+    n_at_once = max(1, MAX_TRIED // max(1, rows.numel()))
+    for tried in torch.split(scales_RC, n_at_once, dim=1):
+        scale, x = tried[..., None], rows[:, None]
         if bits > 1:
-            nearest = (rows / scale).round_().clamp_(low, high)
+            nearest = (x / scale).round_().clamp_(low, high)
         else:
-            nearest = (rows > scale / 2).to(rows.dtype)
-        error = nearest.mul_(scale).sub_(rows).square_().sum(-1)
-        is_better = error < least_error
-        least_error = torch.where(is_better, error, least_error)
-        best = torch.where(is_better, scale[:, 0], best)
-    return best
+            nearest = (x > scale / 2).to(rows.dtype)
+        errors.append(nearest.mul_(scale).sub_(x).square_().sum(-1))
+    best = torch.cat(errors, dim=1).argmin(-1, keepdim=True)
+    return scales_RC.gather(1, best)[:, 0]
