@@ -1,10 +1,11 @@
-"""Differences of the scores of models from those of the first one, on the same test clips."""
+"""Score differences between each model and the first one, on the same test clips."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from earbit.heads.differences import ScoredMetric
 from earbit.heads.metrics import METRICS
 from earbit.leaderboard.rows import COLUMNS, MAIN_TITLES
 from earbit.superb.report import in_percent, shown
@@ -18,24 +19,25 @@ def add_differences(rows: Sequence[dict[str, Any]]) -> None:
     or None, a verdict, and whether errors were paired; None where test clips differ.
     """
     for row in rows:
-        row["differences"] = {}
-        for title in MAIN_TITLES if row is not rows[0] else ():
-            first, tested = rows[0]["tested"].get(title), row["tested"].get(title)
-            if first is None or tested is None:
-                continue
-            found = tested.minus(first)
-            if found is None:
-                row["differences"][title] = None
-                continue
-            is_better = (found.value > 0) == METRICS[COLUMNS[title][1]].higher_is_better
-            row["differences"][title] = {
-                "value": found.value,
-                "interval": None if found.low is None else [found.low, found.high],
-                "verdict": ("better" if is_better else "worse")
-                if found.excludes_zero
-                else "not clear",
-                "is_paired": tested.is_paired(first),
-            }
+        row["differences"] = {
+            title: _difference(row["tested"][title], rows[0]["tested"][title], title)
+            for title in MAIN_TITLES
+            if row is not rows[0] and title in row["tested"] and title in rows[0]["tested"]
+        }
+
+
+def _difference(tested: ScoredMetric, first: ScoredMetric, title: str) -> dict[str, Any] | None:
+    found = tested.minus(first)
+    if found is None:
+        return None
+    is_better = (found.value > 0) == METRICS[COLUMNS[title][1]].higher_is_better
+    verdict = "better" if is_better else "worse"
+    return {
+        "value": found.value,
+        "interval": None if found.low is None else [found.low, found.high],
+        "verdict": verdict if found.excludes_zero else "not clear",
+        "is_paired": tested.is_paired(first),
+    }
 
 
 def difference_lines(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -57,9 +57,11 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
                 if task == score["task"] and name in values
             }
             row |= of_task | {key: int(score[key]) for key in SIZES if key in score}
-            main = TASKS[score["task"]].metrics[0]
-            tested = {t: ScoredMetric.of(score, main) for t in of_task if COLUMNS[t][1] == main}
-            row["tested"] |= tested
+            row["tested"] |= {
+                title: ScoredMetric.of(score, COLUMNS[title][1])
+                for title in of_task
+                if title in MAIN_TITLES
+            }
             row["protocol"].add(protocol)
             if digest := score.get("model_digest"):
                 row["origin"].add((digest, score.get("upstream", "pytorch"), protocol == FINETUNED))
